@@ -1,0 +1,1 @@
+"""Shows what attention computes, number by number."""

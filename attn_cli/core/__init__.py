@@ -1,0 +1,1 @@
+"""The arithmetic of attention. It knows arrays, nothing else."""

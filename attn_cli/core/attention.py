@@ -1,0 +1,175 @@
+"""The five steps of attention, once: project, score, mask, softmax, weighted sum.
+
+Every number that `attn` shows comes from this file. H query heads, G key/value heads, T queries,
+S keys, D head size; any axes in front are batches. Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from attn_cli.core.arrays import Array, at_least_float32, namespace, positions
+from attn_cli.core.masks import Rule, everywhere
+
+Bias: TypeAlias = Callable[[Array, Array], Array]
+"""Positions of the queries (T, 1) and of the keys (1, S) to what is added to the scores: (H, T, S)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """One attention layer, ready to attend; nothing in it is as large as T × S.
+
+    The query heads are shared out over the key heads in order: with H = 6 and G = 2, heads 0 to 2
+    read key head 0. G = H is multi-head, 1 < G < H grouped-query (arXiv:2305.13245) and G = 1
+    multi-query attention (arXiv:1911.02150).
+    """
+
+    queries: Array  # (H, T, D) after bias, QK-norm, RoPE
+    keys: Array  # (G, S, D)
+    values: Array  # (G, S, D)
+    scale: float
+    mask: Rule = everywhere
+    bias: Bias | None = None
+    softcap: float | None = None  # Gemma 2: cap · tanh(scores / cap), arXiv:2408.00118
+    sink: Array | None = None  # (H,) a learned logit that takes weight and gives no value
+
+    @property
+    def heads(self) -> int:
+        """H, how many query heads there are."""
+        return int(self.queries.shape[-3])
+
+    @property
+    def kv_heads(self) -> int:
+        """G, how many key/value heads there are."""
+        return int(self.keys.shape[-3])
+
+    def kv_head(self, head: int) -> int:
+        """Which key/value head the query head `head` reads."""
+        return head * self.kv_heads // self.heads
+
+    def select(self, heads: Sequence[int]) -> "Operands":
+        """The same layer with only `heads`, each with its own copy of the keys and values it reads."""
+        xp = namespace(self.queries)
+
+        def chosen(array: Array, indices: Sequence[int], axis: int) -> Array:
+            return xp.take(array, xp.asarray(list(indices), device=array.device), axis=axis)
+
+        read = [self.kv_head(head) for head in heads]
+        bias, sink = self.bias, self.sink
+        return replace(
+            self,
+            queries=chosen(self.queries, heads, -3),
+            keys=chosen(self.keys, read, -3),
+            values=chosen(self.values, read, -3),
+            bias=None if bias is None else lambda i, j: chosen(bias(i, j), heads, -3),
+            sink=None if sink is None else chosen(sink, heads, 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Every step of the heads of one layer; the field names are the words of `Step`."""
+
+    scores: Array  # (H, T, S) q·k × scale, before soft cap, bias and mask
+    bias: Array | None  # (H, T, S)
+    mask: Array  # (T, S) true where the query may look
+    logits: Array  # (H, T, S) what the softmax receives; -inf where masked
+    weights: Array  # (H, T, S)
+    context: Array  # (H, T, D)
+
+
+def trace(operands: Operands) -> Trace:
+    """Spell out every step: Attention(Q, K, V) = softmax(QKᵀ·scale) V, masked.
+
+    The order inside: scale, soft cap, bias, mask, sink column, softmax, sink column dropped.
+    """
+    scores = score(operands)
+    bias = position_bias(operands)
+    mask = allowed(operands)
+    logits = masked(biased(soft_capped(scores, operands.softcap), bias), mask)
+    weights = softmax(logits, operands.sink)
+    return Trace(scores, bias, mask, logits, weights, weighted_sum(weights, operands.values))
+
+
+def attend(operands: Operands) -> Array:
+    """(H, T, D) only the result: what `trace` calls the context."""
+    return trace(operands).context
+
+
+def score(operands: Operands) -> Array:
+    """(H, T, S) how well each query matches each key: q·k × scale."""
+    xp = namespace(operands.queries)
+    return _per_key_head(operands.queries, xp.matrix_transpose(operands.keys)) * operands.scale
+
+
+def position_bias(operands: Operands) -> Array | None:
+    """(H, T, S) what the model adds for the two positions; None where it adds nothing."""
+    return None if operands.bias is None else operands.bias(*_positions(operands))
+
+
+def allowed(operands: Operands) -> Array:
+    """(T, S) true where the query may look at the key."""
+    xp = namespace(operands.queries)
+    mask = operands.mask(*_positions(operands))
+    rows, columns = operands.queries.shape[-2], operands.keys.shape[-2]
+    return xp.broadcast_to(mask, (*mask.shape[:-2], rows, columns))
+
+
+def soft_capped(scores: Array, cap: float | None) -> Array:
+    """(H, T, S) scores squeezed smoothly into (-cap, cap)."""
+    return scores if cap is None else cap * namespace(scores).tanh(scores / cap)
+
+
+def biased(scores: Array, bias: Array | None) -> Array:
+    """(H, T, S) scores with the position's bias added."""
+    return scores if bias is None else scores + bias
+
+
+def masked(scores: Array, mask: Array) -> Array:
+    """(H, T, S) scores where the query may look, -inf elsewhere: exp(-inf) is 0."""
+    xp = namespace(scores)
+    nowhere = xp.asarray(-float("inf"), dtype=scores.dtype, device=scores.device)
+    return xp.where(mask, scores, nowhere)
+
+
+def softmax(logits: Array, sink: Array | None = None) -> Array:
+    """(H, T, S) each row's shares, in float32 or better; a row that may look nowhere is zeros.
+
+    A row sums to 1, less what the sink takes: the sink (H,) is one more logit of the row whose
+    share is dropped afterwards (gpt-oss, `modeling_gpt_oss.py`).
+    """
+    xp = namespace(logits)
+    exact = at_least_float32(logits)
+    peak = xp.max(exact, axis=-1, keepdims=True)
+    if sink is not None:
+        sink = at_least_float32(sink)[:, None, None]
+        peak = xp.maximum(peak, sink)
+    peak = xp.where(xp.isfinite(peak), peak, xp.zeros_like(peak))
+    powers = xp.exp(exact - peak)
+    total = xp.sum(powers, axis=-1, keepdims=True)
+    if sink is not None:
+        total = total + xp.exp(sink - peak)
+    total = xp.where(total > 0, total, xp.ones_like(total))
+    return xp.astype(powers / total, logits.dtype, copy=False)
+
+
+def weighted_sum(weights: Array, values: Array) -> Array:
+    """(H, T, D) a_i = Σ_j α_ij v_j: the values, mixed by the weights."""
+    return _per_key_head(weights, values)
+
+
+def _positions(operands: Operands) -> tuple[Array, Array]:
+    """Where the queries (T, 1) and the keys (1, S) stand."""
+    queries = positions(operands.queries.shape[-2], operands.queries)
+    keys = positions(operands.keys.shape[-2], operands.keys)
+    return queries[:, None], keys[None, :]
+
+
+def _per_key_head(left: Array, right: Array) -> Array:
+    """(H, T, A) times (G, A, B) is (H, T, B): the heads of a group stacked, so nothing is repeated."""
+    xp = namespace(left)
+    *batch, heads, rows, _ = left.shape
+    groups = right.shape[-3]
+    stacked = xp.reshape(left, (*batch, groups, heads // groups * rows, left.shape[-1]))
+    product = xp.matmul(stacked, right)
+    return xp.reshape(product, (*batch, heads, rows, product.shape[-1]))

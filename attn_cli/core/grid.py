@@ -1,0 +1,81 @@
+"""All that a view may know: labelled matrices, and the named steps of one head."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.vocabulary import Kind, Step
+
+Matrix = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A labelled matrix, ready to be drawn; R rows, C columns.
+
+    A cell that is false in `visible` is masked: it has no value, whatever stands in `values`.
+    Labels are text from outside: a view must not take them for markup or control sequences.
+    """
+
+    title: str
+    values: Matrix  # (R, C)
+    rows: tuple[str, ...]  # the tokens that look, or the names of what is compared
+    columns: tuple[str, ...]
+    visible: npt.NDArray[np.bool_]  # (R, C)
+    limits: tuple[float, float]  # the range that colours span: (0, 1) for weights
+    are_tokens: bool = True  # whether the columns are tokens: a numbered feature axis says False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether zero is in the middle of the range, so that a diverging map is right."""
+        low, high = self.limits
+        return low < 0 < high
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The steps of one head, for a file or a table: arrays by the words of `Step`."""
+
+    kind: Kind
+    layer: int
+    head: int
+    kv_head: int
+    scale: float
+    queries: tuple[int, ...]  # positions in the list of tokens that the kind reads
+    keys: tuple[int, ...]
+    steps: Mapping[Step, npt.NDArray[np.generic]]
+
+    @property
+    def name(self) -> str:
+        """`LAYER.HEAD`, as a person selects it."""
+        return f"{self.layer}.{self.head}"
+
+
+def limits_of(values: Matrix, visible: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """The range of the visible values: symmetric around 0 where they have both signs."""
+    seen = values[visible]
+    if seen.size == 0:
+        return (0.0, 1.0)
+    low, high = float(seen.min()), float(seen.max())
+    if low < 0 < high:
+        reach = max(-low, high)
+        return (-reach, reach)
+    return (low, high)
+
+
+def grid(
+    title: str,
+    values: Matrix,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    visible: npt.NDArray[np.bool_] | None = None,
+    limits: tuple[float, float] | None = None,
+    *,
+    are_tokens: bool = True,
+) -> Grid:
+    """A `Grid`; without `visible` every cell is, without `limits` they are those of the visible cells."""
+    seen = np.ones(values.shape, dtype=bool) if visible is None else visible
+    span = limits_of(values, seen) if limits is None else limits
+    return Grid(title, values, tuple(rows), tuple(columns), seen, span, are_tokens)

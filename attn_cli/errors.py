@@ -1,0 +1,18 @@
+"""What goes wrong: a sentence that says what was found, a hint that says what to try, a status."""
+
+
+class AttnError(Exception):
+    """It cannot be done: model missing or damaged, text too long, device absent."""
+
+    status = 1
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+
+
+class UsageError(AttnError):
+    """It was asked wrongly: layer or head out of range, bad selection."""
+
+    status = 2

@@ -1,0 +1,55 @@
+"""Every word that a person types or reads: steps, kinds, distances, data types."""
+
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """A step of one head, in the order of the computation."""
+
+    INPUT = "input"
+    QUERIES = "queries"
+    KEYS = "keys"
+    VALUES = "values"
+    SCORES = "scores"
+    BIAS = "bias"
+    MASK = "mask"
+    LOGITS = "logits"
+    WEIGHTS = "weights"
+    CONTEXT = "context"
+    OUTPUT = "output"
+
+    @property
+    def is_pairwise(self) -> bool:
+        """Whether the step is a (T, S) matrix: one number for each pair of a query and a key."""
+        return self in {Step.SCORES, Step.BIAS, Step.MASK, Step.LOGITS, Step.WEIGHTS}
+
+
+class Kind(StrEnum):
+    """Which attention of a model: `self` where there is one kind, else the part that attends."""
+
+    SELF = "self"
+    ENCODER = "encoder"
+    DECODER = "decoder"
+    CROSS = "cross"
+
+
+class Distance(StrEnum):
+    """How far the weights of two heads are from each other."""
+
+    JENSEN_SHANNON = "jensen-shannon"
+    COSINE = "cosine"
+    TOTAL_VARIATION = "total-variation"
+
+
+class DType(StrEnum):
+    """The number format of the computation; the softmax runs in float32 or better."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    FLOAT64 = "float64"
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the format has 16 bits."""
+        return self in {DType.FLOAT16, DType.BFLOAT16}
