@@ -1,0 +1,237 @@
+"""Multi-head attention, whole: W^Q, W^K, W^V, the five steps, W^O.
+
+Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2. H query heads, G key/value heads, T queries,
+S keys, D head size, M model width.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from attn_cli.core.arrays import Array, namespace
+from attn_cli.core.attention import Bias, Operands, Trace, trace
+from attn_cli.core.masks import Rule, both, everywhere
+from attn_cli.core.positions import Rotary, rotate
+from attn_cli.errors import AttnError
+from attn_cli.vocabulary import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """x ↦ x·Wᵀ + b; the weight has a row for each output, as in `torch.nn.Linear`."""
+
+    weight: Array  # (out, in)
+    bias: Array | None = None  # (out,)
+
+    def __call__(self, x: Array) -> Array:
+        """(..., in) to (..., out)."""
+        xp = namespace(x)
+        product = xp.matmul(x, xp.matrix_transpose(self.weight))
+        return product if self.bias is None else product + self.bias
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One layer of attention at work: what it received, its operands, and the W^O that follows."""
+
+    input: Array  # (T, M)
+    operands: Operands
+    projection: Linear  # W^O: (M, H · D)
+
+    def trace(self, heads: Sequence[int] | None = None) -> Trace:
+        """Every step of `heads`, or of all."""
+        return trace(self.operands if heads is None else self.operands.select(heads))
+
+    def steps(self, heads: Sequence[int], wanted: Collection[Step]) -> dict[Step, Array]:
+        """The `wanted` steps of `heads`, in the order of the computation; axis 0 counts the heads.
+
+        `mask` is the same for every head; `bias` is absent where the layer adds none.
+        """
+        chosen = self.operands.select(heads)
+        spelled = trace(chosen)
+        xp = namespace(self.input)
+        shared = {Step.INPUT: self.input, Step.MASK: spelled.mask}
+        found: dict[Step, Array | None] = {
+            step: xp.broadcast_to(array[None], (len(heads), *array.shape)) for step, array in shared.items()
+        }
+        for step in (Step.QUERIES, Step.KEYS, Step.VALUES):
+            found[step] = getattr(chosen, step)
+        for step in (Step.SCORES, Step.BIAS, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
+            found[step] = getattr(spelled, step)
+        if Step.OUTPUT in wanted:
+            found[Step.OUTPUT] = self.shares(spelled.context, heads)
+        return {step: found[step] for step in Step if step in wanted and found[step] is not None}
+
+    def shares(self, context: Array, heads: Sequence[int]) -> Array:
+        """(H, T, M) each head's share of the output: context × its slice of W^O.
+
+        The shares of all heads and the bias of W^O add up to `result`.
+        """
+        xp = namespace(context)
+        size = context.shape[-1]
+        slices = [self.projection.weight[:, head * size : (head + 1) * size] for head in heads]
+        return xp.matmul(context, xp.matrix_transpose(xp.stack(slices)))
+
+    def result(self) -> Array:
+        """(T, M) what the layer returns: the heads' contexts side by side, times W^O, plus its bias."""
+        return self.projection(merged(trace(self.operands).context))
+
+
+@dataclass(frozen=True, slots=True)
+class MultiHeadAttention:
+    """The attention layer of a transformer, over arrays of NumPy or PyTorch.
+
+    >>> import numpy as np
+    >>> layer = MultiHeadAttention.random(width=16, heads=2, seed=0)
+    >>> layer(np.ones((3, 16), dtype=np.float32)).shape
+    (3, 16)
+
+    `layer.attention(x)` has every step of the call. Fewer key/value heads than heads is
+    grouped-query attention. `attn_cli.MultiHeadAttentionModule` is the same as a `torch.nn.Module`.
+
+    Raises:
+        AttnError: the projections do not fit the heads or each other.
+    """
+
+    query: Linear  # W^Q: (H · D, M)
+    key: Linear  # W^K: (G · D, M)
+    value: Linear  # W^V: (G · D, M)
+    output: Linear  # W^O: (M, H · D)
+    heads: int
+    kv_heads: int
+    scale: float | None = None  # None: 1/√D
+    mask: Rule = everywhere
+    bias: Bias | None = None
+    softcap: float | None = None
+    sink: Array | None = None  # (H,)
+    rotary: Rotary | None = None
+
+    def __post_init__(self) -> None:
+        check_heads(self.query.weight.shape[0], self.heads, self.kv_heads)
+        expected = self.kv_heads * self.head_size
+        for name, linear in (("key", self.key), ("value", self.value)):
+            found = linear.weight.shape[0]
+            if found != expected:
+                problem = f"the {name} projection has {found} rows, not {self.kv_heads} × {self.head_size}"
+                raise AttnError(problem, "give it kv_heads × head size rows")
+
+    @property
+    def head_size(self) -> int:
+        """D, the features of one query."""
+        return int(self.query.weight.shape[0]) // self.heads
+
+    def __call__(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Array:
+        """(T, M) for x (T, M); the keys come from `memory` (S, M) where one is given.
+
+        Any axes in front are batches. `mask` narrows the layer's own rule, for padding say.
+        """
+        return self.attention(x, memory, mask).result()
+
+    def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
+        """The same call with every step at hand."""
+        return Attention(x, self.operands(x, memory, mask), self.output)
+
+    def operands(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Operands:
+        """Q = XW^Q, K = XW^K, V = XW^V, split into heads and turned by their positions."""
+        source = x if memory is None else memory
+        queries = split(self.query(x), self.heads)
+        keys = split(self.key(source), self.kv_heads)
+        return Operands(
+            queries=queries if self.rotary is None else rotate(queries, self.rotary),
+            keys=keys if self.rotary is None else rotate(keys, self.rotary),
+            values=split(self.value(source), self.kv_heads),
+            scale=self.head_size**-0.5 if self.scale is None else self.scale,
+            mask=self.mask if mask is None else both(self.mask, mask),
+            bias=self.bias,
+            softcap=self.softcap,
+            sink=self.sink,
+        )
+
+    @classmethod
+    def random(
+        cls, width: int, heads: int, *, seed: int = 0, mask: Rule = everywhere
+    ) -> "MultiHeadAttention":
+        """A fresh layer without biases, in NumPy; a weight is drawn from N(0, 1/width)."""
+        check_heads(width, heads, heads)
+        draw = np.random.default_rng(seed)
+        spread = 1 / math.sqrt(width)
+        weights = draw.normal(0.0, spread, (4, width, width)).astype(np.float32)
+        query, key, value, output = (Linear(weight) for weight in weights)
+        return cls(query, key, value, output, heads=heads, kv_heads=heads, mask=mask)
+
+
+def fused(
+    linear: Linear, heads: int, kv_heads: int, *, interleaved: bool = False
+) -> tuple[Linear, Linear, Linear]:
+    """W^Q, W^K and W^V out of the one matrix ((H + 2G) · D, M) that holds them.
+
+    Usually all of Q, then all of K, then all of V (GPT-2, Phi-3). `interleaved` takes them head by
+    head: for each key head its H/G queries, its key, its value (GPT-NeoX, BLOOM, Falcon).
+
+    Raises:
+        AttnError: the rows cannot be shared out.
+    """
+    rows = linear.weight.shape[0]
+    blocks = heads + 2 * kv_heads
+    if rows % blocks or heads % kv_heads:
+        problem = f"{rows} rows do not hold the queries of {heads} heads, keys and values of {kv_heads}"
+        raise AttnError(problem, "check the number of heads")
+    order = _interleaved_blocks(heads, kv_heads) if interleaved else _stacked_blocks(heads, kv_heads)
+    query, key, value = (_blocks(linear, chosen, rows // blocks) for chosen in order)
+    return query, key, value
+
+
+def split(x: Array, heads: int) -> Array:
+    """(T, H · D) to (H, T, D)."""
+    xp = namespace(x)
+    apart = xp.reshape(x, (*x.shape[:-1], heads, x.shape[-1] // heads))
+    return xp.moveaxis(apart, -2, -3)
+
+
+def merged(x: Array) -> Array:
+    """(H, T, D) to (T, H · D): the heads' contexts side by side."""
+    xp = namespace(x)
+    apart = xp.moveaxis(x, -3, -2)
+    return xp.reshape(apart, (*apart.shape[:-2], apart.shape[-2] * apart.shape[-1]))
+
+
+def check_heads(width: int, heads: int, kv_heads: int) -> None:
+    """Whether `width` features can be shared out over the heads.
+
+    Raises:
+        AttnError: a head would get a fraction of a feature, or of a key head.
+    """
+    if heads < 1 or width < 1 or width % heads:
+        problem = f"{width} features cannot be shared out over {heads} heads"
+        raise AttnError(problem, "choose a width that is a multiple of the heads")
+    if kv_heads < 1 or heads % kv_heads:
+        problem = f"{heads} heads cannot be shared out over {kv_heads} key/value heads"
+        raise AttnError(problem, "choose heads that are a multiple of the key/value heads")
+
+
+def _stacked_blocks(heads: int, kv_heads: int) -> tuple[range, range, range]:
+    """Which blocks of D rows are queries, keys and values: all of each in turn."""
+    end = heads + kv_heads
+    return range(heads), range(heads, end), range(end, end + kv_heads)
+
+
+def _interleaved_blocks(heads: int, kv_heads: int) -> tuple[list[int], range, range]:
+    """The same where every key head keeps its queries, its key and its value together."""
+    group = heads // kv_heads
+    stride, end = group + 2, (group + 2) * kv_heads
+    queries = [start + one for start in range(0, end, stride) for one in range(group)]
+    return queries, range(group, end, stride), range(group + 1, end, stride)
+
+
+def _blocks(linear: Linear, chosen: Sequence[int], size: int) -> Linear:
+    """The rows of the chosen blocks; neighbours stay a view, so that a mapped file is not copied."""
+    weight, bias = linear.weight, linear.bias
+    first, last = chosen[0], chosen[-1]
+    if list(chosen) == list(range(first, last + 1)):
+        rows: slice | Array = slice(first * size, (last + 1) * size)
+    else:
+        xp = namespace(weight)
+        rows = xp.asarray([row for block in chosen for row in range(block * size, (block + 1) * size)])
+    return Linear(weight[rows], None if bias is None else bias[rows])

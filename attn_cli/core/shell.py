@@ -1,0 +1,71 @@
+"""`MultiHeadAttention` as a `torch.nn.Module`: parameters, `state_dict`, autograd, `.to("cuda")`."""
+
+import torch  # 1.7 s: whoever imports this file wants it
+
+from attn_cli.core.arrays import Array
+from attn_cli.core.masks import Rule, everywhere
+from attn_cli.core.module import Attention, Linear, MultiHeadAttention, check_heads, fused
+from attn_cli.errors import AttnError
+
+
+class MultiHeadAttentionModule(torch.nn.Module):
+    """A trainable attention layer over the very function that `attn inspect` runs.
+
+    It holds the four projections as `torch.nn.Linear`; the arithmetic is `MultiHeadAttention`'s.
+    (..., T, M) goes in and comes out.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        kv_heads: int | None = None,
+        bias: bool = True,
+        mask: Rule = everywhere,
+    ) -> None:
+        super().__init__()
+        groups = heads if kv_heads is None else kv_heads
+        check_heads(width, heads, groups)
+        self.heads, self.kv_heads, self.mask = heads, groups, mask
+        shared = width // heads * groups
+        self.query = torch.nn.Linear(width, width, bias=bias)
+        self.key = torch.nn.Linear(width, shared, bias=bias)
+        self.value = torch.nn.Linear(width, shared, bias=bias)
+        self.output = torch.nn.Linear(width, width, bias=bias)
+
+    @classmethod
+    def of(cls, layer: torch.nn.MultiheadAttention, *, mask: Rule = everywhere) -> "MultiHeadAttentionModule":
+        """A copy of PyTorch's own layer: the same weights, the same result.
+
+        Raises:
+            AttnError: the layer has parts that are not in the paper (`add_bias_kv`, `add_zero_attn`,
+                keys of another width).
+        """
+        if layer.in_proj_weight is None or layer.bias_k is not None or layer.add_zero_attn:
+            problem = "this torch.nn.MultiheadAttention has bias_kv, zero_attn or its own key width"
+            raise AttnError(problem, "build one without add_bias_kv, add_zero_attn, kdim and vdim")
+        copy = cls(layer.embed_dim, layer.num_heads, bias=layer.in_proj_bias is not None, mask=mask)
+        parts = fused(Linear(layer.in_proj_weight, layer.in_proj_bias), copy.heads, copy.heads)
+        ours = (copy.query, copy.key, copy.value, copy.output)
+        theirs = (*parts, Linear(layer.out_proj.weight, layer.out_proj.bias))
+        with torch.no_grad():
+            for mine, yours in zip(ours, theirs, strict=True):
+                mine.weight.copy_(yours.weight)
+                if mine.bias is not None and yours.bias is not None:
+                    mine.bias.copy_(yours.bias)
+        return copy
+
+    def layer(self) -> MultiHeadAttention:
+        """The layer over these parameters: nothing is copied, gradients flow."""
+        projections = (self.query, self.key, self.value, self.output)
+        query, key, value, output = (Linear(each.weight, each.bias) for each in projections)
+        return MultiHeadAttention(query, key, value, output, self.heads, self.kv_heads, mask=self.mask)
+
+    def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
+        """A call with every step at hand."""
+        return self.layer().attention(x, memory, mask)
+
+    def forward(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Array:
+        """(T, M) for x (T, M); the keys come from `memory` (S, M) where one is given."""
+        return self.layer()(x, memory, mask)
