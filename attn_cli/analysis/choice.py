@@ -1,0 +1,34 @@
+"""Which head to show where nobody named one: the one that looks most sharply at something telling.
+
+Most heads look at themselves, at a neighbour, or at a special token or the first one, where weight
+goes that is not needed (arXiv:1906.04341, arXiv:2309.17453). A reader learns most from a head whose
+rows point elsewhere.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.floating]
+
+
+def sharpness(weights: Matrix, special: npt.NDArray[np.bool_]) -> npt.NDArray[np.floating]:
+    """(H,) how sharply each head looks at tokens that are telling, from 0 to 1.
+
+    The mean over rows of the largest weight on a token that is neither the row's own nor next to it,
+    nor special, nor the first; rows of special tokens do not count. Shapes: weights (H, T, S) over one
+    text (T = S), special (S,).
+    """
+    telling = telling_cells(special)
+    rows = telling.any(axis=-1)
+    if not rows.any():
+        return np.zeros(weights.shape[0])
+    seen: Matrix = np.where(telling, weights, 0.0)[:, rows]
+    return np.asarray(seen.max(axis=-1).mean(axis=-1))
+
+
+def telling_cells(special: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(T, T) true for pairs of tokens, not special, that are two places apart or more."""
+    places = np.arange(special.size)
+    apart = np.abs(places[:, None] - places[None, :]) > 1
+    keys = ~special & (places > 0)
+    return apart & keys[None, :] & ~special[:, None]

@@ -1,0 +1,65 @@
+"""How far the weights of two heads are from each other: 0 is the same, 1 has nothing in common.
+
+A row of weights is a distribution over the keys; the distance of two heads is the mean over the rows.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.vocabulary import Distance
+
+Matrix = npt.NDArray[np.floating]
+Rows = npt.NDArray[np.floating]
+
+
+def distances(weights: Sequence[Matrix], kind: Distance) -> Matrix:
+    """(N, N) the distance of every two of N heads, each (T, S); 0 on the diagonal, symmetric."""
+    measure = MEASURES[kind]
+    exact = [np.asarray(each, dtype=np.float64) for each in weights]
+    table = np.zeros((len(exact), len(exact)))
+    for one in range(len(exact)):
+        for other in range(one):
+            table[one, other] = table[other, one] = measure(exact[one], exact[other]).mean()
+    return table
+
+
+def jensen_shannon(p: Matrix, q: Matrix) -> Rows:
+    """(T,) the square root of the Jensen-Shannon divergence in bits, from 0 to 1: a metric.
+
+    Lin 1991; Endres and Schindelin 2003, 10.1109/TIT.2003.813506.
+    """
+    middle = (p + q) / 2
+    divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
+    return np.sqrt(np.clip(divergence, 0.0, 1.0))
+
+
+def cosine(p: Matrix, q: Matrix) -> Rows:
+    """(T,) 1 less the cosine of the angle between the rows; a row of zeros is 1 from any other."""
+    product = (p * q).sum(axis=-1)
+    lengths = np.linalg.norm(p, axis=-1) * np.linalg.norm(q, axis=-1)
+    alike = np.divide(product, lengths, out=np.zeros_like(product), where=lengths > 0)
+    both_empty = ~p.any(axis=-1) & ~q.any(axis=-1)
+    return np.clip(1.0 - np.where(both_empty, 1.0, alike), 0.0, 1.0)
+
+
+def total_variation(p: Matrix, q: Matrix) -> Rows:
+    """(T,) half the sum of the absolute differences: the weight that would have to move."""
+    return np.abs(p - q).sum(axis=-1) / 2
+
+
+MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], Rows]] = MappingProxyType(
+    {
+        Distance.JENSEN_SHANNON: jensen_shannon,
+        Distance.COSINE: cosine,
+        Distance.TOTAL_VARIATION: total_variation,
+    }
+)
+
+
+def _relative_entropy(p: Matrix, q: Matrix) -> Rows:
+    """(T,) Σ p·log2(p/q); a term with p = 0 is 0."""
+    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+    return (p * np.log2(ratio)).sum(axis=-1)

@@ -1,0 +1,72 @@
+"""What surrounds the attention in a transformer block: norms and activations."""
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from attn_cli.core.arrays import Array, at_least_float32, erf, namespace
+
+
+def layer_norm(x: Array, gain: Array, shift: Array | None, epsilon: float) -> Array:
+    """(..., M) each vector with mean 0 and variance 1, times `gain`, plus `shift`. arXiv:1607.06450."""
+    xp = namespace(x)
+    exact = at_least_float32(x)
+    centred = exact - xp.mean(exact, axis=-1, keepdims=True)
+    variance = xp.mean(centred * centred, axis=-1, keepdims=True)
+    scaled = xp.astype(centred / xp.sqrt(variance + epsilon), x.dtype, copy=False) * gain
+    return scaled if shift is None else scaled + shift
+
+
+def rms_norm(x: Array, gain: Array, epsilon: float) -> Array:
+    """(..., M) each vector with mean square 1, times `gain`. arXiv:1910.07467."""
+    xp = namespace(x)
+    exact = at_least_float32(x)
+    square = xp.mean(exact * exact, axis=-1, keepdims=True)
+    return xp.astype(exact / xp.sqrt(square + epsilon), x.dtype, copy=False) * gain
+
+
+def gelu(x: Array) -> Array:
+    """x · Φ(x), Φ the normal distribution. Hendrycks and Gimpel 2016, arXiv:1606.08415."""
+    return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
+
+
+def gelu_tanh(x: Array) -> Array:
+    """The approximation by tanh in the same paper."""
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
+    return 0.5 * x * (1 + namespace(x).tanh(inner))
+
+
+def quick_gelu(x: Array) -> Array:
+    """x · σ(1.702 x), from the same paper."""
+    return x * sigmoid(1.702 * x)
+
+
+def silu(x: Array) -> Array:
+    """x · σ(x). Elfwing et al. 2017, arXiv:1702.03118."""
+    return x * sigmoid(x)
+
+
+def sigmoid(x: Array) -> Array:
+    """σ(x) = 1 / (1 + e^-x), by way of tanh, which never overflows."""
+    return 0.5 * (1 + namespace(x).tanh(0.5 * x))
+
+
+def relu(x: Array) -> Array:
+    """x where it is positive, else 0."""
+    xp = namespace(x)
+    return xp.where(x > 0, x, xp.zeros_like(x))
+
+
+ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
+    {  # the names of Hugging Face's `activations.py`
+        "gelu": gelu,
+        "gelu_new": gelu_tanh,
+        "gelu_fast": gelu_tanh,
+        "gelu_pytorch_tanh": gelu_tanh,
+        "quick_gelu": quick_gelu,
+        "relu": relu,
+        "silu": silu,
+        "swish": silu,
+        "tanh": lambda x: namespace(x).tanh(x),
+    }
+)

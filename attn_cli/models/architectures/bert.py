@@ -1,0 +1,61 @@
+"""BERT: an encoder that reads to both sides. Devlin et al. 2018, arXiv:1810.04805."""
+
+from attn_cli.core.masks import causal, everywhere
+from attn_cli.models.config import Config
+from attn_cli.models.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+
+_LAYER = "encoder.layer.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A BERT of this configuration (`modeling_bert.py`).
+
+    Raises:
+        AttnError: positions are not learned one by one; relative keys were dropped by transformers 5.
+    """
+    if config.text("position_embedding_type", default="absolute") != "absolute":
+        raise config.unfit("position_embedding_type", '"absolute"')
+    width = config.count("hidden_size")
+    heads = config.count("num_attention_heads")
+    if width % heads:
+        raise config.unfit("num_attention_heads", f"a divisor of hidden_size {width}")
+    is_causal = config.flag("is_decoder", default=False)
+    return Spec(
+        type="bert",
+        layers=config.count("num_hidden_layers"),
+        heads=heads,
+        kv_heads=heads,
+        head_size=width // heads,
+        width=width,
+        vocabulary=config.count("vocab_size"),
+        longest=config.count("max_position_embeddings"),
+        embeddings=Embeddings(
+            tokens="embeddings.word_embeddings",
+            positions="embeddings.position_embeddings",
+            segments="embeddings.token_type_embeddings",
+            norm=Part("embeddings.LayerNorm"),
+        ),
+        projections=Projections(
+            query=Part(_LAYER + "attention.self.query"),
+            key=Part(_LAYER + "attention.self.key"),
+            value=Part(_LAYER + "attention.self.value"),
+        ),
+        output=Part(_LAYER + "attention.output.dense"),
+        attention_norm=Part(_LAYER + "attention.output.LayerNorm"),
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "intermediate.dense"),
+            down=Part(_LAYER + "output.dense"),
+            size=config.count("intermediate_size"),
+            activation=config.text("hidden_act", default="gelu"),
+        ),
+        feed_forward_norm=Part(_LAYER + "output.LayerNorm"),
+        final_norm=None,
+        norm=Norm.LAYER,
+        epsilon=config.number("layer_norm_eps", default=1e-12),
+        is_pre_norm=False,
+        is_causal=is_causal,
+        segments=config.count("type_vocab_size", default=2),
+        prefixes=("", "bert."),
+        aliases={"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"},
+        mask=causal if is_causal else everywhere,
+    )

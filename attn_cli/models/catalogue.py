@@ -1,0 +1,86 @@
+"""What a model's name means here. It imports nothing heavy: completion asks it too."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from attn_cli.errors import AttnError
+
+_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A model in the local Hugging Face cache."""
+
+    name: str
+    type: str  # the config's model_type; empty where there is none
+    path: Path
+
+
+def locate(name: str, environment: Mapping[str, str]) -> Path:
+    """The directory of the model `name`: a directory, or a name in the local Hugging Face cache.
+
+    Raises:
+        AttnError: there is none.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if (path / "config.json").is_file():
+            return path
+        problem = f"{name} is not a model: the directory has no config.json"
+        raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
+    if path.exists():
+        problem = f"{name} is not a model: it is a file"
+        raise AttnError(problem, "give the directory that holds the model")
+    cache = cache_directory(environment)
+    snapshot = _snapshot(cache / _folder(name)) if _NAME.fullmatch(name) else None
+    if snapshot is None:
+        problem = f"the model '{name}' is not here: no such directory, nor in the cache {cache}"
+        raise AttnError(problem, "attn models lists what is here")
+    return snapshot
+
+
+def cached_models(environment: Mapping[str, str]) -> Iterator[Cached]:
+    """Every model in the local Hugging Face cache that has a configuration, by name."""
+    for folder in sorted(cache_directory(environment).glob("models--*")):
+        snapshot = _snapshot(folder)
+        if snapshot is not None:
+            yield Cached(folder.name.removeprefix("models--").replace("--", "/"), _type(snapshot), snapshot)
+
+
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """Where Hugging Face keeps what it downloaded (`huggingface_hub/constants.py`)."""
+    if environment.get("HF_HUB_CACHE"):
+        return Path(environment["HF_HUB_CACHE"]).expanduser()
+    if environment.get("HF_HOME"):
+        return Path(environment["HF_HOME"]).expanduser() / "hub"
+    base = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "huggingface" / "hub"
+
+
+def _folder(name: str) -> str:
+    return "models--" + name.replace("/", "--")
+
+
+def _snapshot(folder: Path) -> Path | None:
+    """The revision that `main` names, or the newest one, if it holds a configuration."""
+    main = folder / "refs" / "main"
+    try:
+        names = [main.read_text(encoding="utf-8").strip()] if main.is_file() else []
+        newest = sorted((folder / "snapshots").iterdir(), key=os.path.getmtime, reverse=True)
+    except (OSError, ValueError):
+        return None
+    candidates = [folder / "snapshots" / name for name in names] + newest
+    return next((each for each in candidates if (each / "config.json").is_file()), None)
+
+
+def _type(snapshot: Path) -> str:
+    try:
+        config = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
+        return str(config.get("model_type", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""

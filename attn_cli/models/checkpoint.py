@@ -1,0 +1,90 @@
+"""A directory in Hugging Face layout, as a source: our own transformer over its weights."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from attn_cli.core.masks import causal, everywhere
+from attn_cli.core.module import Attention
+from attn_cli.errors import AttnError
+from attn_cli.models import architectures
+from attn_cli.models.config import Config, read_config
+from attn_cli.models.files import open_weights
+from attn_cli.models.library import Library
+from attn_cli.models.source import Card, Source
+from attn_cli.models.spec import Spec
+from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer
+from attn_cli.models.transformer import Inputs, Transformer
+
+
+def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool | None = None) -> Source:
+    """The model in `directory`, called `name`; `is_causal` overrules the model's own mask.
+
+    Raises:
+        AttnError: a file is missing or damaged, or the family is not known.
+    """
+    spec = read_spec(directory, is_causal=is_causal)
+    weights = open_weights(directory, spec.prefixes, spec.aliases)
+    transformer = Transformer(spec, weights, library)
+
+    def attentions(tokens: Sequence[Token]) -> Iterator[Attention]:
+        inputs = Inputs([token.id for token in tokens], [token.segment for token in tokens])
+        return transformer.attentions(inputs)
+
+    return Source(
+        card=Card(name, spec.type, spec.layers, spec.heads, spec.kv_heads, spec.head_size, spec.width),
+        library=library,
+        takes_pairs=spec.segments > 1,
+        is_causal=spec.is_causal,
+        longest=spec.longest,
+        is_bounded=spec.embeddings.positions is not None,
+        tokens=_cut(open_tokenizer(directory), spec, directory),
+        attentions=attentions,
+    )
+
+
+def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:
+    """What the model in `directory` is, read from its `config.json`.
+
+    Raises:
+        AttnError: the file is missing or damaged, or the family is not known.
+    """
+    config = read_config(directory)
+    spec = _family(config)
+    if is_causal is None or is_causal == spec.is_causal:
+        return spec
+    return replace(spec, is_causal=is_causal, mask=causal if is_causal else everywhere)
+
+
+def families() -> tuple[str, ...]:
+    """The model types that have a file of their own here."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(architectures.__path__)))
+
+
+def _family(config: Config) -> Spec:
+    """The spec by the family's own file, which is named after `model_type`."""
+    kind = config.text("model_type")
+    name = kind.replace("-", "_")
+    if not re.fullmatch(r"[a-z0-9_]+", name) or name not in families():
+        problem = f"the model type '{kind}' is not known: {config.path}"
+        raise AttnError(problem, f"use a model of the type {', '.join(families())}")
+    module = importlib.import_module(f"{architectures.__name__}.{name}")
+    spec: Spec = module.spec(config)
+    return spec
+
+
+def _cut(tokenizer: Tokenizer, spec: Spec, directory: Path):  # noqa: ANN202
+    def tokens(text: str, pair: str | None) -> tuple[Token, ...]:
+        found = tokenizer(text, pair)
+        for token in found:
+            if token.id >= spec.vocabulary:
+                problem = f"the token '{token.piece}' has the id {token.id}, beyond the vocabulary of {spec.vocabulary}"
+                raise AttnError(
+                    problem, f"check that tokenizer.json and config.json in {directory} belong together"
+                )
+        return found
+
+    return tokens

@@ -1,0 +1,107 @@
+"""`config.json`, read with care: every value is checked for its type before anyone computes with it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attn_cli.errors import AttnError
+
+_RELOAD = "download the model again, or repair the file"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The values of a model's `config.json`, by name; several names are aliases, the first found counts.
+
+    Each reader raises `AttnError` where the value is missing without a default, or of the wrong type.
+    """
+
+    values: Mapping[str, Any]
+    path: Path
+
+    def integer(self, *names: str, default: int | None = None) -> int:
+        """A whole number of at least 0."""
+        value = self._find(names, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise self._unfit(names, value, "a whole number")
+        return value
+
+    def count(self, *names: str, default: int | None = None) -> int:
+        """A whole number of at least 1."""
+        value = self.integer(*names, default=default)
+        if value < 1:
+            raise self._unfit(names, value, "1 or more")
+        return value
+
+    def number(self, *names: str, default: float | None = None) -> float:
+        """A finite number."""
+        value = self._find(names, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+            raise self._unfit(names, value, "a number")
+        return float(value)
+
+    def text(self, *names: str, default: str | None = None) -> str:
+        """A string."""
+        value = self._find(names, default)
+        if not isinstance(value, str):
+            raise self._unfit(names, value, "a string")
+        return value
+
+    def flag(self, *names: str, default: bool) -> bool:
+        """True or false."""
+        value = self._find(names, default)
+        if not isinstance(value, bool):
+            raise self._unfit(names, value, "true or false")
+        return value
+
+    def unfit(self, name: str, what: str) -> AttnError:
+        """The error for a value that is of the right type and yet not one we can compute with."""
+        return self._unfit((name,), self.values.get(name), what)
+
+    def _find(self, names: tuple[str, ...], default: object) -> Any:
+        for name in names:
+            if self.values.get(name) is not None:
+                return self.values[name]
+        if default is None:
+            raise AttnError(f"{self.path} has no {names[0]}", _RELOAD)
+        return default
+
+    def _unfit(self, names: tuple[str, ...], value: object, what: str) -> AttnError:
+        name = next((name for name in names if name in self.values), names[0])
+        return AttnError(f"{self.path} says {name} is {_short(value)}, which is not {what}", _RELOAD)
+
+
+def read_config(directory: Path) -> Config:
+    """The configuration of the model in `directory`.
+
+    Raises:
+        AttnError: there is none, or it is not a JSON object.
+    """
+    path = directory / "config.json"
+    return Config(read_json(path), path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in the file.
+
+    Raises:
+        AttnError: the file cannot be read, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the model's directory") from None
+    except (ValueError, RecursionError) as error:
+        raise AttnError(f"{path} is not JSON: {error}", _RELOAD) from None
+    if not isinstance(value, dict):
+        raise AttnError(f"{path} holds a JSON {type(value).__name__}, not an object", _RELOAD)
+    return value
+
+
+def _short(value: object) -> str:
+    """The value as JSON, cut where it is long."""
+    text = json.dumps(value)
+    limit = 40
+    return text if len(text) <= limit else text[: limit - 1] + "…"

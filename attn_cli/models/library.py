@@ -1,0 +1,77 @@
+"""Which array library runs, where, and in which number format."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.core.arrays import Array
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.vocabulary import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """NumPy or PyTorch, ready to take a checkpoint's arrays."""
+
+    name: str  # "numpy" or "torch"
+    device: str
+    dtype: DType
+    adopt: Callable[[npt.NDArray[Any]], Array]  # to this library, device and number format
+
+
+def choose_library(device: str, dtype: DType) -> Library:
+    """NumPy on a CPU, unless half precision or another device asks for PyTorch.
+
+    Raises:
+        UsageError: no such device is known.
+        AttnError: the device is absent here.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise UsageError(f"device '{device}' is not known", "--device auto, cpu, cuda, cuda:0 or mps")
+    if device in {"auto", "cpu"} and not dtype.is_half:
+        return _numpy(dtype)
+    return _torch("cpu" if device == "auto" else device, dtype)
+
+
+def _numpy(dtype: DType) -> Library:
+    numbers = np.dtype(dtype.value)
+    return Library("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))
+
+
+def _torch(device: str, dtype: DType) -> Library:
+    import torch  # 1.7 s
+
+    _check_device(device, dtype)
+    numbers = getattr(torch, dtype.value)
+    return Library("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))
+
+
+def _check_device(device: str, dtype: DType) -> None:
+    """Whether PyTorch sees the device.
+
+    Raises:
+        AttnError: it does not, or the device lacks the number format.
+    """
+    import torch
+
+    kind, _, number = device.partition(":")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise AttnError(f"device {device} is absent: {_why_no_cuda(torch)}", "--device cpu")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise AttnError(f"device {device} is absent: there are {count}, numbered from 0", "--device cuda")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise AttnError("device mps is absent: this is no Mac with Metal", "--device cpu")
+    if kind == "mps" and dtype is DType.FLOAT64:
+        raise AttnError("device mps has no float64", "--dtype float32, or --device cpu")
+
+
+def _why_no_cuda(torch_module: Any) -> str:
+    built = torch_module.version.cuda
+    if built is None:
+        return f"PyTorch {torch_module.__version__} is built without CUDA"
+    return f"PyTorch {torch_module.__version__} is built for CUDA {built} and finds no GPU"
