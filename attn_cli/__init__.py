@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     from attn_cli.core.module import MultiHeadAttention
     from attn_cli.core.shell import MultiHeadAttentionModule
 
+__version__ = "0.1.0"
+
 __all__ = ["MultiHeadAttention", "MultiHeadAttentionModule"]
 
 _HOMES = {"MultiHeadAttention": "module", "MultiHeadAttentionModule": "shell"}

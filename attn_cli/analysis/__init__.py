@@ -1,0 +1,1 @@
+"""From traces to numbers: which head to show, how far heads are apart."""

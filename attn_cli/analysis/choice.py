@@ -12,18 +12,19 @@ Matrix = npt.NDArray[np.floating]
 
 
 def sharpness(weights: Matrix, special: npt.NDArray[np.bool_]) -> npt.NDArray[np.floating]:
-    """(H,) how sharply each head looks at tokens that are telling, from 0 to 1.
+    """(H,) how sharply the rows of each head look at telling tokens of their own choice, from 0 to 1.
 
     The mean over rows of the largest weight on a token that is neither the row's own nor next to it,
-    nor special, nor the first; rows of special tokens do not count. Shapes: weights (H, T, S) over one
-    text (T = S), special (S,).
+    nor special, nor the first, less what that token gets from the average row: a head whose rows all
+    look at one word says little. Rows of special tokens do not count. Shapes: weights (H, T, S) over
+    one text (T = S), special (S,).
     """
     telling = telling_cells(special)
     rows = telling.any(axis=-1)
     if not rows.any():
         return np.zeros(weights.shape[0])
-    seen: Matrix = np.where(telling, weights, 0.0)[:, rows]
-    return np.asarray(seen.max(axis=-1).mean(axis=-1))
+    own: Matrix = weights - weights[:, ~special].mean(axis=-2, keepdims=True)
+    return np.asarray(np.where(telling, own, 0.0)[:, rows].max(axis=-1).mean(axis=-1))
 
 
 def telling_cells(special: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -31,4 +32,4 @@ def telling_cells(special: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     places = np.arange(special.size)
     apart = np.abs(places[:, None] - places[None, :]) > 1
     keys = ~special & (places > 0)
-    return apart & keys[None, :] & ~special[:, None]
+    return np.asarray(apart & keys[None, :] & ~special[:, None])

@@ -33,7 +33,7 @@ def jensen_shannon(p: Matrix, q: Matrix) -> Rows:
     """
     middle = (p + q) / 2
     divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
-    return np.sqrt(np.clip(divergence, 0.0, 1.0))
+    return np.asarray(np.sqrt(np.clip(divergence, 0.0, 1.0)))
 
 
 def cosine(p: Matrix, q: Matrix) -> Rows:
@@ -47,7 +47,7 @@ def cosine(p: Matrix, q: Matrix) -> Rows:
 
 def total_variation(p: Matrix, q: Matrix) -> Rows:
     """(T,) half the sum of the absolute differences: the weight that would have to move."""
-    return np.abs(p - q).sum(axis=-1) / 2
+    return np.asarray(np.abs(p - q).sum(axis=-1) / 2)
 
 
 MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], Rows]] = MappingProxyType(
@@ -62,4 +62,4 @@ MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], Rows]] = MappingProxyType
 def _relative_entropy(p: Matrix, q: Matrix) -> Rows:
     """(T,) Σ p·log2(p/q); a term with p = 0 is 0."""
     ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
-    return (p * np.log2(ratio)).sum(axis=-1)
+    return np.asarray((p * np.log2(ratio)).sum(axis=-1))

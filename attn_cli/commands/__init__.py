@@ -1,0 +1,1 @@
+"""One file a command, thin: ask the pipeline, hand to a view."""

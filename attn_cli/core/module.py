@@ -116,6 +116,10 @@ class MultiHeadAttention:
             if found != expected:
                 problem = f"the {name} projection has {found} rows, not {self.kv_heads} × {self.head_size}"
                 raise AttnError(problem, "give it kv_heads × head size rows")
+        columns = self.output.weight.shape[1]
+        if columns != self.heads * self.head_size:
+            problem = f"the output projection has {columns} columns, not {self.heads} × {self.head_size}"
+            raise AttnError(problem, "give it heads × head size columns")
 
     @property
     def head_size(self) -> int:

@@ -46,6 +46,7 @@ class MultiHeadAttentionModule(torch.nn.Module):
             problem = "this torch.nn.MultiheadAttention has bias_kv, zero_attn or its own key width"
             raise AttnError(problem, "build one without add_bias_kv, add_zero_attn, kdim and vdim")
         copy = cls(layer.embed_dim, layer.num_heads, bias=layer.in_proj_bias is not None, mask=mask)
+        copy.to(layer.in_proj_weight)  # its number format, its device
         parts = fused(Linear(layer.in_proj_weight, layer.in_proj_bias), copy.heads, copy.heads)
         ours = (copy.query, copy.key, copy.value, copy.output)
         theirs = (*parts, Linear(layer.out_proj.weight, layer.out_proj.bias))

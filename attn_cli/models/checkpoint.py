@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,15 +76,18 @@ def _family(config: Config) -> Spec:
     return spec
 
 
-def _cut(tokenizer: Tokenizer, spec: Spec, directory: Path):  # noqa: ANN202
+def _cut(tokenizer: Tokenizer, spec: Spec, directory: Path) -> Callable[[str, str | None], tuple[Token, ...]]:
+    """The tokenizer, whose ids are checked against the size of the vocabulary."""
+
     def tokens(text: str, pair: str | None) -> tuple[Token, ...]:
         found = tokenizer(text, pair)
         for token in found:
             if token.id >= spec.vocabulary:
-                problem = f"the token '{token.piece}' has the id {token.id}, beyond the vocabulary of {spec.vocabulary}"
-                raise AttnError(
-                    problem, f"check that tokenizer.json and config.json in {directory} belong together"
+                problem = (
+                    f"the token '{token.piece}' is number {token.id} of a vocabulary of {spec.vocabulary}"
                 )
+                hint = f"check that tokenizer.json and config.json in {directory} belong together"
+                raise AttnError(problem, hint)
         return found
 
     return tokens

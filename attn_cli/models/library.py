@@ -1,5 +1,6 @@
 """Which array library runs, where, and in which number format."""
 
+import platform
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,18 @@ def choose_library(device: str, dtype: DType) -> Library:
     if device in {"auto", "cpu"} and not dtype.is_half:
         return _numpy(dtype)
     return _torch("cpu" if device == "auto" else device, dtype)
+
+
+def devices() -> dict[str, str]:
+    """What `--device` takes here, each with what it is."""
+    import torch  # 1.7 s
+
+    found = {"cpu": platform.processor() or platform.machine()}
+    for number in range(torch.cuda.device_count()):
+        found[f"cuda:{number}"] = torch.cuda.get_device_name(number)
+    if torch.backends.mps.is_available():
+        found["mps"] = "Metal"
+    return found
 
 
 def _numpy(dtype: DType) -> Library:

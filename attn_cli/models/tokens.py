@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -98,7 +99,7 @@ def _spans(
 def _spelling(inner: "tokenizers.Tokenizer") -> Spelling:
     """How this tokenizer's pieces are read back: what its decoder undoes, piece by piece."""
     parts = _parts(inner.decoder) or _parts(inner.pre_tokenizer)
-    spellings = [spelling for part in parts for spelling in _undone(part)]
+    spellings = [spelling for part in parts if (spelling := _undone(part)) is not None]
 
     def spell(piece: str) -> str:
         for spelling in spellings:
@@ -117,22 +118,32 @@ def _parts(component: Any) -> list[dict[str, Any]]:
     return list(inner) if state.get("type") == "Sequence" else [state]
 
 
-def _undone(part: dict[str, Any]) -> list[Spelling]:
-    """What one part of the decoder does to a single piece; nothing, where it only joins pieces."""
+def _undone(part: dict[str, Any]) -> Spelling | None:
+    """What one part of the decoder does to a single piece; None where it only joins pieces."""
     match part:
         case {"type": "WordPiece", "prefix": str(prefix)}:
-            return [lambda piece: piece.removeprefix(prefix) or piece]
-        case {"type": "ByteLevel"}:
-            return [_from_byte_letters]
-        case {"type": "Metaspace", "replacement": str(marker)}:
-            return [lambda piece: piece.replace(marker, " ")]
+            return partial(_without_prefix, prefix)
         case {"type": "Replace", "pattern": {"String": str(old)}, "content": str(new)}:
-            return [lambda piece: piece.replace(old, new)]
-        case {"type": "BPEDecoder", "suffix": str(suffix)}:
-            return [lambda piece: piece.replace(suffix, " ")]
+            return partial(_replaced, old, new)
+        case {"type": "Metaspace", "replacement": str(marker)} | {
+            "type": "BPEDecoder",
+            "suffix": str(marker),
+        }:
+            return partial(_replaced, marker, " ")
+        case {"type": "ByteLevel"}:
+            return _from_byte_letters
         case {"type": "ByteFallback"}:
-            return [_from_byte_name]
-    return []
+            return _from_byte_name
+    return None
+
+
+def _without_prefix(prefix: str, piece: str) -> str:
+    """`##ing` as `ing`; a piece that is nothing else stays."""
+    return piece.removeprefix(prefix) or piece
+
+
+def _replaced(old: str, new: str, piece: str) -> str:
+    return piece.replace(old, new)
 
 
 def _from_byte_name(piece: str) -> str:

@@ -1,0 +1,1 @@
+"""Views of a `Grid` or a `Head`: terminal, picture, data files."""

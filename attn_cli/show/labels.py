@@ -3,23 +3,37 @@
 import unicodedata
 
 _NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
-_JOINER = "\N{ZERO WIDTH JOINER}"  # holds an emoji together: harmless, and needed
+_JOINER = "\N{ZERO WIDTH JOINER}"  # holds an emoji together: harmless there, invisible elsewhere
+_EMOJI_ENDS = {"So", "Sk"}  # pictures and skin tones
+_EMOJI_STARTS = {"So", "Sm"}  # pictures and arrows
+_PICTURE = "\N{VARIATION SELECTOR-16}"  # asks for the picture of the character before it
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that draw nothing
+_NOTHING = "\N{DOTTED CIRCLE}"  # what an accent without a letter stands on, Unicode 7.9
 
 
 def printable(text: str) -> str:
     r"""`text` with every control, format, surrogate or unassigned character spelled out (`\x1b`)."""
-    return "".join(_printable_character(character) for character in text)
+    neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
+    return "".join(_printable_character(*three) for three in neighbours)
 
 
 def label(text: str) -> str:
     """`text` as the label of a row or a column: printable, no space around it, never empty."""
-    return printable(text.strip(" ")) or "␣" * max(1, len(text))
+    shown = printable(text).strip() or "␣" * max(1, len(text))
+    return _NOTHING + shown if unicodedata.category(shown[0]).startswith("M") else shown
 
 
-def _printable_character(character: str) -> str:
+def _printable_character(before: str, character: str, after: str) -> str:
     if character in _NAMED:
         return _NAMED[character]
-    if character == _JOINER or unicodedata.category(character) not in _UNPRINTABLE:
+    if character == _JOINER and _is_inside_emoji(before, after):
         return character
-    return character.encode("unicode_escape").decode("ascii")
+    if character in _BLANK_LETTERS or unicodedata.category(character) in _UNPRINTABLE:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
+
+
+def _is_inside_emoji(before: str, after: str) -> bool:
+    ends = before == _PICTURE or unicodedata.category(before) in _EMOJI_ENDS
+    return ends and unicodedata.category(after) in _EMOJI_STARTS

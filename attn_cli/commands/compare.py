@@ -1,0 +1,88 @@
+"""`attn compare`: heads against heads."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attn_cli.commands import options as given
+from attn_cli.commands.answering import Style, show_reading, write_data, write_pictures
+from attn_cli.commands.asking import Options, places, reading_of, selection
+from attn_cli.console import World
+from attn_cli.errors import UsageError
+from attn_cli.vocabulary import Distance, DType
+
+if TYPE_CHECKING:
+    from attn_cli.pipeline import HeadsCompared
+
+_FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .safetensors, .csv); may be repeated."
+_MOST_SHOWN = 4  # matrices; of more heads only the distances are printed
+
+
+def compare(
+    context: typer.Context,
+    text: given.Text = None,
+    file: given.File = None,
+    pair: given.Pair = None,
+    model: given.Model = "",
+    layer: given.Layer = None,
+    head: given.Head = None,
+    heads: given.Heads = None,
+    distance: Annotated[
+        Distance, typer.Option("-d", "--distance", help="From 0, the same, to 1, nothing in common.")
+    ] = Distance.JENSEN_SHANNON,
+    top: given.Top = None,
+    digits: given.Digits = 2,
+    out: Annotated[list[Path] | None, given.out(_FILES)] = None,
+    cmap: given.ColourMap = None,
+    dpi: given.Dpi = 150,
+    force: given.Force = False,
+    as_json: given.Json = False,
+    device: given.Device = "auto",
+    dtype: given.Format = DType.FLOAT32,
+    causal: given.Causal = None,
+    seed: given.Seed = 0,
+    width: given.Width = 64,
+    quiet: given.Quiet = False,
+) -> None:
+    """Compare heads: their weights side by side, their distances, the signed difference of two."""
+    world: World = context.obj
+    world.is_quiet = quiet
+    chosen = selection(layer, head, heads or ())
+    if chosen.is_empty:
+        raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
+    from attn_cli import pipeline  # NumPy: 0.1 s
+    from attn_cli.show import data, files, picture
+
+    targets = files.targets(out or (), (*picture.SUFFIXES, *data.SUFFIXES), force=force)
+    picture.check_colours(cmap)
+    asked = Options(text, file, pair, model, device, dtype, causal, seed, width, heads or ())
+    reading = reading_of(world, asked)
+    found = pipeline.compare(reading, places(reading, chosen), distance)
+    document = pipeline.document(reading) | found.compared.fields()
+    drawn = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
+    title = pipeline.title(reading, str(distance))
+    write_pictures(world, drawn, found.groups(), title, Style(cmap, dpi), force=force)
+    written = {path: suffix for path, suffix in targets.items() if suffix in data.SUFFIXES}
+    write_data(world, written, document, (), force=force)
+    if as_json:
+        world.say(data.as_json(document))
+    elif not targets:
+        show_reading(world, reading)
+        _show(world, found, digits=digits, top=top)
+
+
+def _show(world: World, found: "HeadsCompared", *, digits: int, top: int | None) -> None:
+    """The matrices where there are few, the distances, the difference of two."""
+    from attn_cli.show import terminal  # rich: 0.06 s
+
+    if len(found.views) <= _MOST_SHOWN:
+        world.say("")
+        terminal.side_by_side(found.views, world.screen, digits=digits, top=top)
+    else:
+        world.note(
+            f"of more than {_MOST_SHOWN} heads only the distances are printed; -o FILE.png draws them all"
+        )
+    for grid in found.measures():
+        world.say("")
+        terminal.matrix(grid, world.screen, digits=digits, top=top)

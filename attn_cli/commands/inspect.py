@@ -1,0 +1,70 @@
+"""`attn inspect`: tokens, then the steps of the chosen heads as tables, as JSON, or as files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attn_cli.commands import options as given
+from attn_cli.commands.answering import show_reading, write_data
+from attn_cli.commands.asking import Options, places_or_telling, reading_of, selection
+from attn_cli.console import World
+from attn_cli.vocabulary import DType, Step
+
+_DEFAULT = (Step.SCORES, Step.WEIGHTS)
+_FILES = "Write .json, .npz, .safetensors or .csv instead of tables; may be repeated."
+
+
+def inspect(
+    context: typer.Context,
+    text: given.Text = None,
+    file: given.File = None,
+    pair: given.Pair = None,
+    model: given.Model = "",
+    layer: given.Layer = None,
+    head: given.Head = None,
+    heads: given.Heads = None,
+    step: given.Steps = None,
+    top: given.Top = None,
+    digits: given.Digits = 2,
+    out: Annotated[list[Path] | None, given.out(_FILES)] = None,
+    force: given.Force = False,
+    as_json: given.Json = False,
+    json_schema: Annotated[bool, typer.Option("--json-schema", help="Print the schema of --json.")] = False,
+    device: given.Device = "auto",
+    dtype: given.Format = DType.FLOAT32,
+    causal: given.Causal = None,
+    seed: given.Seed = 0,
+    width: given.Width = 64,
+    quiet: given.Quiet = False,
+) -> None:
+    """Show the tokens, the scores and the softmax weights of attention, head by head.
+
+    Without a selection one telling head is shown. --layer alone is every head of it, --head alone
+    that head of every layer.
+    """
+    world: World = context.obj
+    world.is_quiet = quiet
+    from attn_cli import pipeline  # NumPy: 0.1 s
+    from attn_cli.show import data, files
+
+    if json_schema:
+        world.say(data.schema())
+        return
+    asked = Options(text, file, pair, model, device, dtype, causal, seed, width, heads or ())
+    chosen = selection(layer, head, heads or ())
+    targets = files.targets(out or (), data.SUFFIXES, force=force)
+    steps = tuple(dict.fromkeys(step or _DEFAULT))
+    reading = reading_of(world, asked)
+    found = pipeline.heads(reading, places_or_telling(world, reading, chosen), steps)
+    document = pipeline.document(reading) | {"attention": data.attention_entries(found)}
+    write_data(world, targets, document, found, force=force)
+    if as_json:
+        world.say(data.as_json(document))
+    elif not targets:
+        from attn_cli.show import terminal  # rich: 0.06 s
+
+        show_reading(world, reading)
+        for grid in pipeline.views(reading, found):
+            world.say("")
+            terminal.matrix(grid, world.screen, digits=digits, top=top)

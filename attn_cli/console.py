@@ -1,0 +1,132 @@
+"""The outside world as one object: what comes in, where results and notes go, the environment."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.show.labels import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass
+class World:
+    """Standard input, output and error, and the environment; a test brings its own."""
+
+    stdin: TextIO
+    stdout: TextIO
+    stderr: TextIO
+    environment: Mapping[str, str]
+    is_quiet: bool = False
+
+    @classmethod
+    def real(cls) -> "World":
+        """The process's own."""
+        return cls(sys.stdin, sys.stdout, sys.stderr, os.environ)
+
+    @cached_property
+    def screen(self) -> "Console":
+        """Standard output as something to draw on; it knows its width and its colours."""
+        from rich.console import Console  # 0.06 s
+
+        return Console(
+            file=self.stdout,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=False,
+            _environ=self.environment,
+        )
+
+    def say(self, text: str) -> None:
+        """A result: one or more lines on standard output."""
+        self.stdout.write(f"{text}\n")
+
+    def note(self, text: str) -> None:
+        """A remark: one line on standard error, unless they were declined."""
+        if not self.is_quiet:
+            self._to_stderr(printable(text))
+
+    def complain(self, problem: str, hint: str) -> None:
+        """An error: two lines on standard error."""
+        self.stdout.flush()
+        self._to_stderr(f"attn: {printable(problem)}")
+        self._to_stderr(f"try: {printable(hint)}")
+
+    def read(self, file: Path | None) -> str:
+        """The text of `file`, or of standard input.
+
+        Raises:
+            AttnError: it cannot be read, or is not UTF-8.
+        """
+        name = "standard input" if file is None else str(file)
+        try:
+            content = self._bytes() if file is None else file.read_bytes()
+            return content.decode("utf-8-sig")
+        except FileNotFoundError:
+            raise AttnError(f"{name} does not exist", "check the path after --file") from None
+        except OSError as error:
+            raise AttnError(
+                f"{name} cannot be read: {error.strerror}", "check the path after --file"
+            ) from None
+        except UnicodeDecodeError as error:
+            problem = f"{name} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+            raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from None
+
+    def _bytes(self) -> bytes:
+        if hasattr(self.stdin, "buffer"):
+            return bytes(self.stdin.buffer.read())
+        return self.stdin.read().encode("utf-8", "surrogateescape")
+
+    def _to_stderr(self, line: str) -> None:
+        encoding = self.stderr.encoding or "utf-8"
+        self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        self.stderr.flush()
+
+
+def text_of(world: World, text: str | None, file: Path | None) -> str:
+    """The text that a person gave: as an argument, `-` for standard input, or in a file.
+
+    Raises:
+        UsageError: there is none, or two, or it is blank.
+        AttnError: it is not UTF-8.
+    """
+    if text is not None and file is not None:
+        raise UsageError(
+            f"two texts were given: '{shortened(text)}' and --file {file}", "leave one of them out"
+        )
+    if text is None and file is None:
+        raise UsageError(
+            "no text was given", 'attn COMMAND "The cat sat on the mat", or --file PATH, or - for a pipe'
+        )
+    content = world.read(file) if text is None or text == "-" else text
+    return checked(content, "the text")
+
+
+def checked(text: str, name: str) -> str:
+    """The text, if it holds something, and can be encoded.
+
+    Raises:
+        UsageError: it is empty or blank.
+        AttnError: it is not Unicode.
+    """
+    if not text.strip():
+        found = "empty" if not text else f"blank: {len(text)} white-space characters"
+        raise UsageError(f"{name} is {found}", 'give one with words, for example "The cat sat on the mat"')
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        problem = f"{name} is not UTF-8: character {error.start} is {text[error.start]!a}"
+        raise AttnError(problem, "convert it to UTF-8") from None
+    return text
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """The text, cut where it is long."""
+    return text if len(text) <= most else text[: most - 1] + "…"

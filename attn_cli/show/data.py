@@ -1,0 +1,230 @@
+"""The numbers as files that a program reads: .json, .npz, .safetensors and .csv.
+
+A float in a text is the shortest decimal that reads back to the same number of the same format:
+0.17677669 for a float32, not 0.1767766922712326.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from math import isfinite
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.core.grid import Head
+from attn_cli.errors import AttnError
+from attn_cli.show.labels import printable
+from attn_cli.vocabulary import Kind, Step
+
+Numbers: TypeAlias = npt.NDArray[np.generic]
+
+SUFFIXES: tuple[str, ...] = (".json", ".npz", ".safetensors", ".csv")
+
+COLUMNS = ("kind", "layer", "head", "step", "row", "column", "row_token", "column_token", "value")
+
+
+def encode(suffix: str, document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
+    """The content of a file of the kind that `suffix`, one of `SUFFIXES`, names."""
+    match suffix:
+        case ".json":
+            return f"{as_json(document)}\n".encode()
+        case ".npz":
+            return as_npz(document, heads)
+        case ".safetensors":
+            return as_safetensors(document, heads)
+        case ".csv":
+            return as_csv(document, heads)
+    raise AssertionError(suffix)
+
+
+def schema() -> str:
+    """The JSON Schema (draft 2020-12) of the objects of `inspect`, `tokens` and `compare`."""
+    return Path(__file__).with_name("schema.json").read_text("utf-8").rstrip()
+
+
+def attention_entries(heads: Sequence[Head]) -> list[dict[str, object]]:
+    """The list `attention` of a document; the steps stay arrays until they are written."""
+    return [
+        _entry(head) | {"steps": {str(step): values for step, values in head.steps.items()}} for head in heads
+    ]
+
+
+def as_json(document: Mapping[str, object]) -> str:
+    """Standard JSON, a row of a matrix on a line: finite numbers, null for a masked cell of `logits`.
+
+    Raises `AttnError` for any other number that is not finite. Everything outside ASCII is escaped:
+    so no token can command a terminal, and half a surrogate pair breaks no encoding.
+    """
+    return _written(document)
+
+
+def as_npz(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
+    """What `numpy.load` opens: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as `meta`."""
+    import zipfile  # 10 ms
+
+    content = io.BytesIO()
+    arrays = _arrays(document, heads) | {"meta": np.array(_meta(document, heads))}
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, array in arrays.items():
+            # A ZipInfo is dated 1980, so the same numbers are the same bytes.
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    return content.getvalue()
+
+
+def as_safetensors(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
+    """What `safetensors` opens: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as `meta`."""
+    from safetensors.numpy import save  # 2 ms, no torch
+
+    return save(_arrays(document, heads), {"meta": _meta(document, heads)})
+
+
+def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
+    """One long table, a number on a line; where there are no heads, the matrix of a comparison.
+
+    `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and
+    have no token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are left as
+    they are but for control characters, which are spelled out: a token `=1+1` stays `=1+1`, and
+    a spreadsheet must be told that the column is text.
+    """
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    if not heads and "matrix" in document:
+        table.writerows(_comparison(document))
+    else:
+        table.writerow(COLUMNS)
+        for head in heads:
+            for step, values in head.steps.items():
+                table.writerows(_cells(document, head, step, values))
+    return text.getvalue().encode()
+
+
+def _entry(head: Head) -> dict[str, object]:
+    """All about a head but its steps."""
+    return {
+        "kind": str(head.kind),
+        "layer": head.layer,
+        "head": head.head,
+        "kv_head": head.kv_head,
+        "scale": _scale(head),
+        "queries": list(head.queries),
+        "keys": list(head.keys),
+    }
+
+
+def _scale(head: Head) -> float:
+    """The scale in the precision in which it was multiplied: float32, unless the steps are float64."""
+    dtype = np.result_type(np.float32, *(values.dtype for values in head.steps.values()))
+    return float(str(dtype.type(head.scale)))
+
+
+def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, Numbers]:
+    """Every array by name: the steps of the heads, and what the document itself holds."""
+    own = {name: value for name, value in document.items() if isinstance(value, np.ndarray)}
+    steps = {
+        f"{head.kind}.{head.name}.{step}": values for head in heads for step, values in head.steps.items()
+    }
+    return {name: np.ascontiguousarray(array) for name, array in (own | steps).items()}
+
+
+def _meta(document: Mapping[str, object], heads: Sequence[Head]) -> str:
+    """The document without its arrays, as JSON."""
+    rest = {name: value for name, value in document.items() if not isinstance(value, np.ndarray)}
+    if heads:
+        rest["attention"] = [_entry(head) for head in heads]
+    return as_json(rest)
+
+
+def _written(value: object, key: str = "", owner: str = "") -> str:
+    """`value` as JSON; `key` and `owner` say in an error where it stands."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _written_array(_finite(np.asarray(value), key, owner))
+    if isinstance(value, Mapping):
+        owner = f"{value['kind']} {value['layer']}.{value['head']}" if "head" in value else owner
+        return _laid_out("{}", [f"{json.dumps(k)}: {_written(v, k, owner)}" for k, v in value.items()])
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if all(isinstance(item, int) for item in value):
+            return json.dumps(list(value))  # positions: ten times as fast as one by one
+        return _laid_out("[]", [_written(item, key, owner) for item in value])
+    if isinstance(value, float) and not isfinite(value):
+        raise _not_finite(value, key, owner)
+    return json.dumps(value)
+
+
+def _written_array(array: Numbers) -> str:
+    if array.ndim > 1:
+        return _laid_out("[]", [_written_array(row) for row in array])
+    words = ", ".join(map(str, array.reshape(-1)))
+    if array.dtype == bool:
+        words = words.lower()
+    words = words.replace("-inf", "null")
+    return f"[{words}]" if array.ndim else words
+
+
+def _laid_out(brackets: str, items: Sequence[str]) -> str:
+    """The items on one line; or a line each, where an item is itself a list, an object or several lines."""
+    first, last = brackets[0], brackets[1]
+    if not any("\n" in item or item[0] in "[{" for item in items):
+        return f"{first}{', '.join(items)}{last}"
+    lines = ",\n".join(items).replace("\n", "\n ")  # a text's own line ends are escaped
+    return f"{first}\n {lines}\n{last}"
+
+
+def _finite(values: Numbers, key: str, owner: str) -> Numbers:
+    """`values`, if each is a finite number or a masked logit."""
+    odd = values[~np.isfinite(values)]
+    if key == Step.LOGITS:
+        odd = odd[odd != -np.inf]
+    if odd.size:
+        raise _not_finite(odd[0], key, owner)
+    return values
+
+
+def _not_finite(value: object, key: str, owner: str) -> AttnError:
+    place = f"the {key} of {owner}" if owner else f"the {key}"
+    hint = "--dtype float32 or float64, or a .npz file, which keeps such numbers"
+    return AttnError(f"not a finite number in {place}: {value}", hint)
+
+
+def _comparison(document: Mapping[str, object]) -> Iterator[Iterable[object]]:
+    """The lines of a square table: a header of the items, then an item and its distances."""
+    items = [printable(item) for item in cast("Sequence[str]", document["items"])]
+    yield ["item", *items]
+    for item, row in zip(items, _finite(np.asarray(document["matrix"]), "matrix", ""), strict=True):
+        yield [item, *row]
+
+
+def _cells(
+    document: Mapping[str, object], head: Head, step: Step, values: Numbers
+) -> Iterator[Iterable[object]]:
+    """The lines of one step, in the order of `COLUMNS`."""
+    of_keys = step in {Step.KEYS, Step.VALUES}
+    rows = head.keys if of_keys else head.queries
+    row_tokens = _tokens(document, head, of_keys=of_keys)
+    columns = head.keys if step.is_pairwise else range(values.shape[-1])
+    column_tokens = _tokens(document, head, of_keys=True) if step.is_pairwise else repeat("")
+    name = [repeat(part) for part in (head.kind, head.layer, head.head, step)]
+    for row, token, line in zip(
+        rows, row_tokens, _finite(values, step, f"{head.kind} {head.name}"), strict=True
+    ):
+        yield from zip(*name, repeat(row), columns, repeat(token), column_tokens, _fields(line), strict=False)
+
+
+def _fields(line: Numbers) -> list[object]:
+    """A row's numbers as `csv` writes them: truth as 1 or 0, None for a masked cell."""
+    if line.dtype == bool:
+        return [int(value) for value in line]
+    masked = line == -np.inf
+    return [None if hidden else value for value, hidden in zip(line, masked, strict=True)]
+
+
+def _tokens(document: Mapping[str, object], head: Head, *, of_keys: bool) -> list[str]:
+    """The texts of the head's queries or keys, from the list that its kind reads."""
+    of_target = head.kind is Kind.DECODER or (head.kind is Kind.CROSS and not of_keys)
+    tokens = cast("Sequence[Mapping[str, str]]", document["target_tokens" if of_target else "tokens"])
+    return [printable(tokens[position]["text"]) for position in (head.keys if of_keys else head.queries)]

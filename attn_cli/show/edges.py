@@ -1,0 +1,55 @@
+"""What stands around the numbers of a matrix: its title, the labels of its rows, a note below."""
+
+from rich.cells import cell_len
+from rich.segment import Segment
+
+from attn_cli.core.grid import Grid
+from attn_cli.show.fitting import cut, filled, to_left
+from attn_cli.show.numerals import short
+from attn_cli.show.sheet import DIM, Line, Sheet
+
+
+def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
+    """What a title says, in phrases: the name, the size, the range that the shades span."""
+    low, high = (short(limit, digits) for limit in grid.limits)
+    size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
+    return [grid.title, size, f"range {low} to {high}"]
+
+
+def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:
+    """The phrases in as many lines as they need."""
+    return filled(phrases, sheet.ink(" · "), width, sheet.ink("…"))
+
+
+def note(text: str, sheet: Sheet) -> list[Line]:
+    """One line that says what is not shown; more where the console is narrow."""
+    return [[Segment(line, DIM)] for line in filled(text.split(" "), " ", sheet.width, sheet.ink("…"))]
+
+
+def numbers(labels: tuple[str, ...]) -> list[str]:
+    """The positions of the labels, with a space after them: equal tokens are told apart."""
+    width = len(str(len(labels) - 1))
+    return [f"{position:>{width}} " for position in range(len(labels))]
+
+
+def label_width(grid: Grid) -> int:
+    """How wide the labels of the rows are when none is cut."""
+    return max(map(cell_len, grid.rows), default=0) + max(map(len, _numbers_of_rows(grid)), default=0)
+
+
+def row_labels(grid: Grid, width: int, sheet: Sheet) -> list[Line]:
+    """The labels of the rows, each `width` wide."""
+    ellipsis = sheet.ink("…")
+    return [
+        [
+            Segment(number, DIM),
+            Segment(to_left(cut(name, width - len(number), ellipsis), width - len(number))),
+        ]
+        for number, name in zip(_numbers_of_rows(grid), grid.rows, strict=True)
+    ]
+
+
+def _numbers_of_rows(grid: Grid) -> list[str]:
+    """Positions for tokens; heads against heads, or rows named 0, 1, 2, have names that tell them apart."""
+    are_names = grid.rows == grid.columns or all(row == str(i) for i, row in enumerate(grid.rows))
+    return [""] * len(grid.rows) if are_names and not grid.are_tokens else numbers(grid.rows)

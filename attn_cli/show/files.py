@@ -1,0 +1,138 @@
+"""A file is written whole or not at all, and what stood there is kept unless it is to be overwritten."""
+
+import os
+import secrets
+import stat
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.show.labels import printable
+
+
+def suffix_of(path: Path, known: Collection[str]) -> str:
+    """The kind of file that the name asks for: one of `known`, in lower case; raises `UsageError`."""
+    suffix = path.suffix.lower()
+    if suffix in known:
+        return suffix
+    what = (
+        f"attn cannot write '{printable(suffix)}'" if suffix else "the name does not say which kind of file"
+    )
+    *others, last = known
+    kinds = f"{', '.join(others)} or {last}" if others else last
+    raise UsageError(f"{what}: {_shown(path)}", f"a name that ends in {kinds}")
+
+
+def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> dict[Path, str]:
+    """The kind of each file that is to be written, all checked before anything is computed.
+
+    Raises:
+        UsageError: a name does not say its kind, or is there twice.
+        AttnError: a file could not be written.
+    """
+    found: dict[Path, str] = {}
+    for path in paths:
+        if path in found:
+            raise UsageError(f"the file is named twice: {_shown(path)}", "leave one of them out")
+        found[path] = suffix_of(path, known)
+    for path in found:
+        check_writable(path, force=force)
+    return found
+
+
+def check_writable(path: Path, *, force: bool) -> None:
+    """Raise `AttnError` if `write` could not succeed: known before the computation, not after it."""
+    with _explained(path):
+        if _is_stream(path):
+            return
+        target = _target(path)
+        _check_directory(target.parent)
+        if target.exists() and not target.is_file():
+            raise AttnError(f"not a file: {_shown(path)}", "another name")
+        if target.exists() and not force:
+            raise FileExistsError
+
+
+def write(path: Path, content: bytes, *, force: bool) -> None:
+    """Put `content` there under a temporary name, then give it its own in one step.
+
+    With `force` what stood there is replaced and its mode is kept; a link keeps pointing to its
+    target. Without, a file that appeared in the meantime is kept. A pipe is written as it stands.
+    """
+    with _explained(path):
+        if _is_stream(path):
+            with suppress(BrokenPipeError):  # a reader that has seen enough is no error
+                path.write_bytes(content)
+        else:
+            _write_whole(_target(path), content, force=force)
+
+
+def _write_whole(target: Path, content: bytes, *, force: bool) -> None:
+    temporary = target.with_name(f".attn-{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            if force and target.exists():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))  # before there is anything to read
+            file.write(content)
+        if force:
+            temporary.replace(target)
+        else:
+            _name_unless_taken(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _name_unless_taken(temporary: Path, target: Path) -> None:
+    """Let `target` name what `temporary` names; raises `FileExistsError` where the name is taken."""
+    try:
+        target.hardlink_to(temporary)
+    except OSError:  # the name is taken; or FAT and some network shares, which have no hard links
+        _claim_and_replace(temporary, target)
+
+
+def _claim_and_replace(temporary: Path, target: Path) -> None:
+    """Take the name with an empty file, which only one writer can, then put the whole file in its place."""
+    target.touch(exist_ok=False)
+    try:
+        temporary.replace(target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _check_directory(directory: Path) -> None:
+    if not directory.exists():
+        raise AttnError(f"the directory does not exist: {_shown(directory)}", "create it, or another name")
+    if not directory.is_dir():
+        raise AttnError(f"not a directory: {_shown(directory)}", "another name")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise AttnError(f"the directory cannot be written: {_shown(directory)}", "another directory")
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a pipe or a device such as /dev/stdout: nothing there to keep or to replace."""
+    return path.is_fifo() or path.is_char_device()
+
+
+def _target(path: Path) -> Path:
+    """What a link points to, else the path as typed; unlike `Path.resolve`, no circle of links raises."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say an `OSError` in a sentence about `path`."""
+    try:
+        yield
+    except FileExistsError as error:
+        problem, hint = f"the file exists: {_shown(path)}", "--force to overwrite it, or another name"
+        raise AttnError(problem, hint) from error
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        hint = "another name, or a directory with room and permission to write"
+        raise AttnError(f"{_shown(path)} cannot be written: {reason}", hint) from error
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))

@@ -1,0 +1,106 @@
+"""A matrix as a list: the largest values of each row, where the whole is too wide or nobody wants it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+from rich.cells import cell_len
+from rich.segment import Segment
+
+from attn_cli.core.grid import Grid
+from attn_cli.show.edges import heading, label_width, numbers, row_labels, title
+from attn_cli.show.fitting import cut, to_left
+from attn_cli.show.numerals import Numerals, numerals
+from attn_cli.show.shades import levels
+from attn_cli.show.sheet import BOLD, DIM, Line, Sheet
+
+MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
+
+_BETWEEN = "  "  # two values
+_LABEL, _SHORT_LABEL = 20, 6  # a row's label is at most this wide where there is room, and where not
+_TEXT = 12  # how much of a token stands before its value
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The largest values of each row of one grid, the largest first."""
+
+    grid: Grid
+    order: npt.NDArray[np.int64]  # (R, K) the columns, the largest value's first
+    numerals: Numerals
+    label: int
+    texts: list[int]  # (K) how much room the tokens have
+    sheet: Sheet
+
+    def rows(self) -> Iterator[Line]:
+        """`token → key 0.42  key 0.21`, the keys with their positions; no value, no key: masked."""
+        arrow = Segment(f" {self.sheet.ink('→')} ", DIM)
+        masked = Segment(self.sheet.ink("·"), DIM)
+        labels = row_labels(self.grid, self.label, self.sheet)
+        for row_label, entries in zip(labels, self._entries(), strict=True):
+            yield [*row_label, arrow, *(entries or [masked])]
+
+    def _entries(self) -> Iterator[Line]:
+        shades = self.sheet.shades(self.grid)
+        positions = _positions(self.grid)
+        ellipsis = self.sheet.ink("…")
+        part = replace(
+            self.grid,
+            values=np.take_along_axis(self.grid.values, self.order, axis=1),
+            visible=np.take_along_axis(self.grid.visible, self.order, axis=1),
+        )
+        ranked = levels(part, len(shades) - 1).tolist()
+        for columns, values, ranks in zip(self.order.tolist(), part.values.tolist(), ranked, strict=True):
+            line: Line = []
+            for column, value, rank, width in zip(columns, values, ranks, self.texts, strict=True):
+                if rank >= 0:
+                    key = to_left(cut(self.grid.columns[column], width, ellipsis), width)
+                    number = self.numerals(value).rjust(self.numerals.width)
+                    line += [
+                        Segment(_BETWEEN if line else ""),
+                        Segment(positions[column], DIM),
+                        Segment(key + " "),
+                        Segment(shades[rank].glyph + number, shades[rank].style),
+                    ]
+            yield line
+
+
+def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
+    """The largest `most` of each row, or as many of them as fit the width."""
+    written = numerals(grid, digits)
+    label = min(label_width(grid), _LABEL, max(_SHORT_LABEL, sheet.width // 5))
+    room = sheet.width - label - len(f" {sheet.ink('→')} ")
+    around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width
+    widest = max(1, min(_TEXT, sheet.width // 10, room - around))
+    order = _largest_first(grid)[:, :most]
+    texts = _text_widths(grid, order, widest)
+    ends = accumulate(len(_BETWEEN) + text + around for text in texts)
+    fit = max(1, sum(end - len(_BETWEEN) <= room for end in ends))
+    return Listing(grid, order[:, :fit], written, label, texts[:fit], sheet)
+
+
+def lines(listing: Listing, digits: int, sheet: Sheet) -> Iterator[Line]:
+    """The list under its title."""
+    for text in title(heading(listing.grid, digits, sheet), sheet.width, sheet):
+        yield [Segment(text, BOLD)]
+    yield from listing.rows()
+
+
+def _largest_first(grid: Grid) -> npt.NDArray[np.int64]:
+    """(R, C) the columns of each row, the largest visible value first; by size where there are signs."""
+    size = np.abs(grid.values) if grid.is_signed else grid.values
+    return np.argsort(np.where(grid.visible, -size, np.inf), axis=1, kind="stable")
+
+
+def _text_widths(grid: Grid, order: npt.NDArray[np.int64], widest: int) -> list[int]:
+    """How wide the widest token of each rank is, at most `widest`; a masked key needs no room."""
+    widths = np.minimum([cell_len(column) for column in grid.columns], widest)
+    visible = np.take_along_axis(grid.visible, order, axis=1)
+    found: list[int] = np.max(np.where(visible, widths[order], 0), axis=0, initial=0).tolist()
+    return found
+
+
+def _positions(grid: Grid) -> list[str]:
+    return numbers(grid.columns) if grid.are_tokens else [""] * len(grid.columns)

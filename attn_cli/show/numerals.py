@@ -1,0 +1,58 @@
+"""How the numbers of one matrix are written: all alike, all at most as wide as the widest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attn_cli.core.grid import Grid
+
+_LONG = 1e6  # from here on an exponent is shorter and reads better
+_AROUND_DECIMALS = len("-1.") + len("e-300")
+
+
+@dataclass(frozen=True, slots=True)
+class Numerals:
+    """One way to write a number, and how wide it can get."""
+
+    spec: str
+    width: int
+    compact: bool = False
+
+    def __call__(self, value: float) -> str:
+        """`value` as it stands in a cell, without padding."""
+        text = format(value, self.spec)
+        return _without_zero(text) if self.compact else text
+
+
+def numerals(grid: Grid, digits: int, *, compact: bool = False) -> Numerals:
+    """How to write the visible numbers of `grid`: whole ones without decimals, the others with `digits`.
+
+    `compact` leaves out the zero before the point where no number is beyond 1 (`.42`, `1.0`), as is
+    usual for numbers that cannot be (Publication Manual of the APA, 7th edition, 6.36).
+    """
+    seen = grid.values[grid.visible]
+    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
+    if max(-low, high) >= _LONG:
+        return Numerals(f"z.{digits}e", digits + _AROUND_DECIMALS)
+    decimals = 0 if np.array_equal(seen, np.rint(seen)) else digits
+    spec = f"z.{decimals}f"
+    lowest, highest = format(low, spec), format(high, spec)
+    width = max(len(lowest), len(highest))
+    within_one = max(-float(lowest), float(highest)) <= 1
+    if compact and decimals > 1 and within_one:
+        return Numerals(spec, width - 1, compact=True)
+    return Numerals(spec, width)
+
+
+def short(value: float, digits: int) -> str:
+    """`value` for a sentence: no zeros at the end, and never 0 for what is not."""
+    fixed = format(value, f"z.{digits}f")
+    if float(fixed) == 0 or abs(value) >= _LONG:
+        return format(value, f"z.{max(1, digits)}g")
+    return fixed.rstrip("0").rstrip(".") if "." in fixed else fixed
+
+
+def _without_zero(text: str) -> str:
+    """`.42` for `0.42`, and `1.0` for `1.00`: as wide as the others."""
+    sign, size = ("-", text[1:]) if text.startswith("-") else ("", text)
+    return sign + (size[1:] if size.startswith("0") else size[:-1])

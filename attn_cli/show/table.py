@@ -1,0 +1,189 @@
+"""A matrix as a table of shaded cells: laid out for a width, whole or as a window."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, zip_longest
+from operator import itemgetter
+
+from rich.cells import cell_len
+from rich.segment import Segment
+
+from attn_cli.core.grid import Grid
+from attn_cli.show.edges import heading, label_width, row_labels, title
+from attn_cli.show.fitting import folded, to_left, to_right
+from attn_cli.show.numerals import Numerals, numerals
+from attn_cli.show.shades import Shade, levels
+from attn_cli.show.sheet import BOLD, DIM, MASKED, Line, Sheet
+
+GAP = -1  # a column that stands for those left out
+
+_BETWEEN = "   "  # two tables
+_LABEL = 20  # a row's label is at most this wide,
+_SHORT_LABEL = 7  # and this where that makes the table fit
+_HEADER_LINES = 3  # a token is folded over at most as many,
+_NARROWEST, _WIDEST = 3, 8  # and this much of it stands on one
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How much room the parts of a table have."""
+
+    numerals: Numerals
+    label: int  # with a space after it; 0: the table to the left has the labels
+    text: int  # a cell is one wider: the space, or the glyph of its shade, in front
+
+    def width(self, columns: int) -> int:
+        """How wide a table of so many columns is."""
+        return self.label + (self.text + 1) * columns
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One grid, laid out; only some of its columns are drawn."""
+
+    grid: Grid
+    layout: Layout
+    sheet: Sheet
+    shown: Sequence[int]
+
+    def header(self) -> Iterator[str]:
+        """Lines that name the columns: the position, and the token over as many lines as it needs."""
+        named = [self._named(column) for column in self.shown]
+        blanks = [" " * cell_len(lines[0]) for lines in named]
+        for texts in zip_longest(*named):
+            cells = (text or blank for text, blank in zip(texts, blanks, strict=True))
+            yield " " * self.layout.label + "".join(cells)
+
+    def rows(self) -> Iterator[Line]:
+        """Lines of cells, each row's label in front where the table has labels."""
+        if self.layout.label == 0:
+            yield from self._cells()
+            return
+        labels = row_labels(self.grid, self.layout.label - 1, self.sheet)
+        for row_label, cells in zip(labels, self._cells(), strict=True):
+            yield [*row_label, Segment(" "), *cells]
+
+    def _named(self, column: int) -> list[str]:
+        if column == GAP:
+            return [self._gap]
+        lines = folded(self.grid.columns[column], self.layout.text, _HEADER_LINES, self.sheet.ink("…"))
+        width = max(map(cell_len, lines))
+        position = [str(column)] if self.grid.are_tokens else []
+        texts = position + [to_left(line, width) for line in lines]
+        return [to_right(text, self.layout.text + 1) for text in texts]
+
+    def _cells(self) -> Iterator[Line]:
+        shades, chosen = self.sheet.shades(self.grid), list(self.shown)
+        part = replace(self.grid, values=self.grid.values[:, chosen], visible=self.grid.visible[:, chosen])
+        for numbers, ranks in zip(part.values.tolist(), levels(part, len(shades) - 1).tolist(), strict=True):
+            texts = [self._cell(number, shades[rank]) for number, rank in zip(numbers, ranks, strict=True)]
+            if GAP in chosen:
+                ranks[chosen.index(GAP)], texts[chosen.index(GAP)] = -1, self._gap
+            cells = zip(ranks, texts, strict=True)
+            yield [
+                Segment("".join(text for _, text in alike), shades[rank].style)
+                for rank, alike in groupby(cells, key=itemgetter(0))
+            ]
+
+    def _cell(self, number: float, shade: Shade) -> str:
+        """A number with the glyph of its shade beside it, or the sign for a masked cell."""
+        text = shade.glyph + self.layout.numerals(number).rjust(self.layout.numerals.width)
+        return (self.sheet.ink("·") if shade is MASKED else text).rjust(self.layout.text + 1)
+
+    @property
+    def _gap(self) -> str:
+        return " " + self.sheet.ink("…")
+
+
+def fitting(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[Table] | None:
+    """The grids as tables with room to stand next to each other; None where there is too little."""
+    for layouts in _layouts(grids, digits):
+        found = [_whole(grid, layout, sheet) for grid, layout in zip(grids, layouts, strict=True)]
+        spare = sheet.width - sum(_widths(found, digits)) - len(_BETWEEN) * (len(found) - 1)
+        if spare >= 0:
+            return [
+                _roomier(table, spare // max(1, sum(len(grid.columns) for grid in grids))) for table in found
+            ]
+    return None
+
+
+def window(grid: Grid, digits: int, sheet: Sheet) -> Table:
+    """As many of the first columns as fit, a gap, and the last column where it fits too."""
+    layout = narrowest(grid, digits)
+    gap = len(" " + sheet.ink("…"))
+    fit = (sheet.width - layout.width(0) - gap) // (layout.text + 1)
+    first = range(max(1, fit - 1))
+    last = [len(grid.columns) - 1] if fit > 1 else []
+    return Table(grid, layout, sheet, [*first, GAP, *last])
+
+
+def narrowest(grid: Grid, digits: int) -> Layout:
+    """The layout with which most columns fit."""
+    *_, (layout,) = _layouts([grid], digits)
+    return layout
+
+
+def lines(tables: Sequence[Table], digits: int, sheet: Sheet) -> Iterator[Line]:
+    """The tables next to each other, each under its title."""
+    widths = [sheet.width] if len(tables) == 1 else _widths(tables, digits)
+    titles = [
+        title(heading(table.grid, digits, sheet), width, sheet)
+        for table, width in zip(tables, widths, strict=True)
+    ]
+    for style, parts in ((BOLD, titles), (DIM, [list(table.header()) for table in tables])):
+        for texts in zip_longest(*parts, fillvalue=""):
+            padded = (to_left(text, width) for text, width in zip(texts, widths, strict=True))
+            yield [Segment(_BETWEEN.join(padded).rstrip(), style)]
+    for rows in zip_longest(*(table.rows() for table in tables), fillvalue=[]):
+        yield _joined(rows, widths)
+
+
+def _joined(rows: Sequence[Line], widths: Sequence[int]) -> Line:
+    """The same row of all tables as one line, without space at its end."""
+    line: Line = []
+    due = 0
+    for row, width in zip(rows, widths, strict=True):
+        if row:
+            line += [Segment(" " * (due - Segment.get_line_length(line))), *row]
+        due += width + len(_BETWEEN)
+    return line
+
+
+def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[Layout]]:
+    """From the roomiest to the narrowest; labels that are the same everywhere stand on the left only."""
+    repeated = any(grid.rows != grids[0].rows for grid in grids)
+    for compact, most in ((False, _LABEL), (True, _LABEL), (True, _SHORT_LABEL)):
+        yield [
+            _layout(grid, numerals(grid, digits, compact=compact), most if repeated or number == 0 else 0)
+            for number, grid in enumerate(grids)
+        ]
+
+
+def _layout(grid: Grid, written: Numerals, most: int) -> Layout:
+    header = _longest(grid)
+    least = max(_NARROWEST, len(str(len(grid.columns) - 1))) if grid.are_tokens else min(header, _WIDEST)
+    return Layout(written, most and min(label_width(grid), most) + 1, max(written.width, least))
+
+
+def _whole(grid: Grid, layout: Layout, sheet: Sheet) -> Table:
+    return Table(grid, layout, sheet, range(len(grid.columns)))
+
+
+def _roomier(table: Table, spare: int) -> Table:
+    """The same table, its cells wider by at most `spare` where that shows more of the tokens."""
+    layout = table.layout
+    wanted = max(layout.text, min(_longest(table.grid), _WIDEST))
+    return replace(table, layout=replace(layout, text=min(layout.text + spare, wanted)))
+
+
+def _widths(tables: Sequence[Table], digits: int) -> list[int]:
+    """How wide each table is; next to others, at least as wide as a phrase of its title."""
+    widths = [table.layout.width(len(table.grid.columns)) for table in tables]
+    if len(tables) == 1:
+        return widths
+    phrases = [heading(table.grid, digits, table.sheet) for table in tables]
+    return [max(width, *map(cell_len, said)) for width, said in zip(widths, phrases, strict=True)]
+
+
+def _longest(grid: Grid) -> int:
+    return max(map(cell_len, grid.columns), default=1)

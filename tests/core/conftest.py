@@ -1,0 +1,16 @@
+"""Every test of the arithmetic runs on both array libraries."""
+
+import numpy as np
+import pytest
+from libraries import LIBRARIES, Convert
+
+
+@pytest.fixture(scope="session", params=LIBRARIES)
+def array(request: pytest.FixtureRequest) -> Convert:
+    """Numbers to an array of the library under test, dtype kept."""
+    return LIBRARIES[request.param]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,79 @@
+"""Labels: text from outside, harmless and visible."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attn_cli.show.labels import label, printable
+
+CONTROL = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@given(st.text())
+def test_nothing_printable_controls_a_terminal(text: str) -> None:
+    found = {unicodedata.category(character) for character in printable(text)}
+    assert not found & CONTROL
+
+
+@given(st.text())
+def test_the_only_format_character_left_is_the_joiner(text: str) -> None:
+    formats = {c for c in printable(text) if unicodedata.category(c) == "Cf"}
+    assert formats <= {"\N{ZERO WIDTH JOINER}"}
+
+
+@given(st.text())
+def test_printable_text_stays_as_it_is(text: str) -> None:
+    once = printable(text)
+    assert printable(once) == once
+
+
+@given(st.text())
+def test_a_label_is_visible(text: str) -> None:
+    shown = label(text)
+    assert shown == shown.strip() != ""
+    assert not unicodedata.category(shown[0]).startswith("M")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\nb\tc\rd", "a⏎b⇥c␍d"),
+        ("abc\u202edef", "abc\\u202edef"),
+        ("\ud800", "\\ud800"),
+        ("[/bold]", "[/bold]"),
+        ("日本", "日本"),
+        ("\u3164", "\\u3164"),
+    ],
+)
+def test_what_is_not_seen_is_spelled_out(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_a_joiner_stays_inside_an_emoji() -> None:
+    family = "👩\u200d👩\u200d👧"
+    assert printable(family) == family
+    assert printable("❤\ufe0f\u200d🔥") == "❤\ufe0f\u200d🔥"
+
+
+def test_a_joiner_that_joins_nothing_is_spelled_out() -> None:
+    assert label("\u200d") == "\\u200d"
+    assert label("👩\u200d") == "👩\\u200d"
+    assert label("a\u200db") == "a\\u200db"
+
+
+def test_space_around_a_label_goes() -> None:
+    assert label(" cat ") == "cat"
+    assert label("\xa0cat\u3000") == "cat"
+
+
+def test_a_label_of_spaces_shows_how_many() -> None:
+    assert label("") == "␣"
+    assert label("   ") == "␣␣␣"
+    assert label("\xa0\u3000") == "␣␣"
+
+
+def test_an_accent_alone_stands_on_a_circle() -> None:
+    assert label("\u0301") == "◌\u0301"

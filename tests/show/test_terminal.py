@@ -1,0 +1,448 @@
+"""Matrices and lists on consoles of a fixed width: exact strings."""
+
+import io
+import unicodedata
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.color import Color
+from rich.console import Console
+
+from attn_cli.core.grid import Grid, grid
+from attn_cli.show import shades
+from attn_cli.show.fitting import cut, folded
+from attn_cli.show.terminal import columns, matrix, side_by_side
+
+Colours = Literal["standard", "256", "truecolor"]
+
+CAT = ("the", "cat", "sat")
+CAUSAL = np.tril(np.ones((3, 3), dtype=bool))
+WEIGHTS = np.array([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.0, 0.5, 0.5]])
+
+
+def weights(labels: tuple[str, ...] = CAT) -> Grid:
+    return grid("weights 2.5", WEIGHTS, labels, labels, CAUSAL, (0, 1))
+
+
+def uniform(size: int, title: str = "weights 0.0") -> Grid:
+    labels = [f"t{number}" for number in range(size)]
+    return grid(title, np.full((size, size), 1 / size), labels, labels, limits=(0, 1))
+
+
+def named(count: int, rows: int = 1) -> Grid:
+    values = np.arange(count * rows).reshape(rows, count) / 8
+    return grid("queries 0.0", values, CAT[:rows], [str(i) for i in range(count)], are_tokens=False)
+
+
+def plain(width: int) -> Console:
+    return Console(width=width, file=io.StringIO(), color_system=None)
+
+
+def coloured(width: int, colours: Colours) -> Console:
+    return Console(width=width, file=io.StringIO(), color_system=colours, force_terminal=True)
+
+
+def printed(console: Console) -> str:
+    file = console.file
+    if isinstance(file, io.TextIOWrapper):
+        file.flush()
+        return bytes(file.buffer.getbuffer()).decode(file.encoding)
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def drawn(drawing: Grid, width: int = 80, top: int | None = None, digits: int = 2) -> list[str]:
+    console = plain(width)
+    matrix(drawing, console, top=top, digits=digits)
+    return printed(console).splitlines()
+
+
+def test_a_matrix_has_a_title_positions_tokens_and_shaded_cells() -> None:
+    assert drawn(weights()) == [
+        "weights 2.5 · 3 × 3 · range 0 to 1",
+        "          0    1    2",
+        "        the  cat  sat",
+        "0 the █1.00    ·    ·",
+        "1 cat ░0.25▓0.75    ·",
+        "2 sat  0.00▒0.50▒0.50",
+    ]
+
+
+def test_a_masked_cell_is_not_a_zero() -> None:
+    first, _, last = drawn(weights())[3:]
+    assert first.count("·") == 2
+    assert "0.00" not in first
+    assert "0.00" in last
+    assert "·" not in last
+
+
+def test_a_masked_cell_has_no_colour_of_a_value() -> None:
+    console = coloured(80, "truecolor")
+    matrix(weights(), console)
+    assert "\x1b[38;5;16;48;2;253;231;37m 1.00\x1b[0m\x1b[2m    ·    ·\x1b[0m\n" in printed(console)
+
+
+def test_zeros_before_the_point_go_where_room_is_short() -> None:
+    assert drawn(weights(), width=20)[4:] == [
+        "0 the █1.0   ·   ·",
+        "1 cat ░.25▓.75   ·",
+        "2 sat  .00▒.50▒.50",
+    ]
+
+
+def test_a_long_token_is_folded_over_its_column() -> None:
+    labels = ("incomprehensibly", "a", "sentence")
+    header = drawn(grid("w", np.full((1, 3), 0.5), ["a"], labels), width=24)[2:6]
+    assert header == [
+        "         0     1     2",
+        "     incom     a sente",
+        "     prehe       nce",
+        "     nsib…",
+    ]
+
+
+def test_equal_tokens_are_told_apart_by_their_positions() -> None:
+    lines = drawn(weights(("the", "cat", "the")))
+    assert lines[1:3] == ["          0    1    2", "        the  cat  the"]
+    assert [line[:5] for line in lines[3:]] == ["0 the", "1 cat", "2 the"]
+
+
+def test_a_matrix_of_one_cell() -> None:
+    one = grid("weights 0.0", np.array([[1.0]]), ["a"], ["a"], limits=(0, 1))
+    assert drawn(one) == ["weights 0.0 · 1 × 1 · range 0 to 1", "       0", "       a", "0 a   █1"]
+
+
+def test_an_empty_matrix_is_a_title() -> None:
+    assert drawn(grid("weights 0.0", np.zeros((0, 0)), [], []))[0] == "weights 0.0 · 0 × 0 · range 0 to 1"
+
+
+def test_a_mask_has_no_decimals() -> None:
+    mask = grid("mask 2", CAUSAL.astype(float), CAT, CAT, limits=(0, 1))
+    assert drawn(mask)[3:] == ["0 the   █1   0   0", "1 cat   █1  █1   0", "2 sat   █1  █1  █1"]
+
+
+def test_a_mask_that_is_too_wide_is_a_window() -> None:
+    size = 40
+    mask = grid("mask 2", np.eye(size), ["a"] * size, ["a"] * size, limits=(0, 1))
+    lines = drawn(mask)
+    assert lines[1].split() == [*map(str, range(17)), "…", "39"]
+    assert lines[-1] == "columns 17 to 38 are left out; all: --out FILE.csv, --json, or a width of 165"
+
+
+def test_eighteen_tokens_fit_eighty_columns() -> None:
+    lines = drawn(uniform(18))
+    assert max(map(len, lines)) == 79
+    assert lines[3] == " 0 t0  " + " .06" * 18
+
+
+def test_labels_give_way_before_numbers_do() -> None:
+    labels = [f"token{number}" for number in range(18)]
+    lines = drawn(grid("weights", np.full((18, 18), 1 / 18), labels, labels, limits=(0, 1)))
+    assert lines[4:][-1] == "17 tok… " + " .06" * 18
+
+
+def test_a_token_matrix_that_is_too_wide_is_the_largest_of_each_row() -> None:
+    lines = drawn(uniform(40))
+    assert lines[1] == " 0 t0  →  0 t0  0.03   1 t1  0.03   2 t2  0.03   3 t3  0.03   4 t4  0.03"
+    assert lines[-1] == "the 5 largest of 40 in each row; all: --out FILE.csv, --json, or a width of 167"
+
+
+def test_top_lists_the_largest_of_each_row() -> None:
+    assert drawn(weights(), top=2) == [
+        "weights 2.5 · 3 × 3 · range 0 to 1",
+        "0 the → 0 the █1.00",
+        "1 cat → 1 cat ▓0.75  0 the ░0.25",
+        "2 sat → 1 cat ▒0.50  2 sat ▒0.50",
+        "the 2 largest of 3 in each row",
+    ]
+
+
+def test_top_of_all_keys_needs_no_note() -> None:
+    assert drawn(weights(), top=9)[1:] == [
+        "0 the → 0 the █1.00",
+        "1 cat → 1 cat ▓0.75  0 the ░0.25",
+        "2 sat → 1 cat ▒0.50  2 sat ▒0.50  0 the  0.00",
+    ]
+
+
+def test_top_that_does_not_fit_says_how_many_do() -> None:
+    assert drawn(weights(), width=32, top=3)[3:] == [
+        "1 cat → 1 cat ▓0.75  0 the ░0.25",
+        "2 sat → 1 cat ▒0.50  2 sat ▒0.50",
+        "the 2 largest of 3 in each row;",
+        "1 more in a wider window",
+    ]
+
+
+def test_a_row_that_may_look_nowhere_lists_nothing() -> None:
+    nowhere = np.zeros((3, 3), dtype=bool)
+    assert drawn(grid("w", WEIGHTS, CAT, CAT, nowhere), top=2)[1] == "0 the → ·"
+
+
+def test_the_largest_of_a_signed_matrix_are_the_largest_by_size() -> None:
+    scores = grid("scores 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
+    assert drawn(scores, top=2)[1] == "0 the → 0 the █-3.00  2 sat ▓ 2.00"
+
+
+def test_a_masked_cell_is_never_among_the_largest() -> None:
+    scores = grid("scores 2.5", np.array([[-3.0, 1.5, 9.0]]), ["the"], CAT, np.array([[True, True, False]]))
+    assert drawn(scores, top=2)[1] == "0 the → 0 the █-3.00  1 cat ▒ 1.50"
+
+
+def test_equal_values_are_listed_in_the_order_of_the_keys() -> None:
+    lines = drawn(uniform(300), top=3)
+    assert lines[7] == "  6 t6   →   0 t0  0.00    1 t1  0.00    2 t2  0.00"
+
+
+def test_features_that_do_not_fit_are_a_window() -> None:
+    assert drawn(named(30), width=40) == [
+        "queries 0.0 · 1 × 30 · range 0 to 3.62",
+        "          0    1    2    3    4 …   29",
+        "0 the  0.00 0.12 0.25 0.38 0.50 …█3.62",
+        "columns 5 to 28 are left out; all: --out",
+        "FILE.csv, --json, or a width of 156",
+    ]
+
+
+def test_one_column_left_out_is_one() -> None:
+    assert drawn(named(7), width=33)[4].startswith("column 5 is left out;")
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+@pytest.mark.parametrize("top", [None, 3])
+def test_no_line_is_wider_than_the_console(width: int, top: int | None) -> None:
+    large = grid(
+        "scores 2.5 of a model", np.full((90, 90), -1e4), ["日本語の長い言葉"] * 90, ["long" * 9] * 90
+    )
+    for drawing in (weights(), uniform(90), named(64), large):
+        assert max(map(cell_len, drawn(drawing, width, top))) <= width
+
+
+def test_numbers_that_are_too_large_have_exponents() -> None:
+    huge = grid("scores 0.0", np.array([[-3.4e38, 0.5]]), ["a"], ["a", "b"])
+    assert drawn(huge) == [
+        "scores 0.0 · 1 × 2 · range -3.4e+38 to 3.4e+38",
+        "              0          1",
+        "              a          b",
+        "0 a █ -3.40e+38   5.00e-01",
+    ]
+
+
+def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
+    assert drawn(grid("w", np.array([[-0.001, 0.5]]), ["a"], ["a", "b"]))[-1] == "0 a  0.00█0.50"
+
+
+def test_digits_are_the_decimals() -> None:
+    assert drawn(weights(), digits=3)[4] == "1 cat ░0.250▓0.750     ·"
+
+
+def test_a_range_that_rounds_to_zero_is_not_called_zero() -> None:
+    tiny = grid("distance", np.array([[0.0, 0.0004]]), ["a"], ["a", "b"])
+    assert drawn(tiny)[0] == "distance · 1 × 2 · range 0 to 0.0004"
+
+
+def test_heads_against_heads_have_no_positions() -> None:
+    names = ["0.1", "3.4"]
+    distances = grid(
+        "cosine", np.array([[0, 0.25], [0.25, 0]]), names, names, limits=(0, 1), are_tokens=False
+    )
+    assert drawn(distances)[1:] == ["      0.1  3.4", "0.1  0.00░0.25", "3.4 ░0.25 0.00"]
+
+
+def test_markup_is_text() -> None:
+    lines = drawn(weights(("[/bold]", "[red]", ":cat:")))
+    assert lines[2] == "           [/bold]   [red]   :cat:"
+    assert [line[:9] for line in lines[3:]] == ["0 [/bold]", "1 [red]  ", "2 :cat:  "]
+
+
+def test_escape_sequences_and_line_ends_are_spelled_out() -> None:
+    lines = drawn(weights(("\x1b[31m", "\n", "")))
+    assert lines[2] == "            \\x1b[31m        ⏎        ␣"
+    assert len(lines) == 6
+
+
+def test_a_title_is_text_from_outside_too() -> None:
+    assert drawn(uniform(2, "\x1b[2J[bold]"))[0] == "\\x1b[2J[bold] · 2 × 2 · range 0 to 1"
+
+
+@pytest.mark.parametrize(
+    "label", ["日本", "👩\u200d👩\u200d👧", "🇧🇷", "👍🏽", "e\u0301", "\u0301", "❤\ufe0f", "한국어", "עברית"]
+)
+def test_columns_stay_straight_under_any_script(label: str) -> None:
+    lines = drawn(grid("w", WEIGHTS[1:], ["a", label], [label, "a", label * 9], limits=(0, 1)))
+    assert len({cell_len(line) for line in lines[-2:]}) == 1
+    assert len({cell_len(line.partition("0.25")[0]) for line in lines[-2:-1]}) == 1
+    listed = drawn(grid("w", np.full((3, 3), 0.5), ["a", label, label], [label, "a", "b"]), top=2)[1:4]
+    assert len({cell_len(line) for line in listed}) == 1
+
+
+@given(st.text(max_size=12))
+def test_any_token_leaves_the_rows_straight(text: str) -> None:
+    rows = drawn(grid("w", np.full((2, 2), 0.5), ["a", text], ["a", text]))[-2:]
+    assert cell_len(rows[0]) == cell_len(rows[1])
+    assert not any(unicodedata.category(c) in {"Cc", "Cs"} for row in rows for c in row)
+
+
+@given(st.text(max_size=12), st.integers(1, 12))
+def test_a_cut_text_fits(text: str, width: int) -> None:
+    assert cell_len(cut(text, width)) <= width
+
+
+def test_a_cut_leaves_characters_whole() -> None:
+    family = "👩\u200d👩\u200d👧"
+    assert cut(family * 2, 3) == family + "…"
+    assert cut("🇧🇷🇵🇹🇯🇵", 4) == "🇧🇷…"
+    assert cut("日本語", 4) == "日…"
+    assert cut("e\u0301e\u0301e\u0301", 2) == "e\u0301…"
+
+
+def test_folded_text_is_whole_or_says_that_it_is_not() -> None:
+    assert folded("sentence", 3, 3) == ["sen", "ten", "ce"]
+    assert folded("sentences!", 3, 3) == ["sen", "ten", "ce…"]
+    assert folded("日本語", 3, 2) == ["日", "本…"]
+
+
+def test_ascii_has_other_signs_for_everything() -> None:
+    console = Console(
+        width=80, file=io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict"), color_system=None
+    )
+    matrix(weights(("\n", "日", "e")), console)
+    matrix(weights(), console, top=1)
+    assert printed(console).splitlines() == [
+        "weights 2.5 . 3 x 3 . range 0 to 1",
+        "               0      1      2",
+        "              \\n \\u65e5      e",
+        "0 \\n       #1.00      .      .",
+        "1 \\u65e5   .0.25  +0.75      .",
+        "2 e         0.00  :0.50  :0.50",
+        "weights 2.5 . 3 x 3 . range 0 to 1",
+        "0 the -> 0 the #1.00",
+        "1 cat -> 1 cat +0.75",
+        "2 sat -> 1 cat :0.50",
+        "the 1 largest of 3 in each row",
+    ]
+
+
+def test_a_pipe_gets_no_control_character() -> None:
+    text = "\n".join(drawn(weights(("\x1b[31m", "\x07", "\r"))))
+    assert not any(unicodedata.category(c).startswith("C") for c in text if c != "\n")
+
+
+def test_no_color_keeps_the_glyphs() -> None:
+    console = Console(
+        width=80, file=io.StringIO(), color_system="truecolor", force_terminal=True, no_color=True
+    )
+    matrix(weights(), console)
+    assert "░0.25▓0.75" in printed(console)
+    assert "48;2" not in printed(console)
+
+
+def test_sixteen_colours_are_black_blue_cyan_and_yellow() -> None:
+    console = coloured(80, "standard")
+    matrix(weights(), console)
+    assert "\x1b[30;46m 0.50 0.50\x1b[0m\n" in printed(console)
+    assert "\x1b[97;44m 0.25\x1b[0m\x1b[30;43m 0.75\x1b[0m" in printed(console)
+    assert "\x1b[97;40m 0.00\x1b[0m" in printed(console)
+
+
+def test_256_colours_are_from_the_palette() -> None:
+    console = coloured(80, "256")
+    matrix(weights(), console)
+    assert "\x1b[38;5;231;48;5;24m 0.25\x1b[0m\x1b[38;5;16;48;5;148m 0.75\x1b[0m" in printed(console)
+
+
+def test_signs_have_two_colours_and_zero_is_dark() -> None:
+    console = coloured(80, "truecolor")
+    matrix(grid("scores", np.array([[-1.5, 0, 1.5]]), ["a"], CAT), console)
+    assert "48;2;166;211;255m -1.50" in printed(console)
+    assert "48;2;38;38;38m  0.00" in printed(console)
+    assert "48;2;255;207;148m  1.50" in printed(console)
+
+
+@pytest.mark.parametrize("colours", ["256", "truecolor"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_ramp_gets_lighter_away_from_zero_and_its_text_can_be_read(
+    colours: Colours, *, signed: bool
+) -> None:
+    ramp = [shade.style for shade in shades.ramp(coloured(80, colours), signed=signed)]
+    lights = [shades._luminance(style.bgcolor) for style in ramp if style.bgcolor]  # noqa: SLF001
+    middle = len(lights) // 2 if signed else 0
+    assert lights[middle:] == sorted(lights[middle:])
+    assert lights[: middle + 1] == sorted(lights[: middle + 1], reverse=True)
+    for style, light in zip(ramp, lights, strict=True):
+        text = 0.0 if style.color == Color.from_ansi(16) else 1.0
+        assert (max(text, light) + 0.05) / (min(text, light) + 0.05) >= 4.5  # WCAG 2.1, 1.4.3
+
+
+def test_zero_has_the_middle_shade_whatever_the_limits() -> None:
+    uneven = grid("difference", np.array([[-3.0, 0.0, 1.0]]), ["a"], CAT, limits=(-3, 1))
+    assert shades.levels(uneven, 9).tolist() == [[0, 4, 6]]
+
+
+def test_grids_of_the_same_rows_share_their_labels() -> None:
+    console = plain(80)
+    scores = grid("scores 2.5", WEIGHTS * 8 - 4, CAT, CAT, CAUSAL)
+    side_by_side([scores, weights()], console)
+    assert printed(console).splitlines() == [
+        "scores 2.5 · 3 × 3   weights 2.5",
+        "range -4 to 4        3 × 3",
+        "                     range 0 to 1",
+        "         0   1   2       0    1    2",
+        "       the cat sat     the  cat  sat",
+        "0 the  █ 4   ·   ·   █1.00    ·    ·",
+        "1 cat  ▒-2 ▒ 2   ·   ░0.25▓0.75    ·",
+        "2 sat  █-4   0   0    0.00▒0.50▒0.50",
+    ]
+
+
+def test_grids_that_do_not_fit_are_one_below_the_other() -> None:
+    console = plain(40)
+    side_by_side([uniform(7, "one"), uniform(7, "two")], console)
+    lines = printed(console).splitlines()
+    assert [lines[0], lines[10], lines[11]] == [
+        "one · 7 × 7 · range 0 to 1",
+        "",
+        "two · 7 × 7 · range 0 to 1",
+    ]
+
+
+def test_grids_of_other_rows_keep_their_labels() -> None:
+    console = plain(80)
+    side_by_side([weights(), weights(("a", "b", "c"))], console)
+    assert printed(console).splitlines()[-1] == "2 sat  0.00▒0.50▒0.50   2 c  0.00▒0.50▒0.50"
+
+
+def test_a_list_has_straight_columns() -> None:
+    console = plain(80)
+    columns(["position", "id", "piece"], [["0", "101", "[CLS]"], ["1", "9", "日本"]], console, right={0, 1})
+    assert printed(console).splitlines() == [
+        "position   id  piece",
+        "       0  101  [CLS]",
+        "       1    9  日本",
+    ]
+
+
+def test_the_widest_column_of_a_list_gives_way() -> None:
+    console = plain(20)
+    columns(["id", "piece", "text"], [["1", "x" * 30, "\x1b"], ["22", "日" * 30, " a"]], console, right={0})
+    assert printed(console).splitlines() == [
+        "id  piece       text",
+        " 1  xxxxxxxxx…  \\x1b",
+        "22  日日日日…    a",
+    ]
+
+
+def test_a_list_of_too_many_columns_is_cropped() -> None:
+    console = plain(20)
+    columns(["ab"] * 15, [["cd"] * 15], console)
+    assert printed(console).splitlines() == ["…  " * 6 + "… "] * 2
+
+
+def test_a_list_without_rows_is_its_names() -> None:
+    console = plain(20)
+    columns(["a", "b"], [], console)
+    assert printed(console) == "a  b\n"
