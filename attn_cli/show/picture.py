@@ -1,8 +1,8 @@
 """Pictures of grids: the real tokens on both sides, one colour scale for all, as .png, .svg or .pdf.
 
 A `Drawing` says what stands where, in inches from the top left corner; `render` gives it to matplotlib
-as images, words and lines of one Axes. An Axes for every head is slower: the .png of
-12 × 12 heads of 30 tokens takes 15 s that way and 3 s this way, because a tick costs 1 ms.
+as images, words and lines of one Axes. With an Axes and its ticks for every head the .png of 12 × 12 heads
+of 30 tokens takes four to five times as long (15 s for 3 s).
 """
 
 import bisect
@@ -52,7 +52,7 @@ _SHEET, _PANEL = 24.0, 16.0  # inches: about all panels of a row, and one panel
 _GAP, _TICK = 0.12, 0.04  # inches
 _PIXELS = 200_000_000  # 0.8 GB of memory while it is drawn
 _SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",  # words stay words: found, copied, edited; each has its anchor, so none moves
+    "svg.fonttype": "none",  # words stay words, to find and edit; anchored, so another font moves none
     "svg.hashsalt": "attn",  # without it the ids of an .svg are random
     "pdf.fonttype": 42,  # whole glyphs, not drawings of them: words stay words here too
     "hatch.linewidth": 0.4,
@@ -89,7 +89,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A line of text; `x` and `y` are where its `across` and `down` edges stand."""
+    """A line of text; `x` and `y` are where its `across` and `down` edges, as one reads it, stand."""
 
     text: str
     x: float
@@ -425,7 +425,7 @@ def _plan(table: Table, letters: _Letters) -> _Plan:
         return max(letters.inches(letters.cut(label(token)), side.size) for token in tokens)
 
     def left(grid: Grid) -> float:
-        return label_width(grid, down) + _name_height(grid, down) + _GAP
+        return label_width(grid, down) + _name_height(grid, down) + 2 * _TICK + _GAP
 
     def foot(grid: Grid) -> float:
         words = along.size * _LINE / 72 if upright else label_width(grid, along)
@@ -559,7 +559,10 @@ def _column_labels(grid: Grid, box: Box, plan: _Plan, letters: _Letters) -> Iter
         text = letters.cut(label(grid.columns[j]))
         lowest = max(lowest, side.size * _LINE / 72 if plan.upright else letters.inches(text, side.size))
         yield Stroke((x, bottom), (x, bottom + _TICK))
-        yield Word(text, x, bottom + 2 * _TICK, side.size, down="top", turned=not plan.upright)
+        if plan.upright:
+            yield Word(text, x, bottom + 2 * _TICK, side.size, down="top")
+        else:
+            yield Word(text, x, bottom + 2 * _TICK, side.size, "right", turned=True)
     if grid.are_tokens:
         y = bottom + 2 * _TICK + lowest + _name_height(grid, side) / 2
         yield Word("key", box.x + box.width / 2, y, side.size + 1)
@@ -665,6 +668,7 @@ def _paint_words(figure: "Figure", axes: "Axes", drawing: Drawing) -> None:
                 horizontalalignment=mark.across,
                 fontproperties=font(mark.size),
                 rotation=90 if mark.turned else 0,
+                rotation_mode="anchor",
                 transform=axes.transData,
                 parse_math=False,  # a token such as $x^2$ is no formula
             )

@@ -80,6 +80,12 @@ def test_the_words_of_an_svg_are_text_and_a_token_is_never_markup() -> None:
     assert "<script>" not in svg
 
 
+def test_the_words_of_an_svg_keep_their_place_in_another_font() -> None:
+    svg = render(heatmap([many(20)], "twenty"), ".svg").decode()
+    anchored = [line for line in svg.splitlines() if "<text" in line and "text-anchor: end" in line]
+    assert len(anchored) == 20 + 20  # rows end at the grid, columns turned upwards do too
+
+
 def test_a_token_between_dollars_is_no_formula() -> None:
     svg = render(heatmap([weights_of("$x^2$", r"$\frac{1}$")], "$ & $", None), ".svg").decode()
     assert ">$x^2$</text>" in svg

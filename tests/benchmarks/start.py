@@ -1,0 +1,171 @@
+"""How long `attn` takes beside the script that one would write: whole processes, in turns, in one run.
+
+    python tests/benchmarks/start.py MODEL_DIRECTORY [--pairs 9]
+
+Prints a table of medians: wall time and peak memory of ours, of the other, and their ratio, taken
+pair by pair. MODEL_DIRECTORY is all-MiniLM-L6-v2 in Hugging Face layout for the figures in the README.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+TEXT = "The animal didn't cross the street because it was too tired."
+LAYER, HEAD = 5, 3
+
+READ = """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained({model!r})
+    model = AutoModel.from_pretrained({model!r}, attn_implementation="eager").eval()
+    inputs = tokenizer({text!r}, return_tensors="pt")
+    with torch.no_grad():
+        weights = model(**inputs, output_attentions=True).attentions[{layer}][0, {head}]
+"""
+PRINT = """
+    tokens = tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
+    for token, row in zip(tokens, weights.tolist()):
+        print(f"{{token:>10}}", *(f"{{value:.2f}}" for value in row))
+"""
+DRAW = """
+    import matplotlib
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+    tokens = tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
+    figure, axes = plt.subplots()
+    image = axes.imshow(weights)
+    axes.set_xticks(range(len(tokens)), tokens, rotation=90)
+    axes.set_yticks(range(len(tokens)), tokens)
+    figure.colorbar(image)
+    figure.savefig({picture!r}, dpi=150, bbox_inches="tight")
+"""
+BARE = """
+    import typer
+    app = typer.Typer()
+    @app.command()
+    def hello(name: str) -> None:
+        print(name)
+    app()
+"""
+PLAIN = BARE.replace("typer.Typer()", "typer.Typer(rich_markup_mode=None)")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process took."""
+
+    seconds: float
+    mebibytes: float
+
+
+@dataclass(frozen=True)
+class Race:
+    """Two commands that do the same, and the ratio that ours is to stay below."""
+
+    name: str
+    ours: list[str]
+    theirs: list[str]
+    goal: float
+    memory_goal: float | None = None
+
+
+def main() -> None:
+    """Run every race and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--pairs", type=int, default=9)
+    given = parser.parse_args()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {given.pairs} pairs"
+    )
+    print("| command | ours | the other | ratio | goal | ours, MiB | other, MiB | ratio | goal |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    with tempfile.TemporaryDirectory() as directory:
+        for race in races(given.model.resolve(), Path(directory)):
+            print(line(race, given.pairs), flush=True)
+
+
+def races(model: Path, directory: Path) -> list[Race]:
+    """The commands, each beside what it replaces."""
+    attn = [sys.executable, "-m", "attn_cli"]
+    chosen = ["-m", str(model), "--layer", str(LAYER), "--head", str(HEAD)]
+    picture = str(directory / "ours.png")
+    names = {
+        "model": str(model),
+        "text": TEXT,
+        "layer": LAYER,
+        "head": HEAD,
+        "picture": str(directory / "theirs.png"),
+    }
+    return [
+        Race(
+            "attn inspect",
+            [*attn, "inspect", TEXT, *chosen],
+            script((READ + PRINT).format(**names)),
+            0.06,
+            0.25,
+        ),
+        Race(
+            "attn heatmap",
+            [*attn, "heatmap", TEXT, *chosen, "-o", picture, "--force"],
+            script((READ + DRAW).format(**names)),
+            0.18,
+        ),
+        Race("attn --help", [*attn, "--help"], [*script(BARE), "--help"], 1.3),
+        Race("attn --help (plain Typer)", [*attn, "--help"], [*script(PLAIN), "--help"], 1.3),
+    ]
+
+
+def script(source: str) -> list[str]:
+    """The command that runs `source`."""
+    return [sys.executable, "-c", textwrap.dedent(source)]
+
+
+def line(race: Race, pairs: int) -> str:
+    """One line of the table; the first pair warms the file cache and does not count."""
+    measured = [(cost(race.ours), cost(race.theirs)) for _ in range(pairs + 1)][1:]
+    ours, theirs = zip(*measured, strict=True)
+    wall = median(our.seconds / their.seconds for our, their in measured)
+    memory = median(our.mebibytes / their.mebibytes for our, their in measured)
+    cells = [
+        f"`{race.name}`",
+        f"{median(one.seconds for one in ours):.2f} s",
+        f"{median(one.seconds for one in theirs):.2f} s",
+        f"**{wall:.3f}**",
+        f"≤ {race.goal}",
+        f"{median(one.mebibytes for one in ours):.0f}",
+        f"{median(one.mebibytes for one in theirs):.0f}",
+        f"**{memory:.2f}**",
+        "" if race.memory_goal is None else f"≤ {race.memory_goal}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def cost(command: list[str]) -> Cost:
+    """Wall time and peak memory of one run; its output is thrown away.
+
+    Raises:
+        RuntimeError: the command failed.
+    """
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
+    with Path(os.devnull).open("w") as nothing:
+        actions = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), target) for target in (1, 2)]
+        begun = time.perf_counter()
+        child = os.posix_spawn(command[0], command, environment, file_actions=actions)
+        _, status, usage = os.wait4(child, 0)
+    if status:
+        raise RuntimeError(f"{command} ended with {status}")
+    return Cost(time.perf_counter() - begun, usage.ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()
