@@ -217,7 +217,7 @@ def token_rows(reading: Reading) -> list[tuple[str, ...]]:
             token.text,
             str(token.start),
             str(token.end),
-            "special" if token.special else "",
+            "yes" if token.special else "",
             str(token.segment),
         )
         for token in reading.tokens

@@ -30,6 +30,6 @@ def models(context: typer.Context, as_json: given.Json = False, quiet: given.Qui
         for model in cached
     ]
     rows += [("device", name, detail) for name, detail in here.items()]
-    terminal.columns(("what", "name", "of which"), rows, world.screen)
+    terminal.columns(("kind", "name", "about"), rows, world.screen)
     if not cached:
         world.note(f"no models in the cache {directory}")

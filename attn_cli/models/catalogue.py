@@ -27,13 +27,13 @@ def locate(name: str, environment: Mapping[str, str]) -> Path:
     Raises:
         AttnError: there is none.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  Path.expanduser raises for an unknown user
+    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         if (path / "config.json").is_file():
             return path
         problem = f"{name} is not a model: the directory has no config.json"
         raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
-    if path.exists():
+    if os.path.exists(path):  # noqa: PTH110  as above
         problem = f"{name} is not a model: it is a file"
         raise AttnError(problem, "give the directory that holds the model")
     cache = cache_directory(environment)
@@ -70,17 +70,17 @@ def _snapshot(folder: Path) -> Path | None:
     """The revision that `main` names, or the newest one, if it holds a configuration."""
     main = folder / "refs" / "main"
     try:
-        names = [main.read_text(encoding="utf-8").strip()] if main.is_file() else []
-        newest = sorted((folder / "snapshots").iterdir(), key=os.path.getmtime, reverse=True)
+        name = main.read_text(encoding="utf-8").strip() if main.is_file() else ""
+        revisions = sorted((folder / "snapshots").iterdir(), key=os.path.getmtime, reverse=True)
     except (OSError, ValueError):
         return None
-    candidates = [folder / "snapshots" / name for name in names] + newest
-    return next((each for each in candidates if (each / "config.json").is_file()), None)
+    revisions.sort(key=lambda each: each.name != name)  # a name that is no revision leads nowhere
+    return next((each for each in revisions if (each / "config.json").is_file()), None)
 
 
 def _type(snapshot: Path) -> str:
     try:
         config = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
-        return str(config.get("model_type", ""))
-    except (OSError, ValueError, AttributeError):
+        return str(config.get("model_type") or "")
+    except (OSError, ValueError, AttributeError, RecursionError):
         return ""

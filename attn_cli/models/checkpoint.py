@@ -29,6 +29,7 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
     spec = read_spec(directory, is_causal=is_causal)
     weights = open_weights(directory, spec.prefixes, spec.aliases)
     transformer = Transformer(spec, weights, library)
+    transformer.check()
 
     def attentions(tokens: Sequence[Token]) -> Iterator[Attention]:
         inputs = Inputs([token.id for token in tokens], [token.segment for token in tokens])
@@ -81,12 +82,15 @@ def _cut(tokenizer: Tokenizer, spec: Spec, directory: Path) -> Callable[[str, st
 
     def tokens(text: str, pair: str | None) -> tuple[Token, ...]:
         found = tokenizer(text, pair)
+        hint = f"check that tokenizer.json and config.json in {directory} belong together"
         for token in found:
             if token.id >= spec.vocabulary:
                 problem = (
                     f"the token '{token.piece}' is number {token.id} of a vocabulary of {spec.vocabulary}"
                 )
-                hint = f"check that tokenizer.json and config.json in {directory} belong together"
+                raise AttnError(problem, hint)
+            if token.segment >= max(1, spec.segments) and spec.embeddings.segments is not None:
+                problem = f"the token '{token.piece}' is of segment {token.segment}, and there are {spec.segments}"
                 raise AttnError(problem, hint)
         return found
 

@@ -1,6 +1,7 @@
 """`config.json`, read with care: every value is checked for its type before anyone computes with it."""
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,8 @@ class Config:
     def number(self, *names: str, default: float | None = None) -> float:
         """A finite number."""
         value = self._find(names, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not abs(value) <= sys.float_info.max:  # JSON knows integers without an end
             raise self._unfit(names, value, "a number")
         return float(value)
 
@@ -56,20 +58,22 @@ class Config:
             raise self._unfit(names, value, "true or false")
         return value
 
-    def unfit(self, name: str, what: str) -> AttnError:
+    def unfit(self, *names: str, what: str) -> AttnError:
         """The error for a value that is of the right type and yet not one we can compute with."""
-        return self._unfit((name,), self.values.get(name), what)
+        return self._unfit(names, self.values.get(self._given(names)), what)
 
     def _find(self, names: tuple[str, ...], default: object) -> Any:
-        for name in names:
-            if self.values.get(name) is not None:
-                return self.values[name]
-        if default is None:
+        value = self.values.get(self._given(names))
+        if value is None and default is None:
             raise AttnError(f"{self.path} has no {names[0]}", _RELOAD)
-        return default
+        return default if value is None else value
+
+    def _given(self, names: tuple[str, ...]) -> str:
+        """Which of the names has a value: null is as good as absent."""
+        return next((name for name in names if self.values.get(name) is not None), names[0])
 
     def _unfit(self, names: tuple[str, ...], value: object, what: str) -> AttnError:
-        name = next((name for name in names if name in self.values), names[0])
+        name = self._given(names)
         return AttnError(f"{self.path} says {name} is {_short(value)}, which is not {what}", _RELOAD)
 
 

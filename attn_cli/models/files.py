@@ -38,6 +38,7 @@ class _Entry:
     dtype: str
     shape: tuple[int, ...]
     start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,14 @@ class Weights:
         size = math.prod(shape)
         raw = np.frombuffer(entry.buffer, _TYPES[entry.dtype], size, entry.start)
         return _widened(raw, entry.dtype).reshape(shape)
+
+    def check(self, name: str, shape: tuple[int, ...]) -> None:
+        """Whether the tensor is there, without a look at its numbers.
+
+        Raises:
+            AttnError: as `read`.
+        """
+        self._entry(name, shape)
 
     def rows(self, name: str, shape: tuple[int, int], indices: Sequence[int]) -> Numbers:
         """(len(indices), M) only those rows of a matrix; the rest of it stays on the disk."""
@@ -104,7 +113,11 @@ def open_weights(
         shards = [directory / name for name in _shard_names(index)]
     entries: dict[str, _Entry] = {}
     for shard in shards:
-        entries.update(_entries(shard))
+        found = _entries(shard)
+        if twice := sorted(entries.keys() & found.keys()):
+            other = entries[twice[0]].path
+            raise AttnError(f"the tensor {twice[0]} stands in two files: {other} and {shard}", _RELOAD)
+        entries |= found
     return Weights(directory, entries, prefixes, aliases)
 
 
@@ -128,17 +141,35 @@ def _entries(path: Path) -> dict[str, _Entry]:
     if size < _LENGTH or length > min(size - _LENGTH, _LONGEST_HEADER):
         raise AttnError(f"{path} is cut short or no safetensors file: {size} bytes", _RELOAD)
     try:
-        header = json.loads(buffer[_LENGTH : _LENGTH + length])
+        header = json.loads(buffer[_LENGTH : _LENGTH + length], object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise AttnError(f"{path} has a damaged header: {error}", _RELOAD) from None
     if not isinstance(header, dict):
         raise AttnError(f"{path} has a damaged header: no JSON object", _RELOAD)
     first = _LENGTH + length
-    return {
+    entries = {
         name: _entry(buffer, path, name, fields, first)
         for name, fields in header.items()
         if name != "__metadata__"
     }
+    place = first
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
+        if entry.start != place:
+            raise AttnError(f"{path} has a damaged header: tensor {name}", _RELOAD)
+        place = entry.end
+    if place != size:
+        problem = f"{path} has a damaged header: its tensors end at {place}, the file at {size}"
+        raise AttnError(problem, _RELOAD)
+    return entries
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a name that stands twice has no one value."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return found
 
 
 def _mapped(path: Path) -> mmap.mmap:
@@ -177,7 +208,7 @@ def _entry(buffer: mmap.mmap, path: Path, name: str, fields: Any, first: int) ->
         raise AttnError(problem, _RELOAD)
     if dtype in _TYPES and math.prod(shape) * np.dtype(_TYPES[dtype]).itemsize != end - start:
         raise AttnError(f"{path} has a damaged header: tensor {name}", _RELOAD)
-    return _Entry(buffer, path, dtype, tuple(shape), first + start)
+    return _Entry(buffer, path, dtype, tuple(shape), first + start, first + end)
 
 
 def _widened(raw: npt.NDArray[Any], dtype: str) -> Numbers:

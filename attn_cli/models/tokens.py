@@ -13,6 +13,8 @@ from attn_cli.errors import AttnError
 if TYPE_CHECKING:
     import tokenizers
 
+_RELOAD = "download tokenizer.json again"
+
 Spelling: TypeAlias = Callable[[str], str]
 """A piece of the vocabulary (`##ing`, `Ġthe`) to the text that it stands for."""
 
@@ -44,8 +46,15 @@ class Tokenizer:
         self._added = set(added)
 
     def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
-        """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens."""
-        encoding = self._inner.encode(text, pair)
+        """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
+
+        Raises:
+            AttnError: the vocabulary cannot spell the text.
+        """
+        try:
+            encoding = self._inner.encode(text, pair)
+        except Exception as error:  # noqa: BLE001  the library raises plain Exception
+            raise AttnError(f"the tokenizer cannot cut the text: {error}", _RELOAD) from None
         fields = zip(encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, strict=True)
         spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
         return tuple(
@@ -80,7 +89,7 @@ def open_tokenizer(directory: Path) -> Tokenizer:
     try:
         return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
     except Exception as error:  # noqa: BLE001  the library raises plain Exception
-        raise AttnError(f"{path} is no tokenizer: {error}", "download the file again") from None
+        raise AttnError(f"{path} is no tokenizer: {error}", _RELOAD) from None
 
 
 def _spans(

@@ -7,7 +7,7 @@ part of layer 2.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from attn_cli.core.arrays import Array, namespace
+from attn_cli.core.arrays import Array, device_of, namespace
 from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.module import Attention, Linear, MultiHeadAttention, fused
@@ -34,6 +34,16 @@ class Transformer:
     weights: Weights
     library: Library
 
+    def check(self) -> None:
+        """Whether the file holds the last layer: a config may claim a billion of them.
+
+        Raises:
+            AttnError: it does not, or in another shape.
+        """
+        spec = self.spec
+        name = spec.output.name.format(layer=spec.layers - 1)
+        self.weights.check(f"{name}.weight", self._stored(spec.width, spec.heads * spec.head_size))
+
     def attentions(self, inputs: Inputs) -> Iterator[Attention]:
         """The attention of layer 0, 1, 2, ..., each computed when it is asked for."""
         return (attention for _, attention in self._walk(inputs))
@@ -50,7 +60,7 @@ class Transformer:
     def _walk(self, inputs: Inputs) -> Iterator[tuple[Array, Attention]]:
         """What enters each layer, and its attention."""
         x = self._embedded(inputs)
-        mask = self._padding(inputs)
+        mask = _mask(inputs, x)
         for layer in range(self.spec.layers):
             entering = self._normed(self.spec.attention_norm, layer, x) if self.spec.is_pre_norm else x
             attention = self._attention(layer, x.shape[-2]).attention(entering, mask=mask)
@@ -67,13 +77,6 @@ class Transformer:
         if names.segments is not None:
             x = x + self._rows(names.segments, spec.segments, inputs.segments)
         return x if names.norm is None else self._normed(names.norm, 0, x)
-
-    def _padding(self, inputs: Inputs) -> Rule:
-        if inputs.real is None:
-            return everywhere
-        xp = namespace(self._rows(self.spec.embeddings.tokens, self.spec.vocabulary, [0]))
-        device = None if self.library.name == "numpy" else self.library.device
-        return padding(xp.asarray(list(inputs.real), device=device))
 
     def _attention(self, layer: int, length: int) -> MultiHeadAttention:
         """W^Q, W^K, W^V and W^O of the layer."""
@@ -133,14 +136,24 @@ class Transformer:
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
         assert part is not None, "a family names its parts"
         name = part.name.format(layer=layer)
-        shape = (columns, rows) if self.spec.is_transposed else (rows, columns)
-        stored = self.weights.read(f"{name}.weight", shape)
+        stored = self.weights.read(f"{name}.weight", self._stored(rows, columns))
         weight = self.library.adopt(stored.T if self.spec.is_transposed else stored)
         bias = self.library.adopt(self.weights.read(f"{name}.bias", (rows,))) if part.has_bias else None
         return Linear(weight, bias)
 
+    def _stored(self, rows: int, columns: int) -> tuple[int, int]:
+        """The shape of a linear map's weight as the file has it."""
+        return (columns, rows) if self.spec.is_transposed else (rows, columns)
+
     def _rows(self, name: str, count: int, indices: Sequence[int]) -> Array:
         return self.library.adopt(self.weights.rows(f"{name}.weight", (count, self.spec.width), indices))
+
+
+def _mask(inputs: Inputs, like: Array) -> Rule:
+    """The rule that hides padding, on the device of `like`."""
+    if inputs.real is None:
+        return everywhere
+    return padding(namespace(like).asarray(list(inputs.real), device=device_of(like)))
 
 
 def activation_named(name: str) -> Callable[[Array], Array]:

@@ -14,11 +14,11 @@ def spec(config: Config) -> Spec:
         AttnError: positions are not learned one by one; relative keys were dropped by transformers 5.
     """
     if config.text("position_embedding_type", default="absolute") != "absolute":
-        raise config.unfit("position_embedding_type", '"absolute"')
+        raise config.unfit("position_embedding_type", what='"absolute"')
     width = config.count("hidden_size")
     heads = config.count("num_attention_heads")
     if width % heads:
-        raise config.unfit("num_attention_heads", f"a divisor of hidden_size {width}")
+        raise config.unfit("num_attention_heads", what=f"a divisor of hidden_size {width}")
     is_causal = config.flag("is_decoder", default=False)
     return Spec(
         type="bert",

@@ -14,7 +14,7 @@ def spec(config: Config) -> Spec:
     width = config.count("n_embd", "hidden_size")
     heads = config.count("n_head", "num_attention_heads")
     if width % heads:
-        raise config.unfit("n_head", f"a divisor of n_embd {width}")
+        raise config.unfit("n_head", "num_attention_heads", what=f"a divisor of n_embd {width}")
     return Spec(
         type="gpt2",
         layers=config.count("n_layer", "num_hidden_layers"),

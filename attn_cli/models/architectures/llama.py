@@ -15,7 +15,7 @@ def spec(config: Config) -> Spec:
     kv_heads = config.count("num_key_value_heads", default=heads)
     head_size = config.count("head_dim", default=max(1, width // heads))
     if heads % kv_heads:
-        raise config.unfit("num_key_value_heads", f"a divisor of num_attention_heads {heads}")
+        raise config.unfit("num_key_value_heads", what=f"a divisor of num_attention_heads {heads}")
     attention_bias = config.flag("attention_bias", default=False)
     feed_forward_bias = config.flag("mlp_bias", default=False)
     return Spec(
