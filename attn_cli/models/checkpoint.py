@@ -89,8 +89,8 @@ def _cut(tokenizer: Tokenizer, spec: Spec, directory: Path) -> Callable[[str, st
                     f"the token '{token.piece}' is number {token.id} of a vocabulary of {spec.vocabulary}"
                 )
                 raise AttnError(problem, hint)
-            if token.segment >= max(1, spec.segments) and spec.embeddings.segments is not None:
-                problem = f"the token '{token.piece}' is of segment {token.segment}, and there are {spec.segments}"
+            if spec.segments and token.segment >= spec.segments:
+                problem = f"the token '{token.piece}' is of segment {token.segment} of {spec.segments}"
                 raise AttnError(problem, hint)
         return found
 

@@ -152,7 +152,12 @@ def _entries(path: Path) -> dict[str, _Entry]:
         for name, fields in header.items()
         if name != "__metadata__"
     }
-    place = first
+    _check_places(entries, path, first, size)
+    return entries
+
+
+def _check_places(entries: Mapping[str, _Entry], path: Path, place: int, size: int) -> None:
+    """Whether the tensors lie one after the other from `place` to the file's end, as the format demands."""
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
         if entry.start != place:
             raise AttnError(f"{path} has a damaged header: tensor {name}", _RELOAD)
@@ -160,15 +165,15 @@ def _entries(path: Path) -> dict[str, _Entry]:
     if place != size:
         problem = f"{path} has a damaged header: its tensors end at {place}, the file at {size}"
         raise AttnError(problem, _RELOAD)
-    return entries
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; a name that stands twice has no one value."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} stands twice")
+        found[name] = value
     return found
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from libraries import LIBRARIES, Convert
+
+from tests.core.libraries import LIBRARIES, Convert
 
 
 @pytest.fixture(scope="session", params=LIBRARIES)

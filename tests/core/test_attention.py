@@ -5,19 +5,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import loop
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from libraries import Convert
 from torch.nn.functional import scaled_dot_product_attention
 
 from attn_cli.core import masks
 from attn_cli.core.arrays import Array, at_least_float32, to_numpy
 from attn_cli.core.attention import Operands, Trace, attend, masked, soft_capped, softmax, trace
+from tests.core import loop
+from tests.core.libraries import Convert
 
 LN3 = math.log(3)
 Numbers = npt.NDArray[Any]

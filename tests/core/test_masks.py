@@ -4,11 +4,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from libraries import Convert
 from transformers.masking_utils import sliding_window_causal_mask_function
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.masks import Rule, around, both, causal, everywhere, padding, sliding
+from tests.core.libraries import Convert
 
 
 def drawn(array: Convert, rule: Rule, rows: int, columns: int) -> list[str]:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from libraries import Convert
 
 import attn_cli
 from attn_cli.core import masks, module, shell
@@ -18,6 +17,7 @@ from attn_cli.core.module import Attention, Linear, MultiHeadAttention, check_he
 from attn_cli.core.positions import Rotary
 from attn_cli.errors import AttnError
 from attn_cli.vocabulary import Step
+from tests.core.libraries import Convert
 
 WIDTH, HEADS, T, S = 24, 4, 6, 9
 EXACT = 1e-12  # float64, numbers up to 100 summed in another order

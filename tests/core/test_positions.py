@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from libraries import Convert
 from transformers import LlamaConfig
 from transformers.models.gptj import modeling_gptj
 from transformers.models.llama import modeling_llama
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.positions import Rotary, rotate
+from tests.core.libraries import Convert
 
 SIZE = 16
 FREQUENCIES = (10000.0 ** -(np.arange(0, SIZE, 2) / SIZE)).astype(np.float32)
