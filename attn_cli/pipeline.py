@@ -183,7 +183,9 @@ def compare(reading: Reading, places: Sequence[Place], distance: Distance) -> He
     found = heads(reading, places, (Step.WEIGHTS,))
     weights = [head.steps[Step.WEIGHTS].astype(np.float64) for head in found]
     compared = comparison([head.name for head in found], weights, distance)
-    return HeadsCompared(compared, tuple(view(reading, head, Step.WEIGHTS) for head in found))
+    alone = [view(reading, head, Step.WEIGHTS) for head in found]
+    limits = (0.0, max(each.limits[1] for each in alone))  # one scale: equal colours are equal weights
+    return HeadsCompared(compared, tuple(replace(each, limits=limits) for each in alone))
 
 
 def headline(reading: Reading) -> list[str]:

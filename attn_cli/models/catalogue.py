@@ -27,7 +27,7 @@ def locate(name: str, environment: Mapping[str, str]) -> Path:
     Raises:
         AttnError: there is none.
     """
-    path = Path(os.path.expanduser(name))  # noqa: PTH111  Path.expanduser raises for an unknown user
+    path = _expanded(name)
     if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         if (path / "config.json").is_file():
             return path
@@ -55,11 +55,15 @@ def cached_models(environment: Mapping[str, str]) -> Iterator[Cached]:
 def cache_directory(environment: Mapping[str, str]) -> Path:
     """Where Hugging Face keeps what it downloaded (`huggingface_hub/constants.py`)."""
     if environment.get("HF_HUB_CACHE"):
-        return Path(environment["HF_HUB_CACHE"]).expanduser()
+        return _expanded(environment["HF_HUB_CACHE"])
     if environment.get("HF_HOME"):
-        return Path(environment["HF_HOME"]).expanduser() / "hub"
+        return _expanded(environment["HF_HOME"]) / "hub"
     base = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "huggingface" / "hub"
+    return _expanded(base) / "huggingface" / "hub"
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for an unknown user
 
 
 def _folder(name: str) -> str:
