@@ -54,7 +54,7 @@ def main() -> None:
     """Run `attn` as a process."""
     # A sentence's products are too small to share: beside another busy process two threads of
     # OpenBLAS wait for each other ten times as long as one computes (MiniLM, 20 tokens, 2 cores:
-    # 0.28 s against 0.03 s). Long texts go to PyTorch, which has its own threads.
+    # 0.28 s against 0.03 s). Whoever has the cores to themselves sets the variable.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     command = typer.main.get_command(app)
     if "_ATTN_COMPLETE" in os.environ:  # the shell asks what could follow
