@@ -1,6 +1,18 @@
-"""`python -m attn_cli` is `attn`."""
+"""`attn` as a process, and `python -m attn_cli`: hardly anything is imported before Ctrl-C is answered."""
 
-from attn_cli.cli import main
+import sys
+
+
+def main() -> None:
+    """Run `attn`; an interruption while its modules are imported is no traceback either."""
+    try:
+        from attn_cli.cli import main as start  # typer: 0.08 s
+
+        start()
+    except KeyboardInterrupt:
+        sys.stderr.write("attn: interrupted\n")
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

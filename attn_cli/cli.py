@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from typing import Annotated, cast
 
 import typer
@@ -30,8 +31,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # Rich's help costs as much again as plain help
     pretty_exceptions_enable=False,
 )
-for command in (inspect, heatmap, compare, tokens, models):
-    app.command()(command)
+_COMMANDS = (inspect, heatmap, compare, tokens, models)
+for _command in _COMMANDS:
+    app.command()(_command)
 
 
 @app.callback(invoke_without_command=True)
@@ -65,29 +67,25 @@ def main() -> None:
 def run(arguments: Sequence[str], world: World) -> int:
     """Run one command in `world`; returns the exit status of CONTRACT's table."""
     try:
-        status = _run(arguments, world)
-        world.stdout.flush()
+        return _run(arguments, world)
     except BrokenPipeError:  # the reader has seen enough
         _discard_output(world)
+        with suppress(BrokenPipeError):
+            world.finish()
         return 0
     except KeyboardInterrupt:
-        world.note("attn: interrupted")
+        world.interrupted()
         return _INTERRUPTED
-    return status
 
 
 def _run(arguments: Sequence[str], world: World) -> int:
     try:
-        command = typer.main.get_command(app)
-        with command.make_context("attn", list(arguments), obj=world) as context:
-            command.invoke(context)
-    except typer.Exit as ended:
-        return ended.exit_code
+        status = _called(arguments, world)
+        world.finish()
     except AttnError as error:
         return _failed(world, error.problem, error.hint, error.status)
     except _UsageProblem as error:
-        where = error.ctx.command_path if error.ctx is not None else "attn"
-        return _failed(world, _sentence(error.format_message()), f"{where} --help", _USAGE)
+        return _failed(world, _sentence(error.format_message()), f"{_asked(arguments)} --help", _USAGE)
     except MemoryError:
         return _failed(
             world, "memory is short", "a shorter text, fewer layers or heads, or --dtype float32", _CANNOT
@@ -95,8 +93,28 @@ def _run(arguments: Sequence[str], world: World) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        return _failed(world, str(error), "check the file, the directory and the space on the disk", _CANNOT)
+        hint = "check the file, the directory and the space on the disk"
+        return _failed(world, _sentence_of(error), hint, _CANNOT)
+    return status
+
+
+def _called(arguments: Sequence[str], world: World) -> int:
+    command = typer.main.get_command(app)
+    try:
+        with (
+            redirect_stdout(world.stdout),  # --help prints by itself
+            command.make_context("attn", list(arguments), obj=world) as context,
+        ):
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
     return 0
+
+
+def _asked(arguments: Sequence[str]) -> str:
+    """The command that was called, as far as it can be told."""
+    names = [command.__name__ for command in _COMMANDS]
+    return next((f"attn {word}" for word in arguments if word in names), "attn")
 
 
 def _failed(world: World, problem: str, hint: str, status: int) -> int:
@@ -108,8 +126,16 @@ def _failed(world: World, problem: str, hint: str, status: int) -> int:
 
 def _sentence(message: str) -> str:
     """Typer's message in the shape of ours: one line, no capital, no full stop."""
-    line = " ".join(message.split()).rstrip(".")
+    line = " ".join(message.split()).rstrip(".").replace("a valid int range", "a whole number")
     return line[:1].lower() + line[1:]
+
+
+def _sentence_of(error: OSError) -> str:
+    """What the system says, and of what."""
+    reason = (error.strerror or str(error)).lower()
+    if error.filename is None:
+        return f"the result cannot be written: {reason}"
+    return f"{error.filename} cannot be used: {reason}"
 
 
 def _discard_output(world: World) -> None:

@@ -1,12 +1,14 @@
 """The outside world as one object: what comes in, where results and notes go, the environment."""
 
+import io
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.show.labels import printable
@@ -24,24 +26,37 @@ class World:
     stderr: TextIO
     environment: Mapping[str, str]
     is_quiet: bool = False
+    remarks: list[str] = field(default_factory=list)
 
     @classmethod
     def real(cls) -> "World":
         """The process's own."""
-        return cls(sys.stdin, sys.stdout, sys.stderr, os.environ)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # an ASCII terminal has no ×
+        return cls(_open(sys.stdin, "r"), _open(sys.stdout, "w"), _open(sys.stderr, "w"), os.environ)
 
     @cached_property
     def screen(self) -> "Console":
         """Standard output as something to draw on; it knows its width and its colours."""
         from rich.console import Console  # 0.06 s
 
-        return Console(
+        class Screen(Console):
+            """Leaves a closed pipe to us: rich would end the process with status 1."""
+
+            def on_broken_pipe(self) -> None:
+                raise BrokenPipeError
+
+        environment = dict(self.environment)
+        if environment.get("COLUMNS") == "0":  # how some programs say that they do not know
+            del environment["COLUMNS"]
+        return Screen(
             file=self.stdout,
             highlight=False,
             markup=False,
             emoji=False,
             soft_wrap=False,
-            _environ=self.environment,
+            _environ=environment,
         )
 
     def say(self, text: str) -> None:
@@ -49,15 +64,27 @@ class World:
         self.stdout.write(f"{text}\n")
 
     def note(self, text: str) -> None:
-        """A remark: one line on standard error, unless they were declined."""
+        """A remark: one line on standard error below the result, unless they were declined."""
         if not self.is_quiet:
-            self._to_stderr(printable(text))
+            self.remarks.append(text)
+
+    def finish(self) -> None:
+        """Let out the result, then the remarks: an error before this stands alone."""
+        self.stdout.flush()
+        for remark in self.remarks:
+            self._to_stderr(printable(remark))
+        self.remarks.clear()
 
     def complain(self, problem: str, hint: str) -> None:
         """An error: two lines on standard error."""
-        self.stdout.flush()
+        with suppress(OSError):  # a full disk may be what the error is about
+            self.stdout.flush()
         self._to_stderr(f"attn: {printable(problem)}")
         self._to_stderr(f"try: {printable(hint)}")
+
+    def interrupted(self) -> None:
+        """Ctrl-C: one line on standard error."""
+        self._to_stderr("attn: interrupted")
 
     def read(self, file: Path | None) -> str:
         """The text of `file`, or of standard input.
@@ -102,11 +129,14 @@ def text_of(world: World, text: str | None, file: Path | None) -> str:
             f"two texts were given: '{shortened(text)}' and --file {file}", "leave one of them out"
         )
     if text is None and file is None:
-        raise UsageError(
-            "no text was given", 'attn COMMAND "The cat sat on the mat", or --file PATH, or - for a pipe'
-        )
+        raise UsageError("no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe')
     content = world.read(file) if text is None or text == "-" else text
     return checked(content, "the text")
+
+
+def _open(stream: TextIO | None, mode: str) -> TextIO:
+    """The stream; one that was closed (`>&-`) has nothing to read, and takes everything."""
+    return cast("TextIO", Path(os.devnull).open(mode, encoding="utf-8")) if stream is None else stream
 
 
 def checked(text: str, name: str) -> str:

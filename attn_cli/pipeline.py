@@ -124,6 +124,11 @@ def heads(reading: Reading, places: Sequence[Place], steps: Collection[Step]) ->
     return [found[place] for place in places]
 
 
+def absent(found: Sequence[Head], steps: Collection[Step]) -> list[Step]:
+    """Those of `steps` that the heads lack: a bias, in a model that adds none."""
+    return [step for step in steps if not any(step in head.steps for head in found)]
+
+
 def views(reading: Reading, found: Sequence[Head]) -> Iterator[Grid]:
     """Every step of the heads as a labelled matrix."""
     return (view(reading, head, step) for head in found for step in head.steps)
@@ -148,7 +153,7 @@ def table(reading: Reading, found: Sequence[Head], step: Step) -> list[list[Grid
     for head in found:
         by_layer.setdefault(head.layer, []).append(head)
     same = {tuple(head.head for head in row) for row in by_layer.values()}
-    is_model = len(same) == 1 and len(by_layer) > 1 and len(found) > len(by_layer)
+    is_model = len(same) == 1 and len(found) > len(by_layer)
     rows = by_layer.values() if is_model else [found]
     return [[view(reading, head, step) for head in row if step in head.steps] for row in rows]
 
@@ -236,13 +241,13 @@ def mask(reading: Reading, layer: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return to_numpy(allowed(reading.layers[layer].operands))
 
 
-def most_telling(reading: Reading) -> tuple[Place, int]:
-    """The head that looks most sharply at something telling, and out of how many it was chosen."""
+def most_telling(reading: Reading) -> tuple[Place, int, bool]:
+    """The head that looks most sharply at something telling, out of how many, and whether it does at all."""
     special = np.asarray([token.special for token in reading.tokens])
     layers = min(reading.source.card.layers, _LAYERS_TO_CHOOSE_FROM)
     found = np.stack([sharpness(_weights(reading, layer), special) for layer in range(layers)])
     layer, head = np.unravel_index(np.argmax(found), found.shape)
-    return (int(layer), int(head)), found.size
+    return (int(layer), int(head)), found.size, bool(found[layer, head] > 0)
 
 
 def document(reading: Reading) -> dict[str, object]:

@@ -37,18 +37,15 @@ class Selection:
         Raises:
             UsageError: it is malformed, or out of range.
         """
-        if self.places and (self.layers or self.heads):
+        if self.places and (self.layers is not None or self.heads is not None):
             raise UsageError(
                 "--heads names whole places, so --layer and --head add nothing", "--heads 2.5 alone"
             )
         if self.places:
             return self._named(name, layers, heads)
-        chosen = indices(self.layers or "all", layers, "layer", name)
-        return tuple(
-            (layer, head)
-            for layer in sorted(chosen)
-            for head in sorted(indices(self.heads or "all", heads, "head", name))
-        )
+        chosen = indices("all" if self.layers is None else self.layers, layers, "layer", name)
+        of_each = indices("all" if self.heads is None else self.heads, heads, "head", name)
+        return tuple((layer, head) for layer in sorted(chosen) for head in sorted(of_each))
 
     def _named(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
         found: dict[Place, None] = {}
@@ -71,8 +68,14 @@ def indices(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
     """
     found: dict[int, None] = {}
     for part in text.split(","):
+        if not part.strip():
+            raise UsageError(f"'{text}' selects no {what}", _hint(what))
         found.update(dict.fromkeys(_part(part.strip(), count, what, name)))
     return tuple(found)
+
+
+def _hint(what: str) -> str:
+    return f"--{what} 3, -1, 0,2,5, 4-7 or all"
 
 
 def _part(text: str, count: int, what: str, name: str) -> range:
@@ -83,7 +86,7 @@ def _part(text: str, count: int, what: str, name: str) -> range:
         return range(one, one + 1)
     matched = _RANGE.fullmatch(text)
     if matched is None:
-        raise UsageError(f"'{text}' selects no {what}", f"--{what} 3, -1, 0,2,5, 4-7 or all")
+        raise UsageError(f"'{text}' selects no {what}", _hint(what))
     first, last = (_index(_number(each), count, what, name) for each in matched.groups())
     if first > last:
         raise UsageError(f"'{text}' selects no {what}: it ends before it begins", f"--{what} {last}-{first}")

@@ -90,12 +90,14 @@ def places_or_telling(world: World, reading: "Reading", chosen: Selection) -> tu
         return places(reading, chosen)
     from attn_cli.pipeline import most_telling
 
-    (layer, head), seen = most_telling(reading)
+    (layer, head), seen, stands_out = most_telling(reading)
     card = reading.source.card
-    world.note(
-        f"head {layer}.{head} is shown: of {seen} heads it looks most sharply at words other than "
-        "its own, the next ones and the first"
+    why = (
+        f"of {seen} heads it looks most sharply at words other than its own, the next ones and the first"
+        if stands_out
+        else f"the first of {seen}, for the text is too short for one to stand out"
     )
+    world.note(f"head {layer}.{head} is shown: {why}")
     layers = "" if card.layers == 1 else f"-l 0-{card.layers - 1}, "
     world.note(f"others: {layers}-H 0-{card.heads - 1}, --heads {layer}.{head}; all: attn heatmap")
     return ((layer, head),)

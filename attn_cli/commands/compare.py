@@ -45,7 +45,10 @@ def compare(
     width: given.Width = 64,
     quiet: given.Quiet = False,
 ) -> None:
-    """Compare heads: their weights side by side, their distances, the signed difference of two."""
+    """Compare heads: side by side, by distance, by difference.
+
+    The difference of two is the first one's weights less the second one's.
+    """
     world: World = context.obj
     world.is_quiet = quiet
     chosen = selection(layer, head, heads or ())

@@ -36,9 +36,10 @@ def heatmap(
     width: given.Width = 64,
     quiet: given.Quiet = False,
 ) -> None:
-    """Draw heads as pictures: one, several side by side, or the layer × head grid of a whole model.
+    """Draw heads as pictures: one, several, or all of a model.
 
-    Without a selection every head is drawn. All heads of a picture share one colour scale.
+    Several heads stand side by side; all heads of all layers, which is what is drawn without a
+    selection, are a layer × head grid. All of them share one colour scale.
     """
     world: World = context.obj
     world.is_quiet = quiet
@@ -53,6 +54,9 @@ def heatmap(
     asked = Options(text, file, pair, model, device, dtype, causal, seed, width, heads or ())
     reading = reading_of(world, asked)
     found = pipeline.heads(reading, places(reading, selection(layer, head, heads or ())), steps)
+    if missing := pipeline.absent(found, steps):
+        problem = f"{reading.source.card.name} has no {missing[0]}: nothing is added per position"
+        raise UsageError(problem, "--step scores, logits or weights")
     groups = [pipeline.table(reading, found, each) for each in steps]
     title = pipeline.title(reading, ", ".join(steps))
     write_pictures(world, targets, groups, title, Style(cmap, dpi), force=force)

@@ -38,7 +38,7 @@ def inspect(
     width: given.Width = 64,
     quiet: given.Quiet = False,
 ) -> None:
-    """Show the tokens, the scores and the softmax weights of attention, head by head.
+    """Show tokens, scores and softmax weights, head by head.
 
     Without a selection one telling head is shown. --layer alone is every head of it, --head alone
     that head of every layer.
@@ -57,6 +57,8 @@ def inspect(
     steps = tuple(dict.fromkeys(step or _DEFAULT))
     reading = reading_of(world, asked)
     found = pipeline.heads(reading, places_or_telling(world, reading, chosen), steps)
+    for missing in pipeline.absent(found, steps):
+        world.note(f"{reading.source.card.name} has no {missing}: nothing is added per position")
     document = pipeline.document(reading) | {"attention": data.attention_entries(found)}
     write_data(world, targets, document, found, force=force)
     if as_json:

@@ -61,7 +61,13 @@ Heads: TypeAlias = Annotated[
 ]
 Steps: TypeAlias = Annotated[
     list[Step] | None,
-    typer.Option("-s", "--step", help="A step of the computation; may be repeated.", show_default=False),
+    typer.Option(
+        "-s",
+        "--step",
+        metavar="STEP",
+        help=f"A step of the computation: {', '.join(Step)}. May be repeated.",
+        show_default=False,
+    ),
 ]
 Device: TypeAlias = Annotated[
     str,
@@ -77,10 +83,10 @@ Causal: TypeAlias = Annotated[
     ),
 ]
 Seed: TypeAlias = Annotated[
-    int, typer.Option("--seed", min=0, help="Of random: another seed, another layer.")
+    int, typer.Option("--seed", min=0, metavar="N", help="Of random: another seed, another layer.")
 ]
 Width: TypeAlias = Annotated[
-    int, typer.Option("--width", min=1, max=65536, help="Of random: features a token.")
+    int, typer.Option("--width", min=1, max=65536, metavar="N", help="Of random: features a token.")
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")]
@@ -96,7 +102,9 @@ ColourMap: TypeAlias = Annotated[
     str | None,
     typer.Option("--cmap", metavar="NAME", help="A colour map of matplotlib.", show_default=False),
 ]
-Dpi: TypeAlias = Annotated[int, typer.Option("--dpi", min=10, max=2400, help="Pixels an inch, for .png.")]
+Dpi: TypeAlias = Annotated[
+    int, typer.Option("--dpi", min=10, max=2400, metavar="N", help="Pixels an inch, for .png.")
+]
 
 
 def out(help_text: str) -> object:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,12 +52,11 @@ class Tokenizer:
         Raises:
             AttnError: the vocabulary cannot spell the text.
         """
-        try:
+        with _answering("the tokenizer cannot cut the text"):
             encoding = self._inner.encode(text, pair)
-        except Exception as error:  # noqa: BLE001  the library raises plain Exception
-            raise AttnError(f"the tokenizer cannot cut the text: {error}", _RELOAD) from None
-        fields = zip(encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, strict=True)
-        spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
+            spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
+            lists = (encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, spans)
+            fields = list(zip(*lists, strict=True))
         return tuple(
             Token(
                 position=position,
@@ -68,9 +68,7 @@ class Tokenizer:
                 special=sequence is None or index in self._special,
                 segment=segment,
             )
-            for position, ((index, piece, sequence, segment), (start, end)) in enumerate(
-                zip(fields, spans, strict=True)
-            )
+            for position, (index, piece, sequence, segment, (start, end)) in enumerate(fields)
         )
 
 
@@ -86,10 +84,19 @@ def open_tokenizer(directory: Path) -> Tokenizer:
     if not path.is_file():
         hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         raise AttnError(f"{directory} has no tokenizer.json", hint)
-    try:
+    with _answering(f"{path} is no tokenizer"):
         return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
-    except Exception as error:  # noqa: BLE001  the library raises plain Exception
-        raise AttnError(f"{path} is no tokenizer: {error}", _RELOAD) from None
+
+
+@contextmanager
+def _answering(problem: str) -> Iterator[None]:
+    """Whatever the library raises inside is an `AttnError`: plain Exception, and a panic in Rust is none."""
+    try:
+        yield
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # noqa: BLE001
+        raise AttnError(f"{problem}: {error}", _RELOAD) from None
 
 
 def _spans(

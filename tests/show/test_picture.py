@@ -13,17 +13,8 @@ from matplotlib.font_manager import FontEntry, fontManager
 
 from attn_cli.core.grid import Grid, grid
 from attn_cli.errors import UsageError
-from attn_cli.show.picture import (
-    Blank,
-    Drawing,
-    Image,
-    Word,
-    check_colours,
-    head_grid,
-    heatmap,
-    page,
-    render,
-)
+from attn_cli.show.marks import Blank, Drawing, Image, Word
+from attn_cli.show.picture import check_colours, page, render
 
 GREY = (0xDC, 0xDC, 0xDC, 0xFF)
 
@@ -60,7 +51,7 @@ def size_of_png(content: bytes) -> tuple[int, int]:
 
 
 def test_a_png_has_the_inches_of_the_drawing_times_the_dots_per_inch() -> None:
-    drawing = heatmap([weights_of("the", "cat")], "tiny")
+    drawing = page([[[weights_of("the", "cat")]]], "tiny")
     content = render(drawing, ".png", dpi=100)
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     assert size_of_png(content) == (int(drawing.width * 100), int(drawing.height * 100))
@@ -68,40 +59,40 @@ def test_a_png_has_the_inches_of_the_drawing_times_the_dots_per_inch() -> None:
 
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF-")])
 def test_the_same_grids_are_the_same_bytes(suffix: str, magic: bytes) -> None:
-    first, second = (render(heatmap([causal(many(5))], "tiny"), suffix) for _ in range(2))
+    first, second = (render(page([[[causal(many(5))]]], "tiny"), suffix) for _ in range(2))
     assert first == second
     assert b"Date" not in first
     assert first.startswith(magic)
 
 
 def test_the_words_of_an_svg_are_text_and_a_token_is_never_markup() -> None:
-    svg = render(heatmap([weights_of("<script>", "cat")], "tiny"), ".svg").decode()
+    svg = render(page([[[weights_of("<script>", "cat")]]], "tiny"), ".svg").decode()
     assert "&lt;script&gt;" in svg
     assert "<script>" not in svg
 
 
 def test_the_words_of_an_svg_keep_their_place_in_another_font() -> None:
-    svg = render(heatmap([many(20)], "twenty"), ".svg").decode()
+    svg = render(page([[[many(20)]]], "twenty"), ".svg").decode()
     anchored = [line for line in svg.splitlines() if "<text" in line and "text-anchor: end" in line]
     assert len(anchored) == 20 + 20  # rows end at the grid, columns turned upwards do too
 
 
 def test_a_token_between_dollars_is_no_formula() -> None:
-    svg = render(heatmap([weights_of("$x^2$", r"$\frac{1}$")], "$ & $", None), ".svg").decode()
+    svg = render(page([[[weights_of("$x^2$", r"$\frac{1}$")]]], "$ & $", None), ".svg").decode()
     assert ">$x^2$</text>" in svg
     assert r">$\frac{1}$</text>" in svg
     assert ">$ &amp; $</text>" in svg
 
 
 def test_a_control_character_is_spelled_out() -> None:
-    drawing = heatmap([weights_of("\n", "\x1b[31m")], "tiny\x07")
+    drawing = page([[[weights_of("\n", "\x1b[31m")]]], "tiny\x07")
     assert {"⏎", r"\x1b[31m", r"tiny\x07"} <= set(texts(drawing))
 
 
 def test_grids_side_by_side_share_one_scale() -> None:
     small = grid("small", np.array([[0.0, 1.0]]), ["a"], ["b", "c"])
     large = grid("large", np.array([[1.0, 4.0]]), ["a"], ["b", "c"])
-    left, right = panels(heatmap([small, large], "two"))
+    left, right = panels(page([[[small, large]]], "two"))
     assert left[0, 1].tolist() == right[0, 0].tolist()
     assert left[0, 1].tolist() != right[0, 1].tolist()
 
@@ -109,7 +100,7 @@ def test_grids_side_by_side_share_one_scale() -> None:
 def test_zero_is_in_the_middle_where_any_grid_is_signed() -> None:
     signed = grid("signed", np.array([[-1.0, 0.0]]), ["a"], ["b", "c"])
     large = grid("large", np.array([[0.0, 9.0]]), ["a"], ["b", "c"])
-    left, right = panels(heatmap([signed, large], "two"))
+    left, right = panels(page([[[signed, large]]], "two"))
     white = left[0, 1, :3]
     assert white.min() > 240  # the middle of the diverging map is as good as white
     assert right[0, 0, :3].tolist() == white.tolist()
@@ -128,25 +119,25 @@ def test_groups_stand_below_each_other_with_their_own_scales() -> None:
 
 def test_nothing_is_no_picture() -> None:
     with pytest.raises(AssertionError, match="a picture of nothing"):
-        heatmap([], "none")
+        page([[[]]], "none")
 
 
 def test_equal_values_are_a_picture_too() -> None:
-    drawing = heatmap([grid("flat", np.full((2, 2), 3.0), ["a", "b"], ["c", "d"])], "flat")
+    drawing = page([[[grid("flat", np.full((2, 2), 3.0), ["a", "b"], ["c", "d"])]]], "flat")
     assert {"0", "3", "3.00"} <= set(texts(drawing))
 
 
 def test_a_masked_cell_is_grey_and_the_legend_says_so() -> None:
-    drawing = heatmap([causal(weights_of("the", "cat"))], "tiny")
+    drawing = page([[[causal(weights_of("the", "cat"))]]], "tiny")
     (colours,) = panels(drawing)
     assert tuple(colours[0, 1]) == GREY
     assert not (colours[[0, 1, 1], [0, 0, 1]] == GREY).all(axis=-1).any()
     assert "masked" in texts(drawing)
-    assert "masked" not in texts(heatmap([weights_of("the", "cat")], "tiny"))
+    assert "masked" not in texts(page([[[weights_of("the", "cat")]]], "tiny"))
 
 
 def test_a_masked_cell_is_hatched_and_has_no_number() -> None:
-    drawing = heatmap([causal(weights_of("the", "cat"))], "tiny")
+    drawing = page([[[causal(weights_of("the", "cat"))]]], "tiny")
     cells = [mark for mark in drawing.marks if isinstance(mark, Blank)]
     assert len(cells) == 2  # the cell and the sample in the legend
     assert {"0.00", "0.67", "1.00"} <= set(texts(drawing))
@@ -154,29 +145,29 @@ def test_a_masked_cell_is_hatched_and_has_no_number() -> None:
 
 
 def test_a_visible_cell_without_a_number_is_not_called_masked() -> None:
-    drawing = heatmap([grid("odd", np.array([[1.0, math.nan]]), ["a"], ["b", "c"], limits=(0, 1))], "odd")
+    drawing = page([[[grid("odd", np.array([[1.0, math.nan]]), ["a"], ["b", "c"], limits=(0, 1))]]], "odd")
     assert "masked or not finite" in texts(drawing)
     assert tuple(panels(drawing)[0][0, 1]) == GREY
 
 
 def test_rows_are_queries_and_columns_are_keys_where_they_are_tokens() -> None:
     tokens, features = weights_of("the", "cat"), replace(weights_of("0", "1"), are_tokens=False)
-    assert {"query", "key"} <= set(texts(heatmap([tokens], "tiny")))
-    assert not {"query", "key"} & set(texts(heatmap([features], "tiny")))
+    assert {"query", "key"} <= set(texts(page([[[tokens]]], "tiny")))
+    assert not {"query", "key"} & set(texts(page([[[features]]], "tiny")))
 
 
 def test_what_a_neighbour_has_named_is_not_named_again() -> None:
-    drawing = head_grid([[weights_of("the", "cat")] * 3] * 2, "tiny")
+    drawing = page([[[weights_of("the", "cat")] * 3] * 2], "tiny")
     assert texts(drawing).count("the") == 2 + 3  # two rows at the left, three columns at the bottom
 
 
 def test_grids_with_other_tokens_have_their_own_names() -> None:
-    drawing = heatmap([weights_of("the", "cat"), weights_of("a", "dog")], "two texts")
+    drawing = page([[[weights_of("the", "cat"), weights_of("a", "dog")]]], "two texts")
     assert [texts(drawing).count(token) for token in ("the", "dog")] == [2, 2]
 
 
 def test_a_fifth_grid_begins_a_row_and_each_keeps_its_title() -> None:
-    drawing = heatmap([weights_of("a", "b", title=f"head {i}") for i in range(5)], "five")
+    drawing = page([[[weights_of("a", "b", title=f"head {i}") for i in range(5)]]], "five")
     titles = [mark for mark in words(drawing, turned=False) if mark.text.startswith("head ")]
     assert [title.y for title in titles[:3]] == [titles[0].y] * 3
     assert titles[3].y == titles[4].y > titles[0].y
@@ -184,23 +175,23 @@ def test_a_fifth_grid_begins_a_row_and_each_keeps_its_title() -> None:
 
 @pytest.mark.parametrize("count", [1, 12, 13, 30, 200, 1000])
 def test_labels_never_overlap(count: int) -> None:
-    labels = [mark for mark in words(heatmap([many(count)], "n"), turned=count > 1) if "token" in mark.text]
+    labels = [mark for mark in words(page([[[many(count)]]], "n"), turned=count > 1) if "token" in mark.text]
     places = [mark.x for mark in labels]
     assert len(labels) >= min(count, 100)
     assert all(step * 72 >= labels[0].size * 1.1 for step in np.diff(places))
 
 
 def test_thinned_labels_are_admitted() -> None:
-    assert "1 row in 7 is named, 1 column in 7 is named" in texts(heatmap([many(1000)], "long"))
-    assert not [text for text in texts(heatmap([many(200)], "long")) if "is named" in text]
+    assert "1 row in 7 is named, 1 column in 7 is named" in texts(page([[[many(1000)]]], "long"))
+    assert not [text for text in texts(page([[[many(200)]]], "long")) if "is named" in text]
 
 
 def test_a_long_token_is_cut() -> None:
-    assert "x" * 19 + "…" in texts(heatmap([weights_of("x" * 60)], "long"))
+    assert "x" * 19 + "…" in texts(page([[[weights_of("x" * 60)]]], "long"))
 
 
 def test_every_word_is_on_the_page() -> None:
-    drawing = heatmap([causal(weights_of("W" * 60, "cat"))], "a title longer than the grid is wide, by far")
+    drawing = page([[[causal(weights_of("W" * 60, "cat"))]]], "a title longer than the grid is wide, by far")
     svg = render(drawing, ".svg").decode()
     assert "a title longer than the grid is wide, by far" in svg
     for mark in (mark for mark in drawing.marks if isinstance(mark, Word)):
@@ -209,7 +200,7 @@ def test_every_word_is_on_the_page() -> None:
 
 
 def test_a_character_that_no_font_has_is_spelled_out_and_reported(caplog: pytest.LogCaptureFixture) -> None:
-    drawing = heatmap([weights_of("\U00012345", "cat")], "tiny")
+    drawing = page([[[weights_of("\U00012345", "cat")]]], "tiny")
     assert drawing.missing == ("\U00012345",)
     assert r"\U00012345" in texts(drawing)
     assert render(drawing, ".png")
@@ -217,7 +208,7 @@ def test_a_character_that_no_font_has_is_spelled_out_and_reported(caplog: pytest
 
 
 def test_another_font_is_asked_only_for_what_the_first_lacks() -> None:
-    drawing = heatmap([weights_of("\N{APL FUNCTIONAL SYMBOL QUAD EQUAL}", "cat")], "tiny")
+    drawing = page([[[weights_of("\N{APL FUNCTIONAL SYMBOL QUAD EQUAL}", "cat")]]], "tiny")
     assert drawing.missing == ()
     assert drawing.families == ("DejaVu Sans", "DejaVu Sans Mono")
     assert render(drawing, ".png")
@@ -227,13 +218,13 @@ def test_boxes_that_stand_for_glyphs_are_no_glyphs(monkeypatch: pytest.MonkeyPat
     mono = [font for font in fontManager.ttflist if font.name == "DejaVu Sans Mono"]
     boxes = [FontEntry(font.fname, name=".LastResort", style="normal", weight=400) for font in mono]
     monkeypatch.setattr(fontManager, "ttflist", boxes)
-    drawing = heatmap([weights_of("\N{APL FUNCTIONAL SYMBOL QUAD EQUAL}")], "tiny")
+    drawing = page([[[weights_of("\N{APL FUNCTIONAL SYMBOL QUAD EQUAL}")]]], "tiny")
     assert drawing.families == ("DejaVu Sans",)
     assert r"\u2338" in texts(drawing)
 
 
 def test_a_picture_that_its_font_can_write_misses_nothing() -> None:
-    drawing = heatmap([weights_of("naïve", "Ωμέγα", "Привет", "שלום", "مرحبا", "😀")], "tiny")
+    drawing = page([[[weights_of("naïve", "Ωμέγα", "Привет", "שלום", "مرحبا", "😀")]]], "tiny")
     assert drawing.missing == ()
     assert drawing.families == ("DejaVu Sans",)
 
@@ -241,12 +232,12 @@ def test_a_picture_that_its_font_can_write_misses_nothing() -> None:
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_scripts_of_the_world_are_drawn_without_a_warning(suffix: str) -> None:
     tokens = ("中文", "日本語", "한국어", "हिन्दी", "مرحبا", "👩\N{ZERO WIDTH JOINER}🔬", "é")
-    assert render(heatmap([weights_of(*tokens)], "中"), suffix)
+    assert render(page([[[weights_of(*tokens)]]], "中"), suffix)
 
 
 def test_an_unknown_colour_map_names_the_closest() -> None:
     with pytest.raises(UsageError) as caught:
-        heatmap([weights_of("a")], "tiny", cmap="viridus")
+        page([[[weights_of("a")]]], "tiny", cmap="viridus")
     assert caught.value.problem == "colour map 'viridus' does not exist"
     assert caught.value.hint == "--cmap viridis"
 
@@ -260,18 +251,18 @@ def test_a_colour_map_can_be_checked_beforehand() -> None:
 
 def test_a_colour_map_in_the_wrong_case_is_recognised() -> None:
     with pytest.raises(UsageError) as caught:
-        heatmap([weights_of("a")], "tiny", cmap="greys")
+        page([[[weights_of("a")]]], "tiny", cmap="greys")
     assert caught.value.hint == "--cmap Greys"
 
 
 def test_a_colour_map_by_name_is_used() -> None:
-    (colours,) = panels(heatmap([weights_of("a", "b")], "tiny", cmap="Greys"))
+    (colours,) = panels(page([[[weights_of("a", "b")]]], "tiny", cmap="Greys"))
     assert colours[0, 0, :3].tolist() == [255, 255, 255]
     assert colours[1, 1, :3].tolist() == [0, 0, 0]
 
 
 def test_a_picture_too_large_to_hold_is_refused() -> None:
-    drawing = replace(heatmap([weights_of("a")], "tiny"), width=20.0, height=20.0)
+    drawing = replace(page([[[weights_of("a")]]], "tiny"), width=20.0, height=20.0)
     with pytest.raises(UsageError) as caught:
         render(drawing, ".png", dpi=1000)
     assert caught.value.problem == "--dpi 1000 is out of range: it makes 20000 × 20000 pixels"
@@ -280,23 +271,18 @@ def test_a_picture_too_large_to_hold_is_refused() -> None:
 
 def test_no_dots_per_inch_are_refused() -> None:
     with pytest.raises(UsageError, match=r"^--dpi 0 is out of range: it makes no picture$"):
-        render(heatmap([weights_of("a")], "tiny"), ".svg", dpi=0)
+        render(page([[[weights_of("a")]]], "tiny"), ".svg", dpi=0)
 
 
 def test_an_unknown_kind_of_picture_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
-        render(heatmap([weights_of("a")], "tiny"), ".jpg")
+        render(page([[[weights_of("a")]]], "tiny"), ".jpg")
     assert caught.value.problem == "a picture cannot be '.jpg'"
     assert caught.value.hint == "one of .png, .svg, .pdf"
 
 
-def test_a_layer_with_fewer_heads_is_our_own_mistake() -> None:
-    with pytest.raises(AssertionError, match="every layer has as many heads as the first"):
-        head_grid([[weights_of("a")], []], "ragged")
-
-
 def test_every_head_of_a_model_is_one_picture_with_every_token_named() -> None:
-    drawing = head_grid([[many(30)] * 12] * 12, "bert-base")
+    drawing = page([[[many(30)] * 12] * 12], "bert-base")
     assert len(panels(drawing)) == 144
     assert texts(drawing).count("token29") == 12 + 12
     assert min(size_of_png(render(drawing, ".png"))) > 12 * 30 * 8  # pixels: eight for a cell
@@ -307,7 +293,7 @@ def test_a_picture_needs_no_pyplot_and_its_module_no_matplotlib() -> None:
         "import sys; from attn_cli.show import picture; from attn_cli.core.grid import grid\n"
         "assert 'matplotlib' not in sys.modules\n"
         "import numpy as np\n"
-        "drawing = picture.heatmap([grid('t', np.eye(2), ['a', 'b'], ['a', 'b'])], 't')\n"
+        "drawing = picture.page([[[grid('t', np.eye(2), ['a', 'b'], ['a', 'b'])]]], 't')\n"
         "assert 'matplotlib.figure' not in sys.modules\n"
         "picture.render(drawing, '.png')\n"
         "assert 'matplotlib.pyplot' not in sys.modules"

@@ -1,0 +1,106 @@
+r"""Which fonts draw a text, how wide it is in them, and what none of them has: spelled out (`\u4e2d`)."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
+from unicodedata import category
+
+from attn_cli.show import labels
+from attn_cli.show.marks import INCH
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
+
+_FAMILY = "DejaVu Sans"  # comes with matplotlib
+_LAST_RESORT = "lastresort"  # comes with matplotlib, and with macOS: every glyph is a box
+_REGULAR = 400
+_INKLESS = {"Zs", "Cf", "Mn"}  # spaces, joiners, variation selectors
+_LONGEST_LABEL, _LONGEST_TITLE = 20, 120  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """The fonts of a page: what is written with them, and how wide it is."""
+
+    families: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def label(self, token: str) -> str:
+        """What stands beside a row or a column."""
+        return self._cut(labels.label(token), _LONGEST_LABEL)
+
+    def title(self, text: str) -> str:
+        """What stands above a panel or a page."""
+        return self._cut(labels.printable(text), _LONGEST_TITLE)
+
+    def inches(self, text: str, size: float) -> float:
+        """How wide `text` is in `size` points."""
+        return _points(text, self.families) * size / INCH
+
+    def _cut(self, text: str, longest: int) -> str:
+        """`text` in characters that the fonts have, and no more of them than `longest`."""
+        spelled = [_spelled(character) if character in self.missing else character for character in text]
+        ends = list(accumulate(map(len, spelled), initial=0))
+        if ends[-1] <= longest:
+            return "".join(spelled)
+        return "".join(spelled[: bisect_left(ends, longest) - 1]) + "…"
+
+
+def letters_for(tokens: Iterable[str], titles: Iterable[str]) -> Letters:
+    """The fonts that write these: one, and only where it lacks a character others that are installed."""
+    written = "".join([*map(labels.label, tokens), *map(labels.printable, titles)])
+    families, missing = [_FAMILY], _lacking(_FAMILY, set(written))
+    for family in _installed() if missing else ():
+        rest = _lacking(family, missing)
+        if rest != missing:
+            families.append(family)
+        missing = rest
+    return Letters(tuple(families), tuple(sorted(missing)))
+
+
+def _installed() -> list[str]:
+    from matplotlib.font_manager import fontManager  # paid in `_lacking`
+
+    # of a family without a regular weight matplotlib complains each time that it is asked for
+    regular = {
+        font.name for font in fontManager.ttflist if font.style == "normal" and font.weight == _REGULAR
+    }
+    return sorted(name for name in regular if _LAST_RESORT not in name.replace(" ", "").casefold())
+
+
+def _lacking(family: str, characters: set[str]) -> set[str]:
+    """Those of `characters` that the font does not draw."""
+    if not characters:
+        return characters
+    from matplotlib.font_manager import FontProperties, findfont, get_font  # 0.1 s
+
+    try:
+        font = get_font(findfont(FontProperties(family=[family])))
+        return {character for character in characters if not _draws(font, character)}
+    except (OSError, RuntimeError):  # a file that is gone, or that FreeType cannot read
+        return characters
+
+
+def _draws(font: "FT2Font", character: str) -> bool:
+    """Whether there is a glyph with an outline: matplotlib draws nothing of a colour emoji."""
+    if not font.get_char_index(ord(character)):
+        return False
+    font.load_char(ord(character))
+    return len(font.get_path()[0]) > 0 or category(character) in _INKLESS
+
+
+def _spelled(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+@lru_cache(maxsize=4096)
+def _points(text: str, families: tuple[str, ...]) -> float:
+    """How wide `text` is in a size of 1 point."""
+    from matplotlib.font_manager import FontProperties  # paid in `_lacking`
+    from matplotlib.textpath import text_to_path  # 0.02 s
+
+    font = FontProperties(family=list(families), size=100)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 100

@@ -1,0 +1,192 @@
+"""How large the cells, labels and panels of a page are, and where each panel stands."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from math import ceil
+from typing import TypeAlias
+
+from attn_cli.core.grid import Grid
+from attn_cli.show.fonts import Letters
+from attn_cli.show.marks import INCH, Box
+
+Table: TypeAlias = Sequence[Sequence[Grid]]
+
+GAP, TICK = 0.12, 0.04  # inches
+_SHEET, _PANEL = 24.0, 16.0  # inches: about all panels of a row, and one panel
+_LEGIBLE = 4.0  # points: the smallest label, for a picture that one zooms into
+_ACROSS = 4  # grids side by side before a new row begins
+_NUMBERED = 12  # columns and rows of a grid whose cells have room for their numbers
+_NUMBERS = 500  # cells with a number in one picture: a word costs 1 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of every panel: how large a cell is along it, and how its tokens are written."""
+
+    cell: float  # inches
+    size: float  # points
+    every: int  # one label in so many has room
+    outward: bool = True  # labels lead away from the panel: those of columns may stand under them instead
+
+    def name_room(self, grid: Grid) -> float:
+        """Inches for the word key or query."""
+        return line(self.size + 1) + 0.04 if grid.are_tokens else 0.0
+
+    def reach(self, tokens: Sequence[str], letters: Letters) -> float:
+        """Inches that the longest label needs."""
+        if not self.outward:
+            return line(self.size)
+        return max(letters.inches(letters.label(token), self.size) for token in tokens[:: self.every])
+
+    def room(self, grid: Grid, tokens: Sequence[str], letters: Letters) -> float:
+        """Inches between the panel and the end of all that names its tokens."""
+        return self.reach(tokens, letters) + self.name_room(grid) + 2 * TICK
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A grid in its place."""
+
+    grid: Grid
+    box: Box
+    names_rows: bool  # what a neighbour has said is not said again
+    names_columns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The sizes that all panels share; each column and row of the table is as wide as its widest panel."""
+
+    table: Table
+    down: Side
+    along: Side
+    numbered: bool  # whether a cell has room for its number
+    title: float  # points, of a panel
+    lefts: tuple[float, ...]  # inches before each column of panels, for the labels of the rows
+    widths: tuple[float, ...]
+    heights: tuple[float, ...]
+    feet: tuple[float, ...]  # inches below each row of panels, for the labels of the columns
+
+    @property
+    def head(self) -> float:
+        """Inches above each row of panels, for their titles."""
+        return self.title * 1.8 / INCH
+
+    @property
+    def width(self) -> float:
+        """Of all panels, their labels and a margin."""
+        return sum(self.lefts) + sum(self.widths) + GAP
+
+    @property
+    def height(self) -> float:
+        """Of all panels, their titles and labels, and a margin."""
+        return self.head * len(self.table) + sum(self.heights) + sum(self.feet) + GAP
+
+    @property
+    def thinned(self) -> str:
+        """What the reader has to know where not every token has room for its name."""
+        sides = [("row", self.down.every), ("column", self.along.every)]
+        return ", ".join(f"1 {name} in {every} is named" for name, every in sides if every > 1)
+
+    def readable(self, points: float) -> float:
+        """The size of the page's own words: what is readable on a small page is not on a large one."""
+        return points * min(2.5, max(1.0, self.width / 10))
+
+    def panels(self, top: float) -> Iterator[Panel]:
+        """Every grid of the table, the first row's titles at `top`."""
+        y = top
+        for i, row in enumerate(self.table):
+            x, y = 0.0, y + self.head
+            for j, grid in enumerate(row):
+                x += self.lefts[j]
+                width, height = len(grid.columns) * self.along.cell, len(grid.rows) * self.down.cell
+                box = Box(x + (self.widths[j] - width) / 2, y, width, height)
+                yield Panel(grid, box, _names_rows(row, j), _names_columns(self.table, i, j))
+                x += self.widths[j]
+            y += self.heights[i] + self.feet[i]
+
+
+def plan_of(table: Table, letters: Letters) -> Plan:
+    """Cells as large as the page allows, labels as large as the cells allow."""
+    table = _wrapped(table)
+    across, grids = max(map(len, table)), list(chain.from_iterable(table))
+    room = min(_PANEL, max(1.0, _SHEET / max(across, len(table))))
+    numbered = _are_numbered(grids)
+    down, along = _sides(grids, room, letters, numbered=numbered)
+    longest = max(letters.inches(letters.title(grid.title), 9) for grid in grids)
+    title = max(5.0, min(9.0 if across <= _ACROSS else 11.0, 8 * room / max(longest, 0.1)))
+
+    def left(row: Sequence[Grid], j: int) -> float:
+        return GAP + (down.room(row[j], row[j].rows, letters) if _names_rows(row, j) else 0)
+
+    def width(grid: Grid) -> float:
+        return max(len(grid.columns) * along.cell, letters.inches(letters.title(grid.title), title))
+
+    def foot(i: int, j: int) -> float:
+        grid = table[i][j]
+        return along.room(grid, grid.columns, letters) if _names_columns(table, i, j) else 0.0
+
+    return Plan(
+        table,
+        down,
+        along,
+        numbered,
+        title,
+        lefts=_widest([left(row, j) for j in range(len(row))] for row in table),
+        widths=_widest(map(width, row) for row in table),
+        heights=tuple(max(len(grid.rows) for grid in row) * down.cell for row in table),
+        feet=tuple(max(foot(i, j) for j in range(len(row))) for i, row in enumerate(table)),
+    )
+
+
+def line(size: float) -> float:
+    """Inches that a line of text of so many points is high."""
+    return size * 1.15 / INCH
+
+
+def _wrapped(table: Table) -> Table:
+    """A single long row as several of about the same length."""
+    if len(table) > 1:
+        return table
+    (row,) = table
+    across = ceil(len(row) / ceil(len(row) / _ACROSS))
+    return [row[i : i + across] for i in range(0, len(row), across)]
+
+
+def _are_numbered(grids: Sequence[Grid]) -> bool:
+    """Whether a cell of these has room for its number."""
+    longest = max(max(grid.values.shape) for grid in grids)
+    return longest <= _NUMBERED and sum(grid.values.size for grid in grids) <= _NUMBERS
+
+
+def _sides(grids: Sequence[Grid], room: float, letters: Letters, *, numbered: bool) -> tuple[Side, Side]:
+    """Rows and columns in `room` inches; labels of columns stand under them where the longest fits."""
+    down = _side(max(len(grid.rows) for grid in grids), room, numbered=numbered)
+    along = _side(max(len(grid.columns) for grid in grids), room, numbered=numbered)
+    longest = along.reach(list({token for grid in grids for token in grid.columns}), letters)
+    return down, replace(along, outward=along.every > 1 or longest >= along.cell - 0.03)
+
+
+def _side(count: int, room: float, *, numbered: bool) -> Side:
+    """`count` cells in `room` inches."""
+    cell = 0.46 if numbered else min(max(0.2, min(0.5, 2.4 / count)), room / count)
+    fits = cell / line(1)
+    size = min(8.0, fits) if fits >= _LEGIBLE else 7.0
+    return Side(cell, size, ceil(round(size / fits, 6)))
+
+
+def _widest(rows: Iterable[Iterable[float]]) -> tuple[float, ...]:
+    """The largest number of each column; rows may be of different lengths."""
+    return tuple(map(max, zip_longest(*rows, fillvalue=0.0)))
+
+
+def _names_rows(row: Sequence[Grid], j: int) -> bool:
+    """Whether panel `j` names its rows: its neighbour at the left may do for both."""
+    return j == 0 or row[j - 1].rows != row[j].rows
+
+
+def _names_columns(table: Table, i: int, j: int) -> bool:
+    """Whether panel `i`, `j` names its columns: the one below it may do for both."""
+    below = table[i + 1] if i + 1 < len(table) else ()
+    return j >= len(below) or below[j].columns != table[i][j].columns

@@ -1,0 +1,40 @@
+"""What the colours of a group of panels mean: the bar beside them, and below it the grey."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from attn_cli.core.grid import Grid
+from attn_cli.show.layout import GAP, TICK, Plan
+from attn_cli.show.marks import INCH, Blank, Box, Image, Mark, Stroke, Word, frame
+from attn_cli.show.scale import Scale, signed
+
+
+def legend(grids: Sequence[Grid], scale: Scale, plan: Plan, top: float) -> Iterator[Mark]:
+    """The colour bar at the right of the panels, which start at `top`."""
+    size = plan.readable(8)
+    unit = size / INCH
+    panels = plan.height - plan.head - plan.feet[-1] - GAP
+    box = Box(plan.width + unit / 2, top, 1.5 * unit, max(10 * unit, min(panels, 40 * unit)))
+    yield from _bar(box, scale, size)
+    if name := _blank_name(grids):
+        swatch = Box(box.x, box.bottom + unit, box.width, unit)
+        yield Blank(swatch)
+        yield from frame(swatch)
+        yield Word(name, swatch.right + 2 * TICK, swatch.middle[1], size, "left")
+
+
+def _bar(box: Box, scale: Scale, size: float) -> Iterator[Mark]:
+    yield Image(box, scale.colours(np.linspace(scale.high, scale.low, 256)[:, None]))
+    yield from frame(box)
+    for tick in scale.ticks():
+        y = box.y + (scale.high - tick) / (scale.high - scale.low) * box.height
+        yield Stroke((box.right, y), (box.right + TICK, y))
+        yield Word(signed(f"{tick:.4g}"), box.right + 2 * TICK, y, size, "left")
+
+
+def _blank_name(grids: Sequence[Grid]) -> str:
+    """What the cells without a colour are called; nothing where there are none."""
+    if any((grid.visible & ~np.isfinite(grid.values)).any() for grid in grids):
+        return "masked or not finite"
+    return "" if all(grid.visible.all() for grid in grids) else "masked"

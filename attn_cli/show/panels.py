@@ -1,0 +1,80 @@
+"""One grid on a page: its cells, its title, the tokens on both sides."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.show.fonts import Letters
+from attn_cli.show.layout import TICK, Panel, Plan
+from attn_cli.show.marks import Blank, Box, Image, Mark, Stroke, Word, frame
+from attn_cli.show.scale import Scale
+
+GREY = "#dcdcdc"  # of a cell without a colour
+_GREY = (0xDC, 0xDC, 0xDC, 0xFF)
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue: Rec. 709
+
+
+def panel_marks(panel: Panel, plan: Plan, scale: Scale, letters: Letters) -> Iterator[Mark]:
+    """Everything about one grid but the colour bar."""
+    yield from _cells(panel, scale, numbered=plan.numbered)
+    yield Word(letters.title(panel.grid.title), panel.box.middle[0], panel.box.y - plan.head / 2, plan.title)
+    if panel.names_rows:
+        yield from _row_labels(panel, plan, letters)
+    if panel.names_columns:
+        yield from _column_labels(panel, plan, letters)
+
+
+def _cells(panel: Panel, scale: Scale, *, numbered: bool) -> Iterator[Mark]:
+    grid, box = panel.grid, panel.box
+    colours, blank = scale.colours(grid.values), ~grid.visible | ~np.isfinite(grid.values)
+    colours[blank] = _GREY
+    yield Image(box, colours)
+    high, wide = box.height / len(grid.rows), box.width / len(grid.columns)
+    for row, start, end in _runs(blank):
+        yield Blank(Box(box.x + start * wide, box.y + row * high, (end - start) * wide, high))
+    for row, column in np.argwhere(~blank) if numbered else ():
+        text = scale.number(float(grid.values[row, column]))
+        x, y = box.x + (column + 0.5) * wide, box.y + (row + 0.5) * high
+        yield Word(text, x, y, 7, colour=_ink(colours[row, column]))
+    yield from frame(box)
+
+
+def _runs(blank: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
+    """Row, first column and the column after the last, of each stretch that is true."""
+    edges = np.diff(np.pad(blank, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    ends = np.nonzero(edges == -1)[1]
+    yield from zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
+
+
+def _ink(colour: npt.NDArray[np.uint8]) -> str:
+    """Black on what is light, white on what is dark."""
+    return "black" if colour[:3] @ _LUMINANCE > 127 else "white"  # noqa: PLR2004  half of 255
+
+
+def _row_labels(panel: Panel, plan: Plan, letters: Letters) -> Iterator[Mark]:
+    grid, box, side = panel.grid, panel.box, plan.down
+    edge = box.x - 2 * TICK
+    for i in range(0, len(grid.rows), side.every):
+        y = box.y + (i + 0.5) * side.cell
+        yield Stroke((box.x - TICK, y), (box.x, y))
+        yield Word(letters.label(grid.rows[i]), edge, y, side.size, "right")
+    if grid.are_tokens:
+        x = edge - side.reach(grid.rows, letters) - side.name_room(grid) / 2
+        yield Word("query", x, box.middle[1], side.size + 1, turned=True)
+
+
+def _column_labels(panel: Panel, plan: Plan, letters: Letters) -> Iterator[Mark]:
+    grid, box, side = panel.grid, panel.box, plan.along
+    edge = box.bottom + 2 * TICK
+    for j in range(0, len(grid.columns), side.every):
+        x, text = box.x + (j + 0.5) * side.cell, letters.label(grid.columns[j])
+        yield Stroke((x, box.bottom), (x, box.bottom + TICK))
+        if side.outward:
+            yield Word(text, x, edge, side.size, "right", turned=True)
+        else:
+            yield Word(text, x, edge, side.size, down="top")
+    if grid.are_tokens:
+        y = edge + side.reach(grid.columns, letters) + side.name_room(grid) / 2
+        yield Word("key", box.middle[0], y, side.size + 1)

@@ -1,0 +1,105 @@
+"""Distances whose answers are known by hand, and what makes them distances."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from attn_cli.analysis.distance import MEASURES, Matrix, distances, jensen_shannon
+from attn_cli.vocabulary import Distance
+
+KINDS = list(Distance)
+
+SURE, OTHER, EVEN, NOWHERE = (np.array([row]) for row in ([1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 0.0]))
+
+
+@st.composite
+def rows(draw: st.DrawFn, count: int = 3) -> list[Matrix]:
+    """`count` distributions over five keys, with zeros in them."""
+    drawn = draw(
+        arrays(np.float64, (count, 5), elements=st.floats(0, 1).map(lambda x: x if x > 0.01 else 0.0))
+    )
+    drawn[:, 0] += 0.01
+    return list((drawn / drawn.sum(axis=1, keepdims=True))[:, None, :])
+
+
+def apart(one: Matrix, other: Matrix, kind: Distance) -> float:
+    return float(distances([one, other], kind)[0, 1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_weights_are_0_apart(kind: Distance) -> None:
+    assert apart(EVEN, EVEN.copy(), kind) == pytest.approx(0, abs=1e-15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_without_a_key_in_common_are_1_apart(kind: Distance) -> None:
+    assert apart(SURE, OTHER, kind) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        # half of 1·log2(1/.75), and half of .5·log2(.5/.75) + .5·log2(.5/.25): 0.311278 bits
+        (Distance.JENSEN_SHANNON, math.sqrt((math.log2(4 / 3) + 0.5 * math.log2(2 / 3) + 0.5) / 2)),
+        (Distance.COSINE, 1 - 1 / math.sqrt(2)),
+        (Distance.TOTAL_VARIATION, 0.5),
+    ],
+)
+def test_one_key_against_two_by_hand(kind: Distance, expected: float) -> None:
+    assert apart(SURE, EVEN, kind) == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_jensen_shannon_divergence_of_the_textbook() -> None:
+    assert jensen_shannon(SURE, EVEN)[0] ** 2 == pytest.approx(0.3112781244591328, abs=1e-15)
+
+
+def test_the_distance_of_two_heads_is_the_mean_of_their_rows() -> None:
+    one, other = np.vstack([SURE, SURE, SURE, EVEN]), np.vstack([OTHER, SURE, SURE, EVEN])
+    assert apart(one, other, Distance.TOTAL_VARIATION) == 0.25
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_may_look_nowhere_are_alike(kind: Distance) -> None:
+    assert apart(NOWHERE, NOWHERE, kind) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (Distance.JENSEN_SHANNON, math.sqrt(0.5)),  # half of 1·log2(1/.5)
+        (Distance.COSINE, 1),
+        (Distance.TOTAL_VARIATION, 0.5),
+    ],
+)
+def test_a_row_of_zeros_against_a_row_of_weights(kind: Distance, expected: float) -> None:
+    assert apart(NOWHERE, SURE, kind) == pytest.approx(expected, abs=1e-15)
+
+
+def test_a_table_names_every_two() -> None:
+    table = distances([SURE, OTHER, EVEN], Distance.TOTAL_VARIATION)
+    np.testing.assert_array_equal(table, [[0, 1, 0.5], [1, 0, 0.5], [0.5, 0.5, 0]])
+
+
+def test_float32_weights_are_measured_in_float64() -> None:
+    table = distances([SURE.astype(np.float32), EVEN.astype(np.float32)], Distance.JENSEN_SHANNON)
+    assert table.dtype == np.float64
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(drawn=rows())
+def test_a_distance_is_symmetric_and_from_0_to_1(kind: Distance, drawn: list[Matrix]) -> None:
+    one, other = MEASURES[kind](drawn[0], drawn[1]), MEASURES[kind](drawn[1], drawn[0])
+    np.testing.assert_allclose(one, other, atol=1e-12)  # sums in another order
+    assert 0 <= one[0] <= 1
+
+
+# A square root makes 1e-7 of the rounding of a divergence of 0, 1e-15: so far may a sum be short.
+@pytest.mark.parametrize("kind", [Distance.JENSEN_SHANNON, Distance.TOTAL_VARIATION])
+@given(drawn=rows())
+def test_no_detour_is_shorter(kind: Distance, drawn: list[Matrix]) -> None:
+    a, b, c = drawn
+    assert apart(a, c, kind) <= apart(a, b, kind) + apart(b, c, kind) + 1e-7

@@ -1,0 +1,75 @@
+"""`attn heatmap`: one head, several, or a whole model as a picture."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.worlds import attn
+
+TEXT = "the cat sat on the mat"
+SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-", "svg": b"<?xml"}
+
+
+def words(path: Path) -> list[str]:
+    """The text in an SVG, piece by piece."""
+    found = ET.fromstring(path.read_bytes()).iter()  # noqa: S314  our own file
+    return ["".join(element.itertext()).strip() for element in found if element.tag.endswith("text")]
+
+
+def drawn(tmp_path: Path, *arguments: str | Path) -> list[str]:
+    """The words of the picture."""
+    answer = attn("heatmap", TEXT, "-o", tmp_path / "a.svg", *arguments)
+    assert (answer.status, answer.out, answer.err) == (0, "", f"wrote {tmp_path / 'a.svg'}\n")
+    return words(tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize("suffix", SIGNATURES)
+def test_the_suffix_names_the_kind(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    assert attn("heatmap", TEXT, "-H", "0", "-o", path).status == 0
+    assert path.read_bytes().startswith(SIGNATURES[suffix])
+
+
+def test_one_command_writes_several_files(tmp_path: Path) -> None:
+    paths = [tmp_path / f"a.{suffix}" for suffix in SIGNATURES]
+    answer = attn("heatmap", TEXT, *(argument for path in paths for argument in ("-o", path)), "-m", "random")
+    assert answer.err.splitlines() == [f"wrote {path}" for path in paths]
+    assert [path for path in paths if path.stat().st_size > 1000] == paths
+
+
+def test_a_picture_names_the_step_the_head_the_tokens_and_the_model(tmp_path: Path, twins: Path) -> None:
+    found = drawn(tmp_path, "-m", twins / "bert", "--heads", "1.2")
+    assert found.count("cat") == 2
+    assert any("weights" in word and "bert" in word for word in found)
+    assert any("1.2" in word for word in found)
+
+
+def test_a_whole_model_is_a_grid_of_every_head(tmp_path: Path, twins: Path) -> None:
+    joined = " ".join(drawn(tmp_path, "-m", twins / "bert"))
+    assert all(f"{layer}.{head}" in joined for layer in range(3) for head in range(4))
+
+
+def test_scores_are_drawn_too(tmp_path: Path, twins: Path) -> None:
+    found = drawn(tmp_path, "-m", twins / "gpt2", "--heads", "0.1", "-s", "scores", "--cmap", "PuOr")
+    assert any("scores" in word for word in found)
+
+
+def test_dots_per_inch_make_a_larger_picture(tmp_path: Path) -> None:
+    for dpi in ("50", "100"):
+        attn("heatmap", TEXT, "-H", "0", "-o", tmp_path / f"{dpi}.png", "--dpi", dpi)
+    width = {
+        dpi: int.from_bytes((tmp_path / f"{dpi}.png").read_bytes()[16:20], "big") for dpi in ("50", "100")
+    }
+    assert width["100"] == pytest.approx(2 * width["50"], abs=2)
+
+
+def test_markup_in_tokens_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.svg"
+    attn("heatmap", "<b> $x$ & \x1b[0m [/bold]", "-H", "0", "-o", path)
+    assert {"<", "$", "&", "\\x1b"} <= set(words(path))
+
+
+def test_what_no_font_draws_is_said(tmp_path: Path) -> None:
+    answer = attn("heatmap", "the \U00012000 cat", "-H", "0", "-m", "random", "-o", tmp_path / "a.png")
+    assert answer.err.splitlines()[-1] == "no font here draws \U00012000: spelled out in the picture"

@@ -1,0 +1,299 @@
+"""`attn inspect`: tables, JSON and files of the heads that were asked for."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from safetensors import safe_open
+
+from tests.worlds import attn
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+TEXT = "the cat sat on the mat"
+LONG = (
+    "The animal didn't cross the street, because it was too tired 日本 🙂 [/bold] \x1b[31m to cross the mat."
+)
+PAIRWISE = ("-s", "scores", "-s", "mask", "-s", "logits", "-s", "weights")
+
+
+def titles(out: str) -> list[str]:
+    """The names of the matrices, such as `weights 0.3`."""
+    return [line.partition(" · ")[0] for line in out.splitlines() if " · range " in line]
+
+
+def test_the_output_is_the_golden_one() -> None:
+    answer = attn("inspect", "--model", "random", "--seed", "0", "the cat sat")
+    assert answer.out == (GOLDEN / "inspect_random.txt").read_text("utf-8")
+
+
+def test_without_a_selection_one_telling_head_is_shown_and_the_way_to_the_others(twins: Path) -> None:
+    answer = attn("inspect", TEXT, "-m", twins / "bert")
+    why, others = answer.err.splitlines()
+    place = why.split()[1]
+    assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
+    assert why == (
+        f"head {place} is shown: of 12 heads it looks most sharply at words other than its own, "
+        "the next ones and the first"
+    )
+    assert others == f"others: -l 0-2, -H 0-3, --heads {place}; all: attn heatmap"
+
+
+def test_one_token_makes_no_head_stand_out() -> None:
+    answer = attn("inspect", "cat")
+    assert "head 0.0 is shown: the first of 4, for the text is too short for one to stand out" in answer.err
+    assert titles(answer.out) == ["scores 0.0", "weights 0.0"]
+
+
+def test_without_a_model_a_remark_says_that_nothing_was_learned() -> None:
+    first = attn("inspect", "the cat").err.splitlines()[0]
+    assert (
+        first
+        == "no --model: this is random, a fresh layer that has learned nothing (-m DIR for a real model)"
+    )
+    assert "no --model" not in attn("inspect", "the cat", "-m", "random").err
+
+
+@pytest.mark.parametrize(
+    ("selection", "shown"),
+    [
+        ("-l 1", ["1.0", "1.1", "1.2", "1.3"]),
+        ("-H -1", ["0.3", "1.3", "2.3"]),
+        ("-l 0,2 -H 1-2", ["0.1", "0.2", "2.1", "2.2"]),
+        ("--heads 2.1,0.3 --heads 2.1", ["2.1", "0.3"]),
+    ],
+)
+def test_the_heads_that_were_asked_for_are_shown(selection: str, shown: list[str], twins: Path) -> None:
+    answer = attn("inspect", TEXT, "-m", twins / "bert", *selection.split(), "-s", "weights")
+    assert titles(answer.out) == [f"weights {place}" for place in shown]
+    assert answer.err == ""
+
+
+def test_steps_come_in_the_order_of_the_computation() -> None:
+    answer = attn(
+        "inspect", TEXT, "-H", "0", "-s", "weights", "-s", "queries", "-s", "scores", "-s", "weights"
+    )
+    assert titles(answer.out) == ["queries 0.0", "scores 0.0", "weights 0.0"]
+
+
+def test_a_step_that_the_model_lacks_is_remarked_upon() -> None:
+    answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "bias", "-m", "random")
+    assert titles(answer.out) == []
+    assert answer.err == "random has no bias: nothing is added per position\n"
+
+
+def test_digits_and_top_change_how_numbers_are_shown() -> None:
+    out = attn("inspect", "the cat sat", "-H", "0", "-s", "weights", "--digits", "4", "--top", "1").out
+    assert out.splitlines()[-4:] == [
+        "0 the → 0 the ▓0.5118",
+        "1 cat → 0 the █0.8170",
+        "2 sat → 0 the ▓0.5954",
+        "the 1 largest of 3 in each row",
+    ]
+
+
+def test_a_text_longer_than_the_model_was_made_for_is_remarked_upon_and_read(
+    tmp_path: Path, twins: Path
+) -> None:
+    for file in (twins / "llama").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / "config.json").unlink()
+    config = json.loads((twins / "llama" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4}))
+    answer = attn("inspect", TEXT, "-m", tmp_path, "-l", "0", "-H", "0")
+    count = len(attn("tokens", TEXT, "-m", tmp_path).out.splitlines()) - 1
+    assert answer.err == f"{count} tokens are more than the 4 that {tmp_path.name} was made for\n"
+    assert answer.status == 0
+
+
+@pytest.mark.parametrize(("flag", "hidden"), [("--causal", 3), ("--no-causal", 0)])
+def test_a_mask_can_be_asked_for_and_is_remarked_upon(flag: str, hidden: int, twins: Path) -> None:
+    model = twins / ("bert" if flag == "--causal" else "gpt2")
+    answer = attn("inspect", "cat", flag, "-m", model, "--heads", "0.0", "-s", "mask", "--json")
+    mask = np.array(answer.document["attention"][0]["steps"]["mask"])
+    assert (~mask).sum() == hidden
+    assert answer.err == f"{model.name} is read with {flag}\n"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+@pytest.mark.parametrize("command", ["inspect", "compare", "tokens"])
+def test_no_line_is_wider_than_the_console(width: int, command: str, twins: Path) -> None:
+    rest = {
+        "inspect": ["--heads", "0.1", *PAIRWISE, "-s", "input", "-s", "keys"],
+        "compare": ["--heads", "0.1,2.3"],
+        "tokens": [],
+    }
+    answer = attn(command, LONG, "-m", twins / "bert", *rest[command], COLUMNS=str(width))
+    assert answer.status == 0
+    assert max(map(cell_len, answer.out.splitlines())) <= width
+
+
+def test_what_does_not_fit_is_said() -> None:
+    out = attn("inspect", " ".join([TEXT] * 3), "-H", "0", "-s", "weights", COLUMNS="60").out
+    *_, shown, way = out.splitlines()
+    assert shown == "the 3 largest of 18 in each row; all: --out FILE.csv,"
+    assert way == "--json, or a width of 79"
+
+
+@pytest.mark.parametrize(("width", "is_whole"), [("78", False), ("79", True)])
+def test_the_width_that_is_named_is_enough_and_no_less_is(width: str, *, is_whole: bool) -> None:
+    out = attn("inspect", " ".join([TEXT] * 3), "-H", "0", "-s", "weights", COLUMNS=width).out
+    assert ("largest of 18" not in out) == is_whole
+
+
+def test_json_is_the_object_of_the_contract(twins: Path) -> None:
+    answer = attn("inspect", "the cat", "-m", twins / "llama", "--heads", "1.3", "--json")
+    found = answer.document
+    assert list(found) == [
+        *("schema", "attn", "model", "engine", "library", "device", "dtype"),
+        *("text", "pair", "tokens", "attention"),
+    ]
+    assert found["model"] == {
+        "name": "llama",
+        "type": "llama",
+        "layers": 3,
+        "heads": 4,
+        "kv_heads": 2,
+        "head_size": 8,
+        "width": 32,
+    }
+    head = found["attention"][0]
+    assert (head["kind"], head["layer"], head["head"], head["kv_head"]) == ("self", 1, 3, 1)
+    assert head["queries"] == head["keys"] == [token["position"] for token in found["tokens"]]
+    assert list(head["steps"]) == ["scores", "weights"]
+    assert answer.err == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "inspect TEXT -l 0 -s logits -s mask -s output -s input -s keys",
+        "inspect TEXT --pair cat --heads 2.1",
+        "tokens TEXT",
+        "compare TEXT --heads 0.1,2.3",
+        "compare TEXT -l 1 -d cosine",
+    ],
+)
+def test_json_keeps_the_schema_that_inspect_prints(line: str, twins: Path) -> None:
+    schema = json.loads(attn("inspect", "--json-schema").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    arguments = [LONG if word == "TEXT" else word for word in line.split()]
+    found = attn(*arguments, "-m", twins / "bert", "--json")
+    jsonschema.Draft202012Validator(schema).validate(found.document)
+
+
+def test_the_schema_needs_no_text_and_holds_no_letter_that_a_console_could_lack() -> None:
+    answer = attn("inspect", "--json-schema")
+    assert answer.out.isascii()
+    assert answer.err == ""
+
+
+def test_text_in_json_is_the_text_as_given(twins: Path) -> None:
+    answer = attn("inspect", LONG, "-m", twins / "bert", "--heads", "0.0", "--json")
+    assert answer.out.isascii()
+    assert answer.document["text"] == LONG
+
+
+@pytest.fixture
+def files(tmp_path: Path, twins: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The same heads as a JSON object and as files of every kind."""
+    paths = {kind: tmp_path / f"heads.{kind}" for kind in ("json", "npz", "safetensors", "csv")}
+    out = [argument for path in paths.values() for argument in ("-o", str(path))]
+    line = ["inspect", TEXT, "-m", str(twins / "gpt2"), "--heads", "0.3,2.1", *PAIRWISE, "-s", "keys"]
+    answer = attn(*line, *out, "--json")
+    assert answer.err == "".join(f"wrote {path}\n" for path in paths.values())
+    return answer.document, paths
+
+
+Files = tuple[dict[str, Any], dict[str, Path]]
+
+
+def arrays(document: dict[str, Any]) -> dict[str, Any]:
+    """What the JSON has of each array, -inf for null."""
+    return {
+        f"self.{entry['layer']}.{entry['head']}.{step}": [
+            [-np.inf if value is None else value for value in row] for row in rows
+        ]
+        for entry in document["attention"]
+        for step, rows in entry["steps"].items()
+    }
+
+
+def test_a_json_file_is_what_json_prints(files: Files) -> None:
+    document, paths = files
+    assert json.loads(paths["json"].read_text("utf-8")) == document
+
+
+def test_npz_holds_the_numbers_of_the_json(files: Files) -> None:
+    document, paths = files
+    with np.load(paths["npz"]) as found:
+        assert json.loads(str(found["meta"]))["tokens"] == document["tokens"]
+        assert set(found) == {"meta", *arrays(document)}
+        for name, expected in arrays(document).items():
+            np.testing.assert_array_equal(found[name], np.array(expected, dtype=found[name].dtype))
+
+
+def test_safetensors_hold_the_numbers_of_the_json(files: Files) -> None:
+    document, paths = files
+    with safe_open(paths["safetensors"], framework="numpy") as found:
+        assert json.loads(found.metadata()["meta"])["model"] == document["model"]
+        assert set(found.keys()) == set(arrays(document))
+        for name, expected in arrays(document).items():
+            tensor = found.get_tensor(name)
+            np.testing.assert_array_equal(tensor, np.array(expected, dtype=tensor.dtype))
+
+
+def test_csv_holds_the_numbers_of_the_json(files: Files) -> None:
+    document, paths = files
+    rows = list(csv.DictReader(io.StringIO(paths["csv"].read_text("utf-8"))))
+    for row in rows:
+        entry = next(
+            e for e in document["attention"] if f"{e['layer']}.{e['head']}" == f"{row['layer']}.{row['head']}"
+        )
+        expected = entry["steps"][row["step"]][int(row["row"])][int(row["column"])]
+        assert row["value"] == (
+            "" if expected is None else repr(int(expected) if row["step"] == "mask" else expected)
+        )
+    assert len(rows) == sum(len(m) * len(m[0]) for e in document["attention"] for m in e["steps"].values())
+
+
+def test_files_take_the_place_of_tables(tmp_path: Path) -> None:
+    assert attn("inspect", TEXT, "-o", tmp_path / "a.csv").out == ""
+
+
+def test_force_overwrites(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("mine")
+    assert attn("inspect", TEXT, "-o", path, "--force").status == 0
+    assert json.loads(path.read_text())["text"] == TEXT
+
+
+def test_the_same_seed_is_the_same_layer() -> None:
+    line = ("inspect", TEXT, "-H", "0", "--width", "32", "--heads", "2", "--json")
+    assert attn(*line, "--seed", "3").out == attn(*line, "--seed", "3").out
+    assert attn(*line, "--seed", "3").out != attn(*line, "--seed", "4").out
+    assert attn(*line).document["model"] | {"name": ""} == {
+        "name": "",
+        "type": "random",
+        "layers": 1,
+        "heads": 2,
+        "kv_heads": 2,
+        "head_size": 16,
+        "width": 32,
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_other_number_formats_agree_as_far_as_they_go(dtype: str, twins: Path) -> None:
+    line = ("inspect", TEXT, "-m", twins / "bert", "--heads", "1.2", "-s", "weights", "--json")
+    exact, found = attn(*line).document, attn(*line, "--dtype", dtype).document
+    assert (found["dtype"], found["library"]) == (dtype, "numpy" if dtype == "float64" else "torch")
+    weights = [np.array(each["attention"][0]["steps"]["weights"]) for each in (exact, found)]
+    # 8 bits of a number, 4 layers deep, and peaked rows that magnify it; float64 differs by float32
+    tolerance = {"float64": 1e-5, "float16": 0.03, "bfloat16": 0.2}[dtype]
+    np.testing.assert_allclose(weights[1], weights[0], atol=tolerance)

@@ -1,0 +1,24 @@
+"""Small random models that commands read, made once."""
+
+from pathlib import Path
+
+import pytest
+
+TWINS = ("bert", "gpt2", "llama")
+
+
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a directory for each of `TWINS`."""
+    from tests.models.twins import RECIPES  # transformers: 5 s
+
+    directory = tmp_path_factory.mktemp("twins")
+    for name in TWINS:
+        RECIPES[name].save(directory / name)
+    return directory
+
+
+@pytest.fixture(scope="session", params=TWINS)
+def twin(request: pytest.FixtureRequest, twins: Path) -> Path:
+    """The directory of each in turn."""
+    return twins / str(request.param)

@@ -1,0 +1,33 @@
+"""Twins and real weights in directories, made once; both array libraries."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attn_cli.models.library import Library
+from tests.models.judge import NUMPY, TORCH
+from tests.models.twins import RECIPES, Save, minilm
+
+
+@pytest.fixture(scope="session")
+def save(tmp_path_factory: pytest.TempPathFactory) -> Save:
+    """A twin's directory: `save("bert")`, or with the words of `save_pretrained`."""
+
+    def saved(name: str, **how: Any) -> Path:
+        directory = tmp_path_factory.mktemp("twin")
+        RECIPES[name].save(directory, **how)
+        return directory
+
+    return saved
+
+
+@pytest.fixture(scope="session", params=[*RECIPES, "MiniLM"])
+def directory(request: pytest.FixtureRequest, save: Save) -> Path:
+    return minilm() if request.param == "MiniLM" else save(request.param)
+
+
+@pytest.fixture(params=[NUMPY, TORCH], ids=["numpy", "torch"])
+def library(request: pytest.FixtureRequest) -> Library:
+    found: Library = request.param
+    return found

@@ -1,0 +1,89 @@
+"""The judge: what Hugging Face's eager attention says of the same file."""
+
+import copy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModel
+
+from attn_cli.core.arrays import to_numpy
+from attn_cli.core.attention import trace
+from attn_cli.models.checkpoint import read_spec
+from attn_cli.models.files import open_weights
+from attn_cli.models.library import Library, choose_library
+from attn_cli.models.tokens import open_tokenizer
+from attn_cli.models.transformer import Inputs, Transformer
+from attn_cli.vocabulary import DType
+
+NUMPY = choose_library("cpu", DType.FLOAT32)
+TORCH = Library("torch", "cpu", DType.FLOAT32, torch.tensor)
+
+Numbers = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The weights (H, T, S) of each layer, and what enters and leaves the layers (T, M)."""
+
+    weights: list[Numbers]
+    hidden: list[Numbers]
+
+
+def inputs_of(directory: Path, text: str, pair: str | None = None) -> Inputs:
+    """The text as the tokenizer in the directory cuts it."""
+    tokens = open_tokenizer(directory)(text, pair)
+    return Inputs([token.id for token in tokens], [token.segment for token in tokens])
+
+
+def ours(directory: Path, inputs: Inputs, library: Library = NUMPY, **how: Any) -> Answer:
+    """What our transformer says."""
+    model = transformer(directory, library, **how)
+    return Answer(
+        weights=[to_numpy(trace(layer.operands).weights) for layer in model.attentions(inputs)],
+        hidden=[to_numpy(x) for x in model.hidden_states(inputs)],
+    )
+
+
+def transformer(directory: Path, library: Library = NUMPY, **how: Any) -> Transformer:
+    """Our transformer over the directory."""
+    spec = read_spec(directory, **how)
+    return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
+
+
+def theirs(directory: Path, inputs: Inputs, dtype: torch.dtype = torch.float32, **given: Any) -> Answer:
+    """What Hugging Face says; each time a fresh copy, for dynamic RoPE remembers the longest text."""
+    model = copy.deepcopy(_loaded(directory)).to(dtype)
+    ids = torch.tensor([list(inputs.ids)])
+    if model.config.model_type == "bert":
+        given |= {"token_type_ids": torch.tensor([list(inputs.segments)])}
+    if inputs.real is not None:
+        given |= {"attention_mask": torch.tensor([list(inputs.real)]).long()}
+    with torch.no_grad():
+        found = model(input_ids=ids, output_attentions=True, output_hidden_states=True, **given)
+    return Answer(
+        [each[0].numpy() for each in found.attentions], [each[0].numpy() for each in found.hidden_states]
+    )
+
+
+@cache
+def _loaded(directory: Path) -> Any:
+    model = AutoModel.from_pretrained(directory, attn_implementation="eager", dtype=torch.float32)
+    return model.eval()
+
+
+def apart(found: Answer, expected: Answer, rows: Any = slice(None)) -> tuple[float, float]:
+    """The largest difference of weights, and of hidden states as a share of the layer's largest number."""
+    weights = [
+        float(np.abs(a[:, rows] - b[:, rows]).max())
+        for a, b in zip(found.weights, expected.weights, strict=True)
+    ]
+    hidden = [
+        float(np.abs(a[rows] - b[rows]).max() / np.abs(b[rows]).max())
+        for a, b in zip(found.hidden, expected.hidden, strict=True)
+    ]
+    return max(weights), max(hidden)

@@ -1,0 +1,177 @@
+"""What a model's name means: a directory, or a name in a cache laid out as Hugging Face does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from attn_cli.errors import AttnError
+from attn_cli.models.catalogue import Cached, cache_directory, cached_models, locate
+
+
+def cache(home: Path, name: str, revision: str = "abc123", config: str = '{"model_type": "bert"}') -> Path:
+    """A model in the cache of `HF_HOME`, and its snapshot."""
+    snapshot = home / "hub" / f"models--{name.replace('/', '--')}" / "snapshots" / revision
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text(config)
+    return snapshot
+
+
+def refer(snapshot: Path, revision: str) -> None:
+    """Let `main` name the revision."""
+    refs = snapshot.parent.parent / "refs"
+    refs.mkdir(exist_ok=True)
+    (refs / "main").write_text(revision)
+
+
+def at_home(home: Path) -> dict[str, str]:
+    return {"HF_HOME": str(home)}
+
+
+def test_a_directory_with_a_config_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").touch()
+    assert locate(str(tmp_path / "model"), {}) == tmp_path / "model"
+    monkeypatch.chdir(tmp_path)
+    assert locate("model", {}) == Path("model")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert locate("~/model", {}) == tmp_path / "model"
+
+
+@pytest.mark.parametrize("name", ["bert-base", "sentence-transformers/all-MiniLM-L6-v2", "a/b_c.d"])
+def test_a_name_in_the_cache_is_its_snapshot(tmp_path: Path, name: str) -> None:
+    snapshot = cache(tmp_path, name)
+    assert locate(name, at_home(tmp_path)) == snapshot
+
+
+def test_a_directory_goes_before_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache(tmp_path, "a/b")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "config.json").touch()
+    monkeypatch.chdir(tmp_path)
+    assert locate("a/b", at_home(tmp_path)) == Path("a/b")
+
+
+def test_main_names_the_revision_and_a_line_end_is_no_part_of_it(tmp_path: Path) -> None:
+    old, new = cache(tmp_path, "a/b", "old"), cache(tmp_path, "a/b", "new")
+    os.utime(new, (2e9, 2e9))
+    refer(old, "old\n")
+    assert locate("a/b", at_home(tmp_path)) == old
+
+
+@pytest.mark.parametrize("revision", ["gone", "", "../../../elsewhere", "a\0b", "x" * 5000])
+def test_without_a_revision_to_trust_the_newest_is_taken(tmp_path: Path, revision: str) -> None:
+    old, new = cache(tmp_path, "a/b", "old"), cache(tmp_path, "a/b", "new")
+    os.utime(old, (1e9, 1e9))
+    os.utime(new, (2e9, 2e9))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "config.json").touch()
+    refer(old, revision)
+    assert locate("a/b", at_home(tmp_path)) == new
+
+
+def test_a_ref_that_is_not_text_is_no_model(tmp_path: Path) -> None:
+    snapshot = cache(tmp_path, "a/b")
+    refer(snapshot, "abc123")
+    (snapshot.parent.parent / "refs" / "main").write_bytes(b"\xff")
+    with pytest.raises(AttnError, match="the model 'a/b' is not here"):
+        locate("a/b", at_home(tmp_path))
+
+
+def test_a_snapshot_without_a_config_is_passed_over(tmp_path: Path) -> None:
+    whole, half = cache(tmp_path, "a/b", "whole"), cache(tmp_path, "a/b", "half")
+    (half / "config.json").unlink()
+    refer(half, "half")
+    assert locate("a/b", at_home(tmp_path)) == whole
+
+
+NAMES = [
+    "nothing",
+    "a/b/c",
+    "../evil",
+    "a/../b",
+    "/no/where",
+    "~nosuchuser/x",
+    "x" * 5000,
+    "a\0b",
+    "a b",
+    "é/\udcff",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_that_is_nowhere_says_where_it_was_sought(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AttnError) as caught:
+        locate(name, at_home(tmp_path))
+    where = f"no such directory, nor in the cache {tmp_path}/hub"
+    assert caught.value.problem == f"the model '{name}' is not here: {where}"
+    assert caught.value.hint == "attn models lists what is here"
+
+
+def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outside = tmp_path / "hub" / "snapshots" / "x"
+    outside.mkdir(parents=True)
+    (outside / "config.json").touch()
+    monkeypatch.chdir(tmp_path / "hub")
+    for name in ("models--a/..", "models--/../x", "a/../../snapshots"):
+        with pytest.raises(AttnError, match="is not here"):
+            locate(name, at_home(tmp_path))
+
+
+def test_a_file_is_no_model(tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.touch()
+    with pytest.raises(AttnError) as caught:
+        locate(str(file), {})
+    assert caught.value.problem == f"{file} is not a model: it is a file"
+    assert caught.value.hint == "give the directory that holds the model"
+
+
+def test_a_directory_without_a_config_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(AttnError) as caught:
+        locate(str(tmp_path), {})
+    assert caught.value.problem == f"{tmp_path} is not a model: the directory has no config.json"
+    hint = "give a directory with config.json, model.safetensors and tokenizer.json"
+    assert caught.value.hint == hint
+
+
+def test_the_cache_is_where_hugging_face_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert cache_directory({}) == Path("/home/ada/.cache/huggingface/hub")
+    assert cache_directory({"XDG_CACHE_HOME": "/c"}) == Path("/c/huggingface/hub")
+    assert cache_directory({"XDG_CACHE_HOME": "/c", "HF_HOME": "~/h"}) == Path("/home/ada/h/hub")
+    assert cache_directory({"HF_HOME": "/h", "HF_HUB_CACHE": "/there"}) == Path("/there")
+    assert cache_directory({"HF_HOME": "", "HF_HUB_CACHE": "", "XDG_CACHE_HOME": ""}) == cache_directory({})
+
+
+def test_the_cached_models_are_listed_by_name(tmp_path: Path) -> None:
+    second, first = cache(tmp_path, "b", config='{"model_type": "gpt2"}'), cache(tmp_path, "a/b")
+    (tmp_path / "hub" / "models--empty").mkdir()
+    (tmp_path / "hub" / "datasets--a--c").mkdir()
+    (tmp_path / "hub" / "version.txt").touch()
+    found = list(cached_models(at_home(tmp_path)))
+    assert found == [Cached("a/b", "bert", first), Cached("b", "gpt2", second)]
+    assert list(cached_models(at_home(tmp_path / "nowhere"))) == []
+
+
+@pytest.mark.parametrize("config", ["", "{", "[]", "3", "{}", '{"model_type": null}', "[" * 100_000])
+def test_a_model_whose_type_cannot_be_read_is_listed_without_one(tmp_path: Path, config: str) -> None:
+    snapshot = cache(tmp_path, "a/b", config=config)
+    assert list(cached_models(at_home(tmp_path))) == [Cached("a/b", "", snapshot)]
+
+
+def test_a_strange_type_is_text_all_the_same(tmp_path: Path) -> None:
+    cache(tmp_path, "a/b", config=json.dumps({"model_type": ["bert"]}))
+    assert [each.type for each in cached_models(at_home(tmp_path))] == ["['bert']"]
+
+
+def test_finding_a_model_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, attn_cli.models.catalogue\n"
+        "print({'numpy', 'torch', 'tokenizers', 'transformers', 'rich'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"

@@ -1,0 +1,135 @@
+"""A directory as a source: tokens, then the attention of layer after layer, as transformers has them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tokenizers
+from tokenizers import processors
+
+from attn_cli.core.attention import trace
+from attn_cli.errors import AttnError
+from attn_cli.models.checkpoint import checkpoint
+from attn_cli.models.source import Card, Source
+from tests.models.judge import NUMPY, inputs_of, theirs
+from tests.models.twins import PAIR, TEXTS, Save, minilm
+
+TOGETHER = "check that config.json and the weights belong together"
+
+
+def change(directory: Path, **values: Any) -> None:
+    file = directory / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def source(directory: Path) -> Source:
+    return checkpoint("twin", directory, NUMPY)
+
+
+def test_from_a_text_to_the_weights_of_transformers() -> None:
+    directory = minilm()
+    model = checkpoint("MiniLM", directory, NUMPY)
+    layers = list(model.attentions(model.tokens(*PAIR)))
+    expected = theirs(directory, inputs_of(directory, *PAIR)).weights
+    assert model.card == Card("MiniLM", "bert", 6, 12, 12, 32, 384)
+    for layer, weights in zip(layers, expected, strict=True):
+        np.testing.assert_allclose(trace(layer.operands).weights, weights, atol=1e-5)  # 1.4e-6 seen
+
+
+@pytest.mark.parametrize(
+    ("name", "takes_pairs", "is_causal", "longest", "is_bounded"),
+    [("bert", True, False, 64, True), ("gpt2", False, True, 96, True), ("llama", False, True, 512, False)],
+)
+def test_a_source_says_what_it_can_read(
+    name: str, takes_pairs: bool, is_causal: bool, longest: int, is_bounded: bool, save: Save
+) -> None:
+    found = source(save(name))
+    assert (found.takes_pairs, found.is_causal) == (takes_pairs, is_causal)
+    assert (found.longest, found.is_bounded) == (longest, is_bounded)
+    assert found.library is NUMPY
+
+
+def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:
+    directory = save("llama")
+    change(directory, hidden_act="swoosh")  # the feed-forward part of layer 0 cannot run
+    found = source(directory)
+    layers = found.attentions(found.tokens(TEXTS[0], None))
+    assert next(layers).operands.heads == 4
+    with pytest.raises(AttnError, match="the activation 'swoosh' is not known"):
+        next(layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("bert", "encoder.layer.999999999.attention.output.dense.weight"),
+        ("gpt2", "h.999999999.attn.c_proj.weight"),
+        ("llama", "layers.999999999.self_attn.o_proj.weight"),
+    ],
+)
+def test_a_billion_layers_are_not_believed(name: str, tensor: str, save: Save) -> None:
+    directory = save(name)
+    change(directory, **{"n_layer" if name == "gpt2" else "num_hidden_layers": 10**9})
+    with pytest.raises(AttnError) as caught:
+        source(directory)
+    assert caught.value.problem == f"the tensor {tensor} is missing from {directory}"
+    assert caught.value.hint == TOGETHER
+
+
+def test_a_billion_heads_are_not_believed(save: Save) -> None:
+    directory = save("llama")
+    change(directory, num_attention_heads=10**9, num_key_value_heads=1, head_dim=1)
+    with pytest.raises(AttnError) as caught:
+        source(directory)
+    place = f"layers.2.self_attn.o_proj.weight in {directory}/model.safetensors"
+    assert caught.value.problem == f"the tensor {place} has the shape (32, 32), not (32, 1000000000)"
+
+
+def test_a_vocabulary_of_another_size_is_noticed(save: Save) -> None:
+    directory = save("llama")
+    change(directory, vocab_size=10**12)
+    found = source(directory)
+    with pytest.raises(AttnError) as caught:
+        next(found.attentions(found.tokens("the cat", None)))
+    place = f"embed_tokens.weight in {directory}/model.safetensors"
+    assert caught.value.problem == f"the tensor {place} has the shape (310, 32), not (1000000000000, 32)"
+    assert caught.value.hint == TOGETHER
+
+
+def test_a_token_beyond_the_vocabulary_is_named(save: Save) -> None:
+    directory = save("bert")
+    change(directory, vocab_size=6)
+    with pytest.raises(AttnError) as caught:
+        source(directory).tokens("the cat", None)
+    assert caught.value.problem == "the token 'cat' is number 6 of a vocabulary of 6"
+    assert caught.value.hint == f"check that tokenizer.json and config.json in {directory} belong together"
+
+
+def test_a_segment_that_the_model_has_not_is_named(save: Save) -> None:
+    directory = save("bert")
+    file = str(directory / "tokenizer.json")
+    inner = tokenizers.Tokenizer.from_file(file)
+    inner.post_processor = processors.TemplateProcessing(single="$A:2")
+    inner.save(file)
+    with pytest.raises(AttnError) as caught:
+        source(directory).tokens("the", None)
+    assert caught.value.problem == "the token 'the' is of segment 2 of 2"
+    assert caught.value.hint == f"check that tokenizer.json and config.json in {directory} belong together"
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("config.json", "{file} cannot be read: No such file or directory"),
+        ("model.safetensors", "{file} does not exist"),
+        ("tokenizer.json", "{directory} has no tokenizer.json"),
+    ],
+)
+def test_a_directory_that_lacks_a_file_says_which(file: str, problem: str, save: Save) -> None:
+    directory = save("gpt2")
+    (directory / file).unlink()
+    with pytest.raises(AttnError) as caught:
+        source(directory)
+    assert caught.value.problem == problem.format(file=directory / file, directory=directory)

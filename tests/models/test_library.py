@@ -1,0 +1,117 @@
+"""Which library computes, where and in which format; a device that is not here is named with its reason."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.library import choose_library, devices
+from attn_cli.vocabulary import DType
+
+SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+@pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
+def test_whole_precision_on_a_processor_is_for_numpy(device: str, dtype: DType) -> None:
+    library = choose_library(device, dtype)
+    assert (library.name, library.device, library.dtype) == ("numpy", "cpu", dtype)
+    assert library.adopt(SIX).dtype == np.dtype(dtype.value)
+    np.testing.assert_array_equal(library.adopt(SIX), SIX)
+
+
+def test_float32_is_adopted_as_it_is() -> None:
+    assert choose_library("cpu", DType.FLOAT32).adopt(SIX) is SIX
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+@pytest.mark.parametrize("dtype", [DType.FLOAT16, DType.BFLOAT16])
+def test_half_precision_is_for_pytorch(device: str, dtype: DType) -> None:
+    library = choose_library(device, dtype)
+    assert (library.name, library.device, library.dtype) == ("torch", "cpu", dtype)
+    found = library.adopt(SIX)
+    assert found.dtype is getattr(torch, dtype.value)
+    np.testing.assert_array_equal(found.float(), SIX)
+
+
+def test_pytorch_takes_a_copy_for_a_mapped_file_must_not_change() -> None:
+    frozen = np.frombuffer(SIX.tobytes(), np.float32)
+    found = choose_library("cpu", DType.BFLOAT16).adopt(frozen)
+    found += 1
+    np.testing.assert_array_equal(frozen, SIX.reshape(-1))
+
+
+@pytest.mark.parametrize(
+    "device", ["", "gpu", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "cuda\n", "auto "]
+)
+def test_an_unknown_device_is_wrong_usage(device: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose_library(device, DType.FLOAT32)
+    assert caught.value.problem == f"device '{device}' is not known"
+    assert caught.value.hint == "--device auto, cpu, cuda, cuda:0 or mps"
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7"])
+@pytest.mark.parametrize(
+    ("built", "reason"),
+    [(None, "is built without CUDA"), ("13.0", "is built for CUDA 13.0 and finds no GPU")],
+)
+def test_cuda_where_there_is_none_says_why(
+    device: str, built: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    with pytest.raises(AttnError) as caught:
+        choose_library(device, DType.FLOAT32)
+    assert caught.value.problem == f"device {device} is absent: PyTorch {torch.__version__} {reason}"
+    assert (caught.value.hint, caught.value.status) == ("--device cpu", 1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_cuda_is_absent_on_this_very_machine() -> None:
+    with pytest.raises(AttnError, match=r"^device cuda is absent: PyTorch "):
+        choose_library("cuda", DType.BFLOAT16)
+
+
+@pytest.mark.parametrize("device", ["cuda:2", "cuda:99999999999999999999"])
+def test_a_gpu_beyond_the_last_is_absent(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(AttnError) as caught:
+        choose_library(device, DType.FLOAT32)
+    assert caught.value.problem == f"device {device} is absent: there are 2, numbered from 0"
+    assert caught.value.hint == "--device cuda"
+
+
+def test_metal_is_only_on_a_mac_and_has_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(AttnError) as caught:
+        choose_library("mps", DType.FLOAT32)
+    assert caught.value.problem == "device mps is absent: this is no Mac with Metal"
+    assert caught.value.hint == "--device cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(AttnError) as caught:
+        choose_library("mps", DType.FLOAT64)
+    assert caught.value.problem == "device mps has no float64"
+    assert caught.value.hint == "--dtype float32, or --device cpu"
+
+
+def test_the_devices_of_this_machine_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert devices()["cpu"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"GPU {number}")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert {"cuda:0": "GPU 0", "cuda:1": "GPU 1", "mps": "Metal"}.items() <= devices().items()
+
+
+def test_numpy_is_chosen_without_loading_pytorch() -> None:
+    script = (
+        "import sys\nfrom attn_cli.models.library import choose_library\n"
+        "from attn_cli.vocabulary import DType\n"
+        "choose_library('auto', DType.FLOAT32)\nprint('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"

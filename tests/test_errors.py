@@ -1,0 +1,356 @@
+"""Every error that a person can cause: a status, two lines, word for word, and nothing left behind."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.worlds import attn, refused
+
+WORDS = 'give one with words, for example "The cat sat on the mat"'
+LAYERS = "--layer 3, -1, 0,2,5, 4-7 or all"
+PLACE = "LAYER.HEAD, for example --heads 2.5"
+TOGETHER = "check that config.json and the weights belong together"
+STEPS = "input queries keys values scores bias mask logits weights context output"
+
+
+@pytest.fixture
+def place(tmp_path: Path, twins: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory to work in: three models, a cache without any, and a few files."""
+    for twin in twins.iterdir():
+        (tmp_path / twin.name).symlink_to(twin)
+    (tmp_path / "latin1.txt").write_bytes(b"caf\xe9 au lait")
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "here.png").write_text("mine")
+    (tmp_path / "here.json").write_text("mine")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def error(*arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
+    return refused(attn(*arguments, stdin=stdin, HF_HOME="cache"))
+
+
+USAGE: list[tuple[str, str, str]] = [
+    ("foo", "no such command 'foo'", "attn --help"),
+    ("--foo", "no such option: --foo", "attn --help"),
+    (
+        "inspect x --foo",
+        "no such option: --foo (Possible options: --force, --out, --top)",
+        "attn inspect --help",
+    ),
+    (
+        "tokens x --layer 3",
+        "no such option: --layer (Possible options: --file, --pair)",
+        "attn tokens --help",
+    ),
+    ("inspect x y", "got unexpected extra argument(s) (y)", "attn inspect --help"),
+    ("inspect x --layer", "option '--layer' requires an argument", "attn inspect --help"),
+    ("inspect x --top abc", "invalid value for '--top': 'abc' is not a whole number", "attn inspect --help"),
+    ("inspect x --top 0", "invalid value for '--top': 0 is not in the range x>=1", "attn inspect --help"),
+    (
+        "heatmap x -s foo -o a.png",
+        "invalid value for '-s' / '--step': 'foo' is not one of "
+        + ", ".join(f"'{step}'" for step in STEPS.split()),
+        "attn heatmap --help",
+    ),
+    (
+        "compare x -d foo",
+        (
+            "invalid value for '-d' / '--distance': 'foo' is not one of "
+            "'jensen-shannon', 'cosine', 'total-variation'"
+        ),
+        "attn compare --help",
+    ),
+    (
+        "inspect x --dtype foo",
+        "invalid value for '--dtype': 'foo' is not one of 'float32', 'float16', 'bfloat16', 'float64'",
+        "attn inspect --help",
+    ),
+    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe'),
+    ("inspect x --file y", "two texts were given: 'x' and --file y", "leave one of them out"),
+    ("inspect -", "the text is empty", WORDS),
+    ("inspect --file empty.txt", "the text is empty", WORDS),
+    ("inspect x -m bert --layer 99", "layer 99 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
+    ("inspect x -m bert --layer -4", "layer -4 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
+    ("inspect x -m bert --head 4", "head 4 does not exist: bert has 4, numbered 0 to 3", "--head 3"),
+    ("inspect x -m bert --heads 0.1,3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
+    ("inspect x -m bert -l 2-1", "'2-1' selects no layer: it ends before it begins", "--layer 1-2"),
+    ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
+    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", LAYERS),
+    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--head 3, -1, 0,2,5, 4-7 or all"),
+    ("inspect x -m bert --heads 1", "'1' is no head of a layer", PLACE),
+    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is no head of a layer", PLACE),
+    (
+        "inspect x -m bert --heads 1.2 -l 1",
+        "--heads names whole places, so --layer and --head add nothing",
+        "--heads 2.5 alone",
+    ),
+    ("inspect x -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
+    ("inspect x --heads 0", "random cannot have 0 heads", "--heads 8"),
+    ("inspect x --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--heads 8"),
+    ("inspect x --pair y", "random reads one text, and --pair gives a second", "put both in one text"),
+    ("tokens x --pair y -m gpt2", "gpt2 reads one text, and --pair gives a second", "put both in one text"),
+    ("compare x", "no heads were named to compare", "--heads 0.1,3.4"),
+    ("compare x -H 1", "one head has nothing to be compared with", "name two or more: --heads 0.1,3.4"),
+    ("inspect x --device foo", "device 'foo' is not known", "--device auto, cpu, cuda, cuda:0 or mps"),
+    ("heatmap x", "no file was named for the picture", "-o head.png"),
+    ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
+    (
+        "heatmap x -o a.png -s bias",
+        "random has no bias: nothing is added per position",
+        "--step scores, logits or weights",
+    ),
+    ("heatmap x -o a.txt", "attn cannot write '.txt': a.txt", "a name that ends in .png, .svg or .pdf"),
+    (
+        "inspect x -o a",
+        "the name does not say which kind of file: a",
+        "a name that ends in .json, .npz, .safetensors or .csv",
+    ),
+    ("inspect x -o a.csv -o a.csv", "the file is named twice: a.csv", "leave one of them out"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "problem", "hint"), USAGE, ids=[line for line, *_ in USAGE])
+@pytest.mark.usefixtures("place")
+def test_wrong_usage_is_2(line: str, problem: str, hint: str) -> None:
+    assert error(*line.split()) == (2, problem, hint)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_blank_text_is_refused() -> None:
+    assert error("inspect", " \t ") == (2, "the text is blank: 3 white-space characters", WORDS)
+    assert error("tokens", "x", "--pair", "", "-m", "bert") == (2, "the second text is empty", WORDS)
+
+
+IMPOSSIBLE: list[tuple[str, str, str]] = [
+    ("inspect --file gone.txt", "gone.txt does not exist", "check the path after --file"),
+    ("inspect --file empty", "empty cannot be read: Is a directory", "check the path after --file"),
+    (
+        "inspect --file latin1.txt",
+        "latin1.txt is not UTF-8: byte 3 is 0xe9",
+        "convert it, for example: iconv -f latin1 -t utf-8",
+    ),
+    (
+        "inspect x -m gone",
+        "the model 'gone' is not here: no such directory, nor in the cache cache/hub",
+        "attn models lists what is here",
+    ),
+    (
+        "inspect x -m empty",
+        "empty is not a model: the directory has no config.json",
+        "give a directory with config.json, model.safetensors and tokenizer.json",
+    ),
+    (
+        "inspect x -m latin1.txt",
+        "latin1.txt is not a model: it is a file",
+        "give the directory that holds the model",
+    ),
+    (
+        "inspect x --width 7",
+        "7 features cannot be shared out over 4 heads",
+        "choose a width that is a multiple of the heads",
+    ),
+    ("heatmap x -o here.png", "the file exists: here.png", "--force to overwrite it, or another name"),
+    ("inspect x -o here.json", "the file exists: here.json", "--force to overwrite it, or another name"),
+    ("inspect x -o gone/a.json", "the directory does not exist: gone", "create it, or another name"),
+    ("inspect x -o latin1.txt/a.json", "not a directory: latin1.txt", "another name"),
+    ("inspect x -o folder.json --force", "not a file: folder.json", "another name"),
+]
+
+
+@pytest.mark.parametrize(("line", "problem", "hint"), IMPOSSIBLE, ids=[line for line, *_ in IMPOSSIBLE])
+def test_what_cannot_be_done_is_1_and_nothing_is_written(
+    line: str, problem: str, hint: str, place: Path
+) -> None:
+    before = sorted(place.iterdir())
+    assert error(*line.split()) == (1, problem, hint)
+    assert sorted(place.iterdir()) == before
+    assert (place / "here.png").read_text() == (place / "here.json").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("place")
+def test_a_text_longer_than_the_learned_positions_is_refused() -> None:
+    problem = "the text is too long: 72 tokens, and bert has 64 positions"
+    hint = "shorten the text, or use a model with more positions"
+    assert error("inspect", "the " * 70, "-m", "bert") == (1, problem, hint)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_directory_that_cannot_be_written_is_found_before_the_model_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    problem = "the directory cannot be written: empty"
+    assert error("inspect", "x", "-m", "gone", "-o", "empty/a.csv") == (1, problem, "another directory")
+
+
+@pytest.mark.usefixtures("place")
+def test_the_disk_may_be_full() -> None:
+    Path("full.png").symlink_to("/dev/full")
+    problem = "full.png cannot be written: no space left on device"
+    hint = "another name, or a directory with room and permission to write"
+    assert error("heatmap", "x", "-o", "full.png") == (1, problem, hint)
+
+
+@pytest.mark.usefixtures("place")
+def test_cuda_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    problem = f"device cuda:1 is absent: PyTorch {torch.__version__} is built without CUDA"
+    assert error("inspect", "x", "--device", "cuda:1") == (1, problem, "--device cpu")
+
+
+def test_markup_and_control_sequences_in_names_are_only_text() -> None:
+    _, problem, _ = error("inspect", "x", "-m", "[/bold]\x1b[31m")
+    assert problem.startswith("the model '[/bold]\\x1b[31m' is not here: ")
+
+
+Damage = Callable[[Path], object]
+
+
+def config(**changes: object) -> Damage:
+    """The configuration with other values."""
+
+    def change(model: Path) -> None:
+        file = model / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return change
+
+
+def content(name: str, content: bytes) -> Damage:
+    return lambda model: (model / name).write_bytes(content)
+
+
+def missing(name: str) -> Damage:
+    return lambda model: (model / name).unlink()
+
+
+def cut_short(model: Path) -> None:
+    file = model / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:20000])
+
+
+def tensors(change: Callable[[dict[str, np.ndarray]], object]) -> Damage:
+    """The weights after `change`."""
+
+    def damage(model: Path) -> None:
+        weights = load_file(model / "model.safetensors")
+        change(weights)
+        save_file(weights, model / "model.safetensors")
+
+    return damage
+
+
+QUERY = "encoder.layer.1.attention.self.query.weight"
+AGAIN = "download the file again"
+REPAIR = "download the model again, or repair the file"
+NOT_FINITE = "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32"
+
+DAMAGES: dict[str, tuple[Damage, str, str]] = {
+    "config no JSON": (
+        content("config.json", b"{"),
+        (
+            "m/config.json is not JSON: Expecting property name enclosed in double quotes: "
+            "line 1 column 2 (char 1)"
+        ),
+        REPAIR,
+    ),
+    "config a list": (
+        content("config.json", b"[]"), "m/config.json holds a JSON list, not an object", REPAIR,
+    ),
+    "config empty": (content("config.json", b"{}"), "m/config.json has no model_type", REPAIR),
+    "family": (
+        config(model_type="mamba"),
+        "the model type 'mamba' is not known: m/config.json",
+        "use a model of the type bert, gpt2, llama",
+    ),
+    "heads": (
+        config(num_attention_heads=5),
+        "m/config.json says num_attention_heads is 5, which is not a divisor of hidden_size 32",
+        REPAIR,
+    ),
+    "no tokenizer": (
+        missing("tokenizer.json"),
+        "m has no tokenizer.json",
+        "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
+    ),
+    "tokenizer": (
+        content("tokenizer.json", b"{}"),
+        "m/tokenizer.json is no tokenizer: Model missing. at line 1 column 2",
+        "download tokenizer.json again",
+    ),
+    "no weights": (
+        missing("model.safetensors"),
+        "m/model.safetensors does not exist",
+        "give a directory that holds the weights as model.safetensors",
+    ),
+    "weights empty": (content("model.safetensors", b""), "m/model.safetensors is empty", AGAIN),
+    "weights no file of the kind": (
+        content("model.safetensors", b"\xff" * 100),
+        "m/model.safetensors is cut short or no safetensors file: 100 bytes",
+        AGAIN,
+    ),
+    "weights with a broken header": (
+        content("model.safetensors", b"\x05\0\0\0\0\0\0\0hello"),
+        "m/model.safetensors has a damaged header: Expecting value: line 1 column 1 (char 0)",
+        AGAIN,
+    ),
+    "shape": (
+        config(hidden_size=64),
+        (
+            "the tensor encoder.layer.2.attention.output.dense.weight in m/model.safetensors "
+            "has the shape (32, 32), not (64, 64)"
+        ),
+        TOGETHER,
+    ),
+    "layers": (
+        config(num_hidden_layers=9),
+        "the tensor encoder.layer.8.attention.output.dense.weight is missing from m",
+        TOGETHER,
+    ),
+    "tensor": (
+        tensors(lambda weights: weights.pop(QUERY)),
+        f"the tensor {QUERY} is missing from m",
+        TOGETHER,
+    ),
+    "not a number": (
+        tensors(lambda weights: weights[QUERY].fill(np.nan)),
+        "the scores of head 2.0 are not all finite numbers",
+        NOT_FINITE,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "problem", "hint"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_model_says_what_is_wrong_with_it(
+    damage: Damage, problem: str, hint: str, place: Path
+) -> None:
+    shutil.copytree(place / "bert", place / "m")
+    damage(place / "m")
+    assert error("inspect", "the cat", "-m", "m", "-l", "2", "-o", "a.json") == (1, problem, hint)
+    assert not (place / "a.json").exists()
+
+
+def test_weights_that_were_cut_short_name_the_first_tensor_that_is_gone(place: Path) -> None:
+    shutil.copytree(place / "bert", place / "m")
+    cut_short(place / "m")
+    status, problem, hint = error("inspect", "the cat", "-m", "m")
+    assert (status, hint) == (1, AGAIN)
+    assert problem.startswith("m/model.safetensors is cut short: 20000 bytes, but the tensor ")
+
+
+def test_damage_in_a_later_layer_is_no_matter_to_an_earlier_one(place: Path) -> None:
+    shutil.copytree(place / "bert", place / "m")
+    tensors(lambda weights: weights.pop(QUERY))(place / "m")
+    assert attn("inspect", "the cat", "-m", "m", "-l", "0").status == 0

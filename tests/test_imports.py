@@ -1,0 +1,70 @@
+"""What is loaded for what: the start is fast because most of the house stays dark."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"numpy", "torch", "transformers", "matplotlib", "rich", "tokenizers", "safetensors", "pydantic"}
+
+_CODE = """
+import sys
+from attn_cli.cli import run
+from attn_cli.console import World
+status = run(sys.argv[1:], World.real())
+sys.stderr.write("\\n" + "\\n".join(sys.modules))
+sys.exit(status)
+"""
+
+
+def loaded(*arguments: str | Path) -> set[str]:
+    """The modules in a fresh process after the command."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CODE, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        check=True,
+    )
+    return set(done.stderr.decode().split())
+
+
+@pytest.mark.parametrize("line", ["--help", "", "--version", "inspect --help", "heatmap --help"])
+def test_help_loads_nothing_that_computes(line: str) -> None:
+    assert not HEAVY & loaded(*line.split())
+
+
+def test_inspect_loads_neither_torch_nor_transformers_nor_matplotlib(twin: Path) -> None:
+    found = loaded("inspect", "the cat sat", "-m", twin)
+    assert {"numpy", "tokenizers"} <= found
+    assert not {"torch", "transformers", "matplotlib", "safetensors"} & found
+
+
+def test_inspect_without_a_model_needs_no_tokenizer_either() -> None:
+    found = loaded("inspect", "the cat sat", "--json")
+    assert not {"torch", "transformers", "matplotlib", "tokenizers", "rich"} & found
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors", "csv", "json"])
+def test_data_files_need_no_torch(suffix: str, tmp_path: Path) -> None:
+    found = loaded("inspect", "the cat sat", "-o", tmp_path / f"a.{suffix}")
+    assert not {"torch", "transformers", "matplotlib", "rich"} & found
+
+
+def test_a_picture_is_drawn_without_pyplot_and_without_torch(twins: Path, tmp_path: Path) -> None:
+    found = loaded("heatmap", "the cat sat", "-m", twins / "gpt2", "-o", tmp_path / "a.png")
+    assert "matplotlib.figure" in found
+    assert not {"matplotlib.pyplot", "torch", "transformers", "rich"} & found
+
+
+@pytest.mark.parametrize("line", ["tokens x", "compare x --heads 0.1,0.2"])
+def test_the_other_commands_are_as_light(line: str) -> None:
+    assert not {"torch", "transformers", "matplotlib.figure"} & loaded(*line.split())
+
+
+def test_half_precision_runs_on_torch() -> None:
+    found = loaded("inspect", "x", "--dtype", "bfloat16")
+    assert "torch" in found
+    assert "transformers" not in found

@@ -1,0 +1,175 @@
+"""`attn` as a process among others: pipes, signals, closed streams, odd bytes, completion."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from attn_cli import __version__
+
+ATTN = [sys.executable, "-m", "attn_cli"]
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("ATTN", "COLUMNS", "PYTHONIO"))
+}
+
+
+def attn(
+    *arguments: str | bytes, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [*ATTN, *arguments], input=stdin, capture_output=True, check=False, env=ENVIRONMENT | environment
+    )
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """A line of `sh` in which `attn` is this one."""
+    return subprocess.run(
+        ["sh", "-c", f'attn() {{ "{sys.executable}" -m attn_cli "$@"; }}; {line}'],  # noqa: S607
+        capture_output=True,
+        check=False,
+        env=ENVIRONMENT | environment,
+    )
+
+
+def test_the_module_is_the_program() -> None:
+    done = attn("--version")
+    assert (done.returncode, done.stdout) == (0, f"attn {__version__}\n".encode())
+
+
+def test_the_installed_script_is_the_program() -> None:
+    script = Path(sys.executable).with_name("attn")
+    assert (
+        subprocess.run([script, "--version"], check=True, capture_output=True).stdout
+        == attn("--version").stdout
+    )
+
+
+def test_the_status_reaches_the_shell() -> None:
+    done = attn("inspect", "x", "--layer", "9")
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert done.stderr == b"attn: layer 9 does not exist: random has 1, numbered 0\ntry: --layer 0\n"
+
+
+def test_a_text_comes_through_a_pipe() -> None:
+    done = attn("tokens", "-", "-q", stdin="\ufeffthe café\r\n".encode())
+    assert [line.split()[2] for line in done.stdout.decode().splitlines()] == ["piece", "the", "café"]
+
+
+@pytest.mark.parametrize("arguments", ["inspect x -q", "inspect x -q --json", "tokens x -q", "--help"])
+def test_a_reader_that_closes_the_pipe_is_no_error(arguments: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        line = [*ATTN, *arguments.split()]
+        done = subprocess.run(line, stdout=closed, stderr=subprocess.PIPE, check=False, env=ENVIRONMENT)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_standard_error_may_be_closed_early_too() -> None:
+    done = shell("attn inspect 'the cat' 2>&1 >/dev/null | true; attn inspect 'the cat' -q | cat")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_no_error(closed: str) -> None:
+    done = shell(f"attn inspect 'the cat' {closed}")
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_closed_standard_input_is_empty() -> None:
+    done = shell("attn inspect - <&-")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, b"attn: the text is empty")
+
+
+@pytest.mark.parametrize("line", ["inspect 'the cat'", "inspect 'the cat' --json", "--help", "--version"])
+def test_a_full_disk_behind_standard_output_is_two_lines(line: str) -> None:
+    done = shell(f"attn {line} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        b"attn: the result cannot be written: no space left on device",
+        b"try: check the file, the directory and the space on the disk",
+    ]
+
+
+def test_ctrl_c_in_the_middle_is_130(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "text")
+    process = subprocess.Popen(
+        [*ATTN, "inspect", "--file", tmp_path / "text"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )
+    with (tmp_path / "text").open("wb"):  # opens when attn opens the other end
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"attn: interrupted\n")
+
+
+def test_ctrl_c_during_the_imports_is_130() -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from attn_cli.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, env=ENVIRONMENT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"attn: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ((b"a\xff b",), b"the text is not UTF-8: character 1 is '\\udcff'"),
+        ((b"a", b"-l", b"\xff"), b"'\\udcff' selects no layer"),
+        ((b"a", b"-m", b"m\xff"), b"the model 'm\\udcff' is not here: "),
+        ((b"a", b"--file", b"m\xff"), b"two texts were given: 'a' and --file m\\udcff"),
+        ((b"a", b"--\xff"), b"no such option: --\\udcff"),
+    ],
+)
+def test_bytes_that_are_no_text_are_spelled_out(arguments: tuple[bytes, ...], problem: bytes) -> None:
+    done = attn("inspect", *arguments)
+    assert done.returncode in {1, 2}
+    assert done.stderr.startswith(b"attn: " + problem)
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp437", "latin-1"])
+@pytest.mark.parametrize("line", ["heatmap --help", "inspect --json-schema", "tokens 日本", "inspect 日本"])
+def test_any_encoding_can_carry_the_result(encoding: str, line: str) -> None:
+    done = attn(*line.split(), PYTHONIOENCODING=encoding)
+    assert done.returncode == 0
+    assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("attn ins", ["inspect"]),
+        ("attn inspect --st", ["--step"]),
+        ("attn inspect --step sc", ["scores"]),
+        ("attn compare -d co", ["cosine"]),
+        ("attn inspect -m some", ["somebody/model"]),
+        ("attn inspect -m rand", ["random"]),
+        ("attn inspect --dtype bf", ["bfloat16"]),
+    ],
+)
+def test_the_shell_can_complete(typed: str, offered: list[str], tmp_path: Path) -> None:
+    snapshot = tmp_path / "hub" / "models--somebody--model" / "snapshots" / "1"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text('{"model_type": "bert"}')
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1), "HF_HOME": str(tmp_path)}
+    done = attn(stdin=b"", _ATTN_COMPLETE="complete_bash", **asked)
+    assert done.stdout.decode().split() == offered
+
+
+def test_the_completion_script_calls_attn() -> None:
+    assert b"_ATTN_COMPLETE=complete_bash $1" in attn(_ATTN_COMPLETE="source_bash").stdout
