@@ -1,5 +1,6 @@
 """`attn` as a process, and `python -m attn_cli`: hardly anything is imported before Ctrl-C is answered."""
 
+import gc
 import sys
 
 
@@ -12,6 +13,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("attn: interrupted\n")
         sys.exit(130)
+    finally:
+        gc.freeze()  # what is left is not searched for cycles on the way out: 0.1 s after a picture
 
 
 if __name__ == "__main__":

@@ -58,9 +58,8 @@ def main() -> None:
     # OpenBLAS wait for each other ten times as long as one computes (MiniLM, 20 tokens, 2 cores:
     # 0.28 s against 0.03 s). Whoever has the cores to themselves sets the variable.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    command = typer.main.get_command(app)
     if "_ATTN_COMPLETE" in os.environ:  # the shell asks what could follow
-        command.main(prog_name="attn")
+        typer.main.get_command(app).main(prog_name="attn")
     sys.exit(run(sys.argv[1:], World.real()))
 
 

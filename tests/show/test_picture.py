@@ -232,7 +232,7 @@ def test_a_picture_that_its_font_can_write_misses_nothing() -> None:
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_scripts_of_the_world_are_drawn_without_a_warning(suffix: str) -> None:
     tokens = ("中文", "日本語", "한국어", "हिन्दी", "مرحبا", "👩\N{ZERO WIDTH JOINER}🔬", "é")
-    assert render(page([[[weights_of(*tokens)]]], "中"), suffix)
+    assert render(page([[[weights_of(*tokens, title="中")]]], "中"), suffix)
 
 
 def test_an_unknown_colour_map_names_the_closest() -> None:
