@@ -1,0 +1,6 @@
+"""The tests mirror the rooms of the package."""
+
+import os
+
+# Before NumPy loads: two BLAS threads on a busy machine take five times as long (attn_cli/cli.py says why).
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

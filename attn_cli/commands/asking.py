@@ -93,7 +93,7 @@ def places_or_telling(world: World, reading: "Reading", chosen: Selection) -> tu
     (layer, head), seen, stands_out = most_telling(reading)
     card = reading.source.card
     why = (
-        f"of {seen} heads it looks most sharply at words other than its own, the next ones and the first"
+        f"of {seen} heads it looks most sharply at words further away"
         if stands_out
         else f"the first of {seen}, for the text is too short for one to stand out"
     )

@@ -37,10 +37,7 @@ def test_without_a_selection_one_telling_head_is_shown_and_the_way_to_the_others
     why, others = answer.err.splitlines()
     place = why.split()[1]
     assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
-    assert why == (
-        f"head {place} is shown: of 12 heads it looks most sharply at words other than its own, "
-        "the next ones and the first"
-    )
+    assert why == f"head {place} is shown: of 12 heads it looks most sharply at words further away"
     assert others == f"others: -l 0-2, -H 0-3, --heads {place}; all: attn heatmap"
 
 

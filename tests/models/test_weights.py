@@ -245,9 +245,9 @@ def test_an_offset_beyond_every_number_is_refused(tmp_path: Path) -> None:
 
 def test_a_header_nested_without_an_end_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path, b"[" * 200_000)
-    with pytest.raises(AttnError, match="has a damaged header") as caught:
+    with pytest.raises(AttnError) as caught:
         open_weights(tmp_path)
-    assert caught.value.problem.startswith(f"{file} has a damaged header: maximum recursion depth exceeded")
+    assert caught.value.problem.startswith(f"{file} has a damaged header: ")  # the rest is Python's
 
 
 def test_bytes_that_no_tensor_claims_are_refused(tmp_path: Path) -> None:
