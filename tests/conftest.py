@@ -7,6 +7,14 @@ import pytest
 TWINS = ("bert", "gpt2", "llama")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what this machine could not be asked."""
+    import torch  # 1.7 s, and long there
+
+    if not torch.cuda.is_available():
+        terminalreporter.write_line("CUDA: no GPU here; what is tested on every device ran on the CPU")
+
+
 @pytest.fixture(scope="session")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a directory for each of `TWINS`."""

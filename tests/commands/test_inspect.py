@@ -12,6 +12,7 @@ import pytest
 from rich.cells import cell_len
 from safetensors import safe_open
 
+from attn_cli.models.library import devices
 from tests.worlds import attn
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -294,3 +295,13 @@ def test_other_number_formats_agree_as_far_as_they_go(dtype: str, twins: Path) -
     # 8 bits of a number, 4 layers deep, and peaked rows that magnify it; float64 differs by float32
     tolerance = {"float64": 1e-5, "float16": 0.03, "bfloat16": 0.2}[dtype]
     np.testing.assert_allclose(weights[1], weights[0], atol=tolerance)
+
+
+@pytest.mark.parametrize("device", devices())
+def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Path) -> None:
+    asked = ("inspect", TEXT, "-m", twins / "llama", "--heads", "0.1", "--json")
+    found = attn(*asked, "--dtype", "bfloat16", "--device", device).document
+    expected = attn(*asked).document
+    assert (found["library"], found["device"], found["dtype"]) == ("torch", device, "bfloat16")
+    ours, exact = (np.array(each["attention"][0]["steps"]["weights"]) for each in (found, expected))
+    assert np.abs(ours - exact).max() < 0.05  # 8 bits of mantissa, through peaked rows
