@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.show.labels import printable
+from attn_cli.labels import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

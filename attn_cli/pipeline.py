@@ -15,6 +15,7 @@ from attn_cli.core.attention import allowed, trace
 from attn_cli.core.grid import Grid, Head, grid
 from attn_cli.core.module import Attention
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.labels import label
 from attn_cli.models.catalogue import locate
 from attn_cli.models.checkpoint import checkpoint
 from attn_cli.models.fresh import NAME as RANDOM
@@ -23,7 +24,6 @@ from attn_cli.models.library import choose_library
 from attn_cli.models.source import Source
 from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
-from attn_cli.show.labels import label
 from attn_cli.vocabulary import Distance, DType, Kind, Step
 
 _LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from attn_cli.core.grid import Head
 from attn_cli.errors import AttnError
-from attn_cli.show.labels import printable
+from attn_cli.labels import printable
 from attn_cli.vocabulary import Kind, Step
 
 Numbers: TypeAlias = npt.NDArray[np.generic]

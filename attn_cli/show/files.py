@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.show.labels import printable
+from attn_cli.labels import printable
 
 
 def suffix_of(path: Path, known: Collection[str]) -> str:

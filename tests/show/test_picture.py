@@ -13,8 +13,8 @@ from matplotlib.font_manager import FontEntry, fontManager
 
 from attn_cli.core.grid import Grid, grid
 from attn_cli.errors import UsageError
-from attn_cli.show.marks import Blank, Drawing, Image, Word
 from attn_cli.show.picture import check_colours, page, render
+from attn_cli.show.picture.marks import Blank, Drawing, Image, Word
 
 GREY = (0xDC, 0xDC, 0xDC, 0xFF)
 

@@ -13,9 +13,8 @@ from rich.color import Color
 from rich.console import Console
 
 from attn_cli.core.grid import Grid, grid
-from attn_cli.show import shades
-from attn_cli.show.fitting import cut, folded
-from attn_cli.show.terminal import columns, matrix, side_by_side
+from attn_cli.show.terminal import columns, matrix, shades, side_by_side
+from attn_cli.show.terminal.fitting import cut, folded
 
 Colours = Literal["standard", "256", "truecolor"]
 

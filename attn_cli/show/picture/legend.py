@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.layout import GAP, TICK, Plan
-from attn_cli.show.marks import INCH, Blank, Box, Image, Mark, Stroke, Word, frame
-from attn_cli.show.scale import Scale, signed
+from attn_cli.show.picture.colours import Scale, signed
+from attn_cli.show.picture.layout import GAP, TICK, Plan
+from attn_cli.show.picture.marks import INCH, Blank, Box, Image, Mark, Stroke, Word, frame
 
 
 def legend(grids: Sequence[Grid], scale: Scale, plan: Plan, top: float) -> Iterator[Mark]:

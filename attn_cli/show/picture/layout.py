@@ -7,8 +7,8 @@ from math import ceil
 from typing import TypeAlias
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.fonts import Letters
-from attn_cli.show.marks import INCH, Box
+from attn_cli.show.picture.fonts import Letters
+from attn_cli.show.picture.marks import INCH, Box
 
 Table: TypeAlias = Sequence[Sequence[Grid]]
 

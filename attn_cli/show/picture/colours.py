@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from attn_cli.core.grid import Grid, Matrix
 from attn_cli.errors import UsageError
-from attn_cli.show.labels import printable
+from attn_cli.labels import printable
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap

@@ -8,8 +8,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 from unicodedata import category
 
-from attn_cli.show import labels
-from attn_cli.show.marks import INCH
+from attn_cli import labels
+from attn_cli.show.picture.marks import INCH
 
 if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.show.fonts import Letters
-from attn_cli.show.layout import TICK, Panel, Plan
-from attn_cli.show.marks import Blank, Box, Image, Mark, Stroke, Word, frame
-from attn_cli.show.scale import Scale
+from attn_cli.show.picture.colours import Scale
+from attn_cli.show.picture.fonts import Letters
+from attn_cli.show.picture.layout import TICK, Panel, Plan
+from attn_cli.show.picture.marks import Blank, Box, Image, Mark, Stroke, Word, frame
 
 GREY = "#dcdcdc"  # of a cell without a colour
 _GREY = (0xDC, 0xDC, 0xDC, 0xFF)

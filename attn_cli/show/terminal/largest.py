@@ -10,11 +10,11 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.edges import heading, label_width, numbers, row_labels, title
-from attn_cli.show.fitting import cut, to_left
-from attn_cli.show.numerals import Numerals, numerals
-from attn_cli.show.shades import levels
-from attn_cli.show.sheet import BOLD, DIM, Line, Sheet
+from attn_cli.show.terminal.edges import heading, label_width, numbers, row_labels, title
+from attn_cli.show.terminal.fitting import cut, to_left
+from attn_cli.show.terminal.numerals import Numerals, numerals
+from attn_cli.show.terminal.shades import levels
+from attn_cli.show.terminal.sheet import BOLD, DIM, Line, Sheet
 
 MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
 

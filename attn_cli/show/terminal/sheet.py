@@ -8,9 +8,9 @@ from rich.segment import Segment, Segments
 from rich.style import Style
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.fitting import encodable
-from attn_cli.show.labels import label, printable
-from attn_cli.show.shades import Shade, ramp
+from attn_cli.labels import label, printable
+from attn_cli.show.terminal.fitting import encodable
+from attn_cli.show.terminal.shades import Shade, ramp
 
 Line = list[Segment]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from attn_cli.show.marks import Blank, Drawing, Image, Mark, Stroke, Word
-from attn_cli.show.panels import GREY
+from attn_cli.show.picture.marks import Blank, Drawing, Image, Mark, Stroke, Word
+from attn_cli.show.picture.panels import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,14 +7,14 @@ from math import sqrt
 from typing import Any
 
 from attn_cli.errors import UsageError
-from attn_cli.show.fonts import Letters, letters_for
-from attn_cli.show.labels import printable
-from attn_cli.show.layout import GAP, Plan, Table, plan_of
-from attn_cli.show.legend import legend
-from attn_cli.show.marks import INCH, Drawing, Mark, Stroke, Word
-from attn_cli.show.painting import figure_of
-from attn_cli.show.panels import panel_marks
-from attn_cli.show.scale import colour_map, scale_of
+from attn_cli.labels import printable
+from attn_cli.show.picture.colours import colour_map, scale_of
+from attn_cli.show.picture.fonts import Letters, letters_for
+from attn_cli.show.picture.layout import GAP, Plan, Table, plan_of
+from attn_cli.show.picture.legend import legend
+from attn_cli.show.picture.marks import INCH, Drawing, Mark, Stroke, Word
+from attn_cli.show.picture.painting import figure_of
+from attn_cli.show.picture.panels import panel_marks
 
 SUFFIXES = (".png", ".svg", ".pdf")
 

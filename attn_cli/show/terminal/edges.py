@@ -4,9 +4,9 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.fitting import cut, filled, to_left
-from attn_cli.show.numerals import short
-from attn_cli.show.sheet import DIM, Line, Sheet
+from attn_cli.show.terminal.fitting import cut, filled, to_left
+from attn_cli.show.terminal.numerals import short
+from attn_cli.show.terminal.sheet import DIM, Line, Sheet
 
 
 def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
-from attn_cli.show import largest, table
-from attn_cli.show.edges import note
-from attn_cli.show.fitting import cut, filled, to_left, to_right
-from attn_cli.show.labels import printable
-from attn_cli.show.sheet import BOLD, Line, Sheet
+from attn_cli.labels import printable
+from attn_cli.show.terminal import largest, table
+from attn_cli.show.terminal.edges import note
+from attn_cli.show.terminal.fitting import cut, filled, to_left, to_right
+from attn_cli.show.terminal.sheet import BOLD, Line, Sheet
 
 _LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
 
