@@ -1,22 +1,47 @@
 """Shows what attention computes, number by number."""
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own costs an import, before Ctrl-C is answered
 if TYPE_CHECKING:
-    from attn_cli.core.module import MultiHeadAttention
-    from attn_cli.core.shell import MultiHeadAttentionModule
+    from attn_cli.core.masks import causal, padding, sliding
+    from attn_cli.core.module import Attention, Linear, MultiHeadAttention
+    from attn_cli.core.shell import MultiHeadAttentionModule as MultiHeadAttentionModule
+    from attn_cli.errors import AttnError
+    from attn_cli.vocabulary import Step
 
 __version__ = "0.1.0"
 
-__all__ = ["MultiHeadAttention", "MultiHeadAttentionModule"]
+__all__ = [  # noqa: RUF022  in the order in which a reader needs them; the torch module is left to be named
+    "MultiHeadAttention",
+    "Linear",
+    "Attention",
+    "Step",
+    "causal",
+    "sliding",
+    "padding",
+    "AttnError",
+]
 
-_HOMES = {"MultiHeadAttention": "module", "MultiHeadAttentionModule": "shell"}
+_HOMES = {
+    "Attention": "core.module",
+    "AttnError": "errors",
+    "Linear": "core.module",
+    "MultiHeadAttention": "core.module",
+    "MultiHeadAttentionModule": "core.shell",
+    "Step": "vocabulary",
+    "causal": "core.masks",
+    "padding": "core.masks",
+    "sliding": "core.masks",
+}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for: `attn --help` needs neither NumPy nor torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'attn_cli' has no attribute '{name}'")
     import importlib
 
-    return getattr(importlib.import_module(f"attn_cli.core.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"attn_cli.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

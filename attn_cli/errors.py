@@ -7,9 +7,13 @@ class AttnError(Exception):
     status = 1
 
     def __init__(self, problem: str, hint: str) -> None:
-        super().__init__(problem)
+        super().__init__(problem, hint)  # both: an exception is pickled by its arguments
         self.problem = problem
         self.hint = hint
+        self.add_note(f"try: {hint}")
+
+    def __str__(self) -> str:
+        return self.problem
 
 
 class UsageError(AttnError):

@@ -10,12 +10,13 @@ from typing import TypeAlias
 
 from attn_cli.core.arrays import Array, at_least_float32, namespace, positions
 from attn_cli.core.masks import Rule, everywhere
+from attn_cli.errors import AttnError
 
 Bias: TypeAlias = Callable[[Array, Array], Array]
 """Positions of the queries (T, 1) and of the keys (1, S) to what is added to the scores: (H, T, S)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Operands:
     """One attention layer, ready to attend; nothing in it is as large as T × S.
 
@@ -48,8 +49,16 @@ class Operands:
         return head * self.kv_heads // self.heads
 
     def select(self, heads: Sequence[int]) -> "Operands":
-        """The same layer with only `heads`, each with its own copy of the keys and values it reads."""
+        """The same layer with only `heads`, each with its own copy of the keys and values it reads.
+
+        Raises:
+            AttnError: one of `heads` is not there; they are numbered from 0.
+        """
         xp = namespace(self.queries)
+        for head in heads:
+            if not 0 <= head < self.heads:
+                problem = f"head {head} does not exist: there are {self.heads}, numbered from 0"
+                raise AttnError(problem, f"head {self.heads - 1}")
 
         def chosen(array: Array, indices: Sequence[int], axis: int) -> Array:
             return xp.take(array, xp.asarray(list(indices), device=array.device), axis=axis)
@@ -66,7 +75,7 @@ class Operands:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """Every step of the heads of one layer; the field names are the words of `Step`."""
 

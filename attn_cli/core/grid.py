@@ -11,7 +11,7 @@ from attn_cli.vocabulary import Kind, Step
 Matrix = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Grid:
     """A labelled matrix, ready to be drawn; R rows, C columns.
 
@@ -24,7 +24,7 @@ class Grid:
     rows: tuple[str, ...]  # the tokens that look, or the names of what is compared
     columns: tuple[str, ...]
     visible: npt.NDArray[np.bool_]  # (R, C)
-    limits: tuple[float, float]  # the range that colours span: (0, 1) for weights
+    limits: tuple[float, float]  # the range that colours span
     are_tokens: bool = True  # whether the columns are tokens: a numbered feature axis says False
 
     @property
@@ -34,7 +34,7 @@ class Grid:
         return low < 0 < high
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Head:
     """The steps of one head, for a file or a table: arrays by the words of `Step`."""
 

@@ -34,21 +34,13 @@ def sliding(window: int) -> Rule:
     return rule
 
 
-def around(reach: int) -> Rule:
-    """A query may look at most `reach` positions to either side."""
-
-    def rule(queries: Array, keys: Array) -> Array:
-        return (keys >= queries - reach) & (keys <= queries + reach)
-
-    return rule
-
-
 def padding(real: Array) -> Rule:
-    """A query may look at key j where `real[..., j]` is true: (S,), or (B, 1, S) for a batch."""
+    """A query may look at key j where `real[..., j]` is true: (S,), or (B, S) for a batch of texts."""
 
     def rule(queries: Array, keys: Array) -> Array:
-        xp = namespace(real)
-        return (queries >= 0) & xp.take(real, keys[0, :], axis=-1)[..., None, :]
+        seen = namespace(real).take(real, keys[0, :], axis=-1)
+        each = seen[None, :] if seen.ndim == 1 else seen[:, None, None, :]  # the same for every head
+        return (queries >= 0) & each
 
     return rule
 

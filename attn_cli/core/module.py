@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from attn_cli.core.arrays import Array, namespace
-from attn_cli.core.attention import Bias, Operands, Trace, trace
+from attn_cli.core.attention import Bias, Operands, Trace, attend, trace
 from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Rotary, rotate
 from attn_cli.errors import AttnError
 from attn_cli.vocabulary import Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Linear:
     """x ↦ x·Wᵀ + b; the weight has a row for each output, as in `torch.nn.Linear`."""
 
@@ -32,7 +32,7 @@ class Linear:
         return product if self.bias is None else product + self.bias
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attention:
     """One layer of attention at work: what it received, its operands, and the W^O that follows."""
 
@@ -44,25 +44,32 @@ class Attention:
         """Every step of `heads`, or of all."""
         return trace(self.operands if heads is None else self.operands.select(heads))
 
-    def steps(self, heads: Sequence[int], wanted: Collection[Step]) -> dict[Step, Array]:
-        """The `wanted` steps of `heads`, in the order of the computation; axis 0 counts the heads.
+    def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
+        """The `wanted` steps of `heads`, in the order of the computation, each (H, T, ...).
 
-        `mask` is the same for every head; `bias` is absent where the layer adds none.
+        Any axes in front are batches. `input` and `mask` are the same for every head; `bias` is absent
+        where the layer adds none.
+
+        Raises:
+            AttnError: one of `heads` is not there.
+            ValueError: one of `wanted` is no step.
         """
+        steps = {Step(each) for each in wanted}
         chosen = self.operands.select(heads)
         spelled = trace(chosen)
         xp = namespace(self.input)
-        shared = {Step.INPUT: self.input, Step.MASK: spelled.mask}
+        *batch, rows, width = self.input.shape
         found: dict[Step, Array | None] = {
-            step: xp.broadcast_to(array[None], (len(heads), *array.shape)) for step, array in shared.items()
+            Step.INPUT: xp.broadcast_to(self.input[..., None, :, :], (*batch, len(heads), rows, width)),
+            Step.MASK: xp.broadcast_to(spelled.mask, spelled.weights.shape),
         }
         for step in (Step.QUERIES, Step.KEYS, Step.VALUES):
             found[step] = getattr(chosen, step)
         for step in (Step.SCORES, Step.BIAS, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
             found[step] = getattr(spelled, step)
-        if Step.OUTPUT in wanted:
+        if Step.OUTPUT in steps:
             found[Step.OUTPUT] = self.shares(spelled.context, heads)
-        return {step: found[step] for step in Step if step in wanted and found[step] is not None}
+        return {step: found[step] for step in Step if step in steps and found[step] is not None}
 
     def shares(self, context: Array, heads: Sequence[int]) -> Array:
         """(H, T, M) each head's share of the output: context × its slice of W^O.
@@ -76,10 +83,10 @@ class Attention:
 
     def result(self) -> Array:
         """(T, M) what the layer returns: the heads' contexts side by side, times W^O, plus its bias."""
-        return self.projection(merged(trace(self.operands).context))
+        return self.projection(merged(attend(self.operands)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class MultiHeadAttention:
     """The attention layer of a transformer, over arrays of NumPy or PyTorch.
 
@@ -89,7 +96,7 @@ class MultiHeadAttention:
     (3, 16)
 
     `layer.attention(x)` has every step of the call. Fewer key/value heads than heads is
-    grouped-query attention. `attn_cli.MultiHeadAttentionModule` is the same as a `torch.nn.Module`.
+    grouped-query attention. `attn_cli.MultiHeadAttentionModule` holds one as a `torch.nn.Module`.
 
     Raises:
         AttnError: the projections do not fit the heads or each other.
@@ -138,8 +145,17 @@ class MultiHeadAttention:
         return Attention(x, self.operands(x, memory, mask), self.output)
 
     def operands(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Operands:
-        """Q = XW^Q, K = XW^K, V = XW^V, split into heads and turned by their positions."""
+        """Q = XW^Q, K = XW^K, V = XW^V, split into heads and turned by their positions.
+
+        Raises:
+            AttnError: `x` or `memory` is not as wide as the layer.
+        """
         source = x if memory is None else memory
+        for name, given, linear in (("x", x, self.query), ("memory", source, self.key)):
+            found, expected = given.shape[-1], linear.weight.shape[1]
+            if found != expected:
+                problem = f"{name} has {found} features, and the layer takes {expected}"
+                raise AttnError(problem, f"give it an array of shape (T, {expected})")
         queries = split(self.query(x), self.heads)
         keys = split(self.key(source), self.kv_heads)
         return Operands(
@@ -202,7 +218,7 @@ def merged(x: Array) -> Array:
 
 
 def check_heads(width: int, heads: int, kv_heads: int) -> None:
-    """Whether `width` features can be shared out over the heads.
+    """Raise `AttnError` unless `width` features can be shared out over the heads.
 
     Raises:
         AttnError: a head would get a fraction of a feature, or of a key head.

@@ -5,6 +5,7 @@ import torch  # 1.7 s: whoever imports this file wants it
 from attn_cli.core.arrays import Array
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.core.module import Attention, Linear, MultiHeadAttention, check_heads, fused
+from attn_cli.core.positions import Rotary
 from attn_cli.errors import AttnError
 
 
@@ -12,7 +13,7 @@ class MultiHeadAttentionModule(torch.nn.Module):
     """A trainable attention layer over the very function that `attn inspect` runs.
 
     It holds the four projections as `torch.nn.Linear`; the arithmetic is `MultiHeadAttention`'s.
-    (..., T, M) goes in and comes out.
+    (..., T, M) goes in and comes out. A position bias or a sink needs `MultiHeadAttention` itself.
     """
 
     def __init__(
@@ -22,12 +23,16 @@ class MultiHeadAttentionModule(torch.nn.Module):
         *,
         kv_heads: int | None = None,
         bias: bool = True,
+        scale: float | None = None,
         mask: Rule = everywhere,
+        softcap: float | None = None,
+        rotary: Rotary | None = None,
     ) -> None:
         super().__init__()
         groups = heads if kv_heads is None else kv_heads
         check_heads(width, heads, groups)
-        self.heads, self.kv_heads, self.mask = heads, groups, mask
+        self.heads, self.kv_heads = heads, groups
+        self.scale, self.mask, self.softcap, self.rotary = scale, mask, softcap, rotary
         shared = width // heads * groups
         self.query = torch.nn.Linear(width, width, bias=bias)
         self.key = torch.nn.Linear(width, shared, bias=bias)
@@ -36,7 +41,9 @@ class MultiHeadAttentionModule(torch.nn.Module):
 
     @classmethod
     def of(cls, layer: torch.nn.MultiheadAttention, *, mask: Rule = everywhere) -> "MultiHeadAttentionModule":
-        """A copy of PyTorch's own layer: the same weights, the same result.
+        """A copy of PyTorch's own layer: the same weights, the same result without dropout.
+
+        It takes (B, T, M), whatever the layer's `batch_first` says.
 
         Raises:
             AttnError: the layer has parts that are not in the paper (`add_bias_kv`, `add_zero_attn`,
@@ -61,7 +68,18 @@ class MultiHeadAttentionModule(torch.nn.Module):
         """The layer over these parameters: nothing is copied, gradients flow."""
         projections = (self.query, self.key, self.value, self.output)
         query, key, value, output = (Linear(each.weight, each.bias) for each in projections)
-        return MultiHeadAttention(query, key, value, output, self.heads, self.kv_heads, mask=self.mask)
+        return MultiHeadAttention(
+            query,
+            key,
+            value,
+            output,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            scale=self.scale,
+            mask=self.mask,
+            softcap=self.softcap,
+            rotary=self.rotary,
+        )
 
     def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
         """A call with every step at hand."""

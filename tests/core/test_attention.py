@@ -31,7 +31,6 @@ RULES: dict[str, tuple[masks.Rule, Callable[[int, int], bool]]] = {
     "causal": (masks.causal, lambda i, j: j <= i),
     "sliding": (masks.sliding(2), lambda i, j: i - j < 2),
     "window": (masks.both(masks.causal, masks.sliding(2)), lambda i, j: 0 <= i - j < 2),
-    "around": (masks.around(1), lambda i, j: abs(i - j) <= 1),
 }
 
 
@@ -247,7 +246,7 @@ def test_a_batch_is_its_members_one_by_one(array: Convert, rng: np.random.Genera
 
 def test_a_batch_may_be_padded_member_by_member(array: Convert) -> None:
     queries, keys = (array(np.zeros(shape, dtype=np.float32)) for shape in ((2, 1, 1, 4), (2, 1, 2, 4)))
-    real = array([[[True, False]], [[True, True]]])  # (B, 1, S)
+    real = array([[True, False], [True, True]])  # (B, S)
     found = trace(Operands(queries, keys, keys, scale=1.0, mask=masks.padding(real)))
     np.testing.assert_array_equal(to_numpy(found.weights)[:, 0, 0], [[1, 0], [0.5, 0.5]])
 

@@ -7,7 +7,7 @@ import torch
 from transformers.masking_utils import sliding_window_causal_mask_function
 
 from attn_cli.core.arrays import to_numpy
-from attn_cli.core.masks import Rule, around, both, causal, everywhere, padding, sliding
+from attn_cli.core.masks import Rule, both, causal, everywhere, padding, sliding
 from tests.core.libraries import Convert
 
 
@@ -25,14 +25,12 @@ def drawn(array: Convert, rule: Rule, rows: int, columns: int) -> list[str]:
         (everywhere, ["xxxx", "xxxx", "xxxx", "xxxx"]),
         (causal, ["x...", "xx..", "xxx.", "xxxx"]),
         (sliding(2), ["xxxx", "xxxx", ".xxx", "..xx"]),
-        (around(0), ["x...", ".x..", "..x.", "...x"]),
-        (around(1), ["xx..", "xxx.", ".xxx", "..xx"]),
         (both(causal, sliding(1)), ["x...", ".x..", "..x.", "...x"]),
         (both(causal, sliding(2)), ["x...", "xx..", ".xx.", "..xx"]),
         (both(causal, sliding(9)), ["x...", "xx..", "xxx.", "xxxx"]),
         (both(), ["xxxx", "xxxx", "xxxx", "xxxx"]),
         (both(causal), ["x...", "xx..", "xxx.", "xxxx"]),
-        (both(causal, around(2), sliding(2)), ["x...", "xx..", ".xx.", "..xx"]),
+        (both(causal, sliding(3), sliding(2)), ["x...", "xx..", ".xx.", "..xx"]),
     ],
 )
 def test_a_rule_is_the_picture_one_would_draw(array: Convert, rule: Rule, picture: list[str]) -> None:
@@ -41,7 +39,7 @@ def test_a_rule_is_the_picture_one_would_draw(array: Convert, rule: Rule, pictur
 
 def test_a_rule_counts_both_positions_from_the_start(array: Convert) -> None:
     assert drawn(array, causal, 2, 4) == ["x...", "xx.."]
-    assert drawn(array, around(1), 4, 2) == ["xx", "xx", ".x", ".."]
+    assert drawn(array, sliding(2), 4, 2) == ["xx", "xx", ".x", ".."]
 
 
 def test_nobody_may_look_at_padding(array: Convert) -> None:
@@ -52,7 +50,7 @@ def test_nobody_may_look_at_padding(array: Convert) -> None:
 
 def test_every_text_of_a_batch_has_its_own_padding(array: Convert) -> None:
     queries, keys = array(np.arange(2))[:, None], array(np.arange(3))[None, :]
-    real = array([[[True, True, True]], [[True, False, False]]])  # (B, 1, S)
+    real = array([[True, True, True], [True, False, False]])  # (B, S)
     allowed = to_numpy(both(causal, padding(real))(queries, keys))
     assert allowed.shape == (2, 1, 2, 3)
     np.testing.assert_array_equal(allowed[0, 0], [[True, False, False], [True, True, False]])

@@ -103,7 +103,7 @@ def test_pytorch_s_padding_mask_is_a_rule_for_every_text_of_a_batch(
     x = array(drawn(rng, 3, T, WIDTH, spread=2))
     real = np.arange(T) < np.array([[T], [2], [4]])
     weights, output = weights_and_output(theirs, x, x, key_padding_mask=torch.tensor(~real))
-    rule = masks.padding(array(real[:, None]))
+    rule = masks.padding(array(real))
     same(ours.attention(x, mask=rule).trace().weights, weights)
     same(ours(x, mask=rule), output)
 
@@ -365,6 +365,46 @@ def test_a_fused_matrix_that_cannot_be_shared_out_is_named(
 def test_the_package_offers_both_layers() -> None:
     assert attn_cli.MultiHeadAttention is MultiHeadAttention
     assert attn_cli.MultiHeadAttentionModule is shell.MultiHeadAttentionModule
+
+
+def test_the_package_names_what_it_offers() -> None:
+    assert {*attn_cli.__all__, "MultiHeadAttentionModule"} <= set(dir(attn_cli))
+    assert all(getattr(attn_cli, name) is not None for name in attn_cli.__all__)
+
+
+def test_an_input_of_another_width_is_named(array: Convert, rng: np.random.Generator) -> None:
+    layer = layer_of(array, rng)
+    x, narrow = array(drawn(rng, 3, WIDTH)), array(drawn(rng, 3, WIDTH - 1))
+    assert raised(lambda: layer(narrow)) == (
+        f"x has {WIDTH - 1} features, and the layer takes {WIDTH}",
+        f"give it an array of shape (T, {WIDTH})",
+    )
+    assert (
+        raised(lambda: layer(x, narrow))[0] == f"memory has {WIDTH - 1} features, and the layer takes {WIDTH}"
+    )
+
+
+@pytest.mark.parametrize("head", [-1, 9])
+def test_a_head_that_is_not_there_is_named(array: Convert, rng: np.random.Generator, head: int) -> None:
+    attention = layer_of(array, rng).attention(array(drawn(rng, 3, WIDTH)))
+    problem = f"head {head} does not exist: there are {attention.operands.heads}, numbered from 0"
+    assert raised(lambda: attention.trace([head]))[0] == problem
+    assert raised(lambda: attention.steps([head], ["output"]))[0] == problem
+
+
+def test_a_step_that_does_not_exist_is_refused(array: Convert, rng: np.random.Generator) -> None:
+    attention = layer_of(array, rng).attention(array(drawn(rng, 3, WIDTH)))
+    with pytest.raises(ValueError, match="'nonsense' is not a valid Step"):
+        attention.steps([0], ["nonsense"])
+
+
+def test_the_steps_of_a_batch_are_those_of_its_members(array: Convert, rng: np.random.Generator) -> None:
+    layer, batch = layer_of(array, rng), array(drawn(rng, 2, 3, WIDTH))
+    found = layer.attention(batch).steps([1, 0], set(Step))
+    for member in range(2):
+        alone = layer.attention(batch[member]).steps([1, 0], set(Step))
+        for step, expected in alone.items():  # sums may run in another order
+            np.testing.assert_allclose(to_numpy(found[step])[member], to_numpy(expected), atol=1e-5)
 
 
 def test_the_package_has_no_other_name() -> None:

@@ -55,7 +55,7 @@ def test_a_copy_of_pytorch_s_layer_takes_the_same_masks() -> None:
     real = torch.tensor([[True] * T, [True, True, True, False, False]])
     later = torch.ones(T, T, dtype=torch.bool).triu(1)
     output, _ = theirs(x, x, x, attn_mask=later, key_padding_mask=~real)
-    same(ours(x, mask=masks.padding(real[:, None])), output)
+    same(ours(x, mask=masks.padding(real)), output)
 
 
 def test_a_copy_shares_nothing_with_its_original() -> None:
