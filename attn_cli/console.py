@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
-from attn_cli.errors import AttnError, UsageError
+from attn_cli.errors import AttnError
 from attn_cli.labels import printable
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class World:
         if not self.is_quiet:
             self.remarks.append(text)
 
+    def fact(self, text: str) -> None:
+        """What has been done and stays done, whatever follows: one line on standard error, at once."""
+        if not self.is_quiet:
+            self.stdout.flush()
+            self._to_stderr(printable(text))
+
     def finish(self) -> None:
         """Let out the result, then the remarks: an error before this stands alone."""
         self.stdout.flush()
@@ -117,46 +123,6 @@ class World:
         self.stderr.flush()
 
 
-def text_of(world: World, text: str | None, file: Path | None) -> str:
-    """The text that a person gave: as an argument, `-` for standard input, or in a file.
-
-    Raises:
-        UsageError: there is none, or two, or it is blank.
-        AttnError: it is not UTF-8.
-    """
-    if text is not None and file is not None:
-        raise UsageError(
-            f"two texts were given: '{shortened(text)}' and --file {file}", "leave one of them out"
-        )
-    if text is None and file is None:
-        raise UsageError("no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe')
-    content = world.read(file) if text is None or text == "-" else text
-    return checked(content, "the text")
-
-
 def _open(stream: TextIO | None, mode: str) -> TextIO:
     """The stream; one that was closed (`>&-`) has nothing to read, and takes everything."""
     return cast("TextIO", Path(os.devnull).open(mode, encoding="utf-8")) if stream is None else stream
-
-
-def checked(text: str, name: str) -> str:
-    """The text, if it holds something, and can be encoded.
-
-    Raises:
-        UsageError: it is empty or blank.
-        AttnError: it is not Unicode.
-    """
-    if not text.strip():
-        found = "empty" if not text else f"blank: {len(text)} white-space characters"
-        raise UsageError(f"{name} is {found}", 'give one with words, for example "The cat sat on the mat"')
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        problem = f"{name} is not UTF-8: character {error.start} is {text[error.start]!a}"
-        raise AttnError(problem, "convert it to UTF-8") from None
-    return text
-
-
-def shortened(text: str, most: int = 40) -> str:
-    """The text, cut where it is long."""
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -10,7 +10,6 @@ class AttnError(Exception):
         super().__init__(problem, hint)  # both: an exception is pickled by its arguments
         self.problem = problem
         self.hint = hint
-        self.add_note(f"try: {hint}")
 
     def __str__(self) -> str:
         return self.problem

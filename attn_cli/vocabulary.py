@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+RANDOM = "random"
+"""The model that is a fresh, seeded layer."""
+
 
 class Step(StrEnum):
     """A step of one head, in the order of the computation."""

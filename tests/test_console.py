@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.console import World, checked, shortened, text_of
+from attn_cli.commands.asking import checked, shortened, text_of
+from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from tests.worlds import world
 

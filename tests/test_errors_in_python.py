@@ -12,7 +12,7 @@ def test_an_error_says_its_problem_and_carries_its_hint() -> None:
     with pytest.raises(AttnError) as caught:
         raise UsageError("no such head", "--head 3")
     assert str(caught.value) == "no such head"
-    assert caught.value.__notes__ == ["try: --head 3"]
+    assert caught.value.hint == "--head 3"
 
 
 def test_an_error_survives_a_process_boundary() -> None:

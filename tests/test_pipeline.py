@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 from attn_cli import pipeline
+from attn_cli.analysis.views import table, view
+from attn_cli.commands.answering import headline
+from attn_cli.core import attention
+from attn_cli.core.module import Attention, MultiHeadAttention
+from attn_cli.errors import AttnError
 from attn_cli.models import transformer
 from attn_cli.pipeline import Question, Reading
 from attn_cli.vocabulary import Step
@@ -18,16 +23,56 @@ def reading(twins: Path) -> Reading:
     return pipeline.read(Question(TEXT, model=str(twins / "gpt2")), {})
 
 
-def test_only_the_layers_that_were_asked_for_run(reading: Reading) -> None:
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The layers whose weights were read."""
+    layers: list[int] = []
+    read = vars(transformer.Transformer)["_attention"]
+
+    def spied(self: transformer.Transformer, layer: int, length: int) -> MultiHeadAttention:
+        layers.append(layer)
+        found: MultiHeadAttention = read(self, layer, length)
+        return found
+
+    monkeypatch.setattr(transformer.Transformer, "_attention", spied)
+    return layers
+
+
+def test_only_the_layers_that_were_asked_for_run(reading: Reading, ran: list[int]) -> None:
     pipeline.heads(reading, [(1, 0)], [Step.WEIGHTS])
-    assert len(reading.layers.seen) == 2
+    assert ran == [0, 1]
 
 
-def test_a_layer_runs_once(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = reading.layers[1]
-    monkeypatch.setattr(transformer.Transformer, "_attention", None)
-    assert reading.layers[1] is first
-    assert reading.layers[0] is not first
+def test_a_layer_runs_once_however_many_heads_of_it_are_shown(reading: Reading, ran: list[int]) -> None:
+    pipeline.heads(reading, [(1, 2), (0, 0), (1, 0)], [Step.SCORES, Step.WEIGHTS])
+    assert ran == [0, 1]
+
+
+def test_the_telling_head_costs_no_second_run(reading: Reading, ran: list[int]) -> None:
+    found = pipeline.telling_head(reading, [Step.WEIGHTS])
+    assert ran == [0, 1, 2]
+    again = pipeline.heads(reading, [(found.head.layer, found.head.head)], [Step.WEIGHTS])[0]
+    np.testing.assert_array_equal(found.head.steps[Step.WEIGHTS], again.steps[Step.WEIGHTS])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("step", [Step.LOGITS, Step.WEIGHTS, Step.KEYS])
+def test_a_number_that_is_not_finite_is_never_shown(
+    reading: Reading, step: Step, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(reading.tokens)
+    monkeypatch.setattr(Attention, "steps", lambda *_: {step: np.full((1, size, size), value)})
+    with pytest.raises(AttnError, match=f"^the {step} of head 0.0 are not all finite numbers$"):
+        pipeline.heads(reading, [(0, 0)], [step])
+
+
+def test_scores_that_overflow_are_no_row_that_may_look_nowhere(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = attention.score
+    monkeypatch.setattr(attention, "score", lambda operands: real(operands) - np.inf)
+    with pytest.raises(AttnError, match=r"^the logits of head 0.0 are not all finite numbers$"):
+        pipeline.heads(reading, [(0, 0)], [Step.WEIGHTS])
 
 
 def test_heads_keep_the_order_in_which_they_were_named(reading: Reading) -> None:
@@ -41,7 +86,7 @@ def test_masked_cells_are_hidden_in_weights_but_not_in_scores(reading: Reading) 
     head = pipeline.heads(reading, [(0, 0)], [Step.SCORES, Step.WEIGHTS, Step.KEYS])[0]
     size = len(reading.tokens)
     weights, scores, keys = (
-        pipeline.view(reading, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
+        view(reading.texts, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
     )
     np.testing.assert_array_equal(weights.visible, np.tri(size, dtype=bool))
     assert scores.visible.all()
@@ -64,17 +109,12 @@ def test_heads_are_a_grid_where_every_layer_has_the_same(
     places: list[tuple[int, int]], shape: list[int], reading: Reading
 ) -> None:
     found = pipeline.heads(reading, places, [Step.WEIGHTS])
-    assert [len(row) for row in pipeline.table(reading, found, Step.WEIGHTS)] == shape
-
-
-def test_labels_have_no_marker_and_no_space(reading: Reading) -> None:
-    assert pipeline.labels(reading, [0]) == [reading.tokens[0].text.strip()]
-    assert not any("Ġ" in label for label in pipeline.labels(reading, range(len(reading.tokens))))
+    assert [len(row) for row in table(reading.texts, found, Step.WEIGHTS)] == shape
 
 
 def test_the_headline_says_what_computes(reading: Reading) -> None:
     count = len(reading.tokens)
-    assert pipeline.headline(reading) == [
+    assert headline(reading) == [
         "gpt2",
         "3 layers × 4 heads of 8 features",
         f"{count} tokens",

@@ -8,7 +8,7 @@ rows point elsewhere.
 import numpy as np
 import numpy.typing as npt
 
-Matrix = npt.NDArray[np.floating]
+from attn_cli.core.grid import Matrix
 
 
 def sharpness(weights: Matrix, special: npt.NDArray[np.bool_]) -> npt.NDArray[np.floating]:

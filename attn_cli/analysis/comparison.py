@@ -1,16 +1,15 @@
 """Heads against heads: their distances as a matrix, and where two of them differ."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from attn_cli.analysis.distance import distances
-from attn_cli.core.grid import Grid, grid
-from attn_cli.vocabulary import Distance
+from attn_cli.core.grid import Grid, Head, Matrix, grid
+from attn_cli.vocabulary import Distance, Step
 
-Matrix = npt.NDArray[np.floating]
+_PAIR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,17 @@ class Comparison:
         return found if self.difference is None else found | {"difference": self.difference}
 
 
-def comparison(names: Sequence[str], weights: Sequence[Matrix], kind: Distance) -> Comparison:
-    """The heads `names`, each with its weights (T, S), measured by `kind`."""
-    is_pair = len(weights) == 2  # noqa: PLR2004
-    difference = np.asarray(weights[0] - weights[1]) if is_pair else None
-    return Comparison(kind, tuple(names), distances(weights, kind), difference)
+def comparison(heads: Sequence[Head], kind: Distance) -> Comparison:
+    """The weights of the heads, measured by `kind`."""
+    weights = [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads]
+    difference = weights[0] - weights[1] if len(weights) == _PAIR else None
+    return Comparison(kind, tuple(head.name for head in heads), distances(weights, kind), difference)
+
+
+def measures(compared: Comparison, views: Sequence[Grid]) -> list[Grid]:
+    """The distances, and of two heads, whose weights `views` are, the difference."""
+    apart = [distance_view(compared)]
+    return apart if compared.difference is None else [*apart, difference_view(compared, *views)]
 
 
 def distance_view(compared: Comparison) -> Grid:
@@ -52,4 +57,4 @@ def difference_view(compared: Comparison, one: Grid, other: Grid) -> Grid:
     values = np.asarray(compared.difference, dtype=np.float64)
     seen = grid(title, values, one.rows, one.columns, one.visible | other.visible)
     reach = max(abs(limit) for limit in seen.limits)
-    return grid(title, values, one.rows, one.columns, seen.visible, (-reach, reach))
+    return replace(seen, limits=(-reach, reach), by_size=True)

@@ -9,9 +9,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from attn_cli.core.grid import Matrix
 from attn_cli.vocabulary import Distance
 
-Matrix = npt.NDArray[np.floating]
 Rows = npt.NDArray[np.floating]
 
 
@@ -22,7 +22,8 @@ def distances(weights: Sequence[Matrix], kind: Distance) -> Matrix:
     table = np.zeros((len(exact), len(exact)))
     for one in range(len(exact)):
         for other in range(one):
-            table[one, other] = table[other, one] = measure(exact[one], exact[other]).mean()
+            rows = _unless_one_is_empty(exact[one], exact[other], measure(exact[one], exact[other]))
+            table[one, other] = table[other, one] = rows.mean()
     return table
 
 
@@ -37,12 +38,11 @@ def jensen_shannon(p: Matrix, q: Matrix) -> Rows:
 
 
 def cosine(p: Matrix, q: Matrix) -> Rows:
-    """(T,) 1 less the cosine of the angle between the rows; a row of zeros is 1 from any other."""
+    """(T,) 1 less the cosine of the angle between the rows."""
     product = (p * q).sum(axis=-1)
     lengths = np.linalg.norm(p, axis=-1) * np.linalg.norm(q, axis=-1)
-    alike = np.divide(product, lengths, out=np.zeros_like(product), where=lengths > 0)
-    both_empty = ~p.any(axis=-1) & ~q.any(axis=-1)
-    return np.clip(1.0 - np.where(both_empty, 1.0, alike), 0.0, 1.0)
+    alike = np.divide(product, lengths, out=np.ones_like(product), where=lengths > 0)
+    return np.asarray(np.clip(1.0 - alike, 0.0, 1.0))
 
 
 def total_variation(p: Matrix, q: Matrix) -> Rows:
@@ -57,6 +57,11 @@ MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], Rows]] = MappingProxyType
         Distance.TOTAL_VARIATION: total_variation,
     }
 )
+
+
+def _unless_one_is_empty(p: Matrix, q: Matrix, rows: Rows) -> Rows:
+    """(T,) `rows`, but 1 where only one of the two looks anywhere: they have nothing in common."""
+    return np.asarray(np.where(p.any(axis=-1) != q.any(axis=-1), 1.0, rows))
 
 
 def _relative_entropy(p: Matrix, q: Matrix) -> Rows:

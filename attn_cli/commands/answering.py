@@ -1,67 +1,62 @@
 """What commands do with what they found: files that are written, and the lines above a table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attn_cli.console import World
+from attn_cli.labels import label
 
 if TYPE_CHECKING:
-    from attn_cli.core.grid import Grid, Head
+    from attn_cli.core.grid import Grid
     from attn_cli.pipeline import Reading
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How pictures are drawn."""
-
-    cmap: str | None
-    dpi: int
 
 
 def show_reading(world: World, reading: "Reading") -> None:
     """What was read: the model in one line, then the tokens."""
-    from attn_cli.pipeline import headline, numbered
     from attn_cli.show import terminal  # rich: 0.06 s
 
+    texts = [f"{position} {label(text)}" for position, text in enumerate(reading.texts)]
     terminal.paragraph(headline(reading), world.screen, between=" · ")
-    terminal.paragraph(numbered(reading), world.screen, rest="the other tokens: attn tokens")
+    terminal.paragraph(texts, world.screen, rest="the other tokens: attn tokens")
 
 
-def write_data(
-    world: World,
-    targets: Mapping[Path, str],
-    document: Mapping[str, object],
-    heads: "Sequence[Head]",
-    *,
-    force: bool,
-) -> None:
-    """The document as every file of `targets`."""
-    from attn_cli.show import data, files
+def headline(reading: "Reading") -> list[str]:
+    """The model, its size and what computes, in phrases."""
+    card, library = reading.source.card, reading.source.library
+    return [
+        *dict.fromkeys((card.name, card.type)),
+        f"{_counted(card.layers, 'layer')} × {_counted(card.heads, 'head')} of {card.head_size} features",
+        _counted(len(reading.tokens), "token"),
+        f"{library.name}, {library.dtype}, {library.device}",
+    ]
+
+
+def title(reading: "Reading", what: str) -> str:
+    """What stands above a picture."""
+    return f"{what} · {reading.source.card.name}"
+
+
+def write(world: World, targets: Mapping[Path, str], encode: Callable[[str], bytes], *, force: bool) -> None:
+    """Every file of `targets`, whose content is what `encode` makes for its suffix."""
+    from attn_cli.show import files
 
     for path, suffix in targets.items():
-        files.write(path, data.encode(suffix, document, heads), force=force)
-        world.note(f"wrote {path}")
+        files.write(path, encode(suffix), force=force)
+        world.fact(f"wrote {path}")
 
 
-def write_pictures(
-    world: World,
-    targets: Mapping[Path, str],
-    groups: "Sequence[Sequence[Sequence[Grid]]]",
-    title: str,
-    style: Style,
-    *,
-    force: bool,
-) -> None:
-    """The groups of panels, one below the other, as every file of `targets`; a group shares one scale."""
-    if not targets:
-        return
-    from attn_cli.show import files, picture  # matplotlib, when it draws: 0.4 s
+def drawn(
+    world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, cmap: str | None, dpi: int
+) -> Callable[[str], bytes]:
+    """The groups of panels, one below the other, as what makes a picture's file; a group shares one scale."""
+    from attn_cli.show import picture  # matplotlib, when it draws: 0.4 s
 
-    page = picture.page(groups, title, style.cmap)
-    for path, suffix in targets.items():
-        files.write(path, picture.render(page, suffix, style.dpi), force=force)
-        world.note(f"wrote {path}")
+    page = picture.page(groups, title, cmap)
     if page.missing:
         world.note(f"no font here draws {' '.join(page.missing)}: spelled out in the picture")
+    return lambda suffix: picture.render(page, suffix, dpi)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

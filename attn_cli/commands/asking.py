@@ -1,23 +1,24 @@
 """From the options of a command to a reading: the text, the model, and which heads are meant."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.console import World, checked, text_of
-from attn_cli.errors import UsageError
+from attn_cli.console import World
+from attn_cli.errors import AttnError, UsageError
 from attn_cli.selection import Place, Selection
-from attn_cli.vocabulary import DType
+from attn_cli.vocabulary import RANDOM, DType, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.grid import Head
     from attn_cli.pipeline import Reading
 
-_RANDOM = "random"
-_DEFAULT_HEADS = 4
+_HEADS = 4  # of random
+_MOST_HEADS = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What every command that reads a text takes."""
 
@@ -33,8 +34,8 @@ class Options:
     heads: Sequence[str] = ()
 
 
-def reading_of(world: World, options: Options) -> "Reading":
-    """The text as the model reads it; remarks go to standard error.
+def tokens_of(world: World, options: Options) -> "Reading":
+    """The text as the model cuts it; remarks go to standard error, and weights are not looked at.
 
     Raises:
         AttnError: the text or the model cannot be read.
@@ -43,7 +44,7 @@ def reading_of(world: World, options: Options) -> "Reading":
     pair = None if options.pair is None else checked(options.pair, "the second text")
     from attn_cli.pipeline import Question, read  # NumPy: 0.1 s
 
-    model = options.model or _RANDOM
+    model = options.model or RANDOM
     if not options.model:
         world.note(
             "no --model: this is random, a fresh layer that has learned nothing (-m DIR for a real model)"
@@ -65,6 +66,17 @@ def reading_of(world: World, options: Options) -> "Reading":
     return reading
 
 
+def reading_of(world: World, options: Options) -> "Reading":
+    """The text as the model reads it, once its weights are seen to be there.
+
+    Raises:
+        AttnError: the text, the model or its weights cannot be read.
+    """
+    reading = tokens_of(world, options)
+    reading.source.check()
+    return reading
+
+
 def selection(layer: str | None, head: str | None, heads: Sequence[str]) -> Selection:
     """Which heads were asked for: the values of `--heads` that are no mere count."""
     return Selection(layer, head, tuple(value for value in heads if not value.isdecimal()))
@@ -80,27 +92,45 @@ def places(reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
     return chosen.resolve(card.name, card.layers, card.heads)
 
 
-def places_or_telling(world: World, reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
+def heads_or_telling(
+    world: World, reading: "Reading", chosen: Selection, steps: Collection[Step]
+) -> "list[Head]":
     """The heads that were asked for; without a wish the most telling one, and a remark that says why.
 
     Raises:
         UsageError: the selection is malformed or out of range.
     """
-    if not chosen.is_empty:
-        return places(reading, chosen)
-    from attn_cli.pipeline import most_telling
+    from attn_cli.pipeline import heads, telling_head
 
-    (layer, head), seen, stands_out = most_telling(reading)
-    card = reading.source.card
+    if not chosen.is_empty:
+        return heads(reading, places(reading, chosen), steps)
+    telling = telling_head(reading, steps)
+    name, card = telling.head.name, reading.source.card
     why = (
-        f"of {seen} heads it looks most sharply at words further away"
-        if stands_out
-        else f"the first of {seen}, for the text is too short for one to stand out"
+        f"of {telling.out_of} heads it looks most sharply at words further away"
+        if telling.stands_out
+        else f"the first of {telling.out_of}, for the text is too short for one to stand out"
     )
-    world.note(f"head {layer}.{head} is shown: {why}")
+    world.note(f"head {name} is shown: {why}")
     layers = "" if card.layers == 1 else f"-l 0-{card.layers - 1}, "
-    world.note(f"others: {layers}-H 0-{card.heads - 1}, --heads {layer}.{head}; all: attn heatmap")
-    return ((layer, head),)
+    world.note(f"others: {layers}-H 0-{card.heads - 1}, --heads {name}; all: attn heatmap")
+    return [telling.head]
+
+
+def check_steps(world: World, reading: "Reading", found: "Sequence[Head]", steps: Collection[Step]) -> None:
+    """Remark on steps that the model lacks: a bias, where it adds none.
+
+    Raises:
+        UsageError: it lacks all of them.
+    """
+    lacking = [step for step in steps if not any(step in head.steps for head in found)]
+    problems = [
+        f"{reading.source.card.name} has no {step}: nothing is added per position" for step in lacking
+    ]
+    if len(lacking) == len(steps):
+        raise UsageError(problems[0], "--step scores, logits or weights")
+    for problem in problems:
+        world.note(problem)
 
 
 def _head_count(heads: Sequence[str], model: str) -> int:
@@ -111,9 +141,49 @@ def _head_count(heads: Sequence[str], model: str) -> int:
     """
     counts = [value for value in heads if value.isdecimal()]
     if not counts:
-        return _DEFAULT_HEADS
-    if model != _RANDOM:
+        return _HEADS
+    if model != RANDOM:
         raise UsageError(f"'{counts[0]}' is no head of a layer", "LAYER.HEAD, for example --heads 2.5")
-    if len(counts) > 1 or not 0 < int(counts[0][:9]) <= 1024:  # noqa: PLR2004
+    if len(counts) > 1 or not 0 < int(counts[0][:9]) <= _MOST_HEADS:
         raise UsageError(f"random cannot have {' and '.join(counts)} heads", "--heads 8")
     return int(counts[0])
+
+
+def text_of(world: World, text: str | None, file: Path | None) -> str:
+    """The text that a person gave: as an argument, `-` for standard input, or in a file.
+
+    Raises:
+        UsageError: there is none, or two, or it is blank.
+        AttnError: it is not UTF-8.
+    """
+    if text is not None and file is not None:
+        raise UsageError(
+            f"two texts were given: '{shortened(text)}' and --file {file}", "leave one of them out"
+        )
+    if text is None and file is None:
+        raise UsageError("no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe')
+    content = world.read(file) if text is None or text == "-" else text
+    return checked(content, "the text")
+
+
+def checked(text: str, name: str) -> str:
+    """The text, if it holds something, and can be encoded.
+
+    Raises:
+        UsageError: it is empty or blank.
+        AttnError: it is not Unicode.
+    """
+    if not text.strip():
+        found = "empty" if not text else f"blank: {len(text)} white-space characters"
+        raise UsageError(f"{name} is {found}", 'give one with words, for example "The cat sat on the mat"')
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        problem = f"{name} is not UTF-8: character {error.start} is {text[error.start]!a}"
+        raise AttnError(problem, "convert it to UTF-8") from None
+    return text
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """The text, cut where it is long."""
+    return text if len(text) <= most else text[: most - 1] + "…"

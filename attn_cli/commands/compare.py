@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options as given
-from attn_cli.commands.answering import Style, show_reading, write_data, write_pictures
+from attn_cli.commands.answering import drawn, show_reading, title, write
 from attn_cli.commands.asking import Options, places, reading_of, selection
 from attn_cli.console import World
 from attn_cli.errors import UsageError
-from attn_cli.vocabulary import Distance, DType
+from attn_cli.vocabulary import Distance, DType, Step
 
 if TYPE_CHECKING:
-    from attn_cli.pipeline import HeadsCompared
+    from collections.abc import Sequence
+
+    from attn_cli.core.grid import Grid
 
 _FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .safetensors, .csv); may be repeated."
+_FEWEST = 2
 _MOST_SHOWN = 4  # matrices; of more heads only the distances are printed
 
 
@@ -54,38 +57,61 @@ def compare(
     chosen = selection(layer, head, heads or ())
     if chosen.is_empty:
         raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
-    from attn_cli import pipeline  # NumPy: 0.1 s
+    from attn_cli.analysis.comparison import comparison, measures  # NumPy: 0.1 s
+    from attn_cli.analysis.views import weights_on_one_scale
+    from attn_cli.pipeline import document
+    from attn_cli.pipeline import heads as heads_at
     from attn_cli.show import data, files, picture
 
     targets = files.targets(out or (), (*picture.SUFFIXES, *data.SUFFIXES), force=force)
     picture.check_colours(cmap)
-    asked = Options(text, file, pair, model, device, dtype, causal, seed, width, heads or ())
+    asked = Options(
+        text=text,
+        file=file,
+        pair=pair,
+        model=model,
+        device=device,
+        dtype=dtype,
+        is_causal=causal,
+        seed=seed,
+        width=width,
+        heads=heads or (),
+    )
     reading = reading_of(world, asked)
-    found = pipeline.compare(reading, places(reading, chosen), distance)
-    document = pipeline.document(reading) | found.compared.fields()
-    drawn = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
-    title = pipeline.title(reading, str(distance))
-    write_pictures(world, drawn, found.groups(), title, Style(cmap, dpi), force=force)
-    written = {path: suffix for path, suffix in targets.items() if suffix in data.SUFFIXES}
-    write_data(world, written, document, (), force=force)
+    compared_places = places(reading, chosen)
+    if len(compared_places) < _FEWEST:
+        raise UsageError("one head has nothing to be compared with", "name two or more: --heads 0.1,3.4")
+    found = heads_at(reading, compared_places, (Step.WEIGHTS,))
+    compared = comparison(found, distance)
+    views = weights_on_one_scale(reading.texts, found)
+    beside = measures(compared, views)
+    answer = document(reading) | compared.fields()
+    pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
+    if pictures:
+        groups = [[views], *([[measure]] for measure in beside)]
+        write(world, pictures, drawn(world, groups, title(reading, str(distance)), cmap, dpi), force=force)
+    tables = {path: suffix for path, suffix in targets.items() if suffix in data.SUFFIXES}
+    write(world, tables, lambda suffix: data.encode(suffix, answer, ()), force=force)
     if as_json:
-        world.say(data.as_json(document))
+        world.say(data.as_json(answer))
     elif not targets:
         show_reading(world, reading)
-        _show(world, found, digits=digits, top=top)
+        _show(world, views, beside, digits=digits, top=top)
 
 
-def _show(world: World, found: "HeadsCompared", *, digits: int, top: int | None) -> None:
+def _show(
+    world: World, views: "Sequence[Grid]", beside: "Sequence[Grid]", *, digits: int, top: int | None
+) -> None:
     """The matrices where there are few, the distances, the difference of two."""
     from attn_cli.show import terminal  # rich: 0.06 s
 
-    if len(found.views) <= _MOST_SHOWN:
+    if len(views) <= _MOST_SHOWN:
         world.say("")
-        terminal.side_by_side(found.views, world.screen, digits=digits, top=top)
+        terminal.side_by_side(views, world.screen, digits=digits, top=top)
     else:
         world.note(
             f"of more than {_MOST_SHOWN} heads only the distances are printed; -o FILE.png draws them all"
         )
-    for grid in found.measures():
+    for grid in beside:
         world.say("")
         terminal.matrix(grid, world.screen, digits=digits, top=top)

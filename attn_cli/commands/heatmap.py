@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from attn_cli.commands import options as given
-from attn_cli.commands.answering import Style, write_pictures
-from attn_cli.commands.asking import Options, places, reading_of, selection
+from attn_cli.commands.answering import drawn, title, write
+from attn_cli.commands.asking import Options, check_steps, places, reading_of, selection
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.vocabulary import DType, Step
@@ -45,18 +45,29 @@ def heatmap(
     world.is_quiet = quiet
     if not out:
         raise UsageError("no file was named for the picture", "-o head.png")
-    from attn_cli import pipeline  # NumPy: 0.1 s
+    from attn_cli.analysis.views import table  # NumPy: 0.1 s
+    from attn_cli.pipeline import heads as heads_at
     from attn_cli.show import files, picture
 
     targets = files.targets(out, picture.SUFFIXES, force=force)
     picture.check_colours(cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
-    asked = Options(text, file, pair, model, device, dtype, causal, seed, width, heads or ())
+    asked = Options(
+        text=text,
+        file=file,
+        pair=pair,
+        model=model,
+        device=device,
+        dtype=dtype,
+        is_causal=causal,
+        seed=seed,
+        width=width,
+        heads=heads or (),
+    )
     reading = reading_of(world, asked)
-    found = pipeline.heads(reading, places(reading, selection(layer, head, heads or ())), steps)
-    if missing := pipeline.absent(found, steps):
-        problem = f"{reading.source.card.name} has no {missing[0]}: nothing is added per position"
-        raise UsageError(problem, "--step scores, logits or weights")
-    groups = [pipeline.table(reading, found, each) for each in steps]
-    title = pipeline.title(reading, ", ".join(steps))
-    write_pictures(world, targets, groups, title, Style(cmap, dpi), force=force)
+    found = heads_at(reading, places(reading, selection(layer, head, heads or ())), steps)
+    check_steps(world, reading, found, steps)
+    shown = [each for each in steps if each in found[0].steps]
+    groups = [table(reading.texts, found, each) for each in shown]
+    encode = drawn(world, groups, title(reading, ", ".join(shown)), cmap, dpi)
+    write(world, targets, encode, force=force)

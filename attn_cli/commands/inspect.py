@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from attn_cli.commands import options as given
-from attn_cli.commands.answering import show_reading, write_data
-from attn_cli.commands.asking import Options, places_or_telling, reading_of, selection
+from attn_cli.commands.answering import show_reading, write
+from attn_cli.commands.asking import Options, check_steps, heads_or_telling, reading_of, selection
 from attn_cli.console import World
 from attn_cli.vocabulary import DType, Step
 
@@ -45,28 +45,38 @@ def inspect(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli import pipeline  # NumPy: 0.1 s
+    from attn_cli.analysis.views import views  # NumPy: 0.1 s
+    from attn_cli.pipeline import document
     from attn_cli.show import data, files
 
     if json_schema:
         world.say(data.schema())
         return
-    asked = Options(text, file, pair, model, device, dtype, causal, seed, width, heads or ())
-    chosen = selection(layer, head, heads or ())
+    asked = Options(
+        text=text,
+        file=file,
+        pair=pair,
+        model=model,
+        device=device,
+        dtype=dtype,
+        is_causal=causal,
+        seed=seed,
+        width=width,
+        heads=heads or (),
+    )
     targets = files.targets(out or (), data.SUFFIXES, force=force)
     steps = tuple(dict.fromkeys(step or _DEFAULT))
     reading = reading_of(world, asked)
-    found = pipeline.heads(reading, places_or_telling(world, reading, chosen), steps)
-    for missing in pipeline.absent(found, steps):
-        world.note(f"{reading.source.card.name} has no {missing}: nothing is added per position")
-    document = pipeline.document(reading) | {"attention": data.attention_entries(found)}
-    write_data(world, targets, document, found, force=force)
+    found = heads_or_telling(world, reading, selection(layer, head, heads or ()), steps)
+    check_steps(world, reading, found, steps)
+    answer = document(reading) | {"attention": data.attention_entries(found)}
+    write(world, targets, lambda suffix: data.encode(suffix, answer, found), force=force)
     if as_json:
-        world.say(data.as_json(document))
+        world.say(data.as_json(answer))
     elif not targets:
         from attn_cli.show import terminal  # rich: 0.06 s
 
         show_reading(world, reading)
-        for grid in pipeline.views(reading, found):
+        for grid in views(reading.texts, found):
             world.say("")
             terminal.matrix(grid, world.screen, digits=digits, top=top)

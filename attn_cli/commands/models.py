@@ -1,35 +1,45 @@
 """`attn models`: what can be loaded here."""
 
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
 import typer
 
 from attn_cli.commands import options as given
 from attn_cli.console import World
+from attn_cli.vocabulary import RANDOM
+
+if TYPE_CHECKING:
+    from attn_cli.pipeline import Available
 
 
 def models(context: typer.Context, as_json: given.Json = False, quiet: given.Quiet = False) -> None:
     """List what can be loaded here: families, cached models, devices."""
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli.models.catalogue import cache_directory, cached_models
-    from attn_cli.models.checkpoint import families
-    from attn_cli.models.library import devices
+    from attn_cli.pipeline import available  # NumPy, and torch for the devices: 1.8 s
     from attn_cli.show import data, terminal
 
-    known, here = families(), devices()
-    cached = list(cached_models(world.environment))
-    directory = str(cache_directory(world.environment))
+    here = available(world.environment)
     if as_json:
-        found = [{"name": model.name, "type": model.type, "path": str(model.path)} for model in cached]
-        listing = {"families": list(known), "cache": directory, "cached": found, "devices": here}
-        world.say(data.as_json({"schema": 1, **listing}))
+        cached = [{"name": each.name, "type": each.type, "path": str(each.path)} for each in here.cached]
+        listing = {"families": here.families, "cache": str(here.cache), "cached": cached}
+        world.say(data.as_json({"schema": 1, **listing, "devices": here.devices}))
         return
-    rows = [("family", family, "any directory in Hugging Face layout: -m DIR") for family in known]
-    rows += [("built in", "random", "a fresh, seeded layer: --seed, --width, --heads")]
-    rows += [
-        ("cached", model.name, model.type if model.type in known else f"{model.type}: no family here")
-        for model in cached
+    terminal.columns(("kind", "name", "about"), _rows(here), world.screen)
+    if not here.cached:
+        world.note(f"no models in the cache {here.cache}")
+
+
+def _rows(here: "Available") -> list[tuple[str, str, str]]:
+    """What can be loaded, a line each."""
+    return [
+        *(("family", name, "any directory in Hugging Face layout: -m DIR") for name in here.families),
+        ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --heads"),
+        *(("cached", each.name, _served(each.type, here.families)) for each in here.cached),
+        *(("device", name, about) for name, about in here.devices.items()),
     ]
-    rows += [("device", name, detail) for name, detail in here.items()]
-    terminal.columns(("kind", "name", "about"), rows, world.screen)
-    if not cached:
-        world.note(f"no models in the cache {directory}")
+
+
+def _served(kind: str, families: Collection[str]) -> str:
+    return kind if kind in families else f"{kind}: no family here"

@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from attn_cli.vocabulary import DType, Step
+from attn_cli.vocabulary import RANDOM, DType, Step
 
 
 def _models(incomplete: str) -> list[str]:
@@ -14,7 +14,7 @@ def _models(incomplete: str) -> list[str]:
 
     from attn_cli.models.catalogue import cached_models
 
-    names = ["random", *(model.name for model in cached_models(os.environ))]
+    names = [RANDOM, *(model.name for model in cached_models(os.environ))]
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -1,10 +1,15 @@
 """`attn tokens`: what the model reads, piece by piece."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from attn_cli.commands import options as given
-from attn_cli.commands.asking import Options, reading_of
+from attn_cli.commands.asking import Options, tokens_of
 from attn_cli.console import World
+
+if TYPE_CHECKING:
+    from attn_cli.pipeline import Reading
 
 _COLUMNS = ("position", "id", "piece", "text", "start", "end", "special", "segment")
 _RIGHT = (0, 1, 4, 5, 7)
@@ -26,11 +31,22 @@ def tokens(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    reading = reading_of(world, Options(text, file, pair, model))
-    from attn_cli import pipeline
-    from attn_cli.show import data, terminal
+    reading = tokens_of(world, Options(text=text, file=file, pair=pair, model=model))
+    from attn_cli.pipeline import document  # NumPy: 0.1 s
+    from attn_cli.show import data, terminal  # rich: 0.06 s
 
     if as_json:
-        world.say(data.as_json(pipeline.document(reading)))
+        world.say(data.as_json(document(reading)))
     else:
-        terminal.columns(_COLUMNS, pipeline.token_rows(reading), world.screen, right=_RIGHT)
+        terminal.columns(_COLUMNS, _rows(reading), world.screen, right=_RIGHT)
+
+
+def _rows(reading: "Reading") -> list[tuple[str, ...]]:
+    """The tokens as lines under `_COLUMNS`."""
+    return [
+        (
+            *(str(token.position), str(token.id), token.piece, token.text),
+            *(str(token.start), str(token.end), "yes" if token.special else "", str(token.segment)),
+        )
+        for token in reading.tokens
+    ]

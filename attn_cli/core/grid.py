@@ -26,6 +26,7 @@ class Grid:
     visible: npt.NDArray[np.bool_]  # (R, C)
     limits: tuple[float, float]  # the range that colours span
     are_tokens: bool = True  # whether the columns are tokens: a numbered feature axis says False
+    by_size: bool = False  # whether -2 stands out more than 1, as in a difference; a score does not
 
     @property
     def is_signed(self) -> bool:
@@ -46,6 +47,7 @@ class Head:
     queries: tuple[int, ...]  # positions in the list of tokens that the kind reads
     keys: tuple[int, ...]
     steps: Mapping[Step, npt.NDArray[np.generic]]
+    mask: npt.NDArray[np.bool_] | None = None  # (T, S) true where the query may look; None: everywhere
 
     @property
     def name(self) -> str:

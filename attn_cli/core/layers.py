@@ -60,6 +60,9 @@ def relu(x: Array) -> Array:
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
     {  # the names of Hugging Face's `activations.py`
         "gelu": gelu,
+        "gelu_python": gelu,
+        "gelu_accurate": gelu_tanh,
+        "gelu_python_tanh": gelu_tanh,
         "gelu_new": gelu_tanh,
         "gelu_fast": gelu_tanh,
         "gelu_pytorch_tanh": gelu_tanh,

@@ -21,7 +21,15 @@ class Cached:
     path: Path
 
 
-def locate(name: str, environment: Mapping[str, str]) -> Path:
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a model is, and what it is called."""
+
+    name: str
+    directory: Path
+
+
+def locate(name: str, environment: Mapping[str, str]) -> Located:
     """The directory of the model `name`: a directory, or a name in the local Hugging Face cache.
 
     Raises:
@@ -30,7 +38,7 @@ def locate(name: str, environment: Mapping[str, str]) -> Path:
     path = _expanded(name)
     if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         if (path / "config.json").is_file():
-            return path
+            return Located(path.resolve().name, path)
         problem = f"{name} is not a model: the directory has no config.json"
         raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
     if os.path.exists(path):  # noqa: PTH110  as above
@@ -41,7 +49,7 @@ def locate(name: str, environment: Mapping[str, str]) -> Path:
     if snapshot is None:
         problem = f"the model '{name}' is not here: no such directory, nor in the cache {cache}"
         raise AttnError(problem, "attn models lists what is here")
-    return snapshot
+    return Located(name, snapshot)
 
 
 def cached_models(environment: Mapping[str, str]) -> Iterator[Cached]:

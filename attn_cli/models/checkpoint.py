@@ -5,9 +5,9 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.module import Attention
 from attn_cli.errors import AttnError
 from attn_cli.models import architectures
@@ -23,17 +23,20 @@ from attn_cli.models.transformer import Inputs, Transformer
 def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool | None = None) -> Source:
     """The model in `directory`, called `name`; `is_causal` overrules the model's own mask.
 
+    The weights are opened by the source's `check`, or with its first layer: tokens need none.
+
     Raises:
         AttnError: a file is missing or damaged, or the family is not known.
     """
     spec = read_spec(directory, is_causal=is_causal)
-    weights = open_weights(directory, spec.prefixes, spec.aliases)
-    transformer = Transformer(spec, weights, library)
-    transformer.check()
+
+    @cache
+    def transformer() -> Transformer:
+        return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
 
     def attentions(tokens: Sequence[Token]) -> Iterator[Attention]:
         inputs = Inputs([token.id for token in tokens], [token.segment for token in tokens])
-        return transformer.attentions(inputs)
+        return transformer().attentions(inputs)
 
     return Source(
         card=Card(name, spec.type, spec.layers, spec.heads, spec.kv_heads, spec.head_size, spec.width),
@@ -43,6 +46,7 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
         longest=spec.longest,
         is_bounded=spec.embeddings.positions is not None,
         tokens=_cut(open_tokenizer(directory), spec, directory),
+        check=lambda: transformer().check(),
         attentions=attentions,
     )
 
@@ -55,9 +59,7 @@ def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:
     """
     config = read_config(directory)
     spec = _family(config)
-    if is_causal is None or is_causal == spec.is_causal:
-        return spec
-    return replace(spec, is_causal=is_causal, mask=causal if is_causal else everywhere)
+    return spec if is_causal is None else replace(spec, is_causal=is_causal)
 
 
 def families() -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from attn_cli.core.module import Attention, Linear, MultiHeadAttention
 from attn_cli.models.library import Library
 from attn_cli.models.source import Card, Source
 from attn_cli.models.tokens import Token
+from attn_cli.vocabulary import RANDOM
 
-NAME = "random"
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
@@ -32,13 +32,14 @@ def fresh(width: int, heads: int, seed: int, library: Library, *, is_causal: boo
         yield adopted.attention(library.adopt(x.astype(np.float32)))
 
     return Source(
-        card=Card(NAME, NAME, 1, heads, heads, layer.head_size, width),
+        card=Card(RANDOM, RANDOM, 1, heads, heads, layer.head_size, width),
         library=library,
         takes_pairs=False,
         is_causal=is_causal,
         longest=None,
         is_bounded=False,
         tokens=lambda text, _pair: words(text),
+        check=lambda: None,
         attentions=attentions,
     )
 

@@ -45,11 +45,19 @@ class _Request:
 _Variant: TypeAlias = Callable[[_Request], tuple[Frequencies, float]]
 
 
-def rotary(config: Mapping[str, Any], head_size: int, length: int, *, interleaved: bool = False) -> Rotary:
+def rotary(
+    config: Mapping[str, Any],
+    head_size: int,
+    length: int,
+    *,
+    interleaved: bool = False,
+    is_whole: bool = False,
+) -> Rotary:
     """The rotary embedding that `config`, a parsed config.json of the Llama kind, asks for.
 
     Read from `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling` (before). The
-    frequencies of `dynamic` and `longrope` depend on `length`, how many tokens the text has.
+    frequencies of `dynamic` and `longrope` depend on `length`, how many tokens the text has. `is_whole`:
+    the family turns whole heads and does not read `partial_rotary_factor` (`modeling_llama.py`).
 
     Raises:
         AttnError: the type is unknown, or a number is missing or not usable.
@@ -57,6 +65,9 @@ def rotary(config: Mapping[str, Any], head_size: int, length: int, *, interleave
     own = _own_parameters(config)
     name = own.get("rope_type") or own.get("type") or "default"
     values = _inherited(config) | own | _trained_length(config, own)
+    if is_whole and values.pop("partial_rotary_factor", 1) != 1 and name != "default":
+        problem = f"the rotary embedding {name} is to turn a part of each head, and this family turns all"
+        raise AttnError(problem, _HINT)
     frequencies, gain = _computed(name, values, head_size, length)
     if 2 * len(frequencies) > head_size:
         problem = f"{2 * len(frequencies)} features cannot turn in a head of {head_size}"

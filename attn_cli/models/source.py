@@ -32,6 +32,7 @@ class Source:
     longest: int | None  # how many tokens it was made for
     is_bounded: bool  # whether it cannot read more: its positions are learned one by one
     tokens: Callable[[str, str | None], tuple[Token, ...]]
+    check: Callable[[], None]  # raises AttnError where the weights cannot be those of this model
     attentions: Callable[
         [Sequence[Token]], Iterator[Attention]
     ]  # of layer 0, 1, 2, ... as they are asked for

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from attn_cli.core.masks import Rule, everywhere
+from attn_cli.core.masks import Rule, both, causal, everywhere
 from attn_cli.core.positions import Rotary
 
 
@@ -83,5 +83,10 @@ class Spec:
     prefixes: tuple[str, ...] = ("",)
     aliases: Mapping[str, str] = field(default_factory=dict)
     scale: Callable[[int], float | None] = lambda _layer: None  # None: 1/√D
-    mask: Rule = everywhere
+    window: Rule = everywhere  # what a token may see of what is not masked as later
     rotary: Callable[[int], Rotary | None] = lambda _length: None  # some turn slower for a longer text
+
+    @property
+    def mask(self) -> Rule:
+        """Who may look where, padding aside."""
+        return both(causal, self.window) if self.is_causal else self.window

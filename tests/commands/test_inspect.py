@@ -25,7 +25,9 @@ PAIRWISE = ("-s", "scores", "-s", "mask", "-s", "logits", "-s", "weights")
 
 def titles(out: str) -> list[str]:
     """The names of the matrices, such as `weights 0.3`."""
-    return [line.partition(" · ")[0] for line in out.splitlines() if " · range " in line]
+    return [
+        line.partition(" · ")[0] for line in out.splitlines() if " · range " in line or " · shades " in line
+    ]
 
 
 def test_the_output_is_the_golden_one() -> None:
@@ -80,8 +82,8 @@ def test_steps_come_in_the_order_of_the_computation() -> None:
 
 
 def test_a_step_that_the_model_lacks_is_remarked_upon() -> None:
-    answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "bias", "-m", "random")
-    assert titles(answer.out) == []
+    answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "mask", "-m", "random")
+    assert titles(answer.out) == ["mask 0.0"]
     assert answer.err == "random has no bias: nothing is added per position\n"
 
 

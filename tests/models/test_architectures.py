@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from attn_cli.core.masks import causal, everywhere
 from attn_cli.errors import AttnError
 from attn_cli.models.checkpoint import families, read_spec
 from attn_cli.models.spec import Spec
@@ -65,12 +65,20 @@ def test_a_config_as_transformers_writes_it_is_read(kind: str, tmp_path: Path) -
     assert spec.kv_heads == (2 if kind == "llama" else 4)
 
 
+def drawn(spec: Spec) -> list[str]:
+    """Who may look where among three tokens."""
+    places = np.arange(3)
+    return [
+        "".join("x" if seen else "." for seen in row) for row in spec.mask(places[:, None], places[None, :])
+    ]
+
+
 def test_what_an_old_bert_leaves_out_is_what_transformers_assumes(tmp_path: Path) -> None:
     spec, theirs = spec_of(tmp_path, "bert"), bert()
     assert (spec.epsilon, spec.segments) == (theirs.layer_norm_eps, theirs.type_vocab_size)
     assert spec.feed_forward.activation == theirs.hidden_act
     assert not spec.is_causal
-    assert spec.mask is everywhere
+    assert drawn(spec) == ["xxx", "xxx", "xxx"]
 
 
 def test_what_an_old_gpt2_leaves_out_is_what_transformers_assumes(tmp_path: Path) -> None:
@@ -78,7 +86,7 @@ def test_what_an_old_gpt2_leaves_out_is_what_transformers_assumes(tmp_path: Path
     assert spec.epsilon == theirs.layer_norm_epsilon
     assert spec.feed_forward.activation == theirs.activation_function
     assert (spec.feed_forward.size, spec.longest, spec.scale(1)) == (48, 1024, 0.5)  # 4 × 12; 1/√4
-    assert spec.mask is causal
+    assert drawn(spec) == ["x..", "xx.", "xxx"]
 
 
 def test_what_an_old_llama_leaves_out_is_what_transformers_assumes(tmp_path: Path) -> None:
@@ -87,7 +95,7 @@ def test_what_an_old_llama_leaves_out_is_what_transformers_assumes(tmp_path: Pat
     assert (spec.kv_heads, spec.head_size, spec.longest, spec.scale(0)) == (3, 4, 2048, None)
     assert spec.projections.query is not None
     assert not spec.projections.query.has_bias
-    assert spec.mask is causal
+    assert drawn(spec) == ["x..", "xx.", "xxx"]
 
 
 def test_gpt2_may_use_the_common_names(tmp_path: Path) -> None:
@@ -102,7 +110,7 @@ def test_gpt2_may_use_the_common_names(tmp_path: Path) -> None:
 def test_the_mask_can_be_overruled(kind: str, is_causal: bool, tmp_path: Path) -> None:
     spec = spec_of(tmp_path, kind, is_causal=is_causal)
     assert spec.is_causal == is_causal
-    assert spec.mask is (causal if is_causal else everywhere)
+    assert drawn(spec) == (["x..", "xx.", "xxx"] if is_causal else ["xxx"] * 3)
 
 
 def test_a_config_without_a_type_says_so(tmp_path: Path) -> None:

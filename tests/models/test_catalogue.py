@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.catalogue import Cached, cache_directory, cached_models, locate
+from attn_cli.models.catalogue import Cached, Located, cache_directory, cached_models, locate
 
 
 def cache(home: Path, name: str, revision: str = "abc123", config: str = '{"model_type": "bert"}') -> Path:
@@ -34,17 +34,17 @@ def at_home(home: Path) -> dict[str, str]:
 def test_a_directory_with_a_config_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").touch()
-    assert locate(str(tmp_path / "model"), {}) == tmp_path / "model"
+    assert locate(str(tmp_path / "model"), {}).directory == tmp_path / "model"
     monkeypatch.chdir(tmp_path)
-    assert locate("model", {}) == Path("model")
+    assert locate("model", {}).directory == Path("model")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert locate("~/model", {}) == tmp_path / "model"
+    assert locate("~/model", {}).directory == tmp_path / "model"
 
 
 @pytest.mark.parametrize("name", ["bert-base", "sentence-transformers/all-MiniLM-L6-v2", "a/b_c.d"])
 def test_a_name_in_the_cache_is_its_snapshot(tmp_path: Path, name: str) -> None:
     snapshot = cache(tmp_path, name)
-    assert locate(name, at_home(tmp_path)) == snapshot
+    assert locate(name, at_home(tmp_path)) == Located(name, snapshot)
 
 
 def test_a_directory_goes_before_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,14 +52,23 @@ def test_a_directory_goes_before_the_cache(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "config.json").touch()
     monkeypatch.chdir(tmp_path)
-    assert locate("a/b", at_home(tmp_path)) == Path("a/b")
+    assert locate("a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
+
+
+def test_a_directory_may_be_called_like_a_user_who_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "~nosuch").mkdir()
+    (tmp_path / "~nosuch" / "config.json").touch()
+    monkeypatch.chdir(tmp_path)
+    assert locate("~nosuch", at_home(tmp_path)).name == "~nosuch"
 
 
 def test_main_names_the_revision_and_a_line_end_is_no_part_of_it(tmp_path: Path) -> None:
     old, new = cache(tmp_path, "a/b", "old"), cache(tmp_path, "a/b", "new")
     os.utime(new, (2e9, 2e9))
     refer(old, "old\n")
-    assert locate("a/b", at_home(tmp_path)) == old
+    assert locate("a/b", at_home(tmp_path)).directory == old
 
 
 @pytest.mark.parametrize("revision", ["gone", "", "../../../elsewhere", "a\0b", "x" * 5000])
@@ -70,7 +79,7 @@ def test_without_a_revision_to_trust_the_newest_is_taken(tmp_path: Path, revisio
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "config.json").touch()
     refer(old, revision)
-    assert locate("a/b", at_home(tmp_path)) == new
+    assert locate("a/b", at_home(tmp_path)).directory == new
 
 
 def test_a_ref_that_is_not_text_is_no_model(tmp_path: Path) -> None:
@@ -85,7 +94,7 @@ def test_a_snapshot_without_a_config_is_passed_over(tmp_path: Path) -> None:
     whole, half = cache(tmp_path, "a/b", "whole"), cache(tmp_path, "a/b", "half")
     (half / "config.json").unlink()
     refer(half, "half")
-    assert locate("a/b", at_home(tmp_path)) == whole
+    assert locate("a/b", at_home(tmp_path)).directory == whole
 
 
 NAMES = [

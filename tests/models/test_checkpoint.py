@@ -73,7 +73,7 @@ def test_a_billion_layers_are_not_believed(name: str, tensor: str, save: Save) -
     directory = save(name)
     change(directory, **{"n_layer" if name == "gpt2" else "num_hidden_layers": 10**9})
     with pytest.raises(AttnError) as caught:
-        source(directory)
+        source(directory).check()
     assert caught.value.problem == f"the tensor {tensor} is missing from {directory}"
     assert caught.value.hint == TOGETHER
 
@@ -82,7 +82,7 @@ def test_a_billion_heads_are_not_believed(save: Save) -> None:
     directory = save("llama")
     change(directory, num_attention_heads=10**9, num_key_value_heads=1, head_dim=1)
     with pytest.raises(AttnError) as caught:
-        source(directory)
+        source(directory).check()
     place = f"layers.2.self_attn.o_proj.weight in {directory}/model.safetensors"
     assert caught.value.problem == f"the tensor {place} has the shape (32, 32), not (32, 1000000000)"
 
@@ -131,5 +131,5 @@ def test_a_directory_that_lacks_a_file_says_which(file: str, problem: str, save:
     directory = save("gpt2")
     (directory / file).unlink()
     with pytest.raises(AttnError) as caught:
-        source(directory)
+        source(directory).check()
     assert caught.value.problem == problem.format(file=directory / file, directory=directory)

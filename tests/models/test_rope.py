@@ -121,6 +121,23 @@ def test_a_partial_factor_turns_only_the_first_features(place: str) -> None:
     np.testing.assert_array_max_ulp(rotary(config, HEAD_SIZE, 10).frequencies, theirs, maxulp=ULPS)
 
 
+def test_llama_turns_whole_heads_whatever_a_partial_factor_says() -> None:
+    config = SHAPE | {
+        "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5, "rope_type": "default"}
+    }
+    frequencies, _ = twin(config, 10)
+    found = rotary(config, HEAD_SIZE, 10, is_whole=True).frequencies
+    np.testing.assert_array_max_ulp(found, frequencies, maxulp=ULPS)
+
+
+def test_a_partial_factor_at_scaled_frequencies_is_nothing_that_llama_can_do() -> None:
+    own = {"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}
+    with pytest.raises(AttnError) as caught:
+        rotary({"rope_parameters": own}, HEAD_SIZE, 10, is_whole=True)
+    problem = "the rotary embedding linear is to turn a part of each head, and this family turns all"
+    assert caught.value.problem == problem
+
+
 @pytest.mark.parametrize("length", [ORIGINAL, ORIGINAL + 1])
 @pytest.mark.parametrize("name", ["yarn", "longrope", "llama3"])
 def test_the_original_length_may_stand_at_the_top_and_goes_first_there(name: str, length: int) -> None:

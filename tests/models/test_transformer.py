@@ -13,6 +13,7 @@ import torch
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import softmax
+from attn_cli.core.layers import ACTIVATIONS
 from attn_cli.errors import AttnError
 from attn_cli.models.files import Weights
 from attn_cli.models.library import Library, choose_library
@@ -240,6 +241,6 @@ def test_no_row_of_the_vocabulary_is_read_but_those_of_the_text(
 def test_an_unknown_activation_is_named_beside_those_that_are_known() -> None:
     with pytest.raises(AttnError) as caught:
         activation_named("swoosh")
-    known = "gelu, gelu_new, gelu_fast, gelu_pytorch_tanh, quick_gelu, relu, silu, swish, tanh"
+    known = ", ".join(ACTIVATIONS)
     assert caught.value.problem == "the activation 'swoosh' is not known"
     assert caught.value.hint == f"use a model with one of {known}"

@@ -2,6 +2,7 @@
 
 import io
 import unicodedata
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -182,14 +183,21 @@ def test_a_row_that_may_look_nowhere_lists_nothing() -> None:
     assert drawn(grid("w", WEIGHTS, CAT, CAT, nowhere), top=2)[1] == "0 the → ·"
 
 
-def test_the_largest_of_a_signed_matrix_are_the_largest_by_size() -> None:
+def test_the_largest_scores_are_those_that_the_softmax_prefers() -> None:
     scores = grid("scores 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
-    assert drawn(scores, top=2)[1] == "0 the → 0 the █-3.00  2 sat ▓ 2.00"
+    assert drawn(scores, top=2)[1] == "0 the → 2 sat ▓ 2.00  1 cat ▒ 1.50"
+
+
+def test_the_largest_of_a_difference_are_the_largest_by_size() -> None:
+    difference = grid("0.1 − 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
+    lines = drawn(replace(difference, by_size=True), top=2)
+    assert lines[1] == "0 the → 0 the █-3.00  2 sat ▓ 2.00"
+    assert lines[2].startswith("the 2 largest by size of 3 in each row")
 
 
 def test_a_masked_cell_is_never_among_the_largest() -> None:
     scores = grid("scores 2.5", np.array([[-3.0, 1.5, 9.0]]), ["the"], CAT, np.array([[True, True, False]]))
-    assert drawn(scores, top=2)[1] == "0 the → 0 the █-3.00  1 cat ▒ 1.50"
+    assert drawn(scores, top=2)[1] == "0 the → 1 cat ▒ 1.50  0 the █-3.00"
 
 
 def test_equal_values_are_listed_in_the_order_of_the_keys() -> None:
@@ -224,7 +232,7 @@ def test_no_line_is_wider_than_the_console(width: int, top: int | None) -> None:
 def test_numbers_that_are_too_large_have_exponents() -> None:
     huge = grid("scores 0.0", np.array([[-3.4e38, 0.5]]), ["a"], ["a", "b"])
     assert drawn(huge) == [
-        "scores 0.0 · 1 × 2 · range -3.4e+38 to 3.4e+38",
+        "scores 0.0 · 1 × 2 · shades -3.4e+38 to 3.4e+38",
         "              0          1",
         "              a          b",
         "0 a █ -3.40e+38   5.00e-01",
@@ -388,7 +396,7 @@ def test_grids_of_the_same_rows_share_their_labels() -> None:
     side_by_side([scores, weights()], console)
     assert printed(console).splitlines() == [
         "scores 2.5 · 3 × 3   weights 2.5",
-        "range -4 to 4        3 × 3",
+        "shades -4 to 4       3 × 3",
         "                     range 0 to 1",
         "         0   1   2       0    1    2",
         "       the cat sat     the  cat  sat",

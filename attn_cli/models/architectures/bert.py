@@ -1,6 +1,5 @@
 """BERT: an encoder that reads to both sides. Devlin et al. 2018, arXiv:1810.04805."""
 
-from attn_cli.core.masks import causal, everywhere
 from attn_cli.models.config import Config
 from attn_cli.models.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -19,7 +18,6 @@ def spec(config: Config) -> Spec:
     heads = config.count("num_attention_heads")
     if width % heads:
         raise config.unfit("num_attention_heads", what=f"a divisor of hidden_size {width}")
-    is_causal = config.flag("is_decoder", default=False)
     return Spec(
         type="bert",
         layers=config.count("num_hidden_layers"),
@@ -53,9 +51,8 @@ def spec(config: Config) -> Spec:
         norm=Norm.LAYER,
         epsilon=config.number("layer_norm_eps", default=1e-12),
         is_pre_norm=False,
-        is_causal=is_causal,
+        is_causal=config.flag("is_decoder", default=False),
         segments=config.count("type_vocab_size", default=2),
         prefixes=("", "bert."),
         aliases={"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"},
-        mask=causal if is_causal else everywhere,
     )

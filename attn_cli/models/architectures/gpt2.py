@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from attn_cli.core.masks import causal
 from attn_cli.models.config import Config
 from attn_cli.models.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -42,7 +41,6 @@ def spec(config: Config) -> Spec:
         is_causal=True,
         is_transposed=True,
         prefixes=("", "transformer."),
-        mask=causal,
         scale=_scale(config, width // heads),
     )
 

@@ -1,6 +1,5 @@
 """Llama: a decoder with rotary positions, grouped heads and a gate. Touvron et al. 2023, arXiv:2302.13971."""
 
-from attn_cli.core.masks import causal
 from attn_cli.models.config import Config
 from attn_cli.models.rope import rotary
 from attn_cli.models.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
@@ -16,6 +15,7 @@ def spec(config: Config) -> Spec:
     head_size = config.count("head_dim", default=max(1, width // heads))
     if heads % kv_heads:
         raise config.unfit("num_key_value_heads", what=f"a divisor of num_attention_heads {heads}")
+    known = {"max_position_embeddings": config.count("max_position_embeddings", default=2048)}
     attention_bias = config.flag("attention_bias", default=False)
     feed_forward_bias = config.flag("mlp_bias", default=False)
     return Spec(
@@ -26,7 +26,7 @@ def spec(config: Config) -> Spec:
         head_size=head_size,
         width=width,
         vocabulary=config.count("vocab_size"),
-        longest=config.count("max_position_embeddings", default=2048),
+        longest=known["max_position_embeddings"],
         embeddings=Embeddings(tokens="embed_tokens"),
         projections=Projections(
             query=Part(_LAYER + "self_attn.q_proj", attention_bias),
@@ -49,6 +49,5 @@ def spec(config: Config) -> Spec:
         is_pre_norm=True,
         is_causal=True,
         prefixes=("model.", ""),
-        mask=causal,
-        rotary=lambda length: rotary(config.values, head_size, length),
+        rotary=lambda length: rotary({**known, **config.values}, head_size, length, is_whole=True),
     )

@@ -89,8 +89,8 @@ def lines(listing: Listing, digits: int, sheet: Sheet) -> Iterator[Line]:
 
 
 def _largest_first(grid: Grid) -> npt.NDArray[np.int64]:
-    """(R, C) the columns of each row, the largest visible value first; by size where there are signs."""
-    size = np.abs(grid.values) if grid.is_signed else grid.values
+    """(R, C) the columns of each row, the largest visible value first, or the largest by size."""
+    size = np.abs(grid.values) if grid.by_size else grid.values
     return np.argsort(np.where(grid.visible, -size, np.inf), axis=1, kind="stable")
 
 

@@ -20,7 +20,7 @@ _LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
 def matrix(grid: Grid, console: Console, *, digits: int = 2, top: int | None = None) -> None:
     """Print `grid` as a table of shaded cells; one that is too wide as its largest values or a window.
 
-    `top`, at least 1, asks for the largest of each row: by size, where values have both signs.
+    `top`, at least 1, asks for the largest of each row; of a difference or of features by size.
     """
     side_by_side([grid], console, digits=digits, top=top)
 
@@ -74,7 +74,8 @@ def _largest(grid: Grid, digits: int, top: int | None, sheet: Sheet) -> list[Lin
     lines = list(largest.lines(listing, digits, sheet))
     if shown == there:
         return lines
-    text = f"the {shown} largest of {there} in each row"
+    by_size = " by size" if grid.by_size else ""
+    text = f"the {shown} largest{by_size} of {there} in each row"
     if top is None:
         text += f"; {_rest(grid, digits)}"
     elif shown < min(top, there):
