@@ -26,7 +26,6 @@ _UsageProblem = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1]) 
 
 app = typer.Typer(
     name="attn",
-    help="Shows what attention computes, number by number: scores, mask, softmax weights, head by head.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     rich_markup_mode=None,  # Rich's help costs as much again as plain help
     pretty_exceptions_enable=False,
@@ -81,20 +80,28 @@ def _run(arguments: Sequence[str], world: World) -> int:
     try:
         status = _called(arguments, world)
         world.finish()
-    except AttnError as error:
-        return _failed(world, error.problem, error.hint, error.status)
-    except _UsageProblem as error:
-        return _failed(world, _sentence(error.format_message()), f"{_asked(arguments)} --help", _USAGE)
-    except MemoryError:
-        return _failed(
-            world, "memory is short", "a shorter text, fewer layers or heads, or --dtype float32", _CANNOT
-        )
     except BrokenPipeError:
         raise
-    except OSError as error:
-        hint = "check the file, the directory and the space on the disk"
-        return _failed(world, _sentence_of(error), hint, _CANNOT)
+    except Exception as error:  # noqa: BLE001  a mistake of ours is no traceback for a user either
+        problem, hint, status = _explained(error, arguments)
+        if world.environment.get("ATTN_DEBUG"):
+            traceback.print_exc(file=world.stderr)
+        world.complain(problem, hint)
     return status
+
+
+def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, int]:
+    """What is wrong, what to try, and the status."""
+    if isinstance(error, AttnError):
+        return error.problem, error.hint, error.status
+    if isinstance(error, _UsageProblem):
+        return _sentence(error.format_message()), f"{_asked(arguments)} --help", _USAGE
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is torch's
+        return "memory is short", "a shorter text, fewer layers or heads, or --dtype float32", _CANNOT
+    if isinstance(error, OSError):
+        return _sentence_of(error), "check the file, the directory and the space on the disk", _CANNOT
+    problem = f"this is a mistake in attn: {type(error).__name__}: {error}"
+    return " ".join(problem.split()), "ATTN_DEBUG=1 shows where it is; please report it", _CANNOT
 
 
 def _called(arguments: Sequence[str], world: World) -> int:
@@ -114,13 +121,6 @@ def _asked(arguments: Sequence[str]) -> str:
     """The command that was called, as far as it can be told."""
     names = [command.__name__ for command in _COMMANDS]
     return next((f"attn {word}" for word in arguments if word in names), "attn")
-
-
-def _failed(world: World, problem: str, hint: str, status: int) -> int:
-    if world.environment.get("ATTN_DEBUG"):
-        traceback.print_exc(file=world.stderr)
-    world.complain(problem, hint)
-    return status
 
 
 def _sentence(message: str) -> str:

@@ -102,15 +102,15 @@ class World:
         try:
             content = self._bytes() if file is None else file.read_bytes()
             return content.decode("utf-8-sig")
-        except FileNotFoundError:
-            raise AttnError(f"{name} does not exist", "check the path after --file") from None
+        except FileNotFoundError as error:
+            raise AttnError(f"{name} does not exist", "check the path after --file") from error
         except OSError as error:
             raise AttnError(
                 f"{name} cannot be read: {error.strerror}", "check the path after --file"
-            ) from None
+            ) from error
         except UnicodeDecodeError as error:
             problem = f"{name} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
-            raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from None
+            raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from error
 
     def _bytes(self) -> bytes:
         if hasattr(self.stdin, "buffer"):

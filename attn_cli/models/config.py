@@ -96,9 +96,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the model's directory") from None
+        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the model's directory") from error
     except (ValueError, RecursionError) as error:
-        raise AttnError(f"{path} is not JSON: {error}", _RELOAD) from None
+        raise AttnError(f"{path} is not JSON: {error}", _RELOAD) from error
     if not isinstance(value, dict):
         raise AttnError(f"{path} holds a JSON {type(value).__name__}, not an object", _RELOAD)
     return value

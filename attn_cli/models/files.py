@@ -23,7 +23,7 @@ from attn_cli.models.config import read_json
 
 Numbers = npt.NDArray[np.floating]
 
-_TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # bfloat16: no type of NumPy
 _LENGTH = 8  # bytes of the header's length
 _LONGEST_HEADER = 100_000_000  # the library's own limit
 _RELOAD = "download the file again"
@@ -66,7 +66,7 @@ class Weights:
         return _widened(raw, entry.dtype).reshape(shape)
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Whether the tensor is there, without a look at its numbers.
+        """Raise `AttnError` unless the tensor is there; its numbers are not looked at.
 
         Raises:
             AttnError: as `read`.
@@ -143,7 +143,7 @@ def _entries(path: Path) -> dict[str, _Entry]:
     try:
         header = json.loads(buffer[_LENGTH : _LENGTH + length], object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise AttnError(f"{path} has a damaged header: {error}", _RELOAD) from None
+        raise AttnError(f"{path} has a damaged header: {error}", _RELOAD) from error
     if not isinstance(header, dict):
         raise AttnError(f"{path} has a damaged header: no JSON object", _RELOAD)
     first = _LENGTH + length
@@ -181,12 +181,12 @@ def _mapped(path: Path) -> mmap.mmap:
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except FileNotFoundError:
-        raise AttnError(f"{path} does not exist", _other_weights(path.parent)) from None
+    except FileNotFoundError as error:
+        raise AttnError(f"{path} does not exist", _other_weights(path.parent)) from error
     except OSError as error:
-        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the file's permissions") from None
-    except ValueError:  # an empty file cannot be mapped
-        raise AttnError(f"{path} is empty", _RELOAD) from None
+        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the file's permissions") from error
+    except ValueError as error:  # an empty file cannot be mapped
+        raise AttnError(f"{path} is empty", _RELOAD) from error
 
 
 def _other_weights(directory: Path) -> str:

@@ -64,7 +64,7 @@ def _torch(device: str, dtype: DType) -> Library:
 
 
 def _check_device(device: str, dtype: DType) -> None:
-    """Whether PyTorch sees the device.
+    """Raise `AttnError` unless PyTorch sees the device and it has the number format.
 
     Raises:
         AttnError: it does not, or the device lacks the number format.

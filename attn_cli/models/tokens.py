@@ -95,8 +95,8 @@ def _answering(problem: str) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, MemoryError):
         raise
-    except BaseException as error:  # noqa: BLE001
-        raise AttnError(f"{problem}: {error}", _RELOAD) from None
+    except BaseException as error:
+        raise AttnError(f"{problem}: {error}", _RELOAD) from error
 
 
 def _spans(

