@@ -1,0 +1,46 @@
+"""A matrix of cells as an artist: each cell a rectangle of its colour, with sharp edges.
+
+matplotlib's `AxesImage` resamples, at 3 ms an image; cells need only be repeated. Import this late: it
+imports matplotlib.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.transforms import Affine2D
+
+from attn_cli.show.picture.marks import Image
+
+if TYPE_CHECKING:
+    from matplotlib.backend_bases import RendererBase
+
+
+class Cells(Artist):
+    """An `Image` where its box stands, in the units of the axes."""
+
+    def __init__(self, image: Image) -> None:
+        super().__init__()
+        self._image = image
+
+    def draw(self, renderer: "RendererBase") -> None:
+        """Draw one pixel a cell where the format can stretch it, else as many as it takes."""
+        box, colours = self._image.box, self._image.colours[::-1]  # the renderer begins at the bottom
+        corners = self.get_transform().transform([(box.x, box.bottom), (box.right, box.y)])
+        (left, bottom), (right, top) = corners
+        context = renderer.new_gc()
+        if renderer.option_scale_image():
+            stretch = Affine2D().scale(right - left, top - bottom)
+            renderer.draw_image(context, left, bottom, colours, stretch)
+        else:
+            (left, bottom), (right, top) = np.rint(corners).astype(int)
+            rows = _repeated(top - bottom, len(colours))
+            columns = _repeated(right - left, colours.shape[1])
+            renderer.draw_image(context, left, bottom, colours.take(rows, axis=0).take(columns, axis=1))
+        context.restore()
+
+
+def _repeated(pixels: int, cells: int) -> npt.NDArray[np.int64]:
+    """Which of the cells each pixel shows."""
+    return np.arange(pixels) * cells // max(pixels, 1)
