@@ -25,7 +25,6 @@ _SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,  # whole glyphs, not drawings of them: words stay words here too
     "hatch.linewidth": 0.4,
     "text.hinting": "none",  # a third of the time of a thousand labels went into hints
-    "text.hinting_factor": 1,
     "savefig.bbox": None,
     "savefig.transparent": False,
     "text.usetex": False,
