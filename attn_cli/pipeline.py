@@ -24,6 +24,7 @@ from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
 from attn_cli.vocabulary import RANDOM, DType, Kind, Step
 
+_judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_check_finite` says it in words
 _LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing
 
 
@@ -112,6 +113,7 @@ def read(question: Question, environment: Mapping[str, str]) -> Reading:
     return Reading(question, source, tokens)
 
 
+@_judged
 def heads(reading: Reading, places: Sequence[Place], steps: Collection[Step]) -> list[Head]:
     """The steps of the heads at `places`, in their order; layers after the last of them do not run.
 
@@ -126,6 +128,7 @@ def heads(reading: Reading, places: Sequence[Place], steps: Collection[Step]) ->
     return [found[place] for place in places]
 
 
+@_judged
 def telling_head(reading: Reading, steps: Collection[Step]) -> Telling:
     """The steps of the head that looks most sharply at something telling.
 
@@ -165,8 +168,7 @@ def document(reading: Reading) -> dict[str, object]:
 
 def _layers(reading: Reading, count: int) -> Iterator[tuple[int, Attention]]:
     """The first `count` layers, each run when it is asked for."""
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # `_spelled` judges the numbers
-        yield from zip(range(count), reading.source.attentions(reading.tokens), strict=False)
+    return zip(range(count), reading.source.attentions(reading.tokens), strict=False)
 
 
 def _source(question: Question, environment: Mapping[str, str]) -> Source:
