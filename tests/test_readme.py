@@ -31,7 +31,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the examples write; one reads what another wrote."""
-    return tmp_path_factory.mktemp("readme")
+    directory = tmp_path_factory.mktemp("readme")
+    (directory / "sample_inputs").symlink_to(ROOT / "sample_inputs")
+    return directory
 
 
 @pytest.mark.parametrize(("command", "printed"), EXAMPLES)
@@ -81,3 +83,10 @@ def test_ci_runs_the_readmes_test_command() -> None:
         'attn inspect "The animal didn\'t cross the street because it was too tired."'
     )
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == commands[1]
+
+
+@pytest.mark.parametrize("sample", sorted((ROOT / "sample_inputs").iterdir()), ids=lambda path: path.name)
+def test_every_sample_can_be_inspected(sample: Path, environment: dict[str, str]) -> None:
+    for model in ("random", MODEL):
+        world = World(io.StringIO(), io.StringIO(), io.StringIO(), environment)
+        assert run(["inspect", "--file", str(sample), "-m", model], world) == 0
