@@ -95,7 +95,9 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
     if isinstance(error, AttnError):
         return error.problem, error.hint, error.status
     if isinstance(error, _UsageProblem):
-        return _sentence(error.format_message()), f"{_asked(arguments)} --help", _USAGE
+        problem = _sentence(error.format_message())
+        hint = f'{_asked(arguments)} "The cat sat": quotes around the text' if "extra arg" in problem else ""
+        return problem, hint or f"{_asked(arguments)} --help", _USAGE
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is torch's
         return "memory is short", "a shorter text, fewer layers or heads, or --dtype float32", _CANNOT
     if isinstance(error, OSError):

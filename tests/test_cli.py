@@ -117,7 +117,7 @@ def test_the_remarks_come_after_the_result() -> None:
     here.stderr = here.stdout
     run(["inspect", "the cat sat"], here)
     assert isinstance(here.stdout, io.StringIO)
-    assert here.stdout.getvalue().splitlines()[-1] == "others: -H 0-3, --heads 0.0; all: attn heatmap"
+    assert here.stdout.getvalue().splitlines()[-1] == "others: -H 0-3, --heads LAYER.HEAD; all: attn heatmap"
 
 
 def test_quiet_means_quiet() -> None:

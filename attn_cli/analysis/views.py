@@ -20,6 +20,8 @@ def views(texts: Sequence[str], heads: Sequence[Head]) -> Iterator[Grid]:
 def view(texts: Sequence[str], head: Head, step: Step) -> Grid:
     """One step of a head: tokens by tokens, or tokens by features."""
     name = f"{step} {head.name}"
+    if step is Step.SCORES:
+        name += f" · q·k × {head.scale:.4g}"
     values = np.asarray(head.steps[step], dtype=np.float64)
     queries, keys = ([texts[place] for place in places] for places in (head.queries, head.keys))
     if not step.is_pairwise:

@@ -105,6 +105,8 @@ def heads_or_telling(
     if not chosen.is_empty:
         return heads(reading, places(reading, chosen), steps)
     telling = telling_head(reading, steps)
+    if telling.out_of == 1:
+        return [telling.head]
     name, card = telling.head.name, reading.source.card
     why = (
         f"of {telling.out_of} heads it looks most sharply at words further away"
@@ -113,12 +115,12 @@ def heads_or_telling(
     )
     world.note(f"head {name} is shown: {why}")
     layers = "" if card.layers == 1 else f"-l 0-{card.layers - 1}, "
-    world.note(f"others: {layers}-H 0-{card.heads - 1}, --heads {name}; all: attn heatmap")
+    world.note(f"others: {layers}-H 0-{card.heads - 1}, --heads LAYER.HEAD; all: attn heatmap")
     return [telling.head]
 
 
 def check_steps(world: World, reading: "Reading", found: "Sequence[Head]", steps: Collection[Step]) -> None:
-    """Remark on steps that the model lacks: a bias, where it adds none.
+    """Remark on steps that the model lacks, a bias where it adds none.
 
     Raises:
         UsageError: it lacks all of them.

@@ -50,7 +50,8 @@ def compare(
 ) -> None:
     """Compare heads: side by side, by distance, by difference.
 
-    The difference of two is the first one's weights less the second one's.
+    The difference of two is the first one's weights less the second one's. Data files hold the
+    distances and the difference, a .csv the distances.
     """
     world: World = context.obj
     world.is_quiet = quiet
@@ -80,7 +81,7 @@ def compare(
     reading = reading_of(world, asked)
     compared_places = places(reading, chosen)
     if len(compared_places) < _FEWEST:
-        raise UsageError("one head has nothing to be compared with", "name two or more: --heads 0.1,3.4")
+        raise UsageError("one head was named, and two make a comparison", "name two or more: --heads 0.1,3.4")
     found = heads_at(reading, compared_places, (Step.WEIGHTS,))
     compared = comparison(found, distance)
     views = weights_on_one_scale(reading.texts, found)
@@ -114,4 +115,4 @@ def _show(
         )
     for grid in beside:
         world.say("")
-        terminal.matrix(grid, world.screen, digits=digits, top=top)
+        terminal.matrix(grid, world.screen, digits=digits, top=top if grid.are_tokens else None)

@@ -41,7 +41,8 @@ def inspect(
     """Show tokens, scores and softmax weights, head by head.
 
     Without a selection one telling head is shown. --layer alone is every head of it, --head alone
-    that head of every layer.
+    that head of every layer. Without --step it is scores and weights. Files and --json hold every
+    number in full: --top and --digits are for tables.
     """
     world: World = context.obj
     world.is_quiet = quiet
@@ -80,3 +81,5 @@ def inspect(
         for grid in views(reading.texts, found):
             world.say("")
             terminal.matrix(grid, world.screen, digits=digits, top=top)
+        if Step.SCORES in steps and any(each.is_masked for each in found):
+            world.note("scores are before the mask; after it: -s logits")

@@ -50,6 +50,11 @@ class Head:
     mask: npt.NDArray[np.bool_] | None = None  # (T, S) true where the query may look; None: everywhere
 
     @property
+    def is_masked(self) -> bool:
+        """Whether some query may not look everywhere."""
+        return self.mask is not None and not self.mask.all()
+
+    @property
     def name(self) -> str:
         """`LAYER.HEAD`, as a person selects it."""
         return f"{self.layer}.{self.head}"

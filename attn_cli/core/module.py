@@ -14,7 +14,7 @@ from attn_cli.core.arrays import Array, namespace
 from attn_cli.core.attention import Bias, Operands, Trace, attend, trace
 from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Rotary, rotate
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Step
 
 
@@ -225,10 +225,10 @@ def check_heads(width: int, heads: int, kv_heads: int) -> None:
     """
     if heads < 1 or width < 1 or width % heads:
         problem = f"{width} features cannot be shared out over {heads} heads"
-        raise AttnError(problem, "choose a width that is a multiple of the heads")
+        raise UsageError(problem, "choose a width that is a multiple of the heads")
     if kv_heads < 1 or heads % kv_heads:
         problem = f"{heads} heads cannot be shared out over {kv_heads} key/value heads"
-        raise AttnError(problem, "choose heads that are a multiple of the key/value heads")
+        raise UsageError(problem, "choose heads that are a multiple of the key/value heads")
 
 
 def _stacked_blocks(heads: int, kv_heads: int) -> tuple[range, range, range]:

@@ -41,7 +41,7 @@ def test_without_a_selection_one_telling_head_is_shown_and_the_way_to_the_others
     place = why.split()[1]
     assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
     assert why == f"head {place} is shown: of 12 heads it looks most sharply at words further away"
-    assert others == f"others: -l 0-2, -H 0-3, --heads {place}; all: attn heatmap"
+    assert others == "others: -l 0-2, -H 0-3, --heads LAYER.HEAD; all: attn heatmap"
 
 
 def test_one_token_makes_no_head_stand_out() -> None:
@@ -105,7 +105,7 @@ def test_a_text_longer_than_the_model_was_made_for_is_remarked_upon_and_read(
     (tmp_path / "config.json").unlink()
     config = json.loads((twins / "llama" / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4}))
-    answer = attn("inspect", TEXT, "-m", tmp_path, "-l", "0", "-H", "0")
+    answer = attn("inspect", TEXT, "-m", tmp_path, "-l", "0", "-H", "0", "-s", "weights")
     count = len(attn("tokens", TEXT, "-m", tmp_path).out.splitlines()) - 1
     assert answer.err == f"{count} tokens are more than the 4 that {tmp_path.name} was made for\n"
     assert answer.status == 0
@@ -307,3 +307,19 @@ def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Pa
     assert (found["library"], found["device"], found["dtype"]) == ("torch", device, "bfloat16")
     ours, exact = (np.array(each["attention"][0]["steps"]["weights"]) for each in (found, expected))
     assert np.abs(ours - exact).max() < 0.05  # 8 bits of mantissa, through peaked rows
+
+
+@pytest.mark.parametrize(("model", "is_masked"), [("gpt2", True), ("bert", False)])
+def test_scores_that_a_mask_will_hide_are_remarked_upon(model: str, is_masked: bool, twins: Path) -> None:
+    remark = "scores are before the mask; after it: -s logits\n"
+    answer = attn("inspect", TEXT, "-m", twins / model, "--heads", "0.1")
+    assert answer.err == (remark if is_masked else "")
+
+
+def test_the_only_head_of_a_layer_needs_no_reason() -> None:
+    assert attn("inspect", "the cat sat", "-m", "random", "--heads", "1").err == ""
+
+
+def test_the_title_of_the_scores_names_the_scale() -> None:
+    answer = attn("inspect", "the cat", "-m", "random", "--heads", "1", "--width", "9", "-s", "scores")
+    assert "scores 0.0 · q·k × 0.3333 · 2 × 2 · range" in answer.out

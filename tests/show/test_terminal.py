@@ -232,7 +232,7 @@ def test_no_line_is_wider_than_the_console(width: int, top: int | None) -> None:
 def test_numbers_that_are_too_large_have_exponents() -> None:
     huge = grid("scores 0.0", np.array([[-3.4e38, 0.5]]), ["a"], ["a", "b"])
     assert drawn(huge) == [
-        "scores 0.0 · 1 × 2 · shades -3.4e+38 to 3.4e+38",
+        "scores 0.0 · 1 × 2 · range -3.4e+38 to 0.5",
         "              0          1",
         "              a          b",
         "0 a █ -3.40e+38   5.00e-01",
@@ -396,7 +396,7 @@ def test_grids_of_the_same_rows_share_their_labels() -> None:
     side_by_side([scores, weights()], console)
     assert printed(console).splitlines() == [
         "scores 2.5 · 3 × 3   weights 2.5",
-        "shades -4 to 4       3 × 3",
+        "range -4 to 4        3 × 3",
         "                     range 0 to 1",
         "         0   1   2       0    1    2",
         "       the cat sat     the  cat  sat",

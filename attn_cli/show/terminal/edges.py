@@ -12,11 +12,13 @@ from attn_cli.show.terminal.sheet import DIM, Line, Sheet
 def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     """What a title says, in phrases: the name, the size, the range that the shades span.
 
-    Shades of both signs span as far down as up, which the values need not.
+    Shades of both signs span as far down as up, which the values need not: then it is theirs.
     """
-    low, high = (short(limit, digits) for limit in grid.limits)
+    seen = grid.values[grid.visible]
+    limits = (float(seen.min()), float(seen.max())) if grid.is_signed and seen.size else grid.limits
+    low, high = (short(limit, digits) for limit in limits)
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
-    return [grid.title, size, f"{'shades' if grid.is_signed else 'range'} {low} to {high}"]
+    return [grid.title, size, f"range {low} to {high}"]
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:
