@@ -29,7 +29,9 @@ def view(texts: Sequence[str], head: Head, step: Step) -> Grid:
         sides = keys if step in _OF_KEYS else queries
         return replace(grid(name, values, sides, features, are_tokens=False), by_size=True)
     seen = grid(name, values, queries, keys, head.mask if step in _MASKED else None)
-    return replace(seen, limits=(0.0, seen.limits[1])) if step is Step.WEIGHTS else seen
+    if step is Step.WEIGHTS:
+        return replace(seen, limits=(0.0, seen.limits[1]))
+    return replace(seen, ranked=head.mask)  # the largest scores are those that the softmax will see
 
 
 def table(texts: Sequence[str], heads: Sequence[Head], step: Step) -> list[list[Grid]]:

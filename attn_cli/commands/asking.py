@@ -46,9 +46,7 @@ def tokens_of(world: World, options: Options) -> "Reading":
 
     model = options.model or RANDOM
     if not options.model:
-        world.note(
-            "no --model: this is random, a fresh layer that has learned nothing (-m DIR for a real model)"
-        )
+        world.note("no --model: random, a fresh layer that has learned nothing (a real one: -m DIR)")
     question = Question(
         text=text,
         pair=pair,

@@ -90,7 +90,7 @@ def compare(
     pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
     if pictures:
         groups = [[views], *([[measure]] for measure in beside)]
-        write(world, pictures, drawn(world, groups, title(reading, str(distance)), cmap, dpi), force=force)
+        write(world, pictures, drawn(world, groups, title(reading, "heads compared"), cmap, dpi), force=force)
     tables = {path: suffix for path, suffix in targets.items() if suffix in data.SUFFIXES}
     write(world, tables, lambda suffix: data.encode(suffix, answer, ()), force=force)
     if as_json:

@@ -26,6 +26,7 @@ class Grid:
     visible: npt.NDArray[np.bool_]  # (R, C)
     limits: tuple[float, float]  # the range that colours span
     are_tokens: bool = True  # whether the columns are tokens: a numbered feature axis says False
+    ranked: npt.NDArray[np.bool_] | None = None  # which cells may be among the largest; None: the visible
     by_size: bool = False  # whether -2 stands out more than 1, as in a difference; a score does not
 
     @property

@@ -52,10 +52,7 @@ def test_one_token_makes_no_head_stand_out() -> None:
 
 def test_without_a_model_a_remark_says_that_nothing_was_learned() -> None:
     first = attn("inspect", "the cat").err.splitlines()[0]
-    assert (
-        first
-        == "no --model: this is random, a fresh layer that has learned nothing (-m DIR for a real model)"
-    )
+    assert first == "no --model: random, a fresh layer that has learned nothing (a real one: -m DIR)"
     assert "no --model" not in attn("inspect", "the cat", "-m", "random").err
 
 

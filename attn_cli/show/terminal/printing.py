@@ -1,6 +1,7 @@
 """Matrices and lists on a terminal or in a pipe, as wide and as colourful as the console is."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from rich.cells import cell_len
@@ -69,6 +70,8 @@ def _alone(grid: Grid, digits: int, top: int | None, sheet: Sheet) -> list[Line]
 
 
 def _largest(grid: Grid, digits: int, top: int | None, sheet: Sheet) -> list[Line]:
+    if grid.ranked is not None:
+        grid = replace(grid, visible=grid.visible & grid.ranked)
     listing = largest.listing(grid, digits, sheet, largest.MOST if top is None else top)
     shown, there = len(listing.texts), len(grid.columns)
     lines = list(largest.lines(listing, digits, sheet))
