@@ -1,6 +1,5 @@
 """Which array library runs, where, and in which number format."""
 
-import platform
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +39,8 @@ def choose_library(device: str, dtype: DType) -> Library:
 
 def devices() -> dict[str, str]:
     """What `--device` takes here, each with what it is."""
+    import platform
+
     import torch  # 1.7 s
 
     found = {"cpu": platform.processor() or platform.machine()}

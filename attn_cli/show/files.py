@@ -1,7 +1,6 @@
 """A file is written whole or not at all, and what stood there is kept unless it is to be overwritten."""
 
 import os
-import secrets
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -69,6 +68,8 @@ def write(path: Path, content: bytes, *, force: bool) -> None:
 
 
 def _write_whole(target: Path, content: bytes, *, force: bool) -> None:
+    import secrets  # 0.01 s, and most answers are tables
+
     temporary = target.with_name(f".attn-{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
