@@ -39,8 +39,8 @@ def heatmap(
     """Draw heads as pictures: one, several, or all of a model.
 
     Several heads stand side by side; all heads of all layers, which is what is drawn without a
-    selection, are a layer by head grid. All of them share one colour scale. Without --step
-    it is their weights.
+    selection, are a layer by head grid. The heads share one colour scale, each --step has its own.
+    Without --step it is their weights.
     """
     world: World = context.obj
     world.is_quiet = quiet

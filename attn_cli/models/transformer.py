@@ -49,7 +49,10 @@ class Transformer:
         return (attention for _, attention in self._walk(inputs))
 
     def hidden_states(self, inputs: Inputs) -> Iterator[Array]:
-        """(T, M) what enters each layer, L times; then what leaves the last, after the final norm."""
+        """(T, M) what enters each layer, L times; then what leaves the last, after the final norm.
+
+        No command shows them: they are what the tests compare with Hugging Face's.
+        """
         layer, x, attention = 0, None, None
         for layer, (x, attention) in enumerate(self._walk(inputs)):  # noqa: B007  the last is used below
             yield x

@@ -14,7 +14,7 @@ from attn_cli.show.terminal.shades import Shade, ramp
 
 Line = list[Segment]
 
-PLAIN, BOLD, DIM = Style.null(), Style(bold=True), Style(dim=True)
+BOLD, DIM = Style(bold=True), Style(dim=True)
 MASKED = Shade(" ", DIM)
 
 
