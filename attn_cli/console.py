@@ -39,6 +39,14 @@ class World:
     @cached_property
     def screen(self) -> "Console":
         """Standard output as something to draw on; it knows its width and its colours."""
+        return self._console(self.stdout)
+
+    @cached_property
+    def desk(self) -> "Console | None":
+        """Standard error as something to draw progress on; None where nobody looks."""
+        return self._console(self.stderr) if self.stderr.isatty() and not self.is_quiet else None
+
+    def _console(self, stream: TextIO) -> "Console":
         from rich.console import Console  # 0.06 s
 
         class Screen(Console):
@@ -51,7 +59,7 @@ class World:
         if environment.get("COLUMNS") == "0":  # how some programs say that they do not know
             del environment["COLUMNS"]
         return Screen(
-            file=self.stdout,
+            file=stream,
             highlight=False,
             markup=False,
             emoji=False,

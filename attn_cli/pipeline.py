@@ -1,6 +1,6 @@
 """Text + model + selection → tokens and the steps of heads; every command starts here."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli import __version__
-from attn_cli.analysis.choice import sharpness
+from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import allowed, trace
 from attn_cli.core.grid import Head
 from attn_cli.core.module import Attention
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.catalogue import Cached, cache_directory, cached_models, locate
-from attn_cli.models.checkpoint import checkpoint, families
+from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models, locate
+from attn_cli.models.checkpoint import checkpoint, families, read_spec
 from attn_cli.models.fresh import fresh
+from attn_cli.models.known import Known, known_heads
 from attn_cli.models.library import choose_library, devices
 from attn_cli.models.source import Source
 from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
-from attn_cli.vocabulary import RANDOM, DType, Kind, Step
+from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pattern, Step
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_check_finite` says it in words
 _LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing
@@ -34,7 +35,7 @@ class Question:
 
     text: str
     pair: str | None = None
-    model: str = RANDOM
+    model: str = EMBEDDED
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model says
@@ -73,6 +74,18 @@ class Telling:
     head: Head
     out_of: int  # how many heads it was chosen from
     stands_out: bool  # whether it looks at anything telling at all
+    known: Known | None = None  # what it is known for, where that was why
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The model that ships with the package."""
+
+    name: str
+    type: str
+    layers: int
+    heads: int
+    known: tuple[Known, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,7 @@ class Available:
     """What can be loaded here."""
 
     families: tuple[str, ...]
+    embedded: Embedded
     cache: Path
     cached: tuple[Cached, ...]
     devices: Mapping[str, str]
@@ -88,7 +102,15 @@ class Available:
 def available(environment: Mapping[str, str]) -> Available:
     """The families, the models in the local Hugging Face cache, the devices."""
     cached = tuple(cached_models(environment))
-    return Available(families(), cache_directory(environment), cached, devices())
+    return Available(families(), _embedded(), cache_directory(environment), cached, devices())
+
+
+def known_for(heads: Iterable[Known]) -> list[tuple[str, str]]:
+    """Each pattern that heads are known for, and those heads with their scores."""
+    found: dict[str, list[str]] = {}
+    for head in heads:
+        found.setdefault(head.pattern, []).append(f"{head.name} {head.score:.2f}")
+    return [(pattern, "  ".join(names)) for pattern, names in found.items()]
 
 
 def read(question: Question, environment: Mapping[str, str]) -> Reading:
@@ -130,11 +152,15 @@ def heads(reading: Reading, places: Sequence[Place], steps: Collection[Step]) ->
 
 @_judged
 def telling_head(reading: Reading, steps: Collection[Step]) -> Telling:
-    """The steps of the head that looks most sharply at something telling.
+    """The steps of the head that is known to show most of such a text, or looks most sharply at it.
 
     Raises:
         AttnError: the weights are damaged, or a step holds a number that is not finite.
     """
+    if (known := _best_known(reading)) is not None:
+        (found,) = heads(reading, [(known.layer, known.head)], steps)
+        card = reading.source.card
+        return Telling(found, out_of=card.layers * card.heads, stands_out=True, known=known)
     special = np.asarray([token.special for token in reading.tokens])
     count = min(reading.source.card.layers, _LAYERS_TO_CHOOSE_FROM)
     best: tuple[float, Attention, int, int] | None = None
@@ -164,6 +190,18 @@ def document(reading: Reading) -> dict[str, object]:
         "pair": question.pair,
         "tokens": [asdict(token) for token in reading.tokens],
     }
+
+
+def _best_known(reading: Reading) -> Known | None:
+    """The head that is known best for what shows in this text; None where nothing is known of it."""
+    pattern = shown_pattern(np.asarray([token.id for token in reading.tokens]))
+    known = [each for each in reading.source.known() if each.pattern in (pattern, Pattern.PREVIOUS)]
+    return min(known, key=lambda each: (each.pattern is not pattern, -each.score), default=None)
+
+
+def _embedded() -> Embedded:
+    spec = read_spec(EMBEDDED_DIRECTORY)
+    return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, known_heads(EMBEDDED_DIRECTORY))
 
 
 def _layers(reading: Reading, count: int) -> Iterator[tuple[int, Attention]]:

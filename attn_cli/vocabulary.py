@@ -5,6 +5,9 @@ from enum import StrEnum
 RANDOM = "random"
 """The model that is a fresh, seeded layer."""
 
+EMBEDDED = "storybook"
+"""The model that ships with the package, which is read where nobody names one."""
+
 
 class Step(StrEnum):
     """A step of one head, in the order of the computation."""
@@ -34,6 +37,17 @@ class Kind(StrEnum):
     ENCODER = "encoder"
     DECODER = "decoder"
     CROSS = "cross"
+
+
+class Pattern(StrEnum):
+    """What a head may be known to look at."""
+
+    INDUCTION = "induction"  # what followed an earlier copy of the token
+    DUPLICATE = "duplicate-token"  # an earlier copy
+    PREVIOUS = "previous-token"
+    CURRENT = "current-token"
+    FIRST = "first-token"
+    BROAD = "broad"  # many tokens, evenly
 
 
 class Distance(StrEnum):

@@ -4,4 +4,5 @@ import os
 
 # Before NumPy loads: two BLAS threads on a busy machine take five times as long (attn_cli/cli.py says why).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # and so with PyTorch's
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub, not even by mistake

@@ -30,11 +30,11 @@ def test_version_is_one_line() -> None:
 def test_help_lists_the_commands_that_are_there(arguments: tuple[str, ...]) -> None:
     answer = attn(*arguments)
     listed = [line.split()[0] for line in answer.out.partition("Commands:\n")[2].splitlines()]
-    assert listed == ["inspect", "heatmap", "compare", "tokens", "models"]
+    assert listed == ["inspect", "heatmap", "compare", "tokens", "models", "train"]
     assert (answer.status, answer.err) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["inspect", "heatmap", "compare", "tokens", "models"])
+@pytest.mark.parametrize("command", ["inspect", "heatmap", "compare", "tokens", "models", "train"])
 def test_the_help_of_a_command_fits_80_columns(command: str) -> None:
     lines = attn(command, "--help").out.splitlines()
     assert lines[0].startswith(f"Usage: attn {command} [OPTIONS]")
@@ -115,7 +115,7 @@ def test_pytorch_s_want_of_memory_is_want_of_memory(monkeypatch: pytest.MonkeyPa
 def test_the_remarks_come_after_the_result() -> None:
     here = world()
     here.stderr = here.stdout
-    run(["inspect", "the cat sat"], here)
+    run(["inspect", "the cat sat", "-m", "random"], here)
     assert isinstance(here.stdout, io.StringIO)
     assert here.stdout.getvalue().splitlines()[-1] == "others: -H 0-3, --heads LAYER.HEAD; all: attn heatmap"
 

@@ -16,11 +16,12 @@ FLOORS = {
     "core": GROUND,
     "models": GROUND | {"core"},
     "analysis": GROUND | {"core"},
+    "training": GROUND | {"core", "models", "analysis"},
     "selection": GROUND,
     "pipeline": GROUND | {"core", "models", "analysis", "selection"},
     "show": GROUND | {"core.grid"},
     "console": GROUND,
-    "commands": GROUND | {"core.grid", "analysis", "pipeline", "selection", "show", "console"},
+    "commands": GROUND | {"core.grid", "analysis", "pipeline", "training", "selection", "show", "console"},
     "cli": GROUND | {"commands", "console"},
     "__main__": {"cli"},
 }

@@ -42,8 +42,15 @@ def test_inspect_loads_neither_torch_nor_transformers_nor_matplotlib(twin: Path)
     assert not {"torch", "transformers", "matplotlib", "safetensors"} & found
 
 
-def test_inspect_without_a_model_needs_no_tokenizer_either() -> None:
-    found = loaded("inspect", "the cat sat", "--json")
+def test_inspect_without_a_model_loads_no_torch() -> None:
+    found = loaded("inspect", "the cat sat")
+    assert {"numpy", "tokenizers", "rich"} <= found
+    assert not {"torch", "transformers", "matplotlib", "safetensors"} & found
+    assert "rich.progress" not in found
+
+
+def test_a_random_layer_needs_no_tokenizer_either() -> None:
+    found = loaded("inspect", "the cat sat", "-m", "random", "--json")
     assert not {"torch", "transformers", "matplotlib", "tokenizers", "rich"} & found
 
 

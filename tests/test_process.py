@@ -48,14 +48,14 @@ def test_the_installed_script_is_the_program() -> None:
 
 
 def test_the_status_reaches_the_shell() -> None:
-    done = attn("inspect", "x", "--layer", "9")
+    done = attn("inspect", "x", "--layer", "9", "-m", "random")
     assert done.returncode == 2
     assert done.stdout == b""
     assert done.stderr == b"attn: layer 9 does not exist: random has 1, numbered 0\ntry: --layer 0\n"
 
 
 def test_a_text_comes_through_a_pipe() -> None:
-    done = attn("tokens", "-", "-q", stdin="\ufeffthe café\r\n".encode())
+    done = attn("tokens", "-", "-q", "-m", "random", stdin="\ufeffthe café\r\n".encode())
     assert [line.split()[2] for line in done.stdout.decode().splitlines()] == ["piece", "the", "café"]
 
 
@@ -144,7 +144,9 @@ def test_bytes_that_are_no_text_are_spelled_out(arguments: tuple[bytes, ...], pr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp437", "latin-1"])
-@pytest.mark.parametrize("line", ["heatmap --help", "inspect --json-schema", "tokens 日本", "inspect 日本"])
+@pytest.mark.parametrize(
+    "line", ["heatmap --help", "inspect --json-schema", "tokens 日本 -m random", "inspect 日本 -m random"]
+)
 def test_any_encoding_can_carry_the_result(encoding: str, line: str) -> None:
     done = attn(*line.split(), PYTHONIOENCODING=encoding)
     assert done.returncode == 0
@@ -161,6 +163,7 @@ def test_any_encoding_can_carry_the_result(encoding: str, line: str) -> None:
         ("attn compare -d co", ["cosine"]),
         ("attn inspect -m some", ["somebody/model"]),
         ("attn inspect -m rand", ["random"]),
+        ("attn inspect -m story", ["storybook"]),
         ("attn inspect --dtype bf", ["bfloat16"]),
     ],
 )

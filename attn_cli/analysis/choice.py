@@ -8,7 +8,17 @@ rows point elsewhere.
 import numpy as np
 import numpy.typing as npt
 
+from attn_cli.analysis.patterns import targets
 from attn_cli.core.grid import Matrix
+from attn_cli.vocabulary import Pattern
+
+_REPEATS = 3  # tokens that have stood before: fewer make a picture of little but the first token
+
+
+def shown_pattern(ids: npt.NDArray[np.integer]) -> Pattern:
+    """What a text of these tokens (T,) shows best: induction where some stand twice, else previous token."""
+    rows = targets(ids)[Pattern.INDUCTION].any(axis=-1)
+    return Pattern.INDUCTION if rows.sum() >= _REPEATS else Pattern.PREVIOUS
 
 
 def sharpness(weights: Matrix, special: npt.NDArray[np.bool_]) -> npt.NDArray[np.floating]:

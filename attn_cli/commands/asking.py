@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.selection import Place, Selection
-from attn_cli.vocabulary import RANDOM, DType, Step
+from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Step
 
 if TYPE_CHECKING:
     from attn_cli.core.grid import Head
-    from attn_cli.pipeline import Reading
+    from attn_cli.pipeline import Reading, Telling
 
 _HEADS = 4  # of random
 _MOST_HEADS = 1024
@@ -44,9 +44,7 @@ def tokens_of(world: World, options: Options) -> "Reading":
     pair = None if options.pair is None else checked(options.pair, "the second text")
     from attn_cli.pipeline import Question, read  # NumPy: 0.1 s
 
-    model = options.model or RANDOM
-    if not options.model:
-        world.note("no --model: random, a fresh layer that has learned nothing (a real one: -m DIR)")
+    model = options.model or EMBEDDED
     question = Question(
         text=text,
         pair=pair,
@@ -106,15 +104,19 @@ def heads_or_telling(
     if telling.out_of == 1:
         return [telling.head]
     name, card = telling.head.name, reading.source.card
-    why = (
-        f"of {telling.out_of} heads it looks most sharply at words further away"
-        if telling.stands_out
-        else f"the first of {telling.out_of}, for the text is too short for one to stand out"
-    )
-    world.note(f"head {name} is shown: {why}")
+    world.note(f"head {name} is shown: {_why(telling)}")
     layers = "" if card.layers == 1 else f"-l 0-{card.layers - 1}, "
     world.note(f"others: {layers}-H 0-{card.heads - 1}, --heads LAYER.HEAD; all: attn heatmap")
     return [telling.head]
+
+
+def _why(telling: "Telling") -> str:
+    """Why this head is shown."""
+    if telling.known is not None:
+        return f"of {telling.out_of} heads it is the clearest {telling.known.pattern} head"
+    if telling.stands_out:
+        return f"of {telling.out_of} heads it looks most sharply at words further away"
+    return f"the first of {telling.out_of}, for the text is too short for one to stand out"
 
 
 def check_steps(world: World, reading: "Reading", found: "Sequence[Head]", steps: Collection[Step]) -> None:

@@ -1,6 +1,7 @@
 """`attn models`: what can be loaded here."""
 
 from collections.abc import Collection
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,23 +11,31 @@ from attn_cli.console import World
 from attn_cli.vocabulary import RANDOM
 
 if TYPE_CHECKING:
-    from attn_cli.pipeline import Available
+    from attn_cli.pipeline import Available, Embedded
 
 
 def models(context: typer.Context, as_json: given.Json = False, quiet: given.Quiet = False) -> None:
-    """List what can be loaded here: families, cached models, devices."""
+    """List what can be loaded here, and what the heads of the built-in model do."""
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli.pipeline import available  # NumPy, and torch for the devices: 1.8 s
+    from attn_cli.pipeline import available, known_for  # NumPy, and torch for the devices: 1.8 s
     from attn_cli.show import data, terminal
 
     here = available(world.environment)
     if as_json:
         cached = [{"name": each.name, "type": each.type, "path": str(each.path)} for each in here.cached]
-        listing = {"families": here.families, "cache": str(here.cache), "cached": cached}
+        listing = {
+            "families": here.families,
+            "embedded": asdict(here.embedded),
+            "cache": str(here.cache),
+            "cached": cached,
+        }
         world.say(data.as_json({"schema": 1, **listing, "devices": here.devices}))
         return
     terminal.columns(("kind", "name", "about"), _rows(here), world.screen)
+    world.say("")
+    heads = (f"heads of {here.embedded.name} known for", "each with its score, 0 to 1")
+    terminal.columns(heads, known_for(here.embedded.known), world.screen)
     if not here.cached:
         world.note(f"no models in the cache {here.cache}")
 
@@ -34,11 +43,16 @@ def models(context: typer.Context, as_json: given.Json = False, quiet: given.Qui
 def _rows(here: "Available") -> list[tuple[str, str, str]]:
     """What can be loaded, a line each."""
     return [
-        *(("family", name, "any directory in Hugging Face layout: -m DIR") for name in here.families),
+        ("built in", here.embedded.name, _size(here.embedded)),
         ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --heads"),
+        *(("family", name, "any directory in Hugging Face layout: -m DIR") for name in here.families),
         *(("cached", each.name, _served(each.type, here.families)) for each in here.cached),
         *(("device", name, about) for name, about in here.devices.items()),
     ]
+
+
+def _size(model: "Embedded") -> str:
+    return f"{model.type}, {model.layers} layers × {model.heads} heads: what is read without --model"
 
 
 def _served(kind: str, families: Collection[str]) -> str:

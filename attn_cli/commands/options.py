@@ -5,16 +5,16 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from attn_cli.vocabulary import RANDOM, DType, Step
+from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Step
 
 
 def _models(incomplete: str) -> list[str]:
-    """The names in the local cache that begin like this, and `random`."""
+    """The names that begin like this: in the local cache, and what is built in."""
     import os
 
     from attn_cli.models.catalogue import cached_models
 
-    names = [RANDOM, *(model.name for model in cached_models(os.environ))]
+    names = [EMBEDDED, RANDOM, *(model.name for model in cached_models(os.environ))]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -38,7 +38,7 @@ Model: TypeAlias = Annotated[
         metavar="MODEL",
         envvar="ATTN_MODEL",
         autocompletion=_models,
-        help="A directory in Hugging Face layout, a name in its cache, or random.",
+        help="A directory in Hugging Face layout, a name in its cache, storybook or random.",
         show_default=False,
     ),
 ]

@@ -95,3 +95,8 @@ def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
         total *= x
         total += np.float32(coefficient)
     return total
+
+
+def constant(array: Array) -> Array:
+    """`array` as a number that no gradient flows through; NumPy has none anyway."""
+    return array if isinstance(array, np.ndarray | np.generic) else array.detach()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from attn_cli.core.arrays import Array, at_least_float32, namespace, positions
+from attn_cli.core.arrays import Array, at_least_float32, constant, namespace, positions
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.errors import AttnError
 
@@ -149,11 +149,11 @@ def softmax(logits: Array, sink: Array | None = None) -> Array:
     """
     xp = namespace(logits)
     exact = at_least_float32(logits)
-    peak = xp.max(exact, axis=-1, keepdims=True)
+    peak = xp.max(constant(exact), axis=-1, keepdims=True)
     if sink is not None:
         sink = at_least_float32(sink)[:, None, None]
         peak = xp.maximum(peak, sink)
-    peak = xp.where(xp.isfinite(peak), peak, xp.zeros_like(peak))
+    peak = constant(xp.where(xp.isfinite(peak), peak, xp.zeros_like(peak)))
     powers = xp.exp(exact - peak)
     total = xp.sum(powers, axis=-1, keepdims=True)
     if sink is not None:

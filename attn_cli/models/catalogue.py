@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attn_cli.errors import AttnError
+from attn_cli.vocabulary import EMBEDDED
+
+EMBEDDED_DIRECTORY = Path(__file__).with_name("embedded")
+"""Where the model lies that ships with the package."""
 
 _NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?")
 
@@ -30,11 +34,13 @@ class Located:
 
 
 def locate(name: str, environment: Mapping[str, str]) -> Located:
-    """The directory of the model `name`: a directory, or a name in the local Hugging Face cache.
+    """The directory of the model `name`: ours, a directory, or a name in the local Hugging Face cache.
 
     Raises:
         AttnError: there is none.
     """
+    if name == EMBEDDED:
+        return Located(EMBEDDED, EMBEDDED_DIRECTORY)
     path = _expanded(name)
     if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         if (path / "config.json").is_file():

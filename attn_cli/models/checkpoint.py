@@ -13,6 +13,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models import architectures
 from attn_cli.models.config import Config, read_config
 from attn_cli.models.files import open_weights
+from attn_cli.models.known import known_heads
 from attn_cli.models.library import Library
 from attn_cli.models.source import Card, Source
 from attn_cli.models.spec import Spec
@@ -47,6 +48,7 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
         is_bounded=spec.embeddings.positions is not None,
         tokens=_cut(open_tokenizer(directory), spec, directory),
         check=lambda: transformer().check(),
+        known=lambda: known_heads(directory),
         attentions=attentions,
     )
 

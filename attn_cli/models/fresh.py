@@ -40,6 +40,7 @@ def fresh(width: int, heads: int, seed: int, library: Library, *, is_causal: boo
         is_bounded=False,
         tokens=lambda text, _pair: words(text),
         check=lambda: None,
+        known=tuple,
         attentions=attentions,
     )
 

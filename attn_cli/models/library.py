@@ -59,12 +59,12 @@ def _numpy(dtype: DType) -> Library:
 def _torch(device: str, dtype: DType) -> Library:
     import torch  # 1.7 s
 
-    _check_device(device, dtype)
+    check_device(device, dtype)
     numbers = getattr(torch, dtype.value)
     return Library("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))
 
 
-def _check_device(device: str, dtype: DType) -> None:
+def check_device(device: str, dtype: DType) -> None:
     """Raise `AttnError` unless PyTorch sees the device and it has the number format.
 
     Raises:

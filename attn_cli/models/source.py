@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from attn_cli.core.module import Attention
+from attn_cli.models.known import Known
 from attn_cli.models.library import Library
 from attn_cli.models.tokens import Token
 
@@ -33,6 +34,7 @@ class Source:
     is_bounded: bool  # whether it cannot read more: its positions are learned one by one
     tokens: Callable[[str, str | None], tuple[Token, ...]]
     check: Callable[[], None]  # raises AttnError where the weights cannot be those of this model
+    known: Callable[[], tuple[Known, ...]]  # what its heads are known for, the clearest first
     attentions: Callable[
         [Sequence[Token]], Iterator[Attention]
     ]  # of layer 0, 1, 2, ... as they are asked for

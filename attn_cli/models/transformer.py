@@ -6,13 +6,13 @@ part of layer 2.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from attn_cli.core.arrays import Array, device_of, namespace
 from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.module import Attention, Linear, MultiHeadAttention, fused
 from attn_cli.errors import AttnError
-from attn_cli.models.files import Weights
 from attn_cli.models.library import Library
 from attn_cli.models.spec import Norm, Part, Spec
 
@@ -21,17 +21,30 @@ from attn_cli.models.spec import Norm, Part, Spec
 class Inputs:
     """What a model reads: T token ids, which text each belongs to, and which are no padding."""
 
-    ids: Sequence[int]
+    ids: Sequence[int] | Array  # an array (B, T) is a batch of texts, for weights that are arrays too
     segments: Sequence[int]
     real: Sequence[bool] | None = None  # None: all are
 
 
+class Tensors(Protocol):
+    """Where weights come from: a file (`models.files.Weights`), or parameters that learn."""
+
+    def read(self, name: str, shape: tuple[int, ...]) -> Array:
+        """The tensor; raises `AttnError` unless it is there in this shape."""
+
+    def rows(self, name: str, shape: tuple[int, int], indices: Any) -> Array:
+        """(T, M) only those rows of a matrix."""
+
+    def check(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raise `AttnError` unless the tensor is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transformer:
-    """The blocks that a `Spec` describes, with the weights of a file."""
+    """The blocks that a `Spec` describes, with the weights of a file or of a training run."""
 
     spec: Spec
-    weights: Weights
+    weights: Tensors
     library: Library
 
     def check(self) -> None:
@@ -76,7 +89,7 @@ class Transformer:
         spec, names = self.spec, self.spec.embeddings
         x = self._rows(names.tokens, spec.vocabulary, inputs.ids)
         if names.positions is not None and spec.longest is not None:
-            x = x + self._rows(names.positions, spec.longest, range(len(inputs.ids)))
+            x = x + self._rows(names.positions, spec.longest, range(x.shape[-2]))
         if names.segments is not None:
             x = x + self._rows(names.segments, spec.segments, inputs.segments)
         return x if names.norm is None else self._normed(names.norm, 0, x)
@@ -148,7 +161,7 @@ class Transformer:
         """The shape of a linear map's weight as the file has it."""
         return (columns, rows) if self.spec.is_transposed else (rows, columns)
 
-    def _rows(self, name: str, count: int, indices: Sequence[int]) -> Array:
+    def _rows(self, name: str, count: int, indices: Sequence[int] | Array) -> Array:
         return self.library.adopt(self.weights.rows(f"{name}.weight", (count, self.spec.width), indices))
 
 

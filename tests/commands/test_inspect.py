@@ -45,15 +45,29 @@ def test_without_a_selection_one_telling_head_is_shown_and_the_way_to_the_others
 
 
 def test_one_token_makes_no_head_stand_out() -> None:
-    answer = attn("inspect", "cat")
+    answer = attn("inspect", "cat", "-m", "random")
     assert "head 0.0 is shown: the first of 4, for the text is too short for one to stand out" in answer.err
     assert titles(answer.out) == ["scores 0.0", "weights 0.0"]
 
 
-def test_without_a_model_a_remark_says_that_nothing_was_learned() -> None:
-    first = attn("inspect", "the cat").err.splitlines()[0]
-    assert first == "no --model: random, a fresh layer that has learned nothing (a real one: -m DIR)"
-    assert "no --model" not in attn("inspect", "the cat", "-m", "random").err
+def test_without_a_model_the_one_that_ships_is_read() -> None:
+    assert attn("inspect", "the cat", "--json").document["model"]["name"] == "storybook"
+    assert attn("inspect", "the cat").out == attn("inspect", "the cat", "-m", "storybook").out
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("The animal didn't cross the street.", "previous-token"),
+        ("Tom has a red ball and Ann has a red hat.", "induction"),
+    ],
+)
+def test_the_head_that_shows_the_text_best_is_shown(text: str, pattern: str) -> None:
+    answer = attn("inspect", text)
+    why, _, _ = answer.err.splitlines()
+    place = why.split()[1]
+    assert why == f"head {place} is shown: of 32 heads it is the clearest {pattern} head"
+    assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
 
 
 @pytest.mark.parametrize(
@@ -72,9 +86,8 @@ def test_the_heads_that_were_asked_for_are_shown(selection: str, shown: list[str
 
 
 def test_steps_come_in_the_order_of_the_computation() -> None:
-    answer = attn(
-        "inspect", TEXT, "-H", "0", "-s", "weights", "-s", "queries", "-s", "scores", "-s", "weights"
-    )
+    steps = [word for step in ("weights", "queries", "scores", "weights") for word in ("-s", step)]
+    answer = attn("inspect", TEXT, "-m", "random", "-H", "0", *steps)
     assert titles(answer.out) == ["queries 0.0", "scores 0.0", "weights 0.0"]
 
 
@@ -85,7 +98,8 @@ def test_a_step_that_the_model_lacks_is_remarked_upon() -> None:
 
 
 def test_digits_and_top_change_how_numbers_are_shown() -> None:
-    out = attn("inspect", "the cat sat", "-H", "0", "-s", "weights", "--digits", "4", "--top", "1").out
+    line = ("inspect", "the cat sat", "-m", "random", "-H", "0", "-s", "weights")
+    out = attn(*line, "--digits", "4", "--top", "1").out
     assert out.splitlines()[-4:] == [
         "0 the → 0 the ▓0.5118",
         "1 cat → 0 the █0.8170",
@@ -131,7 +145,7 @@ def test_no_line_is_wider_than_the_console(width: int, command: str, twins: Path
 
 
 def test_what_does_not_fit_is_said() -> None:
-    out = attn("inspect", " ".join([TEXT] * 3), "-H", "0", "-s", "weights", COLUMNS="60").out
+    out = attn("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights", COLUMNS="60").out
     *_, shown, way = out.splitlines()
     assert shown == "the 3 largest of 18 in each row; all: --out FILE.csv,"
     assert way == "--json, or a width of 79"
@@ -139,7 +153,8 @@ def test_what_does_not_fit_is_said() -> None:
 
 @pytest.mark.parametrize(("width", "is_whole"), [("78", False), ("79", True)])
 def test_the_width_that_is_named_is_enough_and_no_less_is(width: str, *, is_whole: bool) -> None:
-    out = attn("inspect", " ".join([TEXT] * 3), "-H", "0", "-s", "weights", COLUMNS=width).out
+    line = ("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights")
+    out = attn(*line, COLUMNS=width).out
     assert ("largest of 18" not in out) == is_whole
 
 
@@ -271,7 +286,7 @@ def test_force_overwrites(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_is_the_same_layer() -> None:
-    line = ("inspect", TEXT, "-H", "0", "--width", "32", "--heads", "2", "--json")
+    line = ("inspect", TEXT, "-m", "random", "-H", "0", "--width", "32", "--heads", "2", "--json")
     assert attn(*line, "--seed", "3").out == attn(*line, "--seed", "3").out
     assert attn(*line, "--seed", "3").out != attn(*line, "--seed", "4").out
     assert attn(*line).document["model"] | {"name": ""} == {

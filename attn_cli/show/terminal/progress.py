@@ -1,0 +1,38 @@
+"""A bar for long work on a terminal that someone looks at."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from attn_cli.labels import printable
+
+_NARROW = 60  # cells: below, the words count more than the bar
+
+
+class Bar:
+    """A share from 0 to 1 and a few words beside it; gone when the work is done."""
+
+    def __init__(self, console: Console) -> None:
+        bars = [BarColumn(bar_width=20)] if console.width >= _NARROW else []
+        words = TextColumn("{task.description}", markup=False)
+        self._progress = Progress(*bars, TaskProgressColumn(), words, console=console, transient=True)
+        self._task = self._progress.add_task("", total=1.0)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, share: float, words: str) -> None:
+        """Move the bar to `share` of the whole."""
+        self._progress.update(self._task, completed=share, description=printable(words))
+
+    def line(self, text: str) -> None:
+        """A line that stays, above the bar."""
+        self._progress.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Training a small model of our own: text in, a directory in Hugging Face layout out."""

@@ -1,0 +1,168 @@
+"""A model that learns: our own transformer over tensors that are drawn when they are first read."""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import cross_entropy, embedding
+
+from attn_cli.core.arrays import Array
+from attn_cli.models.architectures.gpt2 import spec
+from attn_cli.models.config import Config
+from attn_cli.models.library import Library
+from attn_cli.models.spec import Spec
+from attn_cli.models.transformer import Inputs, Transformer
+from attn_cli.training.recipe import Recipe
+from attn_cli.vocabulary import DType
+
+_SPREAD = 0.02  # of a fresh matrix: GPT-2's
+_SPREAD_OF_VECTORS = 0.05  # of tokens and of positions: neither drowns the other
+_MOMENTS = (0.9, 0.95)  # AdamW's memory of gradients and of their squares: GPT-3's, arXiv:2005.14165
+
+
+class Parameters:
+    """The tensors of a checkpoint by name, as parameters that take gradients.
+
+    It answers what `models.files.Weights` answers; what the transformer reads for the first time is
+    drawn, so that names and shapes stand in one place, the family's own file.
+    """
+
+    def __init__(self, spec: Spec, seed: int, device: str) -> None:
+        self.tensors: dict[str, torch.nn.Parameter] = {}
+        self._spec, self._seed, self._device = spec, seed, device
+        self._tokens = f"{spec.embeddings.tokens}.weight"
+        self._positions = f"{spec.embeddings.positions}.weight"
+
+    def read(self, name: str, shape: tuple[int, ...]) -> Array:
+        """The tensor."""
+        if name not in self.tensors:
+            drawn = self._drawn(name, shape).to(self._device)
+            self.tensors[name] = torch.nn.Parameter(drawn, requires_grad=name != self._positions)
+        return self.tensors[name]
+
+    def rows(self, name: str, shape: tuple[int, int], indices: Any) -> Array:
+        """(..., M) the rows of a matrix."""
+        matrix = self.read(name, shape)
+        return (
+            matrix[indices.start : indices.stop] if isinstance(indices, range) else embedding(indices, matrix)
+        )
+
+    def check(self, name: str, shape: tuple[int, ...]) -> None:
+        """Nothing can be missing."""
+
+    def _drawn(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        """N(0, 0.02), less for what is added to the residual stream 2L times; gains 1, shifts 0."""
+        if name == self._positions:
+            return torch.from_numpy(_SPREAD_OF_VECTORS * waves(*shape))
+        if len(shape) == 1:
+            return torch.ones(shape) if _is_gain(name) else torch.zeros(shape)
+        generator = torch.Generator().manual_seed(zlib.crc32(name.encode(), self._seed))
+        return torch.randn(shape, generator=generator) * self._spread(name)
+
+    def _spread(self, name: str) -> float:
+        if name == self._tokens:
+            return _SPREAD_OF_VECTORS
+        return _SPREAD * (2 * self._spec.layers) ** -0.5 if self._is_added(name) else _SPREAD
+
+    def _is_added(self, name: str) -> bool:
+        last = name.removesuffix(".weight").rpartition(".")[2]
+        return last in {
+            part.name.rpartition(".")[2] for part in (self._spec.output, self._spec.feed_forward.down)
+        }
+
+
+def waves(places: int, width: int) -> npt.NDArray[np.float32]:
+    """(T, M) a vector for each place: sines and cosines from 2π to twice T tokens long, of mean square 1.
+
+    As in Vaswani et al. 2017 (arXiv:1706.03762, section 3.5), but none so long that it is the same
+    everywhere, and with mean 0 over the places. They are not learned: the step to the place before is
+    one rotation for all places, which a head finds sooner than it would find it for each by itself.
+    """
+    shortest, longest = 2 * np.pi, max(2.0 * places, 7.0)
+    lengths = np.geomspace(shortest, longest, (width + 1) // 2)
+    angles = 2 * np.pi * np.arange(places)[:, None] / lengths
+    both = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)[:, :width]
+    both -= both.mean(axis=0)
+    return np.asarray(both / np.sqrt(np.mean(both**2) + 1e-12), dtype=np.float32)
+
+
+def _is_gain(name: str) -> bool:
+    return name.endswith(".weight")
+
+
+class Network:
+    """A transformer whose weights are parameters, and the loss of its guesses."""
+
+    def __init__(self, config: dict[str, Any], seed: int, device: str) -> None:
+        self.spec = spec(Config(config, Path("config.json")))
+        self.parameters = Parameters(self.spec, seed, device)
+        library = Library("torch", device, DType.FLOAT32, lambda array: array)
+        self.transformer = Transformer(self.spec, self.parameters, library)
+        self.device = device
+        with torch.no_grad():
+            self.logits(torch.zeros((1, 1), dtype=torch.int64, device=device))  # draws every tensor
+
+    @property
+    def context(self) -> int:
+        """T, how many tokens the model can read."""
+        assert self.spec.longest is not None, "GPT-2 has learned positions"
+        return self.spec.longest
+
+    @property
+    def learning(self) -> dict[str, torch.nn.Parameter]:
+        """The tensors that are not fixed, by name."""
+        return {name: tensor for name, tensor in self.parameters.tensors.items() if tensor.requires_grad}
+
+    @property
+    def size(self) -> int:
+        """How many numbers were learned."""
+        return sum(tensor.numel() for tensor in self.parameters.tensors.values())
+
+    def round_to(self, dtype: DType) -> None:
+        """Round every weight to what a file of this format holds."""
+        for tensor in self.parameters.tensors.values():
+            tensor.data.copy_(tensor.data.to(getattr(torch, dtype.value)))
+
+    def logits(self, ids: torch.Tensor) -> torch.Tensor:
+        """(B, T, V) for ids (B, T): what the model expects to follow each token."""
+        *_, last = self.transformer.hidden_states(Inputs(ids, ()))
+        name = f"{self.spec.embeddings.tokens}.weight"
+        return last @ self.parameters.tensors[name].T  # type: ignore[no-any-return]
+
+    def losses(self, rows: torch.Tensor) -> torch.Tensor:
+        """(B, T) nats: the surprise at each token of rows (B, T + 1) but the first."""
+        logits, following = self.logits(rows[:, :-1]).float(), rows[:, 1:]
+        found = cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="none")
+        return found.view(following.shape)
+
+    def optimizer(self, decay: float) -> torch.optim.AdamW:
+        """AdamW over all tensors: matrices shrink by `decay`, gains and shifts do not. arXiv:1711.05101."""
+        matrices = [tensor for tensor in self.learning.values() if tensor.ndim > 1]
+        others = [tensor for tensor in self.learning.values() if tensor.ndim == 1]
+        groups = [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, betas=_MOMENTS, fused=True)
+
+
+def config_of(recipe: Recipe, vocabulary: int) -> dict[str, Any]:
+    """GPT-2's `config.json` for a model of this recipe."""
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "attn_pdrop": 0.0,
+        "bos_token_id": 0,
+        "dtype": "float32",  # what it computes in, whatever it is stored in
+        "embd_pdrop": 0.0,
+        "eos_token_id": 0,
+        "layer_norm_epsilon": 1e-5,
+        "n_embd": recipe.width,
+        "n_head": recipe.heads,
+        "n_layer": recipe.layers,
+        "n_positions": recipe.context,
+        "resid_pdrop": 0.0,
+        "tie_word_embeddings": True,
+        "vocab_size": vocabulary,
+    }

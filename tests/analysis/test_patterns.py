@@ -1,0 +1,86 @@
+"""Heads made by hand, each of which does one thing, score 1 on it."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attn_cli.analysis.patterns import added, named, tallies, targets
+from attn_cli.vocabulary import Pattern
+
+IDS = np.array([0, 5, 7, 5, 7, 9, 5, 7])
+
+
+def head(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(1, T, T) evenly over the tokens that the pattern names; where it names none, on the first."""
+    cells = targets(ids)[pattern].astype(float)
+    cells[cells.sum(axis=-1) == 0, 0] = 1.0
+    weights: npt.NDArray[np.float64] = (cells / cells.sum(axis=-1, keepdims=True))[None]
+    return weights
+
+
+@pytest.mark.parametrize("pattern", [each for each in Pattern if each is not Pattern.BROAD])
+def test_a_head_that_does_nothing_else_scores_one(pattern: Pattern) -> None:
+    assert tallies(head(pattern, IDS), IDS)[pattern].scores == [1.0]
+
+
+def test_the_targets_are_what_the_words_say() -> None:
+    found = targets(IDS)
+    assert np.flatnonzero(found[Pattern.DUPLICATE][6]).tolist() == [1, 3]
+    assert np.flatnonzero(found[Pattern.INDUCTION][6]).tolist() == [2, 4]
+    assert np.flatnonzero(found[Pattern.PREVIOUS][6]).tolist() == [5]
+    assert np.flatnonzero(found[Pattern.CURRENT][6]).tolist() == [6]
+    assert np.flatnonzero(found[Pattern.FIRST][6]).tolist() == [0]
+    assert not found[Pattern.FIRST][0].any()
+
+
+def test_what_followed_a_copy_right_before_is_not_the_token_itself() -> None:
+    assert not targets(np.array([3, 3]))[Pattern.INDUCTION].any()
+
+
+def test_rows_in_which_the_pattern_is_impossible_do_not_count() -> None:
+    found = tallies(head(Pattern.INDUCTION, IDS), IDS)
+    assert found[Pattern.INDUCTION].rows == 4  # 5 and 7 stand before: places 3, 4, 6, 7
+    assert found[Pattern.PREVIOUS].rows == 7
+    assert np.isnan(tallies(np.ones((1, 2, 2)), np.array([1, 2]))[Pattern.INDUCTION].scores).all()
+
+
+def test_an_even_head_is_as_broad_as_can_be_and_a_sharp_one_not_at_all() -> None:
+    even = np.tril(np.ones((8, 8)))[None] / np.arange(1, 9)[:, None]
+    assert tallies(even, IDS)[Pattern.BROAD].scores == pytest.approx([1.0])
+    assert tallies(head(Pattern.PREVIOUS, IDS), IDS)[Pattern.BROAD].scores == [0.0]
+
+
+def test_earlier_rows_can_be_left_out() -> None:
+    weights = head(Pattern.CURRENT, IDS)
+    weights[:, :4] = np.eye(8)[0]
+    assert tallies(weights, IDS, first_row=4)[Pattern.CURRENT].scores == [1.0]
+    assert tallies(weights, IDS)[Pattern.CURRENT].scores == pytest.approx([4 / 7])
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.integers(0, 5))
+def test_two_texts_score_as_the_mean_of_their_rows(ids: list[int], seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    texts = [np.array(ids), np.array(ids[::-1])]
+    weights = [np.tril(draw.random((2, len(ids), len(ids)))) for _ in texts]
+    found = [tallies(*text) for text in zip(weights, texts, strict=True)]
+    for pattern in Pattern:
+        both, each = added(text[pattern] for text in found), [text[pattern] for text in found]
+        assert both.rows == sum(tally.rows for tally in each)
+        np.testing.assert_allclose(both.totals, np.sum([tally.totals for tally in each], axis=0))
+
+
+@pytest.mark.parametrize(
+    ("scores", "name"),
+    [
+        ({Pattern.INDUCTION: 0.7, Pattern.FIRST: 0.9}, Pattern.INDUCTION),
+        ({Pattern.PREVIOUS: 0.5, Pattern.INDUCTION: 0.45}, Pattern.PREVIOUS),
+        ({Pattern.PREVIOUS: 0.3, Pattern.FIRST: 0.6}, Pattern.FIRST),
+        ({Pattern.BROAD: 0.9}, Pattern.BROAD),
+        ({Pattern.BROAD: 0.5, Pattern.DUPLICATE: 0.2}, None),
+        ({}, None),
+    ],
+)
+def test_a_head_is_known_for_what_stands_out(scores: dict[Pattern, float], name: Pattern | None) -> None:
+    assert named(scores) is name

@@ -1,0 +1,45 @@
+"""A run that takes a second: two layers over a story that repeats a few sentences."""
+
+from pathlib import Path
+
+import numpy as np
+
+from attn_cli.training import run as runs
+from attn_cli.training.network import Network, config_of
+from attn_cli.training.recipe import Recipe
+
+SENTENCES = (
+    "The cat sat on the mat and looked at the dog.",
+    "The dog looked at the cat, and the cat looked away.",
+    '"Where is my hat?" said the man; nobody knew where it was.',
+    "It was under the mat, where the dog had put it.",
+)
+OPTIONS = (
+    *("--layers", "2", "--heads", "2", "--width", "16", "--vocabulary", "300"),
+    *("--context", "16", "--batch", "2", "--dtype", "float32"),
+)
+
+
+def story(path: Path, sentences: int = 120, seed: int = 0) -> Path:
+    """A text file of so many sentences."""
+    draw = np.random.default_rng(seed)
+    text = " ".join(SENTENCES[place] for place in draw.integers(0, len(SENTENCES), sentences))
+    path.write_text(f"{text}\n", encoding="utf-8")
+    return path
+
+
+def recipe(**changes: object) -> Recipe:
+    """The recipe of `OPTIONS`."""
+    values = {"layers": 2, "heads": 2, "width": 16, "vocabulary": 300, "context": 16, "batch": 2, "steps": 6}
+    return Recipe.of(Recipe(steps=1).as_json() | values | changes)
+
+
+def network(seed: int = 0, vocabulary: int = 300) -> Network:
+    """A fresh model of `recipe`."""
+    return Network(config_of(recipe(), vocabulary), seed, "cpu")
+
+
+def prepared(directory: Path, text: Path, **changes: object) -> runs.Run:
+    """A run of `recipe` over `text`, begun."""
+    order = runs.Order((text,), None, recipe(**changes))
+    return runs.begin(directory, order, lambda _: None, force=False)

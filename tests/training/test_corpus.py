@@ -1,0 +1,144 @@
+"""Text files as rows: nothing lost, nothing twice, the same rows for the same seed."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attn_cli.errors import AttnError
+from attn_cli.training import corpus
+from attn_cli.training.corpus import START, Rows, described, encode, pieces, windows
+from attn_cli.training.tokenizer import learn
+
+TEXT = "Once upon a time, a café stood there.\n\nNobody knew — 日本 🙂 — why.\n" * 40
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Path:
+    path = tmp_path / "story.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("block", [1, 2, 7, 1 << 20])
+@pytest.mark.parametrize("piece", [1, 5, 100, 1 << 16])
+def test_pieces_add_up_to_the_text_wherever_it_is_cut(
+    block: int, piece: int, story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_BLOCK", block)
+    monkeypatch.setattr(corpus, "_PIECE", piece)
+    assert "".join(pieces(story)) == TEXT
+
+
+def test_a_piece_ends_before_white_space_where_there_is_some(
+    story: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_PIECE", 40)
+    assert all(piece[0].isspace() for piece in list(pieces(story))[1:])
+
+
+@pytest.mark.parametrize("block", [1, 3, 1 << 20])
+def test_a_byte_that_is_no_text_is_named_by_its_place(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_BLOCK", block)
+    path = tmp_path / "latin1.txt"
+    path.write_bytes("日本 ".encode() + b"caf\xe9 au lait")
+    with pytest.raises(AttnError, match=r"is not UTF-8: byte 10 is 0xe9"):
+        list(pieces(path))
+
+
+def test_a_character_that_is_cut_off_at_the_end_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "cut.txt"
+    path.write_bytes("ab日".encode()[:-1])
+    with pytest.raises(AttnError, match=r"is not UTF-8: byte 2 is 0xe6"):
+        list(pieces(path))
+
+
+def test_a_text_is_described_by_its_checksum(story: Path) -> None:
+    found = described(story)
+    assert (found.name, found.characters) == ("story.txt", len(TEXT))
+    assert found.sha256 == hashlib.sha256(story.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("content", ["", " \n\t\n"])
+def test_a_text_without_words_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "blank.txt"
+    path.write_text(content)
+    with pytest.raises(AttnError, match=r"blank\.txt is empty"):
+        described(path)
+
+
+@pytest.mark.parametrize(("vocabulary", "size"), [(1 << 16, 2), ((1 << 16) + 1, 4)])
+def test_an_id_takes_as_many_bytes_as_it_needs(vocabulary: int, size: int) -> None:
+    assert np.dtype(corpus.id_type(vocabulary)).itemsize == size
+
+
+def test_the_ids_spell_the_files_each_begun_by_the_start(story: Path, tmp_path: Path) -> None:
+    tokenizer = learn([story], len(TEXT), 300)
+    encode([story, story], tokenizer, tmp_path / "ids.bin")
+    ids = np.fromfile(tmp_path / "ids.bin", corpus.id_type(300)).tolist()
+    assert [place for place, index in enumerate(ids) if index == START] == [0, len(ids) // 2]
+    assert tokenizer.decode(ids) == TEXT + TEXT
+
+
+def rows(size: int, context: int, seed: int = 0, repeats: float = 0.0) -> Rows:
+    """Rows over 1, 2, 3, ..."""
+    return Rows(np.arange(1, size + 1, dtype=np.uint32), context, seed, repeats)
+
+
+@given(st.integers(2, 40), st.integers(2, 9), st.integers(0, 99))
+def test_an_epoch_has_every_row_once(count: int, context: int, seed: int) -> None:
+    found = rows((count + 1) * context, context, seed)
+    assert found.count == count
+    first = found.batch(0, count)[:, 1]
+    assert sorted(first - first.min()) == [row * context for row in range(count)]
+
+
+def test_a_row_is_the_start_and_the_text_as_it_stands() -> None:
+    (row,) = rows(40, 8).batch(0, 1)
+    assert row[0] == START
+    assert np.diff(row[1:]).tolist() == [1] * 7
+
+
+def test_a_step_is_known_without_the_steps_before_it() -> None:
+    whole = rows(1000, 10, repeats=0.5).batch(0, 12)
+    np.testing.assert_array_equal(rows(1000, 10, repeats=0.5).batch(2, 4), whole[8:12])
+
+
+def test_another_seed_or_epoch_is_another_order() -> None:
+    first, other, later = rows(500, 10).batch(0, 49), rows(500, 10, seed=1).batch(0, 49), rows(500, 10)
+    assert (first != other).any()
+    assert (first != later.batch(1, 49)).any()
+
+
+@given(st.integers(2, 64), st.integers(0, 99))
+def test_a_passage_of_a_repeating_row_stands_twice(context: int, seed: int) -> None:
+    found = rows(context * 4, context, seed, repeats=1.0)
+    (row,) = found.batch(0, 1)
+    assert row[0] == START
+    values, counts = np.unique(row[1:], return_counts=True)
+    twice = values[counts == 2]
+    assert counts.max() == 2
+    assert min(8, context // 2) <= twice.size <= context // 2
+    assert np.diff(twice).tolist() == [1] * (twice.size - 1)
+
+
+def test_only_a_share_of_the_rows_repeats_itself() -> None:
+    found = rows(60_000, 10, repeats=0.25).batch(0, 2000)
+    share = np.mean([np.unique(row).size < row.size for row in found])
+    assert 0.2 < share < 0.3  # 2000 draws of 0.25: a standard deviation of 0.01
+
+
+@given(st.integers(1, 60), st.integers(2, 16), st.integers(1, 16))
+def test_windows_count_every_token_once(size: int, context: int, stride: int) -> None:
+    ids = np.arange(1, size + 1)
+    counted: list[int] = []
+    for row, new in windows(ids, context, min(stride, context)):
+        assert row[0] == START
+        assert row.size <= context + 1
+        counted.extend(row[-new:])
+    assert counted == ids.tolist()

@@ -1,0 +1,377 @@
+"""`attn train`: a text becomes a model, whatever interrupts it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from attn_cli.errors import AttnError
+from attn_cli.training import loop, state
+from attn_cli.training import run as runs
+from attn_cli.training.loop import Progress
+from tests.training.small import OPTIONS, network, prepared, recipe, story
+from tests.worlds import Answer, attn, refused
+
+FILES = [
+    *("README.md", "attn.json", "config.json"),
+    *("model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    return story(tmp_path / "story.txt")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of thirty steps."""
+    directory = tmp_path_factory.mktemp("trained")
+    answer = train(story(directory / "story.txt"), directory / "model", "--steps", "30")
+    assert answer.status == 0, answer.err
+    return directory / "model"
+
+
+def train(text: Path, directory: Path, *options: str) -> Answer:
+    return attn("train", text, "-o", directory, *OPTIONS, *options)
+
+
+def advanced(run: runs.Run) -> dict[str, torch.Tensor]:
+    """The weights at the end of the run."""
+    ours = run.network("cpu")
+    runs.advance(run, ours, lambda _: None)
+    return {name: tensor.detach().clone() for name, tensor in ours.parameters.tensors.items()}
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_run_leaves_a_model_and_nothing_else(trained: Path) -> None:
+    assert sorted(path.name for path in trained.iterdir()) == FILES
+
+
+def test_the_loss_falls_and_beats_a_fresh_model(text: Path, tmp_path: Path) -> None:
+    losses: list[float] = []
+    run = prepared(tmp_path / "model", text, steps=60)
+    runs.advance(run, run.network("cpu"), lambda progress: losses.append(progress.loss))
+    assert len(losses) == 60
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
+
+
+def test_inspect_reads_what_train_wrote(trained: Path) -> None:
+    found = attn("inspect", "The cat sat on the mat.", "-m", trained, "--heads", "1.1", "--json").document
+    assert found["model"] | {"name": ""} == {
+        "name": "",
+        "type": "gpt2",
+        "layers": 2,
+        "heads": 2,
+        "kv_heads": 2,
+        "head_size": 8,
+        "width": 16,
+    }
+    assert found["tokens"][0]["piece"] == "<s>"
+    assert found["tokens"][0]["special"]
+
+
+def test_transformers_loads_it_and_its_attention_is_ours(trained: Path) -> None:
+    text = "The dog looked at the cat."
+    tokenizer = transformers.AutoTokenizer.from_pretrained(trained)
+    model = transformers.AutoModelForCausalLM.from_pretrained(trained, attn_implementation="eager")
+    inputs = tokenizer(text, return_tensors="pt")
+    with torch.no_grad():
+        expected = model(**inputs, output_attentions=True).attentions
+    found = attn("inspect", text, "-m", trained, "-l", "all", "-s", "weights", "--json").document
+    assert [token["id"] for token in found["tokens"]] == inputs["input_ids"][0].tolist()
+    assert tokenizer.decode(inputs["input_ids"][0], skip_special_tokens=True) == text
+    for entry in found["attention"]:
+        theirs = expected[entry["layer"]][0, entry["head"]].numpy()
+        np.testing.assert_allclose(entry["steps"]["weights"], theirs, atol=1e-5)
+
+
+def test_the_weights_can_be_stored_in_half_the_room_and_are_measured_so(text: Path, tmp_path: Path) -> None:
+    for store in ("float32", "float16"):
+        assert train(text, tmp_path / store, "--steps", "5", "--store", store).status == 0
+    whole, half = (load_file(tmp_path / name / "model.safetensors") for name in ("float32", "float16"))
+    for name, tensor in whole.items():
+        assert half[name].dtype is torch.float16
+        assert torch.equal(tensor.half(), half[name])
+    assert json.loads((tmp_path / "float16" / "config.json").read_text())["dtype"] == "float32"
+
+
+def test_the_card_tells_where_the_model_comes_from(trained: Path) -> None:
+    card, measured = (
+        (trained / "README.md").read_text("utf-8"),
+        json.loads((trained / "attn.json").read_text()),
+    )
+    text = trained.parent / "story.txt"
+    assert f"{len(text.read_text('utf-8')):,}" in card
+    assert "30 steps of 2 rows of 16 tokens, 960 tokens in all" in card
+    assert f"| this model | {measured['bits_per_character']['model']:.3f} |" in card
+    assert [(head["layer"], head["head"]) for head in measured["heads"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert card.count("\n| 1.") == 2
+
+
+def test_what_train_prints_is_what_the_card_says(text: Path, tmp_path: Path) -> None:
+    answer = train(text, tmp_path / "model", "--steps", "5", "--watch")
+    measured = json.loads((tmp_path / "model" / "attn.json").read_text())
+    for guess in ("model", "bigram", "gzip"):
+        assert f" {measured['bits_per_character'][guess]:.3f}\n" in answer.out
+    lines = answer.err.splitlines()
+    assert lines[0] == "learning the vocabulary"
+    assert lines[1] == "cutting story.txt into tokens"
+    assert sum(line.startswith("step 5 · previous-token ") and "induction" in line for line in lines) == 1
+    assert lines[-1] == f'look at it: attn inspect "..." -m {tmp_path / "model"}'
+
+
+def test_json_is_what_the_file_holds(text: Path, tmp_path: Path) -> None:
+    answer = train(text, tmp_path / "model", "--steps", "2", "--json")
+    assert answer.document == json.loads((tmp_path / "model" / "attn.json").read_text())
+
+
+def test_minutes_end_a_run(text: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    run = prepared(tmp_path / "model", text, steps=None, minutes=0.02)
+    runs.advance(run, run.network("cpu"), seen.append)
+    assert 1.2 <= seen[-1].mark.seconds < 20  # seconds: the last step began before the end
+    assert seen[-1].share == 1.0
+
+
+def test_held_out_text_is_its_own_file_or_the_end_of_the_text(text: Path, tmp_path: Path) -> None:
+    split = prepared(tmp_path / "split", text)
+    assert split.held_out.size == (split.train.size + split.held_out.size) // 20
+    other = story(tmp_path / "other.txt", sentences=9, seed=1)
+    order = runs.Order((text,), other, recipe())
+    apart = runs.begin(tmp_path / "apart", order, lambda _: None, force=False)
+    assert apart.tokenizer.decode(apart.held_out.tolist()) == other.read_text("utf-8")
+    assert apart.train.size == split.train.size + split.held_out.size
+
+
+def interrupted_after(step: int) -> Any:
+    """What presses Ctrl-C once the step is done."""
+
+    def seen(progress: Progress) -> None:
+        if progress.mark.step == step:
+            signal.raise_signal(signal.SIGINT)
+
+    return seen
+
+
+def test_ctrl_c_keeps_what_was_learned_and_the_end_is_the_same(text: Path, tmp_path: Path) -> None:
+    expected = advanced(prepared(tmp_path / "whole", text))
+    run = prepared(tmp_path / "model", text)
+    with pytest.raises(KeyboardInterrupt):
+        runs.advance(run, run.network("cpu"), interrupted_after(4))
+    again = runs.resume(tmp_path / "model", run.order, lambda _: None)
+    ours = again.network("cpu")
+    seen: list[Progress] = []
+    runs.advance(again, ours, seen.append)
+    assert [progress.mark.step for progress in seen] == [5, 6]
+    assert_same({name: tensor.detach() for name, tensor in ours.parameters.tensors.items()}, expected)
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with loop._politely_interrupted() as is_interrupted:  # noqa: SLF001
+        signal.raise_signal(signal.SIGINT)
+        assert is_interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+_SAVING_EVERY_STEP = """
+import sys
+from attn_cli.training import loop
+loop._SAVE_EVERY = 0.0
+from attn_cli.cli import run
+from attn_cli.console import World
+sys.exit(run(sys.argv[1:], World.real()))
+"""
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
+    attempt: int, text: Path, tmp_path: Path
+) -> None:
+    options = ("--steps", "150", "--repeats", "0.5", "--rate", "0.01")
+    assert train(text, tmp_path / "whole", *options).status == 0
+    line = ["train", str(text), "-o", str(tmp_path / "killed"), *OPTIONS, *options]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SAVING_EVERY_STEP, *line], stderr=subprocess.DEVNULL, env=os.environ
+    )
+    saved = tmp_path / "killed" / "training" / "state.safetensors"
+    while not saved.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(random.Random(attempt).random() * 0.5)  # noqa: S311
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "killed" / "config.json").exists()
+    answer = train(text, tmp_path / "killed", *options, "--resume")
+    assert answer.status == 0, answer.err
+    assert_same(*(load_file(tmp_path / name / "model.safetensors") for name in ("killed", "whole")))
+
+
+def test_the_state_is_what_was_saved(tmp_path: Path) -> None:
+    ours, other = network(0), network(1)
+    optimizer = ours.optimizer(0.1)
+    ours.losses(torch.tensor([[0, 1, 2]])).mean().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    state.save(tmp_path, ours, optimizer, state.Mark(7, 1.5))
+    restored = other.optimizer(0.1)
+    assert state.load(tmp_path, other, restored) == state.Mark(7, 1.5)
+    for name, tensor in ours.parameters.tensors.items():
+        theirs = other.parameters.tensors[name]
+        assert torch.equal(tensor, theirs)
+        if name in ours.learning:
+            for moment in ("exp_avg", "exp_avg_sq"):
+                assert torch.equal(optimizer.state[tensor][moment], restored.state[theirs][moment])
+    assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+LONGER = "a longer text, or a smaller --context or --batch"
+
+
+def test_what_cannot_be_trained_on_is_said(tmp_path: Path) -> None:
+    short, blank, bad = (tmp_path / name for name in ("short.txt", "blank.txt", "bad.txt"))
+    short.write_text("The cat sat.")
+    blank.write_text("\n")
+    bad.write_bytes(b"caf\xe9")
+    problem = "the text is too short: 5 tokens, and a step takes 2 rows of 16"
+    assert refused(train(short, tmp_path / "m", "--steps", "1", "--quiet")) == (1, problem, LONGER)
+    refusal = refused(train(blank, tmp_path / "m", "--steps", "1"))
+    assert refusal == (1, f"{blank} is empty", "give a text file with words")
+    hint = "convert it, for example: iconv -f latin1 -t utf-8"
+    refusal = refused(train(bad, tmp_path / "m", "--steps", "1"))
+    assert refusal == (1, f"{bad} is not UTF-8: byte 3 is 0xe9", hint)
+    gone = tmp_path / "gone.txt"
+    assert refused(train(gone, tmp_path / "m")) == (1, f"{gone} does not exist", "check the path")
+    assert refused(train(tmp_path, tmp_path / "m"))[1] == f"{tmp_path} cannot be read: Is a directory"
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_stands_there_is_kept_unless_it_is_forced(text: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "model" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    problem, hint = (
+        f"the directory exists: {mine.parent}",
+        "another name, or --force to write a model into it",
+    )
+    assert refused(train(text, mine.parent, "--steps", "1")) == (1, problem, hint)
+    assert sorted(mine.parent.iterdir()) == [mine]
+    assert train(text, mine.parent, "--steps", "1", "--force").status == 0
+    assert sorted(path.name for path in mine.parent.iterdir()) == sorted([*FILES, "mine.txt"])
+    assert mine.read_text() == "mine"
+
+
+def test_a_directory_that_cannot_be_made_is_said(text: Path, tmp_path: Path) -> None:
+    answer = refused(train(text, text, "--steps", "1"))
+    assert answer == (1, f"not a directory: {text}", "another name")
+    answer = refused(train(text, text / "model", "--steps", "1"))
+    assert answer == (1, f"{text / 'model'} cannot be written: not a directory", "another directory")
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0o500)
+    if os.access(locked, os.W_OK):  # root may write anywhere: a place where nobody may
+        locked = Path("/proc")
+    assert refused(train(text, locked / "model", "--steps", "1"))[0] == 1
+
+
+def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    run = prepared(directory, text)
+    with pytest.raises(KeyboardInterrupt):
+        runs.advance(run, run.network("cpu"), interrupted_after(1))
+    unfinished = (
+        1,
+        f"an unfinished run is in {directory}",
+        "--resume to go on with it, --force to begin anew",
+    )
+    assert refused(train(text, directory, "--steps", "6")) == unfinished
+    hint = "the same options, or --force to begin anew"
+    problem = f"the run in {directory} was begun with steps 6, not 7"
+    assert refused(train(text, directory, "--steps", "7", "--resume")) == (2, problem, hint)
+    text.write_text("Another story. " * 200)
+    problem = f"the run in {directory} was begun with another text"
+    answer = refused(train(text, directory, "--steps", "6", "--resume"))
+    assert answer == (2, problem, "the same, or --force to begin anew")
+
+
+def test_a_run_that_is_not_there_cannot_be_gone_on_with(text: Path, tmp_path: Path) -> None:
+    answer = refused(train(text, tmp_path / "model", "--steps", "1", "--resume"))
+    assert answer == (1, f"no unfinished run is in {tmp_path / 'model'}", "leave --resume out to begin one")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
+    prepared(tmp_path / "model", text)
+    path = tmp_path / "model" / "training" / "state.safetensors"
+    path.write_bytes(b"\x00" * 20)
+    status, problem, hint = refused(train(text, tmp_path / "model", "--steps", "6", "--resume", "--quiet"))
+    assert (status, hint) == (1, "--force to begin anew")
+    assert problem.startswith(f"the state of the run cannot be read: {path}: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem", "hint"),
+    [
+        ("train", "no text file was named", "attn train book.txt -o DIR"),
+        ("train a.txt", "no directory was named for the model", "-o DIR"),
+        (
+            "train a.txt -o m --steps 1 --minutes 1",
+            "a run ends after --steps or after --minutes",
+            "give one of the two",
+        ),
+        (
+            "train a.txt -o m --resume --force",
+            "--resume goes on with a run and --force begins anew",
+            "leave one of them out",
+        ),
+        (
+            "train a.txt -o m --width 100",
+            "100 features cannot be shared out over 8 heads",
+            "--width 104",
+        ),
+        (
+            "train a.txt -o m --dtype float16",
+            "--dtype float16 is not for training",
+            "--dtype float32 or bfloat16",
+        ),
+        (
+            "train a.txt -o m --store float64",
+            "--store float64 is not for training",
+            "--store float32 or float16",
+        ),
+    ],
+)
+def test_wrong_usage_is_2(line: str, problem: str, hint: str) -> None:
+    assert refused(attn(*line.split())) == (2, problem, hint)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(text: Path, tmp_path: Path) -> None:
+    run = prepared(tmp_path / "model", text)
+    ours = run.network("cpu")
+    with torch.no_grad():
+        ours.parameters.tensors["ln_f.weight"].fill_(float("nan"))
+    with pytest.raises(AttnError, match=r"^the loss is no longer a number at a learning rate of "):
+        runs.advance(run, ours, lambda _: None)
+
+
+def test_bfloat16_learns_too(text: Path, tmp_path: Path) -> None:
+    losses: list[float] = []
+    run = prepared(tmp_path / "model", text, bfloat16=True, steps=40)
+    runs.advance(run, run.network("cpu"), lambda progress: losses.append(progress.loss))
+    assert losses[-1] < losses[0] - 0.3
