@@ -102,12 +102,19 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
         problem = _sentence(error.format_message())
         hint = f'{_asked(arguments)} "The cat sat": quotes around the text' if "extra arg" in problem else ""
         return problem, hint or f"{_asked(arguments)} --help", _USAGE
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is torch's
-        return "memory is short", "a shorter text, fewer layers or heads, or --dtype float32", _CANNOT
+    if _is_short_of_memory(error):
+        smaller = "--batch or --context" if "train" in arguments else "--dtype float32"
+        return "memory is short", f"a shorter text, fewer layers or heads, or {smaller}", _CANNOT
     if isinstance(error, OSError):
         return _sentence_of(error), "check the file, the directory and the space on the disk", _CANNOT
     problem = f"this is a mistake in attn: {type(error).__name__}: {error}"
     return " ".join(problem.split()), "ATTN_DEBUG=1 shows where it is; please report it", _CANNOT
+
+
+def _is_short_of_memory(error: Exception) -> bool:
+    """Whether it says so: NumPy's error, and torch's two."""
+    is_torchs = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError) or is_torchs
 
 
 def _called(arguments: Sequence[str], world: World) -> int:

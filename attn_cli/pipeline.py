@@ -35,7 +35,7 @@ class Question:
 
     text: str
     pair: str | None = None
-    model: str = EMBEDDED
+    model: str | None = None  # None: the one that ships
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model says
@@ -85,6 +85,7 @@ class Embedded:
     type: str
     layers: int
     heads: int
+    head_size: int
     known: tuple[Known, ...]
 
 
@@ -105,12 +106,12 @@ def available(environment: Mapping[str, str]) -> Available:
     return Available(families(), _embedded(), cache_directory(environment), cached, devices())
 
 
-def known_for(heads: Iterable[Known]) -> list[tuple[str, str]]:
-    """Each pattern that heads are known for, and those heads with their scores."""
-    found: dict[str, list[str]] = {}
+def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]:
+    """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
+    found: dict[Pattern, list[tuple[str, float]]] = {}
     for head in heads:
-        found.setdefault(head.pattern, []).append(f"{head.name} {head.score:.2f}")
-    return [(pattern, "  ".join(names)) for pattern, names in found.items()]
+        found.setdefault(head.pattern, []).append((head.name, head.score))
+    return found
 
 
 def read(question: Question, environment: Mapping[str, str]) -> Reading:
@@ -194,14 +195,18 @@ def document(reading: Reading) -> dict[str, object]:
 
 def _best_known(reading: Reading) -> Known | None:
     """The head that is known best for what shows in this text; None where nothing is known of it."""
+    known = reading.source.known()
+    if not known:
+        return None
     pattern = shown_pattern(np.asarray([token.id for token in reading.tokens]))
-    known = [each for each in reading.source.known() if each.pattern in (pattern, Pattern.PREVIOUS)]
-    return min(known, key=lambda each: (each.pattern is not pattern, -each.score), default=None)
+    candidates = [each for each in known if each.pattern in (pattern, Pattern.PREVIOUS)]
+    return min(candidates, key=lambda each: (each.pattern is not pattern, -each.score), default=None)
 
 
 def _embedded() -> Embedded:
     spec = read_spec(EMBEDDED_DIRECTORY)
-    return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, known_heads(EMBEDDED_DIRECTORY))
+    known = known_heads(EMBEDDED_DIRECTORY, spec.layers, spec.heads)
+    return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, spec.head_size, known)
 
 
 def _layers(reading: Reading, count: int) -> Iterator[tuple[int, Attention]]:
@@ -211,6 +216,8 @@ def _layers(reading: Reading, count: int) -> Iterator[tuple[int, Attention]]:
 
 def _source(question: Question, environment: Mapping[str, str]) -> Source:
     library = choose_library(question.device, question.dtype)
+    if question.model is None:
+        return checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, library, is_causal=question.is_causal)
     if question.model == RANDOM:
         is_causal = bool(question.is_causal)
         return fresh(question.width, question.heads, question.seed, library, is_causal=is_causal)

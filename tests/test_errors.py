@@ -103,6 +103,16 @@ USAGE: list[tuple[str, str, str]] = [
         "--heads 2.5 alone",
     ),
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
+    (
+        "inspect x --width 32",
+        "--width is for random, and 'storybook' is not made anew",
+        "-m random --width 32, or leave it out",
+    ),
+    (
+        "heatmap x -m bert --seed 1 -o a.png",
+        "--seed is for random, and 'bert' is not made anew",
+        "-m random --seed 1, or leave it out",
+    ),
     ("inspect x -m random --heads 0", "random cannot have 0 heads", "--heads 8"),
     ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--heads 8"),
     (

@@ -1,4 +1,4 @@
-"""Which head to show where nobody named one: the one that looks most sharply at something telling.
+"""Which head to show where nobody named one: one that is known to show such a text, or looks sharply at it.
 
 Most heads look at themselves, at a neighbour, or at a special token or the first one, where weight
 goes that is not needed (arXiv:1906.04341, arXiv:2309.17453). A reader learns most from a head whose
@@ -8,7 +8,6 @@ rows point elsewhere.
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.analysis.patterns import targets
 from attn_cli.core.grid import Matrix
 from attn_cli.vocabulary import Pattern
 
@@ -17,7 +16,8 @@ _REPEATS = 3  # tokens that have stood before: fewer make a picture of little bu
 
 def shown_pattern(ids: npt.NDArray[np.integer]) -> Pattern:
     """What a text of these tokens (T,) shows best: induction where some stand twice, else previous token."""
-    rows = targets(ids)[Pattern.INDUCTION].any(axis=-1)
+    _, first, kind = np.unique(ids, return_index=True, return_inverse=True)
+    rows = np.arange(ids.size) - first[kind] > 1  # where the token stood before, and another followed
     return Pattern.INDUCTION if rows.sum() >= _REPEATS else Pattern.PREVIOUS
 
 

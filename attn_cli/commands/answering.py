@@ -10,6 +10,7 @@ from attn_cli.labels import label
 if TYPE_CHECKING:
     from attn_cli.core.grid import Grid
     from attn_cli.pipeline import Reading
+    from attn_cli.vocabulary import Pattern
 
 
 def show_reading(world: World, reading: "Reading") -> None:
@@ -26,10 +27,23 @@ def headline(reading: "Reading") -> list[str]:
     card, library = reading.source.card, reading.source.library
     return [
         *dict.fromkeys((card.name, card.type)),
-        f"{_counted(card.layers, 'layer')} × {_counted(card.heads, 'head')} of {card.head_size} features",
+        size(card.layers, card.heads, card.head_size),
         _counted(len(reading.tokens), "token"),
         f"{library.name}, {library.dtype}, {library.device}",
     ]
+
+
+def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tuple[str, str]]:
+    """A line for each pattern: its name, and the heads that are known for it with their scores."""
+    return [
+        (pattern, "  ".join(f"{name} {score:.2f}" for name, score in known))
+        for pattern, known in heads.items()
+    ]
+
+
+def size(layers: int, heads: int, features: int) -> str:
+    """How large a model's attention is."""
+    return f"{_counted(layers, 'layer')} × {_counted(heads, 'head')} of {features} features"
 
 
 def title(reading: "Reading", what: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attn_cli.pipeline import Reading, Telling
 
 _HEADS = 4  # of random
+_WIDTH = 64  # likewise
 _MOST_HEADS = 1024
 
 
@@ -29,8 +30,8 @@ class Options:
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None
-    seed: int = 0
-    width: int = 64
+    seed: int | None = None
+    width: int | None = None
     heads: Sequence[str] = ()
 
 
@@ -44,17 +45,17 @@ def tokens_of(world: World, options: Options) -> "Reading":
     pair = None if options.pair is None else checked(options.pair, "the second text")
     from attn_cli.pipeline import Question, read  # NumPy: 0.1 s
 
-    model = options.model or EMBEDDED
+    _check_random(options)
     question = Question(
         text=text,
         pair=pair,
-        model=model,
+        model=options.model or None,
         device=options.device,
         dtype=options.dtype,
         is_causal=options.is_causal,
-        seed=options.seed,
-        width=options.width,
-        heads=_head_count(options.heads, model),
+        seed=options.seed or 0,
+        width=options.width or _WIDTH,
+        heads=_head_count(options.heads, options.model),
     )
     reading = read(question, world.environment)
     for note in reading.notes:
@@ -133,6 +134,14 @@ def check_steps(world: World, reading: "Reading", found: "Sequence[Head]", steps
         raise UsageError(problems[0], "--step scores, logits or weights")
     for problem in problems:
         world.note(problem)
+
+
+def _check_random(options: Options) -> None:
+    """Raise `UsageError` where a model that is there is asked to be of another shape."""
+    for option, value in (("--seed", options.seed), ("--width", options.width)):
+        if value is not None and options.model != RANDOM:
+            problem = f"{option} is for random, and '{options.model or EMBEDDED}' is not made anew"
+            raise UsageError(problem, f"-m {RANDOM} {option} {value}, or leave it out")
 
 
 def _head_count(heads: Sequence[str], model: str) -> int:

@@ -44,8 +44,8 @@ def compare(
     device: given.Device = "auto",
     dtype: given.Format = DType.FLOAT32,
     causal: given.Causal = None,
-    seed: given.Seed = 0,
-    width: given.Width = 64,
+    seed: given.Seed = None,
+    width: given.Width = None,
     quiet: given.Quiet = False,
 ) -> None:
     """Compare heads: side by side, by distance, by difference.

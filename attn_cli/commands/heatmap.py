@@ -32,8 +32,8 @@ def heatmap(
     device: given.Device = "auto",
     dtype: given.Format = DType.FLOAT32,
     causal: given.Causal = None,
-    seed: given.Seed = 0,
-    width: given.Width = 64,
+    seed: given.Seed = None,
+    width: given.Width = None,
     quiet: given.Quiet = False,
 ) -> None:
     """Draw heads as pictures: one, several, or all of a model.

@@ -34,8 +34,8 @@ def inspect(
     device: given.Device = "auto",
     dtype: given.Format = DType.FLOAT32,
     causal: given.Causal = None,
-    seed: given.Seed = 0,
-    width: given.Width = 64,
+    seed: given.Seed = None,
+    width: given.Width = None,
     quiet: given.Quiet = False,
 ) -> None:
     """Show tokens, scores and softmax weights, head by head.

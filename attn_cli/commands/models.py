@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from attn_cli.commands import options as given
+from attn_cli.commands.answering import known_for, size
 from attn_cli.console import World
 from attn_cli.vocabulary import RANDOM
 
@@ -18,7 +19,7 @@ def models(context: typer.Context, as_json: given.Json = False, quiet: given.Qui
     """List what can be loaded here, and what the heads of the built-in model do."""
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli.pipeline import available, known_for  # NumPy, and torch for the devices: 1.8 s
+    from attn_cli.pipeline import available, by_pattern  # NumPy, and torch for the devices: 1.8 s
     from attn_cli.show import data, terminal
 
     here = available(world.environment)
@@ -35,7 +36,7 @@ def models(context: typer.Context, as_json: given.Json = False, quiet: given.Qui
     terminal.columns(("kind", "name", "about"), _rows(here), world.screen)
     world.say("")
     heads = (f"heads of {here.embedded.name} known for", "each with its score, 0 to 1")
-    terminal.columns(heads, known_for(here.embedded.known), world.screen)
+    terminal.columns(heads, known_for(by_pattern(here.embedded.known)), world.screen)
     if not here.cached:
         world.note(f"no models in the cache {here.cache}")
 
@@ -52,7 +53,7 @@ def _rows(here: "Available") -> list[tuple[str, str, str]]:
 
 
 def _size(model: "Embedded") -> str:
-    return f"{model.type}, {model.layers} layers × {model.heads} heads: what is read without --model"
+    return f"{model.type}, {size(model.layers, model.heads, model.head_size)}: what is read without --model"
 
 
 def _served(kind: str, families: Collection[str]) -> str:

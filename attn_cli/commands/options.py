@@ -83,10 +83,21 @@ Causal: TypeAlias = Annotated[
     ),
 ]
 Seed: TypeAlias = Annotated[
-    int, typer.Option("--seed", min=0, metavar="N", help="Of random: another seed, another layer.")
+    int | None,
+    typer.Option(
+        "--seed", min=0, metavar="N", help="Of random: another seed, another layer.", show_default=False
+    ),
 ]
 Width: TypeAlias = Annotated[
-    int, typer.Option("--width", min=1, max=65536, metavar="N", help="Of random: features a token.")
+    int | None,
+    typer.Option(
+        "--width",
+        min=1,
+        max=65536,
+        metavar="N",
+        help="Of random: features a token, 64 unless said.",
+        show_default=False,
+    ),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")]

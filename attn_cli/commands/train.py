@@ -1,22 +1,23 @@
 """`attn train`: a small model of one's own, learned from text files."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attn_cli.commands import options as given
+from attn_cli.commands.answering import known_for, size
+from attn_cli.commands.reporting import clock, reporter
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
-    from attn_cli.show.terminal.progress import Bar
     from attn_cli.training.loop import Progress
-    from attn_cli.training.run import Order, Outcome, Run
-    from attn_cli.training.state import Mark
+    from attn_cli.training.order import Order
+    from attn_cli.training.outcome import Outcome
+    from attn_cli.training.run import Run
 
 _MINUTES = 10.0  # where nobody says how long
 _STORED = (DType.FLOAT32, DType.FLOAT16)
@@ -32,12 +33,12 @@ def train(
         Path | None,
         typer.Option("-o", "--out", metavar="DIR", help="The model's directory.", show_default=False),
     ] = None,
-    valid: Annotated[
+    held_out: Annotated[
         Path | None,
         typer.Option(
-            "--valid",
+            "--held-out",
             metavar="FILE",
-            help="Held-out text; else the last twentieth of FILE.",
+            help="Held-out text, else the last twentieth of FILE...; of either at most 500,000 tokens count.",
             show_default=False,
         ),
     ] = None,
@@ -50,16 +51,24 @@ def train(
         int, typer.Option("--vocabulary", min=257, max=1 << 20, metavar="N", help="Pieces, at most.")
     ] = 8192,
     length: Annotated[
-        int, typer.Option("--context", min=2, max=1 << 16, metavar="N", help="Tokens a row.")
+        int,
+        typer.Option("--context", min=8, max=1 << 16, metavar="N", help="Tokens that the model can read."),
     ] = 256,
-    batch: Annotated[int, typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows a step.")] = 8,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows of so many tokens a step.")
+    ] = 8,
     steps: Annotated[
-        int | None, typer.Option("--steps", min=1, metavar="N", help="Steps.", show_default=False)
+        int | None,
+        typer.Option("--steps", min=1, metavar="N", help="Steps, instead of minutes.", show_default=False),
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", min=0.01, metavar="N", help="Minutes of training instead of steps: 10 unless said."
+            "--minutes",
+            min=0.01,
+            metavar="X",
+            help="Minutes of training: 10 unless said.",
+            show_default=False,
         ),
     ] = None,
     rate: Annotated[
@@ -83,17 +92,20 @@ def train(
         DType | None,
         typer.Option(
             "--dtype",
-            help="Of products: float32 or bfloat16; unless said, bfloat16 where the device has it.",
+            metavar="[float32|bfloat16]",
+            help="Of products; unless said, bfloat16 where the device is fast in it.",
             show_default=False,
         ),
     ] = None,
     store: Annotated[
-        DType, typer.Option("--store", help="Of the weights in the file: float32 or float16.")
+        DType, typer.Option("--store", metavar="[float32|float16]", help="Of the weights in the file.")
     ] = DType.FLOAT32,
     watch: Annotated[
         bool, typer.Option("--watch", help="Print how previous-token and induction heads grow.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in DIR: the same files and options again.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a directory that exists.")] = False,
     as_json: given.Json = False,
     quiet: given.Quiet = False,
@@ -116,6 +128,7 @@ def train(
         _check_format("--dtype", dtype, _COMPUTED)
     from attn_cli.training import device as devices  # torch: 1.7 s
     from attn_cli.training import run as runs
+    from attn_cli.training.order import Order
     from attn_cli.training.recipe import Recipe
 
     place = devices.chosen(device)
@@ -131,9 +144,9 @@ def train(
         rate=rate,
         repeats=repeats,
         seed=seed,
-        bfloat16=devices.has_bfloat16(place) if dtype is None else dtype is DType.BFLOAT16,
+        products=dtype or devices.products(place),
     )
-    order = runs.Order(tuple(files), valid, recipe, store)
+    order = Order(tuple(files), held_out, recipe, store)
     found = runs.resume(out, order, world.fact) if resume else runs.begin(out, order, world.fact, force=force)
     outcome = _trained(world, found, place, watch=watch)
     if as_json:
@@ -148,96 +161,38 @@ def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Outcome"
     """The run brought to its end, with a bar or with lines that tell how far it is."""
     from attn_cli.training import run as runs
     from attn_cli.training.measure import growth
+    from attn_cli.training.publishing import finish
 
     network = run.network(device)
-    with _telling(world) as tell:
+    with reporter(world) as report:
 
         def seen(progress: "Progress") -> None:
-            tell.step(progress)
+            report.step(progress)
             if watch and progress.held_out is not None:
-                tell.line(f"step {progress.mark.step:,} · {growth(network, run.held_out)}")
+                report.growth(progress.mark, growth(network, run.held_out))
 
         mark = runs.advance(run, network, seen)
     world.fact(f"measuring {run.directory}")
-    return runs.finish(run, network, mark)
-
-
-@contextmanager
-def _telling(world: World) -> "Iterator[_Teller]":
-    """What tells how far a run is: a bar on a terminal, else a line now and then."""
-    if world.desk is None:
-        yield _Teller(world, None)
-        return
-    from attn_cli.show.terminal.progress import Bar  # rich: 0.06 s
-
-    with Bar(world.desk) as bar:
-        yield _Teller(world, bar)
-
-
-class _Teller:
-    """Says where a run is."""
-
-    def __init__(self, world: World, bar: "Bar | None") -> None:
-        self._world, self._bar = world, bar
-        self._first: Mark | None = None
-        self._held_out: float | None = None
-
-    def step(self, progress: "Progress") -> None:
-        """A step is done."""
-        self._held_out = progress.held_out or self._held_out
-        words = " · ".join(self._words(progress))
-        if self._bar is not None:
-            self._bar.show(progress.share, words)
-        elif progress.held_out is not None:
-            self._world.fact(f"{progress.share:.0%} · {words}")
-
-    def line(self, text: str) -> None:
-        """Something that stays to be read."""
-        if self._bar is not None:
-            self._bar.line(text)
-        else:
-            self._world.fact(text)
-
-    def _words(self, progress: "Progress") -> Iterator[str]:
-        mark = progress.mark
-        yield f"step {mark.step:,}"
-        yield f"loss {progress.loss:.3f}"
-        if self._held_out is not None:
-            yield f"held-out {self._held_out:.3f}"
-        if self._first is None:
-            self._first = mark
-        elif mark.seconds > self._first.seconds:
-            speed = (mark.step - self._first.step) * progress.tokens / (mark.seconds - self._first.seconds)
-            yield f"{speed:,.0f} tokens/s"
-        yield f"{_clock(mark.seconds * (1 - progress.share) / progress.share)} left"
-
-
-def _clock(seconds: float) -> str:
-    """`1:02:03` or `2:03`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return finish(run, network, mark)
 
 
 def _show(world: World, order: "Order", outcome: "Outcome") -> None:
     """What was learned, how well, and what the heads do."""
-    from attn_cli.pipeline import known_for
+    from attn_cli.pipeline import by_pattern
     from attn_cli.show import terminal  # rich: 0.06 s
 
-    recipe, surprise = order.recipe, outcome.surprise
-    size = f"{recipe.layers} layers × {recipe.heads} heads of {recipe.width // recipe.heads} features"
-    ran = f"{outcome.mark.step:,} steps, {outcome.tokens:,} tokens, {_clock(outcome.mark.seconds)}"
+    recipe = order.recipe
+    shape = size(recipe.layers, recipe.heads, recipe.width // recipe.heads)
+    ran = f"{outcome.mark.step:,} steps, {outcome.mark.tokens:,} tokens, {clock(outcome.mark.seconds)}"
     terminal.paragraph(
-        [str(outcome.directory), size, f"{outcome.parameters:,} parameters", ran], world.screen, between=" · "
+        [str(outcome.directory), shape, f"{outcome.parameters:,} parameters", ran],
+        world.screen,
+        between=" · ",
     )
     world.say("")
-    guesses = [
-        ("this model", f"{surprise.model:.3f}"),
-        ("bigrams of the same tokens", f"{surprise.bigram:.3f}"),
-        ("gzip -9", f"{surprise.gzip:.3f}"),
-    ]
+    guesses = [(who, f"{bits:.3f}") for who, bits in outcome.surprise.guesses]
     terminal.columns(("held-out text", "bits a character"), guesses, world.screen, right=(1,))
-    if lines := known_for(outcome.known):
+    if lines := known_for(by_pattern(outcome.known)):
         world.say("")
         terminal.columns(("known for", "heads"), lines, world.screen)
     world.note(f'look at it: attn inspect "..." -m {outcome.directory}')

@@ -34,14 +34,14 @@ class Located:
 
 
 def locate(name: str, environment: Mapping[str, str]) -> Located:
-    """The directory of the model `name`: ours, a directory, or a name in the local Hugging Face cache.
+    """The directory of the model `name`: itself one, the one that ships, or in the local Hugging Face cache.
 
     Raises:
         AttnError: there is none.
     """
-    if name == EMBEDDED:
-        return Located(EMBEDDED, EMBEDDED_DIRECTORY)
     path = _expanded(name)
+    if name == EMBEDDED and not (path / "config.json").is_file():
+        return Located(EMBEDDED, EMBEDDED_DIRECTORY)
     if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         if (path / "config.json").is_file():
             return Located(path.resolve().name, path)

@@ -48,7 +48,7 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
         is_bounded=spec.embeddings.positions is not None,
         tokens=_cut(open_tokenizer(directory), spec, directory),
         check=lambda: transformer().check(),
-        known=lambda: known_heads(directory),
+        known=lambda: known_heads(directory, spec.layers, spec.heads),
         attentions=attentions,
     )
 

@@ -30,11 +30,20 @@ def choose_library(device: str, dtype: DType) -> Library:
         UsageError: no such device is known.
         AttnError: the device is absent here.
     """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise UsageError(f"device '{device}' is not known", "--device auto, cpu, cuda, cuda:0 or mps")
+    check_name(device)
     if device in {"auto", "cpu"} and not dtype.is_half:
         return _numpy(dtype)
     return _torch("cpu" if device == "auto" else device, dtype)
+
+
+def check_name(device: str) -> None:
+    """Raise `UsageError` unless `--device` takes the word.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise UsageError(f"device '{device}' is not known", "--device auto, cpu, cuda, cuda:0 or mps")
 
 
 def devices() -> dict[str, str]:

@@ -1,31 +1,34 @@
 """The card of a trained model: what it was trained on, for how long, what it is worth, what its heads do."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from attn_cli.labels import printable
 from attn_cli.training.corpus import TextFile
-from attn_cli.training.measure import HeadReport
+from attn_cli.training.measure import HeadReport, Surprise
+from attn_cli.training.outcome import Outcome
+from attn_cli.training.recipe import SHORT
+from attn_cli.training.run import Run
+from attn_cli.training.tokenizer import START_PIECE
 from attn_cli.vocabulary import Pattern
 
-if TYPE_CHECKING:
-    from attn_cli.training.run import Order, Outcome
+_MARKUP = str.maketrans(dict.fromkeys("|`<>*[]", "?"))
 
 
-def text(order: "Order", texts: Sequence[TextFile], held_out: TextFile | None, outcome: "Outcome") -> str:
+def text(run: Run, outcome: Outcome) -> str:
     """The `README.md` of the model in Markdown."""
     return "\n".join(
         [
-            f"# {outcome.directory.name}",
+            f"# {_plain(outcome.name)}",
             "",
-            *_what(order, outcome),
+            *_what(run, outcome),
             "",
             "## Trained on",
             "",
-            *_trained(order, texts, held_out, outcome),
+            *_trained(run, outcome),
             "",
             "## Held-out text",
             "",
-            *_losses(outcome),
+            *_losses(outcome.surprise),
             "",
             "## What its heads do",
             "",
@@ -35,27 +38,27 @@ def text(order: "Order", texts: Sequence[TextFile], held_out: TextFile | None, o
     )
 
 
-def _what(order: "Order", outcome: "Outcome") -> Iterator[str]:
-    recipe = order.recipe
+def _what(run: Run, outcome: Outcome) -> Iterator[str]:
+    recipe = run.order.recipe
     yield (
         f"A language model in the GPT-2 layout, trained by `attn train`: {recipe.layers} layers × "
         f"{recipe.heads} heads of {recipe.width // recipe.heads} features, width {recipe.width}, context "
-        f"{recipe.context}, {outcome.config['vocab_size']} byte-level BPE pieces, {outcome.parameters:,} "
-        f"parameters, stored as {order.store}. Every text begins with `<s>`."
+        f"{recipe.context}, {outcome.vocabulary:,} byte-level BPE pieces, {outcome.parameters:,} "
+        f"parameters, stored as {run.order.store}. Every text begins with `{START_PIECE}`; "
+        f"positions are fixed sinusoids."
     )
 
 
-def _trained(
-    order: "Order", texts: Sequence[TextFile], held_out: TextFile | None, outcome: "Outcome"
-) -> Iterator[str]:
-    recipe = order.recipe
-    yield from _table(("text", "characters", "sha256"), (_row(text) for text in texts))
+def _trained(run: Run, outcome: Outcome) -> Iterator[str]:
+    recipe, mark = run.order.recipe, outcome.mark
+    rows, length = recipe.rows_at(0.0)
+    yield from _table(("text", "characters", "sha256"), (_row(text) for text in run.texts))
     yield ""
     yield (
-        f"{outcome.mark.step:,} steps of {recipe.batch} rows of {recipe.context} tokens, "
-        f"{outcome.tokens:,} tokens in all, in {outcome.mark.seconds / 60:.1f} minutes. AdamW, "
-        f"learning rate {recipe.rate:g} with warm-up and cosine decay, weight decay {recipe.decay:g}, "
-        f"seed {recipe.seed}, products in {'bfloat16' if recipe.bfloat16 else 'float32'}."
+        f"{mark.step:,} steps, {mark.tokens:,} tokens, in {mark.seconds / 60:.1f} minutes: {rows} rows of "
+        f"{length} tokens a step, and in the last {1 - SHORT:.0%} of the run {recipe.batch} rows of "
+        f"{recipe.context}. AdamW, learning rate {recipe.rate:g} with warm-up and cosine decay, seed "
+        f"{recipe.seed}, products in {recipe.products}."
     )
     if recipe.repeats:
         yield ""
@@ -63,18 +66,13 @@ def _trained(
             f"In {recipe.repeats:.0%} of the rows a passage was made to stand twice, so that induction heads "
             "form early: it repeats what it has read more readily than the text alone would teach it."
         )
-    if held_out is not None:
+    if run.held_out_text is not None:
         yield ""
-        yield from _table(("held out", "characters", "sha256"), [_row(held_out)])
+        yield from _table(("held out", "characters", "sha256"), [_row(run.held_out_text)])
 
 
-def _losses(outcome: "Outcome") -> Iterator[str]:
-    surprise = outcome.surprise
-    rows = [
-        ("this model", f"{surprise.model:.3f}"),
-        ("bigrams of the same tokens", f"{surprise.bigram:.3f}"),
-        ("gzip -9", f"{surprise.gzip:.3f}"),
-    ]
+def _losses(surprise: Surprise) -> Iterator[str]:
+    rows = [(who, f"{bits:.3f}") for who, bits in surprise.guesses]
     yield from _table(("guess", "bits a character"), rows)
     yield ""
     yield (
@@ -100,13 +98,17 @@ def _scores(head: HeadReport) -> tuple[str, ...]:
     return (
         f"{head.layer}.{head.head}",
         head.pattern or "",
-        *(f"{head.telling[pattern]:.2f}" for pattern in Pattern),
+        *(f"{head.shown[pattern]:.2f}" if pattern in head.shown else "-" for pattern in Pattern),
     )
 
 
 def _row(text: TextFile) -> tuple[str, ...]:
-    name = "".join(letter if letter.isprintable() and letter not in "|`<" else "?" for letter in text.name)
-    return (f"`{name}`", f"{text.characters:,}", f"`{text.sha256}`")
+    return (_plain(text.name), f"{text.characters:,}", f"`{text.sha256}`")
+
+
+def _plain(name: str) -> str:
+    """A name from outside as text that Markdown cannot take for its own."""
+    return printable(name).translate(_MARKUP)
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

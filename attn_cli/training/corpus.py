@@ -4,7 +4,9 @@ import codecs
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.training.whole import written_whole
 
 if TYPE_CHECKING:
     import tokenizers
@@ -23,8 +26,8 @@ START = 0
 """The id of the token that every text and every row begins with."""
 
 _BLOCK = 1 << 20  # bytes read at once
-_PIECE = 1 << 16  # characters encoded at once
-_TOGETHER = 64  # pieces that the tokenizer's threads share
+_STRETCH = 1 << 16  # characters encoded at once
+_TOGETHER = 64  # stretches that the tokenizer's threads share
 _SHORTEST_REPEAT = 8  # tokens
 
 
@@ -37,62 +40,65 @@ class TextFile:
     characters: int
 
 
-def pieces(path: Path) -> Iterator[str]:
-    """The text of the file in order, cut between words; never more than a block of it in memory.
+def stretches(path: Path) -> Iterator[str]:
+    """The text of the file in order, cut between words where there are some; a block of it in memory.
 
     Raises:
         AttnError: the file cannot be read, or is not UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest, place = "", 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
+    with _explained(path), path.open("rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:  # a mark of the encoding is no text
+            file.seek(0)
+        place = file.tell()
+        while block := file.read(_BLOCK):
+            try:
                 rest += decoder.decode(block)
-                place += len(block)
-                *whole, rest = _cut(rest)
-                yield from whole
+            except UnicodeDecodeError as error:
+                raise _not_utf8(path, error, place + len(block) - len(error.object)) from error
+            place += len(block)
+            *whole, rest = _cut(rest)
+            yield from whole
+        try:
             rest += decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        at = place - (len(error.object) - len(block)) + error.start
-        problem = f"{path} is not UTF-8: byte {at} is 0x{error.object[error.start]:02x}"
-        raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from error
-    except FileNotFoundError as error:
-        raise AttnError(f"{path} does not exist", "check the path") from error
-    except OSError as error:
-        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, error, place - len(error.object)) from error
     if rest:
         yield rest
 
 
 def described(path: Path) -> TextFile:
-    """The file's checksum and length; it is read once from end to end.
+    """The file's checksum and length.
 
     Raises:
-        AttnError: it cannot be read, is not UTF-8, or is blank.
+        AttnError: it cannot be read, is no file, is not UTF-8, or is blank.
     """
-    digest, characters, is_blank = hashlib.sha256(), 0, True
-    for piece in pieces(path):
-        digest.update(piece.encode("utf-8"))
-        characters += len(piece)
-        is_blank = is_blank and not piece.strip()
+    with _explained(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise AttnError(f"{path} is a pipe, and is read more than once", "write it to a file")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    characters, is_blank = 0, True
+    for stretch in stretches(path):
+        characters += len(stretch)
+        is_blank = is_blank and not stretch.strip()
     if is_blank:
-        raise AttnError(f"{path} is empty", "give a text file with words")
-    return TextFile(path.name, digest.hexdigest(), characters)
+        raise AttnError(f"{path} holds no words", "give a text file with words")
+    return TextFile(path.name, digest, characters)
 
 
 def encode(files: Sequence[Path], tokenizer: "tokenizers.Tokenizer", target: Path) -> None:
     """Write the ids of all files, each file begun by `START`, as one array of 16 or 32 bits each."""
     numbers = id_type(tokenizer.get_vocab_size())
-    temporary = target.with_suffix(".part")
-    with temporary.open("wb") as out:
+    tokenizer.encode_special_tokens = True  # `<s>` in a text is three characters, not its beginning
+    with written_whole(target) as temporary, temporary.open("wb") as out:
         for path in files:
             out.write(np.asarray([START], numbers).tobytes())
-            stream = pieces(path)
+            stream = stretches(path)
             while together := list(islice(stream, _TOGETHER)):
                 for encoding in tokenizer.encode_batch_fast(together, add_special_tokens=False):
                     out.write(np.asarray(encoding.ids, numbers).tobytes())
-    temporary.replace(target)
 
 
 def id_type(vocabulary: int) -> type[np.uint16 | np.uint32]:
@@ -136,10 +142,8 @@ class Rows:
 
     def _row(self, number: int) -> npt.NDArray[np.int64]:
         epoch, index = divmod(number, self.count)
-        draw = np.random.default_rng([self.seed, 0, epoch])
-        shift = int(draw.integers(self.context))  # an epoch cuts the text elsewhere than the one before
-        row = (index * _coprime(draw, self.count) + int(draw.integers(self.count))) % self.count
-        first = row * self.context + shift
+        order = _order(self.seed, epoch, self.count, self.context)
+        first = (index * order.stride + order.start) % self.count * self.context + order.shift
         ids = np.empty(self.context + 1, np.int64)
         ids[0] = START
         ids[1:] = self.ids[first : first + self.context]
@@ -147,6 +151,22 @@ class Rows:
         if own.random() < self.repeats:
             _repeat(ids, own)
         return ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How the rows of one epoch follow each other."""
+
+    shift: int  # tokens: an epoch cuts the text elsewhere than the one before
+    stride: int  # rows
+    start: int
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, epoch: int, count: int, context: int) -> _Order:
+    draw = np.random.default_rng([seed, 0, epoch])
+    shift, stride = int(draw.integers(context)), _coprime(draw, count)
+    return _Order(shift, stride, start=int(draw.integers(count)))
 
 
 def _coprime(draw: np.random.Generator, count: int) -> int:
@@ -166,14 +186,34 @@ def _repeat(ids: npt.NDArray[np.int64], draw: np.random.Generator) -> None:
     ids[second : second + length] = ids[first : first + length]
 
 
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say an `OSError` in a sentence about `path`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise AttnError(f"{path} does not exist", "check the path") from error
+    except OSError as error:
+        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError, place: int) -> AttnError:
+    """The error for a byte of the file, `error.object` beginning at `place` of it."""
+    byte = f"byte {place + error.start} is 0x{error.object[error.start]:02x}"
+    return AttnError(f"{path} is not UTF-8: {byte}", "convert it, for example: iconv -f latin1 -t utf-8")
+
+
 def _cut(text: str) -> list[str]:
-    """`text` in pieces of about `_PIECE` characters, each cut before white space; the last is unfinished."""
+    """`text` in stretches of about `_STRETCH` characters; the last is unfinished."""
     found, start = [], 0
-    while len(text) - start > _PIECE:
-        end = start + _PIECE
-        place = max(text.rfind("\n", start + 1, end), -1)
-        place = place if place > start else text.rfind(" ", start + 1, end)
-        place = place if place > start else end
-        found.append(text[start:place])
-        start = place
+    while len(text) - start > _STRETCH:
+        end = _break(text, start, start + _STRETCH)
+        found.append(text[start:end])
+        start = end
     return [*found, text[start:]]
+
+
+def _break(text: str, start: int, end: int) -> int:
+    """Before the last line break, else before the last space, else at `end`."""
+    places = (text.rfind(white, start + 1, end) for white in "\n ")
+    return next((place for place in places if place > start), end)

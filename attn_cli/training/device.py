@@ -1,8 +1,8 @@
-"""Where a model learns, and whether its products can be taken in bfloat16 there."""
+"""Where a model learns, and in which number format its products are fast there."""
 
 import torch
 
-from attn_cli.models.library import check_device
+from attn_cli.models.library import check_device, check_name
 from attn_cli.vocabulary import DType
 
 
@@ -10,16 +10,22 @@ def chosen(device: str) -> str:
     """The device that was asked for; `auto` is the first GPU, or else the CPU.
 
     Raises:
+        UsageError: no such device is known.
         AttnError: it is absent.
     """
+    check_name(device)
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device, DType.FLOAT32)
     return device
 
 
-def has_bfloat16(device: str) -> bool:
-    """Whether products in bfloat16 are faster there than in float32."""
+def products(device: str) -> DType:
+    """The format of products there: bfloat16 where they are faster in it than in float32."""
+    return DType.BFLOAT16 if _has_bfloat16(device) else DType.FLOAT32
+
+
+def _has_bfloat16(device: str) -> bool:
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # older releases

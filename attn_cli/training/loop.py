@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from types import FrameType
 
-import numpy as np
 import torch
 
 from attn_cli.errors import AttnError
@@ -19,8 +18,12 @@ from attn_cli.training.corpus import Ids, Rows, windows
 from attn_cli.training.network import Network
 from attn_cli.training.recipe import Recipe
 from attn_cli.training.state import Mark
+from attn_cli.vocabulary import DType
 
-_SCORES_AT_ONCE = 1 << 22  # of one layer: more of them leave the cache, a third slower (2 cores, 32 MB)
+_SCORES_AT_ONCE = 1 << 22  # of one layer: with four times as many 17 % slower (2 cores, 32 MB of cache)
+_TOKENS_AT_ONCE = 1 << 11  # where rows are short, for the same reason
+_DECAY = 0.1  # of matrices, a step, times the learning rate
+_CLIP = 1.0  # the largest norm of a step's gradient
 _SAVE_EVERY = 60.0  # seconds
 _LOOK_EVERY = 1 / 40  # of the run
 _LOOK_AT = 16  # held-out rows
@@ -33,77 +36,83 @@ class Progress:
     mark: Mark
     share: float  # of the run, 0 to 1
     loss: float  # nats a token, of this step
-    tokens: int  # of this step
     held_out: float | None  # nats a token, where it was just measured
 
 
 def train(
     network: Network,
     recipe: Recipe,
-    rows: Rows,
+    ids: Ids,
     held_out: Ids,
     directory: Path,
     seen: Callable[[Progress], None],
 ) -> Mark:
-    """Train to the recipe's end, from where the state in `directory` stands.
+    """Train on rows of `ids` to the recipe's end, from where the state in `directory` stands.
 
-    A step depends on the recipe, its number and the weights alone, so a run that was killed ends with
-    the same weights as one that was not, on a CPU and with --steps. `seen` is told of every step.
+    A step depends on the recipe, its number, the weights and AdamW's moments alone, so a run that was
+    killed ends with the same weights as one that was not, on a CPU and with --steps. `seen` is told of
+    every step.
 
     Raises:
         AttnError: the loss is no longer a number.
         KeyboardInterrupt: Ctrl-C; the state was saved.
     """
     _keep_memory()
-    optimizer = network.optimizer(recipe.decay)
+    optimizer = network.optimizer(_DECAY)
     mark = state.load(directory, network, optimizer)
-    begun, saved, looked = (
-        time.monotonic() - mark.seconds,
-        mark.seconds,
-        recipe.progress(mark.step, mark.seconds),
-    )
+    begun = time.perf_counter() - mark.seconds
+    saved = mark.seconds
+    looked = recipe.share(mark.step, mark.seconds)
     with _politely_interrupted() as is_interrupted:
-        while (share := recipe.progress(mark.step, mark.seconds)) < 1:
-            ids = torch.from_numpy(rows.batch(mark.step, recipe.batch)).to(network.device)
-            loss = _step(network, optimizer, recipe, share, ids)
-            mark = Mark(mark.step + 1, time.monotonic() - begun)
-            share = recipe.progress(mark.step, mark.seconds)
+        while (share := recipe.share(mark.step, mark.seconds)) < 1:
+            rows = _rows(recipe, ids, share, mark.step).to(network.device)
+            loss = _step(network, optimizer, recipe, share, rows)
+            mark = Mark(mark.step + 1, time.perf_counter() - begun, mark.tokens + rows[:, 1:].numel())
+            share = recipe.share(mark.step, mark.seconds)
             held: float | None = None
             if share >= 1 or share // _LOOK_EVERY > looked // _LOOK_EVERY:
-                held, looked = look(network, recipe, held_out), share
-            seen(Progress(mark, share, loss, ids[:, 1:].numel(), held))
-            if is_interrupted() or share >= 1 or mark.seconds > saved + _SAVE_EVERY:
+                held, looked = _look(network, recipe, held_out), share
+            seen(Progress(mark, share, loss, held))
+            is_to_stop = is_interrupted()
+            if is_to_stop or share >= 1 or mark.seconds > saved + _SAVE_EVERY:
                 state.save(directory, network, optimizer, mark)
                 saved = mark.seconds
-            if is_interrupted():
+            if is_to_stop:
                 raise KeyboardInterrupt
+        if is_interrupted():  # while the last state was saved
+            raise KeyboardInterrupt
     return mark
 
 
-def look(network: Network, recipe: Recipe, held_out: Ids) -> float:
+def _look(network: Network, recipe: Recipe, held_out: Ids) -> float:
     """Nats a token on a few rows of held-out text, always the same."""
     every = max(network.context, held_out.size // _LOOK_AT)
-    losses = []
+    total, tokens = 0.0, 0
     with torch.no_grad(), _products(network, recipe):
         for row, _ in islice(windows(held_out, network.context, every), _LOOK_AT):
-            losses.append(network.losses(torch.from_numpy(row[None]).to(network.device)).mean().item())
-    return float(np.mean(losses))
+            total += network.losses(torch.from_numpy(row[None]).to(network.device)).sum().item()
+            tokens += row.size - 1
+    return total / tokens
 
 
 def _step(
-    network: Network, optimizer: torch.optim.AdamW, recipe: Recipe, share: float, ids: torch.Tensor
+    network: Network, optimizer: torch.optim.AdamW, recipe: Recipe, share: float, rows: torch.Tensor
 ) -> float:
-    """One step of AdamW over the rows `ids` (B, T + 1); the mean loss of its tokens, in nats."""
+    """One step of AdamW over `rows` (B, T + 1); the mean loss of its tokens, in nats.
+
+    Raises:
+        AttnError: the gradient is no longer finite; the weights are as they were.
+    """
     rate = recipe.rate_at(share)
     for group in optimizer.param_groups:
         group["lr"] = rate
     total = 0.0
-    for part in torch.split(ids, _rows_at_once(network, recipe)):
+    for part in torch.split(rows, _rows_at_once(network, recipe, rows)):
         with _products(network, recipe):
-            loss = network.losses(part).sum() / ids[:, 1:].numel()
+            loss = network.losses(part).sum() / rows[:, 1:].numel()
         torch.autograd.backward(loss)
         total += loss.item()
-    norm = torch.nn.utils.clip_grad_norm_(network.learning.values(), recipe.clip)
+    norm = torch.nn.utils.clip_grad_norm_(network.learning.values(), _CLIP)
     if not bool(torch.isfinite(norm)):
         problem = f"the loss is no longer a number at a learning rate of {rate:.2g}"
         raise AttnError(problem, f"a smaller one: --rate {recipe.rate / 3:.1g} --force")
@@ -112,16 +121,25 @@ def _step(
     return total
 
 
-def _rows_at_once(network: Network, recipe: Recipe) -> int:
-    """How many rows of a step go through the network together."""
+def _rows(recipe: Recipe, ids: Ids, share: float, step: int) -> torch.Tensor:
+    """(B, T + 1) the rows of one step, at this share of the run."""
+    count, length = recipe.rows_at(share)
+    return torch.from_numpy(Rows(ids, length, recipe.seed, recipe.repeats).batch(step, count))
+
+
+def _rows_at_once(network: Network, recipe: Recipe, rows: torch.Tensor) -> int:
+    """How many of `rows` (B, T + 1) go through the network together."""
+    count, length = rows.shape[0], rows.shape[1] - 1
     if network.device != "cpu":
-        return recipe.batch
-    return max(1, _SCORES_AT_ONCE // (recipe.heads * recipe.context**2))
+        return count
+    return max(1, min(_SCORES_AT_ONCE // (recipe.heads * length**2), _TOKENS_AT_ONCE // length))
 
 
 def _products(network: Network, recipe: Recipe) -> torch.autocast:
     """Matrix products in bfloat16 where the recipe says so."""
-    return torch.autocast(network.device.partition(":")[0], torch.bfloat16, enabled=recipe.bfloat16)
+    return torch.autocast(
+        network.device.partition(":")[0], torch.bfloat16, enabled=recipe.products is DType.BFLOAT16
+    )
 
 
 def _keep_memory() -> None:

@@ -2,8 +2,9 @@
 
 import gzip
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,21 @@ from attn_cli.training.network import Network
 from attn_cli.vocabulary import Pattern
 
 _TEXTS = 16  # of each material, for the heads
-_GLANCE = 4  # texts, while it learns
+_GLANCE = 8  # texts, while it learns
+_GLIMPSE = 32  # tokens of each
 _SHOWN = 3  # heads of each pattern, while it learns
 _BLOCK = 1 << 22  # tokens counted at once
+
+
+PROSE = "prose"
+REPEATED_PROSE = "repeated prose"
+RANDOM_REPEATS = "random repeats"
+
+Text: TypeAlias = tuple[npt.NDArray[np.int64], int]
+"""The ids of a text (T,) and the first row of it that counts."""
+
+Scores: TypeAlias = dict[Pattern, npt.NDArray[np.floating]]
+"""(H,) of one layer for each pattern; NaN where a pattern was possible nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +47,41 @@ class Surprise:
     characters: int
     tokens: int
 
+    @property
+    def guesses(self) -> tuple[tuple[str, float], ...]:
+        """Who guessed, and at how many bits a character."""
+        return (
+            ("this model", self.model),
+            ("bigrams of the same tokens", self.bigram),
+            ("gzip -9", self.gzip),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class HeadReport:
-    """What one head does: its scores on each material, and the name it earns."""
+    """What one head does: its scores on each material."""
 
     layer: int
     head: int
-    pattern: Pattern | None
     scores: Mapping[str, Mapping[Pattern, float]]  # by material; without what was possible nowhere
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """What it is known for."""
+        return named(self.shown)
 
     @property
     def score(self) -> float:
         """How clearly it does what it is known for; 0 where it is known for nothing."""
-        return 0.0 if self.pattern is None else self.telling[self.pattern]
+        return 0.0 if self.pattern is None else self.shown[self.pattern]
 
     @property
-    def telling(self) -> Mapping[Pattern, float]:
+    def shown(self) -> Mapping[Pattern, float]:
         """Each pattern's score where it shows: copies in random repeats, the rest in prose."""
         copying = (Pattern.INDUCTION, Pattern.DUPLICATE)
-        return {
-            pattern: self.scores[RANDOM_REPEATS if pattern in copying else PROSE].get(pattern, 0.0)
-            for pattern in Pattern
-        }
-
-
-PROSE = "prose"
-REPEATED_PROSE = "repeated prose"
-RANDOM_REPEATS = "random repeats"
+        prose, repeats = self.scores[PROSE], self.scores[RANDOM_REPEATS]
+        found = {pattern: (repeats if pattern in copying else prose).get(pattern) for pattern in Pattern}
+        return {pattern: score for pattern, score in found.items() if score is not None}
 
 
 def surprise(network: Network, held_out: Ids, train: Ids, text: str) -> Surprise:
@@ -87,7 +107,7 @@ def nats_of(network: Network, ids: Ids) -> float:
     with torch.no_grad():
         for row, counted in windows(ids, network.context, network.context // 2):
             losses = network.losses(torch.from_numpy(row[None]).to(network.device))
-            total += float(losses[:, -counted:].double().sum())
+            total += float(losses[:, -counted:].cpu().double().sum())
     return total
 
 
@@ -95,7 +115,7 @@ def bigram_nats(ids: Ids, train: Ids, vocabulary: int) -> float:
     """The surprise of a bigram table at `ids`, the first after `START`.
 
     Interpolated as Witten and Bell 1991: p(b|a) = (c(ab) + n(a) · p(b)) / (c(a) + n(a)), n(a) how many
-    different tokens follow a; p(b) = (c(b) + 1) / (N + V).
+    different tokens follow a; p(b) = (c(b) + 1) / (N + V), N how many pairs there are.
     """
     codes, counts = _pairs(train, vocabulary)
     first = codes // vocabulary
@@ -124,84 +144,81 @@ def _pairs(ids: Ids, vocabulary: int) -> tuple[npt.NDArray[np.int64], npt.NDArra
     return codes, counts
 
 
-def growth(network: Network, held_out: Ids) -> str:
-    """The heads that are nearest to a previous-token and to an induction head, with their scores."""
-    size = (network.context - 1) // 2
+def growth(network: Network, held_out: Ids) -> dict[Pattern, list[tuple[int, int, float]]]:
+    """Layer, head and score of those that come nearest to a previous-token and to an induction head.
+
+    On rows as short as most of the training has them: what is learned shows there first.
+    """
+    size = min(_GLIMPSE, (network.context - 1) // 2)
     passages = list(_passages(held_out, size))[:_GLANCE]
-    found = []
-    for pattern, texts, first_row in (
-        (Pattern.PREVIOUS, [np.concatenate([[START], part]) for part in passages], lambda _size: 1),
-        (Pattern.INDUCTION, [_twice(part) for part in passages], _second_half),
-    ):
-        scores = np.stack([layer[pattern] for layer in scored(network, texts, first_row)])  # (L, H)
-        best = np.argsort(-scores, axis=None)[:_SHOWN]
-        places = zip(*np.unravel_index(best, scores.shape), strict=True)
-        found.append(
-            " ".join([pattern, *(f"{layer}.{head} {scores[layer, head]:.2f}" for layer, head in places)])
-        )
-    return " · ".join(found)
+    texts = {
+        Pattern.PREVIOUS: [_once(passage) for passage in passages],
+        Pattern.INDUCTION: [_twice(passage) for passage in passages],
+    }
+    return {pattern: _best(scored(network, each), pattern) for pattern, each in texts.items()}
 
 
 def heads(network: Network, held_out: Ids, seed: int) -> list[HeadReport]:
     """What every head does on held-out prose, on passages of it that stand twice, on random tokens twice."""
-    prose = [np.concatenate([[START], part]) for part in _passages(held_out, network.context - 1)]
     half = (network.context - 1) // 2
-    repeated = [_twice(part) for part in _passages(held_out, half)]
     draw = np.random.default_rng(seed)
-    size = min(half, network.spec.vocabulary - 1)
-    random = [_twice(1 + draw.permutation(network.spec.vocabulary - 1)[:size]) for _ in range(_TEXTS)]
+    kinds = network.spec.vocabulary - 1  # START aside
+    random = [1 + draw.permutation(kinds)[:half] for _ in range(_TEXTS)]
     materials = {
-        PROSE: scored(network, prose, lambda _size: 1),
-        REPEATED_PROSE: scored(network, repeated, _second_half),
-        RANDOM_REPEATS: scored(network, random, _second_half),
+        PROSE: scored(network, [_once(each) for each in _passages(held_out, network.context - 1)]),
+        REPEATED_PROSE: scored(network, [_twice(each) for each in _passages(held_out, half)]),
+        RANDOM_REPEATS: scored(network, [_twice(each) for each in random]),
     }
     return [
-        _report(layer, head, {name: scores[layer] for name, scores in materials.items()})
+        HeadReport(layer, head, {name: _of(scores[layer], head) for name, scores in materials.items()})
         for layer in range(network.spec.layers)
         for head in range(network.spec.heads)
     ]
 
 
-def scored(
-    network: Network, texts: list[npt.NDArray[np.int64]], first_row: Callable[[int], int]
-) -> list[dict[Pattern, npt.NDArray[np.floating]]]:
-    """For each layer and pattern the scores (H,) over all `texts`."""
+def scored(network: Network, texts: Iterable[Text]) -> list[Scores]:
+    """The scores of each layer over all `texts`."""
     found: list[dict[Pattern, list[Tally]]] = [{} for _ in range(network.spec.layers)]
     with torch.no_grad():
-        for ids in texts:
+        for ids, first_row in texts:
             inputs = Inputs(torch.from_numpy(ids).to(network.device), ())
             for layer, attention in enumerate(network.transformer.attentions(inputs)):
                 weights = to_numpy(trace(attention.operands).weights)
-                for pattern, tally in tallies(weights, ids, first_row(ids.size)).items():
+                for pattern, tally in tallies(weights, ids, first_row).items():
                     found[layer].setdefault(pattern, []).append(tally)
     return [{pattern: added(each).scores for pattern, each in layer.items()} for layer in found]
 
 
-def _report(
-    layer: int, head: int, materials: Mapping[str, Mapping[Pattern, npt.NDArray[np.floating]]]
-) -> HeadReport:
-    scores = {
-        name: {
-            pattern: float(values[head]) for pattern, values in of_layer.items() if np.isfinite(values[head])
-        }
-        for name, of_layer in materials.items()
-    }
-    unnamed = HeadReport(layer, head, None, scores)
-    return HeadReport(layer, head, named(unnamed.telling), scores)
+def _best(layers: Sequence[Scores], pattern: Pattern) -> list[tuple[int, int, float]]:
+    """Layer, head and score of the few heads that score highest."""
+    listed = [
+        (layer, head, float(score))
+        for layer, scores in enumerate(layers)
+        for head, score in enumerate(scores[pattern])
+        if np.isfinite(score)
+    ]
+    return sorted(listed, key=lambda each: -each[2])[:_SHOWN]
+
+
+def _of(scores: Scores, head: int) -> dict[Pattern, float]:
+    """The scores of one head; what was possible nowhere is left out."""
+    return {pattern: float(values[head]) for pattern, values in scores.items() if np.isfinite(values[head])}
 
 
 def _passages(ids: Ids, size: int) -> Iterator[npt.NDArray[np.int64]]:
     """A few passages of `size` tokens, spread evenly; one that is shorter where there are no more."""
+    size = max(size, 1)
     count = max(1, min(_TEXTS, ids.size // size))
     for index in range(count):
         start = index * (ids.size // count)
         yield np.asarray(ids[start : start + size], np.int64)
 
 
-def _twice(passage: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    return np.concatenate([[START], passage, passage]).astype(np.int64)
+def _once(passage: npt.NDArray[np.integer]) -> Text:
+    """`START` and the passage; every row but the first counts."""
+    return np.concatenate([[START], passage]).astype(np.int64), 1
 
 
-def _second_half(size: int) -> int:
-    """The row at which a text of this size, `START` and a passage twice, begins to repeat itself."""
-    return 1 + size // 2
+def _twice(passage: npt.NDArray[np.integer]) -> Text:
+    """`START` and the passage two times; the rows of the second count."""
+    return np.concatenate([[START], passage, passage]).astype(np.int64), 1 + passage.size

@@ -13,14 +13,16 @@ from attn_cli.core.arrays import Array
 from attn_cli.models.architectures.gpt2 import spec
 from attn_cli.models.config import Config
 from attn_cli.models.library import Library
-from attn_cli.models.spec import Spec
+from attn_cli.models.spec import Part, Spec
 from attn_cli.models.transformer import Inputs, Transformer
+from attn_cli.training.corpus import START
 from attn_cli.training.recipe import Recipe
 from attn_cli.vocabulary import DType
 
 _SPREAD = 0.02  # of a fresh matrix: GPT-2's
+_SHARPER = 3.0  # times that for queries and keys: even weights among many tokens teach nothing
 _SPREAD_OF_VECTORS = 0.05  # of tokens and of positions: neither drowns the other
-_MOMENTS = (0.9, 0.95)  # AdamW's memory of gradients and of their squares: GPT-3's, arXiv:2005.14165
+_BETAS = (0.9, 0.95)  # AdamW's memory of gradients and of their squares: GPT-3's, arXiv:2005.14165
 
 
 class Parameters:
@@ -37,14 +39,14 @@ class Parameters:
         self._positions = f"{spec.embeddings.positions}.weight"
 
     def read(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The tensor."""
+        """The tensor, drawn when it is first read; positions take no gradient."""
         if name not in self.tensors:
             drawn = self._drawn(name, shape).to(self._device)
             self.tensors[name] = torch.nn.Parameter(drawn, requires_grad=name != self._positions)
         return self.tensors[name]
 
     def rows(self, name: str, shape: tuple[int, int], indices: Any) -> Array:
-        """(..., M) the rows of a matrix."""
+        """(..., M) the rows of a matrix: neighbours for a `range`, else those of an array of ids."""
         matrix = self.read(name, shape)
         return (
             matrix[indices.start : indices.stop] if isinstance(indices, range) else embedding(indices, matrix)
@@ -54,13 +56,20 @@ class Parameters:
         """Nothing can be missing."""
 
     def _drawn(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
-        """N(0, 0.02), less for what is added to the residual stream 2L times; gains 1, shifts 0."""
+        """A fresh tensor: gains are 1, shifts 0, positions `waves`; the rest is normal around 0.
+
+        Of spread 0.02, three times that for queries and keys, divided by √2L for what is added to the
+        residual stream (Radford et al. 2019); vectors of tokens 0.05.
+        """
         if name == self._positions:
             return torch.from_numpy(_SPREAD_OF_VECTORS * waves(*shape))
         if len(shape) == 1:
             return torch.ones(shape) if _is_gain(name) else torch.zeros(shape)
         generator = torch.Generator().manual_seed(zlib.crc32(name.encode(), self._seed))
-        return torch.randn(shape, generator=generator) * self._spread(name)
+        drawn = torch.randn(shape, generator=generator) * self._spread(name)
+        if _belongs(name, self._spec.projections.fused):
+            drawn[:, : 2 * self._spec.width] *= _SHARPER
+        return drawn
 
     def _spread(self, name: str) -> float:
         if name == self._tokens:
@@ -68,10 +77,7 @@ class Parameters:
         return _SPREAD * (2 * self._spec.layers) ** -0.5 if self._is_added(name) else _SPREAD
 
     def _is_added(self, name: str) -> bool:
-        last = name.removesuffix(".weight").rpartition(".")[2]
-        return last in {
-            part.name.rpartition(".")[2] for part in (self._spec.output, self._spec.feed_forward.down)
-        }
+        return any(_belongs(name, part) for part in (self._spec.output, self._spec.feed_forward.down))
 
 
 def waves(places: int, width: int) -> npt.NDArray[np.float32]:
@@ -89,6 +95,13 @@ def waves(places: int, width: int) -> npt.NDArray[np.float32]:
     return np.asarray(both / np.sqrt(np.mean(both**2) + 1e-12), dtype=np.float32)
 
 
+def _belongs(name: str, part: Part | None) -> bool:
+    """Whether the tensor is a weight of this part of some layer."""
+    assert part is not None, "a family names its parts"
+    before, after = part.name.split("{layer}")
+    return name.startswith(before) and name.endswith(f"{after}.weight")
+
+
 def _is_gain(name: str) -> bool:
     return name.endswith(".weight")
 
@@ -97,6 +110,7 @@ class Network:
     """A transformer whose weights are parameters, and the loss of its guesses."""
 
     def __init__(self, config: dict[str, Any], seed: int, device: str) -> None:
+        self.config = config
         self.spec = spec(Config(config, Path("config.json")))
         self.parameters = Parameters(self.spec, seed, device)
         library = Library("torch", device, DType.FLOAT32, lambda array: array)
@@ -108,7 +122,7 @@ class Network:
     @property
     def context(self) -> int:
         """T, how many tokens the model can read."""
-        assert self.spec.longest is not None, "GPT-2 has learned positions"
+        assert self.spec.longest is not None, "GPT-2 has so many positions"
         return self.spec.longest
 
     @property
@@ -118,8 +132,13 @@ class Network:
 
     @property
     def size(self) -> int:
-        """How many numbers were learned."""
+        """How many numbers the weights are, those of the positions included."""
         return sum(tensor.numel() for tensor in self.parameters.tensors.values())
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every weight is a number."""
+        return all(bool(torch.isfinite(tensor).all()) for tensor in self.parameters.tensors.values())
 
     def round_to(self, dtype: DType) -> None:
         """Round every weight to what a file of this format holds."""
@@ -143,7 +162,7 @@ class Network:
         matrices = [tensor for tensor in self.learning.values() if tensor.ndim > 1]
         others = [tensor for tensor in self.learning.values() if tensor.ndim == 1]
         groups = [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, betas=_MOMENTS, fused=True)
+        return torch.optim.AdamW(groups, betas=_BETAS, fused=True)
 
 
 def config_of(recipe: Recipe, vocabulary: int) -> dict[str, Any]:
@@ -153,10 +172,10 @@ def config_of(recipe: Recipe, vocabulary: int) -> dict[str, Any]:
         "model_type": "gpt2",
         "activation_function": "gelu_new",
         "attn_pdrop": 0.0,
-        "bos_token_id": 0,
+        "bos_token_id": START,
         "dtype": "float32",  # what it computes in, whatever it is stored in
         "embd_pdrop": 0.0,
-        "eos_token_id": 0,
+        "eos_token_id": START,
         "layer_norm_epsilon": 1e-5,
         "n_embd": recipe.width,
         "n_head": recipe.heads,

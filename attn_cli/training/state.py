@@ -1,9 +1,8 @@
 """Where a run stands: weights and moments in one file, written whole, without a pickle."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 
 from attn_cli.errors import AttnError
 from attn_cli.training.network import Network
+from attn_cli.training.whole import written_whole
 
 _FILE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -22,19 +22,28 @@ class Mark:
 
     step: int = 0
     seconds: float = 0.0  # of training, pauses left out
+    tokens: int = 0  # learned from, those of a second epoch counted again
 
 
 def save(directory: Path, network: Network, optimizer: torch.optim.AdamW, mark: Mark) -> None:
-    """Write the state under a temporary name, then give it its own in one step."""
+    """Write the weights, the moments of AdamW and how far the run is, whole or not at all.
+
+    Raises:
+        AttnError: there is no room.
+    """
     tensors = {f"weights.{name}": tensor.detach() for name, tensor in network.parameters.tensors.items()}
     for name, tensor in network.parameters.tensors.items():
         for moment in _MOMENTS:
             if tensor in optimizer.state:
                 tensors[f"{moment}.{name}"] = optimizer.state[tensor][moment]
-    temporary = directory / f".{_FILE}.part"
-    metadata = {"mark": json.dumps({"step": mark.step, "seconds": mark.seconds})}
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
-    temporary.replace(directory / _FILE)
+    metadata = {"mark": json.dumps(asdict(mark))}
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    try:
+        with written_whole(directory / _FILE) as temporary:
+            save_file(whole, temporary, metadata)
+    except SafetensorError as error:
+        problem = f"the state of the run cannot be written to {directory}: {error}"
+        raise AttnError(problem, "make room on the disk, then --resume") from error
 
 
 def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> Mark:
@@ -48,16 +57,24 @@ def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> Mar
         return Mark()
     try:
         with safe_open(path, "pt") as file:
-            mark: dict[str, Any] = json.loads(file.metadata()["mark"])
+            mark = Mark(**json.loads(file.metadata()["mark"]))
             for name, tensor in network.parameters.tensors.items():
-                tensor.data.copy_(file.get_tensor(f"weights.{name}"))
-                if mark["step"] and tensor.requires_grad:
+                tensor.data.copy_(_shaped(file.get_tensor(f"weights.{name}"), tensor, name))
+                if mark.step and tensor.requires_grad:
                     moments = {
-                        each: file.get_tensor(f"{each}.{name}").to(network.device) for each in _MOMENTS
+                        each: file.get_tensor(f"{each}.{name}").clone().to(network.device)
+                        for each in _MOMENTS
                     }
-                    steps = torch.tensor(float(mark["step"]), device=network.device)
+                    steps = torch.tensor(float(mark.step), device=network.device)
                     optimizer.state[tensor] = {"step": steps, **moments}
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         problem = f"the state of the run cannot be read: {path}: {error}"
         raise AttnError(problem, "--force to begin anew") from error
-    return Mark(mark["step"], mark["seconds"])
+    return mark
+
+
+def _shaped(saved: torch.Tensor, like: torch.Tensor, name: str) -> torch.Tensor:
+    """`saved`, if it is as large as it must be: PyTorch would spread a smaller one."""
+    if saved.shape != like.shape:
+        raise ValueError(f"{name} has the shape {tuple(saved.shape)}, not {tuple(like.shape)}")
+    return saved

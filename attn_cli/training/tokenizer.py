@@ -4,13 +4,14 @@ Sennrich et al. 2016, arXiv:1508.07909; over bytes: Radford et al. 2019 (GPT-2).
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
-from attn_cli.training.corpus import START, pieces
+from attn_cli.training.corpus import START, stretches
 
 START_PIECE = "<s>"
 
@@ -50,7 +51,4 @@ def config(context: int) -> dict[str, Any]:
 
 
 def _sample(files: Sequence[Path], every: int) -> Iterator[str]:
-    for path in files:
-        for number, piece in enumerate(pieces(path)):
-            if number % every == 0:
-                yield piece
+    return islice(chain.from_iterable(map(stretches, files)), 0, None, every)

@@ -114,6 +114,12 @@ def races(model: Path, directory: Path) -> list[Race]:
             0.25,
         ),
         Race(
+            "attn inspect TEXT",
+            [*attn, "inspect", TEXT],
+            script("import torch"),
+            0.2,
+        ),
+        Race(
             "attn heatmap",
             [*attn, "heatmap", TEXT, *chosen, "-o", picture, "--force"],
             script((READ + DRAW).format(**names)),

@@ -1,12 +1,16 @@
 """A run that takes a second: two layers over a story that repeats a few sentences."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from attn_cli.training import run as runs
 from attn_cli.training.network import Network, config_of
+from attn_cli.training.order import Order
 from attn_cli.training.recipe import Recipe
+from attn_cli.vocabulary import DType
 
 SENTENCES = (
     "The cat sat on the mat and looked at the dog.",
@@ -16,7 +20,7 @@ SENTENCES = (
 )
 OPTIONS = (
     *("--layers", "2", "--heads", "2", "--width", "16", "--vocabulary", "300"),
-    *("--context", "16", "--batch", "2", "--dtype", "float32"),
+    *("--context", "32", "--batch", "2", "--dtype", "float32"),
 )
 
 
@@ -28,10 +32,25 @@ def story(path: Path, sentences: int = 120, seed: int = 0) -> Path:
     return path
 
 
-def recipe(**changes: object) -> Recipe:
-    """The recipe of `OPTIONS`."""
-    values = {"layers": 2, "heads": 2, "width": 16, "vocabulary": 300, "context": 16, "batch": 2, "steps": 6}
-    return Recipe.of(Recipe(steps=1).as_json() | values | changes)
+RECIPE = Recipe(
+    layers=2,
+    heads=2,
+    width=16,
+    vocabulary=300,
+    context=32,
+    batch=2,
+    rate=3e-3,
+    repeats=0.0,
+    seed=0,
+    products=DType.FLOAT32,
+    steps=6,
+)
+"""The recipe of `OPTIONS`."""
+
+
+def recipe(**changes: Any) -> Recipe:
+    """`RECIPE` but for some values."""
+    return replace(RECIPE, **changes)
 
 
 def network(seed: int = 0, vocabulary: int = 300) -> Network:
@@ -39,7 +58,7 @@ def network(seed: int = 0, vocabulary: int = 300) -> Network:
     return Network(config_of(recipe(), vocabulary), seed, "cpu")
 
 
-def prepared(directory: Path, text: Path, **changes: object) -> runs.Run:
+def prepared(directory: Path, text: Path, **changes: Any) -> runs.Run:
     """A run of `recipe` over `text`, begun."""
-    order = runs.Order((text,), None, recipe(**changes))
+    order = Order((text,), None, recipe(**changes))
     return runs.begin(directory, order, lambda _: None, force=False)

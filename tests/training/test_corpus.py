@@ -1,6 +1,7 @@
 """Text files as rows: nothing lost, nothing twice, the same rows for the same seed."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from attn_cli.errors import AttnError
 from attn_cli.training import corpus
-from attn_cli.training.corpus import START, Rows, described, encode, pieces, windows
+from attn_cli.training.corpus import START, Rows, described, encode, stretches, windows
 from attn_cli.training.tokenizer import learn
 
 TEXT = "Once upon a time, a café stood there.\n\nNobody knew — 日本 🙂 — why.\n" * 40
@@ -24,20 +25,20 @@ def story(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("block", [1, 2, 7, 1 << 20])
-@pytest.mark.parametrize("piece", [1, 5, 100, 1 << 16])
-def test_pieces_add_up_to_the_text_wherever_it_is_cut(
-    block: int, piece: int, story: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("size", [1, 5, 100, 1 << 16])
+def test_stretches_add_up_to_the_text_wherever_it_is_cut(
+    block: int, size: int, story: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus, "_BLOCK", block)
-    monkeypatch.setattr(corpus, "_PIECE", piece)
-    assert "".join(pieces(story)) == TEXT
+    monkeypatch.setattr(corpus, "_STRETCH", size)
+    assert "".join(stretches(story)) == TEXT
 
 
-def test_a_piece_ends_before_white_space_where_there_is_some(
+def test_a_stretch_ends_before_white_space_where_there_is_some(
     story: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpus, "_PIECE", 40)
-    assert all(piece[0].isspace() for piece in list(pieces(story))[1:])
+    monkeypatch.setattr(corpus, "_STRETCH", 40)
+    assert all(stretch[0].isspace() for stretch in list(stretches(story))[1:])
 
 
 @pytest.mark.parametrize("block", [1, 3, 1 << 20])
@@ -48,14 +49,14 @@ def test_a_byte_that_is_no_text_is_named_by_its_place(
     path = tmp_path / "latin1.txt"
     path.write_bytes("日本 ".encode() + b"caf\xe9 au lait")
     with pytest.raises(AttnError, match=r"is not UTF-8: byte 10 is 0xe9"):
-        list(pieces(path))
+        list(stretches(path))
 
 
 def test_a_character_that_is_cut_off_at_the_end_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "cut.txt"
     path.write_bytes("ab日".encode()[:-1])
     with pytest.raises(AttnError, match=r"is not UTF-8: byte 2 is 0xe6"):
-        list(pieces(path))
+        list(stretches(path))
 
 
 def test_a_text_is_described_by_its_checksum(story: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_text_is_described_by_its_checksum(story: Path) -> None:
 def test_a_text_without_words_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "blank.txt"
     path.write_text(content)
-    with pytest.raises(AttnError, match=r"blank\.txt is empty"):
+    with pytest.raises(AttnError, match=r"blank\.txt holds no words"):
         described(path)
 
 
@@ -83,6 +84,32 @@ def test_the_ids_spell_the_files_each_begun_by_the_start(story: Path, tmp_path: 
     ids = np.fromfile(tmp_path / "ids.bin", corpus.id_type(300)).tolist()
     assert [place for place, index in enumerate(ids) if index == START] == [0, len(ids) // 2]
     assert tokenizer.decode(ids) == TEXT + TEXT
+
+
+def test_a_mark_of_the_encoding_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "marked.txt"
+    path.write_bytes(b"\xef\xbb\xbfabc \xff")
+    with pytest.raises(AttnError, match=r"byte 7 is 0xff"):
+        list(stretches(path))
+    path.write_bytes(b"\xef\xbb\xbfabc")
+    assert "".join(stretches(path)) == "abc"
+    assert described(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_spelling_of_the_start_in_a_text_is_text(story: Path, tmp_path: Path) -> None:
+    tokenizer = learn([story], len(TEXT), 300)
+    page = tmp_path / "page.txt"
+    page.write_text("a <s>b</s> c")
+    encode([page], tokenizer, tmp_path / "ids.bin")
+    ids = np.fromfile(tmp_path / "ids.bin", corpus.id_type(300)).tolist()
+    assert ids.count(START) == 1
+    assert tokenizer.decode(ids) == "a <s>b</s> c"
+
+
+def test_a_pipe_cannot_be_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(AttnError, match=r"pipe is a pipe, and is read more than once"):
+        described(tmp_path / "pipe")
 
 
 def rows(size: int, context: int, seed: int = 0, repeats: float = 0.0) -> Rows:

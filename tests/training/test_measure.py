@@ -59,10 +59,10 @@ def test_a_text_within_one_context_costs_what_its_row_costs() -> None:
 
 def test_a_longer_text_is_guessed_from_half_a_context_or_more() -> None:
     ours = network()
-    ids = DRAW.integers(1, 300, 24)
+    ids = DRAW.integers(1, 300, 48)
     with torch.no_grad():
-        first = ours.losses(torch.tensor([[0, *ids[:16].tolist()]])).sum().item()
-        rest = ours.losses(torch.tensor([[0, *ids[8:24].tolist()]]))[:, 8:].sum().item()
+        first = ours.losses(torch.tensor([[0, *ids[:32].tolist()]])).sum().item()
+        rest = ours.losses(torch.tensor([[0, *ids[16:48].tolist()]]))[:, 16:].sum().item()
     assert nats_of(ours, ids) == pytest.approx(first + rest, rel=1e-5)
 
 

@@ -1,15 +1,20 @@
-"""When a run ends, and how fast it learns on the way."""
+"""When a run ends, how fast it learns on the way, and how long its rows are."""
+
+import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attn_cli.errors import UsageError
-from attn_cli.training.recipe import Recipe
+from tests.training.small import RECIPE, recipe
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
-    recipe = Recipe(steps=100, rate=0.01)
-    rates = [recipe.rate_at(step / 1000) for step in range(1001)]
-    assert rates[0] == 0.0
+    rates = [recipe(rate=0.01).rate_at(share / 1000) for share in range(1001)]
+    assert rates[0] == pytest.approx(0.0001)  # the first step learns something too
     assert max(rates) == pytest.approx(0.01)
     top = rates.index(max(rates))
     assert top == 20  # 2 % of the run
@@ -19,27 +24,48 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
 
 
 def test_steps_end_a_run_whatever_the_clock_says() -> None:
-    recipe = Recipe(steps=10)
-    assert (recipe.progress(0, 1e6), recipe.progress(5, 0.0), recipe.progress(10, 0.0)) == (0.0, 0.5, 1.0)
+    found = recipe(steps=10)
+    assert (found.share(0, 1e6), found.share(5, 0.0), found.share(10, 0.0)) == (0.0, 0.5, 1.0)
 
 
 def test_minutes_end_a_run_whatever_the_steps_are() -> None:
-    recipe = Recipe(minutes=2)
-    assert (recipe.progress(10**6, 0.0), recipe.progress(0, 60.0), recipe.progress(1, 150.0)) == (0, 0.5, 1)
+    found = recipe(steps=None, minutes=2)
+    assert (found.share(10**6, 0.0), found.share(0, 60.0), found.share(1, 150.0)) == (0.0, 0.5, 1.0)
 
 
-@pytest.mark.parametrize("ends", [{}, {"steps": 1, "minutes": 1.0}])
-def test_one_of_them_ends_it(ends: dict[str, int]) -> None:
+@pytest.mark.parametrize("ends", [{"steps": None}, {"steps": 1, "minutes": 1.0}])
+def test_one_of_them_ends_it(ends: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"^a run ends after --steps or after --minutes$"):
-        Recipe(**ends)  # type: ignore[arg-type]
+        replace(RECIPE, **ends)
 
 
 def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^100 features cannot be shared out over 8 heads$") as raised:
-        Recipe(steps=1, width=100, heads=8)
+        recipe(width=100, heads=8)
     assert raised.value.hint == "--width 104"
 
 
-def test_a_recipe_survives_its_json() -> None:
-    recipe = Recipe(minutes=3.5, repeats=0.25, bfloat16=True)
-    assert Recipe.of(recipe.as_json()) == recipe
+@pytest.mark.parametrize("name", ["minutes", "rate", "repeats"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_is_none_is_refused(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"^--{name} {value} is no number$"):
+        recipe(**{name: value} | ({"steps": None} if name == "minutes" else {}))
+
+
+@pytest.mark.parametrize(
+    ("context", "batch", "short"),
+    [(512, 8, (64, 64)), (256, 8, (64, 32)), (100, 3, (15, 20)), (17, 2, (2, 17)), (8, 1, (1, 8))],
+)
+def test_rows_are_short_and_many_before_they_are_long(
+    context: int, batch: int, short: tuple[int, int]
+) -> None:
+    found = recipe(context=context, batch=batch)
+    assert found.rows_at(0.0) == found.rows_at(0.649) == short
+    assert found.rows_at(0.65) == found.rows_at(1.0) == (batch, context)
+
+
+@given(st.integers(8, 3000), st.integers(1, 64))
+def test_a_step_has_always_as_many_tokens(context: int, batch: int) -> None:
+    rows, length = recipe(context=context, batch=batch).rows_at(0.0)
+    assert rows * length == batch * context
+    assert min(context, 16) <= length <= context

@@ -2,11 +2,10 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,9 @@ from attn_cli.errors import AttnError
 from attn_cli.training import loop, state
 from attn_cli.training import run as runs
 from attn_cli.training.loop import Progress
+from attn_cli.training.order import Order
+from attn_cli.training.publishing import finish
+from attn_cli.vocabulary import DType
 from tests.training.small import OPTIONS, network, prepared, recipe, story
 from tests.worlds import Answer, attn, refused
 
@@ -118,7 +120,7 @@ def test_the_card_tells_where_the_model_comes_from(trained: Path) -> None:
     )
     text = trained.parent / "story.txt"
     assert f"{len(text.read_text('utf-8')):,}" in card
-    assert "30 steps of 2 rows of 16 tokens, 960 tokens in all" in card
+    assert "30 steps, 1,920 tokens, in " in card
     assert f"| this model | {measured['bits_per_character']['model']:.3f} |" in card
     assert [(head["layer"], head["head"]) for head in measured["heads"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert card.count("\n| 1.") == 2
@@ -153,7 +155,7 @@ def test_held_out_text_is_its_own_file_or_the_end_of_the_text(text: Path, tmp_pa
     split = prepared(tmp_path / "split", text)
     assert split.held_out.size == (split.train.size + split.held_out.size) // 20
     other = story(tmp_path / "other.txt", sentences=9, seed=1)
-    order = runs.Order((text,), other, recipe())
+    order = Order((text,), other, recipe())
     apart = runs.begin(tmp_path / "apart", order, lambda _: None, force=False)
     assert apart.tokenizer.decode(apart.held_out.tolist()) == other.read_text("utf-8")
     assert apart.train.size == split.train.size + split.held_out.size
@@ -191,36 +193,52 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-_SAVING_EVERY_STEP = """
-import sys
-from attn_cli.training import loop
-loop._SAVE_EVERY = 0.0
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from attn_cli.training import loop, state
+moment, count = sys.argv[1], int(sys.argv[2])
+save, replace, saved = state.save, Path.replace, []
+def dying_save(*given):
+    saved.append(given)
+    if moment == "before" and len(saved) == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(*given)
+    if moment == "after" and len(saved) == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+def dying_replace(path, target):
+    if moment == "within" and Path(target).name == "state.safetensors" and len(saved) == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if moment == "publishing" and Path(target).name == "tokenizer.json" and saved:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if moment == "preparing" and Path(target).name == "train.bin":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(path, target)
+loop._SAVE_EVERY, state.save, Path.replace = 0.0, dying_save, dying_replace
 from attn_cli.cli import run
 from attn_cli.console import World
-sys.exit(run(sys.argv[1:], World.real()))
+sys.exit(run(sys.argv[3:], World.real()))
 """
 
 
-@pytest.mark.parametrize("attempt", range(2))
+@pytest.mark.parametrize(
+    ("moment", "count"),
+    [("preparing", 0), ("before", 7), ("within", 20), ("after", 26), ("after", 33), ("publishing", 0)],
+)
 def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_weights(
-    attempt: int, text: Path, tmp_path: Path
+    moment: str, count: int, trained: Path, tmp_path: Path
 ) -> None:
-    options = ("--steps", "150", "--repeats", "0.5", "--rate", "0.01")
+    text, options = trained.parent / "story.txt", ("--steps", "40", "--repeats", "0.5", "--rate", "0.01")
     assert train(text, tmp_path / "whole", *options).status == 0
     line = ["train", str(text), "-o", str(tmp_path / "killed"), *OPTIONS, *options]
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SAVING_EVERY_STEP, *line], stderr=subprocess.DEVNULL, env=os.environ
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, moment, str(count), *line], stderr=subprocess.PIPE, check=False
     )
-    saved = tmp_path / "killed" / "training" / "state.safetensors"
-    while not saved.exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    time.sleep(random.Random(attempt).random() * 0.5)  # noqa: S311
-    process.kill()
-    process.wait()
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / "killed" / "config.json").exists()
     answer = train(text, tmp_path / "killed", *options, "--resume")
     assert answer.status == 0, answer.err
+    assert sorted(path.name for path in (tmp_path / "killed").iterdir()) == FILES
     assert_same(*(load_file(tmp_path / name / "model.safetensors") for name in ("killed", "whole")))
 
 
@@ -229,9 +247,9 @@ def test_the_state_is_what_was_saved(tmp_path: Path) -> None:
     optimizer = ours.optimizer(0.1)
     ours.losses(torch.tensor([[0, 1, 2]])).mean().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    state.save(tmp_path, ours, optimizer, state.Mark(7, 1.5))
+    state.save(tmp_path, ours, optimizer, state.Mark(7, 1.5, 224))
     restored = other.optimizer(0.1)
-    assert state.load(tmp_path, other, restored) == state.Mark(7, 1.5)
+    assert state.load(tmp_path, other, restored) == state.Mark(7, 1.5, 224)
     for name, tensor in ours.parameters.tensors.items():
         theirs = other.parameters.tensors[name]
         assert torch.equal(tensor, theirs)
@@ -249,10 +267,10 @@ def test_what_cannot_be_trained_on_is_said(tmp_path: Path) -> None:
     short.write_text("The cat sat.")
     blank.write_text("\n")
     bad.write_bytes(b"caf\xe9")
-    problem = "the text is too short: 5 tokens, and a step takes 2 rows of 16"
+    problem = "the text is too short: 5 tokens, and a step takes 2 rows of 32"
     assert refused(train(short, tmp_path / "m", "--steps", "1", "--quiet")) == (1, problem, LONGER)
     refusal = refused(train(blank, tmp_path / "m", "--steps", "1"))
-    assert refusal == (1, f"{blank} is empty", "give a text file with words")
+    assert refusal == (1, f"{blank} holds no words", "give a text file with words")
     hint = "convert it, for example: iconv -f latin1 -t utf-8"
     refusal = refused(train(bad, tmp_path / "m", "--steps", "1"))
     assert refusal == (1, f"{bad} is not UTF-8: byte 3 is 0xe9", hint)
@@ -318,7 +336,7 @@ def test_a_run_that_is_not_there_cannot_be_gone_on_with(text: Path, tmp_path: Pa
 
 def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
     prepared(tmp_path / "model", text)
-    path = tmp_path / "model" / "training" / "state.safetensors"
+    path = tmp_path / "model" / "attn-training" / "state.safetensors"
     path.write_bytes(b"\x00" * 20)
     status, problem, hint = refused(train(text, tmp_path / "model", "--steps", "6", "--resume", "--quiet"))
     assert (status, hint) == (1, "--force to begin anew")
@@ -328,6 +346,12 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "problem", "hint"),
     [
+        (
+            "train a.txt -o m --device abacus",
+            "device 'abacus' is not known",
+            "--device auto, cpu, cuda, cuda:0 or mps",
+        ),
+        ("train a.txt -o m --minutes nan", "--minutes nan is no number", "--minutes 0.5, for example"),
         ("train", "no text file was named", "attn train book.txt -o DIR"),
         ("train a.txt", "no directory was named for the model", "-o DIR"),
         (
@@ -372,6 +396,51 @@ def test_a_loss_that_is_no_number_ends_the_run(text: Path, tmp_path: Path) -> No
 
 def test_bfloat16_learns_too(text: Path, tmp_path: Path) -> None:
     losses: list[float] = []
-    run = prepared(tmp_path / "model", text, bfloat16=True, steps=40)
+    run = prepared(tmp_path / "model", text, products=DType.BFLOAT16, steps=40)
     runs.advance(run, run.network("cpu"), lambda progress: losses.append(progress.loss))
     assert losses[-1] < losses[0] - 0.3
+
+
+def test_what_is_in_the_way_is_left_alone(text: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "model" / "attn-training" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    problem = f"{mine.parent} is in the way, and no run of attn"
+    refusal = refused(train(text, tmp_path / "model", "--steps", "1", "--force"))
+    assert refusal == (1, problem, "move it, or another directory")
+    assert mine.read_text() == "mine"
+
+
+def test_a_damaged_record_is_said(text: Path, tmp_path: Path) -> None:
+    prepared(tmp_path / "model", text)
+    path = tmp_path / "model" / "attn-training" / "run.json"
+    path.write_text('{"recipe": []}')
+    status, problem, _ = refused(train(text, tmp_path / "model", "--steps", "6", "--resume"))
+    assert (status, problem) == (2, f"the run in {tmp_path / 'model'} was begun with layers None, not 2")
+    path.write_text("[]")
+    assert refused(train(text, tmp_path / "model", "--steps", "6", "--resume"))[0] == 1
+
+
+def test_weights_that_do_not_fit_their_format_are_not_published(text: Path, tmp_path: Path) -> None:
+    run = prepared(tmp_path / "model", text)
+    ours = run.network("cpu")
+    with torch.no_grad():
+        ours.parameters.tensors["h.0.mlp.c_fc.weight"].fill_(1e5)
+    half = replace(run, order=replace(run.order, store=DType.FLOAT16))
+    with pytest.raises(AttnError, match=r"^a weight is too large for float16$"):
+        finish(half, ours, state.Mark(1, 1.0, 64))
+    assert not (tmp_path / "model" / "config.json").exists()
+
+
+def test_the_smallest_context_there_is_can_be_trained_and_measured(text: Path, tmp_path: Path) -> None:
+    answer = train(text, tmp_path / "model", "--steps", "2", "--context", "8", "--watch")
+    assert answer.status == 0, answer.err
+
+
+def test_a_model_of_the_name_of_the_one_that_ships_is_read_where_it_stands(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "storybook").symlink_to(trained)
+    monkeypatch.chdir(tmp_path)
+    named, unnamed = attn("inspect", "cat", "--json", "-m", "storybook"), attn("inspect", "cat", "--json")
+    assert (named.document["model"]["layers"], unnamed.document["model"]["layers"]) == (2, 4)

@@ -1,0 +1,79 @@
+"""How far a training is: a bar on a terminal that someone looks at, else a line now and then."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from attn_cli.console import World
+
+if TYPE_CHECKING:
+    from attn_cli.show.terminal.progress import Bar
+    from attn_cli.training.loop import Progress
+    from attn_cli.training.state import Mark
+    from attn_cli.vocabulary import Pattern
+
+
+@contextmanager
+def reporter(world: World) -> "Iterator[Reporter]":
+    """What tells how far a run is: a bar on a terminal, else a line now and then."""
+    if world.desk is None:
+        yield Reporter(world, None)
+        return
+    from attn_cli.show.terminal.progress import Bar  # rich: 0.06 s
+
+    with Bar(world.desk) as bar:
+        yield Reporter(world, bar)
+
+
+class Reporter:
+    """Says where a run is."""
+
+    def __init__(self, world: World, bar: "Bar | None") -> None:
+        self._world, self._bar = world, bar
+        self._first: Mark | None = None
+        self._held_out: float | None = None
+
+    def step(self, progress: "Progress") -> None:
+        """A step is done."""
+        if progress.held_out is not None:
+            self._held_out = progress.held_out
+        self._first = self._first or progress.mark
+        words = " · ".join(self._words(progress))
+        if self._bar is not None:
+            self._bar.show(progress.share, words)
+        elif progress.held_out is not None:
+            self._world.fact(f"{progress.share:.0%} · {words}")
+
+    def growth(self, mark: "Mark", nearest: "Mapping[Pattern, Sequence[tuple[int, int, float]]]") -> None:
+        """How near the nearest heads are to each pattern."""
+        found = (
+            " ".join([pattern, *(f"{layer}.{head} {score:.2f}" for layer, head, score in heads)])
+            for pattern, heads in nearest.items()
+        )
+        self._line(" · ".join([f"step {mark.step:,}", *found]))
+
+    def _line(self, text: str) -> None:
+        """Something that stays to be read."""
+        if self._bar is not None:
+            self._bar.line(text)
+        else:
+            self._world.fact(text)
+
+    def _words(self, progress: "Progress") -> Iterator[str]:
+        mark = progress.mark
+        yield f"step {mark.step:,}"
+        yield f"loss {progress.loss:.3f}"
+        if self._held_out is not None:
+            yield f"held-out {self._held_out:.3f}"
+        if self._first is not None and mark.seconds > self._first.seconds:
+            speed = (mark.tokens - self._first.tokens) / (mark.seconds - self._first.seconds)
+            yield f"{speed:,.0f} tokens/s"
+        if progress.share > 0:
+            yield f"{clock(mark.seconds * (1 - progress.share) / progress.share)} left"
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03` or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

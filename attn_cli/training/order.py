@@ -1,0 +1,17 @@
+"""What is to be trained on what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from attn_cli.training.recipe import Recipe
+from attn_cli.vocabulary import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The files that a model learns from, one that it does not, and the recipe."""
+
+    files: tuple[Path, ...]
+    held_out: Path | None  # None: the end of the files is held out
+    recipe: Recipe
+    store: DType = DType.FLOAT32  # of the weights in the model's file

@@ -1,0 +1,64 @@
+"""What came out of a run, in numbers: what the card tells, `attn train` prints and `attn.json` holds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attn_cli.models.known import Known, known_in
+from attn_cli.training.measure import HeadReport, Surprise
+from attn_cli.training.state import Mark
+from attn_cli.vocabulary import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A trained model, measured."""
+
+    directory: Path
+    vocabulary: int  # pieces
+    parameters: int
+    mark: Mark
+    surprise: Surprise
+    heads: tuple[HeadReport, ...]
+
+    @property
+    def name(self) -> str:
+        """What the model is called: its directory."""
+        return self.directory.resolve().name
+
+    @property
+    def known(self) -> tuple[Known, ...]:
+        """The heads that are known for something, the clearest first."""
+        return known_in(self.as_json()["heads"])
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it by name."""
+        surprise = self.surprise
+        return {
+            "schema": 1,
+            "parameters": self.parameters,
+            "steps": self.mark.step,
+            "seconds": round(self.mark.seconds, 1),
+            "tokens": self.mark.tokens,
+            "bits_per_character": {
+                "model": surprise.model,
+                "bigram": surprise.bigram,
+                "gzip": surprise.gzip,
+            },
+            "held_out": {
+                "nats": surprise.nats,
+                "tokens": surprise.tokens,
+                "characters": surprise.characters,
+            },
+            "heads": [
+                {
+                    "kind": Kind.SELF,
+                    "layer": head.layer,
+                    "head": head.head,
+                    "pattern": head.pattern,
+                    "score": head.score,
+                    "scores": head.scores,
+                }
+                for head in self.heads
+            ],
+        }

@@ -1,0 +1,89 @@
+"""The end of a run: the model is measured as it is stored, and its files take their places."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from attn_cli.errors import AttnError
+from attn_cli.models.known import FILE
+from attn_cli.training import card, measure, tokenizer
+from attn_cli.training.network import Network
+from attn_cli.training.outcome import Outcome
+from attn_cli.training.run import RECORD, Run
+from attn_cli.training.state import Mark
+
+_CONFIG = "config.json"
+
+
+def finish(run: Run, network: Network, mark: Mark) -> Outcome:
+    """Measure the model, write it, and clear away what only the run needed.
+
+    Raises:
+        AttnError: a weight does not fit the format of the file, or there is no room for it.
+    """
+    network.round_to(run.order.store)
+    if not network.is_finite:
+        problem = f"a weight is too large for {run.order.store}"
+        raise AttnError(problem, "--store float32 --force, or a smaller --rate")
+    text = run.tokenizer.decode(run.held_out.tolist())
+    outcome = Outcome(
+        directory=run.directory,
+        vocabulary=network.spec.vocabulary,
+        parameters=network.size,
+        mark=mark,
+        surprise=measure.surprise(network, run.held_out, run.train, text),
+        heads=tuple(measure.heads(network, run.held_out, run.order.recipe.seed)),
+    )
+    _publish(run, network, outcome)
+    return outcome
+
+
+def _publish(run: Run, network: Network, outcome: Outcome) -> None:
+    """Put the model's files in place, each whole, `config.json` last; then clear away the rest.
+
+    While they change places there is no `config.json`, so nothing takes a mixture for a model.
+    """
+    made = run.scratch / "model"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    try:
+        save_file(_stored(run, network), made / "model.safetensors", {"format": "pt"})
+    except SafetensorError as error:
+        raise AttnError(
+            f"{made} cannot be written: {error}", "make room on the disk, then --resume"
+        ) from error
+    (made / "model.safetensors").chmod(0o666 & ~_umask(run))  # the library's own is for its owner alone
+    (made / "tokenizer.json").write_text(run.tokenizer.to_str(pretty=True), encoding="utf-8")
+    _write_json(made, "tokenizer_config.json", tokenizer.config(network.context))
+    _write_json(made, FILE, outcome.as_json())
+    (made / "README.md").write_text(card.text(run, outcome), encoding="utf-8")
+    _write_json(made, _CONFIG, network.config)
+    (run.directory / _CONFIG).unlink(missing_ok=True)
+    for name in sorted((file.name for file in made.iterdir()), key=_CONFIG.__eq__):
+        (made / name).replace(run.directory / name)
+    (run.scratch / RECORD).unlink()  # first: without it nobody takes the rest for a run
+    shutil.rmtree(run.scratch)
+
+
+def _stored(run: Run, network: Network) -> dict[str, torch.Tensor]:
+    """The weights by the names that transformers has for them, in the format of the file."""
+    dtype = getattr(torch, run.order.store.value)
+    tensors = network.parameters.tensors
+    return {
+        f"transformer.{name}": tensor.detach().cpu().to(dtype).contiguous()
+        for name, tensor in tensors.items()
+    }
+
+
+def _umask(run: Run) -> int:
+    """What a new file may not be, read off one: the system tells it only to those who change it."""
+    return 0o666 & ~(run.scratch / RECORD).stat().st_mode
+
+
+def _write_json(directory: Path, name: str, value: dict[str, Any]) -> None:
+    (directory / name).write_text(f"{json.dumps(value, indent=1, allow_nan=False)}\n", encoding="utf-8")

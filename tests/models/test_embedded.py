@@ -1,0 +1,130 @@
+"""The model that ships: small, whole, honest about its heads, and the same in transformers."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from attn_cli.analysis.patterns import added, tallies
+from attn_cli.core.attention import trace
+from attn_cli.models.catalogue import EMBEDDED_DIRECTORY
+from attn_cli.models.checkpoint import checkpoint
+from attn_cli.models.known import Known, known_heads
+from attn_cli.models.library import choose_library
+from attn_cli.models.source import Source
+from attn_cli.models.tokens import Token
+from attn_cli.vocabulary import EMBEDDED, DType, Pattern
+from tests.worlds import attn
+
+ROOT = Path(__file__).parents[2]
+MEASURED: dict[str, Any] = json.loads((EMBEDDED_DIRECTORY / "attn.json").read_text("utf-8"))
+TEXTS = (
+    "Tom has a red ball and Ann has a blue ball.",
+    "The animal didn't cross the street because it was too tired.",
+    "Café 日本 🙂 (naïve)\n\n\tonce upon a time",
+)
+
+
+@pytest.fixture(scope="module")
+def storybook() -> Source:
+    return checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, choose_library("cpu", DType.FLOAT32))
+
+
+def best(pattern: Pattern) -> Known:
+    return next(head for head in known_heads(EMBEDDED_DIRECTORY, 4, 8) if head.pattern is pattern)
+
+
+def score(source: Source, head: Known, texts: list[list[int]], first_row: int = 1) -> float:
+    """What the head that is known for a pattern scores on these tokens."""
+    found = []
+    for ids in texts:
+        tokens = [
+            Token(place, index, "", "", 0, 0, special=False, segment=0) for place, index in enumerate(ids)
+        ]
+        layers = list(source.attentions(tokens))
+        weights = trace(layers[head.layer].operands).weights[[head.head]]
+        found.append(tallies(weights, np.array(ids), first_row)[head.pattern])
+    return float(added(found).scores[0])
+
+
+def test_it_is_small() -> None:
+    assert sum(file.stat().st_size for file in EMBEDDED_DIRECTORY.iterdir()) <= 12_000_000
+
+
+def test_an_induction_head_finds_what_followed_random_tokens(storybook: Source) -> None:
+    draw = np.random.default_rng(7)
+    halves = [1 + draw.permutation(4095)[:100] for _ in range(4)]
+    texts = [[0, *half.tolist(), *half.tolist()] for half in halves]
+    head = best(Pattern.INDUCTION)
+    found = score(storybook, head, texts, first_row=101)
+    assert found >= 0.6
+    assert found == pytest.approx(head.score, abs=0.1)  # other tokens, shorter texts than the card's
+
+
+def test_a_previous_token_head_looks_one_back_in_prose(storybook: Source) -> None:
+    text = (ROOT / "sample_inputs" / "alice.txt").read_text("utf-8")
+    ids = [token.id for token in storybook.tokens(text, None)][:512]
+    head = best(Pattern.PREVIOUS)
+    found = score(storybook, head, [ids])
+    assert found >= 0.7
+    assert found == pytest.approx(head.score, abs=0.1)  # another story than the card's
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_transformers_loads_it_as_it_is_and_agrees(text: str, storybook: Source) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(EMBEDDED_DIRECTORY)
+    model = transformers.AutoModelForCausalLM.from_pretrained(EMBEDDED_DIRECTORY, attn_implementation="eager")
+    inputs = tokenizer(text, return_tensors="pt")
+    tokens = storybook.tokens(text, None)
+    assert [token.id for token in tokens] == inputs["input_ids"][0].tolist()
+    with torch.no_grad():
+        expected = model(**inputs, output_attentions=True).attentions
+    for attention, theirs in zip(storybook.attentions(tokens), expected, strict=True):
+        ours = trace(attention.operands).weights
+        np.testing.assert_allclose(ours, theirs[0].numpy(), atol=1e-5)  # float32 rounding: a tenth of it
+
+
+def test_it_guesses_better_than_those_who_know_less() -> None:
+    bits = MEASURED["bits_per_character"]
+    assert bits["model"] < 0.97 * bits["bigram"] < 0.97 * bits["gzip"]
+
+
+def test_card_and_readme_say_what_was_measured() -> None:
+    card, readme = (
+        (EMBEDDED_DIRECTORY / "README.md").read_text("utf-8"),
+        (ROOT / "README.md").read_text("utf-8"),
+    )
+    for bits in MEASURED["bits_per_character"].values():
+        assert f" {bits:.3f} |" in card
+        assert f" {bits:.3f} |" in readme
+    rows = dict(re.findall(r"^\| (\d\.\d) \| ([\w-]*) *\|", card, re.MULTILINE))
+    assert rows == {f"{head['layer']}.{head['head']}": head["pattern"] or "" for head in MEASURED["heads"]}
+    for pattern in (Pattern.INDUCTION, Pattern.PREVIOUS):
+        assert f"{best(pattern).name} {best(pattern).score:.2f}" in readme
+
+
+def test_the_card_names_licence_limits_and_source() -> None:
+    card = (EMBEDDED_DIRECTORY / "README.md").read_text("utf-8")
+    assert all(f"## {section}" in card for section in ("Trained on", "Licence", "Limits"))
+    assert re.search(r"`[0-9a-f]{64}`", card)
+
+
+def test_models_lists_what_its_heads_do() -> None:
+    answer = attn("models", HF_HOME="nowhere")
+    head = best(Pattern.INDUCTION)
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("induction")]
+    assert f"{head.name} {head.score:.2f}" in line
+    listed = attn("models", "--json", HF_HOME="nowhere").document["embedded"]
+    assert (listed["name"], listed["layers"], listed["heads"]) == (EMBEDDED, 4, 8)
+    assert listed["known"][0]["score"] == max(each["score"] for each in listed["known"])
+
+
+def test_a_text_that_is_too_long_for_it_is_refused() -> None:
+    answer = attn("inspect", "the " * 600)
+    assert answer.err.startswith("attn: the text is too long: 60")
+    assert answer.status == 1

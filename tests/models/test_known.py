@@ -1,0 +1,62 @@
+"""`attn.json`: what is known of a model's heads, believed only where it can be true."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attn_cli.analysis.choice import shown_pattern
+from attn_cli.analysis.patterns import targets
+from attn_cli.errors import AttnError
+from attn_cli.models.known import Known, known_heads
+from attn_cli.vocabulary import Pattern
+
+HEAD = {"layer": 1, "head": 0, "pattern": "induction", "score": 0.75}
+
+
+def written(directory: Path, *heads: Any) -> Path:
+    (directory / "attn.json").write_text(json.dumps({"heads": heads}))
+    return directory
+
+
+def test_the_clearest_comes_first_and_the_unknown_not_at_all(tmp_path: Path) -> None:
+    other, unknown = HEAD | {"head": 1, "score": 0.9}, HEAD | {"pattern": None, "score": 0.0}
+    found = known_heads(written(tmp_path, HEAD, unknown, other), 2, 2)
+    assert found == (Known(1, 1, Pattern.INDUCTION, 0.9), Known(1, 0, Pattern.INDUCTION, 0.75))
+
+
+def test_a_model_without_the_file_is_known_for_nothing(tmp_path: Path) -> None:
+    assert known_heads(tmp_path, 2, 2) == ()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"layer": 2}, {"layer": -1}, {"head": 2}, {"score": 1.5}, {"score": float("nan")}],
+)
+def test_what_does_not_fit_the_model_is_refused(wrong: dict[str, float], tmp_path: Path) -> None:
+    with pytest.raises(AttnError, match=r"attn\.json does not fit the model: head ") as raised:
+        known_heads(written(tmp_path, HEAD | wrong), 2, 2)
+    assert raised.value.hint == "remove it: the model can do without attn.json"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"heads": 3}', '{"heads": [{}]}', '{"heads": [null]}', "[" * 100_000, "\udcff"]
+    + [json.dumps({"heads": [HEAD | {"layer": value}]}) for value in ("x", None, float("inf"))]
+    + [json.dumps({"heads": [HEAD | {"pattern": "dancing"}]})],
+)
+def test_damage_is_said(content: str, tmp_path: Path) -> None:
+    (tmp_path / "attn.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(AttnError, match=r"attn\.json is damaged: "):
+        known_heads(tmp_path, 2, 2)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
+def test_induction_is_shown_where_enough_tokens_stood_before(ids: list[int]) -> None:
+    rows = targets(np.array(ids))[Pattern.INDUCTION].any(axis=-1).sum()
+    expected = Pattern.INDUCTION if rows >= 3 else Pattern.PREVIOUS
+    assert shown_pattern(np.array(ids)) is expected
