@@ -56,17 +56,24 @@ def test_without_a_model_the_one_that_ships_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "pattern"),
+    ("text", "pattern", "place"),
     [
-        ("The animal didn't cross the street.", "previous-token"),
-        ("Tom has a red ball and Ann has a red hat.", "induction"),
+        ("the cat sat", "previous-token", "1.2"),
+        ("the cat sat and the cat sat", "induction", "2.1"),
     ],
 )
-def test_the_head_that_shows_the_text_best_is_shown(text: str, pattern: str) -> None:
-    answer = attn("inspect", text)
-    why, _, _ = answer.err.splitlines()
-    place = why.split()[1]
-    assert why == f"head {place} is shown: of 32 heads it is the clearest {pattern} head"
+def test_the_head_that_is_known_to_show_the_text_is_shown(
+    text: str, pattern: str, place: str, twins: Path, tmp_path: Path
+) -> None:
+    for file in (twins / "gpt2").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    known = [(1, 2, "previous-token", 0.7), (1, 3, "previous-token", 0.6), (2, 1, "induction", 0.5)]
+    names = ("layer", "head", "pattern", "score")
+    heads = [dict(zip(names, each, strict=True)) for each in (*known, (0, 0, "first-token", 0.9))]
+    (tmp_path / "attn.json").write_text(json.dumps({"heads": heads}))
+    answer = attn("inspect", text, "-m", tmp_path)
+    why = answer.err.splitlines()[0]
+    assert why == f"head {place} is shown: of 12 heads it is the clearest {pattern} head"
     assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
 
 

@@ -56,23 +56,38 @@ def test_it_is_small() -> None:
     assert sum(file.stat().st_size for file in EMBEDDED_DIRECTORY.iterdir()) <= 12_000_000
 
 
-def test_an_induction_head_finds_what_followed_random_tokens(storybook: Source) -> None:
-    draw = np.random.default_rng(7)
-    halves = [1 + draw.permutation(4095)[:100] for _ in range(4)]
-    texts = [[0, *half.tolist(), *half.tolist()] for half in halves]
-    head = best(Pattern.INDUCTION)
-    found = score(storybook, head, texts, first_row=101)
-    assert found >= 0.6
-    assert found == pytest.approx(head.score, abs=0.1)  # other tokens, shorter texts than the card's
-
-
-def test_a_previous_token_head_looks_one_back_in_prose(storybook: Source) -> None:
+@pytest.mark.parametrize("pattern", [Pattern.FIRST, Pattern.CURRENT])
+def test_a_head_does_in_another_story_what_it_is_known_for(pattern: Pattern, storybook: Source) -> None:
     text = (ROOT / "sample_inputs" / "alice.txt").read_text("utf-8")
     ids = [token.id for token in storybook.tokens(text, None)][:512]
-    head = best(Pattern.PREVIOUS)
+    head = best(pattern)
     found = score(storybook, head, [ids])
-    assert found >= 0.7
+    assert found > 0.5
     assert found == pytest.approx(head.score, abs=0.1)  # another story than the card's
+
+
+def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source) -> None:
+    draw = np.random.default_rng(0)  # the card's own: the same tokens, by NumPy instead of PyTorch
+    halves = [1 + draw.permutation(4095)[:255] for _ in range(16)]
+    texts = [[0, *half.tolist(), *half.tolist()] for half in halves]
+    for entry in sorted(MEASURED["heads"], key=lambda each: -each["scores"]["random repeats"]["induction"])[
+        :2
+    ]:
+        expected = entry["scores"]["random repeats"]["induction"]
+        head = Known(entry["layer"], entry["head"], Pattern.INDUCTION, expected)
+        assert score(storybook, head, texts, first_row=256) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("place", "looked_at"), [(2.5, "a"), (1.1, "a")])
+def test_over_a_sentence_two_heads_find_what_followed(place: float, looked_at: str) -> None:
+    text = "Ann has a red ball and Ben has a blue ball."
+    line = ("inspect", text, "--heads", str(place), "-s", "weights", "--json")
+    found = attn(*line).document
+    words = [token["text"].strip() for token in found["tokens"]]
+    second = max(place for place, word in enumerate(words) if word == "has")
+    row = np.array(found["attention"][0]["steps"]["weights"][second])
+    assert words[int(row.argmax())] == looked_at
+    assert row.max() > 0.5
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -104,7 +119,7 @@ def test_card_and_readme_say_what_was_measured() -> None:
         assert f" {bits:.3f} |" in readme
     rows = dict(re.findall(r"^\| (\d\.\d) \| ([\w-]*) *\|", card, re.MULTILINE))
     assert rows == {f"{head['layer']}.{head['head']}": head["pattern"] or "" for head in MEASURED["heads"]}
-    for pattern in (Pattern.INDUCTION, Pattern.PREVIOUS):
+    for pattern in (Pattern.FIRST, Pattern.CURRENT):
         assert f"{best(pattern).name} {best(pattern).score:.2f}" in readme
 
 
@@ -116,8 +131,8 @@ def test_the_card_names_licence_limits_and_source() -> None:
 
 def test_models_lists_what_its_heads_do() -> None:
     answer = attn("models", HF_HOME="nowhere")
-    head = best(Pattern.INDUCTION)
-    (line,) = [line for line in answer.out.splitlines() if line.startswith("induction")]
+    head = best(Pattern.FIRST)
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("first-token")]
     assert f"{head.name} {head.score:.2f}" in line
     listed = attn("models", "--json", HF_HOME="nowhere").document["embedded"]
     assert (listed["name"], listed["layers"], listed["heads"]) == (EMBEDDED, 4, 8)
