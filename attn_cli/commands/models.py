@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def models(context: typer.Context, as_json: given.Json = False, quiet: given.Quiet = False) -> None:
-    """List what can be loaded here, and what the heads of the built-in model do."""
+    """List what can be loaded here, and what storybook's heads do."""
     world: World = context.obj
     world.is_quiet = quiet
     from attn_cli.pipeline import available, by_pattern  # NumPy, and torch for the devices: 1.8 s

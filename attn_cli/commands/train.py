@@ -110,9 +110,10 @@ def train(
     as_json: given.Json = False,
     quiet: given.Quiet = False,
 ) -> None:
-    """Train a small model on text files, in Hugging Face layout: for attn -m DIR and transformers.
+    """Train a small model of your own on text files.
 
-    A byte-level BPE tokenizer and a decoder in the GPT-2 layout. Ctrl-C keeps what was learned:
+    A byte-level BPE tokenizer and a decoder in the GPT-2 layout, as a directory in Hugging Face
+    layout: for attn -m DIR and for transformers. Ctrl-C keeps what was learned:
     --resume goes on. With --steps, on a CPU, a run that was interrupted ends with the same weights.
     """
     world: World = context.obj

@@ -58,7 +58,6 @@ def train(
         KeyboardInterrupt: Ctrl-C; the state was saved.
     """
     _keep_memory()
-    torch.set_flush_denormal(True)  # weights next to 0 are slow to compute with, and nothing hangs on them
     optimizer = network.optimizer(_DECAY)
     mark = state.load(directory, network, optimizer)
     begun = time.perf_counter() - mark.seconds

@@ -59,7 +59,7 @@ def test_without_a_model_the_one_that_ships_is_read() -> None:
     ("text", "pattern", "place"),
     [
         ("the cat sat", "previous-token", "1.2"),
-        ("the cat sat and the cat sat", "induction", "2.1"),
+        ("and the cat sat, and the cat sat", "induction", "2.1"),
     ],
 )
 def test_the_head_that_is_known_to_show_the_text_is_shown(

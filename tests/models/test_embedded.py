@@ -78,15 +78,14 @@ def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source
         assert score(storybook, head, texts, first_row=256) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(("place", "looked_at"), [(2.5, "a"), (1.1, "a")])
-def test_over_a_sentence_two_heads_find_what_followed(place: float, looked_at: str) -> None:
+def test_over_a_sentence_a_head_finds_what_followed() -> None:
     text = "Ann has a red ball and Ben has a blue ball."
-    line = ("inspect", text, "--heads", str(place), "-s", "weights", "--json")
+    line = ("inspect", text, "--heads", "2.5", "-s", "weights", "--json")
     found = attn(*line).document
     words = [token["text"].strip() for token in found["tokens"]]
     second = max(place for place, word in enumerate(words) if word == "has")
     row = np.array(found["attention"][0]["steps"]["weights"][second])
-    assert words[int(row.argmax())] == looked_at
+    assert words[int(row.argmax())] == "a"
     assert row.max() > 0.5
 
 
