@@ -58,8 +58,9 @@ class Recipe:
 
         Most of the run has rows of an eighth of the context or little more: among few tokens no weight
         is near 0, nor its gradient, and heads find sooner what to look at (Press et al. 2021,
-        arXiv:2012.15832). Seen on the embedded model's text, 4.2 million parameters: with short rows
-        an induction head scores 0.5 after 4 million tokens, without them 0.03 after as many.
+        arXiv:2012.15832). Seen on the embedded model's text, 4.3 million parameters: with short rows and
+        sharper queries and keys an induction head scored 0.5 over 63 tokens after 4 million tokens of
+        training, without either 0.03 after 3 million. Part of it fades when the rows become long.
         """
         if share >= SHORT:
             return self.batch, self.context
