@@ -2,8 +2,8 @@
 
 A score is the mean, over the rows in which the pattern is possible, of the weight on the tokens that
 the pattern names (of `broad`: of its entropy as a share of the largest): 0 to 1, and 1 for a head that
-does nothing else. The patterns are those of Clark
-et al. 2019 (arXiv:1906.04341) and Olsson et al. 2022 (arXiv:2209.11895).
+does nothing else. The patterns are those of Clark et al. 2019 (arXiv:1906.04341) and Olsson et al. 2022
+(arXiv:2209.11895).
 """
 
 from collections.abc import Iterable, Mapping

@@ -85,7 +85,7 @@ def waves(places: int, width: int) -> npt.NDArray[np.float32]:
 
     As in Vaswani et al. 2017 (arXiv:1706.03762, section 3.5), but none so long that it is the same
     everywhere, and with mean 0 over the places. They are not learned: the step to the place before is
-    one rotation for all places, which a head finds sooner than it would find it for each by itself.
+    one rotation, the same for all places.
     """
     shortest, longest = 2 * np.pi, max(2.0 * places, 7.0)
     lengths = np.geomspace(shortest, longest, (width + 1) // 2)
