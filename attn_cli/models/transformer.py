@@ -24,6 +24,7 @@ class Inputs:
     ids: Sequence[int] | Array  # an array (B, T) is a batch of texts, for weights that are arrays too
     segments: Sequence[int]
     real: Sequence[bool] | None = None  # None: all are
+    first: int = 0  # the position of the first token: a model that trains on short rows sees every one
 
 
 class Tensors(Protocol):
@@ -89,7 +90,7 @@ class Transformer:
         spec, names = self.spec, self.spec.embeddings
         x = self._rows(names.tokens, spec.vocabulary, inputs.ids)
         if names.positions is not None and spec.longest is not None:
-            x = x + self._rows(names.positions, spec.longest, range(x.shape[-2]))
+            x = x + self._rows(names.positions, spec.longest, range(inputs.first, inputs.first + x.shape[-2]))
         if names.segments is not None:
             x = x + self._rows(names.segments, spec.segments, inputs.segments)
         return x if names.norm is None else self._normed(names.norm, 0, x)

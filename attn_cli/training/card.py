@@ -6,7 +6,6 @@ from attn_cli.labels import printable
 from attn_cli.training.corpus import TextFile
 from attn_cli.training.measure import HeadReport, Surprise
 from attn_cli.training.outcome import Outcome
-from attn_cli.training.recipe import SHORT
 from attn_cli.training.run import Run
 from attn_cli.training.tokenizer import START_PIECE
 from attn_cli.vocabulary import Pattern
@@ -51,14 +50,13 @@ def _what(run: Run, outcome: Outcome) -> Iterator[str]:
 
 def _trained(run: Run, outcome: Outcome) -> Iterator[str]:
     recipe, mark = run.order.recipe, outcome.mark
-    rows, length = recipe.rows_at(0.0)
+    _, length = recipe.rows_at(0.0)
     yield from _table(("text", "characters", "sha256"), (_row(text) for text in run.texts))
     yield ""
     yield (
-        f"{mark.step:,} steps, {mark.tokens:,} tokens, in {mark.seconds / 60:.1f} minutes: {rows} rows of "
-        f"{length} tokens a step, and in the last {1 - SHORT:.0%} of the run {recipe.batch} rows of "
-        f"{recipe.context}. AdamW, learning rate {recipe.rate:g} with warm-up and cosine decay, seed "
-        f"{recipe.seed}, products in {recipe.products}."
+        f"{mark.step:,} steps, {mark.tokens:,} tokens, in {mark.seconds / 60:.1f} minutes: rows of {length} "
+        f"tokens at first, of {recipe.context} in the end. AdamW, learning rate {recipe.rate:g} with warm-up "
+        f"and cosine decay, seed {recipe.seed}, products in {recipe.products}."
     )
     if recipe.repeats:
         yield ""

@@ -66,7 +66,7 @@ def train(
     with _politely_interrupted() as is_interrupted:
         while (share := recipe.share(mark.step, mark.seconds)) < 1:
             rows = _rows(recipe, ids, share, mark.step).to(network.device)
-            loss = _step(network, optimizer, recipe, share, rows)
+            loss = _step(network, optimizer, recipe, mark.step, share, rows)
             mark = Mark(mark.step + 1, time.perf_counter() - begun, mark.tokens + rows[:, 1:].numel())
             share = recipe.share(mark.step, mark.seconds)
             held: float | None = None
@@ -96,20 +96,25 @@ def _look(network: Network, recipe: Recipe, held_out: Ids) -> float:
 
 
 def _step(
-    network: Network, optimizer: torch.optim.AdamW, recipe: Recipe, share: float, rows: torch.Tensor
+    network: Network,
+    optimizer: torch.optim.AdamW,
+    recipe: Recipe,
+    step: int,
+    share: float,
+    rows: torch.Tensor,
 ) -> float:
     """One step of AdamW over `rows` (B, T + 1); the mean loss of its tokens, in nats.
 
     Raises:
         AttnError: the gradient is no longer finite; the weights are as they were.
     """
-    rate = recipe.rate_at(share)
+    rate, first = recipe.rate_at(share), recipe.first_at(share, step)
     for group in optimizer.param_groups:
         group["lr"] = rate
     total = 0.0
     for part in torch.split(rows, _rows_at_once(network, recipe, rows)):
         with _products(network, recipe):
-            loss = network.losses(part).sum() / rows[:, 1:].numel()
+            loss = network.losses(part, first).sum() / rows[:, 1:].numel()
         torch.autograd.backward(loss)
         total += loss.item()
     norm = torch.nn.utils.clip_grad_norm_(network.learning.values(), _CLIP)

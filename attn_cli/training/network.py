@@ -21,7 +21,9 @@ from attn_cli.vocabulary import DType
 
 _SPREAD = 0.02  # of a fresh matrix: GPT-2's
 _SHARPER = 3.0  # times that for queries and keys: even weights among many tokens teach nothing
-_SPREAD_OF_VECTORS = 0.05  # of tokens and of positions: neither drowns the other
+_ALIKE = 0.5  # the correlation of queries and keys: attention begins near the token itself
+_SPREAD_OF_TOKENS = 0.05
+_SPREAD_OF_POSITIONS = 0.1  # the tokens' vectors grow to it
 _BETAS = (0.9, 0.95)  # AdamW's memory of gradients and of their squares: GPT-3's, arXiv:2005.14165
 
 
@@ -59,21 +61,25 @@ class Parameters:
         """A fresh tensor: gains are 1, shifts 0, positions `waves`; the rest is normal around 0.
 
         Of spread 0.02, three times that for queries and keys, divided by √2L for what is added to the
-        residual stream (Radford et al. 2019); vectors of tokens 0.05.
+        residual stream (Radford et al. 2019); vectors of tokens 0.05. Keys correlate with queries, as
+        they do in trained models (Trockman and Kolter 2023, arXiv:2305.09828).
         """
         if name == self._positions:
-            return torch.from_numpy(_SPREAD_OF_VECTORS * waves(*shape))
+            return torch.from_numpy(_SPREAD_OF_POSITIONS * waves(*shape))
         if len(shape) == 1:
             return torch.ones(shape) if _is_gain(name) else torch.zeros(shape)
         generator = torch.Generator().manual_seed(zlib.crc32(name.encode(), self._seed))
         drawn = torch.randn(shape, generator=generator) * self._spread(name)
         if _belongs(name, self._spec.projections.fused):
-            drawn[:, : 2 * self._spec.width] *= _SHARPER
+            query, key, _ = drawn.split(self._spec.width, dim=1)
+            query *= _SHARPER
+            key *= _SHARPER * (1 - _ALIKE**2) ** 0.5
+            key += _ALIKE * query
         return drawn
 
     def _spread(self, name: str) -> float:
         if name == self._tokens:
-            return _SPREAD_OF_VECTORS
+            return _SPREAD_OF_TOKENS
         return _SPREAD * (2 * self._spec.layers) ** -0.5 if self._is_added(name) else _SPREAD
 
     def _is_added(self, name: str) -> bool:
@@ -81,14 +87,13 @@ class Parameters:
 
 
 def waves(places: int, width: int) -> npt.NDArray[np.float32]:
-    """(T, M) a vector for each place: sines and cosines from 2π to twice T tokens long, of mean square 1.
+    """(T, M) a vector for each place: sines and cosines from 2.5 to T/4 tokens long, of mean square 1.
 
-    As in Vaswani et al. 2017 (arXiv:1706.03762, section 3.5), but none so long that it is the same
-    everywhere, and with mean 0 over the places. They are not learned: the step to the place before is
-    one rotation, the same for all places.
+    As in Vaswani et al. 2017 (arXiv:1706.03762, section 3.5), but with shorter ones, which tell
+    neighbours apart, none so long that it is nearly the same everywhere, and with mean 0 over the
+    places. They are not learned: the step to the place before is one rotation, the same for all places.
     """
-    shortest, longest = 2 * np.pi, max(2.0 * places, 7.0)
-    lengths = np.geomspace(shortest, longest, (width + 1) // 2)
+    lengths = np.geomspace(2.5, max(places / 4, 8.0), (width + 1) // 2)
     angles = 2 * np.pi * np.arange(places)[:, None] / lengths
     both = np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)[:, :width]
     both -= both.mean(axis=0)
@@ -145,15 +150,15 @@ class Network:
         for tensor in self.parameters.tensors.values():
             tensor.data.copy_(tensor.data.to(getattr(torch, dtype.value)))
 
-    def logits(self, ids: torch.Tensor) -> torch.Tensor:
-        """(B, T, V) for ids (B, T): what the model expects to follow each token."""
-        *_, last = self.transformer.hidden_states(Inputs(ids, ()))
+    def logits(self, ids: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """(B, T, V) for ids (B, T) from position `first` on: what is expected to follow each token."""
+        *_, last = self.transformer.hidden_states(Inputs(ids, (), first=first))
         name = f"{self.spec.embeddings.tokens}.weight"
         return last @ self.parameters.tensors[name].T  # type: ignore[no-any-return]
 
-    def losses(self, rows: torch.Tensor) -> torch.Tensor:
-        """(B, T) nats: the surprise at each token of rows (B, T + 1) but the first."""
-        logits, following = self.logits(rows[:, :-1]).float(), rows[:, 1:]
+    def losses(self, rows: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """(B, T) nats: the surprise at each token but the first of rows (B, T + 1), from `first` on."""
+        logits, following = self.logits(rows[:, :-1], first).float(), rows[:, 1:]
         found = cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="none")
         return found.view(following.shape)
 

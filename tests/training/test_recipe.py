@@ -53,15 +53,30 @@ def test_a_number_that_is_none_is_refused(name: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("context", "batch", "short"),
-    [(512, 8, (64, 64)), (256, 8, (64, 32)), (100, 3, (15, 20)), (17, 2, (2, 17)), (8, 1, (1, 8))],
+    ("context", "batch", "lengths"),
+    [
+        (512, 8, (64, 128, 256, 512)),
+        (256, 8, (32, 64, 128, 256)),
+        (100, 3, (20, 25, 50, 100)),
+        (17, 2, (17, 17, 17, 17)),
+        (8, 1, (8, 8, 8, 8)),
+    ],
 )
 def test_rows_are_short_and_many_before_they_are_long(
-    context: int, batch: int, short: tuple[int, int]
+    context: int, batch: int, lengths: tuple[int, ...]
 ) -> None:
     found = recipe(context=context, batch=batch)
-    assert found.rows_at(0.0) == found.rows_at(0.649) == short
-    assert found.rows_at(0.65) == found.rows_at(1.0) == (batch, context)
+    for shares, length in zip([(0.0, 0.299), (0.3, 0.499), (0.5, 0.699), (0.7, 1.0)], lengths, strict=True):
+        for share in shares:
+            assert found.rows_at(share) == (batch * context // length, length)
+
+
+def test_short_rows_stand_anywhere_in_the_context() -> None:
+    found = recipe(context=512)
+    firsts = [found.first_at(0.0, step) for step in range(4000)]
+    assert (min(firsts), max(firsts)) == (0, 512 - 64)
+    assert abs(sum(firsts) / len(firsts) - 224) < 10
+    assert {found.first_at(0.7, step) for step in range(9)} == {0}
 
 
 @given(st.integers(8, 3000), st.integers(1, 64))
