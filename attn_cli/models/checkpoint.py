@@ -42,7 +42,7 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
     return Source(
         card=Card(name, spec.type, spec.layers, spec.heads, spec.kv_heads, spec.head_size, spec.width),
         library=library,
-        takes_pairs=spec.segments > 1,
+        takes_pairs=spec.takes_pairs,
         is_causal=spec.is_causal,
         longest=spec.longest,
         is_bounded=spec.embeddings.positions is not None,

@@ -58,6 +58,10 @@ class Config:
             raise self._unfit(names, value, "true or false")
         return value
 
+    def has(self, name: str) -> bool:
+        """Whether the value is there and not null."""
+        return self.values.get(name) is not None
+
     def unfit(self, *names: str, what: str) -> AttnError:
         """The error for a value that is of the right type and yet not one we can compute with."""
         return self._unfit(names, self.values.get(self._given(names)), what)

@@ -6,15 +6,18 @@ part of layer 2.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 from attn_cli.core.arrays import Array, device_of, namespace
+from attn_cli.core.attention import Bias
 from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
 from attn_cli.core.masks import Rule, everywhere, padding
-from attn_cli.core.module import Attention, Linear, MultiHeadAttention, fused
+from attn_cli.core.module import Attention, Linear, MultiHeadAttention, Normalise, fused
+from attn_cli.core.positions import alibi, relative
 from attn_cli.errors import AttnError
 from attn_cli.models.library import Library
-from attn_cli.models.spec import Norm, Part, Spec
+from attn_cli.models.spec import Embeddings, Norm, Part, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Transformer:
             AttnError: it does not, or in another shape.
         """
         spec = self.spec
-        name = spec.output.name.format(layer=spec.layers - 1)
+        name = self._name(spec.output, spec.layers - 1)
         self.weights.check(f"{name}.weight", self._stored(spec.width, spec.heads * spec.head_size))
 
     def attentions(self, inputs: Inputs) -> Iterator[Attention]:
@@ -71,33 +74,57 @@ class Transformer:
         for layer, (x, attention) in enumerate(self._walk(inputs)):  # noqa: B007  the last is used below
             yield x
         assert attention is not None, "a model has a layer"
-        last = self._after(layer, x, attention.result())
-        yield last if self.spec.final_norm is None else self._normed(self.spec.final_norm, 0, last)
+        yield self._normed(self.spec.final_norm, 0, self._after(layer, x, attention))
 
     def _walk(self, inputs: Inputs) -> Iterator[tuple[Array, Attention]]:
         """What enters each layer, and its attention."""
+        spec = self.spec
         x = self._embedded(inputs)
-        mask = _mask(inputs, x)
-        for layer in range(self.spec.layers):
-            entering = self._normed(self.spec.attention_norm, layer, x) if self.spec.is_pre_norm else x
-            attention = self._attention(layer, x.shape[-2]).attention(entering, mask=mask)
+        mask, bias = _mask(inputs, x), self._shared_bias(x)
+        for layer in range(spec.layers):
+            entering = self._normed(spec.attention_norm, layer, x) if spec.is_pre_norm else x
+            attention = self._attention(layer, x.shape[-2], bias).attention(entering, mask=mask)
             yield x, attention
-            if layer + 1 < self.spec.layers:
-                x = self._after(layer, x, attention.result())
+            if layer + 1 < spec.layers:
+                x = self._after(layer, x, attention)
 
     def _embedded(self, inputs: Inputs) -> Array:
-        """(T, M) the sum of the tokens', positions' and segments' vectors."""
+        """(T, M) the sum of the tokens', positions' and segments' vectors, normed."""
         spec, names = self.spec, self.spec.embeddings
-        x = self._rows(names.tokens, spec.vocabulary, inputs.ids)
+        narrow = names.width or spec.width
+        x = self._rows(names.tokens, spec.vocabulary, narrow, inputs.ids)
+        if names.scale != 1.0:
+            x = x * names.scale
+        if names.projects_tokens:
+            x = self._projected(x)
         if names.positions is not None and spec.longest is not None:
-            x = x + self._rows(names.positions, spec.longest, range(inputs.first, inputs.first + x.shape[-2]))
+            places = _places(names, inputs, x.shape[-2])
+            x = x + self._rows(names.positions, names.first + spec.longest, x.shape[-1], places)
         if names.segments is not None:
-            x = x + self._rows(names.segments, spec.segments, inputs.segments)
-        return x if names.norm is None else self._normed(names.norm, 0, x)
+            x = x + self._rows(names.segments, spec.segments, x.shape[-1], inputs.segments)
+        x = self._normed(names.norm, 0, x)
+        return x if names.projects_tokens else self._projected(x)
 
-    def _attention(self, layer: int, length: int) -> MultiHeadAttention:
-        """W^Q, W^K, W^V and W^O of the layer."""
+    def _projected(self, x: Array) -> Array:
+        """(T, M) embeddings that are narrower than the model, brought to its width."""
+        part = self.spec.embeddings.projection
+        return x if part is None else self._linear(part, 0, self.spec.width, x.shape[-1])(x)
+
+    def _shared_bias(self, like: Array) -> Bias | None:
+        """What every layer adds to its scores for the two positions."""
         spec = self.spec
+        if spec.is_alibi:
+            return alibi(spec.heads, like)
+        if spec.relative is None:
+            return None
+        name = f"{spec.relative.table.name}.weight"
+        buckets = spec.relative.buckets
+        table = self.library.adopt(self.weights.read(name, (buckets.count, spec.heads)))
+        return relative(table, buckets)
+
+    def _attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
+        """W^Q, W^K, W^V and W^O of the layer."""
+        spec, parts = self.spec, self.spec.projections
         query, key, value = self._projections(layer)
         return MultiHeadAttention(
             query=query,
@@ -107,8 +134,13 @@ class Transformer:
             heads=spec.heads,
             kv_heads=spec.kv_heads,
             scale=spec.scale(layer),
-            mask=spec.mask,
-            rotary=spec.rotary(length),
+            mask=spec.mask(layer),
+            bias=bias,
+            softcap=spec.softcap,
+            rotary=spec.rotary(layer, length),
+            query_norm=self._norm_of(parts.query_norm, layer),
+            key_norm=self._norm_of(parts.key_norm, layer),
+            is_norm_whole=parts.is_norm_whole,
         )
 
     def _projections(self, layer: int) -> tuple[Linear, Linear, Linear]:
@@ -123,47 +155,93 @@ class Transformer:
             self._linear(parts.value, layer, shared, spec.width),
         )
 
-    def _after(self, layer: int, x: Array, attended: Array) -> Array:
+    def _after(self, layer: int, x: Array, attention: Attention) -> Array:
         """(T, M) what leaves the layer: the residual stream, and the feed-forward part of it."""
         spec = self.spec
+        attended = self._added(spec.attention_result_norm, layer, attention.result())
+        if spec.is_parallel:
+            return x + attended + self._fed_forward(layer, self._normed(spec.feed_forward_norm, layer, x))
         if spec.is_pre_norm:
-            x = x + attended
-            return x + self._fed_forward(layer, self._normed(spec.feed_forward_norm, layer, x))
+            x = (attention.input if spec.residual_is_normed else x) + attended
+            entering = self._normed(spec.feed_forward_norm, layer, x)
+            return (entering if spec.residual_is_normed else x) + self._fed_forward(layer, entering)
         x = self._normed(spec.attention_norm, layer, x + attended)
         return self._normed(spec.feed_forward_norm, layer, x + self._fed_forward(layer, x))
 
     def _fed_forward(self, layer: int, x: Array) -> Array:
+        """(T, M) what the feed-forward part adds to the residual stream."""
+        parts, width = self.spec.feed_forward, self.spec.width
+        inner = self._linear(parts.down, layer, width, parts.size)(self._inner(layer, x))
+        return self._added(self.spec.feed_forward_result_norm, layer, inner)
+
+    def _added(self, norm: Part | None, layer: int, result: Array) -> Array:
+        """(T, M) what the residual stream takes of a part's result."""
+        result = self._normed(norm, layer, result)
+        return result if self.spec.residual_scale == 1.0 else result * self.spec.residual_scale
+
+    def _inner(self, layer: int, x: Array) -> Array:
+        """(T, size) what stands between the two maps of the feed-forward part."""
         parts, width = self.spec.feed_forward, self.spec.width
         activation = activation_named(parts.activation)
+        if parts.holds_gate:
+            both = self._linear(parts.up, layer, 2 * parts.size, width)(x)
+            return activation(both[..., : parts.size]) * both[..., parts.size :]
         inner = self._linear(parts.up, layer, parts.size, width)(x)
         if parts.gate is None:
-            inner = activation(inner)
-        else:
-            inner = activation(self._linear(parts.gate, layer, parts.size, width)(x)) * inner
-        return self._linear(parts.down, layer, width, parts.size)(inner)
+            return activation(inner)
+        return activation(self._linear(parts.gate, layer, parts.size, width)(x)) * inner
 
-    def _normed(self, part: Part, layer: int, x: Array) -> Array:
-        name, width, epsilon = part.name.format(layer=layer), self.spec.width, self.spec.epsilon
-        gain = self.library.adopt(self.weights.read(f"{name}.weight", (width,)))
-        if self.spec.norm is Norm.RMS:
-            return rms_norm(x, gain, epsilon)
-        shift = self.library.adopt(self.weights.read(f"{name}.bias", (width,))) if part.has_bias else None
-        return layer_norm(x, gain, shift, epsilon)
+    def _normed(self, part: Part | None, layer: int, x: Array) -> Array:
+        """`x` normed; as it is where the layer has no such norm."""
+        norm = self._norm_of(part, layer)
+        return x if norm is None else norm(x)
+
+    def _norm_of(self, part: Part | None, layer: int) -> Normalise | None:
+        """The norm of a layer, ready to be applied; None where there is none."""
+        if part is None or layer < part.since:
+            return None
+        spec, name = self.spec, self._name(part, layer)
+
+        def norm(x: Array) -> Array:
+            gain = self.library.adopt(self.weights.read(f"{name}.weight", (x.shape[-1],)))
+            if spec.gain_offset:
+                gain = gain + spec.gain_offset
+            if spec.norm is Norm.RMS:
+                return rms_norm(x, gain, spec.epsilon)
+            stored = self.weights.read(f"{name}.bias", (x.shape[-1],)) if part.has_bias else None
+            return layer_norm(x, gain, None if stored is None else self.library.adopt(stored), spec.epsilon)
+
+        return norm
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
         assert part is not None, "a family names its parts"
-        name = part.name.format(layer=layer)
+        name = self._name(part, layer)
         stored = self.weights.read(f"{name}.weight", self._stored(rows, columns))
         weight = self.library.adopt(stored.T if self.spec.is_transposed else stored)
         bias = self.library.adopt(self.weights.read(f"{name}.bias", (rows,))) if part.has_bias else None
         return Linear(weight, bias)
 
+    def _name(self, part: Part, layer: int) -> str:
+        return part.name.format(**self.spec.numbers(layer))
+
     def _stored(self, rows: int, columns: int) -> tuple[int, int]:
         """The shape of a linear map's weight as the file has it."""
         return (columns, rows) if self.spec.is_transposed else (rows, columns)
 
-    def _rows(self, name: str, count: int, indices: Sequence[int] | Array) -> Array:
-        return self.library.adopt(self.weights.rows(f"{name}.weight", (count, self.spec.width), indices))
+    def _rows(self, name: str, count: int, width: int, indices: Sequence[int] | Array) -> Array:
+        return self.library.adopt(self.weights.rows(f"{name}.weight", (count, width), indices))
+
+
+def _places(names: Embeddings, inputs: Inputs, length: int) -> Sequence[int]:
+    """(T,) the row of each token's position; a token that takes none stands before the first."""
+    if names.padding is not None and names.padding in inputs.ids:
+        takes = [id_ != names.padding for id_ in inputs.ids]
+    elif names.skips_padding and inputs.real is not None:
+        takes = list(inputs.real)
+    else:
+        return range(names.first + inputs.first, names.first + inputs.first + length)
+    before = names.first - 1
+    return [before + count * taken for count, taken in zip(accumulate(takes), takes, strict=True)]
 
 
 def _mask(inputs: Inputs, like: Array) -> Rule:
