@@ -14,7 +14,7 @@ import numpy as np
 from attn_cli.core.arrays import Array, namespace
 from attn_cli.core.attention import Bias, Operands, Trace, attend, trace
 from attn_cli.core.masks import Rule, both, everywhere
-from attn_cli.core.positions import Rotary, rotate
+from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Step
 
@@ -121,6 +121,7 @@ class MultiHeadAttention:
     query_norm: Normalise | None = None  # of each head's queries, before they turn
     key_norm: Normalise | None = None
     is_norm_whole: bool = False  # the norms span all heads together (OLMo 2)
+    disentangled: Disentangled | None = None  # a bias that depends on queries and keys (DeBERTa)
 
     def __post_init__(self) -> None:
         check_heads(self.query.weight.shape[0], self.heads, self.kv_heads)
@@ -171,7 +172,7 @@ class MultiHeadAttention:
             values=split(self.value(source), self.kv_heads),
             scale=self.head_size**-0.5 if self.scale is None else self.scale,
             mask=self.mask if mask is None else both(self.mask, mask),
-            bias=self.bias,
+            bias=self.bias if self.disentangled is None else self.disentangled.of(queries, keys),
             softcap=self.softcap,
             sink=self.sink,
         )

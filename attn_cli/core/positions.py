@@ -82,6 +82,69 @@ def _slopes(heads: int) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
+class LogarithmicBuckets:
+    """How DeBERTa counts distances: one by one up to half of `count`, from there on by their logarithm.
+
+    Later keys are negative. He et al. 2021, arXiv:2111.09543, and `make_log_bucket_position`.
+    """
+
+    count: int | None  # None: every distance has its own
+    farthest: int  # tokens
+    span: int  # distances from -span to span - 1 are told apart
+
+    def of(self, queries: Array, keys: Array) -> Array:
+        """(T, S) from 0 to 2 · span - 1, the row of the pair's distance in a table."""
+        xp = namespace(keys)
+        distance = queries - keys
+        if self.count is not None:
+            distance = self._squeezed(distance)
+        shifted = distance + self.span
+        return xp.clip(shifted, 0, 2 * self.span - 1)
+
+    def _squeezed(self, distance: Array) -> Array:
+        assert self.count is not None, "checked by the caller"
+        xp, middle = namespace(distance), self.count // 2
+        size = xp.astype(xp.abs(distance), xp.float32)
+        far = xp.where(size > middle, size, xp.ones_like(size) * middle)
+        steps = xp.ceil(xp.log(far / middle) / math.log((self.farthest - 1) / middle) * (middle - 1)) + middle
+        return xp.where(size > middle, xp.astype(steps, xp.int64) * xp.sign(distance), distance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Disentangled:
+    """DeBERTa's bias: how queries match the distance, and keys too. arXiv:2006.03654, section 3.1."""
+
+    distances: LogarithmicBuckets
+    scale: float
+    keys: Array | None  # (H, 2 · span, D) what a query meets: content to position
+    queries: Array | None  # (H, 2 · span, D) what a key meets: position to content
+
+    def of(self, queries: Array, keys: Array) -> Callable[[Array, Array], Array]:
+        """The bias of a layer with these queries (H, T, D) and keys (H, S, D)."""
+
+        def bias(rows: Array, columns: Array) -> Array:
+            xp = namespace(queries)
+            row = self.distances.of(rows, columns)
+            parts = []
+            if self.keys is not None:
+                asking = xp.take(queries, rows[:, 0], axis=-2)
+                parts.append(_looked_up(asking, self.keys, row))
+            if self.queries is not None:
+                asked = xp.take(keys, columns[0, :], axis=-2)
+                parts.append(xp.matrix_transpose(_looked_up(asked, self.queries, row.T)))
+            return sum(parts) * self.scale
+
+        return bias
+
+
+def _looked_up(vectors: Array, table: Array, rows: Array) -> Array:
+    """(H, T, S) the product of each vector (H, T, D) with the row (T, S) of its table (H, R, D)."""
+    xp = namespace(vectors)
+    products = xp.matmul(vectors, xp.matrix_transpose(table))
+    return xp.take_along_axis(products, xp.broadcast_to(rows, (*products.shape[:-2], *rows.shape)), axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
 class Buckets:
     """How T5 counts distances: one by one when they are small, by their logarithm when they are not."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from attn_cli.core.masks import Rule, both, causal, everywhere
-from attn_cli.core.positions import Buckets, Rotary
+from attn_cli.core.positions import Buckets, LogarithmicBuckets, Rotary
 
 
 class Norm(StrEnum):
@@ -75,6 +75,17 @@ class Relative:
     buckets: Buckets
 
 
+@dataclass(frozen=True, slots=True)
+class ContentBias:
+    """A bias by distance that queries and keys meet as vectors: DeBERTa's. arXiv:2006.03654."""
+
+    table: Part  # a vector for each distance
+    norm: Part | None
+    distances: LogarithmicBuckets
+    keys: Part | None  # W^K of distances; None: queries meet none
+    queries: Part | None  # W^Q of distances; None: keys meet none
+
+
 def _numbered(layer: int) -> Mapping[str, int]:
     return {"layer": layer}
 
@@ -128,6 +139,7 @@ class Spec:
     softcap: float | None = None
     is_alibi: bool = False
     relative: Relative | None = None
+    content_bias: ContentBias | None = None
     numbers: Callable[[int], Mapping[str, int]] = _numbered  # what stands in a layer's names
     scale: Callable[[int], float | None] = _no_scale  # of a layer; None: 1/√D
     window: Callable[[int], Rule] = _everywhere  # of a layer: what of the unmasked a token may see

@@ -13,8 +13,8 @@ from attn_cli.core.arrays import Array, device_of, namespace
 from attn_cli.core.attention import Bias
 from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
 from attn_cli.core.masks import Rule, everywhere, padding
-from attn_cli.core.module import Attention, Linear, MultiHeadAttention, Normalise, fused
-from attn_cli.core.positions import alibi, relative
+from attn_cli.core.module import Attention, Linear, MultiHeadAttention, Normalise, fused, split
+from attn_cli.core.positions import Disentangled, alibi, relative
 from attn_cli.errors import AttnError
 from attn_cli.models.library import Library
 from attn_cli.models.spec import Embeddings, Norm, Part, Spec
@@ -141,7 +141,27 @@ class Transformer:
             query_norm=self._norm_of(parts.query_norm, layer),
             key_norm=self._norm_of(parts.key_norm, layer),
             is_norm_whole=parts.is_norm_whole,
+            disentangled=self._content_bias(layer),
         )
+
+    def _content_bias(self, layer: int) -> Disentangled | None:
+        """What queries and keys of the layer meet at each distance."""
+        spec, bias = self.spec, self.spec.content_bias
+        if bias is None:
+            return None
+        count = 2 * bias.distances.span
+        table = self.library.adopt(self.weights.read(f"{bias.table.name}.weight", (count, spec.width)))
+        normed = self._normed(bias.norm, layer, table)
+
+        def met(part: Part | None) -> Array | None:
+            if part is None:
+                return None
+            linear = self._linear(part, layer, spec.heads * spec.head_size, spec.width)
+            return split(linear(normed), spec.heads)
+
+        scale = spec.scale(layer)
+        assert scale is not None, "the family gives it"
+        return Disentangled(bias.distances, scale, met(bias.keys), met(bias.queries))
 
     def _projections(self, layer: int) -> tuple[Linear, Linear, Linear]:
         spec, parts = self.spec, self.spec.projections

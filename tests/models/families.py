@@ -107,6 +107,33 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
             3.2,
         ),
         "mpnet": Recipe("MPNetModel", _encoder("MPNetConfig"), 2.8),
+        "deberta-v2": Recipe(
+            "DebertaV2Model",
+            _encoder(
+                "DebertaV2Config",
+                relative_attention=True,
+                position_buckets=6,
+                max_relative_positions=-1,
+                norm_rel_ebd="layer_norm",
+                share_att_key=True,
+                pos_att_type="p2c|c2p",
+                position_biased_input=False,
+                type_vocab_size=0,
+            ),
+            1.9,
+        ),
+        "deberta-v2, own projections": Recipe(
+            "DebertaV2Model",
+            _encoder(
+                "DebertaV2Config",
+                relative_attention=True,
+                max_relative_positions=9,
+                pos_att_type=["p2c"],
+                type_vocab_size=2,
+            ),
+            2.8,
+        ),
+        "deberta-v2, plain": Recipe("DebertaV2ForMaskedLM", _encoder("DebertaV2Config"), 2.8),
         "modernbert": Recipe(
             "ModernBertModel",
             _encoder(

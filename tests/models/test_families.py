@@ -92,7 +92,10 @@ WITHOUT: dict[str, tuple[tuple[str, ...], Callable[[Spec], Spec]]] = {
         ),
         lambda spec: replace(spec, window=lambda _layer: everywhere),
     ),
-    "the position bias": (("bloom", "mpnet"), lambda spec: replace(spec, is_alibi=False, relative=None)),
+    "the position bias": (
+        ("bloom", "mpnet", "deberta-v2", "deberta-v2, own projections"),
+        lambda spec: replace(spec, is_alibi=False, relative=None, content_bias=None),
+    ),
     "the soft cap": (("gemma2",), lambda spec: replace(spec, softcap=None)),
     "the scale": (
         ("gpt_neo", "gemma2", "granite"),

@@ -141,7 +141,7 @@ def byte_fallback() -> tokenizers.Tokenizer:
 
 _ENCODERS = (
     *("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "mpnet"),
-    "modernbert",
+    *("modernbert", "deberta-v2"),
 )
 TOKENIZERS = MappingProxyType(dict.fromkeys(_ENCODERS, word_piece) | {"llama": byte_fallback})
 

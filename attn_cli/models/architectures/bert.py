@@ -14,8 +14,8 @@ def spec(config: Config) -> Spec:
     return replace(encoder(config), takes_pairs=segments > 1)
 
 
-def encoder(config: Config, *, epsilon: float = 1e-12) -> Spec:
-    """A BERT, whose blocks many families have.
+def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = None) -> Spec:
+    """A BERT, whose blocks many families have; those with `segments` given may have none.
 
     Raises:
         AttnError: positions are not learned one by one; relative keys were dropped by transformers 5.
@@ -60,7 +60,9 @@ def encoder(config: Config, *, epsilon: float = 1e-12) -> Spec:
         epsilon=config.number("layer_norm_eps", default=epsilon),
         is_pre_norm=False,
         is_causal=config.flag("is_decoder", default=False),
-        segments=config.count("type_vocab_size", default=2),
+        segments=config.count("type_vocab_size", default=2)
+        if segments is None
+        else config.integer("type_vocab_size", default=segments),
         prefixes=("", "bert."),
         aliases={"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"},
     )
