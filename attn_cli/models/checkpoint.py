@@ -8,17 +8,17 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from attn_cli.core.module import Attention
 from attn_cli.errors import AttnError
 from attn_cli.models import architectures
 from attn_cli.models.config import Config, read_config
 from attn_cli.models.files import open_weights
 from attn_cli.models.known import known_heads
 from attn_cli.models.library import Library
-from attn_cli.models.source import Card, Source
+from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
 from attn_cli.models.spec import Spec
 from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer
 from attn_cli.models.transformer import Inputs, Transformer
+from attn_cli.vocabulary import Kind
 
 
 def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool | None = None) -> Source:
@@ -35,9 +35,9 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
     def transformer() -> Transformer:
         return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
 
-    def attentions(tokens: Sequence[Token]) -> Iterator[Attention]:
-        inputs = Inputs([token.id for token in tokens], [token.segment for token in tokens])
-        return transformer().attentions(inputs)
+    def attentions(texts: Texts, _kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
+        inputs = Inputs([token.id for token in texts.tokens], [token.segment for token in texts.tokens])
+        return of_layers(transformer().attentions(inputs), layers)
 
     return Source(
         card=Card(name, spec.type, spec.layers, spec.heads, spec.kv_heads, spec.head_size, spec.width),
@@ -46,6 +46,7 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
         is_causal=spec.is_causal,
         longest=spec.longest,
         is_bounded=spec.embeddings.positions is not None,
+        kinds={Kind.SELF: Extent(range(spec.layers), spec.heads)},
         tokens=_cut(open_tokenizer(directory), spec, directory),
         check=lambda: transformer().check(),
         known=lambda: known_heads(directory, spec.layers, spec.heads),
