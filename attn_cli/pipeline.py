@@ -11,21 +11,22 @@ import numpy.typing as npt
 from attn_cli import __version__
 from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
-from attn_cli.core.attention import allowed, trace
-from attn_cli.core.grid import Head
-from attn_cli.core.module import Attention
+from attn_cli.core.grid import Head, Sides
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models, locate
 from attn_cli.models.checkpoint import checkpoint, families, read_spec
 from attn_cli.models.fresh import fresh
 from attn_cli.models.known import Known, known_heads
 from attn_cli.models.library import choose_library, devices
-from attn_cli.models.source import Source
+from attn_cli.models.source import Extent, Layer, Source, Texts
 from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pattern, Step
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_check_finite` says it in words
+DEFAULT = (Step.SCORES, Step.WEIGHTS)
+"""The steps that are shown where nobody names one."""
+
 _LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing
 
 
@@ -35,6 +36,8 @@ class Question:
 
     text: str
     pair: str | None = None
+    target: str | None = None  # what the decoder of an encoder-decoder model reads
+    kind: Kind | None = None  # None: the model's first, `self` or `encoder`
     model: str | None = None  # None: the one that ships
     device: str = "auto"
     dtype: DType = DType.FLOAT32
@@ -50,21 +53,33 @@ class Reading:
 
     question: Question
     source: Source
-    tokens: tuple[Token, ...]
+    texts: Texts
+    kind: Kind
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens of the text."""
+        return self.texts.tokens
+
+    @property
+    def extent(self) -> Extent:
+        """Which layers attend, and with how many heads."""
+        return self.source.kinds[self.kind]
 
     @property
     def notes(self) -> Iterator[str]:
         """What a person should know of this reading before trusting it."""
-        source, count = self.source, len(self.tokens)
+        source, count = self.source, max(len(self.tokens), len(self.texts.target))
         if source.longest is not None and count > source.longest:
             yield f"{count} tokens are more than the {source.longest} that {source.card.name} was made for"
         if self.question.is_causal is not None and source.card.name != RANDOM:
             yield f"{source.card.name} is read with --{'' if source.is_causal else 'no-'}causal"
 
     @property
-    def texts(self) -> tuple[str, ...]:
+    def sides(self) -> Sides:
         """What each token stands for."""
-        return tuple(token.text for token in self.tokens)
+        queries, keys = self.texts.queries(self.kind), self.texts.keys(self.kind)
+        return Sides([token.text for token in queries], [token.text for token in keys])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,40 +134,43 @@ def read(question: Question, environment: Mapping[str, str]) -> Reading:
 
     Raises:
         AttnError: the model is missing or damaged, the device absent, or the text too long.
-        UsageError: the model takes no second text.
+        UsageError: the model takes no second text, or has no such kind of attention.
     """
     source = _source(question, environment)
     if question.pair is not None and not source.takes_pairs:
         raise UsageError(
             f"{source.card.name} reads one text, and --pair gives a second", "put both in one text"
         )
-    tokens = source.tokens(question.text, question.pair)
-    if not tokens:
-        raise AttnError("the text has no tokens", "give one with words")
-    if source.is_bounded and source.longest is not None and len(tokens) > source.longest:
-        size = f"{len(tokens)} tokens, and {source.card.name} has {source.longest} positions"
-        problem = f"the text is too long: {size}"
-        raise AttnError(problem, "shorten the text, or use a model with more positions")
-    return Reading(question, source, tokens)
+    kind = _kind(question, source)
+    texts = Texts(
+        _bounded("the text", source.tokens(question.text, question.pair), source),
+        ()
+        if question.target is None or source.target is None
+        else _bounded("the decoder's text", source.target(question.target), source),
+    )
+    return Reading(question, source, texts, kind)
 
 
 @_judged
-def heads(reading: Reading, places: Sequence[Place], steps: Collection[Step]) -> list[Head]:
+def heads(reading: Reading, places: Sequence[Place], steps: Collection[Step] | None = None) -> list[Head]:
     """The steps of the heads at `places`, in their order; layers after the last of them do not run.
+
+    Without `steps` they are the scores and weights, or the logits where there are no scores.
 
     Raises:
         AttnError: the weights are damaged, or a step holds a number that is not finite.
     """
     found: dict[Place, Head] = {}
-    for layer, attention in _layers(reading, 1 + max(layer for layer, _ in places)):
-        if chosen := [head for at, head in places if at == layer]:
-            spelled = _spelled(attention, layer, chosen, steps)
-            found |= {(layer, head.head): head for head in spelled}
+    for layer, attention in _layers(reading, sorted({layer for layer, _ in places})):
+        spelled = _spelled(
+            reading.kind, attention, layer, [head for at, head in places if at == layer], steps
+        )
+        found |= {(layer, head.head): head for head in spelled}
     return [found[place] for place in places]
 
 
 @_judged
-def telling_head(reading: Reading, steps: Collection[Step]) -> Telling:
+def telling_head(reading: Reading, steps: Collection[Step] | None = None) -> Telling:
     """The steps of the head that is known to show most of such a text, or looks most sharply at it.
 
     Raises:
@@ -162,18 +180,22 @@ def telling_head(reading: Reading, steps: Collection[Step]) -> Telling:
         (found,) = heads(reading, [(known.layer, known.head)], steps)
         card = reading.source.card
         return Telling(found, out_of=card.layers * card.heads, stands_out=True, known=known)
-    special = np.asarray([token.special for token in reading.tokens])
-    count = min(reading.source.card.layers, _LAYERS_TO_CHOOSE_FROM)
-    best: tuple[float, Attention, int, int] | None = None
-    for layer, attention in _layers(reading, count):
-        sharp = sharpness(to_numpy(trace(attention.operands).weights), special)
+    special, of_keys = (
+        _special(reading.texts.queries(reading.kind)),
+        _special(reading.texts.keys(reading.kind)),
+    )
+    layers = reading.extent.layers[:_LAYERS_TO_CHOOSE_FROM]
+    best: tuple[float, Layer, int, int] | None = None
+    for layer, attention in _layers(reading, layers):
+        weights = attention.steps(range(attention.heads), {Step.WEIGHTS})[Step.WEIGHTS]
+        sharp = sharpness(to_numpy(weights), special, of_keys if reading.kind is Kind.CROSS else None)
         head = int(sharp.argmax())
         if best is None or sharp[head] > best[0]:
             best = (float(sharp[head]), attention, layer, head)
     assert best is not None, "a model has a layer"
     sharpest, attention, layer, head = best
-    (found,) = _spelled(attention, layer, [head], steps)
-    return Telling(found, out_of=count * reading.source.card.heads, stands_out=sharpest > 0)
+    (found,) = _spelled(reading.kind, attention, layer, [head], steps)
+    return Telling(found, out_of=len(layers) * reading.extent.heads, stands_out=sharpest > 0)
 
 
 def document(reading: Reading) -> dict[str, object]:
@@ -183,19 +205,66 @@ def document(reading: Reading) -> dict[str, object]:
         "schema": 1,
         "attn": __version__,
         "model": asdict(source.card),
-        "engine": "native",
+        "engine": source.engine,
         "library": source.library.name,
         "device": source.library.device,
         "dtype": source.library.dtype.value,
         "text": question.text,
         "pair": question.pair,
         "tokens": [asdict(token) for token in reading.tokens],
+        **_target(reading),
     }
+
+
+def _target(reading: Reading) -> dict[str, object]:
+    """The decoder's text and tokens, where there are any."""
+    if not reading.texts.target:
+        return {}
+    tokens = [asdict(token) for token in reading.texts.target]
+    return {"target": reading.question.target, "target_tokens": tokens}
+
+
+def _kind(question: Question, source: Source) -> Kind:
+    """The kind of attention that was asked for, once it is seen to be there, and the decoder's text too.
+
+    Raises:
+        UsageError: one of them is not.
+    """
+    name, kinds = source.card.name, tuple(source.kinds)
+    if question.kind is not None and question.kind not in kinds:
+        problem = f"{name} has no {question.kind} attention: it has {' and '.join(kinds)}"
+        raise UsageError(problem, f"--kind {' or '.join(kinds)}")
+    kind = question.kind or kinds[0]
+    if question.target is not None and source.target is None:
+        raise UsageError(f"{name} has no decoder, and --target gives a text for one", "leave --target out")
+    if question.target is None and kind in {Kind.DECODER, Kind.CROSS}:
+        problem = f"{kind} attention looks from the decoder's text, and none was given"
+        raise UsageError(problem, '--target "Le chat dormait"')
+    return kind
+
+
+def _bounded(what: str, tokens: tuple[Token, ...], source: Source) -> tuple[Token, ...]:
+    """The tokens, if there are some and the model has a position for each.
+
+    Raises:
+        AttnError: there are none, or too many.
+    """
+    if not tokens:
+        raise AttnError(f"{what} has no tokens", "give one with words")
+    if source.is_bounded and source.longest is not None and len(tokens) > source.longest:
+        size = f"{len(tokens)} tokens, and {source.card.name} has {source.longest} positions"
+        problem = f"{what} is too long: {size}"
+        raise AttnError(problem, "shorten the text, or use a model with more positions")
+    return tokens
+
+
+def _special(tokens: Sequence[Token]) -> npt.NDArray[np.bool_]:
+    return np.asarray([token.special for token in tokens])
 
 
 def _best_known(reading: Reading) -> Known | None:
     """The head that is known best for what shows in this text; None where nothing is known of it."""
-    known = reading.source.known()
+    known = [each for each in reading.source.known() if each.kind is reading.kind]
     if not known:
         return None
     pattern = shown_pattern(np.asarray([token.id for token in reading.tokens]))
@@ -209,9 +278,9 @@ def _embedded() -> Embedded:
     return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, spec.head_size, known)
 
 
-def _layers(reading: Reading, count: int) -> Iterator[tuple[int, Attention]]:
-    """The first `count` layers, each run when it is asked for."""
-    return zip(range(count), reading.source.attentions(reading.tokens), strict=False)
+def _layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
+    """Those layers, whose numbers go up, each run when it is asked for."""
+    return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
 
 
 def _source(question: Question, environment: Mapping[str, str]) -> Source:
@@ -226,31 +295,34 @@ def _source(question: Question, environment: Mapping[str, str]) -> Source:
 
 
 def _spelled(
-    attention: Attention, layer: int, chosen: Sequence[int], steps: Collection[Step]
+    kind: Kind, attention: Layer, layer: int, chosen: Sequence[int], steps: Collection[Step] | None
 ) -> Iterator[Head]:
-    """The steps of the chosen heads of one layer.
+    """The steps of the chosen heads of one layer; None is the scores and weights, or what stands in for them.
 
     The logits are judged whatever was asked for: where they overflow, the weights are zeros that look
     like a row that may look nowhere.
     """
-    operands = attention.operands
+    absent = attention.absent
+    if steps is None:
+        steps = (*DEFAULT, Step.LOGITS) if Step.SCORES in absent else DEFAULT
     spelled = attention.steps(chosen, {*steps, Step.LOGITS})
     arrays = {step: to_numpy(array) for step, array in spelled.items()}
-    mask = to_numpy(allowed(operands))
+    mask = to_numpy(attention.mask)
     for index, head in enumerate(chosen):
         own = {step: array[index] for step, array in arrays.items()}
         for step, values in own.items():
             _check_finite(values[mask] if step is Step.LOGITS else values, f"{step} of head {layer}.{head}")
         yield Head(
-            kind=Kind.SELF,
+            kind=kind,
             layer=layer,
             head=head,
-            kv_head=operands.kv_head(head),
-            scale=float(operands.scale),
-            queries=tuple(range(operands.queries.shape[-2])),
-            keys=tuple(range(operands.keys.shape[-2])),
+            kv_head=attention.kv_head(head),
+            scale=attention.scale,
+            queries=tuple(range(mask.shape[-2])),
+            keys=tuple(range(mask.shape[-1])),
             steps={step: values for step, values in own.items() if step in steps},
             mask=mask,
+            absent={step: absent[step] for step in steps if step in absent},
         )
 
 

@@ -29,9 +29,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     layers: list[int] = []
     read = vars(transformer.Transformer)["_attention"]
 
-    def spied(self: transformer.Transformer, layer: int, length: int) -> MultiHeadAttention:
+    def spied(self: transformer.Transformer, layer: int, *rest: object) -> MultiHeadAttention:
         layers.append(layer)
-        found: MultiHeadAttention = read(self, layer, length)
+        found: MultiHeadAttention = read(self, layer, *rest)
         return found
 
     monkeypatch.setattr(transformer.Transformer, "_attention", spied)
@@ -86,7 +86,7 @@ def test_masked_cells_are_hidden_in_weights_but_not_in_scores(reading: Reading) 
     head = pipeline.heads(reading, [(0, 0)], [Step.SCORES, Step.WEIGHTS, Step.KEYS])[0]
     size = len(reading.tokens)
     weights, scores, keys = (
-        view(reading.texts, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
+        view(reading.sides, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
     )
     np.testing.assert_array_equal(weights.visible, np.tri(size, dtype=bool))
     assert scores.visible.all()
@@ -110,7 +110,7 @@ def test_heads_are_a_grid_where_every_layer_has_the_same(
     places: list[tuple[int, int]], shape: list[int], reading: Reading
 ) -> None:
     found = pipeline.heads(reading, places, [Step.WEIGHTS])
-    assert [len(row) for row in table(reading.texts, found, Step.WEIGHTS)] == shape
+    assert [len(row) for row in table(reading.sides, found, Step.WEIGHTS)] == shape
 
 
 def test_the_headline_says_what_computes(reading: Reading) -> None:

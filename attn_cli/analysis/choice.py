@@ -21,15 +21,17 @@ def shown_pattern(ids: npt.NDArray[np.integer]) -> Pattern:
     return Pattern.INDUCTION if rows.sum() >= _REPEATS else Pattern.PREVIOUS
 
 
-def sharpness(weights: Matrix, special: npt.NDArray[np.bool_]) -> npt.NDArray[np.floating]:
+def sharpness(
+    weights: Matrix, special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.floating]:
     """(H,) how sharply the rows of each head look at telling tokens of their own choice, from 0 to 1.
 
     The mean over rows of the largest weight on a token that is neither the row's own nor next to it,
     nor special, nor the first, less what that token gets from the average row: a head whose rows all
-    look at one word says little. Rows of special tokens do not count. Shapes: weights (H, T, S) over
-    one text (T = S), special (S,).
+    look at one word says little. Rows of special tokens do not count. Shapes: weights (H, T, S),
+    special (T,). Where the keys are another text's, `keys` (S,) says which of those are special.
     """
-    telling = telling_cells(special)
+    telling = telling_cells(special) if keys is None else crossing_cells(special, keys)
     rows = telling.any(axis=-1)
     if not rows.any():
         return np.zeros(weights.shape[0])
@@ -43,3 +45,9 @@ def telling_cells(special: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     apart = np.abs(places[:, None] - places[None, :]) > 1
     keys = ~special & (places > 0)
     return np.asarray(apart & keys[None, :] & ~special[:, None])
+
+
+def crossing_cells(special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(T, S) true for pairs of tokens of two texts, where neither is special, nor the key the first."""
+    places = np.arange(keys.size)
+    return np.asarray(~special[:, None] & (~keys & (places > 0))[None, :])

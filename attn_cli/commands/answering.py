@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attn_cli.console import World
 from attn_cli.labels import label
+from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
     from attn_cli.core.grid import Grid
@@ -17,9 +18,10 @@ def show_reading(world: World, reading: "Reading") -> None:
     """What was read: the model in one line, then the tokens."""
     from attn_cli.show import terminal  # rich: 0.06 s
 
-    texts = [f"{position} {label(text)}" for position, text in enumerate(reading.texts)]
     terminal.paragraph(headline(reading), world.screen, between=" · ")
-    terminal.paragraph(texts, world.screen, rest="the other tokens: attn tokens")
+    for tokens in filter(None, (reading.tokens, reading.texts.target)):
+        texts = [f"{token.position} {label(token.text)}" for token in tokens]
+        terminal.paragraph(texts, world.screen, rest="the other tokens: attn tokens")
 
 
 def headline(reading: "Reading") -> list[str]:
@@ -28,6 +30,7 @@ def headline(reading: "Reading") -> list[str]:
     return [
         *dict.fromkeys((card.name, card.type)),
         size(card.layers, card.heads, card.head_size),
+        *(() if reading.kind is Kind.SELF else (f"{reading.kind} attention",)),
         _counted(len(reading.tokens), "token"),
         f"{library.name}, {library.dtype}, {library.device}",
     ]

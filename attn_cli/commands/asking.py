@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.selection import Place, Selection
-from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Step
+from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 
 if TYPE_CHECKING:
     from attn_cli.core.grid import Head
@@ -27,6 +27,8 @@ class Options:
     file: Path | None
     pair: str | None
     model: str
+    target: str | None = None
+    kind: Kind | None = None
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None
@@ -43,12 +45,15 @@ def tokens_of(world: World, options: Options) -> "Reading":
     """
     text = text_of(world, options.text, options.file)
     pair = None if options.pair is None else checked(options.pair, "the second text")
+    target = None if options.target is None else checked(options.target, "the decoder's text")
     from attn_cli.pipeline import Question, read  # NumPy: 0.1 s
 
     _check_random(options)
     question = Question(
         text=text,
         pair=pair,
+        target=target,
+        kind=options.kind,
         model=options.model or None,
         device=options.device,
         dtype=options.dtype,
@@ -83,14 +88,20 @@ def places(reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
     """The heads that were asked for, of the model that was read; without a wish, all.
 
     Raises:
-        UsageError: the selection is malformed or out of range.
+        UsageError: the selection is malformed, out of range, or names layers of which none attends.
     """
-    card = reading.source.card
-    return chosen.resolve(card.name, card.layers, card.heads)
+    card, extent = reading.source.card, reading.extent
+    found = chosen.resolve(card.name, 1 + max(extent.layers), extent.heads)
+    attending = tuple(place for place in found if place[0] in extent.layers)
+    if not attending:
+        those = ", ".join(map(str, extent.layers))
+        problem = f"layer {found[0][0]} of {card.name} does not attend: the layers that do are {those}"
+        raise UsageError(problem, f"--layer {extent.layers[0]}")
+    return attending
 
 
 def heads_or_telling(
-    world: World, reading: "Reading", chosen: Selection, steps: Collection[Step]
+    world: World, reading: "Reading", chosen: Selection, steps: Collection[Step] | None
 ) -> "list[Head]":
     """The heads that were asked for; without a wish the most telling one, and a remark that says why.
 
@@ -104,11 +115,17 @@ def heads_or_telling(
     telling = telling_head(reading, steps)
     if telling.out_of == 1:
         return [telling.head]
-    name, card = telling.head.name, reading.source.card
+    name, extent = telling.head.name, reading.extent
     world.note(f"head {name} is shown: {_why(telling)}")
-    layers = "" if card.layers == 1 else f"-l 0-{card.layers - 1}, "
-    world.note(f"others: {layers}-H 0-{card.heads - 1}, --heads LAYER.HEAD; all: attn heatmap")
+    layers = "" if len(extent.layers) == 1 else f"-l {_numbered(extent.layers)}, "
+    world.note(f"others: {layers}-H 0-{extent.heads - 1}, --heads LAYER.HEAD; all: attn heatmap")
     return [telling.head]
+
+
+def _numbered(layers: Sequence[int]) -> str:
+    """The layers as a selection: a range where they follow one another."""
+    first, last = layers[0], layers[-1]
+    return f"{first}-{last}" if last - first + 1 == len(layers) else ",".join(map(str, layers))
 
 
 def _why(telling: "Telling") -> str:
@@ -120,18 +137,18 @@ def _why(telling: "Telling") -> str:
     return f"the first of {telling.out_of}, for the text is too short for one to stand out"
 
 
-def check_steps(world: World, reading: "Reading", found: "Sequence[Head]", steps: Collection[Step]) -> None:
-    """Remark on steps that the model lacks, a bias where it adds none.
+def check_steps(world: World, reading: "Reading", found: "Sequence[Head]") -> None:
+    """Remark on steps that the model lacks: a bias where it adds none, scores where nobody tells them.
 
     Raises:
         UsageError: it lacks all of them.
     """
-    lacking = [step for step in steps if not any(step in head.steps for head in found)]
-    problems = [
-        f"{reading.source.card.name} has no {step}: nothing is added per position" for step in lacking
-    ]
-    if len(lacking) == len(steps):
-        raise UsageError(problems[0], "--step scores, logits or weights")
+    shown = {step for head in found for step in head.steps}
+    lacking = {step: why for head in found for step, why in head.absent.items() if step not in shown}
+    problems = [f"{reading.source.card.name} has no {step}: {why}" for step, why in lacking.items()]
+    if not shown:
+        instead = "scores, logits or weights" if set(lacking) == {Step.BIAS} else "logits or weights"
+        raise UsageError(problems[0], f"--step {instead}")
     for problem in problems:
         world.note(problem)
 

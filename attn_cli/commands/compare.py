@@ -27,6 +27,8 @@ def compare(
     text: given.Text = None,
     file: given.File = None,
     pair: given.Pair = None,
+    target: given.Target = None,
+    kind: given.KindOf = None,
     model: given.Model = "",
     layer: given.Layer = None,
     head: given.Head = None,
@@ -70,6 +72,8 @@ def compare(
         text=text,
         file=file,
         pair=pair,
+        target=target,
+        kind=kind,
         model=model,
         device=device,
         dtype=dtype,
@@ -84,7 +88,7 @@ def compare(
         raise UsageError("one head was named, and two make a comparison", "name two or more: --heads 0.1,3.4")
     found = heads_at(reading, compared_places, (Step.WEIGHTS,))
     compared = comparison(found, distance)
-    views = weights_on_one_scale(reading.texts, found)
+    views = weights_on_one_scale(reading.sides, found)
     beside = measures(compared, views)
     answer = document(reading) | compared.fields()
     pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}

@@ -21,6 +21,8 @@ def heatmap(
     out: Annotated[list[Path] | None, given.out(_PICTURE)] = None,
     file: given.File = None,
     pair: given.Pair = None,
+    target: given.Target = None,
+    kind: given.KindOf = None,
     model: given.Model = "",
     layer: given.Layer = None,
     head: given.Head = None,
@@ -57,6 +59,8 @@ def heatmap(
         text=text,
         file=file,
         pair=pair,
+        target=target,
+        kind=kind,
         model=model,
         device=device,
         dtype=dtype,
@@ -67,8 +71,8 @@ def heatmap(
     )
     reading = reading_of(world, asked)
     found = heads_at(reading, places(reading, selection(layer, head, heads or ())), steps)
-    check_steps(world, reading, found, steps)
+    check_steps(world, reading, found)
     shown = [each for each in steps if each in found[0].steps]
-    groups = [table(reading.texts, found, each) for each in shown]
+    groups = [table(reading.sides, found, each) for each in shown]
     encode = drawn(world, groups, title(reading, ", ".join(shown)), cmap, dpi)
     write(world, targets, encode, force=force)

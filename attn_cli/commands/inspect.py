@@ -11,7 +11,6 @@ from attn_cli.commands.asking import Options, check_steps, heads_or_telling, rea
 from attn_cli.console import World
 from attn_cli.vocabulary import DType, Step
 
-_DEFAULT = (Step.SCORES, Step.WEIGHTS)
 _FILES = "Write .json, .npz, .safetensors or .csv instead of tables; may be repeated."
 
 
@@ -20,6 +19,8 @@ def inspect(
     text: given.Text = None,
     file: given.File = None,
     pair: given.Pair = None,
+    target: given.Target = None,
+    kind: given.KindOf = None,
     model: given.Model = "",
     layer: given.Layer = None,
     head: given.Head = None,
@@ -41,7 +42,8 @@ def inspect(
     """Show tokens, scores and softmax weights, head by head.
 
     Without a selection one telling head is shown. --layer alone is every head of it, --head alone
-    that head of every layer. Without --step it is scores and weights. Files and --json hold every
+    that head of every layer. Without --step it is scores and weights, or logits where
+    transformers tells no scores. Files and --json hold every
     number in full: --top and --digits are for tables.
     """
     world: World = context.obj
@@ -57,6 +59,8 @@ def inspect(
         text=text,
         file=file,
         pair=pair,
+        target=target,
+        kind=kind,
         model=model,
         device=device,
         dtype=dtype,
@@ -66,10 +70,10 @@ def inspect(
         heads=heads or (),
     )
     targets = files.targets(out or (), data.SUFFIXES, force=force)
-    steps = tuple(dict.fromkeys(step or _DEFAULT))
+    steps = tuple(dict.fromkeys(step)) if step else None
     reading = reading_of(world, asked)
     found = heads_or_telling(world, reading, selection(layer, head, heads or ()), steps)
-    check_steps(world, reading, found, steps)
+    check_steps(world, reading, found)
     answer = document(reading) | {"attention": data.attention_entries(found)}
     write(world, targets, lambda suffix: data.encode(suffix, answer, found), force=force)
     if as_json:
@@ -78,8 +82,8 @@ def inspect(
         from attn_cli.show import terminal  # rich: 0.06 s
 
         show_reading(world, reading)
-        for grid in views(reading.texts, found):
+        for grid in views(reading.sides, found):
             world.say("")
             terminal.matrix(grid, world.screen, digits=digits, top=top)
-        if Step.SCORES in steps and any(each.is_masked for each in found):
+        if any(each.is_masked and Step.SCORES in each.steps for each in found):
             world.note("scores are before the mask; after it: -s logits")

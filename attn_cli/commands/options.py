@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Step
+from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 
 
 def _models(incomplete: str) -> list[str]:
@@ -28,6 +28,24 @@ Pair: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--pair", metavar="TEXT", help="A second text, for models that take one.", show_default=False
+    ),
+]
+Target: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="TEXT",
+        help="The decoder's text, for encoder-decoder models.",
+        show_default=False,
+    ),
+]
+KindOf: TypeAlias = Annotated[
+    Kind | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help=f"Which attention of the model: {', '.join(Kind)}.",
+        show_default=False,
     ),
 ]
 Model: TypeAlias = Annotated[

@@ -20,6 +20,7 @@ def tokens(
     text: given.Text = None,
     file: given.File = None,
     pair: given.Pair = None,
+    target: given.Target = None,
     model: given.Model = "",
     as_json: given.Json = False,
     quiet: given.Quiet = False,
@@ -31,7 +32,7 @@ def tokens(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    reading = tokens_of(world, Options(text=text, file=file, pair=pair, model=model))
+    reading = tokens_of(world, Options(text=text, file=file, pair=pair, target=target, model=model))
     from attn_cli.pipeline import document  # NumPy: 0.1 s
     from attn_cli.show import data, terminal  # rich: 0.06 s
 
@@ -39,14 +40,17 @@ def tokens(
         world.say(data.as_json(document(reading)))
     else:
         terminal.columns(_COLUMNS, _rows(reading), world.screen, right=_RIGHT)
+        if reading.texts.target:
+            world.say("\nthe decoder reads")
+            terminal.columns(_COLUMNS, _rows(reading, of_target=True), world.screen, right=_RIGHT)
 
 
-def _rows(reading: "Reading") -> list[tuple[str, ...]]:
-    """The tokens as lines under `_COLUMNS`."""
+def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:
+    """The tokens, or those of the decoder, as lines under `_COLUMNS`."""
     return [
         (
             *(str(token.position), str(token.id), token.piece, token.text),
             *(str(token.start), str(token.end), "yes" if token.special else "", str(token.segment)),
         )
-        for token in reading.tokens
+        for token in (reading.texts.target if of_target else reading.tokens)
     ]

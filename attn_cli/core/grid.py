@@ -1,7 +1,7 @@
 """All that a view may know: labelled matrices, and the named steps of one head."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -44,11 +44,14 @@ class Head:
     layer: int
     head: int
     kv_head: int
-    scale: float
+    scale: float | None  # None: not known
     queries: tuple[int, ...]  # positions in the list of tokens that the kind reads
     keys: tuple[int, ...]
     steps: Mapping[Step, npt.NDArray[np.generic]]
     mask: npt.NDArray[np.bool_] | None = None  # (T, S) true where the query may look; None: everywhere
+    absent: Mapping[Step, str] = field(
+        default_factory=dict
+    )  # steps that were asked for, and why they are not there
 
     @property
     def is_masked(self) -> bool:
@@ -59,6 +62,14 @@ class Head:
     def name(self) -> str:
         """`LAYER.HEAD`, as a person selects it."""
         return f"{self.layer}.{self.head}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What the tokens stand for: those that look, and those that are looked at."""
+
+    queries: Sequence[str]
+    keys: Sequence[str]
 
 
 def limits_of(values: Matrix, visible: npt.NDArray[np.bool_]) -> tuple[float, float]:

@@ -5,14 +5,14 @@ S keys, D head size, M model width.
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
 from attn_cli.core.arrays import Array, namespace
-from attn_cli.core.attention import Bias, Operands, Trace, attend, trace
+from attn_cli.core.attention import Bias, Operands, Trace, allowed, attend, trace
 from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.errors import AttnError, UsageError
@@ -20,6 +20,8 @@ from attn_cli.vocabulary import Step
 
 Normalise: TypeAlias = Callable[[Array], Array]
 """A norm over the last axis, with its gain: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
+
+_NO_BIAS = "nothing is added per position"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,11 +40,40 @@ class Linear:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attention:
-    """One layer of attention at work: what it received, its operands, and the W^O that follows."""
+    """One layer of attention at work: what it received, its operands, and the W^O that follows.
 
-    input: Array  # (T, M)
+    Where operands came from elsewhere, X or W^O may not be known: None, and why is `unknown`.
+    """
+
+    input: Array | None  # (T, M)
     operands: Operands
-    projection: Linear  # W^O: (M, H · D)
+    projection: Linear | None  # W^O: (M, H · D)
+    unknown: Mapping[Step, str] = field(default_factory=dict)
+
+    @property
+    def heads(self) -> int:
+        """H, how many query heads there are."""
+        return self.operands.heads
+
+    @property
+    def scale(self) -> float:
+        """What the products of queries and keys are multiplied by."""
+        return float(self.operands.scale)
+
+    @property
+    def mask(self) -> Array:
+        """(T, S) true where the query may look."""
+        return allowed(self.operands)
+
+    @property
+    def absent(self) -> Mapping[Step, str]:
+        """The steps that are not there, each with the reason."""
+        without = {Step.BIAS: _NO_BIAS} if self.operands.bias is None else {}
+        return without | dict(self.unknown)
+
+    def kv_head(self, head: int) -> int:
+        """Which key/value head the query head `head` reads."""
+        return self.operands.kv_head(head)
 
     def trace(self, heads: Sequence[int] | None = None) -> Trace:
         """Every step of `heads`, or of all."""
@@ -51,8 +82,8 @@ class Attention:
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         """The `wanted` steps of `heads`, in the order of the computation, each (H, T, ...).
 
-        Any axes in front are batches. `input` and `mask` are the same for every head; `bias` is absent
-        where the layer adds none.
+        Any axes in front are batches. `input` and `mask` are the same for every head; those that are
+        `absent` are left out.
 
         Raises:
             AttnError: one of `heads` is not there.
@@ -61,25 +92,28 @@ class Attention:
         steps = {Step(each) for each in wanted}
         chosen = self.operands.select(heads)
         spelled = trace(chosen)
-        xp = namespace(self.input)
-        *batch, rows, width = self.input.shape
+        xp = namespace(chosen.queries)
         found: dict[Step, Array | None] = {
-            Step.INPUT: xp.broadcast_to(self.input[..., None, :, :], (*batch, len(heads), rows, width)),
             Step.MASK: xp.broadcast_to(spelled.mask, spelled.weights.shape),
         }
+        if self.input is not None:
+            *batch, rows, width = self.input.shape
+            whole = self.input[..., None, :, :]
+            found[Step.INPUT] = xp.broadcast_to(whole, (*batch, len(heads), rows, width))
         for step in (Step.QUERIES, Step.KEYS, Step.VALUES):
             found[step] = getattr(chosen, step)
         for step in (Step.SCORES, Step.BIAS, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
             found[step] = getattr(spelled, step)
-        if Step.OUTPUT in steps:
+        if Step.OUTPUT in steps and self.projection is not None:
             found[Step.OUTPUT] = self.shares(spelled.context, heads)
-        return {step: found[step] for step in Step if step in steps and found[step] is not None}
+        return {step: found[step] for step in Step if step in steps and found.get(step) is not None}
 
     def shares(self, context: Array, heads: Sequence[int]) -> Array:
         """(H, T, M) each head's share of the output: context × its slice of W^O.
 
         The shares of all heads and the bias of W^O add up to `result`.
         """
+        assert self.projection is not None, "where W^O is not known there are no shares"
         xp = namespace(context)
         size = context.shape[-1]
         slices = [self.projection.weight[:, head * size : (head + 1) * size] for head in heads]
@@ -87,6 +121,7 @@ class Attention:
 
     def result(self) -> Array:
         """(T, M) what the layer returns: the heads' contexts side by side, times W^O, plus its bias."""
+        assert self.projection is not None, "where W^O is not known there is no result"
         return self.projection(merged(attend(self.operands)))
 
 

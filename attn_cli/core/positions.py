@@ -58,6 +58,18 @@ def _joined(first: Array, second: Array, *, interleaved: bool) -> Array:
     return xp.reshape(woven, (*first.shape[:-1], 2 * first.shape[-1]))
 
 
+def sinusoids(places: Array, width: int) -> Array:
+    """(T, M) sines, then cosines, of the places: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
+
+    The paper has them in turn; one after the other is Marian's way (`modeling_marian.py`).
+    """
+    xp = namespace(places)
+    exact = xp.astype(places, xp.float64)[:, None]
+    pairs = xp.astype(positions(width, places), xp.float64) // 2
+    angles = exact / 10000.0 ** (2 * pairs / width)
+    return xp.concat([xp.sin(angles[:, ::2]), xp.cos(angles[:, 1::2])], axis=-1)
+
+
 def alibi(heads: int, like: Array) -> Callable[[Array, Array], Array]:
     """(H, 1, S) BLOOM's bias: a slope of the head times the position of the key.
 

@@ -8,17 +8,17 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from attn_cli.core.module import Attention
 from attn_cli.errors import AttnError
 from attn_cli.models import architectures
 from attn_cli.models.config import Config, read_config
 from attn_cli.models.files import open_weights
 from attn_cli.models.known import known_heads
 from attn_cli.models.library import Library
-from attn_cli.models.source import Card, Source
+from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
 from attn_cli.models.spec import Spec
-from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer
+from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer, shifted
 from attn_cli.models.transformer import Inputs, Transformer
+from attn_cli.vocabulary import Kind
 
 
 def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool | None = None) -> Source:
@@ -31,13 +31,15 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
     """
     spec = read_spec(directory, is_causal=is_causal)
 
+    tokenizer = open_tokenizer(directory)
+    cut = _cut(tokenizer, spec, directory)
+
     @cache
     def transformer() -> Transformer:
         return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
 
-    def attentions(tokens: Sequence[Token]) -> Iterator[Attention]:
-        inputs = Inputs([token.id for token in tokens], [token.segment for token in tokens])
-        return transformer().attentions(inputs)
+    def attentions(texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
+        return of_layers(_attentions(transformer(), texts, kind), layers)
 
     return Source(
         card=Card(name, spec.type, spec.layers, spec.heads, spec.kv_heads, spec.head_size, spec.width),
@@ -45,12 +47,48 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
         takes_pairs=spec.takes_pairs,
         is_causal=spec.is_causal,
         longest=spec.longest,
-        is_bounded=spec.embeddings.positions is not None,
-        tokens=_cut(open_tokenizer(directory), spec, directory),
+        is_bounded=spec.embeddings.positions is not None or spec.embeddings.has_sinusoids,
+        kinds=_kinds(spec),
+        tokens=cut,
         check=lambda: transformer().check(),
         known=lambda: known_heads(directory, spec.layers, spec.heads),
         attentions=attentions,
+        target=_target(tokenizer, spec, directory),
     )
+
+
+def _kinds(spec: Spec) -> dict[Kind, Extent]:
+    """The kinds of attention that the model has."""
+    own, decoder = Extent(range(spec.layers), spec.heads), spec.decoder
+    if decoder is None:
+        return {Kind.SELF: own}
+    beside = Extent(range(decoder.layers), decoder.heads)
+    return {Kind.ENCODER: own, Kind.DECODER: beside, Kind.CROSS: beside}
+
+
+def _attentions(model: Transformer, texts: Texts, kind: Kind) -> Iterator[Layer]:
+    """The attention of one kind, layer by layer; of the encoder nothing runs before it is looked at."""
+    inputs = _inputs(texts.tokens)
+    if kind in {Kind.SELF, Kind.ENCODER}:
+        return model.attentions(inputs)
+    assert model.spec.decoder is not None, "the source names its kinds"
+    decoder = replace(model, spec=model.spec.decoder)
+    memory = cache(lambda: model.memory(inputs))
+    run = decoder.attentions if kind is Kind.DECODER else decoder.crossings
+    return run(_inputs(texts.target), memory)
+
+
+def _target(tokenizer: Tokenizer, spec: Spec, directory: Path) -> Callable[[str], tuple[Token, ...]] | None:
+    """What cuts the decoder's text; None where there is no decoder."""
+    decoder, start = spec.decoder, spec.start
+    if decoder is None or start is None:
+        return None
+    cut = _cut(tokenizer, decoder, directory)
+    return lambda text: shifted(tokenizer.token(start), cut(text, None))
+
+
+def _inputs(tokens: Sequence[Token]) -> Inputs:
+    return Inputs([token.id for token in tokens], [token.segment for token in tokens])
 
 
 def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.module import Attention, Linear, MultiHeadAttention
 from attn_cli.models.library import Library
-from attn_cli.models.source import Card, Source
+from attn_cli.models.source import Card, Extent, Source, Texts
 from attn_cli.models.tokens import Token
-from attn_cli.vocabulary import RANDOM
+from attn_cli.vocabulary import RANDOM, Kind
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
@@ -27,8 +27,8 @@ def fresh(width: int, heads: int, seed: int, library: Library, *, is_causal: boo
     layer = MultiHeadAttention.random(width, heads, seed=seed, mask=causal if is_causal else everywhere)
     adopted = _adopted(layer, library)
 
-    def attentions(tokens: Sequence[Token]) -> Iterator[Attention]:
-        x = vectors(tokens, width, seed) + sinusoids(len(tokens), width)
+    def attentions(texts: Texts, _kind: Kind, _layers: Sequence[int]) -> Iterator[Attention]:
+        x = vectors(texts.tokens, width, seed) + sinusoids(len(texts.tokens), width)
         yield adopted.attention(library.adopt(x.astype(np.float32)))
 
     return Source(
@@ -38,6 +38,7 @@ def fresh(width: int, heads: int, seed: int, library: Library, *, is_causal: boo
         is_causal=is_causal,
         longest=None,
         is_bounded=False,
+        kinds={Kind.SELF: Extent(range(1), heads)},
         tokens=lambda text, _pair: words(text),
         check=lambda: None,
         known=tuple,

@@ -1,12 +1,14 @@
 """A source: whatever cuts a text into tokens and yields the attention of layer after layer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from attn_cli.core.module import Attention
+from attn_cli.core.arrays import Array
 from attn_cli.models.known import Known
 from attn_cli.models.library import Library
 from attn_cli.models.tokens import Token
+from attn_cli.vocabulary import Kind, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,59 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How far one kind of attention reaches in a model."""
+
+    layers: Sequence[int]  # the numbers of those that attend, upwards; a hybrid skips some
+    heads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a model reads: its tokens, and those of the decoder where it has one and was given a text."""
+
+    tokens: tuple[Token, ...]
+    target: tuple[Token, ...] = ()
+
+    def queries(self, kind: Kind) -> tuple[Token, ...]:
+        """The tokens that look."""
+        return self.target if kind in {Kind.DECODER, Kind.CROSS} else self.tokens
+
+    def keys(self, kind: Kind) -> tuple[Token, ...]:
+        """The tokens that are looked at."""
+        return self.target if kind is Kind.DECODER else self.tokens
+
+
+class Layer(Protocol):
+    """The attention of one layer, as far as its source knows it; H heads, T queries, S keys.
+
+    `core.module.Attention` knows every step. Whoever knows less says in `absent` which and why.
+    """
+
+    @property
+    def heads(self) -> int:
+        """H, how many query heads there are."""
+
+    @property
+    def scale(self) -> float | None:
+        """What the products of queries and keys are multiplied by; None where it is not known."""
+
+    @property
+    def mask(self) -> Array:
+        """(T, S) true where the query may look."""
+
+    @property
+    def absent(self) -> Mapping[Step, str]:
+        """The steps that are not there, each with the reason as an ending to "has no scores: "."""
+
+    def kv_head(self, head: int) -> int:
+        """Which key/value head the query head `head` reads."""
+
+    def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
+        """The `wanted` steps of `heads`, each (H, T, ...), less those that are absent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """All that the rest of the program knows of a model."""
 
@@ -32,9 +87,22 @@ class Source:
     is_causal: bool  # whether a token sees only what came before it
     longest: int | None  # how many tokens it was made for
     is_bounded: bool  # whether it cannot read more: its positions are learned one by one
+    kinds: Mapping[Kind, Extent]  # the kinds of attention it has; the first is shown where nothing is said
     tokens: Callable[[str, str | None], tuple[Token, ...]]
     check: Callable[[], None]  # raises AttnError where the weights cannot be those of this model
     known: Callable[[], tuple[Known, ...]]  # what its heads are known for, the clearest first
-    attentions: Callable[
-        [Sequence[Token]], Iterator[Attention]
-    ]  # of layer 0, 1, 2, ... as they are asked for
+    attentions: Callable[[Texts, Kind, Sequence[int]], Iterator[Layer]]
+    """Of each of the layers, whose numbers go up, as it is asked for; what follows the last does not run."""
+    target: Callable[[str], tuple[Token, ...]] | None = None  # what the decoder reads; None: there is none
+    engine: str = "native"  # whose code computed the operands: ours, or that of "transformers"
+
+
+def of_layers(all_of_them: Iterator[Layer], layers: Sequence[int]) -> Iterator[Layer]:
+    """Those of `layers`, whose numbers go up, out of the attention of layer 0, 1, 2, ...
+
+    What follows the last of them is not asked for.
+    """
+    chosen = set(layers)
+    for layer, attention in zip(range(max(chosen) + 1), all_of_them, strict=False):
+        if layer in chosen:
+            yield attention

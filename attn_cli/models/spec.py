@@ -56,6 +56,7 @@ class Embeddings:
 
     tokens: str
     positions: str | None = None  # a learned vector for each place
+    has_sinusoids: bool = False  # sines and cosines instead, which no file holds
     segments: str | None = None  # a learned vector for the first and the second text
     norm: Part | None = None
     width: int | None = None  # of the vectors, where a projection brings them to the model's
@@ -84,6 +85,15 @@ class ContentBias:
     distances: LogarithmicBuckets
     keys: Part | None  # W^K of distances; None: queries meet none
     queries: Part | None  # W^Q of distances; None: keys meet none
+
+
+@dataclass(frozen=True, slots=True)
+class Cross:
+    """The attention of a decoder's layer that looks at the encoder's text."""
+
+    projections: Projections
+    output: Part
+    norm: Part  # where the self-attention's stands: before, or behind the sum
 
 
 def _numbered(layer: int) -> Mapping[str, int]:
@@ -144,6 +154,10 @@ class Spec:
     scale: Callable[[int], float | None] = _no_scale  # of a layer; None: 1/√D
     window: Callable[[int], Rule] = _everywhere  # of a layer: what of the unmasked a token may see
     rotary: Callable[[int, int], Rotary | None] = _no_rotary  # of a layer, for a text of that length
+
+    cross: Cross | None = None  # of a decoder that reads what an encoder made
+    decoder: "Spec | None" = None  # of an encoder-decoder model; this is its encoder
+    start: int | None = None  # the token that the decoder's text begins with
 
     def mask(self, layer: int) -> Rule:
         """Who may look where in a layer, padding aside."""

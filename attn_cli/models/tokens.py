@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -70,6 +70,22 @@ class Tokenizer:
             )
             for position, (index, piece, sequence, segment, (start, end)) in enumerate(fields)
         )
+
+    def token(self, index: int) -> Token:
+        """The token of a number, standing before any text.
+
+        Raises:
+            AttnError: the vocabulary has no such number.
+        """
+        piece = self._inner.id_to_token(index)
+        if piece is None:
+            raise AttnError(f"the vocabulary has no token {index}", _RELOAD)
+        return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
+
+
+def shifted(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:
+    """What a decoder reads: its start token, then the tokens, the last one left off, as in training."""
+    return tuple(replace(token, position=place) for place, token in enumerate((start, *tokens[:-1])))
 
 
 def open_tokenizer(directory: Path) -> Tokenizer:

@@ -6,18 +6,19 @@ part of layer 2.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-from attn_cli.core.arrays import Array, device_of, namespace
+from attn_cli.core.arrays import Array, device_of, namespace, positions
 from attn_cli.core.attention import Bias
 from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.module import Attention, Linear, MultiHeadAttention, Normalise, fused, split
-from attn_cli.core.positions import Disentangled, alibi, relative
+from attn_cli.core.positions import Disentangled, alibi, relative, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.library import Library
-from attn_cli.models.spec import Embeddings, Norm, Part, Spec
+from attn_cli.models.spec import Cross, Embeddings, Norm, Part, Projections, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Inputs:
     segments: Sequence[int]
     real: Sequence[bool] | None = None  # None: all are
     first: int = 0  # the position of the first token: a model that trains on short rows sees every one
+
+
+Memory: TypeAlias = Callable[[], Array]
+"""What a decoder looks at, (S, M), computed when it is first needed."""
 
 
 class Tensors(Protocol):
@@ -61,32 +66,42 @@ class Transformer:
         name = self._name(spec.output, spec.layers - 1)
         self.weights.check(f"{name}.weight", self._stored(spec.width, spec.heads * spec.head_size))
 
-    def attentions(self, inputs: Inputs) -> Iterator[Attention]:
-        """The attention of layer 0, 1, 2, ..., each computed when it is asked for."""
-        return (attention for _, attention in self._walk(inputs))
+    def attentions(self, inputs: Inputs, memory: Memory | None = None) -> Iterator[Attention]:
+        """The self-attention of layer 0, 1, 2, ..., each computed when it is asked for."""
+        return (block.attention for block in self._walk(inputs, memory))
 
-    def hidden_states(self, inputs: Inputs) -> Iterator[Array]:
+    def crossings(self, inputs: Inputs, memory: Memory) -> Iterator[Attention]:
+        """The attention of a decoder's layers to the text that its encoder read."""
+        return (block.crossing for block in self._walk(inputs, memory))
+
+    def hidden_states(self, inputs: Inputs, memory: Memory | None = None) -> Iterator[Array]:
         """(T, M) what enters each layer, L times; then what leaves the last, after the final norm.
 
         No command shows them: they are what the tests compare with Hugging Face's.
         """
-        layer, x, attention = 0, None, None
-        for layer, (x, attention) in enumerate(self._walk(inputs)):  # noqa: B007  the last is used below
-            yield x
-        assert attention is not None, "a model has a layer"
-        yield self._normed(self.spec.final_norm, 0, self._after(layer, x, attention))
+        block: _Block | None = None
+        for block in self._walk(inputs, memory):
+            yield block.x
+        assert block is not None, "a model has a layer"
+        yield self._normed(self.spec.final_norm, 0, block.leaving)
 
-    def _walk(self, inputs: Inputs) -> Iterator[tuple[Array, Attention]]:
-        """What enters each layer, and its attention."""
+    def memory(self, inputs: Inputs) -> Array:
+        """(T, M) what leaves the last layer of an encoder: what its decoder looks at."""
+        *_, last = self.hidden_states(inputs)
+        return last
+
+    def _walk(self, inputs: Inputs, memory: Memory | None) -> Iterator["_Block"]:
+        """The layers, each at work when it is asked for."""
         spec = self.spec
         x = self._embedded(inputs)
         mask, bias = _mask(inputs, x), self._shared_bias(x)
         for layer in range(spec.layers):
             entering = self._normed(spec.attention_norm, layer, x) if spec.is_pre_norm else x
             attention = self._attention(layer, x.shape[-2], bias).attention(entering, mask=mask)
-            yield x, attention
+            block = _Block(self, layer, x, attention, memory)
+            yield block
             if layer + 1 < spec.layers:
-                x = self._after(layer, x, attention)
+                x = block.leaving
 
     def _embedded(self, inputs: Inputs) -> Array:
         """(T, M) the sum of the tokens', positions' and segments' vectors, normed."""
@@ -100,6 +115,8 @@ class Transformer:
         if names.positions is not None and spec.longest is not None:
             places = _places(names, inputs, x.shape[-2])
             x = x + self._rows(names.positions, names.first + spec.longest, x.shape[-1], places)
+        if names.has_sinusoids:
+            x = x + _sinusoids(inputs, x)
         if names.segments is not None:
             x = x + self._rows(names.segments, spec.segments, x.shape[-1], inputs.segments)
         x = self._normed(names.norm, 0, x)
@@ -125,7 +142,7 @@ class Transformer:
     def _attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
         """W^Q, W^K, W^V and W^O of the layer."""
         spec, parts = self.spec, self.spec.projections
-        query, key, value = self._projections(layer)
+        query, key, value = self._projections(parts, layer)
         return MultiHeadAttention(
             query=query,
             key=key,
@@ -163,8 +180,17 @@ class Transformer:
         assert scale is not None, "the family gives it"
         return Disentangled(bias.distances, scale, met(bias.keys), met(bias.queries))
 
-    def _projections(self, layer: int) -> tuple[Linear, Linear, Linear]:
-        spec, parts = self.spec, self.spec.projections
+    def _cross_attention(self, cross: Cross, layer: int) -> MultiHeadAttention:
+        """The same of the attention to the encoder's text, which knows no positions."""
+        spec = self.spec
+        query, key, value = self._projections(cross.projections, layer)
+        output = self._linear(cross.output, layer, spec.width, spec.heads * spec.head_size)
+        return MultiHeadAttention(
+            query, key, value, output, heads=spec.heads, kv_heads=spec.kv_heads, scale=spec.scale(layer)
+        )
+
+    def _projections(self, parts: Projections, layer: int) -> tuple[Linear, Linear, Linear]:
+        spec = self.spec
         rows, shared = spec.heads * spec.head_size, spec.kv_heads * spec.head_size
         if parts.fused is not None:
             whole = self._linear(parts.fused, layer, rows + 2 * shared, spec.width)
@@ -175,17 +201,39 @@ class Transformer:
             self._linear(parts.value, layer, shared, spec.width),
         )
 
-    def _after(self, layer: int, x: Array, attention: Attention) -> Array:
-        """(T, M) what leaves the layer: the residual stream, and the feed-forward part of it."""
+    def attended(self, layer: int, x: Array, attention: Attention) -> Array:
+        """(T, M) the residual stream behind the layer's self-attention."""
         spec = self.spec
-        attended = self._added(spec.attention_result_norm, layer, attention.result())
-        if spec.is_parallel:
-            return x + attended + self._fed_forward(layer, self._normed(spec.feed_forward_norm, layer, x))
+        added = self._added(spec.attention_result_norm, layer, attention.result())
         if spec.is_pre_norm:
-            x = (attention.input if spec.residual_is_normed else x) + attended
+            return (attention.input if spec.residual_is_normed else x) + added
+        return self._normed(spec.attention_norm, layer, x + added)
+
+    def crossing(self, layer: int, x: Array, memory: Memory) -> Attention:
+        """The attention of a decoder's layer to the encoder's text; `x` (T, M) comes out of its own."""
+        spec, cross = self.spec, self.spec.cross
+        assert cross is not None, "a decoder's family names its parts"
+        entering = self._normed(cross.norm, layer, x) if spec.is_pre_norm else x
+        return self._cross_attention(cross, layer).attention(entering, memory())
+
+    def crossed(self, layer: int, x: Array, crossing: Attention) -> Array:
+        """(T, M) the residual stream behind the attention to the encoder's text."""
+        spec, cross = self.spec, self.spec.cross
+        assert cross is not None, "a decoder's family names its parts"
+        summed = x + crossing.result()
+        return summed if spec.is_pre_norm else self._normed(cross.norm, layer, summed)
+
+    def fed(self, layer: int, x: Array, before: Array) -> Array:
+        """(T, M) what leaves the layer: the stream `x` (T, M) behind its attention, fed forward.
+
+        A layer whose parts work side by side feeds what came in, `before` (T, M).
+        """
+        spec = self.spec
+        if spec.is_parallel:
+            return x + self._fed_forward(layer, self._normed(spec.feed_forward_norm, layer, before))
+        if spec.is_pre_norm:
             entering = self._normed(spec.feed_forward_norm, layer, x)
             return (entering if spec.residual_is_normed else x) + self._fed_forward(layer, entering)
-        x = self._normed(spec.attention_norm, layer, x + attended)
         return self._normed(spec.feed_forward_norm, layer, x + self._fed_forward(layer, x))
 
     def _fed_forward(self, layer: int, x: Array) -> Array:
@@ -250,6 +298,42 @@ class Transformer:
 
     def _rows(self, name: str, count: int, width: int, indices: Sequence[int] | Array) -> Array:
         return self.library.adopt(self.weights.rows(f"{name}.weight", (count, width), indices))
+
+
+@dataclass(eq=False)
+class _Block:
+    """One layer at work: each part of it is computed once, when it is asked for."""
+
+    transformer: Transformer
+    layer: int
+    x: Array  # (T, M) what enters it
+    attention: Attention
+    memory: Memory | None
+
+    @cached_property
+    def _attended(self) -> Array:
+        return self.transformer.attended(self.layer, self.x, self.attention)
+
+    @cached_property
+    def crossing(self) -> Attention:
+        """The attention to the encoder's text."""
+        assert self.memory is not None, "a decoder is given one"
+        return self.transformer.crossing(self.layer, self._attended, self.memory)
+
+    @cached_property
+    def leaving(self) -> Array:
+        """(T, M) what leaves the layer."""
+        x = self._attended
+        if self.transformer.spec.cross is not None:
+            x = self.transformer.crossed(self.layer, x, self.crossing)
+        return self.transformer.fed(self.layer, x, self.x)
+
+
+def _sinusoids(inputs: Inputs, like: Array) -> Array:
+    """(T, M) the sines and cosines of the positions, in the format of `like`."""
+    xp = namespace(like)
+    places = positions(like.shape[-2], like) + inputs.first
+    return xp.astype(sinusoids(places, like.shape[-1]), like.dtype, copy=False)
 
 
 def _places(names: Embeddings, inputs: Inputs, length: int) -> Sequence[int]:

@@ -49,9 +49,7 @@ def schema() -> str:
 
 def attention_entries(heads: Sequence[Head]) -> list[dict[str, object]]:
     """The list `attention` of a document; the steps stay arrays until they are written."""
-    return [
-        _entry(head) | {"steps": {str(step): values for step, values in head.steps.items()}} for head in heads
-    ]
+    return [_entry(head) | {"steps": _named(head.steps)} | _absent(head) for head in heads]
 
 
 def as_json(document: Mapping[str, object]) -> str:
@@ -117,8 +115,20 @@ def _entry(head: Head) -> dict[str, object]:
     }
 
 
-def _scale(head: Head) -> float:
+def _named(steps: Mapping[Step, object]) -> dict[str, object]:
+    """The steps by the words that a file has for them."""
+    return {str(step): value for step, value in steps.items()}
+
+
+def _absent(head: Head) -> dict[str, object]:
+    """Which steps are not there and why, where there are such."""
+    return {"absent": _named(head.absent)} if head.absent else {}
+
+
+def _scale(head: Head) -> float | None:
     """The scale in the precision in which it was multiplied: float32, unless the steps are float64."""
+    if head.scale is None:
+        return None
     dtype = np.result_type(np.float32, *(values.dtype for values in head.steps.values()))
     return float(str(dtype.type(head.scale)))
 
@@ -136,7 +146,7 @@ def _meta(document: Mapping[str, object], heads: Sequence[Head]) -> str:
     """The document without its arrays, as JSON."""
     rest = {name: value for name, value in document.items() if not isinstance(value, np.ndarray)}
     if heads:
-        rest["attention"] = [_entry(head) for head in heads]
+        rest["attention"] = [_entry(head) | _absent(head) for head in heads]
     return as_json(rest)
 
 

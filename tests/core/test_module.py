@@ -211,6 +211,7 @@ def test_each_step_follows_from_the_ones_before(attention: Attention) -> None:
 
 
 def test_the_heads_shares_and_the_bias_of_w_o_add_up_to_the_result(attention: Attention) -> None:
+    assert attention.projection is not None
     shares = to_numpy(attention.steps(range(HEADS), [Step.OUTPUT])[Step.OUTPUT])
     same(shares.sum(axis=0) + to_numpy(attention.projection.bias), to_numpy(attention.result()))
 

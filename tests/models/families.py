@@ -85,6 +85,54 @@ _TWO_ROPES = {
 }
 _HALF_TURNS = {"rope_type": "default", "rope_theta": 100.0, "partial_rotary_factor": 0.5}
 _SLIDING: dict[str, Any] = {"sliding_window": _WINDOW, "use_sliding_window": True}
+_T5: dict[str, Any] = {
+    "vocab_size": 300,
+    "d_model": WIDTH,
+    "d_kv": 12,
+    "d_ff": 48,
+    "num_layers": 3,
+    "num_decoder_layers": 2,
+    "num_heads": 4,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 12,
+    "decoder_start_token_id": 0,
+}
+_BART: dict[str, Any] = {
+    "vocab_size": 300,
+    "d_model": WIDTH,
+    "encoder_layers": 3,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 40,
+    "max_position_embeddings": 96,
+    "decoder_start_token_id": 2,
+    "pad_token_id": 1,
+    "eos_token_id": 0,
+    "forced_eos_token_id": 0,
+}
+
+TRANSLATORS: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "t5": Recipe("T5ForConditionalGeneration", transformers.T5Config(**_T5), 1.3),
+        "t5, gated": Recipe("T5Model", transformers.T5Config(**_T5, feed_forward_proj="gated-gelu"), 1.1),
+        "bart": Recipe("BartForConditionalGeneration", transformers.BartConfig(**_BART), 3.3),
+        "bart, scaled": Recipe("BartModel", transformers.BartConfig(**_BART, scale_embedding=True), 3.3),
+        "marian": Recipe("MarianMTModel", transformers.MarianConfig(**_BART, scale_embedding=True), 4.0),
+        "marian, a vocabulary each": Recipe(
+            "MarianMTModel",
+            transformers.MarianConfig(
+                **_BART,
+                decoder_vocab_size=310,
+                share_encoder_decoder_embeddings=False,
+                tie_word_embeddings=False,
+            ),
+            4.0,
+        ),
+    }
+)
+"""Those with an encoder and a decoder."""
 
 FAMILIES: Mapping[str, Recipe] = MappingProxyType(
     {

@@ -17,9 +17,10 @@ from attn_cli.core.attention import trace
 from attn_cli.models.checkpoint import read_spec
 from attn_cli.models.files import open_weights
 from attn_cli.models.library import Library, choose_library
+from attn_cli.models.source import Layer
 from attn_cli.models.tokens import open_tokenizer
 from attn_cli.models.transformer import Inputs, Transformer
-from attn_cli.vocabulary import DType
+from attn_cli.vocabulary import DType, Step
 
 NUMPY = choose_library("cpu", DType.FLOAT32)
 TORCH = Library("torch", "cpu", DType.FLOAT32, torch.tensor)
@@ -33,6 +34,11 @@ class Answer:
 
     weights: list[Numbers]
     hidden: list[Numbers]
+
+
+def weights_of(layer: Layer) -> Numbers:
+    """(H, T, S) of every head."""
+    return to_numpy(layer.steps(range(layer.heads), {Step.WEIGHTS})[Step.WEIGHTS])
 
 
 def inputs_of(directory: Path, text: str, pair: str | None = None) -> Inputs:

@@ -9,11 +9,11 @@ import pytest
 import tokenizers
 from tokenizers import processors
 
-from attn_cli.core.attention import trace
 from attn_cli.errors import AttnError
 from attn_cli.models.checkpoint import checkpoint
-from attn_cli.models.source import Card, Source
-from tests.models.judge import NUMPY, inputs_of, theirs
+from attn_cli.models.source import Card, Source, Texts
+from attn_cli.vocabulary import Kind
+from tests.models.judge import NUMPY, inputs_of, theirs, weights_of
 from tests.models.twins import PAIR, TEXTS, Save, minilm
 
 TOGETHER = "check that config.json and the weights belong together"
@@ -31,11 +31,11 @@ def source(directory: Path) -> Source:
 def test_from_a_text_to_the_weights_of_transformers() -> None:
     directory = minilm()
     model = checkpoint("MiniLM", directory, NUMPY)
-    layers = list(model.attentions(model.tokens(*PAIR)))
+    layers = list(model.attentions(Texts(model.tokens(*PAIR)), Kind.SELF, range(6)))
     expected = theirs(directory, inputs_of(directory, *PAIR)).weights
     assert model.card == Card("MiniLM", "bert", 6, 12, 12, 32, 384)
     for layer, weights in zip(layers, expected, strict=True):
-        np.testing.assert_allclose(trace(layer.operands).weights, weights, atol=1e-5)  # 1.4e-6 seen
+        np.testing.assert_allclose(weights_of(layer), weights, atol=1e-5)  # 1.4e-6 seen
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:
     directory = save("llama")
     change(directory, hidden_act="swoosh")  # the feed-forward part of layer 0 cannot run
     found = source(directory)
-    layers = found.attentions(found.tokens(TEXTS[0], None))
-    assert next(layers).operands.heads == 4
+    layers = found.attentions(Texts(found.tokens(TEXTS[0], None)), Kind.SELF, range(3))
+    assert next(layers).heads == 4
     with pytest.raises(AttnError, match="the activation 'swoosh' is not known"):
         next(layers)
 
@@ -92,7 +92,7 @@ def test_a_vocabulary_of_another_size_is_noticed(save: Save) -> None:
     change(directory, vocab_size=10**12)
     found = source(directory)
     with pytest.raises(AttnError) as caught:
-        next(found.attentions(found.tokens("the cat", None)))
+        next(found.attentions(Texts(found.tokens("the cat", None)), Kind.SELF, [0]))
     place = f"embed_tokens.weight in {directory}/model.safetensors"
     assert caught.value.problem == f"the tensor {place} has the shape (310, 32), not (1000000000000, 32)"
     assert caught.value.hint == TOGETHER

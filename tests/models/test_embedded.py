@@ -11,14 +11,14 @@ import torch
 import transformers
 
 from attn_cli.analysis.patterns import added, tallies
-from attn_cli.core.attention import trace
 from attn_cli.models.catalogue import EMBEDDED_DIRECTORY
 from attn_cli.models.checkpoint import checkpoint
 from attn_cli.models.known import Known, known_heads
 from attn_cli.models.library import choose_library
-from attn_cli.models.source import Source
+from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens import Token
-from attn_cli.vocabulary import EMBEDDED, DType, Pattern
+from attn_cli.vocabulary import EMBEDDED, DType, Kind, Pattern
+from tests.models.judge import weights_of
 from tests.worlds import attn
 
 ROOT = Path(__file__).parents[2]
@@ -43,11 +43,11 @@ def score(source: Source, head: Known, texts: list[list[int]], first_row: int = 
     """What the head that is known for a pattern scores on these tokens."""
     found = []
     for ids in texts:
-        tokens = [
+        tokens = tuple(
             Token(place, index, "", "", 0, 0, special=False, segment=0) for place, index in enumerate(ids)
-        ]
-        layers = list(source.attentions(tokens))
-        weights = trace(layers[head.layer].operands).weights[[head.head]]
+        )
+        (attention,) = source.attentions(Texts(tokens), Kind.SELF, [head.layer])
+        weights = weights_of(attention)[[head.head]]
         found.append(tallies(weights, np.array(ids), first_row)[head.pattern])
     return float(added(found).scores[0])
 
@@ -98,9 +98,12 @@ def test_transformers_loads_it_as_it_is_and_agrees(text: str, storybook: Source)
     assert [token.id for token in tokens] == inputs["input_ids"][0].tolist()
     with torch.no_grad():
         expected = model(**inputs, output_attentions=True).attentions
-    for attention, theirs in zip(storybook.attentions(tokens), expected, strict=True):
-        ours = trace(attention.operands).weights
-        np.testing.assert_allclose(ours, theirs[0].numpy(), atol=1e-5)  # float32 rounding: a tenth of it
+    for attention, theirs in zip(
+        storybook.attentions(Texts(tokens), Kind.SELF, range(4)), expected, strict=True
+    ):
+        np.testing.assert_allclose(
+            weights_of(attention), theirs[0].numpy(), atol=1e-5
+        )  # float32 rounding: a tenth of it
 
 
 def test_it_guesses_better_than_those_who_know_less() -> None:

@@ -16,7 +16,7 @@ from attn_cli.models.files import open_weights
 from attn_cli.models.library import Library
 from attn_cli.models.spec import Projections, Spec
 from attn_cli.models.transformer import Inputs, Transformer
-from tests.models.families import FAMILIES
+from tests.models.families import FAMILIES, TRANSLATORS
 from tests.models.judge import NUMPY, apart, inputs_of, ours, pad, theirs
 from tests.models.twins import RECIPES, TEXTS
 
@@ -34,7 +34,8 @@ def saved(name: str, directory: Path) -> Path:
 
 
 def test_every_family_has_a_twin() -> None:
-    types = {recipe.config.model_type.replace("-", "_") for recipe in (*FAMILIES.values(), *RECIPES.values())}
+    twins = (*RECIPES.values(), *FAMILIES.values(), *TRANSLATORS.values())
+    types = {recipe.config.model_type.replace("-", "_") for recipe in twins}
     assert types == set(families())
 
 

@@ -5,15 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from attn_cli.core.arrays import to_numpy
-from attn_cli.core.attention import trace
 from attn_cli.errors import AttnError
 from attn_cli.models.fresh import fresh, sinusoids, vectors, words
 from attn_cli.models.library import Library, choose_library
-from attn_cli.models.source import Card
+from attn_cli.models.source import Card, Texts
 from attn_cli.models.tokens import Token
-from attn_cli.vocabulary import DType
-from tests.models.judge import NUMPY, TORCH, Numbers
+from attn_cli.vocabulary import DType, Kind
+from tests.models.judge import NUMPY, TORCH, Numbers, weights_of
 
 TEXT = "The cat saw the cat."
 
@@ -21,8 +19,8 @@ TEXT = "The cat saw the cat."
 def weights(seed: int, library: Library = NUMPY, text: str = TEXT, *, is_causal: bool = False) -> Numbers:
     """(H, T, S) of a fresh layer."""
     source = fresh(16, 4, seed, library, is_causal=is_causal)
-    (attention,) = source.attentions(source.tokens(text, None))
-    return to_numpy(trace(attention.operands).weights)
+    (attention,) = source.attentions(Texts(source.tokens(text, None)), Kind.SELF, [0])
+    return weights_of(attention)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_others() -> None:
@@ -55,7 +53,7 @@ def test_a_fresh_layer_says_what_it_is() -> None:
         None,
         False,
     )
-    assert len(list(source.attentions(source.tokens("a b", None)))) == 1
+    assert len(list(source.attentions(Texts(source.tokens("a b", None)), Kind.SELF, [0]))) == 1
 
 
 def test_features_that_cannot_be_shared_out_are_refused() -> None:

@@ -169,6 +169,7 @@ def test_the_steps_add_up(directory: Path, library: Library) -> None:
         heads = range(attention.operands.heads)
         step = {key: to_numpy(value) for key, value in attention.steps(heads, list(Step)).items()}
         weights, context = to_numpy(softmax(step[Step.LOGITS])), step[Step.WEIGHTS] @ step[Step.VALUES]
+        assert attention.projection is not None
         bias = attention.projection.bias
         total = step[Step.OUTPUT].sum(axis=0) + (0 if bias is None else to_numpy(bias))
         np.testing.assert_allclose(weights, step[Step.WEIGHTS], atol=1e-6)  # one rounding of the largest, 1

@@ -36,7 +36,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 _OF_QUERIES_AND_KEYS = (
-    *("query", "key", "q_proj", "k_proj", "q_lin", "k_lin", "attn.q.", "attn.k."),
+    *("query", "key", "q_proj", "k_proj", "q_lin", "k_lin", "attn.q.", "attn.k.", "tion.q.", "tion.k."),
     *("qkv_proj", "Wqkv", "relative_attention_bias"),
 )
 _NORMS_OF_QUERIES_AND_KEYS = ("q_norm", "k_norm", "q_layernorm", "k_layernorm")
