@@ -119,7 +119,7 @@ TRANSLATORS: Mapping[str, Recipe] = MappingProxyType(
         "t5, gated": Recipe("T5Model", transformers.T5Config(**_T5, feed_forward_proj="gated-gelu"), 1.1),
         "bart": Recipe("BartForConditionalGeneration", transformers.BartConfig(**_BART), 3.3),
         "bart, scaled": Recipe("BartModel", transformers.BartConfig(**_BART, scale_embedding=True), 3.3),
-        "marian": Recipe("MarianMTModel", transformers.MarianConfig(**_BART, scale_embedding=True), 4.0),
+        "marian": Recipe("MarianMTModel", transformers.MarianConfig(**_BART, scale_embedding=True), 3.2),
         "marian, a vocabulary each": Recipe(
             "MarianMTModel",
             transformers.MarianConfig(
@@ -128,7 +128,7 @@ TRANSLATORS: Mapping[str, Recipe] = MappingProxyType(
                 share_encoder_decoder_embeddings=False,
                 tie_word_embeddings=False,
             ),
-            4.0,
+            3.2,
         ),
     }
 )

@@ -67,16 +67,17 @@ def weights_of(source: Source, texts: Texts, kind: Kind) -> Weights:
     return [to_numpy(each.steps(range(extent.heads), [Step.WEIGHTS])[Step.WEIGHTS]) for each in layers]
 
 
-@pytest.mark.parametrize("kind", FIELDS)
-def test_every_layer_and_head_agrees_with_eager(twin: Path, kind: Kind, library: Library) -> None:
+def test_every_layer_and_head_agrees_with_eager(twin: Path, library: Library) -> None:
     source = checkpoint("twin", twin, library)
     texts = texts_of(source)
     assert len(texts.target) != len(texts.tokens)  # T and S cannot be taken for each other
-    expected = theirs(twin, texts, kind)
-    found = weights_of(source, texts, kind)
-    assert np.mean([layer.max(axis=-1).mean() for layer in expected]) > 0.5
-    for ours, layer in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, layer, atol=WEIGHTS)
+    peaks: list[float] = []
+    for kind in FIELDS:
+        expected = theirs(twin, texts, kind)
+        for ours, layer in zip(weights_of(source, texts, kind), expected, strict=True):
+            np.testing.assert_allclose(ours, layer, atol=WEIGHTS)
+            peaks.append(float(layer.max(axis=-1).mean()))
+    assert np.mean(peaks) > 0.5  # flat rows would pass with broken maths
 
 
 def test_the_decoder_reads_its_start_and_then_the_target_less_its_last(twin: Path) -> None:
