@@ -36,6 +36,7 @@ class Question:
     text: str
     pair: str | None = None
     model: str | None = None  # None: the one that ships
+    revision: str | None = None  # of a model of the hub; None: what is here, or its main branch
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model says
@@ -221,7 +222,7 @@ def _source(question: Question, environment: Mapping[str, str]) -> Source:
     if question.model == RANDOM:
         is_causal = bool(question.is_causal)
         return fresh(question.width, question.heads, question.seed, library, is_causal=is_causal)
-    found = locate(question.model, environment)
+    found = locate(question.model, environment, question.revision)
     return checkpoint(found.name, found.directory, library, is_causal=question.is_causal)
 
 

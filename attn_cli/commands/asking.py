@@ -27,6 +27,7 @@ class Options:
     file: Path | None
     pair: str | None
     model: str
+    revision: str | None = None
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None
@@ -46,10 +47,12 @@ def tokens_of(world: World, options: Options) -> "Reading":
     from attn_cli.pipeline import Question, read  # NumPy: 0.1 s
 
     _check_random(options)
+    _check_revision(options)
     question = Question(
         text=text,
         pair=pair,
         model=options.model or None,
+        revision=options.revision,
         device=options.device,
         dtype=options.dtype,
         is_causal=options.is_causal,
@@ -142,6 +145,13 @@ def _check_random(options: Options) -> None:
         if value is not None and options.model != RANDOM:
             problem = f"{option} is for random, and '{options.model or EMBEDDED}' is not made anew"
             raise UsageError(problem, f"-m {RANDOM} {option} {value}, or leave it out")
+
+
+def _check_revision(options: Options) -> None:
+    """Raise `UsageError` where a model that comes with the package is asked for another revision."""
+    if options.revision is not None and options.model in {"", EMBEDDED, RANDOM}:
+        problem = f"--revision is for a model of the hub, and '{options.model or EMBEDDED}' is built in"
+        raise UsageError(problem, "leave it out, or name one: -m NAME")
 
 
 def _head_count(heads: Sequence[str], model: str) -> int:

@@ -42,6 +42,15 @@ Model: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+Revision: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--revision",
+        metavar="REV",
+        help="Of a model of the hub: a branch, a tag or a commit.",
+        show_default=False,
+    ),
+]
 Layer: TypeAlias = Annotated[
     str | None,
     typer.Option("-l", "--layer", metavar="LAYERS", help="3, -1, 0,2,5, 4-7 or all.", show_default=False),

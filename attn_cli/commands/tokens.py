@@ -21,6 +21,7 @@ def tokens(
     file: given.File = None,
     pair: given.Pair = None,
     model: given.Model = "",
+    revision: given.Revision = None,
     as_json: given.Json = False,
     quiet: given.Quiet = False,
 ) -> None:
@@ -31,7 +32,7 @@ def tokens(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    reading = tokens_of(world, Options(text=text, file=file, pair=pair, model=model))
+    reading = tokens_of(world, Options(text=text, file=file, pair=pair, model=model, revision=revision))
     from attn_cli.pipeline import document  # NumPy: 0.1 s
     from attn_cli.show import data, terminal  # rich: 0.06 s
 

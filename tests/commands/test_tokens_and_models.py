@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds import attn
+from tests.worlds import attn, refused
 
 
 def test_tokens_are_a_list() -> None:
@@ -73,3 +73,23 @@ def test_models_lists_the_cache_in_which_names_are_found(tmp_path: Path, twins: 
         attn("tokens", "cat", "-m", "somebody/small", "--json", **home).document["model"]["name"]
         == "somebody/small"
     )
+
+
+def test_a_revision_is_read_out_of_the_cache(tmp_path: Path, twins: Path) -> None:
+    snapshots = tmp_path / "hub" / "models--somebody--small" / "snapshots"
+    snapshots.mkdir(parents=True)
+    for commit, kind in (("1", "gpt2"), ("2", "bert")):
+        (snapshots / commit).symlink_to(twins / kind)
+    for commit, kind in (("1", "gpt2"), ("2", "bert")):
+        answer = attn(
+            *("tokens", "cat", "-m", "somebody/small", "--revision", commit, "--json"), HF_HOME=str(tmp_path)
+        )
+        assert answer.document["model"]["type"] == kind
+
+
+@pytest.mark.parametrize("options", [(), ("-m", "storybook"), ("-m", "random")])
+def test_what_is_built_in_has_no_revisions(options: tuple[str, ...]) -> None:
+    name = options[-1] if options else "storybook"
+    problem = f"--revision is for a model of the hub, and '{name}' is built in"
+    answer = attn("tokens", "cat", "--revision", "main", *options)
+    assert refused(answer) == (2, problem, "leave it out, or name one: -m NAME")
