@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attn_cli.commands.reporting import download
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.selection import Place, Selection
@@ -60,7 +61,8 @@ def tokens_of(world: World, options: Options) -> "Reading":
         width=options.width or _WIDTH,
         heads=_head_count(options.heads, options.model),
     )
-    reading = read(question, world.environment)
+    with download(world, options.model) as watch:
+        reading = read(question, world.environment, watch)
     for note in reading.notes:
         world.note(note)
     return reading

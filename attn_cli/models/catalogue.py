@@ -3,9 +3,10 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import EMBEDDED
@@ -13,8 +14,14 @@ from attn_cli.vocabulary import EMBEDDED
 EMBEDDED_DIRECTORY = Path(__file__).with_name("embedded")
 """Where the model lies that ships with the package."""
 
-_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?")
-_MAIN = "main"
+Fetch: TypeAlias = Callable[[str, str | None], Path]
+"""A name on the hub and a revision of it, to the directory where it lies once it is downloaded."""
+
+MAIN = "main"
+"""The branch that is meant where none is named."""
+
+_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?", re.ASCII)
+_YES = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub/constants.py has it
 _MOST_LISTED = 8
 
 
@@ -35,14 +42,17 @@ class Located:
     directory: Path
 
 
-def locate(name: str, environment: Mapping[str, str], revision: str | None = None) -> Located:
-    """Where the model `name` is: itself a directory, the one that ships, or in the local Hugging Face cache.
+def locate(
+    name: str, environment: Mapping[str, str], revision: str | None = None, fetch: Fetch | None = None
+) -> Located:
+    """Where the model `name` is: itself a directory, the one that ships, in the local cache, on the hub.
 
-    `revision` is a branch, a tag or a commit of a model in the cache.
+    `revision` is a branch, a tag or a commit of a model of the hub. `fetch` gets what is not in the
+    cache; without it there is no hub.
 
     Raises:
         AttnError: there is none.
-        UsageError: a revision is asked of what has none.
+        UsageError: a revision is asked of a directory.
     """
     path = _expanded(name)
     if name == EMBEDDED and not (path / "config.json").is_file():
@@ -59,20 +69,45 @@ def locate(name: str, environment: Mapping[str, str], revision: str | None = Non
     if os.path.exists(path):  # noqa: PTH110  as above
         problem = f"{name} is not a model: it is a file"
         raise AttnError(problem, "give the directory that holds the model")
-    snapshot = _snapshot(_folder(name, environment), revision) if _NAME.fullmatch(name) else None
+    if not _NAME.fullmatch(name):
+        raise absent(name, environment)
+    snapshot = _snapshot(model_directory(name, environment), revision)
+    if fetch is not None and (snapshot is None or not _has_weights(snapshot)):
+        return Located(name, fetch(name, revision))
     if snapshot is None:
-        raise absent(name, environment, revision)
+        offline = "HF_HUB_OFFLINE keeps attn off the hub" if is_offline(environment) else ""
+        raise absent(name, environment, revision, offline)
     return Located(name, snapshot)
 
 
-def absent(name: str, environment: Mapping[str, str], revision: str | None = None) -> AttnError:
-    """The error for a model, or a revision of one, that is not here; it says what is."""
-    revisions = sorted(_revisions(_folder(name, environment))) if _NAME.fullmatch(name) else []
+def absent(
+    name: str, environment: Mapping[str, str], revision: str | None = None, why: str = ""
+) -> AttnError:
+    """The error for a model, or a revision of one, that is not here; it says what is.
+
+    `why` is the reason for which the hub does not help, where it was to be asked.
+    """
+    cache = cache_directory(environment)
+    revisions = sorted(_revisions(model_directory(name, environment))) if _NAME.fullmatch(name) else []
     if revision is not None and revisions:
-        problem = f"the revision '{revision}' of {name} is not here: cached are {_listed(revisions)}"
-        return AttnError(problem, f"--revision {revisions[0]}")
-    where = f"no such directory, nor in the cache {cache_directory(environment)}"
-    return AttnError(f"the model '{name}' is not here: {where}", "attn models lists what is here")
+        what, here = f"the revision '{revision}' of {name} is not here", f"cached are {_listed(revisions)}"
+        hint = f"--revision {revisions[0]}"
+    else:
+        models = [each.name for each in cached_models(environment)] if why else []
+        what = f"the model '{name}' is not here"
+        here = f"cached are {_listed(models)}" if models else f"no such directory, nor in the cache {cache}"
+        hint = "attn models lists what is here"
+    if why:
+        cause = "unset HF_HUB_OFFLINE" if is_offline(environment) else "check the connection"
+        what, hint = f"{what}, and {why}", f"{cause}, or: {hint}"
+    return AttnError(f"{what}: {here}", hint)
+
+
+def is_offline(environment: Mapping[str, str]) -> bool:
+    """Whether the environment forbids to ask the hub."""
+    return any(
+        environment.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    )
 
 
 def cached_models(environment: Mapping[str, str]) -> Iterator[Cached]:
@@ -93,12 +128,18 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
     return _expanded(base) / "huggingface" / "hub"
 
 
+def model_directory(name: str, environment: Mapping[str, str]) -> Path:
+    """Where the cache has, or would have, a model of the hub: its blobs, refs and snapshots."""
+    return cache_directory(environment) / ("models--" + name.replace("/", "--"))
+
+
 def _expanded(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for an unknown user
 
 
-def _folder(name: str, environment: Mapping[str, str]) -> Path:
-    return cache_directory(environment) / ("models--" + name.replace("/", "--"))
+def _has_weights(snapshot: Path) -> bool:
+    """Whether it is more than what tokenizers and configurations alone are read from."""
+    return any(snapshot.glob("*.safetensors")) or any(snapshot.glob("*.bin"))
 
 
 def _snapshot(folder: Path, revision: str | None = None) -> Path | None:
@@ -106,7 +147,7 @@ def _snapshot(folder: Path, revision: str | None = None) -> Path | None:
     revisions = _revisions(folder)
     if revision is not None:
         return revisions.get(revision)
-    return revisions.get(_MAIN) or max(revisions.values(), key=os.path.getmtime, default=None)
+    return revisions.get(MAIN) or max(revisions.values(), key=os.path.getmtime, default=None)
 
 
 def _revisions(folder: Path) -> dict[str, Path]:
