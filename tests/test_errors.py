@@ -179,7 +179,7 @@ IMPOSSIBLE: list[tuple[str, str, str]] = [
     (
         "inspect x -m latin1.txt",
         "latin1.txt is not a model: it is a file",
-        "give the directory that holds the model",
+        "give a .gguf file, or the directory that holds the model",
     ),
     ("heatmap x -o here.png", "the file exists: here.png", "--force to overwrite it, or another name"),
     ("inspect x -o here.json", "the file exists: here.json", "--force to overwrite it, or another name"),

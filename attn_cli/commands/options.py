@@ -38,7 +38,8 @@ Model: TypeAlias = Annotated[
         metavar="MODEL",
         envvar="ATTN_MODEL",
         autocompletion=_models,
-        help="A directory in Hugging Face layout, a name in its cache or on the hub, storybook or random.",
+        help="A directory in Hugging Face layout, a name in its cache or on the hub, a .gguf file, "
+        "storybook or random.",
         show_default=False,
     ),
 ]

@@ -39,7 +39,7 @@ class Located:
     """Where a model is, and what it is called."""
 
     name: str
-    directory: Path
+    directory: Path  # or the .gguf file
 
 
 def locate(
@@ -54,21 +54,12 @@ def locate(
         AttnError: there is none.
         UsageError: a revision is asked of a directory.
     """
-    path = _expanded(name)
-    if name == EMBEDDED and not (path / "config.json").is_file():
-        return Located(EMBEDDED, EMBEDDED_DIRECTORY)
-    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
+    here = _on_disk(name)
+    if here is not None:
         if revision is not None:
-            raise UsageError(
-                f"--revision is for a model of the hub, and {name} is a directory", "leave it out"
-            )
-        if (path / "config.json").is_file():
-            return Located(path.resolve().name, path)
-        problem = f"{name} is not a model: the directory has no config.json"
-        raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
-    if os.path.exists(path):  # noqa: PTH110  as above
-        problem = f"{name} is not a model: it is a file"
-        raise AttnError(problem, "give the directory that holds the model")
+            problem = f"--revision is for a model of the hub, and {here.directory} is on the disk"
+            raise UsageError(problem, "leave it out")
+        return here
     if not _NAME.fullmatch(name):
         raise absent(name, environment)
     snapshot = _snapshot(model_directory(name, environment), revision)
@@ -131,6 +122,28 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
 def model_directory(name: str, environment: Mapping[str, str]) -> Path:
     """Where the cache has, or would have, a model of the hub: its blobs, refs and snapshots."""
     return cache_directory(environment) / ("models--" + name.replace("/", "--"))
+
+
+def _on_disk(name: str) -> Located | None:
+    """The directory or the file of that name, or the model that ships; None where there is neither.
+
+    Raises:
+        AttnError: it is no model.
+    """
+    path = _expanded(name)
+    if name == EMBEDDED and not (path / "config.json").is_file():
+        return Located(EMBEDDED, EMBEDDED_DIRECTORY)
+    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
+        if (path / "config.json").is_file():
+            return Located(path.resolve().name, path)
+        problem = f"{name} is not a model: the directory has no config.json"
+        raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
+    if os.path.exists(path):  # noqa: PTH110  as above
+        if path.suffix == ".gguf":
+            return Located(path.stem, path)
+        problem = f"{name} is not a model: it is a file"
+        raise AttnError(problem, "give a .gguf file, or the directory that holds the model")
+    return None
 
 
 def _expanded(path: str) -> Path:

@@ -1,4 +1,4 @@
-"""A directory in Hugging Face layout, as a source: our own transformer over its weights."""
+"""A directory in Hugging Face layout, or a GGUF file, as a source: our own transformer over its weights."""
 
 import importlib
 import pkgutil
@@ -11,29 +11,30 @@ from pathlib import Path
 from attn_cli.core.module import Attention
 from attn_cli.errors import AttnError
 from attn_cli.models import architectures
-from attn_cli.models.config import Config, read_config
-from attn_cli.models.files import open_weights
+from attn_cli.models.config import Config
 from attn_cli.models.known import known_heads
 from attn_cli.models.library import Library
+from attn_cli.models.parts import parts
 from attn_cli.models.source import Card, Source
 from attn_cli.models.spec import Spec
-from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer
+from attn_cli.models.tokens import Token, Tokenizer
 from attn_cli.models.transformer import Inputs, Transformer
 
 
 def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool | None = None) -> Source:
-    """The model in `directory`, called `name`; `is_causal` overrules the model's own mask.
+    """The model in `directory`, or in a file, called `name`; `is_causal` overrules the model's own mask.
 
     The weights are opened by the source's `check`, or with its first layer: tokens need none.
 
     Raises:
         AttnError: a file is missing or damaged, or the family is not known.
     """
-    spec = read_spec(directory, is_causal=is_causal)
+    found = parts(directory)
+    spec = _spec(found.config, is_causal=is_causal)
 
     @cache
     def transformer() -> Transformer:
-        return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
+        return Transformer(spec, found.weights(spec.prefixes, spec.aliases), library)
 
     def attentions(tokens: Sequence[Token]) -> Iterator[Attention]:
         inputs = Inputs([token.id for token in tokens], [token.segment for token in tokens])
@@ -46,7 +47,7 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
         is_causal=spec.is_causal,
         longest=spec.longest,
         is_bounded=spec.embeddings.positions is not None,
-        tokens=_cut(open_tokenizer(directory), spec, directory),
+        tokens=_cut(found.tokenizer(), spec, directory),
         check=lambda: transformer().check(),
         known=lambda: known_heads(directory, spec.layers, spec.heads),
         attentions=attentions,
@@ -54,12 +55,15 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
 
 
 def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:
-    """What the model in `directory` is, read from its `config.json`.
+    """What the model in `directory`, or in a file, is: read from its configuration.
 
     Raises:
         AttnError: the file is missing or damaged, or the family is not known.
     """
-    config = read_config(directory)
+    return _spec(parts(directory).config, is_causal=is_causal)
+
+
+def _spec(config: Config, *, is_causal: bool | None) -> Spec:
     spec = _family(config)
     return spec if is_causal is None else replace(spec, is_causal=is_causal)
 

@@ -52,7 +52,7 @@ class Tokenizer:
         Raises:
             AttnError: the vocabulary cannot spell the text.
         """
-        with _answering("the tokenizer cannot cut the text"):
+        with answering("the tokenizer cannot cut the text"):
             encoding = self._inner.encode(text, pair)
             spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
             lists = (encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, spans)
@@ -84,16 +84,16 @@ def open_tokenizer(directory: Path) -> Tokenizer:
     if not path.is_file():
         hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         raise AttnError(f"{directory} has no tokenizer.json", hint)
-    with _answering(f"{path} is no tokenizer"):
+    with answering(f"{path} is no tokenizer"):
         return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
 
 
 @contextmanager
-def _answering(problem: str) -> Iterator[None]:
+def answering(problem: str) -> Iterator[None]:
     """Whatever the library raises inside is an `AttnError`: plain Exception, and a panic in Rust is none."""
     try:
         yield
-    except (KeyboardInterrupt, MemoryError):
+    except (KeyboardInterrupt, MemoryError, AttnError):
         raise
     except BaseException as error:
         raise AttnError(f"{problem}: {error}", _RELOAD) from error

@@ -132,9 +132,10 @@ def test_a_revision_of_a_model_that_is_nowhere_says_so(tmp_path: Path) -> None:
 
 
 def test_a_directory_has_no_revisions(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
     with pytest.raises(UsageError) as caught:
         locate(str(tmp_path), {}, "main")
-    problem = f"--revision is for a model of the hub, and {tmp_path} is a directory"
+    problem = f"--revision is for a model of the hub, and {tmp_path} is on the disk"
     assert (caught.value.problem, caught.value.hint) == (problem, "leave it out")
 
 
@@ -172,12 +173,18 @@ def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_file_is_no_model(tmp_path: Path) -> None:
-    file = tmp_path / "model.gguf"
+    file = tmp_path / "model.bin"
     file.touch()
     with pytest.raises(AttnError) as caught:
         locate(str(file), {})
     assert caught.value.problem == f"{file} is not a model: it is a file"
-    assert caught.value.hint == "give the directory that holds the model"
+    assert caught.value.hint == "give a .gguf file, or the directory that holds the model"
+
+
+def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
+    file = tmp_path / "small.Q8_0.gguf"
+    file.touch()
+    assert locate(str(file), {}) == Located("small.Q8_0", file)
 
 
 def test_a_directory_without_a_config_is_no_model(tmp_path: Path) -> None:
