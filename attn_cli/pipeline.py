@@ -38,6 +38,7 @@ class Question:
     pair: str | None = None
     model: str | None = None  # None: the one that ships
     revision: str | None = None  # of a model of the hub; None: what is here, or its main branch
+    trusts_code: bool = False  # whether a checkpoint may run Python code of its own
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model says
@@ -226,7 +227,13 @@ def _source(question: Question, environment: Mapping[str, str], watch: Watch) ->
         is_causal = bool(question.is_causal)
         return fresh(question.width, question.heads, question.seed, library, is_causal=is_causal)
     found = locate(question.model, environment, question.revision, fetcher(environment, watch))
-    return checkpoint(found.name, found.directory, library, is_causal=question.is_causal)
+    return checkpoint(
+        found.name,
+        found.directory,
+        library,
+        is_causal=question.is_causal,
+        trusts_code=question.trusts_code,
+    )
 
 
 def _spelled(

@@ -29,6 +29,7 @@ class Options:
     pair: str | None
     model: str
     revision: str | None = None
+    trusts_code: bool = False
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None
@@ -54,6 +55,7 @@ def tokens_of(world: World, options: Options) -> "Reading":
         pair=pair,
         model=options.model or None,
         revision=options.revision,
+        trusts_code=options.trusts_code,
         device=options.device,
         dtype=options.dtype,
         is_causal=options.is_causal,

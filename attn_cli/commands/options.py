@@ -52,6 +52,9 @@ Revision: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+TrustCode: TypeAlias = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Let a checkpoint run Python code of its own.")
+]
 Layer: TypeAlias = Annotated[
     str | None,
     typer.Option("-l", "--layer", metavar="LAYERS", help="3, -1, 0,2,5, 4-7 or all.", show_default=False),

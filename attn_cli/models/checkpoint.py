@@ -21,15 +21,25 @@ from attn_cli.models.tokens import Token, Tokenizer
 from attn_cli.models.transformer import Inputs, Transformer
 
 
-def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool | None = None) -> Source:
+def checkpoint(
+    name: str,
+    directory: Path,
+    library: Library,
+    *,
+    is_causal: bool | None = None,
+    trusts_code: bool = False,
+) -> Source:
     """The model in `directory`, or in a file, called `name`; `is_causal` overrules the model's own mask.
 
-    The weights are opened by the source's `check`, or with its first layer: tokens need none.
+    `trusts_code`: whether a checkpoint that brings its own Python code may run it. The weights are
+    opened by the source's `check`, or with its first layer: tokens need none.
 
     Raises:
         AttnError: a file is missing or damaged, or the family is not known.
     """
     found = parts(directory)
+    if not trusts_code:
+        _check_own_code(found.config)
     spec = _spec(found.config, is_causal=is_causal)
 
     @cache
@@ -71,6 +81,15 @@ def _spec(config: Config, *, is_causal: bool | None) -> Spec:
 def families() -> tuple[str, ...]:
     """The model types that have a file of their own here."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(architectures.__path__)))
+
+
+def _check_own_code(config: Config) -> None:
+    """Raise `AttnError` where the family is not known here, and the checkpoint brings code that knows it."""
+    kind = config.text("model_type", default="")
+    if config.values.get("auto_map") and kind.replace("-", "_") not in families():
+        asks = f"{config.path} asks to run the checkpoint's own Python code"
+        problem = f"{asks}, which could do here whatever you can"
+        raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")
 
 
 def _family(config: Config) -> Spec:

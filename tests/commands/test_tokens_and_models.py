@@ -93,3 +93,12 @@ def test_what_is_built_in_has_no_revisions(options: tuple[str, ...]) -> None:
     problem = f"--revision is for a model of the hub, and '{name}' is built in"
     answer = attn("tokens", "cat", "--revision", "main", *options)
     assert refused(answer) == (2, problem, "leave it out, or name one: -m NAME")
+
+
+def test_code_of_a_checkpoint_is_refused_until_it_is_trusted(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "own", "auto_map": {"AutoModel": "own.Model"}}')
+    asks = f"{tmp_path}/config.json asks to run the checkpoint's own Python code"
+    hint = "--trust-remote-code, if you have read that code or trust its author"
+    answer = attn("tokens", "x", "-m", tmp_path)
+    assert refused(answer) == (1, f"{asks}, which could do here whatever you can", hint)
+    assert asks not in attn("tokens", "x", "-m", tmp_path, "--trust-remote-code").err
