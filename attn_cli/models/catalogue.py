@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.tree import LARGEST_TEXT, own
 from attn_cli.vocabulary import EMBEDDED
 
 EMBEDDED_DIRECTORY = Path(__file__).with_name("embedded")
@@ -190,7 +191,7 @@ def _listed(names: list[str]) -> str:
 
 def _type(snapshot: Path) -> str:
     try:
-        config = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(own(snapshot, "config.json", LARGEST_TEXT).read_text(encoding="utf-8"))
         return str(config.get("model_type") or "")
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (AttnError, OSError, ValueError, AttributeError, RecursionError):
         return ""

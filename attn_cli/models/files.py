@@ -10,6 +10,7 @@ from attn_cli.models.config import read_json
 from attn_cli.models.pickled import pickled
 from attn_cli.models.safe import safetensors
 from attn_cli.models.tensors import RELOAD, Numbers, Tensor
+from attn_cli.models.tree import LARGEST_TEXT, own
 
 _TOGETHER = "check that config.json and the weights belong together"
 
@@ -103,9 +104,10 @@ def _shards(directory: Path) -> tuple[Format, list[Path]]:
     """The format that the directory has, and the files in it."""
     for form in FORMATS:
         if (directory / form.whole).exists():
-            return form, [directory / form.whole]
+            return form, [own(directory, form.whole)]
         if (directory / form.index).exists():
-            return form, [directory / name for name in shard_names(directory / form.index, form)]
+            index = own(directory, form.index, LARGEST_TEXT)
+            return form, [own(directory, name) for name in shard_names(index, form)]
     return FORMATS[0], [directory / FORMATS[0].whole]  # which opens with the right error
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
+from attn_cli.models.tree import LARGEST_TEXT, own
 
 if TYPE_CHECKING:
     import tokenizers
@@ -80,7 +81,7 @@ def open_tokenizer(directory: Path) -> Tokenizer:
     """
     import tokenizers  # 0.03 s
 
-    path = directory / "tokenizer.json"
+    path = own(directory, "tokenizer.json", LARGEST_TEXT)
     if not path.is_file():
         hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         raise AttnError(f"{directory} has no tokenizer.json", hint)

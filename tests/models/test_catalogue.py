@@ -220,6 +220,13 @@ def test_a_model_whose_type_cannot_be_read_is_listed_without_one(tmp_path: Path,
     assert list(cached_models(at_home(tmp_path))) == [Cached("a/b", "", snapshot)]
 
 
+def test_a_config_of_somebody_else_is_not_read_for_a_list(tmp_path: Path) -> None:
+    snapshot = cache(tmp_path, "a/b")
+    (snapshot / "config.json").rename(tmp_path / "config.json")
+    (snapshot / "config.json").symlink_to(tmp_path / "config.json")
+    assert list(cached_models(at_home(tmp_path))) == [Cached("a/b", "", snapshot)]
+
+
 def test_a_strange_type_is_text_all_the_same(tmp_path: Path) -> None:
     cache(tmp_path, "a/b", config=json.dumps({"model_type": ["bert"]}))
     assert [each.type for each in cached_models(at_home(tmp_path))] == ["['bert']"]
