@@ -1,4 +1,4 @@
-"""A directory in Hugging Face layout, as a source: our own transformer over its weights."""
+"""A directory in Hugging Face layout, or a GGUF file, as a source: our own transformer over its weights."""
 
 import importlib
 import pkgutil
@@ -10,33 +10,44 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models import architectures
-from attn_cli.models.config import Config, read_config
-from attn_cli.models.files import open_weights
+from attn_cli.models.config import Config
 from attn_cli.models.known import known_heads
 from attn_cli.models.library import Library
+from attn_cli.models.parts import parts
 from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
 from attn_cli.models.spec import Spec
-from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer, shifted
+from attn_cli.models.tokens import Token, Tokenizer, shifted
 from attn_cli.models.transformer import Inputs, Transformer
 from attn_cli.vocabulary import Kind
 
 
-def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool | None = None) -> Source:
-    """The model in `directory`, called `name`; `is_causal` overrules the model's own mask.
+def checkpoint(
+    name: str,
+    directory: Path,
+    library: Library,
+    *,
+    is_causal: bool | None = None,
+    trusts_code: bool = False,
+) -> Source:
+    """The model in `directory`, or in a file, called `name`; `is_causal` overrules the model's own mask.
 
-    The weights are opened by the source's `check`, or with its first layer: tokens need none.
+    `trusts_code`: whether a checkpoint that brings its own Python code may run it. The weights are
+    opened by the source's `check`, or with its first layer: tokens need none.
 
     Raises:
         AttnError: a file is missing or damaged, or the family is not known.
     """
-    spec = read_spec(directory, is_causal=is_causal)
+    found = parts(directory)
+    if not trusts_code:
+        _check_own_code(found.config)
+    spec = _spec(found.config, is_causal=is_causal)
 
-    tokenizer = open_tokenizer(directory)
+    tokenizer = found.tokenizer()
     cut = _cut(tokenizer, spec, directory)
 
     @cache
     def transformer() -> Transformer:
-        return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
+        return Transformer(spec, found.weights(spec.prefixes, spec.aliases), library)
 
     def attentions(texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         return of_layers(_attentions(transformer(), texts, kind), layers)
@@ -92,12 +103,15 @@ def _inputs(tokens: Sequence[Token]) -> Inputs:
 
 
 def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:
-    """What the model in `directory` is, read from its `config.json`.
+    """What the model in `directory`, or in a file, is: read from its configuration.
 
     Raises:
         AttnError: the file is missing or damaged, or the family is not known.
     """
-    config = read_config(directory)
+    return _spec(parts(directory).config, is_causal=is_causal)
+
+
+def _spec(config: Config, *, is_causal: bool | None) -> Spec:
     spec = _family(config)
     return spec if is_causal is None else replace(spec, is_causal=is_causal)
 
@@ -105,6 +119,15 @@ def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:
 def families() -> tuple[str, ...]:
     """The model types that have a file of their own here."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(architectures.__path__)))
+
+
+def _check_own_code(config: Config) -> None:
+    """Raise `AttnError` where the family is not known here, and the checkpoint brings code that knows it."""
+    kind = config.text("model_type", default="")
+    if config.values.get("auto_map") and kind.replace("-", "_") not in families():
+        asks = f"{config.path} asks to run the checkpoint's own Python code"
+        problem = f"{asks}, which could do here whatever you can"
+        raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")
 
 
 def _family(config: Config) -> Spec:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
+from attn_cli.models.tree import LARGEST_TEXT, own
 
 _RELOAD = "download the model again, or repair the file"
 
@@ -87,7 +88,7 @@ def read_config(directory: Path) -> Config:
     Raises:
         AttnError: there is none, or it is not a JSON object.
     """
-    path = directory / "config.json"
+    path = own(directory, "config.json", LARGEST_TEXT)
     return Config(read_json(path), path)
 
 

@@ -17,7 +17,7 @@ from attn_cli.core.attention import trace
 from attn_cli.models.checkpoint import read_spec
 from attn_cli.models.files import open_weights
 from attn_cli.models.library import Library, choose_library
-from attn_cli.models.source import Layer
+from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.models.tokens import open_tokenizer
 from attn_cli.models.transformer import Inputs, Transformer
 from attn_cli.vocabulary import DType, Step
@@ -45,6 +45,14 @@ def inputs_of(directory: Path, text: str, pair: str | None = None) -> Inputs:
     """The text as the tokenizer in the directory cuts it."""
     tokens = open_tokenizer(directory)(text, pair)
     return Inputs([token.id for token in tokens], [token.segment for token in tokens])
+
+
+def weights_of(source: Source, text: str) -> list[Numbers]:
+    """The weights (H, T, S) of every layer's self-attention."""
+    (kind, extent), *_ = source.kinds.items()
+    layers = source.attentions(Texts(source.tokens(text, None)), kind, extent.layers)
+    heads = range(extent.heads)
+    return [to_numpy(layer.steps(heads, [Step.WEIGHTS])[Step.WEIGHTS]) for layer in layers]
 
 
 def ours(directory: Path, inputs: Inputs, library: Library = NUMPY, **how: Any) -> Answer:
