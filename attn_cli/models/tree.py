@@ -9,7 +9,7 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 
 LARGEST_TEXT = 100_000_000
-"""Bytes of a file that is parsed, and then takes several times as much; tokenizers have up to 40 million."""
+"""Bytes of a file that is parsed, which takes several times as much; tokenizers have up to 40 million."""
 
 
 def own(directory: Path, name: str, most: int | None = None) -> Path:

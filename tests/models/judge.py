@@ -47,12 +47,11 @@ def inputs_of(directory: Path, text: str, pair: str | None = None) -> Inputs:
     return Inputs([token.id for token in tokens], [token.segment for token in tokens])
 
 
-def weights_of(source: Source, text: str) -> list[Numbers]:
+def every_weight_of(source: Source, text: str) -> list[Numbers]:
     """The weights (H, T, S) of every layer's self-attention."""
     (kind, extent), *_ = source.kinds.items()
     layers = source.attentions(Texts(source.tokens(text, None)), kind, extent.layers)
-    heads = range(extent.heads)
-    return [to_numpy(layer.steps(heads, [Step.WEIGHTS])[Step.WEIGHTS]) for layer in layers]
+    return [weights_of(layer) for layer in layers]
 
 
 def ours(directory: Path, inputs: Inputs, library: Library = NUMPY, **how: Any) -> Answer:

@@ -27,7 +27,7 @@ from attn_cli.models.gguf_file import read_gguf
 from attn_cli.models.parts import parts
 from attn_cli.models.source import Source
 from attn_cli.models.tokens import open_tokenizer
-from tests.models.judge import NUMPY, inputs_of, theirs, weights_of
+from tests.models.judge import NUMPY, every_weight_of, inputs_of, theirs
 from tests.models.twins import TEXTS, Save, byte_fallback, byte_level
 from tests.worlds import attn
 
@@ -172,7 +172,7 @@ def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(twin: Path) -
     found = source(written(twin))
     assert found.card == checkpoint("small", twin, NUMPY).card
     expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
-    for ours, weights in zip(weights_of(found, TEXTS[0]), expected, strict=True):
+    for ours, weights in zip(every_weight_of(found, TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=1e-5)  # 1.5e-6 seen
 
 
@@ -188,14 +188,14 @@ def test_quantised_weights_are_what_transformers_makes_of_them(twin: Path, kind:
     )  # all of from_pretrained(gguf_file=...) but the package accelerate
     with torch.no_grad():
         answer = model(torch.tensor([[token.id for token in tokens]]), output_attentions=True)
-    for ours, theirs_ in zip(weights_of(found, TEXTS[1]), answer.attentions, strict=True):
+    for ours, theirs_ in zip(every_weight_of(found, TEXTS[1]), answer.attentions, strict=True):
         np.testing.assert_allclose(ours, theirs_[0].numpy(), atol=1e-5)
 
 
 def test_biases_turn_with_their_rows(save: Save) -> None:
     twin = save("llama, biases")
     expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
-    for ours, weights in zip(weights_of(source(written(twin)), TEXTS[0]), expected, strict=True):
+    for ours, weights in zip(every_weight_of(source(written(twin)), TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=1e-5)
 
 
@@ -209,7 +209,7 @@ def test_heads_may_be_wider_than_their_share_and_rope_may_be_stretched(save: Sav
 
     file = written(twin, frequencies, **WIDE)
     expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
-    for ours, weights in zip(weights_of(source(file), TEXTS[0]), expected, strict=True):
+    for ours, weights in zip(every_weight_of(source(file), TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=2e-5)  # the factors round once more: 2e-6 seen
 
 
@@ -221,7 +221,9 @@ def test_a_linear_stretch_is_read(save: Save) -> None:
         writer.add_rope_scaling_factor(4.0)
 
     expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
-    for ours, weights in zip(weights_of(source(written(twin, stretch)), TEXTS[0]), expected, strict=True):
+    for ours, weights in zip(
+        every_weight_of(source(written(twin, stretch)), TEXTS[0]), expected, strict=True
+    ):
         np.testing.assert_allclose(ours, weights, atol=1e-5)
 
 

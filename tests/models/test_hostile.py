@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from attn_cli.errors import AttnError
 from attn_cli.models.checkpoint import checkpoint
 from attn_cli.models.tree import LARGEST_TEXT
-from tests.models.judge import NUMPY, weights_of
+from tests.models.judge import NUMPY, every_weight_of
 from tests.models.twins import RECIPES
 
 FAMILIES = ("bert", "gpt2", "llama")
@@ -46,7 +46,7 @@ def read_all(directory: Path) -> int:
     found.tokens("the cat sat", None)
     found.check()
     found.known()
-    return len(weights_of(found, "the cat sat"))
+    return len(every_weight_of(found, "the cat sat"))
 
 
 @contextmanager

@@ -136,6 +136,26 @@ def test_ctrl_c_leaves_no_model_and_the_next_run_goes_on(place: Place, hub: Hub)
     assert place.blobs == []
 
 
+def test_ctrl_c_among_the_last_links_leaves_no_model_either(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked: list[str] = []
+    link = vars(downloads)["_link"]
+
+    def interrupting(blob: Path, where: Path) -> None:
+        if len(linked) == 2:
+            raise KeyboardInterrupt
+        linked.append(where.name)
+        link(blob, where)
+
+    monkeypatch.setattr(downloads, "_link", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        place.locate()
+    assert linked == ["model.safetensors", "tokenizer.json"]
+    with pytest.raises(AttnError, match=r"^the model 'org/small' is not here"):
+        locate("org/small", place.environment)
+
+
 def test_a_connection_that_breaks_is_taken_up_again(place: Place, hub: Hub) -> None:
     hub.breaks_after = 4096
     place.locate()

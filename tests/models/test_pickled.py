@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from attn_cli.errors import AttnError
 from attn_cli.models.checkpoint import checkpoint
 from attn_cli.models.files import open_weights
-from tests.models.judge import NUMPY, weights_of
+from tests.models.judge import NUMPY, every_weight_of
 from tests.models.twins import TEXTS, Save
 
 SIX = torch.arange(6.0).reshape(2, 3)
@@ -72,7 +72,7 @@ def test_a_pickled_checkpoint_computes_what_its_twin_does(save: Save, tmp_path: 
         (tmp_path / file).write_bytes((twin / file).read_bytes())
     rename(twin, tmp_path)
     pickled, safe = (checkpoint("twin", each, NUMPY) for each in (tmp_path, twin))
-    for ours, theirs in zip(weights_of(pickled, TEXTS[0]), weights_of(safe, TEXTS[0]), strict=True):
+    for ours, theirs in zip(every_weight_of(pickled, TEXTS[0]), every_weight_of(safe, TEXTS[0]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
