@@ -1,4 +1,4 @@
-"""A directory in Hugging Face layout, as a source: our own transformer over its weights."""
+"""A directory in Hugging Face layout, as a source: our own transformer over its weights, or the bridge."""
 
 import importlib
 import pkgutil
@@ -27,8 +27,12 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
     The weights are opened by the source's `check`, or with its first layer: tokens need none.
 
     Raises:
-        AttnError: a file is missing or damaged, or the family is not known.
+        AttnError: a file is missing or damaged, or neither we nor transformers know the family.
     """
+    if (kind := read_config(directory).text("model_type")) not in _types():
+        from attn_cli.models.bridge import bridge  # transformers and torch: 5 s
+
+        return bridge(name, directory, kind, library, is_causal=is_causal)
     spec = read_spec(directory, is_causal=is_causal)
 
     @cache
@@ -68,6 +72,11 @@ def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:
 def families() -> tuple[str, ...]:
     """The model types that have a file of their own here."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(architectures.__path__)))
+
+
+def _types() -> set[str]:
+    """How `model_type` may spell the families: file names have no hyphen."""
+    return {spelled for name in families() for spelled in (name, name.replace("_", "-"))}
 
 
 def _family(config: Config) -> Spec:
