@@ -39,7 +39,6 @@ class Plan:
     """Which attention a model runs, as its sketch showed."""
 
     places: Mapping[Key, tuple[Kind, int]]  # where it runs to what it is called: a kind and a layer
-    depths: Mapping[tuple[Kind, int], int]  # how many layers of the model it takes to see it
     kinds: Mapping[Kind, Extent]
     first: Sight  # of the first kind
 
@@ -108,20 +107,13 @@ class Bridge:
         """Which attention it runs."""
         try:
             return plan_of(self.name, self.whole)
-        except _CannotSketchError:
-            return plan_of(self.name, self._all)  # it looks at numbers to decide what to compute
-
-    @cached_property
-    def _all(self) -> Any:
-        return load(self.directory, self.config, self.library)
+        except CannotSketchError:  # it looks at numbers to decide what to compute
+            return plan_of(self.name, load(self.directory, self.config, self.library))
 
     def _loaded(self, kind: Kind, layers: Sequence[int]) -> Any:
         """The model, with as many layers as it takes to see those of the kind."""
-        if "_all" in vars(self):
-            return self._all
-        count = max(self.plan.depths[kind, layer] for layer in layers)
-        short = shortened(self.config, kind, count, self.whole)
-        return self._all if short is None else load(self.directory, short, self.library)
+        short = shortened(self.config, kind, 1 + max(layers), self.whole)
+        return load(self.directory, self.config if short is None else short, self.library)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of those layers, after one run of the model; it keeps no other."""
@@ -205,7 +197,7 @@ class Bridge:
         )
 
 
-class _CannotSketchError(AttnError):
+class CannotSketchError(AttnError):
     """A model without numbers does not run."""
 
 
@@ -222,24 +214,30 @@ def plan_of(name: str, model: Any) -> Plan:
         with answering(f"{name} cannot be run on tokens alone"), watched(model, watch):
             model(**_inputs(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
     except AttnError as error:
-        if model.device.type == "meta":
-            raise _CannotSketchError(error.problem, error.hint) from error
+        if _is_sketch(model):
+            raise CannotSketchError(error.problem, error.hint) from error
         raise
     by_kind: dict[Kind, list[Sight]] = {}
     for sight in watch.sights:
         by_kind.setdefault(_kind(model, sight), []).append(sight)
-    if not by_kind:
+    if not any(sight.fits for sight in watch.sights):
         raise _no_matrix(name, model, _LENGTH, watch)
     places: dict[Key, tuple[Kind, int]] = {}
-    depths: dict[tuple[Kind, int], int] = {}
     kinds: dict[Kind, Extent] = {}
     for kind in (each for each in Kind if each in by_kind):
-        sights = by_kind[kind]
-        layers = _numbers(sights)
-        kinds[kind] = Extent(layers, max(sight.size[0] for sight in sights))
-        places |= {sight.key: (kind, layer) for sight, layer in zip(sights, layers, strict=True)}
-        depths |= {(kind, layer): layer + 1 for layer in layers}
-    return Plan(places, depths, kinds, by_kind[next(iter(kinds))][0])
+        numbered = dict(zip(_numbers(by_kind[kind]), by_kind[kind], strict=True))
+        shown = {layer: sight for layer, sight in numbered.items() if sight.fits}
+        if shown:
+            others = {layer: _otherwise(sight) for layer, sight in numbered.items() if not sight.fits}
+            kinds[kind] = Extent(tuple(shown), max(sight.size[0] for sight in shown.values()), others)
+            places |= {sight.key: (kind, layer) for layer, sight in shown.items()}
+    first = next(sight for sight in by_kind[next(iter(kinds))] if sight.fits)
+    return Plan(places, kinds, first)
+
+
+def _otherwise(sight: Sight) -> str:
+    """The true shape of what is no matrix of tokens."""
+    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, sight.size))}"
 
 
 def _numbers(sights: Sequence[Sight]) -> tuple[int, ...]:
@@ -266,7 +264,7 @@ def _kind(model: Any, sight: Sight) -> Kind:
     side = next((part for part in parts if part in {"encoder", "decoder"}), "encoder")
     if side == "encoder":
         return Kind.ENCODER
-    return Kind.DECODER if sight.size[1] == sight.size[2] else Kind.CROSS
+    return Kind.CROSS if sight.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
 
 
 def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
@@ -276,17 +274,19 @@ def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
 
 
 def _inputs(model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]) -> dict[str, Any]:
-    """What the model's `forward` is given: no mask, for no token is padding."""
+    """What the model's `forward` is given; no token is padding."""
     takes = inspect.signature(model.forward).parameters
 
     def row(numbers: Sequence[int]) -> torch.Tensor:
-        return torch.tensor([list(numbers)], device=model.device)
+        return torch.tensor([list(numbers)], device="meta" if _is_sketch(model) else model.device)
 
     given: dict[str, Any] = {"input_ids": row(ids)}
     if "token_type_ids" in takes and (any(segments) or getattr(model.config, "type_vocab_size", None)):
         given["token_type_ids"] = row(segments)
     if model.config.is_encoder_decoder:
         given["decoder_input_ids"] = row(target)
+    if "attention_mask" in takes:
+        given["attention_mask"] = row([1] * len(ids))
     if "use_cache" in takes:
         given["use_cache"] = False
     return given
@@ -294,19 +294,23 @@ def _inputs(model: Any, ids: Sequence[int], segments: Sequence[int], target: Seq
 
 def _no_matrix(what: str, model: Any, length: int, watch: Watch) -> AttnError:
     """Why there is nothing to show: what the model is, or the true shape of what it has."""
-    hint = (
-        "another model, or another text"
-        if model.device.type != "meta"
-        else "attn models --families lists others"
-    )
+    hint = "attn models --families lists what can be shown"
     shapes = list(dict.fromkeys(watch.misfits))
-    if not shapes:
-        layers = " and ".join(_classes(model)) or type(model).__name__
-        return AttnError(f"{what} has no attention: {layers} ran without a softmax over tokens", hint)
-    shown = ", ".join(" × ".join(map(str, shape)) for shape in shapes[:_MOST_SHAPES])
-    more = " and others" if len(shapes) > _MOST_SHAPES else ""
-    problem = f"{what} has no matrix of {length} × {length} tokens: its softmax is over {shown}{more}"
-    return AttnError(problem, hint)
+    if shapes:
+        shown = ", ".join(" × ".join(map(str, shape)) for shape in shapes[:_MOST_SHAPES])
+        more = " and others" if len(shapes) > _MOST_SHAPES else ""
+        problem = f"{what} has no matrix of {length} × {length} tokens: its softmax is over {shown}{more}"
+        return AttnError(problem, hint)
+    own = [type(module).__name__ for module in model.modules()]
+    attending = " and ".join(name for name in dict.fromkeys(own) if "Attention" in name)
+    if attending:
+        return AttnError(f"{what} has no matrix of tokens: no softmax over them runs in {attending}", hint)
+    return AttnError(f"{what} has no attention: its layers are {' and '.join(_classes(model))}", hint)
+
+
+def _is_sketch(model: Any) -> bool:
+    """Whether the model has no weights; a few tensors may be there all the same (`FloatTensor` in XLNet)."""
+    return any(parameter.is_meta for parameter in model.parameters())
 
 
 def _classes(model: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@ which tells the logits and the weights. H query heads, G key/value heads, T quer
 M model width.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,12 @@ import torch  # 1.7 s: whoever imports this file wants it
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.modeling_utils import AttentionInterface
 
+_ASKED = ("module", "query", "key", "value", "attention_mask")
+"""What an attention function is given, in this order or by name."""
+
+_OF_ROUTERS = 2  # axes: a softmax over experts
+_WITHOUT_BATCH = 3
+
 Key: TypeAlias = tuple[tuple[str, ...], int]
 """Where an attention ran: the modules around it, from the outermost, and how many ran there before."""
 
@@ -24,7 +31,6 @@ Key: TypeAlias = tuple[tuple[str, ...], int]
 class Call:
     """What the attention function was given, and the weights that it gave back."""
 
-    module: torch.nn.Module
     queries: torch.Tensor  # (H, T, D)
     keys: torch.Tensor  # (G, S, D)
     values: torch.Tensor  # (G, S, D)
@@ -35,6 +41,15 @@ class Call:
     softcap: float | None
     sink: torch.Tensor | None
     weights: torch.Tensor | None  # (H, T, S)
+    merged: torch.Tensor  # (T, H · D) the heads' contexts side by side
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A module that runs, and the first tensor that it was given."""
+
+    name: str
+    given: torch.Tensor | None
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +58,9 @@ class Sight:
 
     key: Key
     size: tuple[int, int, int]  # H, T, S
+    frame: Frame  # the innermost module
+    fits: bool  # whether it is a matrix of the tokens
+    times: int = 1  # how often the module attended in one run of it
     kv_heads: int | None = None
     head_size: int | None = None
     width: int | None = None
@@ -58,7 +76,7 @@ class Sight:
         return self.weights is not None or self.call is not None
 
 
-class Watch(TorchDispatchMode):
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every attention that runs while it is active.
 
     `fits` are the (T, S) that a matrix of attention has; a softmax of another shape is only remembered by
@@ -66,16 +84,18 @@ class Watch(TorchDispatchMode):
     """
 
     def __init__(self, fits: Sequence[tuple[int, int]], is_wanted: Callable[[Key], bool]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.sights: list[Sight] = []
-        self.misfits: list[tuple[int, ...]] = []
+        self.misfits: list[tuple[int, ...]] = []  # shapes
         self._fits, self._is_wanted = set(fits), is_wanted
-        self._running: list[_Frame] = []
+        self._running: list[Frame] = []
         self._turns: Counter[tuple[str, ...]] = Counter()
         self._inside: Sight | None = None  # an attention function that is at work
         self._merged: torch.Tensor | None = None  # what it returned, until a linear map takes it
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001  as below
+            return args[0].dtype == torch.bool or 1  # a sketch asks whether all tokens are real: they are
         found = func(*args, **(kwargs or {}))
         if func is torch.ops.aten._softmax.default:  # noqa: SLF001  its public face is made of it
             self._softmax(args[0], args[1], found)
@@ -84,7 +104,7 @@ class Watch(TorchDispatchMode):
     def enter(self, name: str, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         """A module begins."""
         given = next((each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)), None)
-        self._running.append(_Frame(name, given))
+        self._running.append(Frame(name, given))
         merged = self._merged
         if merged is not None and given is not None and _is_matrix(module) and _is_same(given, merged):
             self.sights[-1].projection, self._merged = module, None
@@ -96,66 +116,62 @@ class Watch(TorchDispatchMode):
     def calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The attention function, watched."""
 
-        def watched(
-            module: torch.nn.Module,
-            query: Any,
-            key: Any,
-            value: Any,
-            mask: Any = None,
-            *rest: Any,
-            **words: Any,
-        ) -> Any:
-            sight = self._sight((int(query.shape[-3]), int(query.shape[-2]), int(key.shape[-2])))
+        def watched(*given: Any, **words: Any) -> Any:
+            asked = dict(zip(_ASKED, given, strict=False)) | words
+            query, key = asked["query"], asked["key"]
+            sight = self._sight((*query.shape[:-1], key.shape[-2]))
             self._inside = sight
             try:
-                result = function(module, query, key, value, mask, *rest, **words)
+                result = function(*given, **words)
             finally:
                 self._inside = None
             if sight is not None:
                 sight.kv_heads, sight.head_size = int(key.shape[-3]), int(query.shape[-1])
-                if self._is_wanted(sight.key) and query.shape[0] == 1:
-                    sight.call = _call(module, query, key, value, mask, result[1], words)
+                if self._keeps(sight):
+                    sight.call = _call(asked, result)
                     self._merged = result[0]
             return result
 
         return watched
 
     def _softmax(self, logits: torch.Tensor, axis: int, weights: torch.Tensor) -> None:
+        shape = tuple(logits.shape)
         sight = self._inside
-        if sight is None:
-            shape = tuple(logits.shape)
-            is_last = axis in {-1, logits.ndim - 1}
-            if not is_last or logits.ndim not in {3, 4} or (logits.ndim == 4 and shape[0] != 1):  # noqa: PLR2004
-                self.misfits += [shape] if logits.ndim > 2 else []  # noqa: PLR2004  a router has 2
-                return
-            sight = self._sight((shape[-3], shape[-2], shape[-1]))
-        if sight is not None and self._is_wanted(sight.key):
+        if sight is None and len(shape) > _OF_ROUTERS:
+            is_last = axis in {-1, len(shape) - 1}
+            if is_last:
+                sight = self._sight(shape)
+            else:
+                self.misfits.append(shape)
+        if sight is not None and self._keeps(sight):
             sight.logits, sight.weights = logits.flatten(0, -3), weights.flatten(0, -3)
 
-    def _sight(self, size: tuple[int, int, int]) -> Sight | None:
-        """A new attention of this size; None where it is no matrix of the tokens."""
-        if size[1:] not in self._fits:
-            self.misfits.append(size)
+    def _keeps(self, sight: Sight) -> bool:
+        return sight.fits and self._is_wanted(sight.key)
+
+    def _sight(self, shape: tuple[int, ...]) -> Sight | None:
+        """A new attention, whose logits have this shape; None where a module attends once more.
+
+        A differential transformer attends twice with the same weights (`modeling_diffllama.py`).
+        """
+        frame = self._running[-1]
+        size = (math.prod(shape[:-2]), shape[-2], shape[-1])
+        is_one_text = len(shape) == _WITHOUT_BATCH or shape[0] == 1
+        if not is_one_text or size[1:] not in self._fits:
+            self.misfits.append(shape)
+        if self.sights and self.sights[-1].frame is frame:
+            self.sights[-1].times += 1
             return None
-        trail = tuple(frame.name for frame in self._running)
-        given = self._running[-1].given if self._running else None
-        sight = Sight((trail, self._turns[trail]), size)
+        trail = tuple(each.name for each in self._running)
+        sight = Sight((trail, self._turns[trail]), size, frame, fits=is_one_text and size[1:] in self._fits)
         self._turns[trail] += 1
-        if given is not None and given.ndim == 3 and given.shape[:2] == (1, size[1]):  # noqa: PLR2004
-            sight.width = int(given.shape[2])
-            if self._is_wanted(sight.key):
-                sight.input = given[0]
+        if sight.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
+            sight.width = int(frame.given.shape[-1])
+            if self._keeps(sight):
+                sight.input = frame.given[0]
         self.sights.append(sight)
         self._merged = None
         return sight
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Frame:
-    """A module that runs, and the first tensor that it was given."""
-
-    name: str
-    given: torch.Tensor | None
 
 
 @contextmanager
@@ -199,23 +215,22 @@ def _hooked(name: str, module: torch.nn.Module, watch: Watch) -> Iterator[None]:
         after.remove()
 
 
-def _call(
-    module: torch.nn.Module, query: Any, key: Any, value: Any, mask: Any, weights: Any, words: dict[str, Any]
-) -> Call:
+def _call(asked: dict[str, Any], result: Any) -> Call:
+    module, query, key, value = (asked[name] for name in ("module", "query", "key", "value"))
     length = key.shape[-2]
-    added = (each for each in (mask, words.get("position_bias")) if each is not None)
-    sink = words.get("s_aux", getattr(module, "sinks", None))
-    scale = words.get("scaling")
+    added = (asked.get(name) for name in ("attention_mask", "position_bias"))
+    scale, weights = asked.get("scaling"), result[1]
+    sink = asked.get("s_aux", getattr(module, "sinks", None))
     return Call(
-        module=module,
         queries=query[0],
         keys=key[0],
         values=value[0],
-        added=tuple(each[0, ..., :length] for each in added),  # a cache may be longer than what is read
+        added=tuple(each[0, ..., :length] for each in added if each is not None),  # it may be for a cache
         scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
-        softcap=words.get("softcap"),
-        sink=sink,
+        softcap=asked.get("softcap"),
+        sink=None if sink is None else sink.detach(),
         weights=None if weights is None else weights[0, ..., :length],
+        merged=result[0].reshape(query.shape[-2], -1),
     )
 
 

@@ -44,15 +44,31 @@ def read_config(directory: Path) -> Any:
         return transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
 
 
+def builder_of(config: Any) -> Any:
+    """The class of transformers that builds such a model: the bare one, where there is one.
+
+    Raises:
+        AttnError: there is none for text.
+    """
+    for name in _CLASSES:
+        builder = getattr(transformers, name)
+        if type(config) in builder._model_mapping:  # noqa: SLF001  it has no public face
+            return builder
+    problem = f"transformers has no model for text of the type {config.model_type}"
+    raise AttnError(problem, "use a model that reads text: attn models --families")
+
+
 def sketch(config: Any) -> Any:
     """The model without weights: every module and the shape of every tensor, and no number.
 
     Raises:
         AttnError: transformers has no such model for text.
     """
-    builder = _builder(config)
+    builder = builder_of(config)
     with answering(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
-        return builder.from_config(copy.deepcopy(config), attn_implementation="eager").eval()
+        return builder.from_config(
+            copy.deepcopy(config), attn_implementation="eager", experts_implementation="batched_mm"
+        ).eval()  # of the ways to run experts the one that asks no tensor for a number
 
 
 def load(directory: Path, config: Any, library: Library) -> Any:
@@ -61,7 +77,7 @@ def load(directory: Path, config: Any, library: Library) -> Any:
     Raises:
         AttnError: they cannot be read, or are not those of this model.
     """
-    builder = _builder(config)
+    builder = builder_of(config)
     with answering(f"transformers cannot load {directory}"):
         model = builder.from_pretrained(
             directory,
@@ -104,15 +120,6 @@ def answering(problem: str) -> Iterator[None]:
         said = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
         hint = "check that config.json and the weights belong together; ATTN_DEBUG=1 shows all of it"
         raise AttnError(f"{problem}: {said}", hint) from error
-
-
-def _builder(config: Any) -> Any:
-    for name in _CLASSES:
-        builder = getattr(transformers, name)
-        if type(config) in builder._model_mapping:  # noqa: SLF001  it has no public face
-            return builder
-    problem = f"transformers has no model for text of the type {config.model_type}"
-    raise AttnError(problem, "use a model that reads text: attn models --families")
 
 
 def _cut(config: Any, kind: Kind, count: int) -> Any:

@@ -1,7 +1,7 @@
 """What was seen of an attention, as a layer: all of its steps, or its logits and weights alone."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 
@@ -10,7 +10,7 @@ import torch  # 1.7 s: whoever imports this file wants it
 from attn_cli.core.arrays import Array
 from attn_cli.core.attention import Bias, Operands, trace
 from attn_cli.core.masks import Rule, everywhere
-from attn_cli.core.module import Attention, Linear
+from attn_cli.core.module import Attention, Linear, merged
 from attn_cli.errors import AttnError
 from attn_cli.models.capture import Call, Sight
 from attn_cli.models.source import Layer
@@ -25,6 +25,9 @@ _EXACT = 2e-5
 _HIDDEN = -1e9  # what families add instead of -∞ is far below
 _TOLD = frozenset({Step.MASK, Step.LOGITS, Step.WEIGHTS})
 _UNSEEN = "this family computes it where only the softmax can be seen"
+_NO_INPUT = "the module receives no single vector for each token"
+_NO_PROJECTION = "no plain matrix W^O takes the heads' contexts as they are"
+_TWICE = "the layer attends more than once in one module, of which this is the first"
 _OTHERWISE = "the model's weights are not those of softmax(q·k × scale + bias), so only its softmax is shown"
 
 
@@ -86,15 +89,17 @@ def layer_of(sight: Sight, kv_heads: int) -> Layer:
     call = sight.call
     if call is None:
         return _watched(sight, kv_heads, _UNSEEN)
-    operands = _operands(call)
-    if operands is None or not _agrees(operands, call, sight):
+    operands = next((each for each in _operands(call) if _agrees(each, call)), None)
+    if operands is None:
         return _watched(sight, int(call.keys.shape[0]), _OTHERWISE)
-    projection = None if sight.projection is None else _linear(sight.projection)
     unknown: dict[Step, str] = {}
     if sight.input is None:
-        unknown[Step.INPUT] = "the module receives no single vector for each token"
-    if projection is None:
-        unknown[Step.OUTPUT] = "no plain matrix W^O takes the heads' contexts as they are"
+        unknown[Step.INPUT] = _NO_INPUT
+    projection = None if sight.projection is None else _linear(sight.projection)
+    if sight.times > 1:
+        unknown |= dict.fromkeys((Step.VALUES, Step.CONTEXT, Step.OUTPUT), _TWICE)
+    elif projection is None or not _returns(operands, call):
+        unknown[Step.OUTPUT] = _NO_PROJECTION
     return Attention(sight.input, operands, projection, unknown)
 
 
@@ -113,22 +118,26 @@ def _watched(sight: Sight, kv_heads: int, why: str) -> Watched:
     return Watched(logits.masked_fill(is_hidden, -torch.inf), weights, kv_heads, why)
 
 
-def _operands(call: Call) -> Operands | None:
-    """The operands, where mask and biases can be told apart; None where heads are masked differently."""
+def _operands(call: Call) -> Iterator[Operands]:
+    """The operands, where mask and biases can be told apart: heads that are masked differently have none.
+
+    Some families drop the sink's share from the weights, some scale the contexts by it afterwards.
+    """
     size = (call.queries.shape[-3], call.queries.shape[-2], call.keys.shape[-2])
     mask: Rule = everywhere
     bias: Bias | None = None
     if call.added:
         total = reduce(add, map(_as_added, call.added))
-        hidden = (total <= _hidden(total)).broadcast_to(total.shape)
+        hidden = total <= _hidden(total)
         if not (hidden == hidden[:1]).all():
-            return None
+            return
         mask = _rule(~hidden[0].broadcast_to(size[1:]))
         rest = total.masked_fill(hidden, 0)
         bias = _added(rest.broadcast_to(size)) if rest.any() else None
-    return Operands(
-        call.queries, call.keys, call.values, call.scale, mask, bias, call.softcap or None, call.sink
-    )
+    plain = Operands(call.queries, call.keys, call.values, call.scale, mask, bias, call.softcap or None)
+    if call.sink is not None:
+        yield replace(plain, sink=call.sink)
+    yield plain
 
 
 def _as_added(given: torch.Tensor) -> torch.Tensor:
@@ -154,15 +163,21 @@ def _hidden(numbers: torch.Tensor) -> float:
     return max(_HIDDEN, torch.finfo(numbers.dtype).min / 2)
 
 
-def _agrees(operands: Operands, call: Call, sight: Sight) -> bool:
+def _agrees(operands: Operands, call: Call) -> bool:
     """Whether our weights are the model's."""
-    weights = call.weights if call.weights is not None else sight.weights
-    if weights is None:
+    ours, theirs = trace(operands).weights, call.weights
+    if theirs is None or theirs.shape != ours.shape:
         return False
-    ours = trace(operands).weights
-    weights = weights[..., : ours.shape[-1]]
-    tolerance = _TOLERANCE.get(ours.dtype, _EXACT)
-    return weights.shape == ours.shape and bool((ours - weights).abs().max() <= tolerance)
+    return bool((ours - theirs).abs().max() <= _TOLERANCE.get(ours.dtype, _EXACT))
+
+
+def _returns(operands: Operands, call: Call) -> bool:
+    """Whether the contexts are what the model goes on with."""
+    ours = merged(trace(operands).context)
+    if ours.shape != call.merged.shape:
+        return False
+    apart = (ours - call.merged).abs().max()
+    return bool(apart <= _TOLERANCE.get(ours.dtype, _EXACT) * max(1.0, float(ours.abs().max())))
 
 
 def _linear(module: torch.nn.Module) -> Linear | None:
