@@ -206,5 +206,5 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
         entry["layer"]
         for entry in attn("inspect", "x", "-l", "0,1", "-H", "0", "--json").document["attention"]
     ] == [1]
-    problem = "layer 2 of translator does not attend: the layers that do are 1, 4"
+    problem = "layer 2 of translator does not attend; the layers to show are 1, 4"
     assert refused(attn("inspect", "x", "-l", "2")) == (2, problem, "--layer 1")

@@ -98,11 +98,17 @@ def places(reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
         UsageError: the selection is malformed, out of range, or names layers of which none attends.
     """
     card, extent = reading.source.card, reading.extent
-    found = chosen.resolve(card.name, 1 + max(extent.layers), extent.heads)
+    layers = 1 + max((*extent.layers, *extent.others))
+    if reading.kind is Kind.SELF:
+        layers = max(layers, card.layers)  # a hybrid may end with layers that do not attend
+    found = chosen.resolve(card.name, layers, extent.heads)
     attending = tuple(place for place in found if place[0] in extent.layers)
     if not attending:
-        those = ", ".join(map(str, extent.layers))
-        problem = f"layer {found[0][0]} of {card.name} does not attend: the layers that do are {those}"
+        those, layer = ", ".join(map(str, extent.layers)), found[0][0]
+        how = "does not attend"
+        if layer in extent.others:
+            how = f"has no matrix of tokens: {extent.others[layer]}"
+        problem = f"layer {layer} of {card.name} {how}; the layers to show are {those}"
         raise UsageError(problem, f"--layer {extent.layers[0]}")
     return attending
 

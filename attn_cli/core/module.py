@@ -106,7 +106,8 @@ class Attention:
             found[step] = getattr(spelled, step)
         if Step.OUTPUT in steps and self.projection is not None:
             found[Step.OUTPUT] = self.shares(spelled.context, heads)
-        return {step: found[step] for step in Step if step in steps and found.get(step) is not None}
+        shown = steps - set(self.absent)
+        return {step: found[step] for step in Step if step in shown and found.get(step) is not None}
 
     def shares(self, context: Array, heads: Sequence[int]) -> Array:
         """(H, T, M) each head's share of the output: context × its slice of W^O.

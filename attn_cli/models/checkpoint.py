@@ -1,4 +1,4 @@
-"""A directory in Hugging Face layout, or a GGUF file, as a source: our own transformer over its weights."""
+"""A directory in Hugging Face layout, or a GGUF file, as a source: our own transformer, or the bridge."""
 
 import importlib
 import pkgutil
@@ -35,13 +35,16 @@ def checkpoint(
     opened by the source's `check`, or with its first layer: tokens need none.
 
     Raises:
-        AttnError: a file is missing or damaged, or the family is not known.
+        AttnError: a file is missing or damaged, or neither we nor transformers know the family.
     """
     found = parts(directory)
     if not trusts_code:
         _check_own_code(found.config)
-    spec = _spec(found.config, is_causal=is_causal)
+    if (kind := found.config.text("model_type")) not in _types():
+        from attn_cli.models.bridge import bridge  # transformers and torch: 5 s
 
+        return bridge(name, directory, kind, library, is_causal=is_causal)
+    spec = _spec(found.config, is_causal=is_causal)
     tokenizer = found.tokenizer()
     cut = _cut(tokenizer, spec, directory)
 
@@ -124,10 +127,15 @@ def families() -> tuple[str, ...]:
 def _check_own_code(config: Config) -> None:
     """Raise `AttnError` where the family is not known here, and the checkpoint brings code that knows it."""
     kind = config.text("model_type", default="")
-    if config.values.get("auto_map") and kind.replace("-", "_") not in families():
+    if config.values.get("auto_map") and kind not in _types():
         asks = f"{config.path} asks to run the checkpoint's own Python code"
         problem = f"{asks}, which could do here whatever you can"
         raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")
+
+
+def _types() -> set[str]:
+    """How `model_type` may spell the families: file names have no hyphen."""
+    return {spelled for name in families() for spelled in (name, name.replace("_", "-"))}
 
 
 def _family(config: Config) -> Spec:

@@ -33,7 +33,7 @@ def choose_library(device: str, dtype: DType) -> Library:
     check_name(device)
     if device in {"auto", "cpu"} and not dtype.is_half:
         return _numpy(dtype)
-    return _torch("cpu" if device == "auto" else device, dtype)
+    return torch_library(device, dtype)
 
 
 def check_name(device: str) -> None:
@@ -65,9 +65,15 @@ def _numpy(dtype: DType) -> Library:
     return Library("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))
 
 
-def _torch(device: str, dtype: DType) -> Library:
+def torch_library(device: str, dtype: DType) -> Library:
+    """PyTorch, on a CPU unless another device is named.
+
+    Raises:
+        AttnError: the device is absent here.
+    """
     import torch  # 1.7 s
 
+    device = "cpu" if device == "auto" else device
     check_device(device, dtype)
     numbers = getattr(torch, dtype.value)
     return Library("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))

@@ -1,7 +1,7 @@
 """A source: whatever cuts a text into tokens and yields the attention of layer after layer."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from attn_cli.core.arrays import Array
@@ -30,6 +30,7 @@ class Extent:
 
     layers: Sequence[int]  # the numbers of those that attend, upwards; a hybrid skips some
     heads: int
+    others: Mapping[int, str] = field(default_factory=dict)  # layers that attend otherwise, and how
 
 
 @dataclass(frozen=True, slots=True)

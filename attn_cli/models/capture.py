@@ -1,0 +1,249 @@
+"""The attention of a transformers model, watched from outside while the model's own code computes it.
+
+Most families hand queries, keys and values to a function that `AttentionInterface` names
+(`modeling_utils.py`): what that function gets is everything. Of the rest the softmax is seen as it runs,
+which tells the logits and the weights. H query heads, G key/value heads, T queries, S keys, D head size,
+M model width.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch  # 1.7 s: whoever imports this file wants it
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers.modeling_utils import AttentionInterface
+
+_ASKED = ("module", "query", "key", "value", "attention_mask")
+"""What an attention function is given, in this order or by name."""
+
+_OF_ROUTERS = 2  # axes: a softmax over experts
+_WITHOUT_BATCH = 3
+
+Key: TypeAlias = tuple[tuple[str, ...], int]
+"""Where an attention ran: the modules around it, from the outermost, and how many ran there before."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """What the attention function was given, and the weights that it gave back."""
+
+    queries: torch.Tensor  # (H, T, D)
+    keys: torch.Tensor  # (G, S, D)
+    values: torch.Tensor  # (G, S, D)
+    added: tuple[
+        torch.Tensor, ...
+    ]  # masks and biases, each (1 or H, T, S) and added; booleans say who may look
+    scale: float
+    softcap: float | None
+    sink: torch.Tensor | None
+    weights: torch.Tensor | None  # (H, T, S)
+    merged: torch.Tensor  # (T, H · D) the heads' contexts side by side
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A module that runs, and the first tensor that it was given."""
+
+    name: str
+    given: torch.Tensor | None
+
+
+@dataclass(slots=True, eq=False)
+class Sight:
+    """One attention as it ran; tensors only where it was to be kept."""
+
+    key: Key
+    size: tuple[int, int, int]  # H, T, S
+    frame: Frame  # the innermost module
+    fits: bool  # whether it is a matrix of the tokens
+    times: int = 1  # how often the module attended in one run of it
+    kv_heads: int | None = None
+    head_size: int | None = None
+    width: int | None = None
+    logits: torch.Tensor | None = None  # (H, T, S or more: sinks)
+    weights: torch.Tensor | None = None
+    call: Call | None = None
+    input: torch.Tensor | None = None  # (T, M)
+    projection: torch.nn.Module | None = None  # W^O
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its numbers are here."""
+        return self.weights is not None or self.call is not None
+
+
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every attention that runs while it is active.
+
+    `fits` are the (T, S) that a matrix of attention has; a softmax of another shape is only remembered by
+    its shape. `is_wanted` says of which attention the numbers are kept.
+    """
+
+    def __init__(self, fits: Sequence[tuple[int, int]], is_wanted: Callable[[Key], bool]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sights: list[Sight] = []
+        self.misfits: list[tuple[int, ...]] = []  # shapes
+        self._fits, self._is_wanted = set(fits), is_wanted
+        self._running: list[Frame] = []
+        self._turns: Counter[tuple[str, ...]] = Counter()
+        self._inside: Sight | None = None  # an attention function that is at work
+        self._merged: torch.Tensor | None = None  # what it returned, until a linear map takes it
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001  as below
+            return args[0].dtype == torch.bool or 1  # a sketch asks whether all tokens are real: they are
+        found = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._softmax.default:  # noqa: SLF001  its public face is made of it
+            self._softmax(args[0], args[1], found)
+        return found
+
+    def enter(self, name: str, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
+        """A module begins."""
+        given = next((each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)), None)
+        self._running.append(Frame(name, given))
+        merged = self._merged
+        if merged is not None and given is not None and _is_matrix(module) and _is_same(given, merged):
+            self.sights[-1].projection, self._merged = module, None
+
+    def leave(self) -> None:
+        """The module that began last ends."""
+        self._running.pop()
+
+    def calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The attention function, watched."""
+
+        def watched(*given: Any, **words: Any) -> Any:
+            asked = dict(zip(_ASKED, given, strict=False)) | words
+            query, key = asked["query"], asked["key"]
+            sight = self._sight((*query.shape[:-1], key.shape[-2]))
+            self._inside = sight
+            try:
+                result = function(*given, **words)
+            finally:
+                self._inside = None
+            if sight is not None:
+                sight.kv_heads, sight.head_size = int(key.shape[-3]), int(query.shape[-1])
+                if self._keeps(sight):
+                    sight.call = _call(asked, result)
+                    self._merged = result[0]
+            return result
+
+        return watched
+
+    def _softmax(self, logits: torch.Tensor, axis: int, weights: torch.Tensor) -> None:
+        shape = tuple(logits.shape)
+        sight = self._inside
+        if sight is None and len(shape) > _OF_ROUTERS:
+            is_last = axis in {-1, len(shape) - 1}
+            if is_last:
+                sight = self._sight(shape)
+            else:
+                self.misfits.append(shape)
+        if sight is not None and self._keeps(sight):
+            sight.logits, sight.weights = logits.flatten(0, -3), weights.flatten(0, -3)
+
+    def _keeps(self, sight: Sight) -> bool:
+        return sight.fits and self._is_wanted(sight.key)
+
+    def _sight(self, shape: tuple[int, ...]) -> Sight | None:
+        """A new attention, whose logits have this shape; None where a module attends once more.
+
+        A differential transformer attends twice with the same weights (`modeling_diffllama.py`).
+        """
+        frame = self._running[-1]
+        size = (math.prod(shape[:-2]), shape[-2], shape[-1])
+        is_one_text = len(shape) == _WITHOUT_BATCH or shape[0] == 1
+        if not is_one_text or size[1:] not in self._fits:
+            self.misfits.append(shape)
+        if self.sights and self.sights[-1].frame is frame:
+            self.sights[-1].times += 1
+            return None
+        trail = tuple(each.name for each in self._running)
+        sight = Sight((trail, self._turns[trail]), size, frame, fits=is_one_text and size[1:] in self._fits)
+        self._turns[trail] += 1
+        if sight.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
+            sight.width = int(frame.given.shape[-1])
+            if self._keeps(sight):
+                sight.input = frame.given[0]
+        self.sights.append(sight)
+        self._merged = None
+        return sight
+
+
+@contextmanager
+def watched(model: torch.nn.Module, watch: Watch) -> Iterator[Watch]:
+    """While the block runs, whatever attention `model` computes is seen by `watch`."""
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            stack.enter_context(_hooked(name, module, watch))
+        stack.enter_context(_interface(watch))
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(watch)
+        yield watch
+
+
+@contextmanager
+def _interface(watch: Watch) -> Iterator[None]:
+    """While the block runs, every attention function that a model looks up is watched."""
+    find = AttentionInterface.get_interface
+
+    def finding(self: AttentionInterface, name: str, default: Callable[..., Any]) -> Callable[..., Any]:
+        return watch.calling(find(self, name, default))
+
+    interface: Any = AttentionInterface
+    interface.get_interface = finding
+    try:
+        yield
+    finally:
+        interface.get_interface = find
+
+
+@contextmanager
+def _hooked(name: str, module: torch.nn.Module, watch: Watch) -> Iterator[None]:
+    before = module.register_forward_pre_hook(
+        lambda module, args, kwargs: watch.enter(name, module, args, kwargs), with_kwargs=True
+    )
+    after = module.register_forward_hook(lambda *_: watch.leave(), always_call=True)
+    try:
+        yield
+    finally:
+        before.remove()
+        after.remove()
+
+
+def _call(asked: dict[str, Any], result: Any) -> Call:
+    module, query, key, value = (asked[name] for name in ("module", "query", "key", "value"))
+    length = key.shape[-2]
+    added = (asked.get(name) for name in ("attention_mask", "position_bias"))
+    scale, weights = asked.get("scaling"), result[1]
+    sink = asked.get("s_aux", getattr(module, "sinks", None))
+    return Call(
+        queries=query[0],
+        keys=key[0],
+        values=value[0],
+        added=tuple(each[0, ..., :length] for each in added if each is not None),  # it may be for a cache
+        scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
+        softcap=asked.get("softcap"),
+        sink=None if sink is None else sink.detach(),
+        weights=None if weights is None else weights[0, ..., :length],
+        merged=result[0].reshape(query.shape[-2], -1),
+    )
+
+
+def _is_matrix(module: torch.nn.Module) -> bool:
+    """Whether the module holds one matrix, as a linear map does."""
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, torch.Tensor) and weight.ndim == 2  # noqa: PLR2004
+
+
+def _is_same(given: torch.Tensor, merged: torch.Tensor) -> bool:
+    """Whether the numbers are the heads' contexts side by side: the same, in the same order."""
+    return (
+        given.numel() == merged.numel()
+        and given.shape[-1] != 1
+        and torch.equal(given.reshape(-1), merged.reshape(-1))
+    )
