@@ -110,26 +110,34 @@ class Bridge:
         except CannotSketchError:  # it looks at numbers to decide what to compute
             return plan_of(self.name, load(self.directory, self.config, self.library))
 
-    def _loaded(self, kind: Kind, layers: Sequence[int]) -> Any:
-        """The model, with as many layers as it takes to see those of the kind."""
-        short = shortened(self.config, kind, 1 + max(layers), self.whole)
-        return load(self.directory, self.config if short is None else short, self.library)
-
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of those layers, after one run of the model; it keeps no other."""
-        model = self._loaded(kind, layers)
+        short = shortened(self.config, kind, 1 + max(layers), self.whole)
+        found, without = self._seen(short or self.config, texts, kind, layers)
+        if without is not None and short is not None:  # some count two attentions as a layer, some one
+            found, without = self._seen(self.config, texts, kind, layers)
+        if without is not None:
+            raise without
+        kv_heads = self._card().kv_heads
+        for layer in layers:
+            yield layer_of(found.pop(layer), kv_heads)
+
+    def _seen(
+        self, config: Any, texts: Texts, kind: Kind, layers: Sequence[int]
+    ) -> tuple[dict[int, Sight], AttnError | None]:
+        """What was seen of those layers in one run; and where some did not show, the reason."""
+        model = load(self.directory, config, self.library)
         wanted = {key: at[1] for key, at in self.plan.places.items() if at[0] is kind and at[1] in layers}
-        ids = [token.id for token in texts.tokens]
+        ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
         target = [token.id for token in texts.target] or [self._start_id() or 0]
         watch = Watch(_fits(model, len(ids), len(target)), wanted.__contains__)
         with answering(f"transformers cannot run {self.name}"), watched(model, watch):
-            model(**_inputs(model, ids, [token.segment for token in texts.tokens], target))
-        found = {wanted[sight.key]: sight for sight in watch.sights if sight.key in wanted and sight.is_kept}
-        kv_heads = self._card().kv_heads
-        for layer in layers:
-            if layer not in found:
-                raise _no_matrix(f"layer {layer} of {self.name}", model, len(ids), watch)
-            yield layer_of(found.pop(layer), kv_heads)
+            model(**_inputs(model, ids, segments, target))
+        found = {wanted[sight.key]: sight for sight in watch.sights if sight.is_kept}
+        missing = next((layer for layer in layers if layer not in found), None)
+        if missing is None:
+            return found, None
+        return found, _no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
 
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
         """The tokens, whose ids are checked against the size of the vocabulary.

@@ -29,7 +29,7 @@ def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool 
     Raises:
         AttnError: a file is missing or damaged, or neither we nor transformers know the family.
     """
-    if (kind := read_config(directory).text("model_type")) not in _types():
+    if (kind := read_config(directory).text("model_type")) not in native_types():
         from attn_cli.models.bridge import bridge  # transformers and torch: 5 s
 
         return bridge(name, directory, kind, library, is_causal=is_causal)
@@ -74,9 +74,9 @@ def families() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(architectures.__path__)))
 
 
-def _types() -> set[str]:
+def native_types() -> frozenset[str]:
     """How `model_type` may spell the families: file names have no hyphen."""
-    return {spelled for name in families() for spelled in (name, name.replace("_", "-"))}
+    return frozenset(spelled for name in families() for spelled in (name, name.replace("_", "-")))
 
 
 def _family(config: Config) -> Spec:

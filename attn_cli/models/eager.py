@@ -41,7 +41,9 @@ def read_config(directory: Path) -> Any:
         AttnError: it cannot.
     """
     with answering(f"transformers cannot read the configuration in {directory}"):
-        return transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
+        config.architectures = config.architectures or []  # Funnel looks through them, and may have none
+        return config
 
 
 def builder_of(config: Any) -> Any:
@@ -54,7 +56,9 @@ def builder_of(config: Any) -> Any:
         builder = getattr(transformers, name)
         if type(config) in builder._model_mapping:  # noqa: SLF001  it has no public face
             return builder
-    problem = f"transformers has no model for text of the type {config.model_type}"
+    problem = (
+        f"transformers builds no {config.model_type} by itself: it is a part of others, or reads no text"
+    )
     raise AttnError(problem, "use a model that reads text: attn models --families")
 
 
