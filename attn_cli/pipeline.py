@@ -16,6 +16,7 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models, locate
 from attn_cli.models.checkpoint import checkpoint, families, read_spec
 from attn_cli.models.fresh import fresh
+from attn_cli.models.hub import Watch, fetcher, unwatched
 from attn_cli.models.known import Known, known_heads
 from attn_cli.models.library import choose_library, devices
 from attn_cli.models.served import Measured, measured
@@ -40,6 +41,8 @@ class Question:
     target: str | None = None  # what the decoder of an encoder-decoder model reads
     kind: Kind | None = None  # None: the model's first, `self` or `encoder`
     model: str | None = None  # None: the one that ships
+    revision: str | None = None  # of a model of the hub; None: what is here, or its main branch
+    trusts_code: bool = False  # whether a checkpoint may run Python code of its own
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model says
@@ -135,14 +138,16 @@ def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]
     return found
 
 
-def read(question: Question, environment: Mapping[str, str]) -> Reading:
+def read(question: Question, environment: Mapping[str, str], watch: Watch = unwatched) -> Reading:
     """The text of the question, cut into the model's tokens; no layer has run yet.
+
+    `watch` is told how far a model is that must be downloaded.
 
     Raises:
         AttnError: the model is missing or damaged, the device absent, or the text too long.
         UsageError: the model takes no second text, or has no such kind of attention.
     """
-    source = _source(question, environment)
+    source = _source(question, environment, watch)
     if question.pair is not None and not source.takes_pairs:
         raise UsageError(
             f"{source.card.name} reads one text, and --pair gives a second", "put both in one text"
@@ -289,15 +294,21 @@ def _layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Laye
     return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
 
 
-def _source(question: Question, environment: Mapping[str, str]) -> Source:
+def _source(question: Question, environment: Mapping[str, str], watch: Watch) -> Source:
     library = choose_library(question.device, question.dtype)
     if question.model is None:
         return checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, library, is_causal=question.is_causal)
     if question.model == RANDOM:
         is_causal = bool(question.is_causal)
         return fresh(question.width, question.heads, question.seed, library, is_causal=is_causal)
-    found = locate(question.model, environment)
-    return checkpoint(found.name, found.directory, library, is_causal=question.is_causal)
+    found = locate(question.model, environment, question.revision, fetcher(environment, watch))
+    return checkpoint(
+        found.name,
+        found.directory,
+        library,
+        is_causal=question.is_causal,
+        trusts_code=question.trusts_code,
+    )
 
 
 def _spelled(

@@ -157,6 +157,7 @@ def test_a_blank_text_is_refused() -> None:
     assert error("tokens", "x", "--pair", "", "-m", "bert") == (2, "the second text is empty", WORDS)
 
 
+OFFLINE = "HF_HUB_OFFLINE keeps attn off the hub"
 IMPOSSIBLE: list[tuple[str, str, str]] = [
     ("inspect --file gone.txt", "gone.txt does not exist", "check the path after --file"),
     ("inspect --file empty", "empty cannot be read: Is a directory", "check the path after --file"),
@@ -167,8 +168,8 @@ IMPOSSIBLE: list[tuple[str, str, str]] = [
     ),
     (
         "inspect x -m gone",
-        "the model 'gone' is not here: no such directory, nor in the cache cache/hub",
-        "attn models lists what is here",
+        f"the model 'gone' is not here, and {OFFLINE}: no such directory, nor in the cache cache/hub",
+        "unset HF_HUB_OFFLINE, or: attn models lists what is here",
     ),
     (
         "inspect x -m empty",
@@ -178,7 +179,7 @@ IMPOSSIBLE: list[tuple[str, str, str]] = [
     (
         "inspect x -m latin1.txt",
         "latin1.txt is not a model: it is a file",
-        "give the directory that holds the model",
+        "give a .gguf file, or the directory that holds the model",
     ),
     ("heatmap x -o here.png", "the file exists: here.png", "--force to overwrite it, or another name"),
     ("inspect x -o here.json", "the file exists: here.json", "--force to overwrite it, or another name"),

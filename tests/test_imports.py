@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = {"numpy", "torch", "transformers", "matplotlib", "rich", "tokenizers", "safetensors", "pydantic"}
+HEAVY |= {"huggingface_hub", "gguf"}
 
 _CODE = """
 import sys
@@ -39,7 +40,7 @@ def test_help_loads_nothing_that_computes(line: str) -> None:
 def test_inspect_loads_neither_torch_nor_transformers_nor_matplotlib(twin: Path) -> None:
     found = loaded("inspect", "the cat sat", "-m", twin)
     assert {"numpy", "tokenizers"} <= found
-    assert not {"torch", "transformers", "matplotlib", "safetensors"} & found
+    assert not {"torch", "transformers", "matplotlib", "safetensors", "huggingface_hub", "gguf"} & found
 
 
 def test_inspect_without_a_model_loads_no_torch() -> None:

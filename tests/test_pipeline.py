@@ -29,9 +29,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     layers: list[int] = []
     read = vars(transformer.Transformer)["_attention"]
 
-    def spied(self: transformer.Transformer, layer: int, length: int) -> MultiHeadAttention:
+    def spied(self: transformer.Transformer, layer: int, *rest: object) -> MultiHeadAttention:
         layers.append(layer)
-        found: MultiHeadAttention = read(self, layer, length)
+        found: MultiHeadAttention = read(self, layer, *rest)
         return found
 
     monkeypatch.setattr(transformer.Transformer, "_attention", spied)

@@ -26,9 +26,9 @@ class Answer:
 
 
 def world(stdin: str | TextIO = "", **environment: str) -> World:
-    """80 columns, no colour, and nothing else but what is given."""
+    """80 columns, no colour, no hub, and nothing else but what is given."""
     source = io.StringIO(stdin) if isinstance(stdin, str) else stdin
-    return World(source, io.StringIO(), io.StringIO(), {"COLUMNS": "80"} | environment)
+    return World(source, io.StringIO(), io.StringIO(), {"COLUMNS": "80", "HF_HUB_OFFLINE": "1"} | environment)
 
 
 def attn(*arguments: str | Path, stdin: str | TextIO = "", **environment: str) -> Answer:

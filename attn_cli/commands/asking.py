@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attn_cli.commands.reporting import download
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.selection import Place, Selection
@@ -29,6 +30,8 @@ class Options:
     model: str
     target: str | None = None
     kind: Kind | None = None
+    revision: str | None = None
+    trusts_code: bool = False
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None
@@ -49,12 +52,15 @@ def tokens_of(world: World, options: Options) -> "Reading":
     from attn_cli.pipeline import Question, read  # NumPy: 0.1 s
 
     _check_random(options)
+    _check_revision(options)
     question = Question(
         text=text,
         pair=pair,
         target=target,
         kind=options.kind,
         model=options.model or None,
+        revision=options.revision,
+        trusts_code=options.trusts_code,
         device=options.device,
         dtype=options.dtype,
         is_causal=options.is_causal,
@@ -62,7 +68,8 @@ def tokens_of(world: World, options: Options) -> "Reading":
         width=options.width or _WIDTH,
         heads=_head_count(options.heads, options.model),
     )
-    reading = read(question, world.environment)
+    with download(world, options.model) as watch:
+        reading = read(question, world.environment, watch)
     for note in reading.notes:
         world.note(note)
     return reading
@@ -165,6 +172,13 @@ def _check_random(options: Options) -> None:
         if value is not None and options.model != RANDOM:
             problem = f"{option} is for random, and '{options.model or EMBEDDED}' is not made anew"
             raise UsageError(problem, f"-m {RANDOM} {option} {value}, or leave it out")
+
+
+def _check_revision(options: Options) -> None:
+    """Raise `UsageError` where a model that comes with the package is asked for another revision."""
+    if options.revision is not None and options.model in {"", EMBEDDED, RANDOM}:
+        problem = f"--revision is for a model of the hub, and '{options.model or EMBEDDED}' is built in"
+        raise UsageError(problem, "leave it out, or name one: -m NAME")
 
 
 def _head_count(heads: Sequence[str], model: str) -> int:

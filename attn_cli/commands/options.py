@@ -56,9 +56,22 @@ Model: TypeAlias = Annotated[
         metavar="MODEL",
         envvar="ATTN_MODEL",
         autocompletion=_models,
-        help="A directory in Hugging Face layout, a name in its cache, storybook or random.",
+        help="A directory in Hugging Face layout, a name in its cache or on the hub, a .gguf file, "
+        "storybook or random.",
         show_default=False,
     ),
+]
+Revision: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--revision",
+        metavar="REV",
+        help="Of a model of the hub: a branch, a tag or a commit.",
+        show_default=False,
+    ),
+]
+TrustCode: TypeAlias = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Let a checkpoint run Python code of its own.")
 ]
 Layer: TypeAlias = Annotated[
     str | None,

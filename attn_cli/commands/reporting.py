@@ -1,7 +1,7 @@
-"""How far a training is: a bar on a terminal that someone looks at, else a line now and then."""
+"""How far long work is: a bar on a terminal that someone looks at, else a line now and then."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from attn_cli.console import World
@@ -23,6 +23,28 @@ def reporter(world: World) -> "Iterator[Reporter]":
 
     with Bar(world.desk) as bar:
         yield Reporter(world, bar)
+
+
+@contextmanager
+def download(world: World, model: str) -> Iterator[Callable[[str, int, int], None]]:
+    """What tells how far a download is: a bar on a terminal, and where one came, a line at its end."""
+    bar: Bar | None = None
+    size = 0
+    with ExitStack() as stack:
+
+        def watch(file: str, done: int, total: int) -> None:
+            nonlocal bar, size
+            size = total
+            if bar is None and world.desk is not None:
+                from attn_cli.show.terminal.progress import Bar  # rich: 0.06 s
+
+                bar = stack.enter_context(Bar(world.desk))
+            if bar is not None:
+                bar.show(done / max(1, total), f"{file} · {megabytes(done)} of {megabytes(total)}")
+
+        yield watch
+    if size:
+        world.fact(f"downloaded {model}: {megabytes(size)}")
 
 
 class Reporter:
@@ -77,3 +99,8 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def megabytes(size: int) -> str:
+    """A count of bytes as `1,234.5 MB`."""
+    return f"{size / 1e6:,.1f} MB"

@@ -22,6 +22,8 @@ def tokens(
     pair: given.Pair = None,
     target: given.Target = None,
     model: given.Model = "",
+    revision: given.Revision = None,
+    trust_remote_code: given.TrustCode = False,
     as_json: given.Json = False,
     quiet: given.Quiet = False,
 ) -> None:
@@ -32,7 +34,16 @@ def tokens(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    reading = tokens_of(world, Options(text=text, file=file, pair=pair, target=target, model=model))
+    asked = Options(
+        text=text,
+        file=file,
+        pair=pair,
+        target=target,
+        model=model,
+        revision=revision,
+        trusts_code=trust_remote_code,
+    )
+    reading = tokens_of(world, asked)
     from attn_cli.pipeline import document  # NumPy: 0.1 s
     from attn_cli.show import data, terminal  # rich: 0.06 s
 

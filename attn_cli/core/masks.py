@@ -34,6 +34,15 @@ def sliding(window: int) -> Rule:
     return rule
 
 
+def nearby(reach: int) -> Rule:
+    """A query may look up to `reach` positions to either side (ModernBERT, `masking_utils.py`)."""
+
+    def rule(queries: Array, keys: Array) -> Array:
+        return (keys >= queries - reach) & (keys <= queries + reach)
+
+    return rule
+
+
 def padding(real: Array) -> Rule:
     """A query may look at key j where `real[..., j]` is true: (S,), or (B, S) for a batch of texts."""
 

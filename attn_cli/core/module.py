@@ -5,17 +5,21 @@ S keys, D head size, M model width.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
 from attn_cli.core.arrays import Array, namespace
 from attn_cli.core.attention import Bias, Operands, Trace, allowed, attend, trace
 from attn_cli.core.masks import Rule, both, everywhere
-from attn_cli.core.positions import Rotary, rotate
+from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Step
+
+Normalise: TypeAlias = Callable[[Array], Array]
+"""A norm over the last axis, with its gain: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
 
 _NO_BIAS = "nothing is added per position"
 
@@ -150,6 +154,10 @@ class MultiHeadAttention:
     softcap: float | None = None
     sink: Array | None = None  # (H,)
     rotary: Rotary | None = None
+    query_norm: Normalise | None = None  # of each head's queries, before they turn
+    key_norm: Normalise | None = None
+    is_norm_whole: bool = False  # the norms span all heads together (OLMo 2)
+    disentangled: Disentangled | None = None  # a bias that depends on queries and keys (DeBERTa)
 
     def __post_init__(self) -> None:
         check_heads(self.query.weight.shape[0], self.heads, self.kv_heads)
@@ -192,18 +200,24 @@ class MultiHeadAttention:
             if found != expected:
                 problem = f"{name} has {found} features, and the layer takes {expected}"
                 raise AttnError(problem, f"give it an array of shape (T, {expected})")
-        queries = split(self.query(x), self.heads)
-        keys = split(self.key(source), self.kv_heads)
+        queries = self._split(self.query(x), self.heads, self.query_norm)
+        keys = self._split(self.key(source), self.kv_heads, self.key_norm)
         return Operands(
             queries=queries if self.rotary is None else rotate(queries, self.rotary),
             keys=keys if self.rotary is None else rotate(keys, self.rotary),
             values=split(self.value(source), self.kv_heads),
             scale=self.head_size**-0.5 if self.scale is None else self.scale,
             mask=self.mask if mask is None else both(self.mask, mask),
-            bias=self.bias,
+            bias=self.bias if self.disentangled is None else self.disentangled.of(queries, keys),
             softcap=self.softcap,
             sink=self.sink,
         )
+
+    def _split(self, x: Array, heads: int, norm: Normalise | None) -> Array:
+        """(T, H · D) to (H, T, D), normed where the layer norms its queries and keys."""
+        if norm is None:
+            return split(x, heads)
+        return split(norm(x), heads) if self.is_norm_whole else norm(split(x, heads))
 
     @classmethod
     def random(
@@ -223,7 +237,7 @@ def fused(
 ) -> tuple[Linear, Linear, Linear]:
     """W^Q, W^K and W^V out of the one matrix ((H + 2G) · D, M) that holds them.
 
-    Usually all of Q, then all of K, then all of V (GPT-2, Phi-3). `interleaved` takes them head by
+    Usually all of Q, then all of K, then all of V (GPT-2, ModernBERT). `interleaved` takes them head by
     head: for each key head its H/G queries, its key, its value (GPT-NeoX, BLOOM, Falcon).
 
     Raises:

@@ -1,11 +1,15 @@
-"""Where a token stands, told by turning its query and key: rotary position embedding.
+"""Where a token stands, told to the attention: by turning queries and keys, or by a bias on their scores.
 
-Su et al. 2021, arXiv:2104.09864. Which frequencies a checkpoint asks for is read in `models/rope.py`.
+Rotary position embedding: Su et al. 2021, arXiv:2104.09864; which frequencies a checkpoint asks for is
+read in `models/rope.py`. ALiBi: Press et al. 2021, arXiv:2108.12409. Relative bias: Raffel et al. 2019,
+arXiv:1910.10683, section 2.1.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from attn_cli.core.arrays import Array, namespace, positions
+from attn_cli.core.arrays import Array, device_of, namespace, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +56,141 @@ def _joined(first: Array, second: Array, *, interleaved: bool) -> Array:
         return xp.concat([first, second], axis=-1)
     woven = xp.stack([first, second], axis=-1)
     return xp.reshape(woven, (*first.shape[:-1], 2 * first.shape[-1]))
+
+
+def sinusoids(places: Array, width: int) -> Array:
+    """(T, M) sines, then cosines, of the places: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
+
+    The paper has them in turn; one after the other is Marian's way (`modeling_marian.py`).
+    """
+    xp = namespace(places)
+    exact = xp.astype(places, xp.float64)[:, None]
+    pairs = xp.astype(positions(width, places), xp.float64) // 2
+    angles = exact / 10000.0 ** (2 * pairs / width)
+    return xp.concat([xp.sin(angles[:, ::2]), xp.cos(angles[:, 1::2])], axis=-1)
+
+
+def alibi(heads: int, like: Array) -> Callable[[Array, Array], Array]:
+    """(H, 1, S) BLOOM's bias: a slope of the head times the position of the key.
+
+    The paper's is the distance, which differs by one number for each row: the weights are the same
+    (`modeling_bloom.py`).
+    """
+    xp = namespace(like)
+    slopes = xp.asarray(_slopes(heads), dtype=xp.float32, device=device_of(like))
+
+    def bias(_queries: Array, keys: Array) -> Array:
+        return xp.astype(slopes[:, None, None] * xp.astype(keys, xp.float32)[None], like.dtype, copy=False)
+
+    return bias
+
+
+def _slopes(heads: int) -> list[float]:
+    """2^(-8h/H) for head h = 1, 2, ...; where H is no power of two, between those of the next one."""
+    power = 2 ** math.floor(math.log2(heads))
+    slopes = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+    between = [2 ** (-4 * (head + 1) / power) for head in range(0, 2 * (heads - power), 2)]
+    return slopes + between
+
+
+@dataclass(frozen=True, slots=True)
+class LogarithmicBuckets:
+    """How DeBERTa counts distances: one by one up to half of `count`, from there on by their logarithm.
+
+    Later keys are negative. He et al. 2021, arXiv:2111.09543, and `make_log_bucket_position`.
+    """
+
+    count: int | None  # None: every distance has its own
+    farthest: int  # tokens
+    span: int  # distances from -span to span - 1 are told apart
+
+    def of(self, queries: Array, keys: Array) -> Array:
+        """(T, S) from 0 to 2 · span - 1, the row of the pair's distance in a table."""
+        xp = namespace(keys)
+        distance = queries - keys
+        if self.count is not None:
+            distance = self._squeezed(distance)
+        shifted = distance + self.span
+        return xp.clip(shifted, 0, 2 * self.span - 1)
+
+    def _squeezed(self, distance: Array) -> Array:
+        assert self.count is not None, "checked by the caller"
+        xp, middle = namespace(distance), self.count // 2
+        size = xp.astype(xp.abs(distance), xp.float32)
+        far = xp.where(size > middle, size, xp.ones_like(size) * middle)
+        steps = xp.ceil(xp.log(far / middle) / math.log((self.farthest - 1) / middle) * (middle - 1)) + middle
+        return xp.where(size > middle, xp.astype(steps, xp.int64) * xp.sign(distance), distance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Disentangled:
+    """DeBERTa's bias: how queries match the distance, and keys too. arXiv:2006.03654, section 3.1."""
+
+    distances: LogarithmicBuckets
+    scale: float
+    keys: Array | None  # (H, 2 · span, D) what a query meets: content to position
+    queries: Array | None  # (H, 2 · span, D) what a key meets: position to content
+
+    def of(self, queries: Array, keys: Array) -> Callable[[Array, Array], Array]:
+        """The bias of a layer with these queries (H, T, D) and keys (H, S, D)."""
+
+        def bias(rows: Array, columns: Array) -> Array:
+            xp = namespace(queries)
+            row = self.distances.of(rows, columns)
+            parts = []
+            if self.keys is not None:
+                asking = xp.take(queries, rows[:, 0], axis=-2)
+                parts.append(_looked_up(asking, self.keys, row))
+            if self.queries is not None:
+                asked = xp.take(keys, columns[0, :], axis=-2)
+                parts.append(xp.matrix_transpose(_looked_up(asked, self.queries, row.T)))
+            return sum(parts) * self.scale
+
+        return bias
+
+
+def _looked_up(vectors: Array, table: Array, rows: Array) -> Array:
+    """(H, T, S) the product of each vector (H, T, D) with the row (T, S) of its table (H, R, D)."""
+    xp = namespace(vectors)
+    products = xp.matmul(vectors, xp.matrix_transpose(table))
+    return xp.take_along_axis(products, xp.broadcast_to(rows, (*products.shape[:-2], *rows.shape)), axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """How T5 counts distances: one by one when they are small, by their logarithm when they are not."""
+
+    count: int
+    farthest: int  # tokens; what is further away is in the last bucket
+    both_sides: bool  # half of the buckets are for keys that come later; else those are as near as can be
+
+    def of(self, queries: Array, keys: Array) -> Array:
+        """(T, S) the bucket of each pair."""
+        xp = namespace(keys)
+        later = keys - queries
+        sides, start = (
+            (self.count // 2, xp.where(later > 0, self.count // 2, 0))
+            if self.both_sides
+            else (
+                self.count,
+                0,
+            )
+        )
+        distance = xp.abs(later) if self.both_sides else xp.where(later < 0, -later, 0)
+        exact = sides // 2
+        ratio = xp.log(xp.astype(xp.where(distance > 0, distance, 1), xp.float32) / exact)
+        steps = xp.astype(ratio / math.log(self.farthest / exact) * (sides - exact), xp.int64)
+        far = xp.where(exact + steps < sides, exact + steps, sides - 1)
+        return start + xp.where(distance < exact, distance, far)
+
+
+def relative(table: Array, buckets: Buckets) -> Callable[[Array, Array], Array]:
+    """(H, T, S) a learned number for each head and bucket of distances; `table` is (buckets, H)."""
+    xp = namespace(table)
+
+    def bias(queries: Array, keys: Array) -> Array:
+        found = buckets.of(queries, keys)
+        chosen = xp.take(table, xp.reshape(found, (-1,)), axis=0)
+        return xp.moveaxis(xp.reshape(chosen, (*found.shape, table.shape[1])), -1, 0)
+
+    return bias

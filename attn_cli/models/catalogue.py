@@ -3,17 +3,27 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.tree import LARGEST_TEXT, own
 from attn_cli.vocabulary import EMBEDDED
 
 EMBEDDED_DIRECTORY = Path(__file__).with_name("embedded")
 """Where the model lies that ships with the package."""
 
-_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?")
+Fetch: TypeAlias = Callable[[str, str | None], Path]
+"""A name on the hub and a revision of it, to the directory where it lies once it is downloaded."""
+
+MAIN = "main"
+"""The branch that is meant where none is named."""
+
+_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?", re.ASCII)
+_YES = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub/constants.py has it
+_MOST_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +40,66 @@ class Located:
     """Where a model is, and what it is called."""
 
     name: str
-    directory: Path
+    directory: Path  # or the .gguf file
 
 
-def locate(name: str, environment: Mapping[str, str]) -> Located:
-    """The directory of the model `name`: itself one, the one that ships, or in the local Hugging Face cache.
+def locate(
+    name: str, environment: Mapping[str, str], revision: str | None = None, fetch: Fetch | None = None
+) -> Located:
+    """Where the model `name` is: itself a directory, the one that ships, in the local cache, on the hub.
+
+    `revision` is a branch, a tag or a commit of a model of the hub. `fetch` gets what is not in the
+    cache; without it there is no hub.
 
     Raises:
         AttnError: there is none.
+        UsageError: a revision is asked of a directory.
     """
-    path = _expanded(name)
-    if name == EMBEDDED and not (path / "config.json").is_file():
-        return Located(EMBEDDED, EMBEDDED_DIRECTORY)
-    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
-        if (path / "config.json").is_file():
-            return Located(path.resolve().name, path)
-        problem = f"{name} is not a model: the directory has no config.json"
-        raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
-    if os.path.exists(path):  # noqa: PTH110  as above
-        problem = f"{name} is not a model: it is a file"
-        raise AttnError(problem, "give the directory that holds the model")
-    cache = cache_directory(environment)
-    snapshot = _snapshot(cache / _folder(name)) if _NAME.fullmatch(name) else None
+    here = _on_disk(name)
+    if here is not None:
+        if revision is not None:
+            problem = f"--revision is for a model of the hub, and {here.directory} is on the disk"
+            raise UsageError(problem, "leave it out")
+        return here
+    if not _NAME.fullmatch(name):
+        raise absent(name, environment)
+    snapshot = _snapshot(model_directory(name, environment), revision)
+    if fetch is not None and (snapshot is None or not _has_weights(snapshot)):
+        return Located(name, fetch(name, revision))
     if snapshot is None:
-        problem = f"the model '{name}' is not here: no such directory, nor in the cache {cache}"
-        raise AttnError(problem, "attn models lists what is here")
+        offline = "HF_HUB_OFFLINE keeps attn off the hub" if is_offline(environment) else ""
+        raise absent(name, environment, revision, offline)
     return Located(name, snapshot)
+
+
+def absent(
+    name: str, environment: Mapping[str, str], revision: str | None = None, why: str = ""
+) -> AttnError:
+    """The error for a model, or a revision of one, that is not here; it says what is.
+
+    `why` is the reason for which the hub does not help, where it was to be asked.
+    """
+    cache = cache_directory(environment)
+    revisions = sorted(_revisions(model_directory(name, environment))) if _NAME.fullmatch(name) else []
+    if revision is not None and revisions:
+        what, here = f"the revision '{revision}' of {name} is not here", f"cached are {_listed(revisions)}"
+        hint = f"--revision {revisions[0]}"
+    else:
+        models = [each.name for each in cached_models(environment)] if why else []
+        what = f"the model '{name}' is not here"
+        here = f"cached are {_listed(models)}" if models else f"no such directory, nor in the cache {cache}"
+        hint = "attn models lists what is here"
+    if why:
+        cause = "unset HF_HUB_OFFLINE" if is_offline(environment) else "check the connection"
+        what, hint = f"{what}, and {why}", f"{cause}, or: {hint}"
+    return AttnError(f"{what}: {here}", hint)
+
+
+def is_offline(environment: Mapping[str, str]) -> bool:
+    """Whether the environment forbids to ask the hub."""
+    return any(
+        environment.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    )
 
 
 def cached_models(environment: Mapping[str, str]) -> Iterator[Cached]:
@@ -76,29 +120,78 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
     return _expanded(base) / "huggingface" / "hub"
 
 
+def model_directory(name: str, environment: Mapping[str, str]) -> Path:
+    """Where the cache has, or would have, a model of the hub: its blobs, refs and snapshots."""
+    return cache_directory(environment) / ("models--" + name.replace("/", "--"))
+
+
+def _on_disk(name: str) -> Located | None:
+    """The directory or the file of that name, or the model that ships; None where there is neither.
+
+    Raises:
+        AttnError: it is no model.
+    """
+    path = _expanded(name)
+    if name == EMBEDDED and not (path / "config.json").is_file():
+        return Located(EMBEDDED, EMBEDDED_DIRECTORY)
+    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
+        if (path / "config.json").is_file():
+            return Located(path.resolve().name, path)
+        problem = f"{name} is not a model: the directory has no config.json"
+        raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
+    if os.path.exists(path):  # noqa: PTH110  as above
+        if path.suffix == ".gguf":
+            return Located(path.stem, path)
+        problem = f"{name} is not a model: it is a file"
+        raise AttnError(problem, "give a .gguf file, or the directory that holds the model")
+    return None
+
+
 def _expanded(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for an unknown user
 
 
-def _folder(name: str) -> str:
-    return "models--" + name.replace("/", "--")
+def _has_weights(snapshot: Path) -> bool:
+    """Whether it is more than what tokenizers and configurations alone are read from."""
+    return any(snapshot.glob("*.safetensors")) or any(snapshot.glob("*.bin"))
 
 
-def _snapshot(folder: Path) -> Path | None:
-    """The revision that `main` names, or the newest one, if it holds a configuration."""
-    main = folder / "refs" / "main"
+def _snapshot(folder: Path, revision: str | None = None) -> Path | None:
+    """The revision, or else what `main` names, or else the newest one that holds a configuration."""
+    revisions = _revisions(folder)
+    if revision is not None:
+        return revisions.get(revision)
+    return revisions.get(MAIN) or max(revisions.values(), key=os.path.getmtime, default=None)
+
+
+def _revisions(folder: Path) -> dict[str, Path]:
+    """The revisions in a model's folder that hold a configuration: by commit, by branch and by tag.
+
+    A name is looked up here and nowhere on the disk: one that climbs leads nowhere.
+    """
+    refs = folder / "refs"
     try:
-        name = main.read_text(encoding="utf-8").strip() if main.is_file() else ""
-        revisions = sorted((folder / "snapshots").iterdir(), key=os.path.getmtime, reverse=True)
+        commits = {each.name: each for each in (folder / "snapshots").iterdir()}
+        named = {
+            each.relative_to(refs).as_posix(): each.read_text(encoding="utf-8").strip()
+            for each in refs.rglob("*")
+            if each.is_file()
+        }
     except (OSError, ValueError):
-        return None
-    revisions.sort(key=lambda each: each.name != name)  # a name that is no revision leads nowhere
-    return next((each for each in revisions if (each / "config.json").is_file()), None)
+        return {}
+    commits = {name: each for name, each in commits.items() if (each / "config.json").is_file()}
+    return commits | {name: commits[commit] for name, commit in named.items() if commit in commits}
+
+
+def _listed(names: list[str]) -> str:
+    """The names, the first few where there are many."""
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _type(snapshot: Path) -> str:
     try:
-        config = json.loads((snapshot / "config.json").read_text(encoding="utf-8"))
+        config = json.loads(own(snapshot, "config.json", LARGEST_TEXT).read_text(encoding="utf-8"))
         return str(config.get("model_type") or "")
-    except (OSError, ValueError, AttributeError, RecursionError):
+    except (AttnError, OSError, ValueError, AttributeError, RecursionError):
         return ""

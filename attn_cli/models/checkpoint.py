@@ -1,4 +1,4 @@
-"""A directory in Hugging Face layout, as a source: our own transformer over its weights, or the bridge."""
+"""A directory in Hugging Face layout, or a GGUF file, as a source: our own transformer, or the bridge."""
 
 import importlib
 import pkgutil
@@ -10,61 +10,111 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models import architectures
-from attn_cli.models.config import Config, read_config
-from attn_cli.models.files import open_weights
+from attn_cli.models.config import Config
 from attn_cli.models.known import known_heads
 from attn_cli.models.library import Library
+from attn_cli.models.parts import parts
 from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
 from attn_cli.models.spec import Spec
-from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer
+from attn_cli.models.tokens import Token, Tokenizer, shifted
 from attn_cli.models.transformer import Inputs, Transformer
 from attn_cli.vocabulary import Kind
 
 
-def checkpoint(name: str, directory: Path, library: Library, *, is_causal: bool | None = None) -> Source:
-    """The model in `directory`, called `name`; `is_causal` overrules the model's own mask.
+def checkpoint(
+    name: str,
+    directory: Path,
+    library: Library,
+    *,
+    is_causal: bool | None = None,
+    trusts_code: bool = False,
+) -> Source:
+    """The model in `directory`, or in a file, called `name`; `is_causal` overrules the model's own mask.
 
-    The weights are opened by the source's `check`, or with its first layer: tokens need none.
+    `trusts_code`: whether a checkpoint that brings its own Python code may run it. The weights are
+    opened by the source's `check`, or with its first layer: tokens need none.
 
     Raises:
         AttnError: a file is missing or damaged, or neither we nor transformers know the family.
     """
-    if (kind := read_config(directory).text("model_type")) not in native_types():
+    found = parts(directory)
+    if not trusts_code:
+        _check_own_code(found.config)
+    if (kind := found.config.text("model_type")) not in native_types():
         from attn_cli.models.bridge import bridge  # transformers and torch: 5 s
 
-        return bridge(name, directory, kind, library, is_causal=is_causal)
-    spec = read_spec(directory, is_causal=is_causal)
+        return bridge(name, directory, kind, library, is_causal=is_causal, trusts_code=trusts_code)
+    spec = _spec(found.config, is_causal=is_causal)
+    tokenizer = found.tokenizer()
+    cut = _cut(tokenizer, spec, directory)
 
     @cache
     def transformer() -> Transformer:
-        return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
+        return Transformer(spec, found.weights(spec.prefixes, spec.aliases), library)
 
-    def attentions(texts: Texts, _kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
-        inputs = Inputs([token.id for token in texts.tokens], [token.segment for token in texts.tokens])
-        return of_layers(transformer().attentions(inputs), layers)
+    def attentions(texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
+        return of_layers(_attentions(transformer(), texts, kind), layers)
 
     return Source(
         card=Card(name, spec.type, spec.layers, spec.heads, spec.kv_heads, spec.head_size, spec.width),
         library=library,
-        takes_pairs=spec.segments > 1,
+        takes_pairs=spec.takes_pairs,
         is_causal=spec.is_causal,
         longest=spec.longest,
-        is_bounded=spec.embeddings.positions is not None,
-        kinds={Kind.SELF: Extent(range(spec.layers), spec.heads)},
-        tokens=_cut(open_tokenizer(directory), spec, directory),
+        is_bounded=spec.embeddings.positions is not None or spec.embeddings.has_sinusoids,
+        kinds=_kinds(spec),
+        tokens=cut,
         check=lambda: transformer().check(),
         known=lambda: known_heads(directory, spec.layers, spec.heads),
         attentions=attentions,
+        target=_target(tokenizer, spec, directory),
     )
 
 
+def _kinds(spec: Spec) -> dict[Kind, Extent]:
+    """The kinds of attention that the model has."""
+    own, decoder = Extent(range(spec.layers), spec.heads), spec.decoder
+    if decoder is None:
+        return {Kind.SELF: own}
+    beside = Extent(range(decoder.layers), decoder.heads)
+    return {Kind.ENCODER: own, Kind.DECODER: beside, Kind.CROSS: beside}
+
+
+def _attentions(model: Transformer, texts: Texts, kind: Kind) -> Iterator[Layer]:
+    """The attention of one kind, layer by layer; of the encoder nothing runs before it is looked at."""
+    inputs = _inputs(texts.tokens)
+    if kind in {Kind.SELF, Kind.ENCODER}:
+        return model.attentions(inputs)
+    assert model.spec.decoder is not None, "the source names its kinds"
+    decoder = replace(model, spec=model.spec.decoder)
+    memory = cache(lambda: model.memory(inputs))
+    run = decoder.attentions if kind is Kind.DECODER else decoder.crossings
+    return run(_inputs(texts.target), memory)
+
+
+def _target(tokenizer: Tokenizer, spec: Spec, directory: Path) -> Callable[[str], tuple[Token, ...]] | None:
+    """What cuts the decoder's text; None where there is no decoder."""
+    decoder, start = spec.decoder, spec.start
+    if decoder is None or start is None:
+        return None
+    cut = _cut(tokenizer, decoder, directory)
+    return lambda text: shifted(tokenizer.token(start), cut(text, None))
+
+
+def _inputs(tokens: Sequence[Token]) -> Inputs:
+    return Inputs([token.id for token in tokens], [token.segment for token in tokens])
+
+
 def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:
-    """What the model in `directory` is, read from its `config.json`.
+    """What the model in `directory`, or in a file, is: read from its configuration.
 
     Raises:
         AttnError: the file is missing or damaged, or the family is not known.
     """
-    config = read_config(directory)
+    return _spec(parts(directory).config, is_causal=is_causal)
+
+
+def _spec(config: Config, *, is_causal: bool | None) -> Spec:
     spec = _family(config)
     return spec if is_causal is None else replace(spec, is_causal=is_causal)
 
@@ -72,6 +122,15 @@ def read_spec(directory: Path, *, is_causal: bool | None = None) -> Spec:
 def families() -> tuple[str, ...]:
     """The model types that have a file of their own here."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(architectures.__path__)))
+
+
+def _check_own_code(config: Config) -> None:
+    """Raise `AttnError` where the family is not known here, and the checkpoint brings code that knows it."""
+    kind = config.text("model_type", default="")
+    if config.values.get("auto_map") and kind not in native_types():
+        asks = f"{config.path} asks to run the checkpoint's own Python code"
+        problem = f"{asks}, which could do here whatever you can"
+        raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")
 
 
 def native_types() -> frozenset[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
+from attn_cli.models.tree import LARGEST_TEXT, own
 
 _RELOAD = "download the model again, or repair the file"
 
@@ -58,6 +59,10 @@ class Config:
             raise self._unfit(names, value, "true or false")
         return value
 
+    def has(self, name: str) -> bool:
+        """Whether the value is there and not null."""
+        return self.values.get(name) is not None
+
     def unfit(self, *names: str, what: str) -> AttnError:
         """The error for a value that is of the right type and yet not one we can compute with."""
         return self._unfit(names, self.values.get(self._given(names)), what)
@@ -83,7 +88,7 @@ def read_config(directory: Path) -> Config:
     Raises:
         AttnError: there is none, or it is not a JSON object.
     """
-    path = directory / "config.json"
+    path = own(directory, "config.json", LARGEST_TEXT)
     return Config(read_json(path), path)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
+from attn_cli.models.tree import LARGEST_TEXT, own
 from attn_cli.vocabulary import Kind, Pattern
 
 FILE = "attn.json"
@@ -38,7 +39,7 @@ def known_heads(directory: Path, layers: int, heads: int) -> tuple[Known, ...]:
     Raises:
         AttnError: the file is damaged.
     """
-    path = directory / FILE
+    path = own(directory, FILE, LARGEST_TEXT)
     if not path.is_file():
         return ()
     try:

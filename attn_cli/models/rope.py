@@ -19,6 +19,7 @@ from attn_cli.errors import AttnError
 Frequencies: TypeAlias = npt.NDArray[np.floating]
 """(R/2,) float32, radians a position."""
 
+_PLACES = ("rope_parameters", "rope_scaling", "rope_theta")
 _HINT = "check rope_parameters, or rope_scaling, in the config"
 
 
@@ -73,6 +74,19 @@ def rotary(
         problem = f"{2 * len(frequencies)} features cannot turn in a head of {head_size}"
         raise AttnError(problem, "check head_dim and partial_rotary_factor in the config")
     return Rotary(frequencies, gain, interleaved)
+
+
+def of_kind(
+    config: Mapping[str, Any], kind: str, theta: float, scaling: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
+    """`config` as the layers of one kind read it: `rope_parameters` may hold an object for each kind.
+
+    `theta` and `scaling` are what an older config says of this kind in other places.
+    """
+    nested = config.get("rope_parameters")
+    own = nested.get(kind) if isinstance(nested, Mapping) else None
+    rest = {name: value for name, value in config.items() if name not in _PLACES}
+    return rest | {"rope_parameters": {"rope_theta": theta} | dict(scaling or {}) | dict(own or {})}
 
 
 def _computed(name: Any, values: Mapping[str, Any], head_size: int, length: int) -> tuple[Frequencies, float]:

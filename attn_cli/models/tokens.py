@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
+from attn_cli.models.tree import LARGEST_TEXT, own
 
 if TYPE_CHECKING:
     import tokenizers
@@ -52,7 +53,7 @@ class Tokenizer:
         Raises:
             AttnError: the vocabulary cannot spell the text.
         """
-        with _answering("the tokenizer cannot cut the text"):
+        with answering("the tokenizer cannot cut the text"):
             encoding = self._inner.encode(text, pair)
             spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
             lists = (encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, spans)
@@ -96,20 +97,20 @@ def open_tokenizer(directory: Path) -> Tokenizer:
     """
     import tokenizers  # 0.03 s
 
-    path = directory / "tokenizer.json"
+    path = own(directory, "tokenizer.json", LARGEST_TEXT)
     if not path.is_file():
         hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         raise AttnError(f"{directory} has no tokenizer.json", hint)
-    with _answering(f"{path} is no tokenizer"):
+    with answering(f"{path} is no tokenizer"):
         return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
 
 
 @contextmanager
-def _answering(problem: str) -> Iterator[None]:
+def answering(problem: str) -> Iterator[None]:
     """Whatever the library raises inside is an `AttnError`: plain Exception, and a panic in Rust is none."""
     try:
         yield
-    except (KeyboardInterrupt, MemoryError):
+    except (KeyboardInterrupt, MemoryError, AttnError):
         raise
     except BaseException as error:
         raise AttnError(f"{problem}: {error}", _RELOAD) from error

@@ -71,7 +71,7 @@ class Parameters:
         generator = torch.Generator().manual_seed(zlib.crc32(name.encode(), self._seed))
         drawn = torch.randn(shape, generator=generator) * self._spread(name)
         if _belongs(name, self._spec.projections.fused):
-            query, key, _ = drawn.split(self._spec.width, dim=1)
+            query, key, _ = torch.split(drawn, self._spec.width, dim=1)
             query *= _SHARPER
             key *= _SHARPER * (1 - _ALIKE**2) ** 0.5
             key += _ALIKE * query

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,7 @@ def test_without_a_model_the_one_that_ships_is_read() -> None:
 def test_the_head_that_is_known_to_show_the_text_is_shown(
     text: str, pattern: str, place: str, twins: Path, tmp_path: Path
 ) -> None:
-    for file in (twins / "gpt2").iterdir():
-        (tmp_path / file.name).symlink_to(file)
+    shutil.copytree(twins / "gpt2", tmp_path, dirs_exist_ok=True)
     known = [(1, 2, "previous-token", 0.7), (1, 3, "previous-token", 0.6), (2, 1, "induction", 0.5)]
     names = ("layer", "head", "pattern", "score")
     heads = [dict(zip(names, each, strict=True)) for each in (*known, (0, 0, "first-token", 0.9))]
@@ -118,9 +118,7 @@ def test_digits_and_top_change_how_numbers_are_shown() -> None:
 def test_a_text_longer_than_the_model_was_made_for_is_remarked_upon_and_read(
     tmp_path: Path, twins: Path
 ) -> None:
-    for file in (twins / "llama").iterdir():
-        (tmp_path / file.name).symlink_to(file)
-    (tmp_path / "config.json").unlink()
+    shutil.copytree(twins / "llama", tmp_path, dirs_exist_ok=True)
     config = json.loads((twins / "llama" / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4}))
     answer = attn("inspect", TEXT, "-m", tmp_path, "-l", "0", "-H", "0", "-s", "weights")

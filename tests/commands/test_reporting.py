@@ -1,4 +1,4 @@
-"""How far a training is: a bar for a terminal, lines for everything else, nothing for the quiet."""
+"""How far long work is: a bar for a terminal, lines for everything else, nothing for the quiet."""
 
 import io
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.cli import run
-from attn_cli.commands.reporting import clock
+from attn_cli.commands.reporting import clock, download
 from attn_cli.show.terminal.progress import Bar
 from tests.training.small import OPTIONS, story
 from tests.worlds import world
@@ -59,6 +59,36 @@ def test_words_are_no_markup() -> None:
         bar.line("[/bold] above")
     assert "[bold]half[/bold] \\x1b[31m" in here.stderr.getvalue()
     assert "[/bold] above" in here.stderr.getvalue()
+
+
+def downloaded(stderr: io.StringIO, *, is_quiet: bool = False) -> str:
+    here = world(TERM="xterm")
+    here.stderr, here.is_quiet = stderr, is_quiet
+    with download(here, "org/small") as watch:
+        watch("model.safetensors", 45_000_000, 90_900_000)
+        watch("[b]config.json", 90_900_000, 90_900_000)
+    return stderr.getvalue()
+
+
+def test_a_download_is_a_bar_on_a_terminal_and_a_line_at_its_end() -> None:
+    shown = downloaded(Terminal())
+    assert "[b]config.json · 90.9 MB of 90.9 MB" in shown
+    assert shown.endswith("downloaded org/small: 90.9 MB\n")
+
+
+def test_a_download_into_a_pipe_is_one_line() -> None:
+    assert downloaded(io.StringIO()) == "downloaded org/small: 90.9 MB\n"
+
+
+def test_a_quiet_download_says_nothing() -> None:
+    assert downloaded(Terminal(), is_quiet=True) == ""
+
+
+def test_nothing_is_said_where_nothing_was_downloaded() -> None:
+    here = world()
+    with download(here, "org/small"):
+        pass
+    assert vars(here)["stderr"].getvalue() == ""
 
 
 @pytest.mark.parametrize(

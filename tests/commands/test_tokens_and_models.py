@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds import attn
+from attn_cli.models.checkpoint import families
+from tests.worlds import attn, refused
 
 
 def test_tokens_are_a_list() -> None:
@@ -52,7 +53,7 @@ def test_models_lists_families_devices_and_an_empty_cache(tmp_path: Path) -> Non
     answer = attn("models", HF_HOME=str(tmp_path))
     lines = [line.split()[:2] for line in answer.out.splitlines()]
     assert lines[:3] == [["kind", "name"], ["built", "in"], ["built", "in"]]
-    assert lines[3:6] == [["family", "bert"], ["family", "gpt2"], ["family", "llama"]]
+    assert [line[1] for line in lines if line[:1] == ["family"]] == list(families())
     assert ["device", "cpu"] in lines
     assert answer.err == f"no models in the cache {tmp_path / 'hub'}\n"
 
@@ -88,3 +89,32 @@ def test_models_lists_the_cache_in_which_names_are_found(tmp_path: Path, twins: 
         attn("tokens", "cat", "-m", "somebody/small", "--json", **home).document["model"]["name"]
         == "somebody/small"
     )
+
+
+def test_a_revision_is_read_out_of_the_cache(tmp_path: Path, twins: Path) -> None:
+    snapshots = tmp_path / "hub" / "models--somebody--small" / "snapshots"
+    snapshots.mkdir(parents=True)
+    for commit, kind in (("1", "gpt2"), ("2", "bert")):
+        (snapshots / commit).symlink_to(twins / kind)
+    for commit, kind in (("1", "gpt2"), ("2", "bert")):
+        answer = attn(
+            *("tokens", "cat", "-m", "somebody/small", "--revision", commit, "--json"), HF_HOME=str(tmp_path)
+        )
+        assert answer.document["model"]["type"] == kind
+
+
+@pytest.mark.parametrize("options", [(), ("-m", "storybook"), ("-m", "random")])
+def test_what_is_built_in_has_no_revisions(options: tuple[str, ...]) -> None:
+    name = options[-1] if options else "storybook"
+    problem = f"--revision is for a model of the hub, and '{name}' is built in"
+    answer = attn("tokens", "cat", "--revision", "main", *options)
+    assert refused(answer) == (2, problem, "leave it out, or name one: -m NAME")
+
+
+def test_code_of_a_checkpoint_is_refused_until_it_is_trusted(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "own", "auto_map": {"AutoModel": "own.Model"}}')
+    asks = f"{tmp_path}/config.json asks to run the checkpoint's own Python code"
+    hint = "--trust-remote-code, if you have read that code or trust its author"
+    answer = attn("tokens", "x", "-m", tmp_path)
+    assert refused(answer) == (1, f"{asks}, which could do here whatever you can", hint)
+    assert asks not in attn("tokens", "x", "-m", tmp_path, "--trust-remote-code").err

@@ -1,6 +1,7 @@
 """The judge: what Hugging Face's eager attention says of the same file."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from attn_cli.core.attention import trace
 from attn_cli.models.checkpoint import read_spec
 from attn_cli.models.files import open_weights
 from attn_cli.models.library import Library, choose_library
-from attn_cli.models.source import Layer
+from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.models.tokens import open_tokenizer
 from attn_cli.models.transformer import Inputs, Transformer
 from attn_cli.vocabulary import DType, Step
@@ -46,6 +47,13 @@ def inputs_of(directory: Path, text: str, pair: str | None = None) -> Inputs:
     return Inputs([token.id for token in tokens], [token.segment for token in tokens])
 
 
+def every_weight_of(source: Source, text: str) -> list[Numbers]:
+    """The weights (H, T, S) of every layer's self-attention."""
+    (kind, extent), *_ = source.kinds.items()
+    layers = source.attentions(Texts(source.tokens(text, None)), kind, extent.layers)
+    return [weights_of(layer) for layer in layers]
+
+
 def ours(directory: Path, inputs: Inputs, library: Library = NUMPY, **how: Any) -> Answer:
     """What our transformer says."""
     model = transformer(directory, library, **how)
@@ -65,7 +73,7 @@ def theirs(directory: Path, inputs: Inputs, dtype: torch.dtype = torch.float32, 
     """What Hugging Face says; each time a fresh copy, for dynamic RoPE remembers the longest text."""
     model = copy.deepcopy(_loaded(directory)).to(dtype)
     ids = torch.tensor([list(inputs.ids)])
-    if model.config.model_type == "bert":
+    if getattr(model.config, "type_vocab_size", 1) > 1:
         given |= {"token_type_ids": torch.tensor([list(inputs.segments)])}
     if inputs.real is not None:
         given |= {"attention_mask": torch.tensor([list(inputs.real)]).long()}
@@ -80,6 +88,18 @@ def theirs(directory: Path, inputs: Inputs, dtype: torch.dtype = torch.float32, 
 def _loaded(directory: Path) -> Any:
     model = AutoModel.from_pretrained(directory, attn_implementation="eager", dtype=torch.float32)
     return model.eval()
+
+
+def pad(inputs: Inputs, count: int, where: str) -> tuple[Inputs, slice]:
+    """The same text with padding on one side, and where its own tokens now stand."""
+    length = len(inputs.ids)
+
+    def beside(own: Sequence[Any], filling: Any) -> list[Any]:
+        return [filling] * count + [*own] if where == "start" else [*own] + [filling] * count
+
+    first = count if where == "start" else 0
+    padded = Inputs(beside(inputs.ids, 0), beside(inputs.segments, 0), beside([True] * length, filling=False))
+    return padded, slice(first, first + length)
 
 
 def apart(found: Answer, expected: Answer, rows: Any = slice(None)) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.catalogue import Cached, Located, cache_directory, cached_models, locate
 
 
@@ -20,11 +20,11 @@ def cache(home: Path, name: str, revision: str = "abc123", config: str = '{"mode
     return snapshot
 
 
-def refer(snapshot: Path, revision: str) -> None:
-    """Let `main` name the revision."""
-    refs = snapshot.parent.parent / "refs"
-    refs.mkdir(exist_ok=True)
-    (refs / "main").write_text(revision)
+def refer(snapshot: Path, revision: str, name: str = "main") -> None:
+    """Let a branch or tag name the revision."""
+    ref = snapshot.parent.parent / "refs" / name
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    ref.write_text(revision)
 
 
 def at_home(home: Path) -> dict[str, str]:
@@ -97,6 +97,48 @@ def test_a_snapshot_without_a_config_is_passed_over(tmp_path: Path) -> None:
     assert locate("a/b", at_home(tmp_path)).directory == whole
 
 
+@pytest.mark.parametrize("revision", ["old", "v1.0", "refs/pr/1"])
+def test_a_revision_is_a_commit_a_tag_or_a_branch(tmp_path: Path, revision: str) -> None:
+    old, new = cache(tmp_path, "a/b", "old"), cache(tmp_path, "a/b", "new")
+    for name, commit in (("main", "new"), ("v1.0", "old\n"), ("refs/pr/1", "old")):
+        refer(new, commit, name)
+    assert locate("a/b", at_home(tmp_path), revision).directory == old
+    assert locate("a/b", at_home(tmp_path), "main").directory == new
+
+
+@pytest.mark.parametrize(
+    "revision", ["gone", "", "..", "../../elsewhere", "/etc", "half", "a\0b", "x" * 5000]
+)
+def test_a_revision_that_is_not_cached_says_which_are(tmp_path: Path, revision: str) -> None:
+    refer(cache(tmp_path, "a/b", "abc123"), "abc123")
+    refer(cache(tmp_path, "a/b", "fff"), "nowhere", "broken")
+    (cache(tmp_path, "a/b", "half") / "config.json").unlink()
+    with pytest.raises(AttnError) as caught:
+        locate("a/b", at_home(tmp_path), revision)
+    problem = f"the revision '{revision}' of a/b is not here: cached are abc123, fff, main"
+    assert (caught.value.problem, caught.value.hint) == (problem, "--revision abc123")
+
+
+def test_of_many_revisions_the_first_are_listed(tmp_path: Path) -> None:
+    for number in range(10):
+        cache(tmp_path, "a", f"r{number}")
+    with pytest.raises(AttnError, match=r"cached are r0, r1, r2, r3, r4, r5, r6, r7 and 2 more$"):
+        locate("a", at_home(tmp_path), "main")
+
+
+def test_a_revision_of_a_model_that_is_nowhere_says_so(tmp_path: Path) -> None:
+    with pytest.raises(AttnError, match=r"^the model 'a/b' is not here: no such directory"):
+        locate("a/b", at_home(tmp_path), "main")
+
+
+def test_a_directory_has_no_revisions(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
+    with pytest.raises(UsageError) as caught:
+        locate(str(tmp_path), {}, "main")
+    problem = f"--revision is for a model of the hub, and {tmp_path} is on the disk"
+    assert (caught.value.problem, caught.value.hint) == (problem, "leave it out")
+
+
 NAMES = [
     "nothing",
     "a/b/c",
@@ -131,12 +173,18 @@ def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_file_is_no_model(tmp_path: Path) -> None:
-    file = tmp_path / "model.gguf"
+    file = tmp_path / "model.bin"
     file.touch()
     with pytest.raises(AttnError) as caught:
         locate(str(file), {})
     assert caught.value.problem == f"{file} is not a model: it is a file"
-    assert caught.value.hint == "give the directory that holds the model"
+    assert caught.value.hint == "give a .gguf file, or the directory that holds the model"
+
+
+def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
+    file = tmp_path / "small.Q8_0.gguf"
+    file.touch()
+    assert locate(str(file), {}) == Located("small.Q8_0", file)
 
 
 def test_a_directory_without_a_config_is_no_model(tmp_path: Path) -> None:
@@ -169,6 +217,13 @@ def test_the_cached_models_are_listed_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", ["", "{", "[]", "3", "{}", '{"model_type": null}', "[" * 100_000])
 def test_a_model_whose_type_cannot_be_read_is_listed_without_one(tmp_path: Path, config: str) -> None:
     snapshot = cache(tmp_path, "a/b", config=config)
+    assert list(cached_models(at_home(tmp_path))) == [Cached("a/b", "", snapshot)]
+
+
+def test_a_config_of_somebody_else_is_not_read_for_a_list(tmp_path: Path) -> None:
+    snapshot = cache(tmp_path, "a/b")
+    (snapshot / "config.json").rename(tmp_path / "config.json")
+    (snapshot / "config.json").symlink_to(tmp_path / "config.json")
     assert list(cached_models(at_home(tmp_path))) == [Cached("a/b", "", snapshot)]
 
 

@@ -78,6 +78,33 @@ def test_a_billion_layers_are_not_believed(name: str, tensor: str, save: Save) -
     assert caught.value.hint == TOGETHER
 
 
+OWN = {"AutoModel": "modeling_own.Model"}
+
+
+def test_a_checkpoint_with_code_of_its_own_is_refused_and_runs_nothing(save: Save) -> None:
+    directory = save("llama")
+    change(directory, model_type="own", auto_map=OWN)
+    (directory / "modeling_own.py").write_text("raise SystemExit")
+    with pytest.raises(AttnError) as caught:
+        source(directory)
+    asks = f"{directory}/config.json asks to run the checkpoint's own Python code"
+    assert caught.value.problem == f"{asks}, which could do here whatever you can"
+    assert caught.value.hint == "--trust-remote-code, if you have read that code or trust its author"
+
+
+def test_code_is_not_asked_for_where_the_family_is_known(save: Save) -> None:
+    directory = save("llama")
+    change(directory, auto_map=OWN)
+    source(directory).check()
+
+
+def test_code_that_is_trusted_is_not_refused(save: Save) -> None:
+    directory = save("llama")
+    change(directory, model_type="own", auto_map=OWN)
+    with pytest.raises(AttnError, match=r"^the model type 'own' is not known"):
+        checkpoint("twin", directory, NUMPY, trusts_code=True)
+
+
 def test_a_billion_heads_are_not_believed(save: Save) -> None:
     directory = save("llama")
     change(directory, num_attention_heads=10**9, num_key_value_heads=1, head_dim=1)

@@ -19,7 +19,7 @@ from attn_cli.models.files import Weights
 from attn_cli.models.library import Library, choose_library
 from attn_cli.models.transformer import Inputs, activation_named
 from attn_cli.vocabulary import DType, Step
-from tests.models.judge import Answer, apart, inputs_of, ours, theirs, transformer
+from tests.models.judge import Answer, apart, inputs_of, ours, pad, theirs, transformer
 from tests.models.twins import PAIR, TEXTS, Save, gpt2, minilm
 
 # The issue's bounds. Seen at most, over all of this file: 4.8e-6 of weights and 4.3e-6 of hidden
@@ -70,18 +70,6 @@ def test_padding_is_not_seen(directory: Path, where: str, library: Library) -> N
     agree(ours(directory, padded, library), theirs(directory, padded), rows)
     weights = ours(directory, padded, library).weights
     assert all((layer[..., ~np.asarray(padded.real)] == 0).all() for layer in weights)
-
-
-def pad(inputs: Inputs, count: int, where: str) -> tuple[Inputs, slice]:
-    """The same text with padding on one side, and where its own tokens now stand."""
-    length = len(inputs.ids)
-
-    def beside(own: Sequence[Any], filling: Any) -> list[Any]:
-        return [filling] * count + [*own] if where == "start" else [*own] + [filling] * count
-
-    first = count if where == "start" else 0
-    padded = Inputs(beside(inputs.ids, 0), beside(inputs.segments, 0), beside([True] * length, filling=False))
-    return padded, slice(first, first + length)
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2", "gpt2, by layer", "llama, biases", "llama, wide heads"])

@@ -147,12 +147,6 @@ def test_a_directory_without_weights_says_so(tmp_path: Path) -> None:
     refused(tmp_path, f"{tmp_path}/model.safetensors does not exist", hint)
 
 
-def test_a_pickle_is_not_opened_but_named(tmp_path: Path) -> None:
-    (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
-    hint = "convert pytorch_model.bin to model.safetensors (transformers: model.save_pretrained)"
-    refused(tmp_path, f"{tmp_path}/model.safetensors does not exist", hint)
-
-
 def test_an_empty_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     refused(tmp_path, f"{tmp_path}/model.safetensors is empty")

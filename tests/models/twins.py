@@ -35,6 +35,12 @@ _PIECES = ("the", "cat", "sat", "mat", "animal", "cross", "street", "was", "and"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
+_OF_QUERIES_AND_KEYS = (
+    *("query", "key", "q_proj", "k_proj", "q_lin", "k_lin", "attn.q.", "attn.k.", "tion.q.", "tion.k."),
+    *("qkv_proj", "Wqkv", "relative_attention_bias"),
+)
+_NORMS_OF_QUERIES_AND_KEYS = ("q_norm", "k_norm", "q_layernorm", "k_layernorm")
+
 
 Save: TypeAlias = Callable[..., Path]
 """The name of a twin, and words of `save_pretrained`, to its directory."""
@@ -53,7 +59,7 @@ class Recipe:
         model = getattr(transformers, self.model)(self.config)
         peak(model, self.gain)
         model.to(how.pop("dtype", torch.float32)).save_pretrained(directory, **how)
-        TOKENIZERS[self.config.model_type]().save(str(directory / "tokenizer.json"))
+        TOKENIZERS.get(self.config.model_type, byte_level)().save(str(directory / "tokenizer.json"))
 
 
 def peak(model: torch.nn.Module, gain: float) -> None:
@@ -63,11 +69,13 @@ def peak(model: torch.nn.Module, gain: float) -> None:
         noise = torch.randn(parameter.shape, generator=draw)
         if parameter.ndim == 1:
             drawn = 0.3 * noise + (1.0 if name.endswith("weight") else 0.0)
+            if any(part in name for part in _NORMS_OF_QUERIES_AND_KEYS):
+                drawn *= gain
         else:
             drawn = noise / math.sqrt(WIDTH)
             if "c_attn" in name:  # (in, out): queries, keys, values
                 drawn[:, : 2 * WIDTH] *= gain
-            elif any(part in name for part in ("query", "key", "q_proj", "k_proj")):
+            elif any(part in name for part in _OF_QUERIES_AND_KEYS):
                 drawn *= gain
         parameter.detach().copy_(drawn)
 
@@ -131,7 +139,11 @@ def byte_fallback() -> tokenizers.Tokenizer:
     return inner
 
 
-TOKENIZERS = MappingProxyType({"bert": word_piece, "gpt2": byte_level, "llama": byte_fallback})
+_ENCODERS = (
+    *("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "mpnet"),
+    *("modernbert", "deberta-v2"),
+)
+TOKENIZERS = MappingProxyType(dict.fromkeys(_ENCODERS, word_piece) | {"llama": byte_fallback})
 
 
 def bert(**rest: Any) -> BertConfig:

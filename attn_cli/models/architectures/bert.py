@@ -1,5 +1,7 @@
 """BERT: an encoder that reads to both sides. Devlin et al. 2018, arXiv:1810.04805."""
 
+from dataclasses import replace
+
 from attn_cli.models.config import Config
 from attn_cli.models.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -7,7 +9,13 @@ _LAYER = "encoder.layer.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A BERT of this configuration (`modeling_bert.py`).
+    """A BERT of this configuration (`modeling_bert.py`)."""
+    segments = config.count("type_vocab_size", default=2)
+    return replace(encoder(config), takes_pairs=segments > 1)
+
+
+def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = None) -> Spec:
+    """A BERT, whose blocks many families have; those with `segments` given may have none.
 
     Raises:
         AttnError: positions are not learned one by one; relative keys were dropped by transformers 5.
@@ -19,7 +27,7 @@ def spec(config: Config) -> Spec:
     if width % heads:
         raise config.unfit("num_attention_heads", what=f"a divisor of hidden_size {width}")
     return Spec(
-        type="bert",
+        type=config.text("model_type"),
         layers=config.count("num_hidden_layers"),
         heads=heads,
         kv_heads=heads,
@@ -49,10 +57,12 @@ def spec(config: Config) -> Spec:
         feed_forward_norm=Part(_LAYER + "output.LayerNorm"),
         final_norm=None,
         norm=Norm.LAYER,
-        epsilon=config.number("layer_norm_eps", default=1e-12),
+        epsilon=config.number("layer_norm_eps", default=epsilon),
         is_pre_norm=False,
         is_causal=config.flag("is_decoder", default=False),
-        segments=config.count("type_vocab_size", default=2),
+        segments=config.count("type_vocab_size", default=2)
+        if segments is None
+        else config.integer("type_vocab_size", default=segments),
         prefixes=("", "bert."),
         aliases={"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"},
     )

@@ -9,31 +9,36 @@ _LAYER = "layers.{layer}."
 
 def spec(config: Config) -> Spec:
     """A Llama of this configuration (`modeling_llama.py`)."""
+    return decoder(config, has_bias=config.flag("attention_bias", default=False))
+
+
+def decoder(config: Config, *, has_bias: bool, head_size: int | None = None, theta: float = 10000.0) -> Spec:
+    """A Llama, whose blocks many families have; `has_bias` is of its projections, the rest are defaults."""
     width = config.count("hidden_size")
     heads = config.count("num_attention_heads")
     kv_heads = config.count("num_key_value_heads", default=heads)
-    head_size = config.count("head_dim", default=max(1, width // heads))
+    head_size = config.count("head_dim", default=head_size or max(1, width // heads))
     if heads % kv_heads:
         raise config.unfit("num_key_value_heads", what=f"a divisor of num_attention_heads {heads}")
-    known = {"max_position_embeddings": config.count("max_position_embeddings", default=2048)}
-    attention_bias = config.flag("attention_bias", default=False)
+    longest = config.count("max_position_embeddings", default=2048)
+    known = {"max_position_embeddings": longest, "rope_theta": theta}
     feed_forward_bias = config.flag("mlp_bias", default=False)
     return Spec(
-        type="llama",
+        type=config.text("model_type"),
         layers=config.count("num_hidden_layers"),
         heads=heads,
         kv_heads=kv_heads,
         head_size=head_size,
         width=width,
         vocabulary=config.count("vocab_size"),
-        longest=known["max_position_embeddings"],
+        longest=longest,
         embeddings=Embeddings(tokens="embed_tokens"),
         projections=Projections(
-            query=Part(_LAYER + "self_attn.q_proj", attention_bias),
-            key=Part(_LAYER + "self_attn.k_proj", attention_bias),
-            value=Part(_LAYER + "self_attn.v_proj", attention_bias),
+            query=Part(_LAYER + "self_attn.q_proj", has_bias),
+            key=Part(_LAYER + "self_attn.k_proj", has_bias),
+            value=Part(_LAYER + "self_attn.v_proj", has_bias),
         ),
-        output=Part(_LAYER + "self_attn.o_proj", attention_bias),
+        output=Part(_LAYER + "self_attn.o_proj", has_bias),
         attention_norm=Part(_LAYER + "input_layernorm", has_bias=False),
         feed_forward=FeedForward(
             gate=Part(_LAYER + "mlp.gate_proj", feed_forward_bias),
@@ -49,5 +54,5 @@ def spec(config: Config) -> Spec:
         is_pre_norm=True,
         is_causal=True,
         prefixes=("model.", ""),
-        rotary=lambda length: rotary({**known, **config.values}, head_size, length, is_whole=True),
+        rotary=lambda _layer, length: rotary({**known, **config.values}, head_size, length, is_whole=True),
     )

@@ -1,0 +1,13 @@
+"""Mistral: Llama's blocks, a token sees the last few thousand. Jiang et al. 2023, arXiv:2310.06825."""
+
+from dataclasses import replace
+
+from attn_cli.models.architectures.llama import decoder
+from attn_cli.models.config import Config
+from attn_cli.models.layering import every_layer, window_of
+from attn_cli.models.spec import Spec
+
+
+def spec(config: Config) -> Spec:
+    """A Mistral of this configuration (`modeling_mistral.py`)."""
+    return replace(decoder(config, has_bias=False), window=every_layer(window_of(config)))

@@ -1,0 +1,47 @@
+"""A tensor in a file, whatever the file's format: what is said of it, and how its numbers are read."""
+
+import mmap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.errors import AttnError
+
+Numbers = npt.NDArray[np.floating]
+
+RELOAD = "download the file again"
+"""What to try where a file is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor; its numbers stay in the file until they are asked for."""
+
+    path: Path
+    dtype: str  # as the file spells it
+    shape: tuple[int, ...]
+    numbers: (
+        Callable[[Sequence[int] | None], Numbers] | None
+    )  # of those rows, or all; None: no such type here
+
+
+def mapped(path: Path) -> mmap.mmap:
+    """The file's bytes, none of them read yet.
+
+    Raises:
+        AttnError: it is missing, empty, or may not be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise AttnError(
+            f"{path} does not exist", "give a directory that holds the weights as model.safetensors"
+        ) from error
+    except OSError as error:
+        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the file's permissions") from error
+    except ValueError as error:  # an empty file cannot be mapped
+        raise AttnError(f"{path} is empty", RELOAD) from error

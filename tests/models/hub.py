@@ -1,0 +1,100 @@
+"""A hub of the test's own: a server on this machine that answers as Hugging Face's does."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeAlias
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+Refusal: TypeAlias = tuple[int, str]
+"""A status, and what the hub says of it."""
+
+
+@dataclass
+class Hub:
+    """What it has, and what it was asked for."""
+
+    files: dict[str, bytes]
+    name: str = "org/small"
+    revisions: tuple[str, ...] = ("main", "v1", COMMIT)
+    refusal: Refusal | None = None
+    breaks_after: int | None = None  # bytes of an answer, until the connection is cut
+    takes_ranges: bool = True
+    commit: str = COMMIT
+    endpoint: str = ""
+    asked: list[str] = field(default_factory=list)
+    tokens: set[str | None] = field(default_factory=set)
+
+    @property
+    def fetched(self) -> list[str]:
+        """The files whose content was asked for, with the first byte where it is not 0."""
+        return [line.removeprefix("GET ") for line in self.asked if line.startswith("GET ")]
+
+    def found(self, path: str) -> bytes | Refusal:
+        """What stands at `/org/name/resolve/REVISION/FILE`."""
+        if self.refusal is not None:
+            return self.refusal
+        name, _, rest = path.strip("/").partition("/resolve/")
+        revision, _, file = rest.partition("/")
+        if name != self.name:
+            return 401, "RepoNotFound"
+        if revision.replace("%2F", "/") not in self.revisions:
+            return 404, "RevisionNotFound"
+        return self.files.get(file, (404, "EntryNotFound"))
+
+
+class _Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    hub: Hub
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        self._head(self.hub.found(self.path), 0)
+
+    def do_GET(self) -> None:
+        start = int((self.headers.get("Range") or "bytes=0-")[6:-1]) if self.hub.takes_ranges else 0
+        found = self.hub.found(self.path)
+        self._head(found, start)
+        if isinstance(found, bytes):
+            end, self.hub.breaks_after = self.hub.breaks_after, None
+            self.wfile.write(found[start:] if end is None else found[start : start + end])
+            self.close_connection = end is not None
+
+    def _head(self, found: bytes | Refusal, start: int) -> None:
+        hub, file = self.hub, self.path.rpartition("/")[2]
+        hub.asked.append(f"{self.command} {file}" + (f" from {start}" if start else ""))
+        hub.tokens.add(self.headers.get("Authorization"))
+        if isinstance(found, bytes):
+            self.send_response(206 if start else 200)
+            self.send_header("ETag", f'"{hashlib.sha256(found).hexdigest()}"')
+            self.send_header("X-Repo-Commit", hub.commit)
+            self.send_header("Content-Length", str(len(found) - start))
+        else:
+            self.send_response(found[0])
+            self.send_header("X-Error-Code", found[1])
+            self.send_header("X-Error-Message", found[1])
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@contextmanager
+def serving(hub: Hub) -> Iterator[Hub]:
+    """The hub on a free port of this machine."""
+    handler = type("Answer", (_Answer,), {"hub": hub})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

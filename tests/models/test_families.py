@@ -1,0 +1,154 @@
+"""Every family that has a file of its own, against Hugging Face's eager attention over the same file."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attn_cli.core.arrays import to_numpy
+from attn_cli.core.attention import trace
+from attn_cli.core.masks import everywhere
+from attn_cli.models.checkpoint import families, read_spec
+from attn_cli.models.files import open_weights
+from attn_cli.models.library import Library
+from attn_cli.models.spec import Projections, Spec
+from attn_cli.models.transformer import Inputs, Transformer
+from tests.models.families import FAMILIES, TRANSLATORS
+from tests.models.judge import NUMPY, apart, inputs_of, ours, pad, theirs
+from tests.models.twins import RECIPES, TEXTS
+
+WEIGHTS, HIDDEN = 2e-5, 1e-4
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def twin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(request.param, tmp_path_factory.mktemp("family"))
+
+
+def saved(name: str, directory: Path) -> Path:
+    FAMILIES[name].save(directory)
+    return directory
+
+
+def test_every_family_has_a_twin() -> None:
+    twins = (*RECIPES.values(), *FAMILIES.values(), *TRANSLATORS.values())
+    types = {recipe.config.model_type.replace("-", "_") for recipe in twins}
+    assert types == set(families())
+
+
+def test_every_layer_and_head_agrees_with_eager(twin: Path, library: Library) -> None:
+    peaks: list[float] = []
+    for text in TEXTS:
+        inputs = inputs_of(twin, text)
+        expected = theirs(twin, inputs)
+        found = ours(twin, inputs, library)
+        if found.hidden[-1].shape != expected.hidden[-1].shape:  # OPT narrows what leaves the last layer
+            found, expected = (replace(each, hidden=each.hidden[:-1]) for each in (found, expected))
+        weights, hidden = apart(found, expected)
+        assert weights < WEIGHTS
+        assert hidden < HIDDEN
+        peaks += [float(layer.max(axis=-1).mean()) for layer in expected.weights]
+    assert np.mean(peaks) > 0.5  # flat rows would pass with broken maths
+
+
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_padding_is_not_seen(twin: Path, where: str) -> None:
+    plain = inputs_of(twin, TEXTS[1])
+    padded, rows = pad(plain, 5, where)
+    expected = theirs(twin, padded)
+    for ours_, theirs_ in zip(ours(twin, padded).weights, expected.weights, strict=True):
+        seen = np.asarray(padded.real)
+        assert (ours_[:, rows][..., ~seen] == 0).all()
+        np.testing.assert_allclose(ours_[:, rows], theirs_[:, rows], atol=WEIGHTS)
+
+
+# What a family has and another lacks, taken away: the twin must notice, or the test above proves nothing.
+WITHOUT: dict[str, tuple[tuple[str, ...], Callable[[Spec], Spec]]] = {
+    "RoPE": (
+        (
+            *("gpt_neox", "gptj", "mistral", "qwen3", "gemma2", "gemma3_text", "phi", "phi3", "olmo2"),
+            *("smollm3", "granite", "modernbert"),
+        ),
+        lambda spec: replace(spec, rotary=lambda _layer, _length: None),
+    ),
+    "the bias of Q, K and V": (
+        ("qwen2", "qwen3, window", "phi", "opt", "roberta", "distilbert"),
+        lambda spec: replace(spec, projections=unbiased(spec.projections)),
+    ),
+    "the causal mask": (
+        ("gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "mistral", "gemma", "olmo2"),
+        lambda spec: replace(spec, is_causal=False),
+    ),
+    "QK-norm": (
+        ("qwen3", "gemma3_text", "olmo2", "phi, normed heads"),
+        lambda spec: replace(spec, projections=replace(spec.projections, query_norm=None)),
+    ),
+    "the window": (
+        (
+            *("gpt_neo", "mistral", "qwen2, window", "gemma2", "gemma3_text", "gemma3_text, to both sides"),
+            *("modernbert", "phi3", "smollm3, window"),
+        ),
+        lambda spec: replace(spec, window=lambda _layer: everywhere),
+    ),
+    "the position bias": (
+        ("bloom", "mpnet", "deberta-v2", "deberta-v2, own projections"),
+        lambda spec: replace(spec, is_alibi=False, relative=None, content_bias=None),
+    ),
+    "the soft cap": (("gemma2",), lambda spec: replace(spec, softcap=None)),
+    "the scale": (
+        ("gpt_neo", "gemma2", "granite"),
+        lambda spec: replace(spec, scale=lambda _layer: None),
+    ),
+    "the offset of gains": (("gemma", "gemma2", "gemma3_text"), lambda spec: replace(spec, gain_offset=0.0)),
+    "the norm of results": (
+        ("gemma2", "olmo2"),
+        lambda spec: replace(spec, attention_result_norm=None, feed_forward_result_norm=None),
+    ),
+    "the scale of embeddings": (
+        ("gemma", "granite"),
+        lambda spec: replace(spec, embeddings=replace(spec.embeddings, scale=1.0)),
+    ),
+    "the scale of residuals": (("granite",), lambda spec: replace(spec, residual_scale=1.0)),
+    "the first position": (
+        ("roberta", "mpnet", "opt"),
+        lambda spec: replace(
+            spec,
+            longest=(spec.longest or 0) + spec.embeddings.first,
+            embeddings=replace(spec.embeddings, first=0),
+        ),
+    ),
+    "padding's place": (
+        ("roberta", "mpnet"),
+        lambda spec: replace(spec, embeddings=replace(spec.embeddings, padding=None)),
+    ),
+    "parallel parts": (("gpt_neox", "gptj", "phi"), lambda spec: replace(spec, is_parallel=False)),
+}
+
+
+def unbiased(parts: Projections) -> Projections:
+    assert parts.query is not None
+    return replace(parts, query=replace(parts.query, has_bias=False))
+
+
+@pytest.mark.parametrize(
+    ("what", "name"), [(what, name) for what, (names, _) in WITHOUT.items() for name in names]
+)
+def test_nothing_can_be_left_out_unseen(what: str, name: str, tmp_path: Path) -> None:
+    directory = saved(name, tmp_path)
+    spec = WITHOUT[what][1](read_spec(directory))
+    crippled = Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), NUMPY)
+    furthest = 0.0
+    for text in TEXTS:
+        inputs = inputs_of(directory, text)
+        for found, expected in zip(
+            weights_of(crippled, inputs), theirs(directory, inputs).weights, strict=True
+        ):
+            furthest = max(furthest, float(np.abs(found - expected).max()))
+    assert furthest > 0.05  # 2,500 times what rounding may do
+
+
+def weights_of(model: Transformer, inputs: Inputs) -> list[Any]:
+    return [to_numpy(trace(layer.operands).weights) for layer in model.attentions(inputs)]
