@@ -16,6 +16,7 @@ from attn_cli.commands.inspect import inspect
 from attn_cli.commands.models import models
 from attn_cli.commands.tokens import tokens
 from attn_cli.commands.train import train
+from attn_cli.commands.verify import verify
 from attn_cli.console import World
 from attn_cli.errors import AttnError
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # Rich's help costs as much again as plain help
     pretty_exceptions_enable=False,
 )
-_COMMANDS = (inspect, heatmap, compare, tokens, models, train)
+_COMMANDS = (inspect, heatmap, compare, tokens, verify, models, train)
 for _command in _COMMANDS:
     app.command()(_command)
 

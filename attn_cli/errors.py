@@ -19,3 +19,9 @@ class UsageError(AttnError):
     """It was asked wrongly: layer or head out of range, bad selection."""
 
     status = 2
+
+
+class DifferenceError(AttnError):
+    """Our numbers are not those of the reference."""
+
+    status = 3

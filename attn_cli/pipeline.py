@@ -1,7 +1,7 @@
 """Text + model + selection → tokens and the steps of heads; every command starts here."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,15 @@ import numpy.typing as npt
 
 from attn_cli import __version__
 from attn_cli.analysis.choice import sharpness, shown_pattern
+from attn_cli.analysis.verification import (
+    Difference,
+    Verdict,
+    apart,
+    rounding_of,
+    share_apart,
+    tolerance,
+    worst,
+)
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.grid import Head, Sides
 from attn_cli.errors import AttnError, UsageError
@@ -20,7 +29,7 @@ from attn_cli.models.hub import Watch, fetcher, unwatched
 from attn_cli.models.known import Known, known_heads
 from attn_cli.models.library import choose_library, devices
 from attn_cli.models.served import Measured, measured
-from attn_cli.models.source import Extent, Layer, Source, Texts
+from attn_cli.models.source import Extent, Layer, Reference, Source, Texts
 from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pattern, Step
@@ -207,6 +216,57 @@ def telling_head(reading: Reading, steps: Collection[Step] | None = None) -> Tel
     sharpest, attention, layer, head = best
     (found,) = _spelled(reading.kind, attention, layer, [head], steps)
     return Telling(found, out_of=len(layers) * reading.extent.heads, stands_out=sharpest > 0)
+
+
+@_judged
+def verified(
+    readings: Sequence[Reading], *, only_kind: Kind | None = None, only_layers: Collection[int] | None = None
+) -> Verdict:
+    """The layers of the readings' model against the judge's: of every kind, or of one; all, or some.
+
+    A decoder reads the text itself where no text was given for it.
+
+    Raises:
+        AttnError: nobody knows what the numbers must be, or the judge cannot say.
+        UsageError: the model is not read as it is.
+    """
+    source, question = readings[0].source, readings[0].question
+    if source.judge is None:
+        problem = f"{source.card.name} has no reference: nobody else computes it"
+        raise AttnError(problem, "attn verify -m MODEL")
+    if question.is_causal is not None:
+        raise UsageError("a model whose mask is overruled has no reference", "leave --causal out")
+    judge = source.judge()
+    found: list[Difference] = []
+    rounding = 0.0
+    for reading in readings:
+        texts = _with_target(reading)
+        for kind, extent in source.kinds.items():
+            if only_kind in {None, kind}:
+                theirs = judge.says(texts, kind, DType.FLOAT32)
+                exact = judge.says(texts, kind, DType.FLOAT64)
+                rounding = max(rounding, rounding_of([(theirs.weights, exact.weights)]))
+                chosen = [each for each in extent.layers if only_layers is None or each in only_layers]
+                layers = source.attentions(texts, kind, chosen)
+                found += (
+                    _difference(kind, layer, attention, theirs)
+                    for layer, attention in zip(chosen, layers, strict=True)
+                )
+    return Verdict(tolerance(source.library.dtype, rounding), worst(found))
+
+
+def _with_target(reading: Reading) -> Texts:
+    """The texts of the reading, the first one for the decoder too where it was given none."""
+    texts, target = reading.texts, reading.source.target
+    return texts if texts.target or target is None else replace(texts, target=target(reading.question.text))
+
+
+def _difference(kind: Kind, layer: int, attention: Layer, theirs: Reference) -> Difference:
+    steps = attention.steps(range(attention.heads), {Step.WEIGHTS})
+    output = None
+    if layer in theirs.outputs and Step.OUTPUT not in attention.absent:
+        output = share_apart(to_numpy(attention.result()), theirs.outputs[layer])
+    return Difference(kind, layer, apart(to_numpy(steps[Step.WEIGHTS]), theirs.weights[layer]), output)
 
 
 def document(reading: Reading) -> dict[str, object]:

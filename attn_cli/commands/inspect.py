@@ -8,6 +8,7 @@ import typer
 from attn_cli.commands import options as given
 from attn_cli.commands.answering import show_reading, write
 from attn_cli.commands.asking import Options, check_steps, heads_or_telling, reading_of, selection
+from attn_cli.commands.judging import check, sentence, verdict_on
 from attn_cli.console import World
 from attn_cli.vocabulary import DType, Step
 
@@ -33,6 +34,10 @@ def inspect(
     out: Annotated[list[Path] | None, given.out(_FILES)] = None,
     force: given.Force = False,
     as_json: given.Json = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare with transformers; status 3 where it differs."),
+    ] = False,
     json_schema: Annotated[bool, typer.Option("--json-schema", help="Print the schema of --json.")] = False,
     device: given.Device = "auto",
     dtype: given.Format = DType.FLOAT32,
@@ -78,7 +83,10 @@ def inspect(
     reading = reading_of(world, asked)
     found = heads_or_telling(world, reading, selection(layer, head, heads or ()), steps)
     check_steps(world, reading, found)
+    verdict = verdict_on(reading, found) if verify else None
     answer = document(reading) | {"attention": data.attention_entries(found)}
+    if verdict is not None:
+        answer |= {"verification": verdict.fields()}
     write(world, targets, lambda suffix: data.encode(suffix, answer, found), force=force)
     if as_json:
         world.say(data.as_json(answer))
@@ -91,3 +99,6 @@ def inspect(
             terminal.matrix(grid, world.screen, digits=digits, top=top)
         if any(each.is_masked and Step.SCORES in each.steps for each in found):
             world.note("scores are before the mask; after it: -s logits")
+    if verdict is not None:
+        check(verdict)
+        world.note(sentence(verdict))

@@ -121,7 +121,10 @@ class Attention:
         return xp.matmul(context, xp.matrix_transpose(xp.stack(slices)))
 
     def result(self) -> Array:
-        """(T, M) what the layer returns: the heads' contexts side by side, times W^O, plus its bias."""
+        """(T, M) what the layer returns: the heads' contexts side by side, times W^O, plus its bias.
+
+        Only where W^O is known: `absent` has no output then.
+        """
         assert self.projection is not None, "where W^O is not known there is no result"
         return self.projection(merged(attend(self.operands)))
 

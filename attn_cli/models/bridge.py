@@ -20,7 +20,7 @@ from attn_cli.models.capture import Key, Sight, Watch, watched
 from attn_cli.models.eager import answering, is_known, load, read_config, shortened, sketch
 from attn_cli.models.fallback import layer_of
 from attn_cli.models.library import Library, torch_library
-from attn_cli.models.source import Card, Extent, Layer, Source, Texts
+from attn_cli.models.source import Card, Extent, Judge, Layer, Source, Texts
 from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer, shifted
 from attn_cli.vocabulary import Kind
 
@@ -102,8 +102,14 @@ class Bridge:
             known=tuple,
             attentions=self.attentions,
             target=self.target if has_decoder else None,
+            judge=self._judge,
             engine="transformers",
         )
+
+    def _judge(self) -> Judge:
+        from attn_cli.models.reference import Eager
+
+        return Eager(self.directory, {kind: extent.layers for kind, extent in self.plan.kinds.items()}, {})
 
     @cached_property
     def config(self) -> Any:
@@ -148,7 +154,7 @@ class Bridge:
         target = [token.id for token in texts.target] or [self._start_id() or 0]
         watch = Watch(_fits(model, len(ids), len(target)), wanted.__contains__)
         with answering(f"transformers cannot run {self.name}"), watched(model, watch):
-            model(**_inputs(model, ids, segments, target))
+            model(**inputs_of(model, ids, segments, target))
         found = {wanted[sight.key]: sight for sight in watch.sights if sight.is_kept}
         missing = next((layer for layer in layers if layer not in found), None)
         if missing is None:
@@ -236,7 +242,7 @@ def plan_of(name: str, model: Any) -> Plan:
     ids = [index % size for index in range(5, 5 + _LENGTH)]
     try:
         with answering(f"{name} cannot be run on tokens alone"), watched(model, watch):
-            model(**_inputs(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
+            model(**inputs_of(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
     except AttnError as error:
         if _is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
@@ -297,7 +303,9 @@ def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
     return [*own, (target, target), (target, length)] if model.config.is_encoder_decoder else own
 
 
-def _inputs(model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]) -> dict[str, Any]:
+def inputs_of(
+    model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]
+) -> dict[str, Any]:
     """What the model's `forward` is given; no token is padding."""
     takes = inspect.signature(model.forward).parameters
 

@@ -14,8 +14,8 @@ from attn_cli.models.config import Config
 from attn_cli.models.known import known_heads
 from attn_cli.models.library import Library
 from attn_cli.models.parts import parts
-from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
-from attn_cli.models.spec import Spec
+from attn_cli.models.source import Card, Extent, Judge, Layer, Source, Texts, of_layers
+from attn_cli.models.spec import Part, Spec
 from attn_cli.models.tokens import Token, Tokenizer, shifted
 from attn_cli.models.transformer import Inputs, Transformer
 from attn_cli.vocabulary import Kind
@@ -68,6 +68,7 @@ def checkpoint(
         known=lambda: known_heads(directory, spec.layers, spec.heads),
         attentions=attentions,
         target=_target(tokenizer, spec, directory),
+        judge=lambda: _judge(directory, spec),
     )
 
 
@@ -99,6 +100,20 @@ def _target(tokenizer: Tokenizer, spec: Spec, directory: Path) -> Callable[[str]
         return None
     cut = _cut(tokenizer, decoder, directory)
     return lambda text: shifted(tokenizer.token(start), cut(text, None))
+
+
+def _judge(directory: Path, spec: Spec) -> Judge:
+    """transformers' model over the same files; a file's names of W^O are those of its modules."""
+    from attn_cli.models.reference import Eager  # transformers and torch: 5 s
+
+    def named(part: Part, side: Spec) -> dict[int, str]:
+        return {layer: part.name.format(**side.numbers(layer)) for layer in range(side.layers)}
+
+    kinds, outputs = _kinds(spec), {next(iter(_kinds(spec))): named(spec.output, spec)}
+    if spec.decoder is not None and spec.decoder.cross is not None:
+        outputs[Kind.DECODER] = named(spec.decoder.output, spec.decoder)
+        outputs[Kind.CROSS] = named(spec.decoder.cross.output, spec.decoder)
+    return Eager(directory, {kind: extent.layers for kind, extent in kinds.items()}, outputs)
 
 
 def _inputs(tokens: Sequence[Token]) -> Inputs:

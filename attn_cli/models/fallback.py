@@ -64,6 +64,10 @@ class Watched:
         """Which key/value head the query head `head` reads."""
         return head * self.kv_heads // self.heads
 
+    def result(self) -> Array:
+        """What the layer returns was not seen: `absent` says so."""
+        raise AssertionError(self.why)
+
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         """The `wanted` steps of `heads`, each (H, T, S), less those that were not seen.
 

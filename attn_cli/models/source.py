@@ -8,7 +8,7 @@ from attn_cli.core.arrays import Array
 from attn_cli.models.known import Known
 from attn_cli.models.library import Library
 from attn_cli.models.tokens import Token
-from attn_cli.vocabulary import Kind, Step
+from attn_cli.vocabulary import DType, Kind, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,26 @@ class Layer(Protocol):
     def kv_head(self, head: int) -> int:
         """Which key/value head the query head `head` reads."""
 
+    def result(self) -> Array:
+        """(T, M) what the layer returns, where its output is not absent."""
+
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         """The `wanted` steps of `heads`, each (H, T, ...), less those that are absent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What somebody else's code computes of one text and one kind of attention, by layer, in NumPy."""
+
+    weights: Mapping[int, Array]  # (H, T, S)
+    outputs: Mapping[int, Array]  # (T, M) where it is known
+
+
+class Judge(Protocol):
+    """Whoever computes the same attention from the same files in another way."""
+
+    def says(self, texts: Texts, kind: Kind, dtype: DType) -> Reference:
+        """The attention of all layers of one kind, in a number format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +113,7 @@ class Source:
     attentions: Callable[[Texts, Kind, Sequence[int]], Iterator[Layer]]
     """Of each of the layers, whose numbers go up, as it is asked for; what follows the last does not run."""
     target: Callable[[str], tuple[Token, ...]] | None = None  # what the decoder reads; None: there is none
+    judge: Callable[[], Judge] | None = None  # who knows what the numbers must be; None: nobody
     engine: str = "native"  # whose code computed the operands: ours, or that of "transformers"
 
 

@@ -1,0 +1,43 @@
+"""What commands say of a comparison with the reference: a sentence, or the error that it failed."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attn_cli.errors import DifferenceError
+
+if TYPE_CHECKING:
+    from attn_cli.analysis.verification import Verdict
+    from attn_cli.core.grid import Head
+    from attn_cli.pipeline import Reading
+
+
+def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
+    """The layers of the heads against the reference.
+
+    Raises:
+        AttnError: there is none.
+    """
+    from attn_cli.pipeline import verified  # transformers: 5 s
+
+    return verified([reading], only_kind=reading.kind, only_layers={head.layer for head in heads})
+
+
+def sentence(verdict: "Verdict") -> str:
+    """What was found, and what may differ."""
+    found, may = f"{verdict.largest:.1e}", verdict.tolerance
+    return f"the largest difference is {found}; up to {may.value:.1e} is rounding: {may.reason}"
+
+
+def check(verdict: "Verdict") -> None:
+    """Raise `DifferenceError` where a layer differs.
+
+    Raises:
+        DifferenceError: it does.
+    """
+    if not verdict.passed:
+        first = next(each for each in verdict.layers if not each.largest <= verdict.tolerance.value)
+        problem = (
+            f"{first.kind} layer {first.layer} differs from eager attention by {first.largest:.1e}, "
+            f"which is more than {verdict.tolerance.value:.1e}"
+        )
+        raise DifferenceError(problem, "report it with the model's name: these numbers are not to be trusted")

@@ -1,0 +1,115 @@
+"""The judge: what Hugging Face's eager attention computes from the same files. L layers, H heads, T × S.
+
+It is their own model, whole, asked for its attentions; what W^O returns is read off the module as it runs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch  # 1.7 s: whoever imports this file wants it
+import transformers
+
+from attn_cli.core.arrays import to_numpy
+from attn_cli.errors import AttnError
+from attn_cli.models.bridge import inputs_of
+from attn_cli.models.eager import answering, load, read_config
+from attn_cli.models.library import torch_library
+from attn_cli.models.source import Reference, Texts
+from attn_cli.vocabulary import DType, Kind
+
+Numbers = npt.NDArray[np.floating]
+
+VERSION: str = transformers.__version__
+"""Of transformers."""
+
+_FIELDS = {
+    Kind.SELF: "attentions",
+    Kind.ENCODER: "encoder_attentions",
+    Kind.DECODER: "decoder_attentions",
+    Kind.CROSS: "cross_attentions",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Eager:
+    """Hugging Face's own model over the files in `directory`; `outputs` names W^O of a kind's layers.
+
+    Raises:
+        AttnError: `directory` is a file, which transformers reads in another way.
+    """
+
+    directory: Path
+    layers: Mapping[Kind, Sequence[int]]
+    outputs: Mapping[Kind, Mapping[int, str]]
+    _models: dict[DType, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if self.directory.is_file():
+            problem = f"{self.directory} has no reference: transformers reads directories"
+            raise AttnError(problem, "verify the checkpoint that the file was made from")
+
+    def says(self, texts: Texts, kind: Kind, dtype: DType) -> Reference:
+        """The attention of all layers of one kind.
+
+        Raises:
+            AttnError: transformers cannot run the model, or returns no such attention.
+        """
+        model, layers = self._model(dtype), self.layers[kind]
+        given = inputs_of(
+            model,
+            [token.id for token in texts.tokens],
+            [token.segment for token in texts.tokens],
+            [token.id for token in texts.target] or [0],
+        )
+        with answering("transformers cannot run the model"), torch.no_grad(), _overheard(model) as heard:
+            found = model(**given, output_attentions=True, return_dict=True)
+        named = {layer: _present(name, heard) for layer, name in self.outputs.get(kind, {}).items()}
+        calls = {name: iter(each) for name, each in heard.items()}
+        return Reference(
+            weights=_by_layer(getattr(found, _FIELDS[kind], None), layers, self.directory),
+            outputs={layer: next(calls[name]) for layer, name in named.items() if name is not None},
+        )
+
+    def _model(self, dtype: DType) -> Any:
+        if dtype not in self._models:
+            config = read_config(self.directory)
+            self._models[dtype] = load(self.directory, config, torch_library("cpu", dtype))
+        return self._models[dtype]
+
+
+def _by_layer(found: Any, layers: Sequence[int], directory: Path) -> dict[int, Numbers]:
+    """The attentions of the layers: transformers lists all layers, or those alone that attend."""
+    listed = [each for each in found or () if each is not None]
+    if len(listed) == len(layers):
+        return {layer: to_numpy(each[0]) for layer, each in zip(layers, listed, strict=True)}
+    problem = f"transformers returns {len(listed)} attentions of {len(layers)} layers for {directory}"
+    raise AttnError(problem, "there is nothing to compare with: attn inspect shows what was computed")
+
+
+def _present(name: str, ran: Mapping[str, object]) -> str | None:
+    """What transformers' model calls the module: the name, perhaps with something before it."""
+    return next((each for each in ran if each == name or each.endswith(f".{name}")), None)
+
+
+@contextmanager
+def _overheard(model: torch.nn.Module) -> Iterator[Mapping[str, list[Numbers]]]:
+    """While the block runs, what every linear map returns, call by call, (T, M)."""
+    heard: dict[str, list[Numbers]] = {}
+
+    def hook(name: str) -> Callable[..., None]:
+        def hear(_module: torch.nn.Module, _given: Any, result: Any) -> None:
+            if isinstance(result, torch.Tensor):
+                heard.setdefault(name, []).append(to_numpy(result.reshape(-1, result.shape[-1])))
+
+        return hear
+
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if not list(module.children()) and getattr(module, "weight", None) is not None:
+                stack.callback(module.register_forward_hook(hook(name)).remove)
+        yield heard

@@ -1,0 +1,115 @@
+"""`attn verify`, and `attn inspect --verify`: ours against Hugging Face's eager attention."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from attn_cli.models import checkpoint
+from attn_cli.models.config import Config
+from attn_cli.models.spec import Spec
+from tests.models.families import TRANSLATORS
+from tests.worlds import attn, refused
+
+TEXT = "the cat sat on the mat"
+
+
+@pytest.fixture
+def without_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own code, wrong: no model is causal."""
+    family = vars(checkpoint)["_family"]
+
+    def crippled(config: Config) -> Spec:
+        found: Spec = family(config)
+        return replace(found, is_causal=False)
+
+    monkeypatch.setattr(checkpoint, "_family", crippled)
+
+
+def test_every_layer_is_listed_and_passes(twins: Path) -> None:
+    found = attn("verify", TEXT, "-m", twins / "gpt2")
+    assert (found.status, found.err) == (0, "")
+    lines = found.out.splitlines()
+    assert [line.split()[:2] for line in lines[1:5]] == [
+        ["kind", "layer"],
+        ["self", "0"],
+        ["self", "1"],
+        ["self", "2"],
+    ]
+    assert lines[5].startswith("the largest difference is ")
+    assert "eager attention in float32 differs from float64 by" in found.out.replace("\n", " ")
+
+
+def test_without_a_text_five_are_read(twins: Path) -> None:
+    found = attn("verify", "-m", twins / "llama", "--json")
+    schema = json.loads(attn("inspect", "--json-schema").out)
+    jsonschema.validate(found.document, schema)
+    assert found.document["passed"] is True
+    assert len(found.document["texts"]) == 5
+    assert found.document["text"] == found.document["texts"][0]
+    assert [layer["layer"] for layer in found.document["layers"]] == [0, 1, 2]
+    assert all(0 <= layer["output"] < 1e-4 for layer in found.document["layers"])
+    assert found.document["largest"] == max(
+        max(layer["weights"], layer["output"]) for layer in found.document["layers"]
+    )
+
+
+def test_a_translator_is_compared_in_every_kind(tmp_path: Path) -> None:
+    TRANSLATORS["t5"].save(tmp_path)
+    found = attn("verify", TEXT, "-m", tmp_path, "--json").document
+    assert [(layer["kind"], layer["layer"]) for layer in found["layers"]] == [
+        *(("encoder", layer) for layer in range(3)),
+        *(("decoder", layer) for layer in range(2)),
+        *(("cross", layer) for layer in range(2)),
+    ]
+    assert all(layer["output"] is not None for layer in found["layers"])
+    only = attn("verify", TEXT, "--target", "the mat", "--kind", "cross", "-m", tmp_path, "--json").document
+    assert {layer["kind"] for layer in only["layers"]} == {"cross"}
+
+
+@pytest.mark.usefixtures("without_its_mask")
+def test_a_wrong_number_is_status_3(twins: Path) -> None:
+    found = attn("verify", TEXT, "-m", twins / "gpt2", "--json")
+    assert found.status == 3
+    assert found.document["passed"] is False
+    problem, hint = found.err.splitlines()
+    pattern = r"attn: self layer 0 differs from eager attention by \S+, which is more than \S+"
+    assert re.fullmatch(pattern, problem)
+    assert hint == "try: report it with the model's name: these numbers are not to be trusted"
+
+
+@pytest.mark.usefixtures("without_its_mask")
+def test_inspect_shows_and_then_says_that_it_is_wrong(twins: Path) -> None:
+    found = attn("inspect", TEXT, "-m", twins / "gpt2", "--heads", "1.0", "--verify")
+    assert found.status == 3
+    assert "weights 1.0" in found.out
+    assert "self layer 1 differs from eager attention" in found.err
+
+
+def test_inspect_verifies_the_layers_that_it_shows(twins: Path) -> None:
+    found = attn("inspect", TEXT, "-m", twins / "gpt2", "--heads", "0.1,2.3", "--verify", "--json")
+    assert found.status == 0
+    jsonschema.validate(found.document, json.loads(attn("inspect", "--json-schema").out))
+    assert [layer["layer"] for layer in found.document["verification"]["layers"]] == [0, 2]
+    assert found.err.startswith("the largest difference is ")
+
+
+def test_a_fresh_layer_has_no_reference() -> None:
+    status, problem, hint = refused(attn("verify", TEXT, "-m", "random"))
+    assert (status, hint) == (1, "attn verify -m MODEL")
+    assert problem == "random has no reference: nobody else computes it"
+
+
+def test_a_mask_that_is_overruled_has_no_reference(twins: Path) -> None:
+    answer = attn("inspect", TEXT, "-m", twins / "gpt2", "--no-causal", "--heads", "0.0", "--verify", "-q")
+    assert refused(answer)[:2] == (2, "a model whose mask is overruled has no reference")
+
+
+def test_half_precision_is_judged_by_what_it_can_be(twins: Path) -> None:
+    found = attn("verify", TEXT, "-m", twins / "bert", "--dtype", "bfloat16", "--json").document
+    assert found["passed"] is True
+    assert found["tolerance"] == 0.15
+    assert found["largest"] > 1e-4  # it is half precision
