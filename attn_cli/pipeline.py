@@ -28,6 +28,7 @@ from attn_cli.models.fresh import fresh
 from attn_cli.models.hub import Watch, fetcher, unwatched
 from attn_cli.models.known import Known, known_heads
 from attn_cli.models.library import choose_library, devices
+from attn_cli.models.served import Measured, measured
 from attn_cli.models.source import Extent, Layer, Reference, Source, Texts
 from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
@@ -131,6 +132,11 @@ def available(environment: Mapping[str, str]) -> Available:
     """The families, the models in the local Hugging Face cache, the devices."""
     cached = tuple(cached_models(environment))
     return Available(families(), _embedded(), cache_directory(environment), cached, devices())
+
+
+def every_family() -> Measured:
+    """Every model type, and how it is served."""
+    return measured()
 
 
 def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]:

@@ -7,6 +7,11 @@ import pytest
 TWINS = ("bert", "gpt2", "llama")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Whether every type of transformers is tried, and not a sample."""
+    parser.addoption("--every-type", action="store_true", help="a twin of every model type: four minutes")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line what this machine could not be asked."""
     import torch  # 1.7 s, and long there

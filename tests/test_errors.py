@@ -294,9 +294,9 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     ),
     "config empty": (content("config.json", b"{}"), "m/config.json has no model_type", REPAIR),
     "family": (
-        config(model_type="mamba"),
-        "the model type 'mamba' is not known: m/config.json",
-        "use a model of the type bert, gpt2, llama",
+        config(model_type="swoosh"),
+        "the model type 'swoosh' is not known: m/config.json",
+        "attn models --families lists the types that are",
     ),
     "heads": (
         config(num_attention_heads=5),

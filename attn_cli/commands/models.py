@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,10 +15,24 @@ if TYPE_CHECKING:
     from attn_cli.pipeline import Available, Embedded
 
 
-def models(context: typer.Context, as_json: given.Json = False, quiet: given.Quiet = False) -> None:
-    """List what can be loaded here, and what storybook's heads do."""
+def models(
+    context: typer.Context,
+    all_families: Annotated[
+        bool, typer.Option("--families", help="Every model type, and how it is served.")
+    ] = False,
+    as_json: given.Json = False,
+    quiet: given.Quiet = False,
+) -> None:
+    """List what can be loaded here, and what storybook's heads do.
+
+    A family is native, or read through transformers: with every step (bridge), or with logits and
+    weights alone (fallback). What is refused has no attention, or none that is a matrix of tokens.
+    """
     world: World = context.obj
     world.is_quiet = quiet
+    if all_families:
+        _list_families(world, as_json=as_json)
+        return
     from attn_cli.pipeline import available, by_pattern  # NumPy, and torch for the devices: 1.8 s
     from attn_cli.show import data, terminal
 
@@ -41,6 +55,20 @@ def models(context: typer.Context, as_json: given.Json = False, quiet: given.Qui
         world.note(f"no models in the cache {here.cache}")
 
 
+def _list_families(world: World, *, as_json: bool) -> None:
+    from attn_cli.pipeline import every_family  # NumPy: 0.1 s
+    from attn_cli.show import data, terminal
+
+    found = every_family()
+    if as_json:
+        families = [asdict(each) for each in found.families]
+        world.say(data.as_json({"schema": 1, "transformers": found.transformers, "families": families}))
+        return
+    rows = [(each.type, each.served, each.why) for each in found.families]
+    terminal.columns(("type", "served", "why not"), rows, world.screen)
+    world.note(f"measured with transformers {found.transformers}; another version may have other types")
+
+
 def _rows(here: "Available") -> list[tuple[str, str, str]]:
     """What can be loaded, a line each."""
     return [
@@ -57,4 +85,4 @@ def _size(model: "Embedded") -> str:
 
 
 def _served(kind: str, families: Collection[str]) -> str:
-    return kind if kind in families else f"{kind}: no family here"
+    return kind if kind in families else f"{kind}: through transformers"

@@ -44,23 +44,35 @@ class Plan:
 
 
 def bridge(
-    name: str, directory: Path, kind: str, library: Library, *, is_causal: bool | None = None
+    name: str,
+    directory: Path,
+    kind: str,
+    library: Library,
+    *,
+    is_causal: bool | None = None,
+    trusts_code: bool = False,
 ) -> Source:
     """The model in `directory`, called `name`, of the model type `kind`.
+
+    `trusts_code`: whether the checkpoint's own Python code may run, which knows types that nobody else does.
 
     Raises:
         AttnError: transformers does not know the type or cannot read the files, or the model has no
             attention that is a matrix of tokens.
         UsageError: its mask is to be overruled.
     """
-    if not is_known(kind):
+    if not directory.is_dir():
+        problem = f"the model type '{kind}' is read from a directory, and {directory} is a file"
+        raise AttnError(problem, "give the directory that the file was made from")
+    if not is_known(kind) and not trusts_code:
         problem = f"the model type '{kind}' is not known: {directory / 'config.json'}"
         raise AttnError(problem, "attn models --families lists the types that are")
     if is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overruled"
         raise UsageError(problem, "leave --causal and --no-causal out")
     tokenizer = open_tokenizer(directory)
-    return Bridge(name, directory, tokenizer, torch_library(library.device, library.dtype)).source()
+    torch_here = torch_library(library.device, library.dtype)
+    return Bridge(name, directory, tokenizer, torch_here, trusts_code).source()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +83,7 @@ class Bridge:
     directory: Path
     tokenizer: Tokenizer
     library: Library
+    trusts_code: bool = False
 
     def source(self) -> Source:
         """The model as the rest of the program knows it."""
@@ -101,12 +114,12 @@ class Bridge:
     @cached_property
     def config(self) -> Any:
         """As transformers reads it."""
-        return read_config(self.directory)
+        return read_config(self.directory, trusts_code=self.trusts_code)
 
     @cached_property
     def whole(self) -> Any:
         """All modules of the model, without weights."""
-        return sketch(self.config)
+        return sketch(self.config, trusts_code=self.trusts_code)
 
     @cached_property
     def plan(self) -> Plan:
@@ -114,28 +127,39 @@ class Bridge:
         try:
             return plan_of(self.name, self.whole)
         except CannotSketchError:  # it looks at numbers to decide what to compute
-            return plan_of(self.name, load(self.directory, self.config, self.library))
+            return plan_of(self.name, self._load(self.config))
 
-    def _loaded(self, kind: Kind, layers: Sequence[int]) -> Any:
-        """The model, with as many layers as it takes to see those of the kind."""
-        short = shortened(self.config, kind, 1 + max(layers), self.whole)
-        return load(self.directory, self.config if short is None else short, self.library)
+    def _load(self, config: Any) -> Any:
+        return load(self.directory, config, self.library, trusts_code=self.trusts_code)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of those layers, after one run of the model; it keeps no other."""
-        model = self._loaded(kind, layers)
+        short = shortened(self.config, kind, 1 + max(layers), self.whole, trusts_code=self.trusts_code)
+        found, without = self._seen(short or self.config, texts, kind, layers)
+        if without is not None and short is not None:  # some count two attentions as a layer, some one
+            found, without = self._seen(self.config, texts, kind, layers)
+        if without is not None:
+            raise without
+        kv_heads = self._card().kv_heads
+        for layer in layers:
+            yield layer_of(found.pop(layer), kv_heads)
+
+    def _seen(
+        self, config: Any, texts: Texts, kind: Kind, layers: Sequence[int]
+    ) -> tuple[dict[int, Sight], AttnError | None]:
+        """What was seen of those layers in one run; and where some did not show, the reason."""
+        model = self._load(config)
         wanted = {key: at[1] for key, at in self.plan.places.items() if at[0] is kind and at[1] in layers}
-        ids = [token.id for token in texts.tokens]
+        ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
         target = [token.id for token in texts.target] or [self._start_id() or 0]
         watch = Watch(_fits(model, len(ids), len(target)), wanted.__contains__)
         with answering(f"transformers cannot run {self.name}"), watched(model, watch):
-            model(**inputs_of(model, ids, [token.segment for token in texts.tokens], target))
-        found = {wanted[sight.key]: sight for sight in watch.sights if sight.key in wanted and sight.is_kept}
-        kv_heads = self._card().kv_heads
-        for layer in layers:
-            if layer not in found:
-                raise _no_matrix(f"layer {layer} of {self.name}", model, len(ids), watch)
-            yield layer_of(found.pop(layer), kv_heads)
+            model(**inputs_of(model, ids, segments, target))
+        found = {wanted[sight.key]: sight for sight in watch.sights if sight.is_kept}
+        missing = next((layer for layer in layers if layer not in found), None)
+        if missing is None:
+            return found, None
+        return found, _no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
 
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
         """The tokens, whose ids are checked against the size of the vocabulary.

@@ -168,7 +168,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if sight.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
             sight.width = int(frame.given.shape[-1])
             if self._keeps(sight):
-                sight.input = frame.given[0]
+                sight.input = frame.given[0].clone()  # a residual stream may be added to in place
         self.sights.append(sight)
         self._merged = None
         return sight

@@ -40,10 +40,10 @@ def checkpoint(
     found = parts(directory)
     if not trusts_code:
         _check_own_code(found.config)
-    if (kind := found.config.text("model_type")) not in _types():
+    if (kind := found.config.text("model_type")) not in native_types():
         from attn_cli.models.bridge import bridge  # transformers and torch: 5 s
 
-        return bridge(name, directory, kind, library, is_causal=is_causal)
+        return bridge(name, directory, kind, library, is_causal=is_causal, trusts_code=trusts_code)
     spec = _spec(found.config, is_causal=is_causal)
     tokenizer = found.tokenizer()
     cut = _cut(tokenizer, spec, directory)
@@ -142,15 +142,15 @@ def families() -> tuple[str, ...]:
 def _check_own_code(config: Config) -> None:
     """Raise `AttnError` where the family is not known here, and the checkpoint brings code that knows it."""
     kind = config.text("model_type", default="")
-    if config.values.get("auto_map") and kind not in _types():
+    if config.values.get("auto_map") and kind not in native_types():
         asks = f"{config.path} asks to run the checkpoint's own Python code"
         problem = f"{asks}, which could do here whatever you can"
         raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")
 
 
-def _types() -> set[str]:
+def native_types() -> frozenset[str]:
     """How `model_type` may spell the families: file names have no hyphen."""
-    return {spelled for name in families() for spelled in (name, name.replace("_", "-"))}
+    return frozenset(spelled for name in families() for spelled in (name, name.replace("_", "-")))
 
 
 def _family(config: Config) -> Spec:

@@ -34,14 +34,18 @@ def is_known(kind: str) -> bool:
     return kind in names.CONFIG_MAPPING_NAMES
 
 
-def read_config(directory: Path) -> Any:
+def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
     """The configuration of the model in `directory`, as transformers reads it.
 
     Raises:
         AttnError: it cannot.
     """
     with answering(f"transformers cannot read the configuration in {directory}"):
-        return transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusts_code
+        )
+        config.architectures = config.architectures or []  # Funnel looks through them, and may have none
+        return config
 
 
 def builder_of(config: Any) -> Any:
@@ -52,13 +56,16 @@ def builder_of(config: Any) -> Any:
     """
     for name in _CLASSES:
         builder = getattr(transformers, name)
-        if type(config) in builder._model_mapping:  # noqa: SLF001  it has no public face
+        is_own = name in (getattr(config, "auto_map", None) or {})  # the checkpoint's own code
+        if is_own or type(config) in builder._model_mapping:  # noqa: SLF001  it has no public face
             return builder
-    problem = f"transformers has no model for text of the type {config.model_type}"
+    problem = (
+        f"transformers builds no {config.model_type} by itself: it is a part of others, or reads no text"
+    )
     raise AttnError(problem, "use a model that reads text: attn models --families")
 
 
-def sketch(config: Any) -> Any:
+def sketch(config: Any, *, trusts_code: bool = False) -> Any:
     """The model without weights: every module and the shape of every tensor, and no number.
 
     Raises:
@@ -67,11 +74,14 @@ def sketch(config: Any) -> Any:
     builder = builder_of(config)
     with answering(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
         return builder.from_config(
-            copy.deepcopy(config), attn_implementation="eager", experts_implementation="batched_mm"
+            copy.deepcopy(config),
+            attn_implementation="eager",
+            experts_implementation="batched_mm",
+            trust_remote_code=trusts_code,
         ).eval()  # of the ways to run experts the one that asks no tensor for a number
 
 
-def load(directory: Path, config: Any, library: Library) -> Any:
+def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = False) -> Any:
     """The model with the weights of `directory`, in the library's number format and place.
 
     Raises:
@@ -85,11 +95,12 @@ def load(directory: Path, config: Any, library: Library) -> Any:
             attn_implementation="eager",
             dtype=getattr(torch, library.dtype.value),
             local_files_only=True,
+            trust_remote_code=trusts_code,
         )
         return model.to(library.device).eval()
 
 
-def shortened(config: Any, kind: Kind, count: int, whole: Any) -> Any:
+def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:
     """The configuration of the same model with only the `count` layers that are needed.
 
     None where that would be another model: some build a layer by how many there are, and `whole`, the
@@ -98,7 +109,9 @@ def shortened(config: Any, kind: Kind, count: int, whole: Any) -> Any:
     try:
         with answering(""):
             short = _cut(copy.deepcopy(config), kind, count)
-            return short if short is not None and _is_part(sketch(short), whole) else None
+            if short is None or not _is_part(sketch(short, trusts_code=trusts_code), whole):
+                return None
+            return short
     except AttnError:
         return None
 

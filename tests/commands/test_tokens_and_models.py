@@ -58,6 +58,21 @@ def test_models_lists_families_devices_and_an_empty_cache(tmp_path: Path) -> Non
     assert answer.err == f"no models in the cache {tmp_path / 'hub'}\n"
 
 
+def test_every_type_is_listed_with_how_it_is_served() -> None:
+    found = attn("models", "--families", "--json").document["families"]
+    by_type = {each["type"]: each for each in found}
+    assert {by_type[name]["served"] for name in ("bert", "gpt2", "llama")} == {"native"}
+    assert (by_type["gpt_oss"]["served"], by_type["mpt"]["served"]) == ("bridge", "fallback")
+    assert by_type["mamba"] == {
+        "type": "mamba",
+        "served": "refused",
+        "why": "has no attention: its layers are MambaBlock",
+    }
+    answer = attn("models", "--families")
+    assert "mamba " in answer.out
+    assert answer.err.startswith("measured with transformers 5.")
+
+
 def test_models_lists_the_cache_in_which_names_are_found(tmp_path: Path, twins: Path) -> None:
     for folder, kind in (("models--somebody--small", "gpt2"), ("models--other", "")):
         snapshots = tmp_path / "hub" / folder / "snapshots"

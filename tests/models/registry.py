@@ -6,6 +6,7 @@ begins as zeros or ones is made random, so that no bias and no norm can be left 
 
 import dataclasses
 import inspect
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.checkpoint import checkpoint
 from attn_cli.models.eager import answering, builder_of, sketch
 from attn_cli.models.fallback import Watched
+from attn_cli.models.served import FILE
 from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens import Token
 from attn_cli.vocabulary import Kind
@@ -39,16 +41,17 @@ IDS = (9, 17, 30, 41, 9, 55, 30, 62, 71, 17, 5)  # the same twice in it, as word
 TARGET = (2, 33, 44, 33, 51, 60)
 
 _PEAKED = 0.5
+_LONGEST = 160  # characters of a reason
 _LARGEST = 8_000_000
 
 _NAMES: Mapping[int, str] = MappingProxyType(
     {
         128: "vocab_size n_words src_vocab_size tgt_vocab_size encoder_vocab_size decoder_vocab_size",
+        16: "entity_vocab_size pronunciation_vocab_size shape_vocab_size entity_emb_size kv_lora_rank",
         64: "max_position_embeddings n_positions n_ctx max_seq_len max_target_positions num_landmarks",
         48: "intermediate_size d_ff ffn_dim encoder_ffn_dim decoder_ffn_dim n_inner d_inner ffn_hidden_size",
         32: "hidden_size d_model n_embd dim embed_dim embedding_size emb_dim encoder_hidden_size lru_width",
         24: "q_lora_rank",
-        16: "kv_lora_rank",
         8: "head_dim d_kv d_head qk_nope_head_dim v_head_dim attention_head_size hidden_size_per_layer_input",
         4: "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads",
         3: "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_layer depth",
@@ -61,7 +64,7 @@ _MORE_NAMES: Mapping[int, str] = MappingProxyType(
     {
         48: "moe_intermediate_size shared_expert_intermediate_size moe_shared_expert_intermediate_size "
         "dense_intermediate_size shared_intermediate_size expert_ffn_hidden_size",
-        32: "decoder_hidden_size lm_hidden_size projection_dim attention_hidden_size out_hidden_size",
+        32: "decoder_hidden_size lm_hidden_size projection_dim out_hidden_size",
         4: "num_encoder_attention_heads num_decoder_attention_heads num_experts num_local_experts "
         "n_routed_experts moe_num_experts rotary_dim qk_rope_head_dim",
         3: "num_encoder_layers num_decoder_layers encoder_num_layers decoder_num_layers",
@@ -77,6 +80,14 @@ _MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8}
 _MROPE = {
     "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]},
 }
+_MROPE_OF_HALF = {
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "partial_rotary_factor": 0.5,
+        "mrope_section": [1, 1, 0],
+    },
+}
 _LATENT = {"head_dim": 4, "num_key_value_heads": 4}  # RoPE turns 4 of 12 features; every head has its keys
 
 _OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -85,18 +96,21 @@ _OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "bamba": {"attn_layer_indices": [1], **_MAMBA},
         "big_bird": {"block_size": 4, "num_random_blocks": 1},
         "bigbird_pegasus": {"block_size": 4, "num_random_blocks": 1},
+        "ernie4_5_vl_moe_text": {"moe_intermediate_size": [48, 48]},
+        "esmc": {"num_key_value_heads": 4},
         "funnel": {"block_sizes": [2, 2], "block_repeats": [1, 1], "num_decoder_layers": 1},
-        "glm4v_moe_text": _MROPE,
-        "glm4v_text": _MROPE,
-        "glm_image_text": _MROPE,
-        "glm_ocr_text": _MROPE,
+        "glm4v_moe_text": _MROPE_OF_HALF,
+        "glm4v_text": _MROPE_OF_HALF,
+        "glm_image_text": _MROPE_OF_HALF,
+        "glm_ocr_text": _MROPE_OF_HALF,
         "gpt_neo": {"attention_types": [[["global", "local"], 2]], "num_layers": 4, "window_size": 4},
         "granitemoehybrid": {"layer_types": ["mamba", "attention", "mamba"], **_MAMBA},
         "hunyuan_vl_text": _MROPE,
         "jamba": {"num_hidden_layers": 4, "attn_layer_period": 2, "attn_layer_offset": 1},
         "kimi_linear": _FOUR,
         "led": {"attention_window": 4},
-        "lilt": {"channel_shrink_ratio": 2},
+        "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
+        "lilt": {"hidden_size": 48},
         "longformer": {"attention_window": 4},
         "mamba2": {"num_heads": 8, "head_dim": 8},
         "qwen2_5_vl_text": _MROPE,
@@ -137,7 +151,7 @@ def verdict_of(kind: str) -> Verdict:
         try:
             model = twin_of(kind, directory)
         except AttnError as error:
-            has_no_text = error.problem.startswith("transformers has no model for text")
+            has_no_text = error.problem.startswith("transformers builds no ")
             return Verdict(kind, "refused" if has_no_text else "untried", error.problem)
         except Exception as error:  # noqa: BLE001  a configuration may be refused in any way
             return Verdict(kind, "untried", " ".join(str(error).split())[:160])
@@ -146,6 +160,23 @@ def verdict_of(kind: str) -> Verdict:
             return _compared(kind, checkpoint(kind, directory, NUMPY), model)
         except AttnError as error:
             return Verdict(kind, "refused", error.problem)
+
+
+def record(verdicts: Sequence[Verdict]) -> None:
+    """Write what `attn models --families` tells."""
+    assert not [each for each in verdicts if each.served == "wrong"]
+    lines = [
+        f"  {json.dumps(each.kind)}: {json.dumps([each.served, *([_reason(each)] if each.why else [])])}"
+        for each in verdicts
+    ]
+    types = ",\n".join(lines)
+    text = f'{{\n "transformers": "{transformers.__version__}",\n "types": {{\n{types}\n }}\n}}\n'
+    FILE.write_text(text, "utf-8")
+
+
+def _reason(verdict: Verdict) -> str:
+    said = verdict.why.removeprefix(f"{verdict.kind} ").partition(" neither in ")[0]
+    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
 
 
 def _compared(kind: str, source: Source, model: Any) -> Verdict:
@@ -193,6 +224,7 @@ def save_twin(kind: str, directory: Path) -> None:
 def twin_of(kind: str, directory: Path) -> Any:
     """The twin, saved in `directory`."""
     config = _tiny(transformers.AutoConfig.for_model(kind).__class__, _OWN.get(kind, {}))
+    config.architectures = []
     size = sum(parameter.numel() for parameter in sketch(config).parameters())
     if size > _LARGEST:
         raise NoTwinError(f"a configuration of small numbers has {size:,} weights")
@@ -296,3 +328,7 @@ def _tokens(ids: Sequence[int]) -> tuple[Token, ...]:
 def peak_of(weights: Numbers) -> float:
     """The mean of the rows' largest weights."""
     return float(np.mean(weights.max(axis=-1)))
+
+
+if __name__ == "__main__":
+    record([verdict_of(kind) for kind in TYPES])

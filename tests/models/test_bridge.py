@@ -112,8 +112,8 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     models: list[Any] = []
     load = eager_models.load
 
-    def spied(*given: Any) -> Any:
-        models.append(load(*given))
+    def spied(*given: Any, **how: Any) -> Any:
+        models.append(load(*given, **how))
         return models[-1]
 
     monkeypatch.setattr(bridging, "load", spied)
@@ -280,3 +280,25 @@ def test_a_token_beyond_the_vocabulary_is_named(saved: Callable[[str], Path], tm
     with pytest.raises(AttnError) as caught:
         source(tmp_path).tokens("the cat", None)
     assert caught.value.problem == "the token 'cat' is number 6 of a vocabulary of 6"
+
+
+def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
+    saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    for file in saved("cohere").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "configuration_own.py").write_text(
+        "from transformers import CohereConfig\n\n\nclass OwnConfig(CohereConfig):\n    model_type = 'own'\n"
+    )
+    (tmp_path / "modeling_own.py").write_text(
+        "from transformers import CohereModel\n\nfrom .configuration_own import OwnConfig\n\n\n"
+        "class OwnModel(CohereModel):\n    config_class = OwnConfig\n"
+    )
+    config = json.loads((tmp_path / "config.json").read_text())
+    names = {"AutoConfig": "configuration_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "own", "auto_map": names}))
+    line = ("--heads", "0.1", "-s", "weights", "--json")
+    assert "asks to run" in attn("inspect", TEXT, "-m", tmp_path, *line).err
+    found = attn("inspect", TEXT, "-m", tmp_path, *line, "--trust-remote-code").document
+    assert found["model"]["type"] == "own"
+    assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]

@@ -10,10 +10,13 @@ from attn_cli.models.spec import Part, Projections, Relative, Spec
 
 _ATTENTION = "encoder.layer.{layer}.attention."
 _BUCKETS = 32
+_PADDING = 1
 
 
 def spec(config: Config) -> Spec:
-    """An MPNet of this configuration (`modeling_mpnet.py`, which counts 32 buckets whatever the config says).
+    """An MPNet of this configuration (`modeling_mpnet.py`).
+
+    It counts 32 buckets, and positions from behind token 1, whatever the config says.
 
     Raises:
         AttnError: the config says otherwise.
@@ -42,4 +45,5 @@ def spec(config: Config) -> Spec:
             prefixes=("", "mpnet."),
             aliases={},
         ),
+        _PADDING,
     )

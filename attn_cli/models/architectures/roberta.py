@@ -10,16 +10,16 @@ from attn_cli.models.spec import Spec
 def spec(config: Config) -> Spec:
     """A RoBERTa of this configuration (`modeling_roberta.py`)."""
     whole = encoder(config)
-    return behind_padding(config, replace(whole, takes_pairs=True, prefixes=("", "roberta.")))
+    padding = config.integer("pad_token_id", default=1)
+    return behind_padding(config, replace(whole, takes_pairs=True, prefixes=("", "roberta.")), padding)
 
 
-def behind_padding(config: Config, whole: Spec) -> Spec:
+def behind_padding(config: Config, whole: Spec, padding: int) -> Spec:
     """The same model with positions counted from behind the padding's, which padding itself takes.
 
     Raises:
         AttnError: there is no position left.
     """
-    padding = config.integer("pad_token_id", default=1)
     rows = config.count("max_position_embeddings", default=512)
     if rows <= padding + 1:
         raise config.unfit("max_position_embeddings", what=f"more than {padding + 1}")
