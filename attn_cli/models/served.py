@@ -37,5 +37,5 @@ def measured() -> Measured:
     """What is known of every model type; nothing is built for it."""
     record: Mapping[str, Any] = json.loads(FILE.read_text("utf-8"))
     found = {kind: Family(kind, *each) for kind, each in record["types"].items()}
-    found |= {kind: Family(kind, "native") for kind in native_types()}
+    found |= {kind: Family(kind, "native") for kind in native_types() if kind in found}
     return Measured(record["transformers"], tuple(found[kind] for kind in sorted(found)))
