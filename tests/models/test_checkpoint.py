@@ -101,7 +101,7 @@ def test_code_is_not_asked_for_where_the_family_is_known(save: Save) -> None:
 def test_code_that_is_trusted_is_not_refused(save: Save) -> None:
     directory = save("llama")
     change(directory, model_type="own", auto_map=OWN)
-    with pytest.raises(AttnError, match=r"^the model type 'own' is not known"):
+    with pytest.raises(AttnError, match=r"^transformers cannot read the configuration in "):  # there is none
         checkpoint("twin", directory, NUMPY, trusts_code=True)
 
 
