@@ -30,11 +30,11 @@ def test_version_is_one_line() -> None:
 def test_help_lists_the_commands_that_are_there(arguments: tuple[str, ...]) -> None:
     answer = attn(*arguments)
     listed = [line.split()[0] for line in answer.out.partition("Commands:\n")[2].splitlines()]
-    assert listed == ["inspect", "heatmap", "compare", "tokens", "models", "train"]
+    assert listed == ["inspect", "heatmap", "compare", "tokens", "verify", "models", "train"]
     assert (answer.status, answer.err) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["inspect", "heatmap", "compare", "tokens", "models", "train"])
+@pytest.mark.parametrize("command", ["inspect", "heatmap", "compare", "tokens", "verify", "models", "train"])
 def test_the_help_of_a_command_fits_80_columns(command: str) -> None:
     lines = attn(command, "--help").out.splitlines()
     assert lines[0].startswith(f"Usage: attn {command} [OPTIONS]")

@@ -43,7 +43,7 @@ def verify(
     dtype: given.Format = DType.FLOAT32,
     quiet: given.Quiet = False,
 ) -> None:
-    """Compare our numbers with Hugging Face's eager attention, layer by layer.
+    """Compare layer by layer with Hugging Face's eager attention.
 
     Without TEXT five built-in texts are read. Every kind of attention is compared unless --kind names
     one; a decoder reads TEXT itself unless --target is given. The exit status is 3 where a number
