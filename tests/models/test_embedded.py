@@ -56,7 +56,14 @@ def test_it_is_small() -> None:
     assert sum(file.stat().st_size for file in EMBEDDED_DIRECTORY.iterdir()) <= 12_000_000
 
 
-@pytest.mark.parametrize("pattern", [Pattern.FIRST, Pattern.CURRENT])
+def test_it_has_heads_worth_looking_at() -> None:
+    assert best(Pattern.PREVIOUS).score >= 0.7
+    assert best(Pattern.INDUCTION).score >= 0.6  # on random tokens that stand twice
+    on_prose = [head["scores"]["repeated prose"]["induction"] for head in MEASURED["heads"]]
+    assert max(on_prose) >= 0.6
+
+
+@pytest.mark.parametrize("pattern", [Pattern.PREVIOUS, Pattern.CURRENT])
 def test_a_head_does_in_another_story_what_it_is_known_for(pattern: Pattern, storybook: Source) -> None:
     text = (ROOT / "sample_inputs" / "alice.txt").read_text("utf-8")
     ids = [token.id for token in storybook.tokens(text, None)][:512]
@@ -78,15 +85,23 @@ def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source
         assert score(storybook, head, texts, first_row=256) == pytest.approx(expected, abs=1e-4)
 
 
-def test_over_a_sentence_a_head_finds_what_followed() -> None:
-    text = "Ann has a red ball and Ben has a blue ball."
-    line = ("inspect", text, "--heads", "2.5", "-s", "weights", "--json")
-    found = attn(*line).document
+def test_where_words_repeat_an_induction_head_is_shown_and_finds_what_followed() -> None:
+    answer = attn("inspect", "Tom Thumb went to sea, and Tom Thumb went home again.", "--json")
+    name = best(Pattern.INDUCTION).name
+    said = f"head {name} is shown: of 32 heads it is the clearest induction head"
+    assert answer.err.splitlines()[0] == said
+    found = answer.document
     words = [token["text"].strip() for token in found["tokens"]]
-    second = max(place for place, word in enumerate(words) if word == "has")
+    second = max(place for place, word in enumerate(words) if word == "went")
     row = np.array(found["attention"][0]["steps"]["weights"][second])
-    assert words[int(row.argmax())] == "a"
+    assert words[int(row.argmax())] == "to"
     assert row.max() > 0.5
+
+
+def test_where_nothing_repeats_the_previous_token_head_is_shown() -> None:
+    answer = attn("inspect", "A mouse ran up the old clock.")
+    said = f"head {best(Pattern.PREVIOUS).name} is shown: of 32 heads it is the clearest previous-token head"
+    assert answer.err.splitlines()[0] == said
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -108,7 +123,8 @@ def test_transformers_loads_it_as_it_is_and_agrees(text: str, storybook: Source)
 
 def test_it_guesses_better_than_those_who_know_less() -> None:
     bits = MEASURED["bits_per_character"]
-    assert bits["model"] < 0.97 * bits["bigram"] < 0.97 * bits["gzip"]
+    assert bits["model"] <= 1.75
+    assert bits["model"] < 0.9 * bits["bigram"] < 0.9 * bits["gzip"]
 
 
 def test_card_and_readme_say_what_was_measured() -> None:
@@ -121,8 +137,9 @@ def test_card_and_readme_say_what_was_measured() -> None:
         assert f" {bits:.3f} |" in readme
     rows = dict(re.findall(r"^\| (\d\.\d) \| ([\w-]*) *\|", card, re.MULTILINE))
     assert rows == {f"{head['layer']}.{head['head']}": head["pattern"] or "" for head in MEASURED["heads"]}
-    for pattern in (Pattern.FIRST, Pattern.CURRENT):
-        assert f"{best(pattern).name} {best(pattern).score:.2f}" in readme
+    said = " ".join(readme.split())
+    for pattern in (Pattern.PREVIOUS, Pattern.INDUCTION, Pattern.CURRENT, Pattern.BROAD):
+        assert f"{best(pattern).name} {best(pattern).score:.2f}" in said
 
 
 def test_the_card_names_licence_limits_and_source() -> None:
@@ -133,8 +150,8 @@ def test_the_card_names_licence_limits_and_source() -> None:
 
 def test_models_lists_what_its_heads_do() -> None:
     answer = attn("models", HF_HOME="nowhere")
-    head = best(Pattern.FIRST)
-    (line,) = [line for line in answer.out.splitlines() if line.startswith("first-token")]
+    head = best(Pattern.INDUCTION)
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("induction")]
     assert f"{head.name} {head.score:.2f}" in line
     listed = attn("models", "--json", HF_HOME="nowhere").document["embedded"]
     assert (listed["name"], listed["layers"], listed["heads"]) == (EMBEDDED, 4, 8)
