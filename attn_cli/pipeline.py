@@ -236,7 +236,9 @@ def verified(
         raise AttnError(problem, "attn verify -m MODEL")
     if question.is_causal is not None:
         raise UsageError("a model whose mask is overruled has no reference", "leave --causal out")
-    judge = source.judge()
+    if only_kind is not None:
+        _check_kind(only_kind, source)
+    judge, dtype = source.judge(), source.library.dtype
     found: list[Difference] = []
     rounding = 0.0
     for reading in readings:
@@ -244,15 +246,16 @@ def verified(
         for kind, extent in source.kinds.items():
             if only_kind in {None, kind}:
                 theirs = judge.says(texts, kind, DType.FLOAT32)
-                exact = judge.says(texts, kind, DType.FLOAT64)
-                rounding = max(rounding, rounding_of([(theirs.weights, exact.weights)]))
+                other = judge.says(texts, kind, dtype if dtype.is_half else DType.FLOAT64)
+                pairs = [(theirs.weights, other.weights), (theirs.outputs, other.outputs)]
+                rounding = max(rounding, rounding_of(pairs))
                 chosen = [each for each in extent.layers if only_layers is None or each in only_layers]
                 layers = source.attentions(texts, kind, chosen)
                 found += (
                     _difference(kind, layer, attention, theirs)
                     for layer, attention in zip(chosen, layers, strict=True)
                 )
-    return Verdict(tolerance(source.library.dtype, rounding), worst(found))
+    return Verdict(tolerance(dtype, rounding), worst(found))
 
 
 def _with_target(reading: Reading) -> Texts:
@@ -301,17 +304,27 @@ def _kind(question: Question, source: Source) -> Kind:
     Raises:
         UsageError: one of them is not.
     """
-    name, kinds = source.card.name, tuple(source.kinds)
-    if question.kind is not None and question.kind not in kinds:
-        problem = f"{name} has no {question.kind} attention: it has {' and '.join(kinds)}"
-        raise UsageError(problem, f"--kind {' or '.join(kinds)}")
-    kind = question.kind or kinds[0]
+    name = source.card.name
+    if question.kind is not None:
+        _check_kind(question.kind, source)
+    kind = question.kind or next(iter(source.kinds))
     if question.target is not None and source.target is None:
         raise UsageError(f"{name} has no decoder, and --target gives a text for one", "leave --target out")
     if question.target is None and kind in {Kind.DECODER, Kind.CROSS}:
         problem = f"{kind} attention looks from the decoder's text, and none was given"
         raise UsageError(problem, '--target "Le chat dormait"')
     return kind
+
+
+def _check_kind(kind: Kind, source: Source) -> None:
+    """Raise `UsageError` where the model has no such attention.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if kind not in source.kinds:
+        problem = f"{source.card.name} has no {kind} attention: it has {' and '.join(source.kinds)}"
+        raise UsageError(problem, f"--kind {' or '.join(source.kinds)}")
 
 
 def _bounded(what: str, tokens: tuple[Token, ...], source: Source) -> tuple[Token, ...]:

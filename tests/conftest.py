@@ -12,10 +12,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-type", action="store_true", help="a twin of every model type: four minutes")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the whole registry out, unless it was asked for."""
+    if not config.getoption("--every-type"):
+        long = [item for item in items if item.get_closest_marker("every_type")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line what this machine could not be asked."""
     import torch  # 1.7 s, and long there
 
+    if not terminalreporter.config.getoption("--every-type"):
+        terminalreporter.write_line("model types: a sample was compared with eager; all: --every-type")
     if not torch.cuda.is_available():
         terminalreporter.write_line("CUDA: no GPU here; what is tested on every device ran on the CPU")
 

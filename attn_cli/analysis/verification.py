@@ -13,8 +13,9 @@ Numbers = npt.NDArray[np.floating]
 # Whatever the model, float32 rounds: two sums of a few hundred products in another order differ by 1e-6.
 _LEAST = 1e-5
 _ROUNDINGS = 10.0  # times the judge's own rounding: ours is as large, and sums come in another order
-# Of half precision one rounding of a score of 10 moves a weight by as much (2^-11 and 2^-8 of 10).
-_HALF = {DType.FLOAT16: 0.02, DType.BFLOAT16: 0.15}
+_ROUNDINGS_OF_HALF = 4.0  # its rounding is that of every step, not that of the sums alone
+_MOST = 1e-2  # in float32: a reference that is less sure proves nothing
+_MOST_OF_HALF = 0.5  # likewise: weights go from 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,18 @@ def share_apart(ours: Numbers, theirs: Numbers) -> float:
 
 
 def tolerance(dtype: DType, rounding: float) -> Tolerance:
-    """What may differ in this format; `rounding`: how far the judge's float32 is from its float64."""
-    if dtype in _HALF:
-        return Tolerance(_HALF[dtype], f"one rounding of a score of 10 to {dtype} moves a weight by as much")
-    measured = f"eager attention in float32 differs from float64 by {rounding:.1e} here"
-    if not rounding * _ROUNDINGS > _LEAST:
-        return Tolerance(_LEAST, f"float32 rounds: {measured}")
-    return Tolerance(rounding * _ROUNDINGS, f"{_ROUNDINGS:.0f} times what rounding does: {measured}")
+    """What may differ in this format; `rounding`: how far the judge's own numbers in it are from finer ones.
+
+    Finer is float64 for float32, and float32 for half precision.
+    """
+    coarse, fine = (dtype, "float32") if dtype.is_half else ("float32", "float64")
+    times, most = (_ROUNDINGS_OF_HALF, _MOST_OF_HALF) if dtype.is_half else (_ROUNDINGS, _MOST)
+    measured = f"eager attention in {coarse} differs from {fine} by {rounding:.1e} here"
+    if not rounding * times > _LEAST:
+        return Tolerance(_LEAST, f"{coarse} rounds: {measured}")
+    if rounding * times > most:
+        return Tolerance(most, f"no more can be proved: {measured}")
+    return Tolerance(rounding * times, f"{times:.0f} times what rounding does: {measured}")
 
 
 def worst(differences: Iterable[Difference]) -> tuple[Difference, ...]:

@@ -62,7 +62,6 @@ def verify(
                 file=file,
                 pair=pair,
                 target=target,
-                kind=kind,
                 model=model,
                 revision=revision,
                 trusts_code=trust_remote_code,

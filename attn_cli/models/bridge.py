@@ -109,7 +109,8 @@ class Bridge:
     def _judge(self) -> Judge:
         from attn_cli.models.reference import Eager
 
-        return Eager(self.directory, {kind: extent.layers for kind, extent in self.plan.kinds.items()}, {})
+        layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
+        return Eager(self.directory, layers, {}, self.trusts_code)
 
     @cached_property
     def config(self) -> Any:

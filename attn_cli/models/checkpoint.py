@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models import architectures
-from attn_cli.models.config import Config
+from attn_cli.models.config import Config, NotWrittenError
 from attn_cli.models.known import known_heads
 from attn_cli.models.library import Library
 from attn_cli.models.parts import parts
@@ -40,11 +40,12 @@ def checkpoint(
     found = parts(directory)
     if not trusts_code:
         _check_own_code(found.config)
-    if (kind := found.config.text("model_type")) not in native_types():
+    spec = _spec_or_none(found.config, is_causal=is_causal)
+    if spec is None:
         from attn_cli.models.bridge import bridge  # transformers and torch: 5 s
 
+        kind = found.config.text("model_type")
         return bridge(name, directory, kind, library, is_causal=is_causal, trusts_code=trusts_code)
-    spec = _spec(found.config, is_causal=is_causal)
     tokenizer = found.tokenizer()
     cut = _cut(tokenizer, spec, directory)
 
@@ -70,6 +71,16 @@ def checkpoint(
         target=_target(tokenizer, spec, directory),
         judge=lambda: _judge(directory, spec),
     )
+
+
+def _spec_or_none(config: Config, *, is_causal: bool | None) -> Spec | None:
+    """What the model is; None where it has no file here, or is a variant that its file leaves to others."""
+    if config.text("model_type") not in native_types():
+        return None
+    try:
+        return _spec(config, is_causal=is_causal)
+    except NotWrittenError:
+        return None
 
 
 def _kinds(spec: Spec) -> dict[Kind, Extent]:

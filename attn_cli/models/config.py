@@ -13,6 +13,10 @@ from attn_cli.models.tree import LARGEST_TEXT, own
 _RELOAD = "download the model again, or repair the file"
 
 
+class NotWrittenError(AttnError):
+    """A variant of a family that its file here does not have: the bridge is asked instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The values of a model's `config.json`, by name; several names are aliases, the first found counts.
@@ -66,6 +70,11 @@ class Config:
     def unfit(self, *names: str, what: str) -> AttnError:
         """The error for a value that is of the right type and yet not one we can compute with."""
         return self._unfit(names, self.values.get(self._given(names)), what)
+
+    def unwritten(self, *names: str, what: str) -> AttnError:
+        """The error for a value that is sound, and that our own code does not know: transformers may."""
+        found = self._unfit(names, self.values.get(self._given(names)), what)
+        return NotWrittenError(found.problem, "leave it to transformers")
 
     def _find(self, names: tuple[str, ...], default: object) -> Any:
         value = self.values.get(self._given(names))

@@ -1,8 +1,9 @@
 """Models of the library transformers, eager: a sketch without weights, or loaded, as short as will do."""
 
 import copy
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ _CLASSES = (
     "AutoModelForTextEncoding",
 )
 """The first that knows the type builds it: the bare model, where there is one."""
+
+_IN_LAYERS = re.compile(r"\.\d+\.|embed|wte|wpe|shared")
+"""What the attention depends on: numbered layers, and embeddings; poolers and classifiers come behind."""
 
 _OF_ENCODER = ("encoder_layers", "num_encoder_layers", "num_layers", "num_hidden_layers")
 _OF_DECODER = ("decoder_layers", "num_decoder_layers")
@@ -89,15 +93,25 @@ def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = 
     """
     builder = builder_of(config)
     with answering(f"transformers cannot load {directory}"):
-        model = builder.from_pretrained(
+        model, found = builder.from_pretrained(
             directory,
             config=copy.deepcopy(config),
             attn_implementation="eager",
             dtype=getattr(torch, library.dtype.value),
             local_files_only=True,
             trust_remote_code=trusts_code,
+            output_loading_info=True,
         )
+        _check_whole(directory, [*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
         return model.to(library.device).eval()
+
+
+def _check_whole(directory: Path, lacking: Sequence[str]) -> None:
+    """Raise `AttnError` for a tensor that transformers drew at random; heads behind the layers may lack."""
+    needed = sorted(name for name in lacking if _IN_LAYERS.search(name))
+    if needed:
+        problem = f"the tensor {needed[0]} is missing from {directory}"
+        raise AttnError(problem, "check that config.json and the weights belong together")
 
 
 def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:

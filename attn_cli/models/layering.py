@@ -32,9 +32,10 @@ def windows(kind: Kinds, window: Rule) -> Callable[[int], Rule]:
     return lambda layer: window if kind(layer) == SLIDING else everywhere
 
 
-def window_of(config: Config, name: str = "sliding_window") -> Rule:
-    """The last so many positions that the config names; all of them where it names none."""
-    return sliding(config.count(name)) if config.has(name) else everywhere
+def window_of(config: Config, otherwise: int | None = 4096) -> Rule:
+    """The last so many positions that the config names, or `otherwise` where it says nothing; null is all."""
+    size = config.values.get("sliding_window", otherwise)
+    return everywhere if size is None else sliding(config.count("sliding_window", default=otherwise))
 
 
 def every_layer(rule: Rule) -> Callable[[int], Rule]:

@@ -3,7 +3,7 @@
 It is their own model, whole, asked for its attentions; what W^O returns is read off the module as it runs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +46,7 @@ class Eager:
     directory: Path
     layers: Mapping[Kind, Sequence[int]]
     outputs: Mapping[Kind, Mapping[int, str]]
+    trusts_code: bool = False
     _models: dict[DType, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -66,19 +67,21 @@ class Eager:
             [token.segment for token in texts.tokens],
             [token.id for token in texts.target] or [0],
         )
-        with answering("transformers cannot run the model"), torch.no_grad(), _overheard(model) as heard:
-            found = model(**given, output_attentions=True, return_dict=True)
-        named = {layer: _present(name, heard) for layer, name in self.outputs.get(kind, {}).items()}
+        with answering("transformers cannot run the model"), torch.no_grad():
+            names = {layer: _called(model, name) for layer, name in self.outputs.get(kind, {}).items()}
+            with _overheard(model, set(names.values())) as heard:
+                found = model(**given, output_attentions=True, return_dict=True)
         calls = {name: iter(each) for name, each in heard.items()}
         return Reference(
             weights=_by_layer(getattr(found, _FIELDS[kind], None), layers, self.directory),
-            outputs={layer: next(calls[name]) for layer, name in named.items() if name is not None},
+            outputs={layer: next(calls[name]) for layer, name in names.items()},
         )
 
     def _model(self, dtype: DType) -> Any:
         if dtype not in self._models:
-            config = read_config(self.directory)
-            self._models[dtype] = load(self.directory, config, torch_library("cpu", dtype))
+            config = read_config(self.directory, trusts_code=self.trusts_code)
+            library = torch_library("cpu", dtype)
+            self._models[dtype] = load(self.directory, config, library, trusts_code=self.trusts_code)
         return self._models[dtype]
 
 
@@ -91,25 +94,33 @@ def _by_layer(found: Any, layers: Sequence[int], directory: Path) -> dict[int, N
     raise AttnError(problem, "there is nothing to compare with: attn inspect shows what was computed")
 
 
-def _present(name: str, ran: Mapping[str, object]) -> str | None:
-    """What transformers' model calls the module: the name, perhaps with something before it."""
-    return next((each for each in ran if each == name or each.endswith(f".{name}")), None)
+def _called(model: torch.nn.Module, name: str) -> str:
+    """What transformers' model calls the module: the name, perhaps with something before it.
+
+    Raises:
+        AttnError: it has no such module, in this release.
+    """
+    known = (each for each, _ in model.named_modules() if each == name or each.endswith(f".{name}"))
+    found: str | None = next(known, None)
+    if found is None:
+        problem = f"transformers {VERSION} calls {name} by another name, so outputs cannot be compared"
+        raise AttnError(problem, "use a release of transformers that attn was tested with: constraints.txt")
+    return found
 
 
 @contextmanager
-def _overheard(model: torch.nn.Module) -> Iterator[Mapping[str, list[Numbers]]]:
-    """While the block runs, what every linear map returns, call by call, (T, M)."""
-    heard: dict[str, list[Numbers]] = {}
+def _overheard(model: torch.nn.Module, names: Collection[str]) -> Iterator[Mapping[str, list[Numbers]]]:
+    """While the block runs, what the named modules return, call by call, (T, M)."""
+    heard: dict[str, list[Numbers]] = {name: [] for name in names}
 
     def hook(name: str) -> Callable[..., None]:
-        def hear(_module: torch.nn.Module, _given: Any, result: Any) -> None:
-            if isinstance(result, torch.Tensor):
-                heard.setdefault(name, []).append(to_numpy(result.reshape(-1, result.shape[-1])))
+        def hear(_module: torch.nn.Module, _given: Any, result: torch.Tensor) -> None:
+            heard[name].append(to_numpy(result.reshape(-1, result.shape[-1])))
 
         return hear
 
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            if not list(module.children()) and getattr(module, "weight", None) is not None:
+            if name in heard:
                 stack.callback(module.register_forward_hook(hook(name)).remove)
         yield heard

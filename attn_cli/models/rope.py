@@ -82,10 +82,16 @@ def of_kind(
     """`config` as the layers of one kind read it: `rope_parameters` may hold an object for each kind.
 
     `theta` and `scaling` are what an older config says of this kind in other places.
+
+    Raises:
+        AttnError: one of them is no object.
     """
     nested = config.get("rope_parameters")
     own = nested.get(kind) if isinstance(nested, Mapping) else None
     rest = {name: value for name, value in config.items() if name not in _PLACES}
+    for given in (scaling, own):
+        if given is not None and not isinstance(given, Mapping):
+            raise AttnError(f"the rotary parameters are not an object: {reprlib.repr(given)}", _HINT)
     return rest | {"rope_parameters": {"rope_theta": theta} | dict(scaling or {}) | dict(own or {})}
 
 

@@ -30,8 +30,6 @@ def each_type(request: pytest.FixtureRequest) -> Verdict:
 
 @pytest.fixture(scope="session")
 def verdicts(request: pytest.FixtureRequest) -> Iterator[list[Verdict]]:
-    if not request.config.getoption("--every-type"):
-        pytest.skip("the whole registry takes four minutes: --every-type")
     found = [verdict_of(kind) for kind in TYPES]
     yield found
     terminal = request.config.pluginmanager.get_plugin("terminalreporter")
@@ -41,11 +39,13 @@ def verdicts(request: pytest.FixtureRequest) -> Iterator[list[Verdict]]:
     terminal.write_line(f"{Counter(each.served for each in found)}")
 
 
+@pytest.mark.every_type
 def test_no_type_is_wrong(verdicts: list[Verdict]) -> None:
     assert [each for each in verdicts if each.served == "wrong"] == []
     assert sum(each.served in {"native", "bridge", "fallback"} for each in verdicts) >= 150
 
 
+@pytest.mark.every_type
 def test_what_is_listed_is_what_was_measured(verdicts: list[Verdict]) -> None:
     listed = {each.type: each.served for each in measured().families}
     assert {each.kind: each.served for each in verdicts}.items() <= listed.items()

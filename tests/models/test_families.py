@@ -1,5 +1,6 @@
 """Every family that has a file of its own, against Hugging Face's eager attention over the same file."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,18 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import transformers
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import trace
 from attn_cli.core.masks import everywhere
-from attn_cli.models.checkpoint import families, read_spec
+from attn_cli.errors import AttnError
+from attn_cli.models.checkpoint import checkpoint, families, read_spec
 from attn_cli.models.files import open_weights
 from attn_cli.models.library import Library
 from attn_cli.models.spec import Projections, Spec
 from attn_cli.models.transformer import Inputs, Transformer
 from tests.models.families import FAMILIES, TRANSLATORS
 from tests.models.judge import NUMPY, apart, inputs_of, ours, pad, theirs
-from tests.models.twins import RECIPES, TEXTS
+from tests.models.twins import RECIPES, TEXTS, Recipe
 
 WEIGHTS, HIDDEN = 2e-5, 1e-4
 
@@ -152,3 +155,70 @@ def test_nothing_can_be_left_out_unseen(what: str, name: str, tmp_path: Path) ->
 
 def weights_of(model: Transformer, inputs: Inputs) -> list[Any]:
     return [to_numpy(trace(layer.operands).weights) for layer in model.attentions(inputs)]
+
+
+# Configs of released checkpoints leave out what transformers assumes.
+@pytest.mark.parametrize(
+    ("kind", "theirs"),
+    [
+        ("mistral", transformers.MistralConfig),
+        ("qwen2", transformers.Qwen2Config),
+        ("qwen3", transformers.Qwen3Config),
+        ("gemma", transformers.GemmaConfig),
+        ("gemma2", transformers.Gemma2Config),
+        ("gemma3_text", transformers.Gemma3TextConfig),
+        ("smollm3", transformers.SmolLM3Config),
+        ("phi3", transformers.Phi3Config),
+        ("granite", transformers.GraniteConfig),
+        ("olmo2", transformers.Olmo2Config),
+    ],
+)
+def test_what_a_config_leaves_out_is_what_transformers_assumes(
+    kind: str, theirs: Any, tmp_path: Path
+) -> None:
+    least = {
+        "model_type": kind,
+        "vocab_size": 300,
+        "hidden_size": 2304,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 32,
+        "intermediate_size": 48,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(least))
+    spec, config = read_spec(tmp_path), theirs(**least)
+    assert spec.kv_heads == config.num_key_value_heads
+    assert spec.head_size == (getattr(config, "head_dim", None) or 72)
+    assert spec.epsilon == config.rms_norm_eps
+    assert spec.longest == config.max_position_embeddings
+    places = np.arange(9000)
+    for layer in range(12):
+        slides = getattr(config, "layer_types", ["sliding_attention"] * 12)[layer] == "sliding_attention"
+        window = getattr(config, "sliding_window", None) if slides else None
+        seen = spec.mask(layer)(places[-1:, None], places[None, :]).sum()
+        assert seen == min(9000, window or 9000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("gemma2", {"query_pre_attn_scalar": 0}),
+        ("gemma3_text", {"rope_scaling": [1, 2]}),
+        ("modernbert", {"rope_scaling": "xyz"}),
+        ("gpt_neo", {"attention_types": [[["global"], 10**10]]}),
+        ("gptj", {"rotary_dim": 1000}),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_an_error(kind: str, change: dict[str, Any], tmp_path: Path) -> None:
+    directory = saved(kind, tmp_path)
+    file = directory / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change | {"rope_parameters": None}))
+    with pytest.raises(AttnError):
+        list(ours(directory, inputs_of(directory, TEXTS[0])).weights)
+
+
+def test_a_variant_that_is_not_written_goes_over_the_bridge(tmp_path: Path) -> None:
+    size = {"vocab_size": 80, "hidden_size": 32, "intermediate_size": 48, "conv_kernel_size": 3}
+    config: Any = transformers.DebertaV2Config
+    config = config(**size, num_hidden_layers=2, num_attention_heads=4)
+    Recipe("DebertaV2Model", config, 2.8).save(tmp_path)
+    assert checkpoint("twin", tmp_path, NUMPY).engine == "transformers"

@@ -11,16 +11,17 @@ def spec(config: Config) -> Spec:
     """A Gemma of this configuration (`modeling_gemma.py`); "gelu" means its approximation by tanh.
 
     Raises:
-        AttnError: it reads to both sides.
+        NotWrittenError: it reads to both sides.
     """
     refuse_both_sides(config)
     named = config.text("hidden_act", default="gelu")
-    return scaled(config, "gelu_pytorch_tanh" if named == "gelu" else named)
+    return scaled(config, "gelu_pytorch_tanh" if named == "gelu" else named, 16)
 
 
-def scaled(config: Config, activation: str) -> Spec:
+def scaled(config: Config, activation: str, kv_heads: int, longest: int = 8192) -> Spec:
     """What all Gemmas have in common."""
-    whole = decoder(config, has_bias=config.flag("attention_bias", default=False), head_size=256)
+    has_bias = config.flag("attention_bias", default=False)
+    whole = decoder(config, has_bias=has_bias, kv_heads=kv_heads, head_size=256, longest=longest)
     return replace(
         whole,
         embeddings=replace(whole.embeddings, scale=whole.width**0.5),
@@ -33,7 +34,7 @@ def refuse_both_sides(config: Config) -> None:
     """Raise `AttnError` for an encoder in Gemma's clothes, whose mask differs between releases.
 
     Raises:
-        AttnError: it is one.
+        NotWrittenError: it is one.
     """
     if config.flag("use_bidirectional_attention", default=False):
-        raise config.unfit("use_bidirectional_attention", what="false")
+        raise config.unwritten("use_bidirectional_attention", what="false")

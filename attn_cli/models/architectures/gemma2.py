@@ -31,14 +31,16 @@ def _softcap(config: Config) -> float | None:
     return config.number(name, default=50.0) if config.values.get(name, 50.0) is not None else None
 
 
-def sandwiched(config: Config) -> Spec:
+def sandwiched(config: Config, longest: int = 8192) -> Spec:
     """A Gemma with a norm before and after each part, and a scale of its own."""
-    whole = scaled(config, config.text("hidden_activation", default="gelu_pytorch_tanh"))
-    scale = config.number("query_pre_attn_scalar", default=256.0) ** -0.5
+    whole = scaled(config, config.text("hidden_activation", default="gelu_pytorch_tanh"), 4, longest)
+    size = config.number("query_pre_attn_scalar", default=256.0)
+    if size <= 0:
+        raise config.unfit("query_pre_attn_scalar", what="more than 0")
     return replace(
         whole,
         attention_result_norm=Part(_LAYER + "post_attention_layernorm", has_bias=False),
         feed_forward_norm=Part(_LAYER + "pre_feedforward_layernorm", has_bias=False),
         feed_forward_result_norm=Part(_LAYER + "post_feedforward_layernorm", has_bias=False),
-        scale=lambda _layer: scale,
+        scale=lambda _layer: size**-0.5,
     )

@@ -18,7 +18,7 @@ _ATTENTION = "layers.{layer}.self_attn."
 
 def spec(config: Config) -> Spec:
     """A Gemma 3 of this configuration (`modeling_gemma3.py`, which never applies its soft cap)."""
-    whole = sandwiched(config)
+    whole = sandwiched(config, longest=131072)
     stride = config.count("sliding_window_pattern", default=6)
     kind = kinds(config, whole.layers, lambda layer: (layer + 1) % stride != 0)
     is_causal = not config.flag("use_bidirectional_attention", default=False)

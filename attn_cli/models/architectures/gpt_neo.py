@@ -60,7 +60,8 @@ def _windows(config: Config, layers: int) -> Callable[[int], Rule]:
     if listed is None:
         return lambda layer: local if layer % 2 else everywhere
     try:
-        names = [name for kinds, times in listed for name in islice(cycle(kinds), len(kinds) * times)]
+        every = (name for kinds, times in listed for name in islice(cycle(kinds), len(kinds) * times))
+        names = list(islice(every, layers + 1))
     except (TypeError, ValueError):
         names = []
     if len(names) != layers or any(name not in ("global", "local") for name in names):

@@ -15,7 +15,9 @@ def spec(config: Config) -> Spec:
         raise config.unfit("n_head", "num_attention_heads", what=f"a divisor of n_embd {width}")
     head_size, longest = width // heads, config.count("n_positions", default=2048)
     turning = config.count("rotary_dim", default=64)
-    values = {"partial_rotary_factor": turning / head_size, "max_position_embeddings": longest}
+    if turning > head_size or turning % 2:
+        raise config.unfit("rotary_dim", what=f"an even number up to {head_size}")
+    values = {"max_position_embeddings": longest}
     norm = Part(_LAYER + "ln_1")
     return Spec(
         type="gptj",
@@ -48,5 +50,5 @@ def spec(config: Config) -> Spec:
         is_parallel=True,
         is_causal=True,
         prefixes=("transformer.", ""),
-        rotary=lambda _layer, length: rotary(values, head_size, length, interleaved=True),
+        rotary=lambda _layer, length: rotary(values, turning, length, interleaved=True),
     )

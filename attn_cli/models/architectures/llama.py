@@ -12,15 +12,24 @@ def spec(config: Config) -> Spec:
     return decoder(config, has_bias=config.flag("attention_bias", default=False))
 
 
-def decoder(config: Config, *, has_bias: bool, head_size: int | None = None, theta: float = 10000.0) -> Spec:
+def decoder(
+    config: Config,
+    *,
+    has_bias: bool,
+    kv_heads: int | None = None,
+    head_size: int | None = None,
+    theta: float = 10000.0,
+    longest: int = 2048,
+) -> Spec:
     """A Llama, whose blocks many families have; `has_bias` is of its projections, the rest are defaults."""
     width = config.count("hidden_size")
     heads = config.count("num_attention_heads")
-    kv_heads = config.count("num_key_value_heads", default=heads)
+    is_said = "num_key_value_heads" in config.values  # null is as many as there are heads
+    kv_heads = config.count("num_key_value_heads", default=heads if is_said else kv_heads or heads)
     head_size = config.count("head_dim", default=head_size or max(1, width // heads))
     if heads % kv_heads:
         raise config.unfit("num_key_value_heads", what=f"a divisor of num_attention_heads {heads}")
-    longest = config.count("max_position_embeddings", default=2048)
+    longest = config.count("max_position_embeddings", default=longest)
     known = {"max_position_embeddings": longest, "rope_theta": theta}
     feed_forward_bias = config.flag("mlp_bias", default=False)
     return Spec(

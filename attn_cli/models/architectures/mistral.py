@@ -10,4 +10,6 @@ from attn_cli.models.spec import Spec
 
 def spec(config: Config) -> Spec:
     """A Mistral of this configuration (`modeling_mistral.py`)."""
-    return replace(decoder(config, has_bias=False), window=every_layer(window_of(config)))
+    return replace(
+        decoder(config, has_bias=False, kv_heads=8, longest=131072), window=every_layer(window_of(config))
+    )

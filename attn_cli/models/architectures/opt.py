@@ -11,14 +11,14 @@ def spec(config: Config) -> Spec:
     """An OPT of this configuration (`modeling_opt.py`).
 
     Raises:
-        AttnError: its norms have no weights.
+        NotWrittenError: its norms have no weights.
     """
     width = config.count("hidden_size")
     heads = config.count("num_attention_heads")
     if width % heads:
         raise config.unfit("num_attention_heads", what=f"a divisor of hidden_size {width}")
     if not config.flag("layer_norm_elementwise_affine", default=True):
-        raise config.unfit("layer_norm_elementwise_affine", what="true")
+        raise config.unwritten("layer_norm_elementwise_affine", what="true")
     has_bias = config.flag("enable_bias", default=True)
     narrow = config.count("word_embed_proj_dim", default=width)
     is_pre_norm = config.flag("do_layer_norm_before", default=True)

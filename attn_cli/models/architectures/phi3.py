@@ -15,7 +15,7 @@ _LAYER = "layers.{layer}."
 
 def spec(config: Config) -> Spec:
     """A Phi-3 of this configuration (`modeling_phi3.py`)."""
-    whole = decoder(config, has_bias=False)
+    whole = decoder(config, has_bias=False, longest=4096)
     values = _rope(config)
     return replace(
         whole,
@@ -28,7 +28,7 @@ def spec(config: Config) -> Spec:
             holds_gate=True,
         ),
         epsilon=config.number("rms_norm_eps", default=1e-5),
-        window=every_layer(window_of(config)),
+        window=every_layer(window_of(config, None)),
         rotary=lambda _layer, length: rotary(values, whole.head_size, length),
     )
 

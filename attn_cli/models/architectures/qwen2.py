@@ -11,7 +11,7 @@ from attn_cli.models.spec import Part, Spec
 
 def spec(config: Config) -> Spec:
     """A Qwen 2 of this configuration (`modeling_qwen2.py`)."""
-    whole = decoder(config, has_bias=True)
+    whole = decoder(config, has_bias=True, kv_heads=32, longest=32768)
     return replace(
         whole,
         output=Part(whole.output.name, has_bias=False),

@@ -13,7 +13,8 @@ _ATTENTION = "layers.{layer}.self_attn."
 
 def spec(config: Config) -> Spec:
     """A Qwen 3 of this configuration (`modeling_qwen3.py`)."""
-    whole = decoder(config, has_bias=config.flag("attention_bias", default=False), head_size=128)
+    has_bias = config.flag("attention_bias", default=False)
+    whole = decoder(config, has_bias=has_bias, kv_heads=32, head_size=128, longest=32768)
     return replace(
         whole,
         projections=replace(

@@ -16,7 +16,8 @@ from attn_cli.models.spec import Spec
 
 def spec(config: Config) -> Spec:
     """A SmolLM3 of this configuration (`modeling_smollm3.py`)."""
-    whole = decoder(config, has_bias=config.flag("attention_bias", default=False), theta=2000000.0)
+    has_bias = config.flag("attention_bias", default=False)
+    whole = decoder(config, has_bias=has_bias, kv_heads=4, theta=2000000.0, longest=32768)
     turns = _turning(config, whole.layers)
     slides = config.flag("use_sliding_window", default=False)
 
@@ -24,7 +25,9 @@ def spec(config: Config) -> Spec:
         return whole.rotary(layer, length) if turns(layer) else None
 
     kind = kinds(config, whole.layers, lambda layer: not turns(layer))
-    return replace(whole, window=windows(kind, window_of(config) if slides else everywhere), rotary=turned)
+    return replace(
+        whole, window=windows(kind, window_of(config, None) if slides else everywhere), rotary=turned
+    )
 
 
 def _turning(config: Config, layers: int) -> Callable[[int], bool]:

@@ -56,6 +56,7 @@ def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -
         epsilon=config.number("layer_norm_epsilon", default=1e-6),
         is_pre_norm=True,
         takes_pairs=False,
+        prefixes=("", "transformer."),
         aliases={"shared.": side + "embed_tokens."},
         relative=Relative(_plain(side + _TABLE), buckets),
         scale=lambda _layer: 1.0,
