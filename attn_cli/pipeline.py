@@ -3,22 +3,13 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli import __version__
 from attn_cli.analysis.choice import sharpness, shown_pattern
-from attn_cli.analysis.verification import (
-    Difference,
-    Verdict,
-    apart,
-    rounding_of,
-    share_apart,
-    tolerance,
-    worst,
-)
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.grid import Head, Sides
 from attn_cli.errors import AttnError, UsageError
@@ -33,6 +24,9 @@ from attn_cli.models.source import Extent, Layer, Reference, Source, Texts
 from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pattern, Step
+
+if TYPE_CHECKING:
+    from attn_cli.analysis.verification import Difference, Verdict
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_check_finite` says it in words
 DEFAULT = (Step.SCORES, Step.WEIGHTS)
@@ -221,7 +215,7 @@ def telling_head(reading: Reading, steps: Collection[Step] | None = None) -> Tel
 @_judged
 def verified(
     readings: Sequence[Reading], *, only_kind: Kind | None = None, only_layers: Collection[int] | None = None
-) -> Verdict:
+) -> "Verdict":
     """The layers of the readings' model against the judge's: of every kind, or of one; all, or some.
 
     A decoder reads the text itself where no text was given for it.
@@ -230,6 +224,8 @@ def verified(
         AttnError: nobody knows what the numbers must be, or the judge cannot say.
         UsageError: the model is not read as it is.
     """
+    from attn_cli.analysis.verification import Verdict, rounding_of, tolerance, worst  # 5 ms
+
     source, question = readings[0].source, readings[0].question
     if source.judge is None:
         problem = f"{source.card.name} has no reference: nobody else computes it"
@@ -264,7 +260,9 @@ def _with_target(reading: Reading) -> Texts:
     return texts if texts.target or target is None else replace(texts, target=target(reading.question.text))
 
 
-def _difference(kind: Kind, layer: int, attention: Layer, theirs: Reference) -> Difference:
+def _difference(kind: Kind, layer: int, attention: Layer, theirs: Reference) -> "Difference":
+    from attn_cli.analysis.verification import Difference, apart, share_apart
+
     steps = attention.steps(range(attention.heads), {Step.WEIGHTS})
     output = None
     if layer in theirs.outputs and Step.OUTPUT not in attention.absent:

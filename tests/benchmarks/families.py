@@ -44,12 +44,17 @@ def main() -> None:
     parser.add_argument("--only", default="")
     given = parser.parse_args()
     chosen = given.only.split(",") if given.only else [*natives(), "falcon"]
-    print("| family | ours | the script | ratio | goal | ours, MiB | script, MiB | ratio | goal |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("| family | ours | the script | ratio | goal |")
+    print("|---|--:|--:|--:|--:|")
     for name in chosen:
         with tempfile.TemporaryDirectory() as directory:
             save(name, Path(directory))
-            print(line(race(name, directory), given.pairs), flush=True)
+            print(seconds(race(name, directory), given.pairs), flush=True)
+
+
+def seconds(found: Race, pairs: int) -> str:
+    """The wall times of `line`; this process has PyTorch in its memory, which would count as theirs."""
+    return "|".join(line(found, pairs).split("|")[:6]) + "|"
 
 
 def natives() -> list[str]:

@@ -10,13 +10,14 @@ layer's weights in float32, in which they are computed with.
 import argparse
 import json
 import math
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from attn_cli.models.catalogue import EMBEDDED_DIRECTORY
 from tests.benchmarks.start import cost
-from tests.models.twins import byte_fallback
 
 WIDTH, INNER, LAYERS, HEADS, VOCABULARY = 4096, 11008, 32, 32, 32000
 TEXT = "the cat sat on the mat"
@@ -55,7 +56,7 @@ def make(directory: Path) -> None:
         "rms_norm_eps": 1e-5,
     }
     (directory / "config.json").write_text(json.dumps(config))
-    byte_fallback().save(str(directory / "tokenizer.json"))
+    shutil.copy(EMBEDDED_DIRECTORY / "tokenizer.json", directory)
     header: dict[str, object] = {}
     place = 0
     for tensor, shape in tensors():
