@@ -10,8 +10,10 @@ import math
 import mmap
 import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,12 +84,21 @@ def _check_named(path: Path) -> bool:
     buffer = mapped(path)
     is_archive = buffer[:2] == b"PK"
     try:
-        for name in _named_in_archive(path) if is_archive else _named_in_file(buffer):
-            if not _NEEDED.fullmatch(name):
-                raise AttnError(f"{path} is not opened: it is a pickle that would run {name}", _OPENED)
+        with _quietly():
+            for name in _named_in_archive(path) if is_archive else _named_in_file(buffer):
+                if not _NEEDED.fullmatch(name):
+                    raise AttnError(f"{path} is not opened: it is a pickle that would run {name}", _OPENED)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise _damaged(path, error) from error
     return is_archive
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A damaged pickle makes Python warn of escape sequences that nobody wrote: not inside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def _named_in_archive(path: Path) -> Iterator[str]:

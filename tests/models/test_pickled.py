@@ -197,3 +197,9 @@ def test_a_mutated_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) 
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 2**22  # the file has 2 KiB; hypothesis and PyTorch take the rest
+
+
+def test_a_damaged_escape_sequence_is_no_warning(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"c\\K\nOrderedDict\n.")
+    with pytest.raises(AttnError):
+        open_weights(tmp_path)
