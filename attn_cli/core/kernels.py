@@ -1,0 +1,225 @@
+"""The bulk of a block's work, where libraries differ: products, softmaxes, largest numbers, into buffers.
+
+R rows, C columns of a chunk. The buffers of a CPU are NumPy's, whatever the operands are: an operation on
+the few numbers of each row takes NumPy a third of the time that it takes PyTorch, which works on the same
+memory where there are many.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from attn_cli.core.arrays import Array, to_numpy
+
+NOWHERE = -1e38
+"""What a masked cell holds: it loses against any score, and unlike -inf it makes no NaN of an empty row."""
+
+_FEW = 6  # columns: so few neighbours are sooner added as slices
+
+
+class Kernels:
+    """Over NumPy alone."""
+
+    is_shared_out = False  # whether threads may each take a block
+
+    def adopt(self, array: Array) -> Array:
+        """An array of the operands' library as one of ours."""
+        return array
+
+    def release(self, array: Array) -> Array:
+        """An array of ours as one of the operands' library."""
+        return array
+
+    def multiply(self, queries: Array, keys: Array, out: Array) -> None:
+        """(R, C) the scores of (R, D) and (C, D) into `out`."""
+        np.matmul(queries, keys.T, out=out)
+
+    def hide(self, scores: Array, hidden: Array) -> None:
+        """Put `NOWHERE` into `scores` (R, C) where `hidden` (R, C) is true."""
+        np.copyto(scores, NOWHERE, where=hidden)
+
+    def cap(self, scores: Array, cap: float) -> None:
+        """Squeeze `scores` (R, C) into (-cap, cap), in place: `attention.soft_capped`."""
+        scores /= cap
+        np.tanh(scores, out=scores)
+        scores *= cap
+
+    def maxima(self, logits: Array, groups: int) -> Array:
+        """(R, C / groups) the largest of column i, i + C / groups, ... of each row."""
+        rows, width = logits.shape
+        return np.max(logits.reshape(rows, groups, width // groups), axis=1)
+
+    def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
+        """(R,) the logsumexp of each row, whose largest is `peak` (R,); its shares (R, C) go into `out`."""
+        np.subtract(logits, peak[:, None], out=out)
+        np.exp(out, out=out)
+        total = out.sum(axis=-1)
+        out /= total[:, None]
+        return peak + np.log(total)
+
+    def scale(self, weights: Array, shares: Array) -> None:
+        """Multiply each row of `weights` (R, C) by its share (R,), in place."""
+        weights *= shares[:, None]
+
+    def dots(self, one: Array, other: Array, out: Array) -> Array:
+        """(R,) each row of one (R, C) times that of the other; `out` (R, C) may be one of them."""
+        return np.multiply(one, other, out=out).sum(axis=-1)
+
+    def times(self, weights: Array, vector: Array) -> Array:
+        """(R,) each row of `weights` (R, C) times the vector (C,)."""
+        return np.matmul(weights, vector)
+
+    def summed(self, weights: Array, rows: int) -> Array:
+        """(R / rows, C) the sum of every so many rows of `weights` (R, C)."""
+        count, width = weights.shape
+        return weights.reshape(count // rows, rows, width).sum(axis=1)
+
+    def pooled(self, sums: Array, columns: int) -> Array:
+        """(n, C / columns) the sum of every so many columns of `sums` (n, C)."""
+        count, width = sums.shape
+        return sums if columns == 1 else sums.reshape(count, width // columns, columns).sum(axis=-1)
+
+    def top(self, numbers: Array, count: int) -> tuple[Array, Array]:
+        """(R, count) the largest numbers of each row (R, C), the largest first, and their columns."""
+        left, rows = numbers.copy(), np.arange(len(numbers))
+        columns = np.empty((len(numbers), count), dtype=np.int64)
+        for place in range(count):  # a maximum with its index takes 0.1 ns a number, a partition 2 ns
+            columns[:, place] = left.argmax(axis=-1)
+            left[rows, columns[:, place]] = -np.inf
+        return np.take_along_axis(numbers, columns, axis=-1), columns
+
+    def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
+        """(count,) the sum of the numbers (N,) of each row; `rows` (N,) says whose a number is."""
+        return np.bincount(rows, weights=numbers, minlength=count).astype(numbers.dtype)
+
+
+class CpuKernels(Kernels):
+    """PyTorch on the memory of NumPy's arrays."""
+
+    is_shared_out = True
+
+    def __init__(self, torch: Any) -> None:
+        self._torch, self._of = torch, torch.from_numpy
+
+    def adopt(self, array: Array) -> Array:
+        """The same memory."""
+        return to_numpy(array)
+
+    def release(self, array: Array) -> Array:
+        """The same memory."""
+        return self._of(array)
+
+    def multiply(self, queries: Array, keys: Array, out: Array) -> None:
+        """(R, C) into `out`."""
+        self._torch.mm(self._of(queries), self._of(keys).T, out=self._of(out))
+
+    def hide(self, scores: Array, hidden: Array) -> None:
+        """`NOWHERE` where `hidden`."""
+        self._of(scores).masked_fill_(self._of(hidden), NOWHERE)
+
+    def cap(self, scores: Array, cap: float) -> None:
+        """In place."""
+        self._of(scores).div_(cap).tanh_().mul_(cap)
+
+    def maxima(self, logits: Array, groups: int) -> Array:
+        """(R, C / groups)."""
+        rows, width = logits.shape
+        found = self._of(logits).view(rows, groups, width // groups).amax(dim=1)
+        return found.numpy()
+
+    def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
+        """The largest share of a row is 1 / Σ exp(logit - peak): nothing is summed twice."""
+        shares = self._of(out)
+        self._torch.softmax(self._of(logits), -1, out=shares)
+        return peak - np.log(shares.amax(dim=-1).numpy())
+
+    def dots(self, one: Array, other: Array, out: Array) -> Array:
+        """(R,)."""
+        return self._torch.mul(self._of(one), self._of(other), out=self._of(out)).sum(dim=-1).numpy()
+
+    def scale(self, weights: Array, shares: Array) -> None:
+        """In place."""
+        self._of(weights).mul_(self._of(shares)[:, None])
+
+    def times(self, weights: Array, vector: Array) -> Array:
+        """(R,)."""
+        return self._torch.mv(self._of(weights), self._of(vector)).numpy()
+
+    def summed(self, weights: Array, rows: int) -> Array:
+        """(R / rows, C)."""
+        count, width = weights.shape
+        return self._of(weights).view(count // rows, rows, width).sum(dim=1).numpy()
+
+    def pooled(self, sums: Array, columns: int) -> Array:
+        """(n, C / columns)."""
+        count, width = sums.shape
+        if columns < _FEW:
+            return sum((sums[:, at::columns] for at in range(1, columns)), sums[:, ::columns])
+        return self._of(sums).view(count, width // columns, columns).sum(dim=-1).numpy()
+
+
+class DeviceKernels(Kernels):
+    """PyTorch on an accelerator."""
+
+    def __init__(self, torch: Any) -> None:
+        self._torch = torch
+
+    def multiply(self, queries: Array, keys: Array, out: Array) -> None:
+        """(R, C) into `out`."""
+        self._torch.mm(queries, keys.T, out=out)
+
+    def hide(self, scores: Array, hidden: Array) -> None:
+        """`NOWHERE` where `hidden`."""
+        scores.masked_fill_(hidden, NOWHERE)
+
+    def cap(self, scores: Array, cap: float) -> None:
+        """In place."""
+        scores.div_(cap).tanh_().mul_(cap)
+
+    def maxima(self, logits: Array, groups: int) -> Array:
+        """(R, C / groups)."""
+        rows, width = logits.shape
+        return logits.view(rows, groups, width // groups).amax(dim=1)
+
+    def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
+        """The shares into `out`."""
+        self._torch.softmax(logits, -1, out=out)
+        return peak - self._torch.log(out.amax(dim=-1))
+
+    def dots(self, one: Array, other: Array, out: Array) -> Array:
+        """(R,)."""
+        return self._torch.mul(one, other, out=out).sum(dim=-1)
+
+    def times(self, weights: Array, vector: Array) -> Array:
+        """(R,)."""
+        return self._torch.mv(weights, vector)
+
+    def summed(self, weights: Array, rows: int) -> Array:
+        """(R / rows, C)."""
+        count, width = weights.shape
+        return weights.view(count // rows, rows, width).sum(dim=1)
+
+    def pooled(self, sums: Array, columns: int) -> Array:
+        """(n, C / columns)."""
+        count, width = sums.shape
+        return sums if columns == 1 else sums.view(count, width // columns, columns).sum(dim=-1)
+
+    def top(self, numbers: Array, count: int) -> tuple[Array, Array]:
+        """The largest first."""
+        found = self._torch.topk(numbers, count, dim=-1)
+        return found.values, found.indices
+
+    def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
+        """A sum for each row."""
+        return self._torch.zeros(count, dtype=numbers.dtype, device=numbers.device).index_add_(
+            0, rows, numbers
+        )
+
+
+def kernels(like: Array) -> Kernels:
+    """Those for operands of this library and on this device."""
+    if isinstance(like, np.ndarray):
+        return Kernels()
+    import torch  # it is there: a tensor was given
+
+    return CpuKernels(torch) if like.device.type == "cpu" else DeviceKernels(torch)

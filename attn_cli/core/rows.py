@@ -1,0 +1,321 @@
+"""One head in a block of query rows: the softmax chunk by chunk, then every fact about each row.
+
+R rows, C columns of a chunk, N chunks, K largest weights.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from attn_cli.core.arrays import Array, at_least_float32, device_of, namespace
+from attn_cli.core.attention import Operands
+from attn_cli.core.blocks import GROUPS, Block, Chunk, Layout, places
+from attn_cli.core.copies import Copies
+from attn_cli.core.kernels import Kernels
+from attn_cli.vocabulary import Metric
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """A layer that is being measured, and what is asked of it."""
+
+    operands: Operands
+    like: Array  # (H, T, D) the queries in the operands' library; the rest is in the one that computes
+    queries: Array  # (H, T, D) times the scale, in float32 or better
+    keys: Array  # (G, S', D) filled up to whole units with zeros
+    special: Array | None  # (S',) 1 for a token that is no text
+    sink: Array | None  # (H,)
+    copies: Copies | None
+    metrics: frozenset[Metric]
+    top: int  # K
+    has_picture: bool
+    cut: Layout
+    tools: Kernels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffers:
+    """Where one thread works: allocated once, so that it stays in the cache."""
+
+    scores: Array  # of a chunk
+    weights: Array  # of a block
+
+    @classmethod
+    def empty(cls, layer: Layer) -> "Buffers":
+        """As large as the largest block needs."""
+        xp, like, cut = namespace(layer.queries), layer.queries, layer.cut
+        sizes = (cut.rows * cut.chunk, cut.rows * cut.padded)
+        return cls(*(xp.empty(size, dtype=like.dtype, device=device_of(like)) for size in sizes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shared:
+    """What all heads of a block have in common."""
+
+    bias: Array | None  # (H, R or 1, W) of all real columns of the block
+    seen: Array  # (R,) how many keys each row may look at
+    numbers: Array  # (R,) of the rows, the block's first being 0
+    within: Array  # (R,) the same as numbers to compute with
+    all_see: bool  # whether each may look at some
+    sides: Array  # (N,) on which side of the rows the chunks are
+    special: tuple[
+        Array | None, ...
+    ]  # (C,) of each chunk: 1 for a token that is no text; None: there is none
+    places: Mapping[Metric, tuple[Array, Array]]  # (R,) where a row's one place is; whether the block has it
+    pairs: Mapping[Metric, tuple[Array, Array]]  # (P,) the row of each pair, and where it is
+
+    @classmethod
+    def of(cls, layer: Layer, block: Block) -> "Shared":
+        """Computed once for a block."""
+        xp, like = namespace(layer.queries), layer.queries
+        numbers = xp.arange(len(block.rows), device=device_of(like))
+        sides = [float(chunk.side) for chunk in block.chunks]
+        seen = _seen(layer, block)
+        return cls(
+            bias=None if layer.operands.bias is None else _bias(layer, block),
+            seen=seen,
+            all_see=bool(xp.all(seen > 0)),
+            numbers=numbers,
+            within=xp.astype(numbers, like.dtype),
+            sides=xp.asarray(sides, dtype=like.dtype, device=device_of(like)),
+            special=tuple(_special(layer, chunk) for chunk in block.chunks),
+            places={
+                metric: _here(block, numbers, column, like)
+                for metric, column in _named(block, numbers).items()
+                if metric in layer.metrics
+            },
+            pairs=_pairs(layer, block),
+        )
+
+
+def _named(block: Block, numbers: Array) -> dict[Metric, Array]:
+    """The column of the one place that each row names."""
+    start = block.rows.start
+    return {
+        Metric.CURRENT: numbers + start,
+        Metric.PREVIOUS: numbers + (start - 1),
+        Metric.FIRST: 0 * numbers,
+    }
+
+
+def _here(block: Block, numbers: Array, column: Array, like: Array) -> tuple[Array, Array]:
+    """Where in the buffer the places are, and 1 for those that the block has."""
+    xp = namespace(column)
+    is_here = (column >= block.first) & (column < block.stop)
+    flat = block.flat(numbers, xp.where(is_here, column, block.first + 0 * column))
+    return flat, xp.astype(is_here, like.dtype)
+
+
+def _pairs(layer: Layer, block: Block) -> dict[Metric, tuple[Array, Array]]:
+    """Every row with each earlier copy of its token, and with what followed each."""
+    if layer.copies is None or not layer.metrics & {Metric.DUPLICATE, Metric.INDUCTION}:
+        return {}
+    row, column = layer.copies.earlier(block.rows)
+    is_before = column + 1 < row + block.rows.start
+    return {
+        Metric.DUPLICATE: _located(block, layer.queries, row, column),
+        Metric.INDUCTION: _located(block, layer.queries, row[is_before], column[is_before] + 1),
+    }
+
+
+def _located(block: Block, like: Array, row: Array, column: Array) -> tuple[Array, Array]:
+    """The row and the place in the buffer of each pair that is in the block."""
+    is_here = (column >= block.first) & (column < block.stop)
+    row, column = row[is_here], column[is_here]
+    xp = namespace(like)
+    return tuple(xp.asarray(each, device=device_of(like)) for each in (row, block.flat(row, column)))
+
+
+def _bias(layer: Layer, block: Block) -> Array:
+    assert layer.operands.bias is not None, "checked by the caller"
+    like = layer.like
+    rows = places(block.rows, like)
+    columns = places(range(block.first, min(block.stop, layer.cut.keys)), like)
+    found = layer.tools.adopt(at_least_float32(layer.operands.bias(rows[:, None], columns[None, :])))
+    return namespace(found).astype(found, layer.queries.dtype, copy=False)
+
+
+def _seen(layer: Layer, block: Block) -> Array:
+    xp, like = namespace(layer.queries), layer.queries
+    total = xp.zeros(len(block.rows), dtype=xp.int64, device=device_of(like)) + (block.stop - block.first)
+    for chunk in block.chunks:
+        for _, hidden in chunk.hidden:
+            total = total - xp.sum(xp.astype(hidden, xp.int64), axis=-1)
+    return total
+
+
+def _special(layer: Layer, chunk: Chunk) -> Array | None:
+    if layer.special is None or Metric.SPECIAL not in layer.metrics:
+        return None
+    own = layer.special[chunk.start : chunk.stop]
+    return own if bool(namespace(own).any(own > 0)) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadRows:
+    """One head in one block: its weights are in the buffer once `facts` has been called."""
+
+    layer: Layer
+    block: Block
+    shared: Shared
+    buffers: Buffers
+    head: int
+
+    def facts(self) -> dict[str, Array]:
+        """Every fact of each row that was asked for, (R,) or (R, K), by its name in `Summary`."""
+        xp, metrics = namespace(self.layer.queries), self.layer.metrics
+        found = [self._softmax(chunk) for chunk in self.block.chunks]
+        ends, products, groups = (list(each) for each in zip(*found, strict=True))
+        logsumexp, shares = self._joined(xp.stack(ends))  # (N, R) the weight of each chunk
+        for index, chunk in enumerate(self.block.chunks):
+            self.layer.tools.scale(self._weights(chunk), shares[index])
+        facts: dict[str, Array] = {"logsumexp": logsumexp}
+        if Metric.ENTROPY in metrics:
+            mean = xp.sum(shares * xp.stack(products), axis=0)
+            facts["entropy"] = self._entropy(logsumexp, shares, mean)
+        if Metric.LARGEST in metrics:
+            largest = xp.exp(xp.max(xp.concat(groups, axis=-1), axis=-1) - logsumexp)
+            facts["largest"] = xp.where(self.shared.seen > 0, largest, xp.zeros_like(largest))
+        if Metric.DISTANCE in metrics:
+            facts["distance"] = self._distance(shares)
+        if Metric.SPECIAL in metrics:
+            facts["special"] = self._special()
+        for metric, (flat, is_here) in self.shared.places.items():
+            facts[metric.field] = xp.take(self.buffers.weights, flat, axis=0) * is_here
+        for metric, (row, flat) in self.shared.pairs.items():
+            numbers = xp.take(self.buffers.weights, flat, axis=0)
+            facts[metric.field] = self.layer.tools.by_row(numbers, row, len(self.block.rows))
+        if self.layer.top:
+            facts |= self._top(xp.concat(groups, axis=-1))
+        return facts
+
+    def _softmax(self, chunk: Chunk) -> tuple[Array, Array | None, Array]:
+        """The chunk's shares into the buffer; its logsumexp, Σ share · logit, and group maxima."""
+        layer = self.layer
+        rows = self.block.rows
+        logits = self._view(self.buffers.scores, 0, chunk.width)
+        queries = layer.queries[self.head, rows.start : rows.stop]
+        keys = layer.keys[layer.operands.kv_head(self.head), chunk.start : chunk.stop]
+        layer.tools.multiply(queries, keys, logits)
+        if layer.operands.softcap is not None:
+            layer.tools.cap(logits, layer.operands.softcap)
+        if self.shared.bias is not None:
+            self._add_bias(logits, chunk)
+        for columns, hidden in chunk.hidden:
+            layer.tools.hide(logits[:, columns], hidden)
+        groups = layer.tools.maxima(logits, GROUPS)
+        shares = self._weights(chunk)
+        end = layer.tools.softmax(logits, xp.max(groups, axis=-1), shares)
+        product = layer.tools.dots(shares, logits, logits) if Metric.ENTROPY in layer.metrics else None
+        return end, product, groups
+
+    def _add_bias(self, logits: Array, chunk: Chunk) -> None:
+        bias = self.shared.bias
+        assert bias is not None, "checked by the caller"
+        first = chunk.start - self.block.first
+        own = bias[self.head, :, first : first + chunk.width]
+        logits[:, : own.shape[-1]] += own
+
+    def _joined(self, ends: Array) -> tuple[Array, Array]:
+        """(R,) the logsumexp of each row, and (N, R) the weight of each chunk; `ends` (N, R) are theirs."""
+        xp, sink = namespace(ends), self.layer.sink
+        peak = xp.max(ends, axis=0)
+        if sink is not None:
+            peak = xp.maximum(peak, sink[self.head])
+        powers = xp.exp(ends - peak)
+        total = xp.sum(powers, axis=0)
+        if sink is not None:
+            total = total + xp.exp(sink[self.head] - peak)
+        logsumexp, shares = peak + xp.log(total), powers / total
+        if self.shared.all_see:
+            return logsumexp, shares
+        looks, nothing = self.shared.seen > 0, xp.zeros_like(total)
+        return xp.where(looks | (sink is not None), logsumexp, nothing - float("inf")), xp.where(
+            looks, shares, nothing
+        )
+
+    def _entropy(self, logsumexp: Array, shares: Array, mean: Array) -> Array:
+        """(R,) -Σ α ln α = lse · Σ α - Σ α · logit, in nats; `mean` (R,) is the second sum."""
+        xp = namespace(shares)
+        if not self.shared.all_see:
+            logsumexp = xp.where(self.shared.seen > 0, logsumexp, xp.zeros_like(logsumexp))
+        return xp.clip(logsumexp * xp.sum(shares, axis=0) - mean, min=0.0)
+
+    def _distance(self, shares: Array) -> Array:
+        """(R,) Σ_j α_ij |i - j|: of chunks on one side as far as the first row, and then to the own."""
+        xp, tools = namespace(shares), self.layer.tools
+        total = -self.shared.within * xp.matmul(self.shared.sides, shares)
+        for chunk in self.block.chunks:
+            weights = self._weights(chunk)
+            if chunk.side:
+                total += tools.times(weights, chunk.far)
+            else:
+                total += tools.dots(weights, chunk.far, self._view(self.buffers.scores, 0, chunk.width))
+        return total
+
+    def _special(self) -> Array:
+        """(R,) the weight on tokens that are no text."""
+        xp, total = namespace(self.shared.within), 0 * self.shared.within
+        for chunk, special in zip(self.block.chunks, self.shared.special, strict=True):
+            if special is not None:
+                total += self.layer.tools.times(self._weights(chunk), special)
+        return total
+
+    def _top(self, groups: Array) -> dict[str, Array]:
+        """The largest K weights of each row lie in the K groups of columns whose largest are largest.
+
+        A group is one column of each of `GROUPS` equal parts of a chunk.
+        """
+        xp, tools, count = namespace(groups), self.layer.tools, self.layer.top
+        rows, last = len(self.block.rows), self.block.chunks[-1]
+        _, chosen = tools.top(groups, min(count, int(groups.shape[-1])))  # (R, K)
+        per_chunk = self.block.step // GROUPS
+        chunk = chosen // per_chunk
+        width = self.block.step - (chunk == len(self.block.chunks) - 1) * (self.block.step - last.width)
+        within = chosen - chunk * per_chunk
+        first = chunk * (rows * self.block.step) + self.shared.numbers[:, None] * width + within
+        apart = width // GROUPS
+        flat = first[:, :, None] + apart[:, :, None] * xp.arange(GROUPS, device=device_of(groups))
+        candidates = xp.take(self.buffers.weights, xp.reshape(flat, (-1,)), axis=0)
+        candidates = xp.reshape(candidates, (rows, -1))
+        weights, at = tools.top(candidates, min(count, int(candidates.shape[-1])))
+        group, part = at // GROUPS, at % GROUPS
+        columns = chunk * self.block.step + within + self.block.first
+        keys = xp.take_along_axis(columns, group, axis=-1) + part * xp.take_along_axis(apart, group, axis=-1)
+        keys = xp.where(weights > 0, keys, xp.zeros_like(keys) - 1)
+        return {"top_weights": _filled(weights, count, 0.0), "top_keys": _filled(keys, count, -1)}
+
+    def columns(self) -> tuple[Array, Array | None]:
+        """(W,) the weights of the block's columns, summed; and (n, W / columns of a cell) over each cell."""
+        xp, tools, chunks = namespace(self.layer.queries), self.layer.tools, self.block.chunks
+        rows = len(self.block.rows)
+        if not self.layer.has_picture:
+            return xp.concat([tools.summed(self._weights(chunk), rows)[0] for chunk in chunks]), None
+        sums = [self._summed(self._weights(chunk)) for chunk in chunks]
+        pooled = [tools.pooled(each, self.layer.cut.cells.columns) for each in sums]
+        return xp.concat([xp.sum(each, axis=0) for each in sums]), xp.concat(pooled, axis=-1)
+
+    def _summed(self, weights: Array) -> Array:
+        """(n, C) over the rows of each cell; the last one may have fewer."""
+        tools, count = self.layer.tools, len(weights)
+        cell = min(self.layer.cut.cells.rows, count)
+        whole = count // cell * cell
+        if whole == count:
+            return tools.summed(weights, cell)
+        parts = [tools.summed(weights[:whole], cell), tools.summed(weights[whole:], count - whole)]
+        return namespace(weights).concat(parts)
+
+    def _weights(self, chunk: Chunk) -> Array:
+        return self._view(self.buffers.weights, chunk.offset, chunk.width)
+
+    def _view(self, buffer: Array, offset: int, width: int) -> Array:
+        count = len(self.block.rows)
+        return namespace(buffer).reshape(buffer[offset : offset + count * width], (count, width))
+
+
+def _filled(found: Array, count: int, value: float) -> Array:
+    """(R, K) what a block with fewer columns has found, and `value` behind it."""
+    xp, missing = namespace(found), count - int(found.shape[-1])
+    if not missing:
+        return found
+    shape = (found.shape[0], missing)
+    return xp.concat([found, xp.full(shape, value, dtype=found.dtype, device=device_of(found))], axis=-1)

@@ -1,0 +1,93 @@
+"""`summarise` finds what full matrices say, whatever the layer and however it is cut into blocks."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attn_cli.core import blocks, masks
+from attn_cli.core.arrays import Array, to_numpy
+from attn_cli.core.attention import Bias, Operands
+from attn_cli.core.positions import Buckets, alibi, relative
+from attn_cli.core.stream import Summary, Text, summarise
+from tests.core.libraries import LIBRARIES, Convert
+from tests.core.summaries import Expected, summary_of
+
+Numbers: TypeAlias = npt.NDArray[Any]
+
+# Facts are sums of up to a few hundred float32 products whose logits are up to 40: 40 · 2⁻²⁴ each.
+EXACT = 2e-5
+Make: TypeAlias = Callable[[Array, int], masks.Rule]
+RULES: dict[str, Make] = {
+    "everywhere": lambda _, __: masks.everywhere,
+    "causal": lambda _, __: masks.causal,
+    "window": lambda _, width: masks.both(masks.causal, masks.sliding(width)),
+    "nearby": lambda _, width: masks.nearby(width),
+    "padding": lambda real, _: masks.padding(real),
+    "causal and padding": lambda real, _: masks.both(masks.causal, masks.padding(real)),
+}
+
+
+def same(found: Summary, expected: Expected) -> None:
+    for name, numbers in expected.facts.items():
+        ours = to_numpy(getattr(found, name))
+        scale = len(expected.weights[0]) if name in {"distance", "received"} else 1.0
+        np.testing.assert_allclose(ours, numbers, EXACT, EXACT * scale, err_msg=name)
+    assert found.top_weights is not None
+    assert found.top_keys is not None
+    weights, keys = to_numpy(found.top_weights), to_numpy(found.top_keys)
+    largest = -np.sort(-expected.weights, axis=-1)[..., : weights.shape[-1]]
+    np.testing.assert_allclose(weights, largest, EXACT, EXACT)
+    there = np.take_along_axis(expected.weights, np.maximum(keys, 0), axis=-1)
+    np.testing.assert_allclose(np.where(keys < 0, 0, there), weights, EXACT, EXACT)
+
+
+def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    groups, times = draw(st.sampled_from([1, 2])), draw(st.sampled_from([1, 3]))
+    heads, size = groups * times, draw(st.sampled_from([3, 8]))
+    queries = draw(st.integers(1, 90))
+    keys = draw(st.one_of(st.just(queries), st.integers(1, 90)))
+    real = array(rng.random(keys) < draw(st.sampled_from([0.0, 0.7, 1.0])))
+    q, k, v = (
+        array(rng.normal(0, 2, (count, rows, size)).astype(np.float32))
+        for count, rows in ((heads, queries), (groups, keys), (groups, keys))
+    )
+    match draw(st.sampled_from(["none", "none", "alibi", "relative"])):
+        case "alibi":
+            bias: Bias | None = alibi(heads, q)
+        case "relative":
+            table = array(rng.normal(0, 2, (8, heads)).astype(np.float32))
+            bias = relative(table, Buckets(8, 20, both_sides=True))
+        case _:
+            bias = None
+    operands = Operands(
+        q,
+        k,
+        v,
+        scale=draw(st.sampled_from([1.0, size**-0.5])),
+        mask=RULES[draw(st.sampled_from(sorted(RULES)))](real, draw(st.sampled_from([1, 5, 40]))),
+        bias=bias,
+        softcap=draw(st.sampled_from([None, 2.0])),
+        sink=array(rng.normal(0, 2, heads).astype(np.float32)) if draw(st.booleans()) else None,
+    )
+    return operands, rng.integers(0, 5, keys), rng.random(keys) < 0.2
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_facts_are_those_of_the_full_matrices(library: str, data: st.DataObject) -> None:
+    operands, ids, special = layer_of(data.draw, LIBRARIES[library])
+    known = ids if operands.queries.shape[1] == len(ids) else None
+    picture = data.draw(st.sampled_from([4, 33, 1024]))
+    rows, top = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([1, 3, 20]))
+    chunk = data.draw(st.sampled_from([16, 48, 2048]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "_CHUNK", chunk)
+        found = summarise(operands, text=Text(known, special), top=top, picture=picture, rows=rows)
+    same(found, summary_of(operands, known, special, picture))
