@@ -24,8 +24,8 @@ _CONFIG = "config.json"
 _TOKENIZER = "tokenizer.json"
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "attn.json")
 _OLDER_TOKENIZERS = (
-    *("vocab.txt", "vocab.json", "merges.txt"),
-    *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+    *("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "target_vocab.json"),
+    *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "source.spm", "target.spm"),
 )
 _SECONDS = 10  # without an answer, or without a byte
 _CHUNK = 2**20

@@ -283,7 +283,7 @@ def test_a_token_beyond_the_vocabulary_is_named(saved: Callable[[str], Path], tm
 
 
 def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
-    saved: Callable[[str], Path], tmp_path: Path
+    saved: Callable[[str], Path], tmp_path: Path, modules: Path
 ) -> None:
     for file in saved("cohere").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -301,4 +301,5 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     assert "asks to run" in attn("inspect", TEXT, "-m", tmp_path, *line).err
     found = attn("inspect", TEXT, "-m", tmp_path, *line, "--trust-remote-code").document
     assert found["model"]["type"] == "own"
+    assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]
