@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from attn_cli.models import reference
+from attn_cli.models.bridge import inputs_of
 from attn_cli.pipeline import Question, read
 from attn_cli.verifying import verified
 from attn_cli.vocabulary import Kind
@@ -25,7 +26,6 @@ def test_the_judge_runs_once_for_each_text_and_number_format(
     translator: Path, monkeypatch: pytest.MonkeyPatch, only: Kind | None
 ) -> None:
     runs: Counter[str] = Counter()
-    inputs_of = reference.inputs_of
 
     def counted(model: Any, *given: Any) -> Any:
         runs[str(model.dtype)] += 1
