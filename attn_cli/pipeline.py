@@ -13,7 +13,14 @@ from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.grid import Head, Sides
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models, locate
+from attn_cli.models.catalogue import (
+    EMBEDDED_DIRECTORY,
+    Cached,
+    Wanted,
+    cache_directory,
+    cached_models,
+    locate,
+)
 from attn_cli.models.checkpoint import checkpoint, families, read_spec
 from attn_cli.models.fresh import fresh
 from attn_cli.models.hub import Watch, fetcher, unwatched
@@ -138,16 +145,18 @@ def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]
     return found
 
 
-def read(question: Question, environment: Mapping[str, str], watch: Watch = unwatched) -> Reading:
+def read(
+    question: Question, environment: Mapping[str, str], watch: Watch = unwatched, *, weights: bool = True
+) -> Reading:
     """The text of the question, cut into the model's tokens; no layer has run yet.
 
-    `watch` is told how far a model is that must be downloaded.
+    `watch` is told how far a model is that must be downloaded; `weights`: whether they are to come too.
 
     Raises:
         AttnError: the model is missing or damaged, the device absent, or the text too long.
         UsageError: the model takes no second text, or has no such kind of attention.
     """
-    source = _source(question, environment, watch)
+    source = _source(question, environment, watch, Wanted(weights, question.trusts_code))
     if question.pair is not None and not source.takes_pairs:
         raise UsageError(
             f"{source.card.name} reads one text, and --pair gives a second", "put both in one text"
@@ -304,14 +313,15 @@ def _layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Laye
     return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
 
 
-def _source(question: Question, environment: Mapping[str, str], watch: Watch) -> Source:
+def _source(question: Question, environment: Mapping[str, str], watch: Watch, wanted: Wanted) -> Source:
     library = choose_library(question.device, question.dtype)
     if question.model is None:
         return checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, library, is_causal=question.is_causal)
     if question.model == RANDOM:
         is_causal = bool(question.is_causal)
         return fresh(question.width, question.heads, question.seed, library, is_causal=is_causal)
-    found = locate(question.model, environment, question.revision, fetcher(environment, watch))
+    fetch = fetcher(environment, watch, wanted)
+    found = locate(question.model, environment, question.revision, fetch, wanted)
     return checkpoint(
         found.name,
         found.directory,

@@ -40,8 +40,10 @@ class Options:
     heads: Sequence[str] = ()
 
 
-def tokens_of(world: World, options: Options) -> "Reading":
+def tokens_of(world: World, options: Options, *, weights: bool = False) -> "Reading":
     """The text as the model cuts it; remarks go to standard error, and weights are not looked at.
+
+    `weights`: whether they are downloaded with the rest, where the model is not here.
 
     Raises:
         AttnError: the text or the model cannot be read.
@@ -69,7 +71,7 @@ def tokens_of(world: World, options: Options) -> "Reading":
         heads=_head_count(options.heads, options.model),
     )
     with download(world, options.model) as watch:
-        reading = read(question, world.environment, watch)
+        reading = read(question, world.environment, watch, weights=weights)
     for note in reading.notes:
         world.note(note)
     return reading
@@ -81,7 +83,7 @@ def reading_of(world: World, options: Options) -> "Reading":
     Raises:
         AttnError: the text, the model or its weights cannot be read.
     """
-    reading = tokens_of(world, options)
+    reading = tokens_of(world, options, weights=True)
     reading.source.check()
     return reading
 
@@ -108,7 +110,8 @@ def places(world: World, reading: "Reading", chosen: Selection) -> tuple[Place, 
     silent = sorted({layer for layer, _ in found} - set(extent.layers))
     if not attending:
         those = ", ".join(map(str, extent.layers))
-        problem = f"layer {silent[0]} of {card.name} {_how(extent.others, silent[0])}; the layers to show are {those}"
+        which = f"layer {silent[0]} of {card.name} {_how(extent.others, silent[0])}"
+        problem = f"{which}; the layers to show are {those}"
         raise UsageError(problem, f"--layer {extent.layers[0]}")
     if chosen.names_layers:
         for layer in silent:
