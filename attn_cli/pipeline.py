@@ -1,9 +1,9 @@
 """Text + model + selection → tokens and the steps of heads; every command starts here."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +13,24 @@ from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.grid import Head, Sides
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models, locate
+from attn_cli.models.catalogue import (
+    EMBEDDED_DIRECTORY,
+    Cached,
+    Wanted,
+    cache_directory,
+    cached_models,
+    locate,
+)
 from attn_cli.models.checkpoint import checkpoint, families, read_spec
 from attn_cli.models.fresh import fresh
 from attn_cli.models.hub import Watch, fetcher, unwatched
 from attn_cli.models.known import Known, known_heads
 from attn_cli.models.library import choose_library, devices
 from attn_cli.models.served import Measured, measured
-from attn_cli.models.source import Extent, Layer, Reference, Source, Texts
+from attn_cli.models.source import Extent, Layer, Source, Texts
 from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pattern, Step
-
-if TYPE_CHECKING:
-    from attn_cli.analysis.verification import Difference, Verdict
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_check_finite` says it in words
 DEFAULT = (Step.SCORES, Step.WEIGHTS)
@@ -141,16 +145,18 @@ def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]
     return found
 
 
-def read(question: Question, environment: Mapping[str, str], watch: Watch = unwatched) -> Reading:
+def read(
+    question: Question, environment: Mapping[str, str], watch: Watch = unwatched, *, weights: bool = True
+) -> Reading:
     """The text of the question, cut into the model's tokens; no layer has run yet.
 
-    `watch` is told how far a model is that must be downloaded.
+    `watch` is told how far a model is that must be downloaded; `weights`: whether they are to come too.
 
     Raises:
         AttnError: the model is missing or damaged, the device absent, or the text too long.
         UsageError: the model takes no second text, or has no such kind of attention.
     """
-    source = _source(question, environment, watch)
+    source = _source(question, environment, watch, Wanted(weights, question.trusts_code))
     if question.pair is not None and not source.takes_pairs:
         raise UsageError(
             f"{source.card.name} reads one text, and --pair gives a second", "put both in one text"
@@ -212,64 +218,6 @@ def telling_head(reading: Reading, steps: Collection[Step] | None = None) -> Tel
     return Telling(found, out_of=len(layers) * reading.extent.heads, stands_out=sharpest > 0)
 
 
-@_judged
-def verified(
-    readings: Sequence[Reading], *, only_kind: Kind | None = None, only_layers: Collection[int] | None = None
-) -> "Verdict":
-    """The layers of the readings' model against the judge's: of every kind, or of one; all, or some.
-
-    A decoder reads the text itself where no text was given for it.
-
-    Raises:
-        AttnError: nobody knows what the numbers must be, or the judge cannot say.
-        UsageError: the model is not read as it is.
-    """
-    from attn_cli.analysis.verification import Verdict, rounding_of, tolerance, worst  # 5 ms
-
-    source, question = readings[0].source, readings[0].question
-    if source.judge is None:
-        problem = f"{source.card.name} has no reference: nobody else computes it"
-        raise AttnError(problem, "attn verify -m MODEL")
-    if question.is_causal is not None:
-        raise UsageError("a model whose mask is overruled has no reference", "leave --causal out")
-    if only_kind is not None:
-        _check_kind(only_kind, source)
-    judge, dtype = source.judge(), source.library.dtype
-    found: list[Difference] = []
-    rounding = 0.0
-    for reading in readings:
-        texts = _with_target(reading)
-        for kind, extent in source.kinds.items():
-            if only_kind in {None, kind}:
-                theirs = judge.says(texts, kind, DType.FLOAT32)
-                other = judge.says(texts, kind, dtype if dtype.is_half else DType.FLOAT64)
-                pairs = [(theirs.weights, other.weights), (theirs.outputs, other.outputs)]
-                rounding = max(rounding, rounding_of(pairs))
-                chosen = [each for each in extent.layers if only_layers is None or each in only_layers]
-                layers = source.attentions(texts, kind, chosen)
-                found += (
-                    _difference(kind, layer, attention, theirs)
-                    for layer, attention in zip(chosen, layers, strict=True)
-                )
-    return Verdict(tolerance(dtype, rounding), worst(found))
-
-
-def _with_target(reading: Reading) -> Texts:
-    """The texts of the reading, the first one for the decoder too where it was given none."""
-    texts, target = reading.texts, reading.source.target
-    return texts if texts.target or target is None else replace(texts, target=target(reading.question.text))
-
-
-def _difference(kind: Kind, layer: int, attention: Layer, theirs: Reference) -> "Difference":
-    from attn_cli.analysis.verification import Difference, apart, share_apart
-
-    steps = attention.steps(range(attention.heads), {Step.WEIGHTS})
-    output = None
-    if layer in theirs.outputs and Step.OUTPUT not in attention.absent:
-        output = share_apart(to_numpy(attention.result()), theirs.outputs[layer])
-    return Difference(kind, layer, apart(to_numpy(steps[Step.WEIGHTS]), theirs.weights[layer]), output)
-
-
 def document(reading: Reading) -> dict[str, object]:
     """What every JSON object of the contract begins with: model, library, text, tokens."""
     source, question = reading.source, reading.question
@@ -304,7 +252,7 @@ def _kind(question: Question, source: Source) -> Kind:
     """
     name = source.card.name
     if question.kind is not None:
-        _check_kind(question.kind, source)
+        check_kind(question.kind, source)
     kind = question.kind or next(iter(source.kinds))
     if question.target is not None and source.target is None:
         raise UsageError(f"{name} has no decoder, and --target gives a text for one", "leave --target out")
@@ -314,7 +262,7 @@ def _kind(question: Question, source: Source) -> Kind:
     return kind
 
 
-def _check_kind(kind: Kind, source: Source) -> None:
+def check_kind(kind: Kind, source: Source) -> None:
     """Raise `UsageError` where the model has no such attention.
 
     Raises:
@@ -365,14 +313,15 @@ def _layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Laye
     return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
 
 
-def _source(question: Question, environment: Mapping[str, str], watch: Watch) -> Source:
+def _source(question: Question, environment: Mapping[str, str], watch: Watch, wanted: Wanted) -> Source:
     library = choose_library(question.device, question.dtype)
     if question.model is None:
         return checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, library, is_causal=question.is_causal)
     if question.model == RANDOM:
         is_causal = bool(question.is_causal)
         return fresh(question.width, question.heads, question.seed, library, is_causal=is_causal)
-    found = locate(question.model, environment, question.revision, fetcher(environment, watch))
+    fetch = fetcher(environment, watch, wanted)
+    found = locate(question.model, environment, question.revision, fetch, wanted)
     return checkpoint(
         found.name,
         found.directory,

@@ -28,6 +28,11 @@ class Selection:
         """Whether nothing was asked for."""
         return self.layers is None and self.heads is None and not self.places
 
+    @property
+    def names_layers(self) -> bool:
+        """Whether layers were named one by one: `all` are those that there are."""
+        return bool(self.places) or self.layers not in {None, "all"}
+
     def resolve(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
         """The heads meant, of the model `name`, in the order of the layers, each once.
 

@@ -1,5 +1,7 @@
 """Small random models that commands read, made once."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,13 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def twin(request: pytest.FixtureRequest, twins: Path) -> Path:
     """The directory of each in turn."""
     return twins / str(request.param)
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where transformers copies code that is trusted, instead of the cache of whoever runs the tests."""
+    place = tmp_path_factory.mktemp("modules")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(place))
+        patch.setattr("sys.path", [*sys.path])
+        yield place

@@ -305,7 +305,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     ),
     "no tokenizer": (
         missing("tokenizer.json"),
-        "m has no tokenizer.json",
+        "m has no tokenizer.json, nor an older file in its place",
         "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
     ),
     "tokenizer": (

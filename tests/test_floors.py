@@ -19,9 +19,11 @@ FLOORS = {
     "training": GROUND | {"core", "models", "analysis"},
     "selection": GROUND,
     "pipeline": GROUND | {"core", "models", "analysis", "selection"},
+    "verifying": GROUND | {"core", "models", "analysis", "pipeline"},
     "show": GROUND | {"core.grid"},
     "console": GROUND,
-    "commands": GROUND | {"core.grid", "analysis", "pipeline", "training", "selection", "show", "console"},
+    "commands": GROUND
+    | {"core.grid", "analysis", "pipeline", "verifying", "training", "selection", "show", "console"},
     "cli": GROUND | {"commands", "console"},
     "__main__": {"cli"},
 }

@@ -1,6 +1,6 @@
 """From the options of a command to a reading: the text, the model, and which heads are meant."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,8 +40,10 @@ class Options:
     heads: Sequence[str] = ()
 
 
-def tokens_of(world: World, options: Options) -> "Reading":
+def tokens_of(world: World, options: Options, *, weights: bool = False) -> "Reading":
     """The text as the model cuts it; remarks go to standard error, and weights are not looked at.
+
+    `weights`: whether they are downloaded with the rest, where the model is not here.
 
     Raises:
         AttnError: the text or the model cannot be read.
@@ -69,7 +71,7 @@ def tokens_of(world: World, options: Options) -> "Reading":
         heads=_head_count(options.heads, options.model),
     )
     with download(world, options.model) as watch:
-        reading = read(question, world.environment, watch)
+        reading = read(question, world.environment, watch, weights=weights)
     for note in reading.notes:
         world.note(note)
     return reading
@@ -81,7 +83,7 @@ def reading_of(world: World, options: Options) -> "Reading":
     Raises:
         AttnError: the text, the model or its weights cannot be read.
     """
-    reading = tokens_of(world, options)
+    reading = tokens_of(world, options, weights=True)
     reading.source.check()
     return reading
 
@@ -91,8 +93,10 @@ def selection(layer: str | None, head: str | None, heads: Sequence[str]) -> Sele
     return Selection(layer, head, tuple(value for value in heads if not value.isdecimal()))
 
 
-def places(reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
+def places(world: World, reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
     """The heads that were asked for, of the model that was read; without a wish, all.
+
+    A remark names the layers that were asked for and do not attend.
 
     Raises:
         UsageError: the selection is malformed, out of range, or names layers of which none attends.
@@ -103,14 +107,21 @@ def places(reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
         layers = max(layers, card.layers)  # a hybrid may end with layers that do not attend
     found = chosen.resolve(card.name, layers, extent.heads)
     attending = tuple(place for place in found if place[0] in extent.layers)
+    silent = sorted({layer for layer, _ in found} - set(extent.layers))
     if not attending:
-        those, layer = ", ".join(map(str, extent.layers)), found[0][0]
-        how = "does not attend"
-        if layer in extent.others:
-            how = f"has no matrix of tokens: {extent.others[layer]}"
-        problem = f"layer {layer} of {card.name} {how}; the layers to show are {those}"
+        those = ", ".join(map(str, extent.layers))
+        which = f"layer {silent[0]} of {card.name} {_how(extent.others, silent[0])}"
+        problem = f"{which}; the layers to show are {those}"
         raise UsageError(problem, f"--layer {extent.layers[0]}")
+    if chosen.names_layers:
+        for layer in silent:
+            world.note(f"layer {layer} is left out: it {_how(extent.others, layer)}")
     return attending
+
+
+def _how(others: Mapping[int, str], layer: int) -> str:
+    """What a layer does that has no matrix to show."""
+    return f"has no matrix of tokens: {others[layer]}" if layer in others else "does not attend"
 
 
 def heads_or_telling(
@@ -124,7 +135,7 @@ def heads_or_telling(
     from attn_cli.pipeline import heads, telling_head
 
     if not chosen.is_empty:
-        return heads(reading, places(reading, chosen), steps)
+        return heads(reading, places(world, reading, chosen), steps)
     telling = telling_head(reading, steps)
     if telling.out_of == 1:
         return [telling.head]

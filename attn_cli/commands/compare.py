@@ -87,7 +87,7 @@ def compare(
         heads=heads or (),
     )
     reading = reading_of(world, asked)
-    compared_places = places(reading, chosen)
+    compared_places = places(world, reading, chosen)
     if len(compared_places) < _FEWEST:
         raise UsageError("one head was named, and two make a comparison", "name two or more: --heads 0.1,3.4")
     found = heads_at(reading, compared_places, (Step.WEIGHTS,))

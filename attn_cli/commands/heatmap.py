@@ -74,7 +74,7 @@ def heatmap(
         heads=heads or (),
     )
     reading = reading_of(world, asked)
-    found = heads_at(reading, places(reading, selection(layer, head, heads or ())), steps)
+    found = heads_at(reading, places(world, reading, selection(layer, head, heads or ())), steps)
     check_steps(world, reading, found)
     shown = [each for each in steps if each in found[0].steps]
     groups = [table(reading.sides, found, each) for each in shown]

@@ -17,7 +17,7 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
     Raises:
         AttnError: there is none.
     """
-    from attn_cli.pipeline import verified  # transformers: 5 s
+    from attn_cli.verifying import verified  # transformers: 5 s
 
     return verified([reading], only_kind=reading.kind, only_layers={head.layer for head in heads})
 

@@ -21,7 +21,7 @@ from attn_cli.models.eager import answering, is_known, load, read_config, shorte
 from attn_cli.models.fallback import layer_of
 from attn_cli.models.library import Library, torch_library
 from attn_cli.models.source import Card, Extent, Judge, Layer, Source, Texts
-from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer, shifted
+from attn_cli.models.tokens import Cutter, Token, open_tokenizer, shifted
 from attn_cli.vocabulary import Kind
 
 _LENGTH, _TARGET_LENGTH = 13, 7  # of the sketch's texts: unequal, and no number of heads or features
@@ -70,7 +70,7 @@ def bridge(
     if is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overruled"
         raise UsageError(problem, "leave --causal and --no-causal out")
-    tokenizer = open_tokenizer(directory)
+    tokenizer = open_tokenizer(directory, trusts_code=trusts_code)
     torch_here = torch_library(library.device, library.dtype)
     return Bridge(name, directory, tokenizer, torch_here, trusts_code).source()
 
@@ -81,7 +81,7 @@ class Bridge:
 
     name: str
     directory: Path
-    tokenizer: Tokenizer
+    tokenizer: Cutter
     library: Library
     trusts_code: bool = False
 
@@ -168,7 +168,9 @@ class Bridge:
         Raises:
             AttnError: a token is beyond it, or of a segment that the model has not.
         """
-        found = self.tokenizer(text, pair)
+        return self._checked(self.tokenizer(text, pair))
+
+    def _checked(self, found: tuple[Token, ...]) -> tuple[Token, ...]:
         hint = f"check that tokenizer.json and config.json in {self.directory} belong together"
         size, segments = _vocabulary(self.config), getattr(self.config, "type_vocab_size", None) or 0
         for token in found:
@@ -185,8 +187,9 @@ class Bridge:
 
         That is how mBART moves the language to the front (`modeling_mbart.py`, `shift_tokens_right`).
         """
-        tokens, start = self.tokens(text, None), self._start_id()
-        return shifted(tokens[-1] if start is None else self.tokenizer.token(start), tokens)
+        cut, start = self.tokenizer.of_target(), self._start_id()
+        tokens = self._checked(cut(text))
+        return shifted(tokens[-1] if start is None else cut.token(start), tokens)
 
     def check(self) -> None:
         """Raise `AttnError` unless there are weights.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.tree import LARGEST_TEXT, own
@@ -24,6 +24,8 @@ MAIN = "main"
 _NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?", re.ASCII)
 _YES = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub/constants.py has it
 _MOST_LISTED = 8
+_TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.spm")
+_OWN_CLASS = re.compile(r"(\w+)\.\w+", re.ASCII)  # with -- in it, it is another repository's
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,25 @@ class Located:
     directory: Path  # or the .gguf file
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be read of a model besides its configuration and its tokenizer."""
+
+    weights: bool = True
+    code: bool = False  # Python of the checkpoint's own
+
+
 def locate(
-    name: str, environment: Mapping[str, str], revision: str | None = None, fetch: Fetch | None = None
+    name: str,
+    environment: Mapping[str, str],
+    revision: str | None = None,
+    fetch: Fetch | None = None,
+    wanted: Wanted | None = None,
 ) -> Located:
     """Where the model `name` is: itself a directory, the one that ships, in the local cache, on the hub.
 
     `revision` is a branch, a tag or a commit of a model of the hub. `fetch` gets what is not in the
-    cache; without it there is no hub.
+    cache, or lacks there what is `wanted`; without it there is no hub.
 
     Raises:
         AttnError: there is none.
@@ -64,7 +78,7 @@ def locate(
     if not _NAME.fullmatch(name):
         raise absent(name, environment)
     snapshot = _snapshot(model_directory(name, environment), revision)
-    if fetch is not None and (snapshot is None or not _has_weights(snapshot)):
+    if fetch is not None and (snapshot is None or not _is_whole(snapshot, wanted or Wanted())):
         return Located(name, fetch(name, revision))
     if snapshot is None:
         offline = "HF_HUB_OFFLINE keeps attn off the hub" if is_offline(environment) else ""
@@ -151,9 +165,36 @@ def _expanded(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for an unknown user
 
 
+def _is_whole(snapshot: Path, wanted: Wanted) -> bool:
+    """Whether all that is wanted lies there, as far as the names of the files tell."""
+    has_tokenizer = any(file for pattern in _TOKENIZERS for file in snapshot.glob(pattern))
+    has_weights = not wanted.weights or _has_weights(snapshot)
+    has_code = not wanted.code or all((snapshot / f"{name}.py").exists() for name in own_modules(snapshot))
+    return has_weights and has_code and (has_tokenizer or wanted.weights)
+
+
 def _has_weights(snapshot: Path) -> bool:
-    """Whether it is more than what tokenizers and configurations alone are read from."""
+    """Whether there is a file of weights, and every one that an index names."""
+    names: set[str] = set()
+    for index in snapshot.glob("*.index.json"):
+        listed = _read(snapshot, index.name).get("weight_map")
+        names |= set(map(str, listed.values())) if isinstance(listed, dict) else set()
+    if any((snapshot / name).is_file() for name in ("model.safetensors", "pytorch_model.bin")):
+        return True
+    if names:
+        return all((snapshot / name).exists() for name in names)
     return any(snapshot.glob("*.safetensors")) or any(snapshot.glob("*.bin"))
+
+
+def own_modules(directory: Path) -> set[str]:
+    """The Python modules that the checkpoint brings for itself, as its configurations name them."""
+    named: list[object] = []
+    for file in ("config.json", "tokenizer_config.json"):
+        found = _read(directory, file).get("auto_map")
+        for each in found.values() if isinstance(found, dict) else [found]:
+            named += each if isinstance(each, list) else [each]
+    parts = [_OWN_CLASS.fullmatch(each) for each in named if isinstance(each, str)]
+    return {part[1] for part in parts if part}
 
 
 def _snapshot(folder: Path, revision: str | None = None) -> Path | None:
@@ -190,8 +231,13 @@ def _listed(names: list[str]) -> str:
 
 
 def _type(snapshot: Path) -> str:
+    return str(_read(snapshot, "config.json").get("model_type") or "")
+
+
+def _read(directory: Path, name: str) -> dict[str, Any]:
+    """The JSON object in the file; an empty one where there is none that can be read."""
     try:
-        config = json.loads(own(snapshot, "config.json", LARGEST_TEXT).read_text(encoding="utf-8"))
-        return str(config.get("model_type") or "")
-    except (AttnError, OSError, ValueError, AttributeError, RecursionError):
-        return ""
+        found = json.loads(own(directory, name, LARGEST_TEXT).read_text(encoding="utf-8"))
+    except (AttnError, OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -16,7 +16,7 @@ from attn_cli.models.library import Library
 from attn_cli.models.parts import parts
 from attn_cli.models.source import Card, Extent, Judge, Layer, Source, Texts, of_layers
 from attn_cli.models.spec import Part, Spec
-from attn_cli.models.tokens import Token, Tokenizer, shifted
+from attn_cli.models.tokens import Cutter, Token, shifted
 from attn_cli.models.transformer import Inputs, Transformer
 from attn_cli.vocabulary import Kind
 
@@ -104,13 +104,14 @@ def _attentions(model: Transformer, texts: Texts, kind: Kind) -> Iterator[Layer]
     return run(_inputs(texts.target), memory)
 
 
-def _target(tokenizer: Tokenizer, spec: Spec, directory: Path) -> Callable[[str], tuple[Token, ...]] | None:
+def _target(tokenizer: Cutter, spec: Spec, directory: Path) -> Callable[[str], tuple[Token, ...]] | None:
     """What cuts the decoder's text; None where there is no decoder."""
     decoder, start = spec.decoder, spec.start
     if decoder is None or start is None:
         return None
-    cut = _cut(tokenizer, decoder, directory)
-    return lambda text: shifted(tokenizer.token(start), cut(text, None))
+    of_target = tokenizer.of_target()
+    cut = _cut(of_target, decoder, directory)
+    return lambda text: shifted(of_target.token(start), cut(text, None))
 
 
 def _judge(directory: Path, spec: Spec) -> Judge:
@@ -176,7 +177,7 @@ def _family(config: Config) -> Spec:
     return spec
 
 
-def _cut(tokenizer: Tokenizer, spec: Spec, directory: Path) -> Callable[[str, str | None], tuple[Token, ...]]:
+def _cut(tokenizer: Cutter, spec: Spec, directory: Path) -> Callable[[str, str | None], tuple[Token, ...]]:
     """The tokenizer, whose ids are checked against the size of the vocabulary."""
 
     def tokens(text: str, pair: str | None) -> tuple[Token, ...]:

@@ -41,6 +41,13 @@ class Config:
             raise self._unfit(names, value, "1 or more")
         return value
 
+    def heads(self, *names: str, width: int, of: str = "hidden_size") -> int:
+        """How many heads share `width`, which the config calls `of`, evenly."""
+        value = self.count(*names)
+        if width % value:
+            raise self.unfit(*names, what=f"a divisor of {of} {width}")
+        return value
+
     def number(self, *names: str, default: float | None = None) -> float:
         """A finite number."""
         value = self._find(names, default)

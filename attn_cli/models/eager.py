@@ -3,7 +3,7 @@
 import copy
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ _CLASSES = (
 _IN_LAYERS = re.compile(r"\.\d+\.|embed|wte|wpe|shared")
 """What the attention depends on: numbered layers, and embeddings; poolers and classifiers come behind."""
 
+_HINT = "check that config.json and the weights belong together"
 _OF_ENCODER = ("encoder_layers", "num_encoder_layers", "num_layers", "num_hidden_layers")
 _OF_DECODER = ("decoder_layers", "num_decoder_layers")
 
@@ -102,16 +103,24 @@ def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = 
             trust_remote_code=trusts_code,
             output_loading_info=True,
         )
-        _check_whole(directory, [*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
+        drawn = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
+        if drawn:
+            drawn -= _computed(sketch(config, trusts_code=trusts_code))
+        _check_whole(directory, drawn)
         return model.to(library.device).eval()
 
 
-def _check_whole(directory: Path, lacking: Sequence[str]) -> None:
+def _computed(whole: Any) -> set[str]:
+    """The parameters that no training changes and no file needs to hold: Marian's sinusoids."""
+    return {name for name, each in whole.named_parameters() if not each.requires_grad}
+
+
+def _check_whole(directory: Path, lacking: Collection[str]) -> None:
     """Raise `AttnError` for a tensor that transformers drew at random; heads behind the layers may lack."""
     needed = sorted(name for name in lacking if _IN_LAYERS.search(name))
     if needed:
         problem = f"the tensor {needed[0]} is missing from {directory}"
-        raise AttnError(problem, "check that config.json and the weights belong together")
+        raise AttnError(problem, _HINT)
 
 
 def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:
@@ -131,7 +140,7 @@ def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: b
 
 
 @contextmanager
-def answering(problem: str) -> Iterator[None]:
+def answering(problem: str, hint: str = _HINT) -> Iterator[None]:
     """Whatever transformers raises inside is an `AttnError`; its warnings and progress bars are left out."""
     logging: Any = transformers.logging
     logging.set_verbosity(logging.CRITICAL)
@@ -145,8 +154,7 @@ def answering(problem: str) -> Iterator[None]:
     except Exception as error:  # a library of 500 models raises whatever it likes
         lines = str(error).strip().splitlines() or [""]
         said = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
-        hint = "check that config.json and the weights belong together; ATTN_DEBUG=1 shows all of it"
-        raise AttnError(f"{problem}: {said}", hint) from error
+        raise AttnError(f"{problem}: {said}", f"{hint}; ATTN_DEBUG=1 shows all of it") from error
 
 
 def _cut(config: Any, kind: Kind, count: int) -> Any:

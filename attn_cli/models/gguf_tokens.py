@@ -20,16 +20,39 @@ _LLAMA3 = (
 )
 
 
+_QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_WORDS = tuple(r"[^\r\n\p{L}\p{N}]?" + word for word in (f"{_UPPER}*{_LOWER}+", f"{_UPPER}+{_LOWER}*"))
+_REST = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_TEKKEN = "|".join((*_WORDS, r"\p{N}", _REST))
+_ENDING = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+_GPT4O = "|".join((*(word + _ENDING for word in _WORDS), r"\p{N}{1,3}", _REST))
+
+
 @dataclass(frozen=True, slots=True)
 class _Cut:
     """How a byte-level tokenizer cuts a text before it merges pieces: `tokenizer.ggml.pre` names it."""
 
-    pattern: str
+    patterns: Sequence[str]
     has_whole_words: bool = False  # a word that is a piece is not put together by merges
     begins: bool = False  # whether a text begins with a mark, unless the file says otherwise
+    is_composed: bool = False  # letters and their accents are one first
 
 
-_CUTS = {"gpt-2": _Cut(_GPT2), "llama-bpe": _Cut(_LLAMA3, has_whole_words=True, begins=True)}
+_LLAMA = _Cut((_LLAMA3,), has_whole_words=True, begins=True)
+_CUTS = {
+    "gpt-2": _Cut((_GPT2,)),
+    "llama-bpe": _LLAMA,
+    "llama3": _LLAMA,
+    "llama-v3": _LLAMA,
+    "qwen2": _Cut((_QWEN2,), is_composed=True),
+    "smollm": _Cut((r"\p{N}", _GPT2)),
+    "starcoder": _Cut((r"\p{N}", _GPT2)),
+    "tekken": _Cut((_TEKKEN,), has_whole_words=True, begins=True),
+    "gpt-4o": _Cut((_GPT4O,)),
+    "dbrx": _Cut((_LLAMA3,)),
+}
+"""The names, as `llama-vocab.cpp` in llama.cpp and `gguf_tokenizer_mapping.py` in transformers have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +61,7 @@ class _Vocabulary:
 
     file: GgufFile
     pieces: Sequence[str]
+    in_order: bool
 
     def of(self, key: str) -> Any:
         return self.file.metadata.get(f"tokenizer.ggml.{key}")
@@ -69,14 +93,20 @@ class _Vocabulary:
         return AttnError(f"{self.file.path} has a tokenizer that cannot be rebuilt: {problem}", _HINT)
 
 
-def gguf_tokenizer(file: GgufFile) -> Tokenizer:
+def gguf_tokenizer(file: GgufFile, *, in_order: bool = False) -> Tokenizer:
     """The tokenizer that the file describes.
+
+    `in_order`: the pieces of SentencePiece merge in the order of the vocabulary, whatever their scores, and
+    runs of spaces, which the file spells as spaces, merge like all others. That is how Gemma's do.
 
     Raises:
         AttnError: it has none, or one that cannot be rebuilt so that it cuts alike.
     """
     pieces = file.metadata.get("tokenizer.ggml.tokens")
-    found = _Vocabulary(file, pieces if isinstance(pieces, list) else [])
+    listed = pieces if isinstance(pieces, list) else []
+    if in_order:
+        listed = ["▁" * len(piece) if piece and not piece.strip(" ") else piece for piece in listed]
+    found = _Vocabulary(file, listed, in_order)
     if len(set(found.pieces)) != len(found.pieces):
         raise found.unfit("a piece stands twice")
     embedding = file.tensors.get("token_embd.weight")
@@ -93,17 +123,19 @@ def gguf_tokenizer(file: GgufFile) -> Tokenizer:
 def _byte_level(found: _Vocabulary) -> "tokenizers.Tokenizer":
     """GPT-2's kind: BPE over letters that stand for bytes."""
     import tokenizers
-    from tokenizers import decoders, models, pre_tokenizers
+    from tokenizers import decoders, models, normalizers, pre_tokenizers
 
     name = found.of("pre")
     if not isinstance(name, str) or name not in _CUTS:
-        raise found.unfit(f"it cuts as {name} does, not as {' or '.join(_CUTS)}")
+        raise found.unfit(f"it cuts as {name} does, not as one of {', '.join(_CUTS)}")
     cut = _CUTS[name]
     merges = [tuple(merge.split(" ")) for merge in found.of("merges") or ()]
     inner = tokenizers.Tokenizer(models.BPE(_numbered(found), merges, ignore_merges=cut.has_whole_words))
+    if cut.is_composed:
+        inner.normalizer = normalizers.NFC()
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(tokenizers.Regex(cut.pattern), "isolated"),
+            *(pre_tokenizers.Split(tokenizers.Regex(each), "isolated") for each in cut.patterns),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -117,7 +149,8 @@ def _scored(found: _Vocabulary) -> "tokenizers.Tokenizer":
     from tokenizers import decoders, models, normalizers
 
     unknown = found.piece("unknown_token_id") if found.of("unknown_token_id") is not None else None
-    merges = _merges(_numbered(found), found.numbers("scores"))
+    scores = range(0, -len(found.pieces), -1) if found.in_order else found.numbers("scores")
+    merges = _merges(_numbered(found), scores)
     inner = tokenizers.Tokenizer(
         models.BPE(_numbered(found), merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
     )
@@ -158,7 +191,8 @@ def _with_marks(inner: "tokenizers.Tokenizer", found: _Vocabulary, *, begins: bo
     kinds = list(zip(found.pieces, found.numbers("token_type"), strict=True))
     marks = [piece for piece, kind in kinds if kind in {_CONTROL, _UNKNOWN}]
     inner.add_special_tokens([AddedToken(mark, normalized=False, special=True) for mark in marks])
-    inner.add_tokens([AddedToken(piece, normalized=False) for piece, kind in kinds if kind == _GIVEN])
+    given = [piece for piece, kind in kinds if kind == _GIVEN and piece.strip("▁")]
+    inner.add_tokens([AddedToken(piece, normalized=False) for piece in given])
     wanted = {"bos": found.of("add_bos_token"), "eos": found.of("add_eos_token")}
     wanted = {"bos": begins if wanted["bos"] is None else wanted["bos"], "eos": wanted["eos"]}
     ends = {end: found.piece(f"{end}_token_id") for end, is_wanted in wanted.items() if is_wanted}

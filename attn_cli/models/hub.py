@@ -7,16 +7,19 @@ in the cache as `<etag>.incomplete`, where versions 0 and 1 had it, and the next
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import file_digest, sha1
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, TypeAlias
 
 from attn_cli.errors import AttnError
-from attn_cli.models.catalogue import MAIN, Fetch, absent, is_offline, model_directory
+from attn_cli.models.catalogue import MAIN, Fetch, Wanted, absent, is_offline, model_directory, own_modules
 from attn_cli.models.files import FORMATS, shard_names
 
 _HUB = "https://huggingface.co"
@@ -24,9 +27,10 @@ _CONFIG = "config.json"
 _TOKENIZER = "tokenizer.json"
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "attn.json")
 _OLDER_TOKENIZERS = (
-    *("vocab.txt", "vocab.json", "merges.txt"),
-    *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+    *("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "target_vocab.json"),
+    *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "source.spm", "target.spm"),
 )
+_RELATIVE = re.compile(r"^\s*from\s+\.(\w+)\s+import", re.MULTILINE | re.ASCII)
 _SECONDS = 10  # without an answer, or without a byte
 _CHUNK = 2**20
 _ABSENT = 404
@@ -53,11 +57,11 @@ def unwatched(_file: str, _done: int, _total: int) -> None:
     """Nobody looks."""
 
 
-def fetcher(environment: Mapping[str, str], watch: Watch) -> Fetch | None:
-    """What downloads a model and tells `watch` of it; None where the environment forbids it."""
+def fetcher(environment: Mapping[str, str], watch: Watch, wanted: Wanted | None = None) -> Fetch | None:
+    """What downloads what is wanted and tells `watch` of it; None where the environment forbids it."""
     if is_offline(environment):
         return None
-    return lambda name, revision: _Hub(name, revision, environment).fetch(watch)
+    return lambda name, revision: _Hub(name, revision, environment).fetch(watch, wanted or Wanted())
 
 
 class _Hub:
@@ -70,7 +74,7 @@ class _Hub:
         self._folder = model_directory(name, environment)
         self._absent = partial(absent, name, environment, revision)
 
-    def fetch(self, watch: Watch) -> Path:
+    def fetch(self, watch: Watch, wanted: Wanted) -> Path:
         """The snapshot's directory, once all of it is there.
 
         Raises:
@@ -81,7 +85,10 @@ class _Hub:
             if config is None:
                 problem = f"{self._name} is no model that can be read: the hub has no {_CONFIG} of it"
                 raise AttnError(problem, f"see {self._endpoint}/{self._name}")
-            files = [*self._weights(config.commit), *self._tokenizer(config.commit), config]
+            weights = self._weights(config.commit) if wanted.weights else []
+            files = [*weights, *self._tokenizer(config.commit), config]
+            if wanted.code:
+                files = [*self._code(files, config.commit), *files]
             self._download(files, watch)
             return self._publish(files, config.commit)
 
@@ -104,6 +111,25 @@ class _Hub:
         names = _BESIDE if whole else (*_BESIDE, *_OLDER_TOKENIZERS)
         beside = [found for name in names if (found := self._remote(name, commit))]
         return [whole, *beside] if whole else beside
+
+    def _code(self, files: Sequence[_Remote], commit: str) -> list[_Remote]:
+        """The modules that the configurations name, and those that these import from beside them."""
+        said = [each for each in files if each.name in {_CONFIG, *_BESIDE}]
+        self._download(said, unwatched)
+        with TemporaryDirectory() as place:
+            for each in said:
+                shutil.copyfile(self._blob(each), Path(place) / each.name)
+            names = sorted(own_modules(Path(place)))
+        found: dict[str, _Remote] = {}
+        while names:
+            name = names.pop()
+            remote = None if name in found else self._remote(f"{name}.py", commit)
+            if remote is not None:
+                found[name] = remote
+                self._download([remote], unwatched)
+                source = self._blob(remote).read_text(encoding="utf-8", errors="replace")
+                names += _RELATIVE.findall(source)
+        return list(found.values())
 
     def _required(self, file: str, commit: str) -> _Remote:
         found = self._remote(file, commit)
@@ -166,6 +192,10 @@ class _Hub:
                 problem = f"{remote.name} of {self._name} came with {file.tell()} bytes of {remote.size}"
                 file.truncate(0)
                 raise AttnError(problem, "try again later")
+        if not _is_what_the_hub_has(_incomplete(blob), remote):
+            _incomplete(blob).unlink()
+            problem = f"{remote.name} of {self._name} came damaged: its hash is not the one that the hub has"
+            raise AttnError(problem, "try again later")
         _incomplete(blob).replace(blob)
 
     def _append(self, file: BinaryIO, remote: _Remote, arrived: Callable[[int], None]) -> None:
@@ -250,6 +280,22 @@ def _library() -> Any:
 def _is_plain(word: str | None) -> bool:
     """Whether it can be a file's name: letters, digits, and nothing that leads elsewhere."""
     return bool(word) and all(letter.isalnum() or letter in "-_" for letter in str(word))
+
+
+def _is_what_the_hub_has(file: Path, remote: _Remote) -> bool:
+    """Whether the file has the hash that its ETag is: SHA-256 of a large file, git's of a small one.
+
+    A mirror's may be something else, which tells nothing.
+    """
+    with file.open("rb") as content:
+        if re.fullmatch(r"[0-9a-f]{64}", remote.etag):
+            return file_digest(content, "sha256").hexdigest() == remote.etag
+        if re.fullmatch(r"[0-9a-f]{40}", remote.etag):
+            start = sha1(f"blob {remote.size}\0".encode(), usedforsecurity=False)
+            for chunk in iter(partial(content.read, _CHUNK), b""):
+                start.update(chunk)
+            return start.hexdigest() == remote.etag
+    return True
 
 
 def _incomplete(blob: Path) -> Path:

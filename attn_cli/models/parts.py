@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from attn_cli.models.config import Config, read_config
 from attn_cli.models.files import Weights, open_weights
-from attn_cli.models.tokens import Tokenizer, open_tokenizer
+from attn_cli.models.tokens import Cutter, open_tokenizer
 
 Open: TypeAlias = Callable[[Sequence[str], Mapping[str, str] | None], Weights]
 """The prefixes and aliases of a family (`Weights` says what they are) to its weights."""
@@ -20,7 +20,7 @@ class Parts:
 
     config: Config
     weights: Open
-    tokenizer: Callable[[], Tokenizer]
+    tokenizer: Callable[[], Cutter]
 
 
 def parts(path: Path) -> Parts:

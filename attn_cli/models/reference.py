@@ -54,13 +54,13 @@ class Eager:
             problem = f"{self.directory} has no reference: transformers reads directories"
             raise AttnError(problem, "verify the checkpoint that the file was made from")
 
-    def says(self, texts: Texts, kind: Kind, dtype: DType) -> Reference:
-        """The attention of all layers of one kind.
+    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> dict[Kind, Reference]:
+        """The attention of all layers of those kinds, out of one run of the model.
 
         Raises:
             AttnError: transformers cannot run the model, or returns no such attention.
         """
-        model, layers = self._model(dtype), self.layers[kind]
+        model = self._model(dtype)
         given = inputs_of(
             model,
             [token.id for token in texts.tokens],
@@ -68,14 +68,20 @@ class Eager:
             [token.id for token in texts.target] or [0],
         )
         with answering("transformers cannot run the model"), torch.no_grad():
-            names = {layer: _called(model, name) for layer, name in self.outputs.get(kind, {}).items()}
-            with _overheard(model, set(names.values())) as heard:
+            names = {
+                kind: {layer: _called(model, name) for layer, name in self.outputs.get(kind, {}).items()}
+                for kind in kinds
+            }
+            with _overheard(model, {name for own in names.values() for name in own.values()}) as heard:
                 found = model(**given, output_attentions=True, return_dict=True)
         calls = {name: iter(each) for name, each in heard.items()}
-        return Reference(
-            weights=_by_layer(getattr(found, _FIELDS[kind], None), layers, self.directory),
-            outputs={layer: next(calls[name]) for layer, name in names.items()},
-        )
+        return {
+            kind: Reference(
+                weights=_by_layer(getattr(found, _FIELDS[kind], None), self.layers[kind], self.directory),
+                outputs={layer: next(calls[name]) for layer, name in names[kind].items()},
+            )
+            for kind in kinds
+        }
 
     def _model(self, dtype: DType) -> Any:
         if dtype not in self._models:

@@ -92,8 +92,8 @@ class Reference:
 class Judge(Protocol):
     """Whoever computes the same attention from the same files in another way."""
 
-    def says(self, texts: Texts, kind: Kind, dtype: DType) -> Reference:
-        """The attention of all layers of one kind, in a number format."""
+    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> Mapping[Kind, Reference]:
+        """The attention of all layers of those kinds, in a number format."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from attn_cli.errors import AttnError
 from attn_cli.models.tree import LARGEST_TEXT, own
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import tokenizers
 
 _RELOAD = "download tokenizer.json again"
+_OLDER = (
+    *("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken"),
+    "tokenizer_config.json",  # of bytes or characters, which need no vocabulary
+)
 
 Spelling: TypeAlias = Callable[[str], str]
 """A piece of the vocabulary (`##ing`, `Ġthe`) to the text that it stands for."""
@@ -33,6 +37,19 @@ class Token:
     end: int
     special: bool
     segment: int
+
+
+class Cutter(Protocol):
+    """Whatever cuts texts into the tokens of one vocabulary."""
+
+    def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
+        """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens."""
+
+    def token(self, index: int) -> Token:
+        """The token of a number, standing before any text."""
+
+    def of_target(self) -> "Cutter":
+        """What cuts the decoder's text."""
 
 
 class Tokenizer:
@@ -83,24 +100,32 @@ class Tokenizer:
             raise AttnError(f"the vocabulary has no token {index}", _RELOAD)
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
+    def of_target(self) -> Cutter:
+        """What cuts the decoder's text: the same."""
+        return self
+
 
 def shifted(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:
     """What a decoder reads: its start token, then the tokens, the last one left off, as in training."""
     return tuple(replace(token, position=place) for place, token in enumerate((start, *tokens[:-1])))
 
 
-def open_tokenizer(directory: Path) -> Tokenizer:
-    """The tokenizer in `directory`.
+def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Cutter:
+    """The tokenizer in `directory`; one that has no `tokenizer.json` may be written in Python of its own.
 
     Raises:
-        AttnError: there is no `tokenizer.json`, or it cannot be read.
+        AttnError: there is none, or it cannot be read.
     """
     import tokenizers  # 0.03 s
 
     path = own(directory, "tokenizer.json", LARGEST_TEXT)
     if not path.is_file():
-        hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
-        raise AttnError(f"{directory} has no tokenizer.json", hint)
+        if not any(file for pattern in _OLDER for file in directory.glob(pattern)):
+            hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+            raise AttnError(f"{directory} has no tokenizer.json, nor an older file in its place", hint)
+        from attn_cli.models.older_tokens import open_older  # transformers and torch: 3 s
+
+        return open_older(directory, trusts_code=trusts_code)
     with answering(f"{path} is no tokenizer"):
         return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
 
@@ -166,7 +191,7 @@ def _undone(part: dict[str, Any]) -> Spelling | None:
         case {"type": "ByteLevel"}:
             return _from_byte_letters
         case {"type": "ByteFallback"}:
-            return _from_byte_name
+            return from_byte_name
     return None
 
 
@@ -179,7 +204,7 @@ def _replaced(old: str, new: str, piece: str) -> str:
     return piece.replace(old, new)
 
 
-def _from_byte_name(piece: str) -> str:
+def from_byte_name(piece: str) -> str:
     r"""`<0x0A>` as the byte's own character, or `\xf0` where it is a part of one."""
     named = re.fullmatch(r"<0x([0-9A-Fa-f]{2})>", piece)
     return bytes.fromhex(named[1]).decode("utf-8", "backslashreplace") if named else piece

@@ -111,6 +111,7 @@ def test_what_is_built_in_has_no_revisions(options: tuple[str, ...]) -> None:
     assert refused(answer) == (2, problem, "leave it out, or name one: -m NAME")
 
 
+@pytest.mark.usefixtures("modules")
 def test_code_of_a_checkpoint_is_refused_until_it_is_trusted(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "own", "auto_map": {"AutoModel": "own.Model"}}')
     asks = f"{tmp_path}/config.json asks to run the checkpoint's own Python code"

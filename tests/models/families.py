@@ -24,7 +24,7 @@ def _encoder(kind: str, **rest: Any) -> Any:
     return getattr(transformers, kind)(**(shape | rest))
 
 
-def _decoder(kind: str, **rest: Any) -> Any:
+def decoder(kind: str, **rest: Any) -> Any:
     """A config with Llama's names."""
     shape: dict[str, Any] = {
         "vocab_size": 300,
@@ -205,14 +205,14 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
         "gpt_neo": Recipe("GPTNeoModel", transformers.GPTNeoConfig(**_NEO), 1.2),
         "gpt_neox": Recipe(
             "GPTNeoXForCausalLM",
-            _decoder(
+            decoder(
                 "GPTNeoXConfig",
                 rope_parameters=_HALF_TURNS,
             ),
             1.9,
         ),
         "gpt_neox, one after the other": Recipe(
-            "GPTNeoXModel", _decoder("GPTNeoXConfig", use_parallel_residual=False, attention_bias=False), 1.9
+            "GPTNeoXModel", decoder("GPTNeoXConfig", use_parallel_residual=False, attention_bias=False), 1.9
         ),
         "gptj": Recipe("GPTJModel", transformers.GPTJConfig(**_GPTJ), 1.9),
         "opt": Recipe("OPTForCausalLM", transformers.OPTConfig(**_OPT), 1.9),
@@ -231,22 +231,22 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
             ),
             1.9,
         ),
-        "mistral": Recipe("MistralForCausalLM", _decoder("MistralConfig", sliding_window=_WINDOW), 1.65),
+        "mistral": Recipe("MistralForCausalLM", decoder("MistralConfig", sliding_window=_WINDOW), 1.65),
         "mistral, no window": Recipe(
-            "MistralModel", _decoder("MistralConfig", sliding_window=None, head_dim=12), 1.65
+            "MistralModel", decoder("MistralConfig", sliding_window=None, head_dim=12), 1.65
         ),
-        "qwen2": Recipe("Qwen2ForCausalLM", _decoder("Qwen2Config"), 1.8),
-        "qwen2, window": Recipe("Qwen2Model", _decoder("Qwen2Config", max_window_layers=1, **_SLIDING), 1.8),
-        "qwen3": Recipe("Qwen3ForCausalLM", _decoder("Qwen3Config", head_dim=12), 1.65),
+        "qwen2": Recipe("Qwen2ForCausalLM", decoder("Qwen2Config"), 1.8),
+        "qwen2, window": Recipe("Qwen2Model", decoder("Qwen2Config", max_window_layers=1, **_SLIDING), 1.8),
+        "qwen3": Recipe("Qwen3ForCausalLM", decoder("Qwen3Config", head_dim=12), 1.65),
         "qwen3, window": Recipe(
             "Qwen3Model",
-            _decoder("Qwen3Config", head_dim=8, max_window_layers=2, attention_bias=True, **_SLIDING),
+            decoder("Qwen3Config", head_dim=8, max_window_layers=2, attention_bias=True, **_SLIDING),
             1.65,
         ),
-        "gemma": Recipe("GemmaForCausalLM", _decoder("GemmaConfig", head_dim=12), 1.2),
+        "gemma": Recipe("GemmaForCausalLM", decoder("GemmaConfig", head_dim=12), 1.2),
         "gemma2": Recipe(
             "Gemma2ForCausalLM",
-            _decoder(
+            decoder(
                 "Gemma2Config",
                 head_dim=8,
                 sliding_window=_WINDOW,
@@ -257,12 +257,12 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "gemma2, no cap": Recipe(
             "Gemma2Model",
-            _decoder("Gemma2Config", head_dim=8, attn_logit_softcapping=None, query_pre_attn_scalar=8),
+            decoder("Gemma2Config", head_dim=8, attn_logit_softcapping=None, query_pre_attn_scalar=8),
             1.3,
         ),
         "gemma3_text": Recipe(
             "Gemma3ForCausalLM",
-            _decoder(
+            decoder(
                 "Gemma3TextConfig",
                 head_dim=8,
                 sliding_window=_WINDOW,
@@ -275,7 +275,7 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "gemma3_text, to both sides": Recipe(
             "Gemma3TextModel",
-            _decoder(
+            decoder(
                 "Gemma3TextConfig",
                 head_dim=8,
                 sliding_window=2 * _WINDOW,
@@ -285,12 +285,12 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
             ),
             1.4,
         ),
-        "phi": Recipe("PhiForCausalLM", _decoder("PhiConfig"), 1.8),
-        "phi, normed heads": Recipe("PhiModel", _decoder("PhiConfig", qk_layernorm=True), 1.8),
-        "phi3": Recipe("Phi3ForCausalLM", _decoder("Phi3Config", sliding_window=_WINDOW), 1.65),
+        "phi": Recipe("PhiForCausalLM", decoder("PhiConfig"), 1.8),
+        "phi, normed heads": Recipe("PhiModel", decoder("PhiConfig", qk_layernorm=True), 1.8),
+        "phi3": Recipe("Phi3ForCausalLM", decoder("Phi3Config", sliding_window=_WINDOW), 1.65),
         "phi3, a part turns": Recipe(
             "Phi3Model",
-            _decoder(
+            decoder(
                 "Phi3Config",
                 rope_parameters={
                     "rope_type": "longrope",
@@ -303,14 +303,14 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
             ),
             1.65,
         ),
-        "olmo2": Recipe("Olmo2ForCausalLM", _decoder("Olmo2Config"), 1.9),
-        "smollm3": Recipe("SmolLM3ForCausalLM", _decoder("SmolLM3Config", no_rope_layer_interval=2), 1.65),
+        "olmo2": Recipe("Olmo2ForCausalLM", decoder("Olmo2Config"), 1.9),
+        "smollm3": Recipe("SmolLM3ForCausalLM", decoder("SmolLM3Config", no_rope_layer_interval=2), 1.65),
         "smollm3, window": Recipe(
-            "SmolLM3Model", _decoder("SmolLM3Config", no_rope_layers=[0, 1, 0], **_SLIDING), 1.65
+            "SmolLM3Model", decoder("SmolLM3Config", no_rope_layers=[0, 1, 0], **_SLIDING), 1.65
         ),
         "granite": Recipe(
             "GraniteForCausalLM",
-            _decoder(
+            decoder(
                 "GraniteConfig",
                 attention_multiplier=0.25,
                 embedding_multiplier=6.0,

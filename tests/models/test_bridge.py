@@ -178,6 +178,22 @@ def test_a_window_is_in_the_mask_and_a_bias_is_a_step(saved: Callable[[str], Pat
     assert to_numpy(layer.mask).shape == (17, 17)
 
 
+@pytest.mark.parametrize("asked", [("-l", "0,1,2", "-H", "0"), ("--heads", "0.0,1.0,2.0")])
+def test_a_layer_of_a_hybrid_that_does_not_attend_is_said_to_be_left_out(
+    saved: Callable[[str], Path], asked: tuple[str, ...]
+) -> None:
+    answer = attn("inspect", TEXT, "-m", saved("jamba"), *asked, "--json")
+    assert [each["layer"] for each in answer.document["attention"]] == [1]
+    left = [f"layer {layer} is left out: it does not attend" for layer in (0, 2)]
+    assert [line for line in answer.err.splitlines() if "left out" in line] == left
+
+
+def test_all_layers_of_a_hybrid_are_those_that_attend(saved: Callable[[str], Path]) -> None:
+    answer = attn("inspect", TEXT, "-m", saved("jamba"), "-l", "all", "-H", "0", "--json")
+    assert [each["layer"] for each in answer.document["attention"]] == [1, 3]
+    assert "left out" not in answer.err
+
+
 def test_of_a_hybrid_the_layers_that_attend_are_shown(saved: Callable[[str], Path]) -> None:
     found = attn("inspect", TEXT, "-m", saved("jamba"), "-H", "0", "--json").document
     assert [entry["layer"] for entry in found["attention"]] == [1, 3]
@@ -283,7 +299,7 @@ def test_a_token_beyond_the_vocabulary_is_named(saved: Callable[[str], Path], tm
 
 
 def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
-    saved: Callable[[str], Path], tmp_path: Path
+    saved: Callable[[str], Path], tmp_path: Path, modules: Path
 ) -> None:
     for file in saved("cohere").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -301,4 +317,5 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     assert "asks to run" in attn("inspect", TEXT, "-m", tmp_path, *line).err
     found = attn("inspect", TEXT, "-m", tmp_path, *line, "--trust-remote-code").document
     assert found["model"]["type"] == "own"
+    assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]

@@ -151,7 +151,7 @@ def test_a_segment_that_the_model_has_not_is_named(save: Save) -> None:
     [
         ("config.json", "{file} cannot be read: No such file or directory"),
         ("model.safetensors", "{file} does not exist"),
-        ("tokenizer.json", "{directory} has no tokenizer.json"),
+        ("tokenizer.json", "{directory} has no tokenizer.json, nor an older file in its place"),
     ],
 )
 def test_a_directory_that_lacks_a_file_says_which(file: str, problem: str, save: Save) -> None:

@@ -138,3 +138,10 @@ def test_json_without_an_end_is_refused(tmp_path: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(AttnError, match="is not JSON: "):
         read_json(file)
+
+
+def test_heads_share_a_width_evenly() -> None:
+    assert of(n_head=4).heads("n_head", "heads", width=32) == 4
+    with pytest.raises(AttnError) as caught:
+        of(heads=5).heads("n_head", "heads", width=32, of="n_embd")
+    refused(caught, f"{FILE} says heads is 5, which is not a divisor of n_embd 32")

@@ -222,3 +222,15 @@ def test_a_variant_that_is_not_written_goes_over_the_bridge(tmp_path: Path) -> N
     config = config(**size, num_hidden_layers=2, num_attention_heads=4)
     Recipe("DebertaV2Model", config, 2.8).save(tmp_path)
     assert checkpoint("twin", tmp_path, NUMPY).engine == "transformers"
+
+
+def test_modernbert_turns_local_layers_as_global_ones_where_theirs_is_null(tmp_path: Path) -> None:
+    directory = saved("modernbert", tmp_path)
+    file = directory / "config.json"
+    values = json.loads(file.read_text()) | {"rope_parameters": None, "global_rope_theta": 50.0}
+    found = []
+    for theta in (None, 50.0, 10000.0):
+        file.write_text(json.dumps(values | {"local_rope_theta": theta}))
+        found.append(ours(directory, inputs_of(directory, TEXTS[0])).weights[1])  # layer 1 is local
+    np.testing.assert_array_equal(found[0], found[1])
+    assert np.abs(found[0] - found[2]).max() > 0.01

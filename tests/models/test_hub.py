@@ -1,5 +1,6 @@
 """Downloading a model: only what is read, whole or not at all, and a clear word where it cannot be."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from attn_cli.errors import AttnError
 from attn_cli.models import hub as downloads
-from attn_cli.models.catalogue import Located, locate
+from attn_cli.models.catalogue import Located, Wanted, locate
 from attn_cli.models.hub import Watch, fetcher, unwatched
 from tests.models.hub import COMMIT, Hub, serving
 
@@ -42,9 +43,18 @@ class Place:
         self.snapshot = self.folder / "snapshots" / hub.commit
 
     def locate(
-        self, name: str = "org/small", revision: str | None = None, watch: Watch = unwatched
+        self,
+        name: str = "org/small",
+        revision: str | None = None,
+        watch: Watch = unwatched,
+        wanted: Wanted | None = None,
     ) -> Located:
-        return locate(name, self.environment, revision, fetcher(self.environment, watch))
+        return locate(name, self.environment, revision, fetcher(self.environment, watch, wanted), wanted)
+
+    @property
+    def names(self) -> set[str]:
+        """The files of the snapshot."""
+        return {each.name for each in self.snapshot.iterdir()}
 
     def refused(self, *arguments: Any) -> tuple[str, str]:
         with pytest.raises(AttnError) as caught:
@@ -296,3 +306,74 @@ def test_offline_it_says_so_and_what_is_cached(place: Place, hub: Hub) -> None:
     assert place.refused("org/small", "v9") == (problem, f"unset HF_HUB_OFFLINE, or: --revision {COMMIT}")
     assert place.locate().directory == place.snapshot
     assert hub.asked == []
+
+
+def shards(hub: Hub) -> list[str]:
+    """Two, instead of one file."""
+    del hub.files["model.safetensors"]
+    names = ["model-1.safetensors", "model-2.safetensors"]
+    index = json.dumps({"weight_map": dict(zip("ab", names, strict=True))}).encode()
+    hub.files |= {"model.safetensors.index.json": index, names[0]: b"1", names[1]: b"2"}
+    return names
+
+
+def test_a_snapshot_that_lacks_a_shard_of_its_index_is_completed(place: Place, hub: Hub) -> None:
+    first, second = shards(hub)
+    place.locate()
+    blob = (place.snapshot / second).resolve()
+    (place.snapshot / second).unlink()
+    blob.unlink()
+    hub.asked.clear()
+    place.locate()
+    assert (place.snapshot / second).read_bytes() == b"2"
+    assert hub.fetched == [second]
+    assert first in place.names
+
+
+def test_tokens_need_no_weights_and_whoever_needs_them_completes(place: Place, hub: Hub) -> None:
+    place.locate(wanted=Wanted(weights=False))
+    assert place.names == set(BASE)
+    hub.asked.clear()
+    place.locate(wanted=Wanted(weights=False))
+    assert hub.asked == []
+    place.locate()
+    assert place.names == {*BASE, "model.safetensors"}
+
+
+OWN = {
+    "config.json": b'{"auto_map": {"AutoModel": "modeling.M", "AutoConfig": "x/y--z.C"}}',
+    "modeling.py": b"from .layers import L\nfrom os import path\n",
+    "layers.py": b"from .modeling import M\n",
+    "setup.py": b"never",
+}
+
+
+def test_code_comes_only_where_it_is_trusted(place: Place, hub: Hub) -> None:
+    hub.files |= OWN
+    place.locate()
+    assert not [name for name in place.names if name.endswith(".py")]
+    place.locate(wanted=Wanted(code=True))
+    assert {name for name in place.names if name.endswith(".py")} == {"modeling.py", "layers.py"}
+    hub.asked.clear()
+    place.locate(wanted=Wanted(code=True))
+    assert hub.asked == []
+
+
+def git_hash(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("etag", ["0" * 64, "0" * 40])
+def test_what_came_damaged_is_not_kept(place: Place, hub: Hub, etag: str) -> None:
+    hub.etags["model.safetensors"] = etag
+    problem = "model.safetensors of org/small came damaged: its hash is not the one that the hub has"
+    assert place.refused() == (problem, "try again later")
+    assert not place.snapshot.exists()
+    assert place.blobs == []
+
+
+@pytest.mark.parametrize("etag", [git_hash(WEIGHTS), "a-mirrors-own"])
+def test_git_hashes_are_checked_and_others_tell_nothing(place: Place, hub: Hub, etag: str) -> None:
+    hub.etags["model.safetensors"] = etag
+    place.locate()
+    assert (place.snapshot / "model.safetensors").read_bytes() == WEIGHTS

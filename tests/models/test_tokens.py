@@ -183,7 +183,7 @@ def test_a_text_of_nothing_has_only_special_tokens(text: str) -> None:
 def test_a_directory_without_a_tokenizer_says_so(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         open_tokenizer(tmp_path)
-    assert caught.value.problem == f"{tmp_path} has no tokenizer.json"
+    assert caught.value.problem == f"{tmp_path} has no tokenizer.json, nor an older file in its place"
     hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
     assert caught.value.hint == hint
 

@@ -46,9 +46,7 @@ def _decoder(config: Config) -> Spec:
 def _side(config: Config, side: str) -> Spec:
     layer = side + ".layers.{layer}."
     width = config.count("d_model", "hidden_size")
-    heads = config.count(f"{side}_attention_heads", "num_attention_heads")
-    if width % heads:
-        raise config.unfit(f"{side}_attention_heads", what=f"a divisor of d_model {width}")
+    heads = config.heads(f"{side}_attention_heads", "num_attention_heads", width=width, of="d_model")
     is_scaled = config.flag("scale_embedding", default=False)
     return Spec(
         type=config.text("model_type"),

@@ -23,9 +23,7 @@ def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = No
     if config.text("position_embedding_type", default="absolute") != "absolute":
         raise config.unfit("position_embedding_type", what='"absolute"')
     width = config.count("hidden_size")
-    heads = config.count("num_attention_heads")
-    if width % heads:
-        raise config.unfit("num_attention_heads", what=f"a divisor of hidden_size {width}")
+    heads = config.heads("num_attention_heads", width=width)
     return Spec(
         type=config.text("model_type"),
         layers=config.count("num_hidden_layers"),

@@ -9,9 +9,7 @@ _LAYER = "h.{layer}."
 def spec(config: Config) -> Spec:
     """A BLOOM of this configuration (`modeling_bloom.py`)."""
     width = config.count("n_embed", "hidden_size")
-    heads = config.count("n_head", "num_attention_heads")
-    if width % heads:
-        raise config.unfit("n_head", "num_attention_heads", what=f"a divisor of hidden_size {width}")
+    heads = config.heads("n_head", "num_attention_heads", width=width)
     return Spec(
         type="bloom",
         layers=config.count("n_layer", "num_hidden_layers"),

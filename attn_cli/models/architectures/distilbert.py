@@ -9,9 +9,7 @@ _LAYER = "transformer.layer.{layer}."
 def spec(config: Config) -> Spec:
     """A DistilBERT of this configuration (`modeling_distilbert.py`)."""
     width = config.count("dim", "hidden_size")
-    heads = config.count("n_heads", "num_attention_heads")
-    if width % heads:
-        raise config.unfit("n_heads", "num_attention_heads", what=f"a divisor of dim {width}")
+    heads = config.heads("n_heads", "num_attention_heads", width=width, of="dim")
     return Spec(
         type="distilbert",
         layers=config.count("n_layers", "num_hidden_layers"),

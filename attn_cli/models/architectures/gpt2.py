@@ -11,9 +11,7 @@ _LAYER = "h.{layer}."
 def spec(config: Config) -> Spec:
     """A GPT-2 of this configuration (`modeling_gpt2.py`)."""
     width = config.count("n_embd", "hidden_size")
-    heads = config.count("n_head", "num_attention_heads")
-    if width % heads:
-        raise config.unfit("n_head", "num_attention_heads", what=f"a divisor of n_embd {width}")
+    heads = config.heads("n_head", "num_attention_heads", width=width, of="n_embd")
     return Spec(
         type="gpt2",
         layers=config.count("n_layer", "num_hidden_layers"),

@@ -14,10 +14,8 @@ _ATTENTION = _LAYER + "attn.attention."
 def spec(config: Config) -> Spec:
     """A GPT-Neo of this configuration (`modeling_gpt_neo.py`)."""
     width = config.count("hidden_size")
-    heads = config.count("num_heads", "num_attention_heads")
+    heads = config.heads("num_heads", "num_attention_heads", width=width)
     layers = config.count("num_layers", "num_hidden_layers")
-    if width % heads:
-        raise config.unfit("num_heads", "num_attention_heads", what=f"a divisor of hidden_size {width}")
     return Spec(
         type="gpt_neo",
         layers=layers,

@@ -13,9 +13,7 @@ _LAYER = "layers.{layer}."
 def spec(config: Config) -> Spec:
     """A GPT-NeoX of this configuration (`modeling_gpt_neox.py`)."""
     width = config.count("hidden_size")
-    heads = config.count("num_attention_heads")
-    if width % heads:
-        raise config.unfit("num_attention_heads", what=f"a divisor of hidden_size {width}")
+    heads = config.heads("num_attention_heads", width=width)
     head_size, has_bias = width // heads, config.flag("attention_bias", default=True)
     longest = config.count("max_position_embeddings", default=2048)
     values = {

@@ -10,9 +10,7 @@ _LAYER = "h.{layer}."
 def spec(config: Config) -> Spec:
     """A GPT-J of this configuration (`modeling_gptj.py`)."""
     width = config.count("n_embd", "hidden_size")
-    heads = config.count("n_head", "num_attention_heads")
-    if width % heads:
-        raise config.unfit("n_head", "num_attention_heads", what=f"a divisor of n_embd {width}")
+    heads = config.heads("n_head", "num_attention_heads", width=width, of="n_embd")
     head_size, longest = width // heads, config.count("n_positions", default=2048)
     turning = config.count("rotary_dim", default=64)
     if turning > head_size or turning % 2:

@@ -13,12 +13,14 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A ModernBERT of this configuration (`modeling_modernbert.py`)."""
+    """A ModernBERT of this configuration (`modeling_modernbert.py`).
+
+    `local_rope_theta` may be null: local layers turn as global ones. That is transformers 4's reading;
+    transformers 5 keeps the null and cannot compute with it.
+    """
     width = config.count("hidden_size")
-    heads = config.count("num_attention_heads")
+    heads = config.heads("num_attention_heads", width=width)
     layers = config.count("num_hidden_layers")
-    if width % heads:
-        raise config.unfit("num_attention_heads", what=f"a divisor of hidden_size {width}")
     longest = config.count("max_position_embeddings", default=8192)
     values = {"max_position_embeddings": longest} | dict(config.values)
     stride = config.count("global_attn_every_n_layers", default=3)
@@ -27,10 +29,10 @@ def spec(config: Config) -> Spec:
     attends, feeds = config.flag("attention_bias", default=False), config.flag("mlp_bias", default=False)
 
     def turned(layer: int, length: int) -> Rotary:
-        name, theta = ("global_rope_theta", 160000.0) if kind(layer) == FULL else ("local_rope_theta", 1e4)
-        asked = of_kind(
-            values, kind(layer), config.number(name, default=theta), config.values.get("rope_scaling")
-        )
+        theta = config.number("global_rope_theta", default=160000.0)
+        if kind(layer) != FULL and config.values.get("local_rope_theta", 1e4) is not None:
+            theta = config.number("local_rope_theta", default=1e4)
+        asked = of_kind(values, kind(layer), theta, config.values.get("rope_scaling"))
         return rotary(asked, width // heads, length, is_whole=True)
 
     whole = Spec(

@@ -14,9 +14,7 @@ def spec(config: Config) -> Spec:
         NotWrittenError: its norms have no weights.
     """
     width = config.count("hidden_size")
-    heads = config.count("num_attention_heads")
-    if width % heads:
-        raise config.unfit("num_attention_heads", what=f"a divisor of hidden_size {width}")
+    heads = config.heads("num_attention_heads", width=width)
     if not config.flag("layer_norm_elementwise_affine", default=True):
         raise config.unwritten("layer_norm_elementwise_affine", what="true")
     has_bias = config.flag("enable_bias", default=True)

@@ -1,0 +1,81 @@
+"""Where the pieces of a text stand in it, for a tokenizer that does not tell: their letters are compared."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import groupby, pairwise
+
+_SPACE = "▁"  # SentencePiece's
+
+
+def aligned(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
+    """The characters of `text` that each of its pieces stands for, as start and end.
+
+    Letters are compared as tokenizers see them: normalised (NFKC), without case, without white space. Pieces
+    of which no letter is found share what lies between their neighbours; one of spaces alone has the spaces
+    that follow the piece before it.
+    """
+    letters, places = _letters(text)
+    owners = [(letter, index) for index, piece in enumerate(pieces) for letter in _letters(piece)[0]]
+    found: dict[int, tuple[int, int]] = {}
+    for at, owner in _same(letters, "".join(letter for letter, _ in owners)):
+        index, (start, end) = owners[owner][1], places[at]
+        found[index] = (found.get(index, (start, end))[0], end)
+    return _filled(text, found, [bool(_letters(piece)[0]) for piece in pieces])
+
+
+def _letters(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """The letters that are compared, and the characters that each of them comes from."""
+    letters, places = "", []
+    for start, end in _clusters(text):
+        plain = unicodedata.normalize("NFKC", text[start:end]).casefold()
+        kept = "".join(letter for letter in plain if not letter.isspace() and letter != _SPACE)
+        letters += kept
+        places += [(start, end)] * len(kept)
+    return letters, places
+
+
+def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    """Each character with the accents that follow it, as start and end."""
+    starts = [place for place, letter in enumerate(text) if not place or not unicodedata.combining(letter)]
+    return pairwise((*starts, len(text)))
+
+
+def _same(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
+    """Which letter of ours is which of theirs, both in their order."""
+    if ours == theirs:  # almost always, and comparing takes the square of the length
+        yield from zip(range(len(ours)), range(len(ours)), strict=True)
+        return
+    for block in SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks():
+        yield from zip(
+            range(block.a, block.a + block.size), range(block.b, block.b + block.size), strict=True
+        )
+
+
+def _filled(
+    text: str, found: dict[int, tuple[int, int]], has_letters: Sequence[bool]
+) -> list[tuple[int, int]]:
+    """The places that were found, and for each run of pieces without one what lies between its neighbours."""
+    spans: list[tuple[int, int]] = []
+    for is_found, run in groupby(range(len(has_letters)), found.__contains__):
+        indices = list(run)
+        if is_found:
+            spans += [found[index] for index in indices]
+            continue
+        start = spans[-1][1] if spans else 0
+        end = max(start, found[indices[-1] + 1][0] if indices[-1] + 1 in found else len(text))
+        spans += _shared(text, start, end, [has_letters[index] for index in indices])
+    return spans
+
+
+def _shared(text: str, start: int, end: int, has_letters: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """The places of a run between `start` and `end`: pieces of spaces before and behind those of letters."""
+    gap = text[start:end]
+    first = end - len(gap.lstrip())
+    last = max(first, start + len(gap.rstrip()))
+    lettered = [place for place, has in enumerate(has_letters) if has] or [len(has_letters)]
+    for place in range(len(has_letters)):
+        if place < lettered[0]:
+            yield start, first
+        else:
+            yield (first, last) if place <= lettered[-1] else (last, end)

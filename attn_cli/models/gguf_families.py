@@ -1,0 +1,70 @@
+"""What llama.cpp's converter does to each family of models, and what its metadata leaves unsaid."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a model's tensors differ in GGUF: `conversion/` and `convert_hf_to_gguf.py` in llama.cpp."""
+
+    type: str  # Hugging Face's model_type
+    has_pairs: bool = False  # rows of Q and K stand in pairs for RoPE
+    gain_offset: float = 0.0  # what was added to the gains of norms
+    is_transposed: bool = False  # matrices are (out, in), and Hugging Face's are (in, out)
+    merges_in_order: bool = False  # `gguf_tokenizer` says how
+    more: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = lambda _file, _values: {}
+    """What else the config says, out of the metadata, and of what is known by then."""
+
+
+def _scale_of_gemma(layers_of_27b: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the scores are divided by the root of: only the 27B model has another than its head's size.
+
+    No key holds it; llama.cpp goes by the number of layers too (`llama-model.cpp`).
+    """
+    width, heads = values.get("hidden_size"), values.get("num_attention_heads")
+    if values.get("num_hidden_layers") != layers_of_27b or not isinstance(width, int) or not heads:
+        return {"query_pre_attn_scalar": values.get("head_dim")}
+    return {"query_pre_attn_scalar": width // heads}
+
+
+def _gemma2(_file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _scale_of_gemma(46, values)
+
+
+def _gemma3(file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Every sixth layer is whole; all are where there is no window (`convert_hf_to_gguf.py`)."""
+    stride = file.get("gemma3.attention.sliding_window_pattern", 6 if "sliding_window" in values else 1)
+    local = {"rope_local_base_freq": file.get("gemma3.rope.freq_base_swa", 10000.0)}
+    return _scale_of_gemma(62, values) | local | {"sliding_window_pattern": stride}
+
+
+def _phi3(file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """It may turn a part of each head, and a window of 0 is none."""
+    width, heads = values.get("hidden_size"), values.get("num_attention_heads")
+    turning = file.get("phi3.rope.dimension_count")
+    sizes = [each for each in (width, heads, turning) if isinstance(each, int) and each > 0]
+    part = {"partial_rotary_factor": sizes[2] / (sizes[0] // sizes[1] or 1)} if len(sizes) == 3 else {}  # noqa: PLR2004
+    known = file.get("phi3.rope.scaling.original_context_length")
+    return part | {
+        "sliding_window": values.get("sliding_window") or None,
+        **({} if known is None else {"original_max_position_embeddings": known}),
+    }
+
+
+FAMILIES = {
+    "llama": Family("llama", has_pairs=True),
+    "qwen2": Family("qwen2"),
+    "qwen3": Family("qwen3"),
+    "gemma": Family("gemma", gain_offset=1.0, merges_in_order=True),
+    "gemma2": Family(
+        "gemma2",
+        gain_offset=1.0,
+        merges_in_order=True,
+        more=lambda _file, values: _scale_of_gemma(46, values),
+    ),
+    "gemma3": Family("gemma3_text", gain_offset=1.0, merges_in_order=True, more=_gemma3),
+    "phi3": Family("phi3", more=_phi3),
+    "gpt2": Family("gpt2", is_transposed=True),
+}

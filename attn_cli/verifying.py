@@ -1,0 +1,83 @@
+"""A reading's layers against whoever else computes them: our numbers are checked, kind by kind."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from attn_cli.analysis.verification import (
+    Difference,
+    Verdict,
+    apart,
+    rounding_of,
+    share_apart,
+    tolerance,
+    worst,
+)
+from attn_cli.core.arrays import to_numpy
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.source import Layer, Reference, Texts
+from attn_cli.pipeline import Reading, check_kind
+from attn_cli.vocabulary import DType, Kind, Step
+
+_judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # such a layer differs, and says so
+
+
+@_judged
+def verified(
+    readings: Sequence[Reading], *, only_kind: Kind | None = None, only_layers: Collection[int] | None = None
+) -> Verdict:
+    """The layers of the readings' model against the judge's: of every kind, or of one; all, or some.
+
+    A decoder reads the text itself where no text was given for it.
+
+    Raises:
+        AttnError: nobody knows what the numbers must be, or the judge cannot say.
+        UsageError: the model is not read as it is.
+    """
+    source, question = readings[0].source, readings[0].question
+    if source.judge is None:
+        problem = f"{source.card.name} has no reference: nobody else computes it"
+        raise AttnError(problem, "attn verify -m MODEL")
+    if question.is_causal is not None:
+        raise UsageError("a model whose mask is overruled has no reference", "leave --causal out")
+    if only_kind is not None:
+        check_kind(only_kind, source)
+    judge, dtype = source.judge(), source.library.dtype
+    kinds = list(source.kinds) if only_kind is None else [only_kind]
+    found: list[Difference] = []
+    rounding = 0.0
+    for reading in readings:
+        texts = _with_target(reading)
+        theirs = judge.says(texts, kinds, DType.FLOAT32)
+        others = judge.says(texts, kinds, dtype if dtype.is_half else DType.FLOAT64)
+        for kind in kinds:
+            one, other = theirs[kind], others[kind]
+            pairs = [(one.weights, other.weights), (one.outputs, other.outputs)]
+            rounding = max(rounding, rounding_of(pairs))
+            found += _differences(reading, texts, kind, one, only_layers)
+    return Verdict(tolerance(dtype, rounding), worst(found))
+
+
+def _with_target(reading: Reading) -> Texts:
+    """The texts of the reading, the first one for the decoder too where it was given none."""
+    texts, target = reading.texts, reading.source.target
+    return texts if texts.target or target is None else replace(texts, target=target(reading.question.text))
+
+
+def _differences(
+    reading: Reading, texts: Texts, kind: Kind, theirs: Reference, only_layers: Collection[int] | None
+) -> Iterator[Difference]:
+    """How far the layers of one kind, or some of them, are from the reference."""
+    source = reading.source
+    chosen = [each for each in source.kinds[kind].layers if only_layers is None or each in only_layers]
+    for layer, attention in zip(chosen, source.attentions(texts, kind, chosen), strict=True):
+        yield _difference(kind, layer, attention, theirs)
+
+
+def _difference(kind: Kind, layer: int, attention: Layer, theirs: Reference) -> Difference:
+    steps = attention.steps(range(attention.heads), {Step.WEIGHTS})
+    output = None
+    if layer in theirs.outputs and Step.OUTPUT not in attention.absent:
+        output = share_apart(to_numpy(attention.result()), theirs.outputs[layer])
+    return Difference(kind, layer, apart(to_numpy(steps[Step.WEIGHTS]), theirs.weights[layer]), output)

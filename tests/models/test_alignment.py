@@ -1,0 +1,56 @@
+"""Where pieces stand in a text: answers known by hand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attn_cli.models.alignment import aligned
+
+
+def shown(text: str, *pieces: str) -> list[str]:
+    return [text[start:end] for start, end in aligned(text, pieces)]
+
+
+def test_pieces_stand_where_their_letters_do() -> None:
+    assert aligned("the cat", [" the", " c", "at"]) == [(0, 3), (4, 5), (5, 7)]
+
+
+def test_a_repeated_piece_is_found_in_its_turn() -> None:
+    assert aligned("ab ab ab", ["ab", " ab", " ab"]) == [(0, 2), (3, 5), (6, 8)]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "expected"),
+    [
+        ("CAFÉ ok", ("cafe", " ok"), ["CAF", "ok"]),  # an accent that was stripped is no letter of the piece
+        ("Cafe\u0301 ok", ("Caf", "é", " ok"), ["Caf", "e\u0301", "ok"]),
+        ("ﬁn", ("f", "in"), ["ﬁ", "ﬁn"]),  # one character, two letters
+        ("a † b", ("a", " -", " b"), ["a", "†", "b"]),  # a mark that the tokenizer replaced
+        ("日🙂 x", ("日", "<unk>", " x"), ["日", "🙂", "x"]),
+        ("é x", ("\ufffd", "\ufffd", " ", "x"), ["é", "é", " ", "x"]),  # the bytes of a character
+    ],
+)
+def test_normalised_and_unknown_pieces_have_the_characters_they_stand_for(
+    text: str, pieces: tuple[str, ...], expected: list[str]
+) -> None:
+    assert shown(text, *pieces) == expected
+
+
+def test_a_piece_of_spaces_alone_has_the_spaces_after_the_piece_before() -> None:
+    assert aligned("a  日", [" ", "a", " ", "日"]) == [(0, 0), (0, 1), (1, 3), (3, 4)]
+
+
+def test_pieces_of_another_text_share_all_of_it() -> None:
+    assert aligned(" xyz ", ["1", "2"]) == [(1, 4), (1, 4)]
+
+
+def test_no_pieces_have_no_places() -> None:
+    assert aligned("a", []) == []
+
+
+@given(st.text(max_size=20), st.lists(st.text(max_size=5), max_size=8))
+def test_whatever_the_pieces_their_places_lie_in_the_text_in_order(text: str, pieces: list[str]) -> None:
+    found = aligned(text, pieces)
+    assert all(0 <= start <= end <= len(text) for start, end in found)
+    assert [start for start, _ in found] == sorted(start for start, _ in found)
+    assert len(found) == len(pieces)
