@@ -204,7 +204,8 @@ class HeadRows:
             layer.tools.hide(logits[:, columns], hidden)
         groups = layer.tools.maxima(logits, GROUPS)
         shares = self._weights(chunk)
-        end = layer.tools.softmax(logits, xp.max(groups, axis=-1), shares)
+        peak = namespace(groups).max(groups, axis=-1)
+        end = layer.tools.softmax(logits, peak, shares)
         product = layer.tools.dots(shares, logits, logits) if Metric.ENTROPY in layer.metrics else None
         return end, product, groups
 
@@ -254,7 +255,7 @@ class HeadRows:
 
     def _special(self) -> Array:
         """(R,) the weight on tokens that are no text."""
-        xp, total = namespace(self.shared.within), 0 * self.shared.within
+        total = 0 * self.shared.within
         for chunk, special in zip(self.block.chunks, self.shared.special, strict=True):
             if special is not None:
                 total += self.layer.tools.times(self._weights(chunk), special)
