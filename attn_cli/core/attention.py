@@ -100,11 +100,6 @@ def trace(operands: Operands) -> Trace:
     return Trace(scores, bias, mask, logits, weights, weighted_sum(weights, operands.values))
 
 
-def attend(operands: Operands) -> Array:
-    """(H, T, D) only the result: what `trace` calls the context."""
-    return trace(operands).context
-
-
 def score(operands: Operands) -> Array:
     """(H, T, S) how well each query matches each key: q·k × scale."""
     xp = namespace(operands.queries)

@@ -12,7 +12,8 @@ from typing import TypeAlias
 import numpy as np
 
 from attn_cli.core.arrays import Array, namespace
-from attn_cli.core.attention import Bias, Operands, Trace, allowed, attend, trace
+from attn_cli.core.attending import attend
+from attn_cli.core.attention import Bias, Operands, Trace, allowed, trace
 from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.errors import AttnError, UsageError

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attn_cli.core import blocks, masks
+from attn_cli.core import attending, blocks, masks
 from attn_cli.core.arrays import Array, to_numpy
-from attn_cli.core.attention import Bias, Operands
+from attn_cli.core.attending import attend
+from attn_cli.core.attention import Bias, Operands, trace
 from attn_cli.core.positions import Buckets, alibi, relative
 from attn_cli.core.stream import Summary, Text, summarise
 from tests.core.libraries import LIBRARIES, Convert
@@ -91,3 +92,17 @@ def test_the_facts_are_those_of_the_full_matrices(library: str, data: st.DataObj
         patch.setattr(blocks, "_CHUNK", chunk)
         found = summarise(operands, text=Text(known, special), top=top, picture=picture, rows=rows)
     same(found, summary_of(operands, known, special, picture))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_layer_that_nobody_looks_at_returns_what_the_matrices_would(
+    library: str, data: st.DataObject
+) -> None:
+    operands, *_ = layer_of(data.draw, LIBRARIES[library])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attending, "_LARGE", data.draw(st.sampled_from([1, 500, 3000])))
+        found = attend(operands)
+    # sums of at most 90 values of about 2, in another order; PyTorch's exp is good to 2 units
+    np.testing.assert_allclose(to_numpy(found), to_numpy(trace(operands).context), 1e-5, 1e-5)
