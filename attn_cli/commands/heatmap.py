@@ -72,6 +72,7 @@ def heatmap(
         seed=seed,
         width=width,
         heads=heads or (),
+        chosen=selection(layer, head, heads or ()),
     )
     reading = reading_of(world, asked)
     found = heads_at(reading, places(world, reading, selection(layer, head, heads or ())), steps)
