@@ -24,30 +24,7 @@ FORWARD = """
     with torch.no_grad():
         model(ids, use_cache=False)
 """
-WORDS = [
-    "the",
-    "cat",
-    "sat",
-    "on",
-    "a",
-    "mat",
-    "and",
-    "dog",
-    "ran",
-    "to",
-    "see",
-    "big",
-    "red",
-    "sun",
-    "time",
-    "man",
-    "day",
-    "way",
-    "old",
-    "house",
-    "tree",
-    "good",
-]
+WORDS = ("the", "cat", "sat", "on", "a", "mat", "and", "dog", "ran", "to", "see", "sun", "time", "man")
 
 
 def main() -> None:
