@@ -65,9 +65,9 @@ def test_the_smallest_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_machine_that_tells_nothing_has_no_limit(tmp_path: Path) -> None:
-    assert memory._fields(tmp_path / "meminfo") == {}  # noqa: SLF001  there is no such machine here
+    assert memory._fields(tmp_path / "meminfo") == {}
     assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
     (tmp_path / "memory.max").write_text("max\n")
     assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
     (tmp_path / "meminfo").write_text("MemTotal:  24 kB\nMemAvailable:    12 kB\nodd\n")
-    assert memory._fields(tmp_path / "meminfo") == {"MemTotal": 24, "MemAvailable": 12}  # noqa: SLF001
+    assert memory._fields(tmp_path / "meminfo") == {"MemTotal": 24, "MemAvailable": 12}
