@@ -28,12 +28,16 @@ class Glance:
         """`LAYER.HEAD`, as a person selects it."""
         return f"{self.layer}.{self.head}"
 
-    def fields(self) -> dict[str, object]:
+    def fields(self) -> dict[str, int | float | str | None]:
         """All of it by the words of a file."""
-        place = {"kind": str(self.kind), "layer": self.layer, "head": self.head}
-        pattern = None if self.pattern is None else str(self.pattern)
-        numbers = {str(metric): value for metric, value in self.metrics.items()}
-        return place | {"pattern": pattern, "score": self.score} | numbers
+        return {
+            "kind": str(self.kind),
+            "layer": self.layer,
+            "head": self.head,
+            "pattern": None if self.pattern is None else str(self.pattern),
+            "score": self.score,
+            **{str(metric): value for metric, value in self.metrics.items()},
+        }
 
 
 def glances(facts: Facts, kind: Kind, layer: int, heads: Sequence[int]) -> Iterator[Glance]:
