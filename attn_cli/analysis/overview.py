@@ -8,7 +8,7 @@ import numpy as np
 
 from attn_cli.analysis.facts import Facts
 from attn_cli.analysis.patterns import named, tallies, tally
-from attn_cli.core.grid import Grid, grid
+from attn_cli.core.grid import Grid, Matrix, grid
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 
@@ -59,8 +59,9 @@ def glances(facts: Facts, kind: Kind, layer: int, heads: Sequence[int]) -> Itera
 
 def chart(all_heads: Sequence[Glance], shown: Collection[Glance], metric: Metric) -> Grid:
     """A metric of every head, a row for each layer; what is not `shown` is left blank."""
-    layers = list(dict.fromkeys(each.layer for each in sorted(all_heads, key=lambda each: each.layer)))
-    heads = sorted({each.head for each in all_heads})
+    layers, heads = (
+        sorted(set(each)) for each in zip(*((one.layer, one.head) for one in all_heads), strict=True)
+    )
     values = np.full((len(layers), len(heads)), np.nan)
     for each in shown:
         value = each.metrics[metric]
@@ -72,7 +73,7 @@ def chart(all_heads: Sequence[Glance], shown: Collection[Glance], metric: Metric
     return grid(title, values, rows, columns, seen, limits, are_tokens=False)
 
 
-def _means(facts: Facts, metric: Metric, first_row: int) -> np.ndarray[tuple[int], np.dtype[np.floating]]:
+def _means(facts: Facts, metric: Metric, first_row: int) -> Matrix:
     """(H,) NaN where no row of the text has what the metric asks for."""
     if metric is Metric.RECEIVED:
         looking = int((facts.seen > 0).sum())

@@ -160,6 +160,20 @@ def test_numbers_that_are_none_are_told_of_each_head() -> None:
     assert found.are_finite.tolist() == [True, False, True]
 
 
+def test_a_score_that_overflows_is_no_number_though_the_rest_of_its_row_is_one() -> None:
+    queries, keys = np.zeros((1, 8, 8), dtype=np.float32), np.eye(8, dtype=np.float32)[None]
+    queries[0, 5, 1], keys[0, 1, 1] = -1e30, 1e30
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = measured(Operands(queries, keys, keys, 1.0, masks.causal), EVERY, TEXT)
+    assert found.are_finite.tolist() == [False]
+
+
+def test_special_tokens_are_asked_about_on_both_sides() -> None:
+    text = Text(IDS, np.arange(8) == 5)
+    found = measured(looking_at(np.eye(8, dtype=bool), masks.nearby(1)), EVERY, text).possible
+    assert np.flatnonzero(found[Metric.SPECIAL]).tolist() == [4, 5, 6]
+
+
 def glance(layer: int, head: int, entropy: float | None) -> Glance:
     return Glance(Kind.SELF, layer, head, {Metric.ENTROPY: entropy}, None, None)
 
