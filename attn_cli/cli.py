@@ -11,6 +11,7 @@ import typer
 
 from attn_cli import __version__
 from attn_cli.commands.compare import compare
+from attn_cli.commands.heads import heads
 from attn_cli.commands.heatmap import heatmap
 from attn_cli.commands.inspect import inspect
 from attn_cli.commands.models import models
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # Rich's help costs as much again as plain help
     pretty_exceptions_enable=False,
 )
-_COMMANDS = (inspect, heatmap, compare, tokens, verify, models, train)
+_COMMANDS = (inspect, heatmap, heads, compare, tokens, verify, models, train)
 for _command in _COMMANDS:
     app.command()(_command)
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +31,7 @@ from attn_cli.models.tokens import Token
 from attn_cli.selection import Place
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pattern, Step
 
-_judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `_check_finite` says it in words
+_judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `check_finite` says it in words
 DEFAULT = (Step.SCORES, Step.WEIGHTS)
 """The steps that are shown where nobody names one."""
 
@@ -192,7 +191,7 @@ def heads(reading: Reading, places: Sequence[Place], steps: Collection[Step] | N
         AttnError: the weights are damaged, or a step holds a number that is not finite.
     """
     found: dict[Place, Head] = {}
-    for layer, attention in _layers(reading, sorted({layer for layer, _ in places})):
+    for layer, attention in layers_of(reading, sorted({layer for layer, _ in places})):
         spelled = _spelled(
             reading.kind, attention, layer, [head for at, head in places if at == layer], steps
         )
@@ -211,15 +210,15 @@ def telling_head(reading: Reading, steps: Collection[Step] | None = None) -> Tel
         (found,) = heads(reading, [(known.layer, known.head)], steps)
         card = reading.source.card
         return Telling(found, out_of=card.layers * card.heads, stands_out=True, known=known)
-    special, of_keys = (
-        _special(reading.texts.queries(reading.kind)),
-        _special(reading.texts.keys(reading.kind)),
+    of_queries, of_keys = (
+        are_special(reading.texts.queries(reading.kind)),
+        are_special(reading.texts.keys(reading.kind)),
     )
     layers = reading.extent.layers[:_LAYERS_TO_CHOOSE_FROM]
     best: tuple[float, Layer, int, int] | None = None
-    for layer, attention in _layers(reading, layers):
+    for layer, attention in layers_of(reading, layers):
         weights = attention.steps(range(attention.heads), {Step.WEIGHTS})[Step.WEIGHTS]
-        sharp = sharpness(to_numpy(weights), special, of_keys if reading.kind is Kind.CROSS else None)
+        sharp = sharpness(to_numpy(weights), of_queries, of_keys if reading.kind is Kind.CROSS else None)
         head = int(sharp.argmax())
         if best is None or sharp[head] > best[0]:
             best = (float(sharp[head]), attention, layer, head)
@@ -299,7 +298,8 @@ def _bounded(what: str, tokens: tuple[Token, ...], source: Source) -> tuple[Toke
     return tokens
 
 
-def _special(tokens: Sequence[Token]) -> npt.NDArray[np.bool_]:
+def are_special(tokens: Sequence[Token]) -> npt.NDArray[np.bool_]:
+    """Which tokens are no text."""
     return np.asarray([token.special for token in tokens])
 
 
@@ -319,7 +319,7 @@ def _embedded() -> Embedded:
     return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, spec.head_size, known)
 
 
-def _layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
+def layers_of(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
     """Those layers, whose numbers go up, each run when it is asked for."""
     return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
 
@@ -359,7 +359,8 @@ def _spelled(
     for index, head in enumerate(chosen):
         own = {step: array[index] for step, array in arrays.items()}
         for step, values in own.items():
-            _check_finite(values[mask] if step is Step.LOGITS else values, f"{step} of head {layer}.{head}")
+            judged = values[mask] if step is Step.LOGITS else values
+            check_finite(bool(np.isfinite(judged).all()), f"{step} of head {layer}.{head}")
         yield Head(
             kind=kind,
             layer=layer,
@@ -374,8 +375,12 @@ def _spelled(
         )
 
 
-def _check_finite(values: npt.NDArray[Any], name: str) -> None:
-    """Raise `AttnError` for an infinite number, or one that is none."""
-    if not np.isfinite(values).all():
+def check_finite(are_finite: bool, name: str) -> None:
+    """Raise `AttnError` where some number is infinite, or none.
+
+    Raises:
+        AttnError: some is.
+    """
+    if not are_finite:
         hint = "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32"
         raise AttnError(f"the {name} are not all finite numbers", hint)

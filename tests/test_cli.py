@@ -30,11 +30,13 @@ def test_version_is_one_line() -> None:
 def test_help_lists_the_commands_that_are_there(arguments: tuple[str, ...]) -> None:
     answer = attn(*arguments)
     listed = [line.split()[0] for line in answer.out.partition("Commands:\n")[2].splitlines()]
-    assert listed == ["inspect", "heatmap", "compare", "tokens", "verify", "models", "train"]
+    assert listed == ["inspect", "heatmap", "heads", "compare", "tokens", "verify", "models", "train"]
     assert (answer.status, answer.err) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["inspect", "heatmap", "compare", "tokens", "verify", "models", "train"])
+@pytest.mark.parametrize(
+    "command", ["inspect", "heatmap", "heads", "compare", "tokens", "verify", "models", "train"]
+)
 def test_the_help_of_a_command_fits_80_columns(command: str) -> None:
     lines = attn(command, "--help").out.splitlines()
     assert lines[0].startswith(f"Usage: attn {command} [OPTIONS]")
@@ -117,7 +119,10 @@ def test_the_remarks_come_after_the_result() -> None:
     here.stderr = here.stdout
     run(["inspect", "the cat sat", "-m", "random"], here)
     assert isinstance(here.stdout, io.StringIO)
-    assert here.stdout.getvalue().splitlines()[-1] == "others: -H 0-3, --heads LAYER.HEAD; all: attn heatmap"
+    assert (
+        here.stdout.getvalue().splitlines()[-1]
+        == "others: -H 0-3, --heads LAYER.HEAD; all: attn heads, attn heatmap"
+    )
 
 
 def test_quiet_means_quiet() -> None:

@@ -20,10 +20,21 @@ FLOORS = {
     "selection": GROUND,
     "pipeline": GROUND | {"core", "models", "analysis", "selection"},
     "verifying": GROUND | {"core", "models", "analysis", "pipeline"},
+    "overview": GROUND | {"core", "models", "analysis", "pipeline", "selection"},
     "show": GROUND | {"core.grid"},
     "console": GROUND,
     "commands": GROUND
-    | {"core.grid", "analysis", "pipeline", "verifying", "training", "selection", "show", "console"},
+    | {
+        "core.grid",
+        "analysis",
+        "pipeline",
+        "verifying",
+        "overview",
+        "training",
+        "selection",
+        "show",
+        "console",
+    },
     "cli": GROUND | {"commands", "console"},
     "__main__": {"cli"},
 }

@@ -67,7 +67,19 @@ def test_a_picture_is_drawn_without_pyplot_and_without_torch(twins: Path, tmp_pa
     assert not {"matplotlib.pyplot", "torch", "transformers", "rich"} & found
 
 
-@pytest.mark.parametrize("line", ["tokens x", "compare x --heads 0.1,0.2"])
+def test_inspect_measures_nothing() -> None:
+    measuring = (
+        "core.stream",
+        "core.rows",
+        "analysis.facts",
+        "analysis.overview",
+        "analysis.wishes",
+        "overview",
+    )
+    assert not {f"attn_cli.{name}" for name in measuring} & loaded("inspect", "the cat sat")
+
+
+@pytest.mark.parametrize("line", ["tokens x", "compare x --heads 0.1,0.2", "heads x"])
 def test_the_other_commands_are_as_light(line: str) -> None:
     assert not {"torch", "transformers", "matplotlib.figure"} & loaded(*line.split())
 

@@ -20,7 +20,7 @@ from attn_cli.models.fresh import vectors, words
 from attn_cli.models.library import choose_library
 from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
 from attn_cli.models.tokens import Token, shifted
-from attn_cli.vocabulary import DType, Kind, Step
+from attn_cli.vocabulary import DType, Kind, Metric, Step
 from tests.worlds import attn, refused
 
 LAYERS = {Kind.ENCODER: range(3), Kind.DECODER: range(2), Kind.CROSS: range(2)}
@@ -208,3 +208,66 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
     ] == [1]
     problem = "layer 2 of translator does not attend; the layers to show are 1, 4"
     assert refused(attn("inspect", "x", "-l", "2")) == (2, problem, "--layer 1")
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_heads_of_each_kind_have_the_metrics_that_make_sense_there(kind: Kind) -> None:
+    found = attn("heads", *LINE, "--kind", kind, "--json").document
+    schema().validate(found)
+    one_text = kind is not Kind.CROSS
+    assert found["metrics"] == [metric for metric in Metric if one_text or not metric.needs_one_text]
+    assert [(each["kind"], each["layer"], each["head"]) for each in found["heads"]] == [
+        (kind, layer, head) for layer in LAYERS[kind] for head in range(4)
+    ]
+
+
+def test_cross_attention_weighs_the_first_token_and_what_is_received_over_all_its_rows() -> None:
+    found = attn("heads", *LINE, "--kind", "cross", "--json").document["heads"]
+    full = attn("inspect", *LINE, "--kind", "cross", "-l", "all", "-s", "weights", "--json").document
+    for head, entry in zip(found, full["attention"], strict=True):
+        weights = np.array(entry["steps"]["weights"])
+        assert head["first-token"] == pytest.approx(weights[:, 0].mean(), rel=1e-6)  # shown as float32
+        assert head["received"] == pytest.approx(weights.sum(axis=0).max() / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "option", [("--metric", "induction"), ("--sort", "-induction"), ("--where", "induction>0")]
+)
+def test_what_cross_attention_lacks_is_refused(option: tuple[str, str]) -> None:
+    problem = "cross attention has no induction: it looks from one text at another"
+    hint = "one of entropy, largest, first-token, special, received"
+    assert refused(attn("heads", *LINE, "--kind", "cross", *option)) == (2, problem, hint)
+
+
+@pytest.mark.parametrize("source", [hybrid()], indirect=True)
+def test_the_map_of_a_hybrid_has_the_layers_that_attend() -> None:
+    answer = attn("heads", LINE[0], "--top", "0")
+    title, heads, *layers = answer.out.split("\n\n")[1].splitlines()
+    assert title.startswith("entropy, layer × head · 2 × 4 · ")
+    assert heads.split() == ["0", "1", "2", "3"]
+    assert [line.split()[0] for line in layers] == ["1", "4"]
+    assert (
+        attn("heads", LINE[0], "-l", "0,1", "--top", "0").err == "layer 0 is left out: it does not attend\n"
+    )
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_that_tell_only_their_weights_have_the_same_heads(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ("the cat sat on the cat", "--target", "le chat le chat", "--kind", kind, "--json")
+    whole = attn("heads", *line).document["heads"]
+    monkeypatch.setattr(pipeline, "_source", lambda *_: only_weights())
+    told = attn("heads", *line).document["heads"]
+    for one, other in zip(whole, told, strict=True):
+        assert (one["pattern"], one["layer"], one["head"]) == (
+            other["pattern"],
+            other["layer"],
+            other["head"],
+        )
+        # shown as float32
+        assert [one[each] for each in Metric if each in one] == [
+            None if other[each] is None else pytest.approx(other[each], rel=1e-6, abs=1e-9)
+            for each in Metric
+            if each in other
+        ]

@@ -97,10 +97,11 @@ def test_a_full_disk_behind_standard_output_is_two_lines(line: str) -> None:
     ]
 
 
-def test_ctrl_c_in_the_middle_is_130(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["inspect", "heads"])
+def test_ctrl_c_in_the_middle_is_130(command: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "text")
     process = subprocess.Popen(
-        [*ATTN, "inspect", "--file", tmp_path / "text"],
+        [*ATTN, command, "--file", tmp_path / "text"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,

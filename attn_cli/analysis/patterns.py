@@ -10,16 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from attn_cli.analysis.facts import Facts
+from attn_cli.analysis.possible import Cells
 from attn_cli.core.grid import Matrix
-from attn_cli.vocabulary import Pattern
-
-Cells = npt.NDArray[np.bool_]
+from attn_cli.vocabulary import Metric, Pattern
 
 _SINGLED_OUT = 0.4  # of the weight on one pattern's tokens: then the head has its name
 _RESTING = 0.5  # on the first token, where weight goes that is not needed (arXiv:2309.17453)
 _SPREAD = 0.75  # of the largest entropy that the rows could have
+
+_ASKS = {pattern: Metric(pattern.value) for pattern in Pattern if pattern is not Pattern.BROAD}
+NEEDED = (*_ASKS.values(), Metric.ENTROPY)
+"""What must be known of a head to tell its pattern."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,39 +38,25 @@ class Tally:
         return self.totals / self.rows if self.rows else np.full_like(self.totals, np.nan)
 
 
-def tallies(weights: Matrix, ids: npt.NDArray[np.integer], first_row: int = 1) -> dict[Pattern, Tally]:
-    """How the heads of one layer score on every pattern: weights (H, T, T), ids (T,).
+def tallies(facts: Facts, first_row: int = 1) -> dict[Pattern, Tally]:
+    """How the heads of one layer score on every pattern of which there are facts.
 
     Rows before `first_row` do not count: the first half of a text that repeats itself, say.
     """
-    found = {pattern: _tally(weights, cells, first_row) for pattern, cells in targets(ids).items()}
-    return found | {Pattern.BROAD: _breadth(weights, first_row)}
+    known = {pattern: metric for pattern, metric in _ASKS.items() if metric in facts.values}
+    found = {pattern: tally(facts, metric, first_row) for pattern, metric in known.items()}
+    return found | {Pattern.BROAD: _breadth(facts, first_row)}
+
+
+def tally(facts: Facts, metric: Metric, first_row: int) -> Tally:
+    """One fact over the rows in which the metric asks for something that is there."""
+    return _summed(facts.values[metric], facts.possible[metric], first_row)
 
 
 def added(tallies: Iterable[Tally]) -> Tally:
     """Several texts as one."""
     each = list(tallies)
     return Tally(np.sum([tally.totals for tally in each], axis=0), sum(tally.rows for tally in each))
-
-
-def targets(ids: npt.NDArray[np.integer]) -> dict[Pattern, Cells]:
-    """(T, T) for each pattern but `broad`: the cells that it names, row i the token that looks.
-
-    An induction head looks from a token at what followed its earlier copies (not at itself, where the
-    copy stands right before).
-    """
-    places = np.arange(ids.size)
-    back = places[:, None] - places[None, :]
-    copies = (ids[:, None] == ids[None, :]) & (back > 0)
-    followed = np.zeros_like(copies)
-    followed[:, 1:] = copies[:, :-1]
-    return {
-        Pattern.INDUCTION: followed & (back > 0),
-        Pattern.DUPLICATE: copies,
-        Pattern.PREVIOUS: back == 1,
-        Pattern.CURRENT: back == 0,
-        Pattern.FIRST: (places[None, :] == 0) & (back > 0),
-    }
 
 
 def named(scores: Mapping[Pattern, float]) -> Pattern | None:
@@ -85,15 +74,12 @@ def named(scores: Mapping[Pattern, float]) -> Pattern | None:
     return Pattern.BROAD if scores.get(Pattern.BROAD, 0.0) >= _SPREAD else None
 
 
-def _tally(weights: Matrix, cells: Cells, first_row: int) -> Tally:
-    rows = cells.any(axis=-1) & (np.arange(cells.shape[0]) >= first_row)
-    return Tally((weights[:, rows] * cells[rows]).sum(axis=(-2, -1), dtype=np.float64), int(rows.sum()))
-
-
-def _breadth(weights: Matrix, first_row: int) -> Tally:
+def _breadth(facts: Facts, first_row: int) -> Tally:
     """The entropy of a row as a share of the largest that as many tokens could have."""
-    rows = weights[:, max(first_row, 1) :].astype(np.float64)
-    logarithms = np.log(rows, where=rows > 0, out=np.zeros_like(rows))
-    entropies = -(rows * logarithms).sum(axis=-1)  # (H, rows)
-    seen = (rows > 0).any(axis=0).sum(axis=-1)
-    return Tally((entropies / np.log(np.maximum(seen, 2))).sum(axis=-1), rows.shape[-2])
+    largest = np.log(np.maximum(facts.seen, 2))
+    return _summed(facts.values[Metric.ENTROPY] / largest, facts.seen > 1, first_row)
+
+
+def _summed(values: Matrix, rows: Cells, first_row: int) -> Tally:
+    counted = rows & (np.arange(rows.size) >= first_row)
+    return Tally(values[:, counted].sum(axis=-1, dtype=np.float64), int(counted.sum()))

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from attn_cli.vocabulary import Pattern
 
 
-def show_reading(world: World, reading: "Reading") -> None:
-    """What was read: the model in one line, then the tokens."""
+def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
+    """What was read: the model in one line, then the tokens, on at most so many lines."""
     from attn_cli.show import terminal  # rich: 0.06 s
 
     terminal.paragraph(headline(reading), world.screen, between=" · ")
     for tokens in filter(None, (reading.tokens, reading.texts.target)):
         texts = [f"{token.position} {label(token.text)}" for token in tokens]
-        terminal.paragraph(texts, world.screen, rest="the other tokens: attn tokens")
+        terminal.paragraph(texts, world.screen, rest="the other tokens: attn tokens", most=most)
 
 
 def headline(reading: "Reading") -> list[str]:

@@ -148,7 +148,7 @@ def heads_or_telling(
     name, extent = telling.head.name, reading.extent
     world.note(f"head {name} is shown: {_why(telling)}")
     layers = "" if len(extent.layers) == 1 else f"-l {_numbered(extent.layers)}, "
-    world.note(f"others: {layers}-H 0-{extent.heads - 1}, --heads LAYER.HEAD; all: attn heatmap")
+    world.note(f"others: {layers}-H 0-{extent.heads - 1}, --heads LAYER.HEAD; all: attn heads, attn heatmap")
     return [telling.head]
 
 

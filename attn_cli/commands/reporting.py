@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from attn_cli.console import World
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from attn_cli.training.loop import Progress
     from attn_cli.training.state import Mark
     from attn_cli.vocabulary import Pattern
+
+PATIENCE = 0.5  # seconds before a bar is worth a look
 
 
 @contextmanager
@@ -45,6 +48,25 @@ def download(world: World, model: str) -> Iterator[Callable[[str, int, int], Non
         yield watch
     if size:
         world.fact(f"downloaded {model}: {megabytes(size)}")
+
+
+@contextmanager
+def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
+    """What tells how many query rows are done: a bar, once it is seen to take long."""
+    began = monotonic()
+    bar: Bar | None = None
+    with ExitStack() as stack:
+
+        def watch(done: int, total: int) -> None:
+            nonlocal bar
+            if bar is None and world.desk is not None and monotonic() - began >= PATIENCE:
+                from attn_cli.show.terminal.progress import Bar  # rich: 0.06 s
+
+                bar = stack.enter_context(Bar(world.desk))
+            if bar is not None:
+                bar.show(done / max(1, total), f"{done:,} of {total:,} query rows")
+
+        yield watch
 
 
 class Reporter:

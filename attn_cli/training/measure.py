@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from attn_cli.analysis.patterns import Tally, added, named, tallies
-from attn_cli.core.arrays import to_numpy
-from attn_cli.core.attention import trace
+from attn_cli.analysis.facts import measured
+from attn_cli.analysis.patterns import NEEDED, Tally, added, named, tallies
+from attn_cli.core import stream
 from attn_cli.models.transformer import Inputs
 from attn_cli.training.corpus import START, Ids, windows
 from attn_cli.training.network import Network
@@ -183,8 +183,8 @@ def scored(network: Network, texts: Iterable[Text]) -> list[Scores]:
         for ids, first_row in texts:
             inputs = Inputs(torch.from_numpy(ids).to(network.device), ())
             for layer, attention in enumerate(network.transformer.attentions(inputs)):
-                weights = to_numpy(trace(attention.operands).weights)
-                for pattern, tally in tallies(weights, ids, first_row).items():
+                facts = measured(attention.operands, NEEDED, stream.Text(ids))
+                for pattern, tally in tallies(facts, first_row).items():
                     found[layer].setdefault(pattern, []).append(tally)
     return [{pattern: added(each).scores for pattern, each in layer.items()} for layer in found]
 

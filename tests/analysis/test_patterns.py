@@ -6,57 +6,71 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.analysis.patterns import added, named, tallies, targets
-from attn_cli.vocabulary import Pattern
+from attn_cli.analysis.facts import Facts, spelled, targets
+from attn_cli.analysis.patterns import NEEDED, added, named, tallies
+from attn_cli.core.stream import Text
+from attn_cli.vocabulary import Metric, Pattern
 
 IDS = np.array([0, 5, 7, 5, 7, 9, 5, 7])
 
 
+def cells_of(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(T, T) the cells that the pattern names."""
+    return targets(Text(ids), ids.size, ids.size)[Metric(pattern.value)]
+
+
 def head(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """(1, T, T) evenly over the tokens that the pattern names; where it names none, on the first."""
-    cells = targets(ids)[pattern].astype(float)
+    cells = cells_of(pattern, ids).astype(float)
     cells[cells.sum(axis=-1) == 0, 0] = 1.0
     weights: npt.NDArray[np.float64] = (cells / cells.sum(axis=-1, keepdims=True))[None]
     return weights
 
 
+def facts(weights: npt.NDArray[np.float64], ids: npt.NDArray[np.int64]) -> Facts:
+    """Of heads that see what came before."""
+    mask = np.tril(np.ones(weights.shape[-2:], dtype=bool))
+    return spelled(weights, mask, NEEDED, Text(ids))
+
+
 @pytest.mark.parametrize("pattern", [each for each in Pattern if each is not Pattern.BROAD])
 def test_a_head_that_does_nothing_else_scores_one(pattern: Pattern) -> None:
-    assert tallies(head(pattern, IDS), IDS)[pattern].scores == [1.0]
+    assert tallies(facts(head(pattern, IDS), IDS))[pattern].scores == [1.0]
 
 
 def test_the_targets_are_what_the_words_say() -> None:
-    found = targets(IDS)
-    assert np.flatnonzero(found[Pattern.DUPLICATE][6]).tolist() == [1, 3]
-    assert np.flatnonzero(found[Pattern.INDUCTION][6]).tolist() == [2, 4]
-    assert np.flatnonzero(found[Pattern.PREVIOUS][6]).tolist() == [5]
-    assert np.flatnonzero(found[Pattern.CURRENT][6]).tolist() == [6]
-    assert np.flatnonzero(found[Pattern.FIRST][6]).tolist() == [0]
-    assert not found[Pattern.FIRST][0].any()
+    def of_row(pattern: Pattern) -> list[int]:
+        return np.flatnonzero(cells_of(pattern, IDS)[6]).tolist()
+
+    assert of_row(Pattern.DUPLICATE) == [1, 3]
+    assert of_row(Pattern.INDUCTION) == [2, 4]
+    assert of_row(Pattern.PREVIOUS) == [5]
+    assert of_row(Pattern.CURRENT) == [6]
+    assert of_row(Pattern.FIRST) == [0]
 
 
 def test_what_followed_a_copy_right_before_is_not_the_token_itself() -> None:
-    assert not targets(np.array([3, 3]))[Pattern.INDUCTION].any()
+    assert not cells_of(Pattern.INDUCTION, np.array([3, 3])).any()
 
 
 def test_rows_in_which_the_pattern_is_impossible_do_not_count() -> None:
-    found = tallies(head(Pattern.INDUCTION, IDS), IDS)
+    found = tallies(facts(head(Pattern.INDUCTION, IDS), IDS))
     assert found[Pattern.INDUCTION].rows == 4  # 5 and 7 stand before: places 3, 4, 6, 7
     assert found[Pattern.PREVIOUS].rows == 7
-    assert np.isnan(tallies(np.ones((1, 2, 2)), np.array([1, 2]))[Pattern.INDUCTION].scores).all()
+    assert np.isnan(tallies(facts(np.ones((1, 2, 2)), np.array([1, 2])))[Pattern.INDUCTION].scores).all()
 
 
 def test_an_even_head_is_as_broad_as_can_be_and_a_sharp_one_not_at_all() -> None:
     even = np.tril(np.ones((8, 8)))[None] / np.arange(1, 9)[:, None]
-    assert tallies(even, IDS)[Pattern.BROAD].scores == pytest.approx([1.0])
-    assert tallies(head(Pattern.PREVIOUS, IDS), IDS)[Pattern.BROAD].scores == [0.0]
+    assert tallies(facts(even, IDS))[Pattern.BROAD].scores == pytest.approx([1.0])
+    assert tallies(facts(head(Pattern.PREVIOUS, IDS), IDS))[Pattern.BROAD].scores == [0.0]
 
 
 def test_earlier_rows_can_be_left_out() -> None:
     weights = head(Pattern.CURRENT, IDS)
     weights[:, :4] = np.eye(8)[0]
-    assert tallies(weights, IDS, first_row=4)[Pattern.CURRENT].scores == [1.0]
-    assert tallies(weights, IDS)[Pattern.CURRENT].scores == pytest.approx([4 / 7])
+    assert tallies(facts(weights, IDS), first_row=4)[Pattern.CURRENT].scores == [1.0]
+    assert tallies(facts(weights, IDS))[Pattern.CURRENT].scores == pytest.approx([4 / 7])
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.integers(0, 5))
@@ -64,7 +78,7 @@ def test_two_texts_score_as_the_mean_of_their_rows(ids: list[int], seed: int) ->
     draw = np.random.default_rng(seed)
     texts = [np.array(ids), np.array(ids[::-1])]
     weights = [np.tril(draw.random((2, len(ids), len(ids)))) for _ in texts]
-    found = [tallies(*text) for text in zip(weights, texts, strict=True)]
+    found = [tallies(facts(*text)) for text in zip(weights, texts, strict=True)]
     for pattern in Pattern:
         both, each = added(text[pattern] for text in found), [text[pattern] for text in found]
         assert both.rows == sum(tally.rows for tally in each)

@@ -42,7 +42,7 @@ def test_without_a_selection_one_telling_head_is_shown_and_the_way_to_the_others
     place = why.split()[1]
     assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
     assert why == f"head {place} is shown: of 12 heads it looks most sharply at words further away"
-    assert others == "others: -l 0-2, -H 0-3, --heads LAYER.HEAD; all: attn heatmap"
+    assert others == "others: -l 0-2, -H 0-3, --heads LAYER.HEAD; all: attn heads, attn heatmap"
 
 
 def test_one_token_makes_no_head_stand_out() -> None:

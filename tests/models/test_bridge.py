@@ -170,6 +170,16 @@ def test_json_says_who_computed_and_what_is_absent(saved: Callable[[str], Path])
     np.testing.assert_array_equal(hidden, ~np.tri(len(hidden), dtype=bool))
 
 
+@pytest.mark.parametrize("kind", ["mpt", "gemma2"])  # of the first only the softmax is seen
+def test_heads_at_a_glance_are_those_of_the_weights(kind: str, saved: Callable[[str], Path]) -> None:
+    found = attn("heads", TEXT, "-m", saved(kind), "--json").document["heads"]
+    each = [weights_of(layer) for layer in layers(source(saved(kind)), Kind.SELF)]
+    for head, weights in zip(found, [one for layer in each for one in layer], strict=True):
+        logarithms = np.log(np.where(weights > 0, weights, 1))
+        assert head["entropy"] == pytest.approx(-(weights * logarithms).sum(axis=-1).mean(), abs=CLOSE)
+        assert head["previous-token"] == pytest.approx(np.diagonal(weights, -1).mean(), abs=CLOSE)
+
+
 def test_a_window_is_in_the_mask_and_a_bias_is_a_step(saved: Callable[[str], Path]) -> None:
     line = ("-m", saved("umt5"), "--heads", "0.1", "-s", "bias", "--json")
     (entry,) = attn("inspect", TEXT, *line).document["attention"]

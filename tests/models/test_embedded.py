@@ -10,7 +10,9 @@ import pytest
 import torch
 import transformers
 
-from attn_cli.analysis.patterns import added, tallies
+from attn_cli.analysis.facts import spelled
+from attn_cli.analysis.patterns import NEEDED, added, tallies
+from attn_cli.core.stream import Text
 from attn_cli.models.catalogue import EMBEDDED_DIRECTORY
 from attn_cli.models.checkpoint import checkpoint
 from attn_cli.models.known import Known, known_heads
@@ -48,7 +50,8 @@ def score(source: Source, head: Known, texts: list[list[int]], first_row: int = 
         )
         (attention,) = source.attentions(Texts(tokens), Kind.SELF, [head.layer])
         weights = weights_of(attention)[[head.head]]
-        found.append(tallies(weights, np.array(ids), first_row)[head.pattern])
+        facts = spelled(weights, np.asarray(attention.mask), NEEDED, Text(np.array(ids)))
+        found.append(tallies(facts, first_row)[head.pattern])
     return float(added(found).scores[0])
 
 

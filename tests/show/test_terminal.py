@@ -460,3 +460,17 @@ def test_a_list_without_rows_is_its_names() -> None:
     console = plain(20)
     columns(["a", "b"], [], console)
     assert printed(console) == "a  b\n"
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (21, ["head  current-  share", "         token", "2.6       0.85   0.10"]),
+        (20, ["head  current-", "         token", "2.6       0.85", "no room for share:", "--json"]),
+    ],
+)
+def test_the_last_columns_of_a_list_give_way_and_are_named(width: int, lines: list[str]) -> None:
+    console = plain(width)
+    names = ("head", "current-\ntoken", "share")
+    columns(names, [("2.6", "0.85", "0.10")], console, right=(1, 2), rest="--json")
+    assert printed(console).splitlines() == lines

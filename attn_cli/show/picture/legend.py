@@ -37,4 +37,6 @@ def _blank_name(grids: Sequence[Grid]) -> str:
     """What the cells without a colour are called; nothing where there are none."""
     if any((grid.visible & ~np.isfinite(grid.values)).any() for grid in grids):
         return "masked or not finite"
-    return "" if all(grid.visible.all() for grid in grids) else "masked"
+    if all(grid.visible.all() for grid in grids):
+        return ""
+    return "masked" if any(grid.are_tokens for grid in grids) else "no value"

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import accumulate, zip_longest
 
 import numpy as np
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
+from rich.style import Style
 
 from attn_cli.core.grid import Grid
 from attn_cli.labels import printable
@@ -14,8 +16,10 @@ from attn_cli.show.terminal import largest, table
 from attn_cli.show.terminal.edges import note
 from attn_cli.show.terminal.fitting import cut, filled, to_left, to_right
 from attn_cli.show.terminal.sheet import BOLD, Line, Sheet
+from attn_cli.show.terminal.tiles import tiles
 
 _LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
+_GAP = "  "  # between the columns of a list
 
 
 def matrix(grid: Grid, console: Console, *, digits: int = 2, top: int | None = None) -> None:
@@ -39,24 +43,47 @@ def side_by_side(grids: Sequence[Grid], console: Console, *, digits: int = 2, to
         sheet.show(_alone(grid, digits, top, sheet))
 
 
-def columns(
-    names: Sequence[str], rows: Sequence[Sequence[str]], console: Console, *, right: Collection[int] = ()
-) -> None:
-    """Print a list under the names of its columns; those in `right` end at one place, the widest give way."""
+def map_of(grid: Grid, console: Console, *, digits: int = 2) -> None:
+    """Print `grid` with every cell in view, whatever the width: numbers where they fit, else shades."""
     sheet = Sheet(console)
-    cells = [[sheet.ink(printable(cell)) for cell in row] for row in (names, *rows)]
-    widths = _shared_out(sheet.width, [max(map(cell_len, column)) for column in zip(*cells, strict=True)])
-    heading, *body = (_in_columns(row, widths, right, sheet) for row in cells)
-    sheet.show([[Segment(heading, BOLD)], *([Segment(line)] for line in body)])
+    sheet.show(tiles(sheet.inked(grid), digits, sheet))
 
 
-def paragraph(phrases: Sequence[str], console: Console, *, between: str = "  ", rest: str = "") -> None:
-    """Print the phrases one after the other, each whole; where there are many, `rest` says where they are."""
+def columns(
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    console: Console,
+    *,
+    right: Collection[int] = (),
+    rest: str = "",
+) -> None:
+    """Print a list under the names of its columns; those in `right` end at one place, the widest give way.
+
+    With `rest` the last columns give way instead, and it says where they are. A line end in a name is one.
+    """
+    sheet = Sheet(console)
+    headings = list(zip_longest(*(name.split("\n") for name in names), fillvalue=""))
+    cells = [[sheet.ink(printable(cell)) for cell in row] for row in (*headings, *rows)]
+    wanted = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    shown = _fitting(sheet.width, wanted) if rest else len(wanted)
+    widths = _shared_out(sheet.width, wanted[:shown])
+    lines = [_in_columns(row[:shown], widths, right, sheet) for row in cells]
+    styles = [BOLD] * len(headings) + [Style.null()] * len(rows)
+    sheet.show([Segment(line, style)] for line, style in zip(lines, styles, strict=True))
+    if shown < len(wanted):
+        left_out = ", ".join(name.replace("\n", "") for name in names[shown:])
+        sheet.show(note(f"no room for {left_out}: {rest}", sheet))
+
+
+def paragraph(
+    phrases: Sequence[str], console: Console, *, between: str = "  ", rest: str = "", most: int = _LINES
+) -> None:
+    """Print the phrases one after the other, each whole; beyond `most` lines `rest` says where they are."""
     sheet = Sheet(console)
     inked = [sheet.ink(printable(phrase)) for phrase in phrases]
     lines = filled(inked, sheet.ink(between), sheet.width, sheet.ink("…"))
-    sheet.show([Segment(line)] for line in lines[:_LINES])
-    if len(lines) > _LINES:
+    sheet.show([Segment(line)] for line in lines[:most])
+    if len(lines) > most:
         sheet.show(note(rest, sheet))
 
 
@@ -107,10 +134,16 @@ def _is_whole(grid: Grid) -> bool:
     return np.array_equal(seen, np.rint(seen))
 
 
+def _fitting(width: int, wanted: Sequence[int]) -> int:
+    """How many of the first columns fit with all their width; at least one."""
+    ends = accumulate(each + len(_GAP) for each in wanted)
+    return max(1, sum(end - len(_GAP) <= width for end in ends))
+
+
 def _shared_out(width: int, wanted: list[int]) -> list[int]:
     """The widths of columns: what they want, the widest cut first until all fit."""
     widths = list(wanted)
-    while sum(widths) + 2 * (len(widths) - 1) > width and max(widths) > 1:
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > width and max(widths) > 1:
         widths[widths.index(max(widths))] -= 1
     return widths
 
@@ -121,4 +154,4 @@ def _in_columns(row: Sequence[str], widths: Sequence[int], right: Collection[int
         (to_right if number in right else to_left)(text, width)
         for number, (text, width) in enumerate(zip(texts, widths, strict=True))
     ]
-    return "  ".join(aligned).rstrip()
+    return _GAP.join(aligned).rstrip()

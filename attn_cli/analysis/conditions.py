@@ -1,0 +1,122 @@
+"""What a head must be to be listed, and in what order: `entropy<1`, `pattern=induction`, `-distance`."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, TypeAlias
+
+from attn_cli.errors import UsageError
+from attn_cli.vocabulary import Metric, Pattern
+
+Fields: TypeAlias = Mapping[str, object]
+"""A head by the words of a file: its layer, its metrics, its pattern."""
+
+NO_PATTERN = "none"
+
+_PATTERN = "pattern"
+_PLACE = ("layer", "head")
+_SCORE = "score"
+_NUMBERS = (*Metric, _SCORE)
+_SHAPE = re.compile(r"\s*([^\s<>=!]+)\s*(<=|>=|!=|==|=|<|>)\s*([^\s<>=!]+)\s*")
+_EXAMPLE = '--where "entropy<1", "induction>=0.4" or "pattern=induction"'
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_EQUALITIES = {"=", "==", "!="}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a head must be to be listed."""
+
+    name: str
+    operator: str
+    value: float | str | None  # a pattern's name, or None for no pattern
+
+    @property
+    def metric(self) -> Metric | None:
+        """The metric that it asks for; None where it asks for something else."""
+        return Metric(self.name) if self.name in set(Metric) else None
+
+    def holds(self, head: Fields) -> bool:
+        """Whether the head is such a one; a metric without a value meets no condition."""
+        found = head[self.name]
+        if found is None and self.name != _PATTERN:
+            return False
+        return _OPERATORS[self.operator](found, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By what heads are listed, the largest first or the smallest."""
+
+    name: str
+    is_rising: bool = False
+
+    @property
+    def metric(self) -> Metric | None:
+        """The metric; None for the pattern's score."""
+        return None if self.name == _SCORE else Metric(self.name)
+
+    def key(self, head: Fields) -> tuple[bool, float]:
+        """What sorts the heads upwards; those without a value come last."""
+        value = head[self.name]
+        number = value if isinstance(value, int | float) else 0.0
+        return value is None, number if self.is_rising else -number
+
+
+def condition(text: str) -> Condition:
+    """What `text` asks for: a name, a comparison, a value.
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    matched = _SHAPE.fullmatch(text)
+    if matched is None:
+        raise UsageError(f"'{text}' is no condition", _EXAMPLE)
+    name, sign, value = matched.groups()
+    if name == _PATTERN:
+        return Condition(name, sign, _pattern(text, sign, value))
+    if name not in {*_NUMBERS, *_PLACE}:
+        known = ", ".join((*_NUMBERS, *_PLACE, _PATTERN))
+        raise UsageError(f"'{name}' in '{text}' is not known of a head", f"one of {known}")
+    return Condition(name, sign, _number(text, value))
+
+
+def order(text: str) -> Order:
+    """What `text` sorts by: a metric or `score`, the largest first; with `-` before it the smallest.
+
+    Raises:
+        UsageError: there is no such metric.
+    """
+    name = text.removeprefix("-")
+    if name not in set(_NUMBERS):
+        raise UsageError(f"heads are not sorted by '{text}'", f"--sort {', '.join(_NUMBERS)}, or -NAME")
+    return Order(name, is_rising=text.startswith("-"))
+
+
+def _pattern(text: str, sign: str, value: str) -> str | None:
+    if sign not in _EQUALITIES:
+        raise UsageError(f"a pattern is not more or less than another: '{text}'", '--where "pattern=broad"')
+    if value != NO_PATTERN and value not in set(Pattern):
+        problem = f"'{value}' in '{text}' is no pattern"
+        raise UsageError(problem, f"one of {', '.join((*Pattern, NO_PATTERN))}")
+    return None if value == NO_PATTERN else value
+
+
+def _number(text: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not isfinite(number):
+        raise UsageError(f"'{value}' in '{text}' is no number", _EXAMPLE)
+    return number

@@ -1,0 +1,87 @@
+"""Heads at a glance: what each does on a text, as a few numbers and a name."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from attn_cli.analysis.facts import Facts
+from attn_cli.analysis.patterns import named, tallies, tally
+from attn_cli.core.grid import Grid, Matrix, grid
+from attn_cli.vocabulary import Kind, Metric, Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One head: the mean of each metric, and the pattern that it is known by."""
+
+    kind: Kind
+    layer: int
+    head: int
+    metrics: Mapping[Metric, float | None]  # None: no row of the text has what it asks for
+    pattern: Pattern | None  # None: no pattern stands out
+    score: float | None  # of the pattern, 0 to 1
+
+    @property
+    def name(self) -> str:
+        """`LAYER.HEAD`, as a person selects it."""
+        return f"{self.layer}.{self.head}"
+
+    def fields(self) -> dict[str, int | float | str | None]:
+        """All of it by the words of a file."""
+        return {
+            "kind": str(self.kind),
+            "layer": self.layer,
+            "head": self.head,
+            "pattern": None if self.pattern is None else str(self.pattern),
+            "score": self.score,
+            **{str(metric): value for metric, value in self.metrics.items()},
+        }
+
+
+def glances(facts: Facts, kind: Kind, layer: int, heads: Sequence[int]) -> Iterator[Glance]:
+    """The heads of one layer; `facts` are those of `heads`, in their order.
+
+    Weights on certain tokens are means over the rows that could look at such tokens, other metrics over
+    those that look at all. The first row of a text says nothing about where a head looks; that of a
+    decoder that looks at another text does.
+    """
+    first_row = 0 if kind is Kind.CROSS else 1
+    scores = {pattern: each.scores for pattern, each in tallies(facts, first_row).items()}
+    means = {metric: _means(facts, metric, first_row) for metric in facts.values}
+    for index, head in enumerate(heads):
+        own = {pattern: float(each[index]) for pattern, each in scores.items() if isfinite(each[index])}
+        pattern = named(own)
+        metrics = {metric: _number(each[index]) for metric, each in means.items()}
+        yield Glance(kind, layer, head, metrics, pattern, None if pattern is None else _number(own[pattern]))
+
+
+def chart(all_heads: Sequence[Glance], shown: Collection[Glance], metric: Metric) -> Grid:
+    """A metric of every head, a row for each layer; what is not `shown` is left blank."""
+    layers, heads = (
+        sorted(set(each)) for each in zip(*((one.layer, one.head) for one in all_heads), strict=True)
+    )
+    values = np.full((len(layers), len(heads)), np.nan)
+    for each in shown:
+        value = each.metrics[metric]
+        values[layers.index(each.layer), heads.index(each.head)] = np.nan if value is None else value
+    seen = np.isfinite(values)
+    values = np.where(seen, values, 0.0)
+    title, limits = f"{metric}, layer × head", (0.0, float(values.max(initial=0.0)) or 1.0)
+    rows, columns = list(map(str, layers)), list(map(str, heads))
+    return grid(title, values, rows, columns, seen, limits, are_tokens=False)
+
+
+def _means(facts: Facts, metric: Metric, first_row: int) -> Matrix:
+    """(H,) NaN where no row of the text has what the metric asks for."""
+    if metric is Metric.RECEIVED:
+        looking = int((facts.seen > 0).sum())
+        return np.asarray(facts.values[metric].max(axis=-1) / max(1, looking))
+    asks_where = metric not in {Metric.ENTROPY, Metric.LARGEST, Metric.DISTANCE}
+    return np.asarray(tally(facts, metric, first_row if asks_where else 0).scores)
+
+
+def _number(value: float) -> float | None:
+    """In the precision of the facts, float32, as a short decimal; None for NaN."""
+    return float(str(np.float32(value))) if isfinite(value) else None

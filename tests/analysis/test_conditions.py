@@ -1,0 +1,128 @@
+"""What a person may ask of heads, and what is said where it makes no sense."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from attn_cli.analysis.conditions import Condition, condition
+from attn_cli.analysis.overview import Glance
+from attn_cli.analysis.wishes import wish
+from attn_cli.errors import UsageError
+from attn_cli.vocabulary import Kind, Metric, Pattern
+
+KNOWN = ", ".join((*Metric, "score", "layer", "head", "pattern"))
+EXAMPLE = '--where "entropy<1", "induction>=0.4" or "pattern=induction"'
+
+
+def head(number: int, pattern: Pattern | None = None, **metrics: float | None) -> Glance:
+    """Head `number` of layer 2."""
+    found: Mapping[Metric, float | None] = {
+        Metric(name.replace("_", "-")): each for name, each in metrics.items()
+    }
+    return Glance(Kind.SELF, 2, number, found, pattern, None if pattern is None else 0.5)
+
+
+SHARP = head(0, Pattern.PREVIOUS, entropy=0.25, induction=0.0)
+EVEN = head(1, Pattern.BROAD, entropy=3.0, induction=0.1)
+COPYING = head(2, Pattern.INDUCTION, entropy=1.0, induction=0.9)
+NEITHER = head(3, None, entropy=2.0, induction=None)
+HEADS = [SHARP, EVEN, COPYING, NEITHER]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("entropy<1", Condition("entropy", "<", 1.0)),
+        (" previous-token >= .5 ", Condition("previous-token", ">=", 0.5)),
+        ("pattern==broad", Condition("pattern", "==", "broad")),
+        ("pattern!=none", Condition("pattern", "!=", None)),
+        ("score>-1e-3", Condition("score", ">", -0.001)),
+    ],
+)
+def test_a_condition_is_a_name_a_comparison_and_a_value(text: str, found: Condition) -> None:
+    assert condition(text) == found
+
+
+@pytest.mark.parametrize(
+    ("where", "met"),
+    [
+        (["entropy<1"], [SHARP]),
+        (["entropy<=1"], [SHARP, COPYING]),
+        (["entropy>1", "entropy<3"], [NEITHER]),
+        (["entropy!=1"], [SHARP, EVEN, NEITHER]),
+        (["pattern=induction"], [COPYING]),
+        (["pattern!=induction"], [SHARP, EVEN, NEITHER]),
+        (["pattern=none"], [NEITHER]),
+        (["head>=2", "layer=2"], [COPYING, NEITHER]),
+        (["layer>2"], []),
+    ],
+)
+def test_all_conditions_hold_of_the_heads_that_are_listed(where: list[str], met: list[Glance]) -> None:
+    assert wish(where, None).met_by(HEADS) == met
+
+
+@pytest.mark.parametrize("sign", ["<", ">=", "!="])
+def test_a_metric_without_a_value_meets_no_condition(sign: str) -> None:
+    assert NEITHER not in wish([f"induction{sign}0.5"], None).met_by(HEADS)
+
+
+@pytest.mark.parametrize(
+    ("sort", "heads"),
+    [
+        ("entropy", [EVEN, NEITHER, COPYING, SHARP]),
+        ("-entropy", [SHARP, COPYING, NEITHER, EVEN]),
+        ("induction", [COPYING, EVEN, SHARP, NEITHER]),
+        ("-induction", [SHARP, EVEN, COPYING, NEITHER]),
+        ("score", [SHARP, EVEN, COPYING, NEITHER]),
+    ],
+)
+def test_heads_without_a_value_are_last_either_way(sort: str, heads: list[Glance]) -> None:
+    assert wish([], sort).met_by(HEADS) == heads
+
+
+def test_a_list_begins_with_the_clearest_heads_where_nobody_sorts_it() -> None:
+    assert wish([], None).listed(HEADS, Metric.INDUCTION)[0] is COPYING
+    assert wish([], None).listed(HEADS, Metric.ENTROPY)[0] is SHARP
+    assert wish([], None).met_by(HEADS) == HEADS
+
+
+def test_the_numbers_that_were_asked_about_stand_first() -> None:
+    one = head(0, entropy=1.0, largest=1.0, distance=1.0, induction=1.0, received=1.0)
+    asked = wish(["received>0", "layer=2"], "-distance")
+    assert asked.columns(one, Metric.INDUCTION) == [
+        Metric.DISTANCE,
+        Metric.RECEIVED,
+        Metric.INDUCTION,
+        Metric.ENTROPY,
+        Metric.LARGEST,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("where", "problem", "hint"),
+    [
+        ("entropy", "'entropy' is no condition", EXAMPLE),
+        ("entropy<", "'entropy<' is no condition", EXAMPLE),
+        ("entropy<1<2", "'entropy<1<2' is no condition", EXAMPLE),
+        ("entropi<1", "'entropi' in 'entropi<1' is not known of a head", f"one of {KNOWN}"),
+        ("entropy<one", "'one' in 'entropy<one' is no number", EXAMPLE),
+        ("entropy<nan", "'nan' in 'entropy<nan' is no number", EXAMPLE),
+        (
+            "pattern<broad",
+            "a pattern is not more or less than another: 'pattern<broad'",
+            '--where "pattern=broad"',
+        ),
+        ("pattern=wide", "'wide' in 'pattern=wide' is no pattern", f"one of {', '.join(Pattern)}, none"),
+    ],
+)
+def test_a_bad_condition_is_refused_in_a_sentence(where: str, problem: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        wish([where], None)
+    assert (raised.value.problem, raised.value.hint) == (problem, hint)
+
+
+def test_what_nobody_can_sort_by_is_refused_in_a_sentence() -> None:
+    with pytest.raises(UsageError) as raised:
+        wish([], "--pattern")
+    hint = f"--sort {', '.join(Metric)}, score, or -NAME"
+    assert (raised.value.problem, raised.value.hint) == ("heads are not sorted by '--pattern'", hint)

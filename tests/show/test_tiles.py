@@ -1,0 +1,81 @@
+"""The map of all heads at 80 columns: golden files that a person can read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attn_cli.core.grid import Grid, grid
+from attn_cli.show.terminal import map_of
+from tests.show.test_terminal import coloured, plain, printed
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def heads(layers: int, count: int, high: float = 1.0) -> Grid:
+    """Each layer has its strongest head one further right, weaker ones around it; head 0.1 has no value."""
+    apart = np.abs(np.arange(layers)[:, None] - np.arange(count))
+    values = high * np.maximum(0, 1 - apart / (count / 4))
+    names = [list(map(str, range(size))) for size in (layers, count)]
+    seen = np.ones((layers, count), dtype=bool)
+    seen[0, 1] = False
+    title, limits = "induction, layer × head", (0.0, high)
+    return grid(title, values, names[0], names[1], seen, limits, are_tokens=False)
+
+
+def drawn(drawing: Grid, width: int = 80, digits: int = 2) -> list[str]:
+    console = plain(width)
+    map_of(drawing, console, digits=digits)
+    return [line.rstrip() for line in printed(console).splitlines()]
+
+
+@pytest.mark.parametrize("size", [12, 32])
+def test_every_head_is_in_view_at_80_columns(size: int) -> None:
+    golden = (GOLDEN / f"heads-{size}.txt").read_text("utf-8")
+    assert "\n".join(drawn(heads(size, size))) + "\n" == golden
+    assert max(map(len, golden.splitlines())) <= 80
+
+
+def test_numbers_lose_decimals_before_they_go() -> None:
+    assert drawn(heads(1, 12, 4.0))[2].split("0.00")[0] == "0 █4.00    ·░1.33 "
+    assert drawn(heads(1, 16, 4.8))[2].startswith("0 █4.8   ·▒2.4░1.2 0.0")
+    assert drawn(heads(1, 16, 400.0))[2].startswith("0 █400   ·▒200░100   0")
+    assert drawn(heads(1, 24, 4.0))[2].endswith("0 ██ ·▓▓▒▒░░")
+
+
+def test_what_is_within_one_keeps_two_decimals_as_long_as_it_can() -> None:
+    assert drawn(heads(1, 16))[2].startswith("0 █1.0   ·▒.50░.25 .00")
+
+
+def test_nobody_is_shown_fewer_decimals_than_fit_or_more_than_asked() -> None:
+    assert drawn(heads(1, 5), digits=0)[2] == "0 █1 · 0 0 0"
+    assert drawn(heads(1, 6, 0.75), digits=3)[2] == "0 █0.750     · 0.000 0.000 0.000 0.000"
+
+
+def test_cells_are_one_wide_where_two_do_not_fit() -> None:
+    lines = drawn(heads(2, 64))
+    assert lines[1] == "  0   4   8   12  16  20  24  28  32  36  40  44  48  52  56  60"
+    assert lines[2] == "0 █·██▓▓▓▒▒▒░░░"
+    assert lines[-1] == "the numbers: --json, -o FILE.csv, or a width of 258"
+
+
+def test_what_is_too_wide_even_so_goes_on_below() -> None:
+    lines = drawn(heads(1, 100), width=60)
+    assert lines[1] == "  0   4   8   12  16  20  24  28  32  36  40  44  48  52  56"
+    assert lines[3].split()[0] == "58"
+    assert max(map(len, lines)) <= 60
+
+
+def test_a_name_without_room_is_left_out() -> None:
+    assert drawn(heads(1, 101), width=104)[1].split()[-1] == "96"
+
+
+def test_colours_take_the_place_of_glyphs() -> None:
+    console = coloured(80, "truecolor")
+    map_of(heads(1, 32), console)
+    assert "\x1b[38;5;16;48;2;253;231;37m  \x1b[0m\x1b[2m ·\x1b[0m" in printed(console)
+
+
+def test_a_map_of_nothing_is_all_dots() -> None:
+    nothing = grid("special", np.zeros((1, 2)), ["3"], ["0", "1"], np.zeros((1, 2), bool), are_tokens=False)
+    assert drawn(nothing) == ["special · 1 × 2 · range 0 to 1", "   0 1", "3  · ·"]
