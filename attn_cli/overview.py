@@ -12,6 +12,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.module import Attention
 from attn_cli.core.stream import Text, Watch
 from attn_cli.errors import UsageError
+from attn_cli.memory import Work, check
 from attn_cli.models.source import Layer
 from attn_cli.pipeline import Reading, are_special, check_finite, layers_of
 from attn_cli.selection import Place
@@ -27,11 +28,13 @@ def overview(reading: Reading, places: Sequence[Place], watch: Watch) -> list[Gl
     `watch` is told how many query rows of how many are done, over all layers.
 
     Raises:
-        AttnError: the weights are damaged, or a head's weights are not finite numbers.
+        AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is short.
     """
     kind, text = reading.kind, _text(reading)
     layers = sorted({layer for layer, _ in places})
-    rows = len(reading.texts.queries(kind))
+    rows, keys = len(reading.texts.queries(kind)), len(reading.texts.keys(kind))
+    work = Work(rows, keys, layers=1 + max(layers), measured=len(places))
+    check(reading.source, work, "a shorter text, or fewer layers: --layer 0-3")
     found: dict[Place, Glance] = {}
     for index, (layer, attention) in enumerate(layers_of(reading, layers)):
         heads = [head for at, head in places if at == layer]

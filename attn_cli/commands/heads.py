@@ -105,6 +105,7 @@ def heads(
         seed=seed,
         width=width,
         heads=heads or (),
+        chosen=selection(layer, head, heads or ()),
     )
     reading = reading_of(world, asked)
     chosen = places(world, reading, selection(layer, head, heads or ()))
