@@ -32,8 +32,16 @@ class Cells:
 
 
 def cells(queries: int, keys: int, most: int) -> Cells:
-    """The smallest cells with which a picture has at most `most` rows and columns."""
-    return Cells(max(1, math.ceil(queries / most)), max(1, math.ceil(keys / most)))
+    """The smallest cells with which a picture has at most `most` rows and columns.
+
+    Cells of more than `GROUPS` are whole groups, so that no block is as wide as some common multiple.
+    """
+    return Cells(_cell(queries, most), _cell(keys, most))
+
+
+def _cell(count: int, most: int) -> int:
+    size = max(1, math.ceil(count / most))
+    return size if size <= GROUPS else math.ceil(size / GROUPS) * GROUPS
 
 
 @dataclass(frozen=True, slots=True)
