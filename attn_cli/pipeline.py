@@ -29,7 +29,7 @@ from attn_cli.models.library import choose_library, devices
 from attn_cli.models.served import Measured, measured
 from attn_cli.models.source import Extent, Layer, Source, Texts
 from attn_cli.models.tokens import Token
-from attn_cli.portion import LARGEST, Portion, Side, portion, whole
+from attn_cli.portion import Portion, Side, portion, whole
 from attn_cli.selection import Place
 from attn_cli.spelling import Shown
 from attn_cli.vocabulary import EMBEDDED, RANDOM, Distance, DType, Kind, Pattern, Step
@@ -391,7 +391,7 @@ def _heads_of(
 def _rows_of(layers: Iterable[Shown], places: Sequence[Place], shown: Portion) -> Iterator[list[Matrix]]:
     """The weights (R, S) of the heads at `places`, some rows of all of them at a time."""
     by_number = {each.number: each for each in layers}
-    for rows in shown.blocks(LARGEST // len(places)):
+    for rows in shown.blocks(len(places)):
         yield [by_number[layer].weights([head], rows)[0] for layer, head in places]
 
 

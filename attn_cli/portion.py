@@ -47,9 +47,12 @@ class Portion:
         """Whether it is small enough to be shown whole."""
         return len(self.rows) * len(self.columns) <= LARGEST
 
-    def blocks(self, numbers: int = LARGEST) -> Iterator[Sequence[int]]:
-        """The rows, a block of at most so many numbers at a time: columns are chosen after the softmax."""
-        size = max(1, numbers // self.keys)
+    def blocks(self, heads: int = 1) -> Iterator[Sequence[int]]:
+        """The rows, so many at a time that so many heads hold no more numbers than one that is shown whole.
+
+        They are whole: columns are chosen after the softmax.
+        """
+        size = max(1, LARGEST // (self.keys * heads))
         return (self.rows[first : first + size] for first in range(0, len(self.rows), size))
 
 

@@ -79,7 +79,7 @@ def check_pooled(targets: Mapping[Path, str]) -> None:
     """
     if ".csv" in targets.values():
         problem = "the weights of a long text are pooled, and a .csv has no place to say so"
-        raise UsageError(problem, "--rows 100-120, or .json, .npz or .safetensors")
+        raise UsageError(problem, "--rows 0-19, or .json, .npz or .safetensors")
 
 
 def write(world: World, targets: Mapping[Path, str], encode: Callable[[str], bytes], *, force: bool) -> None:

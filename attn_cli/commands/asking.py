@@ -143,7 +143,7 @@ def portion(
     found = portion_of(reading, rows, columns, steps, most)
     if found.is_pooled:
         size = f"{found.queries:,} × {found.keys:,} weights of a head"
-        closer = "--rows 100-120 --columns 0-64"
+        closer = f"--rows 0-{min(found.queries, 20) - 1} --columns 0-{min(found.keys, 64) - 1}"
         world.note(f"the {size} are pooled, a cell named by its first token; number by number: {closer}")
     return found
 

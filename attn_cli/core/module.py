@@ -113,8 +113,10 @@ class Attention:
             found[Step.INPUT] = xp.broadcast_to(whole, (*batch, len(heads), rows, width))
         for step in (Step.QUERIES, Step.KEYS, Step.VALUES):
             found[step] = getattr(chosen, step)
-        for step in (Step.SCORES, Step.BIAS, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
+        for step in (Step.SCORES, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
             found[step] = getattr(spelled, step)
+        if spelled.bias is not None:  # ALiBi's is the same for every query
+            found[Step.BIAS] = xp.broadcast_to(spelled.bias, spelled.scores.shape)
         if Step.OUTPUT in steps and self.projection is not None:
             found[Step.OUTPUT] = self.shares(spelled.context, heads)
         shown = steps - set(self.absent)
