@@ -177,7 +177,7 @@ def read(
 
 
 def portion_of(
-    reading: Reading, rows: str | None, columns: str | None, steps: Collection[Step] | None, most: int = 1024
+    reading: Reading, rows: str | None, columns: str | None, steps: Collection[Step] | None, most: int
 ) -> Portion:
     """How much of each matrix is shown: the rows and columns that were chosen, or all, or a picture.
 
@@ -222,9 +222,7 @@ def compared(
     if shown.is_whole and shown.fits:
         found = heads(reading, places, (Step.WEIGHTS,))
         return found, comparison(found, distance)
-    layers = list(
-        _shown(reading, places)
-    )  # all at hand: a row of one is compared with the same row of another
+    layers = list(_shown(reading, places))  # all at hand: the same row of each is compared
     found = _heads_of(layers, places, (Step.WEIGHTS,), shown)
     return found, comparison(found, distance, _rows_of(layers, places, shown))
 

@@ -200,7 +200,7 @@ def test_the_telling_head_of_a_long_text_is_chosen_by_its_first_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reading = pipeline.read(Question(LONG, model="random"), {})
-    portion = pipeline.portion_of(reading, "0", None, None)
+    portion = pipeline.portion_of(reading, "0", None, None, most=40)
     (attention,) = reading.source.attentions(reading.texts, reading.kind, [0])
     weights = attention.steps(range(4), {Step.WEIGHTS})[Step.WEIGHTS][:, :512, :512]
     counts = spied(monkeypatch)
