@@ -1,7 +1,7 @@
 """Text + model + selection → tokens and the steps of heads; every command starts here."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from attn_cli.models.checkpoint import checkpoint, families, read_spec
 from attn_cli.models.fresh import fresh
 from attn_cli.models.hub import Watch, fetcher, unwatched
 from attn_cli.models.known import Known, known_heads
-from attn_cli.models.library import choose_library, devices
+from attn_cli.models.library import choose_library, devices, operations, suited_library
 from attn_cli.models.served import Measured, measured
 from attn_cli.models.source import Extent, Layer, Source, Texts
 from attn_cli.models.tokens import Token
@@ -190,6 +190,17 @@ def portion_of(
     of_queries = decoder if reading.kind in {Kind.DECODER, Kind.CROSS} else "the text"
     of_keys = decoder if reading.kind is Kind.DECODER else "the text"
     return portion(Side(sizes.queries, of_queries), Side(sizes.keys, of_keys), rows, columns, steps, most)
+
+
+def suited(reading: Reading, layers: int) -> Reading:
+    """The reading with the library, and the device, that are soonest done with so many layers of it."""
+    source, texts, kind = reading.source, reading.texts, reading.kind
+    if source.on is None:
+        return reading
+    sizes = len(texts.queries(kind)), len(texts.keys(kind))
+    work = operations(source.card.width, layers, *sizes)
+    library = suited_library(source.library, reading.question.device, work)
+    return reading if library is source.library else replace(reading, source=source.on(library))
 
 
 @_judged

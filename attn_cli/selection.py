@@ -52,6 +52,13 @@ class Selection:
         of_each = indices("all" if self.heads is None else self.heads, heads, "head", name)
         return tuple((layer, head) for layer in sorted(chosen) for head in sorted(of_each))
 
+    def reach(self, layers: int, heads: int) -> int:
+        """How many of the layers must run, at most; all where the selection says nothing that is there."""
+        try:
+            return 1 + max(layer for layer, _ in self.resolve("", layers, heads))
+        except UsageError:  # it is reported where the heads are looked up
+            return layers
+
     def _named(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
         found: dict[Place, None] = {}
         for part in ",".join(self.places).split(","):

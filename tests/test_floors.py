@@ -20,6 +20,7 @@ FLOORS = {
     "selection": GROUND,
     "portion": GROUND | {"selection"},
     "spelling": GROUND | {"core", "models", "portion"},
+    "memory": GROUND | {"models"},
     "pipeline": GROUND | {"core", "models", "analysis", "selection", "portion", "spelling"},
     "verifying": GROUND | {"core", "models", "analysis", "pipeline"},
     "show": GROUND | {"core.grid"},

@@ -39,6 +39,7 @@ class Options:
     seed: int | None = None
     width: int | None = None
     heads: Sequence[str] = ()
+    chosen: Selection | None = None  # which heads will be asked for; None: nobody knows yet
 
 
 def tokens_of(world: World, options: Options, *, weights: bool = False) -> "Reading":
@@ -86,7 +87,12 @@ def reading_of(world: World, options: Options) -> "Reading":
     """
     reading = tokens_of(world, options, weights=True)
     reading.source.check()
-    return reading
+    from attn_cli.pipeline import suited
+
+    extent = reading.extent
+    layers = 1 + max((*extent.layers, *extent.others))
+    chosen = options.chosen
+    return suited(reading, layers if chosen is None else chosen.reach(layers, extent.heads))
 
 
 def selection(layer: str | None, head: str | None, heads: Sequence[str]) -> Selection:

@@ -88,6 +88,7 @@ def compare(
         seed=seed,
         width=width,
         heads=heads or (),
+        chosen=chosen,
     )
     reading = reading_of(world, asked)
     compared_places = places(world, reading, chosen)

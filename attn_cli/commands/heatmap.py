@@ -75,6 +75,7 @@ def heatmap(
         seed=seed,
         width=width,
         heads=heads or (),
+        chosen=selection(layer, head, heads or ()),
     )
     reading = reading_of(world, asked)
     chosen = places(world, reading, selection(layer, head, heads or ()))

@@ -82,6 +82,7 @@ def inspect(
         seed=seed,
         width=width,
         heads=heads or (),
+        chosen=selection(layer, head, heads or ()),
     )
     targets = files.targets(out or (), data.SUFFIXES, force=force)
     steps = tuple(dict.fromkeys(step)) if step else None

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from attn_cli.core.arrays import Array, device_of, namespace
+from attn_cli.core.kernels import NOWHERE
 from attn_cli.core.masks import Narrowed
 
-GROUPS = 32  # the columns of a chunk stand in so many rows of groups: see `HeadRows._top`
+GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `HeadRows._top`
+_LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
 _CHUNK = 2048  # columns: with 64 to 256 rows 0.5 to 2 MB, which a core's own cache holds
 _NUMBERS = 1 << 21  # of a block: 8 MB, which the shared cache holds for every core
 _ROWS = (128, 256)  # with fewer, what is done once a block takes too large a share
@@ -34,14 +36,14 @@ class Cells:
 def cells(queries: int, keys: int, most: int) -> Cells:
     """The smallest cells with which a picture has at most `most` rows and columns.
 
-    Cells of more than `GROUPS` are whole groups, so that no block is as wide as some common multiple.
+    Large cells are rounded up, so that chunks need not be as wide as an odd number of columns times `GROUPS`.
     """
     return Cells(_cell(queries, most), _cell(keys, most))
 
 
 def _cell(count: int, most: int) -> int:
     size = max(1, math.ceil(count / most))
-    return size if size <= GROUPS else math.ceil(size / GROUPS) * GROUPS
+    return size if size <= _LARGE_CELL else math.ceil(size / _ROUND) * _ROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Chunk:
     start: int
     stop: int
     offset: int  # where it begins in the block's buffer
-    hidden: tuple[tuple[slice, Array], ...]  # columns of the chunk, and which of their cells are masked
+    hidden: tuple[tuple[slice, Array], ...]  # some columns of the chunk, and `NOWHERE` where a cell is masked
     far: Array | None  # (C,) the distance from the block's first row; (R, C) from each where `side` is 0
     side: int  # -1: all keys stand before all rows; 1: after them; 0: neither
 
@@ -174,7 +176,7 @@ def _chunk(
 def _hidden(
     cut: Layout, rows: range, columns: range, mask: Narrowed, like: Array
 ) -> Iterator[tuple[slice, Array]]:
-    """The columns in which some cell is masked, and which cells those are."""
+    """The columns in which some cell is masked, and what is added to them."""
     open_to_all = mask.band.shared(rows, cut.keys)
     if mask.rules:
         asked = [columns]
@@ -192,12 +194,13 @@ def _hidden(
 
 
 def _masked(cut: Layout, rows: range, columns: range, mask: Narrowed, like: Array) -> Array:
-    """(R, C) which cells may not be looked at; columns behind the last key never may."""
+    """(R, C) `NOWHERE` in cells that may not be looked at, else 0; columns behind the last key never may."""
     xp = namespace(like)
     queries, keys = places(rows, like)[:, None], places(columns, like)[None, :]
     inside = xp.clip(keys, max=cut.keys - 1)
     allowed = mask(queries, inside) & (keys < cut.keys)
-    return xp.logical_not(xp.broadcast_to(allowed, (len(rows), len(columns))))
+    hidden = xp.logical_not(xp.broadcast_to(allowed, (len(rows), len(columns))))
+    return xp.astype(hidden, like.dtype) * NOWHERE
 
 
 def _far(rows: range, columns: range, side: int, like: Array) -> Array:

@@ -139,7 +139,7 @@ def _seen(layer: Layer, block: Block) -> Array:
     total = xp.zeros(len(block.rows), dtype=xp.int64, device=device_of(like)) + (block.stop - block.first)
     for chunk in block.chunks:
         for _, hidden in chunk.hidden:
-            total = total - xp.sum(xp.astype(hidden, xp.int64), axis=-1)
+            total = total - xp.sum(xp.astype(hidden < 0, xp.int64), axis=-1)
     return total
 
 
@@ -201,7 +201,7 @@ class HeadRows:
         if self.shared.bias is not None:
             self._add_bias(logits, chunk)
         for columns, hidden in chunk.hidden:
-            layer.tools.hide(logits[:, columns], hidden)
+            layer.tools.add(logits[:, columns], hidden)
         groups = layer.tools.maxima(logits, GROUPS)
         shares = self._weights(chunk)
         peak = namespace(groups).max(groups, axis=-1)
@@ -214,7 +214,7 @@ class HeadRows:
         assert bias is not None, "checked by the caller"
         first = chunk.start - self.block.first
         own = bias[self.head, :, first : first + chunk.width]
-        logits[:, : own.shape[-1]] += own
+        self.layer.tools.add(logits[:, : own.shape[-1]], own)
 
     def _joined(self, ends: Array) -> tuple[Array, Array]:
         """(R,) the logsumexp of each row, and (N, R) the weight of each chunk; `ends` (N, R) are theirs."""

@@ -70,6 +70,7 @@ def checkpoint(
         attentions=attentions,
         target=_target(tokenizer, spec, directory),
         judge=lambda: _judge(directory, spec),
+        on=lambda other: checkpoint(name, directory, other, is_causal=is_causal, trusts_code=trusts_code),
     )
 
 

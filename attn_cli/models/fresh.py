@@ -43,6 +43,7 @@ def fresh(width: int, heads: int, seed: int, library: Library, *, is_causal: boo
         check=lambda: None,
         known=tuple,
         attentions=attentions,
+        on=lambda other: fresh(width, heads, seed, other, is_causal=is_causal),
     )
 
 

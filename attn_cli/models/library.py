@@ -36,6 +36,29 @@ def choose_library(device: str, dtype: DType) -> Library:
     return torch_library(device, dtype)
 
 
+_WORTH_TORCH = 2e11
+"""Operations from which on PyTorch is sooner done, its import of 1.7 s counted in.
+
+2 cores, the metrics of all heads: SmolLM2-135M, 512 tokens, 1.4e11: 2.1 s with NumPy, 1.5 s with PyTorch;
+1,024 tokens, 3.2e11: 4.8 s and 2.7 s.
+"""
+
+
+def suited_library(library: Library, device: str, operations: float) -> Library:
+    """NumPy as long as little is to be done; else PyTorch, for `auto` on a GPU where there is one."""
+    if library.name != "numpy" or operations < _WORTH_TORCH:
+        return library
+    import torch  # 1.7 s
+
+    is_cuda = device == "auto" and torch.cuda.is_available()
+    return torch_library("cuda" if is_cuda else "cpu", library.dtype)
+
+
+def operations(width: int, layers: int, queries: int, keys: int) -> float:
+    """How much so many layers of a transformer have to compute: about 12 · M² numbers a layer, and T × S."""
+    return layers * queries * width * (24.0 * width + 4.0 * keys)
+
+
 def check_name(device: str) -> None:
     """Raise `UsageError` unless `--device` takes the word.
 

@@ -121,6 +121,9 @@ class Source:
     """Of each of the layers, whose numbers go up, as it is asked for; what follows the last does not run."""
     target: Callable[[str], tuple[Token, ...]] | None = None  # what the decoder reads; None: there is none
     judge: Callable[[], Judge] | None = None  # who knows what the numbers must be; None: nobody
+    on: Callable[[Library], "Source"] | None = (
+        None  # the same model, computed by another library; None: by none
+    )
     engine: str = "native"  # whose code computed the operands: ours, or that of "transformers"
 
 

@@ -1,18 +1,21 @@
 """`summarise` finds what full matrices say, whatever the layer and however it is cut into blocks."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attn_cli.core import attending, blocks, masks
+from attn_cli.core import attending, blocks, masks, stream
 from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.attending import attend
 from attn_cli.core.attention import Bias, Operands, trace
+from attn_cli.core.kernels import DeviceKernels
 from attn_cli.core.positions import Buckets, alibi, relative
 from attn_cli.core.stream import Summary, Text, summarise
 from tests.core.libraries import LIBRARIES, Convert
@@ -31,6 +34,13 @@ RULES: dict[str, Make] = {
     "padding": lambda real, _: masks.padding(real),
     "causal and padding": lambda real, _: masks.both(masks.causal, masks.padding(real)),
 }
+
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def on_device(values: npt.ArrayLike) -> Array:
+    return torch.tensor(np.asarray(values), device=DEVICE)
 
 
 def same(found: Summary, expected: Expected) -> None:
@@ -79,17 +89,21 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
     return operands, rng.integers(0, 5, keys), rng.random(keys) < 0.2
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", [*LIBRARIES, "accelerator"])
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_the_facts_are_those_of_the_full_matrices(library: str, data: st.DataObject) -> None:
-    operands, ids, special = layer_of(data.draw, LIBRARIES[library])
+    """`accelerator`: what runs on a GPU, on the one that is here or else on the processor."""
+    is_accelerator = library == "accelerator"
+    operands, ids, special = layer_of(data.draw, on_device if is_accelerator else LIBRARIES[library])
     known = ids if operands.queries.shape[1] == len(ids) else None
     picture = data.draw(st.sampled_from([4, 33, 1024]))
     rows, top = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([1, 3, 20]))
     chunk = data.draw(st.sampled_from([16, 48, 2048]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "_CHUNK", chunk)
+        if is_accelerator:
+            patch.setattr(stream, "kernels", lambda _: DeviceKernels(torch))
         found = summarise(operands, text=Text(known, special), top=top, picture=picture, rows=rows)
     same(found, summary_of(operands, known, special, picture))
 
@@ -106,3 +120,42 @@ def test_a_layer_that_nobody_looks_at_returns_what_the_matrices_would(
         found = attend(operands)
     # sums of at most 90 values of about 2, in another order; PyTorch's exp is good to 2 units
     np.testing.assert_allclose(to_numpy(found), to_numpy(trace(operands).context), 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_half_precision_is_measured_in_float32_and_float64_in_itself(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    q, k = (torch.randn(2, 50, 8, dtype=dtype, device=DEVICE) for _ in range(2))
+    found = summarise(Operands(q, k, k, 1.0, masks.causal), top=2, picture=8)
+    exact = torch.float64 if dtype == torch.float64 else torch.float32
+    assert found.entropy is not None
+    assert found.entropy.dtype == exact
+    fine = Operands(q.to(exact), k.to(exact), k.to(exact), 1.0, masks.causal)
+    expected = trace(fine).weights.double()
+    entropy = -torch.special.xlogy(expected, expected).sum(dim=-1)
+    # float32: logits of up to 20, 2⁻²⁴ each; float64: 2⁻⁵³
+    np.testing.assert_allclose(
+        to_numpy(found.entropy), to_numpy(entropy), 0, 1e-11 if exact == dtype else 1e-5
+    )
+
+
+def test_progress_is_told_row_by_row_until_all_are_done() -> None:
+    told: list[tuple[int, int]] = []
+    x = np.ones((1, 10, 2), np.float32)
+    summarise(Operands(x, x, x, 1.0), rows=4, watch=lambda done, total: told.append((done, total)))
+    assert told == [(4, 10), (8, 10), (10, 10)]
+
+
+def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
+    class EnoughError(Exception):
+        pass
+
+    def interrupted(*_: int) -> None:
+        raise EnoughError
+
+    x = torch.randn(4, 3000, 8)
+    threads = torch.get_num_threads()
+    with pytest.raises(EnoughError):
+        summarise(Operands(x, x, x, 1.0), rows=64, watch=interrupted)
+    assert not [each for each in threading.enumerate() if each.name.startswith("attn")]
+    assert torch.get_num_threads() == threads

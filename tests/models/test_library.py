@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.library import choose_library, devices
+from attn_cli.models.library import choose_library, devices, operations, suited_library
 from attn_cli.vocabulary import DType
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -115,3 +115,25 @@ def test_numpy_is_chosen_without_loading_pytorch() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+def test_little_work_stays_with_numpy_and_much_goes_to_pytorch() -> None:
+    numpy = choose_library("auto", DType.FLOAT64)
+    assert suited_library(numpy, "auto", 1e9) is numpy
+    found = suited_library(numpy, "auto", 1e13)
+    assert (found.name, found.dtype) == ("torch", DType.FLOAT64)
+
+
+def test_who_names_the_cpu_stays_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert suited_library(choose_library("cpu", DType.FLOAT32), "cpu", 1e13).device == "cpu"
+
+
+def test_work_on_a_gpu_is_left_there() -> None:
+    half = choose_library("cpu", DType.BFLOAT16)
+    assert suited_library(half, "cpu", 1e13) is half
+
+
+def test_the_work_of_a_layer_is_counted_by_hand() -> None:
+    # M = 2, T = 3, S = 5, 7 layers: 24 M² for each query, and 4 M for each pair
+    assert operations(2, 7, 3, 5) == 7 * (3 * 24 * 4 + 3 * 5 * 4 * 2)

@@ -1,0 +1,134 @@
+"""How much memory a reading needs, estimated before it begins, and how much there is.
+
+What does not fit is refused with both numbers: a machine that swaps, or a process that is killed, says less.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from attn_cli.errors import AttnError
+from attn_cli.models.source import Source
+
+_ROOM = 0.9  # of what is free: the estimate is one, and others live here too
+_NUMBERS_OF_A_LAYER = 12  # times M²: four of the attention, eight around it (arXiv:2001.08361, table 1)
+_VECTORS = 20  # of M features that a token has at once: X, Q, K, V, context, four to eight of the inner layer
+_MATRICES = 4.5  # of T × S that a head has at once: scores, logits, powers, weights, and the mask
+_STREAM = 48 << 20  # bytes: the buffers of `summarise`, for two threads
+_FACTS = 24  # numbers about each query of a head
+_PROGRAM = 0.4e9  # bytes that PyTorch takes for itself once it computes
+_HALF = 2  # bytes of a number
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be computed: so many layers of a text, and of some heads whole matrices."""
+
+    queries: int  # T
+    keys: int  # S
+    layers: int  # that run
+    at_once: int = 0  # heads of one layer whose matrices are there at the same time
+    rows: int = 0  # of each of those matrices
+    kept: int = 0  # matrices that stay until the end
+    measured: int = 0  # heads of which only facts are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes, estimated."""
+
+    weights: float
+    activations: float
+    matrices: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.weights + self.activations + self.matrices
+
+
+def need(source: Source, work: Work) -> Need:
+    """What the work takes at its peak, beside the program itself.
+
+    Our own transformer holds one layer, transformers' model all that run.
+    """
+    card, size = (
+        source.card,
+        _HALF if source.library.dtype.is_half else 8 if "64" in source.library.dtype else 4,
+    )
+    layer = _NUMBERS_OF_A_LAYER * card.width**2
+    held = 1 if source.engine == "native" else work.layers
+    tokens = max(work.queries, work.keys)
+    program = _PROGRAM if source.library.name == "torch" else 0.0
+    shown = (work.at_once * _MATRICES + work.kept) * work.rows * work.keys * max(size, 4)
+    facts = work.measured * work.queries * _FACTS * 4 + (_STREAM if work.measured else 0)
+    return Need(program + held * layer * size, tokens * card.width * _VECTORS * max(size, 4), shown + facts)
+
+
+def check(source: Source, work: Work, hint: str) -> None:
+    """Raise `AttnError` where the work does not fit the memory that is free.
+
+    Raises:
+        AttnError: it does not; `hint` says what would.
+    """
+    free, asked = free_bytes(source.library.device), need(source, work)
+    if free is not None and asked.total > _ROOM * free:
+        parts = {"weights": asked.weights, "activations": asked.activations, "matrices": asked.matrices}
+        listed = ", ".join(f"{name} {_gigabytes(size)}" for name, size in parts.items())
+        where = "" if source.library.device == "cpu" else f" on {source.library.device}"
+        problem = f"memory is short: this needs about {_gigabytes(asked.total)} GB ({listed})"
+        raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint)
+
+
+def free_bytes(device: str) -> float | None:
+    """What may still be taken on `device`; None where nobody tells."""
+    if device.startswith("cuda"):
+        import torch  # it computes there
+
+        free, _ = torch.cuda.mem_get_info(device)
+        return float(free)
+    return min(_limits(), default=None)
+
+
+def _limits() -> Iterator[float]:
+    """What the machine, the container and the shell each leave, as far as they say."""
+    fields = _fields(Path("/proc/meminfo"))
+    if "MemAvailable" in fields:
+        yield fields["MemAvailable"] * 1024
+    group = Path("/sys/fs/cgroup")
+    most, taken = _number(group / "memory.max"), _number(group / "memory.current")
+    if most is not None and taken is not None:
+        yield most - taken
+    if os.name == "posix":
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        held = _fields(Path("/proc/self/status")).get("VmSize")
+        if soft != resource.RLIM_INFINITY and held is not None:
+            yield max(0.0, soft - held * 1024)
+
+
+def _fields(path: Path) -> dict[str, float]:
+    """The lines `name: number unit` of a file of the system's; none where there is no such file."""
+    try:
+        lines = (line.partition(":") for line in path.read_text("utf-8").splitlines())
+        return {
+            name: float(rest.split()[0])
+            for name, _, rest in lines
+            if rest.split()[0:1] and rest.split()[0].isdigit()
+        }
+    except OSError:
+        return {}
+
+
+def _number(path: Path) -> float | None:
+    try:
+        text = path.read_text("utf-8").strip()
+    except OSError:
+        return None
+    return float(text) if text.isdigit() else None
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f}"
