@@ -140,7 +140,7 @@ def block(
     `like` is of the operands' library; `adopt` brings an array of it to the one that computes.
     """
     reach = mask.band.reach(rows, cut.keys)
-    first = reach.start // cut.unit * cut.unit
+    first = min(reach.start, cut.keys - 1) // cut.unit * cut.unit  # rows behind the last key may see none
     stop = max(first + cut.unit, math.ceil(reach.stop / cut.unit) * cut.unit)
     starts = range(first, stop, cut.chunk)
     chunks = tuple(
