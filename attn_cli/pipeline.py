@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli import __version__
 from attn_cli.analysis.choice import sharpness, shown_pattern
-from attn_cli.analysis.comparison import Comparison, comparison
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.grid import Head, Matrix, Sides
 from attn_cli.errors import AttnError, UsageError
@@ -33,6 +33,9 @@ from attn_cli.portion import Portion, Side, portion, whole
 from attn_cli.selection import Place
 from attn_cli.spelling import Shown
 from attn_cli.vocabulary import EMBEDDED, RANDOM, Distance, DType, Kind, Pattern, Step
+
+if TYPE_CHECKING:
+    from attn_cli.analysis.comparison import Comparison
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `Shown` says it in words
 _LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing
@@ -224,12 +227,14 @@ def heads(
 @_judged
 def compared(
     reading: Reading, places: Sequence[Place], distance: Distance, shown: Portion
-) -> tuple[list[Head], Comparison]:
+) -> "tuple[list[Head], Comparison]":
     """The weights of the heads as far as they are shown, and their distances over whole rows.
 
     Raises:
         AttnError: the weights are damaged, or a step holds a number that is not finite.
     """
+    from attn_cli.analysis.comparison import comparison  # 1 ms, and only one command compares
+
     if shown.is_whole and shown.fits:
         found = heads(reading, places, (Step.WEIGHTS,))
         return found, comparison(found, distance)
