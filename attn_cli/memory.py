@@ -30,7 +30,7 @@ class Work:
     layers: int  # that run
     at_once: int = 0  # heads of one layer whose matrices are there at the same time
     rows: int = 0  # of each of those matrices
-    kept: int = 0  # matrices that stay until the end
+    kept: int = 0  # numbers of matrices that stay until the end
     measured: int = 0  # heads of which only facts are kept
 
 
@@ -61,7 +61,7 @@ def need(source: Source, work: Work) -> Need:
     held = 1 if source.engine == "native" else work.layers
     tokens = max(work.queries, work.keys)
     program = _PROGRAM if source.library.name == "torch" else 0.0
-    shown = (work.at_once * _MATRICES + work.kept) * work.rows * work.keys * max(size, 4)
+    shown = (work.at_once * _MATRICES * work.rows * work.keys + work.kept) * max(size, 4)
     facts = work.measured * work.queries * _FACTS * 4 + (_STREAM if work.measured else 0)
     return Need(program + held * layer * size, tokens * card.width * _VECTORS * max(size, 4), shown + facts)
 

@@ -14,8 +14,9 @@ from attn_cli.core.stream import Text, Watch
 from attn_cli.errors import UsageError
 from attn_cli.memory import Work, check
 from attn_cli.models.source import Layer
-from attn_cli.pipeline import Reading, are_special, check_finite, layers_of
+from attn_cli.pipeline import Reading, are_special, layers_of
 from attn_cli.selection import Place
+from attn_cli.spelling import check_finite
 from attn_cli.vocabulary import Kind, Metric, Pattern, Step
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `check_finite` says it in words

@@ -1,8 +1,10 @@
 """Text + model + selection → tokens and the steps of heads; every command starts here."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +12,9 @@ import numpy.typing as npt
 from attn_cli import __version__
 from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
-from attn_cli.core.grid import Head, Sides
+from attn_cli.core.grid import Head, Matrix, Sides
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.memory import Work, check
 from attn_cli.models.catalogue import (
     EMBEDDED_DIRECTORY,
     Cached,
@@ -28,14 +31,17 @@ from attn_cli.models.library import choose_library, devices, operations, suited_
 from attn_cli.models.served import Measured, measured
 from attn_cli.models.source import Extent, Layer, Source, Texts
 from attn_cli.models.tokens import Token
+from attn_cli.portion import LARGEST, Portion, Side, portion, whole
 from attn_cli.selection import Place
-from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pattern, Step
+from attn_cli.spelling import DEFAULT, Shown
+from attn_cli.vocabulary import EMBEDDED, RANDOM, Distance, DType, Kind, Pattern, Step
 
-_judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `check_finite` says it in words
-DEFAULT = (Step.SCORES, Step.WEIGHTS)
-"""The steps that are shown where nobody names one."""
+if TYPE_CHECKING:
+    from attn_cli.analysis.comparison import Comparison
 
+_judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `Shown` says it in words
 _LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing
+_TOKENS_TO_CHOOSE_BY = 512  # of a long text: as many as the patterns of a model's heads are measured on
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,11 @@ class Reading:
             yield f"{count} tokens are more than the {source.longest} that {source.card.name} was made for"
         if self.question.is_causal is not None and source.card.name != RANDOM:
             yield f"{source.card.name} is read with --{'' if source.is_causal else 'no-'}causal"
+
+    @property
+    def whole(self) -> Portion:
+        """All of a matrix of this text."""
+        return whole(len(self.texts.queries(self.kind)), len(self.texts.keys(self.kind)))
 
     @property
     def sides(self) -> Sides:
@@ -170,6 +181,22 @@ def read(
     return Reading(question, source, texts, kind)
 
 
+def portion_of(
+    reading: Reading, rows: str | None, columns: str | None, steps: Collection[Step] | None, most: int
+) -> Portion:
+    """How much of each matrix is shown: the rows and columns that were chosen, or all, or a picture.
+
+    `steps` are those that were asked for; a picture has at most `most` rows and columns.
+
+    Raises:
+        UsageError: the choice is malformed or out of range; or all is too large, and no weights alone.
+    """
+    sizes, decoder = reading.whole, "the decoder's text"
+    of_queries = decoder if reading.kind in {Kind.DECODER, Kind.CROSS} else "the text"
+    of_keys = decoder if reading.kind is Kind.DECODER else "the text"
+    return portion(Side(sizes.queries, of_queries), Side(sizes.keys, of_keys), rows, columns, steps, most)
+
+
 def suited(reading: Reading, layers: int) -> Reading:
     """The reading with the library, and the device, that are soonest done with so many layers of it."""
     source, texts, kind = reading.source, reading.texts, reading.kind
@@ -182,49 +209,71 @@ def suited(reading: Reading, layers: int) -> Reading:
 
 
 @_judged
-def heads(reading: Reading, places: Sequence[Place], steps: Collection[Step] | None = None) -> list[Head]:
+def heads(
+    reading: Reading,
+    places: Sequence[Place],
+    steps: Collection[Step] | None = None,
+    shown: Portion | None = None,
+) -> list[Head]:
     """The steps of the heads at `places`, in their order; layers after the last of them do not run.
 
-    Without `steps` they are the scores and weights, or the logits where there are no scores.
+    Without `steps` they are the scores and weights, or the logits where there are no scores. Without
+    `shown` they are whole.
 
     Raises:
         AttnError: the weights are damaged, or a step holds a number that is not finite.
     """
-    found: dict[Place, Head] = {}
-    for layer, attention in layers_of(reading, sorted({layer for layer, _ in places})):
-        spelled = _spelled(
-            reading.kind, attention, layer, [head for at, head in places if at == layer], steps
-        )
-        found |= {(layer, head.head): head for head in spelled}
-    return [found[place] for place in places]
+    shown = shown or reading.whole
+    _check_memory(reading, places, steps or DEFAULT, shown)
+    return _heads_of(_shown(reading, places), places, steps, shown)
 
 
 @_judged
-def telling_head(reading: Reading, steps: Collection[Step] | None = None) -> Telling:
-    """The steps of the head that is known to show most of such a text, or looks most sharply at it.
+def compared(
+    reading: Reading, places: Sequence[Place], distance: Distance, shown: Portion
+) -> "tuple[list[Head], Comparison]":
+    """The weights of the heads as far as they are shown, and their distances over whole rows.
 
     Raises:
         AttnError: the weights are damaged, or a step holds a number that is not finite.
     """
+    from attn_cli.analysis.comparison import comparison  # 1 ms, and only one command compares
+
+    if shown.is_whole and shown.fits:
+        found = heads(reading, places, (Step.WEIGHTS,))
+        return found, comparison(found, distance)
+    _check_memory(reading, places, (Step.WEIGHTS,), shown)
+    layers = list(_shown(reading, places))  # all at hand: the same row of each is compared
+    found = _heads_of(layers, places, (Step.WEIGHTS,), shown)
+    return found, comparison(found, distance, _rows_of(layers, places, shown))
+
+
+@_judged
+def telling_head(
+    reading: Reading, steps: Collection[Step] | None = None, shown: Portion | None = None
+) -> Telling:
+    """The steps of the head that is known to show most of such a text, or looks most sharply at it.
+
+    How sharply heads look at a long text is judged by its first 512 tokens, head by head.
+
+    Raises:
+        AttnError: the weights are damaged, or a step holds a number that is not finite.
+    """
+    shown = shown or reading.whole
     if (known := _best_known(reading)) is not None:
-        (found,) = heads(reading, [(known.layer, known.head)], steps)
+        (found,) = heads(reading, [(known.layer, known.head)], steps, shown)
         card = reading.source.card
         return Telling(found, out_of=card.layers * card.heads, stands_out=True, known=known)
-    of_queries, of_keys = (
-        are_special(reading.texts.queries(reading.kind)),
-        are_special(reading.texts.keys(reading.kind)),
-    )
     layers = reading.extent.layers[:_LAYERS_TO_CHOOSE_FROM]
-    best: tuple[float, Layer, int, int] | None = None
+    best: tuple[float, Shown, int] | None = None
     for layer, attention in layers_of(reading, layers):
-        weights = attention.steps(range(attention.heads), {Step.WEIGHTS})[Step.WEIGHTS]
-        sharp = sharpness(to_numpy(weights), of_queries, of_keys if reading.kind is Kind.CROSS else None)
+        sharp = _sharpness(reading, attention)
         head = int(sharp.argmax())
         if best is None or sharp[head] > best[0]:
-            best = (float(sharp[head]), attention, layer, head)
+            best = (float(sharp[head]), Shown(reading.kind, layer, attention), head)
     assert best is not None, "a model has a layer"
-    sharpest, attention, layer, head = best
-    (found,) = _spelled(reading.kind, attention, layer, [head], steps)
+    sharpest, at, head = best
+    (found,) = at.heads([head], steps, shown)
     return Telling(found, out_of=len(layers) * reading.extent.heads, stands_out=sharpest > 0)
 
 
@@ -342,45 +391,62 @@ def _source(question: Question, environment: Mapping[str, str], watch: Watch, wa
     )
 
 
-def _spelled(
-    kind: Kind, attention: Layer, layer: int, chosen: Sequence[int], steps: Collection[Step] | None
-) -> Iterator[Head]:
-    """The steps of the chosen heads of one layer; None is the scores and weights, or what stands in for them.
-
-    The logits are judged whatever was asked for: where they overflow, the weights are zeros that look
-    like a row that may look nowhere.
-    """
-    absent = attention.absent
-    if steps is None:
-        steps = (*DEFAULT, Step.LOGITS) if Step.SCORES in absent else DEFAULT
-    spelled = attention.steps(chosen, {*steps, Step.LOGITS})
-    arrays = {step: to_numpy(array) for step, array in spelled.items()}
-    mask = to_numpy(attention.mask)
-    for index, head in enumerate(chosen):
-        own = {step: array[index] for step, array in arrays.items()}
-        for step, values in own.items():
-            judged = values[mask] if step is Step.LOGITS else values
-            check_finite(bool(np.isfinite(judged).all()), f"{step} of head {layer}.{head}")
-        yield Head(
-            kind=kind,
-            layer=layer,
-            head=head,
-            kv_head=attention.kv_head(head),
-            scale=attention.scale,
-            queries=tuple(range(mask.shape[-2])),
-            keys=tuple(range(mask.shape[-1])),
-            steps={step: values for step, values in own.items() if step in steps},
-            mask=mask,
-            absent={step: absent[step] for step in steps if step in absent},
-        )
+def _shown(reading: Reading, places: Sequence[Place]) -> Iterator[Shown]:
+    """The layers of those heads, each run when it is asked for."""
+    layers = sorted({layer for layer, _ in places})
+    return (Shown(reading.kind, layer, attention) for layer, attention in layers_of(reading, layers))
 
 
-def check_finite(are_finite: bool, name: str) -> None:
-    """Raise `AttnError` where some number is infinite, or none.
+def _check_memory(reading: Reading, places: Sequence[Place], steps: Collection[Step], shown: Portion) -> None:
+    """Raise `AttnError` where the heads, as far as they are shown, do not fit the memory.
 
     Raises:
-        AttnError: some is.
+        AttnError: they do not.
     """
-    if not are_finite:
-        hint = "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32"
-        raise AttnError(f"the {name} are not all finite numbers", hint)
+    if shown.is_pooled:
+        rows, kept = 0, len(places) * shown.most**2
+    else:
+        rows = min(len(shown.rows), max(1, LARGEST // shown.keys))
+        matrices = sum(step.is_pairwise for step in steps)
+        kept = len(places) * matrices * len(shown.rows) * len(shown.columns)
+    by_layer = Counter(layer for layer, _ in places)
+    layers = 1 + max(by_layer)
+    work = Work(
+        shown.queries, shown.keys, layers, max(by_layer.values()), rows, kept, measured=int(shown.is_pooled)
+    )
+    check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which holds no matrix")
+
+
+def _heads_of(
+    layers: Iterable[Shown], places: Sequence[Place], steps: Collection[Step] | None, shown: Portion
+) -> list[Head]:
+    """The heads at `places`, in their order."""
+    found: dict[Place, Head] = {}
+    for each in layers:
+        chosen = [head for layer, head in places if layer == each.number]
+        found |= {(each.number, head.head): head for head in each.heads(chosen, steps, shown)}
+    return [found[place] for place in places]
+
+
+def _rows_of(layers: Iterable[Shown], places: Sequence[Place], shown: Portion) -> Iterator[list[Matrix]]:
+    """The weights (R, S) of the heads at `places`, some rows of all of them at a time."""
+    by_number = {each.number: each for each in layers}
+    for rows in shown.blocks(len(places)):
+        yield [by_number[layer].weights([head], rows)[0] for layer, head in places]
+
+
+def _sharpness(reading: Reading, attention: Layer) -> npt.NDArray[np.floating]:
+    """(H,) how sharply each head looks at the text, or at its first tokens where it is long."""
+    queries = are_special(reading.texts.queries(reading.kind))
+    keys = are_special(reading.texts.keys(reading.kind)) if reading.kind is Kind.CROSS else None
+    if reading.whole.fits:
+        return sharpness(_weights(attention, range(attention.heads)), queries, keys)
+    few = slice(_TOKENS_TO_CHOOSE_BY)
+    first = attention.at(range(queries[few].size))
+    each = (_weights(first, [head])[..., few] for head in range(attention.heads))
+    return np.concatenate([sharpness(one, queries[few], None if keys is None else keys[few]) for one in each])
+
+
+def _weights(attention: Layer, heads: Sequence[int]) -> Matrix:
+    """(H, T, S) of the heads."""
+    return to_numpy(attention.steps(heads, {Step.WEIGHTS})[Step.WEIGHTS])

@@ -1,4 +1,4 @@
-"""Which layers and heads a person asked for: `3`, `-1`, `0,2,5`, `4-7`, `all`, `2.5`."""
+"""Which layers, heads and tokens a person asked for: `3`, `-1`, `0,2,5`, `4-7`, `all`, `2.5`."""
 
 import re
 from collections.abc import Sequence
@@ -68,7 +68,8 @@ class Selection:
                     f"'{part.strip()}' is no head of a layer", "LAYER.HEAD, for example --heads 2.5"
                 )
             layer, head = (_number(each) for each in matched.groups())
-            found[_index(layer, layers, "layer", name), _index(head, heads, "head", name)] = None
+            place = _Numbered("layer", layers, name).one(layer), _Numbered("head", heads, name).one(head)
+            found[place] = None
         return tuple(found)
 
 
@@ -78,43 +79,72 @@ def indices(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
     Raises:
         UsageError: it is malformed, or out of range.
     """
-    found: dict[int, None] = {}
-    for part in text.split(","):
-        if not part.strip():
-            raise UsageError(f"'{text}' selects no {what}", _hint(what))
-        found.update(dict.fromkeys(_part(part.strip(), count, what, name)))
-    return tuple(found)
+    return _Numbered(what, count, name).chosen(text)
 
 
-def _hint(what: str) -> str:
-    return f"--{what} 3, -1, 0,2,5, 4-7 or all"
+def tokens(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
+    """The positions that `text` selects in a text of so many tokens, upwards; `what`: "row" or "column".
+
+    Raises:
+        UsageError: it is malformed, or out of range.
+    """
+    unit = " token" if count == 1 else " tokens"
+    return tuple(sorted(_Numbered(what, count, name, unit, f"--{what}s").chosen(text)))
 
 
-def _part(text: str, count: int, what: str, name: str) -> range:
-    if text == "all":
-        return range(count)
-    if _NUMBER.fullmatch(text):
-        one = _index(_number(text), count, what, name)
-        return range(one, one + 1)
-    matched = _RANGE.fullmatch(text)
-    if matched is None:
-        raise UsageError(f"'{text}' selects no {what}", _hint(what))
-    first, last = (_index(_number(each), count, what, name) for each in matched.groups())
-    if first > last:
-        raise UsageError(f"'{text}' selects no {what}: it ends before it begins", f"--{what} {last}-{first}")
-    return range(first, last + 1)
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """Things that are numbered from 0, and where they are: a layer of a model, a row of a text."""
+
+    what: str
+    count: int
+    name: str
+    unit: str = ""
+    flag: str = ""  # where it is not called what the things are
+
+    @property
+    def option(self) -> str:
+        return self.flag or f"--{self.what}"
+
+    def chosen(self, text: str) -> tuple[int, ...]:
+        """Those that `text` selects, each once, in the order typed."""
+        found: dict[int, None] = {}
+        for part in text.split(","):
+            if not part.strip():
+                raise self._nothing(text)
+            found.update(dict.fromkeys(self._part(part.strip())))
+        return tuple(found)
+
+    def one(self, number: int) -> int:
+        """The number counted from 0, where -1 is the last."""
+        if not -self.count <= number < self.count:
+            numbered = "numbered 0" if self.count == 1 else f"numbered 0 to {self.count - 1}"
+            found = f"{self.name} has {self.count}{self.unit}, {numbered}"
+            raise UsageError(
+                f"{self.what} {number} does not exist: {found}", f"{self.option} {self.count - 1}"
+            )
+        return number % self.count
+
+    def _part(self, text: str) -> range:
+        if text == "all":
+            return range(self.count)
+        if _NUMBER.fullmatch(text):
+            one = self.one(_number(text))
+            return range(one, one + 1)
+        matched = _RANGE.fullmatch(text)
+        if matched is None:
+            raise self._nothing(text)
+        first, last = (self.one(_number(each)) for each in matched.groups())
+        if first > last:
+            problem = f"'{text}' selects no {self.what}: it ends before it begins"
+            raise UsageError(problem, f"{self.option} {last}-{first}")
+        return range(first, last + 1)
+
+    def _nothing(self, text: str) -> UsageError:
+        hint = f"{self.option} 3, -1, 0,2,5, 4-7 or all"
+        return UsageError(f"'{text}' selects no {self.what}", hint)
 
 
 def _number(digits: str) -> int:
     """The number; one that no model can reach stands for all that are too long to convert."""
     return int(digits[: _LONGEST_NUMBER + 1])
-
-
-def _index(number: int, count: int, what: str, name: str) -> int:
-    """The number counted from 0, where -1 is the last."""
-    if not -count <= number < count:
-        numbered = "numbered 0" if count == 1 else f"numbered 0 to {count - 1}"
-        raise UsageError(
-            f"{what} {number} does not exist: {name} has {count}, {numbered}", f"--{what} {count - 1}"
-        )
-    return number % count

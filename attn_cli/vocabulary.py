@@ -29,6 +29,11 @@ class Step(StrEnum):
         """Whether the step is a (T, S) matrix: one number for each pair of a query and a key."""
         return self in {Step.SCORES, Step.BIAS, Step.MASK, Step.LOGITS, Step.WEIGHTS}
 
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether the step has a row for each key, and none for a query."""
+        return self in {Step.KEYS, Step.VALUES}
+
 
 class Kind(StrEnum):
     """Which attention of a model: `self` where there is one kind, else the part that attends."""

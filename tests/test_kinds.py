@@ -16,6 +16,7 @@ from attn_cli import pipeline
 from attn_cli.core.arrays import Array
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.module import MultiHeadAttention
+from attn_cli.core.pooling import Pooled
 from attn_cli.models.fresh import vectors, words
 from attn_cli.models.library import choose_library
 from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
@@ -50,6 +51,15 @@ class OnlyWeights:
 
     def kv_head(self, head: int) -> int:
         return head
+
+    def at(self, rows: Sequence[int]) -> "OnlyWeights":
+        return replace(self, inner=self.inner.at(rows))
+
+    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
+        return self.inner.pooled(heads, most)
+
+    def result(self) -> Array:
+        return self.inner.result()
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         return self.inner.steps(heads, {Step(each) for each in wanted} - set(self.absent))

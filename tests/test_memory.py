@@ -20,9 +20,10 @@ def source() -> Source:
 
 
 def test_matrices_grow_with_rows_times_keys(source: Source) -> None:
-    one = need(source, Work(1000, 1000, 1, at_once=4, rows=1000, kept=8)).matrices
-    assert need(source, Work(1000, 2000, 1, at_once=4, rows=1000, kept=8)).matrices == 2 * one
-    assert need(source, Work(1000, 1000, 1, at_once=4, rows=10, kept=8)).matrices == one / 100
+    one = need(source, Work(1000, 1000, 1, at_once=4, rows=1000)).matrices
+    assert need(source, Work(1000, 2000, 1, at_once=4, rows=1000)).matrices == 2 * one
+    assert need(source, Work(1000, 1000, 1, at_once=4, rows=10)).matrices == one / 100
+    assert need(source, Work(1000, 1000, 1, at_once=4, rows=1000, kept=10)).matrices == one + 10 * 4
 
 
 def test_facts_grow_with_the_text_alone(source: Source) -> None:

@@ -1,12 +1,12 @@
 """Heads against heads: their distances as a matrix, and where two of them differ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attn_cli.analysis.distance import distances
-from attn_cli.core.grid import Grid, Head, Matrix, grid
+from attn_cli.analysis.distance import distances, distances_of_rows
+from attn_cli.core.grid import Grid, Head, Matrix, grid, limits_of
 from attn_cli.vocabulary import Distance, Step
 
 _PAIR = 2
@@ -20,6 +20,7 @@ class Comparison:
     items: tuple[str, ...]  # the heads' names
     matrix: Matrix  # (N, N)
     difference: Matrix | None  # (T, S) the first less the second; None where there are more than two
+    part: Head | None = None  # one of two heads, where the difference is that of some places or of cells
 
     def fields(self) -> dict[str, object]:
         """What the JSON object holds of it."""
@@ -28,14 +29,28 @@ class Comparison:
             "items": list(self.items),
             "matrix": self.matrix,
         }
-        return found if self.difference is None else found | {"difference": self.difference}
+        return found if self.difference is None else found | {"difference": self.difference} | self._places()
+
+    def _places(self) -> dict[str, object]:
+        """Which rows and columns the difference has, where it has not all."""
+        if self.part is None:
+            return {}
+        places: dict[str, object] = {"queries": list(self.part.queries), "keys": list(self.part.keys)}
+        return places | ({"cells": list(self.part.cells)} if self.part.is_pooled else {})
 
 
-def comparison(heads: Sequence[Head], kind: Distance) -> Comparison:
-    """The weights of the heads, measured by `kind`."""
+def comparison(
+    heads: Sequence[Head], kind: Distance, rows: Iterable[Sequence[Matrix]] | None = None
+) -> Comparison:
+    """The weights of the heads, measured by `kind`.
+
+    `rows`: the weights to measure, some rows of all heads at a time, where `heads` have not all of them.
+    """
     weights = [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads]
     difference = weights[0] - weights[1] if len(weights) == _PAIR else None
-    return Comparison(kind, tuple(head.name for head in heads), distances(weights, kind), difference)
+    matrix = distances(weights, kind) if rows is None else distances_of_rows(rows, kind)
+    part = None if rows is None else heads[0]
+    return Comparison(kind, tuple(head.name for head in heads), matrix, difference, part)
 
 
 def measures(compared: Comparison, views: Sequence[Grid]) -> list[Grid]:
@@ -55,6 +70,6 @@ def difference_view(compared: Comparison, one: Grid, other: Grid) -> Grid:
     assert compared.difference is not None, "only two heads have a difference"
     title = f"weights {compared.items[0]} − {compared.items[1]}"
     values = np.asarray(compared.difference, dtype=np.float64)
-    seen = grid(title, values, one.rows, one.columns, one.visible | other.visible)
-    reach = max(abs(limit) for limit in seen.limits)
-    return replace(seen, limits=(-reach, reach), by_size=True)
+    visible = one.visible | other.visible
+    reach = max(abs(limit) for limit in limits_of(values, visible))
+    return replace(one, title=title, values=values, visible=visible, limits=(-reach, reach), by_size=True)

@@ -3,7 +3,7 @@
 A row of weights is a distribution over the keys; the distance of two heads is the mean over the rows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -17,14 +17,15 @@ Rows = npt.NDArray[np.floating]
 
 def distances(weights: Sequence[Matrix], kind: Distance) -> Matrix:
     """(N, N) the distance of every two of N heads, each (T, S); 0 on the diagonal, symmetric."""
-    measure = MEASURES[kind]
-    exact = [np.asarray(each, dtype=np.float64) for each in weights]
-    table = np.zeros((len(exact), len(exact)))
-    for one in range(len(exact)):
-        for other in range(one):
-            rows = _unless_one_is_empty(exact[one], exact[other], measure(exact[one], exact[other]))
-            table[one, other] = table[other, one] = rows.mean()
-    return table
+    return distances_of_rows([weights], kind)
+
+
+def distances_of_rows(blocks: Iterable[Sequence[Matrix]], kind: Distance) -> Matrix:
+    """(N, N) the same where each block has some of the rows of all heads, (R, S) each."""
+    totals, count = np.zeros(()), 0
+    for block in blocks:
+        totals, count = totals + _summed(block, MEASURES[kind]), count + len(block[0])
+    return np.asarray(totals / count)
 
 
 def jensen_shannon(p: Matrix, q: Matrix) -> Rows:
@@ -57,6 +58,17 @@ MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], Rows]] = MappingProxyType
         Distance.TOTAL_VARIATION: total_variation,
     }
 )
+
+
+def _summed(weights: Sequence[Matrix], measure: Callable[[Matrix, Matrix], Rows]) -> Matrix:
+    """(N, N) the distances of every two heads, summed over their rows."""
+    exact = [np.asarray(each, dtype=np.float64) for each in weights]
+    table = np.zeros((len(exact), len(exact)))
+    for one in range(len(exact)):
+        for other in range(one):
+            rows = _unless_one_is_empty(exact[one], exact[other], measure(exact[one], exact[other]))
+            table[one, other] = table[other, one] = rows.sum()
+    return table
 
 
 def _unless_one_is_empty(p: Matrix, q: Matrix, rows: Rows) -> Rows:

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.core.grid import Grid, Head, Sides, grid
+from attn_cli.core.grid import Grid, Head, Sides, grid, limits_of
 from attn_cli.vocabulary import Step
 
-_OF_KEYS = frozenset({Step.KEYS, Step.VALUES})
 _MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})  # scores and bias are there before the mask is
 
 
@@ -23,16 +22,36 @@ def view(texts: Sides, head: Head, step: Step) -> Grid:
     if step is Step.SCORES:
         name += f" · q·k × {head.scale:.4g}"
     values = np.asarray(head.steps[step], dtype=np.float64)
-    queries = [texts.queries[place] for place in head.queries]
-    keys = [texts.keys[place] for place in head.keys]
+    queries = _names(texts.queries, head.queries, is_pooled=head.is_pooled)
+    keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
     if not step.is_pairwise:
         features = [str(feature) for feature in range(values.shape[-1])]
-        sides = keys if step in _OF_KEYS else queries
-        return replace(grid(name, values, sides, features, are_tokens=False), by_size=True)
-    seen = grid(name, values, queries, keys, head.mask if step in _MASKED else None)
+        sides, places = (keys, head.keys) if step.is_of_keys else (queries, head.queries)
+        found = grid(name, values, sides, features, are_tokens=False)
+        return replace(found, by_size=True, row_places=places)
+    found = grid(name, values, queries, keys, head.mask if step in _MASKED else None)
+    seen = replace(found, row_places=head.queries, column_places=head.keys, cells=head.cells)
     if step is Step.WEIGHTS:
         return replace(seen, limits=(0.0, seen.limits[1]))
     return replace(seen, ranked=head.mask)  # the largest scores are those that the softmax will see
+
+
+def shares(texts: Sides, pooled: Grid) -> Grid:
+    """Pooled weights as what a query gives to all keys of a cell together: numbers that can be read.
+
+    Anything else is left as it is.
+    """
+    if not pooled.is_pooled:
+        return pooled
+    assert pooled.column_places is not None, "a cell is named by the first of its keys"
+    values = pooled.values * np.diff(pooled.column_places, append=len(texts.keys))
+    reach = max(abs(limit) for limit in limits_of(values, pooled.visible))
+    return replace(pooled, values=values, limits=(-reach if pooled.by_size else 0.0, reach), is_summed=True)
+
+
+def _names(texts: Sequence[str], places: Sequence[int], *, is_pooled: bool) -> list[str]:
+    """What the tokens at those places stand for; a cell of several is named by the place of the first."""
+    return [str(place) if is_pooled else texts[place] for place in places]
 
 
 def table(texts: Sides, heads: Sequence[Head], step: Step) -> list[list[Grid]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attn_cli.console import World
+from attn_cli.errors import UsageError
 from attn_cli.labels import label
 from attn_cli.vocabulary import Kind
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from attn_cli.core.grid import Grid
     from attn_cli.pipeline import Reading
     from attn_cli.vocabulary import Pattern
+
+_CELLS = 1024  # along each side of a picture: a screen has no more pixels
+_FEWEST_CELLS = 128  # of one head among many
 
 
 def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
@@ -49,9 +53,33 @@ def size(layers: int, heads: int, features: int) -> str:
     return f"{_counted(layers, 'layer')} × {_counted(heads, 'head')} of {features} features"
 
 
-def title(reading: "Reading", what: str) -> str:
-    """What stands above a picture."""
-    return f"{what} · {reading.source.card.name}"
+def title(reading: "Reading", what: str, grid: "Grid") -> str:
+    """What stands above a picture of such grids."""
+    return " · ".join(filter(None, (what, grid.pooled, reading.source.card.name)))
+
+
+def fitting(world: World, reading: "Reading", digits: int) -> int:
+    """How many rows and columns of a picture the terminal has room for."""
+    from attn_cli.show import terminal  # rich: 0.06 s
+
+    longest = max(reading.whole.queries, reading.whole.keys)
+    return terminal.pooled_columns(world.screen.width, longest, digits)
+
+
+def shared_out(heads: int) -> int:
+    """How many rows and columns each head has in a file: together they are about 1,024 × 1,024."""
+    return max(_FEWEST_CELLS, int(_CELLS / heads**0.5))
+
+
+def check_pooled(targets: Mapping[Path, str]) -> None:
+    """Raise `UsageError` for a file that cannot say that its numbers are means.
+
+    Raises:
+        UsageError: there is one.
+    """
+    if ".csv" in targets.values():
+        problem = "the weights of a long text are pooled, and a .csv has no place to say so"
+        raise UsageError(problem, "--rows 0-19, or .json, .npz or .safetensors")
 
 
 def write(world: World, targets: Mapping[Path, str], encode: Callable[[str], bytes], *, force: bool) -> None:

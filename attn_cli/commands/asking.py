@@ -14,6 +14,7 @@ from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 if TYPE_CHECKING:
     from attn_cli.core.grid import Head
     from attn_cli.pipeline import Reading, Telling
+    from attn_cli.portion import Portion
 
 _HEADS = 4  # of random
 _WIDTH = 64  # likewise
@@ -130,8 +131,31 @@ def _how(others: Mapping[int, str], layer: int) -> str:
     return f"has no matrix of tokens: {others[layer]}" if layer in others else "does not attend"
 
 
+def portion(
+    world: World,
+    reading: "Reading",
+    rows: str | None,
+    columns: str | None,
+    steps: Collection[Step] | None,
+    most: int,
+) -> "Portion":
+    """How much of each matrix is shown; a remark says so where it is a picture.
+
+    Raises:
+        UsageError: the choice is malformed or out of range; or all is too large, and no weights alone.
+    """
+    from attn_cli.pipeline import portion_of  # paid in `tokens_of`
+
+    found = portion_of(reading, rows, columns, steps, most)
+    if found.is_pooled:
+        size = f"{found.queries:,} × {found.keys:,} weights of a head"
+        closer = f"--rows 0-{min(found.queries, 20) - 1} --columns 0-{min(found.keys, 64) - 1}"
+        world.note(f"the {size} are pooled, a cell named by its first token; number by number: {closer}")
+    return found
+
+
 def heads_or_telling(
-    world: World, reading: "Reading", chosen: Selection, steps: Collection[Step] | None
+    world: World, reading: "Reading", chosen: Selection, steps: Collection[Step] | None, shown: "Portion"
 ) -> "list[Head]":
     """The heads that were asked for; without a wish the most telling one, and a remark that says why.
 
@@ -141,8 +165,8 @@ def heads_or_telling(
     from attn_cli.pipeline import heads, telling_head
 
     if not chosen.is_empty:
-        return heads(reading, places(world, reading, chosen), steps)
-    telling = telling_head(reading, steps)
+        return heads(reading, places(world, reading, chosen), steps, shown)
+    telling = telling_head(reading, steps, shown)
     if telling.out_of == 1:
         return [telling.head]
     name, extent = telling.head.name, reading.extent

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options as given
-from attn_cli.commands.answering import drawn, show_reading, title, write
-from attn_cli.commands.asking import Options, places, reading_of, selection
+from attn_cli.commands.answering import drawn, fitting, shared_out, show_reading, title, write
+from attn_cli.commands.asking import Options, places, portion, reading_of, selection
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.vocabulary import Distance, DType, Step
@@ -35,6 +35,8 @@ def compare(
     layer: given.Layer = None,
     head: given.Head = None,
     heads: given.Heads = None,
+    rows: given.Rows = None,
+    columns: given.Columns = None,
     distance: Annotated[
         Distance, typer.Option("-d", "--distance", help="From 0, the same, to 1, nothing in common.")
     ] = Distance.JENSEN_SHANNON,
@@ -55,17 +57,18 @@ def compare(
     """Compare heads: side by side, by distance, by difference.
 
     The difference of two is the first one's weights less the second one's. Data files hold the
-    distances and the difference, a .csv the distances.
+    distances and the difference, a .csv the distances. Distances are those of whole rows, all of them
+    unless --rows says which; of more than 1,024 tokens the matrices beside them are pooled.
     """
     world: World = context.obj
     world.is_quiet = quiet
     chosen = selection(layer, head, heads or ())
     if chosen.is_empty:
         raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
-    from attn_cli.analysis.comparison import comparison, measures  # NumPy: 0.1 s
-    from attn_cli.analysis.views import weights_on_one_scale
+    from attn_cli.analysis.comparison import measures  # NumPy: 0.1 s
+    from attn_cli.analysis.views import shares, weights_on_one_scale
+    from attn_cli.pipeline import compared as compared_heads
     from attn_cli.pipeline import document
-    from attn_cli.pipeline import heads as heads_at
     from attn_cli.show import data, files, picture
 
     targets = files.targets(out or (), (*picture.SUFFIXES, *data.SUFFIXES), force=force)
@@ -85,26 +88,35 @@ def compare(
         seed=seed,
         width=width,
         heads=heads or (),
+        chosen=chosen,
     )
     reading = reading_of(world, asked)
     compared_places = places(world, reading, chosen)
     if len(compared_places) < _FEWEST:
         raise UsageError("one head was named, and two make a comparison", "name two or more: --heads 0.1,3.4")
-    found = heads_at(reading, compared_places, (Step.WEIGHTS,))
-    compared = comparison(found, distance)
+    is_text = not (as_json or targets)
+    most = fitting(world, reading, digits) if is_text else shared_out(len(compared_places))
+    part = portion(world, reading, rows, columns, (Step.WEIGHTS,), most)
+    found, compared = compared_heads(reading, compared_places, distance, part)
     views = weights_on_one_scale(reading.sides, found)
     beside = measures(compared, views)
     answer = document(reading) | compared.fields()
     pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
     if pictures:
         groups = [[views], *([[measure]] for measure in beside)]
-        write(world, pictures, drawn(world, groups, title(reading, "heads compared"), cmap, dpi), force=force)
+        write(
+            world,
+            pictures,
+            drawn(world, groups, title(reading, "heads compared", views[0]), cmap, dpi),
+            force=force,
+        )
     tables = {path: suffix for path, suffix in targets.items() if suffix in data.SUFFIXES}
     write(world, tables, lambda suffix: data.encode(suffix, answer, ()), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:
         show_reading(world, reading)
+        views, beside = ([shares(reading.sides, grid) for grid in grids] for grids in (views, beside))
         _show(world, views, beside, digits=digits, top=top)
 
 

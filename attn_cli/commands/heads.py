@@ -118,7 +118,7 @@ def heads(
     grid = chart(everything, found, on_map)
     pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
     if pictures:
-        encode = drawn(world, [[[grid]]], title(reading, "heads at a glance"), cmap, dpi)
+        encode = drawn(world, [[[grid]]], title(reading, "heads at a glance", grid), cmap, dpi)
         write(world, pictures, encode, force=force)
     tables = {path: suffix for path, suffix in targets.items() if suffix in records.SUFFIXES}
     write(world, tables, lambda suffix: records.encode(suffix, answer, fields), force=force)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from attn_cli.commands import options as given
-from attn_cli.commands.answering import drawn, title, write
-from attn_cli.commands.asking import Options, check_steps, places, reading_of, selection
+from attn_cli.commands.answering import drawn, shared_out, title, write
+from attn_cli.commands.asking import Options, check_steps, places, portion, reading_of, selection
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.vocabulary import DType, Step
@@ -30,6 +30,8 @@ def heatmap(
     head: given.Head = None,
     heads: given.Heads = None,
     step: given.Steps = None,
+    rows: given.Rows = None,
+    columns: given.Columns = None,
     cmap: given.ColourMap = None,
     dpi: given.Dpi = 150,
     force: given.Force = False,
@@ -44,7 +46,8 @@ def heatmap(
 
     Several heads stand side by side; all heads of all layers, which is what is drawn without a
     selection, are a layer by head grid. The heads share one colour scale, each --step has its own.
-    Without --step it is their weights.
+    Without --step it is their weights. Of more than 1,024 tokens they are pooled; --rows and --columns
+    draw a part weight by weight.
     """
     world: World = context.obj
     world.is_quiet = quiet
@@ -75,9 +78,11 @@ def heatmap(
         chosen=selection(layer, head, heads or ()),
     )
     reading = reading_of(world, asked)
-    found = heads_at(reading, places(world, reading, selection(layer, head, heads or ())), steps)
+    chosen = places(world, reading, selection(layer, head, heads or ()))
+    part = portion(world, reading, rows, columns, steps, shared_out(len(chosen)))
+    found = heads_at(reading, chosen, steps, part)
     check_steps(world, reading, found)
     shown = [each for each in steps if each in found[0].steps]
     groups = [table(reading.sides, found, each) for each in shown]
-    encode = drawn(world, groups, title(reading, ", ".join(shown)), cmap, dpi)
+    encode = drawn(world, groups, title(reading, ", ".join(shown), groups[0][0][0]), cmap, dpi)
     write(world, targets, encode, force=force)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from attn_cli.commands import options as given
-from attn_cli.commands.answering import show_reading, write
-from attn_cli.commands.asking import Options, check_steps, heads_or_telling, reading_of, selection
+from attn_cli.commands.answering import check_pooled, fitting, shared_out, show_reading, write
+from attn_cli.commands.asking import Options, check_steps, heads_or_telling, portion, reading_of, selection
 from attn_cli.commands.judging import check, sentence, verdict_on
 from attn_cli.console import World
 from attn_cli.vocabulary import DType, Step
@@ -29,6 +29,8 @@ def inspect(
     head: given.Head = None,
     heads: given.Heads = None,
     step: given.Steps = None,
+    rows: given.Rows = None,
+    columns: given.Columns = None,
     top: given.Top = None,
     digits: given.Digits = 2,
     out: Annotated[list[Path] | None, given.out(_FILES)] = None,
@@ -52,10 +54,13 @@ def inspect(
     that head of every layer. Without --step it is scores and weights, or logits where
     transformers tells no scores. Files and --json hold every
     number in full: --top and --digits are for tables.
+
+    Of more than 1,024 tokens the weights are pooled into a picture; --rows and --columns show a part
+    number by number.
     """
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli.analysis.views import views  # NumPy: 0.1 s
+    from attn_cli.analysis.views import shares, views  # NumPy: 0.1 s
     from attn_cli.pipeline import document
     from attn_cli.show import data, files
 
@@ -82,7 +87,11 @@ def inspect(
     targets = files.targets(out or (), data.SUFFIXES, force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
     reading = reading_of(world, asked)
-    found = heads_or_telling(world, reading, selection(layer, head, heads or ()), steps)
+    most = shared_out(1) if as_json or targets else fitting(world, reading, digits)
+    shown = portion(world, reading, rows, columns, steps, most)
+    if shown.is_pooled:
+        check_pooled(targets)
+    found = heads_or_telling(world, reading, selection(layer, head, heads or ()), steps, shown)
     check_steps(world, reading, found)
     verdict = verdict_on(reading, found) if verify else None
     answer = document(reading) | {"attention": data.attention_entries(found)}
@@ -97,7 +106,7 @@ def inspect(
         show_reading(world, reading)
         for grid in views(reading.sides, found):
             world.say("")
-            terminal.matrix(grid, world.screen, digits=digits, top=top)
+            terminal.matrix(shares(reading.sides, grid), world.screen, digits=digits, top=top)
         if any(each.is_masked and Step.SCORES in each.steps for each in found):
             world.note("scores are before the mask; after it: -s logits")
     if verdict is not None:

@@ -100,6 +100,24 @@ Steps: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+Rows: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--rows",
+        metavar="TOKENS",
+        help="Only these queries are computed, by position: 3, -1, 0,2,5, 4-7 or all.",
+        show_default=False,
+    ),
+]
+Columns: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="TOKENS",
+        help="Only these keys are shown, by position; the weights stay those of the whole row.",
+        show_default=False,
+    ),
+]
 Device: TypeAlias = Annotated[
     str,
     typer.Option("--device", metavar="DEVICE", envvar="ATTN_DEVICE", help="auto, cpu, cuda, cuda:N or mps."),

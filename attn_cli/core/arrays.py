@@ -1,6 +1,7 @@
 """Which library an array belongs to, and the few functions that the array API standard lacks."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,6 +34,12 @@ def device_of(array: Array) -> Any:
 def positions(count: int, like: Array) -> Array:
     """(count,) the numbers 0, 1, 2, ... on the device of `like`."""
     return namespace(like).arange(count, device=device_of(like))
+
+
+def taken(array: Array, indices: Sequence[int], axis: int) -> Array:
+    """`array` with only those indices of one axis, in their order."""
+    xp = namespace(array)
+    return xp.take(array, xp.asarray(list(indices), device=device_of(array)), axis=axis)
 
 
 def at_least_float32(array: Array) -> Array:

@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from attn_cli.core.arrays import Array, at_least_float32, constant, namespace, positions
+from attn_cli.core.arrays import (
+    Array,
+    at_least_float32,
+    constant,
+    device_of,
+    namespace,
+    positions,
+    taken,
+)
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.errors import AttnError
 
@@ -54,24 +62,31 @@ class Operands:
         Raises:
             AttnError: one of `heads` is not there; they are numbered from 0.
         """
-        xp = namespace(self.queries)
         for head in heads:
             if not 0 <= head < self.heads:
                 problem = f"head {head} does not exist: there are {self.heads}, numbered from 0"
                 raise AttnError(problem, f"head {self.heads - 1}")
-
-        def chosen(array: Array, indices: Sequence[int], axis: int) -> Array:
-            return xp.take(array, xp.asarray(list(indices), device=array.device), axis=axis)
-
         read = [self.kv_head(head) for head in heads]
         bias, sink = self.bias, self.sink
         return replace(
             self,
-            queries=chosen(self.queries, heads, -3),
-            keys=chosen(self.keys, read, -3),
-            values=chosen(self.values, read, -3),
-            bias=None if bias is None else lambda i, j: chosen(bias(i, j), heads, -3),
-            sink=None if sink is None else chosen(sink, heads, 0),
+            queries=taken(self.queries, heads, -3),
+            keys=taken(self.keys, read, -3),
+            values=taken(self.values, read, -3),
+            bias=None if bias is None else lambda i, j: taken(bias(i, j), heads, -3),
+            sink=None if sink is None else taken(sink, heads, 0),
+        )
+
+    def at(self, rows: Sequence[int]) -> "Operands":
+        """The same layer with only the queries of those places, which stand where they stood."""
+        queries = taken(self.queries, rows, -2)
+        places = namespace(queries).asarray(list(rows), device=device_of(queries))
+        mask, bias = self.mask, self.bias
+        return replace(
+            self,
+            queries=queries,
+            mask=lambda i, j: mask(places[i], j),
+            bias=None if bias is None else lambda i, j: bias(places[i], j),
         )
 
 

@@ -13,6 +13,7 @@ from attn_cli.core.kernels import NOWHERE
 from attn_cli.core.masks import Narrowed
 
 GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `HeadRows._top`
+_LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
 _CHUNK = 2048  # columns: with 64 to 256 rows 0.5 to 2 MB, which a core's own cache holds
 _NUMBERS = 1 << 21  # of a block: 8 MB, which the shared cache holds for every core
 _ROWS = (128, 256)  # with fewer, what is done once a block takes too large a share
@@ -33,8 +34,16 @@ class Cells:
 
 
 def cells(queries: int, keys: int, most: int) -> Cells:
-    """The smallest cells with which a picture has at most `most` rows and columns."""
-    return Cells(max(1, math.ceil(queries / most)), max(1, math.ceil(keys / most)))
+    """The smallest cells with which a picture has at most `most` rows and columns.
+
+    Large cells are rounded up, so that chunks need not be as wide as an odd number of columns times `GROUPS`.
+    """
+    return Cells(_cell(queries, most), _cell(keys, most))
+
+
+def _cell(count: int, most: int) -> int:
+    size = max(1, math.ceil(count / most))
+    return size if size <= _LARGE_CELL else math.ceil(size / _ROUND) * _ROUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +140,7 @@ def block(
     `like` is of the operands' library; `adopt` brings an array of it to the one that computes.
     """
     reach = mask.band.reach(rows, cut.keys)
-    first = reach.start // cut.unit * cut.unit
+    first = min(reach.start, cut.keys - 1) // cut.unit * cut.unit  # rows behind the last key may see none
     stop = max(first + cut.unit, math.ceil(reach.stop / cut.unit) * cut.unit)
     starts = range(first, stop, cut.chunk)
     chunks = tuple(

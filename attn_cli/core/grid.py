@@ -27,7 +27,26 @@ class Grid:
     limits: tuple[float, float]  # the range that colours span
     are_tokens: bool = True  # whether the columns are tokens: a numbered feature axis says False
     ranked: npt.NDArray[np.bool_] | None = None  # which cells may be among the largest; None: the visible
+    row_places: tuple[int, ...] | None = None  # positions in the text; None: 0, 1, 2, ...
+    column_places: tuple[int, ...] | None = None
+    cells: tuple[int, int] = (1, 1)  # how many queries and keys a cell stands for; fewer at the edge
+    is_summed: bool = False  # whether such a cell has its keys' weights together, not their mean
     by_size: bool = False  # whether -2 stands out more than 1, as in a difference; a score does not
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a cell stands for several."""
+        return self.cells != (1, 1)
+
+    @property
+    def pooled(self) -> str:
+        """What such a cell is; nothing where a cell is one number."""
+        rows, columns = self.cells
+        if self.is_summed:
+            return (
+                f"pooled: each cell is the weight on {columns:,} keys together, the mean of {rows:,} queries"
+            )
+        return f"pooled: each cell is the mean of {rows:,} × {columns:,} weights" if self.is_pooled else ""
 
     @property
     def is_signed(self) -> bool:
@@ -45,18 +64,24 @@ class Head:
     head: int
     kv_head: int
     scale: float | None  # None: not known
-    queries: tuple[int, ...]  # positions in the list of tokens that the kind reads
+    queries: tuple[int, ...]  # positions in the list of tokens that the kind reads; of a cell its first
     keys: tuple[int, ...]
     steps: Mapping[Step, npt.NDArray[np.generic]]
     mask: npt.NDArray[np.bool_] | None = None  # (T, S) true where the query may look; None: everywhere
     absent: Mapping[Step, str] = field(
         default_factory=dict
     )  # steps that were asked for, and why they are not there
+    cells: tuple[int, int] = (1, 1)  # how many rows and columns a number is the mean of; fewer at the edge
 
     @property
     def is_masked(self) -> bool:
         """Whether some query may not look everywhere."""
         return self.mask is not None and not self.mask.all()
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a number of its weights stands for several."""
+        return self.cells != (1, 1)
 
     @property
     def name(self) -> str:

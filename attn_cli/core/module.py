@@ -6,15 +6,16 @@ S keys, D head size, M model width.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, namespace
+from attn_cli.core.arrays import Array, namespace, taken
 from attn_cli.core.attending import attend
 from attn_cli.core.attention import Bias, Operands, Trace, allowed, trace
 from attn_cli.core.masks import Rule, both, everywhere
+from attn_cli.core.pooling import Pooled, pooled
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Step
@@ -76,6 +77,15 @@ class Attention:
         """Which key/value head the query head `head` reads."""
         return self.operands.kv_head(head)
 
+    def at(self, rows: Sequence[int]) -> "Attention":
+        """The same layer for the queries of those places alone: what they see of it is unchanged."""
+        x = None if self.input is None else taken(self.input, rows, -2)
+        return replace(self, input=x, operands=self.operands.at(rows))
+
+    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
+        """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
+        return pooled(self.operands.select(heads), most)
+
     def trace(self, heads: Sequence[int] | None = None) -> Trace:
         """Every step of `heads`, or of all."""
         return trace(self.operands if heads is None else self.operands.select(heads))
@@ -103,8 +113,10 @@ class Attention:
             found[Step.INPUT] = xp.broadcast_to(whole, (*batch, len(heads), rows, width))
         for step in (Step.QUERIES, Step.KEYS, Step.VALUES):
             found[step] = getattr(chosen, step)
-        for step in (Step.SCORES, Step.BIAS, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
+        for step in (Step.SCORES, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
             found[step] = getattr(spelled, step)
+        if spelled.bias is not None:  # ALiBi's is the same for every query
+            found[Step.BIAS] = xp.broadcast_to(spelled.bias, spelled.scores.shape)
         if Step.OUTPUT in steps and self.projection is not None:
             found[Step.OUTPUT] = self.shares(spelled.context, heads)
         shown = steps - set(self.absent)

@@ -7,10 +7,11 @@ from operator import add
 
 import torch  # 1.7 s: whoever imports this file wants it
 
-from attn_cli.core.arrays import Array
+from attn_cli.core.arrays import Array, taken, to_numpy
 from attn_cli.core.attention import Bias, Operands, trace
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.core.module import Attention, Linear, merged
+from attn_cli.core.pooling import Pooled
 from attn_cli.errors import AttnError
 from attn_cli.models.capture import Call, Sight
 from attn_cli.models.source import Layer
@@ -63,6 +64,15 @@ class Watched:
     def kv_head(self, head: int) -> int:
         """Which key/value head the query head `head` reads."""
         return head * self.kv_heads // self.heads
+
+    def at(self, rows: Sequence[int]) -> "Watched":
+        """The same layer for the queries of those places alone."""
+        logits = None if self.logits is None else taken(self.logits, rows, -2)
+        return replace(self, logits=logits, weights=taken(self.weights, rows, -2))
+
+    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
+        """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
+        return Pooled.of(to_numpy(taken(self.weights, heads, -3)), to_numpy(self.mask), most)
 
     def result(self) -> Array:
         """What the layer returns was not seen: `absent` says so."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from attn_cli.core.arrays import Array
+from attn_cli.core.pooling import Pooled
 from attn_cli.models.known import Known
 from attn_cli.models.library import Library
 from attn_cli.models.tokens import Token
@@ -73,6 +74,12 @@ class Layer(Protocol):
 
     def kv_head(self, head: int) -> int:
         """Which key/value head the query head `head` reads."""
+
+    def at(self, rows: Sequence[int]) -> "Layer":
+        """The same layer for the queries of those places alone: its mask and steps have only these."""
+
+    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
+        """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
 
     def result(self) -> Array:
         """(T, M) what the layer returns, where its output is not absent."""

@@ -112,7 +112,7 @@ def _entry(head: Head) -> dict[str, object]:
         "scale": _scale(head),
         "queries": list(head.queries),
         "keys": list(head.keys),
-    }
+    } | ({"cells": list(head.cells)} if head.is_pooled else {})
 
 
 def _named(steps: Mapping[Step, object]) -> dict[str, object]:
@@ -213,9 +213,8 @@ def _cells(
     document: Mapping[str, object], head: Head, step: Step, values: Numbers
 ) -> Iterator[Iterable[object]]:
     """The lines of one step, in the order of `COLUMNS`."""
-    of_keys = step in {Step.KEYS, Step.VALUES}
-    rows = head.keys if of_keys else head.queries
-    row_tokens = _tokens(document, head, of_keys=of_keys)
+    rows = head.keys if step.is_of_keys else head.queries
+    row_tokens = _tokens(document, head, of_keys=step.is_of_keys)
     columns = head.keys if step.is_pairwise else range(values.shape[-1])
     column_tokens = _tokens(document, head, of_keys=True) if step.is_pairwise else repeat("")
     name = [repeat(part) for part in (head.kind, head.layer, head.head, step)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from attn_cli.analysis.distance import MEASURES, distances, jensen_shannon
+from attn_cli.analysis.distance import MEASURES, distances, distances_of_rows, jensen_shannon
 from attn_cli.core.grid import Matrix
 from attn_cli.vocabulary import Distance
 
@@ -29,6 +29,16 @@ def rows(draw: st.DrawFn, count: int = 3) -> list[Matrix]:
 
 def apart(one: Matrix, other: Matrix, kind: Distance) -> float:
     return float(distances([one, other], kind)[0, 1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_some_rows_at_a_time_are_as_far_apart_as_all_at_once(kind: Distance, data: st.DataObject) -> None:
+    one, other = (np.concatenate(data.draw(rows(count=4))) for _ in range(2))
+    cut = data.draw(st.integers(1, 3))
+    blocks = [(one[:cut], other[:cut]), (one[cut:], other[cut:])]
+    whole = distances([one, other], kind)
+    np.testing.assert_allclose(distances_of_rows(blocks, kind), whole, atol=1e-15)  # another order of sums
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,6 @@
 """Biases by position: answers known by hand, the functions of transformers, and blocks of a longer text."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from transformers.models.deberta_v2 import modeling_deberta_v2
 from transformers.models.t5 import modeling_t5
 
 from attn_cli.core.arrays import to_numpy
+from attn_cli.core.module import MultiHeadAttention
 from attn_cli.core.positions import Buckets, Disentangled, LogarithmicBuckets, alibi, relative
+from attn_cli.vocabulary import Step
 from tests.core.libraries import Convert
 
 LENGTH = 300
@@ -31,6 +34,12 @@ def test_alibi_is_blooms(heads: int) -> None:
     theirs = modeling_bloom.build_alibi_tensor(torch.ones(1, 9), heads, torch.float32).numpy()
     found = alibi(heads, np.zeros(1, np.float32))(np.arange(9)[:, None], np.arange(9)[None, :])
     np.testing.assert_allclose(found, theirs, rtol=2e-6)  # they raise a rounded base to a power
+
+
+def test_a_bias_that_is_the_same_for_every_query_is_shown_for_each() -> None:
+    layer = replace(MultiHeadAttention.random(8, 2), bias=alibi(2, np.zeros(1, np.float32)))
+    found = layer.attention(np.ones((3, 8), np.float32)).steps([1], {Step.BIAS})[Step.BIAS]
+    assert found.tolist() == [[[0, 1 / 256, 2 / 256]] * 3]
 
 
 def test_small_distances_have_a_bucket_each_by_hand() -> None:

@@ -139,6 +139,12 @@ def test_half_precision_is_measured_in_float32_and_float64_in_itself(dtype: torc
     )
 
 
+def test_rows_that_stand_behind_the_last_key_they_may_see_see_nothing(array: Convert) -> None:
+    q, k = (array(np.ones((1, count, 2), np.float32)) for count in (40, 8))
+    found = summarise(Operands(q, k, k, 1.0, masks.nearby(1)), rows=1)
+    assert to_numpy(found.seen).tolist() == [2, *[3] * 6, 2, 1, *[0] * 31]
+
+
 def test_progress_is_told_row_by_row_until_all_are_done() -> None:
     told: list[tuple[int, int]] = []
     x = np.ones((1, 10, 2), np.float32)

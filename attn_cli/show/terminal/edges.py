@@ -1,5 +1,7 @@
 """What stands around the numbers of a matrix: its title, the labels of its rows, a note below."""
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 from rich.segment import Segment
 
@@ -18,7 +20,8 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     limits = (float(seen.min()), float(seen.max())) if grid.is_signed and seen.size else grid.limits
     low, high = (short(limit, digits) for limit in limits)
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
-    return [grid.title, size, f"range {low} to {high}"]
+    pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
+    return [grid.title, *pooled, size, f"range {low} to {high}"]
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:
@@ -31,10 +34,11 @@ def note(text: str, sheet: Sheet) -> list[Line]:
     return [[Segment(line, DIM)] for line in filled(text.split(" "), " ", sheet.width, sheet.ink("…"))]
 
 
-def numbers(labels: tuple[str, ...]) -> list[str]:
+def numbers(labels: tuple[str, ...], places: Sequence[int] | None = None) -> list[str]:
     """The positions of the labels, with a space after them: equal tokens are told apart."""
-    width = len(str(len(labels) - 1))
-    return [f"{position:>{width}} " for position in range(len(labels))]
+    positions = range(len(labels)) if places is None else places
+    width = len(str(max(positions, default=0)))
+    return [f"{position:>{width}} " for position in positions]
 
 
 def label_width(grid: Grid) -> int:
@@ -57,4 +61,6 @@ def row_labels(grid: Grid, width: int, sheet: Sheet) -> list[Line]:
 def _numbers_of_rows(grid: Grid) -> list[str]:
     """Positions for tokens; heads against heads, or rows named 0, 1, 2, have names that tell them apart."""
     are_names = grid.rows == grid.columns or all(row == str(i) for i, row in enumerate(grid.rows))
-    return [""] * len(grid.rows) if are_names and not grid.are_tokens else numbers(grid.rows)
+    if grid.is_pooled or (are_names and not grid.are_tokens):
+        return [""] * len(grid.rows)
+    return numbers(grid.rows, grid.row_places)

@@ -103,4 +103,6 @@ def _text_widths(grid: Grid, order: npt.NDArray[np.int64], widest: int) -> list[
 
 
 def _positions(grid: Grid) -> list[str]:
-    return numbers(grid.columns) if grid.are_tokens else [""] * len(grid.columns)
+    if grid.is_pooled or not grid.are_tokens:
+        return [""] * len(grid.columns)
+    return numbers(grid.columns, grid.column_places)

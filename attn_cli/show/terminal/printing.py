@@ -117,7 +117,7 @@ def _window(grid: Grid, digits: int, sheet: Sheet) -> list[Line]:
     window = table.window(grid, digits, sheet)
     gap = window.shown.index(table.GAP)
     first, end = window.shown[gap - 1] + 1, (*window.shown, len(grid.columns))[gap + 1]
-    names = [str(number) if grid.are_tokens else grid.columns[number] for number in (first, end - 1)]
+    names = [table.position(grid, number) or grid.columns[number] for number in (first, end - 1)]
     left_out = f"column {names[0]} is" if end - first == 1 else f"columns {names[0]} to {names[1]} are"
     text = f"{left_out} left out; {_rest(grid, digits)}"
     return [*table.lines([window], digits, sheet), *note(text, sheet)]

@@ -68,8 +68,8 @@ class Table:
             return [self._gap]
         lines = folded(self.grid.columns[column], self.layout.text, _HEADER_LINES, self.sheet.ink("…"))
         width = max(map(cell_len, lines))
-        position = [str(column)] if self.grid.are_tokens else []
-        texts = position + [to_left(line, width) for line in lines]
+        number = position(self.grid, column)
+        texts = ([number] if number else []) + [to_left(line, width) for line in lines]
         return [to_right(text, self.layout.text + 1) for text in texts]
 
     def _cells(self) -> Iterator[Line]:
@@ -117,6 +117,19 @@ def window(grid: Grid, digits: int, sheet: Sheet) -> Table:
     return Table(grid, layout, sheet, [*first, GAP, *last])
 
 
+def position(grid: Grid, column: int) -> str:
+    """Where the column's token stands; nothing where its label says that, or columns are no tokens."""
+    if grid.is_pooled or not grid.are_tokens:
+        return ""
+    return str(column if grid.column_places is None else grid.column_places[column])
+
+
+def pooled_columns(width: int, count: int, digits: int) -> int:
+    """How many columns of a picture of so many keys fit, each named by a position, its weights at most 1."""
+    name = len(str(count - 1))
+    return max(1, (width - name - 1) // (max(name, len("0.") + digits) + 1))
+
+
 def narrowest(grid: Grid, digits: int) -> Layout:
     """The layout with which most columns fit."""
     *_, (layout,) = _layouts([grid], digits)
@@ -161,7 +174,8 @@ def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[Layout]]:
 
 def _layout(grid: Grid, written: Numerals, most: int) -> Layout:
     header = _longest(grid)
-    least = max(_NARROWEST, len(str(len(grid.columns) - 1))) if grid.are_tokens else min(header, _WIDEST)
+    widest = len(position(grid, len(grid.columns) - 1))
+    least = max(_NARROWEST, widest) if widest else min(header, _WIDEST)
     return Layout(written, most and min(label_width(grid), most) + 1, max(written.width, least))
 
 

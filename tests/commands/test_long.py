@@ -1,0 +1,222 @@
+"""`attn inspect`, `heatmap` and `compare` on long texts: a part number by number, or a picture of means."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from attn_cli import pipeline
+from attn_cli.analysis.choice import sharpness
+from attn_cli.analysis.distance import distances
+from attn_cli.core.module import Attention
+from attn_cli.pipeline import Question
+from attn_cli.vocabulary import Distance, Step
+from tests.commands.test_heatmap import words
+from tests.worlds import attn, refused
+
+COUNT = 1100
+LONG = " ".join(f"w{number % 97}" for number in range(COUNT))
+RANDOM = (LONG, "-m", "random", "--heads", "0.1,0.2")
+REMARK = (
+    "the 1,100 × 1,100 weights of a head are pooled, a cell named by its first token; "
+    "number by number: --rows 0-19 --columns 0-63\n"
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, npt.NDArray[Any]]:
+    """Every step of two heads, as a person gets them who insists."""
+    path = tmp_path_factory.mktemp("long") / "a.npz"
+    steps = [word for step in Step if step is not Step.BIAS for word in ("-s", step)]
+    assert attn("inspect", *RANDOM, "--causal", "--rows", "all", *steps, "-o", path).status == 0
+    with np.load(path) as found:
+        return dict(found)
+
+
+def valid(document: dict[str, Any]) -> dict[str, Any]:
+    jsonschema.Draft202012Validator(json.loads(attn("inspect", "--json-schema").out)).validate(document)
+    return document
+
+
+def test_a_part_of_every_step_is_that_part_of_the_whole(whole: dict[str, npt.NDArray[Any]]) -> None:
+    rows, columns = [700, 701, 1099], [0, 5, 698, 700]
+    chosen = ("--rows", "700-701,-1", "--columns", "700,0,5,698")
+    for step in (step for step in Step if step is not Step.BIAS):
+        found = attn("inspect", *RANDOM, "--causal", *chosen, "-s", step, "--json").document
+        entry = valid(found)["attention"][0]
+        assert (entry["queries"], entry["keys"]) == (rows, columns)
+        expected = whole[f"self.0.1.{step}"]
+        expected = expected[columns if step.is_of_keys else rows]
+        expected = expected[:, columns] if step.is_pairwise else expected
+        numbers = np.array(entry["steps"][step], dtype=float)
+        numbers[np.isnan(numbers)] = -np.inf  # a masked logit is null
+        np.testing.assert_allclose(
+            numbers, expected, atol=1e-5, err_msg=step
+        )  # float32, another order of sums
+
+
+def test_only_the_rows_that_were_asked_for_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = spied(monkeypatch)
+    attn("inspect", *RANDOM, "--rows", "3-5", "--json")
+    assert counts == [3]
+
+
+def test_a_table_names_tokens_by_their_places_in_the_text() -> None:
+    chosen = ("--rows", "100-101", "--columns", "970,971", "-s", "weights", "--digits", "4")
+    answer = attn("inspect", LONG, "-m", "random", "--heads", "0.1", *chosen)
+    assert answer.out.splitlines()[-4:] == [
+        "           970    971",
+        "            w0     w1",
+        "100 w3  0.0004 0.0000",
+        "101 w4  0.0000█0.0027",
+    ]
+    assert answer.err == ""
+
+
+def test_a_csv_names_tokens_by_their_places_in_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    attn("inspect", *RANDOM, "--rows", "100", "--columns", "1000", "-s", "weights", "-s", "keys", "-o", path)
+    lines = list(csv.DictReader(path.read_text().splitlines()))
+    places = {(line["step"], line["row"], line["row_token"], line["column_token"]) for line in lines}
+    assert places == {("weights", "100", "w3", "w30"), ("keys", "1000", "w30", "")}
+
+
+def test_a_row_that_does_not_exist_is_refused() -> None:
+    problem = "row 1100 does not exist: the text has 1100 tokens, numbered 0 to 1099"
+    assert refused(attn("inspect", *RANDOM, "--rows", "1100")) == (2, problem, "--rows 1099")
+    problem = "column 8 does not exist: the text has 3 tokens, numbered 0 to 2"
+    assert refused(attn("inspect", "a b c", "-m", "random", "--columns", "8")) == (2, problem, "--columns 2")
+
+
+def test_where_nothing_is_chosen_the_terminal_shows_a_picture_and_says_so() -> None:
+    answer = attn("inspect", LONG, "-m", "random", "--heads", "0.1")
+    assert answer.err == REMARK
+    *_, title, phrase, size, header = answer.out.splitlines()[:-12]
+    assert title == "weights 0.1"
+    assert phrase == "pooled: each cell is the weight on 96 keys together, the mean of 96 queries"
+    assert size.startswith("12 × 12 · range 0 to ")
+    assert header.split() == [str(place) for place in range(0, COUNT, 96)]
+    assert [line.split()[0] for line in answer.out.splitlines()[-12:]] == header.split()
+    assert max(map(len, answer.out.splitlines())) <= 80
+
+
+def test_json_holds_the_means_of_cells(whole: dict[str, npt.NDArray[Any]]) -> None:
+    answer = attn("inspect", *RANDOM, "--causal", "--json")
+    entry = valid(answer.document)["attention"][1]
+    assert (entry["cells"], entry["queries"]) == ([2, 2], list(range(0, COUNT, 2)))
+    weights = whole["self.0.2.weights"]
+    expected = weights.reshape(COUNT // 2, 2, COUNT // 2, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(entry["steps"]["weights"], expected, atol=1e-6)  # float32
+    assert answer.err == REMARK
+
+
+def test_an_array_file_says_that_it_holds_means(tmp_path: Path) -> None:
+    attn("inspect", *RANDOM, "-o", tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as found:
+        assert found["self.0.1.weights"].shape == (550, 550)
+        assert json.loads(str(found["meta"]))["attention"][0]["cells"] == [2, 2]
+
+
+def test_a_csv_cannot_say_that_it_holds_means(tmp_path: Path) -> None:
+    problem = "the weights of a long text are pooled, and a .csv has no place to say so"
+    answer = attn("inspect", *RANDOM, "-q", "-o", tmp_path / "a.csv")
+    assert refused(answer) == (2, problem, "--rows 0-19, or .json, .npz or .safetensors")
+
+
+@pytest.mark.parametrize("command", ["inspect", "heatmap"])
+def test_other_matrices_of_a_long_text_are_refused_with_their_size(command: str, tmp_path: Path) -> None:
+    out = ("-o", tmp_path / "a.svg") if command == "heatmap" else ()
+    problem, hint = "scores of 1,100 × 1,100 tokens are 5 MB a head", "--rows 0-952, or -s weights alone"
+    assert refused(attn(command, *RANDOM, "-s", "scores", *out)) == (2, problem, f"{hint}, which are pooled")
+
+
+def test_steps_of_single_tokens_are_shown_whole() -> None:
+    found = attn("inspect", *RANDOM, "-s", "queries", "-s", "context", "--json").document["attention"][0]
+    assert np.shape(found["steps"]["queries"]) == np.shape(found["steps"]["context"]) == (COUNT, 16)
+    assert "cells" not in found
+
+
+def test_a_picture_of_a_long_text_says_that_it_is_pooled(tmp_path: Path) -> None:
+    answer = attn("heatmap", *RANDOM, "-o", tmp_path / "a.svg")
+    found = words(tmp_path / "a.svg")
+    assert "weights · pooled: each cell is the mean of 2 × 2 weights · random" in found
+    assert answer.err == f"wrote {tmp_path / 'a.svg'}\n{REMARK}"
+
+
+def test_a_picture_of_a_part_has_its_tokens(tmp_path: Path) -> None:
+    attn("heatmap", *RANDOM, "--rows", "100-101", "--columns", "30-32", "-o", tmp_path / "a.svg")
+    assert {"w3", "w4", "w30", "w31", "w32"} <= set(words(tmp_path / "a.svg"))
+
+
+@pytest.mark.parametrize("kind", list(Distance))
+def test_distances_of_a_long_text_are_those_of_its_whole_matrices(
+    kind: Distance, whole: dict[str, npt.NDArray[Any]]
+) -> None:
+    answer = attn("compare", *RANDOM, "--causal", "-d", kind, "--json")
+    weights = [whole[f"self.0.{head}.weights"] for head in (1, 2)]
+    np.testing.assert_allclose(answer.document["matrix"], distances(weights, kind), rtol=1e-5)  # float32
+    assert answer.err == REMARK
+
+
+def test_no_two_whole_matrices_are_compared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = spied(monkeypatch)
+    attn("compare", *RANDOM, "--json")
+    assert sum(counts) == 2 * COUNT
+    assert max(counts) * COUNT <= 2**20 // 2
+
+
+def test_the_difference_of_a_long_text_is_that_of_its_pictures() -> None:
+    found = valid(attn("compare", *RANDOM, "--json").document)
+    one, other = (
+        np.array(entry["steps"]["weights"], dtype=np.float32)
+        for entry in attn("inspect", *RANDOM, "--json").document["attention"]
+    )
+    assert (found["cells"], found["queries"]) == ([2, 2], list(range(0, COUNT, 2)))
+    np.testing.assert_allclose(found["difference"], one.astype(float) - other, atol=1e-12)
+
+
+def test_a_part_is_compared_by_its_whole_rows(whole: dict[str, npt.NDArray[Any]]) -> None:
+    chosen = ("--causal", "--rows", "900-902", "--columns", "5-6")
+    found = valid(attn("compare", *RANDOM, *chosen, "--json").document)
+    one, other = (whole[f"self.0.{head}.weights"][900:903].astype(float) for head in (1, 2))
+    assert (found["queries"], found["keys"]) == ([900, 901, 902], [5, 6])
+    np.testing.assert_allclose(found["difference"], (one - other)[:, 5:7], atol=1e-6)  # float32
+    expected = distances([one, other], Distance.JENSEN_SHANNON)
+    np.testing.assert_allclose(found["matrix"], expected, rtol=1e-5)  # likewise
+
+
+def test_the_pictures_of_compared_heads_and_their_difference_fit_the_terminal() -> None:
+    answer = attn("compare", *RANDOM)
+    assert answer.out.count("pooled: each cell is the weight on 96 keys together") == 3
+    assert max(map(len, answer.out.splitlines())) <= 80
+
+
+def test_the_telling_head_of_a_long_text_is_chosen_by_its_first_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading = pipeline.read(Question(LONG, model="random"), {})
+    portion = pipeline.portion_of(reading, "0", None, None, most=40)
+    (attention,) = reading.source.attentions(reading.texts, reading.kind, [0])
+    weights = attention.steps(range(4), {Step.WEIGHTS})[Step.WEIGHTS][:, :512, :512]
+    counts = spied(monkeypatch)
+    found = pipeline.telling_head(reading, None, portion)
+    assert found.head.head == sharpness(weights, np.zeros(512, dtype=bool)).argmax()
+    assert counts == [512, 512, 512, 512, 1]
+
+
+def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many queries each call of `steps` computes."""
+    counts = list[int]()
+    steps = Attention.steps
+
+    def counted(self: Attention, *asked: Any) -> Any:
+        counts.append(self.operands.queries.shape[-2])
+        return steps(self, *asked)
+
+    monkeypatch.setattr(Attention, "steps", counted)
+    return counts

@@ -1,0 +1,64 @@
+"""How much of a matrix is shown: what was chosen, the whole, or a picture."""
+
+import pytest
+
+from attn_cli.errors import UsageError
+from attn_cli.portion import LARGEST, Portion, Side, portion
+from attn_cli.vocabulary import Step
+
+
+def shown(count: int, rows: str | None = None, columns: str | None = None, *steps: Step) -> Portion:
+    return portion(Side(count), Side(count), rows, columns, steps or None, 40)
+
+
+def sentence(count: int, *steps: Step, rows: str | None = None) -> tuple[str, str]:
+    with pytest.raises(UsageError) as refused:
+        shown(count, rows, None, *steps)
+    return refused.value.problem, refused.value.hint
+
+
+def test_a_matrix_of_1024_tokens_is_shown_whole_and_a_larger_one_as_a_picture() -> None:
+    assert shown(1024).is_whole
+    assert (shown(1025).is_pooled, shown(1025).most) == (True, 40)
+
+
+def test_the_two_sides_count_together() -> None:
+    assert portion(Side(10), Side(100_000), None, None, None, 40).is_whole
+    assert portion(Side(100), Side(100_000), None, None, None, 40).is_pooled
+
+
+def test_a_choice_is_shown_number_by_number() -> None:
+    found = shown(9000, "100-120", "-1,3")
+    assert (found.rows, found.columns) == (tuple(range(100, 121)), (3, 8999))
+    assert not found.is_pooled
+    assert not found.is_whole
+
+
+def test_all_is_a_choice_too() -> None:
+    assert shown(3000, "all").is_whole
+    assert len(shown(9000, None, "0-64").rows) == 9000
+
+
+def test_only_weights_are_pooled() -> None:
+    assert shown(9000, None, None, Step.WEIGHTS).is_pooled
+    pooled = "--rows 0-127, or -s weights alone, which are pooled"
+    assert sentence(8192, Step.SCORES) == ("scores of 8,192 × 8,192 tokens are 256 MB a head", pooled)
+    assert sentence(8192, Step.MASK) == ("mask of 8,192 × 8,192 tokens is 64 MB a head", pooled)
+    both = sentence(8192, Step.WEIGHTS, Step.QUERIES)
+    assert both == ("weights of 8,192 × 8,192 tokens are 256 MB a head", pooled)
+
+
+def test_steps_without_pairs_of_tokens_are_never_too_large() -> None:
+    assert shown(9000, None, None, Step.QUERIES, Step.OUTPUT).is_whole
+
+
+def test_a_matrix_that_no_machine_wants_is_refused_though_it_was_asked_for() -> None:
+    found = sentence(32_768, Step.WEIGHTS, rows="all")
+    assert found == ("weights of 32,768 × 32,768 tokens are 4,096 MB a head", "--rows 0-31")
+
+
+def test_a_block_of_whole_rows_holds_no_more_than_a_matrix_that_is_shown() -> None:
+    blocks = list(shown(9000, None, "0-64").blocks())
+    assert [row for block in blocks for row in block] == list(range(9000))
+    assert max(len(block) for block in blocks) * 9000 <= LARGEST
+    assert list(shown(1024).blocks()) == [range(1024)]
