@@ -14,9 +14,9 @@ from attn_cli.core.masks import Narrowed
 
 GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `HeadRows._top`
 _LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
-_CHUNK = 2048  # columns: with 64 to 256 rows 0.5 to 2 MB, which a core's own cache holds
-_NUMBERS = 1 << 21  # of a block: 8 MB, which the shared cache holds for every core
-_ROWS = (128, 256)  # with fewer, what is done once a block takes too large a share
+_CHUNK = 1024  # columns: with 512 rows 2 MB of scores, whose weights are used while they are in the cache
+_NUMBERS = 1 << 23  # of a block: 32 MB for each thread, however long the text is
+_ROWS = (128, 512)  # with fewer, what Python does for each operation takes too large a share
 _DEVICE_CHUNK = 1 << 15  # an accelerator has no cache to stay in, and starts its work slowly
 _DEVICE_NUMBERS = 1 << 26
 _DEVICE_ROWS = (64, 8192)

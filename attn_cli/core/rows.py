@@ -3,7 +3,7 @@
 R rows, C columns of a chunk, N chunks, K largest weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from attn_cli.core.arrays import Array, at_least_float32, device_of, namespace
@@ -12,6 +12,8 @@ from attn_cli.core.blocks import GROUPS, Block, Chunk, Layout, places
 from attn_cli.core.copies import Copies
 from attn_cli.core.kernels import Kernels
 from attn_cli.vocabulary import Metric
+
+_SUMS = (Metric.DISTANCE, Metric.SPECIAL)  # of a row's weights, each times a number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +30,7 @@ class Layer:
     metrics: frozenset[Metric]
     top: int  # K
     has_picture: bool
+    sums_columns: bool  # whether anything is asked of the keys
     cut: Layout
     tools: Kernels
 
@@ -151,6 +154,14 @@ def _special(layer: Layer, chunk: Chunk) -> Array | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """What the rows of a block give to its columns; W of them, n rows of cells."""
+
+    received: Array  # (W,) the weights, summed
+    pooled: Array | None  # (n, W / columns of a cell) the same over each cell of the picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class HeadRows:
     """One head in one block: its weights are in the buffer once `facts` has been called."""
 
@@ -160,14 +171,12 @@ class HeadRows:
     buffers: Buffers
     head: int
 
-    def facts(self) -> dict[str, Array]:
-        """Every fact of each row that was asked for, (R,) or (R, K), by its name in `Summary`."""
+    def facts(self) -> tuple[dict[str, Array], "Columns | None"]:
+        """Every fact of each row, (R,) or (R, K), by its name in `Summary`; and what the columns get."""
         xp, metrics = namespace(self.layer.queries), self.layer.metrics
         found = [self._softmax(chunk) for chunk in self.block.chunks]
         ends, products, groups = (list(each) for each in zip(*found, strict=True))
         logsumexp, shares = self._joined(xp.stack(ends))  # (N, R) the weight of each chunk
-        for index, chunk in enumerate(self.block.chunks):
-            self.layer.tools.scale(self._weights(chunk), shares[index])
         facts: dict[str, Array] = {"logsumexp": logsumexp}
         if Metric.ENTROPY in metrics:
             mean = xp.sum(shares * xp.stack(products), axis=0)
@@ -175,10 +184,8 @@ class HeadRows:
         if Metric.LARGEST in metrics:
             largest = xp.exp(xp.max(xp.concat(groups, axis=-1), axis=-1) - logsumexp)
             facts["largest"] = xp.where(self.shared.seen > 0, largest, xp.zeros_like(largest))
-        if Metric.DISTANCE in metrics:
-            facts["distance"] = self._distance(shares)
-        if Metric.SPECIAL in metrics:
-            facts["special"] = self._special()
+        sums, columns = self._weighed(shares)
+        facts |= sums
         for metric, (flat, is_here) in self.shared.places.items():
             facts[metric.field] = xp.take(self.buffers.weights, flat, axis=0) * is_here
         for metric, (row, flat) in self.shared.pairs.items():
@@ -186,7 +193,28 @@ class HeadRows:
             facts[metric.field] = self.layer.tools.by_row(numbers, row, len(self.block.rows))
         if self.layer.top:
             facts |= self._top(xp.concat(groups, axis=-1))
-        return facts
+        return facts, columns
+
+    def _weighed(self, shares: Array) -> tuple[dict[str, Array], "Columns | None"]:
+        """The shares of the chunks become the row's weights, and what is a sum of them is summed.
+
+        Chunk by chunk, while it is in the cache; `shares` (N, R).
+        """
+        xp, metrics, tools = namespace(shares), self.layer.metrics, self.layer.tools
+        found = {metric.field: 0 * self.shared.within for metric in _SUMS if metric in metrics}
+        sums: list[Array] = []
+        for index, chunk in enumerate(self.block.chunks):
+            weights, special = self._weights(chunk), self.shared.special[index]
+            tools.scale(weights, shares[index])
+            if Metric.DISTANCE in metrics:
+                found[Metric.DISTANCE.field] += self._far(chunk, weights)
+            if special is not None:
+                found[Metric.SPECIAL.field] += tools.times(weights, special)
+            if self.layer.sums_columns:
+                sums.append(self._summed(weights))
+        if Metric.DISTANCE in metrics:  # of chunks on one side: from the first row to the own
+            found[Metric.DISTANCE.field] -= self.shared.within * xp.matmul(self.shared.sides, shares)
+        return found, self._columns(sums) if sums else None
 
     def _softmax(self, chunk: Chunk) -> tuple[Array, Array | None, Array]:
         """The chunk's shares into the buffer; its logsumexp, Σ share · logit, and group maxima."""
@@ -241,25 +269,12 @@ class HeadRows:
             logsumexp = xp.where(self.shared.seen > 0, logsumexp, xp.zeros_like(logsumexp))
         return xp.clip(logsumexp * xp.sum(shares, axis=0) - mean, min=0.0)
 
-    def _distance(self, shares: Array) -> Array:
-        """(R,) Σ_j α_ij |i - j|: of chunks on one side as far as the first row, and then to the own."""
-        xp, tools = namespace(shares), self.layer.tools
-        total = -self.shared.within * xp.matmul(self.shared.sides, shares)
-        for chunk in self.block.chunks:
-            weights = self._weights(chunk)
-            if chunk.side:
-                total += tools.times(weights, chunk.far)
-            else:
-                total += tools.dots(weights, chunk.far, self._view(self.buffers.scores, 0, chunk.width))
-        return total
-
-    def _special(self) -> Array:
-        """(R,) the weight on tokens that are no text."""
-        total = 0 * self.shared.within
-        for chunk, special in zip(self.block.chunks, self.shared.special, strict=True):
-            if special is not None:
-                total += self.layer.tools.times(self._weights(chunk), special)
-        return total
+    def _far(self, chunk: Chunk, weights: Array) -> Array:
+        """(R,) Σ_j α_ij |i - j| of the chunk; of one that is on one side, as far as the first row."""
+        tools = self.layer.tools
+        if chunk.side:
+            return tools.times(weights, chunk.far)
+        return tools.dots(weights, chunk.far, self._view(self.buffers.scores, 0, chunk.width))
 
     def _top(self, groups: Array) -> dict[str, Array]:
         """The largest K weights of each row lie in the K groups of columns whose largest are largest.
@@ -285,20 +300,18 @@ class HeadRows:
         keys = xp.where(weights > 0, keys, xp.zeros_like(keys) - 1)
         return {"top_weights": _filled(weights, count, 0.0), "top_keys": _filled(keys, count, -1)}
 
-    def columns(self) -> tuple[Array, Array | None]:
-        """(W,) the weights of the block's columns, summed; and (n, W / columns of a cell) over each cell."""
-        xp, tools, chunks = namespace(self.layer.queries), self.layer.tools, self.block.chunks
-        rows = len(self.block.rows)
+    def _columns(self, sums: Sequence[Array]) -> "Columns":
+        """What the rows give to the block's columns; `sums` (n, C) of each chunk."""
+        xp, cell = namespace(self.layer.queries), self.layer.cut.cells.columns
+        received = xp.concat([xp.sum(each, axis=0) for each in sums])
         if not self.layer.has_picture:
-            return xp.concat([tools.summed(self._weights(chunk), rows)[0] for chunk in chunks]), None
-        sums = [self._summed(self._weights(chunk)) for chunk in chunks]
-        pooled = [tools.pooled(each, self.layer.cut.cells.columns) for each in sums]
-        return xp.concat([xp.sum(each, axis=0) for each in sums]), xp.concat(pooled, axis=-1)
+            return Columns(received, None)
+        return Columns(received, xp.concat([self.layer.tools.pooled(each, cell) for each in sums], axis=-1))
 
     def _summed(self, weights: Array) -> Array:
-        """(n, C) over the rows of each cell; the last one may have fewer."""
+        """(n, C) over the rows of each cell of the picture, or over all; the last may be of fewer."""
         tools, count = self.layer.tools, len(weights)
-        cell = min(self.layer.cut.cells.rows, count)
+        cell = min(self.layer.cut.cells.rows, count) if self.layer.has_picture else count
         whole = count // cell * cell
         if whole == count:
             return tools.summed(weights, cell)

@@ -20,7 +20,7 @@ from attn_cli.core.blocks import Block, block, cells, layout
 from attn_cli.core.copies import copies
 from attn_cli.core.kernels import kernels
 from attn_cli.core.masks import narrowed
-from attn_cli.core.rows import Buffers, HeadRows, Layer, Shared
+from attn_cli.core.rows import Buffers, Columns, HeadRows, Layer, Shared
 from attn_cli.core.threads import shared_out
 from attn_cli.vocabulary import Metric
 
@@ -119,6 +119,7 @@ def _layer(
         metrics=metrics - unknown,
         top=min(top, length),
         has_picture=picture > 0,
+        sums_columns=picture > 0 or Metric.RECEIVED in metrics,
         cut=cut,
         tools=tools,
     )
@@ -149,9 +150,10 @@ class _Found:
 
     def measure(self, rows: HeadRows) -> None:
         """One head in one block."""
-        self._put(rows.block.rows, rows.head, rows.facts())
-        if self._received is not None or self._picture is not None:
-            self._add(rows.block, rows.head, *rows.columns())
+        facts, columns = rows.facts()
+        self._put(rows.block.rows, rows.head, facts)
+        if columns is not None:
+            self._add(rows.block, rows.head, columns)
 
     def _put(self, rows: range, head: int, facts: Mapping[str, Array]) -> None:
         """The facts of a block's rows."""
@@ -172,13 +174,13 @@ class _Found:
         """How many keys a block's rows may look at."""
         self._seen[rows.start : rows.stop] = seen
 
-    def _add(self, block: Block, head: int, received: Array, pooled: Array | None) -> None:
+    def _add(self, block: Block, head: int, columns: Columns) -> None:
         """What a block gives to its columns (W,), and to the cells of the picture."""
         cell = self._layer.cut.cells
         with self._lock:
             if self._received is not None:
-                self._received[head, block.first : block.stop] += received
-            if self._picture is not None and pooled is not None:
+                self._received[head, block.first : block.stop] += columns.received
+            if self._picture is not None and (pooled := columns.pooled) is not None:
                 row, column = block.rows.start // cell.rows, block.first // cell.columns
                 into = self._picture[head, row : row + pooled.shape[0], column : column + pooled.shape[1]]
                 into += pooled
