@@ -1,5 +1,7 @@
 """What a reading will need is estimated, and refused where it is not there."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,3 +74,36 @@ def test_a_machine_that_tells_nothing_has_no_limit(tmp_path: Path) -> None:
     assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
     (tmp_path / "meminfo").write_text("MemTotal:  24 kB\nMemAvailable:    12 kB\nodd\n")
     assert memory._fields(tmp_path / "meminfo") == {"MemTotal": 24, "MemAvailable": 12}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak")
+def test_the_estimate_is_near_the_peak_that_is_measured(source: Source, tmp_path: Path) -> None:
+    """Of whole processes; what a short text takes is subtracted, the interpreter and its modules with it."""
+    short, long, width = 200, 12_000, 256
+    peaks = [peak_of_heads(tokens, width, tmp_path) for tokens in (short, long)]
+    wide = fresh(width, 4, 0, source.library)
+    needs = [need(wide, Work(tokens, tokens, 1, measured=4)).total for tokens in (short, long)]
+    # it is there to refuse what cannot fit: half too much, or too little, is near enough for that
+    assert 0.5 < (needs[1] - needs[0]) / (peaks[1] - peaks[0]) < 1.5
+
+
+def peak_of_heads(tokens: int, width: int, directory: Path) -> float:
+    """The bytes that `attn heads` held at most, on the one layer of `random`, as the system counted them."""
+    text = directory / "text.txt"
+    text.write_text("the cat sat on " * (tokens // 4), encoding="utf-8")
+    arguments = ["heads", "-m", "random", "--width", str(width), "--quiet", "--file", str(text)]
+    arguments += ["-o", str(directory / f"{tokens}.csv")]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout) * 1024
+
+
+MEASURED = """
+import re, sys
+from pathlib import Path
+from attn_cli.cli import run
+from attn_cli.console import World
+assert run(sys.argv[1:], World.real()) == 0
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""

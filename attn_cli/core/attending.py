@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from attn_cli.core.arrays import Array, namespace
-from attn_cli.core.attention import Bias, Operands, allowed, position_bias, trace
-from attn_cli.core.masks import Rule, causal, everywhere, narrowed
+from attn_cli.core.attention import Operands, allowed, position_bias, trace
+from attn_cli.core.masks import causal, everywhere, narrowed
 
 _LARGE = 1 << 22  # scores of all heads: 16 MB; what is smaller is computed as it is shown
 
@@ -25,26 +25,21 @@ def attend(operands: Operands) -> Array:
     if is_batch or operands.heads * rows * keys <= _LARGE:
         return trace(operands).context
     if not _is_fusable(operands):
-        return _in_blocks(operands, lambda part: trace(part).context)
+        return _in_blocks(operands, lambda some: trace(some).context)
     if operands.bias is None and (operands.mask == everywhere or (operands.mask == causal and rows == keys)):
         return _fused(operands, None, is_causal=operands.mask == causal)
-    return _in_blocks(operands, lambda part: _fused(part, _added(part)))
+    return _in_blocks(operands, lambda some: _fused(some, _added(some)))
 
 
-def part(operands: Operands, rows: range, columns: range) -> Operands:
-    """Some queries and some keys of a layer, which keep their positions."""
-    mask, bias = operands.mask, operands.bias
-    moved: Bias | None = None
-    if bias is not None:
-        moved = lambda i, j: bias(i + rows.start, j + columns.start)  # noqa: E731  a rule is a function
-    rule: Rule = lambda i, j: mask(i + rows.start, j + columns.start)  # noqa: E731  as above
+def _seeing(operands: Operands, columns: range) -> Operands:
+    """The same queries with only some of the keys, which keep their positions."""
+    mask, bias, first = operands.mask, operands.bias, columns.start
     return replace(
         operands,
-        queries=operands.queries[..., rows.start : rows.stop, :],
-        keys=operands.keys[..., columns.start : columns.stop, :],
-        values=operands.values[..., columns.start : columns.stop, :],
-        mask=rule,
-        bias=moved,
+        keys=operands.keys[..., first : columns.stop, :],
+        values=operands.values[..., first : columns.stop, :],
+        mask=lambda i, j: mask(i, j + first),
+        bias=None if bias is None else lambda i, j: bias(i, j + first),
     )
 
 
@@ -60,7 +55,7 @@ def _blocks(operands: Operands) -> Iterator[Operands]:
     for start in range(0, count, size):
         rows = range(start, min(start + size, count))
         reach = band.reach(rows, keys)
-        yield part(operands, rows, reach or range(1))  # a row that sees nothing is zeros over any key
+        yield _seeing(operands.at(rows), reach or range(1))  # a row that sees nothing is zeros over any key
 
 
 def _is_fusable(operands: Operands) -> bool:
