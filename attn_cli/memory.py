@@ -78,7 +78,8 @@ def check(source: Source, work: Work, hint: str) -> None:
         listed = ", ".join(f"{name} {_gigabytes(size)}" for name, size in parts.items())
         where = "" if source.library.device == "cpu" else f" on {source.library.device}"
         problem = f"memory is short: this needs about {_gigabytes(asked.total)} GB ({listed})"
-        raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint)
+        otherwise = "" if not where else ", or --device cpu"
+        raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint + otherwise)
 
 
 def free_bytes(device: str) -> float | None:
@@ -99,7 +100,7 @@ def _limits() -> Iterator[float]:
     group = Path("/sys/fs/cgroup")
     most, taken = _number(group / "memory.max"), _number(group / "memory.current")
     if most is not None and taken is not None:
-        yield most - taken
+        yield most - taken + _fields(group / "memory.stat", " ").get("inactive_file", 0.0)  # it is given back
     if os.name == "posix":
         import resource
 
@@ -109,10 +110,10 @@ def _limits() -> Iterator[float]:
             yield max(0.0, soft - held * 1024)
 
 
-def _fields(path: Path) -> dict[str, float]:
+def _fields(path: Path, separator: str = ":") -> dict[str, float]:
     """The lines `name: number unit` of a file of the system's; none where there is no such file."""
     try:
-        lines = (line.partition(":") for line in path.read_text("utf-8").splitlines())
+        lines = (line.partition(separator) for line in path.read_text("utf-8").splitlines())
         return {
             name: float(rest.split()[0])
             for name, _, rest in lines

@@ -130,7 +130,7 @@ def heads(
         show_reading(world, reading, most=_TOKENS)
         world.say("")
         terminal.map_of(grid, world.screen, digits=digits)
-        if not grid.visible.any():
+        if found and not grid.visible.any():
             world.note(f"no head that is shown has a value of {on_map} on this text")
         _list(world, wished.listed(found, on_map), wished.columns(everything[0], on_map), top, digits)
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from attn_cli.core.arrays import Array, device_of, namespace
-from attn_cli.core.kernels import NOWHERE
 from attn_cli.core.masks import Narrowed
 
 GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `HeadRows._top`
 _LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
 _CHUNK = 1024  # columns: with 512 rows 2 MB of scores, whose weights are used while they are in the cache
-_NUMBERS = 1 << 23  # of a block: 32 MB for each thread, however long the text is
+_NUMBERS = 1 << 23  # of a block: 32 MB for each thread, as long as 128 rows are no more
 _ROWS = (128, 512)  # with fewer, what Python does for each operation takes too large a share
 _DEVICE_CHUNK = 1 << 15  # an accelerator has no cache to stay in, and starts its work slowly
 _DEVICE_NUMBERS = 1 << 26
@@ -62,11 +61,6 @@ class Layout:
         """How many keys there are with those that fill up the last unit."""
         return math.ceil(self.keys / self.unit) * self.unit
 
-    @property
-    def buffer(self) -> int:
-        """How many numbers a block has at most."""
-        return self.rows * self.padded
-
     def blocks(self) -> Iterator[range]:
         """The rows of each block: whole cells, or a part of one."""
         whole = max(self.rows, self.cells.rows)
@@ -76,15 +70,21 @@ class Layout:
                 yield range(start, min(start + self.rows, stop))
 
 
-def layout(like: Array, keys: int, cells: Cells, rows: int | None = None) -> Layout:
-    """The cuts for queries `like` (H, T, D) and so many keys; `rows` overrules how many a block has."""
+def layout(
+    like: Array, keys: int, cells: Cells, rows: int | None = None, most_rows: int | None = None
+) -> Layout:
+    """The cuts for queries `like` (H, T, D) and so many keys.
+
+    A block has `rows`, or as many as is best, but not more than `most_rows`.
+    """
     queries = like.shape[-2]
     is_cpu = str(device_of(like)).startswith("cpu")
     most, least_most = (_NUMBERS, _ROWS) if is_cpu else (_DEVICE_NUMBERS, _DEVICE_ROWS)
     unit = math.lcm(GROUPS, cells.columns)
     widest = _CHUNK if is_cpu else _DEVICE_CHUNK
     chunk = max(1, widest // unit) * unit
-    wanted = rows or min(max(most // max(keys, 1), least_most[0]), least_most[1])
+    best = min(max(most // max(keys, 1), least_most[0]), least_most[1], most_rows or queries)
+    wanted = rows or max(1, min(best, queries))
     return Layout(queries, keys, cells, _fitting(wanted, cells.rows), chunk, unit)
 
 
@@ -102,7 +102,7 @@ class Chunk:
     start: int
     stop: int
     offset: int  # where it begins in the block's buffer
-    hidden: tuple[tuple[slice, Array], ...]  # some columns of the chunk, and `NOWHERE` where a cell is masked
+    hidden: tuple[tuple[slice, Array], ...]  # some columns of the chunk, and which of their cells are masked
     far: Array | None  # (C,) the distance from the block's first row; (R, C) from each where `side` is 0
     side: int  # -1: all keys stand before all rows; 1: after them; 0: neither
 
@@ -176,7 +176,7 @@ def _chunk(
 def _hidden(
     cut: Layout, rows: range, columns: range, mask: Narrowed, like: Array
 ) -> Iterator[tuple[slice, Array]]:
-    """The columns in which some cell is masked, and what is added to them."""
+    """The columns in which some cell is masked, and which cells those are."""
     open_to_all = mask.band.shared(rows, cut.keys)
     if mask.rules:
         asked = [columns]
@@ -194,13 +194,12 @@ def _hidden(
 
 
 def _masked(cut: Layout, rows: range, columns: range, mask: Narrowed, like: Array) -> Array:
-    """(R, C) `NOWHERE` in cells that may not be looked at, else 0; columns behind the last key never may."""
+    """(R, C) which cells may not be looked at; columns behind the last key never may."""
     xp = namespace(like)
     queries, keys = places(rows, like)[:, None], places(columns, like)[None, :]
     inside = xp.clip(keys, max=cut.keys - 1)
     allowed = mask(queries, inside) & (keys < cut.keys)
-    hidden = xp.logical_not(xp.broadcast_to(allowed, (len(rows), len(columns))))
-    return xp.astype(hidden, like.dtype) * NOWHERE
+    return xp.logical_not(xp.broadcast_to(allowed, (len(rows), len(columns))))
 
 
 def _far(rows: range, columns: range, side: int, like: Array) -> Array:

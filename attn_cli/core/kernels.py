@@ -12,7 +12,10 @@ import numpy as np
 from attn_cli.core.arrays import Array, to_numpy
 
 NOWHERE = -1e38
-"""Added to a masked cell: it loses against any score, and unlike -inf it makes no NaN of an empty row."""
+"""What a masked cell holds: it loses against any score, and unlike -inf it makes no NaN of an empty row."""
+
+LOWEST = -1e37
+"""A bias counts as no less: -inf in a cell that may be looked at is a weight of 0, like this."""
 
 _FEW = 6  # columns: so few neighbours are sooner added as slices
 
@@ -33,6 +36,10 @@ class Kernels:
     def multiply(self, queries: Array, keys: Array, out: Array) -> None:
         """(R, C) the scores of (R, D) and (C, D) into `out`."""
         np.matmul(queries, keys.T, out=out)
+
+    def hide(self, scores: Array, hidden: Array) -> None:
+        """Put `NOWHERE` into `scores` (R, C) where `hidden` (R, C) is true, whatever stands there."""
+        np.copyto(scores, NOWHERE, where=hidden)
 
     def add(self, scores: Array, other: Array) -> None:
         """Add `other` (R or 1, C) to `scores` (R, C), in place."""
@@ -113,6 +120,10 @@ class CpuKernels(Kernels):
         """(R, C) into `out`."""
         self._torch.mm(self._of(queries), self._of(keys).T, out=self._of(out))
 
+    def hide(self, scores: Array, hidden: Array) -> None:
+        """`NOWHERE` where `hidden`."""
+        self._of(scores).masked_fill_(self._of(hidden), NOWHERE)
+
     def add(self, scores: Array, other: Array) -> None:
         """In place."""
         self._of(scores).add_(self._of(other))
@@ -167,6 +178,10 @@ class DeviceKernels(Kernels):
     def multiply(self, queries: Array, keys: Array, out: Array) -> None:
         """(R, C) into `out`."""
         self._torch.mm(queries, keys.T, out=out)
+
+    def hide(self, scores: Array, hidden: Array) -> None:
+        """`NOWHERE` where `hidden`."""
+        scores.masked_fill_(hidden, NOWHERE)
 
     def cap(self, scores: Array, cap: float) -> None:
         """In place."""

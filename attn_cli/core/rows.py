@@ -6,11 +6,11 @@ R rows, C columns of a chunk, N chunks, K largest weights.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from attn_cli.core.arrays import Array, at_least_float32, device_of, namespace
+from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
 from attn_cli.core.blocks import GROUPS, Block, Chunk, Layout, places
 from attn_cli.core.copies import Copies
-from attn_cli.core.kernels import Kernels
+from attn_cli.core.kernels import LOWEST, Kernels
 from attn_cli.vocabulary import Metric
 
 _SUMS = (Metric.DISTANCE, Metric.SPECIAL)  # of a row's weights, each times a number
@@ -113,11 +113,13 @@ def _pairs(layer: Layer, block: Block) -> dict[Metric, tuple[Array, Array]]:
     if layer.copies is None or not layer.metrics & {Metric.DUPLICATE, Metric.INDUCTION}:
         return {}
     row, column = layer.copies.earlier(block.rows)
-    is_before = column + 1 < row + block.rows.start
-    return {
-        Metric.DUPLICATE: _located(block, layer.queries, row, column),
-        Metric.INDUCTION: _located(block, layer.queries, row[is_before], column[is_before] + 1),
-    }
+    found = {}
+    if Metric.DUPLICATE in layer.metrics:
+        found[Metric.DUPLICATE] = _located(block, layer.queries, row, column)
+    if Metric.INDUCTION in layer.metrics:
+        is_before = column + 1 < row + block.rows.start
+        found[Metric.INDUCTION] = _located(block, layer.queries, row[is_before], column[is_before] + 1)
+    return found
 
 
 def _located(block: Block, like: Array, row: Array, column: Array) -> tuple[Array, Array]:
@@ -133,8 +135,10 @@ def _bias(layer: Layer, block: Block) -> Array:
     like = layer.like
     rows = places(block.rows, like)
     columns = places(range(block.first, min(block.stop, layer.cut.keys)), like)
-    found = layer.tools.adopt(at_least_float32(layer.operands.bias(rows[:, None], columns[None, :])))
-    return namespace(found).astype(found, layer.queries.dtype, copy=False)
+    given = constant(layer.operands.bias(rows[:, None], columns[None, :]))
+    found = layer.tools.adopt(at_least_float32(given))
+    xp = namespace(found)
+    return xp.astype(xp.clip(found, min=LOWEST), layer.queries.dtype, copy=False)
 
 
 def _seen(layer: Layer, block: Block) -> Array:
@@ -142,7 +146,7 @@ def _seen(layer: Layer, block: Block) -> Array:
     total = xp.zeros(len(block.rows), dtype=xp.int64, device=device_of(like)) + (block.stop - block.first)
     for chunk in block.chunks:
         for _, hidden in chunk.hidden:
-            total = total - xp.sum(xp.astype(hidden < 0, xp.int64), axis=-1)
+            total = total - xp.sum(xp.astype(hidden, xp.int64), axis=-1)
     return total
 
 
@@ -229,7 +233,7 @@ class HeadRows:
         if self.shared.bias is not None:
             self._add_bias(logits, chunk)
         for columns, hidden in chunk.hidden:
-            layer.tools.add(logits[:, columns], hidden)
+            layer.tools.hide(logits[:, columns], hidden)
         groups = layer.tools.maxima(logits, GROUPS)
         shares = self._weights(chunk)
         peak = namespace(groups).max(groups, axis=-1)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
 from attn_cli.core.blocks import Block, block, cells, layout
-from attn_cli.core.copies import copies
+from attn_cli.core.copies import Copies, copies
 from attn_cli.core.kernels import kernels
 from attn_cli.core.masks import narrowed
 from attn_cli.core.rows import Buffers, Columns, HeadRows, Layer, Shared
@@ -28,6 +28,9 @@ Watch: TypeAlias = Callable[[int, int], None]
 """Told how many query rows of how many are done."""
 
 PICTURE = 1024  # cells: a screen has no more
+_FEWEST = 16  # rows of a block
+_WITH_BIAS = 512  # rows, shared out over the heads: the bias of all is there at once
+_PAIRS = 1 << 20  # of a block: 8 MB for each of the few arrays that hold them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +45,7 @@ class Summary:
     entropy: Array | None = None  # (H, T) nats
     largest: Array | None = None  # (H, T) the largest weight
     top_weights: Array | None = None  # (H, T, K) the largest weights, the largest first
-    top_keys: Array | None = None  # (H, T, K) their keys; -1 where fewer may be looked at
+    top_keys: Array | None = None  # (H, T, K) their keys; -1 where the weight is 0
     distance: Array | None = None  # (H, T) Σ_j α_ij |i - j|, tokens
     current_token: Array | None = None  # (H, T) the weight on the query's own place
     previous_token: Array | None = None  # (H, T)
@@ -98,7 +101,9 @@ def _layer(
 ) -> Layer:
     given, keys = (constant(at_least_float32(each)) for each in (operands.queries, operands.keys))
     tools, length, sink = kernels(given), int(keys.shape[-2]), operands.sink
-    cut = layout(given, length, cells(int(given.shape[-2]), length, picture or PICTURE), rows)
+    copied = None if text.ids is None else copies(text.ids)
+    size = cells(int(given.shape[-2]), length, picture or PICTURE)
+    cut = layout(given, length, size, rows, _most_rows(operands, copied))
     queries = tools.adopt(given * operands.scale)
     special = None
     if text.special is not None:
@@ -115,7 +120,7 @@ def _layer(
         keys=_padded(tools.adopt(keys), cut.padded),
         special=special,
         sink=None if sink is None else tools.adopt(namespace(sink).astype(constant(sink), given.dtype)),
-        copies=None if text.ids is None else copies(text.ids),
+        copies=copied,
         metrics=metrics - unknown,
         top=min(top, length),
         has_picture=picture > 0,
@@ -123,6 +128,16 @@ def _layer(
         cut=cut,
         tools=tools,
     )
+
+
+def _most_rows(operands: Operands, copied: Copies | None) -> int | None:
+    """How many rows a block may have where each brings more than its weights: a bias, or many copies."""
+    limits: list[int] = []
+    if operands.bias is not None:
+        limits.append(max(_FEWEST, _WITH_BIAS // operands.heads))
+    if copied is not None and copied.before.size:
+        limits.append(max(_FEWEST, _PAIRS // (1 + int(copied.before.max()))))
+    return min(limits, default=None)
 
 
 def _padded(keys: Array, length: int) -> Array:

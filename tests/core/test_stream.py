@@ -18,6 +18,7 @@ from attn_cli.core.attention import Bias, Operands, trace
 from attn_cli.core.kernels import DeviceKernels
 from attn_cli.core.positions import Buckets, alibi, relative
 from attn_cli.core.stream import Summary, Text, summarise
+from attn_cli.vocabulary import Metric
 from tests.core.libraries import LIBRARIES, Convert
 from tests.core.summaries import Expected, summary_of
 
@@ -165,3 +166,45 @@ def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
         summarise(Operands(x, x, x, 1.0), rows=64, watch=interrupted)
     assert not [each for each in threading.enumerate() if each.name.startswith("attn")]
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float32).min, -1e38])
+def test_a_bias_that_hides_is_a_weight_of_zero_and_spoils_nothing(array: Convert, lowest: float) -> None:
+    q = array(np.random.default_rng(0).normal(0, 1, (2, 30, 4)).astype(np.float32))
+    odd = np.where(np.arange(30) % 2 == 1, np.float32(lowest), np.float32(0))
+
+    def bias(i: Array, j: Array) -> Array:
+        return array(np.broadcast_to(odd[to_numpy(j)], (2, len(i), j.shape[1])).copy())
+
+    operands = Operands(q, q, q, 1.0, masks.causal, bias)
+    same(summarise(operands, text=Text(None, np.zeros(30, bool)), top=3, picture=8), of(operands))
+
+
+def test_what_stands_in_a_masked_cell_does_not_matter(array: Convert) -> None:
+    q = np.random.default_rng(0).normal(0, 1, (1, 30, 4)).astype(np.float32)
+    k = q.copy()
+    k[:, -1] = np.inf
+    with np.errstate(invalid="ignore"):  # infinity minus infinity, where nobody looks
+        found = summarise(Operands(array(q), array(k), array(q), 1.0, masks.causal))
+    assert np.isfinite(to_numpy(found.logsumexp)[:, :-1]).all()
+
+
+def test_what_was_not_asked_for_is_not_there(array: Convert) -> None:
+    x = array(np.ones((1, 4, 2), np.float32))
+    found = summarise(Operands(x, x, x, 1.0), [Metric.DUPLICATE], Text(np.zeros(4, np.int64)))
+    assert found.duplicate_token is not None
+    assert [found.induction, found.entropy, found.received, found.top_keys] == [None] * 4
+
+
+def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = np.ones((1, 600, 2), np.float32)
+    monkeypatch.setattr(stream, "_PAIRS", 20 * 600)
+    told: list[int] = []
+    summarise(Operands(x, x, x, 1.0), text=Text(np.zeros(600, np.int64)), watch=lambda n, _: told.append(n))
+    assert told[:2] == [20, 40]
+
+
+def of(operands: Operands) -> Expected:
+    return summary_of(operands, None, np.zeros(30, bool), 8)
