@@ -72,8 +72,8 @@ def test_no_figure_is_owed() -> None:
     assert "@@" not in README
 
 
-def test_the_picture_is_there() -> None:
-    (picture,) = re.findall(r"!\[.*\]\((.*)\)", README)
+@pytest.mark.parametrize("picture", re.findall(r"!\[.*\]\((.*)\)", README))
+def test_every_picture_is_there(picture: str) -> None:
     assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
 
 
