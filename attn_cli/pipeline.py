@@ -14,7 +14,6 @@ from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.grid import Head, Matrix, Sides
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.memory import Work, check
 from attn_cli.models.catalogue import (
     EMBEDDED_DIRECTORY,
     Cached,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `Shown` says it in words
 _LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing
+_SMALL = 1 << 21  # numbers: with all that comes with them 100 MB, which is there
 _TOKENS_TO_CHOOSE_BY = 512  # of a long text: as many as the patterns of a model's heads are measured on
 
 
@@ -265,6 +265,7 @@ def telling_head(
         card = reading.source.card
         return Telling(found, out_of=card.layers * card.heads, stands_out=True, known=known)
     layers = reading.extent.layers[:_LAYERS_TO_CHOOSE_FROM]
+    _check_memory(reading, [(max(layers), 0)], steps or DEFAULT, shown)
     best: tuple[float, Shown, int] | None = None
     for layer, attention in layers_of(reading, layers):
         sharp = _sharpness(reading, attention)
@@ -410,10 +411,13 @@ def _check_memory(reading: Reading, places: Sequence[Place], steps: Collection[S
         matrices = sum(step.is_pairwise for step in steps)
         kept = len(places) * matrices * len(shown.rows) * len(shown.columns)
     by_layer = Counter(layer for layer, _ in places)
-    layers = 1 + max(by_layer)
-    work = Work(
-        shown.queries, shown.keys, layers, max(by_layer.values()), rows, kept, measured=int(shown.is_pooled)
-    )
+    most, card = max(by_layer.values()), reading.source.card
+    vectors = max(shown.queries, shown.keys) * card.width + card.width**2
+    if reading.source.engine == "native" and kept + most * rows * shown.keys + vectors <= _SMALL:
+        return
+    from attn_cli.memory import Work, check  # 2 ms, and a sentence needs no estimate
+
+    work = Work(shown.queries, shown.keys, 1 + max(by_layer), most, rows, kept, measured=int(shown.is_pooled))
     check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which holds no matrix")
 
 

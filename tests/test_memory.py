@@ -14,6 +14,7 @@ from attn_cli.models.fresh import fresh
 from attn_cli.models.library import choose_library
 from attn_cli.models.source import Source
 from attn_cli.vocabulary import DType
+from tests.worlds import attn
 
 
 @pytest.fixture
@@ -50,6 +51,15 @@ def test_what_does_not_fit_is_refused_with_both_numbers(
     sizes = "this needs about 9.7 GB (weights 0.1, activations 0.2, matrices 9.4)"
     assert caught.value.problem == f"memory is short: {sizes}, and 2.0 GB are free"
     assert (caught.value.hint, caught.value.status) == ("attn heads", 1)
+
+
+@pytest.mark.parametrize("command", ["heads", "inspect"])
+def test_a_command_refuses_what_does_not_fit(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 1e6)
+    answer = attn(command, "the cat sat on a mat " * 300, "-m", "random", "--width", "1024")
+    assert (answer.status, answer.out) == (1, "")
+    assert answer.err.startswith("attn: memory is short: this needs about 0.")
+    assert "and 0.0 GB are free" in answer.err
 
 
 def test_what_fits_and_what_nobody_can_tell_is_let_through(
