@@ -17,6 +17,9 @@ class NotWrittenError(AttnError):
     """A variant of a family that its file here does not have: the bridge is asked instead."""
 
 
+_WHOLE = 1 << 63  # JSON knows integers without an end; nothing that is counted here is as large
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The values of a model's `config.json`, by name; several names are aliases, the first found counts.
@@ -30,7 +33,7 @@ class Config:
     def integer(self, *names: str, default: int | None = None) -> int:
         """A whole number of at least 0."""
         value = self._find(names, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _WHOLE:
             raise self._unfit(names, value, "a whole number")
         return value
 
