@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,20 +13,12 @@ from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.grid import Head, Matrix, Sides
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.catalogue import (
-    EMBEDDED_DIRECTORY,
-    Cached,
-    Wanted,
-    cache_directory,
-    cached_models,
-    locate,
-)
-from attn_cli.models.checkpoint import checkpoint, families, read_spec
+from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Wanted, locate
+from attn_cli.models.checkpoint import checkpoint
 from attn_cli.models.fresh import fresh
 from attn_cli.models.hub import Watch, fetcher, unwatched
-from attn_cli.models.known import Known, known_heads
-from attn_cli.models.library import choose_library, devices, operations, suited_library
-from attn_cli.models.served import Measured, measured
+from attn_cli.models.known import Known
+from attn_cli.models.library import choose_library, operations, suited_library
 from attn_cli.models.source import Extent, Layer, Source, Texts
 from attn_cli.models.tokens import Token
 from attn_cli.portion import LARGEST, Portion, Side, portion, whole
@@ -111,48 +102,6 @@ class Telling:
     out_of: int  # how many heads it was chosen from
     stands_out: bool  # whether it looks at anything telling at all
     known: Known | None = None  # what it is known for, where that was why
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """The model that ships with the package."""
-
-    name: str
-    type: str
-    layers: int
-    heads: int
-    head_size: int
-    known: tuple[Known, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Available:
-    """What can be loaded here."""
-
-    families: tuple[str, ...]
-    embedded: Embedded
-    cache: Path
-    cached: tuple[Cached, ...]
-    devices: Mapping[str, str]
-
-
-def available(environment: Mapping[str, str]) -> Available:
-    """The families, the models in the local Hugging Face cache, the devices."""
-    cached = tuple(cached_models(environment))
-    return Available(families(), _embedded(), cache_directory(environment), cached, devices())
-
-
-def every_family() -> Measured:
-    """Every model type, and how it is served."""
-    return measured()
-
-
-def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]:
-    """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
-    found: dict[Pattern, list[tuple[str, float]]] = {}
-    for head in heads:
-        found.setdefault(head.pattern, []).append((head.name, head.score))
-    return found
 
 
 def read(
@@ -361,12 +310,6 @@ def _best_known(reading: Reading) -> Known | None:
     pattern = shown_pattern(np.asarray([token.id for token in reading.tokens]))
     candidates = [each for each in known if each.pattern in (pattern, Pattern.PREVIOUS)]
     return min(candidates, key=lambda each: (each.pattern is not pattern, -each.score), default=None)
-
-
-def _embedded() -> Embedded:
-    spec = read_spec(EMBEDDED_DIRECTORY)
-    known = known_heads(EMBEDDED_DIRECTORY, spec.layers, spec.heads)
-    return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, spec.head_size, known)
 
 
 def layers_of(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:

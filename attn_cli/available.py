@@ -1,0 +1,65 @@
+"""What can be loaded here: families, the model that ships, the models in the cache, devices."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models
+from attn_cli.models.checkpoint import families, read_spec
+from attn_cli.models.known import Known, known_heads
+from attn_cli.models.library import devices
+from attn_cli.vocabulary import EMBEDDED, Pattern
+
+if TYPE_CHECKING:
+    from attn_cli.models.served import Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The model that ships with the package."""
+
+    name: str
+    type: str
+    layers: int
+    heads: int
+    head_size: int
+    known: tuple[Known, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """What can be loaded here."""
+
+    families: tuple[str, ...]
+    embedded: Embedded
+    cache: Path
+    cached: tuple[Cached, ...]
+    devices: Mapping[str, str]
+
+
+def available(environment: Mapping[str, str]) -> Available:
+    """The families, the models in the local Hugging Face cache, the devices."""
+    cached = tuple(cached_models(environment))
+    return Available(families(), _embedded(), cache_directory(environment), cached, devices())
+
+
+def every_family() -> "Measured":
+    """Every model type, and how it is served."""
+    from attn_cli.models.served import measured  # only a list of all asks
+
+    return measured()
+
+
+def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]:
+    """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
+    found: dict[Pattern, list[tuple[str, float]]] = {}
+    for head in heads:
+        found.setdefault(head.pattern, []).append((head.name, head.score))
+    return found
+
+
+def _embedded() -> Embedded:
+    spec = read_spec(EMBEDDED_DIRECTORY)
+    known = known_heads(EMBEDDED_DIRECTORY, spec.layers, spec.heads)
+    return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, spec.head_size, known)
