@@ -4,24 +4,41 @@ A block's numbers lie in one flat buffer, chunk after chunk, each (R, C) by itse
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from attn_cli.core.arrays import Array, device_of, namespace
-from attn_cli.core.masks import Narrowed
+from attn_cli.core.masks import Band, Narrowed
 
-GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `HeadRows._top`
+Indices: TypeAlias = npt.NDArray[np.int64]
+Reals: TypeAlias = npt.NDArray[np.float64]
+
+GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `Stepwise`
 _LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
-_CHUNK = 1024  # columns: with 512 rows 2 MB of scores, whose weights are used while they are in the cache
-_NUMBERS = 1 << 23  # of a block: 32 MB for each thread, as long as 128 rows are no more
-_ROWS = (128, 512)  # with fewer, what Python does for each operation takes too large a share
-_DEVICE_CHUNK = 1 << 15  # an accelerator has no cache to stay in, and starts its work slowly
-_DEVICE_NUMBERS = 1 << 26
-_DEVICE_ROWS = (64, 8192)
 
 
-Adopt: TypeAlias = Callable[[Array], Array]
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large the pieces are that somebody works on best."""
+
+    chunk: int  # columns
+    numbers: int  # of a block, as long as the rows are within their limits
+    rows: tuple[int, int]  # of a block: the fewest and the most
+    has_whole_cells: bool = False  # whether a block may not end within a cell of the picture
+
+
+CPU = Sizes(
+    chunk=1024,  # with 512 rows 2 MB of scores, whose weights are used while they are in the cache
+    numbers=1 << 23,  # 32 MB for each thread
+    rows=(128, 512),  # with fewer, what Python does for each operation takes too large a share
+)
+ACCELERATOR = Sizes(  # it has no cache to stay in, and starts its work slowly
+    chunk=1 << 15, numbers=1 << 26, rows=(64, 8192)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,19 @@ class Layout:
         """How many keys there are with those that fill up the last unit."""
         return math.ceil(self.keys / self.unit) * self.unit
 
+    def cells_of(self, rows: range, columns: range) -> tuple[slice, slice]:
+        """Which cells of the picture these rows and columns lie in."""
+        tall, wide = self.cells.rows, self.cells.columns
+        return (
+            slice(rows.start // tall, math.ceil(rows.stop / tall)),
+            slice(columns.start // wide, math.ceil(columns.stop / wide)),
+        )
+
+    def shares(self, rows: range, columns: range) -> tuple[Reals, Reals]:
+        """1 / how many rows, and 1 / how many columns, those cells have; at the edge they have fewer."""
+        tall, wide = self.cells_of(rows, columns)
+        return _shares(tall, self.cells.rows, self.queries), _shares(wide, self.cells.columns, self.keys)
+
     def blocks(self) -> Iterator[range]:
         """The rows of each block: whole cells, or a part of one."""
         whole = max(self.rows, self.cells.rows)
@@ -70,21 +100,23 @@ class Layout:
                 yield range(start, min(start + self.rows, stop))
 
 
+def _shares(cells: slice, size: int, count: int) -> Reals:
+    sizes = np.clip(count - size * np.arange(cells.start, cells.stop), 1, size)
+    shares: Reals = 1 / sizes
+    return shares
+
+
 def layout(
-    like: Array, keys: int, cells: Cells, rows: int | None = None, most_rows: int | None = None
+    queries: int, keys: int, cells: Cells, sizes: Sizes, rows: int | None = None, most_rows: int | None = None
 ) -> Layout:
-    """The cuts for queries `like` (H, T, D) and so many keys.
+    """The cuts for so many queries and keys.
 
     A block has `rows`, or as many as is best, but not more than `most_rows`.
     """
-    queries = like.shape[-2]
-    is_cpu = str(device_of(like)).startswith("cpu")
-    most, least_most = (_NUMBERS, _ROWS) if is_cpu else (_DEVICE_NUMBERS, _DEVICE_ROWS)
     unit = math.lcm(GROUPS, cells.columns)
-    widest = _CHUNK if is_cpu else _DEVICE_CHUNK
-    chunk = max(1, widest // unit) * unit
-    best = min(max(most // max(keys, 1), least_most[0]), least_most[1], most_rows or queries)
-    wanted = rows or max(1, min(best, queries))
+    chunk = max(1, sizes.chunk // unit) * unit
+    best = min(max(sizes.numbers // max(keys, 1), sizes.rows[0]), sizes.rows[1], most_rows or queries)
+    wanted = max(rows or max(1, min(best, queries)), cells.rows if sizes.has_whole_cells else 1)
     return Layout(queries, keys, cells, _fitting(wanted, cells.rows), chunk, unit)
 
 
@@ -103,8 +135,6 @@ class Chunk:
     stop: int
     offset: int  # where it begins in the block's buffer
     hidden: tuple[tuple[slice, Array], ...]  # some columns of the chunk, and which of their cells are masked
-    far: Array | None  # (C,) the distance from the block's first row; (R, C) from each where `side` is 0
-    side: int  # -1: all keys stand before all rows; 1: after them; 0: neither
 
     @property
     def width(self) -> int:
@@ -121,6 +151,17 @@ class Block:
     stop: int
     step: int  # how wide all chunks but the last are
     chunks: tuple[Chunk, ...]
+    seen: Indices | None  # (R,) how many keys each row may look at, where its bounds say that
+
+    @property
+    def width(self) -> int:
+        """W, how many columns there are."""
+        return self.stop - self.first
+
+    @property
+    def columns(self) -> range:
+        """The columns."""
+        return range(self.first, self.stop)
 
     def flat(self, row: Array, column: Array) -> Array:
         """(N,) where in the buffer the cells stand; rows are counted from the block's first."""
@@ -132,45 +173,39 @@ class Block:
         return index * (count * self.step) + row * width + (within - index * self.step)
 
 
-def block(
-    cut: Layout, rows: range, mask: Narrowed, like: Array, adopt: Adopt, *, needs_distance: bool
-) -> Block:
+def block(cut: Layout, rows: range, mask: Narrowed, like: Array, *, has_bounds: bool = False) -> Block:
     """The block of these rows: the columns that the mask lets them see, in chunks.
 
-    `like` is of the operands' library; `adopt` brings an array of it to the one that computes.
+    Its arrays are in the library and on the device of `like`. `has_bounds`: who asks keeps to the `bounds`
+    of the rows, so that only what other rules than the band forbid needs to be hidden.
     """
     reach = mask.band.reach(rows, cut.keys)
     first = min(reach.start, cut.keys - 1) // cut.unit * cut.unit  # rows behind the last key may see none
     stop = max(first + cut.unit, math.ceil(reach.stop / cut.unit) * cut.unit)
-    starts = range(first, stop, cut.chunk)
+    seen = None
+    if has_bounds and not mask.rules:
+        starts, stops = bounds(rows, mask.band, cut.keys)
+        seen = stops - starts
     chunks = tuple(
-        _chunk(
-            cut, rows, range(start, min(start + cut.chunk, stop)), first, mask, like, adopt, needs_distance
+        Chunk(
+            start=start,
+            stop=min(start + cut.chunk, stop),
+            offset=len(rows) * (start - first),
+            hidden=()
+            if seen is not None
+            else tuple(_hidden(cut, rows, range(start, min(start + cut.chunk, stop)), mask, like)),
         )
-        for start in starts
+        for start in range(first, stop, cut.chunk)
     )
-    return Block(rows, first, stop, cut.chunk, chunks)
+    return Block(rows, first, stop, cut.chunk, chunks, seen)
 
 
-def _chunk(
-    cut: Layout,
-    rows: range,
-    columns: range,
-    first: int,
-    mask: Narrowed,
-    like: Array,
-    adopt: Adopt,
-    needs_distance: bool,
-) -> Chunk:
-    side = -1 if columns.stop <= rows.start else 1 if columns.start >= rows.stop else 0
-    return Chunk(
-        start=columns.start,
-        stop=columns.stop,
-        offset=len(rows) * (columns.start - first),
-        hidden=tuple((where, adopt(each)) for where, each in _hidden(cut, rows, columns, mask, like)),
-        far=adopt(_far(rows, columns, side, like)) if needs_distance else None,
-        side=side,
-    )
+def bounds(rows: range, band: Band, keys: int) -> tuple[Indices, Indices]:
+    """(R,) the first key, of so many, that each row may look at, and (R,) the one behind its last."""
+    at = np.arange(rows.start, rows.stop)
+    starts = np.zeros_like(at) if band.before is None else np.maximum(at - band.before, 0)
+    stops = np.full_like(at, keys) if band.after is None else np.minimum(at + band.after + 1, keys)
+    return np.minimum(starts, stops), stops
 
 
 def _hidden(
@@ -200,13 +235,6 @@ def _masked(cut: Layout, rows: range, columns: range, mask: Narrowed, like: Arra
     inside = xp.clip(keys, max=cut.keys - 1)
     allowed = mask(queries, inside) & (keys < cut.keys)
     return xp.logical_not(xp.broadcast_to(allowed, (len(rows), len(columns))))
-
-
-def _far(rows: range, columns: range, side: int, like: Array) -> Array:
-    """How many tokens lie between the first row and each column; between each pair on the diagonal."""
-    xp = namespace(like)
-    keys = places(columns, like, like.dtype)
-    return xp.abs(keys - rows.start if side else places(rows, like, like.dtype)[:, None] - keys)
 
 
 def places(of: range, like: Array, dtype: Any = None) -> Array:

@@ -1,15 +1,14 @@
 """The bulk of a block's work, where libraries differ: products, softmaxes, largest numbers, into buffers.
 
-R rows, C columns of a chunk. The buffers of a CPU are NumPy's, whatever the operands are: an operation on
-the few numbers of each row takes NumPy a third of the time that it takes PyTorch, which works on the same
-memory where there are many.
+R rows, C columns of a chunk.
 """
 
 from typing import Any
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, to_numpy
+from attn_cli.core.arrays import Array
+from attn_cli.core.blocks import ACCELERATOR, CPU
 
 NOWHERE = -1e38
 """What a masked cell holds: it loses against any score, and unlike -inf it makes no NaN of an empty row."""
@@ -17,21 +16,12 @@ NOWHERE = -1e38
 LOWEST = -1e37
 """A bias counts as no less: -inf in a cell that may be looked at is a weight of 0, like this."""
 
-_FEW = 6  # columns: so few neighbours are sooner added as slices
-
 
 class Kernels:
     """Over NumPy alone."""
 
     is_shared_out = False  # whether threads may each take a block
-
-    def adopt(self, array: Array) -> Array:
-        """An array of the operands' library as one of ours."""
-        return array
-
-    def release(self, array: Array) -> Array:
-        """An array of ours as one of the operands' library."""
-        return array
+    sizes = CPU
 
     def multiply(self, queries: Array, keys: Array, out: Array) -> None:
         """(R, C) the scores of (R, D) and (C, D) into `out`."""
@@ -40,10 +30,6 @@ class Kernels:
     def hide(self, scores: Array, hidden: Array) -> None:
         """Put `NOWHERE` into `scores` (R, C) where `hidden` (R, C) is true, whatever stands there."""
         np.copyto(scores, NOWHERE, where=hidden)
-
-    def add(self, scores: Array, other: Array) -> None:
-        """Add `other` (R or 1, C) to `scores` (R, C), in place."""
-        scores += other
 
     def cap(self, scores: Array, cap: float) -> None:
         """Squeeze `scores` (R, C) into (-cap, cap), in place: `attention.soft_capped`."""
@@ -100,80 +86,13 @@ class Kernels:
         return np.bincount(rows, weights=numbers, minlength=count).astype(numbers.dtype)
 
 
-class CpuKernels(Kernels):
-    """PyTorch on the memory of NumPy's arrays."""
+class TorchKernels(Kernels):
+    """PyTorch, on the CPU or an accelerator."""
 
-    is_shared_out = True
-
-    def __init__(self, torch: Any) -> None:
-        self._torch, self._of = torch, torch.from_numpy
-
-    def adopt(self, array: Array) -> Array:
-        """The same memory."""
-        return to_numpy(array)
-
-    def release(self, array: Array) -> Array:
-        """The same memory."""
-        return self._of(array)
-
-    def multiply(self, queries: Array, keys: Array, out: Array) -> None:
-        """(R, C) into `out`."""
-        self._torch.mm(self._of(queries), self._of(keys).T, out=self._of(out))
-
-    def hide(self, scores: Array, hidden: Array) -> None:
-        """`NOWHERE` where `hidden`."""
-        self._of(scores).masked_fill_(self._of(hidden), NOWHERE)
-
-    def add(self, scores: Array, other: Array) -> None:
-        """In place."""
-        self._of(scores).add_(self._of(other))
-
-    def cap(self, scores: Array, cap: float) -> None:
-        """In place."""
-        self._of(scores).div_(cap).tanh_().mul_(cap)
-
-    def maxima(self, logits: Array, groups: int) -> Array:
-        """(R, C / groups)."""
-        rows, width = logits.shape
-        found = self._of(logits).view(rows, groups, width // groups).amax(dim=1)
-        return found.numpy()
-
-    def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
-        """The largest share of a row is 1 / Σ exp(logit - peak): nothing is summed twice."""
-        shares = self._of(out)
-        self._torch.softmax(self._of(logits), -1, out=shares)
-        return peak - np.log(shares.amax(dim=-1).numpy())
-
-    def dots(self, one: Array, other: Array, out: Array) -> Array:
-        """(R,)."""
-        return self._torch.mul(self._of(one), self._of(other), out=self._of(out)).sum(dim=-1).numpy()
-
-    def scale(self, weights: Array, shares: Array) -> None:
-        """In place."""
-        self._of(weights).mul_(self._of(shares)[:, None])
-
-    def times(self, weights: Array, vector: Array) -> Array:
-        """(R,)."""
-        return self._torch.mv(self._of(weights), self._of(vector)).numpy()
-
-    def summed(self, weights: Array, rows: int) -> Array:
-        """(R / rows, C)."""
-        count, width = weights.shape
-        return self._of(weights).view(count // rows, rows, width).sum(dim=1).numpy()
-
-    def pooled(self, sums: Array, columns: int) -> Array:
-        """(n, C / columns)."""
-        count, width = sums.shape
-        if columns < _FEW:
-            return sum((sums[:, at::columns] for at in range(1, columns)), sums[:, ::columns])
-        return self._of(sums).view(count, width // columns, columns).sum(dim=-1).numpy()
-
-
-class DeviceKernels(Kernels):
-    """PyTorch on an accelerator."""
-
-    def __init__(self, torch: Any) -> None:
+    def __init__(self, torch: Any, device: str) -> None:
         self._torch = torch
+        self.is_shared_out = device == "cpu"
+        self.sizes = CPU if device == "cpu" else ACCELERATOR
 
     def multiply(self, queries: Array, keys: Array, out: Array) -> None:
         """(R, C) into `out`."""
@@ -233,4 +152,4 @@ def kernels(like: Array) -> Kernels:
         return Kernels()
     import torch  # it is there: a tensor was given
 
-    return CpuKernels(torch) if like.device.type == "cpu" else DeviceKernels(torch)
+    return TorchKernels(torch, like.device.type)

@@ -3,36 +3,19 @@
 R rows, C columns of a chunk, N chunks, K largest weights.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
-from attn_cli.core.attention import Operands
-from attn_cli.core.blocks import GROUPS, Block, Chunk, Layout, places
-from attn_cli.core.copies import Copies
-from attn_cli.core.kernels import LOWEST, Kernels
+import numpy as np
+
+from attn_cli.core.arrays import Array, device_of, namespace
+from attn_cli.core.blocks import GROUPS, Block, Chunk, block, places
+from attn_cli.core.logits import Layer, Logits
+from attn_cli.core.summary import Found
 from attn_cli.vocabulary import Metric
 
 _SUMS = (Metric.DISTANCE, Metric.SPECIAL)  # of a row's weights, each times a number
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
-    """A layer that is being measured, and what is asked of it."""
-
-    operands: Operands
-    like: Array  # (H, T, D) the queries in the operands' library; the rest is in the one that computes
-    queries: Array  # (H, T, D) times the scale, in float32 or better
-    keys: Array  # (G, S', D) filled up to whole units with zeros
-    special: Array | None  # (S',) 1 for a token that is no text
-    sink: Array | None  # (H,)
-    copies: Copies | None
-    metrics: frozenset[Metric]
-    top: int  # K
-    has_picture: bool
-    sums_columns: bool  # whether anything is asked of the keys
-    cut: Layout
-    tools: Kernels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +37,13 @@ class Buffers:
 class Shared:
     """What all heads of a block have in common."""
 
-    bias: Array | None  # (H, R or 1, W) of all real columns of the block
-    seen: Array  # (R,) how many keys each row may look at
+    logits: Logits
     numbers: Array  # (R,) of the rows, the block's first being 0
     within: Array  # (R,) the same as numbers to compute with
     all_see: bool  # whether each may look at some
-    sides: Array  # (N,) on which side of the rows the chunks are
+    sides: Array  # (N,) on which side of the rows the chunks are: -1 before them, 1 behind them, 0 neither
+    far: tuple[Array, ...]  # (C,) of each chunk the distance from the first row; (R, C) from each on side 0
+    cells: Array  # (n, W / columns of a cell) 1 / how many weights each cell of the picture has
     special: tuple[
         Array | None, ...
     ]  # (C,) of each chunk: 1 for a token that is no text; None: there is none
@@ -71,15 +55,18 @@ class Shared:
         """Computed once for a block."""
         xp, like = namespace(layer.queries), layer.queries
         numbers = xp.arange(len(block.rows), device=device_of(like))
-        sides = [float(chunk.side) for chunk in block.chunks]
-        seen = _seen(layer, block)
+        sides = [_side(block.rows, chunk) for chunk in block.chunks]
+        logits = Logits.of(layer, block)
+        shares = layer.cut.shares(block.rows, block.columns)
+        needs_distance = Metric.DISTANCE in layer.metrics
         return cls(
-            bias=None if layer.operands.bias is None else _bias(layer, block),
-            seen=seen,
-            all_see=bool(xp.all(seen > 0)),
+            logits=logits,
+            all_see=bool(xp.all(logits.seen > 0)),
             numbers=numbers,
             within=xp.astype(numbers, like.dtype),
             sides=xp.asarray(sides, dtype=like.dtype, device=device_of(like)),
+            far=tuple(_far(block.rows, chunk, like) for chunk in block.chunks) if needs_distance else (),
+            cells=xp.asarray(np.multiply.outer(*shares), dtype=like.dtype, device=device_of(like)),
             special=tuple(_special(layer, chunk) for chunk in block.chunks),
             places={
                 metric: _here(block, numbers, column, like)
@@ -130,24 +117,15 @@ def _located(block: Block, like: Array, row: Array, column: Array) -> tuple[Arra
     return tuple(xp.asarray(each, device=device_of(like)) for each in (row, block.flat(row, column)))
 
 
-def _bias(layer: Layer, block: Block) -> Array:
-    assert layer.operands.bias is not None, "checked by the caller"
-    like = layer.like
-    rows = places(block.rows, like)
-    columns = places(range(block.first, min(block.stop, layer.cut.keys)), like)
-    given = constant(layer.operands.bias(rows[:, None], columns[None, :]))
-    found = layer.tools.adopt(at_least_float32(given))
-    xp = namespace(found)
-    return xp.astype(xp.clip(found, min=LOWEST), layer.queries.dtype, copy=False)
+def _side(rows: range, chunk: Chunk) -> int:
+    return -1 if chunk.stop <= rows.start else 1 if chunk.start >= rows.stop else 0
 
 
-def _seen(layer: Layer, block: Block) -> Array:
-    xp, like = namespace(layer.queries), layer.queries
-    total = xp.zeros(len(block.rows), dtype=xp.int64, device=device_of(like)) + (block.stop - block.first)
-    for chunk in block.chunks:
-        for _, hidden in chunk.hidden:
-            total = total - xp.sum(xp.astype(hidden, xp.int64), axis=-1)
-    return total
+def _far(rows: range, chunk: Chunk, like: Array) -> Array:
+    """How many tokens lie between the first row and each column; between each pair on the diagonal."""
+    xp, keys = namespace(like), places(range(chunk.start, chunk.stop), like, like.dtype)
+    one_side = _side(rows, chunk)
+    return xp.abs(keys - rows.start if one_side else places(rows, like, like.dtype)[:, None] - keys)
 
 
 def _special(layer: Layer, chunk: Chunk) -> Array | None:
@@ -162,11 +140,11 @@ class Columns:
     """What the rows of a block give to its columns; W of them, n rows of cells."""
 
     received: Array  # (W,) the weights, summed
-    pooled: Array | None  # (n, W / columns of a cell) the same over each cell of the picture
+    pooled: Array | None  # (n, W / columns of a cell) what they add to the mean of each cell of the picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeadRows:
+class _HeadRows:
     """One head in one block: its weights are in the buffer once `facts` has been called."""
 
     layer: Layer
@@ -187,7 +165,7 @@ class HeadRows:
             facts["entropy"] = self._entropy(logsumexp, shares, mean)
         if Metric.LARGEST in metrics:
             largest = xp.exp(xp.max(xp.concat(groups, axis=-1), axis=-1) - logsumexp)
-            facts["largest"] = xp.where(self.shared.seen > 0, largest, xp.zeros_like(largest))
+            facts["largest"] = xp.where(self.shared.logits.seen > 0, largest, xp.zeros_like(largest))
         sums, columns = self._weighed(shares)
         facts |= sums
         for metric, (flat, is_here) in self.shared.places.items():
@@ -211,7 +189,7 @@ class HeadRows:
             weights, special = self._weights(chunk), self.shared.special[index]
             tools.scale(weights, shares[index])
             if Metric.DISTANCE in metrics:
-                found[Metric.DISTANCE.field] += self._far(chunk, weights)
+                found[Metric.DISTANCE.field] += self._far(index, weights)
             if special is not None:
                 found[Metric.SPECIAL.field] += tools.times(weights, special)
             if self.layer.sums_columns:
@@ -223,30 +201,14 @@ class HeadRows:
     def _softmax(self, chunk: Chunk) -> tuple[Array, Array | None, Array]:
         """The chunk's shares into the buffer; its logsumexp, Σ share · logit, and group maxima."""
         layer = self.layer
-        rows = self.block.rows
         logits = self._view(self.buffers.scores, 0, chunk.width)
-        queries = layer.queries[self.head, rows.start : rows.stop]
-        keys = layer.keys[layer.operands.kv_head(self.head), chunk.start : chunk.stop]
-        layer.tools.multiply(queries, keys, logits)
-        if layer.operands.softcap is not None:
-            layer.tools.cap(logits, layer.operands.softcap)
-        if self.shared.bias is not None:
-            self._add_bias(logits, chunk)
-        for columns, hidden in chunk.hidden:
-            layer.tools.hide(logits[:, columns], hidden)
+        self.shared.logits.put(self.head, chunk, logits)
         groups = layer.tools.maxima(logits, GROUPS)
         shares = self._weights(chunk)
         peak = namespace(groups).max(groups, axis=-1)
         end = layer.tools.softmax(logits, peak, shares)
         product = layer.tools.dots(shares, logits, logits) if Metric.ENTROPY in layer.metrics else None
         return end, product, groups
-
-    def _add_bias(self, logits: Array, chunk: Chunk) -> None:
-        bias = self.shared.bias
-        assert bias is not None, "checked by the caller"
-        first = chunk.start - self.block.first
-        own = bias[self.head, :, first : first + chunk.width]
-        self.layer.tools.add(logits[:, : own.shape[-1]], own)
 
     def _joined(self, ends: Array) -> tuple[Array, Array]:
         """(R,) the logsumexp of each row, and (N, R) the weight of each chunk; `ends` (N, R) are theirs."""
@@ -261,7 +223,7 @@ class HeadRows:
         logsumexp, shares = peak + xp.log(total), powers / total
         if self.shared.all_see:
             return logsumexp, shares
-        looks, nothing = self.shared.seen > 0, xp.zeros_like(total)
+        looks, nothing = self.shared.logits.seen > 0, xp.zeros_like(total)
         return xp.where(looks | (sink is not None), logsumexp, nothing - float("inf")), xp.where(
             looks, shares, nothing
         )
@@ -270,15 +232,15 @@ class HeadRows:
         """(R,) -Σ α ln α = lse · Σ α - Σ α · logit, in nats; `mean` (R,) is the second sum."""
         xp = namespace(shares)
         if not self.shared.all_see:
-            logsumexp = xp.where(self.shared.seen > 0, logsumexp, xp.zeros_like(logsumexp))
+            logsumexp = xp.where(self.shared.logits.seen > 0, logsumexp, xp.zeros_like(logsumexp))
         return xp.clip(logsumexp * xp.sum(shares, axis=0) - mean, min=0.0)
 
-    def _far(self, chunk: Chunk, weights: Array) -> Array:
-        """(R,) Σ_j α_ij |i - j| of the chunk; of one that is on one side, as far as the first row."""
-        tools = self.layer.tools
-        if chunk.side:
-            return tools.times(weights, chunk.far)
-        return tools.dots(weights, chunk.far, self._view(self.buffers.scores, 0, chunk.width))
+    def _far(self, index: int, weights: Array) -> Array:
+        """(R,) Σ_j α_ij |i - j| of a chunk; of one that is on one side, as far as the first row."""
+        tools, far = self.layer.tools, self.shared.far[index]
+        if far.ndim == 1:
+            return tools.times(weights, far)
+        return tools.dots(weights, far, self._view(self.buffers.scores, 0, weights.shape[-1]))
 
     def _top(self, groups: Array) -> dict[str, Array]:
         """The largest K weights of each row lie in the K groups of columns whose largest are largest.
@@ -310,7 +272,8 @@ class HeadRows:
         received = xp.concat([xp.sum(each, axis=0) for each in sums])
         if not self.layer.has_picture:
             return Columns(received, None)
-        return Columns(received, xp.concat([self.layer.tools.pooled(each, cell) for each in sums], axis=-1))
+        pooled = xp.concat([self.layer.tools.pooled(each, cell) for each in sums], axis=-1)
+        return Columns(received, pooled * self.shared.cells)
 
     def _summed(self, weights: Array) -> Array:
         """(n, C) over the rows of each cell of the picture, or over all; the last may be of fewer."""
@@ -337,3 +300,26 @@ def _filled(found: Array, count: int, value: float) -> Array:
         return found
     shape = (found.shape[0], missing)
     return xp.concat([found, xp.full(shape, value, dtype=found.dtype, device=device_of(found))], axis=-1)
+
+
+class Stepwise:
+    """A layer that is measured operation by operation, whatever the library and the device."""
+
+    def __init__(self, layer: Layer, found: Found) -> None:
+        self._layer, self._found, self._own = layer, found, threading.local()
+
+    def measure(self, rows: range, stopped: threading.Event) -> None:
+        """All heads in one block."""
+        layer, own = self._layer, self._own
+        if not hasattr(own, "buffers"):
+            own.buffers = Buffers.empty(layer)
+        one = block(layer.cut, rows, layer.mask, layer.queries)
+        shared = Shared.of(layer, one)
+        self._found.put_seen(rows, shared.logits.seen)
+        for head in range(layer.operands.heads):
+            if stopped.is_set():
+                return
+            facts, columns = _HeadRows(layer, one, shared, own.buffers, head).facts()
+            self._found.put(rows, head, facts)
+            if columns is not None:
+                self._found.add(one, head, columns.received, columns.pooled)

@@ -5,22 +5,24 @@ softmax is taken chunk by chunk of its keys, and the chunks are put together by 
 2022, arXiv:2205.14135, section 3.1). H query heads, T queries, S keys.
 """
 
-import math
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
-from attn_cli.core.blocks import Block, block, cells, layout
+from attn_cli.core.blocks import Sizes, cells, layout
 from attn_cli.core.copies import Copies, copies
-from attn_cli.core.kernels import kernels
+from attn_cli.core.kernels import Kernels, kernels
+from attn_cli.core.logits import Layer
 from attn_cli.core.masks import narrowed
-from attn_cli.core.rows import Buffers, Columns, HeadRows, Layer, Shared
+from attn_cli.core.rows import Stepwise
+from attn_cli.core.summary import Found, Summary
 from attn_cli.core.threads import shared_out
 from attn_cli.vocabulary import Metric
 
@@ -31,31 +33,7 @@ PICTURE = 1024  # cells: a screen has no more
 _FEWEST = 16  # rows of a block
 _WITH_BIAS = 512  # rows, shared out over the heads: the bias of all is there at once
 _PAIRS = 1 << 20  # of a block: 8 MB for each of the few arrays that hold them
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Summary:
-    """The facts about the heads of one layer; None where one was not asked for.
-
-    A row that may look nowhere has a logsumexp of -inf, and zeros elsewhere.
-    """
-
-    logsumexp: Array  # (H, T) of the logits, the sink's among them
-    seen: Array  # (T,) how many keys the query may look at
-    entropy: Array | None = None  # (H, T) nats
-    largest: Array | None = None  # (H, T) the largest weight
-    top_weights: Array | None = None  # (H, T, K) the largest weights, the largest first
-    top_keys: Array | None = None  # (H, T, K) their keys; -1 where the weight is 0
-    distance: Array | None = None  # (H, T) Σ_j α_ij |i - j|, tokens
-    current_token: Array | None = None  # (H, T) the weight on the query's own place
-    previous_token: Array | None = None  # (H, T)
-    first_token: Array | None = None  # (H, T)
-    special: Array | None = None  # (H, T) on tokens that are no text
-    duplicate_token: Array | None = None  # (H, T) on earlier copies of the query's token
-    induction: Array | None = None  # (H, T) on what followed them, the query's own place left out
-    received: Array | None = None  # (H, S) Σ_i α_ij
-    picture: Array | None = None  # (H, R, C) the mean weight in cells of `cells` rows and columns
-    cells: tuple[int, int] = (1, 1)
+_WORTH_COMPILING = 1 << 25  # scores of a layer, 12 heads of 1,700 tokens: numba is imported in 0.4 s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +45,15 @@ class Text:
 
 
 NO_TEXT = Text()
+
+
+class Walk(Protocol):
+    """A way to measure the heads of a layer."""
+
+    def __init__(self, layer: Layer, found: Found) -> None: ...
+
+    def measure(self, rows: range, stopped: threading.Event) -> None:
+        """All heads in one block of rows, until `stopped`."""
 
 
 def summarise(
@@ -86,25 +73,48 @@ def summarise(
     queries a block has, where the choice is not to be ours. What needs `text` is left out where it does not
     say: without ids no duplicates and no induction, without `special` nothing on special tokens.
     """
-    layer = _layer(operands, frozenset(metrics), text, top, picture, rows)
-    found = _Found(layer)
+    tools = kernels(operands.queries)
+    sizes, way = way_for(operands, tools)
+    layer = _layer(operands, frozenset(metrics), text, top, picture, rows, tools, sizes)
+    found = Found(layer)
     done = 0
-    for finished in _run(layer, found):
+    for finished in _run(layer, way(layer, found)):
         done += finished
         if watch is not None:
             watch(done, layer.cut.queries)
     return found.summary()
 
 
+def way_for(operands: Operands, tools: Kernels) -> tuple[Sizes, type[Walk]]:
+    """How a layer is measured: compiled where that can be done and is worth its start."""
+    queries, scores = operands.queries, operands.heads * operands.queries.shape[-2] * operands.keys.shape[-2]
+    is_wide = not isinstance(queries, np.ndarray) and queries.dtype == namespace(queries).float64
+    if tools.is_shared_out and not is_wide and scores >= _WORTH_COMPILING:
+        with suppress(
+            ImportError
+        ):  # the extra `fast` is not there, or numba does not know this Python or NumPy
+            from attn_cli.core.compiled import SIZES, Compiled  # 0.4 s
+
+            return SIZES, Compiled
+    return tools.sizes, Stepwise
+
+
 def _layer(
-    operands: Operands, metrics: frozenset[Metric], text: Text, top: int, picture: int, rows: int | None
+    operands: Operands,
+    metrics: frozenset[Metric],
+    text: Text,
+    top: int,
+    picture: int,
+    rows: int | None,
+    tools: Kernels,
+    sizes: Sizes,
 ) -> Layer:
     given, keys = (constant(at_least_float32(each)) for each in (operands.queries, operands.keys))
-    tools, length, sink = kernels(given), int(keys.shape[-2]), operands.sink
+    count, length, sink = int(given.shape[-2]), int(keys.shape[-2]), operands.sink
     copied = None if text.ids is None else copies(text.ids)
-    size = cells(int(given.shape[-2]), length, picture or PICTURE)
-    cut = layout(given, length, size, rows, _most_rows(operands, copied))
-    queries = tools.adopt(given * operands.scale)
+    size = cells(count, length, picture or PICTURE)
+    cut = layout(count, length, size, sizes, rows, _most_rows(operands, copied))
+    queries = given * operands.scale
     special = None
     if text.special is not None:
         padded = np.zeros(cut.padded, dtype=np.float32)
@@ -115,16 +125,15 @@ def _layer(
         unknown |= {Metric.DUPLICATE, Metric.INDUCTION}
     return Layer(
         operands=operands,
-        like=given,
+        mask=narrowed(operands.mask),
         queries=queries,
-        keys=_padded(tools.adopt(keys), cut.padded),
+        keys=_padded(keys, cut.padded),
         special=special,
-        sink=None if sink is None else tools.adopt(namespace(sink).astype(constant(sink), given.dtype)),
+        sink=None if sink is None else namespace(sink).astype(constant(sink), given.dtype),
         copies=copied,
         metrics=metrics - unknown,
         top=min(top, length),
         has_picture=picture > 0,
-        sums_columns=picture > 0 or Metric.RECEIVED in metrics,
         cut=cut,
         tools=tools,
     )
@@ -149,101 +158,14 @@ def _padded(keys: Array, length: int) -> Array:
     return xp.concat([keys, nothing], axis=-2)
 
 
-class _Found:
-    """What has been found of a layer so far."""
-
-    def __init__(self, layer: Layer) -> None:
-        self._layer, self._lock = layer, threading.Lock()
-        self._rows: dict[str, Array] = {}
-        heads, cut = layer.operands.heads, layer.cut
-        self._seen = self._zeros((cut.queries,), is_count=True)
-        self._received = self._zeros((heads, cut.padded)) if Metric.RECEIVED in layer.metrics else None
-        self._picture: Array | None = None
-        if layer.has_picture:
-            size = (math.ceil(cut.queries / cut.cells.rows), cut.padded // cut.cells.columns)
-            self._picture = self._zeros((heads, *size))
-
-    def measure(self, rows: HeadRows) -> None:
-        """One head in one block."""
-        facts, columns = rows.facts()
-        self._put(rows.block.rows, rows.head, facts)
-        if columns is not None:
-            self._add(rows.block, rows.head, columns)
-
-    def _put(self, rows: range, head: int, facts: Mapping[str, Array]) -> None:
-        """The facts of a block's rows."""
-        if len(self._rows) < len(facts):
-            self._make_room(facts)
-        for name, values in facts.items():
-            self._rows[name][head, rows.start : rows.stop] = values
-
-    def _make_room(self, facts: Mapping[str, Array]) -> None:
-        """An array of all rows for each fact, as soon as one block shows what there is."""
-        with self._lock:
-            for name, values in facts.items():
-                if name not in self._rows:
-                    shape = (self._layer.operands.heads, self._layer.cut.queries, *values.shape[1:])
-                    self._rows[name] = self._zeros(shape, is_count=name == "top_keys")
-
-    def put_seen(self, rows: range, seen: Array) -> None:
-        """How many keys a block's rows may look at."""
-        self._seen[rows.start : rows.stop] = seen
-
-    def _add(self, block: Block, head: int, columns: Columns) -> None:
-        """What a block gives to its columns (W,), and to the cells of the picture."""
-        cell = self._layer.cut.cells
-        with self._lock:
-            if self._received is not None:
-                self._received[head, block.first : block.stop] += columns.received
-            if self._picture is not None and (pooled := columns.pooled) is not None:
-                row, column = block.rows.start // cell.rows, block.first // cell.columns
-                into = self._picture[head, row : row + pooled.shape[0], column : column + pooled.shape[1]]
-                into += pooled
-
-    def summary(self) -> Summary:
-        """All of it, in the operands' library."""
-        cut, release = self._layer.cut, self._layer.tools.release
-        return Summary(
-            seen=release(self._seen),
-            received=None if self._received is None else release(self._received[:, : cut.keys]),
-            picture=None if self._picture is None else release(self._means(self._picture)),
-            cells=(cut.cells.rows, cut.cells.columns),
-            **{name: release(values) for name, values in self._rows.items()},
-        )
-
-    def _means(self, sums: Array) -> Array:
-        """The sums of each cell as means; a cell at the edge has fewer rows and columns."""
-        cut = self._layer.cut
-        rows = self._sizes(cut.queries, cut.cells.rows)
-        columns = self._sizes(cut.keys, cut.cells.columns)
-        return sums[..., : columns.shape[0]] / (rows[:, None] * columns[None, :])
-
-    def _sizes(self, count: int, cell: int) -> Array:
-        like = self._layer.queries
-        sizes = [min(cell, count - first) for first in range(0, count, cell)]
-        return namespace(like).asarray(sizes, dtype=like.dtype, device=device_of(like))
-
-    def _zeros(self, shape: tuple[int, ...], *, is_count: bool = False) -> Array:
-        xp, like = namespace(self._layer.queries), self._layer.queries
-        return xp.zeros(shape, dtype=xp.int64 if is_count else like.dtype, device=device_of(like))
-
-
-def _run(layer: Layer, found: _Found) -> Iterator[int]:
+def _run(layer: Layer, walk: Walk) -> Iterator[int]:
     """Every block of rows, the long ones first; yields how many rows each had, as they are done."""
-    mask = narrowed(layer.operands.mask)
-    own, stopped = threading.local(), threading.Event()
+    stopped = threading.Event()
 
     def work(rows: range) -> int:
-        if not hasattr(own, "buffers"):
-            own.buffers = Buffers.empty(layer)
-        needs_distance = Metric.DISTANCE in layer.metrics
-        one = block(layer.cut, rows, mask, layer.like, layer.tools.adopt, needs_distance=needs_distance)
-        shared = Shared.of(layer, one)
-        found.put_seen(rows, shared.seen)
-        for head in range(layer.operands.heads):
-            if not stopped.is_set():
-                found.measure(HeadRows(layer, one, shared, own.buffers, head))
+        walk.measure(rows, stopped)
         return len(rows)
 
-    blocks = sorted(layer.cut.blocks(), key=lambda rows: -len(mask.band.reach(rows, layer.cut.keys)))
+    band = layer.mask.band
+    blocks = sorted(layer.cut.blocks(), key=lambda rows: -len(band.reach(rows, layer.cut.keys)))
     yield from shared_out(work, blocks, stopped) if layer.tools.is_shared_out else map(work, blocks)

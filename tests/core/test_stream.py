@@ -1,7 +1,10 @@
 """`summarise` finds what full matrices say, whatever the layer and however it is cut into blocks."""
 
+import math
+import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,13 +14,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attn_cli.core import attending, blocks, masks, stream
+from attn_cli.core import attending, masks, stream
 from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.attending import attend
 from attn_cli.core.attention import Bias, Operands, trace
-from attn_cli.core.kernels import DeviceKernels
+from attn_cli.core.kernels import TorchKernels, kernels
 from attn_cli.core.positions import Buckets, alibi, relative
-from attn_cli.core.stream import Summary, Text, summarise
+from attn_cli.core.stream import Text, summarise
+from attn_cli.core.summary import Summary
 from attn_cli.vocabulary import Metric
 from tests.core.libraries import LIBRARIES, Convert
 from tests.core.summaries import Expected, summary_of
@@ -38,6 +42,16 @@ RULES: dict[str, Make] = {
 
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def compiled_or_not(patch: pytest.MonkeyPatch, way: str) -> None:
+    patch.setattr(stream, "_WORTH_COMPILING", 0 if way == "compiled" else math.inf)
+
+
+@pytest.fixture(params=[*LIBRARIES, "compiled"])
+def array(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Convert:
+    compiled_or_not(monkeypatch, request.param)
+    return LIBRARIES["torch" if request.param == "compiled" else request.param]
 
 
 def on_device(values: npt.ArrayLike) -> Array:
@@ -90,21 +104,23 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
     return operands, rng.integers(0, 5, keys), rng.random(keys) < 0.2
 
 
-@pytest.mark.parametrize("library", [*LIBRARIES, "accelerator"])
+@pytest.mark.parametrize("way", [*LIBRARIES, "compiled", "accelerator"])
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_the_facts_are_those_of_the_full_matrices(library: str, data: st.DataObject) -> None:
+def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject) -> None:
     """`accelerator`: what runs on a GPU, on the one that is here or else on the processor."""
-    is_accelerator = library == "accelerator"
-    operands, ids, special = layer_of(data.draw, on_device if is_accelerator else LIBRARIES[library])
+    make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
+    operands, ids, special = layer_of(data.draw, make[way])
     known = ids if operands.queries.shape[1] == len(ids) else None
     picture = data.draw(st.sampled_from([4, 33, 1024]))
     rows, top = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([1, 3, 20]))
     chunk = data.draw(st.sampled_from([16, 48, 2048]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "_CHUNK", chunk)
-        if is_accelerator:
-            patch.setattr(stream, "kernels", lambda _: DeviceKernels(torch))
+        compiled_or_not(patch, way)
+        make_kernels = (lambda _: TorchKernels(torch, "accelerator")) if way == "accelerator" else kernels
+        patch.setattr(stream, "kernels", make_kernels)
+        sizes, walk = stream.way_for(operands, make_kernels(operands.queries))
+        patch.setattr(stream, "way_for", lambda *_: (replace(sizes, chunk=chunk), walk))
         found = summarise(operands, text=Text(known, special), top=top, picture=picture, rows=rows)
     same(found, summary_of(operands, known, special, picture))
 
@@ -124,7 +140,10 @@ def test_a_layer_that_nobody_looks_at_returns_what_the_matrices_would(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_half_precision_is_measured_in_float32_and_float64_in_itself(dtype: torch.dtype) -> None:
+def test_half_precision_is_measured_in_float32_and_float64_in_itself(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled_or_not(monkeypatch, "compiled")
     torch.manual_seed(0)
     q, k = (torch.randn(2, 50, 8, dtype=dtype, device=DEVICE) for _ in range(2))
     found = summarise(Operands(q, k, k, 1.0, masks.causal), top=2, picture=8)
@@ -138,6 +157,21 @@ def test_half_precision_is_measured_in_float32_and_float64_in_itself(dtype: torc
     np.testing.assert_allclose(
         to_numpy(found.entropy), to_numpy(entropy), 0, 1e-11 if exact == dtype else 1e-5
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_only_float32_is_compiled_and_only_where_numba_is(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled_or_not(monkeypatch, "compiled")
+    q = torch.ones(1, 3, 2, dtype=dtype)
+    operands = Operands(q, q, q, 1.0)
+    _, walk = stream.way_for(operands, kernels(q))
+    assert walk.__name__ == ("Compiled" if dtype == torch.float32 else "Stepwise")
+    monkeypatch.delitem(sys.modules, "attn_cli.core.compiled", raising=False)
+    monkeypatch.setitem(sys.modules, "numba", None)  # what Python does where it is not installed
+    _, without = stream.way_for(operands, kernels(q))
+    assert without.__name__ == "Stepwise"
 
 
 def test_rows_that_stand_behind_the_last_key_they_may_see_see_nothing(array: Convert) -> None:
