@@ -17,6 +17,7 @@ class Expected:
     """Every fact in float64."""
 
     weights: Numbers  # (H, T, S)
+    mask: npt.NDArray[np.bool_]  # (T, S)
     facts: dict[str, Numbers]
 
 
@@ -51,7 +52,7 @@ def summary_of(
                     facts["duplicate_token"][:, query] += weights[:, query, copy]
                     if copy + 1 < query:
                         facts["induction"][:, query] += weights[:, query, copy + 1]
-    return Expected(weights, facts)
+    return Expected(weights, mask, facts)
 
 
 def _logsumexp(logits: Numbers, sink: Any) -> Numbers:

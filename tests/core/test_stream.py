@@ -68,6 +68,11 @@ def same(found: Summary, expected: Expected) -> None:
     weights, keys = to_numpy(found.top_weights), to_numpy(found.top_keys)
     largest = -np.sort(-expected.weights, axis=-1)[..., : weights.shape[-1]]
     np.testing.assert_allclose(weights, largest, EXACT, EXACT)
+    np.testing.assert_array_equal(keys < 0, weights == 0)
+    visible = np.take_along_axis(
+        np.broadcast_to(expected.mask, expected.weights.shape), np.maximum(keys, 0), -1
+    )
+    assert visible[keys >= 0].all()
     there = np.take_along_axis(expected.weights, np.maximum(keys, 0), axis=-1)
     np.testing.assert_allclose(np.where(keys < 0, 0, there), weights, EXACT, EXACT)
 
