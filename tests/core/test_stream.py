@@ -228,6 +228,14 @@ def test_what_stands_in_a_masked_cell_does_not_matter(array: Convert) -> None:
     assert np.isfinite(to_numpy(found.logsumexp)[:, :-1]).all()
 
 
+def test_a_key_that_is_hidden_has_no_weight_at_all_and_is_not_named(array: Convert) -> None:
+    x, real = array(np.zeros((1, 4, 2), np.float32)), array(np.array([True, False, True, True]))
+    found = summarise(Operands(x, x, x, 1.0, masks.padding(real)), top=4)
+    assert to_numpy(found.top_keys)[0, 0].tolist()[3:] == [-1]
+    assert to_numpy(found.top_weights)[0, 0, 3] == 0
+    assert to_numpy(found.received)[0, 1] == 0
+
+
 def test_what_was_not_asked_for_is_not_there(array: Convert) -> None:
     x = array(np.ones((1, 4, 2), np.float32))
     found = summarise(Operands(x, x, x, 1.0), [Metric.DUPLICATE], Text(np.zeros(4, np.int64)))
