@@ -15,7 +15,8 @@ _ROOM = 0.9  # of what is free: the estimate is one, and others live here too
 _NUMBERS_OF_A_LAYER = 12  # times M²: four of the attention, eight around it (arXiv:2001.08361, table 1)
 _VECTORS = 20  # of M features that a token has at once: X, Q, K, V, context, four to eight of the inner layer
 _MATRICES = 4.5  # of T × S that a head has at once: scores, logits, powers, weights, and the mask
-_STREAM = 160 << 20  # bytes: the buffers of `summarise` for two threads, and numba
+_NUMBA = 80 << 20  # bytes that it takes for itself
+_BLOCK = 40 << 20  # bytes of the buffers of `summarise`, for each thread
 _FACTS = 24  # numbers about each query of a head
 _PROGRAM = 0.4e9  # bytes that PyTorch takes for itself once it computes
 _HALF = 2  # bytes of a number
@@ -62,8 +63,16 @@ def need(source: Source, work: Work) -> Need:
     tokens = max(work.queries, work.keys)
     program = _PROGRAM if source.library.name == "torch" else 0.0
     shown = (work.at_once * _MATRICES * work.rows * work.keys + work.kept) * max(size, 4)
-    facts = work.measured * work.queries * _FACTS * 4 + (_STREAM if work.measured else 0)
+    facts = work.measured * work.queries * _FACTS * 4 + (_stream(source) if work.measured else 0)
     return Need(program + held * layer * size, tokens * card.width * _VECTORS * max(size, 4), shown + facts)
+
+
+def _stream(source: Source) -> int:
+    if source.library.name != "torch":
+        return _BLOCK
+    import torch  # it computes there
+
+    return _NUMBA + _BLOCK * torch.get_num_threads()
 
 
 def check(source: Source, work: Work, hint: str) -> None:

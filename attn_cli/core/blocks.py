@@ -1,7 +1,4 @@
-"""Blocks of query rows, and the keys that each needs in chunks: so small that the work stays in the cache.
-
-A block's numbers lie in one flat buffer, chunk after chunk, each (R, C) by itself.
-"""
+"""Blocks of query rows, and the keys that each needs in chunks: so small that the work stays in the cache."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +14,7 @@ from attn_cli.core.masks import Band, Narrowed
 Indices: TypeAlias = npt.NDArray[np.int64]
 Reals: TypeAlias = npt.NDArray[np.float64]
 
-GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `Stepwise`
+GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `rows.Stepwise`
 _LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
 
 
@@ -28,16 +25,17 @@ class Sizes:
     chunk: int  # columns
     numbers: int  # of a block, as long as the rows are within their limits
     rows: tuple[int, int]  # of a block: the fewest and the most
-    has_whole_cells: bool = False  # whether a block may not end within a cell of the picture
+    pairs: int | None  # of a block: a row and an earlier copy of its token; None: they are not held
 
 
 CPU = Sizes(
     chunk=1024,  # with 512 rows 2 MB of scores, whose weights are used while they are in the cache
     numbers=1 << 23,  # 32 MB for each thread
     rows=(128, 512),  # with fewer, what Python does for each operation takes too large a share
+    pairs=1 << 20,  # 8 MB for each of the few arrays that hold them
 )
 ACCELERATOR = Sizes(  # it has no cache to stay in, and starts its work slowly
-    chunk=1 << 15, numbers=1 << 26, rows=(64, 8192)
+    chunk=1 << 15, numbers=1 << 26, rows=(64, 8192), pairs=1 << 20
 )
 
 
@@ -116,8 +114,7 @@ def layout(
     unit = math.lcm(GROUPS, cells.columns)
     chunk = max(1, sizes.chunk // unit) * unit
     best = min(max(sizes.numbers // max(keys, 1), sizes.rows[0]), sizes.rows[1], most_rows or queries)
-    wanted = max(rows or max(1, min(best, queries)), cells.rows if sizes.has_whole_cells else 1)
-    return Layout(queries, keys, cells, _fitting(wanted, cells.rows), chunk, unit)
+    return Layout(queries, keys, cells, _fitting(rows or max(1, min(best, queries)), cells.rows), chunk, unit)
 
 
 def _fitting(wanted: int, cell: int) -> int:
@@ -164,7 +161,10 @@ class Block:
         return range(self.first, self.stop)
 
     def flat(self, row: Array, column: Array) -> Array:
-        """(N,) where in the buffer the cells stand; rows are counted from the block's first."""
+        """(N,) where the cells stand in a buffer that holds chunk after chunk, each (R, C) by itself.
+
+        Rows are counted from the block's first.
+        """
         xp = namespace(column)
         count, within = len(self.rows), column - self.first
         index = within // self.step

@@ -1,9 +1,10 @@
 """One head in a block of query rows on the CPU, compiled: each row is read once, while it is in the cache.
 
-The steps of `rows.Stepwise` in one pass each, over whole rows: the largest, the powers and their sums, the
-columns. numba compiles them when they are first needed (3 s) and keeps what it compiled.
+The facts of `rows.Stepwise` in three passes over a whole row: the largest logits, the powers and their sums,
+the columns. numba compiles them when they are first needed (6 s) and keeps what it compiled until this file
+changes: what one of its functions calls must not stand in another.
 
-R rows, W columns of a block, K largest weights.
+R rows, W columns and n × C cells of a block, K largest weights.
 """
 
 import threading
@@ -28,23 +29,30 @@ SIZES = Sizes(
     chunk=2048,  # a product of 256 such rows writes 2 MB
     numbers=1 << 23,  # 32 MB for each thread
     rows=(64, 256),
-    has_whole_cells=True,
+    pairs=None,
 )
 
-_LANES = 128  # groups of columns: about as many as a group of 8,192 columns has members
-_ZERO, _ONE, _NOWHERE = np.float32(0), np.float32(1), np.float32(-np.inf)
+_LANES = 128  # a row's columns fall into so many groups: i, i + 128, ... of 8,192 columns has 64
+_ZERO, _ONE, _MINUS_INFINITY = np.float32(0), np.float32(1), np.float32(-np.inf)
 _LEAST = np.float32(-87)  # e to this is the smallest power that float32 holds in full; below it is 0
 
 # e^x = 2^n e^r, |r| <= ln 2 / 2 (Cody and Waite 1980, chapter 6); the series of e^r as far as 2⁻²³ asks
 _LOG2_E = np.float32(1.4426950408889634)
-_ROUND = np.float32(12582912.0)  # 1.5 · 2²³: a number added to it is rounded, and stands in the lowest bits
+_ROUND = np.float32(12582912.0)  # 1.5 · 2²³: what is added to it is rounded, and stands in the lowest bits
 _LN2_HIGH, _LN2_LOW = np.float32(0.693145751953125), np.float32(1.428606820309417e-06)
 _C2, _C3, _C4, _C5, _C6 = (np.float32(1 / each) for each in (2, 6, 24, 120, 720))
 _EXPONENT, _BIAS = np.int32(23), np.int32(127 << 23)
 
 _LOGSUMEXP, _ENTROPY, _LARGEST, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE, _INDUCTION = (
-    range(len(ROW_FACTS))
+    range(10)
 )
+assert (
+    " ".join(ROW_FACTS) == "logsumexp entropy largest distance"
+    " current_token previous_token first_token special duplicate_token induction"
+), "compiled code holds these numbers"
+
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT=1
+    raise ImportError("numba is told not to compile: Python itself would take hours")
 
 
 def _compiled(*freedom: str) -> Callable[[Function], Function]:
@@ -62,6 +70,7 @@ def _compiled(*freedom: str) -> Callable[[Function], Function]:
 @_compiled("contract")
 def _exp(x: np.float32) -> np.float32:
     """e^x for x from -87 to 0, within 2.5e-7 of it."""
+    # numba hands a caller's flags down to a function without any: "reassoc" would undo the rounding
     rounded = x * _LOG2_E + _ROUND
     n = rounded - _ROUND
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
@@ -72,7 +81,7 @@ def _exp(x: np.float32) -> np.float32:
 
 @_compiled("reassoc", "contract", "nsz")
 def _powers(
-    logits: Numbers, places: Numbers, peak: np.float32, here: np.float32
+    logits: Numbers, keys: Numbers, peak: np.float32, query: np.float32
 ) -> tuple[np.float32, np.float32, np.float32]:
     """Each logit becomes e^(logit - peak); their sum, and those times logit - peak and times the distance."""
     total, product, far = _ZERO, _ZERO, _ZERO
@@ -83,39 +92,39 @@ def _powers(
         power = _ZERO if x <= _LEAST else power
         total += power
         product += power * x
-        far += power * abs(places[j] - here)
+        far += power * abs(keys[j] - query)
         logits[j] = power
     return total, product, far
 
 
 @_compiled("nsz")
 def _maxima(logits: Numbers, lanes: Numbers) -> None:
-    """The largest of columns i, i + 128, ... into lane i."""
-    lanes[:] = _NOWHERE
+    """The largest of columns i, i + 128, ... into lane i; no NaN is."""
+    lanes[:] = _MINUS_INFINITY
     whole = len(logits) // _LANES
     for part in range(whole):
-        here = logits[part * _LANES : (part + 1) * _LANES]
+        members = logits[part * _LANES : (part + 1) * _LANES]
         for lane in range(_LANES):
-            lanes[lane] = here[lane] if here[lane] > lanes[lane] else lanes[lane]
+            lanes[lane] = members[lane] if members[lane] > lanes[lane] else lanes[lane]
     rest = logits[whole * _LANES :]
     for lane in range(len(rest)):
         lanes[lane] = rest[lane] if rest[lane] > lanes[lane] else lanes[lane]
 
 
 @_compiled("nsz")
-def _largest(numbers: Numbers, largest: Numbers, where: Indices) -> None:
+def _largest(numbers: Numbers, largest: Numbers, places: Indices) -> None:
     """The K largest numbers, the largest first, and where they are; -1 where there are no more."""
-    largest[:] = _NOWHERE
-    where[:] = -1
+    largest[:] = _MINUS_INFINITY
+    places[:] = -1
     last = len(largest) - 1
     for index in range(len(numbers)):
         number = numbers[index]
         if number > largest[last]:
             at = last
             while at > 0 and largest[at - 1] < number:
-                largest[at], where[at] = largest[at - 1], where[at - 1]
+                largest[at], places[at] = largest[at - 1], places[at - 1]
                 at -= 1
-            largest[at], where[at] = number, index
+            largest[at], places[at] = number, index
 
 
 @_compiled("nsz")
@@ -151,21 +160,21 @@ def _pool(sums: Numbers, width: int, share: np.float32, shares: Numbers, cells: 
         cells[cell] = total * share * shares[cell]
 
 
-class _Where(NamedTuple):
+class _Block(NamedTuple):
     """Which rows and columns a block has."""
 
     start: int  # the first row
     first: int  # the first column
     starts: Indices  # (R,) the first key that each row may look at
     stops: Indices  # (R,) the one behind the last; the same where it may look at none
-    cells: tuple[int, int]  # rows and columns of a cell of the picture
+    cell: tuple[int, int]  # rows and columns of a cell of the picture
     shares: tuple[Numbers, Numbers]  # `Layout.shares`
 
 
 class _Asked(NamedTuple):
     """What is asked of the keys of a layer."""
 
-    places: Numbers  # (S',) the numbers of the keys
+    keys: Numbers  # (S',) their numbers
     special: Indices  # those that are no text
     order: Indices  # `Copies`
     begins: Indices
@@ -173,117 +182,163 @@ class _Asked(NamedTuple):
 
 
 class _Into(NamedTuple):
-    """Where the facts of the heads in a block go."""
+    """Where the facts go."""
 
-    facts: Numbers  # (F, H, R) in the order of `ROW_FACTS`
-    top_weights: Numbers  # (H, R, K)
-    top_keys: Indices  # (H, R, K)
-    received: Numbers  # (W,) of one head
-    picture: Numbers  # (H, n, C) means; without rows where none is asked for
+    facts: Numbers  # (F, H, T) in the order of `ROW_FACTS`
+    top_weights: Numbers  # (H, T, K)
+    top_keys: Indices  # (H, T, K)
+    received: Numbers  # (W,) of one head in the block
+    pooled: Numbers  # (n, C) of one head in the block; no rows where no picture is asked for
+
+
+class _Room(NamedTuple):
+    """Where a row is worked on."""
+
+    lanes: Numbers  # (128,)
+    largest: Numbers  # (K or 1,)
+    chosen: Indices  # (K or 1,) lanes, then columns
+    numbers: Numbers  # as many as the K lanes have members
+    columns: Indices
+    sums: Numbers  # (W,) the weights of the rows of a cell
+
+
+class _Row(NamedTuple):
+    """A row whose powers are known."""
+
+    query: int
+    start: int  # the key of the first power
+    powers: Numbers
+    share: np.float32  # times a power: the weight
+
+
+@_compiled("nsz")
+def _peak(logits: Numbers, room: _Room, top: int) -> np.float32:
+    """The largest logit; `room.chosen` becomes the places of the K largest, -1 where there are no more."""
+    _maxima(logits, room.lanes)
+    _largest(room.lanes, room.largest, room.chosen)
+    peak: np.float32 = room.largest[0]
+    if top > 0:
+        count = _candidates(logits, room.chosen, room.numbers, room.columns)
+        _largest(room.numbers[:count], room.largest, room.chosen)
+        for place in range(top):
+            room.chosen[place] = room.columns[room.chosen[place]] if room.chosen[place] >= 0 else -1
+    return peak
 
 
 @_compiled("contract", "nsz")
-def _places(row: Numbers, here: int, share: np.float32, where: _Where, i: int, facts: Numbers) -> None:
+def _at_places(row: _Row, facts: Numbers) -> None:
     """The weight on the own place, on the one before it and on the first token."""
-    start, stop = where.starts[i] - where.first, where.stops[i] - where.first
-    for fact, column in ((_CURRENT, here), (_PREVIOUS, here - 1), (_FIRST, -where.first)):
-        facts[fact, i] = row[column] * share if start <= column < stop else _ZERO
+    for fact, key in ((_CURRENT, row.query), (_PREVIOUS, row.query - 1), (_FIRST, 0)):
+        is_here = row.start <= key < row.start + len(row.powers)
+        facts[fact, row.query] = row.powers[key - row.start] * row.share if is_here else _ZERO
 
 
 @_compiled("contract", "nsz")
-def _gathered(
-    row: Numbers, here: int, share: np.float32, where: _Where, i: int, asked: _Asked, facts: Numbers
-) -> None:
+def _on_tokens(row: _Row, asked: _Asked, facts: Numbers) -> None:
     """The weight on special tokens, on earlier copies of the row's token, and on what followed them."""
-    start, stop = where.starts[i] - where.first, where.stops[i] - where.first
+    query, start, stop = row.query, row.start, row.start + len(row.powers)
     special, copies, followers = _ZERO, _ZERO, _ZERO
     for key in asked.special:
-        if start <= key - where.first < stop:
-            special += row[key - where.first]
-    query = where.start + i
+        if start <= key < stop:
+            special += row.powers[key - start]
     begin = asked.begins[query]
     for index in range(begin, begin + asked.before[query]):
-        column = asked.order[index] - where.first
-        if start <= column < stop:
-            copies += row[column]
-        if start <= column + 1 < stop and column + 1 < here:
-            followers += row[column + 1]
-    facts[_SPECIAL, i], facts[_DUPLICATE, i], facts[_INDUCTION, i] = (
-        special * share,
-        copies * share,
-        followers * share,
-    )
+        key = asked.order[index]
+        if start <= key < stop:
+            copies += row.powers[key - start]
+        if start <= key + 1 < stop and key + 1 < query:
+            followers += row.powers[key + 1 - start]
+    facts[_SPECIAL, query] = special * row.share
+    facts[_DUPLICATE, query] = copies * row.share
+    facts[_INDUCTION, query] = followers * row.share
 
 
 @_compiled("contract", "nsz")
-def _top(
-    row: Numbers, share: np.float32, first: int, columns: Indices, weights: Numbers, keys: Indices
-) -> None:
-    """The weights of the K columns that were found, and their keys; where the weight is 0 there is none."""
-    for place in range(len(columns)):
-        weight = row[columns[place]] * share if columns[place] >= 0 else _ZERO
+def _top(row: _Row, chosen: Indices, weights: Numbers, keys: Indices) -> None:
+    """The weights at the K places that were found, and their keys; where the weight is 0 there is none."""
+    for place in range(len(keys)):
+        weight = row.powers[chosen[place]] * row.share if chosen[place] >= 0 else _ZERO
         weights[place] = weight
-        keys[place] = columns[place] + first if weight > _ZERO else -1
+        keys[place] = row.start + chosen[place] if weight > _ZERO else -1
 
 
 @_compiled("contract", "nsz")
-def _rows(logits: Numbers, where: _Where, asked: _Asked, sink: np.float32, head: int, into: _Into) -> None:
-    """Every fact of each row of `logits` (R, W), which becomes the rows' powers."""
-    rows, width = logits.shape
-    top = into.top_keys.shape[2]
-    facts, picture = into.facts[:, head], into.picture[head if len(into.picture) > 1 else 0]
-    lanes, sums = np.empty(_LANES, np.float32), np.zeros(width, np.float32)
-    largest, chosen = np.empty(max(top, 1), np.float32), np.empty(max(top, 1), np.int64)
-    room = min(max(top, 1), _LANES) * (width // _LANES + 1)
-    numbers, columns = np.empty(room, np.float32), np.empty(room, np.int64)
-    into.received[:] = _ZERO
-    for i in range(rows):
-        start, stop = where.starts[i] - where.first, where.stops[i] - where.first
-        row, here = logits[i], where.start + i - where.first
-        _maxima(row[start:stop], lanes)
-        _largest(lanes, largest, chosen)
-        peak_of_keys = largest[0]
-        peak = sink if sink > peak_of_keys else peak_of_keys
-        if top > 0:
-            count = _candidates(row[start:stop], chosen, numbers, columns)
-            _largest(numbers[:count], largest, chosen)
-            for place in range(top):
-                chosen[place] = columns[chosen[place]] + start if chosen[place] >= 0 else -1
-        if start == stop:
-            _nothing(i, sink, head, into)
-        else:
-            total, product, far = _powers(
-                row[start:stop],
-                asked.places[where.starts[i] : where.stops[i]],
-                peak,
-                np.float32(where.start + i),
-            )
-            of_keys = total
-            total += _exp(max(sink - peak, _LEAST)) if sink > _NOWHERE else _ZERO
-            share, ends = _ONE / total, np.log(total)
-            facts[_LOGSUMEXP, i] = peak + ends
-            facts[_ENTROPY, i] = max((ends * of_keys - product) * share, _ZERO)
-            facts[_LARGEST, i] = _exp(max(peak_of_keys - peak, _LEAST)) * share
-            facts[_DISTANCE, i] = far * share
-            _places(row, here, share, where, i, facts)
-            _gathered(row, here, share, where, i, asked, facts)
-            _top(row, share, where.first, chosen[:top], into.top_weights[head, i], into.top_keys[head, i])
-            _add(row[start:stop], share, sums[start:stop])
-        if (i + 1) % where.cells[0] == 0 or i == rows - 1:
-            into.received[:] += sums
-            if len(picture):
-                cell = i // where.cells[0]
-                _pool(sums, where.cells[1], where.shares[0][cell], where.shares[1], picture[cell])
-            sums[:] = _ZERO
+def _measured(
+    logits: Numbers,
+    query: int,
+    start: int,
+    sink: np.float32,
+    asked: _Asked,
+    room: _Room,
+    head: int,
+    into: _Into,
+) -> np.float32:
+    """Every fact of a row, whose logits become its powers; what they must be multiplied by to be weights."""
+    facts = into.facts[:, head]
+    peak_of_keys = _peak(logits, room, into.top_keys.shape[2])
+    peak = peak_of_keys if sink <= peak_of_keys else sink  # so written, a sink that is NaN stays
+    keys = asked.keys[start : start + len(logits)]
+    of_keys, product, far = _powers(logits, keys, peak, np.float32(query))
+    total = of_keys
+    if sink != _MINUS_INFINITY:
+        total += _exp(max(sink - peak, _LEAST))
+    share, end = _ONE / total, np.log(total)
+    row = _Row(query, start, logits, share)
+    facts[_LOGSUMEXP, query] = peak + end
+    facts[_ENTROPY, query] = max((end * of_keys - product) * share, _ZERO)
+    below = peak_of_keys - peak
+    facts[_LARGEST, query] = (_exp(max(below, _LEAST)) if below > _LEAST else _ZERO) * share
+    facts[_DISTANCE, query] = far * share
+    _at_places(row, facts)
+    _on_tokens(row, asked, facts)
+    _top(row, room.chosen, into.top_weights[head, query], into.top_keys[head, query])
+    return share
 
 
 @_compiled()
-def _nothing(i: int, sink: np.float32, head: int, into: _Into) -> None:
+def _nothing(query: int, sink: np.float32, head: int, into: _Into) -> None:
     """A row that may look nowhere."""
-    into.facts[:, head, i] = _ZERO
-    into.facts[_LOGSUMEXP, head, i] = sink
-    into.top_weights[head, i] = _ZERO
-    into.top_keys[head, i] = -1
+    into.facts[:, head, query] = _ZERO
+    into.facts[_LOGSUMEXP, head, query] = sink
+    into.top_weights[head, query] = _ZERO
+    into.top_keys[head, query] = -1
+
+
+@_compiled("contract", "nsz")
+def _columns(sums: Numbers, cell: int, block: _Block, into: _Into) -> None:
+    """What the rows of a cell, summed, give to the block's columns."""
+    into.received[:] += sums
+    if len(into.pooled):
+        _pool(sums, block.cell[1], block.shares[0][cell], block.shares[1], into.pooled[cell])
+    sums[:] = _ZERO
+
+
+@_compiled("contract", "nsz")
+def _rows(logits: Numbers, block: _Block, asked: _Asked, sink: np.float32, head: int, into: _Into) -> None:
+    """Every fact of each row of `logits` (R, W), which become the rows' powers."""
+    rows, width = logits.shape
+    top = max(into.top_keys.shape[2], 1)
+    members = min(top, _LANES) * (width // _LANES + 1)
+    room = _Room(
+        lanes=np.empty(_LANES, np.float32),
+        largest=np.empty(top, np.float32),
+        chosen=np.empty(top, np.int64),
+        numbers=np.empty(members, np.float32),
+        columns=np.empty(members, np.int64),
+        sums=np.zeros(width, np.float32),
+    )
+    into.received[:] = _ZERO
+    for i in range(rows):
+        query, start = block.start + i, block.starts[i]
+        own = slice(start - block.first, block.stops[i] - block.first)
+        if block.starts[i] == block.stops[i]:
+            _nothing(query, sink, head, into)
+        else:
+            row = logits[i, own]
+            share = _measured(row, query, start, sink, asked, room, head, into)
+            _add(row, share, room.sums[own])
+        if (i + 1) % block.cell[0] == 0 or i == rows - 1:
+            _columns(room.sums, i // block.cell[0], block, into)
 
 
 class Compiled:
@@ -294,11 +349,9 @@ class Compiled:
         nothing = np.zeros(layer.cut.queries, np.int64)
         copied = layer.copies
         self._asked = _Asked(
-            places=np.arange(layer.cut.padded, dtype=np.float32),
-            special=np.zeros(0, np.int64)
-            if layer.special is None
-            else np.flatnonzero(to_numpy(layer.special)),
-            order=nothing[:0] if copied is None else copied.order,
+            keys=np.arange(layer.cut.padded, dtype=np.float32),
+            special=nothing[:0] if layer.special is None else np.flatnonzero(to_numpy(layer.special)),
+            order=nothing if copied is None else copied.order,
             begins=nothing if copied is None else copied.first,
             before=nothing if copied is None else copied.before,
         )
@@ -309,45 +362,34 @@ class Compiled:
         one = block(layer.cut, rows, layer.mask, layer.queries, has_bounds=True)
         logits = Logits.of(layer, one)
         found.put_seen(rows, logits.seen)
-        where, scores, received = (
-            self._where(one, logits),
-            self._buffer(one),
-            layer.queries.new_empty(one.width),
+        scores, received, pooled = self._buffer(one), layer.queries.new_empty(one.width), self._pooled(one)
+        given, limits = to_numpy(scores), self._limits(one, logits)
+        into = _Into(
+            *(to_numpy(each) for each in (found.facts, found.top_weights, found.top_keys, received, pooled))
         )
-        given, into = to_numpy(scores), self._into(one, to_numpy(received))
         for head in range(layer.operands.heads):
             if stopped.is_set():
                 return
             for chunk in one.chunks:
                 start = chunk.start - one.first
                 logits.put(head, chunk, scores[:, start : start + chunk.width])
-            sink = _NOWHERE if layer.sink is None else np.float32(layer.sink[head])
-            _rows(given, where, self._asked, sink, head, into)
-            found.add(one, head, received, None)
+            sink = _MINUS_INFINITY if layer.sink is None else np.float32(layer.sink[head])
+            _rows(given, limits, self._asked, sink, head, into)
+            found.add(one, head, received, pooled if layer.has_picture else None)
 
-    def _where(self, one: Block, logits: Logits) -> _Where:
+    def _limits(self, one: Block, logits: Logits) -> _Block:
         cut = self._layer.cut
         starts, stops = bounds(one.rows, self._layer.mask.band, cut.keys)
         stops = np.where(to_numpy(logits.seen) > 0, stops, starts)
         tall, wide = (each.astype(np.float32) for each in cut.shares(one.rows, one.columns))
-        return _Where(
-            one.rows.start, one.first, starts, stops, (cut.cells.rows, cut.cells.columns), (tall, wide)
-        )
+        cell = (cut.cells.rows, cut.cells.columns)
+        return _Block(one.rows.start, one.first, starts, stops, cell, (tall, wide))
 
-    def _into(self, one: Block, received: Numbers) -> _Into:
-        found, rows = self._found, slice(one.rows.start, one.rows.stop)
-        heads = slice(None)
-        if found.picture is None:
-            picture = np.empty((1, 0, 0), np.float32)
-        else:
-            picture = to_numpy(found.picture)[(heads, *self._layer.cut.cells_of(one.rows, one.columns))]
-        return _Into(
-            facts=to_numpy(found.facts)[:, :, rows],
-            top_weights=to_numpy(found.top_weights)[:, rows],
-            top_keys=to_numpy(found.top_keys)[:, rows],
-            received=received,
-            picture=picture,
-        )
+    def _pooled(self, one: Block) -> Array:
+        """(n, C) where the means of the block's cells go."""
+        tall, wide = self._layer.cut.cells_of(one.rows, one.columns)
+        count = tall.stop - tall.start if self._layer.has_picture else 0
+        return self._layer.queries.new_empty((count, wide.stop - wide.start))
 
     def _buffer(self, one: Block) -> Array:
         """(R, W) where this thread works: allocated once."""

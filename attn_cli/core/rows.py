@@ -1,5 +1,6 @@
 """One head in a block of query rows: the softmax chunk by chunk, then every fact about each row.
 
+The chunks of a row are put together by their logsumexp (Dao et al. 2022, arXiv:2205.14135, section 3.1).
 R rows, C columns of a chunk, N chunks, K largest weights.
 """
 
@@ -153,7 +154,7 @@ class _HeadRows:
     buffers: Buffers
     head: int
 
-    def facts(self) -> tuple[dict[str, Array], "Columns | None"]:
+    def facts(self) -> tuple[dict[str, Array], Columns | None]:
         """Every fact of each row, (R,) or (R, K), by its name in `Summary`; and what the columns get."""
         xp, metrics = namespace(self.layer.queries), self.layer.metrics
         found = [self._softmax(chunk) for chunk in self.block.chunks]
@@ -177,7 +178,7 @@ class _HeadRows:
             facts |= self._top(xp.concat(groups, axis=-1))
         return facts, columns
 
-    def _weighed(self, shares: Array) -> tuple[dict[str, Array], "Columns | None"]:
+    def _weighed(self, shares: Array) -> tuple[dict[str, Array], Columns | None]:
         """The shares of the chunks become the row's weights, and what is a sum of them is summed.
 
         Chunk by chunk, while it is in the cache; `shares` (N, R).
@@ -266,7 +267,7 @@ class _HeadRows:
         keys = xp.where(weights > 0, keys, xp.zeros_like(keys) - 1)
         return {"top_weights": _filled(weights, count, 0.0), "top_keys": _filled(keys, count, -1)}
 
-    def _columns(self, sums: Sequence[Array]) -> "Columns":
+    def _columns(self, sums: Sequence[Array]) -> Columns:
         """What the rows give to the block's columns; `sums` (n, C) of each chunk."""
         xp, cell = namespace(self.layer.queries), self.layer.cut.cells.columns
         received = xp.concat([xp.sum(each, axis=0) for each in sums])

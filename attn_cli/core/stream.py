@@ -1,8 +1,7 @@
 """What the heads of a layer do, measured block by block of query rows: never T × S numbers at once.
 
-The weights are those of `attention.trace`: scale, soft cap, bias, mask, sink column, softmax. A row's
-softmax is taken chunk by chunk of its keys, and the chunks are put together by their logsumexp (Dao et al.
-2022, arXiv:2205.14135, section 3.1). H query heads, T queries, S keys.
+The weights are those of `attention.trace`: scale, soft cap, bias, mask, sink column, softmax. H query heads,
+T queries, S keys.
 """
 
 import threading
@@ -32,7 +31,6 @@ Watch: TypeAlias = Callable[[int, int], None]
 PICTURE = 1024  # cells: a screen has no more
 _FEWEST = 16  # rows of a block
 _WITH_BIAS = 512  # rows, shared out over the heads: the bias of all is there at once
-_PAIRS = 1 << 20  # of a block: 8 MB for each of the few arrays that hold them
 _WORTH_COMPILING = 1 << 25  # scores of a layer, 12 heads of 1,700 tokens: numba is imported in 0.4 s
 
 
@@ -88,11 +86,9 @@ def summarise(
 def way_for(operands: Operands, tools: Kernels) -> tuple[Sizes, type[Walk]]:
     """How a layer is measured: compiled where that can be done and is worth its start."""
     queries, scores = operands.queries, operands.heads * operands.queries.shape[-2] * operands.keys.shape[-2]
-    is_wide = not isinstance(queries, np.ndarray) and queries.dtype == namespace(queries).float64
+    is_wide = queries.dtype == namespace(queries).float64
     if tools.is_shared_out and not is_wide and scores >= _WORTH_COMPILING:
-        with suppress(
-            ImportError
-        ):  # the extra `fast` is not there, or numba does not know this Python or NumPy
+        with suppress(ImportError):  # the extra `fast` is not there, or numba cannot compile for this Python
             from attn_cli.core.compiled import SIZES, Compiled  # 0.4 s
 
             return SIZES, Compiled
@@ -112,8 +108,9 @@ def _layer(
     given, keys = (constant(at_least_float32(each)) for each in (operands.queries, operands.keys))
     count, length, sink = int(given.shape[-2]), int(keys.shape[-2]), operands.sink
     copied = None if text.ids is None else copies(text.ids)
+    assert copied is None or copied.order.size == count == length, "ids are of queries that are the keys"
     size = cells(count, length, picture or PICTURE)
-    cut = layout(count, length, size, sizes, rows, _most_rows(operands, copied))
+    cut = layout(count, length, size, sizes, rows, _most_rows(operands, copied, sizes))
     queries = given * operands.scale
     special = None
     if text.special is not None:
@@ -139,13 +136,13 @@ def _layer(
     )
 
 
-def _most_rows(operands: Operands, copied: Copies | None) -> int | None:
+def _most_rows(operands: Operands, copied: Copies | None, sizes: Sizes) -> int | None:
     """How many rows a block may have where each brings more than its weights: a bias, or many copies."""
     limits: list[int] = []
     if operands.bias is not None:
         limits.append(max(_FEWEST, _WITH_BIAS // operands.heads))
-    if copied is not None and copied.before.size:
-        limits.append(max(_FEWEST, _PAIRS // (1 + int(copied.before.max()))))
+    if copied is not None and copied.before.size and sizes.pairs is not None:
+        limits.append(max(_FEWEST, sizes.pairs // (1 + int(copied.before.max()))))
     return min(limits, default=None)
 
 

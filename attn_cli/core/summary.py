@@ -20,7 +20,7 @@ from attn_cli.vocabulary import Metric
 class Summary:
     """The facts about the heads of one layer; None where one was not asked for.
 
-    A row that may look nowhere has a logsumexp of -inf, and zeros elsewhere.
+    A row that may look nowhere has a logsumexp of -inf, or the sink, and zeros elsewhere.
     """
 
     logsumexp: Array  # (H, T) of the logits, the sink's among them

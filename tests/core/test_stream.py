@@ -1,6 +1,8 @@
 """`summarise` finds what full matrices say, whatever the layer and however it is cut into blocks."""
 
 import math
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -18,8 +20,11 @@ from attn_cli.core import attending, masks, stream
 from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.attending import attend
 from attn_cli.core.attention import Bias, Operands, trace
+from attn_cli.core.blocks import CPU, cells, layout
+from attn_cli.core.compiled import SIZES
 from attn_cli.core.kernels import TorchKernels, kernels
 from attn_cli.core.positions import Buckets, alibi, relative
+from attn_cli.core.rows import Stepwise
 from attn_cli.core.stream import Text, summarise
 from attn_cli.core.summary import Summary
 from attn_cli.vocabulary import Metric
@@ -179,6 +184,59 @@ def test_only_float32_is_compiled_and_only_where_numba_is(
     assert without.__name__ == "Stepwise"
 
 
+@pytest.mark.parametrize("rule", ["everywhere", "window"])
+@pytest.mark.parametrize("top", [20, 300])
+def test_rows_longer_than_what_is_searched_at_once_and_cells_wider(
+    array: Convert, rule: str, top: int
+) -> None:
+    """The compiled search takes 128 columns at once; cells of more than 64 rows are rounded up."""
+    rng = np.random.default_rng(0)
+    q, k = (array(rng.normal(0, 2, (2, 700, 8)).astype(np.float32)) for _ in range(2))
+    operands = Operands(q, k, k, 0.3, RULES[rule](q, 400))
+    special = rng.random(700) < 0.1
+    found = summarise(operands, text=Text(None, special), top=top, picture=7)
+    assert found.cells == (128, 128)
+    expected = summary_of(operands, None, special, 6)  # 700 in cells of 128
+    same(found, replace(expected, facts=expected.facts | {"picture": _in_cells(expected.weights, 128)}))
+
+
+def _in_cells(weights: Numbers, size: int) -> Numbers:
+    starts = range(0, weights.shape[-1], size)
+    rows = [[weights[:, i : i + size, j : j + size].mean(axis=(1, 2)) for j in starts] for i in starts]
+    return np.moveaxis(np.array(rows), -1, 0)
+
+
+def test_a_picture_of_few_cells_asks_for_no_larger_blocks() -> None:
+    large, small = (layout(50_000, 50_000, cells(50_000, 50_000, most), SIZES).rows for most in (1024, 10))
+    assert max(small, large) * 50_000 <= SIZES.numbers
+
+
+def test_rows_behind_a_sink_that_takes_all_weight_give_none(array: Convert) -> None:
+    x = array(np.zeros((1, 4, 2), np.float32))
+    found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([200.0], np.float32))), top=2)
+    assert [to_numpy(each).max() for each in (found.largest, found.entropy, found.received)] == [0, 0, 0]
+    assert to_numpy(found.top_keys).max() == -1
+    assert to_numpy(found.logsumexp).tolist() == [[200.0] * 4]
+
+
+def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
+    x = array(np.zeros((1, 4, 2), np.float32))
+    found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([np.nan], np.float32))))
+    assert np.isnan(to_numpy(found.logsumexp)).all()
+    assert np.isnan(to_numpy(found.entropy)).all()
+
+
+def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
+    code = "import attn_cli.core.compiled"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        check=False,
+    )
+    assert b"ImportError: numba is told not to compile" in done.stderr
+
+
 def test_rows_that_stand_behind_the_last_key_they_may_see_see_nothing(array: Convert) -> None:
     q, k = (array(np.ones((1, count, 2), np.float32)) for count in (40, 8))
     found = summarise(Operands(q, k, k, 1.0, masks.nearby(1)), rows=1)
@@ -247,7 +305,7 @@ def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x = np.ones((1, 600, 2), np.float32)
-    monkeypatch.setattr(stream, "_PAIRS", 20 * 600)
+    monkeypatch.setattr(stream, "way_for", lambda *_: (replace(CPU, pairs=20 * 600), Stepwise))
     told: list[int] = []
     summarise(Operands(x, x, x, 1.0), text=Text(np.zeros(600, np.int64)), watch=lambda n, _: told.append(n))
     assert told[:2] == [20, 40]
