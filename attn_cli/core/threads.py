@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+
+_PATIENCE = 0.5  # seconds: whoever presses Ctrl-C has an answer within one
 
 
 def shared_out(
@@ -12,7 +14,8 @@ def shared_out(
 
     An operation on one piece is too small to be shared out itself: threads would wait for one another at
     each (8,192 tokens on 2 cores: 1.3 times as long). Whoever stops listening stops the work: `stopped`
-    is set then, and no further piece begins.
+    is set then, no further piece begins, and a thread that hears of it late (numba compiles for 6 s) is
+    left to end by itself.
     """
     import torch  # it is there: its arrays were given
 
@@ -21,10 +24,15 @@ def shared_out(
         yield from map(work, pieces)
         return
     pool = ThreadPoolExecutor(threads, "attn", initializer=torch.set_num_threads, initargs=(1,))
+    given: list[Future[int]] = []
     try:
-        for one in as_completed([pool.submit(work, piece) for piece in pieces]):
+        given.extend(pool.submit(work, piece) for piece in pieces)
+        for one in as_completed(given):
             yield one.result()
     finally:
         stopped.set()
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        begun = [each for each in given if not each.cancelled()]
+        if not wait(begun, _PATIENCE).not_done:
+            pool.shutdown()
         torch.set_num_threads(threads)

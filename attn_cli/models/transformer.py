@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from attn_cli.core.arrays import Array, device_of, namespace, positions
 from attn_cli.core.attention import Bias
-from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
+from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm, row_by_row
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.module import Attention, Linear, MultiHeadAttention, Normalise, fused, split
 from attn_cli.core.positions import Disentangled, alibi, relative, sinusoids
@@ -239,25 +239,26 @@ class Transformer:
     def _fed_forward(self, layer: int, x: Array) -> Array:
         """(T, M) what the feed-forward part adds to the residual stream."""
         parts, width = self.spec.feed_forward, self.spec.width
-        inner = self._linear(parts.down, layer, width, parts.size)(self._inner(layer, x))
-        return self._added(self.spec.feed_forward_result_norm, layer, inner)
+        inner, down = self._inner(layer), self._linear(parts.down, layer, width, parts.size)
+        result = row_by_row(lambda rows: down(inner(rows)), x)
+        return self._added(self.spec.feed_forward_result_norm, layer, result)
 
     def _added(self, norm: Part | None, layer: int, result: Array) -> Array:
         """(T, M) what the residual stream takes of a part's result."""
         result = self._normed(norm, layer, result)
         return result if self.spec.residual_scale == 1.0 else result * self.spec.residual_scale
 
-    def _inner(self, layer: int, x: Array) -> Array:
-        """(T, size) what stands between the two maps of the feed-forward part."""
+    def _inner(self, layer: int) -> Callable[[Array], Array]:
+        """From (T, M) to (T, size), what stands between the two maps of the feed-forward part."""
         parts, width = self.spec.feed_forward, self.spec.width
         activation = activation_named(parts.activation)
+        up = self._linear(parts.up, layer, 2 * parts.size if parts.holds_gate else parts.size, width)
         if parts.holds_gate:
-            both = self._linear(parts.up, layer, 2 * parts.size, width)(x)
-            return activation(both[..., : parts.size]) * both[..., parts.size :]
-        inner = self._linear(parts.up, layer, parts.size, width)(x)
+            return lambda x: _gated(activation, up(x), parts.size)
         if parts.gate is None:
-            return activation(inner)
-        return activation(self._linear(parts.gate, layer, parts.size, width)(x)) * inner
+            return lambda x: activation(up(x))
+        gate = self._linear(parts.gate, layer, parts.size, width)
+        return lambda x: activation(gate(x)) * up(x)
 
     def _normed(self, part: Part | None, layer: int, x: Array) -> Array:
         """`x` normed; as it is where the layer has no such norm."""
@@ -327,6 +328,11 @@ class _Block:
         if self.transformer.spec.cross is not None:
             x = self.transformer.crossed(self.layer, x, self.crossing)
         return self.transformer.fed(self.layer, x, self.x)
+
+
+def _gated(activation: Callable[[Array], Array], both: Array, size: int) -> Array:
+    """(T, size) the first half of `both` (T, 2 size) as a gate of the second."""
+    return activation(both[..., :size]) * both[..., size:]
 
 
 def _sinusoids(inputs: Inputs, like: Array) -> Array:

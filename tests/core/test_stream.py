@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from attn_cli.core.positions import Buckets, alibi, relative
 from attn_cli.core.rows import Stepwise
 from attn_cli.core.stream import Text, summarise
 from attn_cli.core.summary import Summary
+from attn_cli.core.threads import shared_out
 from attn_cli.vocabulary import Metric
 from tests.core.libraries import LIBRARIES, Convert
 from tests.core.summaries import Expected, summary_of
@@ -263,6 +265,27 @@ def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
         summarise(Operands(x, x, x, 1.0), rows=64, watch=interrupted)
     assert not [each for each in threading.enumerate() if each.name.startswith("attn")]
     assert torch.get_num_threads() == threads
+
+
+def test_a_thread_that_does_not_hear_of_ctrl_c_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    main, go_on, stopped = threading.main_thread().ident, threading.Event(), threading.Event()
+    assert main is not None
+    begun: list[int] = []
+
+    def deaf(piece: range) -> int:
+        begun.append(piece.start)
+        if len(begun) == 1:
+            signal.pthread_kill(main, signal.SIGINT)
+        go_on.wait(60)
+        return 1
+
+    with pytest.raises(KeyboardInterrupt):
+        next(shared_out(deaf, [range(i, i + 1) for i in range(9)], stopped))
+    assert stopped.is_set()
+    assert not go_on.is_set()
+    assert len(begun) <= 2
+    go_on.set()
 
 
 @pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float32).min, -1e38])
