@@ -13,10 +13,13 @@ from attn_cli.models.source import Source
 
 _ROOM = 0.9  # of what is free: the estimate is one, and others live here too
 _NUMBERS_OF_A_LAYER = 12  # times M²: four of the attention, eight around it (arXiv:2001.08361, table 1)
-_VECTORS = 20  # of M features that a token has at once: X, Q, K, V, context, four to eight of the inner layer
+_VECTORS = (
+    14  # of M features that a token has at once: X, Q, K, V, context, output, and what is not given back
+)
 _MATRICES = 4.5  # of T × S that a head has at once: scores, logits, powers, weights, and the mask
 _NUMBA = 80 << 20  # bytes that it takes for itself
-_BLOCK = 40 << 20  # bytes of the buffers of `summarise`, for each thread
+_BLOCK = 40 << 20  # bytes of the buffers of `summarise` on the CPU, for each thread
+_LARGE_BLOCK = 700 << 20  # on an accelerator
 _FACTS = 24  # numbers about each query of a head
 _PROGRAM = 0.4e9  # bytes that PyTorch takes for itself once it computes
 _HALF = 2  # bytes of a number
@@ -68,6 +71,8 @@ def need(source: Source, work: Work) -> Need:
 
 
 def _stream(source: Source) -> int:
+    if source.library.device != "cpu":
+        return _LARGE_BLOCK
     if source.library.name != "torch":
         return _BLOCK
     import torch  # it computes there

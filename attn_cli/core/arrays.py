@@ -31,6 +31,11 @@ def device_of(array: Array) -> Any:
     return array.device
 
 
+def is_on_cpu(array: Array) -> bool:
+    """Whether `array` lives in the machine's own memory."""
+    return str(device_of(array)).startswith("cpu")
+
+
 def positions(count: int, like: Array) -> Array:
     """(count,) the numbers 0, 1, 2, ... on the device of `like`."""
     return namespace(like).arange(count, device=device_of(like))

@@ -1,8 +1,8 @@
-"""One head in a block of query rows on the CPU, compiled: each row is read once, while it is in the cache.
+"""One head in a block of query rows on the CPU, compiled: a row at a time, so that it stays in the cache.
 
-The facts of `rows.Stepwise` in three passes over a whole row: the largest logits, the powers and their sums,
-the columns. numba compiles them when they are first needed (6 s) and keeps what it compiled until this file
-changes: what one of its functions calls must not stand in another.
+The facts of `rows.Stepwise` in three passes over a row: the largest logits, the powers and their sums, the
+columns. numba compiles them when they are first needed (6 s) and keeps what it compiled until this file
+changes: what one of its functions calls must not stand in another file.
 
 R rows, W columns and n × C cells of a block, K largest weights.
 """
@@ -20,6 +20,9 @@ from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.blocks import Block, Sizes, block, bounds
 from attn_cli.core.logits import Layer, Logits
 from attn_cli.core.summary import ROW_FACTS, Found
+
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT=1
+    raise ImportError("numba is told not to compile: Python itself would take hours")
 
 Numbers: TypeAlias = npt.NDArray[np.float32]
 Indices: TypeAlias = npt.NDArray[np.int64]
@@ -41,7 +44,7 @@ _LOG2_E = np.float32(1.4426950408889634)
 _ROUND = np.float32(12582912.0)  # 1.5 · 2²³: what is added to it is rounded, and stands in the lowest bits
 _LN2_HIGH, _LN2_LOW = np.float32(0.693145751953125), np.float32(1.428606820309417e-06)
 _C2, _C3, _C4, _C5, _C6 = (np.float32(1 / each) for each in (2, 6, 24, 120, 720))
-_EXPONENT, _BIAS = np.int32(23), np.int32(127 << 23)
+_MANTISSA, _EXPONENT_OF_ONE = np.int32(23), np.int32(127 << 23)  # bits
 
 _LOGSUMEXP, _ENTROPY, _LARGEST, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE, _INDUCTION = (
     range(10)
@@ -51,20 +54,22 @@ assert (
     " current_token previous_token first_token special duplicate_token induction"
 ), "compiled code holds these numbers"
 
-if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT=1
-    raise ImportError("numba is told not to compile: Python itself would take hours")
-
 
 def _compiled(*freedom: str) -> Callable[[Function], Function]:
     """Machine code of a function, without the GIL; `freedom`: LLVM's flags of how sums may be reordered."""
 
     def compile_it(function: Function) -> Function:
-        made = numba.njit(nogil=True, fastmath=set(freedom))(function)
-        with suppress(RuntimeError):  # there is nowhere to keep it: it is compiled again next time
-            made.enable_caching()
-        return cast("Function", made)
+        return cast("Function", numba.njit(nogil=True, fastmath=set(freedom))(function))
 
     return compile_it
+
+
+def _kept(function: Function) -> Function:
+    """The same of a function that is called from outside; it is kept on the disk with all that it calls."""
+    made = numba.njit(nogil=True)(function)
+    with suppress(RuntimeError):  # there is nowhere to keep it: it is compiled again next time
+        made.enable_caching()
+    return cast("Function", made)
 
 
 @_compiled("contract")
@@ -75,7 +80,7 @@ def _exp(x: np.float32) -> np.float32:
     n = rounded - _ROUND
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
     series = ((((_C6 * r + _C5) * r + _C4) * r + _C3) * r + _C2) * r * r + r + _ONE
-    bits = (np.float32(rounded).view(np.int32) << _EXPONENT) + _BIAS
+    bits = (np.float32(rounded).view(np.int32) << _MANTISSA) + _EXPONENT_OF_ONE
     return series * np.int32(bits).view(np.float32)
 
 
@@ -86,12 +91,11 @@ def _powers(
     """Each logit becomes e^(logit - peak); their sum, and those times logit - peak and times the distance."""
     total, product, far = _ZERO, _ZERO, _ZERO
     for j in range(len(logits)):
-        x = logits[j] - peak
-        x = _LEAST if x < _LEAST else x  # so written, NaN stays NaN
-        power = _exp(x)
-        power = _ZERO if x <= _LEAST else power
+        below = logits[j] - peak
+        power = _exp(_LEAST if below < _LEAST else below)  # so written, NaN stays NaN
+        power = _ZERO if below <= _LEAST else power
         total += power
-        product += power * x
+        product += power * below  # 0 · -inf is NaN: a score that overflowed is told
         far += power * abs(keys[j] - query)
         logits[j] = power
     return total, product, far
@@ -128,10 +132,10 @@ def _largest(numbers: Numbers, largest: Numbers, places: Indices) -> None:
 
 
 @_compiled("nsz")
-def _candidates(logits: Numbers, lanes: Indices, numbers: Numbers, columns: Indices) -> int:
+def _candidates(logits: Numbers, chosen: Indices, numbers: Numbers, columns: Indices) -> int:
     """The members of the K lanes whose largest are largest: the K largest of all are among them."""
     count = 0
-    for lane in lanes:
+    for lane in chosen:
         if lane >= 0:
             for column in range(lane, len(logits), _LANES):
                 numbers[count], columns[count] = logits[column], column
@@ -147,20 +151,20 @@ def _add(powers: Numbers, share: np.float32, sums: Numbers) -> None:
 
 
 @_compiled("reassoc", "contract", "nsz")
-def _pool(sums: Numbers, width: int, share: np.float32, shares: Numbers, cells: Numbers) -> None:
-    """The mean of every `width` columns, from their sums; `share`, `shares`: 1 / rows, 1 / columns."""
+def _pool(sums: Numbers, width: int, tall: np.float32, wide: Numbers, cells: Numbers) -> None:
+    """The mean of every `width` columns, from their sums; `tall` is 1 / rows, `wide` are 1 / columns."""
     if width == 2:  # noqa: PLR2004 — pairs alone are added in vectors
         for cell in range(len(cells)):
-            cells[cell] = (sums[2 * cell] + sums[2 * cell + 1]) * share * shares[cell]
+            cells[cell] = (sums[2 * cell] + sums[2 * cell + 1]) * tall * wide[cell]
         return
     for cell in range(len(cells)):
         part, total = sums[cell * width : (cell + 1) * width], _ZERO
         for index in range(width):
             total += part[index]
-        cells[cell] = total * share * shares[cell]
+        cells[cell] = total * tall * wide[cell]
 
 
-class _Block(NamedTuple):
+class _Extent(NamedTuple):
     """Which rows and columns a block has."""
 
     start: int  # the first row
@@ -287,7 +291,7 @@ def _measured(
     facts[_LOGSUMEXP, query] = peak + end
     facts[_ENTROPY, query] = max((end * of_keys - product) * share, _ZERO)
     below = peak_of_keys - peak
-    facts[_LARGEST, query] = (_exp(max(below, _LEAST)) if below > _LEAST else _ZERO) * share
+    facts[_LARGEST, query] = _exp(below) * share if below > _LEAST else _ZERO
     facts[_DISTANCE, query] = far * share
     _at_places(row, facts)
     _on_tokens(row, asked, facts)
@@ -305,16 +309,16 @@ def _nothing(query: int, sink: np.float32, head: int, into: _Into) -> None:
 
 
 @_compiled("contract", "nsz")
-def _columns(sums: Numbers, cell: int, block: _Block, into: _Into) -> None:
+def _columns(sums: Numbers, cell: int, extent: _Extent, into: _Into) -> None:
     """What the rows of a cell, summed, give to the block's columns."""
     into.received[:] += sums
     if len(into.pooled):
-        _pool(sums, block.cell[1], block.shares[0][cell], block.shares[1], into.pooled[cell])
+        _pool(sums, extent.cell[1], extent.shares[0][cell], extent.shares[1], into.pooled[cell])
     sums[:] = _ZERO
 
 
 @_compiled("contract", "nsz")
-def _rows(logits: Numbers, block: _Block, asked: _Asked, sink: np.float32, head: int, into: _Into) -> None:
+def _rows(logits: Numbers, extent: _Extent, asked: _Asked, sink: np.float32, head: int, into: _Into) -> None:
     """Every fact of each row of `logits` (R, W), which become the rows' powers."""
     rows, width = logits.shape
     top = max(into.top_keys.shape[2], 1)
@@ -329,16 +333,29 @@ def _rows(logits: Numbers, block: _Block, asked: _Asked, sink: np.float32, head:
     )
     into.received[:] = _ZERO
     for i in range(rows):
-        query, start = block.start + i, block.starts[i]
-        own = slice(start - block.first, block.stops[i] - block.first)
-        if block.starts[i] == block.stops[i]:
+        query, start = extent.start + i, extent.starts[i]
+        own = slice(start - extent.first, extent.stops[i] - extent.first)
+        if start == extent.stops[i]:
             _nothing(query, sink, head, into)
         else:
             row = logits[i, own]
             share = _measured(row, query, start, sink, asked, room, head, into)
             _add(row, share, room.sums[own])
-        if (i + 1) % block.cell[0] == 0 or i == rows - 1:
-            _columns(room.sums, i // block.cell[0], block, into)
+        if (i + 1) % extent.cell[0] == 0 or i == rows - 1:
+            _columns(room.sums, i // extent.cell[0], extent, into)
+
+
+@_kept
+def _head(
+    logits: Numbers,
+    extent: tuple[Any, ...],
+    asked: tuple[Any, ...],
+    sink: np.float32,
+    head: int,
+    into: tuple[Any, ...],
+) -> None:
+    """`_rows` from plain tuples: numba would not read what it kept where a class in it has been renamed."""
+    _rows(logits, _Extent(*extent), _Asked(*asked), sink, head, _Into(*into))
 
 
 class Compiled:
@@ -363,7 +380,7 @@ class Compiled:
         logits = Logits.of(layer, one)
         found.put_seen(rows, logits.seen)
         scores, received, pooled = self._buffer(one), layer.queries.new_empty(one.width), self._pooled(one)
-        given, limits = to_numpy(scores), self._limits(one, logits)
+        given, extent = to_numpy(scores), self._extent(one, logits)
         into = _Into(
             *(to_numpy(each) for each in (found.facts, found.top_weights, found.top_keys, received, pooled))
         )
@@ -374,16 +391,16 @@ class Compiled:
                 start = chunk.start - one.first
                 logits.put(head, chunk, scores[:, start : start + chunk.width])
             sink = _MINUS_INFINITY if layer.sink is None else np.float32(layer.sink[head])
-            _rows(given, limits, self._asked, sink, head, into)
+            _head(given, tuple(extent), tuple(self._asked), sink, head, tuple(into))
             found.add(one, head, received, pooled if layer.has_picture else None)
 
-    def _limits(self, one: Block, logits: Logits) -> _Block:
+    def _extent(self, one: Block, logits: Logits) -> _Extent:
         cut = self._layer.cut
         starts, stops = bounds(one.rows, self._layer.mask.band, cut.keys)
         stops = np.where(to_numpy(logits.seen) > 0, stops, starts)
         tall, wide = (each.astype(np.float32) for each in cut.shares(one.rows, one.columns))
         cell = (cut.cells.rows, cut.cells.columns)
-        return _Block(one.rows.start, one.first, starts, stops, cell, (tall, wide))
+        return _Extent(one.rows.start, one.first, starts, stops, cell, (tall, wide))
 
     def _pooled(self, one: Block) -> Array:
         """(n, C) where the means of the block's cells go."""

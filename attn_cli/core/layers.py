@@ -1,13 +1,10 @@
-"""What surrounds the attention in a transformer block: norms, activations, and rows that go by themselves."""
+"""What surrounds the attention in a transformer block: norms and activations."""
 
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from attn_cli.core.arrays import Array, at_least_float32, device_of, erf, namespace
-
-_CPU_ROWS = 512  # their 4 M numbers stay in the cache: 0.55 of the time of 8,192 rows at once, M = 768
-_ROWS = 8192
+from attn_cli.core.arrays import Array, at_least_float32, erf, namespace
 
 
 def layer_norm(x: Array, gain: Array, shift: Array | None, epsilon: float) -> Array:
@@ -47,17 +44,6 @@ def quick_gelu(x: Array) -> Array:
 def silu(x: Array) -> Array:
     """x · σ(x). Elfwing et al. 2017, arXiv:1702.03118."""
     return x * sigmoid(x)
-
-
-def row_by_row(compute: Callable[[Array], Array], x: Array) -> Array:
-    """(..., T, M) `compute` of rows (..., M), few enough at once that what stands between is small."""
-    size = _CPU_ROWS if str(device_of(x)).startswith("cpu") else _ROWS
-    if x.shape[-2] <= size:
-        return compute(x)
-    out = namespace(x).empty_like(x)
-    for start in range(0, x.shape[-2], size):
-        out[..., start : start + size, :] = compute(x[..., start : start + size, :])
-    return out
 
 
 def sigmoid(x: Array) -> Array:

@@ -30,7 +30,7 @@ class Buffers:
     def empty(cls, layer: Layer) -> "Buffers":
         """As large as the largest block needs."""
         xp, like, cut = namespace(layer.queries), layer.queries, layer.cut
-        sizes = (cut.rows * cut.chunk, cut.rows * cut.padded)
+        sizes = (cut.rows * min(cut.chunk, cut.padded), cut.rows * cut.padded)
         return cls(*(xp.empty(size, dtype=like.dtype, device=device_of(like)) for size in sizes))
 
 
@@ -225,9 +225,8 @@ class _HeadRows:
         if self.shared.all_see:
             return logsumexp, shares
         looks, nothing = self.shared.logits.seen > 0, xp.zeros_like(total)
-        return xp.where(looks | (sink is not None), logsumexp, nothing - float("inf")), xp.where(
-            looks, shares, nothing
-        )
+        end = nothing + (-float("inf") if sink is None else sink[self.head])
+        return xp.where(looks, logsumexp, end), xp.where(looks, shares, nothing)
 
     def _entropy(self, logsumexp: Array, shares: Array, mean: Array) -> Array:
         """(R,) -Σ α ln α = lse · Σ α - Σ α · logit, in nats; `mean` (R,) is the second sum."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, device_of, namespace, to_numpy
+from attn_cli.core.arrays import Array, device_of, is_on_cpu, namespace, to_numpy
 from attn_cli.core.blocks import Block
 from attn_cli.core.logits import Layer
 from attn_cli.vocabulary import Metric
@@ -101,8 +101,6 @@ class Found:
 
     def _zeros(self, shape: tuple[int, ...], *, is_count: bool = False) -> Array:
         xp, like = namespace(self._layer.queries), self._layer.queries
-        if str(device_of(like)).startswith(
-            "cpu"
-        ):  # memory that nobody writes is none: half of a causal picture
+        if is_on_cpu(like):  # memory that nobody writes is none: half of a causal picture
             return xp.asarray(np.zeros(shape, np.int64 if is_count else to_numpy(like[:0]).dtype))
         return xp.zeros(shape, dtype=xp.int64 if is_count else like.dtype, device=device_of(like))

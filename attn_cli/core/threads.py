@@ -1,15 +1,15 @@
 """Work in pieces, shared out over as many threads as PyTorch has."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 
-_PATIENCE = 0.5  # seconds: whoever presses Ctrl-C has an answer within one
+_PATIENCE = 0.5  # seconds; whoever presses Ctrl-C shall have an answer within a second
 
 
 def shared_out(
     work: Callable[[range], int], pieces: Sequence[range], stopped: threading.Event
-) -> Iterator[int]:
+) -> Generator[int]:
     """What `work` returns of each piece, as they are done; a piece is computed by one thread.
 
     An operation on one piece is too small to be shared out itself: threads would wait for one another at
@@ -33,6 +33,8 @@ def shared_out(
         stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
         begun = [each for each in given if not each.cancelled()]
-        if not wait(begun, _PATIENCE).not_done:
-            pool.shutdown()
-        torch.set_num_threads(threads)
+        try:
+            if not wait(begun, _PATIENCE).not_done:
+                pool.shutdown()
+        finally:
+            torch.set_num_threads(threads)

@@ -2,12 +2,12 @@
 
 import math
 import os
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +22,6 @@ from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.attending import attend
 from attn_cli.core.attention import Bias, Operands, trace
 from attn_cli.core.blocks import CPU, cells, layout
-from attn_cli.core.compiled import SIZES
 from attn_cli.core.kernels import TorchKernels, kernels
 from attn_cli.core.positions import Buckets, alibi, relative
 from attn_cli.core.rows import Stepwise
@@ -53,6 +52,14 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 def compiled_or_not(patch: pytest.MonkeyPatch, way: str) -> None:
     patch.setattr(stream, "_WORTH_COMPILING", 0 if way == "compiled" else math.inf)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=[*LIBRARIES, "compiled"])
@@ -209,6 +216,8 @@ def _in_cells(weights: Numbers, size: int) -> Numbers:
 
 
 def test_a_picture_of_few_cells_asks_for_no_larger_blocks() -> None:
+    from attn_cli.core.compiled import SIZES  # numba, which may be missing
+
     large, small = (layout(50_000, 50_000, cells(50_000, 50_000, most), SIZES).rows for most in (1024, 10))
     assert max(small, large) * 50_000 <= SIZES.numbers
 
@@ -221,6 +230,21 @@ def test_rows_behind_a_sink_that_takes_all_weight_give_none(array: Convert) -> N
     assert to_numpy(found.logsumexp).tolist() == [[200.0] * 4]
 
 
+def test_a_row_that_sees_nothing_ends_in_its_sink(array: Convert) -> None:
+    x, nothing = array(np.zeros((3, 4, 2), np.float32)), array(np.zeros(4, dtype=bool))
+    sink = array(np.array([-np.inf, 1.5, 200.0], np.float32))
+    found = summarise(Operands(x, x, x, 1.0, masks.padding(nothing), sink=sink))
+    assert to_numpy(found.logsumexp)[:, 0].tolist() == [-np.inf, 1.5, 200.0]
+
+
+def test_a_score_that_overflows_is_told_though_its_weight_is_zero(array: Convert) -> None:
+    q, k = np.zeros((1, 8, 8), np.float32), np.eye(8, dtype=np.float32)[None]
+    q[0, 5, 1], k[0, 1, 1] = -1e30, 1e30
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = summarise(Operands(array(q), array(k), array(k), 1.0, masks.causal))
+    assert np.flatnonzero(np.isnan(to_numpy(found.entropy))).tolist() == [5]
+
+
 def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
     x = array(np.zeros((1, 4, 2), np.float32))
     found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([np.nan], np.float32))))
@@ -229,14 +253,28 @@ def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
 
 
 def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
-    code = "import attn_cli.core.compiled"
+    code = (
+        "import torch; from attn_cli.core import stream, kernels, attention; q = torch.ones(1, 6000, 2);"
+        "print(stream.way_for(attention.Operands(q, q, q, 1.0), kernels.kernels(q))[1].__name__)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
         check=False,
     )
-    assert b"ImportError: numba is told not to compile" in done.stderr
+    assert (done.stdout, done.stderr) == (b"Stepwise\n", b"")
+
+
+def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path: Path) -> None:
+    code = (
+        "import torch; from attn_cli.core import stream, attention; stream._WORTH_COMPILING = 0;"
+        "q = torch.ones(1, 3, 2); stream.summarise(attention.Operands(q, q, q, 1.0), top=1, picture=2)"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    [index] = tmp_path.rglob("*.nbi")  # it is read before it is known whether it is of this version
+    assert b"attn_cli" not in index.read_bytes()
 
 
 def test_rows_that_stand_behind_the_last_key_they_may_see_see_nothing(array: Convert) -> None:
@@ -252,6 +290,7 @@ def test_progress_is_told_row_by_row_until_all_are_done() -> None:
     assert told == [(4, 10), (8, 10), (10, 10)]
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
     class EnoughError(Exception):
         pass
@@ -267,25 +306,32 @@ def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
     assert torch.get_num_threads() == threads
 
 
-def test_a_thread_that_does_not_hear_of_ctrl_c_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    main, go_on, stopped = threading.main_thread().ident, threading.Event(), threading.Event()
-    assert main is not None
-    begun: list[int] = []
+@pytest.mark.usefixtures("two_threads")
+def test_a_thread_that_does_not_hear_of_an_interruption_is_not_waited_for() -> None:
+    go_on, stopped, begun = threading.Event(), threading.Event(), []
 
     def deaf(piece: range) -> int:
         begun.append(piece.start)
-        if len(begun) == 1:
-            signal.pthread_kill(main, signal.SIGINT)
-        go_on.wait(60)
+        assert piece.start == 0 or go_on.wait(60)
         return 1
 
+    done = shared_out(deaf, [range(i, i + 1) for i in range(9)], stopped)
+    next(done)
     with pytest.raises(KeyboardInterrupt):
-        next(shared_out(deaf, [range(i, i + 1) for i in range(9)], stopped))
-    assert stopped.is_set()
-    assert not go_on.is_set()
-    assert len(begun) <= 2
+        done.throw(KeyboardInterrupt)
+    assert (stopped.is_set(), go_on.is_set(), sorted(begun)) == (True, False, [0, 1, 2])
     go_on.set()
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("way", ["torch", "compiled"])
+def test_what_two_threads_find_adds_up(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of 34 rows in blocks of 17: two blocks add to one cell."""
+    compiled_or_not(monkeypatch, way)
+    q = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (3, 400, 8)).astype(np.float32))
+    operands, special = Operands(q, q, q, 1.0, masks.causal), np.arange(400) % 7 == 0
+    found = summarise(operands, text=Text(None, special), top=3, picture=12, rows=20)
+    same(found, summary_of(operands, None, special, 12))
 
 
 @pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float32).min, -1e38])
