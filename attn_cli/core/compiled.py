@@ -280,7 +280,7 @@ def _measured(
     """Every fact of a row, whose logits become its powers; what they must be multiplied by to be weights."""
     facts = into.facts[:, head]
     peak_of_keys = _peak(logits, room, into.top_keys.shape[2])
-    peak = peak_of_keys if sink <= peak_of_keys else sink  # so written, a sink that is NaN stays
+    peak = max(peak_of_keys, sink)
     keys = asked.keys[start : start + len(logits)]
     of_keys, product, far = _powers(logits, keys, peak, np.float32(query))
     total = of_keys
