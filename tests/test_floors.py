@@ -42,7 +42,8 @@ FLOORS = {
         "console",
     },
     "cli": GROUND | {"commands", "console"},
-    "__main__": {"cli"},
+    "interruption": set(),
+    "__main__": {"cli", "interruption"},
 }
 ALLOWED = {("commands.options", "models.catalogue")}  # completion asks for names, and may load nothing else
 

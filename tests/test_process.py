@@ -112,6 +112,47 @@ def test_ctrl_c_in_the_middle_is_130(command: str, tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (130, b"", b"attn: interrupted\n")
 
 
+IN_A_LIBRARY = """
+import hashlib, signal
+import attn_cli.cli
+from attn_cli.__main__ import main
+def work():
+    {before}
+    print("begun", flush=True)
+    try:
+        hashlib.pbkdf2_hmac("sha256", b"", b"", {rounds})
+    finally:
+        print("in order", flush=True)
+attn_cli.cli.main = work
+main()
+"""
+
+
+def interrupted_in_a_library(before: str, rounds: int) -> tuple[int, bytes, bytes]:
+    code = IN_A_LIBRARY.format(before=before, rounds=rounds)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_ctrl_c_while_a_library_computes_for_hours_is_130() -> None:
+    assert interrupted_in_a_library("pass", 2**31 - 1) == (130, b"", b"attn: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "handled", ["signal.signal(signal.SIGINT, lambda *_: None)", "signal.set_wakeup_fd(-1)"]
+)
+def test_who_answers_ctrl_c_in_another_way_is_let_be(handled: str) -> None:
+    """The second as a training does, which saves its state: the main thread ends when it has done so."""
+    status, out, _ = interrupted_in_a_library(handled, 12_000_000)  # longer than one is patient
+    assert (status, out) == (0 if "lambda" in handled else 130, b"in order\n")
+
+
 def test_ctrl_c_during_the_imports_is_130() -> None:
     code = """
 import sys

@@ -9,6 +9,8 @@ from pathlib import Path
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.labels import printable
 
+_AT_ONCE = 1 << 24  # bytes
+
 
 def suffix_of(path: Path, known: Collection[str]) -> str:
     """The kind of file that the name asks for: one of `known`, in lower case; raises `UsageError`."""
@@ -75,7 +77,8 @@ def _write_whole(target: Path, content: bytes, *, force: bool) -> None:
         with temporary.open("xb") as file:
             if force and target.exists():
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))  # before there is anything to read
-            file.write(content)
+            for start in range(0, len(content), _AT_ONCE):  # Ctrl-C is heard between two of them
+                file.write(memoryview(content)[start : start + _AT_ONCE])
         if force:
             temporary.replace(target)
         else:

@@ -310,3 +310,13 @@ def test_without_hard_links_an_interrupted_write_leaves_nothing(monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         files.write(Path("out.png"), b"new", force=False)
     assert names() == []
+
+
+@pytest.mark.parametrize("size", [0, 3, 10])
+def test_what_is_written_in_pieces_is_whole(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_AT_ONCE", 3)
+    content = bytes(range(size))
+    files.write(tmp_path / "a.csv", content, force=False)
+    assert (tmp_path / "a.csv").read_bytes() == content

@@ -1,0 +1,47 @@
+"""Ctrl-C ends the process within a second, even where the main thread is deep in a library.
+
+Python tells the main thread of a signal between two of its own steps; a matrix product over 32,000 tokens is
+one step of ten seconds. A second thread hears of the signal at once, and ends the process where the main
+thread does not.
+"""
+
+import _thread
+import os
+import signal
+import sys
+import time
+
+STATUS = 130
+_PATIENCE = 0.7  # seconds: the main thread leaves its work in order, if it can
+
+
+def listen() -> None:
+    """Begin to; whoever handles the signal otherwise, or sets another `signal.set_wakeup_fd`, is let be."""
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    _thread.start_new_thread(_wait, (heard,))
+
+
+def _wait(heard: int) -> None:
+    while True:
+        number = os.read(heard, 1)[0]
+        if number == signal.SIGINT and signal.getsignal(number) is signal.default_int_handler:
+            time.sleep(_PATIENCE)
+            if sys.stderr.isatty():
+                sys.stderr.write("\r\x1b[2K\x1b[?25h")  # a progress bar is there, and has hidden the cursor
+            leave(told=False)
+
+
+def leave(*, told: bool) -> None:
+    """End with status 130, at once; `told`: it has been said.
+
+    A Ctrl-C that meets an `exec`, as dataclasses do at import, would end Python by its signal even where
+    it was answered (`pythonrun.c`, `run_eval_code_obj`); and threads would be waited for.
+    """
+    try:
+        if not told:
+            sys.stderr.write("attn: interrupted\n")
+        sys.stderr.flush()
+    finally:
+        os._exit(STATUS)
