@@ -1,6 +1,7 @@
 """`attn` as a process, and `python -m attn_cli`: hardly anything is imported before Ctrl-C is answered."""
 
 import gc
+import sys
 
 from attn_cli.interruption import STATUS, leave, listen
 
@@ -13,10 +14,11 @@ def main() -> None:
 
         start()
     except KeyboardInterrupt:
-        leave(told=False)
+        sys.stderr.write("attn: interrupted\n")
+        leave()
     except SystemExit as ended:
         if ended.code == STATUS:
-            leave(told=True)
+            leave()
         raise
     finally:
         gc.freeze()  # what is left is not searched for cycles on the way out: 0.1 s after a picture

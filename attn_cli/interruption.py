@@ -10,8 +10,10 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 STATUS = 130
+_STDERR = 2
 _PATIENCE = 0.7  # seconds: the main thread leaves its work in order, if it can
 
 
@@ -28,20 +30,22 @@ def _wait(heard: int) -> None:
         number = os.read(heard, 1)[0]
         if number == signal.SIGINT and signal.getsignal(number) is signal.default_int_handler:
             time.sleep(_PATIENCE)
-            if sys.stderr.isatty():
-                sys.stderr.write("\r\x1b[2K\x1b[?25h")  # a progress bar is there, and has hidden the cursor
-            leave(told=False)
+            if os.isatty(_STDERR):
+                _say(b"\r\x1b[2K\x1b[?25h")  # a progress bar may be there, and has hidden the cursor
+            _say(b"attn: interrupted\n")
+            os._exit(STATUS)
 
 
-def leave(*, told: bool) -> None:
-    """End with status 130, at once; `told`: it has been said.
+def _say(line: bytes) -> None:
+    with suppress(OSError):  # nobody listens
+        os.write(_STDERR, line)  # `sys.stderr` would write above the bar, which is then drawn again
+
+
+def leave() -> None:
+    """End with status 130, at once, when it has been said.
 
     A Ctrl-C that meets an `exec`, as dataclasses do at import, would end Python by its signal even where
     it was answered (`pythonrun.c`, `run_eval_code_obj`); and threads would be waited for.
     """
-    try:
-        if not told:
-            sys.stderr.write("attn: interrupted\n")
-        sys.stderr.flush()
-    finally:
-        os._exit(STATUS)
+    sys.stderr.flush()
+    os._exit(STATUS)
