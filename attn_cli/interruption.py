@@ -19,6 +19,8 @@ _PATIENCE = 0.7  # seconds: the main thread leaves its work in order, if it can
 
 def listen() -> None:
     """Begin to; whoever handles the signal otherwise, or sets another `signal.set_wakeup_fd`, is let be."""
+    if os.name != "posix":  # Windows tells sockets alone
+        return
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
