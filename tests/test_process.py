@@ -113,16 +113,23 @@ def test_ctrl_c_in_the_middle_is_130(command: str, tmp_path: Path) -> None:
 
 
 IN_A_LIBRARY = """
-import hashlib, signal
+import hashlib, os, signal, sys, threading
 import attn_cli.cli
 from attn_cli.__main__ import main
+def interrupt():
+    with begins:
+        os.kill(os.getpid(), signal.SIGINT)
 def work():
     {before}
-    print("begun", flush=True)
     try:
+        begins.release()
         hashlib.pbkdf2_hmac("sha256", b"", b"", {rounds})
     finally:
         print("in order", flush=True)
+sys.setswitchinterval(1000)  # no thread runs before the library lets it
+begins = threading.Lock()
+begins.acquire()
+threading.Thread(target=interrupt, daemon=True).start()
 attn_cli.cli.main = work
 main()
 """
@@ -130,14 +137,10 @@ main()
 
 def interrupted_in_a_library(before: str, rounds: int) -> tuple[int, bytes, bytes]:
     code = IN_A_LIBRARY.format(before=before, rounds=rounds)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False, timeout=60
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"begun\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_ctrl_c_while_a_library_computes_for_hours_is_130() -> None:
