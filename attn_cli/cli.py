@@ -1,5 +1,6 @@
 """Which commands exist; an error becomes two lines and a status."""
 
+import errno
 import os
 import sys
 import traceback
@@ -105,8 +106,8 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
         hint = f'{_asked(arguments)} "The cat sat": quotes around the text' if "extra arg" in problem else ""
         return problem, hint or f"{_asked(arguments)} --help", _USAGE
     if _is_short_of_memory(error):
-        smaller = "--batch or --context" if "train" in arguments else "--dtype float32"
-        return "memory is short", f"a shorter text, fewer layers or heads, or {smaller}", _CANNOT
+        smaller = ", or --batch or --context" if "train" in arguments else ""
+        return "memory is short", f"a shorter text, fewer layers or heads{smaller}", _CANNOT
     if isinstance(error, OSError):
         return _sentence_of(error), "check the file, the directory and the space on the disk", _CANNOT
     problem = f"this is a mistake in attn: {type(error).__name__}: {error}"
@@ -114,9 +115,13 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
 
 
 def _is_short_of_memory(error: Exception) -> bool:
-    """Whether it says so: NumPy's error, and torch's two."""
-    is_torchs = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
-    return isinstance(error, MemoryError) or is_torchs
+    """Whether it says so: Python's error and the system's, torch's, and those of a library that is loaded."""
+    is_torchs = type(error).__name__ == "OutOfMemoryError"
+    is_systems = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    signs = ("DefaultCPUAllocator", "bad_alloc", "failed to map segment", "annot allocate memory")
+    return (
+        isinstance(error, MemoryError) or is_torchs or is_systems or any(one in str(error) for one in signs)
+    )
 
 
 def _called(arguments: Sequence[str], world: World) -> int:

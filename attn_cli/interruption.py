@@ -12,6 +12,10 @@ import sys
 import time
 from contextlib import suppress
 
+TYPE_CHECKING = False  # typing's own costs an import
+if TYPE_CHECKING:
+    from types import FrameType
+
 STATUS = 130
 _STDERR = 2
 _PATIENCE = 0.7  # seconds: the main thread leaves its work in order, if it can
@@ -19,6 +23,9 @@ _PATIENCE = 0.7  # seconds: the main thread leaves its work in order, if it can
 
 def listen() -> None:
     """Begin to; whoever handles the signal otherwise, or sets another `signal.set_wakeup_fd`, is let be."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # nohup, or a shell's background
+        return
+    signal.signal(signal.SIGINT, _once)
     if os.name != "posix":  # Windows tells sockets alone
         return
     heard, told = os.pipe()
@@ -27,10 +34,16 @@ def listen() -> None:
     _thread.start_new_thread(_wait, (heard,))
 
 
+def _once(_number: int, _frame: "FrameType | None") -> None:
+    """As Python does it, but a key that is held interrupts nobody who is leaving."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _wait(heard: int) -> None:
     while True:
         number = os.read(heard, 1)[0]
-        if number == signal.SIGINT and signal.getsignal(number) is signal.default_int_handler:
+        if number == signal.SIGINT and signal.getsignal(number) in {_once, signal.SIG_IGN}:
             time.sleep(_PATIENCE)
             if os.isatty(_STDERR):
                 _say(b"\r\x1b[2K\x1b[?25h")  # a progress bar may be there, and has hidden the cursor

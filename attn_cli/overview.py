@@ -35,7 +35,7 @@ def overview(reading: Reading, places: Sequence[Place], watch: Watch) -> list[Gl
     layers = sorted({layer for layer, _ in places})
     rows, keys = len(reading.texts.queries(kind)), len(reading.texts.keys(kind))
     work = Work(rows, keys, layers=1 + max(layers), measured=len(places))
-    check(reading.source, work, "a shorter text, or fewer layers: --layer 0-3")
+    check(reading.source, work, "a shorter text, or fewer layers or heads")
     found: dict[Place, Glance] = {}
     for index, (layer, attention) in enumerate(layers_of(reading, layers)):
         heads = [head for at, head in places if at == layer]

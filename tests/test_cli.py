@@ -61,7 +61,7 @@ def test_ctrl_c_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_short_memory_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "heads", failing(MemoryError()))
-    hint = "a shorter text, fewer layers or heads, or --dtype float32"
+    hint = "a shorter text, fewer layers or heads"
     assert refused(attn("inspect", "the cat", "-H", "1")) == (1, "memory is short", hint)
 
 
@@ -164,3 +164,18 @@ def test_the_screen_is_one_for_the_whole_run() -> None:
     here = world()
     assert here.screen is here.screen
     assert isinstance(here.screen, Console)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("std::bad_alloc"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+)
+def test_a_library_without_room_is_short_memory_too(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "heads", failing(error))
+    assert refused(attn("inspect", "the cat", "-H", "1"))[:2] == (1, "memory is short")

@@ -156,6 +156,22 @@ def test_who_answers_ctrl_c_in_another_way_is_let_be(handled: str) -> None:
     assert (status, out) == (0 if "lambda" in handled else 130, b"in order\n")
 
 
+def test_a_ctrl_c_that_is_held_is_one() -> None:
+    code = """
+import os, signal
+import attn_cli.__main__ as process, attn_cli.cli
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+def leave(leaves=process.leave):
+    press()
+    leaves()
+process.leave, attn_cli.cli.main = leave, press
+process.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"attn: interrupted\n")
+
+
 def test_ctrl_c_during_the_imports_is_130() -> None:
     code = """
 import sys

@@ -42,9 +42,13 @@ def positions(count: int, like: Array) -> Array:
 
 
 def taken(array: Array, indices: Sequence[int], axis: int) -> Array:
-    """`array` with only those indices of one axis, in their order."""
-    xp = namespace(array)
-    return xp.take(array, xp.asarray(list(indices), device=device_of(array)), axis=axis)
+    """`array` with only those indices, from 0, of one axis, in their order; neighbours are a view."""
+    chosen, xp = list(indices), namespace(array)
+    if chosen and chosen == list(range(chosen[0], chosen[0] + len(chosen))):
+        within = [slice(None)] * array.ndim
+        within[axis] = slice(chosen[0], chosen[0] + len(chosen))
+        return array[tuple(within)]
+    return xp.take(array, xp.asarray(chosen, device=device_of(array)), axis=axis)
 
 
 def at_least_float32(array: Array) -> Array:

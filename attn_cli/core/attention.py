@@ -57,7 +57,7 @@ class Operands:
         return head * self.kv_heads // self.heads
 
     def select(self, heads: Sequence[int]) -> "Operands":
-        """The same layer with only `heads`, each with its own copy of the keys and values it reads.
+        """The same layer with only `heads`, each with the keys and values it reads.
 
         Raises:
             AttnError: one of `heads` is not there; they are numbered from 0.

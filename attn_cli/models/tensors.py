@@ -1,5 +1,6 @@
 """A tensor in a file, whatever the file's format: what is said of it, and how its numbers are read."""
 
+import errno
 import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ def mapped(path: Path) -> mmap.mmap:
             f"{path} does not exist", "give a directory that holds the weights as model.safetensors"
         ) from error
     except OSError as error:
-        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the file's permissions") from error
+        hint = "free some memory" if error.errno == errno.ENOMEM else "check the file's permissions"
+        raise AttnError(f"{path} cannot be read: {error.strerror}", hint) from error
     except ValueError as error:  # an empty file cannot be mapped
         raise AttnError(f"{path} is empty", RELOAD) from error

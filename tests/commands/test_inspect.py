@@ -340,3 +340,10 @@ def test_the_only_head_of_a_layer_needs_no_reason() -> None:
 def test_the_title_of_the_scores_names_the_scale() -> None:
     answer = attn("inspect", "the cat", "-m", "random", "--heads", "1", "--width", "9", "-s", "scores")
     assert "scores 0.0 · q·k × 0.3333 · 2 × 2 · range" in answer.out
+
+
+def test_the_largest_scores_are_those_where_the_query_may_look_and_it_says_so() -> None:
+    out = attn("inspect", "the cat sat", "-s", "scores", "--heads", "0.1", "--top", "1").out
+    assert out.splitlines()[-1] == "the 1 largest of 4 in each row, of those where it may look"
+    out = attn("inspect", "the cat sat", "-s", "logits", "--heads", "0.1", "--top", "1").out
+    assert out.splitlines()[-1] == "the 1 largest of 4 in each row"

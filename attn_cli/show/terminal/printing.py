@@ -97,6 +97,7 @@ def _alone(grid: Grid, digits: int, top: int | None, sheet: Sheet) -> list[Line]
 
 
 def _largest(grid: Grid, digits: int, top: int | None, sheet: Sheet) -> list[Line]:
+    hides = grid.ranked is not None and bool((grid.visible & ~grid.ranked).any())
     if grid.ranked is not None:
         grid = replace(grid, visible=grid.visible & grid.ranked)
     listing = largest.listing(grid, digits, sheet, largest.MOST if top is None else top)
@@ -106,6 +107,8 @@ def _largest(grid: Grid, digits: int, top: int | None, sheet: Sheet) -> list[Lin
         return lines
     by_size = " by size" if grid.by_size else ""
     text = f"the {shown} largest{by_size} of {there} in each row"
+    if hides:
+        text += ", of those where it may look"
     if top is None:
         text += f"; {_rest(grid, digits)}"
     elif shown < min(top, there):
