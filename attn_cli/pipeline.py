@@ -23,7 +23,7 @@ from attn_cli.models.source import Extent, Layer, Source, Texts
 from attn_cli.models.tokens import Token
 from attn_cli.portion import LARGEST, Portion, Side, portion, whole
 from attn_cli.selection import Place
-from attn_cli.spelling import DEFAULT, Shown
+from attn_cli.spelling import DEFAULT, Shown, check_finite
 from attn_cli.vocabulary import EMBEDDED, RANDOM, Distance, DType, Kind, Pattern, Step
 
 if TYPE_CHECKING:
@@ -218,7 +218,8 @@ def telling_head(
     best: tuple[float, Shown, int] | None = None
     for layer, attention in layers_of(reading, layers):
         sharp = _sharpness(reading, attention)
-        head = int(sharp.argmax())
+        head = int(sharp.argmax())  # of one that is no number, where there is such a one
+        check_finite(bool(np.isfinite(sharp[head])), f"weights of head {layer}.{head}")
         if best is None or sharp[head] > best[0]:
             best = (float(sharp[head]), Shown(reading.kind, layer, attention), head)
     assert best is not None, "a model has a layer"

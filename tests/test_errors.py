@@ -365,6 +365,14 @@ def test_a_damaged_model_says_what_is_wrong_with_it(
     assert not (place / "a.json").exists()
 
 
+@pytest.mark.parametrize("command", ["inspect", "heads"])
+def test_a_head_that_is_no_number_is_told_where_nobody_names_one(command: str, place: Path) -> None:
+    shutil.copytree(place / "bert", place / "m")
+    tensors(lambda weights: weights[QUERY].fill(np.nan))(place / "m")
+    problem = "the weights of head 1.0 are not all finite numbers"
+    assert error(command, "the cat sat on a mat", "-m", "m") == (1, problem, NOT_FINITE)
+
+
 def test_weights_that_were_cut_short_name_the_first_tensor_that_is_gone(place: Path) -> None:
     shutil.copytree(place / "bert", place / "m")
     cut_short(place / "m")
