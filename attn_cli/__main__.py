@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from attn_cli.interruption import STATUS, leave, listen
+from attn_cli.interrupts import STATUS, leave, listen
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
-from attn_cli.labels import printable
+from attn_cli.safe_text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

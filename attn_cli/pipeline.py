@@ -11,8 +11,8 @@ import numpy.typing as npt
 from attn_cli import __version__
 from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
-from attn_cli.core.grid import Head, Matrix, Sides
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.grid import Head, Matrix, Sides
 from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Wanted, locate
 from attn_cli.models.checkpoint import checkpoint
 from attn_cli.models.fresh import fresh

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.arrays import to_numpy
-from attn_cli.core.grid import Head
 from attn_cli.errors import AttnError
+from attn_cli.grid import Head
 from attn_cli.models.source import Layer
 from attn_cli.portion import Portion
 from attn_cli.vocabulary import Kind, Step

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.labels import label, printable
+from attn_cli.safe_text import label, printable
 
 CONTROL = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 

@@ -8,7 +8,7 @@ rows point elsewhere.
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.core.grid import Matrix
+from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Pattern
 
 _REPEATS = 3  # tokens that have stood before: fewer make a picture of little but the first token

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attn_cli.analysis.distance import distances, distances_of_rows
-from attn_cli.core.grid import Grid, Head, Matrix, grid, limits_of
+from attn_cli.grid import Grid, Head, Matrix, grid, limits_of
 from attn_cli.vocabulary import Distance, Step
 
 _PAIR = 2

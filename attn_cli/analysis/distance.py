@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.core.grid import Matrix
+from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Distance
 
 Rows = npt.NDArray[np.floating]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from attn_cli.analysis.possible import Cells, Sees, possible, sees_by_matrix, sees_by_rule
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands
-from attn_cli.core.grid import Matrix
 from attn_cli.core.stream import Text, Watch, summarise
+from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Kind, Metric
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from attn_cli.analysis.facts import Facts
 from attn_cli.analysis.patterns import named, tallies, tally
-from attn_cli.core.grid import Grid, Matrix, grid
+from attn_cli.grid import Grid, Matrix, grid
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from attn_cli.analysis.facts import Facts
 from attn_cli.analysis.possible import Cells
-from attn_cli.core.grid import Matrix
+from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Metric, Pattern
 
 _SINGLED_OUT = 0.4  # of the weight on one pattern's tokens: then the head has its name

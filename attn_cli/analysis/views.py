@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.core.grid import Grid, Head, Sides, grid, limits_of
+from attn_cli.grid import Grid, Head, Sides, grid, limits_of
 from attn_cli.vocabulary import Step
 
 _MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})  # scores and bias are there before the mask is

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from attn_cli.console import World
 from attn_cli.errors import UsageError
-from attn_cli.labels import label
+from attn_cli.safe_text import label
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
-    from attn_cli.core.grid import Grid
+    from attn_cli.grid import Grid
     from attn_cli.pipeline import Reading
     from attn_cli.vocabulary import Pattern
 

@@ -12,7 +12,7 @@ from attn_cli.selection import Place, Selection
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 
 if TYPE_CHECKING:
-    from attn_cli.core.grid import Head
+    from attn_cli.grid import Head
     from attn_cli.pipeline import Reading, Telling
     from attn_cli.portion import Portion
 

@@ -15,7 +15,7 @@ from attn_cli.vocabulary import Distance, DType, Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attn_cli.core.grid import Grid
+    from attn_cli.grid import Grid
 
 _FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .safetensors, .csv); may be repeated."
 _FEWEST = 2

@@ -7,7 +7,7 @@ from attn_cli.errors import DifferenceError
 
 if TYPE_CHECKING:
     from attn_cli.analysis.verification import Verdict
-    from attn_cli.core.grid import Head
+    from attn_cli.grid import Head
     from attn_cli.pipeline import Reading
 
 

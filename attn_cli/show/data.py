@@ -16,9 +16,9 @@ from typing import TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.core.grid import Head
 from attn_cli.errors import AttnError
-from attn_cli.labels import printable
+from attn_cli.grid import Head
+from attn_cli.safe_text import printable
 from attn_cli.vocabulary import Kind, Step
 
 Numbers: TypeAlias = npt.NDArray[np.generic]

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.labels import printable
+from attn_cli.safe_text import printable
 
 _AT_ONCE = 1 << 24  # bytes
 

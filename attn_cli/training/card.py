@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from attn_cli.labels import printable
+from attn_cli.safe_text import printable
 from attn_cli.training.corpus import TextFile
 from attn_cli.training.measure import HeadReport, Surprise
 from attn_cli.training.outcome import Outcome

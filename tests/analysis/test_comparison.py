@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attn_cli.analysis.comparison import comparison, difference_view, distance_view
-from attn_cli.core.grid import Head, Matrix, grid
+from attn_cli.grid import Head, Matrix, grid
 from attn_cli.vocabulary import Distance, Kind, Step
 
 ONE = np.array([[1.0, 0.0], [0.5, 0.5]])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from attn_cli.analysis.distance import MEASURES, distances, distances_of_rows, jensen_shannon
-from attn_cli.core.grid import Matrix
+from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Distance
 
 KINDS = list(Distance)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from attn_cli.core.grid import Head, grid, limits_of
+from attn_cli.grid import Head, grid, limits_of
 from attn_cli.vocabulary import Kind
 
 EVERYWHERE = np.ones((1, 2), dtype=bool)

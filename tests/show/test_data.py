@@ -18,8 +18,8 @@ from jsonschema import Draft202012Validator
 from safetensors import safe_open
 from safetensors.numpy import load
 
-from attn_cli.core.grid import Head
 from attn_cli.errors import AttnError
+from attn_cli.grid import Head
 from attn_cli.show import data
 from attn_cli.vocabulary import Distance, DType, Kind, Step
 

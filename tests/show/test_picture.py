@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 from matplotlib.font_manager import FontEntry, fontManager
 
-from attn_cli.core.grid import Grid, grid
 from attn_cli.errors import UsageError
+from attn_cli.grid import Grid, grid
 from attn_cli.show.picture import check_colours, page, render
 from attn_cli.show.picture.marks import Blank, Drawing, Image, Word
 
@@ -290,7 +290,7 @@ def test_every_head_of_a_model_is_one_picture_with_every_token_named() -> None:
 
 def test_a_picture_needs_no_pyplot_and_its_module_no_matplotlib() -> None:
     code = (
-        "import sys; from attn_cli.show import picture; from attn_cli.core.grid import grid\n"
+        "import sys; from attn_cli.show import picture; from attn_cli.grid import grid\n"
         "assert 'matplotlib' not in sys.modules\n"
         "import numpy as np\n"
         "drawing = picture.page([[[grid('t', np.eye(2), ['a', 'b'], ['a', 'b'])]]], 't')\n"

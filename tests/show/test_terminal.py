@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console
 
-from attn_cli.core.grid import Grid, grid
+from attn_cli.grid import Grid, grid
 from attn_cli.show.terminal import columns, matrix, shades, side_by_side
 from attn_cli.show.terminal.fitting import cut, folded
 

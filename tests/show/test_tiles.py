@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn_cli.core.grid import Grid, grid
+from attn_cli.grid import Grid, grid
 from attn_cli.show.terminal import map_of
 from tests.show.test_terminal import coloured, plain, printed
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.core.grid import Grid, Matrix
 from attn_cli.errors import UsageError
-from attn_cli.labels import printable
+from attn_cli.grid import Grid, Matrix
+from attn_cli.safe_text import printable
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap

@@ -7,7 +7,7 @@ from math import sqrt
 from typing import Any
 
 from attn_cli.errors import UsageError
-from attn_cli.labels import printable
+from attn_cli.safe_text import printable
 from attn_cli.show.picture.colours import colour_map, scale_of
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.layout import GAP, Plan, Table, plan_of

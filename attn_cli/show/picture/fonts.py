@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 from unicodedata import category
 
-from attn_cli import labels
+from attn_cli import safe_text
 from attn_cli.show.picture.marks import INCH
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ class Letters:
 
     def label(self, token: str) -> str:
         """What stands beside a row or a column."""
-        return self._cut(labels.label(token), _LONGEST_LABEL)
+        return self._cut(safe_text.label(token), _LONGEST_LABEL)
 
     def title(self, text: str) -> str:
         """What stands above a panel or a page."""
-        return self._cut(labels.printable(text), _LONGEST_TITLE)
+        return self._cut(safe_text.printable(text), _LONGEST_TITLE)
 
     def inches(self, text: str, size: float) -> float:
         """How wide `text` is in `size` points."""
@@ -51,7 +51,7 @@ class Letters:
 
 def letters_for(tokens: Iterable[str], titles: Iterable[str]) -> Letters:
     """The fonts that write these: one, and only where it lacks a character others that are installed."""
-    written = "".join([*map(labels.label, tokens), *map(labels.printable, titles)])
+    written = "".join([*map(safe_text.label, tokens), *map(labels.printable, titles)])
     families, missing = [_FAMILY], _lacking(_FAMILY, set(written))
     for family in _installed() if missing else ():
         rest = _lacking(family, missing)

@@ -6,7 +6,7 @@ from itertools import chain, zip_longest
 from math import ceil
 from typing import TypeAlias
 
-from attn_cli.core.grid import Grid
+from attn_cli.grid import Grid
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.marks import INCH, Box
 

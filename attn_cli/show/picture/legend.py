@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from attn_cli.core.grid import Grid
+from attn_cli.grid import Grid
 from attn_cli.show.picture.colours import Scale, signed
 from attn_cli.show.picture.layout import GAP, TICK, Plan
 from attn_cli.show.picture.marks import INCH, Blank, Box, Image, Mark, Stroke, Word, frame

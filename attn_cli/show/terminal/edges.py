@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.core.grid import Grid
+from attn_cli.grid import Grid
 from attn_cli.show.terminal.fitting import cut, filled, to_left
 from attn_cli.show.terminal.numerals import short
 from attn_cli.show.terminal.sheet import DIM, Line, Sheet

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.core.grid import Grid
+from attn_cli.grid import Grid
 from attn_cli.show.terminal.edges import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.fitting import cut, to_left
 from attn_cli.show.terminal.numerals import Numerals, numerals

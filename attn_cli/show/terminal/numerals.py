@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attn_cli.core.grid import Grid
+from attn_cli.grid import Grid
 
 _LONG = 1e6  # from here on an exponent is shorter and reads better
 _AROUND_DECIMALS = len("-1.") + len("e-300")

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 
-from attn_cli.core.grid import Grid
-from attn_cli.labels import printable
+from attn_cli.grid import Grid
+from attn_cli.safe_text import printable
 from attn_cli.show.terminal import largest, table
 from attn_cli.show.terminal.edges import note
 from attn_cli.show.terminal.fitting import cut, filled, to_left, to_right

@@ -6,7 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from attn_cli.labels import printable
+from attn_cli.safe_text import printable
 
 _NARROW = 60  # cells: below, the words count more than the bar
 

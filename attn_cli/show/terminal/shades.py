@@ -11,7 +11,7 @@ from rich.color import Color
 from rich.console import Console
 from rich.style import Style
 
-from attn_cli.core.grid import Grid
+from attn_cli.grid import Grid
 
 Rgb = tuple[int, int, int]
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from attn_cli.core.grid import Grid
-from attn_cli.labels import label, printable
+from attn_cli.grid import Grid
+from attn_cli.safe_text import label, printable
 from attn_cli.show.terminal.fitting import encodable
 from attn_cli.show.terminal.shades import Shade, ramp
 

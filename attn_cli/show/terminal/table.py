@@ -8,7 +8,7 @@ from operator import itemgetter
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.core.grid import Grid
+from attn_cli.grid import Grid
 from attn_cli.show.terminal.edges import heading, label_width, row_labels, title
 from attn_cli.show.terminal.fitting import folded, to_left, to_right
 from attn_cli.show.terminal.numerals import Numerals, numerals

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from rich.segment import Segment
 
-from attn_cli.core.grid import Grid
+from attn_cli.grid import Grid
 from attn_cli.show.terminal.edges import heading, note, title
 from attn_cli.show.terminal.fitting import to_left, to_right
 from attn_cli.show.terminal.numerals import Numerals, numerals
