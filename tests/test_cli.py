@@ -8,9 +8,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from attn_cli import __version__, pipeline
+from attn_cli import __version__
 from attn_cli.cli import run
 from attn_cli.errors import AttnError
+from attn_cli.reading import reading as pipeline
 from attn_cli.show import picture
 from tests.worlds import attn, refused, world
 

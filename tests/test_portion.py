@@ -3,7 +3,7 @@
 import pytest
 
 from attn_cli.errors import UsageError
-from attn_cli.portion import LARGEST, Portion, Side, portion
+from attn_cli.reading.window import LARGEST, Portion, Side, portion
 from attn_cli.vocabulary import Step
 
 

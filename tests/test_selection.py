@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_cli.errors import UsageError
-from attn_cli.selection import Selection, indices, tokens
+from attn_cli.reading.selection import Selection, indices, tokens
 
 COUNTS = st.integers(1, 40)
 

@@ -8,8 +8,8 @@ import pytest
 
 from attn_cli.models import reference
 from attn_cli.models.bridge import inputs_of
-from attn_cli.pipeline import Question, read
-from attn_cli.verifying import verified
+from attn_cli.reading.reading import Question, read
+from attn_cli.reading.verify import verified
 from attn_cli.vocabulary import Kind
 from tests.models.families import TRANSLATORS
 

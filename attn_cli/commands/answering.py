@@ -11,7 +11,7 @@ from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
     from attn_cli.grid import Grid
-    from attn_cli.pipeline import Reading
+    from attn_cli.reading.reading import Reading
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: a screen has no more pixels

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from attn_cli.commands.reporting import download
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.selection import Place, Selection
+from attn_cli.reading.selection import Place, Selection
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 
 if TYPE_CHECKING:
     from attn_cli.grid import Head
-    from attn_cli.pipeline import Reading, Telling
-    from attn_cli.portion import Portion
+    from attn_cli.reading.reading import Reading, Telling
+    from attn_cli.reading.window import Portion
 
 _HEADS = 4  # of random
 _WIDTH = 64  # likewise
@@ -53,7 +53,7 @@ def tokens_of(world: World, options: Options, *, weights: bool = False) -> "Read
     text = text_of(world, options.text, options.file)
     pair = None if options.pair is None else checked(options.pair, "the second text")
     target = None if options.target is None else checked(options.target, "the decoder's text")
-    from attn_cli.pipeline import Question, read  # NumPy: 0.1 s
+    from attn_cli.reading.reading import Question, read  # NumPy: 0.1 s
 
     _check_random(options)
     _check_revision(options)
@@ -87,7 +87,7 @@ def reading_of(world: World, options: Options) -> "Reading":
     """
     reading = tokens_of(world, options, weights=True)
     reading.source.check()
-    from attn_cli.pipeline import suited
+    from attn_cli.reading.reading import suited
 
     extent = reading.extent
     layers = 1 + max((*extent.layers, *extent.others))
@@ -144,7 +144,7 @@ def portion(
     Raises:
         UsageError: the choice is malformed or out of range; or all is too large, and no weights alone.
     """
-    from attn_cli.pipeline import portion_of  # paid in `tokens_of`
+    from attn_cli.reading.reading import portion_of  # paid in `tokens_of`
 
     found = portion_of(reading, rows, columns, steps, most)
     if found.is_pooled:
@@ -162,7 +162,7 @@ def heads_or_telling(
     Raises:
         UsageError: the selection is malformed or out of range.
     """
-    from attn_cli.pipeline import heads, telling_head
+    from attn_cli.reading.reading import heads, telling_head
 
     if not chosen.is_empty:
         return heads(reading, places(world, reading, chosen), steps, shown)

@@ -83,8 +83,8 @@ def heads(
     world.is_quiet = quiet
     from attn_cli.analysis.overview import chart  # NumPy: 0.1 s
     from attn_cli.analysis.wishes import wish
-    from attn_cli.overview import overview, shown_metric
-    from attn_cli.pipeline import document
+    from attn_cli.reading.metrics import overview, shown_metric
+    from attn_cli.reading.reading import document
     from attn_cli.show import data, files, picture, records
 
     wished = wish(where or (), sort)

@@ -54,7 +54,7 @@ def heatmap(
     if not out:
         raise UsageError("no file was named for the picture", "-o head.png")
     from attn_cli.analysis.views import table  # NumPy: 0.1 s
-    from attn_cli.pipeline import heads as heads_at
+    from attn_cli.reading.reading import heads as heads_at
     from attn_cli.show import files, picture
 
     targets = files.targets(out, picture.SUFFIXES, force=force)

@@ -61,7 +61,7 @@ def inspect(
     world: World = context.obj
     world.is_quiet = quiet
     from attn_cli.analysis.views import shares, views  # NumPy: 0.1 s
-    from attn_cli.pipeline import document
+    from attn_cli.reading.reading import document
     from attn_cli.show import data, files
 
     if json_schema:

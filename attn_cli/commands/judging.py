@@ -8,7 +8,7 @@ from attn_cli.errors import DifferenceError
 if TYPE_CHECKING:
     from attn_cli.analysis.verification import Verdict
     from attn_cli.grid import Head
-    from attn_cli.pipeline import Reading
+    from attn_cli.reading.reading import Reading
 
 
 def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
@@ -17,7 +17,7 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
     Raises:
         AttnError: there is none.
     """
-    from attn_cli.verifying import verified  # transformers: 5 s
+    from attn_cli.reading.verify import verified  # transformers: 5 s
 
     return verified([reading], only_kind=reading.kind, only_layers={head.layer for head in heads})
 

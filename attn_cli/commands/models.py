@@ -12,7 +12,7 @@ from attn_cli.console import World
 from attn_cli.vocabulary import RANDOM
 
 if TYPE_CHECKING:
-    from attn_cli.available import Available, Embedded
+    from attn_cli.models.inventory import Available, Embedded
 
 
 def models(
@@ -33,7 +33,7 @@ def models(
     if all_families:
         _list_families(world, as_json=as_json)
         return
-    from attn_cli.available import available, by_pattern  # NumPy, and torch for the devices: 1.8 s
+    from attn_cli.models.inventory import available, by_pattern  # NumPy, and torch for the devices: 1.8 s
     from attn_cli.show import data, terminal
 
     here = available(world.environment)
@@ -56,7 +56,7 @@ def models(
 
 
 def _list_families(world: World, *, as_json: bool) -> None:
-    from attn_cli.available import every_family  # NumPy: 0.1 s
+    from attn_cli.models.inventory import every_family  # NumPy: 0.1 s
     from attn_cli.show import data, terminal
 
     found = every_family()

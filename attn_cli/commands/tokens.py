@@ -9,7 +9,7 @@ from attn_cli.commands.asking import Options, tokens_of
 from attn_cli.console import World
 
 if TYPE_CHECKING:
-    from attn_cli.pipeline import Reading
+    from attn_cli.reading.reading import Reading
 
 _COLUMNS = ("position", "id", "piece", "text", "start", "end", "special", "segment")
 _RIGHT = (0, 1, 4, 5, 7)
@@ -44,7 +44,7 @@ def tokens(
         trusts_code=trust_remote_code,
     )
     reading = tokens_of(world, asked)
-    from attn_cli.pipeline import document  # NumPy: 0.1 s
+    from attn_cli.reading.reading import document  # NumPy: 0.1 s
     from attn_cli.show import data, terminal  # rich: 0.06 s
 
     if as_json:

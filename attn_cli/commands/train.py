@@ -179,7 +179,7 @@ def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Outcome"
 
 def _show(world: World, order: "Order", outcome: "Outcome") -> None:
     """What was learned, how well, and what the heads do."""
-    from attn_cli.available import by_pattern
+    from attn_cli.models.inventory import by_pattern
     from attn_cli.show import terminal  # rich: 0.06 s
 
     recipe = order.recipe

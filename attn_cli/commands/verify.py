@@ -52,8 +52,8 @@ def verify(
     world: World = context.obj
     world.is_quiet = quiet
     chosen = (text,) if text is not None or file is not None else TEXTS
-    from attn_cli.pipeline import document  # NumPy: 0.1 s
-    from attn_cli.verifying import verified  # the judge: 5 s
+    from attn_cli.reading.reading import document  # NumPy: 0.1 s
+    from attn_cli.reading.verify import verified  # the judge: 5 s
 
     readings = [
         reading_of(

@@ -11,11 +11,11 @@ import jsonschema
 import numpy as np
 import pytest
 
-from attn_cli import overview as overviews
-from attn_cli import pipeline
 from attn_cli.cli import run
 from attn_cli.commands import reporting
 from attn_cli.core.module import Attention, MultiHeadAttention
+from attn_cli.reading import metrics as overviews
+from attn_cli.reading import reading as pipeline
 from attn_cli.show import data
 from attn_cli.vocabulary import Metric, Pattern
 from tests.commands.test_reporting import Terminal

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from attn_cli import pipeline
 from attn_cli.analysis.choice import sharpness
 from attn_cli.analysis.distance import distances
 from attn_cli.core.module import Attention
-from attn_cli.pipeline import Question
+from attn_cli.reading import reading as pipeline
+from attn_cli.reading.reading import Question
 from attn_cli.vocabulary import Distance, Step
 from tests.commands.test_heatmap import words
 from tests.worlds import attn, refused

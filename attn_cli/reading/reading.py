@@ -21,9 +21,9 @@ from attn_cli.models.known import Known
 from attn_cli.models.library import choose_library, operations, suited_library
 from attn_cli.models.source import Extent, Layer, Source, Texts
 from attn_cli.models.tokens import Token
-from attn_cli.portion import LARGEST, Portion, Side, portion, whole
-from attn_cli.selection import Place
-from attn_cli.spelling import DEFAULT, Shown, check_finite
+from attn_cli.reading.selection import Place
+from attn_cli.reading.steps import DEFAULT, Shown, check_finite
+from attn_cli.reading.window import LARGEST, Portion, Side, portion, whole
 from attn_cli.vocabulary import EMBEDDED, RANDOM, Distance, DType, Kind, Pattern, Step
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ def _check_memory(reading: Reading, places: Sequence[Place], steps: Collection[S
     vectors = max(shown.queries, shown.keys) * card.width + card.width**2
     if reading.source.engine == "native" and kept + most * rows * shown.keys + vectors <= _SMALL:
         return
-    from attn_cli.memory import Work, check  # 2 ms, and a sentence needs no estimate
+    from attn_cli.reading.memory import Work, check  # 2 ms, and a sentence needs no estimate
 
     work = Work(shown.queries, shown.keys, 1 + max(by_layer), most, rows, kept, measured=int(shown.is_pooled))
     check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which holds no matrix")

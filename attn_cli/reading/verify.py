@@ -17,7 +17,7 @@ from attn_cli.analysis.verification import (
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer, Reference, Texts
-from attn_cli.pipeline import Reading, check_kind
+from attn_cli.reading.reading import Reading, check_kind
 from attn_cli.vocabulary import DType, Kind, Step
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # such a layer differs, and says so

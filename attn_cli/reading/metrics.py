@@ -12,11 +12,11 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.module import Attention
 from attn_cli.core.stream import Text, Watch
 from attn_cli.errors import UsageError
-from attn_cli.memory import Work, check
 from attn_cli.models.source import Layer
-from attn_cli.pipeline import Reading, are_special, layers_of
-from attn_cli.selection import Place
-from attn_cli.spelling import check_finite
+from attn_cli.reading.memory import Work, check
+from attn_cli.reading.reading import Reading, are_special, layers_of
+from attn_cli.reading.selection import Place
+from attn_cli.reading.steps import check_finite
 from attn_cli.vocabulary import Kind, Metric, Pattern, Step
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `check_finite` says it in words

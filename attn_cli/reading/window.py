@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from attn_cli.errors import UsageError
-from attn_cli.selection import tokens
+from attn_cli.reading.selection import tokens
 from attn_cli.vocabulary import Step
 
 LARGEST = 1 << 20

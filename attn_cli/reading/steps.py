@@ -11,7 +11,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.grid import Head
 from attn_cli.models.source import Layer
-from attn_cli.portion import Portion
+from attn_cli.reading.window import Portion
 from attn_cli.vocabulary import Kind, Step
 
 Numbers = npt.NDArray[Any]
