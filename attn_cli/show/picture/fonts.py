@@ -51,7 +51,7 @@ class Letters:
 
 def letters_for(tokens: Iterable[str], titles: Iterable[str]) -> Letters:
     """The fonts that write these: one, and only where it lacks a character others that are installed."""
-    written = "".join([*map(safe_text.label, tokens), *map(labels.printable, titles)])
+    written = "".join([*map(safe_text.label, tokens), *map(safe_text.printable, titles)])
     families, missing = [_FAMILY], _lacking(_FAMILY, set(written))
     for family in _installed() if missing else ():
         rest = _lacking(family, missing)
