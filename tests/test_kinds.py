@@ -16,10 +16,10 @@ from attn_cli.core.arrays import Array
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.module import MultiHeadAttention
 from attn_cli.core.pooling import Pooled
-from attn_cli.models.fresh import vectors, words
-from attn_cli.models.library import choose_library
+from attn_cli.models.backend import choose_library
+from attn_cli.models.random_layer import vectors, words
 from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
-from attn_cli.models.tokens import Token, shifted
+from attn_cli.models.tokens.fast import Token, shifted
 from attn_cli.reading import reading as pipeline
 from attn_cli.vocabulary import DType, Kind, Metric, Step
 from tests.worlds import attn, refused

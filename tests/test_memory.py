@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.fresh import fresh
-from attn_cli.models.library import choose_library
+from attn_cli.models.backend import choose_library
+from attn_cli.models.random_layer import fresh
 from attn_cli.models.source import Source
 from attn_cli.reading import memory
 from attn_cli.reading.memory import Need, Work, check, need

@@ -10,7 +10,7 @@ from attn_cli.commands.answering import headline
 from attn_cli.core import attention
 from attn_cli.core.module import Attention, MultiHeadAttention
 from attn_cli.errors import AttnError
-from attn_cli.models import transformer
+from attn_cli.models.native import transformer
 from attn_cli.reading import reading as pipeline
 from attn_cli.reading.reading import Question, Reading
 from attn_cli.vocabulary import Step

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from attn_cli.models import reference
-from attn_cli.models.bridge import inputs_of
+from attn_cli.models.bridge import reference
+from attn_cli.models.bridge.bridge import inputs_of
 from attn_cli.reading.reading import Question, read
 from attn_cli.reading.verify import verified
 from attn_cli.vocabulary import Kind

@@ -12,7 +12,7 @@ def _models(incomplete: str) -> list[str]:
     """The names that begin like this: in the local cache, and what is built in."""
     import os
 
-    from attn_cli.models.catalogue import cached_models
+    from attn_cli.models.hub.locate import cached_models
 
     names = [EMBEDDED, RANDOM, *(model.name for model in cached_models(os.environ))]
     return [name for name in names if name.startswith(incomplete)]

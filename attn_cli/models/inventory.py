@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models
-from attn_cli.models.checkpoint import families, read_spec
-from attn_cli.models.known import Known, known_heads
-from attn_cli.models.library import devices
+from attn_cli.models.backend import devices
+from attn_cli.models.head_labels import Known, known_heads
+from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models
+from attn_cli.models.native.checkpoint import families, read_spec
 from attn_cli.vocabulary import EMBEDDED, Pattern
 
 if TYPE_CHECKING:
-    from attn_cli.models.served import Measured
+    from attn_cli.models.bridge.support import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def available(environment: Mapping[str, str]) -> Available:
 
 def every_family() -> "Measured":
     """Every model type, and how it is served."""
-    from attn_cli.models.served import measured  # only a list of all asks
+    from attn_cli.models.bridge.support import measured  # only a list of all asks
 
     return measured()
 

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.pooling import Pooled
-from attn_cli.models.known import Known
-from attn_cli.models.library import Library
-from attn_cli.models.tokens import Token
+from attn_cli.models.backend import Library
+from attn_cli.models.head_labels import Known
+from attn_cli.models.tokens.fast import Token
 from attn_cli.vocabulary import DType, Kind, Step
 
 

@@ -13,14 +13,14 @@ from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.grid import Head, Matrix, Sides
-from attn_cli.models.catalogue import EMBEDDED_DIRECTORY, Wanted, locate
-from attn_cli.models.checkpoint import checkpoint
-from attn_cli.models.fresh import fresh
-from attn_cli.models.hub import Watch, fetcher, unwatched
-from attn_cli.models.known import Known
-from attn_cli.models.library import choose_library, operations, suited_library
+from attn_cli.models.backend import choose_library, operations, suited_library
+from attn_cli.models.head_labels import Known
+from attn_cli.models.hub.download import Watch, fetcher, unwatched
+from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Wanted, locate
+from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.random_layer import fresh
 from attn_cli.models.source import Extent, Layer, Source, Texts
-from attn_cli.models.tokens import Token
+from attn_cli.models.tokens.fast import Token
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import DEFAULT, Shown, check_finite
 from attn_cli.reading.window import LARGEST, Portion, Side, portion, whole

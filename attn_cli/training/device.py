@@ -2,7 +2,7 @@
 
 import torch
 
-from attn_cli.models.library import check_device, check_name
+from attn_cli.models.backend import check_device, check_name
 from attn_cli.vocabulary import DType
 
 

@@ -13,7 +13,7 @@ import torch
 from attn_cli.analysis.facts import measured
 from attn_cli.analysis.patterns import NEEDED, Tally, added, named, tallies
 from attn_cli.core import stream
-from attn_cli.models.transformer import Inputs
+from attn_cli.models.native.transformer import Inputs
 from attn_cli.training.corpus import START, Ids, windows
 from attn_cli.training.network import Network
 from attn_cli.vocabulary import Pattern

@@ -10,11 +10,11 @@ import torch
 from torch.nn.functional import cross_entropy, embedding
 
 from attn_cli.core.arrays import Array
-from attn_cli.models.architectures.gpt2 import spec
-from attn_cli.models.config import Config
-from attn_cli.models.library import Library
-from attn_cli.models.spec import Part, Spec
-from attn_cli.models.transformer import Inputs, Transformer
+from attn_cli.models.backend import Library
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.decoders.gpt2 import spec
+from attn_cli.models.native.spec import Part, Spec
+from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.training.corpus import START
 from attn_cli.training.recipe import Recipe
 from attn_cli.vocabulary import DType

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attn_cli.models.known import Known, known_in
+from attn_cli.models.head_labels import Known, known_in
 from attn_cli.training.measure import HeadReport, Surprise
 from attn_cli.training.state import Mark
 from attn_cli.vocabulary import Kind

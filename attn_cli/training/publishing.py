@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from attn_cli.errors import AttnError
-from attn_cli.models.known import FILE
+from attn_cli.models.head_labels import FILE
 from attn_cli.training import card, measure, tokenizer
 from attn_cli.training.network import Network
 from attn_cli.training.outcome import Outcome

@@ -16,7 +16,7 @@ import numpy as np
 import tokenizers
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.config import read_json
+from attn_cli.models.files.config import read_json
 from attn_cli.training import corpus, loop
 from attn_cli.training import tokenizer as bpe
 from attn_cli.training.corpus import START, Ids, TextFile

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from safetensors.numpy import save_file
 
-from attn_cli.models.catalogue import EMBEDDED_DIRECTORY
+from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
 from tests.benchmarks.start import Cost, cost
 
 WIDTH, LAYERS, HEADS, POSITIONS, VOCABULARY = 768, 12, 12, 32_768, 4_096

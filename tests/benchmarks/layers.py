@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from attn_cli.models.catalogue import EMBEDDED_DIRECTORY
+from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
 from tests.benchmarks.start import cost
 
 WIDTH, INNER, LAYERS, HEADS, VOCABULARY = 4096, 11008, 32, 32, 32000

@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 from safetensors import safe_open
 
-from attn_cli.models.library import devices
+from attn_cli.models.backend import devices
 from tests.worlds import attn
 
 GOLDEN = Path(__file__).parent.parent / "golden"

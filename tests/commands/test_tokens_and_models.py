@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.models.checkpoint import families
+from attn_cli.models.native.checkpoint import families
 from tests.worlds import attn, refused
 
 

@@ -10,9 +10,9 @@ import pytest
 import safetensors.numpy
 import transformers
 
-from attn_cli.models import checkpoint
-from attn_cli.models.config import Config
-from attn_cli.models.spec import Spec
+from attn_cli.models.files.config import Config
+from attn_cli.models.native import checkpoint
+from attn_cli.models.native.spec import Spec
 from tests.models.families import TRANSLATORS
 from tests.models.twins import byte_level
 from tests.worlds import attn, refused

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from attn_cli.models.library import Library
+from attn_cli.models.backend import Library
 from tests.models.judge import NUMPY, TORCH
 from tests.models.twins import RECIPES, Save, minilm
 

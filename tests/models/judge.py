@@ -14,12 +14,12 @@ from transformers import AutoModel
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import trace
-from attn_cli.models.checkpoint import read_spec
-from attn_cli.models.files import open_weights
-from attn_cli.models.library import Library, choose_library
+from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.files.weights import open_weights
+from attn_cli.models.native.checkpoint import read_spec
+from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Layer, Source, Texts
-from attn_cli.models.tokens import open_tokenizer
-from attn_cli.models.transformer import Inputs, Transformer
+from attn_cli.models.tokens.fast import open_tokenizer
 from attn_cli.vocabulary import DType, Step
 
 NUMPY = choose_library("cpu", DType.FLOAT32)

@@ -21,12 +21,12 @@ import transformers
 from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
-from attn_cli.models.checkpoint import checkpoint
-from attn_cli.models.eager import answering, builder_of, sketch
-from attn_cli.models.fallback import Watched
-from attn_cli.models.served import FILE
+from attn_cli.models.bridge.captured_layer import Watched
+from attn_cli.models.bridge.hf_models import answering, builder_of, sketch
+from attn_cli.models.bridge.support import FILE
+from attn_cli.models.native.checkpoint import checkpoint
 from attn_cli.models.source import Source, Texts
-from attn_cli.models.tokens import Token
+from attn_cli.models.tokens.fast import Token
 from attn_cli.vocabulary import Kind
 from tests.models.judge import NUMPY, Numbers, weights_of
 from tests.models.twins import word_piece

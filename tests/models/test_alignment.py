@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.models.alignment import aligned
+from attn_cli.models.tokens.alignment import aligned
 
 
 def shown(text: str, *pieces: str) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.checkpoint import families, read_spec
-from attn_cli.models.spec import Spec
+from attn_cli.models.native.checkpoint import families, read_spec
+from attn_cli.models.native.spec import Spec
 from tests.models.twins import bert, gpt2, llama
 
 REPAIR = "download the model again, or repair the file"

@@ -16,11 +16,11 @@ import transformers
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
-from attn_cli.models import bridge as bridging
-from attn_cli.models import capture
-from attn_cli.models import eager as eager_models
-from attn_cli.models.checkpoint import checkpoint
-from attn_cli.models.library import torch_library
+from attn_cli.models.backend import torch_library
+from attn_cli.models.bridge import bridge as bridging
+from attn_cli.models.bridge import capture
+from attn_cli.models.bridge import hf_models as eager_models
+from attn_cli.models.native.checkpoint import checkpoint
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.vocabulary import DType, Kind, Step
 from tests.models.judge import NUMPY, weights_of

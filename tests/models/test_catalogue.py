@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.catalogue import Cached, Located, cache_directory, cached_models, locate
+from attn_cli.models.hub.locate import Cached, Located, cache_directory, cached_models, locate
 
 
 def cache(home: Path, name: str, revision: str = "abc123", config: str = '{"model_type": "bert"}') -> Path:
@@ -234,7 +234,7 @@ def test_a_strange_type_is_text_all_the_same(tmp_path: Path) -> None:
 
 def test_finding_a_model_loads_nothing_heavy() -> None:
     script = (
-        "import sys, attn_cli.models.catalogue\n"
+        "import sys, attn_cli.models.hub.locate\n"
         "print({'numpy', 'torch', 'tokenizers', 'transformers', 'rich'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ import tokenizers
 from tokenizers import processors
 
 from attn_cli.errors import AttnError
-from attn_cli.models.checkpoint import checkpoint
+from attn_cli.models.native.checkpoint import checkpoint
 from attn_cli.models.source import Card, Source, Texts
 from attn_cli.vocabulary import Kind
 from tests.models.judge import NUMPY, inputs_of, theirs, weights_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.config import Config, read_config, read_json
+from attn_cli.models.files.config import Config, read_config, read_json
 
 REPAIR = "download the model again, or repair the file"
 FILE = Path("there/config.json")

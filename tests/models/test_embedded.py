@@ -13,12 +13,12 @@ import transformers
 from attn_cli.analysis.facts import spelled
 from attn_cli.analysis.patterns import NEEDED, added, tallies
 from attn_cli.core.stream import Text
-from attn_cli.models.catalogue import EMBEDDED_DIRECTORY
-from attn_cli.models.checkpoint import checkpoint
-from attn_cli.models.known import Known, known_heads
-from attn_cli.models.library import choose_library
+from attn_cli.models.backend import choose_library
+from attn_cli.models.head_labels import Known, known_heads
+from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
+from attn_cli.models.native.checkpoint import checkpoint
 from attn_cli.models.source import Source, Texts
-from attn_cli.models.tokens import Token
+from attn_cli.models.tokens.fast import Token
 from attn_cli.vocabulary import EMBEDDED, DType, Kind, Pattern
 from tests.models.judge import weights_of
 from tests.worlds import attn

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from attn_cli.models.served import measured
+from attn_cli.models.bridge.support import measured
 from tests.models.registry import TYPES, Verdict, verdict_of
 
 SAMPLE = (

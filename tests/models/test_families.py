@@ -14,11 +14,11 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import trace
 from attn_cli.core.masks import everywhere
 from attn_cli.errors import AttnError
-from attn_cli.models.checkpoint import checkpoint, families, read_spec
-from attn_cli.models.files import open_weights
-from attn_cli.models.library import Library
-from attn_cli.models.spec import Projections, Spec
-from attn_cli.models.transformer import Inputs, Transformer
+from attn_cli.models.backend import Library
+from attn_cli.models.files.weights import open_weights
+from attn_cli.models.native.checkpoint import checkpoint, families, read_spec
+from attn_cli.models.native.spec import Projections, Spec
+from attn_cli.models.native.transformer import Inputs, Transformer
 from tests.models.families import FAMILIES, TRANSLATORS
 from tests.models.judge import NUMPY, apart, inputs_of, ours, pad, theirs
 from tests.models.twins import RECIPES, TEXTS, Recipe

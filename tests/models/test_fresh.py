@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.fresh import fresh, sinusoids, vectors, words
-from attn_cli.models.library import Library, choose_library
+from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.random_layer import fresh, sinusoids, vectors, words
 from attn_cli.models.source import Card, Texts
-from attn_cli.models.tokens import Token
+from attn_cli.models.tokens.fast import Token
 from attn_cli.vocabulary import DType, Kind
 from tests.models.judge import NUMPY, TORCH, Numbers, weights_of
 

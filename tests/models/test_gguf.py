@@ -21,12 +21,12 @@ from transformers import AutoModel, LlamaForCausalLM
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from attn_cli.errors import AttnError
-from attn_cli.models.checkpoint import checkpoint
-from attn_cli.models.files import Weights
-from attn_cli.models.gguf_file import read_gguf
-from attn_cli.models.parts import parts
+from attn_cli.models.files.weights import Weights
+from attn_cli.models.gguf.file import read_gguf
+from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.native.checkpoint_files import parts
 from attn_cli.models.source import Source
-from attn_cli.models.tokens import open_tokenizer
+from attn_cli.models.tokens.fast import open_tokenizer
 from tests.models.judge import NUMPY, every_weight_of, inputs_of, theirs
 from tests.models.twins import TEXTS, Save, byte_fallback, byte_level
 from tests.worlds import attn

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from tokenizers import pre_tokenizers
 from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_tokenizer, get_gguf_tokenizer
 
-from attn_cli.models.checkpoint import checkpoint
+from attn_cli.models.native.checkpoint import checkpoint
 from tests.models.families import decoder
 from tests.models.judge import NUMPY, every_weight_of, inputs_of, theirs
 from tests.models.test_gguf import Change, byte_letters

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attn_cli.errors import AttnError
-from attn_cli.models.checkpoint import checkpoint
-from attn_cli.models.tree import LARGEST_TEXT
+from attn_cli.models.files.safe_paths import LARGEST_TEXT
+from attn_cli.models.native.checkpoint import checkpoint
 from tests.models.judge import NUMPY, every_weight_of
 from tests.models.twins import RECIPES
 

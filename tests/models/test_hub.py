@@ -11,9 +11,9 @@ import huggingface_hub.constants
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models import hub as downloads
-from attn_cli.models.catalogue import Located, Wanted, locate
-from attn_cli.models.hub import Watch, fetcher, unwatched
+from attn_cli.models.hub import download as downloads
+from attn_cli.models.hub.download import Watch, fetcher, unwatched
+from attn_cli.models.hub.locate import Located, Wanted, locate
 from tests.models.hub import COMMIT, Hub, serving
 
 BASE = {"config.json": b'{"model_type": "gpt2"}', "tokenizer.json": b"{}"}

@@ -13,7 +13,7 @@ from attn_cli.analysis.choice import shown_pattern
 from attn_cli.analysis.facts import targets
 from attn_cli.core.stream import Text
 from attn_cli.errors import AttnError
-from attn_cli.models.known import Known, known_heads
+from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.vocabulary import Metric, Pattern
 
 HEAD = {"layer": 1, "head": 0, "pattern": "induction", "score": 0.75}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.library import choose_library, devices, operations, suited_library
+from attn_cli.models.backend import choose_library, devices, operations, suited_library
 from attn_cli.vocabulary import DType
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -109,7 +109,7 @@ def test_the_devices_of_this_machine_are_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_numpy_is_chosen_without_loading_pytorch() -> None:
     script = (
-        "import sys\nfrom attn_cli.models.library import choose_library\n"
+        "import sys\nfrom attn_cli.models.backend import choose_library\n"
         "from attn_cli.vocabulary import DType\n"
         "choose_library('auto', DType.FLOAT32)\nprint('torch' in sys.modules)"
     )

@@ -10,9 +10,9 @@ import pytest
 from transformers import AutoTokenizer, MarianConfig, MarianMTModel
 
 from attn_cli.errors import AttnError
-from attn_cli.models.older_tokens import open_older
-from attn_cli.models.tokens import Cutter, Token, Tokenizer, open_tokenizer
-from attn_cli.models.tree import LARGEST_TEXT
+from attn_cli.models.files.safe_paths import LARGEST_TEXT
+from attn_cli.models.tokens.fast import Cutter, Token, Tokenizer, open_tokenizer
+from attn_cli.models.tokens.slow import open_older
 from tests.models.twins import PAIR, TEXTS, WIDTH, byte_level, peak, word_piece
 from tests.worlds import attn
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from attn_cli.errors import AttnError
-from attn_cli.models.checkpoint import checkpoint
-from attn_cli.models.files import open_weights
+from attn_cli.models.files.weights import open_weights
+from attn_cli.models.native.checkpoint import checkpoint
 from tests.models.judge import NUMPY, every_weight_of
 from tests.models.twins import TEXTS, Save
 

@@ -13,7 +13,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from transformers.models.phi.modeling_phi import PhiRotaryEmbedding
 
 from attn_cli.errors import AttnError
-from attn_cli.models.rope import rotary
+from attn_cli.models.native.rope import rotary
 
 HEAD_SIZE, KNOWN, ORIGINAL = 16, 512, 64
 SHAPE: dict[str, Any] = {"hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": KNOWN}

@@ -10,7 +10,7 @@ from tokenizers import decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from attn_cli.errors import AttnError
-from attn_cli.models.tokens import Token, Tokenizer, open_tokenizer
+from attn_cli.models.tokens.fast import Token, Tokenizer, open_tokenizer
 from tests.models.twins import PAIR, TEXTS, TOKENIZERS, byte_fallback, byte_level, minilm, word_piece
 
 STRANGE = (

@@ -15,9 +15,9 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import softmax
 from attn_cli.core.layers import ACTIVATIONS
 from attn_cli.errors import AttnError
-from attn_cli.models.files import Weights
-from attn_cli.models.library import Library, choose_library
-from attn_cli.models.transformer import Inputs, activation_named
+from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.files.weights import Weights
+from attn_cli.models.native.transformer import Inputs, activation_named
 from attn_cli.vocabulary import DType, Step
 from tests.models.judge import Answer, apart, inputs_of, ours, pad, theirs, transformer
 from tests.models.twins import PAIR, TEXTS, Save, gpt2, minilm

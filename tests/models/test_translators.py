@@ -13,12 +13,12 @@ from transformers import AutoModel
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.masks import everywhere
-from attn_cli.models.checkpoint import checkpoint, read_spec
-from attn_cli.models.files import open_weights
-from attn_cli.models.library import Library
+from attn_cli.models.backend import Library
+from attn_cli.models.files.weights import open_weights
+from attn_cli.models.native.checkpoint import checkpoint, read_spec
+from attn_cli.models.native.spec import Spec
+from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Source, Texts
-from attn_cli.models.spec import Spec
-from attn_cli.models.transformer import Inputs, Transformer
 from attn_cli.vocabulary import Kind, Step
 from tests.models.families import TRANSLATORS
 from tests.models.judge import NUMPY

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from attn_cli.models.fallback import Watched
+from attn_cli.models.bridge.captured_layer import Watched
 from attn_cli.vocabulary import Step
 
 LOGITS = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(0)).masked_fill(

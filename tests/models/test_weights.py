@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files import open_weights
+from attn_cli.models.files.weights import open_weights
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 FOUR = np.array([1.5, -2, 0, 1e9], dtype=np.float32)

@@ -1,0 +1,377 @@
+"""Every family without a file of its own: transformers' own model, eager, watched as it runs.
+
+Which attention a model has is found by running a sketch of it, a model without weights, over thirteen
+tokens that are no text. Then as many of its layers are loaded as the layers that were asked for need.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch  # 1.7 s: whoever imports this file wants it
+
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.backend import Library, torch_library
+from attn_cli.models.bridge.capture import Key, Sight, Watch, watched
+from attn_cli.models.bridge.captured_layer import layer_of
+from attn_cli.models.bridge.hf_models import answering, is_known, load, read_config, shortened, sketch
+from attn_cli.models.source import Card, Extent, Judge, Layer, Source, Texts
+from attn_cli.models.tokens.fast import Cutter, Token, open_tokenizer, shifted
+from attn_cli.vocabulary import Kind
+
+_LENGTH, _TARGET_LENGTH = 13, 7  # of the sketch's texts: unequal, and no number of heads or features
+_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+_MOST_SHAPES = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Which attention a model runs, as its sketch showed."""
+
+    places: Mapping[Key, tuple[Kind, int]]  # where it runs to what it is called: a kind and a layer
+    kinds: Mapping[Kind, Extent]
+    first: Sight  # of the first kind
+
+
+def bridge(
+    name: str,
+    directory: Path,
+    kind: str,
+    library: Library,
+    *,
+    is_causal: bool | None = None,
+    trusts_code: bool = False,
+) -> Source:
+    """The model in `directory`, called `name`, of the model type `kind`.
+
+    `trusts_code`: whether the checkpoint's own Python code may run, which knows types that nobody else does.
+
+    Raises:
+        AttnError: transformers does not know the type or cannot read the files, or the model has no
+            attention that is a matrix of tokens.
+        UsageError: its mask is to be overruled.
+    """
+    if not directory.is_dir():
+        problem = f"the model type '{kind}' is read from a directory, and {directory} is a file"
+        raise AttnError(problem, "give the directory that the file was made from")
+    if not is_known(kind) and not trusts_code:
+        problem = f"the model type '{kind}' is not known: {directory / 'config.json'}"
+        raise AttnError(problem, "attn models --families lists the types that are")
+    if is_causal is not None:
+        problem = f"{name} is computed by transformers, and its mask cannot be overruled"
+        raise UsageError(problem, "leave --causal and --no-causal out")
+    tokenizer = open_tokenizer(directory, trusts_code=trusts_code)
+    torch_here = torch_library(library.device, library.dtype)
+    return Bridge(name, directory, tokenizer, torch_here, trusts_code).source()
+
+
+@dataclass(frozen=True, eq=False)
+class Bridge:
+    """One model of transformers: its sketch, its plan, and as much of it as is loaded."""
+
+    name: str
+    directory: Path
+    tokenizer: Cutter
+    library: Library
+    trusts_code: bool = False
+
+    def source(self) -> Source:
+        """The model as the rest of the program knows it."""
+        has_decoder = Kind.DECODER in self.plan.kinds or Kind.CROSS in self.plan.kinds
+        longest, is_bounded = _room(self.config, self.whole)
+        return Source(
+            card=self._card(),
+            library=self.library,
+            takes_pairs=self._takes_pairs(),
+            is_causal=False,
+            longest=longest,
+            is_bounded=is_bounded,
+            kinds=self.plan.kinds,
+            tokens=self.tokens,
+            check=self.check,
+            known=tuple,
+            attentions=self.attentions,
+            target=self.target if has_decoder else None,
+            judge=self._judge,
+            engine="transformers",
+        )
+
+    def _judge(self) -> Judge:
+        from attn_cli.models.bridge.reference import Eager
+
+        layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
+        return Eager(self.directory, layers, {}, self.trusts_code)
+
+    @cached_property
+    def config(self) -> Any:
+        """As transformers reads it."""
+        return read_config(self.directory, trusts_code=self.trusts_code)
+
+    @cached_property
+    def whole(self) -> Any:
+        """All modules of the model, without weights."""
+        return sketch(self.config, trusts_code=self.trusts_code)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Which attention it runs."""
+        try:
+            return plan_of(self.name, self.whole)
+        except CannotSketchError:  # it looks at numbers to decide what to compute
+            return plan_of(self.name, self._load(self.config))
+
+    def _load(self, config: Any) -> Any:
+        return load(self.directory, config, self.library, trusts_code=self.trusts_code)
+
+    def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
+        """The attention of those layers, after one run of the model; it keeps no other."""
+        short = shortened(self.config, kind, 1 + max(layers), self.whole, trusts_code=self.trusts_code)
+        found, without = self._seen(short or self.config, texts, kind, layers)
+        if without is not None and short is not None:  # some count two attentions as a layer, some one
+            found, without = self._seen(self.config, texts, kind, layers)
+        if without is not None:
+            raise without
+        kv_heads = self._card().kv_heads
+        for layer in layers:
+            yield layer_of(found.pop(layer), kv_heads)
+
+    def _seen(
+        self, config: Any, texts: Texts, kind: Kind, layers: Sequence[int]
+    ) -> tuple[dict[int, Sight], AttnError | None]:
+        """What was seen of those layers in one run; and where some did not show, the reason."""
+        model = self._load(config)
+        wanted = {key: at[1] for key, at in self.plan.places.items() if at[0] is kind and at[1] in layers}
+        ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
+        target = [token.id for token in texts.target] or [self._start_id() or 0]
+        watch = Watch(_fits(model, len(ids), len(target)), wanted.__contains__)
+        with answering(f"transformers cannot run {self.name}"), watched(model, watch):
+            model(**inputs_of(model, ids, segments, target))
+        found = {wanted[sight.key]: sight for sight in watch.sights if sight.is_kept}
+        missing = next((layer for layer in layers if layer not in found), None)
+        if missing is None:
+            return found, None
+        return found, _no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
+
+    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
+        """The tokens, whose ids are checked against the size of the vocabulary.
+
+        Raises:
+            AttnError: a token is beyond it, or of a segment that the model has not.
+        """
+        return self._checked(self.tokenizer(text, pair))
+
+    def _checked(self, found: tuple[Token, ...]) -> tuple[Token, ...]:
+        hint = f"check that tokenizer.json and config.json in {self.directory} belong together"
+        size, segments = _vocabulary(self.config), getattr(self.config, "type_vocab_size", None) or 0
+        for token in found:
+            if token.id >= size:
+                problem = f"the token '{token.piece}' is number {token.id} of a vocabulary of {size}"
+                raise AttnError(problem, hint)
+            if 0 < segments <= token.segment:
+                problem = f"the token '{token.piece}' is of segment {token.segment} of {segments}"
+                raise AttnError(problem, hint)
+        return found
+
+    def target(self, text: str) -> tuple[Token, ...]:
+        """What the decoder reads; without a start token of its own the last one stands first.
+
+        That is how mBART moves the language to the front (`modeling_mbart.py`, `shift_tokens_right`).
+        """
+        cut, start = self.tokenizer.of_target(), self._start_id()
+        tokens = self._checked(cut(text))
+        return shifted(tokens[-1] if start is None else cut.token(start), tokens)
+
+    def check(self) -> None:
+        """Raise `AttnError` unless there are weights.
+
+        Raises:
+            AttnError: there are none.
+        """
+        if not any((self.directory / file).exists() for file in _WEIGHTS):
+            problem = f"{self.directory} has no weights: neither model.safetensors nor pytorch_model.bin"
+            raise AttnError(problem, "download the model again")
+
+    def _start_id(self) -> int | None:
+        for config in (self.config, getattr(self.config, "decoder", None), self.config.get_text_config()):
+            start = getattr(config, "decoder_start_token_id", None)
+            if isinstance(start, int):
+                return start
+        return None
+
+    def _takes_pairs(self) -> bool:
+        """Whether the tokenizer puts a mark between two texts."""
+        tokens = self.tokenizer("a", "a")
+        ordinary = [token.position for token in tokens if not token.special]
+        return any(token.special for token in tokens[ordinary[0] : ordinary[-1]]) if ordinary else False
+
+    def _card(self) -> Card:
+        first, text = self.plan.first, self.config.get_text_config()
+        kind = next(iter(self.plan.kinds))
+        heads = first.size[0]
+        width = first.width or _count(text, "hidden_size") or 1
+        attending = 1 + max(self.plan.kinds[kind].layers)
+        return Card(
+            name=self.name,
+            type=self.config.model_type,
+            layers=max(attending, _count(text, "num_hidden_layers") or 0) if kind is Kind.SELF else attending,
+            heads=heads,
+            kv_heads=first.kv_heads or _count(text, "num_key_value_heads", "num_kv_heads") or heads,
+            head_size=first.head_size or _count(text, "head_dim", "d_head") or max(1, width // heads),
+            width=width,
+        )
+
+
+class CannotSketchError(AttnError):
+    """A model without numbers does not run."""
+
+
+def plan_of(name: str, model: Any) -> Plan:
+    """Which attention `model`, called `name`, runs.
+
+    Raises:
+        AttnError: none that is a matrix of tokens, or it cannot be run on tokens alone.
+    """
+    watch = Watch(_fits(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
+    size = _vocabulary(model.config)
+    ids = [index % size for index in range(5, 5 + _LENGTH)]
+    try:
+        with answering(f"{name} cannot be run on tokens alone"), watched(model, watch):
+            model(**inputs_of(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
+    except AttnError as error:
+        if _is_sketch(model):
+            raise CannotSketchError(error.problem, error.hint) from error
+        raise
+    by_kind: dict[Kind, list[Sight]] = {}
+    for sight in watch.sights:
+        by_kind.setdefault(_kind(model, sight), []).append(sight)
+    if not any(sight.fits for sight in watch.sights):
+        raise _no_matrix(name, model, _LENGTH, watch)
+    places: dict[Key, tuple[Kind, int]] = {}
+    kinds: dict[Kind, Extent] = {}
+    for kind in (each for each in Kind if each in by_kind):
+        numbered = dict(zip(_numbers(by_kind[kind]), by_kind[kind], strict=True))
+        shown = {layer: sight for layer, sight in numbered.items() if sight.fits}
+        if shown:
+            others = {layer: _otherwise(sight) for layer, sight in numbered.items() if not sight.fits}
+            kinds[kind] = Extent(tuple(shown), max(sight.size[0] for sight in shown.values()), others)
+            places |= {sight.key: (kind, layer) for layer, sight in shown.items()}
+    first = next(sight for sight in by_kind[next(iter(kinds))] if sight.fits)
+    return Plan(places, kinds, first)
+
+
+def _otherwise(sight: Sight) -> str:
+    """The true shape of what is no matrix of tokens."""
+    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, sight.size))}"
+
+
+def _numbers(sights: Sequence[Sight]) -> tuple[int, ...]:
+    """The numbers of their layers, by the modules' names; where those do not go up, by their order.
+
+    ALBERT runs one layer many times, Funnel numbers its layers anew in each block.
+    """
+    numbers = [_number(sight.key[0]) for sight in sights]
+    named = [number for number in numbers if number is not None]
+    goes_up = len(named) == len(sights) and all(a < b for a, b in pairwise(named))
+    return tuple(named) if goes_up else tuple(range(len(sights)))
+
+
+def _number(trail: Sequence[str]) -> int | None:
+    """The number of the outermost module that has one: 3 of `encoder.layer.3`."""
+    found = (re.search(r"\.(\d+)$", name) for name in trail)
+    return next((int(each[1]) for each in found if each), None)
+
+
+def _kind(model: Any, sight: Sight) -> Kind:
+    if not model.config.is_encoder_decoder:
+        return Kind.SELF
+    parts = (part for name in sight.key[0] for part in name.split("."))
+    side = next((part for part in parts if part in {"encoder", "decoder"}), "encoder")
+    if side == "encoder":
+        return Kind.ENCODER
+    return Kind.CROSS if sight.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
+
+
+def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
+    """The shapes (T, S) that a matrix of attention has."""
+    own = [(length, length)]
+    return [*own, (target, target), (target, length)] if model.config.is_encoder_decoder else own
+
+
+def inputs_of(
+    model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]
+) -> dict[str, Any]:
+    """What the model's `forward` is given; no token is padding."""
+    takes = inspect.signature(model.forward).parameters
+
+    def row(numbers: Sequence[int]) -> torch.Tensor:
+        return torch.tensor([list(numbers)], device="meta" if _is_sketch(model) else model.device)
+
+    given: dict[str, Any] = {"input_ids": row(ids)}
+    if "token_type_ids" in takes and (any(segments) or getattr(model.config, "type_vocab_size", None)):
+        given["token_type_ids"] = row(segments)
+    if model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = row(target)
+    if "attention_mask" in takes:
+        given["attention_mask"] = row([1] * len(ids))
+    if "use_cache" in takes:
+        given["use_cache"] = False
+    return given
+
+
+def _no_matrix(what: str, model: Any, length: int, watch: Watch) -> AttnError:
+    """Why there is nothing to show: what the model is, or the true shape of what it has."""
+    hint = "attn models --families lists what can be shown"
+    shapes = list(dict.fromkeys(watch.misfits))
+    if shapes:
+        shown = ", ".join(" × ".join(map(str, shape)) for shape in shapes[:_MOST_SHAPES])
+        more = " and others" if len(shapes) > _MOST_SHAPES else ""
+        problem = f"{what} has no matrix of {length} × {length} tokens: its softmax is over {shown}{more}"
+        return AttnError(problem, hint)
+    own = [type(module).__name__ for module in model.modules()]
+    attending = " and ".join(name for name in dict.fromkeys(own) if "Attention" in name)
+    if attending:
+        return AttnError(f"{what} has no matrix of tokens: no softmax over them runs in {attending}", hint)
+    return AttnError(f"{what} has no attention: its layers are {' and '.join(_classes(model))}", hint)
+
+
+def _is_sketch(model: Any) -> bool:
+    """Whether the model has no weights; a few tensors may be there all the same (`FloatTensor` in XLNet)."""
+    return any(parameter.is_meta for parameter in model.parameters())
+
+
+def _classes(model: Any) -> Iterator[str]:
+    """What the layers are: the classes in the longest list of modules."""
+    lists = [each for each in model.modules() if isinstance(each, torch.nn.ModuleList) and len(each)]
+    longest = max(lists, key=len, default=())
+    yield from dict.fromkeys(type(each).__name__ for each in longest)
+
+
+def _room(config: Any, whole: Any) -> tuple[int | None, bool]:
+    """How many tokens the model was made for, and whether it has a learned vector for each place."""
+    longest = _count(config.get_text_config(), "max_position_embeddings")
+    for name, module in whole.named_modules():
+        is_table = isinstance(module, torch.nn.Embedding) and re.search(r"position|wpe|pos_emb", name)
+        if is_table and longest is not None and longest <= module.num_embeddings <= longest + 2:
+            first = 0 if module.padding_idx is None else module.padding_idx + 1
+            return min(longest, module.num_embeddings - first), True
+    return longest, False
+
+
+def _vocabulary(config: Any) -> int:
+    return _count(config.get_text_config(), "vocab_size") or 2**63
+
+
+def _count(config: Any, *names: str) -> int | None:
+    """The first of the settings that is a whole number of at least 1."""
+    found = (getattr(config, name, None) for name in names)
+    return next((each for each in found if isinstance(each, int) and each > 0), None)

@@ -1,0 +1,198 @@
+"""Models of the library transformers, eager: a sketch without weights, or loaded, as short as will do."""
+
+import copy
+import re
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch  # 1.7 s: whoever imports this file wants it
+import transformers
+from transformers.models.auto import configuration_auto
+
+from attn_cli.errors import AttnError
+from attn_cli.models.backend import Library
+from attn_cli.vocabulary import Kind
+
+_CLASSES = (
+    "AutoModel",
+    "AutoModelForSeq2SeqLM",
+    "AutoModelForCausalLM",
+    "AutoModelForMaskedLM",
+    "AutoModelForTextEncoding",
+)
+"""The first that knows the type builds it: the bare model, where there is one."""
+
+_IN_LAYERS = re.compile(r"\.\d+\.|embed|wte|wpe|shared")
+"""What the attention depends on: numbered layers, and embeddings; poolers and classifiers come behind."""
+
+_HINT = "check that config.json and the weights belong together"
+_OF_ENCODER = ("encoder_layers", "num_encoder_layers", "num_layers", "num_hidden_layers")
+_OF_DECODER = ("decoder_layers", "num_decoder_layers")
+
+
+def is_known(kind: str) -> bool:
+    """Whether transformers has this model type."""
+    names: Any = configuration_auto
+    return kind in names.CONFIG_MAPPING_NAMES
+
+
+def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
+    """The configuration of the model in `directory`, as transformers reads it.
+
+    Raises:
+        AttnError: it cannot.
+    """
+    with answering(f"transformers cannot read the configuration in {directory}"):
+        config = transformers.AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusts_code
+        )
+        config.architectures = config.architectures or []  # Funnel looks through them, and may have none
+        return config
+
+
+def builder_of(config: Any) -> Any:
+    """The class of transformers that builds such a model: the bare one, where there is one.
+
+    Raises:
+        AttnError: there is none for text.
+    """
+    for name in _CLASSES:
+        builder = getattr(transformers, name)
+        is_own = name in (getattr(config, "auto_map", None) or {})  # the checkpoint's own code
+        if is_own or type(config) in builder._model_mapping:  # noqa: SLF001  it has no public face
+            return builder
+    problem = (
+        f"transformers builds no {config.model_type} by itself: it is a part of others, or reads no text"
+    )
+    raise AttnError(problem, "use a model that reads text: attn models --families")
+
+
+def sketch(config: Any, *, trusts_code: bool = False) -> Any:
+    """The model without weights: every module and the shape of every tensor, and no number.
+
+    Raises:
+        AttnError: transformers has no such model for text.
+    """
+    builder = builder_of(config)
+    with answering(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
+        return builder.from_config(
+            copy.deepcopy(config),
+            attn_implementation="eager",
+            experts_implementation="batched_mm",
+            trust_remote_code=trusts_code,
+        ).eval()  # of the ways to run experts the one that asks no tensor for a number
+
+
+def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = False) -> Any:
+    """The model with the weights of `directory`, in the library's number format and place.
+
+    Raises:
+        AttnError: they cannot be read, or are not those of this model.
+    """
+    builder = builder_of(config)
+    with answering(f"transformers cannot load {directory}"):
+        model, found = builder.from_pretrained(
+            directory,
+            config=copy.deepcopy(config),
+            attn_implementation="eager",
+            dtype=getattr(torch, library.dtype.value),
+            local_files_only=True,
+            trust_remote_code=trusts_code,
+            output_loading_info=True,
+        )
+        drawn = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
+        if drawn:
+            drawn -= _computed(sketch(config, trusts_code=trusts_code))
+        _check_whole(directory, drawn)
+        return model.to(library.device).eval()
+
+
+def _computed(whole: Any) -> set[str]:
+    """The parameters that no training changes and no file needs to hold: Marian's sinusoids."""
+    return {name for name, each in whole.named_parameters() if not each.requires_grad}
+
+
+def _check_whole(directory: Path, lacking: Collection[str]) -> None:
+    """Raise `AttnError` for a tensor that transformers drew at random; heads behind the layers may lack."""
+    needed = sorted(name for name in lacking if _IN_LAYERS.search(name))
+    if needed:
+        problem = f"the tensor {needed[0]} is missing from {directory}"
+        raise AttnError(problem, _HINT)
+
+
+def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:
+    """The configuration of the same model with only the `count` layers that are needed.
+
+    None where that would be another model: some build a layer by how many there are, and `whole`, the
+    sketch of all of them, would differ from the short one.
+    """
+    try:
+        with answering(""):
+            short = _cut(copy.deepcopy(config), kind, count)
+            if short is None or not _is_part(sketch(short, trusts_code=trusts_code), whole):
+                return None
+            return short
+    except AttnError:
+        return None
+
+
+@contextmanager
+def answering(problem: str, hint: str = _HINT) -> Iterator[None]:
+    """Whatever transformers raises inside is an `AttnError`; its warnings and progress bars are left out."""
+    logging: Any = transformers.logging
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (AttnError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a library of 500 models raises whatever it likes
+        lines = str(error).strip().splitlines() or [""]
+        said = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
+        raise AttnError(f"{problem}: {said}", f"{hint}; ATTN_DEBUG=1 shows all of it") from error
+
+
+def _cut(config: Any, kind: Kind, count: int) -> Any:
+    """The configuration changed to `count` layers; None where it has none to leave out."""
+    text = config.get_text_config()
+    if kind is Kind.SELF:
+        names = {"num_hidden_layers": count}
+    else:
+        encoder, decoder = (
+            next((name for name in names if hasattr(text, name)), None)
+            for names in (_OF_ENCODER, _OF_DECODER)
+        )
+        if encoder is None or decoder is None:
+            return None
+        names = {encoder: count, decoder: 1} if kind is Kind.ENCODER else {decoder: count}
+    for name, number in names.items():
+        there = getattr(text, name)
+        if number > there:
+            return None
+        for each, value in list(vars(text).items()):  # a list with an entry for each layer
+            if isinstance(value, list | tuple) and len(value) == there > 1:
+                setattr(text, each, value[:number])
+        setattr(text, name, number)
+    return config
+
+
+def _is_part(short: Any, whole: Any) -> bool:
+    """Whether every module of the short model is one of the whole one, with the same settings."""
+    there = dict(whole.named_modules())
+    return all(
+        name in there and (not name or _settings(module) == _settings(there[name]))
+        for name, module in short.named_modules()
+        if type(module) is not torch.nn.ModuleList
+    )
+
+
+def _settings(module: torch.nn.Module) -> dict[str, Any]:
+    """What a module keeps besides tensors and modules: numbers, flags and words."""
+    plain = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str)}
+    shapes = {name: tuple(each.shape) for name, each in module.named_parameters(recurse=False)}
+    return plain | shapes | {"class": type(module)}

@@ -1,0 +1,132 @@
+"""The judge: what Hugging Face's eager attention computes from the same files. L layers, H heads, T × S.
+
+It is their own model, whole, asked for its attentions; what W^O returns is read off the module as it runs.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch  # 1.7 s: whoever imports this file wants it
+import transformers
+
+from attn_cli.core.arrays import to_numpy
+from attn_cli.errors import AttnError
+from attn_cli.models.backend import torch_library
+from attn_cli.models.bridge.bridge import inputs_of
+from attn_cli.models.bridge.hf_models import answering, load, read_config
+from attn_cli.models.source import Reference, Texts
+from attn_cli.vocabulary import DType, Kind
+
+Numbers = npt.NDArray[np.floating]
+
+VERSION: str = transformers.__version__
+"""Of transformers."""
+
+_FIELDS = {
+    Kind.SELF: "attentions",
+    Kind.ENCODER: "encoder_attentions",
+    Kind.DECODER: "decoder_attentions",
+    Kind.CROSS: "cross_attentions",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Eager:
+    """Hugging Face's own model over the files in `directory`; `outputs` names W^O of a kind's layers.
+
+    Raises:
+        AttnError: `directory` is a file, which transformers reads in another way.
+    """
+
+    directory: Path
+    layers: Mapping[Kind, Sequence[int]]
+    outputs: Mapping[Kind, Mapping[int, str]]
+    trusts_code: bool = False
+    _models: dict[DType, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if self.directory.is_file():
+            problem = f"{self.directory} has no reference: transformers reads directories"
+            raise AttnError(problem, "verify the checkpoint that the file was made from")
+
+    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> dict[Kind, Reference]:
+        """The attention of all layers of those kinds, out of one run of the model.
+
+        Raises:
+            AttnError: transformers cannot run the model, or returns no such attention.
+        """
+        model = self._model(dtype)
+        given = inputs_of(
+            model,
+            [token.id for token in texts.tokens],
+            [token.segment for token in texts.tokens],
+            [token.id for token in texts.target] or [0],
+        )
+        with answering("transformers cannot run the model"), torch.no_grad():
+            names = {
+                kind: {layer: _called(model, name) for layer, name in self.outputs.get(kind, {}).items()}
+                for kind in kinds
+            }
+            with _overheard(model, {name for own in names.values() for name in own.values()}) as heard:
+                found = model(**given, output_attentions=True, return_dict=True)
+        calls = {name: iter(each) for name, each in heard.items()}
+        return {
+            kind: Reference(
+                weights=_by_layer(getattr(found, _FIELDS[kind], None), self.layers[kind], self.directory),
+                outputs={layer: next(calls[name]) for layer, name in names[kind].items()},
+            )
+            for kind in kinds
+        }
+
+    def _model(self, dtype: DType) -> Any:
+        if dtype not in self._models:
+            config = read_config(self.directory, trusts_code=self.trusts_code)
+            library = torch_library("cpu", dtype)
+            self._models[dtype] = load(self.directory, config, library, trusts_code=self.trusts_code)
+        return self._models[dtype]
+
+
+def _by_layer(found: Any, layers: Sequence[int], directory: Path) -> dict[int, Numbers]:
+    """The attentions of the layers: transformers lists all layers, or those alone that attend."""
+    listed = [each for each in found or () if each is not None]
+    if len(listed) == len(layers):
+        return {layer: to_numpy(each[0]) for layer, each in zip(layers, listed, strict=True)}
+    problem = f"transformers returns {len(listed)} attentions of {len(layers)} layers for {directory}"
+    raise AttnError(problem, "there is nothing to compare with: attn inspect shows what was computed")
+
+
+def _called(model: torch.nn.Module, name: str) -> str:
+    """What transformers' model calls the module: the name, perhaps with something before it.
+
+    Raises:
+        AttnError: it has no such module, in this release.
+    """
+    known = (each for each, _ in model.named_modules() if each == name or each.endswith(f".{name}"))
+    found: str | None = next(known, None)
+    if found is None:
+        problem = f"transformers {VERSION} calls {name} by another name, so outputs cannot be compared"
+        raise AttnError(problem, "use a release of transformers that attn was tested with: constraints.txt")
+    return found
+
+
+@contextmanager
+def _overheard(model: torch.nn.Module, names: Collection[str]) -> Iterator[Mapping[str, list[Numbers]]]:
+    """While the block runs, what the named modules return, call by call, (T, M)."""
+    heard: dict[str, list[Numbers]] = {name: [] for name in names}
+
+    def hook(name: str) -> Callable[..., None]:
+        def hear(_module: torch.nn.Module, _given: Any, result: torch.Tensor) -> None:
+            heard[name].append(to_numpy(result.reshape(-1, result.shape[-1])))
+
+        return hear
+
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if name in heard:
+                stack.callback(module.register_forward_hook(hook(name)).remove)
+        yield heard

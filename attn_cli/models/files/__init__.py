@@ -1,0 +1,1 @@
+"""The files of a checkpoint: its configuration and its weights."""

@@ -1,0 +1,135 @@
+"""`config.json`, read with care: every value is checked for its type before anyone computes with it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+
+_RELOAD = "download the model again, or repair the file"
+
+
+class NotWrittenError(AttnError):
+    """A variant of a family that its file here does not have: the bridge is asked instead."""
+
+
+_WHOLE = 1 << 63  # JSON knows integers without an end; nothing that is counted here is as large
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The values of a model's `config.json`, by name; several names are aliases, the first found counts.
+
+    Each reader raises `AttnError` where the value is missing without a default, or of the wrong type.
+    """
+
+    values: Mapping[str, Any]
+    path: Path
+
+    def integer(self, *names: str, default: int | None = None) -> int:
+        """A whole number of at least 0."""
+        value = self._find(names, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _WHOLE:
+            raise self._unfit(names, value, "a whole number")
+        return value
+
+    def count(self, *names: str, default: int | None = None) -> int:
+        """A whole number of at least 1."""
+        value = self.integer(*names, default=default)
+        if value < 1:
+            raise self._unfit(names, value, "1 or more")
+        return value
+
+    def heads(self, *names: str, width: int, of: str = "hidden_size") -> int:
+        """How many heads share `width`, which the config calls `of`, evenly."""
+        value = self.count(*names)
+        if width % value:
+            raise self.unfit(*names, what=f"a divisor of {of} {width}")
+        return value
+
+    def number(self, *names: str, default: float | None = None) -> float:
+        """A finite number."""
+        value = self._find(names, default)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not abs(value) <= sys.float_info.max:  # JSON knows integers without an end
+            raise self._unfit(names, value, "a number")
+        return float(value)
+
+    def text(self, *names: str, default: str | None = None) -> str:
+        """A string."""
+        value = self._find(names, default)
+        if not isinstance(value, str):
+            raise self._unfit(names, value, "a string")
+        return value
+
+    def flag(self, *names: str, default: bool) -> bool:
+        """True or false."""
+        value = self._find(names, default)
+        if not isinstance(value, bool):
+            raise self._unfit(names, value, "true or false")
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether the value is there and not null."""
+        return self.values.get(name) is not None
+
+    def unfit(self, *names: str, what: str) -> AttnError:
+        """The error for a value that is of the right type and yet not one we can compute with."""
+        return self._unfit(names, self.values.get(self._given(names)), what)
+
+    def unwritten(self, *names: str, what: str) -> AttnError:
+        """The error for a value that is sound, and that our own code does not know: transformers may."""
+        found = self._unfit(names, self.values.get(self._given(names)), what)
+        return NotWrittenError(found.problem, "leave it to transformers")
+
+    def _find(self, names: tuple[str, ...], default: object) -> Any:
+        value = self.values.get(self._given(names))
+        if value is None and default is None:
+            raise AttnError(f"{self.path} has no {names[0]}", _RELOAD)
+        return default if value is None else value
+
+    def _given(self, names: tuple[str, ...]) -> str:
+        """Which of the names has a value: null is as good as absent."""
+        return next((name for name in names if self.values.get(name) is not None), names[0])
+
+    def _unfit(self, names: tuple[str, ...], value: object, what: str) -> AttnError:
+        name = self._given(names)
+        return AttnError(f"{self.path} says {name} is {_short(value)}, which is not {what}", _RELOAD)
+
+
+def read_config(directory: Path) -> Config:
+    """The configuration of the model in `directory`.
+
+    Raises:
+        AttnError: there is none, or it is not a JSON object.
+    """
+    path = own(directory, "config.json", LARGEST_TEXT)
+    return Config(read_json(path), path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in the file.
+
+    Raises:
+        AttnError: the file cannot be read, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AttnError(f"{path} cannot be read: {error.strerror}", "check the model's directory") from error
+    except (ValueError, RecursionError) as error:
+        raise AttnError(f"{path} is not JSON: {error}", _RELOAD) from error
+    if not isinstance(value, dict):
+        raise AttnError(f"{path} holds a JSON {type(value).__name__}, not an object", _RELOAD)
+    return value
+
+
+def _short(value: object) -> str:
+    """The value as JSON, cut where it is long."""
+    text = json.dumps(value)
+    limit = 40
+    return text if len(text) <= limit else text[: limit - 1] + "…"

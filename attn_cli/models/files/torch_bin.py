@@ -1,0 +1,129 @@
+"""Tensors out of PyTorch's `.bin` files, which are pickles: whatever is no tensor is refused before it runs.
+
+`torch.load(weights_only=True)` runs nothing that a pickle names, save a list of its own. Of that list a
+checkpoint needs a few, and others (`bytearray`, `torch.Tensor`) would take as much memory as the file
+says: what a file names is looked at first, which also spares PyTorch's import where it is refused.
+"""
+
+import io
+import math
+import mmap
+import pickletools
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor, mapped
+
+if TYPE_CHECKING:
+    import torch
+
+_NEEDED = re.compile(
+    r"collections\.OrderedDict"
+    r"|torch\._utils\.(_rebuild_tensor_v2|_rebuild_parameter)"
+    r"|torch\.(storage\.)?\w+Storage"
+)
+_OPENED = "use a checkpoint with model.safetensors, or ask its author for one"
+_PICKLES = 5  # of the format before PyTorch 1.6: magic number, version, system, tensors, their order
+
+
+def pickled(path: Path) -> dict[str, Tensor]:
+    """The tensors of the file, by name.
+
+    Raises:
+        AttnError: it is damaged, or names code that it would run.
+    """
+    is_archive = _check_named(path)
+    import torch  # 1.7 s
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged file makes it raise
+        raise _damaged(path, error) from error
+    if not isinstance(found, dict):
+        raise AttnError(f"{path} holds no tensors by name, but a {type(found).__name__}", _OPENED)
+    tensors = {name: each for name, each in found.items() if isinstance(each, torch.Tensor)}
+    return {str(name): _tensor(path, str(name), each.detach()) for name, each in tensors.items()}
+
+
+def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Tensor:
+    import torch
+
+    is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+    shape = tuple(tensor.shape)
+    if is_plain and math.prod(shape) * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise AttnError(f"{path} is damaged: the tensor {name} is larger than its numbers", RELOAD)
+    is_read = is_plain and tensor.dtype in {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+    dtype = str(tensor.dtype).removeprefix("torch.") if is_plain else str(tensor.layout)
+    return Tensor(path, dtype, shape, partial(_numbers, tensor) if is_read else None)
+
+
+def _numbers(tensor: "torch.Tensor", rows: Sequence[int] | None) -> Numbers:
+    """The tensor, or only those rows of it; half precision as float32."""
+    import torch
+
+    chosen = tensor if rows is None else tensor[list(rows)]
+    numbers: Numbers = (chosen if chosen.dtype == torch.float64 else chosen.float()).numpy()
+    return numbers
+
+
+def _check_named(path: Path) -> bool:
+    """Raise `AttnError` where the file names what no tensor is made of; whether it is a zip archive.
+
+    Raises:
+        AttnError: it does, or it is damaged.
+    """
+    buffer = mapped(path)
+    is_archive = buffer[:2] == b"PK"
+    try:
+        with _quietly():
+            for name in _named_in_archive(path) if is_archive else _named_in_file(buffer):
+                if not _NEEDED.fullmatch(name):
+                    raise AttnError(f"{path} is not opened: it is a pickle that would run {name}", _OPENED)
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise _damaged(path, error) from error
+    return is_archive
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A damaged pickle makes Python warn of escape sequences that nobody wrote: not inside."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def _named_in_archive(path: Path) -> Iterator[str]:
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ValueError("its archive is compressed")  # and might grow without an end
+        for entry in entries:
+            if entry.filename.rpartition("/")[2] == "data.pkl":
+                yield from _named(io.BytesIO(archive.read(entry)))
+
+
+def _named_in_file(buffer: mmap.mmap) -> Iterator[str]:
+    for _ in range(_PICKLES):
+        yield from _named(buffer)
+
+
+def _named(pickle: Any) -> Iterator[str]:
+    """What one pickle names; how it puts a name together on its stack is refused whatever it is."""
+    for code, argument, _ in pickletools.genops(pickle):
+        if code.name in {"GLOBAL", "INST"}:
+            yield str(argument).replace(" ", ".")
+        elif code.name in {"STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}:
+            yield "code by a name that it makes up"
+
+
+def _damaged(path: Path, error: Exception) -> AttnError:
+    return AttnError(f"{path} is damaged: {str(error).partition(chr(10))[0]}", RELOAD)

@@ -1,0 +1,127 @@
+"""The weights of a checkpoint by name: safetensors or pickles, in one file or in shards."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.config import read_json
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.files.safetensors_file import safetensors
+from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor
+from attn_cli.models.files.torch_bin import pickled
+
+_TOGETHER = "check that config.json and the weights belong together"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to keep the weights: in one file, or in shards and an index of them."""
+
+    whole: str
+    index: str
+    open: Callable[[Path], Mapping[str, Tensor]]
+
+
+FORMATS = (
+    Format("model.safetensors", "model.safetensors.index.json", safetensors),
+    Format("pytorch_model.bin", "pytorch_model.bin.index.json", pickled),
+)
+"""The formats; of two that are there the first is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The tensors of a checkpoint by name.
+
+    `prefixes` are what may stand before every name (`bert.`, `model.`), `aliases` how older files
+    spell a part of one (`LayerNorm.gamma`).
+    """
+
+    directory: Path
+    tensors: Mapping[str, Tensor]
+    prefixes: Sequence[str] = ("",)
+    aliases: Mapping[str, str] | None = None
+
+    def read(self, name: str, shape: tuple[int, ...]) -> Numbers:
+        """The tensor, float32 (float64 where the file is).
+
+        Raises:
+            AttnError: it is missing, of another shape, or not of numbers that we can read.
+        """
+        return self._numbers(name, shape)(None)
+
+    def check(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raise `AttnError` unless the tensor is there; its numbers are not looked at.
+
+        Raises:
+            AttnError: as `read`.
+        """
+        self._numbers(name, shape)
+
+    def rows(self, name: str, shape: tuple[int, int], indices: Sequence[int]) -> Numbers:
+        """(len(indices), M) only those rows of a matrix; the rest of it stays on the disk."""
+        return self._numbers(name, shape)(indices)
+
+    def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], Numbers]:
+        tensor = next((self.tensors[each] for each in self._spellings(name) if each in self.tensors), None)
+        if tensor is None:
+            raise AttnError(f"the tensor {name} is missing from {self.directory}", _TOGETHER)
+        if tensor.shape != shape:
+            problem = f"the tensor {name} in {tensor.path} has the shape {tensor.shape}, not {shape}"
+            raise AttnError(problem, _TOGETHER)
+        if tensor.numbers is None:
+            problem = f"the tensor {name} in {tensor.path} is of type {tensor.dtype}"
+            raise AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
+        return tensor.numbers
+
+    def _spellings(self, name: str) -> list[str]:
+        older = [name.replace(new, old) for new, old in (self.aliases or {}).items() if new in name]
+        return [prefix + each for each in (name, *older) for prefix in self.prefixes]
+
+
+def open_weights(
+    directory: Path, prefixes: Sequence[str] = ("",), aliases: Mapping[str, str] | None = None
+) -> Weights:
+    """The weights of the model in `directory`: one file, or the shards that its index names.
+
+    Raises:
+        AttnError: there are none, or a file is damaged.
+    """
+    form, shards = _shards(directory)
+    tensors: dict[str, Tensor] = {}
+    for shard in shards:
+        found = form.open(shard)
+        if twice := sorted(tensors.keys() & found.keys()):
+            other = tensors[twice[0]].path
+            raise AttnError(f"the tensor {twice[0]} stands in two files: {other} and {shard}", RELOAD)
+        tensors |= found
+    return Weights(directory, tensors, prefixes, aliases)
+
+
+def _shards(directory: Path) -> tuple[Format, list[Path]]:
+    """The format that the directory has, and the files in it."""
+    for form in FORMATS:
+        if (directory / form.whole).exists():
+            return form, [own(directory, form.whole)]
+        if (directory / form.index).exists():
+            index = own(directory, form.index, LARGEST_TEXT)
+            return form, [own(directory, name) for name in shard_names(index, form)]
+    return FORMATS[0], [directory / FORMATS[0].whole]  # which opens with the right error
+
+
+def shard_names(index: Path, form: Format) -> list[str]:
+    """The files that the index names; each lies beside it.
+
+    Raises:
+        AttnError: it names another, or none.
+    """
+    listed = read_json(index).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise AttnError(f"{index} has no weight_map", RELOAD)
+    names = sorted({str(name) for name in listed.values()})
+    for name in names:
+        if not re.fullmatch(r"[\w.\-]+" + re.escape(Path(form.whole).suffix), name):
+            raise AttnError(f"{index} names a file outside its directory: {name!r}", RELOAD)
+    return names

@@ -1,0 +1,209 @@
+"""What a GGUF file holds: metadata by key and tensors by name, mapped into memory.
+
+The format: a magic word, counts, keys with typed values, the tensors' names, shapes, types and places,
+the bytes. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The reader of the package `gguf`
+believes every count that it reads (an array that claims 2^60 numbers fills the memory), so the header is
+read here, and each number checked against the file's size; the package names the types, and widens them.
+"""
+
+import math
+import mmap
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor, mapped
+
+_MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_TEXT, _ARRAY = 8, 9
+_MOST_TEXTS = 10_000_000  # no vocabulary is so large
+_MOST_DIMENSIONS = 4
+_ALIGNMENT = 32  # bytes, unless the file says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class GgufFile:
+    """A GGUF file. A value is a number, a truth, a string, a list of strings or an array of numbers."""
+
+    path: Path
+    metadata: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
+def read_gguf(path: Path) -> GgufFile:
+    """The metadata and the tensors of the file; no tensor's numbers are read yet.
+
+    Raises:
+        AttnError: it is damaged, of an unknown version, or the package `gguf` is not installed.
+    """
+    _check_package(path)
+    cursor = _Cursor(path, mapped(path))
+    if cursor.bytes(len(_MAGIC)) != _MAGIC:
+        raise AttnError(f"{path} is no GGUF file", "give a .gguf file, or a model's directory")
+    version = cursor.number("I")
+    if version not in _VERSIONS:
+        raise AttnError(
+            f"{path} is GGUF of version {version}, not 2 or 3", "convert it with a newer llama.cpp"
+        )
+    tensor_count, key_count = cursor.number("Q"), cursor.number("Q")
+    metadata: dict[str, Any] = {}
+    for _ in range(key_count):
+        key = cursor.text()
+        if key in metadata:
+            raise cursor.damaged(f"the key {key} stands twice")
+        metadata[key] = cursor.value(cursor.number("I"))
+    places = [cursor.place() for _ in range(tensor_count)]
+    start = _aligned(cursor, metadata)
+    tensors: dict[str, Tensor] = {}
+    for place in places:
+        if place.name in tensors:
+            raise cursor.damaged(f"the tensor {place.name} stands twice")
+        tensors[place.name] = _tensor(cursor, place, start)
+    return GgufFile(path, metadata, tensors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What the header says of a tensor."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: int
+    offset: int
+
+
+class _Cursor:
+    """A place in the header, which moves on with what is read and never leaves the file."""
+
+    def __init__(self, path: Path, buffer: mmap.mmap) -> None:
+        self.path, self.buffer, self.offset = path, buffer, 0
+
+    def bytes(self, count: int) -> bytes:
+        start = self._pass(count)
+        return self.buffer[start : start + count]
+
+    def number(self, kind: str) -> Any:
+        """One number of the kind that `struct` calls so."""
+        start = self._pass(struct.calcsize(f"<{kind}"))
+        return struct.unpack_from(f"<{kind}", self.buffer, start)[0]
+
+    def text(self) -> str:
+        content = self.bytes(self.number("Q"))
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self.damaged(f"a text is not UTF-8: {error.reason}") from error
+
+    def value(self, kind: int) -> Any:
+        """The value of a key."""
+        if kind in _SCALARS:
+            return self.number(_SCALARS[kind])
+        if kind == _TEXT:
+            return self.text()
+        if kind == _ARRAY:
+            return self._array(self.number("I"), self.number("Q"))
+        raise self.damaged(f"a value is of type {kind}")
+
+    def place(self) -> _Place:
+        """The next tensor."""
+        name, dimensions = self.text(), self.number("I")
+        if not 1 <= dimensions <= _MOST_DIMENSIONS:
+            raise self.damaged(f"the tensor {name} has {dimensions} dimensions")
+        shape = tuple(self.number("Q") for _ in range(dimensions))[
+            ::-1
+        ]  # the file's fastest axis comes first
+        return _Place(name, shape, self.number("I"), self.number("Q"))
+
+    def damaged(self, problem: str) -> AttnError:
+        return AttnError(f"{self.path} has a damaged header: {problem}", RELOAD)
+
+    def _array(self, kind: int, count: int) -> list[str] | npt.NDArray[Any]:
+        if kind == _TEXT and count <= _MOST_TEXTS:
+            return [self.text() for _ in range(count)]
+        if kind not in _SCALARS:
+            raise self.damaged(f"an array of {count} values of type {kind}")
+        dtype = np.dtype(f"<{_SCALARS[kind]}")
+        return np.frombuffer(self.buffer, dtype, count, self._pass(count * dtype.itemsize))
+
+    def _pass(self, count: int) -> int:
+        """Where the cursor stood before it moved on by `count` bytes."""
+        start, self.offset = self.offset, self.offset + count
+        if self.offset > len(self.buffer):
+            problem = f"{self.path} is cut short: {len(self.buffer)} bytes, but the header goes on"
+            raise AttnError(problem, RELOAD)
+        return start
+
+
+def _check_package(path: Path) -> None:
+    try:
+        import gguf  # noqa: F401  0.2 s
+    except ImportError as error:
+        problem = f"{path} is read with the package gguf, which is not installed"
+        raise AttnError(problem, "pip install 'attn-cli[gguf]'") from error
+
+
+def _aligned(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
+    """Where the tensors begin: behind the header, at the next multiple of the alignment."""
+    alignment = metadata.get("general.alignment", _ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < 1:
+        raise cursor.damaged(f"general.alignment is {alignment}")
+    return -(-cursor.offset // alignment) * alignment
+
+
+def _tensor(cursor: _Cursor, place: _Place, start: int) -> Tensor:
+    """The tensor, if its place is inside the file."""
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+    if place.type not in list(GGMLQuantizationType):
+        return Tensor(cursor.path, f"{place.type}, which is not known here", place.shape, None)
+    kind = GGMLQuantizationType(place.type)
+    block, size = GGML_QUANT_SIZES[kind]
+    if place.shape[-1] % block or not all(place.shape):
+        raise cursor.damaged(f"the tensor {place.name} of type {kind.name} has the shape {place.shape}")
+    row = place.shape[-1] // block * size
+    begin, end = start + place.offset, start + place.offset + math.prod(place.shape[:-1]) * row
+    if end > len(cursor.buffer):
+        problem = f"{len(cursor.buffer)} bytes, but the tensor {place.name} ends at {end}"
+        raise AttnError(f"{cursor.path} is cut short: {problem}", RELOAD)
+    numbers = partial(_numbers, cursor.buffer, (*place.shape[:-1], row), begin, kind)
+    if kind.name in {"F64", "F32", "F16"} or _is_widened(kind):
+        return Tensor(cursor.path, kind.name, place.shape, numbers)
+    return Tensor(cursor.path, f"{kind.name}, which gguf does not widen", place.shape, None)
+
+
+@cache
+def _is_widened(kind: Any) -> bool:
+    """Whether the package can make float32 of the type."""
+    from gguf import GGML_QUANT_SIZES, quants
+
+    block = np.zeros((1, GGML_QUANT_SIZES[kind][1]), dtype=np.uint8)
+    try:
+        with np.errstate(all="ignore"):
+            quants.dequantize(block, kind)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def _numbers(
+    buffer: mmap.mmap, shape: tuple[int, ...], start: int, kind: Any, rows: Sequence[int] | None
+) -> Numbers:
+    """The tensor, or only those rows of it, as float32; `shape` counts the bytes of a row."""
+    from gguf import quants
+
+    raw = np.frombuffer(buffer, np.uint8, math.prod(shape), start).reshape(shape)
+    chosen = raw if rows is None else raw[list(rows)]
+    if kind.name == "F64":
+        return chosen.view("<f8")
+    with np.errstate(all="ignore"):  # what overflows is seen where it is used
+        numbers: Numbers = quants.dequantize(chosen, kind)
+    return numbers

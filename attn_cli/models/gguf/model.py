@@ -1,0 +1,174 @@
+"""A model in a GGUF file, under the names that Hugging Face has for its configuration and its tensors."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.config import Config
+from attn_cli.models.files.tensors import Numbers, Tensor
+from attn_cli.models.files.weights import Weights
+from attn_cli.models.gguf.families import FAMILIES, Family
+from attn_cli.models.gguf.file import GgufFile, read_gguf
+from attn_cli.models.gguf.tokens import gguf_tokenizer
+from attn_cli.models.native.checkpoint_files import Parts
+
+_HINT = "use the model's directory in Hugging Face layout"
+
+
+_KEYS = {
+    "hidden_size": "embedding_length",
+    "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count",
+    "num_key_value_heads": "attention.head_count_kv",
+    "head_dim": "attention.key_length",
+    "intermediate_size": "feed_forward_length",
+    "n_inner": "feed_forward_length",
+    "max_position_embeddings": "context_length",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+    "layer_norm_epsilon": "attention.layer_norm_epsilon",
+    "rope_theta": "rope.freq_base",
+    "sliding_window": "attention.sliding_window",
+    "attn_logit_softcapping": "attn_logit_softcapping",
+}
+"""What the config calls the keys of the metadata, each of which begins with the architecture."""
+
+_FLAGS = {"attention_bias": "blk.0.attn_q.bias", "mlp_bias": "blk.0.ffn_gate.bias"}
+"""What is true in the config where the tensor is there."""
+
+_STRETCH = {
+    "factor": "factor",
+    "original_max_position_embeddings": "original_context_length",
+    "beta_fast": "yarn_beta_fast",
+    "beta_slow": "yarn_beta_slow",
+}
+_EMBEDDING = "token_embd.weight"
+_FREQUENCIES = "rope_freqs.weight"
+_LONG, _SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
+
+
+def gguf_parts(path: Path) -> Parts:
+    """The parts of the model in the file.
+
+    Raises:
+        AttnError: the file is damaged, or holds a model that is not known here.
+    """
+    file = read_gguf(path)
+    kind = file.metadata.get("general.architecture")
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        problem = f"{path} holds a model of the architecture '{kind}', which is not known in GGUF"
+        raise AttnError(problem, f"use one of {', '.join(FAMILIES)}, or {_HINT.removeprefix('use ')}")
+    if file.metadata.get("split.count", 1) != 1:
+        raise AttnError(f"{path} is a part of a model", "join the parts: llama-gguf-split --merge")
+    if file.metadata.get(f"{kind}.expert_count", 0) != 0:
+        raise AttnError(f"{path} holds a mixture of experts, which is not known in GGUF", _HINT)
+    config = Config(_config(file, kind), path)
+
+    def weights(prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
+        return Weights(path, dict(_tensors(file, kind, config)), prefixes, aliases)
+
+    in_order = FAMILIES[kind].merges_in_order
+    return Parts(config, weights, partial(gguf_tokenizer, file, in_order=in_order))
+
+
+def _config(file: GgufFile, kind: str) -> dict[str, Any]:
+    """The metadata as a config.json would have it; what is not there is left out."""
+    embedding = file.tensors.get(_EMBEDDING)
+    found = {name: file.metadata.get(f"{kind}.{key}") for name, key in _KEYS.items()}
+    found |= {"vocab_size": embedding.shape[0] if embedding else None, "rope_scaling": _rope(file, kind)}
+    values = {
+        name: each.tolist() if isinstance(each, np.ndarray) else each
+        for name, each in found.items()
+        if each is not None
+    }
+    values |= {name: tensor in file.tensors for name, tensor in _FLAGS.items()}
+    values.setdefault("num_key_value_heads", values.get("num_attention_heads"))
+    family = FAMILIES[kind]
+    return {**values, **family.more(file.metadata, values), "model_type": family.type}
+
+
+def _rope(file: GgufFile, kind: str) -> dict[str, Any] | None:
+    """What stretches the rotary embedding: a factor for every pair of features, or one for all."""
+    if _LONG in file.tensors and _SHORT in file.tensors:  # Phi's
+        both = {"long_factor": _factors(file, _LONG), "short_factor": _factors(file, _SHORT)}
+        return {"rope_type": "longrope", **both}
+    if _FREQUENCIES in file.tensors:  # Llama 3's, already computed; longrope has the same form
+        factors = _factors(file, _FREQUENCIES)
+        known = file.metadata.get(f"{kind}.context_length")
+        own = {"long_factor": factors, "short_factor": factors, "attention_factor": 1.0, "factor": 1.0}
+        return {"rope_type": "longrope", "original_max_position_embeddings": known, **own}
+    name = file.metadata.get(f"{kind}.rope.scaling.type", "none")
+    if name == "none":
+        return None
+    own = {each: file.metadata.get(f"{kind}.rope.scaling.{key}") for each, key in _STRETCH.items()}
+    return {"rope_type": name} | own
+
+
+def _factors(file: GgufFile, name: str) -> list[float]:
+    tensor = file.tensors[name]
+    if tensor.numbers is None:
+        raise AttnError(f"the tensor {name} in {file.path} is of type {tensor.dtype}", _HINT)
+    factors: list[float] = tensor.numbers(None).ravel().tolist()
+    return factors
+
+
+def _tensors(file: GgufFile, kind: str, config: Config) -> Iterator[tuple[str, Tensor]]:
+    """The tensors under every name that the package `gguf` knows for them, Hugging Face's among them."""
+    import gguf
+
+    kinds = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
+    names = (re.match(r"blk\.(\d+)\.", name) for name in file.tensors)
+    blocks = 1 + max((int(found[1]) for found in names if found), default=0)
+    known = gguf.get_tensor_name_map(kinds[kind], min(blocks, len(file.tensors))).mapping
+    for name, (_, own) in known.items():
+        for end in ("weight", "bias"):
+            tensor = file.tensors.get(f"{own}.{end}")
+            if tensor is not None:
+                yield f"{name}.{end}", _as_hugging_face(tensor, f"{own}.{end}", FAMILIES[kind], config)
+
+
+def _as_hugging_face(tensor: Tensor, name: str, family: Family, config: Config) -> Tensor:
+    """The tensor without what llama.cpp's converter did to it."""
+    if family.has_pairs and (found := re.search(r"\.attn_([qk])\.", name)):
+        side = "num_attention_heads" if found[1] == "q" else "num_key_value_heads"
+        return _in_halves(tensor, config.count(side))
+    if family.gain_offset and name.endswith("norm.weight"):
+        return _changed(tensor, tensor.shape, lambda whole: whole - family.gain_offset)
+    if family.is_transposed and re.fullmatch(
+        r"blk\.\d+\.(attn_qkv|attn_output|ffn_up|ffn_down)\.weight", name
+    ):
+        return _changed(tensor, tensor.shape[::-1], lambda whole: whole.T)
+    return tensor
+
+
+def _changed(tensor: Tensor, shape: tuple[int, ...], change: Callable[[Numbers], Numbers]) -> Tensor:
+    """The tensor as it is after a change to all of it."""
+    read = tensor.numbers
+    if read is None:
+        return Tensor(tensor.path, tensor.dtype, shape, None)
+
+    def numbers(rows: Sequence[int] | None) -> Numbers:
+        whole = change(read(None))
+        return whole if rows is None else whole[list(rows)]
+
+    return Tensor(tensor.path, tensor.dtype, shape, numbers)
+
+
+def _in_halves(tensor: Tensor, heads: int) -> Tensor:
+    """The tensor, whose rows in each head stand as Hugging Face turns them: first halves, then second.
+
+    GGUF has the two features of a pair side by side (`permute` in `convert_hf_to_gguf.py`).
+    """
+    if tensor.shape[0] % (2 * heads):
+        return tensor
+
+    def halved(whole: Numbers) -> Numbers:
+        paired = whole.reshape(heads, whole.shape[0] // heads // 2, 2, *whole.shape[1:])
+        halves: Numbers = paired.swapaxes(1, 2).reshape(whole.shape)
+        return halves
+
+    return _changed(tensor, tensor.shape, halved)

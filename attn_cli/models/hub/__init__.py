@@ -1,0 +1,1 @@
+"""Where a model's name leads: a directory, the local cache, the hub."""

@@ -1,0 +1,243 @@
+"""What a model's name means here. It imports nothing heavy: completion asks it too."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.vocabulary import EMBEDDED
+
+EMBEDDED_DIRECTORY = Path(__file__).parents[1] / "embedded"
+"""Where the model lies that ships with the package."""
+
+Fetch: TypeAlias = Callable[[str, str | None], Path]
+"""A name on the hub and a revision of it, to the directory where it lies once it is downloaded."""
+
+MAIN = "main"
+"""The branch that is meant where none is named."""
+
+_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?", re.ASCII)
+_YES = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub/constants.py has it
+_MOST_LISTED = 8
+_TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.spm")
+_OWN_CLASS = re.compile(r"(\w+)\.\w+", re.ASCII)  # with -- in it, it is another repository's
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A model in the local Hugging Face cache."""
+
+    name: str
+    type: str  # the config's model_type; empty where there is none
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a model is, and what it is called."""
+
+    name: str
+    directory: Path  # or the .gguf file
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be read of a model besides its configuration and its tokenizer."""
+
+    weights: bool = True
+    code: bool = False  # Python of the checkpoint's own
+
+
+def locate(
+    name: str,
+    environment: Mapping[str, str],
+    revision: str | None = None,
+    fetch: Fetch | None = None,
+    wanted: Wanted | None = None,
+) -> Located:
+    """Where the model `name` is: itself a directory, the one that ships, in the local cache, on the hub.
+
+    `revision` is a branch, a tag or a commit of a model of the hub. `fetch` gets what is not in the
+    cache, or lacks there what is `wanted`; without it there is no hub.
+
+    Raises:
+        AttnError: there is none.
+        UsageError: a revision is asked of a directory.
+    """
+    here = _on_disk(name)
+    if here is not None:
+        if revision is not None:
+            problem = f"--revision is for a model of the hub, and {here.directory} is on the disk"
+            raise UsageError(problem, "leave it out")
+        return here
+    if not _NAME.fullmatch(name):
+        raise absent(name, environment)
+    snapshot = _snapshot(model_directory(name, environment), revision)
+    if fetch is not None and (snapshot is None or not _is_whole(snapshot, wanted or Wanted())):
+        return Located(name, fetch(name, revision))
+    if snapshot is None:
+        offline = "HF_HUB_OFFLINE keeps attn off the hub" if is_offline(environment) else ""
+        raise absent(name, environment, revision, offline)
+    return Located(name, snapshot)
+
+
+def absent(
+    name: str, environment: Mapping[str, str], revision: str | None = None, why: str = ""
+) -> AttnError:
+    """The error for a model, or a revision of one, that is not here; it says what is.
+
+    `why` is the reason for which the hub does not help, where it was to be asked.
+    """
+    cache = cache_directory(environment)
+    revisions = sorted(_revisions(model_directory(name, environment))) if _NAME.fullmatch(name) else []
+    if revision is not None and revisions:
+        what, here = f"the revision '{revision}' of {name} is not here", f"cached are {_listed(revisions)}"
+        hint = f"--revision {revisions[0]}"
+    else:
+        models = [each.name for each in cached_models(environment)] if why else []
+        what = f"the model '{name}' is not here"
+        here = f"cached are {_listed(models)}" if models else f"no such directory, nor in the cache {cache}"
+        hint = "attn models lists what is here"
+    if why:
+        cause = "unset HF_HUB_OFFLINE" if is_offline(environment) else "check the connection"
+        what, hint = f"{what}, and {why}", f"{cause}, or: {hint}"
+    return AttnError(f"{what}: {here}", hint)
+
+
+def is_offline(environment: Mapping[str, str]) -> bool:
+    """Whether the environment forbids to ask the hub."""
+    return any(
+        environment.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    )
+
+
+def cached_models(environment: Mapping[str, str]) -> Iterator[Cached]:
+    """Every model in the local Hugging Face cache that has a configuration, by name."""
+    for folder in sorted(cache_directory(environment).glob("models--*")):
+        snapshot = _snapshot(folder)
+        if snapshot is not None:
+            yield Cached(folder.name.removeprefix("models--").replace("--", "/"), _type(snapshot), snapshot)
+
+
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """Where Hugging Face keeps what it downloaded (`huggingface_hub/constants.py`)."""
+    if environment.get("HF_HUB_CACHE"):
+        return _expanded(environment["HF_HUB_CACHE"])
+    if environment.get("HF_HOME"):
+        return _expanded(environment["HF_HOME"]) / "hub"
+    base = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    return _expanded(base) / "huggingface" / "hub"
+
+
+def model_directory(name: str, environment: Mapping[str, str]) -> Path:
+    """Where the cache has, or would have, a model of the hub: its blobs, refs and snapshots."""
+    return cache_directory(environment) / ("models--" + name.replace("/", "--"))
+
+
+def _on_disk(name: str) -> Located | None:
+    """The directory or the file of that name, or the model that ships; None where there is neither.
+
+    Raises:
+        AttnError: it is no model.
+    """
+    path = _expanded(name)
+    if name == EMBEDDED and not (path / "config.json").is_file():
+        return Located(EMBEDDED, EMBEDDED_DIRECTORY)
+    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
+        if (path / "config.json").is_file():
+            return Located(path.resolve().name, path)
+        problem = f"{name} is not a model: the directory has no config.json"
+        raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
+    if os.path.exists(path):  # noqa: PTH110  as above
+        if path.suffix == ".gguf":
+            return Located(path.stem, path)
+        problem = f"{name} is not a model: it is a file"
+        raise AttnError(problem, "give a .gguf file, or the directory that holds the model")
+    return None
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for an unknown user
+
+
+def _is_whole(snapshot: Path, wanted: Wanted) -> bool:
+    """Whether all that is wanted lies there, as far as the names of the files tell."""
+    has_tokenizer = any(file for pattern in _TOKENIZERS for file in snapshot.glob(pattern))
+    has_weights = not wanted.weights or _has_weights(snapshot)
+    has_code = not wanted.code or all((snapshot / f"{name}.py").exists() for name in own_modules(snapshot))
+    return has_weights and has_code and (has_tokenizer or wanted.weights)
+
+
+def _has_weights(snapshot: Path) -> bool:
+    """Whether there is a file of weights, and every one that an index names."""
+    names: set[str] = set()
+    for index in snapshot.glob("*.index.json"):
+        listed = _read(snapshot, index.name).get("weight_map")
+        names |= set(map(str, listed.values())) if isinstance(listed, dict) else set()
+    if any((snapshot / name).is_file() for name in ("model.safetensors", "pytorch_model.bin")):
+        return True
+    if names:
+        return all((snapshot / name).exists() for name in names)
+    return any(snapshot.glob("*.safetensors")) or any(snapshot.glob("*.bin"))
+
+
+def own_modules(directory: Path) -> set[str]:
+    """The Python modules that the checkpoint brings for itself, as its configurations name them."""
+    named: list[object] = []
+    for file in ("config.json", "tokenizer_config.json"):
+        found = _read(directory, file).get("auto_map")
+        for each in found.values() if isinstance(found, dict) else [found]:
+            named += each if isinstance(each, list) else [each]
+    parts = [_OWN_CLASS.fullmatch(each) for each in named if isinstance(each, str)]
+    return {part[1] for part in parts if part}
+
+
+def _snapshot(folder: Path, revision: str | None = None) -> Path | None:
+    """The revision, or else what `main` names, or else the newest one that holds a configuration."""
+    revisions = _revisions(folder)
+    if revision is not None:
+        return revisions.get(revision)
+    return revisions.get(MAIN) or max(revisions.values(), key=os.path.getmtime, default=None)
+
+
+def _revisions(folder: Path) -> dict[str, Path]:
+    """The revisions in a model's folder that hold a configuration: by commit, by branch and by tag.
+
+    A name is looked up here and nowhere on the disk: one that climbs leads nowhere.
+    """
+    refs = folder / "refs"
+    try:
+        commits = {each.name: each for each in (folder / "snapshots").iterdir()}
+        named = {
+            each.relative_to(refs).as_posix(): each.read_text(encoding="utf-8").strip()
+            for each in refs.rglob("*")
+            if each.is_file()
+        }
+    except (OSError, ValueError):
+        return {}
+    commits = {name: each for name, each in commits.items() if (each / "config.json").is_file()}
+    return commits | {name: commits[commit] for name, commit in named.items() if commit in commits}
+
+
+def _listed(names: list[str]) -> str:
+    """The names, the first few where there are many."""
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _type(snapshot: Path) -> str:
+    return str(_read(snapshot, "config.json").get("model_type") or "")
+
+
+def _read(directory: Path, name: str) -> dict[str, Any]:
+    """The JSON object in the file; an empty one where there is none that can be read."""
+    try:
+        found = json.loads(own(directory, name, LARGEST_TEXT).read_text(encoding="utf-8"))
+    except (AttnError, OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

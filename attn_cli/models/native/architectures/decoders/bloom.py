@@ -1,0 +1,41 @@
+"""BLOOM: a bias that grows with the distance instead of positions. BigScience 2022, arXiv:2211.05100."""
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+
+_LAYER = "h.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A BLOOM of this configuration (`modeling_bloom.py`)."""
+    width = config.count("n_embed", "hidden_size")
+    heads = config.heads("n_head", "num_attention_heads", width=width)
+    return Spec(
+        type="bloom",
+        layers=config.count("n_layer", "num_hidden_layers"),
+        heads=heads,
+        kv_heads=heads,
+        head_size=width // heads,
+        width=width,
+        vocabulary=config.count("vocab_size"),
+        longest=None,
+        embeddings=Embeddings(tokens="word_embeddings", norm=Part("word_embeddings_layernorm")),
+        projections=Projections(fused=Part(_LAYER + "self_attention.query_key_value"), is_interleaved=True),
+        output=Part(_LAYER + "self_attention.dense"),
+        attention_norm=Part(_LAYER + "input_layernorm"),
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "mlp.dense_h_to_4h"),
+            down=Part(_LAYER + "mlp.dense_4h_to_h"),
+            size=4 * width,
+            activation="gelu_new",
+        ),
+        feed_forward_norm=Part(_LAYER + "post_attention_layernorm"),
+        final_norm=Part("ln_f"),
+        norm=Norm.LAYER,
+        epsilon=config.number("layer_norm_epsilon", default=1e-5),
+        is_pre_norm=True,
+        residual_is_normed=config.flag("apply_residual_connection_post_layernorm", default=False),
+        is_causal=True,
+        is_alibi=True,
+        prefixes=("transformer.", ""),
+    )

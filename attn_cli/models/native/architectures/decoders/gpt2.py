@@ -1,0 +1,51 @@
+"""GPT-2: a decoder with learned positions and one matrix for Q, K and V. Radford et al. 2019."""
+
+from collections.abc import Callable
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+
+_LAYER = "h.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A GPT-2 of this configuration (`modeling_gpt2.py`)."""
+    width = config.count("n_embd", "hidden_size")
+    heads = config.heads("n_head", "num_attention_heads", width=width, of="n_embd")
+    return Spec(
+        type="gpt2",
+        layers=config.count("n_layer", "num_hidden_layers"),
+        heads=heads,
+        kv_heads=heads,
+        head_size=width // heads,
+        width=width,
+        vocabulary=config.count("vocab_size"),
+        longest=config.count("n_positions", "max_position_embeddings", default=1024),
+        embeddings=Embeddings(tokens="wte", positions="wpe"),
+        projections=Projections(fused=Part(_LAYER + "attn.c_attn")),
+        output=Part(_LAYER + "attn.c_proj"),
+        attention_norm=Part(_LAYER + "ln_1"),
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "mlp.c_fc"),
+            down=Part(_LAYER + "mlp.c_proj"),
+            size=config.count("n_inner", default=4 * width),
+            activation=config.text("activation_function", default="gelu_new"),
+        ),
+        feed_forward_norm=Part(_LAYER + "ln_2"),
+        final_norm=Part("ln_f"),
+        norm=Norm.LAYER,
+        epsilon=config.number("layer_norm_epsilon", default=1e-5),
+        is_pre_norm=True,
+        is_causal=True,
+        is_transposed=True,
+        prefixes=("", "transformer."),
+        scale=_scale(config, width // heads),
+    )
+
+
+def _scale(config: Config, head_size: int) -> Callable[[int], float]:
+    """The scale of each layer; Mistral's GPT-2s divide by the layer's number as well."""
+    scaled = config.flag("scale_attn_weights", default=True)
+    by_layer = config.flag("scale_attn_by_inverse_layer_idx", default=False)
+    base = head_size**-0.5 if scaled else 1.0
+    return lambda layer: base / (layer + 1) if by_layer else base

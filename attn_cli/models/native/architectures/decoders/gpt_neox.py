@@ -1,0 +1,54 @@
+"""GPT-NeoX, and Pythia: rotary positions on a part of each head, both parts side by side.
+
+Black et al. 2022, arXiv:2204.06745.
+"""
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+
+_LAYER = "layers.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A GPT-NeoX of this configuration (`modeling_gpt_neox.py`)."""
+    width = config.count("hidden_size")
+    heads = config.heads("num_attention_heads", width=width)
+    head_size, has_bias = width // heads, config.flag("attention_bias", default=True)
+    longest = config.count("max_position_embeddings", default=2048)
+    values = {
+        "max_position_embeddings": longest,
+        "rope_theta": config.number("rotary_emb_base", default=10000.0),
+        "partial_rotary_factor": config.number("rotary_pct", default=0.25),
+    } | dict(config.values)
+    return Spec(
+        type="gpt_neox",
+        layers=config.count("num_hidden_layers"),
+        heads=heads,
+        kv_heads=heads,
+        head_size=head_size,
+        width=width,
+        vocabulary=config.count("vocab_size"),
+        longest=longest,
+        embeddings=Embeddings(tokens="embed_in"),
+        projections=Projections(
+            fused=Part(_LAYER + "attention.query_key_value", has_bias), is_interleaved=True
+        ),
+        output=Part(_LAYER + "attention.dense", has_bias),
+        attention_norm=Part(_LAYER + "input_layernorm"),
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "mlp.dense_h_to_4h"),
+            down=Part(_LAYER + "mlp.dense_4h_to_h"),
+            size=config.count("intermediate_size", default=4 * width),
+            activation=config.text("hidden_act", default="gelu"),
+        ),
+        feed_forward_norm=Part(_LAYER + "post_attention_layernorm"),
+        final_norm=Part("final_layer_norm"),
+        norm=Norm.LAYER,
+        epsilon=config.number("layer_norm_eps", default=1e-5),
+        is_pre_norm=True,
+        is_parallel=config.flag("use_parallel_residual", default=True),
+        is_causal=True,
+        prefixes=("gpt_neox.", ""),
+        rotary=lambda _layer, length: rotary(values, head_size, length),
+    )

@@ -1,0 +1,52 @@
+"""GPT-J: neighbouring features turn as pairs, both parts read one norm. Wang and Komatsuzaki 2021."""
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+
+_LAYER = "h.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A GPT-J of this configuration (`modeling_gptj.py`)."""
+    width = config.count("n_embd", "hidden_size")
+    heads = config.heads("n_head", "num_attention_heads", width=width, of="n_embd")
+    head_size, longest = width // heads, config.count("n_positions", default=2048)
+    turning = config.count("rotary_dim", default=64)
+    if turning > head_size or turning % 2:
+        raise config.unfit("rotary_dim", what=f"an even number up to {head_size}")
+    values = {"max_position_embeddings": longest}
+    norm = Part(_LAYER + "ln_1")
+    return Spec(
+        type="gptj",
+        layers=config.count("n_layer", "num_hidden_layers"),
+        heads=heads,
+        kv_heads=heads,
+        head_size=head_size,
+        width=width,
+        vocabulary=config.count("vocab_size"),
+        longest=longest,
+        embeddings=Embeddings(tokens="wte"),
+        projections=Projections(
+            query=Part(_LAYER + "attn.q_proj", has_bias=False),
+            key=Part(_LAYER + "attn.k_proj", has_bias=False),
+            value=Part(_LAYER + "attn.v_proj", has_bias=False),
+        ),
+        output=Part(_LAYER + "attn.out_proj", has_bias=False),
+        attention_norm=norm,
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "mlp.fc_in"),
+            down=Part(_LAYER + "mlp.fc_out"),
+            size=config.count("n_inner", default=4 * width),
+            activation=config.text("activation_function", default="gelu_new"),
+        ),
+        feed_forward_norm=norm,
+        final_norm=Part("ln_f"),
+        norm=Norm.LAYER,
+        epsilon=config.number("layer_norm_epsilon", default=1e-5),
+        is_pre_norm=True,
+        is_parallel=True,
+        is_causal=True,
+        prefixes=("transformer.", ""),
+        rotary=lambda _layer, length: rotary(values, turning, length, interleaved=True),
+    )

@@ -1,0 +1,40 @@
+"""Phi: attention and feed-forward part side by side, a part of each head turns. arXiv:2309.05463."""
+
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.llamas.llama import decoder
+from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.spec import FeedForward, Norm, Part, Spec
+
+_LAYER = "layers.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A Phi of this configuration (`modeling_phi.py`)."""
+    whole = decoder(config, has_bias=True)
+    norm = Part(_LAYER + "input_layernorm")
+    is_normed = config.flag("qk_layernorm", default=False)
+    values = {"partial_rotary_factor": 0.5, "max_position_embeddings": 2048} | dict(config.values)
+    return replace(
+        whole,
+        projections=replace(
+            whole.projections,
+            query_norm=Part(_LAYER + "self_attn.q_layernorm") if is_normed else None,
+            key_norm=Part(_LAYER + "self_attn.k_layernorm") if is_normed else None,
+        ),
+        output=Part(_LAYER + "self_attn.dense"),
+        attention_norm=norm,
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "mlp.fc1"),
+            down=Part(_LAYER + "mlp.fc2"),
+            size=config.count("intermediate_size", default=8192),
+            activation=config.text("hidden_act", default="gelu_new"),
+        ),
+        feed_forward_norm=norm,
+        final_norm=Part("final_layernorm"),
+        norm=Norm.LAYER,
+        epsilon=config.number("layer_norm_eps", default=1e-5),
+        is_parallel=True,
+        rotary=lambda _layer, length: rotary(values, whole.head_size, length),
+    )

@@ -1,0 +1,84 @@
+"""BART: BERT's encoder and a decoder that reads it. Lewis et al. 2019, arXiv:1910.13461."""
+
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.spec import Cross, Embeddings, FeedForward, Norm, Part, Projections, Spec
+
+
+def spec(config: Config) -> Spec:
+    """A BART of this configuration (`modeling_bart.py`)."""
+    both = translator(config)
+    assert both.decoder is not None, "it was just made"
+    decoder = _learned(config, both.decoder, "decoder")
+    start = config.integer("decoder_start_token_id", default=2)
+    return replace(_learned(config, both, "encoder"), decoder=decoder, start=start)
+
+
+def _learned(config: Config, side: Spec, name: str) -> Spec:
+    """With positions that are learned, from row 2 on, and a norm behind the embeddings."""
+    return replace(
+        side,
+        longest=config.count("max_position_embeddings", default=1024),
+        embeddings=replace(
+            side.embeddings,
+            positions=f"{name}.embed_positions",
+            first=2,
+            norm=Part(f"{name}.layernorm_embedding"),
+        ),
+    )
+
+
+def translator(config: Config) -> Spec:
+    """What BART and Marian have in common: blocks whose norms stand behind the sums."""
+    return replace(_side(config, "encoder"), decoder=_decoder(config))
+
+
+def _decoder(config: Config) -> Spec:
+    layer = "decoder.layers.{layer}.encoder_attn"
+    return replace(
+        _side(config, "decoder"),
+        is_causal=True,
+        cross=Cross(_projections(layer), Part(layer + ".out_proj"), Part(layer + "_layer_norm")),
+    )
+
+
+def _side(config: Config, side: str) -> Spec:
+    layer = side + ".layers.{layer}."
+    width = config.count("d_model", "hidden_size")
+    heads = config.heads(f"{side}_attention_heads", "num_attention_heads", width=width, of="d_model")
+    is_scaled = config.flag("scale_embedding", default=False)
+    return Spec(
+        type=config.text("model_type"),
+        layers=config.count(f"{side}_layers", "num_hidden_layers"),
+        heads=heads,
+        kv_heads=heads,
+        head_size=width // heads,
+        width=width,
+        vocabulary=config.count("vocab_size"),
+        longest=None,
+        embeddings=Embeddings(tokens="shared", scale=width**0.5 if is_scaled else 1.0),
+        projections=_projections(layer + "self_attn"),
+        output=Part(layer + "self_attn.out_proj"),
+        attention_norm=Part(layer + "self_attn_layer_norm"),
+        feed_forward=FeedForward(
+            up=Part(layer + "fc1"),
+            down=Part(layer + "fc2"),
+            size=config.count(f"{side}_ffn_dim"),
+            activation=config.text("activation_function", default="gelu"),
+        ),
+        feed_forward_norm=Part(layer + "final_layer_norm"),
+        final_norm=None,
+        norm=Norm.LAYER,
+        epsilon=1e-5,
+        is_pre_norm=False,
+        takes_pairs=side == "encoder",
+        prefixes=("model.", ""),
+        aliases={"shared.": side + ".embed_tokens."},
+    )
+
+
+def _projections(attention: str) -> Projections:
+    return Projections(
+        query=Part(attention + ".q_proj"), key=Part(attention + ".k_proj"), value=Part(attention + ".v_proj")
+    )

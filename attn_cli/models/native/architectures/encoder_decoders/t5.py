@@ -1,0 +1,97 @@
+"""T5: encoder and decoder, a bias by distance, scores not scaled. Raffel et al. 2019, arXiv:1910.10683."""
+
+from dataclasses import replace
+
+from attn_cli.core.positions import Buckets
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.spec import (
+    Cross,
+    Embeddings,
+    FeedForward,
+    Norm,
+    Part,
+    Projections,
+    Relative,
+    Spec,
+)
+
+_ENCODER = "encoder.block.{layer}.layer."
+_DECODER = "decoder.block.{layer}.layer."
+_TABLE = "block.0.layer.0.SelfAttention.relative_attention_bias"
+
+
+def spec(config: Config) -> Spec:
+    """A T5 of this configuration (`modeling_t5.py`)."""
+    encoder = _stack(config, "encoder.", _ENCODER, config.count("num_layers", "num_hidden_layers"))
+    layers = config.count("num_decoder_layers", default=encoder.layers)
+    decoder = replace(
+        _stack(config, "decoder.", _DECODER, layers, feeds=2),
+        is_causal=True,
+        cross=Cross(
+            projections=_projections(_DECODER + "1.EncDecAttention."),
+            output=_plain(_DECODER + "1.EncDecAttention.o"),
+            norm=_plain(_DECODER + "1.layer_norm"),
+        ),
+    )
+    start = config.integer("decoder_start_token_id", "pad_token_id", default=0)
+    return replace(encoder, decoder=decoder, start=start)
+
+
+def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -> Spec:
+    """One side; its feed-forward part is number `feeds` of a block's parts."""
+    heads = config.count("num_heads", "num_attention_heads")
+    buckets = Buckets(
+        config.count("relative_attention_num_buckets", default=32),
+        config.count("relative_attention_max_distance", default=128),
+        both_sides=side == "encoder.",
+    )
+    return Spec(
+        type="t5",
+        layers=layers,
+        heads=heads,
+        kv_heads=heads,
+        head_size=config.count("d_kv"),
+        width=config.count("d_model", "hidden_size"),
+        vocabulary=config.count("vocab_size"),
+        longest=None,
+        embeddings=Embeddings(tokens="shared"),
+        projections=_projections(layer + "0.SelfAttention."),
+        output=_plain(layer + "0.SelfAttention.o"),
+        attention_norm=_plain(layer + "0.layer_norm"),
+        feed_forward=_feed_forward(config, f"{layer}{feeds}.DenseReluDense."),
+        feed_forward_norm=_plain(f"{layer}{feeds}.layer_norm"),
+        final_norm=_plain(side + "final_layer_norm"),
+        norm=Norm.RMS,
+        epsilon=config.number("layer_norm_epsilon", default=1e-6),
+        is_pre_norm=True,
+        takes_pairs=False,
+        prefixes=("", "transformer."),
+        aliases={"shared.": side + "embed_tokens."},
+        relative=Relative(_plain(side + _TABLE), buckets),
+        scale=lambda _layer: 1.0,
+    )
+
+
+def _projections(attention: str) -> Projections:
+    return Projections(
+        query=_plain(attention + "q"), key=_plain(attention + "k"), value=_plain(attention + "v")
+    )
+
+
+def _feed_forward(config: Config, name: str) -> FeedForward:
+    """`relu`, or with a gate `gated-gelu`, which is its approximation by tanh."""
+    kind, _, gated = config.text("feed_forward_proj", default="relu").partition("-")
+    if gated and kind != "gated":
+        raise config.unfit("feed_forward_proj", what='an activation, or "gated-" and one')
+    activation = "gelu_new" if gated == "gelu" else gated or kind
+    return FeedForward(
+        gate=_plain(name + "wi_0") if gated else None,
+        up=_plain(name + ("wi_1" if gated else "wi")),
+        down=_plain(name + "wo"),
+        size=config.count("d_ff"),
+        activation=activation,
+    )
+
+
+def _plain(name: str) -> Part:
+    return Part(name, has_bias=False)

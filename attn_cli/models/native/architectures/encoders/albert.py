@@ -1,0 +1,47 @@
+"""ALBERT: BERT's blocks, of which all layers share a few. Lan et al. 2019, arXiv:1909.11942."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.spec import FeedForward, Part, Projections, Spec
+
+_LAYER = "encoder.albert_layer_groups.{group}.albert_layers.{inner}."
+
+
+def spec(config: Config) -> Spec:
+    """An ALBERT of this configuration (`modeling_albert.py`); a group's inner layers count as layers."""
+    whole = encoder(config)
+    inner, groups = config.count("inner_group_num", default=1), config.count("num_hidden_groups", default=1)
+    if groups > whole.layers:
+        raise config.unfit("num_hidden_groups", what=f"at most num_hidden_layers {whole.layers}")
+
+    def numbers(layer: int) -> Mapping[str, int]:
+        return {"group": int(layer // inner / (whole.layers / groups)), "inner": layer % inner}
+
+    narrow = config.count("embedding_size", default=128)
+    return replace(
+        whole,
+        layers=whole.layers * inner,
+        embeddings=replace(
+            whole.embeddings, width=narrow, projection=Part("encoder.embedding_hidden_mapping_in")
+        ),
+        projections=Projections(
+            query=Part(_LAYER + "attention.query"),
+            key=Part(_LAYER + "attention.key"),
+            value=Part(_LAYER + "attention.value"),
+        ),
+        output=Part(_LAYER + "attention.dense"),
+        attention_norm=Part(_LAYER + "attention.LayerNorm"),
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "ffn"),
+            down=Part(_LAYER + "ffn_output"),
+            size=whole.feed_forward.size,
+            activation=config.text("hidden_act", default="gelu_new"),
+        ),
+        feed_forward_norm=Part(_LAYER + "full_layer_layer_norm"),
+        takes_pairs=whole.segments > 1,
+        prefixes=("", "albert."),
+        numbers=numbers,
+    )

@@ -1,0 +1,66 @@
+"""BERT: an encoder that reads to both sides. Devlin et al. 2018, arXiv:1810.04805."""
+
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+
+_LAYER = "encoder.layer.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A BERT of this configuration (`modeling_bert.py`)."""
+    segments = config.count("type_vocab_size", default=2)
+    return replace(encoder(config), takes_pairs=segments > 1)
+
+
+def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = None) -> Spec:
+    """A BERT, whose blocks many families have; those with `segments` given may have none.
+
+    Raises:
+        AttnError: positions are not learned one by one; relative keys were dropped by transformers 5.
+    """
+    if config.text("position_embedding_type", default="absolute") != "absolute":
+        raise config.unfit("position_embedding_type", what='"absolute"')
+    width = config.count("hidden_size")
+    heads = config.heads("num_attention_heads", width=width)
+    return Spec(
+        type=config.text("model_type"),
+        layers=config.count("num_hidden_layers"),
+        heads=heads,
+        kv_heads=heads,
+        head_size=width // heads,
+        width=width,
+        vocabulary=config.count("vocab_size"),
+        longest=config.count("max_position_embeddings"),
+        embeddings=Embeddings(
+            tokens="embeddings.word_embeddings",
+            positions="embeddings.position_embeddings",
+            segments="embeddings.token_type_embeddings",
+            norm=Part("embeddings.LayerNorm"),
+        ),
+        projections=Projections(
+            query=Part(_LAYER + "attention.self.query"),
+            key=Part(_LAYER + "attention.self.key"),
+            value=Part(_LAYER + "attention.self.value"),
+        ),
+        output=Part(_LAYER + "attention.output.dense"),
+        attention_norm=Part(_LAYER + "attention.output.LayerNorm"),
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "intermediate.dense"),
+            down=Part(_LAYER + "output.dense"),
+            size=config.count("intermediate_size"),
+            activation=config.text("hidden_act", default="gelu"),
+        ),
+        feed_forward_norm=Part(_LAYER + "output.LayerNorm"),
+        final_norm=None,
+        norm=Norm.LAYER,
+        epsilon=config.number("layer_norm_eps", default=epsilon),
+        is_pre_norm=False,
+        is_causal=config.flag("is_decoder", default=False),
+        segments=config.count("type_vocab_size", default=2)
+        if segments is None
+        else config.integer("type_vocab_size", default=segments),
+        prefixes=("", "bert."),
+        aliases={"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"},
+    )

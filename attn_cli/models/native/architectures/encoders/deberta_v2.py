@@ -1,0 +1,77 @@
+"""DeBERTa 2 and 3: queries meet the distance, and keys too. He et al. 2021, arXiv:2111.09543."""
+
+from dataclasses import replace
+
+from attn_cli.core.positions import LogarithmicBuckets
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.spec import ContentBias, Part, Projections, Spec
+
+_SELF = "encoder.layer.{layer}.attention.self."
+_KINDS = ("c2p", "p2c")
+
+
+def spec(config: Config) -> Spec:
+    """A DeBERTa of this configuration (`modeling_deberta_v2.py`).
+
+    Raises:
+        NotWrittenError: it has a convolution behind its first layer (the xlarge of version 2), or narrower
+            embeddings.
+    """
+    whole = encoder(config, epsilon=1e-7, segments=0)
+    if config.integer("conv_kernel_size", default=0):
+        raise config.unwritten("conv_kernel_size", what="0")
+    if config.count("embedding_size", default=whole.width) != whole.width:
+        raise config.unwritten("embedding_size", what=f"hidden_size {whole.width}")
+    kinds = _kinds(config)
+    has_positions = config.flag("position_biased_input", default=True)
+    scale = (whole.head_size * (1 + len(kinds))) ** -0.5
+    return replace(
+        whole,
+        embeddings=replace(
+            whole.embeddings,
+            positions=whole.embeddings.positions if has_positions else None,
+            segments=whole.embeddings.segments if whole.segments else None,
+        ),
+        projections=Projections(
+            query=Part(_SELF + "query_proj"), key=Part(_SELF + "key_proj"), value=Part(_SELF + "value_proj")
+        ),
+        content_bias=_content_bias(config, kinds),
+        takes_pairs=True,
+        prefixes=("", "deberta."),
+        scale=lambda _layer: scale,
+    )
+
+
+def _kinds(config: Config) -> tuple[str, ...]:
+    """Who meets the distance: a list, or words between bars."""
+    given = config.values.get("pos_att_type") or ()
+    words = [word.strip() for word in given.lower().split("|")] if isinstance(given, str) else given
+    if not isinstance(words, list | tuple):
+        raise config.unfit("pos_att_type", what='a list of "c2p" and "p2c"')
+    return tuple(kind for kind in _KINDS if kind in words)
+
+
+def _content_bias(config: Config, kinds: tuple[str, ...]) -> ContentBias | None:
+    if not config.flag("relative_attention", default=False) or not kinds:
+        return None
+    farthest = _positive(config, "max_relative_positions") or config.count(
+        "max_position_embeddings", default=512
+    )
+    buckets = _positive(config, "position_buckets")
+    is_shared = config.flag("share_att_key", default=False)
+    key, query = ("key_proj", "query_proj") if is_shared else ("pos_key_proj", "pos_query_proj")
+    is_normed = "layer_norm" in config.text("norm_rel_ebd", default="none").lower()
+    return ContentBias(
+        table=Part("encoder.rel_embeddings"),
+        norm=Part("encoder.LayerNorm") if is_normed else None,
+        distances=LogarithmicBuckets(buckets, farthest, span=buckets or farthest),
+        keys=Part(_SELF + key) if "c2p" in kinds else None,
+        queries=Part(_SELF + query) if "p2c" in kinds else None,
+    )
+
+
+def _positive(config: Config, name: str) -> int | None:
+    """The number, where it is more than 0: -1 means that there is none."""
+    value = config.number(name, default=-1)
+    return config.count(name) if value > 0 else None

@@ -1,0 +1,47 @@
+"""DistilBERT: half of BERT's layers, no segments. Sanh et al. 2019, arXiv:1910.01108."""
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+
+_LAYER = "transformer.layer.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A DistilBERT of this configuration (`modeling_distilbert.py`)."""
+    width = config.count("dim", "hidden_size")
+    heads = config.heads("n_heads", "num_attention_heads", width=width, of="dim")
+    return Spec(
+        type="distilbert",
+        layers=config.count("n_layers", "num_hidden_layers"),
+        heads=heads,
+        kv_heads=heads,
+        head_size=width // heads,
+        width=width,
+        vocabulary=config.count("vocab_size"),
+        longest=config.count("max_position_embeddings", default=512),
+        embeddings=Embeddings(
+            tokens="embeddings.word_embeddings",
+            positions="embeddings.position_embeddings",
+            norm=Part("embeddings.LayerNorm"),
+        ),
+        projections=Projections(
+            query=Part(_LAYER + "attention.q_lin"),
+            key=Part(_LAYER + "attention.k_lin"),
+            value=Part(_LAYER + "attention.v_lin"),
+        ),
+        output=Part(_LAYER + "attention.out_lin"),
+        attention_norm=Part(_LAYER + "sa_layer_norm"),
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "ffn.lin1"),
+            down=Part(_LAYER + "ffn.lin2"),
+            size=config.count("hidden_dim", default=4 * width),
+            activation=config.text("activation", default="gelu"),
+        ),
+        feed_forward_norm=Part(_LAYER + "output_layer_norm"),
+        final_norm=None,
+        norm=Norm.LAYER,
+        epsilon=1e-12,
+        is_pre_norm=False,
+        takes_pairs=True,
+        prefixes=("", "distilbert."),
+    )

@@ -1,0 +1,23 @@
+"""ELECTRA: BERT's blocks behind narrower embeddings. Clark et al. 2020, arXiv:2003.10555."""
+
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.spec import Part, Spec
+
+
+def spec(config: Config) -> Spec:
+    """An ELECTRA of this configuration (`modeling_electra.py`)."""
+    whole = encoder(config)
+    narrow = config.count("embedding_size", default=128)
+    return replace(
+        whole,
+        embeddings=replace(
+            whole.embeddings,
+            width=narrow,
+            projection=None if narrow == whole.width else Part("embeddings_project"),
+        ),
+        takes_pairs=whole.segments > 1,
+        prefixes=("", "electra."),
+    )

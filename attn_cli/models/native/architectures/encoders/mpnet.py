@@ -1,0 +1,49 @@
+"""MPNet: BERT's blocks with a bias by distance that all layers share. Song et al. 2020, arXiv:2004.09297."""
+
+from dataclasses import replace
+
+from attn_cli.core.positions import Buckets
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.architectures.encoders.roberta import behind_padding
+from attn_cli.models.native.spec import Part, Projections, Relative, Spec
+
+_ATTENTION = "encoder.layer.{layer}.attention."
+_BUCKETS = 32
+_PADDING = 1
+
+
+def spec(config: Config) -> Spec:
+    """An MPNet of this configuration (`modeling_mpnet.py`).
+
+    It counts 32 buckets, and positions from behind token 1, whatever the config says.
+
+    Raises:
+        NotWrittenError: the config says otherwise.
+    """
+    whole = encoder(config)
+    if config.count("relative_attention_num_buckets", default=_BUCKETS) != _BUCKETS:
+        raise config.unwritten("relative_attention_num_buckets", what=str(_BUCKETS))
+    return behind_padding(
+        config,
+        replace(
+            whole,
+            embeddings=replace(whole.embeddings, segments=None),
+            segments=0,
+            takes_pairs=True,
+            projections=Projections(
+                query=Part(_ATTENTION + "attn.q"),
+                key=Part(_ATTENTION + "attn.k"),
+                value=Part(_ATTENTION + "attn.v"),
+            ),
+            output=Part(_ATTENTION + "attn.o"),
+            attention_norm=Part(_ATTENTION + "LayerNorm"),
+            relative=Relative(
+                table=Part("encoder.relative_attention_bias"),
+                buckets=Buckets(_BUCKETS, farthest=128, both_sides=True),
+            ),
+            prefixes=("", "mpnet."),
+            aliases={},
+        ),
+        _PADDING,
+    )

@@ -1,0 +1,30 @@
+"""RoBERTa: BERT's blocks, positions begin behind the padding's. Liu et al. 2019, arXiv:1907.11692."""
+
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.spec import Spec
+
+
+def spec(config: Config) -> Spec:
+    """A RoBERTa of this configuration (`modeling_roberta.py`)."""
+    whole = encoder(config)
+    padding = config.integer("pad_token_id", default=1)
+    return behind_padding(config, replace(whole, takes_pairs=True, prefixes=("", "roberta.")), padding)
+
+
+def behind_padding(config: Config, whole: Spec, padding: int) -> Spec:
+    """The same model with positions counted from behind the padding's, which padding itself takes.
+
+    Raises:
+        AttnError: there is no position left.
+    """
+    rows = config.count("max_position_embeddings", default=512)
+    if rows <= padding + 1:
+        raise config.unfit("max_position_embeddings", what=f"more than {padding + 1}")
+    return replace(
+        whole,
+        longest=rows - padding - 1,
+        embeddings=replace(whole.embeddings, first=padding + 1, padding=padding),
+    )

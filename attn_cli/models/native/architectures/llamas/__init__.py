@@ -1,0 +1,1 @@
+"""Llama and the decoders with its layout: RMS norms, rotary positions, gated feed-forward."""

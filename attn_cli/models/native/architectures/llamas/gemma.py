@@ -1,0 +1,40 @@
+"""Gemma: Llama's blocks, gains stored less one, embeddings × √M. Gemma Team 2024, arXiv:2403.08295."""
+
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.llamas.llama import decoder
+from attn_cli.models.native.spec import Spec
+
+
+def spec(config: Config) -> Spec:
+    """A Gemma of this configuration (`modeling_gemma.py`); "gelu" means its approximation by tanh.
+
+    Raises:
+        NotWrittenError: it reads to both sides.
+    """
+    refuse_both_sides(config)
+    named = config.text("hidden_act", default="gelu")
+    return scaled(config, "gelu_pytorch_tanh" if named == "gelu" else named, 16)
+
+
+def scaled(config: Config, activation: str, kv_heads: int, longest: int = 8192) -> Spec:
+    """What all Gemmas have in common."""
+    has_bias = config.flag("attention_bias", default=False)
+    whole = decoder(config, has_bias=has_bias, kv_heads=kv_heads, head_size=256, longest=longest)
+    return replace(
+        whole,
+        embeddings=replace(whole.embeddings, scale=whole.width**0.5),
+        feed_forward=replace(whole.feed_forward, activation=activation),
+        gain_offset=1.0,
+    )
+
+
+def refuse_both_sides(config: Config) -> None:
+    """Raise `AttnError` for an encoder in Gemma's clothes, whose mask differs between releases.
+
+    Raises:
+        NotWrittenError: it is one.
+    """
+    if config.flag("use_bidirectional_attention", default=False):
+        raise config.unwritten("use_bidirectional_attention", what="false")

@@ -1,0 +1,46 @@
+"""Gemma 2: a soft cap on the scores, norms on both sides of each part, every other layer slides.
+
+Gemma Team 2024, arXiv:2408.00118.
+"""
+
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.llamas.gemma import refuse_both_sides, scaled
+from attn_cli.models.native.layer_types import kinds, window_of, windows
+from attn_cli.models.native.spec import Part, Spec
+
+_LAYER = "layers.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A Gemma 2 of this configuration (`modeling_gemma2.py`).
+
+    Raises:
+        AttnError: it reads to both sides.
+    """
+    refuse_both_sides(config)
+    whole = sandwiched(config)
+    kind = kinds(config, whole.layers, lambda layer: layer % 2 == 0)
+    return replace(whole, window=windows(kind, window_of(config)), softcap=_softcap(config))
+
+
+def _softcap(config: Config) -> float | None:
+    """The soft cap; null is none, and a config that says nothing means 50."""
+    name = "attn_logit_softcapping"
+    return config.number(name, default=50.0) if config.values.get(name, 50.0) is not None else None
+
+
+def sandwiched(config: Config, longest: int = 8192) -> Spec:
+    """A Gemma with a norm before and after each part, and a scale of its own."""
+    whole = scaled(config, config.text("hidden_activation", default="gelu_pytorch_tanh"), 4, longest)
+    size = config.number("query_pre_attn_scalar", default=256.0)
+    if size <= 0:
+        raise config.unfit("query_pre_attn_scalar", what="more than 0")
+    return replace(
+        whole,
+        attention_result_norm=Part(_LAYER + "post_attention_layernorm", has_bias=False),
+        feed_forward_norm=Part(_LAYER + "pre_feedforward_layernorm", has_bias=False),
+        feed_forward_result_norm=Part(_LAYER + "post_feedforward_layernorm", has_bias=False),
+        scale=lambda _layer: size**-0.5,
+    )

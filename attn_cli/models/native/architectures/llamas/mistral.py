@@ -1,0 +1,15 @@
+"""Mistral: Llama's blocks, a token sees the last few thousand. Jiang et al. 2023, arXiv:2310.06825."""
+
+from dataclasses import replace
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.llamas.llama import decoder
+from attn_cli.models.native.layer_types import every_layer, window_of
+from attn_cli.models.native.spec import Spec
+
+
+def spec(config: Config) -> Spec:
+    """A Mistral of this configuration (`modeling_mistral.py`)."""
+    return replace(
+        decoder(config, has_bias=False, kv_heads=8, longest=131072), window=every_layer(window_of(config))
+    )

@@ -1,0 +1,44 @@
+"""Phi-3: Llama's blocks with fused matrices. Abdin et al. 2024, arXiv:2404.14219."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.llamas.llama import decoder
+from attn_cli.models.native.layer_types import every_layer, window_of
+from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.spec import FeedForward, Part, Projections, Spec
+
+_LAYER = "layers.{layer}."
+
+
+def spec(config: Config) -> Spec:
+    """A Phi-3 of this configuration (`modeling_phi3.py`)."""
+    whole = decoder(config, has_bias=False, longest=4096)
+    values = _rope(config)
+    return replace(
+        whole,
+        projections=Projections(fused=Part(_LAYER + "self_attn.qkv_proj", has_bias=False)),
+        feed_forward=FeedForward(
+            up=Part(_LAYER + "mlp.gate_up_proj", has_bias=False),
+            down=Part(_LAYER + "mlp.down_proj", has_bias=False),
+            size=whole.feed_forward.size,
+            activation=whole.feed_forward.activation,
+            holds_gate=True,
+        ),
+        epsilon=config.number("rms_norm_eps", default=1e-5),
+        window=every_layer(window_of(config, None)),
+        rotary=lambda _layer, length: rotary(values, whole.head_size, length),
+    )
+
+
+def _rope(config: Config) -> Mapping[str, Any]:
+    """The config, where what early checkpoints call `yarn` is longrope (`configuration_phi3.py`)."""
+    values: dict[str, Any] = {"max_position_embeddings": 4096, "original_max_position_embeddings": 4096}
+    values |= config.values
+    for name in ("rope_scaling", "rope_parameters"):
+        own = values.get(name)
+        if isinstance(own, Mapping) and "yarn" in (own.get("type"), own.get("rope_type")):
+            values[name] = {**own, "rope_type": "longrope"}
+    return values

@@ -1,0 +1,41 @@
+"""SmolLM3: Llama's blocks, in which every fourth layer does not turn its queries and keys.
+
+Bakouch et al. 2025; the idea: Yang et al. 2025, arXiv:2501.18795.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from attn_cli.core.masks import everywhere
+from attn_cli.core.positions import Rotary
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.llamas.llama import decoder
+from attn_cli.models.native.layer_types import kinds, window_of, windows
+from attn_cli.models.native.spec import Spec
+
+
+def spec(config: Config) -> Spec:
+    """A SmolLM3 of this configuration (`modeling_smollm3.py`)."""
+    has_bias = config.flag("attention_bias", default=False)
+    whole = decoder(config, has_bias=has_bias, kv_heads=4, theta=2000000.0, longest=32768)
+    turns = _turning(config, whole.layers)
+    slides = config.flag("use_sliding_window", default=False)
+
+    def turned(layer: int, length: int) -> Rotary | None:
+        return whole.rotary(layer, length) if turns(layer) else None
+
+    kind = kinds(config, whole.layers, lambda layer: not turns(layer))
+    return replace(
+        whole, window=windows(kind, window_of(config, None) if slides else everywhere), rotary=turned
+    )
+
+
+def _turning(config: Config, layers: int) -> Callable[[int], bool]:
+    """Which layers turn: 1 in `no_rope_layers`, whose name says the opposite."""
+    listed = config.values.get("no_rope_layers")
+    if listed is None:
+        stride = config.count("no_rope_layer_interval", default=4)
+        return lambda layer: (layer + 1) % stride != 0
+    if not isinstance(listed, list) or len(listed) < layers or any(each not in (0, 1) for each in listed):
+        raise config.unfit("no_rope_layers", what="a list of 0 and 1, one for each layer")
+    return lambda layer: bool(listed[layer])

@@ -1,0 +1,232 @@
+"""A text, cut into the pieces that a model reads; the library `tokenizers` does the cutting."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+
+if TYPE_CHECKING:
+    import tokenizers
+
+_RELOAD = "download tokenizer.json again"
+_OLDER = (
+    *("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken"),
+    "tokenizer_config.json",  # of bytes or characters, which need no vocabulary
+)
+
+Spelling: TypeAlias = Callable[[str], str]
+"""A piece of the vocabulary (`##ing`, `Ġthe`) to the text that it stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One piece of a text."""
+
+    position: int
+    id: int
+    piece: str  # as the vocabulary spells it
+    text: str  # as a reader would: without word-piece markers
+    start: int  # characters of the text as given; of the second text in segment 1
+    end: int
+    special: bool
+    segment: int
+
+
+class Cutter(Protocol):
+    """Whatever cuts texts into the tokens of one vocabulary."""
+
+    def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
+        """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens."""
+
+    def token(self, index: int) -> Token:
+        """The token of a number, standing before any text."""
+
+    def of_target(self) -> "Cutter":
+        """What cuts the decoder's text."""
+
+
+class Tokenizer:
+    """The tokenizer of a model's directory."""
+
+    def __init__(self, inner: "tokenizers.Tokenizer") -> None:
+        inner.no_padding()  # MiniLM's file pads every text to 128
+        inner.no_truncation()  # and cuts it there: a text that is too long is an error, not a shorter text
+        self._inner = inner
+        self._spell = _spelling(inner)
+        added = inner.get_added_tokens_decoder()
+        self._special = {index for index, token in added.items() if token.special}
+        self._added = set(added)
+
+    def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
+        """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
+
+        Raises:
+            AttnError: the vocabulary cannot spell the text.
+        """
+        with answering("the tokenizer cannot cut the text"):
+            encoding = self._inner.encode(text, pair)
+            spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
+            lists = (encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, spans)
+            fields = list(zip(*lists, strict=True))
+        return tuple(
+            Token(
+                position=position,
+                id=index,
+                piece=piece,
+                text=piece if index in self._added else self._spell(piece),
+                start=start,
+                end=end,
+                special=sequence is None or index in self._special,
+                segment=segment,
+            )
+            for position, (index, piece, sequence, segment, (start, end)) in enumerate(fields)
+        )
+
+    def token(self, index: int) -> Token:
+        """The token of a number, standing before any text.
+
+        Raises:
+            AttnError: the vocabulary has no such number.
+        """
+        piece = self._inner.id_to_token(index)
+        if piece is None:
+            raise AttnError(f"the vocabulary has no token {index}", _RELOAD)
+        return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
+
+    def of_target(self) -> Cutter:
+        """What cuts the decoder's text: the same."""
+        return self
+
+
+def shifted(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:
+    """What a decoder reads: its start token, then the tokens, the last one left off, as in training."""
+    return tuple(replace(token, position=place) for place, token in enumerate((start, *tokens[:-1])))
+
+
+def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Cutter:
+    """The tokenizer in `directory`; one that has no `tokenizer.json` may be written in Python of its own.
+
+    Raises:
+        AttnError: there is none, or it cannot be read.
+    """
+    import tokenizers  # 0.03 s
+
+    path = own(directory, "tokenizer.json", LARGEST_TEXT)
+    if not path.is_file():
+        if not any(file for pattern in _OLDER for file in directory.glob(pattern)):
+            hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+            raise AttnError(f"{directory} has no tokenizer.json, nor an older file in its place", hint)
+        from attn_cli.models.tokens.slow import open_older  # transformers and torch: 3 s
+
+        return open_older(directory, trusts_code=trusts_code)
+    with answering(f"{path} is no tokenizer"):
+        return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
+
+
+@contextmanager
+def answering(problem: str) -> Iterator[None]:
+    """Whatever the library raises inside is an `AttnError`: plain Exception, and a panic in Rust is none."""
+    try:
+        yield
+    except (KeyboardInterrupt, MemoryError, AttnError):
+        raise
+    except BaseException as error:
+        raise AttnError(f"{problem}: {error}", _RELOAD) from error
+
+
+def _spans(
+    offsets: Sequence[tuple[int, int]], sequences: Sequence[int | None], texts: tuple[str, str]
+) -> list[tuple[int, int]]:
+    """The offsets, where a token that a template added stands at the end of the text before it."""
+    spans: list[tuple[int, int]] = []
+    place = 0
+    for offset, sequence in zip(offsets, sequences, strict=True):
+        if sequence is not None:
+            place = len(texts[sequence])
+        spans.append((place, place) if sequence is None else offset)
+    return spans
+
+
+def _spelling(inner: "tokenizers.Tokenizer") -> Spelling:
+    """How this tokenizer's pieces are read back: what its decoder undoes, piece by piece."""
+    parts = _parts(inner.decoder) or _parts(inner.pre_tokenizer)
+    spellings = [spelling for part in parts if (spelling := _undone(part)) is not None]
+
+    def spell(piece: str) -> str:
+        for spelling in spellings:
+            piece = spelling(piece)
+        return piece
+
+    return spell
+
+
+def _parts(component: Any) -> list[dict[str, Any]]:
+    """The component as the tokenizer's file describes it, a sequence taken apart."""
+    if component is None:
+        return []
+    state = json.loads(component.__getstate__())
+    inner = state.get("decoders") or state.get("pretokenizers")
+    return list(inner) if state.get("type") == "Sequence" else [state]
+
+
+def _undone(part: dict[str, Any]) -> Spelling | None:
+    """What one part of the decoder does to a single piece; None where it only joins pieces."""
+    match part:
+        case {"type": "WordPiece", "prefix": str(prefix)}:
+            return partial(_without_prefix, prefix)
+        case {"type": "Replace", "pattern": {"String": str(old)}, "content": str(new)}:
+            return partial(_replaced, old, new)
+        case {"type": "Metaspace", "replacement": str(marker)} | {
+            "type": "BPEDecoder",
+            "suffix": str(marker),
+        }:
+            return partial(_replaced, marker, " ")
+        case {"type": "ByteLevel"}:
+            return _from_byte_letters
+        case {"type": "ByteFallback"}:
+            return from_byte_name
+    return None
+
+
+def _without_prefix(prefix: str, piece: str) -> str:
+    """`##ing` as `ing`; a piece that is nothing else stays."""
+    return piece.removeprefix(prefix) or piece
+
+
+def _replaced(old: str, new: str, piece: str) -> str:
+    return piece.replace(old, new)
+
+
+def from_byte_name(piece: str) -> str:
+    r"""`<0x0A>` as the byte's own character, or `\xf0` where it is a part of one."""
+    named = re.fullmatch(r"<0x([0-9A-Fa-f]{2})>", piece)
+    return bytes.fromhex(named[1]).decode("utf-8", "backslashreplace") if named else piece
+
+
+def _from_byte_letters(piece: str) -> str:
+    r"""`ĠcafÃ©` as ` café`; a part of a character becomes `\xf0`.
+
+    Byte-level BPE writes each byte as a letter (GPT-2, `encoder.py`, `bytes_to_unicode`).
+    """
+    try:
+        return bytes(_BYTES[letter] for letter in piece).decode("utf-8", "backslashreplace")
+    except KeyError:
+        return piece
+
+
+def _byte_letters() -> dict[str, int]:
+    """GPT-2's letter of each byte: itself where it prints, else the next free one from U+0100 on."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in plain]
+    moved = {chr(256 + place): byte for place, byte in enumerate(others)}
+    return {chr(byte): byte for byte in plain} | moved
+
+
+_BYTES = _byte_letters()

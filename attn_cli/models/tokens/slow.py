@@ -1,0 +1,203 @@
+"""A tokenizer that has no `tokenizer.json`: transformers reads the files that it was kept in before.
+
+`vocab.txt`, `vocab.json` with `merges.txt`, and SentencePiece's models become the library `tokenizers`' own
+in transformers' hands. A few tokenizers stay Python (Marian's, for one): they do not say which characters a
+piece stands for, so that is found by comparing letters.
+"""
+
+import copy
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import transformers  # with torch 3 s: whoever imports this file wants it
+
+from attn_cli.errors import AttnError
+from attn_cli.models.bridge.hf_models import answering
+from attn_cli.models.files.config import read_json
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.tokens.alignment import aligned
+from attn_cli.models.tokens.fast import Cutter, Token, Tokenizer, from_byte_name
+
+_READ = (
+    *("*.json", "*.txt", "*.model", "*.spm", "*.vocab", "*.bpe", "*.codes", "*.tiktoken"),
+    *("*.jinja", "additional_chat_templates/*.jinja"),
+)
+_PIECES = ("*.model", "*.spm")
+_SAID = ("tokenizer_config_file", "tokenizer_file", "target_vocab_file", "special_tokens_map_file")
+_CLASS = re.compile(r"(?!Auto)\w+(Tokenizer|TokenizerFast|Backend)", re.ASCII)
+_GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
+_RELOAD = "download the tokenizer's files again"
+
+
+def open_older(directory: Path, *, trusts_code: bool = False) -> Cutter:
+    """The tokenizer in `directory`, which has no `tokenizer.json`.
+
+    Raises:
+        AttnError: it is kept in no other files either, or they cannot be read.
+    """
+    for pattern in _READ:
+        for file in directory.glob(pattern):
+            own(directory, str(file.relative_to(directory)), LARGEST_TEXT)
+    _check_class(directory)
+    _check_pieces(directory)
+    with _answering(f"transformers cannot read the tokenizer in {directory}"):
+        inner = transformers.AutoTokenizer.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusts_code
+        )
+    _check_whole(directory, inner)
+    return Tokenizer(inner.backend_tokenizer) if inner.is_fast else _Older(inner)
+
+
+class _Older:
+    """A tokenizer that is written in Python."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._special = set(inner.all_special_ids)
+        self._added = set(inner.added_tokens_decoder)
+
+    def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
+        """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
+
+        Raises:
+            AttnError: the vocabulary cannot spell the text.
+        """
+        texts = [text] if pair is None else [text, pair]
+        with _answering("the tokenizer cannot cut the text"):
+            pieces = [self._inner.tokenize(each) for each in texts]
+            ids = [self._inner.convert_tokens_to_ids(each) for each in pieces]
+            whole = self._inner.prepare_for_model(*ids, return_token_type_ids=True)
+        tokens = [self._of_text(*each) for each in zip(texts, pieces, ids, strict=True)]
+        lengths = [len(each) for each in texts]
+        return tuple(self._placed(whole["input_ids"], whole["token_type_ids"], tokens, lengths))
+
+    def token(self, index: int) -> Token:
+        """The token of a number, standing before any text.
+
+        Raises:
+            AttnError: the vocabulary has no such number.
+        """
+        with _answering(f"the vocabulary has no token {index}"):
+            piece = str(self._inner.convert_ids_to_tokens(index))
+        return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
+
+    def of_target(self) -> Cutter:
+        """What cuts the decoder's text: Marian has two vocabularies."""
+        if getattr(self._inner, "tgt_lang", "") is None:
+            return self  # nobody said which language it is
+        with _answering("the tokenizer cannot cut the decoder's text"):
+            inner = copy.copy(self._inner)
+            inner._switch_to_target_mode()  # noqa: SLF001  `text_target` of a call does no more
+        return _Older(inner)
+
+    def _of_text(self, text: str, pieces: Sequence[str], ids: Sequence[int]) -> list[Token]:
+        """The tokens of one text; their positions and segments are not known yet."""
+        inner, whole = self._inner, self._special | self._added
+        spelled = [
+            piece if index in whole and index != inner.unk_token_id else _spelled(piece)
+            for piece, index in zip(pieces, ids, strict=True)
+        ]
+        unknown = {inner.unk_token_id: str(inner.unk_token)}  # its piece is the text that nobody can spell
+        return [
+            Token(
+                position=0,
+                id=index,
+                piece=unknown.get(index, piece),
+                text=unknown.get(index, written),
+                start=start,
+                end=end,
+                special=index in self._special,
+                segment=0,
+            )
+            for piece, index, written, (start, end) in zip(
+                pieces, ids, spelled, aligned(text, [_sought(each) for each in spelled]), strict=True
+            )
+        ]
+
+    def _placed(
+        self,
+        ids: Sequence[int],
+        segments: Sequence[int],
+        texts: Sequence[Sequence[Token]],
+        ends: Sequence[int],
+    ) -> Iterator[Token]:
+        """All tokens in their order; those that the template adds stand at the end of the text before them.
+
+        Raises:
+            AttnError: the texts do not stand among `ids` as they were cut.
+        """
+        place, known = 0, dict[int, Token]()
+        stops = {}
+        for tokens, end in zip(texts, ends, strict=True):
+            own_ids = [token.id for token in tokens]
+            start = next(
+                (at for at in range(place, len(ids)) if list(ids[at : at + len(tokens)]) == own_ids), None
+            )
+            if start is None:
+                raise AttnError("the tokenizer changes the text's tokens where it adds its own", _RELOAD)
+            known |= {start + offset: token for offset, token in enumerate(tokens)}
+            place = start + len(tokens)
+            stops[place] = end
+        end = 0
+        for position, (index, segment) in enumerate(zip(ids, segments, strict=True)):
+            end = stops.get(position, end)
+            token = known.get(position) or replace(self.token(index), start=end, end=end)
+            yield replace(token, position=position, segment=segment)
+
+
+def _spelled(piece: str) -> str:
+    """The text that a piece stands for: the marks of word pieces, BPE and SentencePiece are undone."""
+    plain = piece.removesuffix("@@").replace("</w>", " ").replace("▁", " ")
+    return from_byte_name(plain.removeprefix("##") or plain)
+
+
+def _sought(written: str) -> str:
+    r"""What is looked for in the text: of a part of a character, `\xf0`, nothing can be found."""
+    return "\ufffd" if written.startswith("\\x") else written
+
+
+def _answering(problem: str) -> AbstractContextManager[None]:
+    return answering(problem, _RELOAD)
+
+
+def _check_class(directory: Path) -> None:
+    """Raise `AttnError` for a class that is no tokenizer: transformers would build whatever is named."""
+    for name in ("tokenizer_config.json", "config.json"):
+        path = directory / name
+        kind = read_json(path).get("tokenizer_class") if path.exists() else None
+        if kind is not None and not (isinstance(kind, str) and _CLASS.fullmatch(kind)):
+            raise AttnError(f"{path} names a tokenizer_class that is none: {kind!r}", _RELOAD)
+
+
+def _check_pieces(directory: Path) -> None:
+    """Raise `AttnError` where a model of SentencePiece is damaged, or a package to read it is absent."""
+    for path in sorted(file for pattern in _PIECES for file in directory.glob(pattern)):
+        try:
+            import google.protobuf  # noqa: F401  what transformers opens it with
+            from sentencepiece import SentencePieceProcessor
+        except ImportError as error:
+            problem = f"{path} is read with the packages sentencepiece and protobuf, which are not installed"
+            raise AttnError(problem, "pip install 'attn-cli[sentencepiece]'") from error
+        try:
+            SentencePieceProcessor(model_file=str(path))
+        except (RuntimeError, OSError) as error:
+            raise AttnError(f"{path} is no model of SentencePiece", _RELOAD) from error
+
+
+def _check_whole(directory: Path, inner: Any) -> None:
+    """Raise `AttnError` where transformers went on without a file, or without knowing the class.
+
+    It makes a tokenizer of marks alone where there is no vocabulary, and a plain one, which leaves out what
+    the family adds, where nobody says whose the files are.
+    """
+    named = {file for key, file in inner.vocab_files_names.items() if key not in _SAID}
+    lacking = sorted(file for file in named if not (directory / file).exists())
+    if lacking and not any(directory.glob("*.model")):
+        raise AttnError(f"{directory} has neither tokenizer.json nor {' and '.join(lacking)}", _RELOAD)
+    if type(inner).__name__ in _GENERIC:
+        problem = f"{directory} does not say which tokenizer its files are of"
+        raise AttnError(problem, 'name it in tokenizer_config.json: {"tokenizer_class": "LlamaTokenizer"}')
