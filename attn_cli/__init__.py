@@ -3,8 +3,8 @@
 TYPE_CHECKING = False  # typing's own costs an import, before Ctrl-C is answered
 if TYPE_CHECKING:
     from attn_cli.core.masks import causal, padding, sliding
-    from attn_cli.core.module import Attention, Linear, MultiHeadAttention
-    from attn_cli.core.shell import MultiHeadAttentionModule as MultiHeadAttentionModule
+    from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
+    from attn_cli.core.torch_module import MultiHeadAttentionModule as MultiHeadAttentionModule
     from attn_cli.errors import AttnError
     from attn_cli.vocabulary import Step
 
@@ -22,11 +22,11 @@ __all__ = [  # noqa: RUF022  in the order in which a reader needs them; the torc
 ]
 
 _HOMES = {
-    "Attention": "core.module",
+    "Attention": "core.multihead",
     "AttnError": "errors",
-    "Linear": "core.module",
-    "MultiHeadAttention": "core.module",
-    "MultiHeadAttentionModule": "core.shell",
+    "Linear": "core.multihead",
+    "MultiHeadAttention": "core.multihead",
+    "MultiHeadAttentionModule": "core.torch_module",
     "Step": "vocabulary",
     "causal": "core.masks",
     "padding": "core.masks",

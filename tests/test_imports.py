@@ -47,7 +47,7 @@ def test_inspect_without_a_model_loads_no_torch() -> None:
     found = loaded("inspect", "the cat sat")
     assert {"numpy", "tokenizers", "rich"} <= found
     assert not {"torch", "transformers", "matplotlib", "safetensors"} & found
-    assert not {"rich.progress", "attn_cli.core.stream", "attn_cli.core.blocks"} & found
+    assert not {"rich.progress", "attn_cli.core.streaming.stream", "attn_cli.core.streaming.blocks"} & found
 
 
 def test_a_random_layer_needs_no_tokenizer_either() -> None:
@@ -69,12 +69,12 @@ def test_a_picture_is_drawn_without_pyplot_and_without_torch(twins: Path, tmp_pa
 
 def test_inspect_measures_nothing() -> None:
     measuring = (
-        "core.stream",
-        "core.rows",
-        "analysis.facts",
-        "analysis.overview",
-        "analysis.wishes",
-        "overview",
+        "core.streaming.stream",
+        "core.streaming.rows",
+        "analysis.metrics",
+        "analysis.head_summary",
+        "analysis.head_filter",
+        "reading.metrics",
     )
     assert not {f"attn_cli.{name}" for name in measuring} & loaded("inspect", "the cat sat")
 

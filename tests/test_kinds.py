@@ -14,8 +14,8 @@ from safetensors import safe_open
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.masks import causal, everywhere
-from attn_cli.core.module import MultiHeadAttention
-from attn_cli.core.pooling import Pooled
+from attn_cli.core.multihead import MultiHeadAttention
+from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import choose_library
 from attn_cli.models.random_layer import vectors, words
 from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers

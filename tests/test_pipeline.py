@@ -8,7 +8,7 @@ import pytest
 from attn_cli.analysis.views import table, view
 from attn_cli.commands.answering import headline
 from attn_cli.core import attention
-from attn_cli.core.module import Attention, MultiHeadAttention
+from attn_cli.core.multihead import Attention, MultiHeadAttention
 from attn_cli.errors import AttnError
 from attn_cli.models.native import transformer
 from attn_cli.reading import reading as pipeline

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attn_cli.analysis.facts import Facts
-from attn_cli.analysis.possible import Cells
+from attn_cli.analysis.eligible_rows import Cells
+from attn_cli.analysis.metrics import Facts
 from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Metric, Pattern
 

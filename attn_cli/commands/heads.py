@@ -15,7 +15,7 @@ from attn_cli.vocabulary import DType, Metric
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from attn_cli.analysis.overview import Glance
+    from attn_cli.analysis.head_summary import Glance
 
 _FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .csv); may be repeated."
 _TOKENS = 2  # lines of them: a long text is what the command is for
@@ -81,8 +81,8 @@ def heads(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli.analysis.overview import chart  # NumPy: 0.1 s
-    from attn_cli.analysis.wishes import wish
+    from attn_cli.analysis.head_filter import wish
+    from attn_cli.analysis.head_summary import chart  # NumPy: 0.1 s
     from attn_cli.reading.metrics import overview, shown_metric
     from attn_cli.reading.reading import document
     from attn_cli.show import data, files, picture, records

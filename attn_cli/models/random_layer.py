@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.masks import causal, everywhere
-from attn_cli.core.module import Attention, Linear, MultiHeadAttention
+from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
 from attn_cli.models.backend import Library
 from attn_cli.models.source import Card, Extent, Source, Texts
 from attn_cli.models.tokens.fast import Token

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from attn_cli.core.arrays import Array
-from attn_cli.core.pooling import Pooled
+from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Library
 from attn_cli.models.head_labels import Known
 from attn_cli.models.tokens.fast import Token

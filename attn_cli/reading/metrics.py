@@ -5,12 +5,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from attn_cli.analysis.choice import shown_pattern
-from attn_cli.analysis.facts import Facts, measured, metrics_of, spelled
-from attn_cli.analysis.overview import Glance, glances
-from attn_cli.analysis.wishes import Wish
+from attn_cli.analysis.head_filter import Wish
+from attn_cli.analysis.head_summary import Glance, glances
+from attn_cli.analysis.metrics import Facts, measured, metrics_of, spelled
 from attn_cli.core.arrays import to_numpy
-from attn_cli.core.module import Attention
-from attn_cli.core.stream import Text, Watch
+from attn_cli.core.multihead import Attention
+from attn_cli.core.streaming.stream import Text, Watch
 from attn_cli.errors import UsageError
 from attn_cli.models.source import Layer
 from attn_cli.reading.memory import Work, check

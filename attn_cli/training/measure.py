@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from attn_cli.analysis.facts import measured
+from attn_cli.analysis.metrics import measured
 from attn_cli.analysis.patterns import NEEDED, Tally, added, named, tallies
-from attn_cli.core import stream
+from attn_cli.core.streaming import stream
 from attn_cli.models.native.transformer import Inputs
 from attn_cli.training.corpus import START, Ids, windows
 from attn_cli.training.network import Network

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from attn_cli.analysis.conditions import Condition, condition
-from attn_cli.analysis.overview import Glance
-from attn_cli.analysis.wishes import wish
+from attn_cli.analysis.head_filter import wish
+from attn_cli.analysis.head_summary import Glance
 from attn_cli.errors import UsageError
 from attn_cli.vocabulary import Kind, Metric, Pattern
 

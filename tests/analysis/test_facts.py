@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.analysis.facts import Facts, measured, metrics_of, spelled, targets
-from attn_cli.analysis.overview import Glance, chart, glances
+from attn_cli.analysis.head_summary import Glance, chart, glances
+from attn_cli.analysis.metrics import Facts, measured, metrics_of, spelled, targets
 from attn_cli.core import masks
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands, trace
-from attn_cli.core.stream import Text
+from attn_cli.core.streaming.stream import Text
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 IDS = np.array([0, 5, 7, 5, 7, 9, 5, 7])

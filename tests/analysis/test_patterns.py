@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.analysis.facts import Facts, spelled, targets
+from attn_cli.analysis.metrics import Facts, spelled, targets
 from attn_cli.analysis.patterns import NEEDED, added, named, tallies
-from attn_cli.core.stream import Text
+from attn_cli.core.streaming.stream import Text
 from attn_cli.vocabulary import Metric, Pattern
 
 IDS = np.array([0, 5, 7, 5, 7, 9, 5, 7])

@@ -19,7 +19,7 @@ import torch
 
 from attn_cli.core.attention import Operands
 from attn_cli.core.masks import causal, everywhere
-from attn_cli.core.stream import PICTURE, Text, summarise
+from attn_cli.core.streaming.stream import PICTURE, Text, summarise
 from attn_cli.vocabulary import Metric
 
 HEADS, FEATURES, VOCABULARY, TOP = 12, 64, 50_000, 4

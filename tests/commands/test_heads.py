@@ -13,7 +13,7 @@ import pytest
 
 from attn_cli.cli import run
 from attn_cli.commands import reporting
-from attn_cli.core.module import Attention, MultiHeadAttention
+from attn_cli.core.multihead import Attention, MultiHeadAttention
 from attn_cli.reading import metrics as overviews
 from attn_cli.reading import reading as pipeline
 from attn_cli.show import data

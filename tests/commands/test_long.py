@@ -12,7 +12,7 @@ import pytest
 
 from attn_cli.analysis.choice import sharpness
 from attn_cli.analysis.distance import distances
-from attn_cli.core.module import Attention
+from attn_cli.core.multihead import Attention
 from attn_cli.reading import reading as pipeline
 from attn_cli.reading.reading import Question
 from attn_cli.vocabulary import Distance, Step

@@ -19,7 +19,7 @@ def test_numpy_follows_the_standard_by_itself() -> None:
 
 def test_numpy_costs_no_import_of_the_compatibility_layer() -> None:
     code = (
-        "import sys, numpy; from attn_cli.core.module import MultiHeadAttention as M; "
+        "import sys, numpy; from attn_cli.core.multihead import MultiHeadAttention as M; "
         "M.random(4, 2)(numpy.ones((2, 4), dtype='float32')); "
         "print([name for name in ('torch', 'array_api_compat') if name in sys.modules])"
     )

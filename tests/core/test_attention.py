@@ -15,8 +15,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attn_cli.core import masks
 from attn_cli.core.arrays import Array, at_least_float32, to_numpy
-from attn_cli.core.attending import attend
 from attn_cli.core.attention import Operands, Trace, masked, soft_capped, softmax, trace
+from attn_cli.core.context import attend
 from tests.core import loop
 from tests.core.libraries import Convert
 

@@ -13,7 +13,7 @@ from transformers.models.deberta_v2 import modeling_deberta_v2
 from transformers.models.t5 import modeling_t5
 
 from attn_cli.core.arrays import to_numpy
-from attn_cli.core.module import MultiHeadAttention
+from attn_cli.core.multihead import MultiHeadAttention
 from attn_cli.core.positions import Buckets, Disentangled, LogarithmicBuckets, alibi, relative
 from attn_cli.vocabulary import Step
 from tests.core.libraries import Convert

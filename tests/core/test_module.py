@@ -10,10 +10,12 @@ import pytest
 import torch
 
 import attn_cli
-from attn_cli.core import masks, module, shell
+from attn_cli.core import masks
+from attn_cli.core import multihead as module
+from attn_cli.core import torch_module as shell
 from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.attention import trace
-from attn_cli.core.module import Attention, Linear, MultiHeadAttention, check_heads, fused
+from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, check_heads, fused
 from attn_cli.core.positions import Rotary
 from attn_cli.errors import AttnError
 from attn_cli.vocabulary import Step

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from attn_cli.core.arrays import Array, to_numpy
+from attn_cli.core.chunked import row_by_row
 from attn_cli.core.layers import gelu_tanh
-from attn_cli.core.piecewise import row_by_row
 from tests.core.libraries import Convert
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from attn_cli.core import masks
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands, trace
-from attn_cli.core.module import MultiHeadAttention
-from attn_cli.core.pooling import Pooled, pooled
+from attn_cli.core.multihead import MultiHeadAttention
+from attn_cli.core.streaming.pooling import Pooled, pooled
 from attn_cli.vocabulary import Step
 from tests.core.libraries import LIBRARIES, Convert
 from tests.core.test_stream import EXACT, layer_of

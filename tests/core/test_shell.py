@@ -9,8 +9,8 @@ from torch.func import functional_call
 
 from attn_cli.core import masks
 from attn_cli.core.arrays import to_numpy
-from attn_cli.core.module import Linear, MultiHeadAttention
-from attn_cli.core.shell import MultiHeadAttentionModule
+from attn_cli.core.multihead import Linear, MultiHeadAttention
+from attn_cli.core.torch_module import MultiHeadAttentionModule
 from attn_cli.errors import AttnError
 from attn_cli.vocabulary import Step
 

@@ -17,17 +17,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attn_cli.core import attending, masks, stream
+from attn_cli.core import context as attending
+from attn_cli.core import masks
 from attn_cli.core.arrays import Array, to_numpy
-from attn_cli.core.attending import attend
 from attn_cli.core.attention import Bias, Operands, trace
-from attn_cli.core.blocks import CPU, cells, layout
-from attn_cli.core.kernels import TorchKernels, kernels
+from attn_cli.core.context import attend
 from attn_cli.core.positions import Buckets, alibi, relative
-from attn_cli.core.rows import Stepwise
-from attn_cli.core.stream import Text, summarise
-from attn_cli.core.summary import Summary
-from attn_cli.core.threads import shared_out
+from attn_cli.core.streaming import stream
+from attn_cli.core.streaming.blocks import CPU, cells, layout
+from attn_cli.core.streaming.kernels import TorchKernels, kernels
+from attn_cli.core.streaming.rows import Stepwise
+from attn_cli.core.streaming.stream import Text, summarise
+from attn_cli.core.streaming.summary import Summary
+from attn_cli.core.streaming.threads import shared_out
 from attn_cli.vocabulary import Metric
 from tests.core.libraries import LIBRARIES, Convert
 from tests.core.summaries import Expected, summary_of
@@ -187,7 +189,7 @@ def test_only_float32_is_compiled_and_only_where_numba_is(
     operands = Operands(q, q, q, 1.0)
     _, walk = stream.way_for(operands, kernels(q))
     assert walk.__name__ == ("Compiled" if dtype == torch.float32 else "Stepwise")
-    monkeypatch.delitem(sys.modules, "attn_cli.core.compiled", raising=False)
+    monkeypatch.delitem(sys.modules, "attn_cli.core.streaming.compiled", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)  # what Python does where it is not installed
     _, without = stream.way_for(operands, kernels(q))
     assert without.__name__ == "Stepwise"
@@ -216,7 +218,7 @@ def _in_cells(weights: Numbers, size: int) -> Numbers:
 
 
 def test_a_picture_of_few_cells_asks_for_no_larger_blocks() -> None:
-    from attn_cli.core.compiled import SIZES  # numba, which may be missing
+    from attn_cli.core.streaming.compiled import SIZES  # numba, which may be missing
 
     large, small = (layout(50_000, 50_000, cells(50_000, 50_000, most), SIZES).rows for most in (1024, 10))
     assert max(small, large) * 50_000 <= SIZES.numbers

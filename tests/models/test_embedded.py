@@ -10,9 +10,9 @@ import pytest
 import torch
 import transformers
 
-from attn_cli.analysis.facts import spelled
+from attn_cli.analysis.metrics import spelled
 from attn_cli.analysis.patterns import NEEDED, added, tallies
-from attn_cli.core.stream import Text
+from attn_cli.core.streaming.stream import Text
 from attn_cli.models.backend import choose_library
 from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_cli.analysis.choice import shown_pattern
-from attn_cli.analysis.facts import targets
-from attn_cli.core.stream import Text
+from attn_cli.analysis.metrics import targets
+from attn_cli.core.streaming.stream import Text
 from attn_cli.errors import AttnError
 from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.vocabulary import Metric, Pattern

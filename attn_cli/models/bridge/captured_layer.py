@@ -10,8 +10,8 @@ import torch  # 1.7 s: whoever imports this file wants it
 from attn_cli.core.arrays import Array, taken, to_numpy
 from attn_cli.core.attention import Bias, Operands, trace
 from attn_cli.core.masks import Rule, everywhere
-from attn_cli.core.module import Attention, Linear, merged
-from attn_cli.core.pooling import Pooled
+from attn_cli.core.multihead import Attention, Linear, merged
+from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.capture import Call, Sight
 from attn_cli.models.source import Layer

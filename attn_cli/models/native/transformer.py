@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeAlias
 
 from attn_cli.core.arrays import Array, device_of, namespace, positions
 from attn_cli.core.attention import Bias
+from attn_cli.core.chunked import row_by_row
 from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
 from attn_cli.core.masks import Rule, everywhere, padding
-from attn_cli.core.module import Attention, Linear, MultiHeadAttention, Normalise, fused, split
-from attn_cli.core.piecewise import row_by_row
+from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, Normalise, fused, split
 from attn_cli.core.positions import Disentangled, alibi, relative, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Library

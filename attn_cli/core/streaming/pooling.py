@@ -30,7 +30,7 @@ class Pooled:
     @classmethod
     def of(cls, weights: Numbers, mask: Truths, most: int) -> "Pooled":
         """Of whole matrices (H, T, S), where somebody holds them."""
-        from attn_cli.core.blocks import cells  # only a long text asks
+        from attn_cli.core.streaming.blocks import cells  # only a long text asks
 
         queries, keys = mask.shape
         size = cells(queries, keys, most)
@@ -44,7 +44,7 @@ class Pooled:
 
 def pooled(operands: Operands, most: int) -> Pooled:
     """The weights in at most `most` rows and columns of cells, without T × S at once."""
-    from attn_cli.core.stream import summarise  # only a long text asks: 0.02 s
+    from attn_cli.core.streaming.stream import summarise  # only a long text asks: 0.02 s
 
     found = summarise(operands, (), picture=most)
     ends = to_numpy(found.logsumexp)

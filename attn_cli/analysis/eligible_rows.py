@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import device_of, namespace, to_numpy
 from attn_cli.core.attention import Operands
-from attn_cli.core.copies import copies
 from attn_cli.core.masks import Band
-from attn_cli.core.stream import Text
+from attn_cli.core.streaming.copies import copies
+from attn_cli.core.streaming.stream import Text
 from attn_cli.vocabulary import Metric
 
 Cells: TypeAlias = npt.NDArray[np.bool_]

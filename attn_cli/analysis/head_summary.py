@@ -6,7 +6,7 @@ from math import isfinite
 
 import numpy as np
 
-from attn_cli.analysis.facts import Facts
+from attn_cli.analysis.metrics import Facts
 from attn_cli.analysis.patterns import named, tallies, tally
 from attn_cli.grid import Grid, Matrix, grid
 from attn_cli.vocabulary import Kind, Metric, Pattern

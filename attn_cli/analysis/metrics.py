@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.analysis.possible import Cells, Sees, possible, sees_by_matrix, sees_by_rule
+from attn_cli.analysis.eligible_rows import Cells, Sees, possible, sees_by_matrix, sees_by_rule
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands
-from attn_cli.core.stream import Text, Watch, summarise
+from attn_cli.core.streaming.stream import Text, Watch, summarise
 from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Kind, Metric
 

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.arrays import Array, to_numpy
-from attn_cli.core.blocks import Block, Sizes, block, bounds
-from attn_cli.core.logits import Layer, Logits
-from attn_cli.core.summary import ROW_FACTS, Found
+from attn_cli.core.streaming.blocks import Block, Sizes, block, bounds
+from attn_cli.core.streaming.logits import Layer, Logits
+from attn_cli.core.streaming.summary import ROW_FACTS, Found
 
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT=1
     raise ImportError("numba is told not to compile: Python itself would take hours")

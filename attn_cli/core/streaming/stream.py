@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
-from attn_cli.core.blocks import Sizes, cells, layout
-from attn_cli.core.copies import Copies, copies
-from attn_cli.core.kernels import Kernels, kernels
-from attn_cli.core.logits import Layer
 from attn_cli.core.masks import narrowed
-from attn_cli.core.rows import Stepwise
-from attn_cli.core.summary import Found, Summary
-from attn_cli.core.threads import shared_out
+from attn_cli.core.streaming.blocks import Sizes, cells, layout
+from attn_cli.core.streaming.copies import Copies, copies
+from attn_cli.core.streaming.kernels import Kernels, kernels
+from attn_cli.core.streaming.logits import Layer
+from attn_cli.core.streaming.rows import Stepwise
+from attn_cli.core.streaming.summary import Found, Summary
+from attn_cli.core.streaming.threads import shared_out
 from attn_cli.vocabulary import Metric
 
 Watch: TypeAlias = Callable[[int, int], None]
@@ -89,7 +89,7 @@ def way_for(operands: Operands, tools: Kernels) -> tuple[Sizes, type[Walk]]:
     is_wide = queries.dtype == namespace(queries).float64
     if tools.is_shared_out and not is_wide and scores >= _WORTH_COMPILING:
         with suppress(ImportError):  # the extra `fast` is not there, or numba cannot compile for this Python
-            from attn_cli.core.compiled import SIZES, Compiled  # 0.4 s
+            from attn_cli.core.streaming.compiled import SIZES, Compiled  # 0.4 s
 
             return SIZES, Compiled
     return tools.sizes, Stepwise

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from attn_cli.core.arrays import Array, device_of, is_on_cpu, namespace, to_numpy
-from attn_cli.core.blocks import Block
-from attn_cli.core.logits import Layer
+from attn_cli.core.streaming.blocks import Block
+from attn_cli.core.streaming.logits import Layer
 from attn_cli.vocabulary import Metric
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from attn_cli.core.arrays import Array, device_of, namespace
-from attn_cli.core.blocks import GROUPS, Block, Chunk, block, places
-from attn_cli.core.logits import Layer, Logits
-from attn_cli.core.summary import Found
+from attn_cli.core.streaming.blocks import GROUPS, Block, Chunk, block, places
+from attn_cli.core.streaming.logits import Layer, Logits
+from attn_cli.core.streaming.summary import Found
 from attn_cli.vocabulary import Metric
 
 _SUMS = (Metric.DISTANCE, Metric.SPECIAL)  # of a row's weights, each times a number

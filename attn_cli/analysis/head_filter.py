@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from attn_cli.analysis.conditions import Condition, Order, condition, order
-from attn_cli.analysis.overview import Glance
+from attn_cli.analysis.head_summary import Glance
 from attn_cli.vocabulary import Metric
 
 

@@ -12,11 +12,11 @@ from typing import TypeAlias
 import numpy as np
 
 from attn_cli.core.arrays import Array, namespace, taken
-from attn_cli.core.attending import attend
 from attn_cli.core.attention import Bias, Operands, Trace, allowed, trace
+from attn_cli.core.context import attend
 from attn_cli.core.masks import Rule, both, everywhere
-from attn_cli.core.pooling import Pooled, pooled
 from attn_cli.core.positions import Disentangled, Rotary, rotate
+from attn_cli.core.streaming.pooling import Pooled, pooled
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Step
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from attn_cli.core.arrays import Array
-from attn_cli.core.blocks import ACCELERATOR, CPU
+from attn_cli.core.streaming.blocks import ACCELERATOR, CPU
 
 NOWHERE = -1e38
 """What a masked cell holds: it loses against any score, and unlike -inf it makes no NaN of an empty row."""

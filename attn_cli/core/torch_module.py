@@ -4,7 +4,7 @@ import torch  # 1.7 s: whoever imports this file wants it
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.masks import Rule, everywhere
-from attn_cli.core.module import Attention, Linear, MultiHeadAttention, check_heads, fused
+from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, check_heads, fused
 from attn_cli.core.positions import Rotary
 from attn_cli.errors import AttnError
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
-from attn_cli.core.blocks import Block, Chunk, Layout, places
-from attn_cli.core.copies import Copies
-from attn_cli.core.kernels import LOWEST, Kernels
 from attn_cli.core.masks import Narrowed
+from attn_cli.core.streaming.blocks import Block, Chunk, Layout, places
+from attn_cli.core.streaming.copies import Copies
+from attn_cli.core.streaming.kernels import LOWEST, Kernels
 from attn_cli.vocabulary import Metric
 
 

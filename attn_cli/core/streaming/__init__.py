@@ -1,0 +1,1 @@
+"""Every fact about a head, with rows in blocks: never T × S."""
