@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a directory for each of `TWINS`."""
-    from tests.models.twins import RECIPES  # transformers: 5 s
+    from tests.support.twins import RECIPES  # transformers: 5 s
 
     directory = tmp_path_factory.mktemp("twins")
     for name in TWINS:

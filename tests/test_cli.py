@@ -13,7 +13,7 @@ from attn_cli.cli import run
 from attn_cli.errors import AttnError
 from attn_cli.reading import reading as pipeline
 from attn_cli.show import picture
-from tests.worlds import attn, refused, world
+from tests.support.worlds import attn, refused, world
 
 
 def failing(error: BaseException) -> Callable[..., object]:

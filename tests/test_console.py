@@ -10,7 +10,7 @@ import pytest
 from attn_cli.commands.asking import checked, shortened, text_of
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
-from tests.worlds import world
+from tests.support.worlds import world
 
 
 def written(stream: object) -> str:

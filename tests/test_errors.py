@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.worlds import attn, refused
+from tests.support.worlds import attn, refused
 
 WORDS = 'give one with words, for example "The cat sat on the mat"'
 LAYERS = "--layer 3, -1, 0,2,5, 4-7 or all"

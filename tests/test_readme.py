@@ -10,7 +10,7 @@ import pytest
 
 from attn_cli.cli import run
 from attn_cli.console import World
-from tests.models.twins import minilm
+from tests.support.twins import minilm
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

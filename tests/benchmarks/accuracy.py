@@ -13,8 +13,8 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from tests.models.judge import apart, inputs_of, ours, theirs
-from tests.models.twins import RECIPES
+from tests.support.reference import apart, inputs_of, ours, theirs
+from tests.support.twins import RECIPES
 
 TEXTS = (
     "The animal didn't cross the street because it was too tired.",

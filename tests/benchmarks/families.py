@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.start import Race, line, script
-from tests.models.families import FAMILIES, TRANSLATORS
-from tests.models.twins import RECIPES, TEXTS, Recipe, byte_level
+from tests.support.families import FAMILIES, TRANSLATORS
+from tests.support.twins import RECIPES, TEXTS, Recipe, byte_level
 
 NATIVE, BRIDGE = 0.1, 1.1
 TWINS: dict[str, Recipe] = {**RECIPES, **FAMILIES, **TRANSLATORS}

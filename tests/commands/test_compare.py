@@ -8,7 +8,7 @@ import pytest
 
 from attn_cli.analysis.distance import distances
 from attn_cli.vocabulary import Distance
-from tests.worlds import attn
+from tests.support.worlds import attn
 
 TEXT = "the cat sat on the mat"
 

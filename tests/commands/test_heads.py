@@ -19,7 +19,7 @@ from attn_cli.reading import reading as pipeline
 from attn_cli.show import data
 from attn_cli.vocabulary import Metric, Pattern
 from tests.commands.test_reporting import Terminal
-from tests.worlds import attn, refused, world
+from tests.support.worlds import attn, refused, world
 
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."
 ONCE = "the cat sat on a mat"

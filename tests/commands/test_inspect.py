@@ -14,9 +14,9 @@ from rich.cells import cell_len
 from safetensors import safe_open
 
 from attn_cli.models.backend import devices
-from tests.worlds import attn
+from tests.support.worlds import attn
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parent / "golden"
 TEXT = "the cat sat on the mat"
 LONG = (
     "The animal didn't cross the street, because it was too tired 日本 🙂 [/bold] \x1b[31m to cross the mat."

@@ -17,7 +17,7 @@ from attn_cli.reading import reading as pipeline
 from attn_cli.reading.reading import Question
 from attn_cli.vocabulary import Distance, Step
 from tests.commands.test_heatmap import words
-from tests.worlds import attn, refused
+from tests.support.worlds import attn, refused
 
 COUNT = 1100
 LONG = " ".join(f"w{number % 97}" for number in range(COUNT))

@@ -8,8 +8,8 @@ import pytest
 from attn_cli.cli import run
 from attn_cli.commands.reporting import clock, download
 from attn_cli.show.terminal.progress import Bar
-from tests.training.small import OPTIONS, story
-from tests.worlds import world
+from tests.support.small_run import OPTIONS, story
+from tests.support.worlds import world
 
 
 class Terminal(io.StringIO):

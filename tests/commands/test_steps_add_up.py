@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from transformers import AutoModel
 
 from attn_cli.vocabulary import Step
-from tests.worlds import attn
+from tests.support.worlds import attn
 
 Numbers = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.models.native.checkpoint import families
-from tests.worlds import attn, refused
+from tests.support.worlds import attn, refused
 
 
 def test_tokens_are_a_list() -> None:

@@ -13,9 +13,9 @@ import transformers
 from attn_cli.models.files.config import Config
 from attn_cli.models.native import checkpoint
 from attn_cli.models.native.spec import Spec
-from tests.models.families import TRANSLATORS
-from tests.models.twins import byte_level
-from tests.worlds import attn, refused
+from tests.support.families import TRANSLATORS
+from tests.support.twins import byte_level
+from tests.support.worlds import attn, refused
 
 TEXT = "the cat sat on the mat"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.core.libraries import LIBRARIES, Convert
+from tests.support.libraries import LIBRARIES, Convert
 
 
 @pytest.fixture(scope="session", params=LIBRARIES)

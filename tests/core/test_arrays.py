@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from attn_cli.core.arrays import at_least_float32, device_of, erf, namespace, positions, to_numpy
-from tests.core.libraries import Convert
+from tests.support.libraries import Convert
 
 
 def test_numpy_follows_the_standard_by_itself() -> None:

@@ -17,8 +17,8 @@ from attn_cli.core import masks
 from attn_cli.core.arrays import Array, at_least_float32, to_numpy
 from attn_cli.core.attention import Operands, Trace, masked, soft_capped, softmax, trace
 from attn_cli.core.context import attend
-from tests.core import loop
-from tests.core.libraries import Convert
+from tests.support import attention_loop as loop
+from tests.support.libraries import Convert
 
 LN3 = math.log(3)
 Numbers = npt.NDArray[Any]

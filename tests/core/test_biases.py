@@ -16,7 +16,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.multihead import MultiHeadAttention
 from attn_cli.core.positions import Buckets, Disentangled, LogarithmicBuckets, alibi, relative
 from attn_cli.vocabulary import Step
-from tests.core.libraries import Convert
+from tests.support.libraries import Convert
 
 LENGTH = 300
 PLACES = np.arange(LENGTH)

@@ -8,7 +8,7 @@ from transformers.masking_utils import sliding_window_causal_mask_function
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.masks import Rule, both, causal, everywhere, padding, sliding
-from tests.core.libraries import Convert
+from tests.support.libraries import Convert
 
 
 def drawn(array: Convert, rule: Rule, rows: int, columns: int) -> list[str]:

@@ -14,7 +14,7 @@ from transformers.models.llama import modeling_llama
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.positions import Rotary, rotate
-from tests.core.libraries import Convert
+from tests.support.libraries import Convert
 
 SIZE = 16
 FREQUENCIES = (10000.0 ** -(np.arange(0, SIZE, 2) / SIZE)).astype(np.float32)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from attn_cli.models.backend import Library
-from tests.models.judge import NUMPY, TORCH
-from tests.models.twins import RECIPES, Save, minilm
+from tests.support.reference import NUMPY, TORCH
+from tests.support.twins import RECIPES, Save, minilm
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ from attn_cli.models.native.checkpoint import checkpoint
 from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.fast import Token
 from attn_cli.vocabulary import EMBEDDED, DType, Kind, Pattern
-from tests.models.judge import weights_of
-from tests.worlds import attn
+from tests.support.reference import weights_of
+from tests.support.worlds import attn
 
 ROOT = Path(__file__).parents[2]
 MEASURED: dict[str, Any] = json.loads((EMBEDDED_DIRECTORY / "attn.json").read_text("utf-8"))

@@ -11,7 +11,7 @@ import torch
 from attn_cli.training import measure
 from attn_cli.training.measure import bigram_nats, heads, nats_of, surprise
 from attn_cli.vocabulary import Pattern
-from tests.training.small import network
+from tests.support.small_run import network
 
 DRAW = np.random.default_rng(0)
 TRAIN = np.r_[0, DRAW.integers(1, 12, 400)].astype(np.uint16)

@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from attn_cli.core.arrays import constant
 from attn_cli.training.network import config_of, waves
 from attn_cli.vocabulary import DType
-from tests.training.small import network, recipe
+from tests.support.small_run import network, recipe
 
 IDS = torch.tensor([[0, 5, 9, 5, 9, 200, 7, 1, 299, 5], [0, 3, 3, 3, 8, 9, 200, 7, 1, 2]])
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_cli.errors import UsageError
-from tests.training.small import RECIPE, recipe
+from tests.support.small_run import RECIPE, recipe
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:

@@ -22,8 +22,8 @@ from attn_cli.training.loop import Progress
 from attn_cli.training.order import Order
 from attn_cli.training.publishing import finish
 from attn_cli.vocabulary import DType
-from tests.training.small import OPTIONS, network, prepared, recipe, story
-from tests.worlds import Answer, attn, refused
+from tests.support.small_run import OPTIONS, network, prepared, recipe, story
+from tests.support.worlds import Answer, attn, refused
 
 FILES = [
     *("README.md", "attn.json", "config.json"),

@@ -1,0 +1,331 @@
+"""Families without a file of their own, through transformers: commands, steps, refusals."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import transformers
+
+from attn_cli.core.arrays import to_numpy
+from attn_cli.errors import AttnError
+from attn_cli.models.backend import torch_library
+from attn_cli.models.bridge import bridge as bridging
+from attn_cli.models.bridge import capture
+from attn_cli.models.bridge import hf_models as eager_models
+from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.source import Layer, Source, Texts
+from attn_cli.vocabulary import DType, Kind, Step
+from tests.support.every_type import save_twin
+from tests.support.reference import NUMPY, weights_of
+from tests.support.worlds import attn, refused
+
+TEXT = "the cat sat on the mat and the mat sat on the cat"
+UNSEEN = "this family computes it where only the softmax can be seen"
+
+# Seen at most, over all families: 4e-7, the rounding of another order of sums.
+CLOSE = 2e-5
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    @cache
+    def directory(kind: str) -> Path:
+        found = tmp_path_factory.mktemp(kind)
+        save_twin(kind, found)
+        return found
+
+    return directory
+
+
+def source(directory: Path) -> Source:
+    return checkpoint("twin", directory, NUMPY)
+
+
+def layers(found: Source, kind: Kind, target: str = "") -> list[Layer]:
+    read = found.target(target) if found.target and target else ()
+    return list(found.attentions(Texts(found.tokens(TEXT, None), read), kind, found.kinds[kind].layers))
+
+
+def eager(directory: Path, *ids: list[int]) -> Any:
+    """What transformers says when it is asked as anyone would."""
+    model = transformers.AutoModel.from_pretrained(directory, attn_implementation="eager").eval()
+    names = ("input_ids", "decoder_input_ids")
+    given = {name: torch.tensor([each]) for name, each in zip(names, ids, strict=False)}
+    with torch.no_grad():
+        return model(**given, output_attentions=True, use_cache=False)
+
+
+def ids_of(tokens: Any) -> list[int]:
+    return [token.id for token in tokens]
+
+
+@pytest.mark.parametrize(
+    "kind", ["gpt_oss", "deepseek_v3", "cohere", "gemma2", "falcon", "mpt", "codegen", "xglm", "xlnet"]
+)
+def test_every_layer_agrees_with_eager(kind: str, saved: Callable[[str], Path]) -> None:
+    directory = saved(kind)
+    found = source(directory)
+    expected = eager(directory, ids_of(found.tokens(TEXT, None))).attentions
+    for ours, theirs in zip(layers(found, Kind.SELF), expected, strict=True):
+        np.testing.assert_allclose(weights_of(ours), theirs[0].numpy(), atol=CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["m2m_100", "pegasus", "umt5", "fsmt"])
+def test_the_three_kinds_agree_with_eager(kind: str, saved: Callable[[str], Path]) -> None:
+    directory = saved(kind)
+    found = source(directory)
+    assert found.target is not None
+    start = json.loads((directory / "config.json").read_text())["decoder_start_token_id"]
+    target = found.target("the cat was tired")
+    assert ids_of(target) == [start, *ids_of(found.tokens("the cat was tired", None))[:-1]]
+    theirs = eager(directory, ids_of(found.tokens(TEXT, None)), ids_of(target))
+    assert tuple(found.kinds) == (Kind.ENCODER, Kind.DECODER, Kind.CROSS)
+    for name in found.kinds:
+        expected = theirs[f"{name}_attentions"]
+        for ours, each in zip(layers(found, name, "the cat was tired"), expected, strict=True):
+            np.testing.assert_allclose(weights_of(ours), each[0].numpy(), atol=CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["cohere", "gemma2", "deepseek_v3", "gpt_oss", "umt5", "roberta"])
+def test_the_steps_add_up(kind: str, saved: Callable[[str], Path]) -> None:
+    found = source(saved(kind))
+    for layer in layers(found, next(iter(found.kinds))):
+        heads = range(layer.heads)
+        step = {key: to_numpy(value) for key, value in layer.steps(heads, list(Step)).items()}
+        assert set(Step) - set(step) == set(layer.absent) <= {Step.BIAS}
+        np.testing.assert_allclose(step[Step.WEIGHTS] @ step[Step.VALUES], step[Step.CONTEXT], atol=1e-5)
+        products = step[Step.QUERIES] @ step[Step.KEYS].swapaxes(-1, -2)
+        np.testing.assert_allclose(products * layer.scale, step[Step.SCORES], atol=1e-4)  # of scores up to 50
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The models that were loaded."""
+    models: list[Any] = []
+    load = eager_models.load
+
+    def spied(*given: Any, **how: Any) -> Any:
+        models.append(load(*given, **how))
+        return models[-1]
+
+    monkeypatch.setattr(bridging, "load", spied)
+    return models
+
+
+def test_the_heads_outputs_and_the_bias_are_what_w_o_gives(
+    saved: Callable[[str], Path], loaded: list[Any]
+) -> None:
+    (layer, *_) = layers(source(saved("gpt_oss")), Kind.SELF)
+    step = layer.steps(range(layer.heads), [Step.CONTEXT, Step.OUTPUT])
+    projection = loaded[0].layers[0].self_attn.o_proj
+    with torch.no_grad():
+        whole = projection(step[Step.CONTEXT].transpose(0, 1).flatten(1))
+        total = step[Step.OUTPUT].sum(dim=0) + projection.bias
+    np.testing.assert_allclose(total, whole, atol=1e-5)  # another order of sums
+
+
+def test_no_more_layers_are_loaded_than_are_asked_for(
+    saved: Callable[[str], Path], loaded: list[Any]
+) -> None:
+    assert attn("inspect", TEXT, "-m", saved("cohere"), "--heads", "1.0").status == 0
+    line = ("--target", "the cat", "--kind", "cross", "-l", "0")
+    assert attn("inspect", TEXT, "-m", saved("m2m_100"), *line).status == 0
+    assert len(loaded[0].layers) == 2
+    assert (len(loaded[1].encoder.layers), len(loaded[1].decoder.layers)) == (3, 1)
+
+
+def test_layers_that_are_built_by_their_number_are_not_cut(
+    saved: Callable[[str], Path], loaded: list[Any]
+) -> None:
+    layers(source(saved("jamba")), Kind.SELF)
+    found = source(saved("jamba"))
+    list(found.attentions(Texts(found.tokens(TEXT, None)), Kind.SELF, [1]))
+    assert [len(each.layers) for each in loaded] == [4, 2]
+
+
+def test_a_layer_is_the_same_in_a_shorter_model(saved: Callable[[str], Path]) -> None:
+    found = source(saved("gemma2"))
+    tokens = Texts(found.tokens(TEXT, None))
+    (alone,) = found.attentions(tokens, Kind.SELF, [0])
+    together = list(found.attentions(tokens, Kind.SELF, [0, 1, 2]))
+    np.testing.assert_array_equal(weights_of(alone), weights_of(together[0]))
+
+
+def test_json_says_who_computed_and_what_is_absent(saved: Callable[[str], Path]) -> None:
+    found = attn("inspect", TEXT, "-m", saved("mpt"), "--heads", "0.1", "--json").document
+    jsonschema.Draft202012Validator(json.loads(attn("inspect", "--json-schema").out)).validate(found)
+    assert (found["engine"], found["library"], found["model"]["type"]) == ("transformers", "torch", "mpt")
+    (entry,) = found["attention"]
+    assert (entry["scale"], entry["absent"]) == (None, {"scores": UNSEEN})
+    assert list(entry["steps"]) == ["logits", "weights"]
+    hidden = [[cell is None for cell in row] for row in entry["steps"]["logits"]]
+    np.testing.assert_array_equal(hidden, ~np.tri(len(hidden), dtype=bool))
+
+
+@pytest.mark.parametrize("kind", ["mpt", "gemma2"])  # of the first only the softmax is seen
+def test_heads_at_a_glance_are_those_of_the_weights(kind: str, saved: Callable[[str], Path]) -> None:
+    found = attn("heads", TEXT, "-m", saved(kind), "--json").document["heads"]
+    each = [weights_of(layer) for layer in layers(source(saved(kind)), Kind.SELF)]
+    for head, weights in zip(found, [one for layer in each for one in layer], strict=True):
+        logarithms = np.log(np.where(weights > 0, weights, 1))
+        assert head["entropy"] == pytest.approx(-(weights * logarithms).sum(axis=-1).mean(), abs=CLOSE)
+        assert head["previous-token"] == pytest.approx(np.diagonal(weights, -1).mean(), abs=CLOSE)
+
+
+def test_a_window_is_in_the_mask_and_a_bias_is_a_step(saved: Callable[[str], Path]) -> None:
+    line = ("-m", saved("umt5"), "--heads", "0.1", "-s", "bias", "--json")
+    (entry,) = attn("inspect", TEXT, *line).document["attention"]
+    assert np.ptp(entry["steps"]["bias"]) > 0.1
+    (layer, *_) = layers(source(saved("gemma2")), Kind.SELF)
+    assert to_numpy(layer.mask).shape == (17, 17)
+
+
+@pytest.mark.parametrize("asked", [("-l", "0,1,2", "-H", "0"), ("--heads", "0.0,1.0,2.0")])
+def test_a_layer_of_a_hybrid_that_does_not_attend_is_said_to_be_left_out(
+    saved: Callable[[str], Path], asked: tuple[str, ...]
+) -> None:
+    answer = attn("inspect", TEXT, "-m", saved("jamba"), *asked, "--json")
+    assert [each["layer"] for each in answer.document["attention"]] == [1]
+    left = [f"layer {layer} is left out: it does not attend" for layer in (0, 2)]
+    assert [line for line in answer.err.splitlines() if "left out" in line] == left
+
+
+def test_all_layers_of_a_hybrid_are_those_that_attend(saved: Callable[[str], Path]) -> None:
+    answer = attn("inspect", TEXT, "-m", saved("jamba"), "-l", "all", "-H", "0", "--json")
+    assert [each["layer"] for each in answer.document["attention"]] == [1, 3]
+    assert "left out" not in answer.err
+
+
+def test_of_a_hybrid_the_layers_that_attend_are_shown(saved: Callable[[str], Path]) -> None:
+    found = attn("inspect", TEXT, "-m", saved("jamba"), "-H", "0", "--json").document
+    assert [entry["layer"] for entry in found["attention"]] == [1, 3]
+    assert found["model"]["layers"] == 4
+    answer = refused(attn("inspect", TEXT, "-m", saved("jamba"), "-l", "2"))
+    problem = f"layer 2 of {saved('jamba').name} does not attend; the layers to show are 1, 3"
+    assert answer == (2, problem, "--layer 1")
+
+
+REFUSED = {
+    "mamba": "{name} has no attention: its layers are MambaBlock",
+    "fnet": "{name} has no attention: its layers are FNetLayer",
+    "reformer": "{name} has no matrix of tokens: no softmax over them runs in ReformerAttention and "
+    "LocalSelfAttention and LSHSelfAttention",
+    "longformer": "{name} has no matrix of 13 × 13 tokens: its softmax is over 1 × 16 × 4 × 5",
+    "vit": "{name} cannot be run on tokens alone: AttributeError: 'NoneType' object has no attribute 'dtype'",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_has_no_matrix_says_what_it_has(kind: str, saved: Callable[[str], Path]) -> None:
+    status, problem, _ = refused(attn("inspect", TEXT, "-m", saved(kind)))
+    assert (status, problem) == (1, REFUSED[kind].format(name=saved(kind).name))
+
+
+def test_blocks_of_a_longer_text_are_no_matrix(saved: Callable[[str], Path]) -> None:
+    """BigBird attends in full to a short text, and in blocks to a longer one (`modeling_big_bird.py`)."""
+    assert attn("inspect", "the cat sat", "-m", saved("big_bird"), "-l", "0").status == 0
+    status, problem, _ = refused(attn("inspect", " ".join(["cat"] * 42), "-m", saved("big_bird"), "-l", "0"))
+    shapes = "1 × 4 × 4 × 44, 1 × 4 × 4 × 20, 1 × 4 × 7 × 4 × 24"  # first and last, next to them, the others
+    name = saved("big_bird").name
+    assert status == 1
+    assert problem == f"layer 0 of {name} has no matrix of 44 × 44 tokens: its softmax is over {shapes}"
+
+
+def test_a_type_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "swoosh"}')
+    problem = f"the model type 'swoosh' is not known: {tmp_path}/config.json"
+    assert refused(attn("inspect", "x", "-m", tmp_path)) == (
+        1,
+        problem,
+        "attn models --families lists the types that are",
+    )
+
+
+def test_a_mask_that_transformers_makes_cannot_be_overruled(saved: Callable[[str], Path]) -> None:
+    name = saved("mpt").name
+    problem = f"{name} is computed by transformers, and its mask cannot be overruled"
+    found = refused(attn("inspect", "x", "-m", saved("mpt"), "--no-causal"))
+    assert found == (2, problem, "leave --causal and --no-causal out")
+
+
+def test_weights_may_be_in_a_bin_file_or_missing(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    for file in saved("cohere").iterdir():
+        if file.suffix == ".json":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    problem = f"{tmp_path} has no weights: neither model.safetensors nor pytorch_model.bin"
+    assert refused(attn("inspect", TEXT, "-m", tmp_path)) == (1, problem, "download the model again")
+    tensors = safetensors.torch.load_file(saved("cohere") / "model.safetensors")
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
+    line = ("--heads", "1.2", "-s", "weights", "--json")
+    one, other = (attn("inspect", TEXT, "-m", each, *line).document for each in (saved("cohere"), tmp_path))
+    assert one["attention"] == other["attention"]
+
+
+def test_a_wrong_recomputation_is_not_shown(
+    saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = capture._call  # noqa: SLF001
+    monkeypatch.setattr(capture, "_call", lambda asked, result: call(asked | {"scaling": 9.0}, result))
+    (layer, *_) = layers(source(saved("cohere")), Kind.SELF)
+    why = "the model's weights are not those of softmax(q·k × scale + bias), so only its softmax is shown"
+    assert layer.absent[Step.SCORES] == why
+    monkeypatch.undo()
+    (whole, *_) = layers(source(saved("cohere")), Kind.SELF)
+    np.testing.assert_allclose(weights_of(layer), weights_of(whole), atol=CLOSE)
+
+
+def test_half_precision_is_the_models_own(saved: Callable[[str], Path]) -> None:
+    found = checkpoint("twin", saved("cohere"), torch_library("cpu", DType.BFLOAT16))
+    (layer, *_) = layers(found, Kind.SELF)
+    assert layer.steps([0], [Step.SCORES])[Step.SCORES].dtype == torch.bfloat16
+
+
+def test_segments_reach_the_model(saved: Callable[[str], Path]) -> None:
+    found = source(saved("roformer"))
+    assert found.takes_pairs
+    pair = found.tokens("the cat", "sat")
+    assert {token.segment for token in pair} == {0, 1}
+    flat = tuple(replace(token, segment=0) for token in pair)
+    one, other = (weights_of(next(found.attentions(Texts(each), Kind.SELF, [0]))) for each in (pair, flat))
+    assert np.abs(one - other).max() > 0.01
+
+
+def test_a_token_beyond_the_vocabulary_is_named(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    for file in saved("mpt").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 6}))
+    with pytest.raises(AttnError) as caught:
+        source(tmp_path).tokens("the cat", None)
+    assert caught.value.problem == "the token 'cat' is number 6 of a vocabulary of 6"
+
+
+def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
+    saved: Callable[[str], Path], tmp_path: Path, modules: Path
+) -> None:
+    for file in saved("cohere").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "configuration_own.py").write_text(
+        "from transformers import CohereConfig\n\n\nclass OwnConfig(CohereConfig):\n    model_type = 'own'\n"
+    )
+    (tmp_path / "modeling_own.py").write_text(
+        "from transformers import CohereModel\n\nfrom .configuration_own import OwnConfig\n\n\n"
+        "class OwnModel(CohereModel):\n    config_class = OwnConfig\n"
+    )
+    config = json.loads((tmp_path / "config.json").read_text())
+    names = {"AutoConfig": "configuration_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "own", "auto_map": names}))
+    line = ("--heads", "0.1", "-s", "weights", "--json")
+    assert "asks to run" in attn("inspect", TEXT, "-m", tmp_path, *line).err
+    found = attn("inspect", TEXT, "-m", tmp_path, *line, "--trust-remote-code").document
+    assert found["model"]["type"] == "own"
+    assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this
+    assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]

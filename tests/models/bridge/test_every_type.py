@@ -1,0 +1,51 @@
+"""Every model type of transformers: served with eager's numbers, or refused with a reason."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from attn_cli.models.bridge.support import measured
+from tests.support.every_type import TYPES, Verdict, verdict_of
+
+SAMPLE = (
+    *("afmoe", "albert", "bloom", "canine", "convbert", "deberta", "deberta-v2", "deepseek_v2", "diffllama"),
+    *("electra", "encoder-decoder", "funnel", "gptj", "granite_swa", "led", "llava", "longcat_flash"),
+    *("mpnet", "nystromformer", "openai-gpt", "prophetnet", "qwen3_next", "squeezebert", "t5gemma", "zamba"),
+)
+PEAKED = 0.35  # a few scale their scores down by a number of the config, and stay flatter than others
+FLAT = {"canine"}
+
+
+def test_a_sample_of_types_agrees_with_eager(each_type: Verdict) -> None:
+    assert each_type.served in {"native", "bridge", "fallback"}, each_type.why
+    assert each_type.judged > 0
+    assert each_type.peak > PEAKED or each_type.kind in FLAT
+
+
+@pytest.fixture(params=SAMPLE)
+def each_type(request: pytest.FixtureRequest) -> Verdict:
+    return verdict_of(request.param)
+
+
+@pytest.fixture(scope="session")
+def verdicts(request: pytest.FixtureRequest) -> Iterator[list[Verdict]]:
+    found = [verdict_of(kind) for kind in TYPES]
+    yield found
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    assert terminal is not None
+    for each in found:
+        terminal.write_line(f"{each.kind}: {each.served} {each.why}".rstrip())
+    terminal.write_line(f"{Counter(each.served for each in found)}")
+
+
+@pytest.mark.every_type
+def test_no_type_is_wrong(verdicts: list[Verdict]) -> None:
+    assert [each for each in verdicts if each.served == "wrong"] == []
+    assert sum(each.served in {"native", "bridge", "fallback"} for each in verdicts) >= 150
+
+
+@pytest.mark.every_type
+def test_what_is_listed_is_what_was_measured(verdicts: list[Verdict]) -> None:
+    listed = {each.type: each.served for each in measured().families}
+    assert {each.kind: each.served for each in verdicts}.items() <= listed.items()

@@ -1,0 +1,205 @@
+"""Reading PyTorch's `.bin` files: what safetensors would say, and nothing that a pickle would run."""
+
+import io
+import json
+import pickle
+import tracemalloc
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.weights import open_weights
+from attn_cli.models.native.checkpoint import checkpoint
+from tests.support.reference import NUMPY, every_weight_of
+from tests.support.twins import TEXTS, Save
+
+SIX = torch.arange(6.0).reshape(2, 3)
+AGAIN = "download the file again"
+OTHERWISE = "use a checkpoint with model.safetensors, or ask its author for one"
+
+
+def save(directory: Path, content: Any = None, **how: Any) -> Path:
+    """The content, or one tensor, as PyTorch writes it."""
+    file = directory / "pytorch_model.bin"
+    torch.save({"six": SIX} if content is None else content, file, **how)
+    return file
+
+
+def refused(directory: Path, problem: str, hint: str) -> None:
+    with pytest.raises(AttnError) as caught:
+        open_weights(directory)
+    assert (caught.value.problem, caught.value.hint) == (problem, hint)
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_numbers_come_back_as_they_were_written(
+    tmp_path: Path, dtype: torch.dtype, *, is_archive: bool
+) -> None:
+    save(tmp_path, {"six": SIX.to(dtype)}, _use_new_zipfile_serialization=is_archive)
+    weights = open_weights(tmp_path)
+    found = weights.read("six", (2, 3))
+    assert found.dtype == (np.float64 if dtype == torch.float64 else np.float32)
+    np.testing.assert_array_equal(found, SIX)
+    np.testing.assert_array_equal(weights.rows("six", (2, 3), [1, 0, 1]), SIX[[1, 0, 1]])
+
+
+def test_parameters_and_views_are_tensors_too(tmp_path: Path) -> None:
+    state = OrderedDict(p=torch.nn.Parameter(SIX), t=SIX.T, row=SIX[1], whole=torch.tensor([1]), other=3)
+    save(tmp_path, state)
+    weights = open_weights(tmp_path)
+    np.testing.assert_array_equal(weights.read("p", (2, 3)), SIX)
+    np.testing.assert_array_equal(weights.read("t", (3, 2)), SIX.T)
+    np.testing.assert_array_equal(weights.read("row", (3,)), SIX[1])
+    with pytest.raises(AttnError, match=r"^the tensor whole in .* is of type int64$"):
+        weights.read("whole", (1,))
+
+
+@pytest.mark.parametrize("shard", ["10GB", "20KB"])
+def test_a_pickled_checkpoint_computes_what_its_twin_does(save: Save, tmp_path: Path, shard: str) -> None:
+    twin = save("llama", max_shard_size=shard)
+    for file in ("config.json", "tokenizer.json"):
+        (tmp_path / file).write_bytes((twin / file).read_bytes())
+    rename(twin, tmp_path)
+    pickled, safe = (checkpoint("twin", each, NUMPY) for each in (tmp_path, twin))
+    for ours, theirs in zip(every_weight_of(pickled, TEXTS[0]), every_weight_of(safe, TEXTS[0]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def rename(twin: Path, directory: Path) -> None:
+    """The twin's safetensors files as `.bin` files, with an index where there are several."""
+    for file in twin.glob("*.safetensors"):
+        name = file.name.replace("model", "pytorch_model", 1).replace(".safetensors", ".bin")
+        torch.save(load_file(file), directory / name)
+    index = twin / "model.safetensors.index.json"
+    if index.exists():
+        text = index.read_text().replace(".safetensors", ".bin").replace("model-", "pytorch_model-")
+        (directory / "pytorch_model.bin.index.json").write_text(text)
+
+
+def test_safetensors_go_before_pickles(tmp_path: Path) -> None:
+    save(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    refused(tmp_path, f"{tmp_path}/model.safetensors is empty", AGAIN)
+
+
+class Hostile:
+    """A pickle that would leave a file where it was opened."""
+
+    def __init__(self, call: Callable[..., object], *arguments: object) -> None:
+        self.call, self.arguments = call, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return self.call, self.arguments
+
+
+@pytest.mark.parametrize("is_archive", [True, False])
+def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(
+    tmp_path: Path, *, is_archive: bool
+) -> None:
+    trap = tmp_path / "trap"
+    content = {"six": SIX, "evil": Hostile(open, str(trap), "w")}
+    file = save(tmp_path, content, _use_new_zipfile_serialization=is_archive)
+    refused(tmp_path, f"{file} is not opened: it is a pickle that would run io.open", OTHERWISE)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"cos\nsystem\n(S'touch trap'\ntR.", "os.system"),
+        (b"(S'touch trap'\nios\nsystem\n.", "os.system"),
+        (pickle.dumps(Hostile(print, 1), 4), "code by a name that it makes up"),
+        (b"\x82\x01.", "code by a name that it makes up"),
+    ],
+)
+def test_code_is_named_however_the_pickle_spells_it(tmp_path: Path, content: bytes, code: str) -> None:
+    file = tmp_path / "pytorch_model.bin"
+    file.write_bytes(content)
+    refused(tmp_path, f"{file} is not opened: it is a pickle that would run {code}", OTHERWISE)
+
+
+@pytest.mark.parametrize("call", [bytearray, torch.Tensor, torch.FloatTensor])
+def test_a_pickle_that_would_only_take_memory_is_refused_too(tmp_path: Path, call: Any) -> None:
+    file = save(tmp_path, {"six": Hostile(call, 10**11)})
+    with pytest.raises(AttnError, match="is not opened: it is a pickle that would run"):
+        open_weights(tmp_path)
+    assert file.exists()
+
+
+def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "pytorch_model.bin"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", bytes(10**6))
+    refused(tmp_path, f"{file} is damaged: its archive is compressed", AGAIN)
+
+
+def test_what_is_no_table_of_tensors_is_refused(tmp_path: Path) -> None:
+    file = save(tmp_path, [SIX])
+    refused(tmp_path, f"{file} holds no tensors by name, but a list", OTHERWISE)
+
+
+def test_a_tensor_larger_than_its_numbers_is_refused(tmp_path: Path) -> None:
+    file = save(tmp_path, {"six": SIX[0, 0].expand(10**6, 10**6)})
+    refused(tmp_path, f"{file} is damaged: the tensor six is larger than its numbers", AGAIN)
+
+
+def test_tensors_without_plain_numbers_are_not_read(tmp_path: Path) -> None:
+    save(tmp_path, {"meta": torch.empty(10**9, device="meta")})
+    with pytest.raises(AttnError, match="is not opened: it is a pickle that would run"):
+        open_weights(tmp_path)
+
+
+def test_an_empty_pickle_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").touch()
+    refused(tmp_path, f"{tmp_path}/pytorch_model.bin is empty", AGAIN)
+
+
+def test_an_index_of_pickles_names_only_pickles(tmp_path: Path) -> None:
+    index = tmp_path / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "a.safetensors"}}))
+    refused(tmp_path, f"{index} names a file outside its directory: 'a.safetensors'", AGAIN)
+
+
+def written(**how: Any) -> bytes:
+    """A file as bytes."""
+    buffer = io.BytesIO()
+    torch.save({"six": SIX, "half": SIX[0].half()}, buffer, **how)
+    return buffer.getvalue()
+
+
+WHOLE = (written(), written(_use_new_zipfile_serialization=False))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_mutated_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    content = bytearray(data.draw(st.sampled_from(WHOLE)))
+    start = data.draw(st.integers(0, len(content)))
+    content[start : start + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    (tmp_path / "pytorch_model.bin").write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    tracemalloc.start()
+    try:
+        assert open_weights(tmp_path).read("six", (2, 3)).shape == (2, 3)
+    except AttnError:
+        pass
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 2**22  # the file has 2 KiB; hypothesis and PyTorch take the rest
+
+
+def test_a_damaged_escape_sequence_is_no_warning(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"c\\K\nOrderedDict\n.")
+    with pytest.raises(AttnError):
+        open_weights(tmp_path)

@@ -1,0 +1,487 @@
+"""A GGUF file is the model it was written from; and every way in which such a file can be wrong."""
+
+import json
+import struct
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tokenizers
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+from transformers import AutoModel, LlamaForCausalLM
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.weights import Weights
+from attn_cli.models.gguf.file import read_gguf
+from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.native.checkpoint_files import parts
+from attn_cli.models.source import Source
+from attn_cli.models.tokens.fast import open_tokenizer
+from tests.support.reference import NUMPY, every_weight_of, inputs_of, theirs
+from tests.support.twins import TEXTS, Save, byte_fallback, byte_level
+from tests.support.worlds import attn
+
+KIND = gguf.GGMLQuantizationType
+WIDE: dict[str, Any] = {"attention.key_length": 20, "rope.dimension_count": 20}
+CUTS = "gpt-2, llama-bpe, llama3, llama-v3, qwen2, smollm, starcoder, tekken, gpt-4o, dbrx"
+LAYOUT = "use the model's directory in Hugging Face layout"
+PARTS = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+    "model.layers": "blk",
+}
+
+Numbers = npt.NDArray[Any]
+Change = Callable[[gguf.GGUFWriter], object]
+
+
+def permuted(tensor: Numbers, heads: int) -> Numbers:
+    """As `permute` in llama.cpp's `convert_hf_to_gguf.py`."""
+    return (
+        tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
+        .swapaxes(1, 2)
+        .reshape(tensor.shape)
+    )
+
+
+def written(
+    directory: Path,
+    *changes: Change,
+    kind: KIND = KIND.F32,
+    vocabulary: Change | None = None,
+    without: str = "nothing",
+    **metadata: Any,
+) -> Path:
+    """The Llama in the directory as a GGUF file, as llama.cpp's converter writes it."""
+    file = directory / "small.gguf"
+    writer = gguf.GGUFWriter(file, "llama")
+    numbers = {
+        "embedding_length": 32,
+        "block_count": 3,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 2,
+        "feed_forward_length": 48,
+        "context_length": 512,
+        "rope.dimension_count": 8,
+    }
+    for key, value in (numbers | metadata).items():
+        writer.add_uint32(f"llama.{key}", value)
+    writer.add_float32("llama.attention.layer_norm_rms_epsilon", 1e-6)
+    writer.add_float32("llama.rope.freq_base", 10000.0)
+    (vocabulary or scored)(writer)
+    for name, tensor in load_file(directory / "model.safetensors").items():
+        new = name
+        for old, part in PARTS.items():
+            new = new.replace(old, part)
+        if new != without:
+            write(writer, new, permuted(tensor, heads(new)) if heads(new) else tensor, kind)
+    for change in changes:
+        change(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+def heads(name: str) -> int:
+    return {"attn_q": 4, "attn_k": 2}.get(name.rpartition(".")[0].rpartition(".")[2], 0)
+
+
+def write(writer: gguf.GGUFWriter, name: str, tensor: Numbers, kind: KIND) -> None:
+    """Norms and biases stay float32, as in llama.cpp, and so do rows that no block fits."""
+    small = tensor.ndim == 1 or tensor.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] != 0
+    chosen = KIND.F32 if small else kind
+    writer.add_tensor(name, gguf.quants.quantize(tensor, chosen), raw_dtype=chosen)
+
+
+def marked(writer: gguf.GGUFWriter, inner: tokenizers.Tokenizer) -> dict[str, int]:
+    """The pieces and their kinds; the pieces by number."""
+    numbered = dict(sorted(inner.get_vocab().items(), key=lambda item: item[1]))
+    special = {index for index, token in inner.get_added_tokens_decoder().items() if token.special}
+    writer.add_token_list(list(numbered))
+    writer.add_token_types([3 if index in special else 1 for index in numbered.values()])
+    return numbered
+
+
+def scored(writer: gguf.GGUFWriter) -> None:
+    """The twin's tokenizer as SentencePiece's: its merges are the later pieces, the first one best."""
+    numbered = marked(writer, byte_fallback())
+    writer.add_tokenizer_model("llama")
+    writer.add_token_scores([-float(index) for index in numbered.values()])
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+
+
+def byte_letters(pre: str, *, begins: bool | None = None) -> Change:
+    """GPT-2's kind of tokenizer."""
+
+    def change(writer: gguf.GGUFWriter) -> None:
+        marked(writer, byte_level())
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(pre)
+        writer.add_token_merges([" ".join(pair) for pair in merges_of(byte_level())])
+        writer.add_bos_token_id(0)
+        if begins is not None:
+            writer.add_add_bos_token(begins)
+
+    return change
+
+
+def merges_of(inner: tokenizers.Tokenizer) -> list[list[str]]:
+    found: list[list[str]] = json.loads(inner.to_str())["model"]["merges"]
+    return found
+
+
+def source(path: Path) -> Source:
+    return checkpoint("small", path, NUMPY)
+
+
+def refused(path: Path, problem: str, hint: str) -> None:
+    with pytest.raises(AttnError) as caught:
+        source(path).check()
+    assert (caught.value.problem, caught.value.hint) == (problem, hint)
+
+
+@pytest.fixture
+def twin(save: Save) -> Path:
+    return save("llama")
+
+
+def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(twin: Path) -> None:
+    found = source(written(twin))
+    assert found.card == checkpoint("small", twin, NUMPY).card
+    expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
+    for ours, weights in zip(every_weight_of(found, TEXTS[0]), expected, strict=True):
+        np.testing.assert_allclose(ours, weights, atol=1e-5)  # 1.5e-6 seen
+
+
+@pytest.mark.parametrize("kind", [KIND.Q8_0, KIND.Q4_0, KIND.F16, KIND.BF16])
+def test_quantised_weights_are_what_transformers_makes_of_them(twin: Path, kind: KIND) -> None:
+    file = written(twin, kind=kind)
+    found = source(file)
+    tokens = found.tokens(TEXTS[1], None)
+    model = LlamaForCausalLM.from_pretrained(twin, attn_implementation="eager", dtype=torch.float32)
+    load: Any = load_gguf_checkpoint
+    model.load_state_dict(
+        load(file, return_tensors=True, model_to_load=model)["tensors"]
+    )  # all of from_pretrained(gguf_file=...) but the package accelerate
+    with torch.no_grad():
+        answer = model(torch.tensor([[token.id for token in tokens]]), output_attentions=True)
+    for ours, theirs_ in zip(every_weight_of(found, TEXTS[1]), answer.attentions, strict=True):
+        np.testing.assert_allclose(ours, theirs_[0].numpy(), atol=1e-5)
+
+
+def test_biases_turn_with_their_rows(save: Save) -> None:
+    twin = save("llama, biases")
+    expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
+    for ours, weights in zip(every_weight_of(source(written(twin)), TEXTS[0]), expected, strict=True):
+        np.testing.assert_allclose(ours, weights, atol=1e-5)
+
+
+def test_heads_may_be_wider_than_their_share_and_rope_may_be_stretched(save: Save) -> None:
+    twin = save("llama, wide heads")  # Llama 3's frequencies, which GGUF has as a factor for each pair
+
+    def frequencies(writer: gguf.GGUFWriter) -> None:
+        plain = 10000.0 ** (-np.arange(0, 20, 2, dtype=np.float32) / 20)
+        inverse = AutoModel.from_pretrained(twin).rotary_emb.inv_freq.numpy()
+        writer.add_tensor("rope_freqs.weight", plain / inverse)
+
+    file = written(twin, frequencies, **WIDE)
+    expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
+    for ours, weights in zip(every_weight_of(source(file), TEXTS[0]), expected, strict=True):
+        np.testing.assert_allclose(ours, weights, atol=2e-5)  # the factors round once more: 2e-6 seen
+
+
+def test_a_linear_stretch_is_read(save: Save) -> None:
+    twin = save("llama, linear")
+
+    def stretch(writer: gguf.GGUFWriter) -> None:
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(4.0)
+
+    expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
+    for ours, weights in zip(
+        every_weight_of(source(written(twin, stretch)), TEXTS[0]), expected, strict=True
+    ):
+        np.testing.assert_allclose(ours, weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "  two  spaces\n", "\U0001f642<s>x"])
+def test_a_scored_tokenizer_cuts_as_the_one_it_was_written_from(twin: Path, text: str) -> None:
+    assert source(written(twin)).tokens(text, None) == open_tokenizer(twin)(text)
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "  two  spaces\n it's 1234 ", "a<|endoftext|>b"])
+def test_a_byte_level_tokenizer_cuts_as_the_one_it_was_written_from(
+    twin: Path, tmp_path: Path, text: str
+) -> None:
+    byte_level().save(str(tmp_path / "tokenizer.json"))
+    found = source(written(twin, vocabulary=byte_letters("gpt-2")))
+    assert found.tokens(text, None) == open_tokenizer(tmp_path)(text)
+
+
+@pytest.mark.parametrize(
+    ("pre", "begins", "first"),
+    [
+        ("gpt-2", None, "t"),
+        ("gpt-2", True, "<|endoftext|>"),
+        ("llama-bpe", None, "<|endoftext|>"),
+        ("llama-bpe", False, "t"),
+    ],
+)
+def test_a_text_begins_with_a_mark_where_the_file_wants_it(
+    twin: Path, pre: str, first: str, *, begins: bool | None
+) -> None:
+    found = source(written(twin, vocabulary=byte_letters(pre, begins=begins)))
+    assert found.tokens("tx", None)[0].piece == first
+
+
+def test_llama_3_cuts_numbers_by_three_and_takes_whole_words(twin: Path) -> None:
+    pieces = ["<s>", *"0123456789", "012", "Ġthe", *"Ġthe"]
+
+    def change(writer: gguf.GGUFWriter) -> None:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("llama-bpe")
+        writer.add_token_list(list(dict.fromkeys(pieces)))
+        writer.add_token_types([3, *[1] * (len(set(pieces)) - 1)])
+        writer.add_token_merges([])
+        writer.add_bos_token_id(0)
+
+    found = source(written(twin, vocabulary=change)).tokens("0120123 the", None)
+    assert [token.piece for token in found] == ["<s>", "012", "012", "3", "Ġthe"]
+
+
+def key(name: str, value: int) -> Change:
+    return lambda writer: writer.add_uint32(name, value)
+
+
+def tokenizer(**changed: Any) -> Change:
+    """A tokenizer of two pieces, changed."""
+
+    def change(writer: gguf.GGUFWriter) -> None:
+        values = {"model": "llama", "tokens": ["a", "b"], "scores": [0.0, 0.0], "token_type": [1, 1]}
+        for name, value in (values | {"bos_token_id": 0} | changed).items():
+            add: Any = {str: writer.add_string, list: writer.add_array, int: writer.add_uint32}[type(value)]
+            add(f"tokenizer.ggml.{name}", value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (tokenizer(model="bert"), "its kind is bert, not gpt2 or llama"),
+        (tokenizer(tokens=["a", "a"]), "a piece stands twice"),
+        (tokenizer(tokens="a"), "0 pieces, and 2 values of scores"),
+        (tokenizer(scores=[0.0]), "2 pieces, and 1 values of scores"),
+        (tokenizer(token_type=[1]), "2 pieces, and 1 values of token_type"),
+        (tokenizer(bos_token_id=2), "bos_token_id is 2 of 2 pieces"),
+        (tokenizer(model="gpt2", pre="falcon"), f"it cuts as falcon does, not as one of {CUTS}"),
+        (tokenizer(model="gpt2"), f"it cuts as None does, not as one of {CUTS}"),
+        (
+            tokenizer(tokens=[str(number) for number in range(311)]),
+            "311 pieces for 310 rows of the embedding",
+        ),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_rebuilt_says_why(twin: Path, change: Change, problem: str) -> None:
+    file = written(twin, vocabulary=change)
+    problem = f"{file} has a tokenizer that cannot be rebuilt: {problem}"
+    refused(file, problem, f"{LAYOUT}, with its tokenizer.json")
+
+
+def test_merges_of_pieces_that_are_not_there_are_refused(twin: Path) -> None:
+    file = written(twin, vocabulary=tokenizer(model="gpt2", pre="gpt-2", merges=["x y"]))
+    with pytest.raises(AttnError, match="has no tokenizer that can be rebuilt: "):
+        source(file)
+
+
+@pytest.mark.parametrize("change", [key("llama.expert_count", 8), key("split.count", 2)])
+def test_what_is_not_a_whole_plain_model_is_refused(twin: Path, change: Change) -> None:
+    with pytest.raises(AttnError, match=r"(is a part of a model|holds a mixture of experts)"):
+        source(written(twin, change))
+
+
+def test_another_architecture_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.gguf"
+    writer = gguf.GGUFWriter(file, "bloom")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    problem = f"{file} holds a model of the architecture 'bloom', which is not known in GGUF"
+    known = "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, gpt2"
+    refused(file, problem, f"use one of {known}, or {LAYOUT.removeprefix('use ')}")
+
+
+def test_a_quantised_type_that_nobody_widens_is_named(twin: Path) -> None:
+    def unread(writer: gguf.GGUFWriter) -> None:
+        writer.add_tensor("blk.2.attn_output.weight", np.zeros((32, 40), np.uint8), raw_dtype=KIND.Q8_1)
+
+    file = written(twin, unread, without="blk.2.attn_output.weight")
+    name = "layers.2.self_attn.o_proj.weight"
+    problem = f"the tensor {name} in {file} is of type Q8_1, which gguf does not widen"
+    refused(file, problem, "use a checkpoint in float32, float16 or bfloat16")
+
+
+def test_a_missing_tensor_is_named(twin: Path) -> None:
+    file = written(twin, without="blk.2.attn_output.weight")
+    problem = f"the tensor layers.2.self_attn.o_proj.weight is missing from {file}"
+    refused(file, problem, "check that config.json and the weights belong together")
+
+
+def test_a_billion_layers_are_not_believed(twin: Path) -> None:
+    with pytest.raises(AttnError, match=r"^the tensor layers\.999999999\..* is missing from "):
+        source(written(twin, block_count=10**9)).check()
+
+
+def test_only_the_rows_asked_for_are_widened(twin: Path) -> None:
+    found = parts(written(twin, kind=KIND.Q8_0)).weights(("",), None)
+    assert isinstance(found, Weights)
+    whole = found.read("embed_tokens.weight", (310, 32))
+    np.testing.assert_array_equal(found.rows("embed_tokens.weight", (310, 32), [7, 0, 7]), whole[[7, 0, 7]])
+
+
+def test_without_the_package_it_says_what_to_install(twin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(twin)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    problem = f"{file} is read with the package gguf, which is not installed"
+    refused(file, problem, "pip install 'attn-cli[gguf]'")
+
+
+def test_a_gguf_file_is_inspected(twin: Path) -> None:
+    found = attn("inspect", "the cat", "-m", written(twin), "-l", "0", "-H", "1", "--json").document
+    assert found["model"]["name"] == "small"
+    assert found["model"]["type"] == "llama"
+
+
+def header(*fields: bytes, version: int = 3, tensors: int = 0, keys: int = 0) -> bytes:
+    """A file by hand."""
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, keys) + b"".join(fields)
+
+
+def text(value: bytes, length: int | None = None) -> bytes:
+    return struct.pack("<Q", len(value) if length is None else length) + value
+
+
+def array(kind: int, count: int) -> bytes:
+    return text(b"k") + struct.pack("<IIQ", 9, kind, count)
+
+
+def info(name: bytes = b"t", shape: tuple[int, ...] = (2,), kind: int = 0, offset: int = 0) -> bytes:
+    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+
+
+SHORT = "is cut short: {size} bytes, but the header goes on"
+LYING: list[tuple[bytes, str]] = [
+    (b"GGU", SHORT),
+    (b"PK\3\4....", "is no GGUF file"),
+    (header(version=1), "is GGUF of version 1, not 2 or 3"),
+    (header(version=3 << 24), "is GGUF of version 50331648, not 2 or 3"),
+    (header(keys=2**64 - 1), SHORT),
+    (header(tensors=2**64 - 1), SHORT),
+    (header(text(b"", 2**63), keys=1), SHORT),
+    (
+        header(array(8, 2**60), keys=1),
+        "has a damaged header: an array of 1152921504606846976 values of type 8",
+    ),
+    (header(array(8, 10**7), keys=1), SHORT),
+    (header(array(4, 2**60), keys=1), SHORT),
+    (header(array(9, 1), keys=1), "has a damaged header: an array of 1 values of type 9"),
+    (header(text(b"k"), struct.pack("<I", 13), keys=1), "has a damaged header: a value is of type 13"),
+    (header(text(b"\xff"), keys=1), "has a damaged header: a text is not UTF-8: invalid start byte"),
+    (
+        header(*[text(b"k") + struct.pack("<IB", 0, 1)] * 2, keys=2),
+        "has a damaged header: the key k stands twice",
+    ),
+    (header(info(), info(), bytes(64), tensors=2), "has a damaged header: the tensor t stands twice"),
+    (header(info(shape=()), tensors=1), "has a damaged header: the tensor t has 0 dimensions"),
+    (header(info(shape=(1,) * 5), tensors=1), "has a damaged header: the tensor t has 5 dimensions"),
+    (
+        header(info(shape=(0,)), tensors=1),
+        "has a damaged header: the tensor t of type F32 has the shape (0,)",
+    ),
+    (
+        header(info(shape=(31,), kind=8), tensors=1),
+        "has a damaged header: the tensor t of type Q8_0 has the shape (31,)",
+    ),
+    (header(info(), tensors=1), "is cut short: {size} bytes, but the tensor t ends at 72"),
+    (
+        header(info(shape=(2**32, 2**32)), tensors=1),
+        "is cut short: {size} bytes, but the tensor t ends at 73786976294838206560",
+    ),
+    (
+        header(info(offset=2**63), tensors=1),
+        "is cut short: {size} bytes, but the tensor t ends at 9223372036854775880",
+    ),
+    (
+        header(text(b"general.alignment") + struct.pack("<II", 4, 0), keys=1),
+        "has a damaged header: general.alignment is 0",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "problem"), LYING)
+def test_a_header_that_lies_is_refused_and_takes_no_memory(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    file = tmp_path / "a.gguf"
+    file.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(AttnError) as caught:
+        read_gguf(file)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.problem == f"{file} {problem.format(size=len(content))}"
+    assert peak < 2**20
+
+
+def test_an_empty_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").touch()
+    refused(tmp_path / "a.gguf", f"{tmp_path}/a.gguf is empty", "download the file again")
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    from tests.support.twins import RECIPES
+
+    directory = tmp_path_factory.mktemp("twin")
+    RECIPES["llama"].save(directory)
+    return written(directory, kind=KIND.Q8_0).read_bytes()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_mutated_file_is_read_or_refused(content: bytes, tmp_path: Path, data: st.DataObject) -> None:
+    mutated = bytearray(content)
+    start = data.draw(st.integers(0, 12_000))  # the header, the metadata and the first numbers
+    mutated[start : start + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    file = tmp_path / "a.gguf"
+    file.write_bytes(mutated[: data.draw(st.sampled_from([len(mutated), start, 20_000]))])
+    try:
+        found = source(file)
+        found.check()
+        found.tokens("the cat", None)
+    except AttnError:
+        pass

@@ -1,0 +1,379 @@
+"""Downloading a model: only what is read, whole or not at all, and a clear word where it cannot be."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+
+from attn_cli.errors import AttnError
+from attn_cli.models.hub import download as downloads
+from attn_cli.models.hub.download import Watch, fetcher, unwatched
+from attn_cli.models.hub.locate import Located, Wanted, locate
+from tests.support.local_hub import COMMIT, Hub, serving
+
+BASE = {"config.json": b'{"model_type": "gpt2"}', "tokenizer.json": b"{}"}
+WEIGHTS = bytes(range(256)) * 40  # 10 KiB
+
+
+@pytest.fixture(autouse=True)
+def _online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests run with HF_HUB_OFFLINE=1, which the library reads once and for all."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(downloads, "_CHUNK", 1024)
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    files = BASE | {"model.safetensors": WEIGHTS, "pytorch_model.bin": b"never", "vocab.json": b"older"}
+    with serving(Hub(dict(files))) as found:
+        yield found
+
+
+class Place:
+    """A cache in which names are sought, and the hub behind it."""
+
+    def __init__(self, home: Path, hub: Hub) -> None:
+        self.environment = {"HF_HOME": str(home), "HF_ENDPOINT": hub.endpoint}
+        self.folder = home / "hub" / "models--org--small"
+        self.snapshot = self.folder / "snapshots" / hub.commit
+
+    def locate(
+        self,
+        name: str = "org/small",
+        revision: str | None = None,
+        watch: Watch = unwatched,
+        wanted: Wanted | None = None,
+    ) -> Located:
+        return locate(name, self.environment, revision, fetcher(self.environment, watch, wanted), wanted)
+
+    @property
+    def names(self) -> set[str]:
+        """The files of the snapshot."""
+        return {each.name for each in self.snapshot.iterdir()}
+
+    def refused(self, *arguments: Any) -> tuple[str, str]:
+        with pytest.raises(AttnError) as caught:
+            self.locate(*arguments)
+        return caught.value.problem, caught.value.hint
+
+    @property
+    def blobs(self) -> list[str]:
+        """What lies there unfinished."""
+        return [each.name for each in self.folder.glob("blobs/*.incomplete")]
+
+
+@pytest.fixture
+def place(tmp_path: Path, hub: Hub) -> Place:
+    return Place(tmp_path, hub)
+
+
+def test_what_is_needed_lies_in_the_cache_afterwards_and_nothing_else(place: Place, hub: Hub) -> None:
+    assert place.locate() == Located("org/small", place.snapshot)
+    names = {each.name: each.read_bytes() for each in place.snapshot.iterdir()}
+    assert names == BASE | {"model.safetensors": WEIGHTS}
+    assert (place.folder / "refs" / "main").read_text() == COMMIT
+    assert sorted(hub.fetched) == ["config.json", "model.safetensors", "tokenizer.json"]
+
+
+def test_a_model_that_is_cached_is_not_asked_for_again(place: Place, hub: Hub) -> None:
+    place.locate()
+    hub.asked.clear()
+    place.locate()
+    assert hub.asked == []
+
+
+def test_hugging_face_reads_what_was_downloaded(place: Place, tmp_path: Path) -> None:
+    place.locate()
+    found = huggingface_hub.hf_hub_download(
+        "org/small", "config.json", cache_dir=tmp_path / "hub", local_files_only=True
+    )
+    assert found == str(place.snapshot / "config.json")
+
+
+@pytest.mark.parametrize("revision", ["v1", "main", COMMIT])
+def test_a_revision_is_downloaded(revision: str, place: Place) -> None:
+    assert place.locate("org/small", revision).directory == place.snapshot
+    assert (place.folder / "refs" / revision).exists() == (revision != COMMIT)
+
+
+def test_shards_are_those_of_the_index(place: Place, hub: Hub) -> None:
+    del hub.files["model.safetensors"]
+    names = ["model-1.safetensors", "model-2.safetensors"]
+    index = {"weight_map": dict(zip("ab", names, strict=True))}
+    hub.files |= {"model.safetensors.index.json": json.dumps(index).encode(), names[0]: b"1", names[1]: b"2"}
+    place.locate()
+    found = {each.name for each in place.snapshot.iterdir()}
+    assert found == {*BASE, *names, "model.safetensors.index.json"}
+
+
+def test_pickles_come_only_where_there_is_nothing_better(place: Place, hub: Hub) -> None:
+    del hub.files["model.safetensors"], hub.files["tokenizer.json"]
+    place.locate()
+    found = {each.name for each in place.snapshot.iterdir()}
+    assert found == {"config.json", "pytorch_model.bin", "vocab.json"}
+
+
+def test_a_download_tells_how_far_it_is(place: Place) -> None:
+    seen: list[tuple[str, int, int]] = []
+    place.locate(watch=lambda *told: seen.append(told))
+    total = len(WEIGHTS) + sum(map(len, BASE.values()))
+    assert seen[0] == ("model.safetensors", 0, total)
+    assert seen[-1] == ("config.json", total, total)
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+
+
+def interrupted(_file: str, done: int, _total: int) -> None:
+    if done > 5000:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_leaves_no_model_and_the_next_run_goes_on(place: Place, hub: Hub) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        place.locate(watch=interrupted)
+    assert not place.snapshot.exists()
+    assert len(place.blobs) == 1
+    hub.asked.clear()
+    seen: list[int] = []
+    place.locate(watch=lambda _file, done, _total: seen.append(done))
+    assert "model.safetensors from 5120" in hub.fetched
+    assert seen[0] == 5120
+    assert (place.snapshot / "model.safetensors").read_bytes() == WEIGHTS
+    assert place.blobs == []
+
+
+def test_ctrl_c_among_the_last_links_leaves_no_model_either(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked: list[str] = []
+    link = vars(downloads)["_link"]
+
+    def interrupting(blob: Path, where: Path) -> None:
+        if len(linked) == 2:
+            raise KeyboardInterrupt
+        linked.append(where.name)
+        link(blob, where)
+
+    monkeypatch.setattr(downloads, "_link", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        place.locate()
+    assert linked == ["model.safetensors", "tokenizer.json"]
+    with pytest.raises(AttnError, match=r"^the model 'org/small' is not here"):
+        locate("org/small", place.environment)
+
+
+def test_a_connection_that_breaks_is_taken_up_again(place: Place, hub: Hub) -> None:
+    hub.breaks_after = 4096
+    place.locate()
+    assert (place.snapshot / "model.safetensors").read_bytes() == WEIGHTS
+    assert any(file.startswith("model.safetensors from ") for file in hub.fetched)
+
+
+def test_a_server_that_begins_anew_is_followed(place: Place, hub: Hub) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        place.locate(watch=interrupted)
+    hub.takes_ranges = False
+    place.locate()
+    assert (place.snapshot / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_a_snapshot_without_weights_is_completed(place: Place) -> None:
+    place.snapshot.mkdir(parents=True)
+    (place.snapshot / "config.json").write_bytes(BASE["config.json"])
+    place.locate()
+    assert (place.snapshot / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(("environment", "header"), [({}, None), ({"HF_TOKEN": "hf_x"}, "Bearer hf_x")])
+def test_the_token_goes_along(
+    environment: dict[str, str], header: str | None, place: Place, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    place.environment |= environment
+    place.locate()
+    assert hub.tokens == {header}
+
+
+SEE = "{endpoint}/org/small"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "problem", "hint"),
+    [
+        (
+            (403, "GatedRepo"),
+            "org/small is gated: who wants to read it must be let in by its authors",
+            f"ask for it at {SEE}, and set HF_TOKEN to a token of that account",
+        ),
+        (
+            (404, "RepoNotFound"),
+            "the model 'org/small' is not here, and the hub has none of that name for everyone",
+            "check the name: attn models lists what is here; for a private one set HF_TOKEN",
+        ),
+        (
+            (404, "RevisionNotFound"),
+            "org/small has no revision 'main' on the hub",
+            f"see {SEE}/tree/main, or leave out --revision",
+        ),
+        (
+            (404, "EntryNotFound"),
+            "org/small is no model that can be read: the hub has no config.json of it",
+            f"see {SEE}",
+        ),
+        ((500, ""), "the hub answers 500 where org/small was asked for", "try again later"),
+        ((429, ""), "the hub answers 429 where org/small was asked for", "try again later"),
+    ],
+)
+def test_a_refusal_says_what_the_hub_said(
+    refusal: tuple[int, str], problem: str, hint: str, place: Place, hub: Hub
+) -> None:
+    hub.refusal = refusal
+    assert place.refused() == (problem, hint.format(endpoint=hub.endpoint))
+    assert not place.snapshot.exists()
+
+
+def test_a_token_that_is_not_known_is_told_from_a_model_that_is_not(place: Place, hub: Hub) -> None:
+    hub.refusal = (401, "Invalid credentials in Authorization header")
+    place.environment |= {"HF_TOKEN": "hf_old"}
+    hint = f"make another at {hub.endpoint}/settings/tokens, or unset it"
+    assert place.refused() == ("the hub does not know the token in HF_TOKEN", hint)
+
+
+def test_a_revision_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> None:
+    problem = "org/small has no revision '../x' on the hub"
+    hint = f"see {hub.endpoint}/org/small/tree/main, or leave out --revision"
+    assert place.refused("org/small", "../x") == (problem, hint)
+
+
+def test_a_model_without_weights_says_so(place: Place, hub: Hub) -> None:
+    del hub.files["model.safetensors"], hub.files["pytorch_model.bin"]
+    problem = "org/small has no weights that can be read: neither model.safetensors nor pytorch_model.bin"
+    assert place.refused() == (problem, f"see {hub.endpoint}/org/small")
+
+
+def test_a_shard_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> None:
+    hub.files["model.safetensors.index.json"] = b'{"weight_map": {"a": "a.safetensors"}}'
+    del hub.files["model.safetensors"]
+    problem = "org/small is not whole: the hub has no a.safetensors, which its index names"
+    assert place.refused() == (problem, f"see {hub.endpoint}/org/small")
+
+
+@pytest.mark.parametrize("commit", ["../../evil", ""])
+def test_a_hub_that_names_no_commit_is_none(commit: str, place: Place, hub: Hub) -> None:
+    hub.commit = commit
+    url = f"{hub.endpoint}/org/small/resolve/main/config.json"
+    assert place.refused() == (f"{hub.endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
+
+
+@pytest.mark.parametrize("name", ["-x", "a--b", "a/b.git"])
+def test_a_name_that_no_hub_can_have_is_not_asked_for(name: str, place: Place, hub: Hub) -> None:
+    where = f"no such directory, nor in the cache {place.folder.parent}"
+    assert place.refused(name) == (
+        f"the model '{name}' is not here: {where}",
+        "attn models lists what is here",
+    )
+    assert hub.asked == []
+
+
+def test_a_full_disk_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    problem = f"org/small cannot be kept in {place.folder}: 0.0 GB are too much for the disk"
+    assert place.refused() == (problem, "make room there, or set HF_HOME to another directory")
+
+
+def test_without_a_connection_it_says_so_and_what_is_cached(tmp_path: Path) -> None:
+    place = Place(tmp_path, Hub({}, endpoint="http://127.0.0.1:1"))
+    problem, hint = place.refused("org/other")
+    begin = "the model 'org/other' is not here, and the hub cannot be reached (["
+    assert problem.startswith(begin)
+    assert problem.endswith(f"): no such directory, nor in the cache {tmp_path}/hub")
+    assert hint == "check the connection, or: attn models lists what is here"
+
+
+def test_offline_it_says_so_and_what_is_cached(place: Place, hub: Hub) -> None:
+    place.locate()
+    hub.asked.clear()
+    place.environment["HF_HUB_OFFLINE"] = "1"
+    why = "HF_HUB_OFFLINE keeps attn off the hub"
+    problem = f"the model 'org/other' is not here, and {why}: cached are org/small"
+    hint = "unset HF_HUB_OFFLINE, or: attn models lists what is here"
+    assert place.refused("org/other") == (problem, hint)
+    problem = f"the revision 'v9' of org/small is not here, and {why}: cached are {COMMIT}, main"
+    assert place.refused("org/small", "v9") == (problem, f"unset HF_HUB_OFFLINE, or: --revision {COMMIT}")
+    assert place.locate().directory == place.snapshot
+    assert hub.asked == []
+
+
+def shards(hub: Hub) -> list[str]:
+    """Two, instead of one file."""
+    del hub.files["model.safetensors"]
+    names = ["model-1.safetensors", "model-2.safetensors"]
+    index = json.dumps({"weight_map": dict(zip("ab", names, strict=True))}).encode()
+    hub.files |= {"model.safetensors.index.json": index, names[0]: b"1", names[1]: b"2"}
+    return names
+
+
+def test_a_snapshot_that_lacks_a_shard_of_its_index_is_completed(place: Place, hub: Hub) -> None:
+    first, second = shards(hub)
+    place.locate()
+    blob = (place.snapshot / second).resolve()
+    (place.snapshot / second).unlink()
+    blob.unlink()
+    hub.asked.clear()
+    place.locate()
+    assert (place.snapshot / second).read_bytes() == b"2"
+    assert hub.fetched == [second]
+    assert first in place.names
+
+
+def test_tokens_need_no_weights_and_whoever_needs_them_completes(place: Place, hub: Hub) -> None:
+    place.locate(wanted=Wanted(weights=False))
+    assert place.names == set(BASE)
+    hub.asked.clear()
+    place.locate(wanted=Wanted(weights=False))
+    assert hub.asked == []
+    place.locate()
+    assert place.names == {*BASE, "model.safetensors"}
+
+
+OWN = {
+    "config.json": b'{"auto_map": {"AutoModel": "modeling.M", "AutoConfig": "x/y--z.C"}}',
+    "modeling.py": b"from .layers import L\nfrom os import path\n",
+    "layers.py": b"from .modeling import M\n",
+    "setup.py": b"never",
+}
+
+
+def test_code_comes_only_where_it_is_trusted(place: Place, hub: Hub) -> None:
+    hub.files |= OWN
+    place.locate()
+    assert not [name for name in place.names if name.endswith(".py")]
+    place.locate(wanted=Wanted(code=True))
+    assert {name for name in place.names if name.endswith(".py")} == {"modeling.py", "layers.py"}
+    hub.asked.clear()
+    place.locate(wanted=Wanted(code=True))
+    assert hub.asked == []
+
+
+def git_hash(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("etag", ["0" * 64, "0" * 40])
+def test_what_came_damaged_is_not_kept(place: Place, hub: Hub, etag: str) -> None:
+    hub.etags["model.safetensors"] = etag
+    problem = "model.safetensors of org/small came damaged: its hash is not the one that the hub has"
+    assert place.refused() == (problem, "try again later")
+    assert not place.snapshot.exists()
+    assert place.blobs == []
+
+
+@pytest.mark.parametrize("etag", [git_hash(WEIGHTS), "a-mirrors-own"])
+def test_git_hashes_are_checked_and_others_tell_nothing(place: Place, hub: Hub, etag: str) -> None:
+    hub.etags["model.safetensors"] = etag
+    place.locate()
+    assert (place.snapshot / "model.safetensors").read_bytes() == WEIGHTS

@@ -1,0 +1,162 @@
+"""A directory as a source: tokens, then the attention of layer after layer, as transformers has them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tokenizers
+from tokenizers import processors
+
+from attn_cli.errors import AttnError
+from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.source import Card, Source, Texts
+from attn_cli.vocabulary import Kind
+from tests.support.reference import NUMPY, inputs_of, theirs, weights_of
+from tests.support.twins import PAIR, TEXTS, Save, minilm
+
+TOGETHER = "check that config.json and the weights belong together"
+
+
+def change(directory: Path, **values: Any) -> None:
+    file = directory / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def source(directory: Path) -> Source:
+    return checkpoint("twin", directory, NUMPY)
+
+
+def test_from_a_text_to_the_weights_of_transformers() -> None:
+    directory = minilm()
+    model = checkpoint("MiniLM", directory, NUMPY)
+    layers = list(model.attentions(Texts(model.tokens(*PAIR)), Kind.SELF, range(6)))
+    expected = theirs(directory, inputs_of(directory, *PAIR)).weights
+    assert model.card == Card("MiniLM", "bert", 6, 12, 12, 32, 384)
+    for layer, weights in zip(layers, expected, strict=True):
+        np.testing.assert_allclose(weights_of(layer), weights, atol=1e-5)  # 1.4e-6 seen
+
+
+@pytest.mark.parametrize(
+    ("name", "takes_pairs", "is_causal", "longest", "is_bounded"),
+    [("bert", True, False, 64, True), ("gpt2", False, True, 96, True), ("llama", False, True, 512, False)],
+)
+def test_a_source_says_what_it_can_read(
+    name: str, takes_pairs: bool, is_causal: bool, longest: int, is_bounded: bool, save: Save
+) -> None:
+    found = source(save(name))
+    assert (found.takes_pairs, found.is_causal) == (takes_pairs, is_causal)
+    assert (found.longest, found.is_bounded) == (longest, is_bounded)
+    assert found.library is NUMPY
+
+
+def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:
+    directory = save("llama")
+    change(directory, hidden_act="swoosh")  # the feed-forward part of layer 0 cannot run
+    found = source(directory)
+    layers = found.attentions(Texts(found.tokens(TEXTS[0], None)), Kind.SELF, range(3))
+    assert next(layers).heads == 4
+    with pytest.raises(AttnError, match="the activation 'swoosh' is not known"):
+        next(layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("bert", "encoder.layer.999999999.attention.output.dense.weight"),
+        ("gpt2", "h.999999999.attn.c_proj.weight"),
+        ("llama", "layers.999999999.self_attn.o_proj.weight"),
+    ],
+)
+def test_a_billion_layers_are_not_believed(name: str, tensor: str, save: Save) -> None:
+    directory = save(name)
+    change(directory, **{"n_layer" if name == "gpt2" else "num_hidden_layers": 10**9})
+    with pytest.raises(AttnError) as caught:
+        source(directory).check()
+    assert caught.value.problem == f"the tensor {tensor} is missing from {directory}"
+    assert caught.value.hint == TOGETHER
+
+
+OWN = {"AutoModel": "modeling_own.Model"}
+
+
+def test_a_checkpoint_with_code_of_its_own_is_refused_and_runs_nothing(save: Save) -> None:
+    directory = save("llama")
+    change(directory, model_type="own", auto_map=OWN)
+    (directory / "modeling_own.py").write_text("raise SystemExit")
+    with pytest.raises(AttnError) as caught:
+        source(directory)
+    asks = f"{directory}/config.json asks to run the checkpoint's own Python code"
+    assert caught.value.problem == f"{asks}, which could do here whatever you can"
+    assert caught.value.hint == "--trust-remote-code, if you have read that code or trust its author"
+
+
+def test_code_is_not_asked_for_where_the_family_is_known(save: Save) -> None:
+    directory = save("llama")
+    change(directory, auto_map=OWN)
+    source(directory).check()
+
+
+def test_code_that_is_trusted_is_not_refused(save: Save) -> None:
+    directory = save("llama")
+    change(directory, model_type="own", auto_map=OWN)
+    with pytest.raises(AttnError, match=r"^transformers cannot read the configuration in "):  # there is none
+        checkpoint("twin", directory, NUMPY, trusts_code=True)
+
+
+def test_a_billion_heads_are_not_believed(save: Save) -> None:
+    directory = save("llama")
+    change(directory, num_attention_heads=10**9, num_key_value_heads=1, head_dim=1)
+    with pytest.raises(AttnError) as caught:
+        source(directory).check()
+    place = f"layers.2.self_attn.o_proj.weight in {directory}/model.safetensors"
+    assert caught.value.problem == f"the tensor {place} has the shape (32, 32), not (32, 1000000000)"
+
+
+def test_a_vocabulary_of_another_size_is_noticed(save: Save) -> None:
+    directory = save("llama")
+    change(directory, vocab_size=10**12)
+    found = source(directory)
+    with pytest.raises(AttnError) as caught:
+        next(found.attentions(Texts(found.tokens("the cat", None)), Kind.SELF, [0]))
+    place = f"embed_tokens.weight in {directory}/model.safetensors"
+    assert caught.value.problem == f"the tensor {place} has the shape (310, 32), not (1000000000000, 32)"
+    assert caught.value.hint == TOGETHER
+
+
+def test_a_token_beyond_the_vocabulary_is_named(save: Save) -> None:
+    directory = save("bert")
+    change(directory, vocab_size=6)
+    with pytest.raises(AttnError) as caught:
+        source(directory).tokens("the cat", None)
+    assert caught.value.problem == "the token 'cat' is number 6 of a vocabulary of 6"
+    assert caught.value.hint == f"check that tokenizer.json and config.json in {directory} belong together"
+
+
+def test_a_segment_that_the_model_has_not_is_named(save: Save) -> None:
+    directory = save("bert")
+    file = str(directory / "tokenizer.json")
+    inner = tokenizers.Tokenizer.from_file(file)
+    inner.post_processor = processors.TemplateProcessing(single="$A:2")
+    inner.save(file)
+    with pytest.raises(AttnError) as caught:
+        source(directory).tokens("the", None)
+    assert caught.value.problem == "the token 'the' is of segment 2 of 2"
+    assert caught.value.hint == f"check that tokenizer.json and config.json in {directory} belong together"
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("config.json", "{file} cannot be read: No such file or directory"),
+        ("model.safetensors", "{file} does not exist"),
+        ("tokenizer.json", "{directory} has no tokenizer.json, nor an older file in its place"),
+    ],
+)
+def test_a_directory_that_lacks_a_file_says_which(file: str, problem: str, save: Save) -> None:
+    directory = save("gpt2")
+    (directory / file).unlink()
+    with pytest.raises(AttnError) as caught:
+        source(directory).check()
+    assert caught.value.problem == problem.format(file=directory / file, directory=directory)

@@ -1,0 +1,100 @@
+"""The fresh layer: the same numbers for the same seed, and words where they stand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from attn_cli.errors import AttnError
+from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.random_layer import fresh, sinusoids, vectors, words
+from attn_cli.models.source import Card, Texts
+from attn_cli.models.tokens.fast import Token
+from attn_cli.vocabulary import DType, Kind
+from tests.support.reference import NUMPY, TORCH, Numbers, weights_of
+
+TEXT = "The cat saw the cat."
+
+
+def weights(seed: int, library: Library = NUMPY, text: str = TEXT, *, is_causal: bool = False) -> Numbers:
+    """(H, T, S) of a fresh layer."""
+    source = fresh(16, 4, seed, library, is_causal=is_causal)
+    (attention,) = source.attentions(Texts(source.tokens(text, None)), Kind.SELF, [0])
+    return weights_of(attention)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_others() -> None:
+    np.testing.assert_array_equal(weights(1), weights(1))
+    assert np.abs(weights(1) - weights(2)).max() > 0.1
+
+
+def test_a_seed_means_the_same_numbers_next_year() -> None:
+    assert weights(0)[0, 0, 0] == pytest.approx(0.048855, abs=1e-6)  # as many digits as stand here
+
+
+def test_both_libraries_compute_the_same_layer() -> None:
+    np.testing.assert_allclose(weights(0, TORCH), weights(0), atol=1e-6)  # weights up to 1: a few roundings
+    exact = weights(0, choose_library("cpu", DType.FLOAT64))
+    assert exact.dtype == np.float64
+    np.testing.assert_allclose(weights(0), exact, atol=1e-6)  # as above
+
+
+def test_the_layer_is_causal_where_it_is_asked_to_be() -> None:
+    seen = weights(0, is_causal=True)
+    assert (np.triu(seen, 1) == 0).all()
+    np.testing.assert_allclose(seen.sum(-1), 1, atol=1e-6)  # float32 sums of at most 6 numbers
+    assert (weights(0) > 0).all()
+
+
+def test_a_fresh_layer_says_what_it_is() -> None:
+    source = fresh(16, 4, 0, NUMPY)
+    assert source.card == Card("random", "random", 1, 4, 4, 4, 16)
+    assert (source.takes_pairs, source.is_causal, source.longest, source.is_bounded) == (False,) * 2 + (
+        None,
+        False,
+    )
+    assert len(list(source.attentions(Texts(source.tokens("a b", None)), Kind.SELF, [0]))) == 1
+
+
+def test_features_that_cannot_be_shared_out_are_refused() -> None:
+    with pytest.raises(AttnError) as caught:
+        fresh(16, 3, 0, NUMPY)
+    assert caught.value.problem == "16 features cannot be shared out over 3 heads"
+
+
+def test_the_same_word_has_the_same_vector_wherever_it_stands() -> None:
+    found = vectors(words("cat dog cat"), 8, 0)
+    np.testing.assert_array_equal(found[0], found[2])
+    assert np.abs(found[0] - found[1]).max() > 0.1
+    np.testing.assert_array_equal(found[1], vectors(words("dog"), 8, 0)[0])
+    assert np.abs(found[0] - vectors(words("cat"), 8, 1)[0]).max() > 0.1
+
+
+def test_a_word_s_features_have_mean_0_and_variance_1() -> None:
+    found = vectors(words("cat"), 100_000, 0)
+    assert abs(found.mean()) < 0.02  # six standard errors, 1/√100000 each
+    assert abs(found.var() - 1) < 0.03  # six of √(2/100000)
+
+
+@pytest.mark.parametrize("width", [1, 6, 7])
+def test_positions_are_the_sinusoids_of_the_paper(width: int) -> None:
+    expected = np.zeros((5, width))
+    for place in range(5):
+        for feature in range(width):
+            angle = place / 10000 ** (2 * (feature // 2) / width)
+            expected[place, feature] = math.cos(angle) if feature % 2 else math.sin(angle)
+    np.testing.assert_allclose(sinusoids(5, width), expected, atol=1e-14)  # float64, angles up to 4
+
+
+def test_words_and_marks_stand_where_they_are_in_the_text() -> None:
+    found = words("Don’t stop,  the cat's—日本!")
+    assert [token.text for token in found] == ["Don’t", "stop", ",", "the", "cat's", "—", "日本", "!"]
+    text = "Don’t stop,  the cat's—日本!"
+    assert [text[token.start : token.end] for token in found] == [token.text for token in found]
+    assert [token.position for token in found] == list(range(8))
+
+
+def test_a_word_s_number_counts_the_different_words() -> None:
+    assert [token.id for token in words("a b a c b")] == [0, 1, 0, 2, 1]
+    assert words("a")[0] == Token(0, 0, "a", "a", 0, 1, special=False, segment=0)
+    assert words("") == words(" \n ") == ()

@@ -1,0 +1,283 @@
+"""Encoder, decoder and cross attention, and layers that know only some steps: through every view."""
+
+import csv
+import io
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from attn_cli.core.arrays import Array
+from attn_cli.core.masks import causal, everywhere
+from attn_cli.core.multihead import MultiHeadAttention
+from attn_cli.core.streaming.pooling import Pooled
+from attn_cli.models.backend import choose_library
+from attn_cli.models.random_layer import vectors, words
+from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
+from attn_cli.models.tokens.fast import Token, shifted
+from attn_cli.reading import reading as pipeline
+from attn_cli.vocabulary import DType, Kind, Metric, Step
+from tests.support.worlds import attn, refused
+
+LAYERS = {Kind.ENCODER: range(3), Kind.DECODER: range(2), Kind.CROSS: range(2)}
+START = Token(0, 0, "<s>", "<s>", 0, 0, special=True, segment=0)
+LINE = ("the cat sat on", "--target", "le chat")
+WHY = "transformers computes it inside"
+
+
+@dataclass(frozen=True)
+class OnlyWeights:
+    """A layer that tells nothing but its logits and weights."""
+
+    inner: Layer
+    scale: None = None
+
+    @property
+    def heads(self) -> int:
+        return self.inner.heads
+
+    @property
+    def mask(self) -> Array:
+        return self.inner.mask
+
+    @property
+    def absent(self) -> Mapping[Step, str]:
+        return dict.fromkeys(set(Step) - {Step.LOGITS, Step.WEIGHTS, Step.MASK}, WHY)
+
+    def kv_head(self, head: int) -> int:
+        return head
+
+    def at(self, rows: Sequence[int]) -> "OnlyWeights":
+        return replace(self, inner=self.inner.at(rows))
+
+    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
+        return self.inner.pooled(heads, most)
+
+    def result(self) -> Array:
+        return self.inner.result()
+
+    def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
+        return self.inner.steps(heads, {Step(each) for each in wanted} - set(self.absent))
+
+
+def translator(**changed: object) -> Source:
+    """Three encoder layers, two decoder layers, four heads of each."""
+
+    def attentions(texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
+        queries, keys = (vectors(each, 16, 0) for each in (texts.queries(kind), texts.keys(kind)))
+        mask = causal if kind is Kind.DECODER else everywhere
+        each = (MultiHeadAttention.random(16, 4, seed=layer, mask=mask) for layer in range(6))
+        return of_layers((one.attention(queries, keys) for one in each), layers)
+
+    made = Source(
+        card=Card("translator", "made", 3, 4, 4, 4, 16),
+        library=choose_library("cpu", DType.FLOAT64),
+        takes_pairs=False,
+        is_causal=False,
+        longest=None,
+        is_bounded=False,
+        kinds={kind: Extent(layers, 4) for kind, layers in LAYERS.items()},
+        tokens=lambda text, _: words(text),
+        check=lambda: None,
+        known=tuple,
+        attentions=attentions,
+        target=lambda text: shifted(START, words(text)),
+    )
+    return replace(made, **changed)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever model is named, the translator is read; a parameter is the source's own."""
+    made: Source = getattr(request, "param", None) or translator()
+    monkeypatch.setattr(pipeline, "_source", lambda *_: made)
+
+
+def only_weights() -> Source:
+    whole = translator()
+    return replace(whole, attentions=lambda *asked: map(OnlyWeights, whole.attentions(*asked)))
+
+
+def hybrid() -> Source:
+    """Of six layers the second and the fifth attend."""
+    return translator(kinds={Kind.ENCODER: Extent((1, 4), 4)})
+
+
+def schema() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads(attn("inspect", "--json-schema").out))
+
+
+@pytest.mark.parametrize(
+    ("kind", "queries", "keys"),
+    [(Kind.ENCODER, 4, 4), (Kind.DECODER, 2, 2), (Kind.CROSS, 2, 4)],
+)
+def test_each_kind_has_its_own_queries_and_keys(kind: Kind, queries: int, keys: int) -> None:
+    found = attn("inspect", *LINE, "--kind", kind, "-l", "1", "--json").document
+    schema().validate(found)
+    assert [token["piece"] for token in found["target_tokens"]] == ["<s>", "le"]
+    assert found["target"] == "le chat"
+    entry = found["attention"][2]
+    assert (entry["kind"], entry["queries"], entry["keys"]) == (kind, [*range(queries)], [*range(keys)])
+    assert np.shape(entry["steps"]["weights"]) == (queries, keys)
+
+
+def test_the_encoder_is_shown_where_nothing_is_said() -> None:
+    found = attn("inspect", "the cat sat on", "--json").document
+    assert found["attention"][0]["kind"] == "encoder"
+    assert "target_tokens" not in found
+
+
+def test_a_cross_head_is_chosen_and_drawn_with_both_sides() -> None:
+    answer = attn(
+        "inspect", LINE[0], "--target", "le chat dort", "--kind", "cross", "-s", "weights", "--top", "1"
+    )
+    assert "cross attention" in answer.out
+    assert answer.out.splitlines()[2:4] == ["0 the  1 cat  2 sat  3 on", "0 <s>  1 le  2 chat"]
+    assert "of 8 heads it looks most sharply" in answer.err
+    rows = [line for line in answer.out.splitlines() if "→" in line]
+    assert [row.split(" →")[0].strip() for row in rows] == ["0 <s>", "1 le", "2 chat"]
+
+
+def test_the_tokens_of_the_decoder_are_listed() -> None:
+    out = attn("tokens", *LINE).out
+    assert out.split("the decoder reads\n")[1].splitlines()[1].split()[:3] == ["0", "0", "<s>"]
+
+
+def test_files_name_the_kind_and_label_both_sides(tmp_path: Path) -> None:
+    paths = [tmp_path / f"a{suffix}" for suffix in (".npz", ".safetensors", ".csv")]
+    out = [word for path in paths for word in ("-o", str(path))]
+    attn("inspect", *LINE, "--kind", "cross", "--heads", "1.3", *out)
+    with np.load(paths[0]) as arrays:
+        assert arrays["cross.1.3.weights"].shape == (2, 4)
+    with safe_open(paths[1], "numpy") as file:
+        assert "cross.1.3.scores" in file.keys()  # noqa: SIM118  it is no dict
+    line = list(csv.DictReader(io.StringIO(paths[2].read_text())))[7]
+    assert (line["row_token"], line["column_token"]) == ("le", "on")
+
+
+@pytest.mark.parametrize("command", ["heatmap", "compare"])
+def test_unequal_lengths_are_drawn_and_compared(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    answer = attn(command, *LINE, "--kind", "cross", "--heads", "0.1,1.2", "-o", path)
+    assert (answer.status, path.read_bytes()[:4]) == (0, b"\x89PNG")
+
+
+def test_a_kind_that_the_model_has_not_is_named() -> None:
+    problem = "translator has no self attention: it has encoder and decoder and cross"
+    assert refused(attn("inspect", "x", "--kind", "self")) == (
+        2,
+        problem,
+        "--kind encoder or decoder or cross",
+    )
+
+
+@pytest.mark.parametrize("kind", ["decoder", "cross"])
+def test_a_decoder_needs_a_text(kind: str) -> None:
+    problem = f"{kind} attention looks from the decoder's text, and none was given"
+    assert refused(attn("inspect", "x", "--kind", kind)) == (2, problem, '--target "Le chat dormait"')
+
+
+@pytest.mark.parametrize("source", [translator(target=None)], indirect=True)
+def test_a_target_needs_a_decoder() -> None:
+    problem = "translator has no decoder, and --target gives a text for one"
+    assert refused(attn("tokens", "x", "--target", "y")) == (2, problem, "leave --target out")
+
+
+@pytest.mark.parametrize("source", [only_weights()], indirect=True)
+def test_where_there_are_no_scores_logits_and_weights_are_shown_and_why() -> None:
+    answer = attn("inspect", "the cat sat on", "--heads", "0.1")
+    assert [line.split()[0] for line in answer.out.splitlines() if "range" in line] == ["logits", "weights"]
+    assert answer.err == f"translator has no scores: {WHY}\n"
+    found = attn("inspect", "the cat sat on", "--heads", "0.1", "--json").document
+    schema().validate(found)
+    (entry,) = found["attention"]
+    assert (entry["scale"], entry["absent"], list(entry["steps"])) == (
+        None,
+        {"scores": WHY},
+        ["logits", "weights"],
+    )
+
+
+@pytest.mark.parametrize("source", [only_weights()], indirect=True)
+@pytest.mark.parametrize("step", ["scores", "queries", "output"])
+def test_asking_for_an_absent_step_says_why(step: str) -> None:
+    found = refused(attn("inspect", "x", "--heads", "0.1", "-s", step))
+    assert found == (2, f"translator has no {step}: {WHY}", "--step logits or weights")
+
+
+@pytest.mark.parametrize("source", [hybrid()], indirect=True)
+def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
+    assert [
+        entry["layer"]
+        for entry in attn("inspect", "x", "-l", "0,1", "-H", "0", "--json").document["attention"]
+    ] == [1]
+    problem = "layer 2 of translator does not attend; the layers to show are 1, 4"
+    assert refused(attn("inspect", "x", "-l", "2")) == (2, problem, "--layer 1")
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_heads_of_each_kind_have_the_metrics_that_make_sense_there(kind: Kind) -> None:
+    found = attn("heads", *LINE, "--kind", kind, "--json").document
+    schema().validate(found)
+    one_text = kind is not Kind.CROSS
+    assert found["metrics"] == [metric for metric in Metric if one_text or not metric.needs_one_text]
+    assert [(each["kind"], each["layer"], each["head"]) for each in found["heads"]] == [
+        (kind, layer, head) for layer in LAYERS[kind] for head in range(4)
+    ]
+
+
+def test_cross_attention_weighs_the_first_token_and_what_is_received_over_all_its_rows() -> None:
+    found = attn("heads", *LINE, "--kind", "cross", "--json").document["heads"]
+    full = attn("inspect", *LINE, "--kind", "cross", "-l", "all", "-s", "weights", "--json").document
+    for head, entry in zip(found, full["attention"], strict=True):
+        weights = np.array(entry["steps"]["weights"])
+        assert head["first-token"] == pytest.approx(weights[:, 0].mean(), rel=1e-6)  # shown as float32
+        assert head["received"] == pytest.approx(weights.sum(axis=0).max() / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "option", [("--metric", "induction"), ("--sort", "-induction"), ("--where", "induction>0")]
+)
+def test_what_cross_attention_lacks_is_refused(option: tuple[str, str]) -> None:
+    problem = "cross attention has no induction: it looks from one text at another"
+    hint = "one of entropy, largest, first-token, special, received"
+    assert refused(attn("heads", *LINE, "--kind", "cross", *option)) == (2, problem, hint)
+
+
+@pytest.mark.parametrize("source", [hybrid()], indirect=True)
+def test_the_map_of_a_hybrid_has_the_layers_that_attend() -> None:
+    answer = attn("heads", LINE[0], "--top", "0")
+    title, heads, *layers = answer.out.split("\n\n")[1].splitlines()
+    assert title.startswith("entropy, layer × head · 2 × 4 · ")
+    assert heads.split() == ["0", "1", "2", "3"]
+    assert [line.split()[0] for line in layers] == ["1", "4"]
+    assert (
+        attn("heads", LINE[0], "-l", "0,1", "--top", "0").err == "layer 0 is left out: it does not attend\n"
+    )
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_that_tell_only_their_weights_have_the_same_heads(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ("the cat sat on the cat", "--target", "le chat le chat", "--kind", kind, "--json")
+    whole = attn("heads", *line).document["heads"]
+    monkeypatch.setattr(pipeline, "_source", lambda *_: only_weights())
+    told = attn("heads", *line).document["heads"]
+    for one, other in zip(whole, told, strict=True):
+        assert (one["pattern"], one["layer"], one["head"]) == (
+            other["pattern"],
+            other["layer"],
+            other["head"],
+        )
+        # shown as float32
+        assert [one[each] for each in Metric if each in one] == [
+            None if other[each] is None else pytest.approx(other[each], rel=1e-6, abs=1e-9)
+            for each in Metric
+            if each in other
+        ]

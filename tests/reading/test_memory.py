@@ -1,0 +1,119 @@
+"""What a reading will need is estimated, and refused where it is not there."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from attn_cli.errors import AttnError
+from attn_cli.models.backend import choose_library
+from attn_cli.models.random_layer import fresh
+from attn_cli.models.source import Source
+from attn_cli.reading import memory
+from attn_cli.reading.memory import Need, Work, check, need
+from attn_cli.vocabulary import DType
+from tests.support.worlds import attn
+
+
+@pytest.fixture
+def source() -> Source:
+    return fresh(64, 4, 0, choose_library("cpu", DType.FLOAT32))
+
+
+def test_matrices_grow_with_rows_times_keys(source: Source) -> None:
+    one = need(source, Work(1000, 1000, 1, at_once=4, rows=1000)).matrices
+    assert need(source, Work(1000, 2000, 1, at_once=4, rows=1000)).matrices == 2 * one
+    assert need(source, Work(1000, 1000, 1, at_once=4, rows=10)).matrices == one / 100
+    assert need(source, Work(1000, 1000, 1, at_once=4, rows=1000, kept=10)).matrices == one + 10 * 4
+
+
+def test_facts_grow_with_the_text_alone(source: Source) -> None:
+    short, long, longer = (
+        need(source, Work(tokens, tokens, 1, measured=4)).matrices for tokens in (1000, 2000, 3000)
+    )
+    assert long - short == longer - long
+
+
+def test_our_own_model_holds_one_layer_and_a_bridged_one_all(source: Source) -> None:
+    work = Work(10, 10, 12)
+    assert need(replace(source, engine="transformers"), work).weights == 12 * need(source, work).weights
+
+
+def test_what_does_not_fit_is_refused_with_both_numbers(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 2e9)
+    monkeypatch.setattr(memory, "need", lambda *_: Need(0.1e9, 0.2e9, 9.4e9))
+    with pytest.raises(AttnError) as caught:
+        check(source, Work(1, 1, 1), "attn heads")
+    sizes = "this needs about 9.7 GB (weights 0.1, activations 0.2, matrices 9.4)"
+    assert caught.value.problem == f"memory is short: {sizes}, and 2.0 GB are free"
+    assert (caught.value.hint, caught.value.status) == ("attn heads", 1)
+
+
+@pytest.mark.parametrize("command", ["heads", "inspect"])
+def test_a_command_refuses_what_does_not_fit(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 1e6)
+    answer = attn(command, "the cat sat on a mat " * 300, "-m", "random", "--width", "1024")
+    assert (answer.status, answer.out) == (1, "")
+    assert answer.err.startswith("attn: memory is short: this needs about 0.")
+    assert "and 0.0 GB are free" in answer.err
+
+
+def test_what_fits_and_what_nobody_can_tell_is_let_through(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for free in (1e12, None):
+        monkeypatch.setattr(memory, "free_bytes", lambda _, free=free: free)
+        check(source, Work(1000, 1000, 1, at_once=4, rows=1000), "")
+
+
+def test_the_smallest_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_limits", lambda: iter([3.0, 2.0, 5.0]))
+    assert memory.free_bytes("cpu") == 2.0
+    monkeypatch.setattr(memory, "_limits", lambda: iter([]))
+    assert memory.free_bytes("cpu") is None
+
+
+def test_a_machine_that_tells_nothing_has_no_limit(tmp_path: Path) -> None:
+    assert memory._fields(tmp_path / "meminfo") == {}
+    assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
+    (tmp_path / "meminfo").write_text("MemTotal:  24 kB\nMemAvailable:    12 kB\nodd\n")
+    assert memory._fields(tmp_path / "meminfo") == {"MemTotal": 24, "MemAvailable": 12}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak")
+def test_the_estimate_is_near_the_peak_that_is_measured(source: Source, tmp_path: Path) -> None:
+    """Of whole processes; what a short text takes is subtracted, the interpreter and its modules with it."""
+    short, long, width = 200, 12_000, 256
+    peaks = [peak_of_heads(tokens, width, tmp_path) for tokens in (short, long)]
+    wide = fresh(width, 4, 0, source.library)
+    needs = [need(wide, Work(tokens, tokens, 1, measured=4)).total for tokens in (short, long)]
+    # it is there to refuse what cannot fit: half too much, or too little, is near enough for that
+    assert 0.5 < (needs[1] - needs[0]) / (peaks[1] - peaks[0]) < 1.5
+
+
+def peak_of_heads(tokens: int, width: int, directory: Path) -> float:
+    """The bytes that `attn heads` held at most, on the one layer of `random`, as the system counted them."""
+    text = directory / "text.txt"
+    text.write_text("the cat sat on " * (tokens // 4), encoding="utf-8")
+    arguments = ["heads", "-m", "random", "--width", str(width), "--quiet", "--file", str(text)]
+    arguments += ["-o", str(directory / f"{tokens}.csv")]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout) * 1024
+
+
+MEASURED = """
+import re, sys
+from pathlib import Path
+from attn_cli.cli import run
+from attn_cli.console import World
+assert run(sys.argv[1:], World.real()) == 0
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""

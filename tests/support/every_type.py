@@ -1,0 +1,334 @@
+"""A tiny random twin of every model type that transformers has, and how it is served here.
+
+A fresh model attends almost evenly: its weights are made larger until rows are peaked, and whatever
+begins as zeros or ones is made random, so that no bias and no norm can be left out unseen.
+"""
+
+import dataclasses
+import inspect
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from transformers.models.auto import configuration_auto
+
+from attn_cli.errors import AttnError
+from attn_cli.models.bridge.captured_layer import Watched
+from attn_cli.models.bridge.hf_models import answering, builder_of, sketch
+from attn_cli.models.bridge.support import FILE
+from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.source import Source, Texts
+from attn_cli.models.tokens.fast import Token
+from attn_cli.vocabulary import Kind
+from tests.support.reference import NUMPY, Numbers, weights_of
+from tests.support.twins import word_piece
+
+_names: Any = configuration_auto
+TYPES: tuple[str, ...] = tuple(sorted(_names.CONFIG_MAPPING_NAMES))
+
+# Float32's rounding: ours and eager's weights differ by 1e-6 at most where they differ at all.
+CLOSE = 2e-5
+
+IDS = (9, 17, 30, 41, 9, 55, 30, 62, 71, 17, 5)  # the same twice in it, as words are
+TARGET = (2, 33, 44, 33, 51, 60)
+
+_PEAKED = 0.5
+_LONGEST = 160  # characters of a reason
+_LARGEST = 8_000_000
+
+_NAMES: Mapping[int, str] = MappingProxyType(
+    {
+        128: "vocab_size n_words src_vocab_size tgt_vocab_size encoder_vocab_size decoder_vocab_size",
+        16: "entity_vocab_size pronunciation_vocab_size shape_vocab_size entity_emb_size kv_lora_rank",
+        64: "max_position_embeddings n_positions n_ctx max_seq_len max_target_positions num_landmarks",
+        48: "intermediate_size d_ff ffn_dim encoder_ffn_dim decoder_ffn_dim n_inner d_inner ffn_hidden_size",
+        32: "hidden_size d_model n_embd dim embed_dim embedding_size emb_dim encoder_hidden_size lru_width",
+        24: "q_lora_rank",
+        8: "head_dim d_kv d_head qk_nope_head_dim v_head_dim attention_head_size hidden_size_per_layer_input",
+        4: "num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads",
+        3: "num_hidden_layers n_layer n_layers num_layers encoder_layers decoder_layers num_layer depth",
+        2: "num_key_value_heads num_kv_heads num_experts_per_tok moe_topk moe_k top_k",
+        1: "n_group topk_group n_shared_experts first_k_dense_replace num_shared_experts bos_token_id",
+        0: "pad_token_id",
+    }
+)
+_MORE_NAMES: Mapping[int, str] = MappingProxyType(
+    {
+        48: "moe_intermediate_size shared_expert_intermediate_size moe_shared_expert_intermediate_size "
+        "dense_intermediate_size shared_intermediate_size expert_ffn_hidden_size",
+        32: "decoder_hidden_size lm_hidden_size projection_dim out_hidden_size",
+        4: "num_encoder_attention_heads num_decoder_attention_heads num_experts num_local_experts "
+        "n_routed_experts moe_num_experts rotary_dim qk_rope_head_dim",
+        3: "num_encoder_layers num_decoder_layers encoder_num_layers decoder_num_layers",
+        2: "eos_token_id decoder_start_token_id",
+    }
+)
+_SIZES: Mapping[str, int] = MappingProxyType(
+    {name: size for table in (_NAMES, _MORE_NAMES) for size, names in table.items() for name in names.split()}
+)
+
+_FOUR = {"num_hidden_layers": 4}  # of three none attends
+_MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8}
+_MROPE = {
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]},
+}
+_MROPE_OF_HALF = {
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "partial_rotary_factor": 0.5,
+        "mrope_section": [1, 1, 0],
+    },
+}
+_LATENT = {"head_dim": 4, "num_key_value_heads": 4}  # RoPE turns 4 of 12 features; every head has its keys
+
+_OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "bailing_hybrid": {"num_hidden_layers": 8},
+        "bamba": {"attn_layer_indices": [1], **_MAMBA},
+        "big_bird": {"block_size": 4, "num_random_blocks": 1},
+        "bigbird_pegasus": {"block_size": 4, "num_random_blocks": 1},
+        "ernie4_5_vl_moe_text": {"moe_intermediate_size": [48, 48]},
+        "esmc": {"num_key_value_heads": 4},
+        "funnel": {"block_sizes": [2, 2], "block_repeats": [1, 1], "num_decoder_layers": 1},
+        "glm4v_moe_text": _MROPE_OF_HALF,
+        "glm4v_text": _MROPE_OF_HALF,
+        "glm_image_text": _MROPE_OF_HALF,
+        "glm_ocr_text": _MROPE_OF_HALF,
+        "gpt_neo": {"attention_types": [[["global", "local"], 2]], "num_layers": 4, "window_size": 4},
+        "granitemoehybrid": {"layer_types": ["mamba", "attention", "mamba"], **_MAMBA},
+        "hunyuan_vl_text": _MROPE,
+        "jamba": {"num_hidden_layers": 4, "attn_layer_period": 2, "attn_layer_offset": 1},
+        "kimi_linear": _FOUR,
+        "led": {"attention_window": 4},
+        "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
+        "lilt": {"hidden_size": 48},
+        "longformer": {"attention_window": 4},
+        "mamba2": {"num_heads": 8, "head_dim": 8},
+        "qwen2_5_vl_text": _MROPE,
+        "qwen2_vl_text": _MROPE,
+        "qwen3_5_moe_text": _FOUR,
+        "qwen3_5_text": _FOUR,
+        "qwen3_next": _FOUR,
+        "qwen4_exp_text": _FOUR,
+        "reformer": {"axial_pos_embds_dim": [8, 24], "axial_pos_shape": [8, 8]},
+        "zamba": {"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], **_FOUR},
+        "zamba2": {"layer_types": ["mamba", "hybrid", "mamba", "hybrid"], **_FOUR, "mamba_ngroups": 1},
+    }
+)
+
+_ASKING = ("query", "key", "q_", "k_", "qkv", "attn", "attention")  # what makes scores large
+
+
+class NoTwinError(Exception):
+    """We do not know how to make a small one."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a type is served, and what was seen."""
+
+    kind: str
+    served: str  # native, bridge, fallback, refused, untried, wrong
+    why: str = ""
+    apart: float = 0.0  # the largest difference of a weight from eager's
+    judged: int = 0  # layers that eager gave back too
+    peak: float = 0.0
+
+
+def verdict_of(kind: str) -> Verdict:
+    """A twin of the type is made, saved, read by us, and compared with eager attention: layers and heads."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        try:
+            model = twin_of(kind, directory)
+        except AttnError as error:
+            has_no_text = error.problem.startswith("transformers builds no ")
+            return Verdict(kind, "refused" if has_no_text else "untried", error.problem)
+        except Exception as error:  # noqa: BLE001  a configuration may be refused in any way
+            return Verdict(kind, "untried", " ".join(str(error).split())[:160])
+        word_piece().save(str(directory / "tokenizer.json"))
+        try:
+            return _compared(kind, checkpoint(kind, directory, NUMPY), model)
+        except AttnError as error:
+            return Verdict(kind, "refused", error.problem)
+
+
+def record(verdicts: Sequence[Verdict]) -> None:
+    """Write what `attn models --families` tells."""
+    assert not [each for each in verdicts if each.served == "wrong"]
+    lines = [
+        f"  {json.dumps(each.kind)}: {json.dumps([each.served, *([_reason(each)] if each.why else [])])}"
+        for each in verdicts
+    ]
+    types = ",\n".join(lines)
+    text = f'{{\n "transformers": "{transformers.__version__}",\n "types": {{\n{types}\n }}\n}}\n'
+    FILE.write_text(text, "utf-8")
+
+
+def _reason(verdict: Verdict) -> str:
+    said = verdict.why.removeprefix(f"{verdict.kind} ").partition(" neither in ")[0]
+    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def _compared(kind: str, source: Source, model: Any) -> Verdict:
+    texts = Texts(_tokens(IDS), _tokens(TARGET) if source.target else ())
+    expected: dict[Kind, list[Numbers]] = {}
+    with suppress(Exception):  # a model may run and yet not give its attention back
+        expected = judged(model)
+    apart, count, peaks, alone = 0.0, 0, [], set()
+    for one, extent in source.kinds.items():
+        layers = list(source.attentions(texts, one, extent.layers))
+        alone |= {type(layer) is Watched for layer in layers}
+        ours = [weights_of(layer) for layer in layers]
+        (first,) = (weights_of(each) for each in source.attentions(texts, one, extent.layers[:1]))
+        apart = max(apart, float(np.abs(first - ours[0]).max()))  # in a shorter model
+        peaks += [peak_of(each) for each in ours]
+        for mine, theirs in _paired(ours, extent.layers, expected.get(one, [])):
+            apart, count = max(apart, difference(mine, theirs)), count + 1
+    served = "native" if source.engine == "native" else "bridge" if False in alone else "fallback"
+    return Verdict(kind, served if apart <= CLOSE else "wrong", "", apart, count, float(np.mean(peaks)))
+
+
+def _paired(
+    ours: Sequence[Numbers], numbers: Sequence[int], theirs: Sequence[Numbers]
+) -> Iterator[tuple[Numbers, Numbers]]:
+    """Our layers and theirs: eager gives back those that attend, or something for every layer."""
+    if len(theirs) == len(ours):
+        yield from zip(ours, theirs, strict=True)
+    elif theirs and max(numbers) < len(theirs):
+        yield from ((mine, theirs[number]) for mine, number in zip(ours, numbers, strict=True))
+
+
+def difference(ours: Numbers, theirs: Numbers) -> float:
+    """How far two layers are apart; a column more of theirs is a sink."""
+    if theirs.shape[-1] == ours.shape[-1] + 1:
+        theirs = theirs[..., :-1]
+    return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else np.inf
+
+
+def save_twin(kind: str, directory: Path) -> None:
+    """The twin with a tokenizer, as a person would have it."""
+    twin_of(kind, directory)
+    word_piece().save(str(directory / "tokenizer.json"))
+
+
+def twin_of(kind: str, directory: Path) -> Any:
+    """The twin, saved in `directory`."""
+    config = _tiny(transformers.AutoConfig.for_model(kind).__class__, _OWN.get(kind, {}))
+    config.architectures = []
+    size = sum(parameter.numel() for parameter in sketch(config).parameters())
+    if size > _LARGEST:
+        raise NoTwinError(f"a configuration of small numbers has {size:,} weights")
+    torch.manual_seed(0)
+    with answering("no twin"):
+        builder = builder_of(config)
+        model = builder.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+        _stir(model)
+        _sharpen(model)
+        model.save_pretrained(directory)
+    return model
+
+
+def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
+    """A configuration of small numbers, and of those inside it."""
+    fields = {each.name for each in dataclasses.fields(family)} if dataclasses.is_dataclass(family) else set()
+    fields |= set(inspect.signature(family.__init__).parameters)
+    given: dict[str, Any] = {name: size for name, size in _SIZES.items() if name in fields}
+    if "qk_rope_head_dim" in given:
+        given |= _LATENT
+    inner = getattr(family, "sub_configs", None) or {}
+    usual = family() if inner and not getattr(family, "has_no_defaults_at_init", False) else None
+    for name in inner:
+        part = getattr(usual, name, None)
+        with suppress(Exception):  # of pictures and sounds: as they are
+            given[name] = _tiny(type(part), _OWN.get(part.model_type, {})) if part is not None else None
+    return family(**({name: value for name, value in given.items() if value is not None} | dict(own)))
+
+
+@torch.no_grad()
+def _stir(model: torch.nn.Module) -> None:
+    draw = torch.Generator().manual_seed(1)
+    for name, parameter in model.named_parameters():
+        noise = 0.3 * torch.randn(parameter.shape, generator=draw)
+        is_shift = parameter.ndim == 1 and name.endswith(("weight", "bias"))
+        if is_shift or not parameter.any():
+            parameter.add_(noise.to(parameter))
+        elif parameter.ndim > 1 and parameter.std() < 0.1:
+            parameter.mul_(10 if any(part in name for part in _ASKING) else 5)
+
+
+@torch.no_grad()
+def _sharpen(model: Any) -> None:
+    """Larger queries and keys, until the rows of eager attention are peaked."""
+    asking = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.ndim > 1 and any(part in name for part in _ASKING)
+    ]
+    with suppress(Exception):  # what cannot run is refused later, with its reason
+        for _ in range(4):
+            peaks = [peak_of(layer) for layers in judged(model).values() for layer in layers]
+            if not peaks or np.mean(peaks) > _PEAKED:
+                return
+            for parameter in asking:
+                parameter.mul_(1.6)
+
+
+def judged(model: Any) -> dict[Kind, list[Numbers]]:
+    """The weights (H, T, S) of every layer that eager attention gives back, by kind."""
+    with torch.no_grad():
+        found = model(**_inputs_of(model), output_attentions=True)
+    names = {
+        Kind.SELF: "attentions",
+        Kind.ENCODER: "encoder_attentions",
+        Kind.DECODER: "decoder_attentions",
+        Kind.CROSS: "cross_attentions",
+    }
+    by_kind = {kind: getattr(found, name, None) for kind, name in names.items()}
+    return {kind: list(_plain(each)) for kind, each in by_kind.items() if each}
+
+
+def _inputs_of(model: Any) -> dict[str, Any]:
+    """The ids, and a decoder's; with a cache FSMT's decoder would read its last token alone."""
+    given: dict[str, Any] = {"input_ids": torch.tensor([IDS])}
+    if model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = torch.tensor([TARGET])
+    if "use_cache" in inspect.signature(model.forward).parameters:
+        given["use_cache"] = False
+    return given
+
+
+def _plain(layers: Any) -> Iterator[Numbers]:
+    """Of SqueezeBERT and ProphetNet they are what the softmax receives (`modeling_squeezebert.py`)."""
+    for each in layers:
+        if isinstance(each, torch.Tensor):
+            is_shares = each.min() >= 0 and each.max() <= 1 + CLOSE
+            shares = each if is_shares else each.softmax(dim=-1)
+            yield (shares[0] if shares.ndim > 3 else shares).float().numpy()
+        elif isinstance(each, tuple | list):
+            yield from _plain(each)
+
+
+def _tokens(ids: Sequence[int]) -> tuple[Token, ...]:
+    return tuple(
+        Token(place, index, str(index), str(index), 0, 0, special=False, segment=0)
+        for place, index in enumerate(ids)
+    )
+
+
+def peak_of(weights: Numbers) -> float:
+    """The mean of the rows' largest weights."""
+    return float(np.mean(weights.max(axis=-1)))
+
+
+if __name__ == "__main__":
+    record([verdict_of(kind) for kind in TYPES])
