@@ -1,7 +1,8 @@
 """How every model type is served: by a file of our own, or through the bridge as it was measured.
 
 `support.json` is written by `python -m tests.support.every_type`, which makes a small random model of each
-type that transformers has, reads it as a command would, and compares every layer and head with eager attention.
+type that transformers has, reads it as a command would, and compares every layer and head with eager
+attention.
 """
 
 import json
