@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attn_cli.commands import options as given
-from attn_cli.commands.answering import drawn, show_reading, title, write
-from attn_cli.commands.asking import Options, places, reading_of, selection
-from attn_cli.commands.reporting import measuring
+from attn_cli.commands import options
+from attn_cli.commands.inputs import open_reading, selected_places, selection
+from attn_cli.commands.output import drawn, show_reading, title, write
+from attn_cli.commands.progress import measuring
 from attn_cli.console import World
-from attn_cli.vocabulary import DType, Metric
+from attn_cli.vocabulary import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,19 +21,10 @@ _FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .csv); may be
 _TOKENS = 2  # lines of them: a long text is what the command is for
 
 
-def heads(
-    context: typer.Context,
-    text: given.Text = None,
-    file: given.File = None,
-    pair: given.Pair = None,
-    target: given.Target = None,
-    kind: given.KindOf = None,
-    model: given.Model = "",
-    revision: given.Revision = None,
-    trust_remote_code: given.TrustCode = False,
-    layer: given.Layer = None,
-    head: given.Head = None,
-    heads: given.Heads = None,
+def list_heads(
+    world: World,
+    *,
+    inputs: options.ReadingOptions,
     metric: Annotated[
         Metric | None,
         typer.Option(
@@ -60,18 +51,12 @@ def heads(
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="Heads in the table; 0: all.")] = 10,
-    digits: given.Digits = 2,
-    out: Annotated[list[Path] | None, given.out(_FILES)] = None,
-    cmap: given.ColourMap = None,
-    dpi: given.Dpi = 150,
-    force: given.Force = False,
-    as_json: given.Json = False,
-    device: given.Device = "auto",
-    dtype: given.Format = DType.FLOAT32,
-    causal: given.Causal = None,
-    seed: given.Seed = None,
-    width: given.Width = None,
-    quiet: given.Quiet = False,
+    digits: options.Digits = 2,
+    out: Annotated[list[Path] | None, options.out(_FILES)] = None,
+    picture_options: options.PictureOptions,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    compute: options.ComputeOptions,
 ) -> None:
     """Show every head at a glance, on a text of any length.
 
@@ -79,46 +64,27 @@ def heads(
     and its score. The map shows induction where the text repeats itself, else entropy. Files and
     --json hold every metric of the heads that --where lets through.
     """
-    world: World = context.obj
-    world.is_quiet = quiet
     from attn_cli.analysis.head_filter import wish
     from attn_cli.analysis.head_summary import chart  # NumPy: 0.1 s
-    from attn_cli.reading.metrics import overview, shown_metric
-    from attn_cli.reading.reading import document
+    from attn_cli.reading.document import describe_reading
+    from attn_cli.reading.metrics import map_metric, measure_heads
     from attn_cli.show import data, files, picture, records
 
-    wished = wish(where or (), sort)
+    head_filter = wish(where or (), sort)
     targets = files.targets(out or (), (*picture.SUFFIXES, *records.SUFFIXES), force=force)
-    picture.check_colours(cmap)
-    asked = Options(
-        text=text,
-        file=file,
-        pair=pair,
-        target=target,
-        kind=kind,
-        model=model,
-        revision=revision,
-        trusts_code=trust_remote_code,
-        device=device,
-        dtype=dtype,
-        is_causal=causal,
-        seed=seed,
-        width=width,
-        heads=heads or (),
-        chosen=selection(layer, head, heads or ()),
-    )
-    reading = reading_of(world, asked)
-    chosen = places(world, reading, selection(layer, head, heads or ()))
-    on_map = shown_metric(reading, metric, wished)
+    picture.check_colours(picture_options.cmap)
+    reading = open_reading(world, inputs, compute)
+    places = selected_places(world, reading, selection(inputs.chosen))
+    on_map = map_metric(reading, metric, head_filter)
     with measuring(world) as watch:
-        everything = overview(reading, chosen, watch)
-    found = wished.met_by(everything)
-    fields = [each.fields() for each in found]
-    answer = document(reading) | {"metrics": list(everything[0].metrics), "heads": fields}
-    grid = chart(everything, found, on_map)
+        summaries = measure_heads(reading, places, watch)
+    chosen = head_filter.met_by(summaries)
+    fields = [summary.fields() for summary in chosen]
+    answer = describe_reading(reading) | {"metrics": list(summaries[0].metrics), "heads": fields}
+    grid = chart(summaries, chosen, on_map)
     pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
     if pictures:
-        encode = drawn(world, [[[grid]]], title(reading, "heads at a glance", grid), cmap, dpi)
+        encode = drawn(world, [[[grid]]], title(reading, "heads at a glance", grid), picture_options)
         write(world, pictures, encode, force=force)
     tables = {path: suffix for path, suffix in targets.items() if suffix in records.SUFFIXES}
     write(world, tables, lambda suffix: records.encode(suffix, answer, fields), force=force)
@@ -130,34 +96,35 @@ def heads(
         show_reading(world, reading, most=_TOKENS)
         world.say("")
         terminal.map_of(grid, world.screen, digits=digits)
-        if found and not grid.visible.any():
+        if chosen and not grid.visible.any():
             world.note(f"no head that is shown has a value of {on_map} on this text")
-        _list(world, wished.listed(found, on_map), wished.columns(everything[0], on_map), top, digits)
+        columns = head_filter.columns(summaries[0], on_map)
+        _list(world, head_filter.listed(chosen, on_map), columns, top, digits)
 
 
 def _list(
-    world: World, found: "Sequence[Glance]", metrics: "Sequence[Metric]", top: int, digits: int
+    world: World, summaries: "Sequence[Glance]", metrics: "Sequence[Metric]", top: int, digits: int
 ) -> None:
     """The table of the first `top` heads; 0: of all."""
     from attn_cli.show import terminal  # paid
 
-    if not found:
+    if not summaries:
         world.note("no head meets every --where")
         return
-    shown = found[: top or None]
+    shown = summaries[: top or None]
     names = ["head", "pattern", "score", *(metric.replace("-", "-\n") for metric in metrics)]
-    rows = [list(_cells(each, metrics, digits)) for each in shown]
+    rows = [list(_cells(summary, metrics, digits)) for summary in shown]
     rest = "a wider window, or --json"
     world.say("")
     terminal.columns(names, rows, world.screen, right=range(2, len(names)), rest=rest)
-    if len(shown) < len(found):
-        world.note(f"the first {len(shown)} of {len(found)} heads are listed; all: --top 0")
+    if len(shown) < len(summaries):
+        world.note(f"the first {len(shown)} of {len(summaries)} heads are listed; all: --top 0")
 
 
-def _cells(head: "Glance", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":
-    yield head.name
-    yield head.pattern or ""
-    yield "" if head.score is None else f"{head.score:.{digits}f}"
+def _cells(summary: "Glance", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":
+    yield summary.name
+    yield summary.pattern or ""
+    yield "" if summary.score is None else f"{summary.score:.{digits}f}"
     for metric in metrics:
-        value = head.metrics[metric]
+        value = summary.metrics[metric]
         yield "·" if value is None else f"{value:.{digits}f}"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attn_cli.commands import options as given
-from attn_cli.commands.answering import known_for, size
+from attn_cli.commands import options
+from attn_cli.commands.output import known_for, size
 from attn_cli.console import World
 from attn_cli.vocabulary import RANDOM
 
@@ -15,21 +15,19 @@ if TYPE_CHECKING:
     from attn_cli.models.inventory import Available, Embedded
 
 
-def models(
-    context: typer.Context,
+def list_models(
+    world: World,
+    *,
     all_families: Annotated[
         bool, typer.Option("--families", help="Every model type, and how it is served.")
     ] = False,
-    as_json: given.Json = False,
-    quiet: given.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
     """List what can be loaded here, and what storybook's heads do.
 
     A family is native, or read through transformers: with every step (bridge), or with logits and
     weights alone (fallback). What is refused has no attention, or none that is a matrix of tokens.
     """
-    world: World = context.obj
-    world.is_quiet = quiet
     if all_families:
         _list_families(world, as_json=as_json)
         return

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attn_cli.commands import options as given
-from attn_cli.commands.answering import known_for, size
-from attn_cli.commands.reporting import clock, reporter
+from attn_cli.commands import options
+from attn_cli.commands.output import known_for, size
+from attn_cli.commands.progress import clock, reporter
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.vocabulary import DType
@@ -24,8 +24,9 @@ _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 
 
-def train(
-    context: typer.Context,
+def train_model(
+    world: World,
+    *,
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False)
     ] = None,
@@ -87,7 +88,7 @@ def train(
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Another seed, another run.")
     ] = 0,
-    device: given.Device = "auto",
+    device: options.Device = "auto",
     dtype: Annotated[
         DType | None,
         typer.Option(
@@ -107,8 +108,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run in DIR: the same files and options again.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a directory that exists.")] = False,
-    as_json: given.Json = False,
-    quiet: given.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a small model of your own on text files.
 
@@ -116,8 +116,6 @@ def train(
     layout: for attn -m DIR and for transformers. Ctrl-C keeps what was learned:
     --resume goes on. With --steps, on a CPU, a run that was interrupted ends with the same weights.
     """
-    world: World = context.obj
-    world.is_quiet = quiet
     if not files:
         raise UsageError("no text file was named", "attn train book.txt -o DIR")
     if out is None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attn_cli.models.backend import devices
+from attn_cli.models.files.config import read_config
 from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models
-from attn_cli.models.native.checkpoint import families, read_spec
+from attn_cli.models.native.families import families, read_spec
 from attn_cli.vocabulary import EMBEDDED, Pattern
 
 if TYPE_CHECKING:
@@ -60,6 +61,6 @@ def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]
 
 
 def _embedded() -> Embedded:
-    spec = read_spec(EMBEDDED_DIRECTORY)
+    spec = read_spec(read_config(EMBEDDED_DIRECTORY))
     known = known_heads(EMBEDDED_DIRECTORY, spec.layers, spec.heads)
     return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, spec.head_size, known)

@@ -4,13 +4,19 @@ What does not fit is refused with both numbers: a machine that swaps, or a proce
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.source import Source
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.selection import Place
+from attn_cli.reading.window import LARGEST, Window
+from attn_cli.vocabulary import Step
 
+_SMALL = 1 << 21  # numbers: with all that comes with them 100 MB, which is there
 _ROOM = 0.9  # of what is free: the estimate is one, and others live here too
 _NUMBERS_OF_A_LAYER = 12  # times M²: four of the attention, eight around it (arXiv:2001.08361, table 1)
 _VECTORS = (
@@ -94,6 +100,29 @@ def check(source: Source, work: Work, hint: str) -> None:
         problem = f"memory is short: this needs about {_gigabytes(asked.total)} GB ({listed})"
         otherwise = "" if not where else ", or --device cpu"
         raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint + otherwise)
+
+
+def check_heads_fit(
+    reading: Reading, places: Sequence[Place], steps: Collection[Step], window: Window
+) -> None:
+    """Raise `AttnError` where the heads, as far as they are shown, do not fit the memory.
+
+    Raises:
+        AttnError: they do not.
+    """
+    if window.is_pooled:
+        rows, kept = 0, len(places) * window.most**2
+    else:
+        rows = min(len(window.rows), max(1, LARGEST // window.keys))
+        matrices = sum(step.is_pairwise for step in steps)
+        kept = len(places) * matrices * len(window.rows) * len(window.columns)
+    by_layer = Counter(layer for layer, _ in places)
+    most, card = max(by_layer.values()), reading.source.card
+    vectors = max(window.queries, window.keys) * card.width + card.width**2
+    if reading.source.engine == "native" and kept + most * rows * window.keys + vectors <= _SMALL:
+        return
+    work = Work(window.queries, window.keys, 1 + max(by_layer), most, rows, kept, int(window.is_pooled))
+    check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which holds no matrix")
 
 
 def free_bytes(device: str) -> float | None:

@@ -13,17 +13,18 @@ from attn_cli.core.multihead import Attention
 from attn_cli.core.streaming.stream import Text, Watch
 from attn_cli.errors import UsageError
 from attn_cli.models.source import Layer
+from attn_cli.reading.default_head import are_special
 from attn_cli.reading.memory import Work, check
-from attn_cli.reading.reading import Reading, are_special, layers_of
+from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
-from attn_cli.reading.steps import check_finite
+from attn_cli.reading.steps import check_finite, run_layers
 from attn_cli.vocabulary import Kind, Metric, Pattern, Step
 
 _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `check_finite` says it in words
 
 
 @_judged
-def overview(reading: Reading, places: Sequence[Place], watch: Watch) -> list[Glance]:
+def measure_heads(reading: Reading, places: Sequence[Place], watch: Watch) -> list[Glance]:
     """What the heads at `places` do, in their order; layers after the last of them do not run.
 
     `watch` is told how many query rows of how many are done, over all layers.
@@ -37,7 +38,7 @@ def overview(reading: Reading, places: Sequence[Place], watch: Watch) -> list[Gl
     work = Work(rows, keys, layers=1 + max(layers), measured=len(places))
     check(reading.source, work, "a shorter text, or fewer layers or heads")
     found: dict[Place, Glance] = {}
-    for index, (layer, attention) in enumerate(layers_of(reading, layers)):
+    for index, (layer, attention) in enumerate(run_layers(reading, layers)):
         heads = [head for at, head in places if at == layer]
         facts = _facts(
             attention, heads, metrics_of(kind), text, _from(index * rows, len(layers) * rows, watch)
@@ -48,7 +49,7 @@ def overview(reading: Reading, places: Sequence[Place], watch: Watch) -> list[Gl
     return [found[place] for place in places]
 
 
-def shown_metric(reading: Reading, metric: Metric | None, wished: Wish) -> Metric:
+def map_metric(reading: Reading, metric: Metric | None, wished: Wish) -> Metric:
     """What the map shows: `metric`, or else induction where the text repeats itself, and entropy elsewhere.
 
     Raises:

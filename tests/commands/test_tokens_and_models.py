@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.models.native.checkpoint import families
+from attn_cli.models.native.families import families
 from tests.support.worlds import attn, refused
 
 

@@ -16,7 +16,7 @@ from attn_cli.core.streaming.stream import Text
 from attn_cli.models.backend import choose_library
 from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.fast import Token
 from attn_cli.vocabulary import EMBEDDED, DType, Kind, Pattern
@@ -34,7 +34,7 @@ TEXTS = (
 
 @pytest.fixture(scope="module")
 def storybook() -> Source:
-    return checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, choose_library("cpu", DType.FLOAT32))
+    return open_checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, choose_library("cpu", DType.FLOAT32))
 
 
 def best(pattern: Pattern) -> Known:

@@ -24,7 +24,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.bridge.captured_layer import Watched
 from attn_cli.models.bridge.hf_models import answering, builder_of, sketch
 from attn_cli.models.bridge.support import FILE
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.fast import Token
 from attn_cli.vocabulary import Kind
@@ -157,7 +157,7 @@ def verdict_of(kind: str) -> Verdict:
             return Verdict(kind, "untried", " ".join(str(error).split())[:160])
         word_piece().save(str(directory / "tokenizer.json"))
         try:
-            return _compared(kind, checkpoint(kind, directory, NUMPY), model)
+            return _compared(kind, open_checkpoint(kind, directory, NUMPY), model)
         except AttnError as error:
             return Verdict(kind, "refused", error.problem)
 
@@ -180,7 +180,7 @@ def _reason(verdict: Verdict) -> str:
 
 
 def _compared(kind: str, source: Source, model: Any) -> Verdict:
-    texts = Texts(_tokens(IDS), _tokens(TARGET) if source.target else ())
+    texts = Texts(_tokens(IDS), _tokens(TARGET) if source.has_decoder else ())
     expected: dict[Kind, list[Numbers]] = {}
     with suppress(Exception):  # a model may run and yet not give its attention back
         expected = judged(model)

@@ -15,8 +15,9 @@ from transformers import AutoModel
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import trace
 from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.files.config import read_config
 from attn_cli.models.files.weights import open_weights
-from attn_cli.models.native.checkpoint import read_spec
+from attn_cli.models.native.families import read_spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.models.tokens.fast import open_tokenizer
@@ -65,7 +66,7 @@ def ours(directory: Path, inputs: Inputs, library: Library = NUMPY, **how: Any) 
 
 def transformer(directory: Path, library: Library = NUMPY, **how: Any) -> Transformer:
     """Our transformer over the directory."""
-    spec = read_spec(directory, **how)
+    spec = read_spec(read_config(directory), **how)
     return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
 
 

@@ -7,7 +7,7 @@ tokens that are no text. Then as many of its layers are loaded as the layers tha
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,8 @@ from attn_cli.models.backend import Library, torch_library
 from attn_cli.models.bridge.capture import Key, Sight, Watch, watched
 from attn_cli.models.bridge.captured_layer import layer_of
 from attn_cli.models.bridge.hf_models import answering, is_known, load, read_config, shortened, sketch
-from attn_cli.models.source import Card, Extent, Judge, Layer, Source, Texts
+from attn_cli.models.head_labels import Known
+from attn_cli.models.source import Card, Extent, Judge, Layer, SourceRequest, Texts
 from attn_cli.models.tokens.fast import Cutter, Token, open_tokenizer, shifted
 from attn_cli.vocabulary import Kind
 
@@ -43,18 +44,11 @@ class Plan:
     first: Sight  # of the first kind
 
 
-def bridge(
-    name: str,
-    directory: Path,
-    kind: str,
-    library: Library,
-    *,
-    is_causal: bool | None = None,
-    trusts_code: bool = False,
-) -> Source:
+def open_bridge(name: str, directory: Path, kind: str, library: Library, request: SourceRequest) -> "Bridge":
     """The model in `directory`, called `name`, of the model type `kind`.
 
-    `trusts_code`: whether the checkpoint's own Python code may run, which knows types that nobody else does.
+    Where the request trusts it, the checkpoint's own Python code may run, which knows types that nobody
+    else does.
 
     Raises:
         AttnError: transformers does not know the type or cannot read the files, or the model has no
@@ -64,53 +58,81 @@ def bridge(
     if not directory.is_dir():
         problem = f"the model type '{kind}' is read from a directory, and {directory} is a file"
         raise AttnError(problem, "give the directory that the file was made from")
-    if not is_known(kind) and not trusts_code:
+    if not is_known(kind) and not request.trusts_code:
         problem = f"the model type '{kind}' is not known: {directory / 'config.json'}"
         raise AttnError(problem, "attn models --families lists the types that are")
-    if is_causal is not None:
+    if request.is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overruled"
         raise UsageError(problem, "leave --causal and --no-causal out")
-    tokenizer = open_tokenizer(directory, trusts_code=trusts_code)
-    torch_here = torch_library(library.device, library.dtype)
-    return Bridge(name, directory, tokenizer, torch_here, trusts_code).source()
+    tokenizer = open_tokenizer(directory, trusts_code=request.trusts_code)
+    model = Bridge(request, name, directory, tokenizer, torch_library(library.device, library.dtype))
+    model.check_plan()
+    return model
 
 
 @dataclass(frozen=True, eq=False)
 class Bridge:
-    """One model of transformers: its sketch, its plan, and as much of it as is loaded."""
+    """A `Source` that is one model of transformers: its sketch, its plan, and as much of it as is loaded."""
 
+    request: SourceRequest
     name: str
     directory: Path
     tokenizer: Cutter
     library: Library
-    trusts_code: bool = False
+    engine: str = "transformers"
+    is_causal: bool = False
 
-    def source(self) -> Source:
-        """The model as the rest of the program knows it."""
-        has_decoder = Kind.DECODER in self.plan.kinds or Kind.CROSS in self.plan.kinds
-        longest, is_bounded = _room(self.config, self.whole)
-        return Source(
-            card=self._card(),
-            library=self.library,
-            takes_pairs=self._takes_pairs(),
-            is_causal=False,
-            longest=longest,
-            is_bounded=is_bounded,
-            kinds=self.plan.kinds,
-            tokens=self.tokens,
-            check=self.check,
-            known=tuple,
-            attentions=self.attentions,
-            target=self.target if has_decoder else None,
-            judge=self._judge,
-            engine="transformers",
-        )
+    def check_plan(self) -> None:
+        """Raise `AttnError` where the model has no attention that is a matrix of tokens.
 
-    def _judge(self) -> Judge:
+        Raises:
+            AttnError: it has none.
+        """
+        assert self.plan.kinds, "a plan has a kind of attention, or is an error"
+
+    @property
+    def trusts_code(self) -> bool:
+        """Whether the checkpoint's own Python code may run."""
+        return self.request.trusts_code
+
+    @property
+    def kinds(self) -> Mapping[Kind, Extent]:
+        """The kinds of attention that its sketch showed."""
+        return self.plan.kinds
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether it has a decoder."""
+        return Kind.DECODER in self.plan.kinds or Kind.CROSS in self.plan.kinds
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens it was made for."""
+        return self._room[0]
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it cannot read more: it has a vector for each position."""
+        return self._room[1]
+
+    @cached_property
+    def _room(self) -> tuple[int | None, bool]:
+        return _room(self.config, self.whole)
+
+    def head_labels(self) -> tuple[Known, ...]:
+        """Nobody has measured its heads."""
+        return ()
+
+    def judge(self) -> Judge:
+        """transformers' eager attention over the same files."""
         from attn_cli.models.bridge.reference import Eager
 
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
         return Eager(self.directory, layers, {}, self.trusts_code)
+
+    def with_library(self, library: Library) -> "Bridge":
+        """The same model; whatever the library, transformers computes with PyTorch."""
+        return replace(self, library=torch_library(library.device, library.dtype))
 
     @cached_property
     def config(self) -> Any:
@@ -141,7 +163,7 @@ class Bridge:
             found, without = self._seen(self.config, texts, kind, layers)
         if without is not None:
             raise without
-        kv_heads = self._card().kv_heads
+        kv_heads = self.card.kv_heads
         for layer in layers:
             yield layer_of(found.pop(layer), kv_heads)
 
@@ -182,7 +204,7 @@ class Bridge:
                 raise AttnError(problem, hint)
         return found
 
-    def target(self, text: str) -> tuple[Token, ...]:
+    def target_tokens(self, text: str) -> tuple[Token, ...]:
         """What the decoder reads; without a start token of its own the last one stands first.
 
         That is how mBART moves the language to the front (`modeling_mbart.py`, `shift_tokens_right`).
@@ -208,13 +230,16 @@ class Bridge:
                 return start
         return None
 
-    def _takes_pairs(self) -> bool:
+    @cached_property
+    def takes_pairs(self) -> bool:
         """Whether the tokenizer puts a mark between two texts."""
         tokens = self.tokenizer("a", "a")
         ordinary = [token.position for token in tokens if not token.special]
         return any(token.special for token in tokens[ordinary[0] : ordinary[-1]]) if ordinary else False
 
-    def _card(self) -> Card:
+    @cached_property
+    def card(self) -> Card:
+        """What the model is, in numbers."""
         first, text = self.plan.first, self.config.get_text_config()
         kind = next(iter(self.plan.kinds))
         heads = first.size[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attn_cli.models.native.checkpoint import native_types
+from attn_cli.models.native.families import native_types
 
 FILE = Path(__file__).with_name("support.json")
 """What was measured."""

@@ -20,7 +20,7 @@ from attn_cli.models.backend import torch_library
 from attn_cli.models.bridge import bridge as bridging
 from attn_cli.models.bridge import capture
 from attn_cli.models.bridge import hf_models as eager_models
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.vocabulary import DType, Kind, Step
 from tests.support.every_type import save_twin
@@ -46,11 +46,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def source(directory: Path) -> Source:
-    return checkpoint("twin", directory, NUMPY)
+    return open_checkpoint("twin", directory, NUMPY)
 
 
 def layers(found: Source, kind: Kind, target: str = "") -> list[Layer]:
-    read = found.target(target) if found.target and target else ()
+    read = found.target_tokens(target) if found.has_decoder and target else ()
     return list(found.attentions(Texts(found.tokens(TEXT, None), read), kind, found.kinds[kind].layers))
 
 
@@ -82,9 +82,9 @@ def test_every_layer_agrees_with_eager(kind: str, saved: Callable[[str], Path]) 
 def test_the_three_kinds_agree_with_eager(kind: str, saved: Callable[[str], Path]) -> None:
     directory = saved(kind)
     found = source(directory)
-    assert found.target is not None
+    assert found.has_decoder
     start = json.loads((directory / "config.json").read_text())["decoder_start_token_id"]
-    target = found.target("the cat was tired")
+    target = found.target_tokens("the cat was tired")
     assert ids_of(target) == [start, *ids_of(found.tokens("the cat was tired", None))[:-1]]
     theirs = eager(directory, ids_of(found.tokens(TEXT, None)), ids_of(target))
     assert tuple(found.kinds) == (Kind.ENCODER, Kind.DECODER, Kind.CROSS)
@@ -283,7 +283,7 @@ def test_a_wrong_recomputation_is_not_shown(
 
 
 def test_half_precision_is_the_models_own(saved: Callable[[str], Path]) -> None:
-    found = checkpoint("twin", saved("cohere"), torch_library("cpu", DType.BFLOAT16))
+    found = open_checkpoint("twin", saved("cohere"), torch_library("cpu", DType.BFLOAT16))
     (layer, *_) = layers(found, Kind.SELF)
     assert layer.steps([0], [Step.SCORES])[Step.SCORES].dtype == torch.bfloat16
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.open import open_checkpoint
 from tests.support.reference import NUMPY, every_weight_of
 from tests.support.twins import RECIPES
 
@@ -42,10 +42,10 @@ def model(twins: Path, tmp_path: Path) -> Path:
 @np.errstate(all="ignore")  # numbers that are not finite are the pipeline's to refuse
 def read_all(directory: Path) -> int:
     """Everything that a command would read; how many layers there are."""
-    found = checkpoint("m", directory, NUMPY)
+    found = open_checkpoint("m", directory, NUMPY)
     found.tokens("the cat sat", None)
     found.check()
-    found.known()
+    found.head_labels()
     return len(every_weight_of(found, "the cat sat"))
 
 

@@ -23,8 +23,8 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from attn_cli.errors import AttnError
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.gguf.file import read_gguf
-from attn_cli.models.native.checkpoint import checkpoint
 from attn_cli.models.native.checkpoint_files import parts
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source
 from attn_cli.models.tokens.fast import open_tokenizer
 from tests.support.reference import NUMPY, every_weight_of, inputs_of, theirs
@@ -155,7 +155,7 @@ def merges_of(inner: tokenizers.Tokenizer) -> list[list[str]]:
 
 
 def source(path: Path) -> Source:
-    return checkpoint("small", path, NUMPY)
+    return open_checkpoint("small", path, NUMPY)
 
 
 def refused(path: Path, problem: str, hint: str) -> None:
@@ -171,7 +171,7 @@ def twin(save: Save) -> Path:
 
 def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(twin: Path) -> None:
     found = source(written(twin))
-    assert found.card == checkpoint("small", twin, NUMPY).card
+    assert found.card == open_checkpoint("small", twin, NUMPY).card
     expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
     for ours, weights in zip(every_weight_of(found, TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=1e-5)  # 1.5e-6 seen

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attn_cli.commands.options import PictureOptions
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
@@ -92,15 +93,15 @@ def write(world: World, targets: Mapping[Path, str], encode: Callable[[str], byt
 
 
 def drawn(
-    world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, cmap: str | None, dpi: int
+    world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, options: PictureOptions
 ) -> Callable[[str], bytes]:
     """The groups of panels, one below the other, as what makes a picture's file; a group shares one scale."""
     from attn_cli.show import picture  # matplotlib, when it draws: 0.4 s
 
-    page = picture.page(groups, title, cmap)
+    page = picture.page(groups, title, options.cmap)
     if page.missing:
         world.note(f"no font here draws {' '.join(page.missing)}: spelled out in the picture")
-    return lambda suffix: picture.render(page, suffix, dpi)
+    return lambda suffix: picture.render(page, suffix, options.dpi)
 
 
 def _counted(count: int, noun: str) -> str:
