@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from attn_cli import pipeline
-from attn_cli.analysis.views import table, view
 from attn_cli.commands.answering import headline
 from attn_cli.core import attention
 from attn_cli.core.module import Attention, MultiHeadAttention
 from attn_cli.errors import AttnError
 from attn_cli.models import transformer
 from attn_cli.pipeline import Question, Reading
+from attn_cli.show.grids import table, view
 from attn_cli.vocabulary import Step
 
 TEXT = "the cat sat on the mat"

@@ -66,10 +66,10 @@ def compare(
     if chosen.is_empty:
         raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
     from attn_cli.analysis.comparison import measures  # NumPy: 0.1 s
-    from attn_cli.analysis.views import shares, weights_on_one_scale
     from attn_cli.pipeline import compared as compared_heads
     from attn_cli.pipeline import document
     from attn_cli.show import data, files, picture
+    from attn_cli.show.grids import shares, weights_on_one_scale
 
     targets = files.targets(out or (), (*picture.SUFFIXES, *data.SUFFIXES), force=force)
     picture.check_colours(cmap)

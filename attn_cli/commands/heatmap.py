@@ -53,9 +53,9 @@ def heatmap(
     world.is_quiet = quiet
     if not out:
         raise UsageError("no file was named for the picture", "-o head.png")
-    from attn_cli.analysis.views import table  # NumPy: 0.1 s
     from attn_cli.pipeline import heads as heads_at
     from attn_cli.show import files, picture
+    from attn_cli.show.grids import table  # NumPy: 0.1 s
 
     targets = files.targets(out, picture.SUFFIXES, force=force)
     picture.check_colours(cmap)

@@ -60,9 +60,9 @@ def inspect(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli.analysis.views import shares, views  # NumPy: 0.1 s
     from attn_cli.pipeline import document
     from attn_cli.show import data, files
+    from attn_cli.show.grids import shares, views  # NumPy: 0.1 s
 
     if json_schema:
         world.say(data.schema())
