@@ -12,7 +12,7 @@ from attn_cli.core.module import Attention, MultiHeadAttention
 from attn_cli.errors import AttnError
 from attn_cli.models import transformer
 from attn_cli.pipeline import Question, Reading
-from attn_cli.show.grids import table, view
+from attn_cli.show.grids import step_grid, step_panels
 from attn_cli.vocabulary import Step
 
 TEXT = "the cat sat on the mat"
@@ -86,7 +86,7 @@ def test_masked_cells_are_hidden_in_weights_but_not_in_scores(reading: Reading) 
     head = pipeline.heads(reading, [(0, 0)], [Step.SCORES, Step.WEIGHTS, Step.KEYS])[0]
     size = len(reading.tokens)
     weights, scores, keys = (
-        view(reading.sides, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
+        step_grid(reading.sides, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
     )
     np.testing.assert_array_equal(weights.visible, np.tri(size, dtype=bool))
     assert scores.visible.all()
@@ -110,7 +110,7 @@ def test_heads_are_a_grid_where_every_layer_has_the_same(
     places: list[tuple[int, int]], shape: list[int], reading: Reading
 ) -> None:
     found = pipeline.heads(reading, places, [Step.WEIGHTS])
-    assert [len(row) for row in table(reading.sides, found, Step.WEIGHTS)] == shape
+    assert [len(row) for row in step_panels(reading.sides, found, Step.WEIGHTS)] == shape
 
 
 def test_the_headline_says_what_computes(reading: Reading) -> None:

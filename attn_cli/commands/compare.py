@@ -65,11 +65,10 @@ def compare(
     chosen = selection(layer, head, heads or ())
     if chosen.is_empty:
         raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
-    from attn_cli.analysis.comparison import measures  # NumPy: 0.1 s
     from attn_cli.pipeline import compared as compared_heads
     from attn_cli.pipeline import document
     from attn_cli.show import data, files, picture
-    from attn_cli.show.grids import shares, weights_on_one_scale
+    from attn_cli.show.grids import difference_grid, distance_grid, summed_cells, weights_on_one_scale
 
     targets = files.targets(out or (), (*picture.SUFFIXES, *data.SUFFIXES), force=force)
     picture.check_colours(cmap)
@@ -99,7 +98,9 @@ def compare(
     part = portion(world, reading, rows, columns, (Step.WEIGHTS,), most)
     found, compared = compared_heads(reading, compared_places, distance, part)
     views = weights_on_one_scale(reading.sides, found)
-    beside = measures(compared, views)
+    beside = [distance_grid(distance, compared.items, compared.matrix)]
+    if compared.difference is not None:
+        beside.append(difference_grid(compared.items, compared.difference, *views))
     answer = document(reading) | compared.fields()
     pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
     if pictures:
@@ -116,7 +117,7 @@ def compare(
         world.say(data.as_json(answer))
     elif not targets:
         show_reading(world, reading)
-        views, beside = ([shares(reading.sides, grid) for grid in grids] for grids in (views, beside))
+        views, beside = ([summed_cells(reading.sides, grid) for grid in grids] for grids in (views, beside))
         _show(world, views, beside, digits=digits, top=top)
 
 

@@ -81,11 +81,12 @@ def heads(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli.analysis.overview import chart  # NumPy: 0.1 s
+    from attn_cli.analysis.overview import values_of  # NumPy: 0.1 s
     from attn_cli.analysis.wishes import wish
     from attn_cli.overview import overview, shown_metric
     from attn_cli.pipeline import document
     from attn_cli.show import data, files, picture, records
+    from attn_cli.show.grids import metric_grid
 
     wished = wish(where or (), sort)
     targets = files.targets(out or (), (*picture.SUFFIXES, *records.SUFFIXES), force=force)
@@ -115,7 +116,7 @@ def heads(
     found = wished.met_by(everything)
     fields = [each.fields() for each in found]
     answer = document(reading) | {"metrics": list(everything[0].metrics), "heads": fields}
-    grid = chart(everything, found, on_map)
+    grid = metric_grid(on_map, chosen, values_of(found, on_map))
     pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
     if pictures:
         encode = drawn(world, [[[grid]]], title(reading, "heads at a glance", grid), cmap, dpi)

@@ -55,7 +55,7 @@ def heatmap(
         raise UsageError("no file was named for the picture", "-o head.png")
     from attn_cli.pipeline import heads as heads_at
     from attn_cli.show import files, picture
-    from attn_cli.show.grids import table  # NumPy: 0.1 s
+    from attn_cli.show.grids import step_panels  # NumPy: 0.1 s
 
     targets = files.targets(out, picture.SUFFIXES, force=force)
     picture.check_colours(cmap)
@@ -83,6 +83,6 @@ def heatmap(
     found = heads_at(reading, chosen, steps, part)
     check_steps(world, reading, found)
     shown = [each for each in steps if each in found[0].steps]
-    groups = [table(reading.sides, found, each) for each in shown]
+    groups = [step_panels(reading.sides, found, each) for each in shown]
     encode = drawn(world, groups, title(reading, ", ".join(shown), groups[0][0][0]), cmap, dpi)
     write(world, targets, encode, force=force)

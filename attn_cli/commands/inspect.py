@@ -62,7 +62,7 @@ def inspect(
     world.is_quiet = quiet
     from attn_cli.pipeline import document
     from attn_cli.show import data, files
-    from attn_cli.show.grids import shares, views  # NumPy: 0.1 s
+    from attn_cli.show.grids import step_grids, summed_cells  # NumPy: 0.1 s
 
     if json_schema:
         world.say(data.schema())
@@ -104,9 +104,9 @@ def inspect(
         from attn_cli.show import terminal  # rich: 0.06 s
 
         show_reading(world, reading)
-        for grid in views(reading.sides, found):
+        for grid in step_grids(reading.sides, found):
             world.say("")
-            terminal.matrix(shares(reading.sides, grid), world.screen, digits=digits, top=top)
+            terminal.matrix(summed_cells(reading.sides, grid), world.screen, digits=digits, top=top)
         if any(each.is_masked and Step.SCORES in each.steps for each in found):
             world.note("scores are before the mask; after it: -s logits")
     if verdict is not None:

@@ -48,12 +48,6 @@ class Grid:
             )
         return f"pooled: each cell is the mean of {rows:,} × {columns:,} weights" if self.is_pooled else ""
 
-    @property
-    def is_signed(self) -> bool:
-        """Whether zero is in the middle of the range, so that a diverging map is right."""
-        low, high = self.limits
-        return low < 0 < high
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
@@ -95,31 +89,3 @@ class Sides:
 
     queries: Sequence[str]
     keys: Sequence[str]
-
-
-def limits_of(values: Matrix, visible: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """The range of the visible values: symmetric around 0 where they have both signs."""
-    seen = values[visible]
-    if seen.size == 0:
-        return (0.0, 1.0)
-    low, high = float(seen.min()), float(seen.max())
-    if low < 0 < high:
-        reach = max(-low, high)
-        return (-reach, reach)
-    return (low, high)
-
-
-def grid(
-    title: str,
-    values: Matrix,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    visible: npt.NDArray[np.bool_] | None = None,
-    limits: tuple[float, float] | None = None,
-    *,
-    are_tokens: bool = True,
-) -> Grid:
-    """A `Grid`; without `visible` every cell is, without `limits` they are those of the visible cells."""
-    seen = np.ones(values.shape, dtype=bool) if visible is None else visible
-    span = limits_of(values, seen) if limits is None else limits
-    return Grid(title, values, tuple(rows), tuple(columns), seen, span, are_tokens)

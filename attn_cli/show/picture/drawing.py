@@ -8,10 +8,10 @@ from typing import Any
 
 from attn_cli.errors import UsageError
 from attn_cli.labels import printable
-from attn_cli.show.picture.colours import colour_map, scale_of
+from attn_cli.show.picture.colours import colour_map, colour_scale
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.layout import GAP, Plan, Table, plan_of
-from attn_cli.show.picture.legend import legend
+from attn_cli.show.picture.legend import legend_marks
 from attn_cli.show.picture.marks import INCH, Drawing, Mark, Stroke, Word
 from attn_cli.show.picture.painting import figure_of
 from attn_cli.show.picture.panels import panel_marks
@@ -87,10 +87,10 @@ def _letters(tables: Sequence[Table], title: str) -> Letters:
 def _group(plan: Plan, letters: Letters, top: float, cmap: str | None) -> Iterator[Mark]:
     """The panels that share a colour scale, and what a reader has to know about them."""
     grids = list(chain.from_iterable(plan.table))
-    scale = scale_of(grids, cmap)
+    scale = colour_scale(grids, cmap)
     for panel in plan.panels(top):
         yield from panel_marks(panel, plan, scale, letters)
-    yield from legend(grids, scale, plan, top + plan.head)
+    yield from legend_marks(grids, scale, plan, top + plan.head)
     if plan.thinned:
         yield Word(plan.thinned, GAP, top + plan.height, plan.readable(8), "left", "top")
 

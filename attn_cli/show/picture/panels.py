@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.show.picture.colours import Scale
+from attn_cli.show.picture.colours import ColourScale
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.layout import TICK, Panel, Plan
 from attn_cli.show.picture.marks import Blank, Box, Image, Mark, Stroke, Word, frame
@@ -15,7 +15,7 @@ _GREY = (0xDC, 0xDC, 0xDC, 0xFF)
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue: Rec. 709
 
 
-def panel_marks(panel: Panel, plan: Plan, scale: Scale, letters: Letters) -> Iterator[Mark]:
+def panel_marks(panel: Panel, plan: Plan, scale: ColourScale, letters: Letters) -> Iterator[Mark]:
     """Everything about one grid but the colour bar."""
     yield from _cells(panel, scale, numbered=plan.numbered)
     yield Word(letters.title(panel.grid.title), panel.box.middle[0], panel.box.y - plan.head / 2, plan.title)
@@ -25,7 +25,7 @@ def panel_marks(panel: Panel, plan: Plan, scale: Scale, letters: Letters) -> Ite
         yield from _column_labels(panel, plan, letters)
 
 
-def _cells(panel: Panel, scale: Scale, *, numbered: bool) -> Iterator[Mark]:
+def _cells(panel: Panel, scale: ColourScale, *, numbered: bool) -> Iterator[Mark]:
     grid, box = panel.grid, panel.box
     colours, blank = scale.colours(grid.values), ~grid.visible | ~np.isfinite(grid.values)
     colours[blank] = _GREY

@@ -13,7 +13,7 @@ from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.edges import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.fitting import cut, to_left
 from attn_cli.show.terminal.numerals import Numerals, numerals
-from attn_cli.show.terminal.shades import levels
+from attn_cli.show.terminal.shades import shade_indices
 from attn_cli.show.terminal.sheet import BOLD, DIM, Line, Sheet
 
 MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
@@ -51,7 +51,7 @@ class Listing:
             values=np.take_along_axis(self.grid.values, self.order, axis=1),
             visible=np.take_along_axis(self.grid.visible, self.order, axis=1),
         )
-        ranked = levels(part, len(shades) - 1).tolist()
+        ranked = shade_indices(part, len(shades) - 1).tolist()
         for columns, values, ranks in zip(self.order.tolist(), part.values.tolist(), ranked, strict=True):
             line: Line = []
             for column, value, rank, width in zip(columns, values, ranks, self.texts, strict=True):

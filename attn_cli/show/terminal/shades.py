@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.style import Style
 
 from attn_cli.core.grid import Grid
+from attn_cli.show import scale
 
 Rgb = tuple[int, int, int]
 
@@ -47,16 +48,11 @@ def ramp(console: Console, *, signed: bool) -> tuple[Shade, ...]:
     return _ramp(None if console.no_color else console.color_system, signed)
 
 
-def levels(grid: Grid, count: int) -> npt.NDArray[np.int64]:
+def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:
     """(R, C) which of `count` shades each cell has; -1 where it is masked."""
-    low, high = grid.limits
-    if grid.is_signed:
-        high = max(-low, high)
-        low = -high
-    width = (high - low) or 1.0
-    share = (np.where(grid.visible, grid.values, low) - low) / width
-    level = np.clip(share * count, 0, count - 1).astype(np.int64)
-    return np.where(grid.visible, level, -1)
+    level = scale.levels(grid.values, grid.limits)
+    shades = np.minimum(level * count, count - 1).astype(np.int64)
+    return np.where(grid.visible, shades, -1)
 
 
 @cache

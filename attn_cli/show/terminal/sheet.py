@@ -9,6 +9,7 @@ from rich.style import Style
 
 from attn_cli.core.grid import Grid
 from attn_cli.labels import label, printable
+from attn_cli.show.scale import is_signed
 from attn_cli.show.terminal.fitting import encodable
 from attn_cli.show.terminal.shades import Shade, ramp
 
@@ -44,7 +45,7 @@ class Sheet:
 
     def shades(self, grid: Grid) -> tuple[Shade, ...]:
         """The shades for the numbers of `grid`, then, where -1 finds it, the one for masked cells."""
-        shades = ramp(self.console, signed=grid.is_signed)
+        shades = ramp(self.console, signed=is_signed(grid.limits))
         return (*(shade._replace(glyph=self.ink(shade.glyph)) for shade in shades), MASKED)
 
     def show(self, lines: Iterable[Line]) -> None:

@@ -12,7 +12,7 @@ from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.edges import heading, label_width, row_labels, title
 from attn_cli.show.terminal.fitting import folded, to_left, to_right
 from attn_cli.show.terminal.numerals import Numerals, numerals
-from attn_cli.show.terminal.shades import Shade, levels
+from attn_cli.show.terminal.shades import Shade, shade_indices
 from attn_cli.show.terminal.sheet import BOLD, DIM, MASKED, Line, Sheet
 
 GAP = -1  # a column that stands for those left out
@@ -75,7 +75,9 @@ class Table:
     def _cells(self) -> Iterator[Line]:
         shades, chosen = self.sheet.shades(self.grid), list(self.shown)
         part = replace(self.grid, values=self.grid.values[:, chosen], visible=self.grid.visible[:, chosen])
-        for numbers, ranks in zip(part.values.tolist(), levels(part, len(shades) - 1).tolist(), strict=True):
+        for numbers, ranks in zip(
+            part.values.tolist(), shade_indices(part, len(shades) - 1).tolist(), strict=True
+        ):
             texts = [self._cell(number, shades[rank]) for number, rank in zip(numbers, ranks, strict=True)]
             if GAP in chosen:
                 ranks[chosen.index(GAP)], texts[chosen.index(GAP)] = -1, self._gap

@@ -9,7 +9,7 @@ from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.edges import heading, note, title
 from attn_cli.show.terminal.fitting import to_left, to_right
 from attn_cli.show.terminal.numerals import Numerals, numerals
-from attn_cli.show.terminal.shades import Shade, levels
+from attn_cli.show.terminal.shades import Shade, shade_indices
 from attn_cli.show.terminal.sheet import BOLD, DIM, MASKED, Line, Sheet
 
 _LARGE = 10  # from here on a number without decimals says enough
@@ -66,7 +66,7 @@ def _spread(names: Sequence[str], every: int, size: int) -> Iterator[tuple[int, 
 def _cells(grid: Grid, part: range, size: int, written: Numerals | None, sheet: Sheet) -> Iterator[Line]:
     """Lines of shaded cells, those of one shade as one piece."""
     shades = sheet.shades(grid)
-    ranks, values = levels(grid, len(shades) - 1), grid.values
+    ranks, values = shade_indices(grid, len(shades) - 1), grid.values
     for row in range(len(grid.rows)):
         cells = [(shades[ranks[row, i]], float(values[row, i])) for i in part]
         texts = [(shade.style, _text(shade, value, size, written, sheet)) for shade, value in cells]
