@@ -20,12 +20,12 @@ _FEWEST_CELLS = 128  # of one head among many
 
 def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
     """What was read: the model in one line, then the tokens, on at most so many lines."""
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
 
-    terminal.paragraph(headline(reading), world.screen, between=" · ")
+    world.screen.print(Paragraph(headline(reading), between=" · "))
     for tokens in filter(None, (reading.tokens, reading.texts.target)):
         texts = [f"{token.position} {label(token.text)}" for token in tokens]
-        terminal.paragraph(texts, world.screen, rest="the other tokens: attn tokens", most=most)
+        world.screen.print(Paragraph(texts, rest="the other tokens: attn tokens", most=most))
 
 
 def headline(reading: "Reading") -> list[str]:
@@ -60,10 +60,10 @@ def title(reading: "Reading", what: str, grid: "Grid") -> str:
 
 def fitting(world: World, reading: "Reading", digits: int) -> int:
     """How many rows and columns of a picture the terminal has room for."""
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.terminal.table import pooled_columns  # rich: 0.06 s
 
     longest = max(reading.whole.queries, reading.whole.keys)
-    return terminal.pooled_columns(world.screen.width, longest, digits)
+    return pooled_columns(world.screen.width, longest, digits)
 
 
 def shared_out(heads: int) -> int:

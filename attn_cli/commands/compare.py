@@ -125,15 +125,15 @@ def _show(
     world: World, views: "Sequence[Grid]", beside: "Sequence[Grid]", *, digits: int, top: int | None
 ) -> None:
     """The matrices where there are few, the distances, the difference of two."""
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     if len(views) <= _MOST_SHOWN:
         world.say("")
-        terminal.side_by_side(views, world.screen, digits=digits, top=top)
+        world.screen.print(Matrices(*views, digits=digits, top=top))
     else:
         world.note(
             f"of more than {_MOST_SHOWN} heads only the distances are printed; -o FILE.png draws them all"
         )
     for grid in beside:
         world.say("")
-        terminal.matrix(grid, world.screen, digits=digits, top=top if grid.are_tokens else None)
+        world.screen.print(Matrices(grid, digits=digits, top=top if grid.are_tokens else None))

@@ -126,11 +126,11 @@ def heads(
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:
-        from attn_cli.show import terminal  # rich: 0.06 s
+        from attn_cli.show.terminal.tiles import CellMap  # rich: 0.06 s
 
         show_reading(world, reading, most=_TOKENS)
         world.say("")
-        terminal.map_of(grid, world.screen, digits=digits)
+        world.screen.print(CellMap(grid, digits=digits))
         if found and not grid.visible.any():
             world.note(f"no head that is shown has a value of {on_map} on this text")
         _list(world, wished.listed(found, on_map), wished.columns(everything[0], on_map), top, digits)
@@ -140,7 +140,7 @@ def _list(
     world: World, found: "Sequence[Glance]", metrics: "Sequence[Metric]", top: int, digits: int
 ) -> None:
     """The table of the first `top` heads; 0: of all."""
-    from attn_cli.show import terminal  # paid
+    from attn_cli.show.terminal.lists import Columns  # paid
 
     if not found:
         world.note("no head meets every --where")
@@ -150,7 +150,7 @@ def _list(
     rows = [list(_cells(each, metrics, digits)) for each in shown]
     rest = "a wider window, or --json"
     world.say("")
-    terminal.columns(names, rows, world.screen, right=range(2, len(names)), rest=rest)
+    world.screen.print(Columns(names, rows, right=range(2, len(names)), rest=rest))
     if len(shown) < len(found):
         world.note(f"the first {len(shown)} of {len(found)} heads are listed; all: --top 0")
 

@@ -101,12 +101,12 @@ def inspect(
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:
-        from attn_cli.show import terminal  # rich: 0.06 s
+        from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
         show_reading(world, reading)
         for grid in step_grids(reading.sides, found):
             world.say("")
-            terminal.matrix(summed_cells(reading.sides, grid), world.screen, digits=digits, top=top)
+            world.screen.print(Matrices(summed_cells(reading.sides, grid), digits=digits, top=top))
         if any(each.is_masked and Step.SCORES in each.steps for each in found):
             world.note("scores are before the mask; after it: -s logits")
     if verdict is not None:

@@ -45,15 +45,16 @@ def tokens(
     )
     reading = tokens_of(world, asked)
     from attn_cli.pipeline import document  # NumPy: 0.1 s
-    from attn_cli.show import data, terminal  # rich: 0.06 s
+    from attn_cli.show import data
+    from attn_cli.show.terminal.lists import Columns  # rich: 0.06 s
 
     if as_json:
         world.say(data.as_json(document(reading)))
     else:
-        terminal.columns(_COLUMNS, _rows(reading), world.screen, right=_RIGHT)
+        world.screen.print(Columns(_COLUMNS, _rows(reading), right=_RIGHT))
         if reading.texts.target:
             world.say("\nthe decoder reads")
-            terminal.columns(_COLUMNS, _rows(reading, of_target=True), world.screen, right=_RIGHT)
+            world.screen.print(Columns(_COLUMNS, _rows(reading, of_target=True), right=_RIGHT))
 
 
 def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:

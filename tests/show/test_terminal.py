@@ -15,8 +15,10 @@ from rich.console import Console
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.grids import grid_of
-from attn_cli.show.terminal import columns, matrix, shades, side_by_side
+from attn_cli.show.terminal import shades
 from attn_cli.show.terminal.fitting import cut, folded
+from attn_cli.show.terminal.lists import Columns
+from attn_cli.show.terminal.matrices import Matrices
 
 Colours = Literal["standard", "256", "truecolor"]
 
@@ -58,7 +60,7 @@ def printed(console: Console) -> str:
 
 def drawn(drawing: Grid, width: int = 80, top: int | None = None, digits: int = 2) -> list[str]:
     console = plain(width)
-    matrix(drawing, console, top=top, digits=digits)
+    console.print(Matrices(drawing, top=top, digits=digits))
     return printed(console).splitlines()
 
 
@@ -83,7 +85,7 @@ def test_a_masked_cell_is_not_a_zero() -> None:
 
 def test_a_masked_cell_has_no_colour_of_a_value() -> None:
     console = coloured(80, "truecolor")
-    matrix(weights(), console)
+    console.print(Matrices(weights()))
     assert "\x1b[38;5;16;48;2;253;231;37m 1.00\x1b[0m\x1b[2m    ·    ·\x1b[0m\n" in printed(console)
 
 
@@ -160,6 +162,12 @@ def test_top_lists_the_largest_of_each_row() -> None:
         "2 sat → 1 cat ▒0.50  2 sat ▒0.50",
         "the 2 largest of 3 in each row",
     ]
+
+
+def test_eight_are_listed_where_nobody_says_how_many_and_more_would_fit() -> None:
+    wide = drawn(uniform(60), width=200)
+    assert wide[1].count("0.02") == 8
+    assert wide[-1].startswith("the 8 largest of 60 in each row; all:")
 
 
 def test_top_of_all_keys_needs_no_note() -> None:
@@ -327,8 +335,8 @@ def test_ascii_has_other_signs_for_everything() -> None:
     console = Console(
         width=80, file=io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict"), color_system=None
     )
-    matrix(weights(("\n", "日", "e")), console)
-    matrix(weights(), console, top=1)
+    console.print(Matrices(weights(("\n", "日", "e"))))
+    console.print(Matrices(weights(), top=1))
     assert printed(console).splitlines() == [
         "weights 2.5 . 3 x 3 . range 0 to 1",
         "               0      1      2",
@@ -353,14 +361,14 @@ def test_no_color_keeps_the_glyphs() -> None:
     console = Console(
         width=80, file=io.StringIO(), color_system="truecolor", force_terminal=True, no_color=True
     )
-    matrix(weights(), console)
+    console.print(Matrices(weights()))
     assert "░0.25▓0.75" in printed(console)
     assert "48;2" not in printed(console)
 
 
 def test_sixteen_colours_are_black_blue_cyan_and_yellow() -> None:
     console = coloured(80, "standard")
-    matrix(weights(), console)
+    console.print(Matrices(weights()))
     assert "\x1b[30;46m 0.50 0.50\x1b[0m\n" in printed(console)
     assert "\x1b[97;44m 0.25\x1b[0m\x1b[30;43m 0.75\x1b[0m" in printed(console)
     assert "\x1b[97;40m 0.00\x1b[0m" in printed(console)
@@ -368,13 +376,13 @@ def test_sixteen_colours_are_black_blue_cyan_and_yellow() -> None:
 
 def test_256_colours_are_from_the_palette() -> None:
     console = coloured(80, "256")
-    matrix(weights(), console)
+    console.print(Matrices(weights()))
     assert "\x1b[38;5;231;48;5;24m 0.25\x1b[0m\x1b[38;5;16;48;5;148m 0.75\x1b[0m" in printed(console)
 
 
 def test_signs_have_two_colours_and_zero_is_dark() -> None:
     console = coloured(80, "truecolor")
-    matrix(grid_of("scores", np.array([[-1.5, 0, 1.5]]), ["a"], CAT), console)
+    console.print(Matrices(grid_of("scores", np.array([[-1.5, 0, 1.5]]), ["a"], CAT)))
     assert "48;2;166;211;255m -1.50" in printed(console)
     assert "48;2;38;38;38m  0.00" in printed(console)
     assert "48;2;255;207;148m  1.50" in printed(console)
@@ -385,7 +393,7 @@ def test_signs_have_two_colours_and_zero_is_dark() -> None:
 def test_a_ramp_gets_lighter_away_from_zero_and_its_text_can_be_read(
     colours: Colours, *, signed: bool
 ) -> None:
-    ramp = [shade.style for shade in shades.ramp(coloured(80, colours), signed=signed)]
+    ramp = [shade.style for shade in shades.ramp(colours, signed=signed)]
     lights = [shades._luminance(style.bgcolor) for style in ramp if style.bgcolor]  # noqa: SLF001
     middle = len(lights) // 2 if signed else 0
     assert lights[middle:] == sorted(lights[middle:])
@@ -403,7 +411,7 @@ def test_zero_has_the_middle_shade_whatever_the_limits() -> None:
 def test_grids_of_the_same_rows_share_their_labels() -> None:
     console = plain(80)
     scores = grid_of("scores 2.5", WEIGHTS * 8 - 4, CAT, CAT, CAUSAL)
-    side_by_side([scores, weights()], console)
+    console.print(Matrices(scores, weights()))
     assert printed(console).splitlines() == [
         "scores 2.5 · 3 × 3   weights 2.5",
         "range -4 to 4        3 × 3",
@@ -418,7 +426,7 @@ def test_grids_of_the_same_rows_share_their_labels() -> None:
 
 def test_grids_that_do_not_fit_are_one_below_the_other() -> None:
     console = plain(40)
-    side_by_side([uniform(7, "one"), uniform(7, "two")], console)
+    console.print(Matrices(uniform(7, "one"), uniform(7, "two")))
     lines = printed(console).splitlines()
     assert [lines[0], lines[10], lines[11]] == [
         "one · 7 × 7 · range 0 to 1",
@@ -429,13 +437,15 @@ def test_grids_that_do_not_fit_are_one_below_the_other() -> None:
 
 def test_grids_of_other_rows_keep_their_labels() -> None:
     console = plain(80)
-    side_by_side([weights(), weights(("a", "b", "c"))], console)
+    console.print(Matrices(weights(), weights(("a", "b", "c"))))
     assert printed(console).splitlines()[-1] == "2 sat  0.00▒0.50▒0.50   2 c  0.00▒0.50▒0.50"
 
 
 def test_a_list_has_straight_columns() -> None:
     console = plain(80)
-    columns(["position", "id", "piece"], [["0", "101", "[CLS]"], ["1", "9", "日本"]], console, right={0, 1})
+    console.print(
+        Columns(["position", "id", "piece"], [["0", "101", "[CLS]"], ["1", "9", "日本"]], right={0, 1})
+    )
     assert printed(console).splitlines() == [
         "position   id  piece",
         "       0  101  [CLS]",
@@ -445,7 +455,9 @@ def test_a_list_has_straight_columns() -> None:
 
 def test_the_widest_column_of_a_list_gives_way() -> None:
     console = plain(20)
-    columns(["id", "piece", "text"], [["1", "x" * 30, "\x1b"], ["22", "日" * 30, " a"]], console, right={0})
+    console.print(
+        Columns(["id", "piece", "text"], [["1", "x" * 30, "\x1b"], ["22", "日" * 30, " a"]], right={0})
+    )
     assert printed(console).splitlines() == [
         "id  piece       text",
         " 1  xxxxxxxxx…  \\x1b",
@@ -455,13 +467,13 @@ def test_the_widest_column_of_a_list_gives_way() -> None:
 
 def test_a_list_of_too_many_columns_is_cropped() -> None:
     console = plain(20)
-    columns(["ab"] * 15, [["cd"] * 15], console)
+    console.print(Columns(["ab"] * 15, [["cd"] * 15]))
     assert printed(console).splitlines() == ["…  " * 6 + "… "] * 2
 
 
 def test_a_list_without_rows_is_its_names() -> None:
     console = plain(20)
-    columns(["a", "b"], [], console)
+    console.print(Columns(["a", "b"], []))
     assert printed(console) == "a  b\n"
 
 
@@ -475,5 +487,5 @@ def test_a_list_without_rows_is_its_names() -> None:
 def test_the_last_columns_of_a_list_give_way_and_are_named(width: int, lines: list[str]) -> None:
     console = plain(width)
     names = ("head", "current-\ntoken", "share")
-    columns(names, [("2.6", "0.85", "0.10")], console, right=(1, 2), rest="--json")
+    console.print(Columns(names, [("2.6", "0.85", "0.10")], right=(1, 2), rest="--json"))
     assert printed(console).splitlines() == lines

@@ -7,7 +7,7 @@ import pytest
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.grids import grid_of
-from attn_cli.show.terminal import map_of
+from attn_cli.show.terminal.tiles import CellMap
 from tests.show.test_terminal import coloured, plain, printed
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -26,7 +26,7 @@ def heads(layers: int, count: int, high: float = 1.0) -> Grid:
 
 def drawn(drawing: Grid, width: int = 80, digits: int = 2) -> list[str]:
     console = plain(width)
-    map_of(drawing, console, digits=digits)
+    console.print(CellMap(drawing, digits=digits))
     return [line.rstrip() for line in printed(console).splitlines()]
 
 
@@ -73,7 +73,7 @@ def test_a_name_without_room_is_left_out() -> None:
 
 def test_colours_take_the_place_of_glyphs() -> None:
     console = coloured(80, "truecolor")
-    map_of(heads(1, 32), console)
+    console.print(CellMap(heads(1, 32)))
     assert "\x1b[38;5;16;48;2;253;231;37m  \x1b[0m\x1b[2m ·\x1b[0m" in printed(console)
 
 

@@ -1,8 +1,9 @@
 """A matrix as a list: the largest values of each row, where the whole is too wide or nobody wants it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from rich.segment import Segment
 from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.edges import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.fitting import cut, to_left
-from attn_cli.show.terminal.numerals import Numerals, numerals
+from attn_cli.show.terminal.numerals import Numerals, numerals_for
 from attn_cli.show.terminal.shades import shade_indices
 from attn_cli.show.terminal.sheet import BOLD, DIM, Line, Sheet
 
@@ -23,8 +24,7 @@ _LABEL, _SHORT_LABEL = 20, 6  # a row's label is at most this wide where there i
 _TEXT = 12  # how much of a token stands before its value
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """The largest values of each row of one grid, the largest first."""
 
     grid: Grid
@@ -69,7 +69,7 @@ class Listing:
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     """The largest `most` of each row, or as many of them as fit the width."""
-    written = numerals(grid, digits)
+    written = numerals_for(grid, digits)
     label = min(label_width(grid), _LABEL, max(_SHORT_LABEL, sheet.width // 5))
     room = sheet.width - label - len(f" {sheet.ink('→')} ")
     around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width

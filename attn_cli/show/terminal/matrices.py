@@ -1,132 +1,78 @@
-"""Matrices and lists on a terminal or in a pipe, as wide and as colourful as the console is."""
+"""Matrices as wide and as colourful as the console is: whole tables, their largest values, or a window."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import accumulate, zip_longest
 
 import numpy as np
-from rich.cells import cell_len
-from rich.console import Console
-from rich.segment import Segment
-from rich.style import Style
 
 from attn_cli.core.grid import Grid
-from attn_cli.labels import printable
 from attn_cli.show.terminal import largest, table
 from attn_cli.show.terminal.edges import note
-from attn_cli.show.terminal.fitting import cut, filled, to_left, to_right
-from attn_cli.show.terminal.sheet import BOLD, Line, Sheet
-from attn_cli.show.terminal.tiles import tiles
-
-_LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
-_GAP = "  "  # between the columns of a list
+from attn_cli.show.terminal.sheet import Line, Sheet, View
 
 
-def matrix(grid: Grid, console: Console, *, digits: int = 2, top: int | None = None) -> None:
-    """Print `grid` as a table of shaded cells; one that is too wide as its largest values or a window.
+class Matrices(View):
+    """Grids as tables of shaded cells, side by side where there is room, else one below the other.
 
-    `top`, at least 1, asks for the largest of each row; of a difference or of features by size.
+    A table that is too wide even so is shown by its largest values or as a window. `top`, at least 1,
+    asks for the largest of each row; of a difference or of features by size.
     """
-    side_by_side([grid], console, digits=digits, top=top)
+
+    def __init__(self, *grids: Grid, digits: int = 2, top: int | None = None) -> None:
+        self._grids, self._digits, self._top = grids, digits, top
+
+    def lines(self, sheet: Sheet) -> Iterable[Line]:
+        """The tables, each under its title, and a note below one that is not shown whole."""
+        grids = [sheet.inked(grid) for grid in self._grids]
+        tables = table.side_by_side(grids, self._digits, sheet) if self._top is None else None
+        return self._below(grids, sheet) if tables is None else table.lines(tables, self._digits, sheet)
+
+    def _below(self, grids: Iterable[Grid], sheet: Sheet) -> Iterator[Line]:
+        for number, grid in enumerate(grids):
+            if number > 0:
+                yield []
+            yield from self._alone(grid, sheet)
+
+    def _alone(self, grid: Grid, sheet: Sheet) -> Iterable[Line]:
+        """One grid with all the width, and a note where it is not enough."""
+        if self._top is None and (whole := table.side_by_side([grid], self._digits, sheet)):
+            return table.lines(whole, self._digits, sheet)
+        if self._top is not None or (grid.are_tokens and not _is_whole(grid)):
+            return self._largest(grid, sheet)
+        return self._window(grid, sheet)
+
+    def _largest(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
+        hides = grid.ranked is not None and bool((grid.visible & ~grid.ranked).any())
+        if grid.ranked is not None:
+            grid = replace(grid, visible=grid.visible & grid.ranked)
+        most = largest.MOST if self._top is None else self._top
+        listing = largest.listing(grid, self._digits, sheet, most)
+        yield from largest.lines(listing, self._digits, sheet)
+        shown, there = len(listing.texts), len(grid.columns)
+        if shown < there:
+            by_size = " by size" if grid.by_size else ""
+            where = ", of those where it may look" if hides else ""
+            text = f"the {shown} largest{by_size} of {there} in each row{where}"
+            yield from note(text + self._others(grid, shown), sheet)
+
+    def _others(self, grid: Grid, shown: int) -> str:
+        """Where the values are that are not listed; nothing where nobody asked for them."""
+        if self._top is None:
+            return f"; {_where_all_are(grid, self._digits)}"
+        more = min(self._top, len(grid.columns)) - shown
+        return f"; {more} more in a wider window" if more > 0 else ""
+
+    def _window(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
+        window = table.window(grid, self._digits, sheet)
+        yield from table.lines([window], self._digits, sheet)
+        gap = window.shown.index(table.GAP)
+        first, end = window.shown[gap - 1] + 1, (*window.shown, len(grid.columns))[gap + 1]
+        names = [table.position(grid, number) or grid.columns[number] for number in (first, end - 1)]
+        left_out = f"column {names[0]} is" if end - first == 1 else f"columns {names[0]} to {names[1]} are"
+        yield from note(f"{left_out} left out; {_where_all_are(grid, self._digits)}", sheet)
 
 
-def side_by_side(grids: Sequence[Grid], console: Console, *, digits: int = 2, top: int | None = None) -> None:
-    """Print the grids next to each other where the console is wide enough, else one below the other."""
-    sheet = Sheet(console)
-    grids = [sheet.inked(grid) for grid in grids]
-    tables = table.fitting(grids, digits, sheet) if top is None else None
-    if tables is not None:
-        sheet.show(table.lines(tables, digits, sheet))
-        return
-    for number, grid in enumerate(grids):
-        sheet.show([[]] if number > 0 else [])
-        sheet.show(_alone(grid, digits, top, sheet))
-
-
-def map_of(grid: Grid, console: Console, *, digits: int = 2) -> None:
-    """Print `grid` with every cell in view, whatever the width: numbers where they fit, else shades."""
-    sheet = Sheet(console)
-    sheet.show(tiles(sheet.inked(grid), digits, sheet))
-
-
-def columns(
-    names: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    console: Console,
-    *,
-    right: Collection[int] = (),
-    rest: str = "",
-) -> None:
-    """Print a list under the names of its columns; those in `right` end at one place, the widest give way.
-
-    With `rest` the last columns give way instead, and it says where they are. A line end in a name is one.
-    """
-    sheet = Sheet(console)
-    headings = list(zip_longest(*(name.split("\n") for name in names), fillvalue=""))
-    cells = [[sheet.ink(printable(cell)) for cell in row] for row in (*headings, *rows)]
-    wanted = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    shown = _fitting(sheet.width, wanted) if rest else len(wanted)
-    widths = _shared_out(sheet.width, wanted[:shown])
-    lines = [_in_columns(row[:shown], widths, right, sheet) for row in cells]
-    styles = [BOLD] * len(headings) + [Style.null()] * len(rows)
-    sheet.show([Segment(line, style)] for line, style in zip(lines, styles, strict=True))
-    if shown < len(wanted):
-        left_out = ", ".join(name.replace("\n", "") for name in names[shown:])
-        sheet.show(note(f"no room for {left_out}: {rest}", sheet))
-
-
-def paragraph(
-    phrases: Sequence[str], console: Console, *, between: str = "  ", rest: str = "", most: int = _LINES
-) -> None:
-    """Print the phrases one after the other, each whole; beyond `most` lines `rest` says where they are."""
-    sheet = Sheet(console)
-    inked = [sheet.ink(printable(phrase)) for phrase in phrases]
-    lines = filled(inked, sheet.ink(between), sheet.width, sheet.ink("…"))
-    sheet.show([Segment(line)] for line in lines[:most])
-    if len(lines) > most:
-        sheet.show(note(rest, sheet))
-
-
-def _alone(grid: Grid, digits: int, top: int | None, sheet: Sheet) -> list[Line]:
-    """One grid with all the width, and a note where it is not enough."""
-    if top is None and (whole := table.fitting([grid], digits, sheet)):
-        return list(table.lines(whole, digits, sheet))
-    if top is not None or (grid.are_tokens and not _is_whole(grid)):
-        return _largest(grid, digits, top, sheet)
-    return _window(grid, digits, sheet)
-
-
-def _largest(grid: Grid, digits: int, top: int | None, sheet: Sheet) -> list[Line]:
-    hides = grid.ranked is not None and bool((grid.visible & ~grid.ranked).any())
-    if grid.ranked is not None:
-        grid = replace(grid, visible=grid.visible & grid.ranked)
-    listing = largest.listing(grid, digits, sheet, largest.MOST if top is None else top)
-    shown, there = len(listing.texts), len(grid.columns)
-    lines = list(largest.lines(listing, digits, sheet))
-    if shown == there:
-        return lines
-    by_size = " by size" if grid.by_size else ""
-    text = f"the {shown} largest{by_size} of {there} in each row"
-    if hides:
-        text += ", of those where it may look"
-    if top is None:
-        text += f"; {_rest(grid, digits)}"
-    elif shown < min(top, there):
-        text += f"; {min(top, there) - shown} more in a wider window"
-    return lines + note(text, sheet)
-
-
-def _window(grid: Grid, digits: int, sheet: Sheet) -> list[Line]:
-    window = table.window(grid, digits, sheet)
-    gap = window.shown.index(table.GAP)
-    first, end = window.shown[gap - 1] + 1, (*window.shown, len(grid.columns))[gap + 1]
-    names = [table.position(grid, number) or grid.columns[number] for number in (first, end - 1)]
-    left_out = f"column {names[0]} is" if end - first == 1 else f"columns {names[0]} to {names[1]} are"
-    text = f"{left_out} left out; {_rest(grid, digits)}"
-    return [*table.lines([window], digits, sheet), *note(text, sheet)]
-
-
-def _rest(grid: Grid, digits: int) -> str:
+def _where_all_are(grid: Grid, digits: int) -> str:
     width = table.narrowest(grid, digits).width(len(grid.columns))
     return f"all: --out FILE.csv, --json, or a width of {width}"
 
@@ -135,26 +81,3 @@ def _is_whole(grid: Grid) -> bool:
     """Whether there are only whole numbers, such as a mask's: no few of them stand out."""
     seen = grid.values[grid.visible]
     return np.array_equal(seen, np.rint(seen))
-
-
-def _fitting(width: int, wanted: Sequence[int]) -> int:
-    """How many of the first columns fit with all their width; at least one."""
-    ends = accumulate(each + len(_GAP) for each in wanted)
-    return max(1, sum(end - len(_GAP) <= width for end in ends))
-
-
-def _shared_out(width: int, wanted: list[int]) -> list[int]:
-    """The widths of columns: what they want, the widest cut first until all fit."""
-    widths = list(wanted)
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > width and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
-    return widths
-
-
-def _in_columns(row: Sequence[str], widths: Sequence[int], right: Collection[int], sheet: Sheet) -> str:
-    texts = [cut(cell, width, sheet.ink("…")) for cell, width in zip(row, widths, strict=True)]
-    aligned = [
-        (to_right if number in right else to_left)(text, width)
-        for number, (text, width) in enumerate(zip(texts, widths, strict=True))
-    ]
-    return _GAP.join(aligned).rstrip()

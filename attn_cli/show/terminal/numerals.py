@@ -1,6 +1,6 @@
 """How the numbers of one matrix are written: all alike, all at most as wide as the widest."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,7 @@ _LONG = 1e6  # from here on an exponent is shorter and reads better
 _AROUND_DECIMALS = len("-1.") + len("e-300")
 
 
-@dataclass(frozen=True, slots=True)
-class Numerals:
+class Numerals(NamedTuple):
     """One way to write a number, and how wide it can get."""
 
     spec: str
@@ -24,7 +23,7 @@ class Numerals:
         return _without_zero(text) if self.compact else text
 
 
-def numerals(grid: Grid, digits: int, *, compact: bool = False) -> Numerals:
+def numerals_for(grid: Grid, digits: int, *, compact: bool = False) -> Numerals:
     """How to write the visible numbers of `grid`: whole ones without decimals, the others with `digits`.
 
     `compact` leaves out the zero before the point where no number is beyond 1 (`.42`, `1.0`), as is

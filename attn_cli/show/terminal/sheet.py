@@ -1,10 +1,12 @@
-"""What there is to draw on: so wide, in these characters, with these shades."""
+"""What there is to draw on: so wide, in these characters, with these shades; and what is drawn on it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple, Self
 
-from rich.console import Console
-from rich.segment import Segment, Segments
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment
 from rich.style import Style
 
 from attn_cli.core.grid import Grid
@@ -19,20 +21,22 @@ BOLD, DIM = Style(bold=True), Style(dim=True)
 MASKED = Shade(" ", DIM)
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """A console, as all that draws on it may know it."""
+class Sheet(NamedTuple):
+    """The room that a console gives to a view."""
 
-    console: Console
+    width: int  # how many cells a line may have
+    encoding: str
+    colours: str | None  # the console's colour system; None: it has no colours, or may not use them
 
-    @property
-    def width(self) -> int:
-        """How many cells a line may have."""
-        return self.console.width
+    @classmethod
+    def of(cls, console: Console, options: ConsoleOptions) -> Self:
+        """The sheet as wide as the options say, in the console's characters and colours."""
+        colours = None if console.no_color else console.color_system
+        return cls(options.max_width, options.encoding, colours)
 
     def ink(self, text: str) -> str:
         """`text` in characters that the console's encoding has."""
-        return encodable(text, self.console.encoding)
+        return encodable(text, self.encoding)
 
     def inked(self, grid: Grid) -> Grid:
         """The same grid, its text safe to print."""
@@ -45,10 +49,26 @@ class Sheet:
 
     def shades(self, grid: Grid) -> tuple[Shade, ...]:
         """The shades for the numbers of `grid`, then, where -1 finds it, the one for masked cells."""
-        shades = ramp(self.console, signed=is_signed(grid.limits))
+        shades = ramp(self.colours, signed=is_signed(grid.limits))
         return (*(shade._replace(glyph=self.ink(shade.glyph)) for shade in shades), MASKED)
 
-    def show(self, lines: Iterable[Line]) -> None:
-        """Print the lines; none is wrapped, whatever its width."""
-        segments = [segment for line in lines for segment in (*line, Segment.line())]
-        self.console.print(Segments(segments), end="")
+
+class View:
+    """What a console, or anything else that holds renderables of Rich, can show.
+
+    Its lines are made for the width that it is given, and none is wrapped.
+    """
+
+    def lines(self, sheet: Sheet) -> Iterable[Line]:
+        """The lines for a sheet, without their ends."""
+        raise NotImplementedError
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self.lines(Sheet.of(console, options)):
+            yield from line
+            yield Segment.line()
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """There is a form for any width; the widest that is of use is that of the longest line."""
+        widest = max(map(Segment.get_line_length, self.lines(Sheet.of(console, options))), default=0)
+        return Measurement(min(1, widest), widest)

@@ -1,9 +1,10 @@
 """A matrix as a table of shaded cells: laid out for a width, whole or as a window."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby, zip_longest
 from operator import itemgetter
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -11,7 +12,7 @@ from rich.segment import Segment
 from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.edges import heading, label_width, row_labels, title
 from attn_cli.show.terminal.fitting import folded, to_left, to_right
-from attn_cli.show.terminal.numerals import Numerals, numerals
+from attn_cli.show.terminal.numerals import Numerals, numerals_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
 from attn_cli.show.terminal.sheet import BOLD, DIM, MASKED, Line, Sheet
 
@@ -24,8 +25,7 @@ _HEADER_LINES = 3  # a token is folded over at most as many,
 _NARROWEST, _WIDEST = 3, 8  # and this much of it stands on one
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """How much room the parts of a table have."""
 
     numerals: Numerals
@@ -37,8 +37,7 @@ class Layout:
         return self.label + (self.text + 1) * columns
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """One grid, laid out; only some of its columns are drawn."""
 
     grid: Grid
@@ -97,15 +96,14 @@ class Table:
         return " " + self.sheet.ink("…")
 
 
-def fitting(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[Table] | None:
+def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[Table] | None:
     """The grids as tables with room to stand next to each other; None where there is too little."""
     for layouts in _layouts(grids, digits):
-        found = [_whole(grid, layout, sheet) for grid, layout in zip(grids, layouts, strict=True)]
-        spare = sheet.width - sum(_widths(found, digits)) - len(_BETWEEN) * (len(found) - 1)
+        tables = [_whole(grid, layout, sheet) for grid, layout in zip(grids, layouts, strict=True)]
+        spare = sheet.width - sum(_widths(tables, digits)) - len(_BETWEEN) * (len(tables) - 1)
         if spare >= 0:
-            return [
-                _roomier(table, spare // max(1, sum(len(grid.columns) for grid in grids))) for table in found
-            ]
+            spare_of_a_cell = spare // max(1, sum(len(grid.columns) for grid in grids))
+            return [_roomier(table, spare_of_a_cell) for table in tables]
     return None
 
 
@@ -169,7 +167,7 @@ def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[Layout]]:
     repeated = any(grid.rows != grids[0].rows for grid in grids)
     for compact, most in ((False, _LABEL), (True, _LABEL), (True, _SHORT_LABEL)):
         yield [
-            _layout(grid, numerals(grid, digits, compact=compact), most if repeated or number == 0 else 0)
+            _layout(grid, numerals_for(grid, digits, compact=compact), most if repeated or number == 0 else 0)
             for number, grid in enumerate(grids)
         ]
 
@@ -189,7 +187,7 @@ def _roomier(table: Table, spare: int) -> Table:
     """The same table, its cells wider by at most `spare` where that shows more of the tokens."""
     layout = table.layout
     wanted = max(layout.text, min(_longest(table.grid), _WIDEST))
-    return replace(table, layout=replace(layout, text=min(layout.text + spare, wanted)))
+    return table._replace(layout=layout._replace(text=min(layout.text + spare, wanted)))
 
 
 def _widths(tables: Sequence[Table], digits: int) -> list[int]:

@@ -8,38 +8,52 @@ from rich.segment import Segment
 from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.edges import heading, note, title
 from attn_cli.show.terminal.fitting import to_left, to_right
-from attn_cli.show.terminal.numerals import Numerals, numerals
+from attn_cli.show.terminal.numerals import Numerals, numerals_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
-from attn_cli.show.terminal.sheet import BOLD, DIM, MASKED, Line, Sheet
+from attn_cli.show.terminal.sheet import BOLD, DIM, MASKED, Line, Sheet, View
 
 _LARGE = 10  # from here on a number without decimals says enough
 _TILE = 2  # cells of a console: about as wide as high
 _STEPS = (1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100)  # one label in so many is written
 
 
-def tiles(grid: Grid, digits: int, sheet: Sheet) -> Iterator[Line]:
-    """The lines of the map: a title, the columns, a line for each row; wider maps in several parts."""
-    label = max(len(row) for row in grid.rows) + 1
-    written = _numbers(grid, digits, sheet.width - label)
-    size = written.width + 1 if written else _tile(grid, sheet.width - label)
-    for text in title(heading(grid, digits, sheet), sheet.width, sheet):
-        yield [Segment(text, BOLD)]
-    step = max(1, (sheet.width - label) // size)
-    for first in range(0, len(grid.columns), step):
-        part = range(first, min(first + step, len(grid.columns)))
-        yield [Segment(" " * label + _header([grid.columns[i] for i in part], size), DIM)]
-        for row, line in zip(grid.rows, _cells(grid, part, size, written, sheet), strict=True):
-            yield [Segment(to_right(row, label - 1), DIM), Segment(" "), *line]
-    if not written:
-        needed = label + (numerals(grid, digits, compact=True).width + 1) * len(grid.columns)
-        yield from note(f"the numbers: --json, -o FILE.csv, or a width of {needed}", sheet)
+class CellMap(View):
+    """A matrix with every cell in view, whatever the width; a wider map goes on below."""
+
+    def __init__(self, grid: Grid, *, digits: int = 2) -> None:
+        self._grid, self._digits = grid, digits
+
+    def lines(self, sheet: Sheet) -> Iterator[Line]:
+        """A title, the columns, a line for each row."""
+        grid, digits = sheet.inked(self._grid), self._digits
+        label = max(len(row) for row in grid.rows) + 1
+        written = _numbers(grid, digits, sheet.width - label)
+        size = written.width + 1 if written else _tile(grid, sheet.width - label)
+        for text in title(heading(grid, digits, sheet), sheet.width, sheet):
+            yield [Segment(text, BOLD)]
+        step = max(1, (sheet.width - label) // size)
+        for first in range(0, len(grid.columns), step):
+            part = range(first, min(first + step, len(grid.columns)))
+            yield from _part(grid, part, label, size, written, sheet)
+        if not written:
+            needed = label + (numerals_for(grid, digits, compact=True).width + 1) * len(grid.columns)
+            yield from note(f"the numbers: --json, -o FILE.csv, or a width of {needed}", sheet)
+
+
+def _part(
+    grid: Grid, part: range, label: int, size: int, written: Numerals | None, sheet: Sheet
+) -> Iterator[Line]:
+    """Some of the columns under their names, each row after its label."""
+    yield [Segment(" " * label + _header([grid.columns[i] for i in part], size), DIM)]
+    for row, line in zip(grid.rows, _cells(grid, part, size, written, sheet), strict=True):
+        yield [Segment(to_right(row, label - 1), DIM), Segment(" "), *line]
 
 
 def _numbers(grid: Grid, digits: int, width: int) -> Numerals | None:
     """The most exact way to write the numbers with which all fit; None where none does."""
     fewest = 0 if grid.limits[1] >= _LARGE else min(digits, 1)
     counts = range(digits, fewest - 1, -1)
-    ways = (numerals(grid, count, compact=compact) for count in counts for compact in (False, True))
+    ways = (numerals_for(grid, count, compact=compact) for count in counts for compact in (False, True))
     return next((way for way in ways if (way.width + 1) * len(grid.columns) <= width), None)
 
 
