@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.labels import label
+from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -77,30 +78,42 @@ def check_pooled(targets: Mapping[Path, str]) -> None:
     Raises:
         UsageError: there is one.
     """
-    if ".csv" in targets.values():
-        problem = "the weights of a long text are pooled, and a .csv has no place to say so"
-        raise UsageError(problem, "--rows 0-19, or .json, .npz or .safetensors")
+    for suffix in targets.values():
+        if suffix in STEPS.numbers_only:
+            problem = f"the weights of a long text are pooled, and a {suffix} has no place to say so"
+            others = either(other for other in STEPS if other not in STEPS.numbers_only)
+            raise UsageError(problem, f"--rows 0-19, or {others}")
 
 
-def write(world: World, targets: Mapping[Path, str], encode: Callable[[str], bytes], *, force: bool) -> None:
-    """Every file of `targets`, whose content is what `encode` makes for its suffix."""
+def write(
+    world: World,
+    targets: Mapping[Path, str],
+    kind: FileKind[Content],
+    content: Callable[[], Content],
+    *,
+    force: bool,
+) -> None:
+    """Those of `targets` that are of the kind; `content` is asked what they hold where there are any."""
     from attn_cli.show import files
 
-    for path, suffix in targets.items():
-        files.write(path, encode(suffix), force=force)
-        world.fact(f"wrote {path}")
+    of_kind = {path: suffix for path, suffix in targets.items() if suffix in kind}
+    if of_kind:
+        held = content()
+        for path, suffix in of_kind.items():
+            files.write(path, kind.encode(suffix, held), force=force)
+            world.fact(f"wrote {path}")
 
 
 def drawn(
     world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, cmap: str | None, dpi: int
-) -> Callable[[str], bytes]:
-    """The groups of panels, one below the other, as what makes a picture's file; a group shares one scale."""
+) -> Picture:
+    """The groups of panels, one below the other, as a picture; a group shares one scale."""
     from attn_cli.show import picture  # matplotlib, when it draws: 0.4 s
 
-    page = picture.page(groups, title, cmap)
-    if page.missing:
-        world.note(f"no font here draws {' '.join(page.missing)}: spelled out in the picture")
-    return lambda suffix: picture.render(page, suffix, dpi)
+    drawing = picture.page(groups, title, cmap)
+    if drawing.missing:
+        world.note(f"no font here draws {' '.join(drawing.missing)}: spelled out in the picture")
+    return Picture(drawing, dpi)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -10,6 +10,7 @@ from attn_cli.commands.answering import drawn, fitting, shared_out, show_reading
 from attn_cli.commands.asking import Options, places, portion, reading_of, selection
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.show.writers import COMPARISONS, PICTURES, Answer
 from attn_cli.vocabulary import Distance, DType, Step
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from attn_cli.core.grid import Grid
 
-_FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .safetensors, .csv); may be repeated."
+_FILES = f"Write a picture ({PICTURES}) or data ({COMPARISONS}); may be repeated."
 _FEWEST = 2
 _MOST_SHOWN = 4  # matrices; of more heads only the distances are printed
 
@@ -70,7 +71,7 @@ def compare(
     from attn_cli.show import data, files, picture
     from attn_cli.show.grids import difference_grid, distance_grid, summed_cells, weights_on_one_scale
 
-    targets = files.targets(out or (), (*picture.SUFFIXES, *data.SUFFIXES), force=force)
+    targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
     picture.check_colours(cmap)
     asked = Options(
         text=text,
@@ -102,17 +103,10 @@ def compare(
     if compared.difference is not None:
         beside.append(difference_grid(compared.items, compared.difference, *views))
     answer = document(reading) | compared.fields()
-    pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
-    if pictures:
-        groups = [[views], *([[measure]] for measure in beside)]
-        write(
-            world,
-            pictures,
-            drawn(world, groups, title(reading, "heads compared", views[0]), cmap, dpi),
-            force=force,
-        )
-    tables = {path: suffix for path, suffix in targets.items() if suffix in data.SUFFIXES}
-    write(world, tables, lambda suffix: data.encode(suffix, answer, ()), force=force)
+    groups = [[views], *([[measure]] for measure in beside)]
+    name = title(reading, "heads compared", views[0])
+    write(world, targets, PICTURES, lambda: drawn(world, groups, name, cmap, dpi), force=force)
+    write(world, targets, COMPARISONS, lambda: Answer(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:

@@ -10,6 +10,7 @@ from attn_cli.commands.answering import drawn, show_reading, title, write
 from attn_cli.commands.asking import Options, places, reading_of, selection
 from attn_cli.commands.reporting import measuring
 from attn_cli.console import World
+from attn_cli.show.writers import PICTURES, RECORDS, Answer
 from attn_cli.vocabulary import DType, Metric
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from attn_cli.analysis.overview import Glance
 
-_FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .csv); may be repeated."
+_FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}); may be repeated."
 _TOKENS = 2  # lines of them: a long text is what the command is for
 
 
@@ -85,11 +86,11 @@ def heads(
     from attn_cli.analysis.wishes import wish
     from attn_cli.overview import overview, shown_metric
     from attn_cli.pipeline import document
-    from attn_cli.show import data, files, picture, records
+    from attn_cli.show import data, files, picture
     from attn_cli.show.grids import metric_grid
 
     wished = wish(where or (), sort)
-    targets = files.targets(out or (), (*picture.SUFFIXES, *records.SUFFIXES), force=force)
+    targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(cmap)
     asked = Options(
         text=text,
@@ -114,15 +115,12 @@ def heads(
     with measuring(world) as watch:
         everything = overview(reading, chosen, watch)
     found = wished.met_by(everything)
-    fields = [each.fields() for each in found]
-    answer = document(reading) | {"metrics": list(everything[0].metrics), "heads": fields}
+    records = [glance.fields() for glance in found]
+    answer = document(reading) | {"metrics": list(everything[0].metrics), "heads": records}
     grid = metric_grid(on_map, chosen, values_of(found, on_map))
-    pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
-    if pictures:
-        encode = drawn(world, [[[grid]]], title(reading, "heads at a glance", grid), cmap, dpi)
-        write(world, pictures, encode, force=force)
-    tables = {path: suffix for path, suffix in targets.items() if suffix in records.SUFFIXES}
-    write(world, tables, lambda suffix: records.encode(suffix, answer, fields), force=force)
+    name = title(reading, "heads at a glance", grid)
+    write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, cmap, dpi), force=force)
+    write(world, targets, RECORDS, lambda: Answer(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:

@@ -10,9 +10,10 @@ from attn_cli.commands.answering import drawn, shared_out, title, write
 from attn_cli.commands.asking import Options, check_steps, places, portion, reading_of, selection
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.show.writers import PICTURES, either
 from attn_cli.vocabulary import DType, Step
 
-_PICTURE = "The picture: .png, .svg or .pdf; may be repeated."
+_PICTURE = f"The picture: {either(PICTURES)}; may be repeated."
 
 
 def heatmap(
@@ -57,7 +58,7 @@ def heatmap(
     from attn_cli.show import files, picture
     from attn_cli.show.grids import step_panels  # NumPy: 0.1 s
 
-    targets = files.targets(out, picture.SUFFIXES, force=force)
+    targets = files.targets(out, tuple(PICTURES), force=force)
     picture.check_colours(cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     asked = Options(
@@ -84,5 +85,5 @@ def heatmap(
     check_steps(world, reading, found)
     shown = [each for each in steps if each in found[0].steps]
     groups = [step_panels(reading.sides, found, each) for each in shown]
-    encode = drawn(world, groups, title(reading, ", ".join(shown), groups[0][0][0]), cmap, dpi)
-    write(world, targets, encode, force=force)
+    name = title(reading, ", ".join(shown), groups[0][0][0])
+    write(world, targets, PICTURES, lambda: drawn(world, groups, name, cmap, dpi), force=force)

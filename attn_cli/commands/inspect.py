@@ -10,9 +10,10 @@ from attn_cli.commands.answering import check_pooled, fitting, shared_out, show_
 from attn_cli.commands.asking import Options, check_steps, heads_or_telling, portion, reading_of, selection
 from attn_cli.commands.judging import check, sentence, verdict_on
 from attn_cli.console import World
+from attn_cli.show.writers import STEPS, Answer, either
 from attn_cli.vocabulary import DType, Step
 
-_FILES = "Write .json, .npz, .safetensors or .csv instead of tables; may be repeated."
+_FILES = f"Write {either(STEPS)} instead of tables; may be repeated."
 
 
 def inspect(
@@ -84,7 +85,7 @@ def inspect(
         heads=heads or (),
         chosen=selection(layer, head, heads or ()),
     )
-    targets = files.targets(out or (), data.SUFFIXES, force=force)
+    targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
     reading = reading_of(world, asked)
     most = shared_out(1) if as_json or targets else fitting(world, reading, digits)
@@ -97,7 +98,7 @@ def inspect(
     answer = document(reading) | {"attention": data.attention_entries(found)}
     if verdict is not None:
         answer |= {"verification": verdict.fields()}
-    write(world, targets, lambda suffix: data.encode(suffix, answer, found), force=force)
+    write(world, targets, STEPS, lambda: Answer(answer, found), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:

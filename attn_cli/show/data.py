@@ -8,7 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from math import isfinite
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -23,23 +23,7 @@ from attn_cli.vocabulary import Kind, Step
 
 Numbers: TypeAlias = npt.NDArray[np.generic]
 
-SUFFIXES: tuple[str, ...] = (".json", ".npz", ".safetensors", ".csv")
-
 COLUMNS = ("kind", "layer", "head", "step", "row", "column", "row_token", "column_token", "value")
-
-
-def encode(suffix: str, document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """The content of a file of the kind that `suffix`, one of `SUFFIXES`, names."""
-    match suffix:
-        case ".json":
-            return f"{as_json(document)}\n".encode()
-        case ".npz":
-            return as_npz(document, heads)
-        case ".safetensors":
-            return as_safetensors(document, heads)
-        case ".csv":
-            return as_csv(document, heads)
-    raise AssertionError(suffix)
 
 
 def schema() -> str:
@@ -83,22 +67,33 @@ def as_safetensors(document: Mapping[str, object], heads: Sequence[Head]) -> byt
 
 
 def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """One long table, a number on a line; where there are no heads, the matrix of a comparison.
+    """The steps of the heads as one long table, a number on a line.
 
     `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and
     have no token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are left as
     they are but for control characters, which are spelled out: a token `=1+1` stays `=1+1`, and
     a spreadsheet must be told that the column is text.
     """
+    lines = (
+        line
+        for head in heads
+        for step, values in head.steps.items()
+        for line in _cells(document, head, step, values)
+    )
+    return csv_table(chain([COLUMNS], lines))
+
+
+def comparison_as_csv(document: Mapping[str, object]) -> bytes:
+    """The matrix of a comparison as a square table: a header of the items, then each with its distances."""
+    items = [printable(item) for item in cast("Sequence[str]", document["items"])]
+    rows = _finite(np.asarray(document["matrix"]), "matrix", "")
+    return csv_table([["item", *items], *([item, *row] for item, row in zip(items, rows, strict=True))])
+
+
+def csv_table(lines: Iterable[Iterable[object]]) -> bytes:
+    """The lines as a table of values parted by commas."""
     text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    if not heads and "matrix" in document:
-        table.writerows(_comparison(document))
-    else:
-        table.writerow(COLUMNS)
-        for head in heads:
-            for step, values in head.steps.items():
-                table.writerows(_cells(document, head, step, values))
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()
 
 
@@ -199,14 +194,6 @@ def _not_finite(value: object, key: str, owner: str) -> AttnError:
     place = f"the {key} of {owner}" if owner else f"the {key}"
     hint = "--dtype float32 or float64, or a .npz file, which keeps such numbers"
     return AttnError(f"not a finite number in {place}: {value}", hint)
-
-
-def _comparison(document: Mapping[str, object]) -> Iterator[Iterable[object]]:
-    """The lines of a square table: a header of the items, then an item and its distances."""
-    items = [printable(item) for item in cast("Sequence[str]", document["items"])]
-    yield ["item", *items]
-    for item, row in zip(items, _finite(np.asarray(document["matrix"]), "matrix", ""), strict=True):
-        yield [item, *row]
 
 
 def _cells(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.labels import printable
+from attn_cli.show.writers import either
 
 _AT_ONCE = 1 << 24  # bytes
 
@@ -20,26 +21,24 @@ def suffix_of(path: Path, known: Collection[str]) -> str:
     what = (
         f"attn cannot write '{printable(suffix)}'" if suffix else "the name does not say which kind of file"
     )
-    *others, last = known
-    kinds = f"{', '.join(others)} or {last}" if others else last
-    raise UsageError(f"{what}: {_shown(path)}", f"a name that ends in {kinds}")
+    raise UsageError(f"{what}: {_shown(path)}", f"a name that ends in {either(known)}")
 
 
 def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> dict[Path, str]:
-    """The kind of each file that is to be written, all checked before anything is computed.
+    """The suffix of each file that is to be written, all checked before anything is computed.
 
     Raises:
         UsageError: a name does not say its kind, or is there twice.
         AttnError: a file could not be written.
     """
-    found: dict[Path, str] = {}
+    suffixes: dict[Path, str] = {}
     for path in paths:
-        if path in found:
+        if path in suffixes:
             raise UsageError(f"the file is named twice: {_shown(path)}", "leave one of them out")
-        found[path] = suffix_of(path, known)
-    for path in found:
+        suffixes[path] = suffix_of(path, known)
+    for path in suffixes:
         check_writable(path, force=force)
-    return found
+    return suffixes
 
 
 def check_writable(path: Path, *, force: bool) -> None:

@@ -16,8 +16,6 @@ from attn_cli.show.picture.marks import INCH, Drawing, Mark, Stroke, Word
 from attn_cli.show.picture.painting import figure_of
 from attn_cli.show.picture.panels import panel_marks
 
-SUFFIXES = (".png", ".svg", ".pdf")
-
 _PIXELS = 200_000_000  # 0.8 GB of memory while it is drawn
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # words stay words, to find and edit; anchored, so another font moves none
@@ -113,8 +111,8 @@ def _bottom(mark: Mark) -> float:
 
 def _refuse(drawing: Drawing, suffix: str, dpi: int) -> None:
     """Raise `UsageError` for a picture that no file can hold."""
-    if suffix not in SUFFIXES:
-        raise UsageError(f"a picture cannot be '{printable(suffix)}'", f"one of {', '.join(SUFFIXES)}")
+    if suffix not in _FORMATS:
+        raise UsageError(f"a picture cannot be '{printable(suffix)}'", f"one of {', '.join(_FORMATS)}")
     width, height = int(drawing.width * dpi), int(drawing.height * dpi)
     most = int(sqrt(_PIXELS / (drawing.width * drawing.height)))
     if dpi < 1 or (suffix == ".png" and dpi > most):
