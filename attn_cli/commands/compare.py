@@ -10,7 +10,7 @@ from attn_cli.commands.answering import drawn, fitting, shared_out, show_reading
 from attn_cli.commands.asking import Options, places, portion, reading_of, selection
 from attn_cli.console import World
 from attn_cli.errors import UsageError
-from attn_cli.show.writers import COMPARISONS, PICTURES, Answer
+from attn_cli.show.writers import COMPARISONS, PICTURES, Results
 from attn_cli.vocabulary import Distance, DType, Step
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def compare(
     groups = [[views], *([[measure]] for measure in beside)]
     name = title(reading, "heads compared", views[0])
     write(world, targets, PICTURES, lambda: drawn(world, groups, name, cmap, dpi), force=force)
-    write(world, targets, COMPARISONS, lambda: Answer(answer), force=force)
+    write(world, targets, COMPARISONS, lambda: Results(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:

@@ -10,7 +10,7 @@ from attn_cli.commands.answering import drawn, show_reading, title, write
 from attn_cli.commands.asking import Options, places, reading_of, selection
 from attn_cli.commands.reporting import measuring
 from attn_cli.console import World
-from attn_cli.show.writers import PICTURES, RECORDS, Answer
+from attn_cli.show.writers import PICTURES, RECORDS, Results
 from attn_cli.vocabulary import DType, Metric
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def heads(
     grid = metric_grid(on_map, chosen, values_of(found, on_map))
     name = title(reading, "heads at a glance", grid)
     write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, cmap, dpi), force=force)
-    write(world, targets, RECORDS, lambda: Answer(answer), force=force)
+    write(world, targets, RECORDS, lambda: Results(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:
@@ -138,7 +138,7 @@ def _list(
     world: World, found: "Sequence[Glance]", metrics: "Sequence[Metric]", top: int, digits: int
 ) -> None:
     """The table of the first `top` heads; 0: of all."""
-    from attn_cli.show.terminal.lists import Columns  # paid
+    from attn_cli.show.terminal.lists import TextTable  # paid
 
     if not found:
         world.note("no head meets every --where")
@@ -148,7 +148,7 @@ def _list(
     rows = [list(_cells(each, metrics, digits)) for each in shown]
     rest = "a wider window, or --json"
     world.say("")
-    world.screen.print(Columns(names, rows, right=range(2, len(names)), rest=rest))
+    world.screen.print(TextTable(names, rows, right=range(2, len(names)), rest=rest))
     if len(shown) < len(found):
         world.note(f"the first {len(shown)} of {len(found)} heads are listed; all: --top 0")
 

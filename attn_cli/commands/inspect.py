@@ -10,7 +10,7 @@ from attn_cli.commands.answering import check_pooled, fitting, shared_out, show_
 from attn_cli.commands.asking import Options, check_steps, heads_or_telling, portion, reading_of, selection
 from attn_cli.commands.judging import check, sentence, verdict_on
 from attn_cli.console import World
-from attn_cli.show.writers import STEPS, Answer, either
+from attn_cli.show.writers import STEPS, Results, either
 from attn_cli.vocabulary import DType, Step
 
 _FILES = f"Write {either(STEPS)} instead of tables; may be repeated."
@@ -98,7 +98,7 @@ def inspect(
     answer = document(reading) | {"attention": data.attention_entries(found)}
     if verdict is not None:
         answer |= {"verification": verdict.fields()}
-    write(world, targets, STEPS, lambda: Answer(answer, found), force=force)
+    write(world, targets, STEPS, lambda: Results(answer, found), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:

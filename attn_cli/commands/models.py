@@ -35,7 +35,7 @@ def models(
         return
     from attn_cli.available import available, by_pattern  # NumPy, and torch for the devices: 1.8 s
     from attn_cli.show import data
-    from attn_cli.show.terminal.lists import Columns
+    from attn_cli.show.terminal.lists import TextTable
 
     here = available(world.environment)
     if as_json:
@@ -48,10 +48,10 @@ def models(
         }
         world.say(data.as_json({"schema": 1, **listing, "devices": here.devices}))
         return
-    world.screen.print(Columns(("kind", "name", "about"), _rows(here)))
+    world.screen.print(TextTable(("kind", "name", "about"), _rows(here)))
     world.say("")
     heads = (f"heads of {here.embedded.name} known for", "each with its score, 0 to 1")
-    world.screen.print(Columns(heads, known_for(by_pattern(here.embedded.known))))
+    world.screen.print(TextTable(heads, known_for(by_pattern(here.embedded.known))))
     if not here.cached:
         world.note(f"no models in the cache {here.cache}")
 
@@ -59,7 +59,7 @@ def models(
 def _list_families(world: World, *, as_json: bool) -> None:
     from attn_cli.available import every_family  # NumPy: 0.1 s
     from attn_cli.show import data
-    from attn_cli.show.terminal.lists import Columns
+    from attn_cli.show.terminal.lists import TextTable
 
     found = every_family()
     if as_json:
@@ -67,7 +67,7 @@ def _list_families(world: World, *, as_json: bool) -> None:
         world.say(data.as_json({"schema": 1, "transformers": found.transformers, "families": families}))
         return
     rows = [(each.type, each.served, each.why) for each in found.families]
-    world.screen.print(Columns(("type", "served", "why not"), rows))
+    world.screen.print(TextTable(("type", "served", "why not"), rows))
     world.note(f"measured with transformers {found.transformers}; another version may have other types")
 
 

@@ -46,15 +46,15 @@ def tokens(
     reading = tokens_of(world, asked)
     from attn_cli.pipeline import document  # NumPy: 0.1 s
     from attn_cli.show import data
-    from attn_cli.show.terminal.lists import Columns  # rich: 0.06 s
+    from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
     if as_json:
         world.say(data.as_json(document(reading)))
     else:
-        world.screen.print(Columns(_COLUMNS, _rows(reading), right=_RIGHT))
+        world.screen.print(TextTable(_COLUMNS, _rows(reading), right=_RIGHT))
         if reading.texts.target:
             world.say("\nthe decoder reads")
-            world.screen.print(Columns(_COLUMNS, _rows(reading, of_target=True), right=_RIGHT))
+            world.screen.print(TextTable(_COLUMNS, _rows(reading, of_target=True), right=_RIGHT))
 
 
 def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:

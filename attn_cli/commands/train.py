@@ -180,7 +180,7 @@ def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Outcome"
 def _show(world: World, order: "Order", outcome: "Outcome") -> None:
     """What was learned, how well, and what the heads do."""
     from attn_cli.available import by_pattern
-    from attn_cli.show.terminal.lists import Columns, Paragraph  # rich: 0.06 s
+    from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
     recipe = order.recipe
     shape = size(recipe.layers, recipe.heads, recipe.width // recipe.heads)
@@ -189,10 +189,10 @@ def _show(world: World, order: "Order", outcome: "Outcome") -> None:
     world.screen.print(Paragraph(phrases, between=" · "))
     world.say("")
     guesses = [(who, f"{bits:.3f}") for who, bits in outcome.surprise.guesses]
-    world.screen.print(Columns(("held-out text", "bits a character"), guesses, right=(1,)))
+    world.screen.print(TextTable(("held-out text", "bits a character"), guesses, right=(1,)))
     if lines := known_for(by_pattern(outcome.known)):
         world.say("")
-        world.screen.print(Columns(("known for", "heads"), lines))
+        world.screen.print(TextTable(("known for", "heads"), lines))
     world.note(f'look at it: attn inspect "..." -m {outcome.directory}')
 
 

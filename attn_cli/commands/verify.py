@@ -78,10 +78,10 @@ def verify(
 
         world.say(data.as_json(document(readings[0]) | _texts(chosen) | verdict.fields()))
     else:
-        from attn_cli.show.terminal.lists import Columns, Paragraph  # rich: 0.06 s
+        from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
         world.screen.print(Paragraph(headline(readings[0]), between=" · "))
-        world.screen.print(Columns(_COLUMNS, list(_rows(verdict)), right=(1, 2, 3)))
+        world.screen.print(TextTable(_COLUMNS, list(_rows(verdict)), right=(1, 2, 3)))
         world.say(sentence(verdict))
     check(verdict)
 

@@ -21,7 +21,7 @@ from attn_cli.errors import AttnError
 from attn_cli.labels import printable
 from attn_cli.vocabulary import Kind, Step
 
-Numbers: TypeAlias = npt.NDArray[np.generic]
+Values: TypeAlias = npt.NDArray[np.generic]
 
 COLUMNS = ("kind", "layer", "head", "step", "row", "column", "row_token", "column_token", "value")
 
@@ -128,7 +128,7 @@ def _scale(head: Head) -> float | None:
     return float(str(dtype.type(head.scale)))
 
 
-def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, Numbers]:
+def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, Values]:
     """Every array by name: the steps of the heads, and what the document itself holds."""
     own = {name: value for name, value in document.items() if isinstance(value, np.ndarray)}
     steps = {
@@ -161,7 +161,7 @@ def _written(value: object, key: str = "", owner: str = "") -> str:
     return json.dumps(value)
 
 
-def _written_array(array: Numbers) -> str:
+def _written_array(array: Values) -> str:
     if array.ndim > 1:
         return _laid_out("[]", [_written_array(row) for row in array])
     words = ", ".join(map(str, array.reshape(-1)))
@@ -180,7 +180,7 @@ def _laid_out(brackets: str, items: Sequence[str]) -> str:
     return f"{first}\n {lines}\n{last}"
 
 
-def _finite(values: Numbers, key: str, owner: str) -> Numbers:
+def _finite(values: Values, key: str, owner: str) -> Values:
     """`values`, if each is a finite number or a masked logit."""
     odd = values[~np.isfinite(values)]
     if key == Step.LOGITS:
@@ -197,7 +197,7 @@ def _not_finite(value: object, key: str, owner: str) -> AttnError:
 
 
 def _cells(
-    document: Mapping[str, object], head: Head, step: Step, values: Numbers
+    document: Mapping[str, object], head: Head, step: Step, values: Values
 ) -> Iterator[Iterable[object]]:
     """The lines of one step, in the order of `COLUMNS`."""
     rows = head.keys if step.is_of_keys else head.queries
@@ -211,7 +211,7 @@ def _cells(
         yield from zip(*name, repeat(row), columns, repeat(token), column_tokens, _fields(line), strict=False)
 
 
-def _fields(line: Numbers) -> list[object]:
+def _fields(line: Values) -> list[object]:
     """A row's numbers as `csv` writes them: truth as 1 or 0, None for a masked cell."""
     if line.dtype == bool:
         return [int(value) for value in line]

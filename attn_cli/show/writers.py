@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Content = TypeVar("Content")
 
 
-class Answer(NamedTuple):
+class Results(NamedTuple):
     """What a command answers: the object that --json prints, and the heads whose steps are in it."""
 
     document: Mapping[str, object]
@@ -61,43 +61,43 @@ def _picture(picture: Picture, suffix: str) -> bytes:
     return pictures.render(picture.drawing, suffix, picture.dpi)
 
 
-def _json(answer: Answer) -> bytes:
+def _json(answer: Results) -> bytes:
     from attn_cli.show.data import as_json
 
     return f"{as_json(answer.document)}\n".encode()
 
 
-def _npz(answer: Answer) -> bytes:
+def _npz(answer: Results) -> bytes:
     from attn_cli.show.data import as_npz
 
     return as_npz(answer.document, answer.heads)
 
 
-def _safetensors(answer: Answer) -> bytes:
+def _safetensors(answer: Results) -> bytes:
     from attn_cli.show.data import as_safetensors
 
     return as_safetensors(answer.document, answer.heads)
 
 
-def _steps_csv(answer: Answer) -> bytes:
+def _steps_csv(answer: Results) -> bytes:
     from attn_cli.show.data import as_csv
 
     return as_csv(answer.document, answer.heads)
 
 
-def _comparison_csv(answer: Answer) -> bytes:
+def _comparison_csv(answer: Results) -> bytes:
     from attn_cli.show.data import comparison_as_csv
 
     return comparison_as_csv(answer.document)
 
 
-def _records_npz(answer: Answer) -> bytes:
+def _records_npz(answer: Results) -> bytes:
     from attn_cli.show.records import as_npz
 
     return as_npz(answer.document)
 
 
-def _records_csv(answer: Answer) -> bytes:
+def _records_csv(answer: Results) -> bytes:
     from attn_cli.show.records import as_csv
 
     return as_csv(answer.document)

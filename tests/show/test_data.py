@@ -21,7 +21,7 @@ from safetensors.numpy import load
 from attn_cli.core.grid import Head
 from attn_cli.errors import AttnError
 from attn_cli.show import data
-from attn_cli.show.writers import COMPARISONS, STEPS, Answer
+from attn_cli.show.writers import COMPARISONS, STEPS, Results
 from attn_cli.vocabulary import Distance, DType, Kind, Step
 
 INFINITY = float("inf")
@@ -74,7 +74,7 @@ def compared(**more: object) -> dict[str, Any]:
 
 def encoded(suffix: str, document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
     """A file of that name, as `compare` or as `inspect` writes it."""
-    return (COMPARISONS if "matrix" in document else STEPS).encode(suffix, Answer(document, heads))
+    return (COMPARISONS if "matrix" in document else STEPS).encode(suffix, Results(document, heads))
 
 
 def steps_of(text: str) -> Any:

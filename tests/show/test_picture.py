@@ -182,6 +182,28 @@ def test_labels_never_overlap(count: int) -> None:
     assert all(step * 72 >= labels[0].size * 1.1 for step in np.diff(places))
 
 
+def numbered(drawing: Drawing) -> int:
+    """How many cells have their number in them."""
+    return sum(text == "0.50" for text in texts(drawing))
+
+
+def halves(rows: int, columns: int) -> Grid:
+    names = [[str(i) for i in range(count)] for count in (rows, columns)]
+    return grid_of("halves", np.full((rows, columns), 0.5), *names, limits=(0, 1))
+
+
+@pytest.mark.parametrize(("size", "count"), [(12, 12), (13, 0)])
+def test_cells_have_numbers_where_there_are_at_most_twelve_in_a_row(size: int, count: int) -> None:
+    assert numbered(page([[[halves(1, size)]]], "wide")) == count
+    assert numbered(page([[[halves(size, 1)]]], "high")) == count
+
+
+def test_cells_have_numbers_where_the_picture_has_at_most_500() -> None:
+    fifty = [halves(5, 10)] * 10
+    assert numbered(page([[fifty]], "500 cells")) == 500
+    assert numbered(page([[[*fifty, halves(1, 1)]]], "501 cells")) == 0
+
+
 def test_thinned_labels_are_admitted() -> None:
     assert "1 row in 7 is named, 1 column in 7 is named" in texts(page([[[many(1000)]]], "long"))
     assert not [text for text in texts(page([[[many(200)]]], "long")) if "is named" in text]

@@ -17,7 +17,7 @@ from attn_cli.core.grid import Grid
 from attn_cli.show.grids import grid_of
 from attn_cli.show.terminal import shades
 from attn_cli.show.terminal.fitting import cut, folded
-from attn_cli.show.terminal.lists import Columns
+from attn_cli.show.terminal.lists import TextTable
 from attn_cli.show.terminal.matrices import Matrices
 
 Colours = Literal["standard", "256", "truecolor"]
@@ -444,7 +444,7 @@ def test_grids_of_other_rows_keep_their_labels() -> None:
 def test_a_list_has_straight_columns() -> None:
     console = plain(80)
     console.print(
-        Columns(["position", "id", "piece"], [["0", "101", "[CLS]"], ["1", "9", "日本"]], right={0, 1})
+        TextTable(["position", "id", "piece"], [["0", "101", "[CLS]"], ["1", "9", "日本"]], right={0, 1})
     )
     assert printed(console).splitlines() == [
         "position   id  piece",
@@ -456,7 +456,7 @@ def test_a_list_has_straight_columns() -> None:
 def test_the_widest_column_of_a_list_gives_way() -> None:
     console = plain(20)
     console.print(
-        Columns(["id", "piece", "text"], [["1", "x" * 30, "\x1b"], ["22", "日" * 30, " a"]], right={0})
+        TextTable(["id", "piece", "text"], [["1", "x" * 30, "\x1b"], ["22", "日" * 30, " a"]], right={0})
     )
     assert printed(console).splitlines() == [
         "id  piece       text",
@@ -467,13 +467,13 @@ def test_the_widest_column_of_a_list_gives_way() -> None:
 
 def test_a_list_of_too_many_columns_is_cropped() -> None:
     console = plain(20)
-    console.print(Columns(["ab"] * 15, [["cd"] * 15]))
+    console.print(TextTable(["ab"] * 15, [["cd"] * 15]))
     assert printed(console).splitlines() == ["…  " * 6 + "… "] * 2
 
 
 def test_a_list_without_rows_is_its_names() -> None:
     console = plain(20)
-    console.print(Columns(["a", "b"], []))
+    console.print(TextTable(["a", "b"], []))
     assert printed(console) == "a  b\n"
 
 
@@ -487,5 +487,5 @@ def test_a_list_without_rows_is_its_names() -> None:
 def test_the_last_columns_of_a_list_give_way_and_are_named(width: int, lines: list[str]) -> None:
     console = plain(width)
     names = ("head", "current-\ntoken", "share")
-    console.print(Columns(names, [("2.6", "0.85", "0.10")], right=(1, 2), rest="--json"))
+    console.print(TextTable(names, [("2.6", "0.85", "0.10")], right=(1, 2), rest="--json"))
     assert printed(console).splitlines() == lines

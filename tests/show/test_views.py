@@ -10,7 +10,7 @@ from rich.panel import Panel
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.grids import grid_of
-from attn_cli.show.terminal.lists import Columns, Paragraph
+from attn_cli.show.terminal.lists import Paragraph, TextTable
 from attn_cli.show.terminal.matrices import Matrices
 from attn_cli.show.terminal.sheet import View
 from attn_cli.show.terminal.tiles import CellMap
@@ -28,7 +28,7 @@ VIEWS = [
     Matrices(uniform(3), uniform(3)),
     Matrices(uniform(9), top=9),
     CellMap(uniform(12)),
-    Columns(("head", "current-\ntoken", "share"), [("2.6", "0.85", "0.10")], rest="--json"),
+    TextTable(("head", "current-\ntoken", "share"), [("2.6", "0.85", "0.10")], rest="--json"),
     Paragraph(["storybook", "gpt2", "4 layers × 8 heads", "6 tokens"], between=" · "),
 ]
 

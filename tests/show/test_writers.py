@@ -33,10 +33,10 @@ def test_a_new_format_is_one_entry() -> None:
 
 LOADED = """
 import sys
-from attn_cli.show.writers import STEPS, Answer
+from attn_cli.show.writers import STEPS, Results
 before = set(sys.modules)
 assert not {"numpy", "rich", "matplotlib", "safetensors", "attn_cli.show.data"} & before
-STEPS.encode(sys.argv[1], Answer({}, []))
+STEPS.encode(sys.argv[1], Results({}, []))
 print(*set(sys.modules) - before)
 """
 

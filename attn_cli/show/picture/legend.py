@@ -6,11 +6,13 @@ import numpy as np
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.picture.colours import ColourScale, with_minus_sign
-from attn_cli.show.picture.layout import GAP, TICK, Plan
-from attn_cli.show.picture.marks import INCH, Blank, Box, Image, Mark, Stroke, Word, frame
+from attn_cli.show.picture.layout import GAP, TICK, PanelPlan
+from attn_cli.show.picture.marks import INCH, Blank, Box, Image, PageMark, Stroke, Word, frame
 
 
-def legend_marks(grids: Sequence[Grid], scale: ColourScale, plan: Plan, top: float) -> Iterator[Mark]:
+def legend_marks(
+    grids: Sequence[Grid], scale: ColourScale, plan: PanelPlan, top: float
+) -> Iterator[PageMark]:
     """The colour bar at the right of the panels, which start at `top`."""
     size = plan.readable(8)
     unit = size / INCH
@@ -24,7 +26,7 @@ def legend_marks(grids: Sequence[Grid], scale: ColourScale, plan: Plan, top: flo
         yield Word(name, swatch.right + 2 * TICK, swatch.middle[1], size, "left")
 
 
-def _bar(box: Box, scale: ColourScale, size: float) -> Iterator[Mark]:
+def _bar(box: Box, scale: ColourScale, size: float) -> Iterator[PageMark]:
     low, high = scale.limits
     yield Image(box, scale.colours(np.linspace(high, low, 256)[:, None]))
     yield from frame(box)

@@ -14,7 +14,7 @@ from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.edges import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.fitting import cut, to_left
 from attn_cli.show.terminal.numerals import Numerals, numerals_for
-from attn_cli.show.terminal.shades import shade_indices
+from attn_cli.show.terminal.shades import Shade, shade_indices
 from attn_cli.show.terminal.sheet import BOLD, DIM, Line, Sheet
 
 MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
@@ -43,28 +43,27 @@ class Listing(NamedTuple):
             yield [*row_label, arrow, *(entries or [masked])]
 
     def _entries(self) -> Iterator[Line]:
-        shades = self.sheet.shades(self.grid)
-        positions = _positions(self.grid)
-        ellipsis = self.sheet.ink("…")
+        shades, positions = self.sheet.shades(self.grid), _positions(self.grid)
         part = replace(
             self.grid,
             values=np.take_along_axis(self.grid.values, self.order, axis=1),
             visible=np.take_along_axis(self.grid.visible, self.order, axis=1),
         )
-        ranked = shade_indices(part, len(shades) - 1).tolist()
-        for columns, values, ranks in zip(self.order.tolist(), part.values.tolist(), ranked, strict=True):
+        indices = shade_indices(part, len(shades) - 1).tolist()
+        for columns, values, ranks in zip(self.order.tolist(), part.values.tolist(), indices, strict=True):
             line: Line = []
             for column, value, rank, width in zip(columns, values, ranks, self.texts, strict=True):
                 if rank >= 0:
-                    key = to_left(cut(self.grid.columns[column], width, ellipsis), width)
-                    number = self.numerals(value).rjust(self.numerals.width)
-                    line += [
-                        Segment(_BETWEEN if line else ""),
-                        Segment(positions[column], DIM),
-                        Segment(key + " "),
-                        Segment(shades[rank].glyph + number, shades[rank].style),
-                    ]
+                    line.append(Segment(_BETWEEN if line else ""))
+                    line.append(Segment(positions[column], DIM))
+                    line += self._entry(column, value, shades[rank], width)
             yield line
+
+    def _entry(self, column: int, value: float, shade: Shade, width: int) -> Line:
+        """A token and its value."""
+        key = to_left(cut(self.grid.columns[column], width, self.sheet.ink("…")), width)
+        number = self.numerals(value).rjust(self.numerals.width)
+        return [Segment(key + " "), Segment(shade.glyph + number, shade.style)]
 
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
@@ -98,8 +97,8 @@ def _text_widths(grid: Grid, order: npt.NDArray[np.int64], widest: int) -> list[
     """How wide the widest token of each rank is, at most `widest`; a masked key needs no room."""
     widths = np.minimum([cell_len(column) for column in grid.columns], widest)
     visible = np.take_along_axis(grid.visible, order, axis=1)
-    found: list[int] = np.max(np.where(visible, widths[order], 0), axis=0, initial=0).tolist()
-    return found
+    room: list[int] = np.max(np.where(visible, widths[order], 0), axis=0, initial=0).tolist()
+    return room
 
 
 def _positions(grid: Grid) -> list[str]:

@@ -16,7 +16,7 @@ _LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
 _GAP = "  "  # between the columns of a list
 
 
-class Columns(View):
+class TextTable(View):
     """A list under the names of its columns; those in `right` end at one place, the widest give way.
 
     With `rest` the last columns give way instead, and it says where they are. A line end in a name is one.

@@ -25,7 +25,7 @@ _HEADER_LINES = 3  # a token is folded over at most as many,
 _NARROWEST, _WIDEST = 3, 8  # and this much of it stands on one
 
 
-class Layout(NamedTuple):
+class TableLayout(NamedTuple):
     """How much room the parts of a table have."""
 
     numerals: Numerals
@@ -37,11 +37,11 @@ class Layout(NamedTuple):
         return self.label + (self.text + 1) * columns
 
 
-class Table(NamedTuple):
+class GridTable(NamedTuple):
     """One grid, laid out; only some of its columns are drawn."""
 
     grid: Grid
-    layout: Layout
+    layout: TableLayout
     sheet: Sheet
     shown: Sequence[int]
 
@@ -96,7 +96,7 @@ class Table(NamedTuple):
         return " " + self.sheet.ink("…")
 
 
-def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[Table] | None:
+def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[GridTable] | None:
     """The grids as tables with room to stand next to each other; None where there is too little."""
     for layouts in _layouts(grids, digits):
         tables = [_whole(grid, layout, sheet) for grid, layout in zip(grids, layouts, strict=True)]
@@ -107,14 +107,14 @@ def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[Table
     return None
 
 
-def window(grid: Grid, digits: int, sheet: Sheet) -> Table:
+def window(grid: Grid, digits: int, sheet: Sheet) -> GridTable:
     """As many of the first columns as fit, a gap, and the last column where it fits too."""
     layout = narrowest(grid, digits)
     gap = len(" " + sheet.ink("…"))
     fit = (sheet.width - layout.width(0) - gap) // (layout.text + 1)
     first = range(max(1, fit - 1))
     last = [len(grid.columns) - 1] if fit > 1 else []
-    return Table(grid, layout, sheet, [*first, GAP, *last])
+    return GridTable(grid, layout, sheet, [*first, GAP, *last])
 
 
 def position(grid: Grid, column: int) -> str:
@@ -130,13 +130,13 @@ def pooled_columns(width: int, count: int, digits: int) -> int:
     return max(1, (width - name - 1) // (max(name, len("0.") + digits) + 1))
 
 
-def narrowest(grid: Grid, digits: int) -> Layout:
+def narrowest(grid: Grid, digits: int) -> TableLayout:
     """The layout with which most columns fit."""
     *_, (layout,) = _layouts([grid], digits)
     return layout
 
 
-def lines(tables: Sequence[Table], digits: int, sheet: Sheet) -> Iterator[Line]:
+def lines(tables: Sequence[GridTable], digits: int, sheet: Sheet) -> Iterator[Line]:
     """The tables next to each other, each under its title."""
     widths = [sheet.width] if len(tables) == 1 else _widths(tables, digits)
     titles = [
@@ -162,7 +162,7 @@ def _joined(rows: Sequence[Line], widths: Sequence[int]) -> Line:
     return line
 
 
-def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[Layout]]:
+def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[TableLayout]]:
     """From the roomiest to the narrowest; labels that are the same everywhere stand on the left only."""
     repeated = any(grid.rows != grids[0].rows for grid in grids)
     for compact, most in ((False, _LABEL), (True, _LABEL), (True, _SHORT_LABEL)):
@@ -172,25 +172,25 @@ def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[Layout]]:
         ]
 
 
-def _layout(grid: Grid, written: Numerals, most: int) -> Layout:
+def _layout(grid: Grid, written: Numerals, most: int) -> TableLayout:
     header = _longest(grid)
     widest = len(position(grid, len(grid.columns) - 1))
     least = max(_NARROWEST, widest) if widest else min(header, _WIDEST)
-    return Layout(written, most and min(label_width(grid), most) + 1, max(written.width, least))
+    return TableLayout(written, most and min(label_width(grid), most) + 1, max(written.width, least))
 
 
-def _whole(grid: Grid, layout: Layout, sheet: Sheet) -> Table:
-    return Table(grid, layout, sheet, range(len(grid.columns)))
+def _whole(grid: Grid, layout: TableLayout, sheet: Sheet) -> GridTable:
+    return GridTable(grid, layout, sheet, range(len(grid.columns)))
 
 
-def _roomier(table: Table, spare: int) -> Table:
+def _roomier(table: GridTable, spare: int) -> GridTable:
     """The same table, its cells wider by at most `spare` where that shows more of the tokens."""
     layout = table.layout
     wanted = max(layout.text, min(_longest(table.grid), _WIDEST))
     return table._replace(layout=layout._replace(text=min(layout.text + spare, wanted)))
 
 
-def _widths(tables: Sequence[Table], digits: int) -> list[int]:
+def _widths(tables: Sequence[GridTable], digits: int) -> list[int]:
     """How wide each table is; next to others, at least as wide as a phrase of its title."""
     widths = [table.layout.width(len(table.grid.columns)) for table in tables]
     if len(tables) == 1:
