@@ -188,8 +188,8 @@ def numbered(drawing: Drawing) -> int:
 
 
 def halves(rows: int, columns: int) -> Grid:
-    names = [[str(i) for i in range(count)] for count in (rows, columns)]
-    return grid_of("halves", np.full((rows, columns), 0.5), *names, limits=(0, 1))
+    down, along = ([str(i) for i in range(count)] for count in (rows, columns))
+    return grid_of("halves", np.full((rows, columns), 0.5), down, along, limits=(0, 1))
 
 
 @pytest.mark.parametrize(("size", "count"), [(12, 12), (13, 0)])
