@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from attn_cli.vocabulary import Kind, Step
 Matrix = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grid:
     """A labelled matrix, ready to be drawn; R rows, C columns.
 
@@ -49,7 +50,7 @@ class Grid:
         return f"pooled: each cell is the mean of {rows:,} × {columns:,} weights" if self.is_pooled else ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Head:
     """The steps of one head, for a file or a table: arrays by the words of `Step`."""
 
@@ -83,8 +84,7 @@ class Head:
         return f"{self.layer}.{self.head}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(NamedTuple):
     """What the tokens stand for: those that look, and those that are looked at."""
 
     queries: Sequence[str]
