@@ -124,7 +124,7 @@ def heads(
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:
-        from attn_cli.show.terminal.tiles import CellMap  # rich: 0.06 s
+        from attn_cli.show.terminal.cell_map import CellMap  # rich: 0.06 s
 
         show_reading(world, reading, most=_TOKENS)
         world.say("")

@@ -16,9 +16,9 @@ from rich.console import Console
 from attn_cli.core.grid import Grid
 from attn_cli.show.grids import grid_of
 from attn_cli.show.terminal import shades
-from attn_cli.show.terminal.fitting import cut, folded
 from attn_cli.show.terminal.lists import TextTable
 from attn_cli.show.terminal.matrices import Matrices
+from attn_cli.show.terminal.text_width import cut, folded
 
 Colours = Literal["standard", "256", "truecolor"]
 

@@ -10,10 +10,10 @@ from rich.panel import Panel
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.grids import grid_of
+from attn_cli.show.terminal.cell_map import CellMap
 from attn_cli.show.terminal.lists import Paragraph, TextTable
 from attn_cli.show.terminal.matrices import Matrices
-from attn_cli.show.terminal.sheet import View
-from attn_cli.show.terminal.tiles import CellMap
+from attn_cli.show.terminal.view import View
 from tests.show.test_terminal import plain, printed
 
 

@@ -36,7 +36,7 @@ def figure_of(drawing: Drawing) -> "Figure":
 
 
 def _paint_images(axes: "Axes", marks: Iterable[PageMark]) -> None:
-    from attn_cli.show.picture.cells import CellsArtist  # paid in `render`
+    from attn_cli.show.picture.cells_artist import CellsArtist  # paid in `render`
 
     for mark in marks:
         if isinstance(mark, Image):

@@ -8,9 +8,9 @@ from rich.segment import Segment
 from rich.style import Style
 
 from attn_cli.labels import printable
-from attn_cli.show.terminal.edges import note
-from attn_cli.show.terminal.fitting import cut, filled, to_left, to_right
-from attn_cli.show.terminal.sheet import BOLD, Line, Sheet, View
+from attn_cli.show.terminal.captions import note
+from attn_cli.show.terminal.text_width import cut, filled, to_left, to_right
+from attn_cli.show.terminal.view import BOLD, Line, Sheet, View
 
 _LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
 _GAP = "  "  # between the columns of a list

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.terminal import largest, table
-from attn_cli.show.terminal.edges import note
-from attn_cli.show.terminal.sheet import Line, Sheet, View
+from attn_cli.show.terminal import largest_values, table
+from attn_cli.show.terminal.captions import note
+from attn_cli.show.terminal.view import Line, Sheet, View
 
 
 class Matrices(View):
@@ -45,9 +45,9 @@ class Matrices(View):
         hides = grid.ranked is not None and bool((grid.visible & ~grid.ranked).any())
         if grid.ranked is not None:
             grid = replace(grid, visible=grid.visible & grid.ranked)
-        most = largest.MOST if self._top is None else self._top
-        listing = largest.listing(grid, self._digits, sheet, most)
-        yield from largest.lines(listing, self._digits, sheet)
+        most = largest_values.MOST if self._top is None else self._top
+        listing = largest_values.listing(grid, self._digits, sheet, most)
+        yield from largest_values.lines(listing, self._digits, sheet)
         shown, there = len(listing.texts), len(grid.columns)
         if shown < there:
             by_size = " by size" if grid.by_size else ""

@@ -10,11 +10,11 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.terminal.edges import heading, label_width, row_labels, title
-from attn_cli.show.terminal.fitting import folded, to_left, to_right
-from attn_cli.show.terminal.numerals import Numerals, numerals_for
+from attn_cli.show.terminal.captions import heading, label_width, row_labels, title
+from attn_cli.show.terminal.number_format import Numerals, numerals_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
-from attn_cli.show.terminal.sheet import BOLD, DIM, MASKED, Line, Sheet
+from attn_cli.show.terminal.text_width import folded, to_left, to_right
+from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 
 GAP = -1  # a column that stands for those left out
 

@@ -11,11 +11,11 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.terminal.edges import heading, label_width, numbers, row_labels, title
-from attn_cli.show.terminal.fitting import cut, to_left
-from attn_cli.show.terminal.numerals import Numerals, numerals_for
+from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
+from attn_cli.show.terminal.number_format import Numerals, numerals_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
-from attn_cli.show.terminal.sheet import BOLD, DIM, Line, Sheet
+from attn_cli.show.terminal.text_width import cut, to_left
+from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet
 
 MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
 

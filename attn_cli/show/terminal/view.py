@@ -12,8 +12,8 @@ from rich.style import Style
 from attn_cli.core.grid import Grid
 from attn_cli.labels import label, printable
 from attn_cli.show.scale import is_signed
-from attn_cli.show.terminal.fitting import encodable
 from attn_cli.show.terminal.shades import Shade, ramp
+from attn_cli.show.terminal.text_width import encodable
 
 Line = list[Segment]
 

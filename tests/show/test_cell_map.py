@@ -7,7 +7,7 @@ import pytest
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.grids import grid_of
-from attn_cli.show.terminal.tiles import CellMap
+from attn_cli.show.terminal.cell_map import CellMap
 from tests.show.test_terminal import coloured, plain, printed
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -6,11 +6,11 @@ from itertools import groupby
 from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
-from attn_cli.show.terminal.edges import heading, note, title
-from attn_cli.show.terminal.fitting import to_left, to_right
-from attn_cli.show.terminal.numerals import Numerals, numerals_for
+from attn_cli.show.terminal.captions import heading, note, title
+from attn_cli.show.terminal.number_format import Numerals, numerals_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
-from attn_cli.show.terminal.sheet import BOLD, DIM, MASKED, Line, Sheet, View
+from attn_cli.show.terminal.text_width import to_left, to_right
+from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet, View
 
 _LARGE = 10  # from here on a number without decimals says enough
 _TILE = 2  # cells of a console: about as wide as high

@@ -7,9 +7,9 @@ from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.scale import is_signed
-from attn_cli.show.terminal.fitting import cut, filled, to_left
-from attn_cli.show.terminal.numerals import short
-from attn_cli.show.terminal.sheet import DIM, Line, Sheet
+from attn_cli.show.terminal.number_format import short
+from attn_cli.show.terminal.text_width import cut, filled, to_left
+from attn_cli.show.terminal.view import DIM, Line, Sheet
 
 
 def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
