@@ -1,4 +1,4 @@
-"""The numbers as files that a program reads: .json, .npz, .safetensors and .csv.
+"""Steps and comparisons as data files: .json, .npz, .safetensors and .csv.
 
 A float in a text is the shortest decimal that reads back to the same number of the same format:
 0.17677669 for a float32, not 0.1767766922712326.
@@ -90,7 +90,7 @@ def comparison_as_csv(document: Mapping[str, object]) -> bytes:
 
 
 def csv_table(lines: Iterable[Iterable[object]]) -> bytes:
-    """The lines as a table of values parted by commas."""
+    """Comma-separated values, one line of text for each of `lines`."""
     import csv  # 0.5 ms, and most answers are tables
 
     text = io.StringIO(newline="")
@@ -99,7 +99,7 @@ def csv_table(lines: Iterable[Iterable[object]]) -> bytes:
 
 
 def _entry(head: Head) -> dict[str, object]:
-    """All about a head but its steps."""
+    """Everything about a head except its steps."""
     return {
         "kind": str(head.kind),
         "layer": head.layer,
@@ -112,12 +112,12 @@ def _entry(head: Head) -> dict[str, object]:
 
 
 def _named(steps: Mapping[Step, object]) -> dict[str, object]:
-    """The steps by the words that a file has for them."""
+    """The steps under their names in a file."""
     return {str(step): value for step, value in steps.items()}
 
 
 def _absent(head: Head) -> dict[str, object]:
-    """Which steps are not there and why, where there are such."""
+    """The missing steps and why each is missing; empty where none is."""
     return {"absent": _named(head.absent)} if head.absent else {}
 
 

@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, and what stood there is kept unless it is to be overwritten."""
+"""Atomic writes: a file is written whole or not at all, and an existing one is kept unless forced."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ _AT_ONCE = 1 << 24  # bytes
 
 
 def suffix_of(path: Path, known: Collection[str]) -> str:
-    """The kind of file that the name asks for: one of `known`, in lower case; raises `UsageError`."""
+    """The suffix of the name, one of `known`, in lower case; raises `UsageError` for any other."""
     suffix = path.suffix.lower()
     if suffix in known:
         return suffix
@@ -55,9 +55,9 @@ def check_writable(path: Path, *, force: bool) -> None:
 
 
 def write(path: Path, content: bytes, *, force: bool) -> None:
-    """Put `content` there under a temporary name, then give it its own in one step.
+    """Write `content` under a temporary name, then rename it in one step.
 
-    With `force` what stood there is replaced and its mode is kept; a link keeps pointing to its
+    With `force` an existing file is replaced and its mode is kept; a link keeps pointing to its
     target. Without, a file that appeared in the meantime is kept. A pipe is written as it stands.
     """
     with _explained(path):

@@ -1,4 +1,4 @@
-"""Numbers as labelled matrices: the steps of heads, their distances, a metric of all heads."""
+"""Labelled matrices to show: the steps of heads, distances between heads, a metric of every head."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -62,9 +62,9 @@ def weights_on_one_scale(texts: Sides, heads: Sequence[Head]) -> list[Grid]:
 
 
 def summed_cells(texts: Sides, pooled: Grid) -> Grid:
-    """Pooled weights as what a query gives to all keys of a cell together: numbers that can be read.
+    """Pooled weights summed over the keys of a cell instead of averaged, which is readable in a table.
 
-    Anything else is left as it is.
+    A grid that is not pooled is returned unchanged.
     """
     if not pooled.is_pooled:
         return pooled
@@ -107,7 +107,7 @@ def metric_grid(
 
 
 def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
-    """Tokens by tokens."""
+    """A step that is a matrix of queries by keys."""
     queries = _names(texts.queries, head.queries, is_pooled=head.is_pooled)
     keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
     mask = head.mask if step in _MASKED else None
@@ -118,7 +118,7 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
 
 
 def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
-    """Tokens by numbered features."""
+    """A step that has a vector for each token: tokens by numbered features."""
     texts_of_rows, places = (texts.keys, head.keys) if step.is_of_keys else (texts.queries, head.queries)
     rows = _names(texts_of_rows, places, is_pooled=head.is_pooled)
     features = [str(feature) for feature in range(values.shape[-1])]
@@ -127,5 +127,5 @@ def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -
 
 
 def _names(texts: Sequence[str], places: Sequence[int], *, is_pooled: bool) -> list[str]:
-    """What the tokens at those places stand for; a cell of several is named by the place of the first."""
+    """The texts of the tokens at `places`; a pooled cell is named by the position of its first token."""
     return [str(place) if is_pooled else texts[place] for place in places]

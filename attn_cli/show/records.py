@@ -1,4 +1,4 @@
-"""Heads at a glance as files that a program reads: .json, .csv with a line for each head, .npz."""
+"""The metrics of heads as data files: .npz arrays of layers by heads, .csv with a line for each head."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast

@@ -1,4 +1,4 @@
-"""What colours span: the range of a matrix or of a group, zero in its middle where both signs are in it.
+"""The range that colours span, for one matrix or a group: symmetric around 0 where values have both signs.
 
 Terminal and pictures share these rules, so that a cell is as light or as dark in one as in the other.
 """
@@ -26,19 +26,19 @@ def limits_of(values: Matrix, visible: npt.NDArray[np.bool_]) -> Limits:
 
 
 def limits_of_step(step: Step, values: Matrix, visible: npt.NDArray[np.bool_]) -> Limits:
-    """The range of one step of a head: weights are shares, so that theirs begins at 0."""
+    """The range of one step of a head; that of weights, which are never negative, starts at 0."""
     low, high = limits_of(values, visible)
     return (0.0 if step is Step.WEIGHTS else low, high)
 
 
 def limits_by_size(values: Matrix, visible: npt.NDArray[np.bool_]) -> Limits:
-    """As far below 0 as above, whatever signs the visible values have: the range of a difference."""
+    """The range of a difference: symmetric around 0, whatever signs the visible values have."""
     reach = max(abs(limit) for limit in limits_of(values, visible))
     return (-reach, reach)
 
 
 def common_limits(grids: Iterable[Grid]) -> Limits:
-    """The limits of all grids together, with room between them."""
+    """The limits of all grids together; never two equal numbers."""
     edges = [edge for grid in grids for edge in grid.limits if isfinite(edge)] or [0.0, 1.0]
     low, high = min(edges), max(edges)
     if low == high:
@@ -47,27 +47,27 @@ def common_limits(grids: Iterable[Grid]) -> Limits:
 
 
 def symmetric(limits: Limits) -> Limits:
-    """The limits as far below 0 as above, where 0 is inside them."""
+    """The limits made symmetric around 0, where 0 is inside them."""
     low, high = limits
     reach = max(-low, high)
     return (-reach, reach) if is_signed(limits) else limits
 
 
 def is_signed(limits: Limits) -> bool:
-    """Whether 0 is inside the limits, so that a diverging map is right."""
+    """Whether 0 is inside the limits, which calls for a diverging colour map."""
     low, high = limits
     return low < 0 < high
 
 
 def stands_out_by_size(step: Step) -> bool:
-    """Whether -2 stands out more than 1: so it is in a vector's features, not in what the softmax sees."""
+    """Whether the largest values of a step are the largest by absolute value: features of vectors are."""
     return not step.is_pairwise
 
 
 def levels(values: Matrix, limits: Limits) -> Matrix:
-    """Where each value stands between the limits, 0 to 1; one beyond a limit stands on it.
+    """Each value as a share, 0 to 1, of the way between the limits; beyond a limit it is that limit's.
 
-    Anything that is not a number stands where 0 does.
+    NaN has the level of 0.
     """
     low, high = symmetric(limits)
     width = (high - low) or 1.0

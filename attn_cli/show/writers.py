@@ -1,4 +1,4 @@
-"""The kinds of files that attn writes, and what writes each: a new format is one entry here.
+"""The registry of file writers: for each kind of file, suffix → function. A new format is one entry.
 
 A writer is imported when a file asks for it; this module alone imports nothing that computes or draws.
 """
@@ -15,21 +15,21 @@ Content = TypeVar("Content")
 
 
 class Results(NamedTuple):
-    """What a command answers: the object that --json prints, and the heads whose steps are in it."""
+    """The content of data files: the object that --json prints, and the heads whose steps are in it."""
 
     document: Mapping[str, object]
     heads: "Sequence[Head]" = ()
 
 
 class Picture(NamedTuple):
-    """A drawing, and how many pixels an inch of it has where a format has pixels."""
+    """The content of pictures: a drawing, and its pixels per inch for formats that have pixels."""
 
     drawing: "Drawing"
     dpi: int
 
 
 class FileKind(Generic[Content]):
-    """What files of one kind hold, and the function that writes it for each of their suffixes."""
+    """One kind of file: its suffixes, and for each the function that turns the content into bytes."""
 
     def __init__(
         self, writers: Mapping[str, Callable[[Content], bytes]], numbers_only: Collection[str] = ()

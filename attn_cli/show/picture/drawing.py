@@ -1,4 +1,4 @@
-"""Pictures of grids: the real tokens on both sides, one colour scale for a group, as .png, .svg or .pdf."""
+"""Pictures of grids: panels with their tokens, a colour scale for each group, rendered as an image file."""
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO

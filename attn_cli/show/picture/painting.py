@@ -1,4 +1,4 @@
-"""A drawing given to matplotlib: all its images, blanks, strokes and words on one Axes.
+"""A drawing as a matplotlib figure: all its images, blanks, strokes and words on one Axes.
 
 With an Axes and its ticks for every head the .png of 12 × 12 heads of 30 tokens takes four to five
 times as long (15 s for 3 s).

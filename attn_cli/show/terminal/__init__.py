@@ -1,1 +1,1 @@
-"""Views of grids and lists for a terminal or a pipe: renderables of Rich that ask it for nothing but room."""
+"""Terminal views of grids and lists: Rich renderables that ask the console for its width and little else."""

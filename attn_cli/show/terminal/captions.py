@@ -1,4 +1,4 @@
-"""What stands around the numbers of a matrix: its title, the labels of its rows, a note below."""
+"""The text around a matrix: its title, the labels of its rows, a note below."""
 
 from collections.abc import Sequence
 

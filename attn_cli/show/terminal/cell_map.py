@@ -1,4 +1,4 @@
-"""A matrix of few labels and many cells, every cell in view: numbers where they fit, else shades alone."""
+"""A compact map with every cell in view, such as layer × head: numbers where they fit, else shades alone."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -7,7 +7,7 @@ from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.captions import heading, note, title
-from attn_cli.show.terminal.number_format import Numerals, numerals_for
+from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
 from attn_cli.show.terminal.text_width import to_left, to_right
 from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet, View
@@ -36,12 +36,12 @@ class CellMap(View):
             part = range(first, min(first + step, len(grid.columns)))
             yield from _part(grid, part, label, size, written, sheet)
         if not written:
-            needed = label + (numerals_for(grid, digits, compact=True).width + 1) * len(grid.columns)
+            needed = label + (format_for(grid, digits, compact=True).width + 1) * len(grid.columns)
             yield from note(f"the numbers: --json, -o FILE.csv, or a width of {needed}", sheet)
 
 
 def _part(
-    grid: Grid, part: range, label: int, size: int, written: Numerals | None, sheet: Sheet
+    grid: Grid, part: range, label: int, size: int, written: NumberFormat | None, sheet: Sheet
 ) -> Iterator[Line]:
     """Some of the columns under their names, each row after its label."""
     yield [Segment(" " * label + _header([grid.columns[i] for i in part], size), DIM)]
@@ -49,11 +49,11 @@ def _part(
         yield [Segment(to_right(row, label - 1), DIM), Segment(" "), *line]
 
 
-def _numbers(grid: Grid, digits: int, width: int) -> Numerals | None:
+def _numbers(grid: Grid, digits: int, width: int) -> NumberFormat | None:
     """The most exact way to write the numbers with which all fit; None where none does."""
     fewest = 0 if grid.limits[1] >= _LARGE else min(digits, 1)
     counts = range(digits, fewest - 1, -1)
-    ways = (numerals_for(grid, count, compact=compact) for count in counts for compact in (False, True))
+    ways = (format_for(grid, count, compact=compact) for count in counts for compact in (False, True))
     return next((way for way in ways if (way.width + 1) * len(grid.columns) <= width), None)
 
 
@@ -77,7 +77,7 @@ def _spread(names: Sequence[str], every: int, size: int) -> Iterator[tuple[int, 
     return ((i * size, names[i]) for i in range(0, len(names), every))
 
 
-def _cells(grid: Grid, part: range, size: int, written: Numerals | None, sheet: Sheet) -> Iterator[Line]:
+def _cells(grid: Grid, part: range, size: int, written: NumberFormat | None, sheet: Sheet) -> Iterator[Line]:
     """Lines of shaded cells, those of one shade as one piece."""
     shades = sheet.shades(grid)
     ranks, values = shade_indices(grid, len(shades) - 1), grid.values
@@ -90,7 +90,7 @@ def _cells(grid: Grid, part: range, size: int, written: Numerals | None, sheet: 
         ]
 
 
-def _text(shade: Shade, value: float, size: int, written: Numerals | None, sheet: Sheet) -> str:
+def _text(shade: Shade, value: float, size: int, written: NumberFormat | None, sheet: Sheet) -> str:
     """A number beside its shade, the shade alone, or the sign for a cell without a value."""
     if shade is MASKED:
         return to_right(sheet.ink("·"), size)

@@ -1,4 +1,4 @@
-"""A matrix as a list: the largest values of each row, where the whole is too wide or nobody wants it."""
+"""The largest values of each row as a list, for --top and for matrices that are too wide."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
-from attn_cli.show.terminal.number_format import Numerals, numerals_for
+from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
 from attn_cli.show.terminal.text_width import cut, to_left
 from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet
@@ -29,7 +29,7 @@ class Listing(NamedTuple):
 
     grid: Grid
     order: npt.NDArray[np.int64]  # (R, K) the columns, the largest value's first
-    numerals: Numerals
+    number_format: NumberFormat
     label: int
     texts: list[int]  # (K) how much room the tokens have
     sheet: Sheet
@@ -62,13 +62,13 @@ class Listing(NamedTuple):
     def _entry(self, column: int, value: float, shade: Shade, width: int) -> Line:
         """A token and its value."""
         key = to_left(cut(self.grid.columns[column], width, self.sheet.ink("…")), width)
-        number = self.numerals(value).rjust(self.numerals.width)
+        number = self.number_format(value).rjust(self.number_format.width)
         return [Segment(key + " "), Segment(shade.glyph + number, shade.style)]
 
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     """The largest `most` of each row, or as many of them as fit the width."""
-    written = numerals_for(grid, digits)
+    written = format_for(grid, digits)
     label = min(label_width(grid), _LABEL, max(_SHORT_LABEL, sheet.width // 5))
     room = sheet.width - label - len(f" {sheet.ink('→')} ")
     around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width

@@ -1,4 +1,4 @@
-"""Matrices as wide and as colourful as the console is: whole tables, their largest values, or a window."""
+"""Matrices fitted to the console: as whole tables, as the largest values of each row, or as a window."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A matrix as a table of shaded cells: laid out for a width, whole or as a window."""
+"""A matrix as a table of shaded cells, laid out for a given width, whole or with columns left out."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from rich.segment import Segment
 
 from attn_cli.core.grid import Grid
 from attn_cli.show.terminal.captions import heading, label_width, row_labels, title
-from attn_cli.show.terminal.number_format import Numerals, numerals_for
+from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
 from attn_cli.show.terminal.text_width import folded, to_left, to_right
 from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
@@ -28,7 +28,7 @@ _NARROWEST, _WIDEST = 3, 8  # and this much of it stands on one
 class TableLayout(NamedTuple):
     """How much room the parts of a table have."""
 
-    numerals: Numerals
+    number_format: NumberFormat
     label: int  # with a space after it; 0: the table to the left has the labels
     text: int  # a cell is one wider: the space, or the glyph of its shade, in front
 
@@ -88,7 +88,7 @@ class GridTable(NamedTuple):
 
     def _cell(self, number: float, shade: Shade) -> str:
         """A number with the glyph of its shade beside it, or the sign for a masked cell."""
-        text = shade.glyph + self.layout.numerals(number).rjust(self.layout.numerals.width)
+        text = shade.glyph + self.layout.number_format(number).rjust(self.layout.number_format.width)
         return (self.sheet.ink("·") if shade is MASKED else text).rjust(self.layout.text + 1)
 
     @property
@@ -167,12 +167,12 @@ def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[TableLayout]]:
     repeated = any(grid.rows != grids[0].rows for grid in grids)
     for compact, most in ((False, _LABEL), (True, _LABEL), (True, _SHORT_LABEL)):
         yield [
-            _layout(grid, numerals_for(grid, digits, compact=compact), most if repeated or number == 0 else 0)
+            _layout(grid, format_for(grid, digits, compact=compact), most if repeated or number == 0 else 0)
             for number, grid in enumerate(grids)
         ]
 
 
-def _layout(grid: Grid, written: Numerals, most: int) -> TableLayout:
+def _layout(grid: Grid, written: NumberFormat, most: int) -> TableLayout:
     header = _longest(grid)
     widest = len(position(grid, len(grid.columns) - 1))
     least = max(_NARROWEST, widest) if widest else min(header, _WIDEST)

@@ -1,4 +1,4 @@
-"""What there is to draw on: so wide, in these characters, with these shades; and what is drawn on it."""
+"""The base of all terminal views, and the sheet they draw on: its width, encoding and colours."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -54,13 +54,13 @@ class Sheet(NamedTuple):
 
 
 class View:
-    """What a console, or anything else that holds renderables of Rich, can show.
+    """A Rich renderable made of whole lines.
 
-    Its lines are made for the width that it is given, and none is wrapped.
+    The lines are made for the width that the console or a container gives; none is wrapped.
     """
 
     def lines(self, sheet: Sheet) -> Iterable[Line]:
-        """The lines for a sheet, without their ends."""
+        """The lines for a sheet, without line ends."""
         raise NotImplementedError
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -69,6 +69,6 @@ class View:
             yield Segment.line()
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """There is a form for any width; the widest that is of use is that of the longest line."""
+        """Any width will do; more than the longest line is not needed."""
         widest = max(map(Segment.get_line_length, self.lines(Sheet.of(console, options))), default=0)
         return Measurement(min(1, widest), widest)
