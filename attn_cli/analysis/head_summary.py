@@ -1,6 +1,6 @@
 """Heads at a glance: what each does on a text, as a few numbers and a name."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from attn_cli.analysis.metrics import Facts
 from attn_cli.analysis.patterns import named, tallies, tally
-from attn_cli.grid import Grid, Matrix, grid
+from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 
@@ -57,20 +57,9 @@ def glances(facts: Facts, kind: Kind, layer: int, heads: Sequence[int]) -> Itera
         yield Glance(kind, layer, head, metrics, pattern, None if pattern is None else _number(own[pattern]))
 
 
-def chart(all_heads: Sequence[Glance], shown: Collection[Glance], metric: Metric) -> Grid:
-    """A metric of every head, a row for each layer; what is not `shown` is left blank."""
-    layers, heads = (
-        sorted(set(each)) for each in zip(*((one.layer, one.head) for one in all_heads), strict=True)
-    )
-    values = np.full((len(layers), len(heads)), np.nan)
-    for each in shown:
-        value = each.metrics[metric]
-        values[layers.index(each.layer), heads.index(each.head)] = np.nan if value is None else value
-    seen = np.isfinite(values)
-    values = np.where(seen, values, 0.0)
-    title, limits = f"{metric}, layer × head", (0.0, float(values.max(initial=0.0)) or 1.0)
-    rows, columns = list(map(str, layers)), list(map(str, heads))
-    return grid(title, values, rows, columns, seen, limits, are_tokens=False)
+def values_of(heads: Iterable[Glance], metric: Metric) -> dict[tuple[int, int], float | None]:
+    """A metric of the heads by their layers and numbers."""
+    return {(glance.layer, glance.head): glance.metrics[metric] for glance in heads}
 
 
 def _means(facts: Facts, metric: Metric, first_row: int) -> Matrix:

@@ -10,6 +10,7 @@ from attn_cli.commands.inputs import chosen_window, open_reading, selected_place
 from attn_cli.commands.output import drawn, fitting, shared_out, show_reading, title, write
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.show.writers import COMPARISONS, PICTURES, Results
 from attn_cli.vocabulary import Distance, Step
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from attn_cli.grid import Grid
     from attn_cli.reading.reading import Reading
 
-_FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .safetensors, .csv); may be repeated."
+_FILES = f"Write a picture ({PICTURES}) or data ({COMPARISONS}); may be repeated."
 _FEWEST = 2
 _MOST_SHOWN = 4  # matrices; of more heads only the distances are printed
 
@@ -47,13 +48,12 @@ def compare_heads(
     chosen = selection(inputs.chosen)
     if chosen.is_empty:
         raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
-    from attn_cli.analysis.comparison import measures  # NumPy: 0.1 s
-    from attn_cli.analysis.views import weights_on_one_scale
-    from attn_cli.reading.compare import compare_places
+    from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
     from attn_cli.show import data, files, picture
+    from attn_cli.show.grids import difference_grid, distance_grid, weights_on_one_scale
 
-    targets = files.targets(out or (), (*picture.SUFFIXES, *data.SUFFIXES), force=force)
+    targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
     picture.check_colours(picture_options.cmap)
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, chosen)
@@ -64,15 +64,14 @@ def compare_heads(
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
     heads, comparison = compare_places(reading, places, distance, shown)
     weights = weights_on_one_scale(reading.sides, heads)
-    beside = measures(comparison, weights)
+    beside = [distance_grid(distance, comparison.items, comparison.matrix)]
+    if comparison.difference is not None:
+        beside.append(difference_grid(comparison.items, comparison.difference, *weights))
     answer = describe_reading(reading) | comparison.fields()
-    pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
-    if pictures:
-        groups = [[weights], *([[grid]] for grid in beside)]
-        name = title(reading, "heads compared", weights[0])
-        write(world, pictures, drawn(world, groups, name, picture_options), force=force)
-    tables = {path: suffix for path, suffix in targets.items() if suffix in data.SUFFIXES}
-    write(world, tables, lambda suffix: data.encode(suffix, answer, ()), force=force)
+    groups = [[weights], *([[grid]] for grid in beside)]
+    name = title(reading, "heads compared", weights[0])
+    write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
+    write(world, targets, COMPARISONS, lambda: Results(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:
@@ -88,17 +87,18 @@ def _show(
     table: options.TableOptions,
 ) -> None:
     """The matrices where there are few, the distances, the difference of two."""
-    from attn_cli.analysis.views import shares
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.grids import summed_cells
+    from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     if len(weights) <= _MOST_SHOWN:
         world.say("")
-        summed = [shares(reading.sides, grid) for grid in weights]
-        terminal.side_by_side(summed, world.screen, digits=table.digits, top=table.top)
+        summed = [summed_cells(reading.sides, grid) for grid in weights]
+        world.screen.print(Matrices(*summed, digits=table.digits, top=table.top))
     else:
         world.note(
             f"of more than {_MOST_SHOWN} heads only the distances are printed; -o FILE.png draws them all"
         )
-    for grid in (shares(reading.sides, grid) for grid in beside):
+    for grid in (summed_cells(reading.sides, grid) for grid in beside):
         world.say("")
-        terminal.matrix(grid, world.screen, digits=table.digits, top=table.top if grid.are_tokens else None)
+        top = table.top if grid.are_tokens else None
+        world.screen.print(Matrices(grid, digits=table.digits, top=top))

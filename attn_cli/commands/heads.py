@@ -10,6 +10,7 @@ from attn_cli.commands.inputs import open_reading, selected_places, selection
 from attn_cli.commands.output import drawn, show_reading, title, write
 from attn_cli.commands.progress import measuring
 from attn_cli.console import World
+from attn_cli.show.writers import PICTURES, RECORDS, Results
 from attn_cli.vocabulary import Metric
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from attn_cli.analysis.head_summary import Glance
 
-_FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .csv); may be repeated."
+_FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}); may be repeated."
 _TOKENS = 2  # lines of them: a long text is what the command is for
 
 
@@ -65,13 +66,14 @@ def list_heads(
     --json hold every metric of the heads that --where lets through.
     """
     from attn_cli.analysis.head_filter import wish
-    from attn_cli.analysis.head_summary import chart  # NumPy: 0.1 s
+    from attn_cli.analysis.head_summary import values_of  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
     from attn_cli.reading.metrics import map_metric, measure_heads
-    from attn_cli.show import data, files, picture, records
+    from attn_cli.show import data, files, picture
+    from attn_cli.show.grids import metric_grid
 
     head_filter = wish(where or (), sort)
-    targets = files.targets(out or (), (*picture.SUFFIXES, *records.SUFFIXES), force=force)
+    targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, selection(inputs.chosen))
@@ -79,23 +81,20 @@ def list_heads(
     with measuring(world) as watch:
         summaries = measure_heads(reading, places, watch)
     chosen = head_filter.met_by(summaries)
-    fields = [summary.fields() for summary in chosen]
-    answer = describe_reading(reading) | {"metrics": list(summaries[0].metrics), "heads": fields}
-    grid = chart(summaries, chosen, on_map)
-    pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
-    if pictures:
-        encode = drawn(world, [[[grid]]], title(reading, "heads at a glance", grid), picture_options)
-        write(world, pictures, encode, force=force)
-    tables = {path: suffix for path, suffix in targets.items() if suffix in records.SUFFIXES}
-    write(world, tables, lambda suffix: records.encode(suffix, answer, fields), force=force)
+    records = [summary.fields() for summary in chosen]
+    answer = describe_reading(reading) | {"metrics": list(summaries[0].metrics), "heads": records}
+    grid = metric_grid(on_map, places, values_of(chosen, on_map))
+    name = title(reading, "heads at a glance", grid)
+    write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
+    write(world, targets, RECORDS, lambda: Results(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:
-        from attn_cli.show import terminal  # rich: 0.06 s
+        from attn_cli.show.terminal.cell_map import CellMap  # rich: 0.06 s
 
         show_reading(world, reading, most=_TOKENS)
         world.say("")
-        terminal.map_of(grid, world.screen, digits=digits)
+        world.screen.print(CellMap(grid, digits=digits))
         if chosen and not grid.visible.any():
             world.note(f"no head that is shown has a value of {on_map} on this text")
         columns = head_filter.columns(summaries[0], on_map)
@@ -106,7 +105,7 @@ def _list(
     world: World, summaries: "Sequence[Glance]", metrics: "Sequence[Metric]", top: int, digits: int
 ) -> None:
     """The table of the first `top` heads; 0: of all."""
-    from attn_cli.show import terminal  # paid
+    from attn_cli.show.terminal.lists import TextTable  # paid
 
     if not summaries:
         world.note("no head meets every --where")
@@ -116,7 +115,7 @@ def _list(
     rows = [list(_cells(summary, metrics, digits)) for summary in shown]
     rest = "a wider window, or --json"
     world.say("")
-    terminal.columns(names, rows, world.screen, right=range(2, len(names)), rest=rest)
+    world.screen.print(TextTable(names, rows, right=range(2, len(names)), rest=rest))
     if len(shown) < len(summaries):
         world.note(f"the first {len(shown)} of {len(summaries)} heads are listed; all: --top 0")
 

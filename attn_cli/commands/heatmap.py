@@ -8,9 +8,10 @@ from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, s
 from attn_cli.commands.output import drawn, shared_out, title, write
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.show.writers import PICTURES, either
 from attn_cli.vocabulary import Step
 
-_PICTURE = "The picture: .png, .svg or .pdf; may be repeated."
+_PICTURE = f"The picture: {either(PICTURES)}; may be repeated."
 
 
 def draw_heads(
@@ -33,11 +34,11 @@ def draw_heads(
     """
     if not out:
         raise UsageError("no file was named for the picture", "-o head.png")
-    from attn_cli.analysis.views import table  # NumPy: 0.1 s
-    from attn_cli.reading.steps import head_steps
+    from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
     from attn_cli.show import files, picture
+    from attn_cli.show.grids import step_panels
 
-    targets = files.targets(out, picture.SUFFIXES, force=force)
+    targets = files.targets(out, tuple(PICTURES), force=force)
     picture.check_colours(picture_options.cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     reading = open_reading(world, inputs, compute)
@@ -47,6 +48,6 @@ def draw_heads(
     )
     check_steps(world, reading, heads)
     drawn_steps = [each for each in steps if each in heads[0].steps]
-    groups = [table(reading.sides, heads, each) for each in drawn_steps]
+    groups = [step_panels(reading.sides, heads, each) for each in drawn_steps]
     name = title(reading, ", ".join(drawn_steps), groups[0][0][0])
-    write(world, targets, drawn(world, groups, name, picture_options), force=force)
+    write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)

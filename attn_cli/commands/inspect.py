@@ -10,6 +10,7 @@ from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, s
 from attn_cli.commands.output import check_pooled, fitting, shared_out, show_reading, write
 from attn_cli.commands.verdict import check, sentence, verdict_on
 from attn_cli.console import World
+from attn_cli.show.writers import STEPS, Results, either
 from attn_cli.vocabulary import Step
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
 
-_FILES = "Write .json, .npz, .safetensors or .csv instead of tables; may be repeated."
+_FILES = f"Write {either(STEPS)} instead of tables; may be repeated."
 
 
 def inspect_heads(
@@ -54,7 +55,7 @@ def inspect_heads(
     if json_schema:
         world.say(data.schema())
         return
-    targets = files.targets(out or (), data.SUFFIXES, force=force)
+    targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
     reading = open_reading(world, inputs, compute)
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)
@@ -67,7 +68,7 @@ def inspect_heads(
     answer = describe_reading(reading) | {"attention": data.attention_entries(heads)}
     if verdict is not None:
         answer |= {"verification": verdict.fields()}
-    write(world, targets, lambda suffix: data.encode(suffix, answer, heads), force=force)
+    write(world, targets, STEPS, lambda: Results(answer, heads), force=force)
     if as_json:
         world.say(data.as_json(answer))
     elif not targets:
@@ -79,12 +80,13 @@ def inspect_heads(
 
 def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: options.TableOptions) -> None:
     """The tokens, then every step of the heads as a table."""
-    from attn_cli.analysis.views import shares, views
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.grids import step_grids, summed_cells
+    from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     show_reading(world, reading)
-    for grid in views(reading.sides, heads):
+    for grid in step_grids(reading.sides, heads):
         world.say("")
-        terminal.matrix(shares(reading.sides, grid), world.screen, digits=table.digits, top=table.top)
+        view = Matrices(summed_cells(reading.sides, grid), digits=table.digits, top=table.top)
+        world.screen.print(view)
     if any(head.is_masked and Step.SCORES in head.steps for head in heads):
         world.note("scores are before the mask; after it: -s logits")

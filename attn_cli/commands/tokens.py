@@ -28,15 +28,16 @@ def list_tokens(
     texts = text_request(world, text)
     reading = read_text(world, open_model(world, source_request(source), weights=False), texts)
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
-    from attn_cli.show import data, terminal  # rich: 0.06 s
+    from attn_cli.show import data
+    from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
     if as_json:
         world.say(data.as_json(describe_reading(reading)))
         return
-    terminal.columns(_COLUMNS, _rows(reading), world.screen, right=_RIGHT)
+    world.screen.print(TextTable(_COLUMNS, _rows(reading), right=_RIGHT))
     if reading.texts.target:
         world.say("\nthe decoder reads")
-        terminal.columns(_COLUMNS, _rows(reading, of_target=True), world.screen, right=_RIGHT)
+        world.screen.print(TextTable(_COLUMNS, _rows(reading, of_target=True), right=_RIGHT))
 
 
 def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:

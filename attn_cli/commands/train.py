@@ -178,22 +178,19 @@ def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Outcome"
 def _show(world: World, order: "Order", outcome: "Outcome") -> None:
     """What was learned, how well, and what the heads do."""
     from attn_cli.models.inventory import by_pattern
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
     recipe = order.recipe
     shape = size(recipe.layers, recipe.heads, recipe.width // recipe.heads)
     ran = f"{outcome.mark.step:,} steps, {outcome.mark.tokens:,} tokens, {clock(outcome.mark.seconds)}"
-    terminal.paragraph(
-        [str(outcome.directory), shape, f"{outcome.parameters:,} parameters", ran],
-        world.screen,
-        between=" · ",
-    )
+    phrases = [str(outcome.directory), shape, f"{outcome.parameters:,} parameters", ran]
+    world.screen.print(Paragraph(phrases, between=" · "))
     world.say("")
     guesses = [(who, f"{bits:.3f}") for who, bits in outcome.surprise.guesses]
-    terminal.columns(("held-out text", "bits a character"), guesses, world.screen, right=(1,))
+    world.screen.print(TextTable(("held-out text", "bits a character"), guesses, right=(1,)))
     if lines := known_for(by_pattern(outcome.known)):
         world.say("")
-        terminal.columns(("known for", "heads"), lines, world.screen)
+        world.screen.print(TextTable(("known for", "heads"), lines))
     world.note(f'look at it: attn inspect "..." -m {outcome.directory}')
 
 

@@ -59,10 +59,10 @@ def verify_model(
         answer = describe_reading(readings[0]) | _texts(requests) | verdict.fields()
         world.say(data.as_json(answer))
     else:
-        from attn_cli.show import terminal  # rich: 0.06 s
+        from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
-        terminal.paragraph(headline(readings[0]), world.screen, between=" · ")
-        terminal.columns(_COLUMNS, list(_rows(verdict)), world.screen, right=(1, 2, 3))
+        world.screen.print(Paragraph(headline(readings[0]), between=" · "))
+        world.screen.print(TextTable(_COLUMNS, list(_rows(verdict)), right=(1, 2, 3)))
         world.say(sentence(verdict))
     check(verdict)
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.analysis.head_summary import Glance, chart, glances
+from attn_cli.analysis.head_summary import Glance, glances, values_of
 from attn_cli.analysis.metrics import Facts, measured, metrics_of, spelled, targets
 from attn_cli.core import masks
 from attn_cli.core.arrays import to_numpy
@@ -178,10 +178,6 @@ def glance(layer: int, head: int, entropy: float | None) -> Glance:
     return Glance(Kind.SELF, layer, head, {Metric.ENTROPY: entropy}, None, None)
 
 
-def test_the_chart_has_a_row_for_each_layer_and_blanks_for_what_is_not_shown() -> None:
-    every = [glance(4, 0, 1.0), glance(4, 1, 2.0), glance(1, 0, None), glance(1, 1, 0.5)]
-    found = chart(every, every[:1] + every[2:], Metric.ENTROPY)
-    assert (found.title, found.rows, found.columns) == ("entropy, layer × head", ("1", "4"), ("0", "1"))
-    assert found.values.tolist() == [[0.0, 0.5], [1.0, 0.0]]
-    assert found.visible.tolist() == [[False, True], [True, False]]
-    assert found.limits == (0.0, 1.0)
+def test_the_values_of_a_metric_go_by_layer_and_head() -> None:
+    heads = [glance(4, 0, 1.0), glance(1, 1, None)]
+    assert values_of(heads, Metric.ENTROPY) == {(4, 0): 1.0, (1, 1): None}

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn_cli.analysis.views import table, view
 from attn_cli.commands.output import headline
 from attn_cli.core import attention
 from attn_cli.core.multihead import Attention, MultiHeadAttention
@@ -14,6 +13,7 @@ from attn_cli.models.native import transformer
 from attn_cli.reading.default_head import choose_default_head
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.steps import head_steps
+from attn_cli.show.grids import step_grid, step_panels
 from attn_cli.vocabulary import Step
 from tests.support.readings import reading_of
 
@@ -88,7 +88,7 @@ def test_masked_cells_are_hidden_in_weights_but_not_in_scores(reading: Reading) 
     head = head_steps(reading, [(0, 0)], [Step.SCORES, Step.WEIGHTS, Step.KEYS])[0]
     size = len(reading.tokens)
     weights, scores, keys = (
-        view(reading.sides, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
+        step_grid(reading.sides, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
     )
     np.testing.assert_array_equal(weights.visible, np.tri(size, dtype=bool))
     assert scores.visible.all()
@@ -112,7 +112,7 @@ def test_heads_are_a_grid_where_every_layer_has_the_same(
     places: list[tuple[int, int]], shape: list[int], reading: Reading
 ) -> None:
     found = head_steps(reading, places, [Step.WEIGHTS])
-    assert [len(row) for row in table(reading.sides, found, Step.WEIGHTS)] == shape
+    assert [len(row) for row in step_panels(reading.sides, found, Step.WEIGHTS)] == shape
 
 
 def test_the_headline_says_what_computes(reading: Reading) -> None:

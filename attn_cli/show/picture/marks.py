@@ -81,7 +81,7 @@ class Blank:
     box: Box
 
 
-Mark: TypeAlias = Image | Word | Stroke | Blank
+PageMark: TypeAlias = Image | Word | Stroke | Blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Drawing:
 
     width: float  # inches
     height: float
-    marks: tuple[Mark, ...]
+    marks: tuple[PageMark, ...]
     families: tuple[str, ...]  # the fonts, in the order in which they are asked
     missing: tuple[str, ...]  # characters that are spelled out (`\u4e2d`) for want of a glyph
 

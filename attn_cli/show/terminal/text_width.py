@@ -1,4 +1,4 @@
-"""Text made to fit a console: characters that its encoding can carry, as wide as there is room."""
+"""Text fitted to a console: encodable characters, cut, folded or padded to a width in cells."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
