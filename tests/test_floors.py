@@ -22,14 +22,15 @@ FLOORS = {
     "core": GROUND,
     "core.streaming": GROUND | {"core"},
     "models.files": GROUND,
-    "models.tokens": GROUND | {"models.files"},
+    "models.hf_errors": GROUND,
+    "models.tokens": GROUND | {"models.files", "models.hf_errors"},
     "models.backend": GROUND | {"core"},
     "models.head_labels": GROUND | {"models.files"},
     "models.source": GROUND | {"core", "models.backend", "models.head_labels", "models.tokens"},
     "models.gguf": GROUND | {"models.files", "models.tokens"},
     "models.hub": GROUND | {"models.files"},
     "models.random_layer": GROUND | MODELS | {"core"},
-    "models.bridge": GROUND | MODELS | {"core"},
+    "models.bridge": GROUND | MODELS | {"core", "models.hf_errors"},
     "models.native": GROUND | MODELS | {"core", "models.gguf", "models.bridge.reference"},
     "models.open": GROUND
     | MODELS

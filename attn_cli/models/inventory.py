@@ -1,7 +1,7 @@
 """What can be loaded here: families, the model that ships, the models in the cache, devices."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ from attn_cli.models.backend import devices
 from attn_cli.models.files.config import read_config
 from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models
-from attn_cli.models.native.families import families, read_spec
+from attn_cli.models.native.families import families, native_types, read_spec
 from attn_cli.vocabulary import EMBEDDED, Pattern
 
 if TYPE_CHECKING:
-    from attn_cli.models.bridge.support import Measured
+    from attn_cli.models.bridge.support import MeasuredSupport
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,18 @@ def available(environment: Mapping[str, str]) -> Available:
     return Available(families(), _embedded(), cache_directory(environment), cached, devices())
 
 
-def every_family() -> "Measured":
-    """Every model type, and how it is served."""
-    from attn_cli.models.bridge.support import measured  # only a list of all asks
+def every_family() -> "MeasuredSupport":
+    """Every model type, and how it is served: by a file of our own, or over the bridge as it was measured."""
+    from attn_cli.models.bridge.support import TypeSupport, read_support  # only a list of all asks
 
-    return measured()
+    measured, native = read_support(), native_types()
+    return replace(
+        measured,
+        families=tuple(
+            TypeSupport(family.type, "native") if family.type in native else family
+            for family in measured.families
+        ),
+    )
 
 
 def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]:

@@ -11,7 +11,7 @@ from attn_cli.models.files.config import Config
 from attn_cli.models.hub.download import Watch, fetcher, unwatched
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Located, Wanted, locate
 from attn_cli.models.native.checkpoint import Checkpoint
-from attn_cli.models.native.checkpoint_files import parts
+from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.families import native_spec, native_types
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.vocabulary import EMBEDDED, RANDOM
@@ -50,7 +50,7 @@ def open_checkpoint(name: str, path: Path, backend: Library, request: SourceRequ
         UsageError: its mask cannot be overruled, as the request asks.
     """
     request = request or SourceRequest(str(path))
-    files = parts(path)
+    files = open_files(path)
     if not request.trusts_code:
         _check_own_code(files.config)
     spec = native_spec(files.config, is_causal=request.is_causal)

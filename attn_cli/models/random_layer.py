@@ -13,7 +13,7 @@ from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
 from attn_cli.models.backend import Library
 from attn_cli.models.head_labels import Known
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import RANDOM, Kind
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")

@@ -8,7 +8,7 @@ from attn_cli.core.arrays import Array
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Library
 from attn_cli.models.head_labels import Known
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import DType, Kind, Step
 
 

@@ -11,7 +11,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.grid import Head, Matrix
 from attn_cli.models.head_labels import Known
 from attn_cli.models.source import Layer
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.steps import (

@@ -7,7 +7,7 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.grid import Sides
 from attn_cli.models.backend import operations, suited_library
 from attn_cli.models.source import Extent, Source, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.reading.window import TextSide, Window, chosen_window, whole_window
 from attn_cli.vocabulary import RANDOM, Kind, Step
 

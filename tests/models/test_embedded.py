@@ -18,7 +18,7 @@ from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import EMBEDDED, DType, Kind, Pattern
 from tests.support.reference import weights_of
 from tests.support.worlds import attn

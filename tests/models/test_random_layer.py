@@ -9,7 +9,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.backend import Library, choose_library
 from attn_cli.models.random_layer import open_random_layer, sinusoids, vectors, words
 from attn_cli.models.source import Card, SourceRequest, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import DType, Kind
 from tests.support.reference import NUMPY, TORCH, Numbers, weights_of
 

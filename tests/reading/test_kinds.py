@@ -21,7 +21,7 @@ from attn_cli.models.backend import Library, choose_library
 from attn_cli.models.head_labels import Known
 from attn_cli.models.random_layer import vectors, words
 from attn_cli.models.source import Card, Extent, Layer, Source, SourceRequest, Texts, of_layers
-from attn_cli.models.tokens.fast import Token, shifted
+from attn_cli.models.tokens.token import Token, shifted
 from attn_cli.vocabulary import DType, Kind, Metric, Step
 from tests.support.worlds import attn, refused
 

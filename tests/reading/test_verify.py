@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from attn_cli.models.bridge import reference
-from attn_cli.models.bridge.bridge import inputs_of
+from attn_cli.models.bridge.hf_models import inputs_of
 from attn_cli.reading.verify import verify_readings
 from attn_cli.vocabulary import Kind
 from tests.support.families import TRANSLATORS

@@ -22,11 +22,12 @@ from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.captured_layer import Watched
-from attn_cli.models.bridge.hf_models import answering, builder_of, sketch
+from attn_cli.models.bridge.hf_models import builder_of, sketch
 from attn_cli.models.bridge.support import FILE
+from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import Kind
 from tests.support.reference import NUMPY, Numbers, weights_of
 from tests.support.twins import word_piece
@@ -229,7 +230,7 @@ def twin_of(kind: str, directory: Path) -> Any:
     if size > _LARGEST:
         raise NoTwinError(f"a configuration of small numbers has {size:,} weights")
     torch.manual_seed(0)
-    with answering("no twin"):
+    with translated_errors("no twin"):
         builder = builder_of(config)
         model = builder.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
         _stir(model)

@@ -20,7 +20,7 @@ from attn_cli.models.files.weights import open_weights
 from attn_cli.models.native.families import read_spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Layer, Source, Texts
-from attn_cli.models.tokens.fast import open_tokenizer
+from attn_cli.models.tokens.open import open_tokenizer
 from attn_cli.vocabulary import DType, Step
 
 NUMPY = choose_library("cpu", DType.FLOAT32)

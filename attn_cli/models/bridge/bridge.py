@@ -4,7 +4,6 @@ Which attention a model has is found by running a sketch of it, a model without 
 tokens that are no text. Then as many of its layers are loaded as the layers that were asked for need.
 """
 
-import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +18,20 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.backend import Library, torch_library
 from attn_cli.models.bridge.capture import Key, Sight, Watch, watched
 from attn_cli.models.bridge.captured_layer import layer_of
-from attn_cli.models.bridge.hf_models import answering, is_known, load, read_config, shortened, sketch
+from attn_cli.models.bridge.hf_models import (
+    inputs_of,
+    is_known,
+    is_sketch,
+    load,
+    read_config,
+    shortened,
+    sketch,
+)
 from attn_cli.models.head_labels import Known
+from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Judge, Layer, SourceRequest, Texts
-from attn_cli.models.tokens.fast import Cutter, Token, open_tokenizer, shifted
+from attn_cli.models.tokens.open import open_tokenizer
+from attn_cli.models.tokens.token import Token, Tokenizer, shifted
 from attn_cli.vocabulary import Kind
 
 _LENGTH, _TARGET_LENGTH = 13, 7  # of the sketch's texts: unequal, and no number of heads or features
@@ -77,7 +86,7 @@ class Bridge:
     request: SourceRequest
     name: str
     directory: Path
-    tokenizer: Cutter
+    tokenizer: Tokenizer
     library: Library
     engine: str = "transformers"
     is_causal: bool = False
@@ -176,7 +185,7 @@ class Bridge:
         ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
         target = [token.id for token in texts.target] or [self._start_id() or 0]
         watch = Watch(_fits(model, len(ids), len(target)), wanted.__contains__)
-        with answering(f"transformers cannot run {self.name}"), watched(model, watch):
+        with translated_errors(f"transformers cannot run {self.name}"), watched(model, watch):
             model(**inputs_of(model, ids, segments, target))
         found = {wanted[sight.key]: sight for sight in watch.sights if sight.is_kept}
         missing = next((layer for layer in layers if layer not in found), None)
@@ -270,10 +279,10 @@ def plan_of(name: str, model: Any) -> Plan:
     size = _vocabulary(model.config)
     ids = [index % size for index in range(5, 5 + _LENGTH)]
     try:
-        with answering(f"{name} cannot be run on tokens alone"), watched(model, watch):
+        with translated_errors(f"{name} cannot be run on tokens alone"), watched(model, watch):
             model(**inputs_of(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
     except AttnError as error:
-        if _is_sketch(model):
+        if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
         raise
     by_kind: dict[Kind, list[Sight]] = {}
@@ -332,27 +341,6 @@ def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
     return [*own, (target, target), (target, length)] if model.config.is_encoder_decoder else own
 
 
-def inputs_of(
-    model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]
-) -> dict[str, Any]:
-    """What the model's `forward` is given; no token is padding."""
-    takes = inspect.signature(model.forward).parameters
-
-    def row(numbers: Sequence[int]) -> torch.Tensor:
-        return torch.tensor([list(numbers)], device="meta" if _is_sketch(model) else model.device)
-
-    given: dict[str, Any] = {"input_ids": row(ids)}
-    if "token_type_ids" in takes and (any(segments) or getattr(model.config, "type_vocab_size", None)):
-        given["token_type_ids"] = row(segments)
-    if model.config.is_encoder_decoder:
-        given["decoder_input_ids"] = row(target)
-    if "attention_mask" in takes:
-        given["attention_mask"] = row([1] * len(ids))
-    if "use_cache" in takes:
-        given["use_cache"] = False
-    return given
-
-
 def _no_matrix(what: str, model: Any, length: int, watch: Watch) -> AttnError:
     """Why there is nothing to show: what the model is, or the true shape of what it has."""
     hint = "attn models --families lists what can be shown"
@@ -367,11 +355,6 @@ def _no_matrix(what: str, model: Any, length: int, watch: Watch) -> AttnError:
     if attending:
         return AttnError(f"{what} has no matrix of tokens: no softmax over them runs in {attending}", hint)
     return AttnError(f"{what} has no attention: its layers are {' and '.join(_classes(model))}", hint)
-
-
-def _is_sketch(model: Any) -> bool:
-    """Whether the model has no weights; a few tensors may be there all the same (`FloatTensor` in XLNet)."""
-    return any(parameter.is_meta for parameter in model.parameters())
 
 
 def _classes(model: Any) -> Iterator[str]:

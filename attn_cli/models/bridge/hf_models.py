@@ -1,10 +1,9 @@
 """Models of the library transformers, eager: a sketch without weights, or loaded, as short as will do."""
 
 import copy
+import inspect
 import re
-import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Library
+from attn_cli.models.hf_errors import translated_errors
 from attn_cli.vocabulary import Kind
 
 _CLASSES = (
@@ -45,7 +45,7 @@ def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
     Raises:
         AttnError: it cannot.
     """
-    with answering(f"transformers cannot read the configuration in {directory}"):
+    with translated_errors(f"transformers cannot read the configuration in {directory}"):
         config = transformers.AutoConfig.from_pretrained(
             directory, local_files_only=True, trust_remote_code=trusts_code
         )
@@ -77,7 +77,7 @@ def sketch(config: Any, *, trusts_code: bool = False) -> Any:
         AttnError: transformers has no such model for text.
     """
     builder = builder_of(config)
-    with answering(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
+    with translated_errors(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
         return builder.from_config(
             copy.deepcopy(config),
             attn_implementation="eager",
@@ -93,7 +93,7 @@ def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = 
         AttnError: they cannot be read, or are not those of this model.
     """
     builder = builder_of(config)
-    with answering(f"transformers cannot load {directory}"):
+    with translated_errors(f"transformers cannot load {directory}"):
         model, found = builder.from_pretrained(
             directory,
             config=copy.deepcopy(config),
@@ -130,31 +130,13 @@ def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: b
     sketch of all of them, would differ from the short one.
     """
     try:
-        with answering(""):
+        with translated_errors(""):
             short = _cut(copy.deepcopy(config), kind, count)
             if short is None or not _is_part(sketch(short, trusts_code=trusts_code), whole):
                 return None
             return short
     except AttnError:
         return None
-
-
-@contextmanager
-def answering(problem: str, hint: str = _HINT) -> Iterator[None]:
-    """Whatever transformers raises inside is an `AttnError`; its warnings and progress bars are left out."""
-    logging: Any = transformers.logging
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (AttnError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # a library of 500 models raises whatever it likes
-        lines = str(error).strip().splitlines() or [""]
-        said = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
-        raise AttnError(f"{problem}: {said}", f"{hint}; ATTN_DEBUG=1 shows all of it") from error
 
 
 def _cut(config: Any, kind: Kind, count: int) -> Any:
@@ -196,3 +178,29 @@ def _settings(module: torch.nn.Module) -> dict[str, Any]:
     plain = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str)}
     shapes = {name: tuple(each.shape) for name, each in module.named_parameters(recurse=False)}
     return plain | shapes | {"class": type(module)}
+
+
+def inputs_of(
+    model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]
+) -> dict[str, Any]:
+    """What the model's `forward` is given; no token is padding."""
+    takes = inspect.signature(model.forward).parameters
+
+    def row(numbers: Sequence[int]) -> torch.Tensor:
+        return torch.tensor([list(numbers)], device="meta" if is_sketch(model) else model.device)
+
+    given: dict[str, Any] = {"input_ids": row(ids)}
+    if "token_type_ids" in takes and (any(segments) or getattr(model.config, "type_vocab_size", None)):
+        given["token_type_ids"] = row(segments)
+    if model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = row(target)
+    if "attention_mask" in takes:
+        given["attention_mask"] = row([1] * len(ids))
+    if "use_cache" in takes:
+        given["use_cache"] = False
+    return given
+
+
+def is_sketch(model: Any) -> bool:
+    """Whether the model has no weights; a few tensors may be there all the same (`FloatTensor` in XLNet)."""
+    return any(parameter.is_meta for parameter in model.parameters())

@@ -17,8 +17,8 @@ import transformers
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_library
-from attn_cli.models.bridge.bridge import inputs_of
-from attn_cli.models.bridge.hf_models import answering, load, read_config
+from attn_cli.models.bridge.hf_models import inputs_of, load, read_config
+from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Reference, Texts
 from attn_cli.vocabulary import DType, Kind
 
@@ -67,7 +67,7 @@ class Eager:
             [token.segment for token in texts.tokens],
             [token.id for token in texts.target] or [0],
         )
-        with answering("transformers cannot run the model"), torch.no_grad():
+        with translated_errors("transformers cannot run the model"), torch.no_grad():
             names = {
                 kind: {layer: _called(model, name) for layer, name in self.outputs.get(kind, {}).items()}
                 for kind in kinds

@@ -8,11 +8,11 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Library
 from attn_cli.models.head_labels import Known, known_heads
-from attn_cli.models.native.checkpoint_files import Parts
+from attn_cli.models.native.checkpoint_files import CheckpointFiles
 from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Card, Extent, Judge, Layer, SourceRequest, Texts, of_layers
-from attn_cli.models.tokens.fast import Cutter, Token, shifted
+from attn_cli.models.tokens.token import Token, Tokenizer, shifted
 from attn_cli.vocabulary import Kind
 
 
@@ -23,9 +23,9 @@ class Checkpoint:
     request: SourceRequest
     name: str
     path: Path  # a directory, or a .gguf file
-    files: Parts
+    files: CheckpointFiles
     spec: Spec
-    tokenizer: Cutter
+    tokenizer: Tokenizer
     library: Library
     engine: str = "native"
 

@@ -23,10 +23,10 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from attn_cli.errors import AttnError
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.gguf.file import read_gguf
-from attn_cli.models.native.checkpoint_files import parts
+from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source
-from attn_cli.models.tokens.fast import open_tokenizer
+from attn_cli.models.tokens.open import open_tokenizer
 from tests.support.reference import NUMPY, every_weight_of, inputs_of, theirs
 from tests.support.twins import TEXTS, Save, byte_fallback, byte_level
 from tests.support.worlds import attn
@@ -357,7 +357,7 @@ def test_a_billion_layers_are_not_believed(twin: Path) -> None:
 
 
 def test_only_the_rows_asked_for_are_widened(twin: Path) -> None:
-    found = parts(written(twin, kind=KIND.Q8_0)).weights(("",), None)
+    found = open_files(written(twin, kind=KIND.Q8_0)).weights(("",), None)
     assert isinstance(found, Weights)
     whole = found.read("embed_tokens.weight", (310, 32))
     np.testing.assert_array_equal(found.rows("embed_tokens.weight", (310, 32), [7, 0, 7]), whole[[7, 0, 7]])
