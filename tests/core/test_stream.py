@@ -125,7 +125,7 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
 
 @pytest.mark.parametrize("way", [*LIBRARIES, "compiled", "accelerator"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject) -> None:
     """`accelerator`: what runs on a GPU, on the one that is here or else on the processor."""
     make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
@@ -146,7 +146,7 @@ def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject)
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_layer_that_nobody_looks_at_returns_what_the_matrices_would(
     library: str, data: st.DataObject
 ) -> None:

@@ -136,7 +136,7 @@ VALUES = NUMBERS | st.sampled_from([None, True, "", "x", [], [1], {}, {"a": 1}, 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_config_with_absurd_values_is_read_or_refused(
     twins: Path, tmp_path: Path, data: st.DataObject, family: str
@@ -152,7 +152,7 @@ def test_a_config_with_absurd_values_is_read_or_refused(
         read_all(directory)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_text_file_is_read_or_refused(model: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["config.json", "tokenizer.json", "attn.json"]))
