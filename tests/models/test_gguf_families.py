@@ -81,7 +81,7 @@ WRITTEN = {
         "gemma2",
         Recipe("Gemma2ForCausalLM", _gemma2(head_dim=12, query_pre_attn_scalar=8, num_hidden_layers=46), 1.4),
         {"attention.sliding_window": 4, "attn_logit_softcapping": 5.0},
-        rounding=2e-4,  # 4e-5 seen
+        rounding=5e-4,  # 2.1e-4 seen on an EPYC: from float64 ours are 8e-5 off, theirs 1.3e-4
     ),
     "gemma3": Written(
         "gemma3",
