@@ -10,7 +10,9 @@ TESTS = Path(__file__).parent
 
 def given(file: Path, keyword: str) -> list[str]:
     """Each value of a keyword argument of that name in the file."""
-    calls = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    source = file.read_text("utf-8")
+    nodes = ast.walk(ast.parse(source)) if keyword in source else ()
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
     return [ast.unparse(word.value) for call in calls for word in call.keywords if word.arg == keyword]
 
 

@@ -123,6 +123,7 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
     return operands, rng.integers(0, 5, keys), rng.random(keys) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [*LIBRARIES, "compiled", "accelerator"])
 @given(data=st.data())
 @settings(max_examples=60)
@@ -252,6 +253,7 @@ def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
     assert np.isnan(to_numpy(found.entropy)).all()
 
 
+@pytest.mark.slow
 def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
     code = (
         "import torch; from attn_cli.core import stream, kernels, attention; q = torch.ones(1, 6000, 2);"
@@ -266,6 +268,7 @@ def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
     assert (done.stdout, done.stderr) == (b"Stepwise\n", b"")
 
 
+@pytest.mark.slow
 def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path: Path) -> None:
     code = (
         "import torch; from attn_cli.core import stream, attention; stream._WORTH_COMPILING = 0;"

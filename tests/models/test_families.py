@@ -23,6 +23,8 @@ from tests.models.families import FAMILIES, TRANSLATORS
 from tests.models.judge import NUMPY, apart, inputs_of, ours, pad, theirs
 from tests.models.twins import RECIPES, TEXTS, Recipe
 
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
+
 WEIGHTS, HIDDEN = 2e-5, 1e-4
 
 

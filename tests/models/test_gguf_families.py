@@ -19,6 +19,8 @@ from tests.models.judge import NUMPY, every_weight_of, inputs_of, theirs
 from tests.models.test_gguf import Change, byte_letters
 from tests.models.twins import TEXTS, WIDTH, Recipe, byte_level, gpt2
 
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
+
 _LONG = {
     "rope_type": "longrope",
     "rope_theta": 10000.0,

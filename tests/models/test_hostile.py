@@ -135,6 +135,7 @@ NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 7, 31, 64, 10**6, 10**9, 2**31, 2**63
 VALUES = NUMBERS | st.sampled_from([None, True, "", "x", [], [1], {}, {"a": 1}, 0.0, -0.5, 1e-300, 1e308])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -24,6 +24,8 @@ from tests.models.families import TRANSLATORS
 from tests.models.judge import NUMPY
 from tests.models.twins import TEXTS
 
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
+
 SOURCE, TARGET = TEXTS[0], TEXTS[1][:30]
 WEIGHTS = 2e-5
 FIELDS = {

@@ -359,6 +359,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @MUTATE
 @given(
     header=JSON
