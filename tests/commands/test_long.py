@@ -19,6 +19,8 @@ from tests.commands.test_heatmap import words
 from tests.support.readings import reading_of
 from tests.support.worlds import attn, refused
 
+pytestmark = pytest.mark.slow  # matrices of 1,100 tokens
+
 COUNT = 1100
 LONG = " ".join(f"w{number % 97}" for number in range(COUNT))
 RANDOM = (LONG, "-m", "random", "--heads", "0.1,0.2")

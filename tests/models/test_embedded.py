@@ -76,6 +76,7 @@ def test_a_head_does_in_another_story_what_it_is_known_for(pattern: Pattern, sto
     assert found == pytest.approx(head.score, abs=0.1)  # another story than the card's
 
 
+@pytest.mark.slow
 def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source) -> None:
     draw = np.random.default_rng(0)  # the card's own: the same tokens, by NumPy instead of PyTorch
     halves = [1 + draw.permutation(4095)[:255] for _ in range(16)]

@@ -86,6 +86,7 @@ def test_a_machine_that_tells_nothing_has_no_limit(tmp_path: Path) -> None:
     assert memory._fields(tmp_path / "meminfo") == {"MemTotal": 24, "MemAvailable": 12}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak")
 def test_the_estimate_is_near_the_peak_that_is_measured(source: Source, tmp_path: Path) -> None:
     """Of whole processes; what a short text takes is subtracted, the interpreter and its modules with it."""

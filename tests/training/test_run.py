@@ -143,6 +143,7 @@ def test_json_is_what_the_file_holds(text: Path, tmp_path: Path) -> None:
     assert answer.document == json.loads((tmp_path / "model" / "attn.json").read_text())
 
 
+@pytest.mark.slow
 def test_minutes_end_a_run(text: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
     run = prepared(tmp_path / "model", text, steps=None, minutes=0.02)
@@ -221,6 +222,7 @@ sys.exit(run(sys.argv[3:], World.real()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "count"),
     [("preparing", 0), ("before", 7), ("within", 20), ("after", 26), ("after", 33), ("publishing", 0)],

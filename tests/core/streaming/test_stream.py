@@ -125,9 +125,10 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
     return operands, rng.integers(0, 5, keys), rng.random(keys) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [*LIBRARIES, "compiled", "accelerator"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject) -> None:
     """`accelerator`: what runs on a GPU, on the one that is here or else on the processor."""
     make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
@@ -148,7 +149,7 @@ def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject)
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_layer_that_nobody_looks_at_returns_what_the_matrices_would(
     library: str, data: st.DataObject
 ) -> None:
@@ -156,8 +157,8 @@ def test_a_layer_that_nobody_looks_at_returns_what_the_matrices_would(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attending, "_LARGE", data.draw(st.sampled_from([1, 500, 3000])))
         found = attend(operands)
-    # sums of at most 90 values of about 2, in another order; PyTorch's exp is good to 2 units
-    np.testing.assert_allclose(to_numpy(found), to_numpy(trace(operands).context), 1e-5, 1e-5)
+    # products in blocks of another shape: logits of 40, rounded by 40 · 2⁻²⁴ each, times values of up to 8
+    np.testing.assert_allclose(to_numpy(found), to_numpy(trace(operands).context), 4e-5, 4e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -254,6 +255,7 @@ def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
     assert np.isnan(to_numpy(found.entropy)).all()
 
 
+@pytest.mark.slow
 def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
     code = (
         "import torch; from attn_cli.core import stream, kernels, attention; q = torch.ones(1, 6000, 2);"
@@ -268,6 +270,7 @@ def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
     assert (done.stdout, done.stderr) == (b"Stepwise\n", b"")
 
 
+@pytest.mark.slow
 def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path: Path) -> None:
     code = (
         "import torch; from attn_cli.core import stream, attention; stream._WORTH_COMPILING = 0;"

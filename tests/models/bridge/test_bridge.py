@@ -27,6 +27,8 @@ from tests.support.every_type import save_twin
 from tests.support.reference import NUMPY, weights_of
 from tests.support.worlds import attn, refused
 
+pytestmark = pytest.mark.slow  # each model is made, saved and loaded by transformers
+
 TEXT = "the cat sat on the mat and the mat sat on the cat"
 UNSEEN = "this family computes it where only the softmax can be seen"
 

@@ -17,6 +17,7 @@ PEAKED = 0.35  # a few scale their scores down by a number of the config, and st
 FLAT = {"canine"}
 
 
+@pytest.mark.slow
 def test_a_sample_of_types_agrees_with_eager(each_type: Verdict) -> None:
     assert each_type.served in {"native", "bridge", "fallback"}, each_type.why
     assert each_type.judged > 0

@@ -135,8 +135,9 @@ NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 7, 31, 64, 10**6, 10**9, 2**31, 2**63
 VALUES = NUMBERS | st.sampled_from([None, True, "", "x", [], [1], {}, {"a": 1}, 0.0, -0.5, 1e-300, 1e308])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_config_with_absurd_values_is_read_or_refused(
     twins: Path, tmp_path: Path, data: st.DataObject, family: str
@@ -152,7 +153,7 @@ def test_a_config_with_absurd_values_is_read_or_refused(
         read_all(directory)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_text_file_is_read_or_refused(model: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["config.json", "tokenizer.json", "attn.json"]))

@@ -19,6 +19,8 @@ from tests.support.families import decoder
 from tests.support.reference import NUMPY, every_weight_of, inputs_of, theirs
 from tests.support.twins import TEXTS, WIDTH, Recipe, byte_level, gpt2
 
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
+
 _LONG = {
     "rope_type": "longrope",
     "rope_theta": 10000.0,
@@ -81,7 +83,7 @@ WRITTEN = {
         "gemma2",
         Recipe("Gemma2ForCausalLM", _gemma2(head_dim=12, query_pre_attn_scalar=8, num_hidden_layers=46), 1.4),
         {"attention.sliding_window": 4, "attn_logit_softcapping": 5.0},
-        rounding=2e-4,  # 4e-5 seen
+        rounding=5e-4,  # 2.1e-4 seen on an EPYC: from float64 ours are 8e-5 off, theirs 1.3e-4
     ),
     "gemma3": Written(
         "gemma3",

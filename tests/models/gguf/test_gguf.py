@@ -471,7 +471,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return written(directory, kind=KIND.Q8_0).read_bytes()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_file_is_read_or_refused(content: bytes, tmp_path: Path, data: st.DataObject) -> None:
     mutated = bytearray(content)

@@ -25,6 +25,8 @@ from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.reference import NUMPY, apart, inputs_of, ours, pad, theirs
 from tests.support.twins import RECIPES, TEXTS, Recipe
 
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
+
 WEIGHTS, HIDDEN = 2e-5, 1e-4
 
 

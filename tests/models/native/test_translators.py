@@ -26,6 +26,8 @@ from tests.support.families import TRANSLATORS
 from tests.support.reference import NUMPY
 from tests.support.twins import TEXTS
 
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
+
 SOURCE, TARGET = TEXTS[0], TEXTS[1][:30]
 WEIGHTS = 2e-5
 FIELDS = {
