@@ -32,13 +32,13 @@ def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
 
 def headline(reading: "Reading") -> list[str]:
     """The model, its size and what computes, in phrases."""
-    card, library = reading.source.card, reading.source.library
+    card, backend = reading.source.card, reading.source.backend
     return [
         *dict.fromkeys((card.name, card.type)),
         size(card.layers, card.heads, card.head_size),
         *(() if reading.kind is Kind.SELF else (f"{reading.kind} attention",)),
         _counted(len(reading.tokens), "token"),
-        f"{library.name}, {library.dtype}, {library.device}",
+        f"{backend.name}, {backend.dtype}, {backend.device}",
     ]
 
 

@@ -14,7 +14,7 @@ from attn_cli.vocabulary import DType
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class Backend:
     """NumPy or PyTorch, ready to take a checkpoint's arrays."""
 
     name: str  # "numpy" or "torch"
@@ -23,7 +23,7 @@ class Library:
     adopt: Callable[[npt.NDArray[Any]], Array]  # to this library, device and number format
 
 
-def choose_library(device: str, dtype: DType) -> Library:
+def choose_backend(device: str, dtype: DType) -> Backend:
     """NumPy on a CPU, unless half precision or another device asks for PyTorch.
 
     Raises:
@@ -33,7 +33,7 @@ def choose_library(device: str, dtype: DType) -> Library:
     check_name(device)
     if device in {"auto", "cpu"} and not dtype.is_half:
         return _numpy(dtype)
-    return torch_library(device, dtype)
+    return torch_backend(device, dtype)
 
 
 _WORTH_TORCH = 2e11
@@ -44,14 +44,14 @@ _WORTH_TORCH = 2e11
 """
 
 
-def suited_library(library: Library, device: str, operations: float) -> Library:
+def suited_backend(backend: Backend, device: str, operations: float) -> Backend:
     """NumPy as long as little is to be done; else PyTorch, for `auto` on a GPU where there is one."""
-    if library.name != "numpy" or operations < _WORTH_TORCH:
-        return library
+    if backend.name != "numpy" or operations < _WORTH_TORCH:
+        return backend
     import torch  # 1.7 s
 
     is_cuda = device == "auto" and torch.cuda.is_available()
-    return torch_library("cuda" if is_cuda else "cpu", library.dtype)
+    return torch_backend("cuda" if is_cuda else "cpu", backend.dtype)
 
 
 def operations(width: int, layers: int, queries: int, keys: int) -> float:
@@ -83,12 +83,12 @@ def devices() -> dict[str, str]:
     return found
 
 
-def _numpy(dtype: DType) -> Library:
+def _numpy(dtype: DType) -> Backend:
     numbers = np.dtype(dtype.value)
-    return Library("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))
+    return Backend("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))
 
 
-def torch_library(device: str, dtype: DType) -> Library:
+def torch_backend(device: str, dtype: DType) -> Backend:
     """PyTorch, on a CPU unless another device is named.
 
     Raises:
@@ -99,7 +99,7 @@ def torch_library(device: str, dtype: DType) -> Library:
     device = "cpu" if device == "auto" else device
     check_device(device, dtype)
     numbers = getattr(torch, dtype.value)
-    return Library("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))
+    return Backend("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))
 
 
 def check_device(device: str, dtype: DType) -> None:

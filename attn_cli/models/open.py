@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config
 from attn_cli.models.hub.download import Watch, fetcher, unwatched
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Located, Wanted, locate
@@ -33,7 +33,7 @@ def open_source(
         AttnError: the model is missing or damaged, or the device absent.
         UsageError: the request does not fit the model.
     """
-    backend = choose_library(request.device, request.dtype)
+    backend = choose_backend(request.device, request.dtype)
     if request.model == RANDOM:
         from attn_cli.models.random_layer import open_random_layer
 
@@ -42,7 +42,7 @@ def open_source(
     return _reopening(open_checkpoint(located.name, located.directory, backend, request))
 
 
-def open_checkpoint(name: str, path: Path, backend: Library, request: SourceRequest | None = None) -> Source:
+def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequest | None = None) -> Source:
     """The model in a directory, or in a `.gguf` file, called `name`.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import Known
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
@@ -24,7 +24,7 @@ class RandomLayer:
     """A `Source` that is one layer, the same for the same seed."""
 
     request: SourceRequest
-    library: Library
+    backend: Backend
     layer: MultiHeadAttention
     engine: str = "native"
     takes_pairs: bool = False
@@ -67,17 +67,17 @@ class RandomLayer:
         """The layer at work on the text."""
         width, count = self.request.width, len(texts.tokens)
         x = vectors(texts.tokens, width, self.request.seed) + sinusoids(count, width)
-        yield self.layer.attention(self.library.adopt(x.astype(np.float32)))
+        yield self.layer.attention(self.backend.adopt(x.astype(np.float32)))
 
     def judge(self) -> None:
         """Nobody else computes it."""
 
-    def with_library(self, library: Library) -> "RandomLayer":
+    def with_backend(self, backend: Backend) -> "RandomLayer":
         """The same layer, computed by another library."""
-        return open_random_layer(self.request, library)
+        return open_random_layer(self.request, backend)
 
 
-def open_random_layer(request: SourceRequest, library: Library) -> RandomLayer:
+def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:
     """A layer of `request.heads` heads over vectors of `request.width` features.
 
     Raises:
@@ -85,7 +85,7 @@ def open_random_layer(request: SourceRequest, library: Library) -> RandomLayer:
     """
     mask = causal if request.is_causal else everywhere
     layer = MultiHeadAttention.random(request.width, request.heads, seed=request.seed, mask=mask)
-    return RandomLayer(request, library, _adopted(layer, library))
+    return RandomLayer(request, backend, _adopted(layer, backend))
 
 
 def words(text: str) -> tuple[Token, ...]:
@@ -119,11 +119,11 @@ def sinusoids(length: int, width: int) -> npt.NDArray[np.float64]:
     return np.where(np.arange(width) % 2 == 0, np.sin(angles), np.cos(angles))
 
 
-def _adopted(layer: MultiHeadAttention, library: Library) -> MultiHeadAttention:
+def _adopted(layer: MultiHeadAttention, backend: Backend) -> MultiHeadAttention:
     """The layer with its weights in the library's number format and place."""
 
     def moved(linear: Linear) -> Linear:
-        return Linear(library.adopt(linear.weight))
+        return Linear(backend.adopt(linear.weight))
 
     return replace(
         layer,

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.streaming.pooling import Pooled
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import Known
 from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import DType, Kind, Step
@@ -130,7 +130,7 @@ class Source(Protocol):
         """What the model is, in numbers."""
 
     @property
-    def library(self) -> Library:
+    def backend(self) -> Backend:
         """What computes."""
 
     @property
@@ -182,7 +182,7 @@ class Source(Protocol):
     def judge(self) -> Judge | None:
         """Who else computes the same numbers; None: nobody."""
 
-    def with_library(self, library: Library) -> "Source":
+    def with_backend(self, backend: Backend) -> "Source":
         """The same model, computed by another library; no file is read again."""
 
 

@@ -65,21 +65,21 @@ def need(source: Source, work: Work) -> Need:
     """
     card, size = (
         source.card,
-        _HALF if source.library.dtype.is_half else 8 if "64" in source.library.dtype else 4,
+        _HALF if source.backend.dtype.is_half else 8 if "64" in source.backend.dtype else 4,
     )
     layer = _NUMBERS_OF_A_LAYER * card.width**2
     held = 1 if source.engine == "native" else work.layers
     tokens = max(work.queries, work.keys)
-    program = _PROGRAM if source.library.name == "torch" else 0.0
+    program = _PROGRAM if source.backend.name == "torch" else 0.0
     shown = (work.at_once * _MATRICES * work.rows * work.keys + work.kept) * max(size, 4)
     facts = work.measured * work.queries * _FACTS * 4 + (_stream(source) if work.measured else 0)
     return Need(program + held * layer * size, tokens * card.width * _VECTORS * max(size, 4), shown + facts)
 
 
 def _stream(source: Source) -> int:
-    if source.library.device != "cpu":
+    if source.backend.device != "cpu":
         return _LARGE_BLOCK
-    if source.library.name != "torch":
+    if source.backend.name != "torch":
         return _BLOCK
     import torch  # it computes there
 
@@ -92,11 +92,11 @@ def check(source: Source, work: Work, hint: str) -> None:
     Raises:
         AttnError: it does not; `hint` says what would.
     """
-    free, asked = free_bytes(source.library.device), need(source, work)
+    free, asked = free_bytes(source.backend.device), need(source, work)
     if free is not None and asked.total > _ROOM * free:
         parts = {"weights": asked.weights, "activations": asked.activations, "matrices": asked.matrices}
         listed = ", ".join(f"{name} {_gigabytes(size)}" for name, size in parts.items())
-        where = "" if source.library.device == "cpu" else f" on {source.library.device}"
+        where = "" if source.backend.device == "cpu" else f" on {source.backend.device}"
         problem = f"memory is short: this needs about {_gigabytes(asked.total)} GB ({listed})"
         otherwise = "" if not where else ", or --device cpu"
         raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint + otherwise)

@@ -44,7 +44,7 @@ def verify_readings(
         raise UsageError("a model whose mask is overruled has no reference", "leave --causal out")
     if only_kind is not None:
         check_kind(only_kind, source)
-    dtype = source.library.dtype
+    dtype = source.backend.dtype
     kinds = list(source.kinds) if only_kind is None else [only_kind]
     found: list[Difference] = []
     rounding = 0.0

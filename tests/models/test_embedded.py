@@ -13,7 +13,7 @@ import transformers
 from attn_cli.analysis.metrics import spelled
 from attn_cli.analysis.patterns import NEEDED, added, tallies
 from attn_cli.core.streaming.stream import Text
-from attn_cli.models.backend import choose_library
+from attn_cli.models.backend import choose_backend
 from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
 from attn_cli.models.open import open_checkpoint
@@ -34,7 +34,7 @@ TEXTS = (
 
 @pytest.fixture(scope="module")
 def storybook() -> Source:
-    return open_checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, choose_library("cpu", DType.FLOAT32))
+    return open_checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, choose_backend("cpu", DType.FLOAT32))
 
 
 def best(pattern: Pattern) -> Known:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.random_layer import open_random_layer, sinusoids, vectors, words
 from attn_cli.models.source import Card, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
@@ -16,10 +16,10 @@ from tests.support.reference import NUMPY, TORCH, Numbers, weights_of
 TEXT = "The cat saw the cat."
 
 
-def weights(seed: int, library: Library = NUMPY, text: str = TEXT, *, is_causal: bool = False) -> Numbers:
+def weights(seed: int, backend: Backend = NUMPY, text: str = TEXT, *, is_causal: bool = False) -> Numbers:
     """(H, T, S) of a fresh layer."""
     request = SourceRequest(width=16, heads=4, seed=seed, is_causal=is_causal)
-    source = open_random_layer(request, library)
+    source = open_random_layer(request, backend)
     (attention,) = source.attentions(Texts(source.tokens(text, None)), Kind.SELF, [0])
     return weights_of(attention)
 
@@ -35,7 +35,7 @@ def test_a_seed_means_the_same_numbers_next_year() -> None:
 
 def test_both_libraries_compute_the_same_layer() -> None:
     np.testing.assert_allclose(weights(0, TORCH), weights(0), atol=1e-6)  # weights up to 1: a few roundings
-    exact = weights(0, choose_library("cpu", DType.FLOAT64))
+    exact = weights(0, choose_backend("cpu", DType.FLOAT64))
     assert exact.dtype == np.float64
     np.testing.assert_allclose(weights(0), exact, atol=1e-6)  # as above
 

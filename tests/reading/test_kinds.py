@@ -17,7 +17,7 @@ from attn_cli.core.arrays import Array
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import MultiHeadAttention
 from attn_cli.core.streaming.pooling import Pooled
-from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.head_labels import Known
 from attn_cli.models.random_layer import vectors, words
 from attn_cli.models.source import Card, Extent, Layer, Source, SourceRequest, Texts, of_layers
@@ -30,7 +30,7 @@ START = Token(0, 0, "<s>", "<s>", 0, 0, special=True, segment=0)
 LINE = ("the cat sat on", "--target", "le chat")
 WHY = "transformers computes it inside"
 CARD = Card("translator", "made", 3, 4, 4, 4, 16)
-FLOAT64 = choose_library("cpu", DType.FLOAT64)
+FLOAT64 = choose_backend("cpu", DType.FLOAT64)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Translator:
     tells: Callable[[Layer], Layer] | None = None
     request: SourceRequest = field(default_factory=SourceRequest)
     card: Card = CARD
-    library: Library = FLOAT64
+    backend: Backend = FLOAT64
     engine: str = "native"
     takes_pairs: bool = False
     is_causal: bool = False
@@ -106,7 +106,7 @@ class Translator:
     def judge(self) -> None:
         pass
 
-    def with_library(self, _library: Library) -> "Translator":
+    def with_backend(self, _backend: Backend) -> "Translator":
         return self
 
 

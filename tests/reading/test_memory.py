@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import choose_library
+from attn_cli.models.backend import choose_backend
 from attn_cli.models.random_layer import RandomLayer, open_random_layer
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.reading import memory
@@ -19,7 +19,7 @@ from tests.support.worlds import attn
 
 @pytest.fixture
 def source() -> RandomLayer:
-    return open_random_layer(SourceRequest(), choose_library("cpu", DType.FLOAT32))
+    return open_random_layer(SourceRequest(), choose_backend("cpu", DType.FLOAT32))
 
 
 def test_matrices_grow_with_rows_times_keys(source: Source) -> None:
@@ -92,7 +92,7 @@ def test_the_estimate_is_near_the_peak_that_is_measured(source: Source, tmp_path
     """Of whole processes; what a short text takes is subtracted, the interpreter and its modules with it."""
     short, long, width = 200, 12_000, 256
     peaks = [peak_of_heads(tokens, width, tmp_path) for tokens in (short, long)]
-    wide = open_random_layer(SourceRequest(width=width), source.library)
+    wide = open_random_layer(SourceRequest(width=width), source.backend)
     needs = [need(wide, Work(tokens, tokens, 1, measured=4)).total for tokens in (short, long)]
     # it is there to refuse what cannot fit: half too much, or too little, is near enough for that
     assert 0.5 < (needs[1] - needs[0]) / (peaks[1] - peaks[0]) < 1.5

@@ -15,7 +15,7 @@ from typing import Any
 import torch  # 1.7 s: whoever imports this file wants it
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.backend import Library, torch_library
+from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.bridge.capture import Key, Sight, Watch, watched
 from attn_cli.models.bridge.captured_layer import layer_of
 from attn_cli.models.bridge.hf_models import (
@@ -53,7 +53,7 @@ class Plan:
     first: Sight  # of the first kind
 
 
-def open_bridge(name: str, directory: Path, kind: str, library: Library, request: SourceRequest) -> "Bridge":
+def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request: SourceRequest) -> "Bridge":
     """The model in `directory`, called `name`, of the model type `kind`.
 
     Where the request trusts it, the checkpoint's own Python code may run, which knows types that nobody
@@ -74,7 +74,7 @@ def open_bridge(name: str, directory: Path, kind: str, library: Library, request
         problem = f"{name} is computed by transformers, and its mask cannot be overruled"
         raise UsageError(problem, "leave --causal and --no-causal out")
     tokenizer = open_tokenizer(directory, trusts_code=request.trusts_code)
-    model = Bridge(request, name, directory, tokenizer, torch_library(library.device, library.dtype))
+    model = Bridge(request, name, directory, tokenizer, torch_backend(backend.device, backend.dtype))
     model.check_plan()
     return model
 
@@ -87,7 +87,7 @@ class Bridge:
     name: str
     directory: Path
     tokenizer: Tokenizer
-    library: Library
+    backend: Backend
     engine: str = "transformers"
     is_causal: bool = False
 
@@ -139,9 +139,9 @@ class Bridge:
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
         return Eager(self.directory, layers, {}, self.trusts_code)
 
-    def with_library(self, library: Library) -> "Bridge":
+    def with_backend(self, backend: Backend) -> "Bridge":
         """The same model; whatever the library, transformers computes with PyTorch."""
-        return replace(self, library=torch_library(library.device, library.dtype))
+        return replace(self, backend=torch_backend(backend.device, backend.dtype))
 
     @cached_property
     def config(self) -> Any:
@@ -162,7 +162,7 @@ class Bridge:
             return plan_of(self.name, self._load(self.config))
 
     def _load(self, config: Any) -> Any:
-        return load(self.directory, config, self.library, trusts_code=self.trusts_code)
+        return load(self.directory, config, self.backend, trusts_code=self.trusts_code)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of those layers, after one run of the model; it keeps no other."""

@@ -12,7 +12,7 @@ import transformers
 from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.vocabulary import Kind
 
@@ -86,7 +86,7 @@ def sketch(config: Any, *, trusts_code: bool = False) -> Any:
         ).eval()  # of the ways to run experts the one that asks no tensor for a number
 
 
-def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = False) -> Any:
+def load(directory: Path, config: Any, backend: Backend, *, trusts_code: bool = False) -> Any:
     """The model with the weights of `directory`, in the library's number format and place.
 
     Raises:
@@ -98,7 +98,7 @@ def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = 
             directory,
             config=copy.deepcopy(config),
             attn_implementation="eager",
-            dtype=getattr(torch, library.dtype.value),
+            dtype=getattr(torch, backend.dtype.value),
             local_files_only=True,
             trust_remote_code=trusts_code,
             output_loading_info=True,
@@ -107,7 +107,7 @@ def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = 
         if drawn:
             drawn -= _computed(sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn)
-        return model.to(library.device).eval()
+        return model.to(backend.device).eval()
 
 
 def _computed(whole: Any) -> set[str]:

@@ -16,7 +16,7 @@ import transformers
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import torch_library
+from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge.hf_models import inputs_of, load, read_config
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Reference, Texts
@@ -86,8 +86,8 @@ class Eager:
     def _model(self, dtype: DType) -> Any:
         if dtype not in self._models:
             config = read_config(self.directory, trusts_code=self.trusts_code)
-            library = torch_library("cpu", dtype)
-            self._models[dtype] = load(self.directory, config, library, trusts_code=self.trusts_code)
+            backend = torch_backend("cpu", dtype)
+            self._models[dtype] = load(self.directory, config, backend, trusts_code=self.trusts_code)
         return self._models[dtype]
 
 

@@ -6,7 +6,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import Known, known_heads
 from attn_cli.models.native.checkpoint_files import CheckpointFiles
 from attn_cli.models.native.spec import Part, Spec
@@ -26,7 +26,7 @@ class Checkpoint:
     files: CheckpointFiles
     spec: Spec
     tokenizer: Tokenizer
-    library: Library
+    backend: Backend
     engine: str = "native"
 
     @property
@@ -116,13 +116,13 @@ class Checkpoint:
             outputs[Kind.CROSS] = _layer_names(decoder.cross.output, decoder)
         return Eager(self.path, layers, outputs)
 
-    def with_library(self, library: Library) -> "Checkpoint":
+    def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""
-        return replace(self, library=library)
+        return replace(self, backend=backend)
 
     @cached_property
     def _transformer(self) -> Transformer:
-        return Transformer(self.spec, self.files.weights(self.spec.prefixes, self.spec.aliases), self.library)
+        return Transformer(self.spec, self.files.weights(self.spec.prefixes, self.spec.aliases), self.backend)
 
     def _every_attention(self, texts: Texts, kind: Kind) -> Iterator[Layer]:
         """The attention of one kind, layer by layer; of the encoder nothing runs before it is looked at."""

@@ -16,7 +16,7 @@ import transformers
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import torch_library
+from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge import bridge as bridging
 from attn_cli.models.bridge import capture
 from attn_cli.models.bridge import hf_models as eager_models
@@ -285,7 +285,7 @@ def test_a_wrong_recomputation_is_not_shown(
 
 
 def test_half_precision_is_the_models_own(saved: Callable[[str], Path]) -> None:
-    found = open_checkpoint("twin", saved("cohere"), torch_library("cpu", DType.BFLOAT16))
+    found = open_checkpoint("twin", saved("cohere"), torch_backend("cpu", DType.BFLOAT16))
     (layer, *_) = layers(found, Kind.SELF)
     assert layer.steps([0], [Step.SCORES])[Step.SCORES].dtype == torch.bfloat16
 

@@ -48,7 +48,7 @@ def test_a_source_says_what_it_can_read(
     found = source(save(name))
     assert (found.takes_pairs, found.is_causal) == (takes_pairs, is_causal)
     assert (found.longest, found.is_bounded) == (longest, is_bounded)
-    assert found.library is NUMPY
+    assert found.backend is NUMPY
 
 
 def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:

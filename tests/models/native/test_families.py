@@ -14,7 +14,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import trace
 from attn_cli.core.masks import everywhere
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
 from attn_cli.models.files.config import read_config
 from attn_cli.models.files.weights import open_weights
 from attn_cli.models.native.families import families, read_spec
@@ -46,12 +46,12 @@ def test_every_family_has_a_twin() -> None:
     assert types == set(families())
 
 
-def test_every_layer_and_head_agrees_with_eager(twin: Path, library: Library) -> None:
+def test_every_layer_and_head_agrees_with_eager(twin: Path, backend: Backend) -> None:
     peaks: list[float] = []
     for text in TEXTS:
         inputs = inputs_of(twin, text)
         expected = theirs(twin, inputs)
-        found = ours(twin, inputs, library)
+        found = ours(twin, inputs, backend)
         if found.hidden[-1].shape != expected.hidden[-1].shape:  # OPT narrows what leaves the last layer
             found, expected = (replace(each, hidden=each.hidden[:-1]) for each in (found, expected))
         weights, hidden = apart(found, expected)

@@ -13,7 +13,7 @@ from transformers import AutoModel
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.masks import everywhere
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
 from attn_cli.models.files.config import read_config
 from attn_cli.models.files.weights import open_weights
 from attn_cli.models.native.families import read_spec
@@ -71,8 +71,8 @@ def weights_of(source: Source, texts: Texts, kind: Kind) -> Weights:
     return [to_numpy(each.steps(range(extent.heads), [Step.WEIGHTS])[Step.WEIGHTS]) for each in layers]
 
 
-def test_every_layer_and_head_agrees_with_eager(twin: Path, library: Library) -> None:
-    source = open_checkpoint("twin", twin, library)
+def test_every_layer_and_head_agrees_with_eager(twin: Path, backend: Backend) -> None:
+    source = open_checkpoint("twin", twin, backend)
     texts = texts_of(source)
     assert len(texts.target) != len(texts.tokens)  # T and S cannot be taken for each other
     peaks: list[float] = []
