@@ -15,8 +15,8 @@ from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
     from attn_cli.training.loop import Progress
-    from attn_cli.training.order import Order
-    from attn_cli.training.outcome import Outcome
+    from attn_cli.training.request import TrainingRequest
+    from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
 
 _MINUTES = 10.0  # where nobody says how long
@@ -28,7 +28,8 @@ def train_model(
     world: World,
     *,
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False)
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="ScoredText files in UTF-8.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -56,7 +57,10 @@ def train_model(
         typer.Option("--context", min=8, max=1 << 16, metavar="N", help="Tokens that the model can read."),
     ] = 256,
     batch: Annotated[
-        int, typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows of so many tokens a step.")
+        int,
+        typer.Option(
+            "--batch", min=1, max=1 << 16, metavar="N", help="TrainingRows of so many tokens a step."
+        ),
     ] = 8,
     steps: Annotated[
         int | None,
@@ -127,8 +131,8 @@ def train_model(
         _check_format("--dtype", dtype, _COMPUTED)
     from attn_cli.training import device as devices  # torch: 1.7 s
     from attn_cli.training import run as runs
-    from attn_cli.training.order import Order
     from attn_cli.training.recipe import Recipe
+    from attn_cli.training.request import TrainingRequest
 
     place = devices.chosen(device)
     recipe = Recipe(
@@ -145,7 +149,7 @@ def train_model(
         seed=seed,
         products=dtype or devices.products(place),
     )
-    order = Order(tuple(files), held_out, recipe, store)
+    order = TrainingRequest(tuple(files), held_out, recipe, store)
     found = runs.resume(out, order, world.fact) if resume else runs.begin(out, order, world.fact, force=force)
     outcome = _trained(world, found, place, watch=watch)
     if as_json:
@@ -156,7 +160,7 @@ def train_model(
         _show(world, order, outcome)
 
 
-def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Outcome":
+def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "TrainingResult":
     """The run brought to its end, with a bar or with lines that tell how far it is."""
     from attn_cli.training import run as runs
     from attn_cli.training.measure import growth
@@ -175,7 +179,7 @@ def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Outcome"
     return finish(run, network, mark)
 
 
-def _show(world: World, order: "Order", outcome: "Outcome") -> None:
+def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> None:
     """What was learned, how well, and what the heads do."""
     from attn_cli.models.inventory import by_pattern
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s

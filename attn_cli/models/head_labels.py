@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.vocabulary import Kind, Pattern
 
 FILE = "attn.json"
@@ -16,7 +16,7 @@ _REMOVE = f"remove it: the model can do without {FILE}"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class HeadLabel:
     """A head and what it is known for."""
 
     layer: int
@@ -31,7 +31,7 @@ class Known:
         return f"{self.layer}.{self.head}"
 
 
-def known_heads(directory: Path, layers: int, heads: int) -> tuple[Known, ...]:
+def read_head_labels(directory: Path, layers: int, heads: int) -> tuple[HeadLabel, ...]:
     """The heads of the model in `directory` that are known for something, the clearest first.
 
     Empty where there is no file; `layers` and `heads` are the size of the model that it must fit.
@@ -39,11 +39,11 @@ def known_heads(directory: Path, layers: int, heads: int) -> tuple[Known, ...]:
     Raises:
         AttnError: the file is damaged.
     """
-    path = own(directory, FILE, LARGEST_TEXT)
+    path = checked_path(directory, FILE, LARGEST_TEXT)
     if not path.is_file():
         return ()
     try:
-        known = known_in(json.loads(path.read_text("utf-8"))["heads"])
+        known = head_labels_in(json.loads(path.read_text("utf-8"))["heads"])
     except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise AttnError(f"{path} is damaged: {error}", _REMOVE) from error
     for each in known:
@@ -53,14 +53,14 @@ def known_heads(directory: Path, layers: int, heads: int) -> tuple[Known, ...]:
     return known
 
 
-def known_in(entries: Iterable[Mapping[str, Any]]) -> tuple[Known, ...]:
+def head_labels_in(entries: Iterable[Mapping[str, Any]]) -> tuple[HeadLabel, ...]:
     """The heads out of the list `heads` of the file.
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: an entry is damaged.
     """
     found = [
-        Known(int(each["layer"]), int(each["head"]), Pattern(each["pattern"]), float(each["score"]))
+        HeadLabel(int(each["layer"]), int(each["head"]), Pattern(each["pattern"]), float(each["score"]))
         for each in entries
         if each["pattern"] is not None
     ]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from attn_cli.models.backend import devices
 from attn_cli.models.files.config import read_config
-from attn_cli.models.head_labels import Known, known_heads
-from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models
-from attn_cli.models.native.families import families, native_types, read_spec
+from attn_cli.models.head_labels import HeadLabel, read_head_labels
+from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, CachedModel, cache_directory, cached_models
+from attn_cli.models.native.families import native_families, native_types, read_spec
 from attn_cli.vocabulary import EMBEDDED, Pattern
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Embedded:
     layers: int
     heads: int
     head_size: int
-    known: tuple[Known, ...]
+    known: tuple[HeadLabel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Available:
     families: tuple[str, ...]
     embedded: Embedded
     cache: Path
-    cached: tuple[Cached, ...]
+    cached: tuple[CachedModel, ...]
     devices: Mapping[str, str]
 
 
 def available(environment: Mapping[str, str]) -> Available:
     """The families, the models in the local Hugging Face cache, the devices."""
     cached = tuple(cached_models(environment))
-    return Available(families(), _embedded(), cache_directory(environment), cached, devices())
+    return Available(native_families(), _embedded(), cache_directory(environment), cached, devices())
 
 
 def every_family() -> "MeasuredSupport":
@@ -59,7 +59,7 @@ def every_family() -> "MeasuredSupport":
     )
 
 
-def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]:
+def by_pattern(heads: Iterable[HeadLabel]) -> dict[Pattern, list[tuple[str, float]]]:
     """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
     found: dict[Pattern, list[tuple[str, float]]] = {}
     for head in heads:
@@ -69,5 +69,5 @@ def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]
 
 def _embedded() -> Embedded:
     spec = read_spec(read_config(EMBEDDED_DIRECTORY))
-    known = known_heads(EMBEDDED_DIRECTORY, spec.layers, spec.heads)
+    known = read_head_labels(EMBEDDED_DIRECTORY, spec.layers, spec.heads)
     return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, spec.head_size, known)

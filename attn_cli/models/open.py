@@ -8,8 +8,8 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config
-from attn_cli.models.hub.download import Watch, fetcher, unwatched
-from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Located, Wanted, locate
+from attn_cli.models.hub.download import DownloadProgress, fetcher, no_progress
+from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Located, WantedFiles, locate_model
 from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.families import native_spec, native_types
@@ -20,7 +20,7 @@ from attn_cli.vocabulary import EMBEDDED, RANDOM
 def open_source(
     request: SourceRequest,
     environment: Mapping[str, str] | None = None,
-    progress: Watch = unwatched,
+    progress: DownloadProgress = no_progress,
     *,
     weights: bool = True,
 ) -> Source:
@@ -62,14 +62,14 @@ def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequ
 
 
 def _located(
-    request: SourceRequest, environment: Mapping[str, str], progress: Watch, *, weights: bool
+    request: SourceRequest, environment: Mapping[str, str], progress: DownloadProgress, *, weights: bool
 ) -> Located:
     """Where the model lies, once it has been downloaded if it was not here."""
     if request.model is None:
         return Located(EMBEDDED, EMBEDDED_DIRECTORY)
-    wanted = Wanted(weights, request.trusts_code)
+    wanted = WantedFiles(weights, request.trusts_code)
     fetch = fetcher(environment, progress, wanted)
-    return locate(request.model, environment, request.revision, fetch, wanted)
+    return locate_model(request.model, environment, request.revision, fetch, wanted)
 
 
 def _reopening(source: Source) -> Source:

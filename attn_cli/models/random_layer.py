@@ -11,7 +11,7 @@ import numpy.typing as npt
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
 from attn_cli.models.backend import Backend
-from attn_cli.models.head_labels import Known
+from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import RANDOM, Kind
@@ -59,7 +59,7 @@ class RandomLayer:
     def check(self) -> None:
         """There is no file that could be damaged."""
 
-    def head_labels(self) -> tuple[Known, ...]:
+    def head_labels(self) -> tuple[HeadLabel, ...]:
         """Its heads have learned nothing."""
         return ()
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from attn_cli.core.arrays import Array
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
-from attn_cli.models.head_labels import Known
+from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import DType, Kind, Step
 
@@ -104,17 +104,17 @@ class Layer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class ReferenceAttention:
     """What somebody else's code computes of one text and one kind of attention, by layer, in NumPy."""
 
     weights: Mapping[int, Array]  # (H, T, S)
     outputs: Mapping[int, Array]  # (T, M) where it is known
 
 
-class Judge(Protocol):
+class ReferenceModel(Protocol):
     """Whoever computes the same attention from the same files in another way."""
 
-    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> Mapping[Kind, Reference]:
+    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> Mapping[Kind, ReferenceAttention]:
         """The attention of all layers of those kinds, in a number format."""
 
 
@@ -170,7 +170,7 @@ class Source(Protocol):
     def check(self) -> None:
         """Raise `AttnError` where the weights cannot be those of this model."""
 
-    def head_labels(self) -> tuple[Known, ...]:
+    def head_labels(self) -> tuple[HeadLabel, ...]:
         """What its heads are known for, the clearest first."""
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
@@ -179,7 +179,7 @@ class Source(Protocol):
         What follows the last of them does not run.
         """
 
-    def judge(self) -> Judge | None:
+    def judge(self) -> ReferenceModel | None:
         """Who else computes the same numbers; None: nobody."""
 
     def with_backend(self, backend: Backend) -> "Source":

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from attn_cli.analysis.choice import sharpness, shown_pattern
 from attn_cli.core.arrays import to_numpy
 from attn_cli.grid import Head, Matrix
-from attn_cli.models.head_labels import Known
+from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Layer
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.memory import check_heads_fit
@@ -36,7 +36,7 @@ class DefaultHead:
     head: Head
     out_of: int  # how many heads it was chosen from
     stands_out: bool  # whether it looks at anything telling at all
-    label: Known | None = None  # what it is known for, where that was why
+    label: HeadLabel | None = None  # what it is known for, where that was why
 
 
 @unwarned
@@ -59,7 +59,7 @@ def choose_default_head(
     return DefaultHead(head, out_of=card.layers * card.heads, stands_out=True, label=label)
 
 
-def _best_label(reading: Reading) -> Known | None:
+def _best_label(reading: Reading) -> HeadLabel | None:
     """The head that is known best for what shows in this text; None where nothing is known of it."""
     labels = [label for label in reading.source.head_labels() if label.kind is reading.kind]
     if not labels:

@@ -16,7 +16,7 @@ from attn_cli.analysis.verification import (
 )
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.source import Layer, Reference, Texts
+from attn_cli.models.source import Layer, ReferenceAttention, Texts
 from attn_cli.reading.reading import Reading, check_kind
 from attn_cli.vocabulary import DType, Kind, Step
 
@@ -69,7 +69,11 @@ def _with_target(reading: Reading) -> Texts:
 
 
 def _differences(
-    reading: Reading, texts: Texts, kind: Kind, theirs: Reference, only_layers: Collection[int] | None
+    reading: Reading,
+    texts: Texts,
+    kind: Kind,
+    theirs: ReferenceAttention,
+    only_layers: Collection[int] | None,
 ) -> Iterator[Difference]:
     """How far the layers of one kind, or some of them, are from the reference."""
     source = reading.source
@@ -78,7 +82,7 @@ def _differences(
         yield _difference(kind, layer, attention, theirs)
 
 
-def _difference(kind: Kind, layer: int, attention: Layer, theirs: Reference) -> Difference:
+def _difference(kind: Kind, layer: int, attention: Layer, theirs: ReferenceAttention) -> Difference:
     steps = attention.steps(range(attention.heads), {Step.WEIGHTS})
     output = None
     if layer in theirs.outputs and Step.OUTPUT not in attention.absent:

@@ -29,7 +29,7 @@ PROSE = "prose"
 REPEATED_PROSE = "repeated prose"
 RANDOM_REPEATS = "random repeats"
 
-Text: TypeAlias = tuple[npt.NDArray[np.int64], int]
+ScoredText: TypeAlias = tuple[npt.NDArray[np.int64], int]
 """The ids of a text (T,) and the first row of it that counts."""
 
 Scores: TypeAlias = dict[Pattern, npt.NDArray[np.floating]]
@@ -176,7 +176,7 @@ def heads(network: Network, held_out: Ids, seed: int) -> list[HeadReport]:
     ]
 
 
-def scored(network: Network, texts: Iterable[Text]) -> list[Scores]:
+def scored(network: Network, texts: Iterable[ScoredText]) -> list[Scores]:
     """The scores of each layer over all `texts`."""
     found: list[dict[Pattern, list[Tally]]] = [{} for _ in range(network.spec.layers)]
     with torch.no_grad():
@@ -214,11 +214,11 @@ def _passages(ids: Ids, size: int) -> Iterator[npt.NDArray[np.int64]]:
         yield np.asarray(ids[start : start + size], np.int64)
 
 
-def _once(passage: npt.NDArray[np.integer]) -> Text:
+def _once(passage: npt.NDArray[np.integer]) -> ScoredText:
     """`START` and the passage; every row but the first counts."""
     return np.concatenate([[START], passage]).astype(np.int64), 1
 
 
-def _twice(passage: npt.NDArray[np.integer]) -> Text:
+def _twice(passage: npt.NDArray[np.integer]) -> ScoredText:
     """`START` and the passage two times; the rows of the second count."""
     return np.concatenate([[START], passage, passage]).astype(np.int64), 1 + passage.size

@@ -14,7 +14,7 @@ from attn_cli.analysis.metrics import spelled
 from attn_cli.analysis.patterns import NEEDED, added, tallies
 from attn_cli.core.streaming.stream import Text
 from attn_cli.models.backend import choose_backend
-from attn_cli.models.head_labels import Known, known_heads
+from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
@@ -37,11 +37,11 @@ def storybook() -> Source:
     return open_checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, choose_backend("cpu", DType.FLOAT32))
 
 
-def best(pattern: Pattern) -> Known:
-    return next(head for head in known_heads(EMBEDDED_DIRECTORY, 4, 8) if head.pattern is pattern)
+def best(pattern: Pattern) -> HeadLabel:
+    return next(head for head in read_head_labels(EMBEDDED_DIRECTORY, 4, 8) if head.pattern is pattern)
 
 
-def score(source: Source, head: Known, texts: list[list[int]], first_row: int = 1) -> float:
+def score(source: Source, head: HeadLabel, texts: list[list[int]], first_row: int = 1) -> float:
     """What the head that is known for a pattern scores on these tokens."""
     found = []
     for ids in texts:
@@ -85,7 +85,7 @@ def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source
         :2
     ]:
         expected = entry["scores"]["random repeats"]["induction"]
-        head = Known(entry["layer"], entry["head"], Pattern.INDUCTION, expected)
+        head = HeadLabel(entry["layer"], entry["head"], Pattern.INDUCTION, expected)
         assert score(storybook, head, texts, first_row=256) == pytest.approx(expected, abs=1e-4)
 
 

@@ -18,7 +18,7 @@ from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import MultiHeadAttention
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend, choose_backend
-from attn_cli.models.head_labels import Known
+from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.random_layer import vectors, words
 from attn_cli.models.source import Card, Extent, Layer, Source, SourceRequest, Texts, of_layers
 from attn_cli.models.tokens.token import Token, shifted
@@ -93,7 +93,7 @@ class Translator:
     def check(self) -> None:
         pass
 
-    def head_labels(self) -> tuple[Known, ...]:
+    def head_labels(self) -> tuple[HeadLabel, ...]:
         return ()
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:

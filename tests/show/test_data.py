@@ -396,7 +396,7 @@ def test_documents_agree_with_the_schema() -> None:
     steps |= {"mask": np.eye(2, dtype=bool), "logits": [[1, -INFINITY], [0, 2]]}
     assert is_valid(inspected(a_head(**steps), a_head(Kind.CROSS)))
     assert is_valid(a_document())
-    assert is_valid(a_document(target_tokens=tokens("x"), pair="b", device="cuda:1", backend="torch"))
+    assert is_valid(a_document(target_tokens=tokens("x"), pair="b", device="cuda:1", library="torch"))
     assert is_valid(compared())
     assert is_valid(compared(difference=np.array([[-0.5]])))
 

@@ -21,8 +21,8 @@ import transformers
 from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
-from attn_cli.models.bridge.captured_layer import Watched
-from attn_cli.models.bridge.hf_models import builder_of, sketch
+from attn_cli.models.bridge.captured_layer import CapturedLayer
+from attn_cli.models.bridge.hf_models import build_sketch, model_builder
 from attn_cli.models.bridge.support import FILE
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.open import open_checkpoint
@@ -188,7 +188,7 @@ def _compared(kind: str, source: Source, model: Any) -> Verdict:
     apart, count, peaks, alone = 0.0, 0, [], set()
     for one, extent in source.kinds.items():
         layers = list(source.attentions(texts, one, extent.layers))
-        alone |= {type(layer) is Watched for layer in layers}
+        alone |= {type(layer) is CapturedLayer for layer in layers}
         ours = [weights_of(layer) for layer in layers]
         (first,) = (weights_of(each) for each in source.attentions(texts, one, extent.layers[:1]))
         apart = max(apart, float(np.abs(first - ours[0]).max()))  # in a shorter model
@@ -226,12 +226,12 @@ def twin_of(kind: str, directory: Path) -> Any:
     """The twin, saved in `directory`."""
     config = _tiny(transformers.AutoConfig.for_model(kind).__class__, _OWN.get(kind, {}))
     config.architectures = []
-    size = sum(parameter.numel() for parameter in sketch(config).parameters())
+    size = sum(parameter.numel() for parameter in build_sketch(config).parameters())
     if size > _LARGEST:
         raise NoTwinError(f"a configuration of small numbers has {size:,} weights")
     torch.manual_seed(0)
     with translated_errors("no twin"):
-        builder = builder_of(config)
+        builder = model_builder(config)
         model = builder.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
         _stir(model)
         _sharpen(model)

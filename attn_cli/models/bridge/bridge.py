@@ -16,20 +16,20 @@ import torch  # 1.7 s: whoever imports this file wants it
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.backend import Backend, torch_backend
-from attn_cli.models.bridge.capture import Key, Sight, Watch, watched
-from attn_cli.models.bridge.captured_layer import layer_of
+from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, ModulePlace, recording
+from attn_cli.models.bridge.captured_layer import build_layer
 from attn_cli.models.bridge.hf_models import (
+    build_sketch,
     inputs_of,
     is_known,
     is_sketch,
-    load,
+    load_model,
     read_config,
-    shortened,
-    sketch,
+    shorten_config,
 )
-from attn_cli.models.head_labels import Known
+from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
-from attn_cli.models.source import Card, Extent, Judge, Layer, SourceRequest, Texts
+from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts
 from attn_cli.models.tokens.open import open_tokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, shifted
 from attn_cli.vocabulary import Kind
@@ -45,12 +45,12 @@ _MOST_SHAPES = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class AttentionPlan:
     """Which attention a model runs, as its sketch showed."""
 
-    places: Mapping[Key, tuple[Kind, int]]  # where it runs to what it is called: a kind and a layer
+    places: Mapping[ModulePlace, tuple[Kind, int]]  # where it runs to what it is called: a kind and a layer
     kinds: Mapping[Kind, Extent]
-    first: Sight  # of the first kind
+    first: AttentionRecord  # of the first kind
 
 
 def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request: SourceRequest) -> "Bridge":
@@ -128,16 +128,16 @@ class Bridge:
     def _room(self) -> tuple[int | None, bool]:
         return _room(self.config, self.whole)
 
-    def head_labels(self) -> tuple[Known, ...]:
+    def head_labels(self) -> tuple[HeadLabel, ...]:
         """Nobody has measured its heads."""
         return ()
 
-    def judge(self) -> Judge:
+    def judge(self) -> ReferenceModel:
         """transformers' eager attention over the same files."""
-        from attn_cli.models.bridge.reference import Eager
+        from attn_cli.models.bridge.reference import EagerModel
 
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
-        return Eager(self.directory, layers, {}, self.trusts_code)
+        return EagerModel(self.directory, layers, {}, self.trusts_code)
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model; whatever the library, transformers computes with PyTorch."""
@@ -151,43 +151,43 @@ class Bridge:
     @cached_property
     def whole(self) -> Any:
         """All modules of the model, without weights."""
-        return sketch(self.config, trusts_code=self.trusts_code)
+        return build_sketch(self.config, trusts_code=self.trusts_code)
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> AttentionPlan:
         """Which attention it runs."""
         try:
-            return plan_of(self.name, self.whole)
+            return plan_attention(self.name, self.whole)
         except CannotSketchError:  # it looks at numbers to decide what to compute
-            return plan_of(self.name, self._load(self.config))
+            return plan_attention(self.name, self._load(self.config))
 
     def _load(self, config: Any) -> Any:
-        return load(self.directory, config, self.backend, trusts_code=self.trusts_code)
+        return load_model(self.directory, config, self.backend, trusts_code=self.trusts_code)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of those layers, after one run of the model; it keeps no other."""
-        short = shortened(self.config, kind, 1 + max(layers), self.whole, trusts_code=self.trusts_code)
-        found, without = self._seen(short or self.config, texts, kind, layers)
+        short = shorten_config(self.config, kind, 1 + max(layers), self.whole, trusts_code=self.trusts_code)
+        found, without = self._recorded(short or self.config, texts, kind, layers)
         if without is not None and short is not None:  # some count two attentions as a layer, some one
-            found, without = self._seen(self.config, texts, kind, layers)
+            found, without = self._recorded(self.config, texts, kind, layers)
         if without is not None:
             raise without
         kv_heads = self.card.kv_heads
         for layer in layers:
-            yield layer_of(found.pop(layer), kv_heads)
+            yield build_layer(found.pop(layer), kv_heads)
 
-    def _seen(
+    def _recorded(
         self, config: Any, texts: Texts, kind: Kind, layers: Sequence[int]
-    ) -> tuple[dict[int, Sight], AttnError | None]:
+    ) -> tuple[dict[int, AttentionRecord], AttnError | None]:
         """What was seen of those layers in one run; and where some did not show, the reason."""
         model = self._load(config)
         wanted = {key: at[1] for key, at in self.plan.places.items() if at[0] is kind and at[1] in layers}
         ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
         target = [token.id for token in texts.target] or [self._start_id() or 0]
-        watch = Watch(_fits(model, len(ids), len(target)), wanted.__contains__)
-        with translated_errors(f"transformers cannot run {self.name}"), watched(model, watch):
+        watch = AttentionRecorder(_fits(model, len(ids), len(target)), wanted.__contains__)
+        with translated_errors(f"transformers cannot run {self.name}"), recording(model, watch):
             model(**inputs_of(model, ids, segments, target))
-        found = {wanted[sight.key]: sight for sight in watch.sights if sight.is_kept}
+        found = {wanted[record.key]: record for record in watch.records if record.is_kept}
         missing = next((layer for layer in layers if layer not in found), None)
         if missing is None:
             return found, None
@@ -269,70 +269,70 @@ class CannotSketchError(AttnError):
     """A model without numbers does not run."""
 
 
-def plan_of(name: str, model: Any) -> Plan:
+def plan_attention(name: str, model: Any) -> AttentionPlan:
     """Which attention `model`, called `name`, runs.
 
     Raises:
         AttnError: none that is a matrix of tokens, or it cannot be run on tokens alone.
     """
-    watch = Watch(_fits(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
+    watch = AttentionRecorder(_fits(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
     size = _vocabulary(model.config)
     ids = [index % size for index in range(5, 5 + _LENGTH)]
     try:
-        with translated_errors(f"{name} cannot be run on tokens alone"), watched(model, watch):
+        with translated_errors(f"{name} cannot be run on tokens alone"), recording(model, watch):
             model(**inputs_of(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
     except AttnError as error:
         if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
         raise
-    by_kind: dict[Kind, list[Sight]] = {}
-    for sight in watch.sights:
-        by_kind.setdefault(_kind(model, sight), []).append(sight)
-    if not any(sight.fits for sight in watch.sights):
+    by_kind: dict[Kind, list[AttentionRecord]] = {}
+    for record in watch.records:
+        by_kind.setdefault(_kind(model, record), []).append(record)
+    if not any(record.fits for record in watch.records):
         raise _no_matrix(name, model, _LENGTH, watch)
-    places: dict[Key, tuple[Kind, int]] = {}
+    places: dict[ModulePlace, tuple[Kind, int]] = {}
     kinds: dict[Kind, Extent] = {}
     for kind in (each for each in Kind if each in by_kind):
-        numbered = dict(zip(_numbers(by_kind[kind]), by_kind[kind], strict=True))
-        shown = {layer: sight for layer, sight in numbered.items() if sight.fits}
+        numbered = dict(zip(_layer_numbers(by_kind[kind]), by_kind[kind], strict=True))
+        shown = {layer: record for layer, record in numbered.items() if record.fits}
         if shown:
-            others = {layer: _otherwise(sight) for layer, sight in numbered.items() if not sight.fits}
-            kinds[kind] = Extent(tuple(shown), max(sight.size[0] for sight in shown.values()), others)
-            places |= {sight.key: (kind, layer) for layer, sight in shown.items()}
-    first = next(sight for sight in by_kind[next(iter(kinds))] if sight.fits)
-    return Plan(places, kinds, first)
+            others = {layer: _other_shape(record) for layer, record in numbered.items() if not record.fits}
+            kinds[kind] = Extent(tuple(shown), max(record.size[0] for record in shown.values()), others)
+            places |= {record.key: (kind, layer) for layer, record in shown.items()}
+    first = next(record for record in by_kind[next(iter(kinds))] if record.fits)
+    return AttentionPlan(places, kinds, first)
 
 
-def _otherwise(sight: Sight) -> str:
+def _other_shape(record: AttentionRecord) -> str:
     """The true shape of what is no matrix of tokens."""
-    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, sight.size))}"
+    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, record.size))}"
 
 
-def _numbers(sights: Sequence[Sight]) -> tuple[int, ...]:
+def _layer_numbers(records: Sequence[AttentionRecord]) -> tuple[int, ...]:
     """The numbers of their layers, by the modules' names; where those do not go up, by their order.
 
     ALBERT runs one layer many times, Funnel numbers its layers anew in each block.
     """
-    numbers = [_number(sight.key[0]) for sight in sights]
+    numbers = [_layer_number(record.key[0]) for record in records]
     named = [number for number in numbers if number is not None]
-    goes_up = len(named) == len(sights) and all(a < b for a, b in pairwise(named))
-    return tuple(named) if goes_up else tuple(range(len(sights)))
+    goes_up = len(named) == len(records) and all(a < b for a, b in pairwise(named))
+    return tuple(named) if goes_up else tuple(range(len(records)))
 
 
-def _number(trail: Sequence[str]) -> int | None:
+def _layer_number(trail: Sequence[str]) -> int | None:
     """The number of the outermost module that has one: 3 of `encoder.layer.3`."""
     found = (re.search(r"\.(\d+)$", name) for name in trail)
     return next((int(each[1]) for each in found if each), None)
 
 
-def _kind(model: Any, sight: Sight) -> Kind:
+def _kind(model: Any, record: AttentionRecord) -> Kind:
     if not model.config.is_encoder_decoder:
         return Kind.SELF
-    parts = (part for name in sight.key[0] for part in name.split("."))
+    parts = (part for name in record.key[0] for part in name.split("."))
     side = next((part for part in parts if part in {"encoder", "decoder"}), "encoder")
     if side == "encoder":
         return Kind.ENCODER
-    return Kind.CROSS if sight.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
+    return Kind.CROSS if record.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
 
 
 def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
@@ -341,7 +341,7 @@ def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
     return [*own, (target, target), (target, length)] if model.config.is_encoder_decoder else own
 
 
-def _no_matrix(what: str, model: Any, length: int, watch: Watch) -> AttnError:
+def _no_matrix(what: str, model: Any, length: int, watch: AttentionRecorder) -> AttnError:
     """Why there is nothing to show: what the model is, or the true shape of what it has."""
     hint = "attn models --families lists what can be shown"
     shapes = list(dict.fromkeys(watch.misfits))

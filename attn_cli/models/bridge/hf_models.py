@@ -53,7 +53,7 @@ def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
         return config
 
 
-def builder_of(config: Any) -> Any:
+def model_builder(config: Any) -> Any:
     """The class of transformers that builds such a model: the bare one, where there is one.
 
     Raises:
@@ -70,13 +70,13 @@ def builder_of(config: Any) -> Any:
     raise AttnError(problem, "use a model that reads text: attn models --families")
 
 
-def sketch(config: Any, *, trusts_code: bool = False) -> Any:
+def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
     """The model without weights: every module and the shape of every tensor, and no number.
 
     Raises:
         AttnError: transformers has no such model for text.
     """
-    builder = builder_of(config)
+    builder = model_builder(config)
     with translated_errors(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
         return builder.from_config(
             copy.deepcopy(config),
@@ -86,14 +86,14 @@ def sketch(config: Any, *, trusts_code: bool = False) -> Any:
         ).eval()  # of the ways to run experts the one that asks no tensor for a number
 
 
-def load(directory: Path, config: Any, backend: Backend, *, trusts_code: bool = False) -> Any:
+def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: bool = False) -> Any:
     """The model with the weights of `directory`, in the library's number format and place.
 
     Raises:
         AttnError: they cannot be read, or are not those of this model.
     """
-    builder = builder_of(config)
-    with translated_errors(f"transformers cannot load {directory}"):
+    builder = model_builder(config)
+    with translated_errors(f"transformers cannot load_model {directory}"):
         model, found = builder.from_pretrained(
             directory,
             config=copy.deepcopy(config),
@@ -105,7 +105,7 @@ def load(directory: Path, config: Any, backend: Backend, *, trusts_code: bool = 
         )
         drawn = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
         if drawn:
-            drawn -= _computed(sketch(config, trusts_code=trusts_code))
+            drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn)
         return model.to(backend.device).eval()
 
@@ -123,7 +123,7 @@ def _check_whole(directory: Path, lacking: Collection[str]) -> None:
         raise AttnError(problem, _HINT)
 
 
-def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:
+def shorten_config(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:
     """The configuration of the same model with only the `count` layers that are needed.
 
     None where that would be another model: some build a layer by how many there are, and `whole`, the
@@ -132,7 +132,7 @@ def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: b
     try:
         with translated_errors(""):
             short = _cut(copy.deepcopy(config), kind, count)
-            if short is None or not _is_part(sketch(short, trusts_code=trusts_code), whole):
+            if short is None or not _is_part(build_sketch(short, trusts_code=trusts_code), whole):
                 return None
             return short
     except AttnError:

@@ -17,9 +17,9 @@ import transformers
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
-from attn_cli.models.bridge.hf_models import inputs_of, load, read_config
+from attn_cli.models.bridge.hf_models import inputs_of, load_model, read_config
 from attn_cli.models.hf_errors import translated_errors
-from attn_cli.models.source import Reference, Texts
+from attn_cli.models.source import ReferenceAttention, Texts
 from attn_cli.vocabulary import DType, Kind
 
 Numbers = npt.NDArray[np.floating]
@@ -36,7 +36,7 @@ _FIELDS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Eager:
+class EagerModel:
     """Hugging Face's own model over the files in `directory`; `outputs` names W^O of a kind's layers.
 
     Raises:
@@ -54,7 +54,7 @@ class Eager:
             problem = f"{self.directory} has no reference: transformers reads directories"
             raise AttnError(problem, "verify the checkpoint that the file was made from")
 
-    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> dict[Kind, Reference]:
+    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> dict[Kind, ReferenceAttention]:
         """The attention of all layers of those kinds, out of one run of the model.
 
         Raises:
@@ -76,7 +76,7 @@ class Eager:
                 found = model(**given, output_attentions=True, return_dict=True)
         calls = {name: iter(each) for name, each in heard.items()}
         return {
-            kind: Reference(
+            kind: ReferenceAttention(
                 weights=_by_layer(getattr(found, _FIELDS[kind], None), self.layers[kind], self.directory),
                 outputs={layer: next(calls[name]) for layer, name in names[kind].items()},
             )
@@ -87,7 +87,7 @@ class Eager:
         if dtype not in self._models:
             config = read_config(self.directory, trusts_code=self.trusts_code)
             backend = torch_backend("cpu", dtype)
-            self._models[dtype] = load(self.directory, config, backend, trusts_code=self.trusts_code)
+            self._models[dtype] = load_model(self.directory, config, backend, trusts_code=self.trusts_code)
         return self._models[dtype]
 
 

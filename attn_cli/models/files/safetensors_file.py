@@ -38,7 +38,7 @@ class _Entry:
     end: int
 
 
-def safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of the file, by name.
 
     Raises:

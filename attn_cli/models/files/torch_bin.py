@@ -33,7 +33,7 @@ _OPENED = "use a checkpoint with model.safetensors, or ask its author for one"
 _PICKLES = 5  # of the format before PyTorch 1.6: magic number, version, system, tensors, their order
 
 
-def pickled(path: Path) -> dict[str, Tensor]:
+def read_torch_bin(path: Path) -> dict[str, Tensor]:
     """The tensors of the file, by name.
 
     Raises:

@@ -12,7 +12,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.config import Config
 from attn_cli.models.files.tensors import Numbers, Tensor
 from attn_cli.models.files.weights import Weights
-from attn_cli.models.gguf.families import FAMILIES, Family
+from attn_cli.models.gguf.families import FAMILIES, GgufFamily
 from attn_cli.models.gguf.file import GgufFile, read_gguf
 from attn_cli.models.gguf.tokens import gguf_tokenizer
 from attn_cli.models.tokens.fast import FastTokenizer
@@ -147,7 +147,7 @@ def _tensors(file: GgufFile, kind: str, config: Config) -> Iterator[tuple[str, T
                 yield f"{name}.{end}", _as_hugging_face(tensor, f"{own}.{end}", FAMILIES[kind], config)
 
 
-def _as_hugging_face(tensor: Tensor, name: str, family: Family, config: Config) -> Tensor:
+def _as_hugging_face(tensor: Tensor, name: str, family: GgufFamily, config: Config) -> Tensor:
     """The tensor without what llama.cpp's converter did to it."""
     if family.has_pairs and (found := re.search(r"\.attn_([qk])\.", name)):
         side = "num_attention_heads" if found[1] == "q" else "num_key_value_heads"

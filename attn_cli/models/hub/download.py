@@ -20,7 +20,15 @@ from typing import Any, BinaryIO, TypeAlias
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.weights import FORMATS, shard_names
-from attn_cli.models.hub.locate import MAIN, Fetch, Wanted, absent, is_offline, model_directory, own_modules
+from attn_cli.models.hub.locate import (
+    MAIN,
+    Fetch,
+    WantedFiles,
+    absent,
+    is_offline,
+    model_directory,
+    own_modules,
+)
 
 _HUB = "https://huggingface.co"
 _CONFIG = "config.json"
@@ -38,7 +46,7 @@ _PARTIAL = 206  # the status of an answer that goes on where the last one ended
 _UNAUTHORISED = 401
 
 
-Watch: TypeAlias = Callable[[str, int, int], None]
+DownloadProgress: TypeAlias = Callable[[str, int, int], None]
 """Is told which file is coming, how many bytes have come, and of how many."""
 
 
@@ -53,15 +61,17 @@ class _Remote:
     size: int
 
 
-def unwatched(_file: str, _done: int, _total: int) -> None:
+def no_progress(_file: str, _done: int, _total: int) -> None:
     """Nobody looks."""
 
 
-def fetcher(environment: Mapping[str, str], watch: Watch, wanted: Wanted | None = None) -> Fetch | None:
+def fetcher(
+    environment: Mapping[str, str], watch: DownloadProgress, wanted: WantedFiles | None = None
+) -> Fetch | None:
     """What downloads what is wanted and tells `watch` of it; None where the environment forbids it."""
     if is_offline(environment):
         return None
-    return lambda name, revision: _Hub(name, revision, environment).fetch(watch, wanted or Wanted())
+    return lambda name, revision: _Hub(name, revision, environment).fetch(watch, wanted or WantedFiles())
 
 
 class _Hub:
@@ -74,7 +84,7 @@ class _Hub:
         self._folder = model_directory(name, environment)
         self._absent = partial(absent, name, environment, revision)
 
-    def fetch(self, watch: Watch, wanted: Wanted) -> Path:
+    def fetch(self, watch: DownloadProgress, wanted: WantedFiles) -> Path:
         """The snapshot's directory, once all of it is there.
 
         Raises:
@@ -98,7 +108,7 @@ class _Hub:
             if whole := self._remote(form.whole, commit):
                 return [whole]
             if index := self._remote(form.index, commit):
-                self._download([index], unwatched)
+                self._download([index], no_progress)
                 shards = [self._required(name, commit) for name in shard_names(self._blob(index), form)]
                 return [*shards, index]
         names = " nor ".join(form.whole for form in FORMATS)
@@ -115,7 +125,7 @@ class _Hub:
     def _code(self, files: Sequence[_Remote], commit: str) -> list[_Remote]:
         """The modules that the configurations name, and those that these import from beside them."""
         said = [each for each in files if each.name in {_CONFIG, *_BESIDE}]
-        self._download(said, unwatched)
+        self._download(said, no_progress)
         with TemporaryDirectory() as place:
             for each in said:
                 shutil.copyfile(self._blob(each), Path(place) / each.name)
@@ -126,7 +136,7 @@ class _Hub:
             remote = None if name in found else self._remote(f"{name}.py", commit)
             if remote is not None:
                 found[name] = remote
-                self._download([remote], unwatched)
+                self._download([remote], no_progress)
                 source = self._blob(remote).read_text(encoding="utf-8", errors="replace")
                 names += _RELATIVE.findall(source)
         return list(found.values())
@@ -160,7 +170,7 @@ class _Hub:
     def _blob(self, remote: _Remote) -> Path:
         return self._folder / "blobs" / remote.etag
 
-    def _download(self, files: Sequence[_Remote], watch: Watch) -> None:
+    def _download(self, files: Sequence[_Remote], watch: DownloadProgress) -> None:
         """The content of every file, as a blob of the cache."""
         lock = _library().WeakFileLock  # one process writes, another waits for it
         missing = {self._blob(each): each for each in files if not self._blob(each).exists()}

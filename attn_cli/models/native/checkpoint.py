@@ -7,11 +7,11 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
-from attn_cli.models.head_labels import Known, known_heads
+from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.checkpoint_files import CheckpointFiles
 from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
-from attn_cli.models.source import Card, Extent, Judge, Layer, SourceRequest, Texts, of_layers
+from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
 from attn_cli.models.tokens.token import Token, Tokenizer, shifted
 from attn_cli.vocabulary import Kind
 
@@ -97,24 +97,24 @@ class Checkpoint:
         """
         self._transformer.check()
 
-    def head_labels(self) -> tuple[Known, ...]:
+    def head_labels(self) -> tuple[HeadLabel, ...]:
         """What its heads are known for, the clearest first."""
-        return known_heads(self.path, self.spec.layers, self.spec.heads)
+        return read_head_labels(self.path, self.spec.layers, self.spec.heads)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of those layers, one after the other, each run when it is asked for."""
         return of_layers(self._every_attention(texts, kind), layers)
 
-    def judge(self) -> Judge:
+    def judge(self) -> ReferenceModel:
         """transformers' model over the same files; a file's names of W^O are those of its modules."""
-        from attn_cli.models.bridge.reference import Eager  # transformers and torch: 5 s
+        from attn_cli.models.bridge.reference import EagerModel  # transformers and torch: 5 s
 
         layers = {kind: extent.layers for kind, extent in self.kinds.items()}
         outputs, decoder = {next(iter(layers)): _layer_names(self.spec.output, self.spec)}, self.spec.decoder
         if decoder is not None and decoder.cross is not None:
             outputs[Kind.DECODER] = _layer_names(decoder.output, decoder)
             outputs[Kind.CROSS] = _layer_names(decoder.cross.output, decoder)
-        return Eager(self.path, layers, outputs)
+        return EagerModel(self.path, layers, outputs)
 
     def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""

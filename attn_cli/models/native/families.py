@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.config import Config, NotWrittenError
+from attn_cli.models.files.config import Config, NotNativeError
 from attn_cli.models.native import architectures
 from attn_cli.models.native.spec import Spec
 
 
-def families() -> tuple[str, ...]:
+def native_families() -> tuple[str, ...]:
     """The model types that have a file of their own here."""
     return tuple(sorted(_modules()))
 
@@ -34,7 +34,7 @@ def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None
         return None
     try:
         return read_spec(config, is_causal=is_causal)
-    except NotWrittenError:
+    except NotNativeError:
         return None
 
 
@@ -48,7 +48,7 @@ def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
     name = kind.replace("-", "_")
     if name not in _modules():
         problem = f"the model type '{kind}' is not known: {config.path}"
-        raise AttnError(problem, f"use a model of the type {', '.join(families())}")
+        raise AttnError(problem, f"use a model of the type {', '.join(native_families())}")
     spec: Spec = importlib.import_module(_modules()[name]).spec(config)
     return spec if is_causal is None else replace(spec, is_causal=is_causal)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
 from attn_cli.models.tokens.token import Tokenizer
 
@@ -19,7 +19,7 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
     Raises:
         AttnError: there is none, or it cannot be read.
     """
-    path = own(directory, "tokenizer.json", LARGEST_TEXT)
+    path = checked_path(directory, "tokenizer.json", LARGEST_TEXT)
     if not path.is_file():
         if not any(file for pattern in _OLDER for file in directory.glob(pattern)):
             hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"

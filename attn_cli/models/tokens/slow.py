@@ -17,7 +17,7 @@ import transformers  # with torch 3 s: whoever imports this file wants it
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_json
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.tokens.alignment import aligned
 from attn_cli.models.tokens.fast import FastTokenizer
@@ -42,7 +42,7 @@ def open_slow_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokeni
     """
     for pattern in _READ:
         for file in directory.glob(pattern):
-            own(directory, str(file.relative_to(directory)), LARGEST_TEXT)
+            checked_path(directory, str(file.relative_to(directory)), LARGEST_TEXT)
     _check_class(directory)
     _check_pieces(directory)
     with _answering(f"transformers cannot read the tokenizer in {directory}"):

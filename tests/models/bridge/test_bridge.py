@@ -112,13 +112,13 @@ def test_the_steps_add_up(kind: str, saved: Callable[[str], Path]) -> None:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The models that were loaded."""
     models: list[Any] = []
-    load = eager_models.load
+    load_model = eager_models.load_model
 
     def spied(*given: Any, **how: Any) -> Any:
-        models.append(load(*given, **how))
+        models.append(load_model(*given, **how))
         return models[-1]
 
-    monkeypatch.setattr(bridging, "load", spied)
+    monkeypatch.setattr(bridging, "load_model", spied)
     return models
 
 

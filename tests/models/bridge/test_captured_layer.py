@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from attn_cli.models.bridge.captured_layer import Watched
+from attn_cli.models.bridge.captured_layer import CapturedLayer
 from attn_cli.vocabulary import Step
 
 LOGITS = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(0)).masked_fill(
     ~torch.ones(5, 5, dtype=torch.bool).tril(), -torch.inf
 )
-LAYER = Watched(LOGITS, LOGITS.softmax(-1), kv_heads=2, why="it is a test")
+LAYER = CapturedLayer(LOGITS, LOGITS.softmax(-1), kv_heads=2, why="it is a test")
 
 
 def test_some_rows_are_those_of_the_whole() -> None:
@@ -22,7 +22,7 @@ def test_some_rows_are_those_of_the_whole() -> None:
 
 
 def test_rows_of_a_layer_that_tells_only_weights_are_theirs() -> None:
-    part = Watched(None, LAYER.weights, 2, "it is a test").at([4])
+    part = CapturedLayer(None, LAYER.weights, 2, "it is a test").at([4])
     assert torch.equal(part.weights, LAYER.weights[:, [4]])
     assert part.logits is None
 

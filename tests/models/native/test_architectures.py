@@ -10,7 +10,7 @@ import pytest
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_config
-from attn_cli.models.native.families import families, read_spec
+from attn_cli.models.native.families import native_families, read_spec
 from attn_cli.models.native.spec import Spec
 from tests.support.twins import bert, gpt2, llama
 
@@ -135,7 +135,9 @@ HOSTILE = [
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_type_that_has_no_file_here_is_not_known(kind: str, tmp_path: Path) -> None:
     problem = f"the model type '{kind}' is not known: {{file}}"
-    refused(tmp_path, {"model_type": kind}, problem, f"use a model of the type {', '.join(families())}")
+    refused(
+        tmp_path, {"model_type": kind}, problem, f"use a model of the type {', '.join(native_families())}"
+    )
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in SMALLEST for name in SMALLEST[kind]])

@@ -17,7 +17,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.config import read_config
 from attn_cli.models.files.weights import open_weights
-from attn_cli.models.native.families import families, read_spec
+from attn_cli.models.native.families import native_families, read_spec
 from attn_cli.models.native.spec import Projections, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.open import open_checkpoint
@@ -43,7 +43,7 @@ def saved(name: str, directory: Path) -> Path:
 def test_every_family_has_a_twin() -> None:
     twins = (*RECIPES.values(), *FAMILIES.values(), *TRANSLATORS.values())
     types = {recipe.config.model_type.replace("-", "_") for recipe in twins}
-    assert types == set(families())
+    assert types == set(native_families())
 
 
 def test_every_layer_and_head_agrees_with_eager(twin: Path, backend: Backend) -> None:

@@ -11,12 +11,12 @@ def spec(config: Config) -> Spec:
     """An OPT of this configuration (`modeling_opt.py`).
 
     Raises:
-        NotWrittenError: its norms have no weights.
+        NotNativeError: its norms have no weights.
     """
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     if not config.flag("layer_norm_elementwise_affine", default=True):
-        raise config.unwritten("layer_norm_elementwise_affine", what="true")
+        raise config.not_native("layer_norm_elementwise_affine", what="true")
     has_bias = config.flag("enable_bias", default=True)
     narrow = config.count("word_embed_proj_dim", default=width)
     is_pre_norm = config.flag("do_layer_norm_before", default=True)

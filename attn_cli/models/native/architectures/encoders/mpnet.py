@@ -19,11 +19,11 @@ def spec(config: Config) -> Spec:
     It counts 32 buckets, and positions from behind token 1, whatever the config says.
 
     Raises:
-        NotWrittenError: the config says otherwise.
+        NotNativeError: the config says otherwise.
     """
     whole = encoder(config)
     if config.count("relative_attention_num_buckets", default=_BUCKETS) != _BUCKETS:
-        raise config.unwritten("relative_attention_num_buckets", what=str(_BUCKETS))
+        raise config.not_native("relative_attention_num_buckets", what=str(_BUCKETS))
     return behind_padding(
         config,
         replace(

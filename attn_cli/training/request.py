@@ -8,7 +8,7 @@ from attn_cli.vocabulary import DType
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TrainingRequest:
     """The files that a model learns from, one that it does not, and the recipe."""
 
     files: tuple[Path, ...]

@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attn_cli.models.head_labels import Known, known_in
+from attn_cli.models.head_labels import HeadLabel, head_labels_in
 from attn_cli.training.measure import HeadReport, Surprise
-from attn_cli.training.state import Mark
+from attn_cli.training.saved_state import RunPosition
 from attn_cli.vocabulary import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingResult:
     """A trained model, measured."""
 
     directory: Path
     vocabulary: int  # pieces
     parameters: int
-    mark: Mark
+    mark: RunPosition
     surprise: Surprise
     heads: tuple[HeadReport, ...]
 
@@ -27,9 +27,9 @@ class Outcome:
         return self.directory.resolve().name
 
     @property
-    def known(self) -> tuple[Known, ...]:
+    def known(self) -> tuple[HeadLabel, ...]:
         """The heads that are known for something, the clearest first."""
-        return known_in(self.as_json()["heads"])
+        return head_labels_in(self.as_json()["heads"])
 
     def as_json(self) -> dict[str, Any]:
         """All of it by name."""
