@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.facts [--tokens 2048,8192,32768] [--pairs 5] [--device cuda] [--dtype bfloat16]
 
-12 heads of 64 features. `all`: every fact of `core.stream.summarise`, with four largest weights a row and
-the pooled picture; `five`: entropy, distance, first and previous token, received weight. Ratios are taken
-pair by pair; token ids follow Zipf's law, so that copies are as frequent as in a text.
+12 heads of 64 features. `all`: every fact of `core.streaming.stream.summarise`, with the pooled
+picture; `five`: entropy, distance, first and previous token, received weight. Ratios are taken pair by pair;
+token ids follow Zipf's law, so that copies are as frequent as in a text.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.streaming.stream import PICTURE, Text, summarise
 from attn_cli.vocabulary import Metric
 
-HEADS, FEATURES, VOCABULARY, TOP = 12, 64, 50_000, 4
+HEADS, FEATURES, VOCABULARY = 12, 64, 50_000
 FROM = 8192  # tokens: of the five facts there is a goal from here on
 FIVE = (Metric.ENTROPY, Metric.DISTANCE, Metric.FIRST, Metric.PREVIOUS, Metric.RECEIVED)
 GOALS = {  # of all facts: not causal, causal
@@ -63,7 +63,7 @@ def line(tokens: int, pairs: int, device: str, dtype: str, *, is_causal: bool) -
         lambda: torch.nn.functional.scaled_dot_product_attention(
             q[None], k[None], v[None], is_causal=is_causal
         ),
-        lambda: summarise(operands, text=text, top=TOP, picture=PICTURE),
+        lambda: summarise(operands, text=text, picture=PICTURE),
         lambda: summarise(operands, FIVE),
     ]
     measured = [[seconds(race, device) for race in races] for _ in range(pairs + 1)][1:]

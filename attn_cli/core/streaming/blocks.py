@@ -14,7 +14,7 @@ from attn_cli.core.masks import Band, Narrowed
 Indices: TypeAlias = npt.NDArray[np.int64]
 Reals: TypeAlias = npt.NDArray[np.float64]
 
-GROUPS = 8  # the columns of a chunk stand in so many rows of groups: see `rows.Stepwise`
+_UNIT = 8  # columns: chunks that begin and end at their multiples are added and multiplied in vectors
 _LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
 
 
@@ -50,7 +50,7 @@ class Cells:
 def cells(queries: int, keys: int, most: int) -> Cells:
     """The smallest cells with which a picture has at most `most` rows and columns.
 
-    Large cells are rounded up, so that chunks need not be as wide as an odd number of columns times `GROUPS`.
+    Large cells are rounded up, so that chunks need not be as wide as an odd number of columns times `_UNIT`.
     """
     return Cells(_cell(queries, most), _cell(keys, most))
 
@@ -111,7 +111,7 @@ def layout(
 
     A block has `rows`, or as many as is best, but not more than `most_rows`.
     """
-    unit = math.lcm(GROUPS, cells.columns)
+    unit = math.lcm(_UNIT, cells.columns)
     chunk = max(1, sizes.chunk // unit) * unit
     best = min(max(sizes.numbers // max(keys, 1), sizes.rows[0]), sizes.rows[1], most_rows or queries)
     return Layout(queries, keys, cells, _fitting(rows or max(1, min(best, queries)), cells.rows), chunk, unit)

@@ -4,7 +4,7 @@ The facts of `rows.Stepwise` in three passes over a row: the largest logits, the
 columns. numba compiles them when they are first needed (6 s) and keeps what it compiled until this file
 changes: what one of its functions calls must not stand in another file.
 
-R rows, W columns and n × C cells of a block, K largest weights.
+R rows, W columns and n × C cells of a block.
 """
 
 import threading
@@ -102,8 +102,8 @@ def _powers(
 
 
 @_compiled("nsz")
-def _maxima(logits: Numbers, lanes: Numbers) -> None:
-    """The largest of columns i, i + 128, ... into lane i; no NaN is."""
+def _peak(logits: Numbers, lanes: Numbers) -> np.float32:
+    """The largest logit, by way of the largest of columns i, i + 128, ... in lane i; no NaN is."""
     lanes[:] = _MINUS_INFINITY
     whole = len(logits) // _LANES
     for part in range(whole):
@@ -113,34 +113,10 @@ def _maxima(logits: Numbers, lanes: Numbers) -> None:
     rest = logits[whole * _LANES :]
     for lane in range(len(rest)):
         lanes[lane] = rest[lane] if rest[lane] > lanes[lane] else lanes[lane]
-
-
-@_compiled("nsz")
-def _largest(numbers: Numbers, largest: Numbers, places: Indices) -> None:
-    """The K largest numbers, the largest first, and where they are; -1 where there are no more."""
-    largest[:] = _MINUS_INFINITY
-    places[:] = -1
-    last = len(largest) - 1
-    for index in range(len(numbers)):
-        number = numbers[index]
-        if number > largest[last]:
-            at = last
-            while at > 0 and largest[at - 1] < number:
-                largest[at], places[at] = largest[at - 1], places[at - 1]
-                at -= 1
-            largest[at], places[at] = number, index
-
-
-@_compiled("nsz")
-def _candidates(logits: Numbers, chosen: Indices, numbers: Numbers, columns: Indices) -> int:
-    """The members of the K lanes whose largest are largest: the K largest of all are among them."""
-    count = 0
-    for lane in chosen:
-        if lane >= 0:
-            for column in range(lane, len(logits), _LANES):
-                numbers[count], columns[count] = logits[column], column
-                count += 1
-    return count
+    peak = _MINUS_INFINITY
+    for lane in range(_LANES):
+        peak = lanes[lane] if lanes[lane] > peak else peak
+    return peak
 
 
 @_compiled("contract", "nsz")
@@ -189,21 +165,8 @@ class _Into(NamedTuple):
     """Where the facts go."""
 
     facts: Numbers  # (F, H, T) in the order of `ROW_FACTS`
-    top_weights: Numbers  # (H, T, K)
-    top_keys: Indices  # (H, T, K)
     received: Numbers  # (W,) of one head in the block
     pooled: Numbers  # (n, C) of one head in the block; no rows where no picture is asked for
-
-
-class _Room(NamedTuple):
-    """Where a row is worked on."""
-
-    lanes: Numbers  # (128,)
-    largest: Numbers  # (K or 1,)
-    chosen: Indices  # (K or 1,) lanes, then columns
-    numbers: Numbers  # as many as the K lanes have members
-    columns: Indices
-    sums: Numbers  # (W,) the weights of the rows of a cell
 
 
 class _Row(NamedTuple):
@@ -213,20 +176,6 @@ class _Row(NamedTuple):
     start: int  # the key of the first power
     powers: Numbers
     share: np.float32  # times a power: the weight
-
-
-@_compiled("nsz")
-def _peak(logits: Numbers, room: _Room, top: int) -> np.float32:
-    """The largest logit; `room.chosen` becomes the places of the K largest, -1 where there are no more."""
-    _maxima(logits, room.lanes)
-    _largest(room.lanes, room.largest, room.chosen)
-    peak: np.float32 = room.largest[0]
-    if top > 0:
-        count = _candidates(logits, room.chosen, room.numbers, room.columns)
-        _largest(room.numbers[:count], room.largest, room.chosen)
-        for place in range(top):
-            room.chosen[place] = room.columns[room.chosen[place]] if room.chosen[place] >= 0 else -1
-    return peak
 
 
 @_compiled("contract", "nsz")
@@ -258,28 +207,19 @@ def _on_tokens(row: _Row, asked: _Asked, facts: Numbers) -> None:
 
 
 @_compiled("contract", "nsz")
-def _top(row: _Row, chosen: Indices, weights: Numbers, keys: Indices) -> None:
-    """The weights at the K places that were found, and their keys; where the weight is 0 there is none."""
-    for place in range(len(keys)):
-        weight = row.powers[chosen[place]] * row.share if chosen[place] >= 0 else _ZERO
-        weights[place] = weight
-        keys[place] = row.start + chosen[place] if weight > _ZERO else -1
-
-
-@_compiled("contract", "nsz")
 def _measured(
     logits: Numbers,
     query: int,
     start: int,
     sink: np.float32,
     asked: _Asked,
-    room: _Room,
+    lanes: Numbers,
     head: int,
     into: _Into,
 ) -> np.float32:
     """Every fact of a row, whose logits become its powers; what they must be multiplied by to be weights."""
     facts = into.facts[:, head]
-    peak_of_keys = _peak(logits, room, into.top_keys.shape[2])
+    peak_of_keys = _peak(logits, lanes)
     peak = max(peak_of_keys, sink)
     keys = asked.keys[start : start + len(logits)]
     of_keys, product, far = _powers(logits, keys, peak, np.float32(query))
@@ -295,7 +235,6 @@ def _measured(
     facts[_DISTANCE, query] = far * share
     _at_places(row, facts)
     _on_tokens(row, asked, facts)
-    _top(row, room.chosen, into.top_weights[head, query], into.top_keys[head, query])
     return share
 
 
@@ -304,8 +243,6 @@ def _nothing(query: int, sink: np.float32, head: int, into: _Into) -> None:
     """A row that may look nowhere."""
     into.facts[:, head, query] = _ZERO
     into.facts[_LOGSUMEXP, head, query] = sink
-    into.top_weights[head, query] = _ZERO
-    into.top_keys[head, query] = -1
 
 
 @_compiled("contract", "nsz")
@@ -321,16 +258,7 @@ def _columns(sums: Numbers, cell: int, extent: _Extent, into: _Into) -> None:
 def _rows(logits: Numbers, extent: _Extent, asked: _Asked, sink: np.float32, head: int, into: _Into) -> None:
     """Every fact of each row of `logits` (R, W), which become the rows' powers."""
     rows, width = logits.shape
-    top = max(into.top_keys.shape[2], 1)
-    members = min(top, _LANES) * (width // _LANES + 1)
-    room = _Room(
-        lanes=np.empty(_LANES, np.float32),
-        largest=np.empty(top, np.float32),
-        chosen=np.empty(top, np.int64),
-        numbers=np.empty(members, np.float32),
-        columns=np.empty(members, np.int64),
-        sums=np.zeros(width, np.float32),
-    )
+    lanes, sums = np.empty(_LANES, np.float32), np.zeros(width, np.float32)
     into.received[:] = _ZERO
     for i in range(rows):
         query, start = extent.start + i, extent.starts[i]
@@ -339,10 +267,10 @@ def _rows(logits: Numbers, extent: _Extent, asked: _Asked, sink: np.float32, hea
             _nothing(query, sink, head, into)
         else:
             row = logits[i, own]
-            share = _measured(row, query, start, sink, asked, room, head, into)
-            _add(row, share, room.sums[own])
+            share = _measured(row, query, start, sink, asked, lanes, head, into)
+            _add(row, share, sums[own])
         if (i + 1) % extent.cell[0] == 0 or i == rows - 1:
-            _columns(room.sums, i // extent.cell[0], extent, into)
+            _columns(sums, i // extent.cell[0], extent, into)
 
 
 @_kept
@@ -381,9 +309,7 @@ class Compiled:
         found.put_seen(rows, logits.seen)
         scores, received, pooled = self._buffer(one), layer.queries.new_empty(one.width), self._pooled(one)
         given, extent = to_numpy(scores), self._extent(one, logits)
-        into = _Into(
-            *(to_numpy(each) for each in (found.facts, found.top_weights, found.top_keys, received, pooled))
-        )
+        into = _Into(*(to_numpy(each) for each in (found.facts, received, pooled)))
         for head in range(layer.operands.heads):
             if stopped.is_set():
                 return

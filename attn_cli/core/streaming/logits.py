@@ -26,7 +26,6 @@ class Layer:
     sink: Array | None  # (H,)
     copies: Copies | None
     metrics: frozenset[Metric]
-    top: int  # K
     has_picture: bool
     cut: Layout
     tools: Kernels

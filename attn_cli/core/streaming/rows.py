@@ -1,7 +1,7 @@
 """One head in a block of query rows: the softmax chunk by chunk, then every fact about each row.
 
 The chunks of a row are put together by their logsumexp (Dao et al. 2022, arXiv:2205.14135, section 3.1).
-R rows, C columns of a chunk, N chunks, K largest weights.
+R rows, C columns of a chunk, N chunks.
 """
 
 import threading
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attn_cli.core.arrays import Array, device_of, namespace
-from attn_cli.core.streaming.blocks import GROUPS, Block, Chunk, block, places
+from attn_cli.core.streaming.blocks import Block, Chunk, block, places
 from attn_cli.core.streaming.logits import Layer, Logits
 from attn_cli.core.streaming.summary import Found
 from attn_cli.vocabulary import Metric
@@ -155,17 +155,17 @@ class _HeadRows:
     head: int
 
     def facts(self) -> tuple[dict[str, Array], Columns | None]:
-        """Every fact of each row, (R,) or (R, K), by its name in `Summary`; and what the columns get."""
+        """Every fact of each row (R,) by its name in `Summary`; and what the columns get."""
         xp, metrics = namespace(self.layer.queries), self.layer.metrics
         found = [self._softmax(chunk) for chunk in self.block.chunks]
-        ends, products, groups = (list(each) for each in zip(*found, strict=True))
+        ends, products, peaks = (list(each) for each in zip(*found, strict=True))
         logsumexp, shares = self._joined(xp.stack(ends))  # (N, R) the weight of each chunk
         facts: dict[str, Array] = {"logsumexp": logsumexp}
         if Metric.ENTROPY in metrics:
             mean = xp.sum(shares * xp.stack(products), axis=0)
             facts["entropy"] = self._entropy(logsumexp, shares, mean)
         if Metric.LARGEST in metrics:
-            largest = xp.exp(xp.max(xp.concat(groups, axis=-1), axis=-1) - logsumexp)
+            largest = xp.exp(xp.max(xp.stack(peaks), axis=0) - logsumexp)
             facts["largest"] = xp.where(self.shared.logits.seen > 0, largest, xp.zeros_like(largest))
         sums, columns = self._weighed(shares)
         facts |= sums
@@ -174,8 +174,6 @@ class _HeadRows:
         for metric, (row, flat) in self.shared.pairs.items():
             numbers = xp.take(self.buffers.weights, flat, axis=0)
             facts[metric.field] = self.layer.tools.by_row(numbers, row, len(self.block.rows))
-        if self.layer.top:
-            facts |= self._top(xp.concat(groups, axis=-1))
         return facts, columns
 
     def _weighed(self, shares: Array) -> tuple[dict[str, Array], Columns | None]:
@@ -200,16 +198,15 @@ class _HeadRows:
         return found, self._columns(sums) if sums else None
 
     def _softmax(self, chunk: Chunk) -> tuple[Array, Array | None, Array]:
-        """The chunk's shares into the buffer; its logsumexp, Σ share · logit, and group maxima."""
+        """The chunk's shares into the buffer; its logsumexp, Σ share · logit, and the largest logit."""
         layer = self.layer
         logits = self._view(self.buffers.scores, 0, chunk.width)
         self.shared.logits.put(self.head, chunk, logits)
-        groups = layer.tools.maxima(logits, GROUPS)
+        peak = layer.tools.maxima(logits)
         shares = self._weights(chunk)
-        peak = namespace(groups).max(groups, axis=-1)
         end = layer.tools.softmax(logits, peak, shares)
         product = layer.tools.dots(shares, logits, logits) if Metric.ENTROPY in layer.metrics else None
-        return end, product, groups
+        return end, product, peak
 
     def _joined(self, ends: Array) -> tuple[Array, Array]:
         """(R,) the logsumexp of each row, and (N, R) the weight of each chunk; `ends` (N, R) are theirs."""
@@ -242,30 +239,6 @@ class _HeadRows:
             return tools.times(weights, far)
         return tools.dots(weights, far, self._view(self.buffers.scores, 0, weights.shape[-1]))
 
-    def _top(self, groups: Array) -> dict[str, Array]:
-        """The largest K weights of each row lie in the K groups of columns whose largest are largest.
-
-        A group is one column of each of `GROUPS` equal parts of a chunk.
-        """
-        xp, tools, count = namespace(groups), self.layer.tools, self.layer.top
-        rows, last = len(self.block.rows), self.block.chunks[-1]
-        _, chosen = tools.top(groups, min(count, int(groups.shape[-1])))  # (R, K)
-        per_chunk = self.block.step // GROUPS
-        chunk = chosen // per_chunk
-        width = self.block.step - (chunk == len(self.block.chunks) - 1) * (self.block.step - last.width)
-        within = chosen - chunk * per_chunk
-        first = chunk * (rows * self.block.step) + self.shared.numbers[:, None] * width + within
-        apart = width // GROUPS
-        flat = first[:, :, None] + apart[:, :, None] * xp.arange(GROUPS, device=device_of(groups))
-        candidates = xp.take(self.buffers.weights, xp.reshape(flat, (-1,)), axis=0)
-        candidates = xp.reshape(candidates, (rows, -1))
-        weights, at = tools.top(candidates, min(count, int(candidates.shape[-1])))
-        group, part = at // GROUPS, at % GROUPS
-        columns = chunk * self.block.step + within + self.block.first
-        keys = xp.take_along_axis(columns, group, axis=-1) + part * xp.take_along_axis(apart, group, axis=-1)
-        keys = xp.where(weights > 0, keys, xp.zeros_like(keys) - 1)
-        return {"top_weights": _filled(weights, count, 0.0), "top_keys": _filled(keys, count, -1)}
-
     def _columns(self, sums: Sequence[Array]) -> Columns:
         """What the rows give to the block's columns; `sums` (n, C) of each chunk."""
         xp, cell = namespace(self.layer.queries), self.layer.cut.cells.columns
@@ -291,15 +264,6 @@ class _HeadRows:
     def _view(self, buffer: Array, offset: int, width: int) -> Array:
         count = len(self.block.rows)
         return namespace(buffer).reshape(buffer[offset : offset + count * width], (count, width))
-
-
-def _filled(found: Array, count: int, value: float) -> Array:
-    """(R, K) what a block with fewer columns has found, and `value` behind it."""
-    xp, missing = namespace(found), count - int(found.shape[-1])
-    if not missing:
-        return found
-    shape = (found.shape[0], missing)
-    return xp.concat([found, xp.full(shape, value, dtype=found.dtype, device=device_of(found))], axis=-1)
 
 
 class Stepwise:

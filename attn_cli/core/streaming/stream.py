@@ -59,21 +59,20 @@ def summarise(
     metrics: Collection[Metric] = tuple(Metric),
     text: Text = NO_TEXT,
     *,
-    top: int = 0,
     picture: int = 0,
     rows: int | None = None,
     watch: Watch | None = None,
 ) -> Summary:
     """The facts about every head: equal to those of `trace`, in memory that grows with T + S.
 
-    Computed in float32, or float64 where the operands are. `top`: how many largest weights of a row are
-    named. `picture`: the most rows and columns that the pooled weights have; 0: none. `rows`: how many
-    queries a block has, where the choice is not to be ours. What needs `text` is left out where it does not
-    say: without ids no duplicates and no induction, without `special` nothing on special tokens.
+    Computed in float32, or float64 where the operands are. `picture`: the most rows and columns that the
+    pooled weights have; 0: none. `rows`: how many queries a block has, where the choice is not to be ours.
+    What needs `text` is left out where it does not say: without ids no duplicates and no induction, without
+    `special` nothing on special tokens.
     """
     tools = kernels(operands.queries)
     sizes, way = way_for(operands, tools)
-    layer = _layer(operands, frozenset(metrics), text, top, picture, rows, tools, sizes)
+    layer = _layer(operands, frozenset(metrics), text, picture, rows, tools, sizes)
     found = Found(layer)
     done = 0
     for finished in _run(layer, way(layer, found)):
@@ -99,7 +98,6 @@ def _layer(
     operands: Operands,
     metrics: frozenset[Metric],
     text: Text,
-    top: int,
     picture: int,
     rows: int | None,
     tools: Kernels,
@@ -129,7 +127,6 @@ def _layer(
         sink=None if sink is None else namespace(sink).astype(constant(sink), given.dtype),
         copies=copied,
         metrics=metrics - unknown,
-        top=min(top, length),
         has_picture=picture > 0,
         cut=cut,
         tools=tools,

@@ -1,6 +1,6 @@
 """What is found about the heads of a layer, block by block, and what of it is told in the end.
 
-H query heads, T queries, S keys; K largest weights, R rows and C columns of a picture's cells.
+H query heads, T queries, S keys; R rows and C columns of a picture's cells.
 """
 
 import math
@@ -27,8 +27,6 @@ class Summary:
     seen: Array  # (T,) how many keys the query may look at
     entropy: Array | None = None  # (H, T) nats
     largest: Array | None = None  # (H, T) the largest weight
-    top_weights: Array | None = None  # (H, T, K) the largest weights, the largest first
-    top_keys: Array | None = None  # (H, T, K) their keys; -1 where the weight is 0
     distance: Array | None = None  # (H, T) Σ_j α_ij |i - j|, tokens
     current_token: Array | None = None  # (H, T) the weight on the query's own place
     previous_token: Array | None = None  # (H, T)
@@ -56,8 +54,6 @@ class Found:
         heads, cut = layer.operands.heads, layer.cut
         self.seen = self._zeros((cut.queries,), is_count=True)
         self.facts = self._zeros((len(ROW_FACTS), heads, cut.queries))
-        self.top_weights = self._zeros((heads, cut.queries, layer.top))
-        self.top_keys = self._zeros((heads, cut.queries, layer.top), is_count=True)
         self.received = self._zeros((heads, cut.padded))
         self.picture: Array | None = None
         if layer.has_picture:
@@ -69,10 +65,9 @@ class Found:
         self.seen[rows.start : rows.stop] = seen
 
     def put(self, rows: range, head: int, facts: Mapping[str, Array]) -> None:
-        """The facts of a head about a block's rows, (R,) or (R, K), by their names in `Summary`."""
+        """The facts of a head about a block's rows (R,), by their names in `Summary`."""
         for name, values in facts.items():
-            into = getattr(self, name) if name.startswith("top_") else self.facts[ROW_FACTS.index(name)]
-            into[head, rows.start : rows.stop] = values
+            self.facts[ROW_FACTS.index(name)][head, rows.start : rows.stop] = values
 
     def add(self, block: Block, head: int, received: Array, pooled: Array | None) -> None:
         """What a block gives to its columns (W,), and to the means of the picture's cells."""
@@ -89,8 +84,6 @@ class Found:
         rows = {name: self.facts[index] for index, name in enumerate(ROW_FACTS) if name in asked}
         return Summary(
             seen=self.seen,
-            top_weights=self.top_weights if layer.top else None,
-            top_keys=self.top_keys if layer.top else None,
             received=self.received[:, : cut.keys] if Metric.RECEIVED in layer.metrics else None,
             picture=None
             if self.picture is None

@@ -79,18 +79,6 @@ def same(found: Summary, expected: Expected) -> None:
         ours = to_numpy(getattr(found, name))
         scale = len(expected.weights[0]) if name in {"distance", "received"} else 1.0
         np.testing.assert_allclose(ours, numbers, EXACT, EXACT * scale, err_msg=name)
-    assert found.top_weights is not None
-    assert found.top_keys is not None
-    weights, keys = to_numpy(found.top_weights), to_numpy(found.top_keys)
-    largest = -np.sort(-expected.weights, axis=-1)[..., : weights.shape[-1]]
-    np.testing.assert_allclose(weights, largest, EXACT, EXACT)
-    np.testing.assert_array_equal(keys < 0, weights == 0)
-    visible = np.take_along_axis(
-        np.broadcast_to(expected.mask, expected.weights.shape), np.maximum(keys, 0), -1
-    )
-    assert visible[keys >= 0].all()
-    there = np.take_along_axis(expected.weights, np.maximum(keys, 0), axis=-1)
-    np.testing.assert_allclose(np.where(keys < 0, 0, there), weights, EXACT, EXACT)
 
 
 def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
@@ -134,15 +122,14 @@ def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject)
     operands, ids, special = layer_of(data.draw, make[way])
     known = ids if operands.queries.shape[1] == len(ids) else None
     picture = data.draw(st.sampled_from([4, 33, 1024]))
-    rows, top = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([1, 3, 20]))
-    chunk = data.draw(st.sampled_from([16, 48, 2048]))
+    rows, chunk = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([16, 48, 2048]))
     with pytest.MonkeyPatch.context() as patch:
         compiled_or_not(patch, way)
         make_kernels = (lambda _: TorchKernels(torch, "accelerator")) if way == "accelerator" else kernels
         patch.setattr(stream, "kernels", make_kernels)
         sizes, walk = stream.way_for(operands, make_kernels(operands.queries))
         patch.setattr(stream, "way_for", lambda *_: (replace(sizes, chunk=chunk), walk))
-        found = summarise(operands, text=Text(known, special), top=top, picture=picture, rows=rows)
+        found = summarise(operands, text=Text(known, special), picture=picture, rows=rows)
     same(found, summary_of(operands, known, special, picture))
 
 
@@ -167,7 +154,7 @@ def test_half_precision_is_measured_in_float32_and_float64_in_itself(
     compiled_or_not(monkeypatch, "compiled")
     torch.manual_seed(0)
     q, k = (torch.randn(2, 50, 8, dtype=dtype, device=DEVICE) for _ in range(2))
-    found = summarise(Operands(q, k, k, 1.0, masks.causal), top=2, picture=8)
+    found = summarise(Operands(q, k, k, 1.0, masks.causal), picture=8)
     exact = torch.float64 if dtype == torch.float64 else torch.float32
     assert found.entropy is not None
     assert found.entropy.dtype == exact
@@ -196,16 +183,13 @@ def test_only_float32_is_compiled_and_only_where_numba_is(
 
 
 @pytest.mark.parametrize("rule", ["everywhere", "window"])
-@pytest.mark.parametrize("top", [20, 300])
-def test_rows_longer_than_what_is_searched_at_once_and_cells_wider(
-    array: Convert, rule: str, top: int
-) -> None:
+def test_rows_longer_than_what_is_searched_at_once_and_cells_wider(array: Convert, rule: str) -> None:
     """The compiled search takes 128 columns at once; cells of more than 64 rows are rounded up."""
     rng = np.random.default_rng(0)
     q, k = (array(rng.normal(0, 2, (2, 700, 8)).astype(np.float32)) for _ in range(2))
     operands = Operands(q, k, k, 0.3, RULES[rule](q, 400))
     special = rng.random(700) < 0.1
-    found = summarise(operands, text=Text(None, special), top=top, picture=7)
+    found = summarise(operands, text=Text(None, special), picture=7)
     assert found.cells == (128, 128)
     expected = summary_of(operands, None, special, 6)  # 700 in cells of 128
     same(found, replace(expected, facts=expected.facts | {"picture": _in_cells(expected.weights, 128)}))
@@ -226,9 +210,8 @@ def test_a_picture_of_few_cells_asks_for_no_larger_blocks() -> None:
 
 def test_rows_behind_a_sink_that_takes_all_weight_give_none(array: Convert) -> None:
     x = array(np.zeros((1, 4, 2), np.float32))
-    found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([200.0], np.float32))), top=2)
+    found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([200.0], np.float32))))
     assert [to_numpy(each).max() for each in (found.largest, found.entropy, found.received)] == [0, 0, 0]
-    assert to_numpy(found.top_keys).max() == -1
     assert to_numpy(found.logsumexp).tolist() == [[200.0] * 4]
 
 
@@ -256,7 +239,9 @@ def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
 
 def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
     code = (
-        "import torch; from attn_cli.core import stream, kernels, attention; q = torch.ones(1, 6000, 2);"
+        "import torch; from attn_cli.core import attention;"
+        "from attn_cli.core.streaming import kernels, stream;"
+        "q = torch.ones(1, 6000, 2);"
         "print(stream.way_for(attention.Operands(q, q, q, 1.0), kernels.kernels(q))[1].__name__)"
     )
     done = subprocess.run(
@@ -270,8 +255,9 @@ def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
 
 def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path: Path) -> None:
     code = (
-        "import torch; from attn_cli.core import stream, attention; stream._WORTH_COMPILING = 0;"
-        "q = torch.ones(1, 3, 2); stream.summarise(attention.Operands(q, q, q, 1.0), top=1, picture=2)"
+        "import torch; from attn_cli.core import attention; from attn_cli.core.streaming import stream;"
+        "stream._WORTH_COMPILING = 0;"
+        "q = torch.ones(1, 3, 2); stream.summarise(attention.Operands(q, q, q, 1.0), picture=2)"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
@@ -335,7 +321,7 @@ def test_what_two_threads_find_adds_up(way: str, monkeypatch: pytest.MonkeyPatch
     compiled_or_not(monkeypatch, way)
     q = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (3, 400, 8)).astype(np.float32))
     operands, special = Operands(q, q, q, 1.0, masks.causal), np.arange(400) % 7 == 0
-    found = summarise(operands, text=Text(None, special), top=3, picture=12, rows=20)
+    found = summarise(operands, text=Text(None, special), picture=12, rows=20)
     same(found, summary_of(operands, None, special, 12))
 
 
@@ -348,7 +334,7 @@ def test_a_bias_that_hides_is_a_weight_of_zero_and_spoils_nothing(array: Convert
         return array(np.broadcast_to(odd[to_numpy(j)], (2, len(i), j.shape[1])).copy())
 
     operands = Operands(q, q, q, 1.0, masks.causal, bias)
-    same(summarise(operands, text=Text(None, np.zeros(30, bool)), top=3, picture=8), of(operands))
+    same(summarise(operands, text=Text(None, np.zeros(30, bool)), picture=8), of(operands))
 
 
 def test_what_stands_in_a_masked_cell_does_not_matter(array: Convert) -> None:
@@ -360,11 +346,10 @@ def test_what_stands_in_a_masked_cell_does_not_matter(array: Convert) -> None:
     assert np.isfinite(to_numpy(found.logsumexp)[:, :-1]).all()
 
 
-def test_a_key_that_is_hidden_has_no_weight_at_all_and_is_not_named(array: Convert) -> None:
+def test_a_key_that_is_hidden_has_no_weight_at_all(array: Convert) -> None:
     x, real = array(np.zeros((1, 4, 2), np.float32)), array(np.array([True, False, True, True]))
-    found = summarise(Operands(x, x, x, 1.0, masks.padding(real)), top=4)
-    assert to_numpy(found.top_keys)[0, 0].tolist()[3:] == [-1]
-    assert to_numpy(found.top_weights)[0, 0, 3] == 0
+    found = summarise(Operands(x, x, x, 1.0, masks.padding(real)), picture=4)
+    assert to_numpy(found.picture)[0, :, 1].tolist() == [0] * 4
     assert to_numpy(found.received)[0, 1] == 0
 
 
@@ -372,7 +357,7 @@ def test_what_was_not_asked_for_is_not_there(array: Convert) -> None:
     x = array(np.ones((1, 4, 2), np.float32))
     found = summarise(Operands(x, x, x, 1.0), [Metric.DUPLICATE], Text(np.zeros(4, np.int64)))
     assert found.duplicate_token is not None
-    assert [found.induction, found.entropy, found.received, found.top_keys] == [None] * 4
+    assert [found.induction, found.entropy, found.received, found.picture] == [None] * 4
 
 
 def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
