@@ -109,7 +109,7 @@ def limits_of(values: Matrix, visible: npt.NDArray[np.bool_]) -> tuple[float, fl
     return (low, high)
 
 
-def grid(
+def make_grid(
     title: str,
     values: Matrix,
     rows: Sequence[str],

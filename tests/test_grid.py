@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from attn_cli.grid import Head, grid, limits_of
+from attn_cli.grid import Head, limits_of, make_grid
 from attn_cli.vocabulary import Kind
 
 EVERYWHERE = np.ones((1, 2), dtype=bool)
@@ -46,7 +46,7 @@ def test_the_limits_are_python_numbers() -> None:
 
 
 def test_a_grid_shows_every_cell_unless_told_otherwise() -> None:
-    found = grid("weights", np.array([[0.2, 0.8]]), ["cat"], ["the", "sat"])
+    found = make_grid("weights", np.array([[0.2, 0.8]]), ["cat"], ["the", "sat"])
     assert (found.title, found.rows, found.columns) == ("weights", ("cat",), ("the", "sat"))
     assert found.visible.tolist() == [[True, True]]
     assert found.limits == (0.2, 0.8)
@@ -56,21 +56,21 @@ def test_a_grid_shows_every_cell_unless_told_otherwise() -> None:
 def test_a_grid_is_told_what_is_visible_its_limits_and_its_kind_of_columns() -> None:
     visible: npt.NDArray[np.bool_] = np.array([[True, False]])
     values = np.array([[0.2, 0.8]])
-    assert grid("", values, ["a"], ["b", "c"], visible).limits == (0.2, 0.2)
-    found = grid("", values, ["a"], ["b", "c"], visible, (0.0, 1.0), are_tokens=False)
+    assert make_grid("", values, ["a"], ["b", "c"], visible).limits == (0.2, 0.2)
+    found = make_grid("", values, ["a"], ["b", "c"], visible, (0.0, 1.0), are_tokens=False)
     assert found.visible is visible
     assert (found.limits, found.are_tokens) == ((0.0, 1.0), False)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 0.0), (1.0, 2.0), (-2.0, -1.0)])
 def test_a_grid_is_signed_where_zero_is_inside_its_limits(low: float, high: float) -> None:
-    assert grid("", np.zeros((1, 1)), ["a"], ["b"], limits=(-1.0, 1.0)).is_signed
-    assert not grid("", np.zeros((1, 1)), ["a"], ["b"], limits=(low, high)).is_signed
+    assert make_grid("", np.zeros((1, 1)), ["a"], ["b"], limits=(-1.0, 1.0)).is_signed
+    assert not make_grid("", np.zeros((1, 1)), ["a"], ["b"], limits=(low, high)).is_signed
 
 
 def test_a_grid_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        grid("", np.zeros((1, 1)), ["a"], ["b"]).title = "other"  # type: ignore[misc]
+        make_grid("", np.zeros((1, 1)), ["a"], ["b"]).title = "other"  # type: ignore[misc]
 
 
 def test_a_head_is_named_as_a_person_selects_it() -> None:

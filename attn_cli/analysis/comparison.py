@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attn_cli.analysis.distance import distances, distances_of_rows
-from attn_cli.grid import Grid, Head, Matrix, grid, limits_of
+from attn_cli.grid import Grid, Head, Matrix, limits_of, make_grid
 from attn_cli.vocabulary import Distance, Step
 
 _PAIR = 2
@@ -62,7 +62,9 @@ def measures(compared: Comparison, views: Sequence[Grid]) -> list[Grid]:
 def distance_view(compared: Comparison) -> Grid:
     """The distances with the heads' names on both sides, coloured from 0 to 1."""
     names = compared.items
-    return grid(str(compared.distance), compared.matrix, names, names, limits=(0.0, 1.0), are_tokens=False)
+    return make_grid(
+        str(compared.distance), compared.matrix, names, names, limits=(0.0, 1.0), are_tokens=False
+    )
 
 
 def difference_view(compared: Comparison, one: Grid, other: Grid) -> Grid:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.grid import Grid, Head, Sides, grid, limits_of
+from attn_cli.grid import Grid, Head, Sides, limits_of, make_grid
 from attn_cli.vocabulary import Step
 
 _MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})  # scores and bias are there before the mask is
@@ -27,9 +27,9 @@ def view(texts: Sides, head: Head, step: Step) -> Grid:
     if not step.is_pairwise:
         features = [str(feature) for feature in range(values.shape[-1])]
         sides, places = (keys, head.keys) if step.is_of_keys else (queries, head.queries)
-        found = grid(name, values, sides, features, are_tokens=False)
+        found = make_grid(name, values, sides, features, are_tokens=False)
         return replace(found, by_size=True, row_places=places)
-    found = grid(name, values, queries, keys, head.mask if step in _MASKED else None)
+    found = make_grid(name, values, queries, keys, head.mask if step in _MASKED else None)
     seen = replace(found, row_places=head.queries, column_places=head.keys, cells=head.cells)
     if step is Step.WEIGHTS:
         return replace(seen, limits=(0.0, seen.limits[1]))

@@ -15,7 +15,7 @@ from attn_cli.vocabulary import DType, Metric
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from attn_cli.analysis.head_summary import Glance
+    from attn_cli.analysis.head_summary import HeadSummary
 
 _FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .csv); may be repeated."
 _TOKENS = 2  # lines of them: a long text is what the command is for
@@ -81,13 +81,13 @@ def heads(
     """
     world: World = context.obj
     world.is_quiet = quiet
-    from attn_cli.analysis.head_filter import wish
-    from attn_cli.analysis.head_summary import chart  # NumPy: 0.1 s
-    from attn_cli.reading.metrics import overview, shown_metric
+    from attn_cli.analysis.head_filter import parse_head_filter
+    from attn_cli.analysis.head_summary import map_metric  # NumPy: 0.1 s
+    from attn_cli.reading.metrics import choose_metric, measure_heads
     from attn_cli.reading.reading import document
     from attn_cli.show import data, files, picture, records
 
-    wished = wish(where or (), sort)
+    head_filter = parse_head_filter(where or (), sort)
     targets = files.targets(out or (), (*picture.SUFFIXES, *records.SUFFIXES), force=force)
     picture.check_colours(cmap)
     asked = Options(
@@ -109,13 +109,13 @@ def heads(
     )
     reading = reading_of(world, asked)
     chosen = places(world, reading, selection(layer, head, heads or ()))
-    on_map = shown_metric(reading, metric, wished)
+    on_map = choose_metric(reading, metric, head_filter)
     with measuring(world) as watch:
-        everything = overview(reading, chosen, watch)
-    found = wished.met_by(everything)
+        everything = measure_heads(reading, chosen, watch)
+    found = head_filter.select(everything)
     fields = [each.fields() for each in found]
     answer = document(reading) | {"metrics": list(everything[0].metrics), "heads": fields}
-    grid = chart(everything, found, on_map)
+    grid = map_metric(everything, found, on_map)
     pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
     if pictures:
         encode = drawn(world, [[[grid]]], title(reading, "heads at a glance", grid), cmap, dpi)
@@ -132,11 +132,11 @@ def heads(
         terminal.map_of(grid, world.screen, digits=digits)
         if found and not grid.visible.any():
             world.note(f"no head that is shown has a value of {on_map} on this text")
-        _list(world, wished.listed(found, on_map), wished.columns(everything[0], on_map), top, digits)
+        _list(world, head_filter.rank(found, on_map), head_filter.columns(everything[0], on_map), top, digits)
 
 
 def _list(
-    world: World, found: "Sequence[Glance]", metrics: "Sequence[Metric]", top: int, digits: int
+    world: World, found: "Sequence[HeadSummary]", metrics: "Sequence[Metric]", top: int, digits: int
 ) -> None:
     """The table of the first `top` heads; 0: of all."""
     from attn_cli.show import terminal  # paid
@@ -154,7 +154,7 @@ def _list(
         world.note(f"the first {len(shown)} of {len(found)} heads are listed; all: --top 0")
 
 
-def _cells(head: "Glance", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":
+def _cells(head: "HeadSummary", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":
     yield head.name
     yield head.pattern or ""
     yield "" if head.score is None else f"{head.score:.{digits}f}"

@@ -7,7 +7,7 @@ S keys, D head size, M model width.
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,12 @@ from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.core.streaming.pooling import Pooled, pooled
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import Metric, Step
+
+if TYPE_CHECKING:
+    from attn_cli.core.streaming.key_tokens import KeyTokens
+    from attn_cli.core.streaming.row_metrics import RowMetrics
+    from attn_cli.core.streaming.stream import RowProgress
 
 Normalise: TypeAlias = Callable[[Array], Array]
 """A norm over the last axis, with its gain: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
@@ -85,6 +90,20 @@ class Attention:
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
         return pooled(self.operands.select(heads), most)
+
+    def measure(
+        self,
+        heads: Sequence[int],
+        metrics: Collection[Metric],
+        tokens: "KeyTokens",
+        progress: "RowProgress | None" = None,
+    ) -> "RowMetrics":
+        """The metrics of `heads`, row by row, in memory that grows with T + S."""
+        from attn_cli.core.streaming.row_metrics import measure_operands  # few commands measure: 0.02 s
+
+        is_whole = list(heads) == list(range(self.heads))
+        operands = self.operands if is_whole else self.operands.select(heads)
+        return measure_operands(operands, metrics, tokens, progress)
 
     def trace(self, heads: Sequence[int] | None = None) -> Trace:
         """Every step of `heads`, or of all."""

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli import __version__
-from attn_cli.analysis.choice import sharpness, shown_pattern
+from attn_cli.analysis.patterns import choose_pattern
+from attn_cli.analysis.sharpness import measure_sharpness
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.grid import Head, Matrix, Sides
@@ -308,7 +309,7 @@ def _best_known(reading: Reading) -> Known | None:
     known = [each for each in reading.source.known() if each.kind is reading.kind]
     if not known:
         return None
-    pattern = shown_pattern(np.asarray([token.id for token in reading.tokens]))
+    pattern = choose_pattern(np.asarray([token.id for token in reading.tokens]))
     candidates = [each for each in known if each.pattern in (pattern, Pattern.PREVIOUS)]
     return min(candidates, key=lambda each: (each.pattern is not pattern, -each.score), default=None)
 
@@ -388,11 +389,13 @@ def _sharpness(reading: Reading, attention: Layer) -> npt.NDArray[np.floating]:
     queries = are_special(reading.texts.queries(reading.kind))
     keys = are_special(reading.texts.keys(reading.kind)) if reading.kind is Kind.CROSS else None
     if reading.whole.fits:
-        return sharpness(_weights(attention, range(attention.heads)), queries, keys)
+        return measure_sharpness(_weights(attention, range(attention.heads)), queries, keys)
     few = slice(_TOKENS_TO_CHOOSE_BY)
     first = attention.at(range(queries[few].size))
     each = (_weights(first, [head])[..., few] for head in range(attention.heads))
-    return np.concatenate([sharpness(one, queries[few], None if keys is None else keys[few]) for one in each])
+    return np.concatenate(
+        [measure_sharpness(one, queries[few], None if keys is None else keys[few]) for one in each]
+    )
 
 
 def _weights(attention: Layer, heads: Sequence[int]) -> Matrix:

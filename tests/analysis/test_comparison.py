@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attn_cli.analysis.comparison import comparison, difference_view, distance_view
-from attn_cli.grid import Head, Matrix, grid
+from attn_cli.grid import Head, Matrix, make_grid
 from attn_cli.vocabulary import Distance, Kind, Step
 
 ONE = np.array([[1.0, 0.0], [0.5, 0.5]])
@@ -27,7 +27,7 @@ def test_three_heads_have_no_difference() -> None:
     assert compared.difference is None
     assert "difference" not in compared.fields()
     with pytest.raises(AssertionError, match="only two heads have a difference"):
-        difference_view(compared, *[grid("", ONE, "ab", "ab")] * 2)
+        difference_view(compared, *[make_grid("", ONE, "ab", "ab")] * 2)
 
 
 def test_the_distances_are_coloured_from_0_to_1() -> None:
@@ -39,8 +39,8 @@ def test_the_distances_are_coloured_from_0_to_1() -> None:
 
 def test_the_difference_has_zero_in_the_middle_of_its_colours() -> None:
     compared = comparison((head(0, 1, ONE), head(3, 4, OTHER)), Distance.COSINE)
-    one = grid("weights 0.1", ONE, "ab", "ab", CAUSAL)
-    other = grid("weights 3.4", OTHER, "ab", "ab", CAUSAL.T & CAUSAL)
+    one = make_grid("weights 0.1", ONE, "ab", "ab", CAUSAL)
+    other = make_grid("weights 3.4", OTHER, "ab", "ab", CAUSAL.T & CAUSAL)
     view = difference_view(compared, one, other)
     assert view.title == "weights 0.1 − 3.4"
     assert view.limits == (-0.25, 0.25)

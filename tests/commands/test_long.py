@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from attn_cli.analysis.choice import sharpness
 from attn_cli.analysis.distance import distances
+from attn_cli.analysis.sharpness import measure_sharpness
 from attn_cli.core.multihead import Attention
 from attn_cli.reading import reading as pipeline
 from attn_cli.reading.reading import Question
@@ -205,7 +205,7 @@ def test_the_telling_head_of_a_long_text_is_chosen_by_its_first_tokens(
     weights = attention.steps(range(4), {Step.WEIGHTS})[Step.WEIGHTS][:, :512, :512]
     counts = spied(monkeypatch)
     found = pipeline.telling_head(reading, None, portion)
-    assert found.head.head == sharpness(weights, np.zeros(512, dtype=bool)).argmax()
+    assert found.head.head == measure_sharpness(weights, np.zeros(512, dtype=bool)).argmax()
     assert counts == [512, 512, 512, 512, 1]
 
 

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console
 
-from attn_cli.grid import Grid, grid
+from attn_cli.grid import Grid, make_grid
 from attn_cli.show.terminal import columns, matrix, shades, side_by_side
 from attn_cli.show.terminal.fitting import cut, folded
 
@@ -25,17 +25,17 @@ WEIGHTS = np.array([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.0, 0.5, 0.5]])
 
 
 def weights(labels: tuple[str, ...] = CAT) -> Grid:
-    return grid("weights 2.5", WEIGHTS, labels, labels, CAUSAL, (0, 1))
+    return make_grid("weights 2.5", WEIGHTS, labels, labels, CAUSAL, (0, 1))
 
 
 def uniform(size: int, title: str = "weights 0.0") -> Grid:
     labels = [f"t{number}" for number in range(size)]
-    return grid(title, np.full((size, size), 1 / size), labels, labels, limits=(0, 1))
+    return make_grid(title, np.full((size, size), 1 / size), labels, labels, limits=(0, 1))
 
 
 def named(count: int, rows: int = 1) -> Grid:
     values = np.arange(count * rows).reshape(rows, count) / 8
-    return grid("queries 0.0", values, CAT[:rows], [str(i) for i in range(count)], are_tokens=False)
+    return make_grid("queries 0.0", values, CAT[:rows], [str(i) for i in range(count)], are_tokens=False)
 
 
 def plain(width: int) -> Console:
@@ -96,7 +96,7 @@ def test_zeros_before_the_point_go_where_room_is_short() -> None:
 
 def test_a_long_token_is_folded_over_its_column() -> None:
     labels = ("incomprehensibly", "a", "sentence")
-    header = drawn(grid("w", np.full((1, 3), 0.5), ["a"], labels), width=24)[2:6]
+    header = drawn(make_grid("w", np.full((1, 3), 0.5), ["a"], labels), width=24)[2:6]
     assert header == [
         "         0     1     2",
         "     incom     a sente",
@@ -112,22 +112,24 @@ def test_equal_tokens_are_told_apart_by_their_positions() -> None:
 
 
 def test_a_matrix_of_one_cell() -> None:
-    one = grid("weights 0.0", np.array([[1.0]]), ["a"], ["a"], limits=(0, 1))
+    one = make_grid("weights 0.0", np.array([[1.0]]), ["a"], ["a"], limits=(0, 1))
     assert drawn(one) == ["weights 0.0 · 1 × 1 · range 0 to 1", "       0", "       a", "0 a   █1"]
 
 
 def test_an_empty_matrix_is_a_title() -> None:
-    assert drawn(grid("weights 0.0", np.zeros((0, 0)), [], []))[0] == "weights 0.0 · 0 × 0 · range 0 to 1"
+    assert (
+        drawn(make_grid("weights 0.0", np.zeros((0, 0)), [], []))[0] == "weights 0.0 · 0 × 0 · range 0 to 1"
+    )
 
 
 def test_a_mask_has_no_decimals() -> None:
-    mask = grid("mask 2", CAUSAL.astype(float), CAT, CAT, limits=(0, 1))
+    mask = make_grid("mask 2", CAUSAL.astype(float), CAT, CAT, limits=(0, 1))
     assert drawn(mask)[3:] == ["0 the   █1   0   0", "1 cat   █1  █1   0", "2 sat   █1  █1  █1"]
 
 
 def test_a_mask_that_is_too_wide_is_a_window() -> None:
     size = 40
-    mask = grid("mask 2", np.eye(size), ["a"] * size, ["a"] * size, limits=(0, 1))
+    mask = make_grid("mask 2", np.eye(size), ["a"] * size, ["a"] * size, limits=(0, 1))
     lines = drawn(mask)
     assert lines[1].split() == [*map(str, range(17)), "…", "39"]
     assert lines[-1] == "columns 17 to 38 are left out; all: --out FILE.csv, --json, or a width of 165"
@@ -141,7 +143,7 @@ def test_eighteen_tokens_fit_eighty_columns() -> None:
 
 def test_labels_give_way_before_numbers_do() -> None:
     labels = [f"token{number}" for number in range(18)]
-    lines = drawn(grid("weights", np.full((18, 18), 1 / 18), labels, labels, limits=(0, 1)))
+    lines = drawn(make_grid("weights", np.full((18, 18), 1 / 18), labels, labels, limits=(0, 1)))
     assert lines[4:][-1] == "17 tok… " + " .06" * 18
 
 
@@ -180,30 +182,32 @@ def test_top_that_does_not_fit_says_how_many_do() -> None:
 
 def test_a_row_that_may_look_nowhere_lists_nothing() -> None:
     nowhere = np.zeros((3, 3), dtype=bool)
-    assert drawn(grid("w", WEIGHTS, CAT, CAT, nowhere), top=2)[1] == "0 the → ·"
+    assert drawn(make_grid("w", WEIGHTS, CAT, CAT, nowhere), top=2)[1] == "0 the → ·"
 
 
 def test_the_largest_scores_are_those_that_the_softmax_prefers() -> None:
-    scores = grid("scores 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
+    scores = make_grid("scores 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
     assert drawn(scores, top=2)[1] == "0 the → 2 sat ▓ 2.00  1 cat ▒ 1.50"
 
 
 def test_a_score_that_the_mask_will_hide_is_in_the_table_but_not_among_the_largest() -> None:
-    scores = grid("scores 2.5", np.array([[1.5, 9.0], [2.5, 1.5]]), ["the", "cat"], ["the", "cat"])
+    scores = make_grid("scores 2.5", np.array([[1.5, 9.0], [2.5, 1.5]]), ["the", "cat"], ["the", "cat"])
     masked = replace(scores, ranked=np.tri(2, dtype=bool))
     assert drawn(masked)[3:] == drawn(scores)[3:]
     assert drawn(masked, top=1)[1:3] == ["0 the → 0 the  1.50", "1 cat → 0 the  2.50"]
 
 
 def test_the_largest_of_a_difference_are_the_largest_by_size() -> None:
-    difference = grid("0.1 − 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
+    difference = make_grid("0.1 − 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
     lines = drawn(replace(difference, by_size=True), top=2)
     assert lines[1] == "0 the → 0 the █-3.00  2 sat ▓ 2.00"
     assert lines[2].startswith("the 2 largest by size of 3 in each row")
 
 
 def test_a_masked_cell_is_never_among_the_largest() -> None:
-    scores = grid("scores 2.5", np.array([[-3.0, 1.5, 9.0]]), ["the"], CAT, np.array([[True, True, False]]))
+    scores = make_grid(
+        "scores 2.5", np.array([[-3.0, 1.5, 9.0]]), ["the"], CAT, np.array([[True, True, False]])
+    )
     assert drawn(scores, top=2)[1] == "0 the → 1 cat ▒ 1.50  0 the █-3.00"
 
 
@@ -229,7 +233,7 @@ def test_one_column_left_out_is_one() -> None:
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 @pytest.mark.parametrize("top", [None, 3])
 def test_no_line_is_wider_than_the_console(width: int, top: int | None) -> None:
-    large = grid(
+    large = make_grid(
         "scores 2.5 of a model", np.full((90, 90), -1e4), ["日本語の長い言葉"] * 90, ["long" * 9] * 90
     )
     for drawing in (weights(), uniform(90), named(64), large):
@@ -237,7 +241,7 @@ def test_no_line_is_wider_than_the_console(width: int, top: int | None) -> None:
 
 
 def test_numbers_that_are_too_large_have_exponents() -> None:
-    huge = grid("scores 0.0", np.array([[-3.4e38, 0.5]]), ["a"], ["a", "b"])
+    huge = make_grid("scores 0.0", np.array([[-3.4e38, 0.5]]), ["a"], ["a", "b"])
     assert drawn(huge) == [
         "scores 0.0 · 1 × 2 · range -3.4e+38 to 0.5",
         "              0          1",
@@ -247,7 +251,7 @@ def test_numbers_that_are_too_large_have_exponents() -> None:
 
 
 def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
-    assert drawn(grid("w", np.array([[-0.001, 0.5]]), ["a"], ["a", "b"]))[-1] == "0 a  0.00█0.50"
+    assert drawn(make_grid("w", np.array([[-0.001, 0.5]]), ["a"], ["a", "b"]))[-1] == "0 a  0.00█0.50"
 
 
 def test_digits_are_the_decimals() -> None:
@@ -255,13 +259,13 @@ def test_digits_are_the_decimals() -> None:
 
 
 def test_a_range_that_rounds_to_zero_is_not_called_zero() -> None:
-    tiny = grid("distance", np.array([[0.0, 0.0004]]), ["a"], ["a", "b"])
+    tiny = make_grid("distance", np.array([[0.0, 0.0004]]), ["a"], ["a", "b"])
     assert drawn(tiny)[0] == "distance · 1 × 2 · range 0 to 0.0004"
 
 
 def test_heads_against_heads_have_no_positions() -> None:
     names = ["0.1", "3.4"]
-    distances = grid(
+    distances = make_grid(
         "cosine", np.array([[0, 0.25], [0.25, 0]]), names, names, limits=(0, 1), are_tokens=False
     )
     assert drawn(distances)[1:] == ["      0.1  3.4", "0.1  0.00░0.25", "3.4 ░0.25 0.00"]
@@ -287,16 +291,16 @@ def test_a_title_is_text_from_outside_too() -> None:
     "label", ["日本", "👩\u200d👩\u200d👧", "🇧🇷", "👍🏽", "e\u0301", "\u0301", "❤\ufe0f", "한국어", "עברית"]
 )
 def test_columns_stay_straight_under_any_script(label: str) -> None:
-    lines = drawn(grid("w", WEIGHTS[1:], ["a", label], [label, "a", label * 9], limits=(0, 1)))
+    lines = drawn(make_grid("w", WEIGHTS[1:], ["a", label], [label, "a", label * 9], limits=(0, 1)))
     assert len({cell_len(line) for line in lines[-2:]}) == 1
     assert len({cell_len(line.partition("0.25")[0]) for line in lines[-2:-1]}) == 1
-    listed = drawn(grid("w", np.full((3, 3), 0.5), ["a", label, label], [label, "a", "b"]), top=2)[1:4]
+    listed = drawn(make_grid("w", np.full((3, 3), 0.5), ["a", label, label], [label, "a", "b"]), top=2)[1:4]
     assert len({cell_len(line) for line in listed}) == 1
 
 
 @given(st.text(max_size=12))
 def test_any_token_leaves_the_rows_straight(text: str) -> None:
-    rows = drawn(grid("w", np.full((2, 2), 0.5), ["a", text], ["a", text]))[-2:]
+    rows = drawn(make_grid("w", np.full((2, 2), 0.5), ["a", text], ["a", text]))[-2:]
     assert cell_len(rows[0]) == cell_len(rows[1])
     assert not any(unicodedata.category(c) in {"Cc", "Cs"} for row in rows for c in row)
 
@@ -371,7 +375,7 @@ def test_256_colours_are_from_the_palette() -> None:
 
 def test_signs_have_two_colours_and_zero_is_dark() -> None:
     console = coloured(80, "truecolor")
-    matrix(grid("scores", np.array([[-1.5, 0, 1.5]]), ["a"], CAT), console)
+    matrix(make_grid("scores", np.array([[-1.5, 0, 1.5]]), ["a"], CAT), console)
     assert "48;2;166;211;255m -1.50" in printed(console)
     assert "48;2;38;38;38m  0.00" in printed(console)
     assert "48;2;255;207;148m  1.50" in printed(console)
@@ -393,13 +397,13 @@ def test_a_ramp_gets_lighter_away_from_zero_and_its_text_can_be_read(
 
 
 def test_zero_has_the_middle_shade_whatever_the_limits() -> None:
-    uneven = grid("difference", np.array([[-3.0, 0.0, 1.0]]), ["a"], CAT, limits=(-3, 1))
+    uneven = make_grid("difference", np.array([[-3.0, 0.0, 1.0]]), ["a"], CAT, limits=(-3, 1))
     assert shades.levels(uneven, 9).tolist() == [[0, 4, 6]]
 
 
 def test_grids_of_the_same_rows_share_their_labels() -> None:
     console = plain(80)
-    scores = grid("scores 2.5", WEIGHTS * 8 - 4, CAT, CAT, CAUSAL)
+    scores = make_grid("scores 2.5", WEIGHTS * 8 - 4, CAT, CAT, CAUSAL)
     side_by_side([scores, weights()], console)
     assert printed(console).splitlines() == [
         "scores 2.5 · 3 × 3   weights 2.5",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn_cli.grid import Grid, grid
+from attn_cli.grid import Grid, make_grid
 from attn_cli.show.terminal import map_of
 from tests.show.test_terminal import coloured, plain, printed
 
@@ -20,7 +20,7 @@ def heads(layers: int, count: int, high: float = 1.0) -> Grid:
     seen = np.ones((layers, count), dtype=bool)
     seen[0, 1] = False
     title, limits = "induction, layer × head", (0.0, high)
-    return grid(title, values, names[0], names[1], seen, limits, are_tokens=False)
+    return make_grid(title, values, names[0], names[1], seen, limits, are_tokens=False)
 
 
 def drawn(drawing: Grid, width: int = 80, digits: int = 2) -> list[str]:
@@ -77,5 +77,7 @@ def test_colours_take_the_place_of_glyphs() -> None:
 
 
 def test_a_map_of_nothing_is_all_dots() -> None:
-    nothing = grid("special", np.zeros((1, 2)), ["3"], ["0", "1"], np.zeros((1, 2), bool), are_tokens=False)
+    nothing = make_grid(
+        "special", np.zeros((1, 2)), ["3"], ["0", "1"], np.zeros((1, 2), bool), are_tokens=False
+    )
     assert drawn(nothing) == ["special · 1 × 2 · range 0 to 1", "   0 1", "3  · ·"]

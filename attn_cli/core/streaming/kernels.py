@@ -130,7 +130,7 @@ class TorchKernels(Kernels):
         )
 
 
-def kernels(like: Array) -> Kernels:
+def choose_kernels(like: Array) -> Kernels:
     """Those for operands of this library and on this device."""
     if isinstance(like, np.ndarray):
         return Kernels()

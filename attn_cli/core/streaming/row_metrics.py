@@ -1,4 +1,4 @@
-"""What is known of the heads of one layer, query by query: from operands, or from full matrices.
+"""The metrics of a layer's heads, row by row: from its operands, or from full matrices.
 
 H query heads, T queries, S keys.
 """
@@ -7,101 +7,109 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from attn_cli.analysis.eligible_rows import Cells, Sees, possible, sees_by_matrix, sees_by_rule
-from attn_cli.core.arrays import to_numpy
+from attn_cli.core.arrays import Array, Booleans, Floats, Integers, to_numpy
 from attn_cli.core.attention import Operands
-from attn_cli.core.streaming.stream import Text, Watch, summarise
-from attn_cli.grid import Matrix
-from attn_cli.vocabulary import Kind, Metric
+from attn_cli.core.streaming.eligible_rows import Sees, find_eligible_rows, sees_by_matrix, sees_by_rule
+from attn_cli.core.streaming.formulas import (
+    Formula,
+    SoftmaxFormula,
+    SoftmaxRows,
+    WeightedSum,
+    WeightOnPairs,
+    WeightReceived,
+)
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_tokens
+from attn_cli.core.streaming.stream import RowProgress, summarise
+from attn_cli.vocabulary import Metric
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Facts:
-    """The facts about each query of each head, and where they mean something."""
+class RowMetrics:
+    """The metrics of each query of each head, and where they mean something."""
 
-    values: Mapping[Metric, Matrix]  # (H, T) each; of `received` (H, S)
-    possible: Mapping[Metric, Cells]  # (T,) the rows in which a head could do what the metric asks
-    seen: npt.NDArray[np.integer]  # (T,) how many keys the query may look at
-    are_finite: Cells  # (H,) whether the softmax of each head came to an end
-
-
-def metrics_of(kind: Kind) -> tuple[Metric, ...]:
-    """What can be measured of an attention of this kind."""
-    return tuple(metric for metric in Metric if kind is not Kind.CROSS or not metric.needs_one_text)
+    values: Mapping[Metric, Floats]  # (H, T) each; of `received` (H, S)
+    eligible: Mapping[Metric, Booleans]  # (T,) the rows in which a head could do what the metric asks
+    visible_keys: Integers  # (T,) how many keys the query may look at
+    are_finite: Booleans  # (H,) whether the softmax of each head came to an end
 
 
-def measured(
-    operands: Operands, metrics: Collection[Metric], text: Text, watch: Watch | None = None
-) -> Facts:
-    """The facts about a layer, in memory that grows with T + S."""
-    found = summarise(operands, metrics, text, watch=watch)
-    seen, ends = to_numpy(found.seen), to_numpy(found.logsumexp)
-    each = {metric: getattr(found, metric.field) for metric in Metric if metric in metrics}
-    values = {metric: to_numpy(numbers) for metric, numbers in each.items() if numbers is not None}
-    judged = (ends[:, seen > 0], *values.values())
-    finite = np.asarray(np.all([np.isfinite(numbers).all(axis=-1) for numbers in judged], axis=0))
-    return Facts(values, _possible(values, text, seen, sees_by_rule(operands)), seen, finite)
+def measure_operands(
+    operands: Operands,
+    metrics: Collection[Metric],
+    tokens: KeyTokens,
+    progress: RowProgress | None = None,
+) -> RowMetrics:
+    """The metrics of a layer, in memory that grows with T + S."""
+    summary = summarise(operands, metrics, tokens, progress=progress)
+    visible_keys, ends = to_numpy(summary.visible_keys), to_numpy(summary.logsumexp)
+    values = {metric: to_numpy(numbers) for metric, numbers in summary.values.items()}
+    numbers = (ends[:, visible_keys > 0], *values.values())
+    are_finite = np.asarray(np.all([np.isfinite(each).all(axis=-1) for each in numbers], axis=0))
+    return _row_metrics(values, tokens, visible_keys, sees_by_rule(operands), are_finite)
 
 
-def spelled(weights: Matrix, mask: Cells, metrics: Collection[Metric], text: Text) -> Facts:
+def measure_weights(
+    weights: Floats, mask: Booleans, metrics: Collection[Metric], tokens: KeyTokens
+) -> RowMetrics:
     """The same of full matrices: weights (H, T, S), mask (T, S)."""
     exact = weights.astype(np.float64)
-    named = targets(text, *mask.shape)
-    values = {metric: _value(metric, exact, named) for metric in Metric if metric in metrics}
-    known = {metric: value for metric, value in values.items() if value is not None}
-    seen = mask.sum(axis=-1)
-    finite = np.asarray(np.isfinite(exact).all(axis=(-2, -1)))
-    return Facts(known, _possible(known, text, seen, sees_by_matrix(mask)), seen, finite)
-
-
-def _value(metric: Metric, weights: Matrix, named: Mapping[Metric, Cells]) -> Matrix | None:
-    """(H, T) one fact, or (H, S); None where the text does not say where to look."""
-    match metric:
-        case Metric.ENTROPY:
-            return np.asarray(-_times_log(weights).sum(axis=-1))
-        case Metric.LARGEST:
-            return np.asarray(weights.max(axis=-1))
-        case Metric.DISTANCE:
-            rows, columns = weights.shape[-2:]
-            return np.asarray((weights * np.abs(np.arange(rows)[:, None] - np.arange(columns))).sum(axis=-1))
-        case Metric.RECEIVED:
-            return np.asarray(weights.sum(axis=-2))
-    return np.asarray((weights * named[metric]).sum(axis=-1)) if metric in named else None
-
-
-def targets(text: Text, queries: int, keys: int) -> dict[Metric, Cells]:
-    """(T, S) for each metric that asks for certain tokens: the cells that it names, as far as the text says.
-
-    An induction head looks from a token at what followed its earlier copies (not at itself, where the
-    copy stands right before).
-    """
-    back = np.arange(queries)[:, None] - np.arange(keys)
-    found = {
-        Metric.CURRENT: back == 0,
-        Metric.PREVIOUS: back == 1,
-        Metric.FIRST: np.broadcast_to(np.arange(keys) == 0, back.shape),
+    values = {
+        metric: np.asarray(_of_matrices(DEFINITIONS[metric].formula, exact, tokens))
+        for metric in metrics_of_tokens(metrics, tokens)
     }
-    if text.special is not None:
-        found[Metric.SPECIAL] = np.broadcast_to(text.special, back.shape)
-    if text.ids is not None:
-        copies = (text.ids[:, None] == text.ids[None, :]) & (back > 0)
-        followed = np.zeros_like(copies)
-        followed[:, 1:] = copies[:, :-1]
-        found |= {Metric.DUPLICATE: copies, Metric.INDUCTION: followed & (back > 0)}
-    return found
+    are_finite = np.asarray(np.isfinite(exact).all(axis=(-2, -1)))
+    return _row_metrics(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
 
 
-def _possible(
-    values: Mapping[Metric, Matrix],
-    text: Text,
-    seen: npt.NDArray[np.integer],
+def _row_metrics(
+    values: Mapping[Metric, Floats],
+    tokens: KeyTokens,
+    visible_keys: Integers,
     sees: Sees,
-) -> dict[Metric, Cells]:
-    return possible([metric for metric in values if metric is not Metric.RECEIVED], text, seen, sees)
+    are_finite: Booleans,
+) -> RowMetrics:
+    of_rows = [metric for metric in values if not DEFINITIONS[metric].is_of_keys]
+    eligible = find_eligible_rows(of_rows, tokens, visible_keys, sees)
+    return RowMetrics(values, eligible, visible_keys, are_finite)
 
 
-def _times_log(numbers: Matrix) -> Matrix:
-    """x ln x, 0 at 0."""
-    return numbers * np.log(numbers, where=numbers > 0, out=np.zeros_like(numbers))
+def _of_matrices(formula: Formula, weights: Floats, tokens: KeyTokens) -> Array:
+    """(H, T) the formula, or (H, S), of weights (H, T, S)."""
+    match formula:
+        case SoftmaxFormula():
+            return formula.compute(_softmax_rows(weights))
+        case WeightedSum():
+            return (weights * _coefficients(formula, weights, tokens)).sum(axis=-1)
+        case WeightOnPairs():
+            return (weights * _cells(formula, weights, tokens)).sum(axis=-1)
+        case WeightReceived():
+            return weights.sum(axis=-2)
+
+
+def _softmax_rows(weights: Floats) -> SoftmaxRows:
+    """Weights are the softmax of their own logarithms, and the logsumexp of those is 0."""
+    logits = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
+    total = weights.sum(axis=-1)
+    return SoftmaxRows(weights.max(axis=-1), total, np.zeros_like(total), (weights * logits).sum(axis=-1))
+
+
+def _coefficients(formula: WeightedSum, weights: Floats, tokens: KeyTokens) -> Array:
+    """What the weights of a head are multiplied by, (T, S) or (S,)."""
+    rows, keys = weights.shape[-2:]
+    coefficients = formula.coefficients(tokens, range(rows), range(keys), weights)
+    if coefficients is None:
+        return np.zeros(keys)
+    slope = coefficients.slope * np.arange(rows)
+    return coefficients.columns + slope[:, None] if coefficients.slope else coefficients.columns
+
+
+def _cells(formula: WeightOnPairs, weights: Floats, tokens: KeyTokens) -> Booleans:
+    """(T, S) the pairs."""
+    count, length = weights.shape[-2:]
+    rows, keys = formula.pairs(tokens, range(count))
+    exist = (keys >= 0) & (keys < length)
+    cells = np.zeros((count, length), dtype=bool)
+    cells[rows[exist], keys[exist]] = True
+    return cells
