@@ -5,15 +5,13 @@ R rows, C columns of a block; rows are counted from its first.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from attn_cli.core.arrays import Array, Integers
 from attn_cli.core.streaming.key_tokens import KeyTokens
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SoftmaxRows:
+class SoftmaxRows(NamedTuple):
     """What the softmax of some rows leaves behind, (..., R) each; of a row that may look nowhere zeros."""
 
     largest: Array  # max_j α_ij
@@ -22,24 +20,21 @@ class SoftmaxRows:
     mean_logit: Array | None  # Σ_j α_ij · logit_ij; None where no formula needs it
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SoftmaxFormula:
+class SoftmaxFormula(NamedTuple):
     """A number for each row, out of what its softmax leaves behind."""
 
     compute: Callable[[SoftmaxRows], Array]
     needs_mean_logit: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Coefficients:
+class Coefficients(NamedTuple):
     """c_ij = `columns` + `slope` · i in some rows and columns."""
 
     columns: Array  # (C,); or (R, C), where rows differ by more than a slope
     slope: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightedSum:
+class WeightedSum(NamedTuple):
     """Σ_j α_ij c_ij: a number for each row, out of one for each key, or for each pair.
 
     `coefficients` takes the tokens, some rows and some columns, and an array whose library and device are
@@ -49,8 +44,7 @@ class WeightedSum:
     coefficients: Callable[[KeyTokens, range, range, Array], Coefficients | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightOnPairs:
+class WeightOnPairs(NamedTuple):
     """Σ α_ij over some pairs: a number for each row.
 
     `pairs` takes the tokens and some rows, and answers with the row and the key of each pair; a key that does
@@ -60,7 +54,6 @@ class WeightOnPairs:
     pairs: Callable[[KeyTokens, range], tuple[Integers, Integers]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class WeightReceived:
     """Σ_i α_ij: a number for each key, not for each row."""
 

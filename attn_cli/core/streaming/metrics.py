@@ -7,8 +7,8 @@ T rows of a text, R rows and C columns of a block.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,7 @@ from attn_cli.core.streaming.key_tokens import NO_KEY, KeyTokens
 from attn_cli.vocabulary import Kind, Metric
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Definition:
+class Definition(NamedTuple):
     """All that there is to say of a metric."""
 
     formula: Formula

@@ -7,6 +7,7 @@ R rows, W columns of a block, C columns of a chunk, N chunks.
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,7 @@ from attn_cli.core.streaming.summary import SummaryBuilder
 from attn_cli.vocabulary import Metric
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Buffers:
+class Buffers(NamedTuple):
     """Where one thread works: allocated once, so that it stays in the cache."""
 
     scores: Array  # of a chunk
@@ -34,8 +34,7 @@ class Buffers:
         return cls(*(xp.empty(size, dtype=like.dtype, device=device_of(like)) for size in sizes))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockSum:
+class BlockSum(NamedTuple):
     """The coefficients of a weighted sum in a block."""
 
     columns: tuple[Array | None, ...]  # (C,) or (R, C) of each chunk; None where all are 0
@@ -55,8 +54,7 @@ class BlockSum:
         return cls(columns, exact if any(slopes) else None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockPairs:
+class BlockPairs(NamedTuple):
     """The pairs of a block on which the weight is asked; P of them."""
 
     rows: Array  # (P,) from the block's first
@@ -75,8 +73,7 @@ def _as_index(places: Integers, like: Array) -> Array:
     return namespace(like).asarray(places, device=device_of(like))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SharedRows:
+class SharedRows(NamedTuple):
     """What all heads of a block have in common."""
 
     logits: Logits
@@ -119,8 +116,7 @@ class SharedRows:
         return any(formula.needs_mean_logit for formula in self.of_softmax.values())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ColumnSums:
+class ColumnSums(NamedTuple):
     """What the rows of a block give to its columns; n rows of cells."""
 
     received: Array  # (W,) the weights, summed
