@@ -99,10 +99,10 @@ class Sides:
 
 def limits_of(values: Matrix, visible: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """The range of the visible values: symmetric around 0 where they have both signs."""
-    seen = values[visible]
-    if seen.size == 0:
+    shown = values[visible]
+    if shown.size == 0:
         return (0.0, 1.0)
-    low, high = float(seen.min()), float(seen.max())
+    low, high = float(shown.min()), float(shown.max())
     if low < 0 < high:
         reach = max(-low, high)
         return (-reach, reach)
@@ -120,6 +120,6 @@ def make_grid(
     are_tokens: bool = True,
 ) -> Grid:
     """A `Grid`; without `visible` every cell is, without `limits` they are those of the visible cells."""
-    seen = np.ones(values.shape, dtype=bool) if visible is None else visible
-    span = limits_of(values, seen) if limits is None else limits
-    return Grid(title, values, tuple(rows), tuple(columns), seen, span, are_tokens)
+    shown = np.ones(values.shape, dtype=bool) if visible is None else visible
+    span = limits_of(values, shown) if limits is None else limits
+    return Grid(title, values, tuple(rows), tuple(columns), shown, span, are_tokens)

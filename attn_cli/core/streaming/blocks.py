@@ -219,12 +219,12 @@ def _hidden(
     if not mask.rules:  # only the edges of the band, and the columns behind the last key
         open_to_all = mask.band.shared(rows, layout.keys)
         start, stop = (
-            min(max(edge, columns.start), columns.stop) for edge in (open_to_all.start, open_to_all.stop)
+            min(max(column, columns.start), columns.stop) for column in (open_to_all.start, open_to_all.stop)
         )
         candidates = [range(columns.start, start), range(max(start, stop), columns.stop)]
-    for part in filter(None, candidates):
-        within = slice(part.start - columns.start, part.stop - columns.start)
-        yield within, _masked(layout, rows, part, mask, like)
+    for edge in filter(None, candidates):
+        within = slice(edge.start - columns.start, edge.stop - columns.start)
+        yield within, _masked(layout, rows, edge, mask, like)
 
 
 def _masked(layout: BlockLayout, rows: range, columns: range, mask: Narrowed, like: Array) -> Array:

@@ -44,7 +44,7 @@ _LEAST = np.float32(-87)  # e to this is the smallest power that float32 holds i
 _LOG2_E = np.float32(1.4426950408889634)
 _ROUND = np.float32(12582912.0)  # 1.5 · 2²³: what is added to it is rounded, and stands in the lowest bits
 _LN2_HIGH, _LN2_LOW = np.float32(0.693145751953125), np.float32(1.428606820309417e-06)
-_C2, _C3, _C4, _C5, _C6 = (np.float32(1 / each) for each in (2, 6, 24, 120, 720))
+_C2, _C3, _C4, _C5, _C6 = (np.float32(1 / factorial) for factorial in (2, 6, 24, 120, 720))
 _MANTISSA, _EXPONENT_OF_ONE = np.int32(23), np.int32(127 << 23)  # bits
 
 MEASURED = (
@@ -116,8 +116,8 @@ def _find_peak(logits: Float32s, lanes: Float32s) -> np.float32:
     """The largest logit, by way of the largest of columns i, i + 128, ... in lane i; no NaN is."""
     lanes[:] = _MINUS_INFINITY
     whole = len(logits) // _LANES
-    for part in range(whole):
-        members = logits[part * _LANES : (part + 1) * _LANES]
+    for group in range(whole):
+        members = logits[group * _LANES : (group + 1) * _LANES]
         for lane in range(_LANES):
             lanes[lane] = members[lane] if members[lane] > lanes[lane] else lanes[lane]
     rest = logits[whole * _LANES :]
@@ -144,9 +144,9 @@ def _pool_columns(sums: Float32s, width: int, tall: np.float32, wide: Float32s, 
             cells[cell] = (sums[2 * cell] + sums[2 * cell + 1]) * tall * wide[cell]
         return
     for cell in range(len(cells)):
-        part, total = sums[cell * width : (cell + 1) * width], _ZERO
+        columns, total = sums[cell * width : (cell + 1) * width], _ZERO
         for index in range(width):
-            total += part[index]
+            total += columns[index]
         cells[cell] = total * tall * wide[cell]
 
 

@@ -4,15 +4,19 @@ R rows of a block, W columns of a block, C columns of a chunk.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
 from attn_cli.core.masks import Narrowed
 from attn_cli.core.streaming.blocks import Block, BlockLayout, Chunk, positions_in
+from attn_cli.core.streaming.formulas import SoftmaxFormula, WeightedSum, WeightOnPairs
 from attn_cli.core.streaming.kernels import LOWEST, Kernels
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.vocabulary import Metric
+
+RowFormula = TypeVar("RowFormula", SoftmaxFormula, WeightedSum, WeightOnPairs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +38,11 @@ class MeasuredLayer:
     def row_metrics(self) -> tuple[Metric, ...]:
         """Those that are a number for each row."""
         return tuple(metric for metric in self.metrics if not DEFINITIONS[metric].is_of_keys)
+
+    def formulas(self, kind: type[RowFormula]) -> dict[Metric, RowFormula]:
+        """The metrics of rows whose formula is of this kind."""
+        formulas = {metric: DEFINITIONS[metric].formula for metric in self.row_metrics}
+        return {metric: formula for metric, formula in formulas.items() if isinstance(formula, kind)}
 
     @property
     def sums_columns(self) -> bool:

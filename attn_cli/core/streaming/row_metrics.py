@@ -45,9 +45,9 @@ def measure_operands(
     summary = summarise(operands, metrics, tokens, progress=progress)
     visible_keys, ends = to_numpy(summary.visible_keys), to_numpy(summary.logsumexp)
     values = {metric: to_numpy(numbers) for metric, numbers in summary.values.items()}
-    numbers = (ends[:, visible_keys > 0], *values.values())
-    are_finite = np.asarray(np.all([np.isfinite(each).all(axis=-1) for each in numbers], axis=0))
-    return _row_metrics(values, tokens, visible_keys, sees_by_rule(operands), are_finite)
+    results = (ends[:, visible_keys > 0], *values.values())
+    are_finite = np.asarray(np.all([np.isfinite(numbers).all(axis=-1) for numbers in results], axis=0))
+    return _with_eligible_rows(values, tokens, visible_keys, sees_by_rule(operands), are_finite)
 
 
 def measure_weights(
@@ -60,10 +60,10 @@ def measure_weights(
         for metric in metrics_of_tokens(metrics, tokens)
     }
     are_finite = np.asarray(np.isfinite(exact).all(axis=(-2, -1)))
-    return _row_metrics(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
+    return _with_eligible_rows(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
 
 
-def _row_metrics(
+def _with_eligible_rows(
     values: Mapping[Metric, Floats],
     tokens: KeyTokens,
     visible_keys: Integers,

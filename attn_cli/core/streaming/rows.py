@@ -15,7 +15,6 @@ from attn_cli.core.arrays import Array, Integers, device_of, namespace
 from attn_cli.core.streaming.blocks import Block, Chunk, make_block
 from attn_cli.core.streaming.formulas import SoftmaxFormula, SoftmaxRows, WeightedSum, WeightOnPairs
 from attn_cli.core.streaming.logits import Logits, MeasuredLayer
-from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.core.streaming.summary import SummaryBuilder
 from attn_cli.vocabulary import Metric
 
@@ -89,25 +88,15 @@ class SharedRows(NamedTuple):
         """Computed once for a block."""
         xp, like, logits = namespace(layer.queries), layer.queries, Logits.of(layer, block)
         cells = np.multiply.outer(*layer.layout.shares(block.rows, block.columns))
-        formulas = {metric: DEFINITIONS[metric].formula for metric in layer.row_metrics}
+        sums, pairs = layer.formulas(WeightedSum), layer.formulas(WeightOnPairs)
         return cls(
             logits=logits,
             all_see=bool(xp.all(logits.visible_keys > 0)),
             offsets=xp.arange(len(block.rows), dtype=like.dtype, device=device_of(like)),
             cells=xp.asarray(cells, dtype=like.dtype, device=device_of(like)),
-            of_softmax={
-                metric: each for metric, each in formulas.items() if isinstance(each, SoftmaxFormula)
-            },
-            sums={
-                metric: BlockSum.of(each, layer, block)
-                for metric, each in formulas.items()
-                if isinstance(each, WeightedSum)
-            },
-            pairs={
-                metric: BlockPairs.of(each, layer, block)
-                for metric, each in formulas.items()
-                if isinstance(each, WeightOnPairs)
-            },
+            of_softmax=layer.formulas(SoftmaxFormula),
+            sums={metric: BlockSum.of(formula, layer, block) for metric, formula in sums.items()},
+            pairs={metric: BlockPairs.of(formula, layer, block) for metric, formula in pairs.items()},
         )
 
     @property
@@ -228,10 +217,10 @@ class _HeadRows:
     def _columns(self, sums: Sequence[Array]) -> ColumnSums:
         """What the rows give to the block's columns; `sums` (n, C) of each chunk."""
         xp, cell = namespace(self.layer.queries), self.layer.layout.cells.columns
-        received = xp.concat([xp.sum(each, axis=0) for each in sums])
+        received = xp.concat([xp.sum(rows, axis=0) for rows in sums])
         if not self.layer.has_picture:
             return ColumnSums(received, None)
-        pooled = xp.concat([self.layer.kernels.pooled(each, cell) for each in sums], axis=-1)
+        pooled = xp.concat([self.layer.kernels.pooled(rows, cell) for rows in sums], axis=-1)
         return ColumnSums(received, pooled * self.shared.cells)
 
     def _summed(self, weights: Array) -> Array:
@@ -241,8 +230,8 @@ class _HeadRows:
         whole = count // cell * cell
         if whole == count:
             return kernels.summed(weights, cell)
-        parts = [kernels.summed(weights[:whole], cell), kernels.summed(weights[whole:], count - whole)]
-        return namespace(weights).concat(parts)
+        rest = kernels.summed(weights[whole:], count - whole)
+        return namespace(weights).concat([kernels.summed(weights[:whole], cell), rest])
 
     @property
     def _looks(self) -> Array:

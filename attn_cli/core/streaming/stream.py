@@ -12,14 +12,14 @@ from typing import Protocol, TypeAlias
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
 from attn_cli.core.masks import narrowed
-from attn_cli.core.streaming.blocks import BlockSizes, choose_cell_size, plan_layout
+from attn_cli.core.streaming.blocks import BlockLayout, BlockSizes, choose_cell_size, plan_layout
 from attn_cli.core.streaming.kernels import Kernels, choose_kernels
 from attn_cli.core.streaming.key_tokens import UNKNOWN_TOKENS, KeyTokens
 from attn_cli.core.streaming.logits import MeasuredLayer
 from attn_cli.core.streaming.metrics import metrics_of_tokens
 from attn_cli.core.streaming.rows import StepwiseMeasurer
 from attn_cli.core.streaming.summary import Summary, SummaryBuilder
-from attn_cli.core.streaming.threads import shared_out
+from attn_cli.core.streaming.threads import share_out
 from attn_cli.vocabulary import Metric
 
 RowProgress: TypeAlias = Callable[[int, int], None]
@@ -60,7 +60,8 @@ def summarise(
     chosen = metrics_of_tokens(metrics, tokens)
     kernels = choose_kernels(operands.queries)
     sizes, make_measurer = choose_measurer(operands, kernels, chosen)
-    layer = _measured_layer(operands, chosen, tokens, picture, rows, kernels, sizes)
+    layout = _layout(operands, tokens, sizes, picture or PICTURE, rows)
+    layer = _measured_layer(operands, chosen, tokens, layout, kernels, has_picture=picture > 0)
     measurer, done = make_measurer(layer), 0
     for finished in _run(layer, measurer):
         done += finished
@@ -84,20 +85,26 @@ def choose_measurer(
     return kernels.sizes, StepwiseMeasurer
 
 
+def _layout(
+    operands: Operands, tokens: KeyTokens, sizes: BlockSizes, picture: int, rows: int | None
+) -> BlockLayout:
+    queries, keys = int(operands.queries.shape[-2]), int(operands.keys.shape[-2])
+    assert tokens.ids is None or tokens.ids.size == queries == keys, "ids are of queries that are the keys"
+    cells = choose_cell_size(queries, keys, picture)
+    return plan_layout(queries, keys, cells, sizes, rows, _most_rows(operands, tokens, sizes))
+
+
 def _measured_layer(
     operands: Operands,
     metrics: tuple[Metric, ...],
     tokens: KeyTokens,
-    picture: int,
-    rows: int | None,
+    layout: BlockLayout,
     kernels: Kernels,
-    sizes: BlockSizes,
+    *,
+    has_picture: bool,
 ) -> MeasuredLayer:
     queries, keys = (constant(at_least_float32(side)) for side in (operands.queries, operands.keys))
-    count, length, sink = int(queries.shape[-2]), int(keys.shape[-2]), operands.sink
-    assert tokens.ids is None or tokens.ids.size == count == length, "ids are of queries that are the keys"
-    cells = choose_cell_size(count, length, picture or PICTURE)
-    layout = plan_layout(count, length, cells, sizes, rows, _most_rows(operands, tokens, sizes))
+    sink = operands.sink
     return MeasuredLayer(
         operands=operands,
         mask=narrowed(operands.mask),
@@ -106,7 +113,7 @@ def _measured_layer(
         sink=None if sink is None else namespace(sink).astype(constant(sink), queries.dtype),
         tokens=tokens,
         metrics=metrics,
-        has_picture=picture > 0,
+        has_picture=has_picture,
         layout=layout,
         kernels=kernels,
     )
@@ -141,4 +148,4 @@ def _run(layer: MeasuredLayer, measurer: Measurer) -> Iterator[int]:
 
     band = layer.mask.band
     blocks = sorted(layer.layout.blocks(), key=lambda rows: -len(band.reach(rows, layer.layout.keys)))
-    yield from shared_out(work, blocks, stopped) if layer.kernels.is_shared_out else map(work, blocks)
+    yield from share_out(work, blocks, stopped) if layer.kernels.is_shared_out else map(work, blocks)

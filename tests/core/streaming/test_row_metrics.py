@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from attn_cli.core import masks
 from attn_cli.core.arrays import Array, namespace, to_numpy
 from attn_cli.core.attention import Operands, trace
-from attn_cli.core.streaming import eligible_rows, logits, metrics, row_metrics, rows, summary
+from attn_cli.core.streaming import eligible_rows, logits, metrics, row_metrics, summary
 from attn_cli.core.streaming.formulas import Coefficients, WeightedSum
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, Definition, metrics_of_kind
@@ -116,7 +116,7 @@ def test_a_metric_is_one_entry(library: str, monkeypatch: pytest.MonkeyPatch) ->
         return Coefficients(2 * keys + rows.start, slope=1)
 
     entry = Definition(WeightedSum(coefficients), "tokens", lambda _, rows: (np.full_like(rows, 2),))
-    for module in (metrics, rows, row_metrics, eligible_rows, logits, summary):
+    for module in (metrics, row_metrics, eligible_rows, logits, summary):
         monkeypatch.setattr(module, "DEFINITIONS", {**DEFINITIONS, Metric.DISTANCE: entry})
     q = LIBRARIES[library](np.random.default_rng(0).normal(0, 1, (2, 40, 4)).astype(np.float32))
     operands = Operands(q, q, q, 1.0, masks.causal)

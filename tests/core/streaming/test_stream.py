@@ -30,7 +30,7 @@ from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.rows import StepwiseMeasurer
 from attn_cli.core.streaming.stream import summarise
 from attn_cli.core.streaming.summary import Summary
-from attn_cli.core.streaming.threads import shared_out
+from attn_cli.core.streaming.threads import share_out
 from attn_cli.vocabulary import Metric
 from tests.support.full_matrices import Expected, means_of_cells, summary_of
 from tests.support.libraries import LIBRARIES, Convert
@@ -324,7 +324,7 @@ def test_a_thread_that_does_not_hear_of_an_interruption_is_not_waited_for() -> N
             ended.append(piece.start)
         return 1
 
-    done = shared_out(deaf, [range(i, i + 1) for i in range(9)], stopped)
+    done = share_out(deaf, [range(i, i + 1) for i in range(9)], stopped)
     next(done)
     with pytest.raises(KeyboardInterrupt):
         done.throw(KeyboardInterrupt)
