@@ -47,7 +47,7 @@ class Kind(StrEnum):
 class Metric(StrEnum):
     """What is measured of a head, query by query; of the head the mean is shown.
 
-    The weights on a kind of key go from 0 to 1.
+    The weights on a kind of key go from 0 to 1. How each is measured is told in `core/streaming/metrics.py`.
     """
 
     ENTROPY = "entropy"  # nats
@@ -60,16 +60,6 @@ class Metric(StrEnum):
     DUPLICATE = "duplicate-token"  # earlier copies of the query's token
     INDUCTION = "induction"  # what followed earlier copies
     RECEIVED = "received"  # of all queries' weight, the share on the key that gets most
-
-    @property
-    def field(self) -> str:
-        """Its name where a name has no hyphen."""
-        return self.value.replace("-", "_")
-
-    @property
-    def needs_one_text(self) -> bool:
-        """Whether it asks where the query stands among the keys: not so where two texts meet."""
-        return self in {Metric.DISTANCE, Metric.CURRENT, Metric.PREVIOUS, Metric.DUPLICATE, Metric.INDUCTION}
 
 
 class Pattern(StrEnum):

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attn_cli.analysis.distance import distances, distances_of_rows
+from attn_cli.analysis.distance import (
+    measure_distances,
+    measure_distances_of_rows,
+)
 from attn_cli.grid import Head, Matrix
 from attn_cli.vocabulary import Distance, Step
 
@@ -48,6 +51,6 @@ def comparison(
     """
     weights = [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads]
     difference = weights[0] - weights[1] if len(weights) == _PAIR else None
-    matrix = distances(weights, kind) if rows is None else distances_of_rows(rows, kind)
+    matrix = measure_distances(weights, kind) if rows is None else measure_distances_of_rows(rows, kind)
     part = None if rows is None else heads[0]
     return Comparison(kind, tuple(head.name for head in heads), matrix, difference, part)

@@ -12,15 +12,15 @@ import numpy.typing as npt
 from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Distance
 
-Rows = npt.NDArray[np.floating]
+RowDistances = npt.NDArray[np.floating]
 
 
-def distances(weights: Sequence[Matrix], kind: Distance) -> Matrix:
+def measure_distances(weights: Sequence[Matrix], kind: Distance) -> Matrix:
     """(N, N) the distance of every two of N heads, each (T, S); 0 on the diagonal, symmetric."""
-    return distances_of_rows([weights], kind)
+    return measure_distances_of_rows([weights], kind)
 
 
-def distances_of_rows(blocks: Iterable[Sequence[Matrix]], kind: Distance) -> Matrix:
+def measure_distances_of_rows(blocks: Iterable[Sequence[Matrix]], kind: Distance) -> Matrix:
     """(N, N) the same where each block has some of the rows of all heads, (R, S) each."""
     totals, count = np.zeros(()), 0
     for block in blocks:
@@ -28,7 +28,7 @@ def distances_of_rows(blocks: Iterable[Sequence[Matrix]], kind: Distance) -> Mat
     return np.asarray(totals / count)
 
 
-def jensen_shannon(p: Matrix, q: Matrix) -> Rows:
+def jensen_shannon(p: Matrix, q: Matrix) -> RowDistances:
     """(T,) the square root of the Jensen-Shannon divergence in bits, from 0 to 1: a metric.
 
     Lin 1991; Endres and Schindelin 2003, 10.1109/TIT.2003.813506.
@@ -38,7 +38,7 @@ def jensen_shannon(p: Matrix, q: Matrix) -> Rows:
     return np.asarray(np.sqrt(np.clip(divergence, 0.0, 1.0)))
 
 
-def cosine(p: Matrix, q: Matrix) -> Rows:
+def cosine(p: Matrix, q: Matrix) -> RowDistances:
     """(T,) 1 less the cosine of the angle between the rows."""
     product = (p * q).sum(axis=-1)
     lengths = np.linalg.norm(p, axis=-1) * np.linalg.norm(q, axis=-1)
@@ -46,12 +46,12 @@ def cosine(p: Matrix, q: Matrix) -> Rows:
     return np.asarray(np.clip(1.0 - alike, 0.0, 1.0))
 
 
-def total_variation(p: Matrix, q: Matrix) -> Rows:
+def total_variation(p: Matrix, q: Matrix) -> RowDistances:
     """(T,) half the sum of the absolute differences: the weight that would have to move."""
     return np.asarray(np.abs(p - q).sum(axis=-1) / 2)
 
 
-MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], Rows]] = MappingProxyType(
+MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], RowDistances]] = MappingProxyType(
     {
         Distance.JENSEN_SHANNON: jensen_shannon,
         Distance.COSINE: cosine,
@@ -60,9 +60,9 @@ MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], Rows]] = MappingProxyType
 )
 
 
-def _summed(weights: Sequence[Matrix], measure: Callable[[Matrix, Matrix], Rows]) -> Matrix:
+def _summed(weights: Sequence[Matrix], measure: Callable[[Matrix, Matrix], RowDistances]) -> Matrix:
     """(N, N) the distances of every two heads, summed over their rows."""
-    exact = [np.asarray(each, dtype=np.float64) for each in weights]
+    exact = [np.asarray(of_head, dtype=np.float64) for of_head in weights]
     table = np.zeros((len(exact), len(exact)))
     for one in range(len(exact)):
         for other in range(one):
@@ -71,12 +71,12 @@ def _summed(weights: Sequence[Matrix], measure: Callable[[Matrix, Matrix], Rows]
     return table
 
 
-def _unless_one_is_empty(p: Matrix, q: Matrix, rows: Rows) -> Rows:
+def _unless_one_is_empty(p: Matrix, q: Matrix, rows: RowDistances) -> RowDistances:
     """(T,) `rows`, but 1 where only one of the two looks anywhere: they have nothing in common."""
     return np.asarray(np.where(p.any(axis=-1) != q.any(axis=-1), 1.0, rows))
 
 
-def _entropy_to_mean(p: Matrix, both: Matrix) -> Rows:
+def _entropy_to_mean(p: Matrix, both: Matrix) -> RowDistances:
     """(T,) Σ p·log2(p/m) of the mean m = both / 2; a term with p = 0 is 0.
 
     Half of the smallest number there is would be 0, so it is p that is doubled.

@@ -1,48 +1,163 @@
-"""Which of the heads at a glance a person wants to see, in what order, and which numbers of them first."""
+"""Which heads are listed, and in what order: `--where "entropy<1"`, `--sort -distance`."""
 
-from collections.abc import Iterator, Sequence
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any, TypeAlias
 
-from attn_cli.analysis.conditions import Condition, Order, condition, order
-from attn_cli.analysis.head_summary import Glance
-from attn_cli.vocabulary import Metric
+from attn_cli.analysis.head_summary import HeadSummary
+from attn_cli.errors import UsageError
+from attn_cli.vocabulary import Metric, Pattern
+
+HeadFields: TypeAlias = Mapping[str, object]
+"""A head by the words of a file: its layer, its metrics, its pattern."""
+
+NO_PATTERN = "none"
+
+_PATTERN = "pattern"
+_PLACE = ("layer", "head")
+_SCORE = "score"
+_NUMBERS = (*Metric, _SCORE)
+_SHAPE = re.compile(r"\s*([^\s<>=!]+)\s*(<=|>=|!=|==|=|<|>)\s*([^\s<>=!]+)\s*")
+_EXAMPLE = '--where "entropy<1", "induction>=0.4" or "pattern=induction"'
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_EQUALITIES = {"=", "==", "!="}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Condition:
+    """What a head must be to be listed."""
+
+    name: str
+    operator: str
+    value: float | str | None  # a pattern's name, or None for no pattern
+
+    @property
+    def metric(self) -> Metric | None:
+        """The metric that it asks for; None where it asks for something else."""
+        return Metric(self.name) if self.name in set(Metric) else None
+
+    def holds(self, head: HeadFields) -> bool:
+        """Whether the head is such a one; a metric without a value meets no condition."""
+        value = head[self.name]
+        if value is None and self.name != _PATTERN:
+            return False
+        return _OPERATORS[self.operator](value, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class SortOrder:
+    """By what heads are listed, the largest first or the smallest."""
+
+    name: str
+    is_rising: bool = False
+
+    @property
+    def metric(self) -> Metric | None:
+        """The metric; None for the pattern's score."""
+        return None if self.name == _SCORE else Metric(self.name)
+
+    def key(self, head: HeadFields) -> tuple[bool, float]:
+        """What sorts the heads upwards; those without a value come last."""
+        value = head[self.name]
+        number = value if isinstance(value, int | float) else 0.0
+        return value is None, number if self.is_rising else -number
+
+
+@dataclass(frozen=True, slots=True)
+class HeadFilter:
     """What was typed after `--where` and `--sort`; nothing where nothing was."""
 
     conditions: tuple[Condition, ...] = ()
-    order: Order | None = None
+    order: SortOrder | None = None
 
     @property
     def metrics(self) -> Iterator[Metric]:
         """What is asked about: first what sorts, then what is a condition."""
-        asked = (self.order, *self.conditions)
-        return (each.metric for each in asked if each is not None and each.metric is not None)
+        terms = (self.order, *self.conditions)
+        return (term.metric for term in terms if term is not None and term.metric is not None)
 
-    def met_by(self, heads: Sequence[Glance]) -> list[Glance]:
+    def select(self, heads: Sequence[HeadSummary]) -> list[HeadSummary]:
         """The heads that meet every condition, as they were given unless they are to be sorted."""
-        met = [head for head in heads if all(each.holds(head.fields()) for each in self.conditions)]
+        met = [head for head in heads if all(term.holds(head.fields()) for term in self.conditions)]
         return met if self.order is None else _sorted(met, self.order)
 
-    def listed(self, heads: Sequence[Glance], metric: Metric) -> list[Glance]:
+    def rank(self, heads: Sequence[HeadSummary], metric: Metric) -> list[HeadSummary]:
         """The heads as a list begins: by `metric` where nobody said how, entropy from the sharpest on."""
-        return _sorted(heads, self.order or Order(metric, is_rising=metric is Metric.ENTROPY))
+        return _sorted(heads, self.order or SortOrder(metric, is_rising=metric is Metric.ENTROPY))
 
-    def columns(self, head: Glance, metric: Metric) -> list[Metric]:
+    def columns(self, head: HeadSummary, metric: Metric) -> list[Metric]:
         """All metrics of a head, those first that were asked about, then that of the map."""
         return list(dict.fromkeys((*self.metrics, metric, *head.metrics)))
 
 
-def wish(where: Sequence[str], sort: str | None) -> Wish:
+def parse_head_filter(where: Sequence[str], sort: str | None) -> HeadFilter:
     """What the options say.
 
     Raises:
         UsageError: they say it wrongly.
     """
-    return Wish(tuple(map(condition, where)), None if sort is None else order(sort))
+    return HeadFilter(tuple(map(parse_condition, where)), None if sort is None else parse_sort_order(sort))
 
 
-def _sorted(heads: Sequence[Glance], wanted: Order) -> list[Glance]:
-    return sorted(heads, key=lambda head: wanted.key(head.fields()))
+def parse_condition(text: str) -> Condition:
+    """What `text` asks for: a name, a comparison, a value.
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    matched = _SHAPE.fullmatch(text)
+    if matched is None:
+        raise UsageError(f"'{text}' is no condition", _EXAMPLE)
+    name, sign, value = matched.groups()
+    if name == _PATTERN:
+        return Condition(name, sign, _parse_pattern(text, sign, value))
+    if name not in {*_NUMBERS, *_PLACE}:
+        names = ", ".join((*_NUMBERS, *_PLACE, _PATTERN))
+        raise UsageError(f"'{name}' in '{text}' is not known of a head", f"one of {names}")
+    return Condition(name, sign, _parse_number(text, value))
+
+
+def parse_sort_order(text: str) -> SortOrder:
+    """What `text` sorts by: a metric or `score`, the largest first; with `-` before it the smallest.
+
+    Raises:
+        UsageError: there is no such metric.
+    """
+    name = text.removeprefix("-")
+    if name not in set(_NUMBERS):
+        raise UsageError(f"heads are not sorted by '{text}'", f"--sort {', '.join(_NUMBERS)}, or -NAME")
+    return SortOrder(name, is_rising=text.startswith("-"))
+
+
+def _parse_pattern(text: str, sign: str, value: str) -> str | None:
+    if sign not in _EQUALITIES:
+        raise UsageError(f"a pattern is not more or less than another: '{text}'", '--where "pattern=broad"')
+    if value != NO_PATTERN and value not in set(Pattern):
+        problem = f"'{value}' in '{text}' is no pattern"
+        raise UsageError(problem, f"one of {', '.join((*Pattern, NO_PATTERN))}")
+    return None if value == NO_PATTERN else value
+
+
+def _parse_number(text: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not isfinite(number):
+        raise UsageError(f"'{value}' in '{text}' is no number", _EXAMPLE)
+    return number
+
+
+def _sorted(heads: Sequence[HeadSummary], order: SortOrder) -> list[HeadSummary]:
+    return sorted(heads, key=lambda head: order.key(head.fields()))

@@ -1,4 +1,4 @@
-"""Heads at a glance: what each does on a text, as a few numbers and a name."""
+"""Heads in summary: what each does on a text, as a few numbers and a name."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from math import isfinite
 
 import numpy as np
 
-from attn_cli.analysis.metrics import Facts
-from attn_cli.analysis.patterns import named, tallies, tally
+from attn_cli.analysis.patterns import name_pattern, tally_metric, tally_patterns
+from attn_cli.core.streaming.metrics import DEFINITIONS
+from attn_cli.core.streaming.row_metrics import RowMetrics
 from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class HeadSummary:
     """One head: the mean of each metric, and the pattern that it is known by."""
 
     kind: Kind
@@ -40,37 +41,41 @@ class Glance:
         }
 
 
-def glances(facts: Facts, kind: Kind, layer: int, heads: Sequence[int]) -> Iterator[Glance]:
-    """The heads of one layer; `facts` are those of `heads`, in their order.
+def summarise_heads(
+    measured: RowMetrics, kind: Kind, layer: int, heads: Sequence[int]
+) -> Iterator[HeadSummary]:
+    """The heads of one layer; `measured` are those of `heads`, in their order.
 
     Weights on certain tokens are means over the rows that could look at such tokens, other metrics over
     those that look at all. The first row of a text says nothing about where a head looks; that of a
     decoder that looks at another text does.
     """
     first_row = 0 if kind is Kind.CROSS else 1
-    scores = {pattern: each.scores for pattern, each in tallies(facts, first_row).items()}
-    means = {metric: _means(facts, metric, first_row) for metric in facts.values}
+    scores = {pattern: tally.scores for pattern, tally in tally_patterns(measured, first_row).items()}
+    means = {metric: _means(measured, metric, first_row) for metric in measured.values}
     for index, head in enumerate(heads):
-        own = {pattern: float(each[index]) for pattern, each in scores.items() if isfinite(each[index])}
-        pattern = named(own)
+        of_head = {pattern: float(each[index]) for pattern, each in scores.items() if isfinite(each[index])}
+        pattern = name_pattern(of_head)
+        score = None if pattern is None else _number(of_head[pattern])
         metrics = {metric: _number(each[index]) for metric, each in means.items()}
-        yield Glance(kind, layer, head, metrics, pattern, None if pattern is None else _number(own[pattern]))
+        yield HeadSummary(kind, layer, head, metrics, pattern, score)
 
 
-def values_of(heads: Iterable[Glance], metric: Metric) -> dict[tuple[int, int], float | None]:
+def values_of(heads: Iterable[HeadSummary], metric: Metric) -> dict[tuple[int, int], float | None]:
     """A metric of the heads by their layers and numbers."""
-    return {(glance.layer, glance.head): glance.metrics[metric] for glance in heads}
+    return {(summary.layer, summary.head): summary.metrics[metric] for summary in heads}
 
 
-def _means(facts: Facts, metric: Metric, first_row: int) -> Matrix:
+def _means(measured: RowMetrics, metric: Metric, first_row: int) -> Matrix:
     """(H,) NaN where no row of the text has what the metric asks for."""
-    if metric is Metric.RECEIVED:
-        looking = int((facts.seen > 0).sum())
-        return np.asarray(facts.values[metric].max(axis=-1) / max(1, looking))
-    asks_where = metric not in {Metric.ENTROPY, Metric.LARGEST, Metric.DISTANCE}
-    return np.asarray(tally(facts, metric, first_row if asks_where else 0).scores)
+    definition = DEFINITIONS[metric]
+    if definition.is_of_keys:
+        looking = int((measured.visible_keys > 0).sum())
+        return np.asarray(measured.values[metric].max(axis=-1) / max(1, looking))
+    asks_where = definition.nearest_keys is not None
+    return np.asarray(tally_metric(measured, metric, first_row if asks_where else 0).scores)
 
 
 def _number(value: float) -> float | None:
-    """In the precision of the facts, float32, as a short decimal; None for NaN."""
+    """In the precision of the metrics, float32, as a short decimal; None for NaN."""
     return float(str(np.float32(value))) if isfinite(value) else None

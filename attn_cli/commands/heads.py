@@ -16,7 +16,7 @@ from attn_cli.vocabulary import Metric
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from attn_cli.analysis.head_summary import Glance
+    from attn_cli.analysis.head_summary import HeadSummary
 
 _FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}); may be repeated."
 _TOKENS = 2  # lines of them: a long text is what the command is for
@@ -65,22 +65,22 @@ def list_heads(
     and its score. The map shows induction where the text repeats itself, else entropy. Files and
     --json hold every metric of the heads that --where lets through.
     """
-    from attn_cli.analysis.head_filter import wish
+    from attn_cli.analysis.head_filter import parse_head_filter
     from attn_cli.analysis.head_summary import values_of  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
-    from attn_cli.reading.metrics import map_metric, measure_heads
+    from attn_cli.reading.metrics import choose_metric, measure_heads
     from attn_cli.show import data, files, picture
     from attn_cli.show.grids import metric_grid
 
-    head_filter = wish(where or (), sort)
+    head_filter = parse_head_filter(where or (), sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, selection(inputs.chosen))
-    on_map = map_metric(reading, metric, head_filter)
-    with measuring(world) as watch:
-        summaries = measure_heads(reading, places, watch)
-    chosen = head_filter.met_by(summaries)
+    on_map = choose_metric(reading, metric, head_filter)
+    with measuring(world) as progress:
+        summaries = measure_heads(reading, places, progress)
+    chosen = head_filter.select(summaries)
     records = [summary.fields() for summary in chosen]
     answer = describe_reading(reading) | {"metrics": list(summaries[0].metrics), "heads": records}
     grid = metric_grid(on_map, places, values_of(chosen, on_map))
@@ -98,11 +98,11 @@ def list_heads(
         if chosen and not grid.visible.any():
             world.note(f"no head that is shown has a value of {on_map} on this text")
         columns = head_filter.columns(summaries[0], on_map)
-        _list(world, head_filter.listed(chosen, on_map), columns, top, digits)
+        _list(world, head_filter.rank(chosen, on_map), columns, top, digits)
 
 
 def _list(
-    world: World, summaries: "Sequence[Glance]", metrics: "Sequence[Metric]", top: int, digits: int
+    world: World, summaries: "Sequence[HeadSummary]", metrics: "Sequence[Metric]", top: int, digits: int
 ) -> None:
     """The table of the first `top` heads; 0: of all."""
     from attn_cli.show.terminal.lists import TextTable  # paid
@@ -120,7 +120,7 @@ def _list(
         world.note(f"the first {len(shown)} of {len(summaries)} heads are listed; all: --top 0")
 
 
-def _cells(summary: "Glance", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":
+def _cells(summary: "HeadSummary", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":
     yield summary.name
     yield summary.pattern or ""
     yield "" if summary.score is None else f"{summary.score:.{digits}f}"

@@ -5,12 +5,18 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 Array: TypeAlias = Any
 """An array of NumPy or PyTorch. The array API standard names functions, not a class to annotate with."""
 
 Namespace: TypeAlias = Any
 """The functions of the standard, for one library."""
+
+Booleans: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.floating]
+Indices: TypeAlias = npt.NDArray[np.int64]
+Integers: TypeAlias = npt.NDArray[np.integer]
 
 
 def namespace(array: Array) -> Namespace:

@@ -103,7 +103,7 @@ class Trace:
 
 
 def trace(operands: Operands) -> Trace:
-    """Spell out every step: Attention(Q, K, V) = softmax(QKᵀ·scale) V, masked.
+    """Compute every step: Attention(Q, K, V) = softmax(QKᵀ·scale) V, masked.
 
     The order inside: scale, soft cap, bias, mask, sink column, softmax, sink column dropped.
     """

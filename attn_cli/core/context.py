@@ -1,4 +1,4 @@
-"""What attention returns, without the matrices where they would be large: a layer that nobody looks at.
+"""The context of a layer whose steps are not shown: without the matrices where they would be large.
 
 PyTorch's own kernel (`scaled_dot_product_attention`, Dao et al. 2022, arXiv:2205.14135) does most of them; a
 soft cap, a sink or padding it does not know, so those go block by block of query rows through `trace`.
@@ -25,10 +25,10 @@ def attend(operands: Operands) -> Array:
     if is_batch or operands.heads * rows * keys <= _LARGE:
         return trace(operands).context
     if not _is_fusable(operands):
-        return _in_blocks(operands, lambda some: trace(some).context)
+        return _in_blocks(operands, lambda block: trace(block).context)
     if operands.bias is None and (operands.mask == everywhere or (operands.mask == causal and rows == keys)):
         return _fused(operands, None, is_causal=operands.mask == causal)
-    return _in_blocks(operands, lambda some: _fused(some, _added(some)))
+    return _in_blocks(operands, lambda block: _fused(block, _added(block)))
 
 
 def _seeing(operands: Operands, columns: range) -> Operands:
@@ -45,7 +45,7 @@ def _seeing(operands: Operands, columns: range) -> Operands:
 
 def _in_blocks(operands: Operands, compute: Any) -> Array:
     """(H, T, D) a block of rows at a time, each with the keys that its band lets it see."""
-    return namespace(operands.queries).concat([compute(each) for each in _blocks(operands)], axis=-2)
+    return namespace(operands.queries).concat([compute(block) for block in _blocks(operands)], axis=-2)
 
 
 def _blocks(operands: Operands) -> Iterator[Operands]:
@@ -82,8 +82,8 @@ def _fused(operands: Operands, added: Array | None, *, is_causal: bool = False) 
 
     times = operands.heads // operands.kv_heads
     keys, values = (
-        each if times == 1 else each.repeat_interleave(times, dim=-3)
-        for each in (operands.keys, operands.values)
+        vectors if times == 1 else vectors.repeat_interleave(times, dim=-3)
+        for vectors in (operands.keys, operands.values)
     )
     context: Array = torch.nn.functional.scaled_dot_product_attention(
         operands.queries[None],

@@ -71,9 +71,9 @@ def padding(real: Array) -> Rule:
     """A query may look at key j where `real[..., j]` is true: (S,), or (B, S) for a batch of texts."""
 
     def rule(queries: Array, keys: Array) -> Array:
-        seen = namespace(real).take(real, keys[0, :], axis=-1)
-        each = seen[None, :] if seen.ndim == 1 else seen[:, None, None, :]  # the same for every head
-        return (queries >= 0) & each
+        is_real = namespace(real).take(real, keys[0, :], axis=-1)
+        of_text = is_real[None, :] if is_real.ndim == 1 else is_real[:, None, None, :]  # for every head
+        return (queries >= 0) & of_text
 
     return rule
 

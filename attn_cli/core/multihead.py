@@ -7,7 +7,7 @@ S keys, D head size, M model width.
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -16,9 +16,14 @@ from attn_cli.core.attention import Bias, Operands, Trace, allowed, trace
 from attn_cli.core.context import attend
 from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Disentangled, Rotary, rotate
-from attn_cli.core.streaming.pooling import Pooled, pooled
+from attn_cli.core.streaming.pooling import Pooled, pool
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import Metric, Step
+
+if TYPE_CHECKING:
+    from attn_cli.core.streaming.key_tokens import KeyTokens
+    from attn_cli.core.streaming.row_metrics import RowMetrics
+    from attn_cli.core.streaming.stream import RowProgress
 
 Normalise: TypeAlias = Callable[[Array], Array]
 """A norm over the last axis, with its gain: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
@@ -84,7 +89,21 @@ class Attention:
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
-        return pooled(self.operands.select(heads), most)
+        return pool(self.operands.select(heads), most)
+
+    def measure(
+        self,
+        heads: Sequence[int],
+        metrics: Collection[Metric],
+        tokens: "KeyTokens",
+        progress: "RowProgress | None" = None,
+    ) -> "RowMetrics":
+        """The metrics of `heads`, row by row, in memory that grows with T + S."""
+        from attn_cli.core.streaming.row_metrics import measure_operands  # few commands measure: 0.02 s
+
+        is_whole = list(heads) == list(range(self.heads))
+        operands = self.operands if is_whole else self.operands.select(heads)
+        return measure_operands(operands, metrics, tokens, progress)
 
     def trace(self, heads: Sequence[int] | None = None) -> Trace:
         """Every step of `heads`, or of all."""
@@ -100,27 +119,18 @@ class Attention:
             AttnError: one of `heads` is not there.
             ValueError: one of `wanted` is no step.
         """
-        steps = {Step(each) for each in wanted}
-        chosen = self.operands.select(heads)
-        spelled = trace(chosen)
-        xp = namespace(chosen.queries)
-        found: dict[Step, Array | None] = {
-            Step.MASK: xp.broadcast_to(spelled.mask, spelled.weights.shape),
-        }
+        names = {Step(name) for name in wanted}
+        operands = self.operands.select(heads)
+        traced = trace(operands)
+        arrays = _arrays_by_step(operands, traced)
         if self.input is not None:
             *batch, rows, width = self.input.shape
             whole = self.input[..., None, :, :]
-            found[Step.INPUT] = xp.broadcast_to(whole, (*batch, len(heads), rows, width))
-        for step in (Step.QUERIES, Step.KEYS, Step.VALUES):
-            found[step] = getattr(chosen, step)
-        for step in (Step.SCORES, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
-            found[step] = getattr(spelled, step)
-        if spelled.bias is not None:  # ALiBi's is the same for every query
-            found[Step.BIAS] = xp.broadcast_to(spelled.bias, spelled.scores.shape)
-        if Step.OUTPUT in steps and self.projection is not None:
-            found[Step.OUTPUT] = self.shares(spelled.context, heads)
-        shown = steps - set(self.absent)
-        return {step: found[step] for step in Step if step in shown and found.get(step) is not None}
+            arrays[Step.INPUT] = namespace(whole).broadcast_to(whole, (*batch, len(heads), rows, width))
+        if Step.OUTPUT in names and self.projection is not None:
+            arrays[Step.OUTPUT] = self.shares(traced.context, heads)
+        shown = (names - set(self.absent)) & set(arrays)
+        return {step: arrays[step] for step in Step if step in shown}
 
     def shares(self, context: Array, heads: Sequence[int]) -> Array:
         """(H, T, M) each head's share of the output: context × its slice of W^O.
@@ -140,6 +150,19 @@ class Attention:
         """
         assert self.projection is not None, "where W^O is not known there is no result"
         return self.projection(merged(attend(self.operands)))
+
+
+def _arrays_by_step(operands: Operands, traced: Trace) -> dict[Step, Array]:
+    """(H, T, ...) what the operands and their trace hold; what is the same for all heads stands for each."""
+    xp = namespace(operands.queries)
+    arrays: dict[Step, Array] = {Step.MASK: xp.broadcast_to(traced.mask, traced.weights.shape)}
+    for step in (Step.QUERIES, Step.KEYS, Step.VALUES):
+        arrays[step] = getattr(operands, step)
+    for step in (Step.SCORES, Step.LOGITS, Step.WEIGHTS, Step.CONTEXT):
+        arrays[step] = getattr(traced, step)
+    if traced.bias is not None:  # ALiBi's is the same for every query
+        arrays[Step.BIAS] = xp.broadcast_to(traced.bias, traced.scores.shape)
+    return arrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,9 +202,9 @@ class MultiHeadAttention:
         check_heads(self.query.weight.shape[0], self.heads, self.kv_heads)
         expected = self.kv_heads * self.head_size
         for name, linear in (("key", self.key), ("value", self.value)):
-            found = linear.weight.shape[0]
-            if found != expected:
-                problem = f"the {name} projection has {found} rows, not {self.kv_heads} × {self.head_size}"
+            rows = linear.weight.shape[0]
+            if rows != expected:
+                problem = f"the {name} projection has {rows} rows, not {self.kv_heads} × {self.head_size}"
                 raise AttnError(problem, "give it kv_heads × head size rows")
         columns = self.output.weight.shape[1]
         if columns != self.heads * self.head_size:
@@ -211,11 +234,8 @@ class MultiHeadAttention:
             AttnError: `x` or `memory` is not as wide as the layer.
         """
         source = x if memory is None else memory
-        for name, given, linear in (("x", x, self.query), ("memory", source, self.key)):
-            found, expected = given.shape[-1], linear.weight.shape[1]
-            if found != expected:
-                problem = f"{name} has {found} features, and the layer takes {expected}"
-                raise AttnError(problem, f"give it an array of shape (T, {expected})")
+        _check_width("x", x, self.query)
+        _check_width("memory", source, self.key)
         queries = self._split(self.query(x), self.heads, self.query_norm)
         keys = self._split(self.key(source), self.kv_heads, self.key_norm)
         return Operands(
@@ -239,7 +259,7 @@ class MultiHeadAttention:
     def random(
         cls, width: int, heads: int, *, seed: int = 0, mask: Rule = everywhere
     ) -> "MultiHeadAttention":
-        """A fresh layer without biases, in NumPy; a weight is drawn from N(0, 1/width)."""
+        """A random layer without biases, in NumPy; a weight is drawn from N(0, 1/width)."""
         check_heads(width, heads, heads)
         draw = np.random.default_rng(seed)
         spread = 1 / math.sqrt(width)
@@ -267,6 +287,13 @@ def fused(
     order = _interleaved_blocks(heads, kv_heads) if interleaved else _stacked_blocks(heads, kv_heads)
     query, key, value = (_blocks(linear, chosen, rows // blocks) for chosen in order)
     return query, key, value
+
+
+def _check_width(name: str, given: Array, linear: Linear) -> None:
+    features, expected = given.shape[-1], linear.weight.shape[1]
+    if features != expected:
+        problem = f"{name} has {features} features, and the layer takes {expected}"
+        raise AttnError(problem, f"give it an array of shape (T, {expected})")
 
 
 def split(x: Array, heads: int) -> Array:

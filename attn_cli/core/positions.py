@@ -1,8 +1,8 @@
 """Where a token stands, told to the attention: by turning queries and keys, or by a bias on their scores.
 
 Rotary position embedding: Su et al. 2021, arXiv:2104.09864; which frequencies a checkpoint asks for is
-read in `models/rope.py`. ALiBi: Press et al. 2021, arXiv:2108.12409. Relative bias: Raffel et al. 2019,
-arXiv:1910.10683, section 2.1.
+read in `models/native/rope.py`. ALiBi: Press et al. 2021, arXiv:2108.12409. Relative bias: Raffel et al.
+2019, arXiv:1910.10683, section 2.1.
 """
 
 import math
@@ -137,14 +137,14 @@ class Disentangled:
         def bias(rows: Array, columns: Array) -> Array:
             xp = namespace(queries)
             row = self.distances.of(rows, columns)
-            parts = []
+            terms = []
             if self.keys is not None:
-                asking = xp.take(queries, rows[:, 0], axis=-2)
-                parts.append(_looked_up(asking, self.keys, row))
+                content = xp.take(queries, rows[:, 0], axis=-2)
+                terms.append(_looked_up(content, self.keys, row))
             if self.queries is not None:
-                asked = xp.take(keys, columns[0, :], axis=-2)
-                parts.append(xp.matrix_transpose(_looked_up(asked, self.queries, row.T)))
-            return sum(parts) * self.scale
+                content = xp.take(keys, columns[0, :], axis=-2)
+                terms.append(xp.matrix_transpose(_looked_up(content, self.queries, row.T)))
+            return sum(terms) * self.scale
 
         return bias
 
@@ -168,14 +168,9 @@ class Buckets:
         """(T, S) the bucket of each pair."""
         xp = namespace(keys)
         later = keys - queries
-        sides, start = (
-            (self.count // 2, xp.where(later > 0, self.count // 2, 0))
-            if self.both_sides
-            else (
-                self.count,
-                0,
-            )
-        )
+        sides, start = self.count, 0
+        if self.both_sides:
+            sides, start = self.count // 2, xp.where(later > 0, self.count // 2, 0)
         distance = xp.abs(later) if self.both_sides else xp.where(later < 0, -later, 0)
         exact = sides // 2
         ratio = xp.log(xp.astype(xp.where(distance > 0, distance, 1), xp.float32) / exact)
@@ -189,8 +184,8 @@ def relative(table: Array, buckets: Buckets) -> Callable[[Array, Array], Array]:
     xp = namespace(table)
 
     def bias(queries: Array, keys: Array) -> Array:
-        found = buckets.of(queries, keys)
-        chosen = xp.take(table, xp.reshape(found, (-1,)), axis=0)
-        return xp.moveaxis(xp.reshape(chosen, (*found.shape, table.shape[1])), -1, 0)
+        bucket = buckets.of(queries, keys)
+        chosen = xp.take(table, xp.reshape(bucket, (-1,)), axis=0)
+        return xp.moveaxis(xp.reshape(chosen, (*bucket.shape, table.shape[1])), -1, 0)
 
     return bias

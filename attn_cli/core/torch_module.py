@@ -54,20 +54,16 @@ class MultiHeadAttentionModule(torch.nn.Module):
             raise AttnError(problem, "build one without add_bias_kv, add_zero_attn, kdim and vdim")
         copy = cls(layer.embed_dim, layer.num_heads, bias=layer.in_proj_bias is not None, mask=mask)
         copy.to(layer.in_proj_weight)  # its number format, its device
-        parts = fused(Linear(layer.in_proj_weight, layer.in_proj_bias), copy.heads, copy.heads)
-        ours = (copy.query, copy.key, copy.value, copy.output)
-        theirs = (*parts, Linear(layer.out_proj.weight, layer.out_proj.bias))
-        with torch.no_grad():
-            for mine, yours in zip(ours, theirs, strict=True):
-                mine.weight.copy_(yours.weight)
-                if mine.bias is not None and yours.bias is not None:
-                    mine.bias.copy_(yours.bias)
+        projections = fused(Linear(layer.in_proj_weight, layer.in_proj_bias), copy.heads, copy.heads)
+        for into, linear in zip((copy.query, copy.key, copy.value), projections, strict=True):
+            _copy_into(into, linear)
+        _copy_into(copy.output, Linear(layer.out_proj.weight, layer.out_proj.bias))
         return copy
 
     def layer(self) -> MultiHeadAttention:
         """The layer over these parameters: nothing is copied, gradients flow."""
         projections = (self.query, self.key, self.value, self.output)
-        query, key, value, output = (Linear(each.weight, each.bias) for each in projections)
+        query, key, value, output = (Linear(projection.weight, projection.bias) for projection in projections)
         return MultiHeadAttention(
             query,
             key,
@@ -88,3 +84,10 @@ class MultiHeadAttentionModule(torch.nn.Module):
     def forward(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Array:
         """(T, M) for x (T, M); the keys come from `memory` (S, M) where one is given."""
         return self.layer()(x, memory, mask)
+
+
+def _copy_into(module: torch.nn.Linear, linear: Linear) -> None:
+    with torch.no_grad():
+        module.weight.copy_(linear.weight)
+        if module.bias is not None and linear.bias is not None:
+            module.bias.copy_(linear.bias)

@@ -2,14 +2,19 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
-from attn_cli.vocabulary import DType, Kind, Step
+from attn_cli.vocabulary import DType, Kind, Metric, Step
+
+if TYPE_CHECKING:
+    from attn_cli.core.streaming.key_tokens import KeyTokens
+    from attn_cli.core.streaming.row_metrics import RowMetrics
+    from attn_cli.core.streaming.stream import RowProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Texts:
 class Layer(Protocol):
     """The attention of one layer, as far as its source knows it; H heads, T queries, S keys.
 
-    `core.module.Attention` knows every step. Whoever knows less says in `absent` which and why.
+    `core.multihead.Attention` knows every step. Whoever knows less says in `absent` which and why.
     """
 
     @property
@@ -95,6 +100,15 @@ class Layer(Protocol):
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
+
+    def measure(
+        self,
+        heads: Sequence[int],
+        metrics: Collection[Metric],
+        tokens: "KeyTokens",
+        progress: "RowProgress | None" = None,
+    ) -> "RowMetrics":
+        """The metrics of `heads`, row by row; `tokens` are those that are looked at."""
 
     def result(self) -> Array:
         """(T, M) what the layer returns, where its output is not absent."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.analysis.choice import sharpness, shown_pattern
+from attn_cli.analysis.patterns import choose_pattern
+from attn_cli.analysis.sharpness import measure_sharpness
 from attn_cli.core.arrays import to_numpy
 from attn_cli.grid import Head, Matrix
 from attn_cli.models.head_labels import HeadLabel
@@ -64,7 +65,7 @@ def _best_label(reading: Reading) -> HeadLabel | None:
     labels = [label for label in reading.source.head_labels() if label.kind is reading.kind]
     if not labels:
         return None
-    pattern = shown_pattern(np.asarray([token.id for token in reading.tokens]))
+    pattern = choose_pattern(np.asarray([token.id for token in reading.tokens]))
     candidates = [label for label in labels if label.pattern in (pattern, Pattern.PREVIOUS)]
     return min(candidates, key=lambda label: (label.pattern is not pattern, -label.score), default=None)
 
@@ -91,12 +92,12 @@ def _sharpness(reading: Reading, layer: Layer) -> npt.NDArray[np.floating]:
     queries = are_special(reading.queries)
     keys = are_special(reading.keys) if reading.kind is Kind.CROSS else None
     if reading.whole.fits:
-        return sharpness(_weights(layer, range(layer.heads)), queries, keys)
+        return measure_sharpness(_weights(layer, range(layer.heads)), queries, keys)
     few = slice(_TOKENS_TO_CHOOSE_BY)
     first = layer.at(range(queries[few].size))
     weights = (_weights(first, [head])[..., few] for head in range(layer.heads))
     special = None if keys is None else keys[few]
-    return np.concatenate([sharpness(of_head, queries[few], special) for of_head in weights])
+    return np.concatenate([measure_sharpness(of_head, queries[few], special) for of_head in weights])
 
 
 def _weights(layer: Layer, heads: Sequence[int]) -> Matrix:

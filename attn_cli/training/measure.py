@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from attn_cli.analysis.metrics import measured
-from attn_cli.analysis.patterns import NEEDED, Tally, added, named, tallies
-from attn_cli.core.streaming import stream
+from attn_cli.analysis.patterns import NEEDED, Tally, add_tallies, name_pattern, tally_patterns
+from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.models.native.transformer import Inputs
 from attn_cli.training.corpus import START, Ids, windows
 from attn_cli.training.network import Network
@@ -68,7 +67,7 @@ class HeadReport:
     @property
     def pattern(self) -> Pattern | None:
         """What it is known for."""
-        return named(self.shown)
+        return name_pattern(self.shown)
 
     @property
     def score(self) -> float:
@@ -183,10 +182,10 @@ def scored(network: Network, texts: Iterable[ScoredText]) -> list[Scores]:
         for ids, first_row in texts:
             inputs = Inputs(torch.from_numpy(ids).to(network.device), ())
             for layer, attention in enumerate(network.transformer.attentions(inputs)):
-                facts = measured(attention.operands, NEEDED, stream.Text(ids))
-                for pattern, tally in tallies(facts, first_row).items():
+                measured = attention.measure(range(attention.heads), NEEDED, KeyTokens(ids))
+                for pattern, tally in tally_patterns(measured, first_row).items():
                     found[layer].setdefault(pattern, []).append(tally)
-    return [{pattern: added(each).scores for pattern, each in layer.items()} for layer in found]
+    return [{pattern: add_tallies(each).scores for pattern, each in layer.items()} for layer in found]
 
 
 def _best(layers: Sequence[Scores], pattern: Pattern) -> list[tuple[int, int, float]]:

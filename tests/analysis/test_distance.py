@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from attn_cli.analysis.distance import MEASURES, distances, distances_of_rows, jensen_shannon
+from attn_cli.analysis.distance import MEASURES, jensen_shannon, measure_distances, measure_distances_of_rows
 from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Distance
 
@@ -32,7 +32,7 @@ def rows(draw: st.DrawFn, count: int = 3) -> list[Matrix]:
 
 
 def apart(one: Matrix, other: Matrix, kind: Distance) -> float:
-    return float(distances([one, other], kind)[0, 1])
+    return float(measure_distances([one, other], kind)[0, 1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,8 +41,10 @@ def test_some_rows_at_a_time_are_as_far_apart_as_all_at_once(kind: Distance, dat
     one, other = (np.concatenate(data.draw(rows(count=4))) for _ in range(2))
     cut = data.draw(st.integers(1, 3))
     blocks = [(one[:cut], other[:cut]), (one[cut:], other[cut:])]
-    whole = distances([one, other], kind)
-    np.testing.assert_allclose(distances_of_rows(blocks, kind), whole, atol=1e-15)  # another order of sums
+    whole = measure_distances([one, other], kind)
+    np.testing.assert_allclose(
+        measure_distances_of_rows(blocks, kind), whole, atol=1e-15
+    )  # another order of sums
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,12 +90,12 @@ def test_a_row_of_zeros_has_nothing_in_common_with_a_row_of_weights(kind: Distan
 
 
 def test_a_table_names_every_two() -> None:
-    table = distances([SURE, OTHER, EVEN], Distance.TOTAL_VARIATION)
+    table = measure_distances([SURE, OTHER, EVEN], Distance.TOTAL_VARIATION)
     np.testing.assert_array_equal(table, [[0, 1, 0.5], [1, 0, 0.5], [0.5, 0.5, 0]])
 
 
 def test_float32_weights_are_measured_in_float64() -> None:
-    table = distances([SURE.astype(np.float32), EVEN.astype(np.float32)], Distance.JENSEN_SHANNON)
+    table = measure_distances([SURE.astype(np.float32), EVEN.astype(np.float32)], Distance.JENSEN_SHANNON)
     assert table.dtype == np.float64
 
 
@@ -170,7 +172,7 @@ APART = {Distance.JENSEN_SHANNON: 1e-7, Distance.COSINE: 1e-14, Distance.TOTAL_V
 @given(weights=heads(count=3))
 def test_the_distances_of_heads_are_those_of_their_definitions(kind: Distance, weights: list[Matrix]) -> None:
     expected = [[by_hand(one, other, kind) for other in weights] for one in weights]
-    np.testing.assert_allclose(distances(weights, kind), expected, rtol=0, atol=APART[kind])
+    np.testing.assert_allclose(measure_distances(weights, kind), expected, rtol=0, atol=APART[kind])
 
 
 @pytest.mark.parametrize(

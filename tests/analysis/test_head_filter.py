@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from attn_cli.analysis.conditions import Condition, condition
-from attn_cli.analysis.head_filter import wish
-from attn_cli.analysis.head_summary import Glance
+from attn_cli.analysis.head_filter import Condition, parse_condition, parse_head_filter
+from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.errors import UsageError
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
@@ -14,12 +13,12 @@ KNOWN = ", ".join((*Metric, "score", "layer", "head", "pattern"))
 EXAMPLE = '--where "entropy<1", "induction>=0.4" or "pattern=induction"'
 
 
-def head(number: int, pattern: Pattern | None = None, **metrics: float | None) -> Glance:
+def head(number: int, pattern: Pattern | None = None, **metrics: float | None) -> HeadSummary:
     """Head `number` of layer 2."""
     found: Mapping[Metric, float | None] = {
         Metric(name.replace("_", "-")): each for name, each in metrics.items()
     }
-    return Glance(Kind.SELF, 2, number, found, pattern, None if pattern is None else 0.5)
+    return HeadSummary(Kind.SELF, 2, number, found, pattern, None if pattern is None else 0.5)
 
 
 SHARP = head(0, Pattern.PREVIOUS, entropy=0.25, induction=0.0)
@@ -40,7 +39,7 @@ HEADS = [SHARP, EVEN, COPYING, NEITHER]
     ],
 )
 def test_a_condition_is_a_name_a_comparison_and_a_value(text: str, found: Condition) -> None:
-    assert condition(text) == found
+    assert parse_condition(text) == found
 
 
 @pytest.mark.parametrize(
@@ -57,13 +56,13 @@ def test_a_condition_is_a_name_a_comparison_and_a_value(text: str, found: Condit
         (["layer>2"], []),
     ],
 )
-def test_all_conditions_hold_of_the_heads_that_are_listed(where: list[str], met: list[Glance]) -> None:
-    assert wish(where, None).met_by(HEADS) == met
+def test_all_conditions_hold_of_the_heads_that_are_listed(where: list[str], met: list[HeadSummary]) -> None:
+    assert parse_head_filter(where, None).select(HEADS) == met
 
 
 @pytest.mark.parametrize("sign", ["<", ">=", "!="])
 def test_a_metric_without_a_value_meets_no_condition(sign: str) -> None:
-    assert NEITHER not in wish([f"induction{sign}0.5"], None).met_by(HEADS)
+    assert NEITHER not in parse_head_filter([f"induction{sign}0.5"], None).select(HEADS)
 
 
 @pytest.mark.parametrize(
@@ -76,19 +75,19 @@ def test_a_metric_without_a_value_meets_no_condition(sign: str) -> None:
         ("score", [SHARP, EVEN, COPYING, NEITHER]),
     ],
 )
-def test_heads_without_a_value_are_last_either_way(sort: str, heads: list[Glance]) -> None:
-    assert wish([], sort).met_by(HEADS) == heads
+def test_heads_without_a_value_are_last_either_way(sort: str, heads: list[HeadSummary]) -> None:
+    assert parse_head_filter([], sort).select(HEADS) == heads
 
 
 def test_a_list_begins_with_the_clearest_heads_where_nobody_sorts_it() -> None:
-    assert wish([], None).listed(HEADS, Metric.INDUCTION)[0] is COPYING
-    assert wish([], None).listed(HEADS, Metric.ENTROPY)[0] is SHARP
-    assert wish([], None).met_by(HEADS) == HEADS
+    assert parse_head_filter([], None).rank(HEADS, Metric.INDUCTION)[0] is COPYING
+    assert parse_head_filter([], None).rank(HEADS, Metric.ENTROPY)[0] is SHARP
+    assert parse_head_filter([], None).select(HEADS) == HEADS
 
 
 def test_the_numbers_that_were_asked_about_stand_first() -> None:
     one = head(0, entropy=1.0, largest=1.0, distance=1.0, induction=1.0, received=1.0)
-    asked = wish(["received>0", "layer=2"], "-distance")
+    asked = parse_head_filter(["received>0", "layer=2"], "-distance")
     assert asked.columns(one, Metric.INDUCTION) == [
         Metric.DISTANCE,
         Metric.RECEIVED,
@@ -117,12 +116,12 @@ def test_the_numbers_that_were_asked_about_stand_first() -> None:
 )
 def test_a_bad_condition_is_refused_in_a_sentence(where: str, problem: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
-        wish([where], None)
+        parse_head_filter([where], None)
     assert (raised.value.problem, raised.value.hint) == (problem, hint)
 
 
 def test_what_nobody_can_sort_by_is_refused_in_a_sentence() -> None:
     with pytest.raises(UsageError) as raised:
-        wish([], "--pattern")
+        parse_head_filter([], "--pattern")
     hint = f"--sort {', '.join(Metric)}, score, or -NAME"
     assert (raised.value.problem, raised.value.hint) == ("heads are not sorted by '--pattern'", hint)

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.analysis.metrics import Facts, spelled, targets
-from attn_cli.analysis.patterns import NEEDED, added, named, tallies
-from attn_cli.core.streaming.stream import Text
+from attn_cli.analysis.patterns import NEEDED, add_tallies, name_pattern, tally_patterns
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
 from attn_cli.vocabulary import Metric, Pattern
-
-IDS = np.array([0, 5, 7, 5, 7, 9, 5, 7])
+from tests.support.full_matrices import named_cells
+from tests.support.made_heads import IDS
 
 
 def cells_of(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """(T, T) the cells that the pattern names."""
-    return targets(Text(ids), ids.size, ids.size)[Metric(pattern.value)]
+    return named_cells(KeyTokens(ids), ids.size, ids.size)[Metric(pattern.value)]
 
 
 def head(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -27,18 +27,18 @@ def head(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64
     return weights
 
 
-def facts(weights: npt.NDArray[np.float64], ids: npt.NDArray[np.int64]) -> Facts:
+def measured(weights: npt.NDArray[np.float64], ids: npt.NDArray[np.int64]) -> RowMetrics:
     """Of heads that see what came before."""
     mask = np.tril(np.ones(weights.shape[-2:], dtype=bool))
-    return spelled(weights, mask, NEEDED, Text(ids))
+    return measure_weights(weights, mask, NEEDED, KeyTokens(ids))
 
 
 @pytest.mark.parametrize("pattern", [each for each in Pattern if each is not Pattern.BROAD])
 def test_a_head_that_does_nothing_else_scores_one(pattern: Pattern) -> None:
-    assert tallies(facts(head(pattern, IDS), IDS))[pattern].scores == [1.0]
+    assert tally_patterns(measured(head(pattern, IDS), IDS))[pattern].scores == [1.0]
 
 
-def test_the_targets_are_what_the_words_say() -> None:
+def test_the_cells_are_what_the_words_say() -> None:
     def of_row(pattern: Pattern) -> list[int]:
         return np.flatnonzero(cells_of(pattern, IDS)[6]).tolist()
 
@@ -54,23 +54,25 @@ def test_what_followed_a_copy_right_before_is_not_the_token_itself() -> None:
 
 
 def test_rows_in_which_the_pattern_is_impossible_do_not_count() -> None:
-    found = tallies(facts(head(Pattern.INDUCTION, IDS), IDS))
+    found = tally_patterns(measured(head(Pattern.INDUCTION, IDS), IDS))
     assert found[Pattern.INDUCTION].rows == 4  # 5 and 7 stand before: places 3, 4, 6, 7
     assert found[Pattern.PREVIOUS].rows == 7
-    assert np.isnan(tallies(facts(np.ones((1, 2, 2)), np.array([1, 2])))[Pattern.INDUCTION].scores).all()
+    assert np.isnan(
+        tally_patterns(measured(np.ones((1, 2, 2)), np.array([1, 2])))[Pattern.INDUCTION].scores
+    ).all()
 
 
 def test_an_even_head_is_as_broad_as_can_be_and_a_sharp_one_not_at_all() -> None:
     even = np.tril(np.ones((8, 8)))[None] / np.arange(1, 9)[:, None]
-    assert tallies(facts(even, IDS))[Pattern.BROAD].scores == pytest.approx([1.0])
-    assert tallies(facts(head(Pattern.PREVIOUS, IDS), IDS))[Pattern.BROAD].scores == [0.0]
+    assert tally_patterns(measured(even, IDS))[Pattern.BROAD].scores == pytest.approx([1.0])
+    assert tally_patterns(measured(head(Pattern.PREVIOUS, IDS), IDS))[Pattern.BROAD].scores == [0.0]
 
 
 def test_earlier_rows_can_be_left_out() -> None:
     weights = head(Pattern.CURRENT, IDS)
     weights[:, :4] = np.eye(8)[0]
-    assert tallies(facts(weights, IDS), first_row=4)[Pattern.CURRENT].scores == [1.0]
-    assert tallies(facts(weights, IDS))[Pattern.CURRENT].scores == pytest.approx([4 / 7])
+    assert tally_patterns(measured(weights, IDS), first_row=4)[Pattern.CURRENT].scores == [1.0]
+    assert tally_patterns(measured(weights, IDS))[Pattern.CURRENT].scores == pytest.approx([4 / 7])
 
 
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=12), st.integers(0, 5))
@@ -78,9 +80,9 @@ def test_two_texts_score_as_the_mean_of_their_rows(ids: list[int], seed: int) ->
     draw = np.random.default_rng(seed)
     texts = [np.array(ids), np.array(ids[::-1])]
     weights = [np.tril(draw.random((2, len(ids), len(ids)))) for _ in texts]
-    found = [tallies(facts(*text)) for text in zip(weights, texts, strict=True)]
+    found = [tally_patterns(measured(*text)) for text in zip(weights, texts, strict=True)]
     for pattern in Pattern:
-        both, each = added(text[pattern] for text in found), [text[pattern] for text in found]
+        both, each = add_tallies(text[pattern] for text in found), [text[pattern] for text in found]
         assert both.rows == sum(tally.rows for tally in each)
         np.testing.assert_allclose(both.totals, np.sum([tally.totals for tally in each], axis=0))
 
@@ -97,4 +99,4 @@ def test_two_texts_score_as_the_mean_of_their_rows(ids: list[int], seed: int) ->
     ],
 )
 def test_a_head_is_known_for_what_stands_out(scores: dict[Pattern, float], name: Pattern | None) -> None:
-    assert named(scores) is name
+    assert name_pattern(scores) is name

@@ -1,10 +1,10 @@
-"""What the facts of all heads cost beside PyTorch's flash attention, over the same queries, keys and values.
+"""What the metrics of heads cost beside PyTorch's flash attention, over the same queries, keys and values.
 
     python -m tests.benchmarks.facts [--tokens 2048,8192,32768] [--pairs 5] [--device cuda] [--dtype bfloat16]
 
-12 heads of 64 features. `all`: every fact of `core.stream.summarise`, with four largest weights a row and
-the pooled picture; `five`: entropy, distance, first and previous token, received weight. Ratios are taken
-pair by pair; token ids follow Zipf's law, so that copies are as frequent as in a text.
+12 heads of 64 features. `all`: every metric of `core.streaming.stream.summarise`, with the pooled
+picture; `five`: entropy, distance, first and previous token, received weight. Ratios are taken pair by pair;
+token ids follow Zipf's law, so that copies are as frequent as in a text.
 """
 
 import argparse
@@ -19,13 +19,14 @@ import torch
 
 from attn_cli.core.attention import Operands
 from attn_cli.core.masks import causal, everywhere
-from attn_cli.core.streaming.stream import PICTURE, Text, summarise
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.stream import PICTURE, summarise
 from attn_cli.vocabulary import Metric
 
-HEADS, FEATURES, VOCABULARY, TOP = 12, 64, 50_000, 4
-FROM = 8192  # tokens: of the five facts there is a goal from here on
+HEADS, FEATURES, VOCABULARY = 12, 64, 50_000
+FROM = 8192  # tokens: of the five metrics there is a goal from here on
 FIVE = (Metric.ENTROPY, Metric.DISTANCE, Metric.FIRST, Metric.PREVIOUS, Metric.RECEIVED)
-GOALS = {  # of all facts: not causal, causal
+GOALS = {  # of all metrics: not causal, causal
     2048: (1.6, 1.8),
     8192: (1.25, 1.4),
     32768: (1.1, 1.2),
@@ -44,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)  # the tests keep to one
     print(f"{given.device}, {given.dtype}, {torch.get_num_threads()} threads, {given.pairs} pairs")
-    print("| tokens | mask | flash, s | all facts, s | ratio | goal | five facts | goal |")
+    print("| tokens | mask | flash, s | all metrics, s | ratio | goal | five metrics | goal |")
     print("|--:|---|--:|--:|--:|--:|--:|--:|")
     for tokens in map(int, given.tokens.split(",")):
         for is_causal in (False, True):
@@ -58,12 +59,12 @@ def line(tokens: int, pairs: int, device: str, dtype: str, *, is_causal: bool) -
         torch.randn(HEADS, tokens, FEATURES, device=device, dtype=getattr(torch, dtype)) for _ in range(3)
     )
     operands = Operands(q, k, v, FEATURES**-0.5, causal if is_causal else everywhere)
-    text = zipf(tokens)
+    key_tokens = zipf(tokens)
     races: list[Callable[[], Any]] = [
         lambda: torch.nn.functional.scaled_dot_product_attention(
             q[None], k[None], v[None], is_causal=is_causal
         ),
-        lambda: summarise(operands, text=text, top=TOP, picture=PICTURE),
+        lambda: summarise(operands, tokens=key_tokens, picture=PICTURE),
         lambda: summarise(operands, FIVE),
     ]
     measured = [[seconds(race, device) for race in races] for _ in range(pairs + 1)][1:]
@@ -81,13 +82,13 @@ def line(tokens: int, pairs: int, device: str, dtype: str, *, is_causal: bool) -
     return f"| {' | '.join(cells)} |"
 
 
-def zipf(tokens: int) -> Text:
+def zipf(tokens: int) -> KeyTokens:
     """Ids whose frequency falls with their rank; the first and the last token are no text."""
     frequency = 1 / np.arange(1, VOCABULARY + 1)
     ids = np.random.default_rng(0).choice(VOCABULARY, tokens, p=frequency / frequency.sum())
     special = np.zeros(tokens, dtype=bool)
     special[[0, -1]] = True
-    return Text(ids, special)
+    return KeyTokens(ids, special)
 
 
 def seconds(run: Callable[[], Any], device: str) -> float:

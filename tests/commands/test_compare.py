@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attn_cli.analysis.distance import distances
+from attn_cli.analysis.distance import measure_distances
 from attn_cli.vocabulary import Distance
 from tests.support.worlds import attn
 
@@ -24,7 +24,7 @@ def test_the_matrix_is_the_distance_of_the_weights_that_inspect_shows(kind: Dist
     places = ("0.1", "2.3", "1.0")
     found = attn("compare", TEXT, "-m", twin, "--heads", ",".join(places), "-d", kind, "--json").document
     assert (found["distance"], found["items"]) == (kind, list(places))
-    np.testing.assert_allclose(found["matrix"], distances(weights(twin, *places), kind), atol=1e-12)
+    np.testing.assert_allclose(found["matrix"], measure_distances(weights(twin, *places), kind), atol=1e-12)
 
 
 def test_the_difference_of_two_is_the_first_less_the_second(twin: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 from attn_cli.cli import run
 from attn_cli.commands import progress
 from attn_cli.core.multihead import Attention, MultiHeadAttention
-from attn_cli.reading import metrics as overviews
 from attn_cli.show import data
 from attn_cli.vocabulary import Metric, Pattern
 from tests.commands.test_progress import Terminal
@@ -216,7 +215,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert refused(attn("heads", ONCE, *arguments)) == (2, problem, hint)
 
 
-def test_a_bad_wish_is_refused_before_the_model_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_condition_is_refused_before_the_model_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError
 
@@ -228,7 +227,7 @@ def test_ctrl_c_leaves_no_file_and_no_result(monkeypatch: pytest.MonkeyPatch, tm
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(overviews, "measured", interrupted)
+    monkeypatch.setattr(Attention, "measure", interrupted)
     answer = attn("heads", ONCE, "-o", tmp_path / "a.png", "-o", tmp_path / "a.csv")
     assert (answer.status, answer.out, answer.err) == (130, "", "attn: interrupted\n")
     assert list(tmp_path.iterdir()) == []

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from attn_cli.analysis.choice import sharpness
-from attn_cli.analysis.distance import distances
+from attn_cli.analysis.distance import measure_distances
+from attn_cli.analysis.sharpness import measure_sharpness
 from attn_cli.core.multihead import Attention
 from attn_cli.reading.default_head import choose_default_head
 from attn_cli.vocabulary import Distance, Step
@@ -161,7 +161,9 @@ def test_distances_of_a_long_text_are_those_of_its_whole_matrices(
 ) -> None:
     answer = attn("compare", *RANDOM, "--causal", "-d", kind, "--json")
     weights = [whole[f"self.0.{head}.weights"] for head in (1, 2)]
-    np.testing.assert_allclose(answer.document["matrix"], distances(weights, kind), rtol=1e-5)  # float32
+    np.testing.assert_allclose(
+        answer.document["matrix"], measure_distances(weights, kind), rtol=1e-5
+    )  # float32
     assert answer.err == REMARK
 
 
@@ -188,7 +190,7 @@ def test_a_part_is_compared_by_its_whole_rows(whole: dict[str, npt.NDArray[Any]]
     one, other = (whole[f"self.0.{head}.weights"][900:903].astype(float) for head in (1, 2))
     assert (found["queries"], found["keys"]) == ([900, 901, 902], [5, 6])
     np.testing.assert_allclose(found["difference"], (one - other)[:, 5:7], atol=1e-6)  # float32
-    expected = distances([one, other], Distance.JENSEN_SHANNON)
+    expected = measure_distances([one, other], Distance.JENSEN_SHANNON)
     np.testing.assert_allclose(found["matrix"], expected, rtol=1e-5)  # likewise
 
 
@@ -207,7 +209,7 @@ def test_the_telling_head_of_a_long_text_is_chosen_by_its_first_tokens(
     weights = attention.steps(range(4), {Step.WEIGHTS})[Step.WEIGHTS][:, :512, :512]
     counts = spied(monkeypatch)
     found = choose_default_head(reading, None, window)
-    assert found.head.head == sharpness(weights, np.zeros(512, dtype=bool)).argmax()
+    assert found.head.head == measure_sharpness(weights, np.zeros(512, dtype=bool)).argmax()
     assert counts == [512, 512, 512, 512, 1]
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 import transformers
 
-from attn_cli.analysis.metrics import spelled
-from attn_cli.analysis.patterns import NEEDED, added, tallies
-from attn_cli.core.streaming.stream import Text
+from attn_cli.analysis.patterns import NEEDED, add_tallies, tally_patterns
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.row_metrics import measure_weights
 from attn_cli.models.backend import choose_backend
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
@@ -50,9 +50,10 @@ def score(source: Source, head: HeadLabel, texts: list[list[int]], first_row: in
         )
         (attention,) = source.attentions(Texts(tokens), Kind.SELF, [head.layer])
         weights = weights_of(attention)[[head.head]]
-        facts = spelled(weights, np.asarray(attention.mask), NEEDED, Text(np.array(ids)))
-        found.append(tallies(facts, first_row)[head.pattern])
-    return float(added(found).scores[0])
+        mask = np.asarray(attention.mask)
+        measured = measure_weights(weights, mask, NEEDED, KeyTokens(np.array(ids)))
+        found.append(tally_patterns(measured, first_row)[head.pattern])
+    return float(add_tallies(found).scores[0])
 
 
 def test_it_is_small() -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.analysis.choice import shown_pattern
-from attn_cli.analysis.metrics import targets
-from attn_cli.core.streaming.stream import Text
+from attn_cli.analysis.patterns import choose_pattern
+from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.errors import AttnError
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.vocabulary import Metric, Pattern
+from tests.support.full_matrices import named_cells
 
 HEAD = {"layer": 1, "head": 0, "pattern": "induction", "score": 0.75}
 
@@ -58,6 +58,6 @@ def test_damage_is_said(content: str, tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
 def test_induction_is_shown_where_enough_tokens_stood_before(ids: list[int]) -> None:
-    rows = targets(Text(np.array(ids)), len(ids), len(ids))[Metric.INDUCTION].any(axis=-1).sum()
+    rows = named_cells(KeyTokens(np.array(ids)), len(ids), len(ids))[Metric.INDUCTION].any(axis=-1).sum()
     expected = Pattern.INDUCTION if rows >= 3 else Pattern.PREVIOUS
-    assert shown_pattern(np.array(ids)) is expected
+    assert choose_pattern(np.array(ids)) is expected

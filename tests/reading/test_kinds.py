@@ -16,7 +16,11 @@ from safetensors import safe_open
 from attn_cli.core.arrays import Array
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import MultiHeadAttention
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.metrics import metrics_of_kind
 from attn_cli.core.streaming.pooling import Pooled
+from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
+from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.random_layer import vectors, words
@@ -60,6 +64,18 @@ class OnlyWeights:
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         return self.inner.pooled(heads, most)
+
+    def measure(
+        self,
+        heads: Sequence[int],
+        metrics: Collection[Metric],
+        tokens: KeyTokens,
+        progress: RowProgress | None = None,
+    ) -> RowMetrics:
+        weights = self.steps(heads, {Step.WEIGHTS})[Step.WEIGHTS]
+        if progress is not None:
+            progress(len(self.mask), len(self.mask))
+        return measure_weights(weights, self.mask, metrics, tokens)
 
     def result(self) -> Array:
         return self.inner.result()
@@ -248,8 +264,7 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
 def test_heads_of_each_kind_have_the_metrics_that_make_sense_there(kind: Kind) -> None:
     found = attn("heads", *LINE, "--kind", kind, "--json").document
     schema().validate(found)
-    one_text = kind is not Kind.CROSS
-    assert found["metrics"] == [metric for metric in Metric if one_text or not metric.needs_one_text]
+    assert found["metrics"] == list(metrics_of_kind(kind))
     assert [(each["kind"], each["layer"], each["head"]) for each in found["heads"]] == [
         (kind, layer, head) for layer in LAYERS[kind] for head in range(4)
     ]

@@ -1,5 +1,6 @@
-"""The facts about heads from full matrices, cell by cell: what `summarise` is judged by."""
+"""The metrics of heads from full matrices, cell by cell: what `summarise` is judged by."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,63 +9,86 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands, trace
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.vocabulary import Metric
 
 Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Every fact in float64."""
+    """Everything in float64."""
 
     weights: Numbers  # (H, T, S)
     mask: npt.NDArray[np.bool_]  # (T, S)
-    facts: dict[str, Numbers]
+    logsumexp: Numbers  # (H, T)
+    picture: Numbers
+    values: Mapping[Metric, Numbers]
 
 
-def summary_of(
-    operands: Operands, ids: npt.NDArray[np.int64] | None, special: npt.NDArray[np.bool_], picture: int
-) -> Expected:
+def summary_of(operands: Operands, tokens: KeyTokens, picture: int) -> Expected:
     """From the matrices that `trace` holds."""
-    spelled = trace(operands)
-    weights = to_numpy(spelled.weights).astype(np.float64)
-    logits = to_numpy(spelled.logits).astype(np.float64)
-    mask = to_numpy(spelled.mask)
-    _, rows, columns = weights.shape
-    i, j = np.arange(rows)[:, None], np.arange(columns)[None, :]
-    facts: dict[str, Any] = {
-        "logsumexp": _logsumexp(logits, operands.sink),
-        "seen": mask.sum(axis=-1),
-        "entropy": -np.where(weights > 0, weights * np.log(np.where(weights > 0, weights, 1)), 0).sum(-1),
-        "largest": weights.max(axis=-1),
-        "distance": (weights * abs(i - j)).sum(axis=-1),
-        "current_token": (weights * (i == j)).sum(axis=-1),
-        "previous_token": (weights * (i - 1 == j)).sum(axis=-1),
-        "first_token": weights[..., 0],
-        "special": weights[..., special].sum(axis=-1),
-        "received": weights.sum(axis=-2),
-        "picture": _pooled(weights, picture),
+    steps = trace(operands)
+    weights = to_numpy(steps.weights).astype(np.float64)
+    logits = to_numpy(steps.logits).astype(np.float64)
+    values = _on_all_keys(weights)
+    for metric, cells in named_cells(tokens, *weights.shape[-2:]).items():
+        values[metric] = (weights * cells).sum(axis=-1)
+    return Expected(
+        weights, to_numpy(steps.mask), _logsumexp(logits, operands.sink), in_cells(weights, picture), values
+    )
+
+
+def named_cells(tokens: KeyTokens, rows: int, columns: int) -> dict[Metric, npt.NDArray[np.bool_]]:
+    """(T, S) the cells that a metric names, as far as the tokens say.
+
+    An induction head looks from a token at what followed its earlier copies (not at itself, where the
+    copy stands right before).
+    """
+    back = np.arange(rows)[:, None] - np.arange(columns)
+    cells = {
+        Metric.CURRENT: back == 0,
+        Metric.PREVIOUS: back == 1,
+        Metric.FIRST: np.broadcast_to(np.arange(columns) == 0, back.shape),
     }
-    if ids is not None:
-        facts |= {"duplicate_token": np.zeros(weights.shape[:2]), "induction": np.zeros(weights.shape[:2])}
-        for query in range(rows):
-            for copy in range(query):
-                if ids[copy] == ids[query]:
-                    facts["duplicate_token"][:, query] += weights[:, query, copy]
-                    if copy + 1 < query:
-                        facts["induction"][:, query] += weights[:, query, copy + 1]
-    return Expected(weights, mask, facts)
+    if tokens.special is not None:
+        cells[Metric.SPECIAL] = np.broadcast_to(tokens.special, back.shape)
+    if tokens.ids is not None:
+        cells[Metric.DUPLICATE] = (tokens.ids[:, None] == tokens.ids[None, :]) & (back > 0)
+        followed = np.zeros_like(back, dtype=bool)
+        followed[:, 1:] = cells[Metric.DUPLICATE][:, :-1]
+        cells[Metric.INDUCTION] = followed & (back > 0)
+    return cells
+
+
+def _on_all_keys(weights: Numbers) -> dict[Metric, Numbers]:
+    rows, columns = weights.shape[-2:]
+    distance = np.abs(np.arange(rows)[:, None] - np.arange(columns))
+    logarithms = np.log(np.where(weights > 0, weights, 1))
+    return {
+        Metric.ENTROPY: -(weights * logarithms).sum(axis=-1),
+        Metric.LARGEST: weights.max(axis=-1),
+        Metric.DISTANCE: (weights * distance).sum(axis=-1),
+        Metric.RECEIVED: weights.sum(axis=-2),
+    }
 
 
 def _logsumexp(logits: Numbers, sink: Any) -> Numbers:
-    found = np.logaddexp.reduce(logits, axis=-1)
-    return found if sink is None else np.logaddexp(found, to_numpy(sink).astype(np.float64)[:, None])
+    of_keys = np.logaddexp.reduce(logits, axis=-1)
+    return of_keys if sink is None else np.logaddexp(of_keys, to_numpy(sink).astype(np.float64)[:, None])
 
 
-def _pooled(weights: Numbers, most: int) -> Numbers:
-    heads, rows, columns = weights.shape
-    tall, wide = -(-rows // most), -(-columns // most)
+def in_cells(weights: Numbers, most: int) -> Numbers:
+    """(H, R, C) the means of the smallest cells of which there are at most so many on a side."""
+    tall, wide = (-(-size // most) for size in weights.shape[-2:])
+    return means_of_cells(weights, tall, wide)
+
+
+def means_of_cells(weights: Numbers, tall: int, wide: int) -> Numbers:
+    """(H, R, C) the mean of every so many rows and columns; at the edge of fewer."""
+    _, rows, columns = weights.shape
     cells = [
         [weights[:, r : r + tall, c : c + wide].mean(axis=(-2, -1)) for c in range(0, columns, wide)]
         for r in range(0, rows, tall)
     ]
-    return np.moveaxis(np.array(cells), -1, 0).reshape(heads, len(cells), len(cells[0]))
+    return np.moveaxis(np.array(cells), -1, 0)

@@ -1,1 +1,1 @@
-"""Every fact about a head, with rows in blocks: never T × S."""
+"""Measuring the heads of a layer: each metric once, its rows in blocks, never T × S."""

@@ -1,14 +1,14 @@
 """One head in a block of query rows on the CPU, compiled: a row at a time, so that it stays in the cache.
 
-The facts of `rows.Stepwise` in three passes over a row: the largest logits, the powers and their sums, the
-columns. numba compiles them when they are first needed (6 s) and keeps what it compiled until this file
-changes: what one of its functions calls must not stand in another file.
+The metrics of `MEASURED`, whose formulas stand here once more, in three passes over a row: the largest logit,
+the powers and their sums, the columns. numba compiles them when they are first needed (6 s) and keeps what it
+compiled until this file changes: what one of its functions calls must not stand in another file.
 
-R rows, W columns and n × C cells of a block, K largest weights.
+R rows, W columns and n × C cells of a block.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -16,19 +16,20 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.core.arrays import Array, to_numpy
-from attn_cli.core.streaming.blocks import Block, Sizes, block, bounds
-from attn_cli.core.streaming.logits import Layer, Logits
-from attn_cli.core.streaming.summary import ROW_FACTS, Found
+from attn_cli.core.arrays import Array, Indices, to_numpy
+from attn_cli.core.streaming.blocks import Block, BlockSizes, make_block, visible_bounds
+from attn_cli.core.streaming.logits import Logits, MeasuredLayer
+from attn_cli.core.streaming.metrics import DEFINITIONS
+from attn_cli.core.streaming.summary import SummaryBuilder
+from attn_cli.vocabulary import Metric
 
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT=1
     raise ImportError("numba is told not to compile: Python itself would take hours")
 
-Numbers: TypeAlias = npt.NDArray[np.float32]
-Indices: TypeAlias = npt.NDArray[np.int64]
+Float32s: TypeAlias = npt.NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-SIZES = Sizes(
+SIZES = BlockSizes(
     chunk=2048,  # a product of 256 such rows writes 2 MB
     numbers=1 << 23,  # 32 MB for each thread
     rows=(64, 256),
@@ -43,19 +44,28 @@ _LEAST = np.float32(-87)  # e to this is the smallest power that float32 holds i
 _LOG2_E = np.float32(1.4426950408889634)
 _ROUND = np.float32(12582912.0)  # 1.5 · 2²³: what is added to it is rounded, and stands in the lowest bits
 _LN2_HIGH, _LN2_LOW = np.float32(0.693145751953125), np.float32(1.428606820309417e-06)
-_C2, _C3, _C4, _C5, _C6 = (np.float32(1 / each) for each in (2, 6, 24, 120, 720))
+_C2, _C3, _C4, _C5, _C6 = (np.float32(1 / factorial) for factorial in (2, 6, 24, 120, 720))
 _MANTISSA, _EXPONENT_OF_ONE = np.int32(23), np.int32(127 << 23)  # bits
 
-_LOGSUMEXP, _ENTROPY, _LARGEST, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE, _INDUCTION = (
-    range(10)
+MEASURED = (
+    Metric.ENTROPY,
+    Metric.LARGEST,
+    Metric.DISTANCE,
+    Metric.CURRENT,
+    Metric.PREVIOUS,
+    Metric.FIRST,
+    Metric.SPECIAL,
+    Metric.DUPLICATE,
+    Metric.INDUCTION,
 )
-assert (
-    " ".join(ROW_FACTS) == "logsumexp entropy largest distance"
-    " current_token previous_token first_token special duplicate_token induction"
-), "compiled code holds these numbers"
+"""The metrics of rows that are compiled; the numbers below say where each stands behind the logsumexp."""
+
+_LOGSUMEXP, _ENTROPY, _LARGEST, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE, _INDUCTION = (
+    range(1 + len(MEASURED))
+)
 
 
-def _compiled(*freedom: str) -> Callable[[Function], Function]:
+def _jit(*freedom: str) -> Callable[[Function], Function]:
     """Machine code of a function, without the GIL; `freedom`: LLVM's flags of how sums may be reordered."""
 
     def compile_it(function: Function) -> Function:
@@ -64,7 +74,7 @@ def _compiled(*freedom: str) -> Callable[[Function], Function]:
     return compile_it
 
 
-def _kept(function: Function) -> Function:
+def _cached_jit(function: Function) -> Function:
     """The same of a function that is called from outside; it is kept on the disk with all that it calls."""
     made = numba.njit(nogil=True)(function)
     with suppress(RuntimeError):  # there is nowhere to keep it: it is compiled again next time
@@ -72,7 +82,7 @@ def _kept(function: Function) -> Function:
     return cast("Function", made)
 
 
-@_compiled("contract")
+@_jit("contract")
 def _exp(x: np.float32) -> np.float32:
     """e^x for x from -87 to 0, within 2.5e-7 of it."""
     # numba hands a caller's flags down to a function without any: "reassoc" would undo the rounding
@@ -84,9 +94,9 @@ def _exp(x: np.float32) -> np.float32:
     return series * np.int32(bits).view(np.float32)
 
 
-@_compiled("reassoc", "contract", "nsz")
-def _powers(
-    logits: Numbers, keys: Numbers, peak: np.float32, query: np.float32
+@_jit("reassoc", "contract", "nsz")
+def _raise_powers(
+    logits: Float32s, keys: Float32s, peak: np.float32, query: np.float32
 ) -> tuple[np.float32, np.float32, np.float32]:
     """Each logit becomes e^(logit - peak); their sum, and those times logit - peak and times the distance."""
     total, product, far = _ZERO, _ZERO, _ZERO
@@ -101,66 +111,42 @@ def _powers(
     return total, product, far
 
 
-@_compiled("nsz")
-def _maxima(logits: Numbers, lanes: Numbers) -> None:
-    """The largest of columns i, i + 128, ... into lane i; no NaN is."""
+@_jit("nsz")
+def _find_peak(logits: Float32s, lanes: Float32s) -> np.float32:
+    """The largest logit, by way of the largest of columns i, i + 128, ... in lane i; no NaN is."""
     lanes[:] = _MINUS_INFINITY
     whole = len(logits) // _LANES
-    for part in range(whole):
-        members = logits[part * _LANES : (part + 1) * _LANES]
+    for group in range(whole):
+        members = logits[group * _LANES : (group + 1) * _LANES]
         for lane in range(_LANES):
             lanes[lane] = members[lane] if members[lane] > lanes[lane] else lanes[lane]
     rest = logits[whole * _LANES :]
     for lane in range(len(rest)):
         lanes[lane] = rest[lane] if rest[lane] > lanes[lane] else lanes[lane]
+    peak = _MINUS_INFINITY
+    for lane in range(_LANES):
+        peak = lanes[lane] if lanes[lane] > peak else peak
+    return peak
 
 
-@_compiled("nsz")
-def _largest(numbers: Numbers, largest: Numbers, places: Indices) -> None:
-    """The K largest numbers, the largest first, and where they are; -1 where there are no more."""
-    largest[:] = _MINUS_INFINITY
-    places[:] = -1
-    last = len(largest) - 1
-    for index in range(len(numbers)):
-        number = numbers[index]
-        if number > largest[last]:
-            at = last
-            while at > 0 and largest[at - 1] < number:
-                largest[at], places[at] = largest[at - 1], places[at - 1]
-                at -= 1
-            largest[at], places[at] = number, index
-
-
-@_compiled("nsz")
-def _candidates(logits: Numbers, chosen: Indices, numbers: Numbers, columns: Indices) -> int:
-    """The members of the K lanes whose largest are largest: the K largest of all are among them."""
-    count = 0
-    for lane in chosen:
-        if lane >= 0:
-            for column in range(lane, len(logits), _LANES):
-                numbers[count], columns[count] = logits[column], column
-                count += 1
-    return count
-
-
-@_compiled("contract", "nsz")
-def _add(powers: Numbers, share: np.float32, sums: Numbers) -> None:
+@_jit("contract", "nsz")
+def _add_weights(powers: Float32s, share: np.float32, sums: Float32s) -> None:
     """Add the weights of a row to the sums of its columns."""
     for j in range(len(powers)):
         sums[j] += powers[j] * share
 
 
-@_compiled("reassoc", "contract", "nsz")
-def _pool(sums: Numbers, width: int, tall: np.float32, wide: Numbers, cells: Numbers) -> None:
+@_jit("reassoc", "contract", "nsz")
+def _pool_columns(sums: Float32s, width: int, tall: np.float32, wide: Float32s, cells: Float32s) -> None:
     """The mean of every `width` columns, from their sums; `tall` is 1 / rows, `wide` are 1 / columns."""
     if width == 2:  # noqa: PLR2004 — pairs alone are added in vectors
         for cell in range(len(cells)):
             cells[cell] = (sums[2 * cell] + sums[2 * cell + 1]) * tall * wide[cell]
         return
     for cell in range(len(cells)):
-        part, total = sums[cell * width : (cell + 1) * width], _ZERO
+        columns, total = sums[cell * width : (cell + 1) * width], _ZERO
         for index in range(width):
-            total += part[index]
+            total += columns[index]
         cells[cell] = total * tall * wide[cell]
 
 
@@ -172,38 +158,25 @@ class _Extent(NamedTuple):
     starts: Indices  # (R,) the first key that each row may look at
     stops: Indices  # (R,) the one behind the last; the same where it may look at none
     cell: tuple[int, int]  # rows and columns of a cell of the picture
-    shares: tuple[Numbers, Numbers]  # `Layout.shares`
+    shares: tuple[Float32s, Float32s]  # `BlockLayout.shares`
 
 
-class _Asked(NamedTuple):
-    """What is asked of the keys of a layer."""
+class _Keys(NamedTuple):
+    """What is known of the keys of a layer."""
 
-    keys: Numbers  # (S',) their numbers
+    numbers: Float32s  # (S',) 0, 1, 2, ...
     special: Indices  # those that are no text
     order: Indices  # `Copies`
     begins: Indices
     before: Indices
 
 
-class _Into(NamedTuple):
-    """Where the facts go."""
+class _Results(NamedTuple):
+    """Where the numbers go."""
 
-    facts: Numbers  # (F, H, T) in the order of `ROW_FACTS`
-    top_weights: Numbers  # (H, T, K)
-    top_keys: Indices  # (H, T, K)
-    received: Numbers  # (W,) of one head in the block
-    pooled: Numbers  # (n, C) of one head in the block; no rows where no picture is asked for
-
-
-class _Room(NamedTuple):
-    """Where a row is worked on."""
-
-    lanes: Numbers  # (128,)
-    largest: Numbers  # (K or 1,)
-    chosen: Indices  # (K or 1,) lanes, then columns
-    numbers: Numbers  # as many as the K lanes have members
-    columns: Indices
-    sums: Numbers  # (W,) the weights of the rows of a cell
+    rows: Float32s  # (M, H, T) the logsumexp, then the metrics of `MEASURED`
+    received: Float32s  # (W,) of one head in the block
+    pooled: Float32s  # (n, C) of one head in the block; no rows where no picture is asked for
 
 
 class _Row(NamedTuple):
@@ -211,206 +184,178 @@ class _Row(NamedTuple):
 
     query: int
     start: int  # the key of the first power
-    powers: Numbers
+    powers: Float32s
     share: np.float32  # times a power: the weight
 
 
-@_compiled("nsz")
-def _peak(logits: Numbers, room: _Room, top: int) -> np.float32:
-    """The largest logit; `room.chosen` becomes the places of the K largest, -1 where there are no more."""
-    _maxima(logits, room.lanes)
-    _largest(room.lanes, room.largest, room.chosen)
-    peak: np.float32 = room.largest[0]
-    if top > 0:
-        count = _candidates(logits, room.chosen, room.numbers, room.columns)
-        _largest(room.numbers[:count], room.largest, room.chosen)
-        for place in range(top):
-            room.chosen[place] = room.columns[room.chosen[place]] if room.chosen[place] >= 0 else -1
-    return peak
-
-
-@_compiled("contract", "nsz")
-def _at_places(row: _Row, facts: Numbers) -> None:
-    """The weight on the own place, on the one before it and on the first token."""
-    for fact, key in ((_CURRENT, row.query), (_PREVIOUS, row.query - 1), (_FIRST, 0)):
+@_jit("contract", "nsz")
+def _measure_places(row: _Row, rows: Float32s) -> None:
+    """The weight on the row's own place, on the one before it and on the first token."""
+    for metric, key in ((_CURRENT, row.query), (_PREVIOUS, row.query - 1), (_FIRST, 0)):
         is_here = row.start <= key < row.start + len(row.powers)
-        facts[fact, row.query] = row.powers[key - row.start] * row.share if is_here else _ZERO
+        rows[metric, row.query] = row.powers[key - row.start] * row.share if is_here else _ZERO
 
 
-@_compiled("contract", "nsz")
-def _on_tokens(row: _Row, asked: _Asked, facts: Numbers) -> None:
+@_jit("contract", "nsz")
+def _measure_tokens(row: _Row, keys: _Keys, rows: Float32s) -> None:
     """The weight on special tokens, on earlier copies of the row's token, and on what followed them."""
     query, start, stop = row.query, row.start, row.start + len(row.powers)
     special, copies, followers = _ZERO, _ZERO, _ZERO
-    for key in asked.special:
+    for key in keys.special:
         if start <= key < stop:
             special += row.powers[key - start]
-    begin = asked.begins[query]
-    for index in range(begin, begin + asked.before[query]):
-        key = asked.order[index]
+    begin = keys.begins[query]
+    for index in range(begin, begin + keys.before[query]):
+        key = keys.order[index]
         if start <= key < stop:
             copies += row.powers[key - start]
         if start <= key + 1 < stop and key + 1 < query:
             followers += row.powers[key + 1 - start]
-    facts[_SPECIAL, query] = special * row.share
-    facts[_DUPLICATE, query] = copies * row.share
-    facts[_INDUCTION, query] = followers * row.share
+    rows[_SPECIAL, query] = special * row.share
+    rows[_DUPLICATE, query] = copies * row.share
+    rows[_INDUCTION, query] = followers * row.share
 
 
-@_compiled("contract", "nsz")
-def _top(row: _Row, chosen: Indices, weights: Numbers, keys: Indices) -> None:
-    """The weights at the K places that were found, and their keys; where the weight is 0 there is none."""
-    for place in range(len(keys)):
-        weight = row.powers[chosen[place]] * row.share if chosen[place] >= 0 else _ZERO
-        weights[place] = weight
-        keys[place] = row.start + chosen[place] if weight > _ZERO else -1
-
-
-@_compiled("contract", "nsz")
-def _measured(
-    logits: Numbers,
+@_jit("contract", "nsz")
+def _measure_row(
+    logits: Float32s,
     query: int,
     start: int,
     sink: np.float32,
-    asked: _Asked,
-    room: _Room,
+    keys: _Keys,
+    lanes: Float32s,
     head: int,
-    into: _Into,
+    out: _Results,
 ) -> np.float32:
-    """Every fact of a row, whose logits become its powers; what they must be multiplied by to be weights."""
-    facts = into.facts[:, head]
-    peak_of_keys = _peak(logits, room, into.top_keys.shape[2])
+    """Every metric of a row, whose logits become its powers; what they are multiplied by to be weights."""
+    rows = out.rows[:, head]
+    peak_of_keys = _find_peak(logits, lanes)
     peak = max(peak_of_keys, sink)
-    keys = asked.keys[start : start + len(logits)]
-    of_keys, product, far = _powers(logits, keys, peak, np.float32(query))
+    numbers = keys.numbers[start : start + len(logits)]
+    of_keys, product, far = _raise_powers(logits, numbers, peak, np.float32(query))
     total = of_keys
     if sink != _MINUS_INFINITY:
         total += _exp(max(sink - peak, _LEAST))
     share, end = _ONE / total, np.log(total)
     row = _Row(query, start, logits, share)
-    facts[_LOGSUMEXP, query] = peak + end
-    facts[_ENTROPY, query] = max((end * of_keys - product) * share, _ZERO)
+    rows[_LOGSUMEXP, query] = peak + end
+    rows[_ENTROPY, query] = max((end * of_keys - product) * share, _ZERO)
     below = peak_of_keys - peak
-    facts[_LARGEST, query] = _exp(below) * share if below > _LEAST else _ZERO
-    facts[_DISTANCE, query] = far * share
-    _at_places(row, facts)
-    _on_tokens(row, asked, facts)
-    _top(row, room.chosen, into.top_weights[head, query], into.top_keys[head, query])
+    rows[_LARGEST, query] = _exp(below) * share if below > _LEAST else _ZERO
+    rows[_DISTANCE, query] = far * share
+    _measure_places(row, rows)
+    _measure_tokens(row, keys, rows)
     return share
 
 
-@_compiled()
-def _nothing(query: int, sink: np.float32, head: int, into: _Into) -> None:
-    """A row that may look nowhere."""
-    into.facts[:, head, query] = _ZERO
-    into.facts[_LOGSUMEXP, head, query] = sink
-    into.top_weights[head, query] = _ZERO
-    into.top_keys[head, query] = -1
+@_jit()
+def _put_empty_row(query: int, sink: np.float32, head: int, out: _Results) -> None:
+    """The numbers of a row that may look nowhere."""
+    out.rows[:, head, query] = _ZERO
+    out.rows[_LOGSUMEXP, head, query] = sink
 
 
-@_compiled("contract", "nsz")
-def _columns(sums: Numbers, cell: int, extent: _Extent, into: _Into) -> None:
+@_jit("contract", "nsz")
+def _add_to_columns(sums: Float32s, cell: int, extent: _Extent, out: _Results) -> None:
     """What the rows of a cell, summed, give to the block's columns."""
-    into.received[:] += sums
-    if len(into.pooled):
-        _pool(sums, extent.cell[1], extent.shares[0][cell], extent.shares[1], into.pooled[cell])
+    out.received[:] += sums
+    if len(out.pooled):
+        _pool_columns(sums, extent.cell[1], extent.shares[0][cell], extent.shares[1], out.pooled[cell])
     sums[:] = _ZERO
 
 
-@_compiled("contract", "nsz")
-def _rows(logits: Numbers, extent: _Extent, asked: _Asked, sink: np.float32, head: int, into: _Into) -> None:
-    """Every fact of each row of `logits` (R, W), which become the rows' powers."""
-    rows, width = logits.shape
-    top = max(into.top_keys.shape[2], 1)
-    members = min(top, _LANES) * (width // _LANES + 1)
-    room = _Room(
-        lanes=np.empty(_LANES, np.float32),
-        largest=np.empty(top, np.float32),
-        chosen=np.empty(top, np.int64),
-        numbers=np.empty(members, np.float32),
-        columns=np.empty(members, np.int64),
-        sums=np.zeros(width, np.float32),
-    )
-    into.received[:] = _ZERO
-    for i in range(rows):
+@_jit("contract", "nsz")
+def _measure_rows(
+    logits: Float32s, extent: _Extent, keys: _Keys, sink: np.float32, head: int, out: _Results
+) -> None:
+    """Every metric of each row of `logits` (R, W), which become the rows' powers."""
+    count, width = logits.shape
+    lanes, sums = np.empty(_LANES, np.float32), np.zeros(width, np.float32)
+    out.received[:] = _ZERO
+    for i in range(count):
         query, start = extent.start + i, extent.starts[i]
-        own = slice(start - extent.first, extent.stops[i] - extent.first)
+        visible = slice(start - extent.first, extent.stops[i] - extent.first)
         if start == extent.stops[i]:
-            _nothing(query, sink, head, into)
+            _put_empty_row(query, sink, head, out)
         else:
-            row = logits[i, own]
-            share = _measured(row, query, start, sink, asked, room, head, into)
-            _add(row, share, room.sums[own])
-        if (i + 1) % extent.cell[0] == 0 or i == rows - 1:
-            _columns(room.sums, i // extent.cell[0], extent, into)
+            row = logits[i, visible]
+            share = _measure_row(row, query, start, sink, keys, lanes, head, out)
+            _add_weights(row, share, sums[visible])
+        if (i + 1) % extent.cell[0] == 0 or i == count - 1:
+            _add_to_columns(sums, i // extent.cell[0], extent, out)
 
 
-@_kept
-def _head(
-    logits: Numbers,
+@_cached_jit
+def _measure_head(
+    logits: Float32s,
     extent: tuple[Any, ...],
-    asked: tuple[Any, ...],
+    keys: tuple[Any, ...],
     sink: np.float32,
     head: int,
-    into: tuple[Any, ...],
+    out: tuple[Any, ...],
 ) -> None:
-    """`_rows` from plain tuples: numba would not read what it kept where a class in it has been renamed."""
-    _rows(logits, _Extent(*extent), _Asked(*asked), sink, head, _Into(*into))
+    """The same from plain tuples: numba would not read what it kept where a class in it has been renamed."""
+    _measure_rows(logits, _Extent(*extent), _Keys(*keys), sink, head, _Results(*out))
 
 
-class Compiled:
-    """A layer that is measured in compiled rows: operands of PyTorch on the CPU, in float32."""
+class CompiledMeasurer:
+    """Measures a layer in compiled rows: operands of PyTorch on the CPU, in float32."""
 
-    def __init__(self, layer: Layer, found: Found) -> None:
-        self._layer, self._found, self._own = layer, found, threading.local()
-        nothing = np.zeros(layer.cut.queries, np.int64)
-        copied = layer.copies
-        self._asked = _Asked(
-            keys=np.arange(layer.cut.padded, dtype=np.float32),
-            special=nothing[:0] if layer.special is None else np.flatnonzero(to_numpy(layer.special)),
-            order=nothing if copied is None else copied.order,
-            begins=nothing if copied is None else copied.first,
-            before=nothing if copied is None else copied.before,
+    def __init__(self, layer: MeasuredLayer) -> None:
+        self._layer, self._local = layer, threading.local()
+        self.builder = SummaryBuilder(layer, MEASURED)
+        tokens, nothing = layer.tokens, np.zeros(layer.layout.queries, np.int64)
+        copies = None if tokens.ids is None else tokens.copies
+        self._keys = _Keys(
+            numbers=np.arange(layer.layout.padded, dtype=np.float32),
+            special=nothing[:0] if tokens.special is None else np.flatnonzero(tokens.special),
+            order=nothing if copies is None else copies.order,
+            begins=nothing if copies is None else copies.first,
+            before=nothing if copies is None else copies.before,
         )
+
+    @classmethod
+    def can_measure(cls, metrics: Collection[Metric]) -> bool:
+        """Whether all of these metrics are compiled; what keys receive always is."""
+        return all(metric in MEASURED or DEFINITIONS[metric].is_of_keys for metric in metrics)
 
     def measure(self, rows: range, stopped: threading.Event) -> None:
         """All heads in one block."""
-        layer, found = self._layer, self._found
-        one = block(layer.cut, rows, layer.mask, layer.queries, has_bounds=True)
-        logits = Logits.of(layer, one)
-        found.put_seen(rows, logits.seen)
-        scores, received, pooled = self._buffer(one), layer.queries.new_empty(one.width), self._pooled(one)
-        given, extent = to_numpy(scores), self._extent(one, logits)
-        into = _Into(
-            *(to_numpy(each) for each in (found.facts, found.top_weights, found.top_keys, received, pooled))
-        )
+        layer, builder = self._layer, self.builder
+        block = make_block(layer.layout, rows, layer.mask, layer.queries, has_bounds=True)
+        logits = Logits.of(layer, block)
+        builder.put_visible_keys(rows, logits.visible_keys)
+        scores, received = self._buffer(block), layer.queries.new_empty(block.width)
+        pooled = self._pooled(block)
+        powers, extent = to_numpy(scores), self._extent(block, logits)
+        out = _Results(*(to_numpy(numbers) for numbers in (builder.rows, received, pooled)))
         for head in range(layer.operands.heads):
             if stopped.is_set():
                 return
-            for chunk in one.chunks:
-                start = chunk.start - one.first
+            for chunk in block.chunks:
+                start = chunk.start - block.first
                 logits.put(head, chunk, scores[:, start : start + chunk.width])
             sink = _MINUS_INFINITY if layer.sink is None else np.float32(layer.sink[head])
-            _head(given, tuple(extent), tuple(self._asked), sink, head, tuple(into))
-            found.add(one, head, received, pooled if layer.has_picture else None)
+            _measure_head(powers, tuple(extent), tuple(self._keys), sink, head, tuple(out))
+            builder.add_columns(block, head, received, pooled if layer.has_picture else None)
 
-    def _extent(self, one: Block, logits: Logits) -> _Extent:
-        cut = self._layer.cut
-        starts, stops = bounds(one.rows, self._layer.mask.band, cut.keys)
-        stops = np.where(to_numpy(logits.seen) > 0, stops, starts)
-        tall, wide = (each.astype(np.float32) for each in cut.shares(one.rows, one.columns))
-        cell = (cut.cells.rows, cut.cells.columns)
-        return _Extent(one.rows.start, one.first, starts, stops, cell, (tall, wide))
+    def _extent(self, block: Block, logits: Logits) -> _Extent:
+        layout = self._layer.layout
+        starts, stops = visible_bounds(block.rows, self._layer.mask.band, layout.keys)
+        stops = np.where(to_numpy(logits.visible_keys) > 0, stops, starts)
+        tall, wide = (shares.astype(np.float32) for shares in layout.shares(block.rows, block.columns))
+        cell = (layout.cells.rows, layout.cells.columns)
+        return _Extent(block.rows.start, block.first, starts, stops, cell, (tall, wide))
 
-    def _pooled(self, one: Block) -> Array:
+    def _pooled(self, block: Block) -> Array:
         """(n, C) where the means of the block's cells go."""
-        tall, wide = self._layer.cut.cells_of(one.rows, one.columns)
+        tall, wide = self._layer.layout.cells_of(block.rows, block.columns)
         count = tall.stop - tall.start if self._layer.has_picture else 0
         return self._layer.queries.new_empty((count, wide.stop - wide.start))
 
-    def _buffer(self, one: Block) -> Array:
+    def _buffer(self, block: Block) -> Array:
         """(R, W) where this thread works: allocated once."""
-        count, cut = len(one.rows), self._layer.cut
-        if not hasattr(self._own, "scores"):
-            self._own.scores = self._layer.queries.new_empty(cut.rows * cut.padded)
-        return self._own.scores[: count * one.width].view(count, one.width)
+        count, layout, local = len(block.rows), self._layer.layout, self._local
+        if not hasattr(local, "scores"):
+            local.scores = self._layer.queries.new_empty(layout.rows * layout.padded)
+        return local.scores[: count * block.width].view(count, block.width)

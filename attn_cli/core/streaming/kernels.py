@@ -1,4 +1,4 @@
-"""The bulk of a block's work, where libraries differ: products, softmaxes, largest numbers, into buffers.
+"""The bulk of a block's work, where libraries differ: products, softmaxes and sums, into buffers.
 
 R rows, C columns of a chunk.
 """
@@ -37,10 +37,9 @@ class Kernels:
         np.tanh(scores, out=scores)
         scores *= cap
 
-    def maxima(self, logits: Array, groups: int) -> Array:
-        """(R, C / groups) the largest of column i, i + C / groups, ... of each row."""
-        rows, width = logits.shape
-        return np.max(logits.reshape(rows, groups, width // groups), axis=1)
+    def maxima(self, logits: Array) -> Array:
+        """(R,) the largest of each row of `logits` (R, C)."""
+        return logits.max(axis=-1)
 
     def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
         """(R,) the logsumexp of each row, whose largest is `peak` (R,); its shares (R, C) go into `out`."""
@@ -72,15 +71,6 @@ class Kernels:
         count, width = sums.shape
         return sums if columns == 1 else sums.reshape(count, width // columns, columns).sum(axis=-1)
 
-    def top(self, numbers: Array, count: int) -> tuple[Array, Array]:
-        """(R, count) the largest numbers of each row (R, C), the largest first, and their columns."""
-        left, rows = numbers.copy(), np.arange(len(numbers))
-        columns = np.empty((len(numbers), count), dtype=np.int64)
-        for place in range(count):  # a maximum with its index takes 0.1 ns a number, a partition 2 ns
-            columns[:, place] = left.argmax(axis=-1)
-            left[rows, columns[:, place]] = -np.inf
-        return np.take_along_axis(numbers, columns, axis=-1), columns
-
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
         """(count,) the sum of the numbers (N,) of each row; `rows` (N,) says whose a number is."""
         return np.bincount(rows, weights=numbers, minlength=count).astype(numbers.dtype)
@@ -106,10 +96,9 @@ class TorchKernels(Kernels):
         """In place."""
         scores.div_(cap).tanh_().mul_(cap)
 
-    def maxima(self, logits: Array, groups: int) -> Array:
-        """(R, C / groups)."""
-        rows, width = logits.shape
-        return logits.view(rows, groups, width // groups).amax(dim=1)
+    def maxima(self, logits: Array) -> Array:
+        """(R,)."""
+        return logits.amax(dim=-1)
 
     def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
         """The shares into `out`."""
@@ -134,11 +123,6 @@ class TorchKernels(Kernels):
         count, width = sums.shape
         return sums if columns == 1 else sums.view(count, width // columns, columns).sum(dim=-1)
 
-    def top(self, numbers: Array, count: int) -> tuple[Array, Array]:
-        """The largest first."""
-        found = self._torch.topk(numbers, count, dim=-1)
-        return found.values, found.indices
-
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
         """A sum for each row."""
         return self._torch.zeros(count, dtype=numbers.dtype, device=numbers.device).index_add_(
@@ -146,7 +130,7 @@ class TorchKernels(Kernels):
         )
 
 
-def kernels(like: Array) -> Kernels:
+def choose_kernels(like: Array) -> Kernels:
     """Those for operands of this library and on this device."""
     if isinstance(like, np.ndarray):
         return Kernels()

@@ -4,84 +4,97 @@ R rows of a block, W columns of a block, C columns of a chunk.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
 from attn_cli.core.masks import Narrowed
-from attn_cli.core.streaming.blocks import Block, Chunk, Layout, places
-from attn_cli.core.streaming.copies import Copies
+from attn_cli.core.streaming.blocks import Block, BlockLayout, Chunk, positions_in
+from attn_cli.core.streaming.formulas import SoftmaxFormula, WeightedSum, WeightOnPairs
 from attn_cli.core.streaming.kernels import LOWEST, Kernels
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.vocabulary import Metric
+
+RowFormula = TypeVar("RowFormula", SoftmaxFormula, WeightedSum, WeightOnPairs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class MeasuredLayer:
     """A layer that is being measured, and what is asked of it."""
 
     operands: Operands
     mask: Narrowed
     queries: Array  # (H, T, D) times the scale, in float32 or better
     keys: Array  # (G, S', D) filled up to whole units with zeros
-    special: Array | None  # (S',) 1 for a token that is no text
     sink: Array | None  # (H,)
-    copies: Copies | None
-    metrics: frozenset[Metric]
-    top: int  # K
+    tokens: KeyTokens
+    metrics: tuple[Metric, ...]  # in the order of `Metric`
     has_picture: bool
-    cut: Layout
-    tools: Kernels
+    layout: BlockLayout
+    kernels: Kernels
+
+    @property
+    def row_metrics(self) -> tuple[Metric, ...]:
+        """Those that are a number for each row."""
+        return tuple(metric for metric in self.metrics if not DEFINITIONS[metric].is_of_keys)
+
+    def formulas(self, kind: type[RowFormula]) -> dict[Metric, RowFormula]:
+        """The metrics of rows whose formula is of this kind."""
+        formulas = {metric: DEFINITIONS[metric].formula for metric in self.row_metrics}
+        return {metric: formula for metric, formula in formulas.items() if isinstance(formula, kind)}
 
     @property
     def sums_columns(self) -> bool:
         """Whether anything is asked of the keys."""
-        return self.has_picture or Metric.RECEIVED in self.metrics
+        return self.has_picture or len(self.row_metrics) < len(self.metrics)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logits:
     """What the logits of all heads of a block have in common."""
 
-    layer: Layer
+    layer: MeasuredLayer
     block: Block
     bias: Array | None  # (H, R or 1, W) of all real columns of the block
-    seen: Array  # (R,) how many keys each row may look at
+    visible_keys: Array  # (R,) how many keys each row may look at
 
     @classmethod
-    def of(cls, layer: Layer, block: Block) -> "Logits":
+    def of(cls, layer: MeasuredLayer, block: Block) -> "Logits":
         """Computed once for a block."""
-        return cls(
-            layer, block, None if layer.operands.bias is None else _bias(layer, block), _seen(layer, block)
-        )
+        bias = None if layer.operands.bias is None else _bias(layer, block)
+        return cls(layer, block, bias, _visible_keys(layer, block))
 
     def put(self, head: int, chunk: Chunk, out: Array) -> None:
         """The logits of a head in a chunk into `out` (R, C)."""
-        layer, rows = self.layer, self.block.rows
+        layer, rows, kernels = self.layer, self.block.rows, self.layer.kernels
         queries = layer.queries[head, rows.start : rows.stop]
-        layer.tools.multiply(queries, layer.keys[layer.operands.kv_head(head), chunk.start : chunk.stop], out)
+        keys = layer.keys[layer.operands.kv_head(head), chunk.start : chunk.stop]
+        kernels.multiply(queries, keys, out)
         if layer.operands.softcap is not None:
-            layer.tools.cap(out, layer.operands.softcap)
+            kernels.cap(out, layer.operands.softcap)
         if self.bias is not None:
             first = chunk.start - self.block.first
-            own = self.bias[head, :, first : first + chunk.width]
-            out[:, : own.shape[-1]] += own
+            bias = self.bias[head, :, first : first + chunk.width]
+            out[:, : bias.shape[-1]] += bias
         for columns, hidden in chunk.hidden:
-            layer.tools.hide(out[:, columns], hidden)
+            kernels.hide(out[:, columns], hidden)
 
 
-def _bias(layer: Layer, block: Block) -> Array:
+def _bias(layer: MeasuredLayer, block: Block) -> Array:
     assert layer.operands.bias is not None, "checked by the caller"
     like = layer.queries
-    rows = places(block.rows, like)
-    columns = places(range(block.first, min(block.stop, layer.cut.keys)), like)
-    found = at_least_float32(constant(layer.operands.bias(rows[:, None], columns[None, :])))
-    xp = namespace(found)
-    return xp.astype(xp.clip(found, min=LOWEST), layer.queries.dtype, copy=False)
+    rows = positions_in(block.rows, like)
+    columns = positions_in(range(block.first, min(block.stop, layer.layout.keys)), like)
+    bias = at_least_float32(constant(layer.operands.bias(rows[:, None], columns[None, :])))
+    xp = namespace(bias)
+    return xp.astype(xp.clip(bias, min=LOWEST), layer.queries.dtype, copy=False)
 
 
-def _seen(layer: Layer, block: Block) -> Array:
+def _visible_keys(layer: MeasuredLayer, block: Block) -> Array:
     xp, like = namespace(layer.queries), layer.queries
-    if block.seen is not None:
-        return xp.asarray(block.seen, device=device_of(like))
+    if block.visible_keys is not None:
+        return xp.asarray(block.visible_keys, device=device_of(like))
     total = xp.zeros(len(block.rows), dtype=xp.int64, device=device_of(like)) + block.width
     for chunk in block.chunks:
         for _, hidden in chunk.hidden:

@@ -1,144 +1,112 @@
-"""One head in a block of query rows: the softmax chunk by chunk, then every fact about each row.
+"""One head in a block of query rows: the softmax chunk by chunk, then every metric of each row.
 
 The chunks of a row are put together by their logsumexp (Dao et al. 2022, arXiv:2205.14135, section 3.1).
-R rows, C columns of a chunk, N chunks, K largest weights.
+R rows, W columns of a block, C columns of a chunk, N chunks.
 """
 
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, device_of, namespace
-from attn_cli.core.streaming.blocks import GROUPS, Block, Chunk, block, places
-from attn_cli.core.streaming.logits import Layer, Logits
-from attn_cli.core.streaming.summary import Found
+from attn_cli.core.arrays import Array, Integers, device_of, namespace
+from attn_cli.core.streaming.blocks import Block, Chunk, make_block
+from attn_cli.core.streaming.formulas import SoftmaxFormula, SoftmaxRows, WeightedSum, WeightOnPairs
+from attn_cli.core.streaming.logits import Logits, MeasuredLayer
+from attn_cli.core.streaming.summary import SummaryBuilder
 from attn_cli.vocabulary import Metric
 
-_SUMS = (Metric.DISTANCE, Metric.SPECIAL)  # of a row's weights, each times a number
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Buffers:
+class Buffers(NamedTuple):
     """Where one thread works: allocated once, so that it stays in the cache."""
 
     scores: Array  # of a chunk
     weights: Array  # of a block
 
     @classmethod
-    def empty(cls, layer: Layer) -> "Buffers":
+    def empty(cls, layer: MeasuredLayer) -> "Buffers":
         """As large as the largest block needs."""
-        xp, like, cut = namespace(layer.queries), layer.queries, layer.cut
-        sizes = (cut.rows * min(cut.chunk, cut.padded), cut.rows * cut.padded)
+        xp, like, layout = namespace(layer.queries), layer.queries, layer.layout
+        sizes = (layout.rows * min(layout.chunk, layout.padded), layout.rows * layout.padded)
         return cls(*(xp.empty(size, dtype=like.dtype, device=device_of(like)) for size in sizes))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shared:
+class BlockSum(NamedTuple):
+    """The coefficients of a weighted sum in a block."""
+
+    columns: tuple[Array | None, ...]  # (C,) or (R, C) of each chunk; None where all are 0
+    slopes: Array | None  # (N,) of the chunks; None where all are 0
+
+    @classmethod
+    def of(cls, formula: WeightedSum, layer: MeasuredLayer, block: Block) -> "BlockSum":
+        """Computed once for all heads."""
+        like = layer.queries
+        chunks = [
+            formula.coefficients(layer.tokens, block.rows, range(chunk.start, chunk.stop), like)
+            for chunk in block.chunks
+        ]
+        columns = tuple(None if chunk is None else chunk.columns for chunk in chunks)
+        slopes = [0 if chunk is None else chunk.slope for chunk in chunks]
+        exact = namespace(like).asarray(slopes, dtype=like.dtype, device=device_of(like))
+        return cls(columns, exact if any(slopes) else None)
+
+
+class BlockPairs(NamedTuple):
+    """The pairs of a block on which the weight is asked; P of them."""
+
+    rows: Array  # (P,) from the block's first
+    places: Array  # (P,) where in the buffer of the weights
+
+    @classmethod
+    def of(cls, formula: WeightOnPairs, layer: MeasuredLayer, block: Block) -> "BlockPairs":
+        """Computed once for all heads; keys that the block does not have get no weight from it."""
+        rows, keys = formula.pairs(layer.tokens, block.rows)
+        is_here = (keys >= block.first) & (keys < block.stop)
+        rows, keys = rows[is_here], keys[is_here]
+        return cls(*(_as_index(places, layer.queries) for places in (rows, block.flat(rows, keys))))
+
+
+def _as_index(places: Integers, like: Array) -> Array:
+    return namespace(like).asarray(places, device=device_of(like))
+
+
+class SharedRows(NamedTuple):
     """What all heads of a block have in common."""
 
     logits: Logits
-    numbers: Array  # (R,) of the rows, the block's first being 0
-    within: Array  # (R,) the same as numbers to compute with
-    all_see: bool  # whether each may look at some
-    sides: Array  # (N,) on which side of the rows the chunks are: -1 before them, 1 behind them, 0 neither
-    far: tuple[Array, ...]  # (C,) of each chunk the distance from the first row; (R, C) from each on side 0
+    all_see: bool  # whether each row may look at some key
+    offsets: Array  # (R,) of the rows from the first, to compute with
     cells: Array  # (n, W / columns of a cell) 1 / how many weights each cell of the picture has
-    special: tuple[
-        Array | None, ...
-    ]  # (C,) of each chunk: 1 for a token that is no text; None: there is none
-    places: Mapping[Metric, tuple[Array, Array]]  # (R,) where a row's one place is; whether the block has it
-    pairs: Mapping[Metric, tuple[Array, Array]]  # (P,) the row of each pair, and where it is
+    of_softmax: Mapping[Metric, SoftmaxFormula]
+    sums: Mapping[Metric, BlockSum]
+    pairs: Mapping[Metric, BlockPairs]
 
     @classmethod
-    def of(cls, layer: Layer, block: Block) -> "Shared":
+    def of(cls, layer: MeasuredLayer, block: Block) -> "SharedRows":
         """Computed once for a block."""
-        xp, like = namespace(layer.queries), layer.queries
-        numbers = xp.arange(len(block.rows), device=device_of(like))
-        sides = [_side(block.rows, chunk) for chunk in block.chunks]
-        logits = Logits.of(layer, block)
-        shares = layer.cut.shares(block.rows, block.columns)
-        needs_distance = Metric.DISTANCE in layer.metrics
+        xp, like, logits = namespace(layer.queries), layer.queries, Logits.of(layer, block)
+        cells = np.multiply.outer(*layer.layout.shares(block.rows, block.columns))
+        sums, pairs = layer.formulas(WeightedSum), layer.formulas(WeightOnPairs)
         return cls(
             logits=logits,
-            all_see=bool(xp.all(logits.seen > 0)),
-            numbers=numbers,
-            within=xp.astype(numbers, like.dtype),
-            sides=xp.asarray(sides, dtype=like.dtype, device=device_of(like)),
-            far=tuple(_far(block.rows, chunk, like) for chunk in block.chunks) if needs_distance else (),
-            cells=xp.asarray(np.multiply.outer(*shares), dtype=like.dtype, device=device_of(like)),
-            special=tuple(_special(layer, chunk) for chunk in block.chunks),
-            places={
-                metric: _here(block, numbers, column, like)
-                for metric, column in _named(block, numbers).items()
-                if metric in layer.metrics
-            },
-            pairs=_pairs(layer, block),
+            all_see=bool(xp.all(logits.visible_keys > 0)),
+            offsets=xp.arange(len(block.rows), dtype=like.dtype, device=device_of(like)),
+            cells=xp.asarray(cells, dtype=like.dtype, device=device_of(like)),
+            of_softmax=layer.formulas(SoftmaxFormula),
+            sums={metric: BlockSum.of(formula, layer, block) for metric, formula in sums.items()},
+            pairs={metric: BlockPairs.of(formula, layer, block) for metric, formula in pairs.items()},
         )
 
-
-def _named(block: Block, numbers: Array) -> dict[Metric, Array]:
-    """The column of the one place that each row names."""
-    start = block.rows.start
-    return {
-        Metric.CURRENT: numbers + start,
-        Metric.PREVIOUS: numbers + (start - 1),
-        Metric.FIRST: 0 * numbers,
-    }
+    @property
+    def needs_mean_logit(self) -> bool:
+        """Whether a formula asks for Σ α · logit."""
+        return any(formula.needs_mean_logit for formula in self.of_softmax.values())
 
 
-def _here(block: Block, numbers: Array, column: Array, like: Array) -> tuple[Array, Array]:
-    """Where in the buffer the places are, and 1 for those that the block has."""
-    xp = namespace(column)
-    is_here = (column >= block.first) & (column < block.stop)
-    flat = block.flat(numbers, xp.where(is_here, column, block.first + 0 * column))
-    return flat, xp.astype(is_here, like.dtype)
-
-
-def _pairs(layer: Layer, block: Block) -> dict[Metric, tuple[Array, Array]]:
-    """Every row with each earlier copy of its token, and with what followed each."""
-    if layer.copies is None or not layer.metrics & {Metric.DUPLICATE, Metric.INDUCTION}:
-        return {}
-    row, column = layer.copies.earlier(block.rows)
-    found = {}
-    if Metric.DUPLICATE in layer.metrics:
-        found[Metric.DUPLICATE] = _located(block, layer.queries, row, column)
-    if Metric.INDUCTION in layer.metrics:
-        is_before = column + 1 < row + block.rows.start
-        found[Metric.INDUCTION] = _located(block, layer.queries, row[is_before], column[is_before] + 1)
-    return found
-
-
-def _located(block: Block, like: Array, row: Array, column: Array) -> tuple[Array, Array]:
-    """The row and the place in the buffer of each pair that is in the block."""
-    is_here = (column >= block.first) & (column < block.stop)
-    row, column = row[is_here], column[is_here]
-    xp = namespace(like)
-    return tuple(xp.asarray(each, device=device_of(like)) for each in (row, block.flat(row, column)))
-
-
-def _side(rows: range, chunk: Chunk) -> int:
-    return -1 if chunk.stop <= rows.start else 1 if chunk.start >= rows.stop else 0
-
-
-def _far(rows: range, chunk: Chunk, like: Array) -> Array:
-    """How many tokens lie between the first row and each column; between each pair on the diagonal."""
-    xp, keys = namespace(like), places(range(chunk.start, chunk.stop), like, like.dtype)
-    one_side = _side(rows, chunk)
-    return xp.abs(keys - rows.start if one_side else places(rows, like, like.dtype)[:, None] - keys)
-
-
-def _special(layer: Layer, chunk: Chunk) -> Array | None:
-    if layer.special is None or Metric.SPECIAL not in layer.metrics:
-        return None
-    own = layer.special[chunk.start : chunk.stop]
-    return own if bool(namespace(own).any(own > 0)) else None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Columns:
-    """What the rows of a block give to its columns; W of them, n rows of cells."""
+class ColumnSums(NamedTuple):
+    """What the rows of a block give to its columns; n rows of cells."""
 
     received: Array  # (W,) the weights, summed
     pooled: Array | None  # (n, W / columns of a cell) what they add to the mean of each cell of the picture
@@ -146,70 +114,37 @@ class Columns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HeadRows:
-    """One head in one block: its weights are in the buffer once `facts` has been called."""
+    """One head in one block: its weights are in the buffer once it has been measured."""
 
-    layer: Layer
+    layer: MeasuredLayer
     block: Block
-    shared: Shared
+    shared: SharedRows
     buffers: Buffers
     head: int
 
-    def facts(self) -> tuple[dict[str, Array], Columns | None]:
-        """Every fact of each row, (R,) or (R, K), by its name in `Summary`; and what the columns get."""
-        xp, metrics = namespace(self.layer.queries), self.layer.metrics
-        found = [self._softmax(chunk) for chunk in self.block.chunks]
-        ends, products, groups = (list(each) for each in zip(*found, strict=True))
+    def measure(self) -> tuple[Array, dict[Metric, Array], ColumnSums | None]:
+        """The logsumexp of each row (R,), every metric of it, and what the columns get."""
+        xp = namespace(self.layer.queries)
+        chunks = [self._softmax(chunk) for chunk in self.block.chunks]
+        ends, products, peaks = zip(*chunks, strict=True)
         logsumexp, shares = self._joined(xp.stack(ends))  # (N, R) the weight of each chunk
-        facts: dict[str, Array] = {"logsumexp": logsumexp}
-        if Metric.ENTROPY in metrics:
-            mean = xp.sum(shares * xp.stack(products), axis=0)
-            facts["entropy"] = self._entropy(logsumexp, shares, mean)
-        if Metric.LARGEST in metrics:
-            largest = xp.exp(xp.max(xp.concat(groups, axis=-1), axis=-1) - logsumexp)
-            facts["largest"] = xp.where(self.shared.logits.seen > 0, largest, xp.zeros_like(largest))
-        sums, columns = self._weighed(shares)
-        facts |= sums
-        for metric, (flat, is_here) in self.shared.places.items():
-            facts[metric.field] = xp.take(self.buffers.weights, flat, axis=0) * is_here
-        for metric, (row, flat) in self.shared.pairs.items():
-            numbers = xp.take(self.buffers.weights, flat, axis=0)
-            facts[metric.field] = self.layer.tools.by_row(numbers, row, len(self.block.rows))
-        if self.layer.top:
-            facts |= self._top(xp.concat(groups, axis=-1))
-        return facts, columns
-
-    def _weighed(self, shares: Array) -> tuple[dict[str, Array], Columns | None]:
-        """The shares of the chunks become the row's weights, and what is a sum of them is summed.
-
-        Chunk by chunk, while it is in the cache; `shares` (N, R).
-        """
-        xp, metrics, tools = namespace(shares), self.layer.metrics, self.layer.tools
-        found = {metric.field: 0 * self.shared.within for metric in _SUMS if metric in metrics}
-        sums: list[Array] = []
-        for index, chunk in enumerate(self.block.chunks):
-            weights, special = self._weights(chunk), self.shared.special[index]
-            tools.scale(weights, shares[index])
-            if Metric.DISTANCE in metrics:
-                found[Metric.DISTANCE.field] += self._far(index, weights)
-            if special is not None:
-                found[Metric.SPECIAL.field] += tools.times(weights, special)
-            if self.layer.sums_columns:
-                sums.append(self._summed(weights))
-        if Metric.DISTANCE in metrics:  # of chunks on one side: from the first row to the own
-            found[Metric.DISTANCE.field] -= self.shared.within * xp.matmul(self.shared.sides, shares)
-        return found, self._columns(sums) if sums else None
+        values: dict[Metric, Array] = {}
+        if self.shared.of_softmax:
+            rows = self._softmax_rows(logsumexp, shares, products, xp.max(xp.stack(peaks), axis=0))
+            values = {metric: formula.compute(rows) for metric, formula in self.shared.of_softmax.items()}
+        sums, columns = self._weighted(shares)
+        return logsumexp, values | sums | self._on_pairs(), columns
 
     def _softmax(self, chunk: Chunk) -> tuple[Array, Array | None, Array]:
-        """The chunk's shares into the buffer; its logsumexp, Σ share · logit, and group maxima."""
-        layer = self.layer
+        """The chunk's shares into the buffer; its logsumexp, Σ share · logit, and the largest logit."""
+        kernels = self.layer.kernels
         logits = self._view(self.buffers.scores, 0, chunk.width)
         self.shared.logits.put(self.head, chunk, logits)
-        groups = layer.tools.maxima(logits, GROUPS)
+        peak = kernels.maxima(logits)
         shares = self._weights(chunk)
-        peak = namespace(groups).max(groups, axis=-1)
-        end = layer.tools.softmax(logits, peak, shares)
-        product = layer.tools.dots(shares, logits, logits) if Metric.ENTROPY in layer.metrics else None
-        return end, product, groups
+        end = kernels.softmax(logits, peak, shares)
+        product = kernels.dots(shares, logits, logits) if self.shared.needs_mean_logit else None
+        return end, product, peak
 
     def _joined(self, ends: Array) -> tuple[Array, Array]:
         """(R,) the logsumexp of each row, and (N, R) the weight of each chunk; `ends` (N, R) are theirs."""
@@ -224,66 +159,84 @@ class _HeadRows:
         logsumexp, shares = peak + xp.log(total), powers / total
         if self.shared.all_see:
             return logsumexp, shares
-        looks, nothing = self.shared.logits.seen > 0, xp.zeros_like(total)
+        nothing = xp.zeros_like(total)
         end = nothing + (-float("inf") if sink is None else sink[self.head])
-        return xp.where(looks, logsumexp, end), xp.where(looks, shares, nothing)
+        return xp.where(self._looks, logsumexp, end), xp.where(self._looks, shares, nothing)
 
-    def _entropy(self, logsumexp: Array, shares: Array, mean: Array) -> Array:
-        """(R,) -Σ α ln α = lse · Σ α - Σ α · logit, in nats; `mean` (R,) is the second sum."""
+    def _softmax_rows(
+        self, logsumexp: Array, shares: Array, products: Sequence[Array | None], peak: Array
+    ) -> SoftmaxRows:
         xp = namespace(shares)
         if not self.shared.all_see:
-            logsumexp = xp.where(self.shared.logits.seen > 0, logsumexp, xp.zeros_like(logsumexp))
-        return xp.clip(logsumexp * xp.sum(shares, axis=0) - mean, min=0.0)
+            logsumexp = xp.where(self._looks, logsumexp, xp.zeros_like(logsumexp))
+        return SoftmaxRows(
+            largest=xp.exp(peak - logsumexp),  # of a row that may look nowhere 0: its peak is `NOWHERE`
+            total=xp.sum(shares, axis=0),
+            logsumexp=logsumexp,
+            mean_logit=xp.sum(shares * xp.stack(products), axis=0) if self.shared.needs_mean_logit else None,
+        )
 
-    def _far(self, index: int, weights: Array) -> Array:
-        """(R,) Σ_j α_ij |i - j| of a chunk; of one that is on one side, as far as the first row."""
-        tools, far = self.layer.tools, self.shared.far[index]
-        if far.ndim == 1:
-            return tools.times(weights, far)
-        return tools.dots(weights, far, self._view(self.buffers.scores, 0, weights.shape[-1]))
+    def _weighted(self, shares: Array) -> tuple[dict[Metric, Array], ColumnSums | None]:
+        """The shares of the chunks become the row's weights, and what is a sum of them is summed.
 
-    def _top(self, groups: Array) -> dict[str, Array]:
-        """The largest K weights of each row lie in the K groups of columns whose largest are largest.
-
-        A group is one column of each of `GROUPS` equal parts of a chunk.
+        Chunk by chunk, while it is in the cache; `shares` (N, R).
         """
-        xp, tools, count = namespace(groups), self.layer.tools, self.layer.top
-        rows, last = len(self.block.rows), self.block.chunks[-1]
-        _, chosen = tools.top(groups, min(count, int(groups.shape[-1])))  # (R, K)
-        per_chunk = self.block.step // GROUPS
-        chunk = chosen // per_chunk
-        width = self.block.step - (chunk == len(self.block.chunks) - 1) * (self.block.step - last.width)
-        within = chosen - chunk * per_chunk
-        first = chunk * (rows * self.block.step) + self.shared.numbers[:, None] * width + within
-        apart = width // GROUPS
-        flat = first[:, :, None] + apart[:, :, None] * xp.arange(GROUPS, device=device_of(groups))
-        candidates = xp.take(self.buffers.weights, xp.reshape(flat, (-1,)), axis=0)
-        candidates = xp.reshape(candidates, (rows, -1))
-        weights, at = tools.top(candidates, min(count, int(candidates.shape[-1])))
-        group, part = at // GROUPS, at % GROUPS
-        columns = chunk * self.block.step + within + self.block.first
-        keys = xp.take_along_axis(columns, group, axis=-1) + part * xp.take_along_axis(apart, group, axis=-1)
-        keys = xp.where(weights > 0, keys, xp.zeros_like(keys) - 1)
-        return {"top_weights": _filled(weights, count, 0.0), "top_keys": _filled(keys, count, -1)}
+        xp, shared, columns = namespace(shares), self.shared, list[Array]()
+        totals = {metric: xp.zeros_like(shared.offsets) for metric in shared.sums}
+        for index, chunk in enumerate(self.block.chunks):
+            weights = self._weights(chunk)
+            self.layer.kernels.scale(weights, shares[index])
+            for metric, summed in shared.sums.items():
+                coefficients = summed.columns[index]
+                if coefficients is not None:
+                    totals[metric] += self._dots(weights, coefficients)
+            if self.layer.sums_columns:
+                columns.append(self._summed(weights))
+        for metric, summed in shared.sums.items():
+            if summed.slopes is not None:
+                totals[metric] += shared.offsets * xp.matmul(summed.slopes, shares)
+        return totals, self._columns(columns) if columns else None
 
-    def _columns(self, sums: Sequence[Array]) -> Columns:
+    def _dots(self, weights: Array, coefficients: Array) -> Array:
+        """(R,) the weights (R, C) times the coefficients (C,) or (R, C)."""
+        kernels = self.layer.kernels
+        if coefficients.ndim == 1:
+            return kernels.times(weights, coefficients)
+        return kernels.dots(weights, coefficients, self._view(self.buffers.scores, 0, weights.shape[-1]))
+
+    def _on_pairs(self) -> dict[Metric, Array]:
+        """(R,) the weight on the pairs of each metric that names some."""
+        xp, count = namespace(self.buffers.weights), len(self.block.rows)
+        return {
+            metric: self.layer.kernels.by_row(
+                xp.take(self.buffers.weights, of.places, axis=0), of.rows, count
+            )
+            for metric, of in self.shared.pairs.items()
+        }
+
+    def _columns(self, sums: Sequence[Array]) -> ColumnSums:
         """What the rows give to the block's columns; `sums` (n, C) of each chunk."""
-        xp, cell = namespace(self.layer.queries), self.layer.cut.cells.columns
-        received = xp.concat([xp.sum(each, axis=0) for each in sums])
+        xp, cell = namespace(self.layer.queries), self.layer.layout.cells.columns
+        received = xp.concat([xp.sum(rows, axis=0) for rows in sums])
         if not self.layer.has_picture:
-            return Columns(received, None)
-        pooled = xp.concat([self.layer.tools.pooled(each, cell) for each in sums], axis=-1)
-        return Columns(received, pooled * self.shared.cells)
+            return ColumnSums(received, None)
+        pooled = xp.concat([self.layer.kernels.pooled(rows, cell) for rows in sums], axis=-1)
+        return ColumnSums(received, pooled * self.shared.cells)
 
     def _summed(self, weights: Array) -> Array:
         """(n, C) over the rows of each cell of the picture, or over all; the last may be of fewer."""
-        tools, count = self.layer.tools, len(weights)
-        cell = min(self.layer.cut.cells.rows, count) if self.layer.has_picture else count
+        kernels, count = self.layer.kernels, len(weights)
+        cell = min(self.layer.layout.cells.rows, count) if self.layer.has_picture else count
         whole = count // cell * cell
         if whole == count:
-            return tools.summed(weights, cell)
-        parts = [tools.summed(weights[:whole], cell), tools.summed(weights[whole:], count - whole)]
-        return namespace(weights).concat(parts)
+            return kernels.summed(weights, cell)
+        rest = kernels.summed(weights[whole:], count - whole)
+        return namespace(weights).concat([kernels.summed(weights[:whole], cell), rest])
+
+    @property
+    def _looks(self) -> Array:
+        """(R,) whether each row may look at some key."""
+        return self.shared.logits.visible_keys > 0
 
     def _weights(self, chunk: Chunk) -> Array:
         return self._view(self.buffers.weights, chunk.offset, chunk.width)
@@ -293,33 +246,25 @@ class _HeadRows:
         return namespace(buffer).reshape(buffer[offset : offset + count * width], (count, width))
 
 
-def _filled(found: Array, count: int, value: float) -> Array:
-    """(R, K) what a block with fewer columns has found, and `value` behind it."""
-    xp, missing = namespace(found), count - int(found.shape[-1])
-    if not missing:
-        return found
-    shape = (found.shape[0], missing)
-    return xp.concat([found, xp.full(shape, value, dtype=found.dtype, device=device_of(found))], axis=-1)
+class StepwiseMeasurer:
+    """Measures a layer operation by operation, whatever the library and the device."""
 
-
-class Stepwise:
-    """A layer that is measured operation by operation, whatever the library and the device."""
-
-    def __init__(self, layer: Layer, found: Found) -> None:
-        self._layer, self._found, self._own = layer, found, threading.local()
+    def __init__(self, layer: MeasuredLayer) -> None:
+        self._layer, self._local = layer, threading.local()
+        self.builder = SummaryBuilder(layer, layer.row_metrics)
 
     def measure(self, rows: range, stopped: threading.Event) -> None:
         """All heads in one block."""
-        layer, own = self._layer, self._own
-        if not hasattr(own, "buffers"):
-            own.buffers = Buffers.empty(layer)
-        one = block(layer.cut, rows, layer.mask, layer.queries)
-        shared = Shared.of(layer, one)
-        self._found.put_seen(rows, shared.logits.seen)
+        layer, local = self._layer, self._local
+        if not hasattr(local, "buffers"):
+            local.buffers = Buffers.empty(layer)
+        block = make_block(layer.layout, rows, layer.mask, layer.queries)
+        shared = SharedRows.of(layer, block)
+        self.builder.put_visible_keys(rows, shared.logits.visible_keys)
         for head in range(layer.operands.heads):
             if stopped.is_set():
                 return
-            facts, columns = _HeadRows(layer, one, shared, own.buffers, head).facts()
-            self._found.put(rows, head, facts)
+            logsumexp, values, columns = _HeadRows(layer, block, shared, local.buffers, head).measure()
+            self.builder.put_rows(rows, head, logsumexp, values)
             if columns is not None:
-                self._found.add(one, head, columns.received, columns.pooled)
+                self.builder.add_columns(block, head, columns.received, columns.pooled)

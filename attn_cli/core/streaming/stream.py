@@ -7,25 +7,22 @@ T queries, S keys.
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
 
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
 from attn_cli.core.attention import Operands
 from attn_cli.core.masks import narrowed
-from attn_cli.core.streaming.blocks import Sizes, cells, layout
-from attn_cli.core.streaming.copies import Copies, copies
-from attn_cli.core.streaming.kernels import Kernels, kernels
-from attn_cli.core.streaming.logits import Layer
-from attn_cli.core.streaming.rows import Stepwise
-from attn_cli.core.streaming.summary import Found, Summary
-from attn_cli.core.streaming.threads import shared_out
+from attn_cli.core.streaming.blocks import BlockLayout, BlockSizes, choose_cell_size, plan_layout
+from attn_cli.core.streaming.kernels import Kernels, choose_kernels
+from attn_cli.core.streaming.key_tokens import UNKNOWN_TOKENS, KeyTokens
+from attn_cli.core.streaming.logits import MeasuredLayer
+from attn_cli.core.streaming.metrics import metrics_of_tokens
+from attn_cli.core.streaming.rows import StepwiseMeasurer
+from attn_cli.core.streaming.summary import Summary, SummaryBuilder
+from attn_cli.core.streaming.threads import share_out
 from attn_cli.vocabulary import Metric
 
-Watch: TypeAlias = Callable[[int, int], None]
+RowProgress: TypeAlias = Callable[[int, int], None]
 """Told how many query rows of how many are done."""
 
 PICTURE = 1024  # cells: a screen has no more
@@ -34,21 +31,12 @@ _WITH_BIAS = 512  # rows, shared out over the heads: the bias of all is there at
 _WORTH_COMPILING = 1 << 25  # scores of a layer, 12 heads of 1,700 tokens: numba is imported in 0.4 s
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Text:
-    """What the facts need to know of the tokens that are looked at; S keys."""
-
-    ids: npt.NDArray[np.integer] | None = None  # (S,) where the queries are the same tokens; else None
-    special: npt.NDArray[np.bool_] | None = None  # (S,) which are no text
-
-
-NO_TEXT = Text()
-
-
-class Walk(Protocol):
+class Measurer(Protocol):
     """A way to measure the heads of a layer."""
 
-    def __init__(self, layer: Layer, found: Found) -> None: ...
+    builder: SummaryBuilder
+
+    def __init__(self, layer: MeasuredLayer) -> None: ...
 
     def measure(self, rows: range, stopped: threading.Event) -> None:
         """All heads in one block of rows, until `stopped`."""
@@ -57,92 +45,87 @@ class Walk(Protocol):
 def summarise(
     operands: Operands,
     metrics: Collection[Metric] = tuple(Metric),
-    text: Text = NO_TEXT,
+    tokens: KeyTokens = UNKNOWN_TOKENS,
     *,
-    top: int = 0,
     picture: int = 0,
     rows: int | None = None,
-    watch: Watch | None = None,
+    progress: RowProgress | None = None,
 ) -> Summary:
-    """The facts about every head: equal to those of `trace`, in memory that grows with T + S.
+    """The metrics of every head: equal to those of `trace`, in memory that grows with T + S.
 
-    Computed in float32, or float64 where the operands are. `top`: how many largest weights of a row are
-    named. `picture`: the most rows and columns that the pooled weights have; 0: none. `rows`: how many
-    queries a block has, where the choice is not to be ours. What needs `text` is left out where it does not
-    say: without ids no duplicates and no induction, without `special` nothing on special tokens.
+    Computed in float32, or float64 where the operands are. `picture`: the most rows and columns that the
+    pooled weights have; 0: none. `rows`: how many queries a block has, where the choice is not to be ours.
+    Metrics that need to know more of the tokens than `tokens` tells are left out.
     """
-    tools = kernels(operands.queries)
-    sizes, way = way_for(operands, tools)
-    layer = _layer(operands, frozenset(metrics), text, top, picture, rows, tools, sizes)
-    found = Found(layer)
-    done = 0
-    for finished in _run(layer, way(layer, found)):
+    chosen = metrics_of_tokens(metrics, tokens)
+    kernels = choose_kernels(operands.queries)
+    sizes, make_measurer = choose_measurer(operands, kernels, chosen)
+    layout = _layout(operands, tokens, sizes, picture or PICTURE, rows)
+    layer = _measured_layer(operands, chosen, tokens, layout, kernels, has_picture=picture > 0)
+    measurer, done = make_measurer(layer), 0
+    for finished in _run(layer, measurer):
         done += finished
-        if watch is not None:
-            watch(done, layer.cut.queries)
-    return found.summary()
+        if progress is not None:
+            progress(done, layer.layout.queries)
+    return measurer.builder.summary()
 
 
-def way_for(operands: Operands, tools: Kernels) -> tuple[Sizes, type[Walk]]:
+def choose_measurer(
+    operands: Operands, kernels: Kernels, metrics: Collection[Metric]
+) -> tuple[BlockSizes, type[Measurer]]:
     """How a layer is measured: compiled where that can be done and is worth its start."""
     queries, scores = operands.queries, operands.heads * operands.queries.shape[-2] * operands.keys.shape[-2]
     is_wide = queries.dtype == namespace(queries).float64
-    if tools.is_shared_out and not is_wide and scores >= _WORTH_COMPILING:
+    if kernels.is_shared_out and not is_wide and scores >= _WORTH_COMPILING:
         with suppress(ImportError):  # the extra `fast` is not there, or numba cannot compile for this Python
-            from attn_cli.core.streaming.compiled import SIZES, Compiled  # 0.4 s
+            from attn_cli.core.streaming.compiled import SIZES, CompiledMeasurer  # 0.4 s
 
-            return SIZES, Compiled
-    return tools.sizes, Stepwise
+            if CompiledMeasurer.can_measure(metrics):
+                return SIZES, CompiledMeasurer
+    return kernels.sizes, StepwiseMeasurer
 
 
-def _layer(
+def _layout(
+    operands: Operands, tokens: KeyTokens, sizes: BlockSizes, picture: int, rows: int | None
+) -> BlockLayout:
+    queries, keys = int(operands.queries.shape[-2]), int(operands.keys.shape[-2])
+    assert tokens.ids is None or tokens.ids.size == queries == keys, "ids are of queries that are the keys"
+    cells = choose_cell_size(queries, keys, picture)
+    return plan_layout(queries, keys, cells, sizes, rows, _most_rows(operands, tokens, sizes))
+
+
+def _measured_layer(
     operands: Operands,
-    metrics: frozenset[Metric],
-    text: Text,
-    top: int,
-    picture: int,
-    rows: int | None,
-    tools: Kernels,
-    sizes: Sizes,
-) -> Layer:
-    given, keys = (constant(at_least_float32(each)) for each in (operands.queries, operands.keys))
-    count, length, sink = int(given.shape[-2]), int(keys.shape[-2]), operands.sink
-    copied = None if text.ids is None else copies(text.ids)
-    assert copied is None or copied.order.size == count == length, "ids are of queries that are the keys"
-    size = cells(count, length, picture or PICTURE)
-    cut = layout(count, length, size, sizes, rows, _most_rows(operands, copied, sizes))
-    queries = given * operands.scale
-    special = None
-    if text.special is not None:
-        padded = np.zeros(cut.padded, dtype=np.float32)
-        padded[:length] = text.special
-        special = namespace(queries).asarray(padded, dtype=queries.dtype, device=device_of(queries))
-    unknown = {Metric.SPECIAL} if special is None else set[Metric]()
-    if text.ids is None:
-        unknown |= {Metric.DUPLICATE, Metric.INDUCTION}
-    return Layer(
+    metrics: tuple[Metric, ...],
+    tokens: KeyTokens,
+    layout: BlockLayout,
+    kernels: Kernels,
+    *,
+    has_picture: bool,
+) -> MeasuredLayer:
+    queries, keys = (constant(at_least_float32(side)) for side in (operands.queries, operands.keys))
+    sink = operands.sink
+    return MeasuredLayer(
         operands=operands,
         mask=narrowed(operands.mask),
-        queries=queries,
-        keys=_padded(keys, cut.padded),
-        special=special,
-        sink=None if sink is None else namespace(sink).astype(constant(sink), given.dtype),
-        copies=copied,
-        metrics=metrics - unknown,
-        top=min(top, length),
-        has_picture=picture > 0,
-        cut=cut,
-        tools=tools,
+        queries=queries * operands.scale,
+        keys=_padded(keys, layout.padded),
+        sink=None if sink is None else namespace(sink).astype(constant(sink), queries.dtype),
+        tokens=tokens,
+        metrics=metrics,
+        has_picture=has_picture,
+        layout=layout,
+        kernels=kernels,
     )
 
 
-def _most_rows(operands: Operands, copied: Copies | None, sizes: Sizes) -> int | None:
+def _most_rows(operands: Operands, tokens: KeyTokens, sizes: BlockSizes) -> int | None:
     """How many rows a block may have where each brings more than its weights: a bias, or many copies."""
     limits: list[int] = []
     if operands.bias is not None:
         limits.append(max(_FEWEST, _WITH_BIAS // operands.heads))
-    if copied is not None and copied.before.size and sizes.pairs is not None:
-        limits.append(max(_FEWEST, sizes.pairs // (1 + int(copied.before.max()))))
+    if tokens.ids is not None and tokens.ids.size and sizes.pairs is not None:
+        limits.append(max(_FEWEST, sizes.pairs // (1 + int(tokens.copies.before.max()))))
     return min(limits, default=None)
 
 
@@ -155,14 +138,14 @@ def _padded(keys: Array, length: int) -> Array:
     return xp.concat([keys, nothing], axis=-2)
 
 
-def _run(layer: Layer, walk: Walk) -> Iterator[int]:
+def _run(layer: MeasuredLayer, measurer: Measurer) -> Iterator[int]:
     """Every block of rows, the long ones first; yields how many rows each had, as they are done."""
     stopped = threading.Event()
 
     def work(rows: range) -> int:
-        walk.measure(rows, stopped)
+        measurer.measure(rows, stopped)
         return len(rows)
 
     band = layer.mask.band
-    blocks = sorted(layer.cut.blocks(), key=lambda rows: -len(band.reach(rows, layer.cut.keys)))
-    yield from shared_out(work, blocks, stopped) if layer.tools.is_shared_out else map(work, blocks)
+    blocks = sorted(layer.layout.blocks(), key=lambda rows: -len(band.reach(rows, layer.layout.keys)))
+    yield from share_out(work, blocks, stopped) if layer.kernels.is_shared_out else map(work, blocks)

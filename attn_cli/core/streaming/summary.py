@@ -1,103 +1,85 @@
-"""What is found about the heads of a layer, block by block, and what of it is told in the end.
+"""What is measured of the heads of a layer: collected block by block, and what of it is told in the end.
 
-H query heads, T queries, S keys; K largest weights, R rows and C columns of a picture's cells.
+H query heads, T queries, S keys; R rows and C columns of a picture's cells.
 """
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from attn_cli.core.arrays import Array, device_of, is_on_cpu, namespace, to_numpy
 from attn_cli.core.streaming.blocks import Block
-from attn_cli.core.streaming.logits import Layer
+from attn_cli.core.streaming.logits import MeasuredLayer
+from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.vocabulary import Metric
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Summary:
-    """The facts about the heads of one layer; None where one was not asked for.
+    """The metrics of the heads of one layer, row by row.
 
     A row that may look nowhere has a logsumexp of -inf, or the sink, and zeros elsewhere.
     """
 
     logsumexp: Array  # (H, T) of the logits, the sink's among them
-    seen: Array  # (T,) how many keys the query may look at
-    entropy: Array | None = None  # (H, T) nats
-    largest: Array | None = None  # (H, T) the largest weight
-    top_weights: Array | None = None  # (H, T, K) the largest weights, the largest first
-    top_keys: Array | None = None  # (H, T, K) their keys; -1 where the weight is 0
-    distance: Array | None = None  # (H, T) Σ_j α_ij |i - j|, tokens
-    current_token: Array | None = None  # (H, T) the weight on the query's own place
-    previous_token: Array | None = None  # (H, T)
-    first_token: Array | None = None  # (H, T)
-    special: Array | None = None  # (H, T) on tokens that are no text
-    duplicate_token: Array | None = None  # (H, T) on earlier copies of the query's token
-    induction: Array | None = None  # (H, T) on what followed them, the query's own place left out
-    received: Array | None = None  # (H, S) Σ_i α_ij
+    visible_keys: Array  # (T,) how many keys the query may look at
+    values: Mapping[Metric, Array]  # (H, T) each that was asked for, in the order of `Metric`; (H, S) of keys
     picture: Array | None = None  # (H, R, C) the mean weight in cells of `cells` rows and columns
     cells: tuple[int, int] = (1, 1)
 
 
-ROW_FACTS = (
-    "logsumexp",
-    *(metric.field for metric in Metric if metric is not Metric.RECEIVED),
-)
-"""The numbers about a row, in the order in which `Found.facts` holds them."""
+class SummaryBuilder:
+    """Holds what has been measured of a layer so far; threads may add to it at the same time."""
 
-
-class Found:
-    """What has been found of a layer so far; threads may add to it at the same time."""
-
-    def __init__(self, layer: Layer) -> None:
-        self._layer, self._lock = layer, threading.Lock()
-        heads, cut = layer.operands.heads, layer.cut
-        self.seen = self._zeros((cut.queries,), is_count=True)
-        self.facts = self._zeros((len(ROW_FACTS), heads, cut.queries))
-        self.top_weights = self._zeros((heads, cut.queries, layer.top))
-        self.top_keys = self._zeros((heads, cut.queries, layer.top), is_count=True)
-        self.received = self._zeros((heads, cut.padded))
+    def __init__(self, layer: MeasuredLayer, row_metrics: Sequence[Metric]) -> None:
+        """`row_metrics`: those that are put, in the order in which `rows` has them behind the logsumexp."""
+        self._layer, self._row_metrics, self._lock = layer, tuple(row_metrics), threading.Lock()
+        heads, layout = layer.operands.heads, layer.layout
+        self.visible_keys = self._zeros((layout.queries,), is_count=True)
+        self.rows = self._zeros((1 + len(self._row_metrics), heads, layout.queries))
+        self.received = self._zeros((heads, layout.padded))
         self.picture: Array | None = None
         if layer.has_picture:
-            size = (math.ceil(cut.queries / cut.cells.rows), cut.padded // cut.cells.columns)
+            size = (math.ceil(layout.queries / layout.cells.rows), layout.padded // layout.cells.columns)
             self.picture = self._zeros((heads, *size))
 
-    def put_seen(self, rows: range, seen: Array) -> None:
-        """How many keys a block's rows may look at."""
-        self.seen[rows.start : rows.stop] = seen
+    def put_visible_keys(self, rows: range, visible_keys: Array) -> None:
+        """How many keys a block's rows (R,) may look at."""
+        self.visible_keys[rows.start : rows.stop] = visible_keys
 
-    def put(self, rows: range, head: int, facts: Mapping[str, Array]) -> None:
-        """The facts of a head about a block's rows, (R,) or (R, K), by their names in `Summary`."""
-        for name, values in facts.items():
-            into = getattr(self, name) if name.startswith("top_") else self.facts[ROW_FACTS.index(name)]
-            into[head, rows.start : rows.stop] = values
+    def put_rows(self, rows: range, head: int, logsumexp: Array, values: Mapping[Metric, Array]) -> None:
+        """The numbers of a head in a block's rows, (R,) each."""
+        self.rows[0, head, rows.start : rows.stop] = logsumexp
+        for index, metric in enumerate(self._row_metrics, 1):
+            self.rows[index, head, rows.start : rows.stop] = values[metric]
 
-    def add(self, block: Block, head: int, received: Array, pooled: Array | None) -> None:
+    def add_columns(self, block: Block, head: int, received: Array, pooled: Array | None) -> None:
         """What a block gives to its columns (W,), and to the means of the picture's cells."""
         with self._lock:
             self.received[head, block.first : block.stop] += received
             if self.picture is not None and pooled is not None:
-                cells = self.picture[(head, *self._layer.cut.cells_of(block.rows, block.columns))]
+                cells = self.picture[(head, *self._layer.layout.cells_of(block.rows, block.columns))]
                 cells += pooled
 
     def summary(self) -> Summary:
         """All of it that was asked for."""
-        layer, cut = self._layer, self._layer.cut
-        asked = {"logsumexp", *(metric.field for metric in layer.metrics)}
-        rows = {name: self.facts[index] for index, name in enumerate(ROW_FACTS) if name in asked}
+        layer, layout = self._layer, self._layer.layout
+        columns = math.ceil(layout.keys / layout.cells.columns)
         return Summary(
-            seen=self.seen,
-            top_weights=self.top_weights if layer.top else None,
-            top_keys=self.top_keys if layer.top else None,
-            received=self.received[:, : cut.keys] if Metric.RECEIVED in layer.metrics else None,
-            picture=None
-            if self.picture is None
-            else self.picture[..., : math.ceil(cut.keys / cut.cells.columns)],
-            cells=(cut.cells.rows, cut.cells.columns),
-            **rows,
+            logsumexp=self.rows[0],
+            visible_keys=self.visible_keys,
+            values={metric: self._values(metric) for metric in Metric if metric in layer.metrics},
+            picture=None if self.picture is None else self.picture[..., :columns],
+            cells=(layout.cells.rows, layout.cells.columns),
         )
+
+    def _values(self, metric: Metric) -> Array:
+        if DEFINITIONS[metric].is_of_keys:
+            return self.received[:, : self._layer.layout.keys]
+        return self.rows[1 + self._row_metrics.index(metric)]
 
     def _zeros(self, shape: tuple[int, ...], *, is_count: bool = False) -> Array:
         xp, like = namespace(self._layer.queries), self._layer.queries

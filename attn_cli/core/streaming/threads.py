@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 _PATIENCE = 0.5  # seconds; whoever presses Ctrl-C shall have an answer within a second
 
 
-def shared_out(
+def share_out(
     work: Callable[[range], int], pieces: Sequence[range], stopped: threading.Event
 ) -> Generator[int]:
     """What `work` returns of each piece, as they are done; a piece is computed by one thread.
@@ -24,17 +24,22 @@ def shared_out(
         yield from map(work, pieces)
         return
     pool = ThreadPoolExecutor(threads, "attn", initializer=torch.set_num_threads, initargs=(1,))
-    given: list[Future[int]] = []
+    futures: list[Future[int]] = []
     try:
-        given.extend(pool.submit(work, piece) for piece in pieces)
-        for one in as_completed(given):
-            yield one.result()
+        futures.extend(pool.submit(work, piece) for piece in pieces)
+        for future in as_completed(futures):
+            yield future.result()
     finally:
         stopped.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        begun = [each for each in given if not each.cancelled()]
         try:
-            if not wait(begun, _PATIENCE).not_done:
-                pool.shutdown()
+            _close(pool, futures)
         finally:
             torch.set_num_threads(threads)
+
+
+def _close(pool: ThreadPoolExecutor, futures: Sequence[Future[int]]) -> None:
+    """Let what has begun end, but wait for it no longer than somebody would."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    begun = [future for future in futures if not future.cancelled()]
+    if not wait(begun, _PATIENCE).not_done:
+        pool.shutdown()

@@ -11,11 +11,14 @@ from attn_cli.core.arrays import Array, taken, to_numpy
 from attn_cli.core.attention import Bias, Operands, trace
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.core.multihead import Attention, Linear, merged
+from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.pooling import Pooled
+from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
+from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord
 from attn_cli.models.source import Layer
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import Metric, Step
 
 # Ours and transformers' weights of the same numbers differ by float32's rounding: at most 4e-6 seen in 150
 # families, all scores made large. What differs by more was computed in another way. In half precision every
@@ -73,6 +76,20 @@ class CapturedLayer:
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
         return Pooled.of(to_numpy(taken(self.weights, heads, -3)), to_numpy(self.mask), most)
+
+    def measure(
+        self,
+        heads: Sequence[int],
+        metrics: Collection[Metric],
+        tokens: KeyTokens,
+        progress: RowProgress | None = None,
+    ) -> RowMetrics:
+        """The metrics of `heads`, row by row, of the weights that were seen."""
+        weights = to_numpy(taken(self.weights, heads, -3))
+        measured = measure_weights(weights, to_numpy(self.mask), metrics, tokens)
+        if progress is not None:
+            progress(weights.shape[-2], weights.shape[-2])
+        return measured
 
     def result(self) -> Array:
         """What the layer returns was not seen: `absent` says so."""

@@ -11,7 +11,7 @@ from attn_cli.core import masks
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands, trace
 from attn_cli.core.multihead import MultiHeadAttention
-from attn_cli.core.streaming.pooling import Pooled, pooled
+from attn_cli.core.streaming.pooling import Pooled, pool
 from attn_cli.vocabulary import Step
 from tests.core.streaming.test_stream import EXACT, layer_of
 from tests.support.libraries import LIBRARIES, Convert
@@ -38,7 +38,7 @@ def test_a_few_queries_see_what_they_see_among_all(library: str, data: st.DataOb
 def test_the_picture_is_the_mean_of_the_matrices(library: str, data: st.DataObject, most: int) -> None:
     operands, _, _ = layer_of(data.draw, LIBRARIES[library])
     whole = trace(operands)
-    found = pooled(operands, most)
+    found = pool(operands, most)
     expected = Pooled.of(to_numpy(whole.weights), to_numpy(whole.mask), most)
     assert found.cells == expected.cells
     assert max(found.weights.shape[1:]) <= most
@@ -61,9 +61,9 @@ def test_a_head_whose_logits_overflow_is_told_from_one_that_may_look_nowhere(arr
     nowhere: Any = lambda i, j: (i > 0) & (j >= 0)  # noqa: E731  a rule is a function
     operands = Operands(array(queries), array(keys), array(keys), 1.0)
     with np.errstate(invalid="ignore"):
-        assert pooled(operands, 1).are_finite.tolist() == [True, False]
+        assert pool(operands, 1).are_finite.tolist() == [True, False]
         masked = Operands(operands.queries, operands.keys, operands.values, 1.0, nowhere)
-        assert pooled(masked, 1).are_finite.tolist() == [True, True]
+        assert pool(masked, 1).are_finite.tolist() == [True, True]
 
 
 def test_a_layer_at_some_rows_has_their_inputs_and_all_keys() -> None:

@@ -1,11 +1,11 @@
-"""`summarise` finds what full matrices say, whatever the layer and however it is cut into blocks."""
+"""`summarise` measures what full matrices say, whatever the layer and however it is cut into blocks."""
 
 import math
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,14 +24,15 @@ from attn_cli.core.attention import Bias, Operands, trace
 from attn_cli.core.context import attend
 from attn_cli.core.positions import Buckets, alibi, relative
 from attn_cli.core.streaming import stream
-from attn_cli.core.streaming.blocks import CPU, cells, layout
-from attn_cli.core.streaming.kernels import TorchKernels, kernels
-from attn_cli.core.streaming.rows import Stepwise
-from attn_cli.core.streaming.stream import Text, summarise
+from attn_cli.core.streaming.blocks import CPU, choose_cell_size, plan_layout
+from attn_cli.core.streaming.kernels import TorchKernels, choose_kernels
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.rows import StepwiseMeasurer
+from attn_cli.core.streaming.stream import summarise
 from attn_cli.core.streaming.summary import Summary
-from attn_cli.core.streaming.threads import shared_out
+from attn_cli.core.streaming.threads import share_out
 from attn_cli.vocabulary import Metric
-from tests.support.full_matrices import Expected, summary_of
+from tests.support.full_matrices import Expected, means_of_cells, summary_of
 from tests.support.libraries import LIBRARIES, Convert
 
 Numbers: TypeAlias = npt.NDArray[Any]
@@ -74,23 +75,19 @@ def on_device(values: npt.ArrayLike) -> Array:
     return torch.tensor(np.asarray(values), device=DEVICE)
 
 
-def same(found: Summary, expected: Expected) -> None:
-    for name, numbers in expected.facts.items():
-        ours = to_numpy(getattr(found, name))
-        scale = len(expected.weights[0]) if name in {"distance", "received"} else 1.0
-        np.testing.assert_allclose(ours, numbers, EXACT, EXACT * scale, err_msg=name)
-    assert found.top_weights is not None
-    assert found.top_keys is not None
-    weights, keys = to_numpy(found.top_weights), to_numpy(found.top_keys)
-    largest = -np.sort(-expected.weights, axis=-1)[..., : weights.shape[-1]]
-    np.testing.assert_allclose(weights, largest, EXACT, EXACT)
-    np.testing.assert_array_equal(keys < 0, weights == 0)
-    visible = np.take_along_axis(
-        np.broadcast_to(expected.mask, expected.weights.shape), np.maximum(keys, 0), -1
-    )
-    assert visible[keys >= 0].all()
-    there = np.take_along_axis(expected.weights, np.maximum(keys, 0), axis=-1)
-    np.testing.assert_allclose(np.where(keys < 0, 0, there), weights, EXACT, EXACT)
+def same(summary: Summary, expected: Expected) -> None:
+    assert list(summary.values) == [metric for metric in Metric if metric in expected.values]
+    for metric, numbers in expected.values.items():
+        scale = len(expected.weights[0]) if metric in {Metric.DISTANCE, Metric.RECEIVED} else 1.0
+        values = to_numpy(summary.values[metric])
+        np.testing.assert_allclose(values, numbers, EXACT, EXACT * scale, err_msg=metric)
+    np.testing.assert_allclose(to_numpy(summary.logsumexp), expected.logsumexp, EXACT, EXACT)
+    np.testing.assert_array_equal(to_numpy(summary.visible_keys), expected.mask.sum(axis=-1))
+    np.testing.assert_allclose(to_numpy(summary.picture), expected.picture, EXACT, EXACT)
+
+
+def row_values(summary: Summary, *metrics: Metric) -> list[Numbers]:
+    return [to_numpy(summary.values[metric]) for metric in metrics]
 
 
 def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
@@ -133,18 +130,17 @@ def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject)
     """`accelerator`: what runs on a GPU, on the one that is here or else on the processor."""
     make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
     operands, ids, special = layer_of(data.draw, make[way])
-    known = ids if operands.queries.shape[1] == len(ids) else None
+    tokens = KeyTokens(ids if operands.queries.shape[1] == len(ids) else None, special)
     picture = data.draw(st.sampled_from([4, 33, 1024]))
-    rows, top = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([1, 3, 20]))
-    chunk = data.draw(st.sampled_from([16, 48, 2048]))
+    rows, chunk = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([16, 48, 2048]))
     with pytest.MonkeyPatch.context() as patch:
         compiled_or_not(patch, way)
-        make_kernels = (lambda _: TorchKernels(torch, "accelerator")) if way == "accelerator" else kernels
-        patch.setattr(stream, "kernels", make_kernels)
-        sizes, walk = stream.way_for(operands, make_kernels(operands.queries))
-        patch.setattr(stream, "way_for", lambda *_: (replace(sizes, chunk=chunk), walk))
-        found = summarise(operands, text=Text(known, special), top=top, picture=picture, rows=rows)
-    same(found, summary_of(operands, known, special, picture))
+        kernels = TorchKernels(torch, way) if way == "accelerator" else choose_kernels(operands.queries)
+        patch.setattr(stream, "choose_kernels", lambda _: kernels)
+        sizes, measurer = stream.choose_measurer(operands, kernels, tuple(Metric))
+        patch.setattr(stream, "choose_measurer", lambda *_: (replace(sizes, chunk=chunk), measurer))
+        summary = summarise(operands, tokens=tokens, picture=picture, rows=rows)
+    same(summary, summary_of(operands, tokens, picture))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -168,16 +164,15 @@ def test_half_precision_is_measured_in_float32_and_float64_in_itself(
     compiled_or_not(monkeypatch, "compiled")
     torch.manual_seed(0)
     q, k = (torch.randn(2, 50, 8, dtype=dtype, device=DEVICE) for _ in range(2))
-    found = summarise(Operands(q, k, k, 1.0, masks.causal), top=2, picture=8)
+    found = summarise(Operands(q, k, k, 1.0, masks.causal), picture=8)
     exact = torch.float64 if dtype == torch.float64 else torch.float32
-    assert found.entropy is not None
-    assert found.entropy.dtype == exact
+    assert found.values[Metric.ENTROPY].dtype == exact
     fine = Operands(q.to(exact), k.to(exact), k.to(exact), 1.0, masks.causal)
     expected = trace(fine).weights.double()
     entropy = -torch.special.xlogy(expected, expected).sum(dim=-1)
     # float32: logits of up to 20, 2⁻²⁴ each; float64: 2⁻⁵³
     np.testing.assert_allclose(
-        to_numpy(found.entropy), to_numpy(entropy), 0, 1e-11 if exact == dtype else 1e-5
+        to_numpy(found.values[Metric.ENTROPY]), to_numpy(entropy), 0, 1e-11 if exact == dtype else 1e-5
     )
 
 
@@ -188,48 +183,54 @@ def test_only_float32_is_compiled_and_only_where_numba_is(
     compiled_or_not(monkeypatch, "compiled")
     q = torch.ones(1, 3, 2, dtype=dtype)
     operands = Operands(q, q, q, 1.0)
-    _, walk = stream.way_for(operands, kernels(q))
-    assert walk.__name__ == ("Compiled" if dtype == torch.float32 else "Stepwise")
+    is_compiled = dtype == torch.float32
+    assert measurer_of(operands) == ("CompiledMeasurer" if is_compiled else "StepwiseMeasurer")
     monkeypatch.delitem(sys.modules, "attn_cli.core.streaming.compiled", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)  # what Python does where it is not installed
-    _, without = stream.way_for(operands, kernels(q))
-    assert without.__name__ == "Stepwise"
+    assert measurer_of(operands) == "StepwiseMeasurer"
+
+
+def test_a_metric_that_is_not_compiled_is_measured_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    from attn_cli.core.streaming import compiled  # numba, which may be missing
+
+    compiled_or_not(monkeypatch, "compiled")
+    q = torch.ones(1, 3, 2)
+    monkeypatch.setattr(compiled, "MEASURED", compiled.MEASURED[1:])
+    assert measurer_of(Operands(q, q, q, 1.0)) == "StepwiseMeasurer"
+    assert measurer_of(Operands(q, q, q, 1.0), {Metric.LARGEST, Metric.RECEIVED}) == "CompiledMeasurer"
+
+
+def measurer_of(operands: Operands, metrics: Collection[Metric] = tuple(Metric)) -> str:
+    _, measurer = stream.choose_measurer(operands, choose_kernels(operands.queries), metrics)
+    return measurer.__name__
 
 
 @pytest.mark.parametrize("rule", ["everywhere", "window"])
-@pytest.mark.parametrize("top", [20, 300])
-def test_rows_longer_than_what_is_searched_at_once_and_cells_wider(
-    array: Convert, rule: str, top: int
-) -> None:
+def test_rows_longer_than_what_is_searched_at_once_and_cells_wider(array: Convert, rule: str) -> None:
     """The compiled search takes 128 columns at once; cells of more than 64 rows are rounded up."""
     rng = np.random.default_rng(0)
     q, k = (array(rng.normal(0, 2, (2, 700, 8)).astype(np.float32)) for _ in range(2))
     operands = Operands(q, k, k, 0.3, RULES[rule](q, 400))
-    special = rng.random(700) < 0.1
-    found = summarise(operands, text=Text(None, special), top=top, picture=7)
-    assert found.cells == (128, 128)
-    expected = summary_of(operands, None, special, 6)  # 700 in cells of 128
-    same(found, replace(expected, facts=expected.facts | {"picture": _in_cells(expected.weights, 128)}))
-
-
-def _in_cells(weights: Numbers, size: int) -> Numbers:
-    starts = range(0, weights.shape[-1], size)
-    rows = [[weights[:, i : i + size, j : j + size].mean(axis=(1, 2)) for j in starts] for i in starts]
-    return np.moveaxis(np.array(rows), -1, 0)
+    tokens = KeyTokens(None, rng.random(700) < 0.1)
+    summary = summarise(operands, tokens=tokens, picture=7)
+    assert summary.cells == (128, 128)
+    expected = summary_of(operands, tokens, 6)  # 700 in cells of 128
+    same(summary, replace(expected, picture=means_of_cells(expected.weights, 128, 128)))
 
 
 def test_a_picture_of_few_cells_asks_for_no_larger_blocks() -> None:
     from attn_cli.core.streaming.compiled import SIZES  # numba, which may be missing
 
-    large, small = (layout(50_000, 50_000, cells(50_000, 50_000, most), SIZES).rows for most in (1024, 10))
+    sizes = (choose_cell_size(50_000, 50_000, most) for most in (1024, 10))
+    large, small = (plan_layout(50_000, 50_000, size, SIZES).rows for size in sizes)
     assert max(small, large) * 50_000 <= SIZES.numbers
 
 
 def test_rows_behind_a_sink_that_takes_all_weight_give_none(array: Convert) -> None:
     x = array(np.zeros((1, 4, 2), np.float32))
-    found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([200.0], np.float32))), top=2)
-    assert [to_numpy(each).max() for each in (found.largest, found.entropy, found.received)] == [0, 0, 0]
-    assert to_numpy(found.top_keys).max() == -1
+    found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([200.0], np.float32))))
+    values = row_values(found, Metric.LARGEST, Metric.ENTROPY, Metric.RECEIVED)
+    assert [numbers.max() for numbers in values] == [0, 0, 0]
     assert to_numpy(found.logsumexp).tolist() == [[200.0] * 4]
 
 
@@ -245,21 +246,23 @@ def test_a_score_that_overflows_is_told_though_its_weight_is_zero(array: Convert
     q[0, 5, 1], k[0, 1, 1] = -1e30, 1e30
     with np.errstate(over="ignore", invalid="ignore"):
         found = summarise(Operands(array(q), array(k), array(k), 1.0, masks.causal))
-    assert np.flatnonzero(np.isnan(to_numpy(found.entropy))).tolist() == [5]
+    assert np.flatnonzero(np.isnan(to_numpy(found.values[Metric.ENTROPY]))).tolist() == [5]
 
 
 def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
     x = array(np.zeros((1, 4, 2), np.float32))
     found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([np.nan], np.float32))))
     assert np.isnan(to_numpy(found.logsumexp)).all()
-    assert np.isnan(to_numpy(found.entropy)).all()
+    assert np.isnan(to_numpy(found.values[Metric.ENTROPY])).all()
 
 
 @pytest.mark.slow
 def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
     code = (
-        "import torch; from attn_cli.core import stream, kernels, attention; q = torch.ones(1, 6000, 2);"
-        "print(stream.way_for(attention.Operands(q, q, q, 1.0), kernels.kernels(q))[1].__name__)"
+        "import torch; from attn_cli.core import attention;"
+        "from attn_cli.core.streaming import kernels, stream;"
+        "q = torch.ones(1, 6000, 2); operands = attention.Operands(q, q, q, 1.0);"
+        "print(stream.choose_measurer(operands, kernels.choose_kernels(q), ())[1].__name__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -267,14 +270,15 @@ def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
         capture_output=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == (b"Stepwise\n", b"")
+    assert (done.stdout, done.stderr) == (b"StepwiseMeasurer\n", b"")
 
 
 @pytest.mark.slow
 def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path: Path) -> None:
     code = (
-        "import torch; from attn_cli.core import stream, attention; stream._WORTH_COMPILING = 0;"
-        "q = torch.ones(1, 3, 2); stream.summarise(attention.Operands(q, q, q, 1.0), top=1, picture=2)"
+        "import torch; from attn_cli.core import attention; from attn_cli.core.streaming import stream;"
+        "stream._WORTH_COMPILING = 0;"
+        "q = torch.ones(1, 3, 2); stream.summarise(attention.Operands(q, q, q, 1.0), picture=2)"
     )
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
@@ -285,13 +289,13 @@ def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path:
 def test_rows_that_stand_behind_the_last_key_they_may_see_see_nothing(array: Convert) -> None:
     q, k = (array(np.ones((1, count, 2), np.float32)) for count in (40, 8))
     found = summarise(Operands(q, k, k, 1.0, masks.nearby(1)), rows=1)
-    assert to_numpy(found.seen).tolist() == [2, *[3] * 6, 2, 1, *[0] * 31]
+    assert to_numpy(found.visible_keys).tolist() == [2, *[3] * 6, 2, 1, *[0] * 31]
 
 
 def test_progress_is_told_row_by_row_until_all_are_done() -> None:
     told: list[tuple[int, int]] = []
     x = np.ones((1, 10, 2), np.float32)
-    summarise(Operands(x, x, x, 1.0), rows=4, watch=lambda done, total: told.append((done, total)))
+    summarise(Operands(x, x, x, 1.0), rows=4, progress=lambda done, total: told.append((done, total)))
     assert told == [(4, 10), (8, 10), (10, 10)]
 
 
@@ -306,7 +310,7 @@ def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
     x = torch.randn(4, 3000, 8)
     threads = torch.get_num_threads()
     with pytest.raises(EnoughError):
-        summarise(Operands(x, x, x, 1.0), rows=64, watch=interrupted)
+        summarise(Operands(x, x, x, 1.0), rows=64, progress=interrupted)
     assert not [each for each in threading.enumerate() if each.name.startswith("attn")]
     assert torch.get_num_threads() == threads
 
@@ -323,7 +327,7 @@ def test_a_thread_that_does_not_hear_of_an_interruption_is_not_waited_for() -> N
             ended.append(piece.start)
         return 1
 
-    done = shared_out(deaf, [range(i, i + 1) for i in range(9)], stopped)
+    done = share_out(deaf, [range(i, i + 1) for i in range(9)], stopped)
     next(done)
     with pytest.raises(KeyboardInterrupt):
         done.throw(KeyboardInterrupt)
@@ -337,9 +341,9 @@ def test_what_two_threads_find_adds_up(way: str, monkeypatch: pytest.MonkeyPatch
     """Cells of 34 rows in blocks of 17: two blocks add to one cell."""
     compiled_or_not(monkeypatch, way)
     q = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (3, 400, 8)).astype(np.float32))
-    operands, special = Operands(q, q, q, 1.0, masks.causal), np.arange(400) % 7 == 0
-    found = summarise(operands, text=Text(None, special), top=3, picture=12, rows=20)
-    same(found, summary_of(operands, None, special, 12))
+    operands, tokens = Operands(q, q, q, 1.0, masks.causal), KeyTokens(None, np.arange(400) % 7 == 0)
+    summary = summarise(operands, tokens=tokens, picture=12, rows=20)
+    same(summary, summary_of(operands, tokens, 12))
 
 
 @pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float32).min, -1e38])
@@ -351,7 +355,8 @@ def test_a_bias_that_hides_is_a_weight_of_zero_and_spoils_nothing(array: Convert
         return array(np.broadcast_to(odd[to_numpy(j)], (2, len(i), j.shape[1])).copy())
 
     operands = Operands(q, q, q, 1.0, masks.causal, bias)
-    same(summarise(operands, text=Text(None, np.zeros(30, bool)), top=3, picture=8), of(operands))
+    tokens = KeyTokens(None, np.zeros(30, bool))
+    same(summarise(operands, tokens=tokens, picture=8), summary_of(operands, tokens, 8))
 
 
 def test_what_stands_in_a_masked_cell_does_not_matter(array: Convert) -> None:
@@ -363,30 +368,27 @@ def test_what_stands_in_a_masked_cell_does_not_matter(array: Convert) -> None:
     assert np.isfinite(to_numpy(found.logsumexp)[:, :-1]).all()
 
 
-def test_a_key_that_is_hidden_has_no_weight_at_all_and_is_not_named(array: Convert) -> None:
+def test_a_key_that_is_hidden_has_no_weight_at_all(array: Convert) -> None:
     x, real = array(np.zeros((1, 4, 2), np.float32)), array(np.array([True, False, True, True]))
-    found = summarise(Operands(x, x, x, 1.0, masks.padding(real)), top=4)
-    assert to_numpy(found.top_keys)[0, 0].tolist()[3:] == [-1]
-    assert to_numpy(found.top_weights)[0, 0, 3] == 0
-    assert to_numpy(found.received)[0, 1] == 0
+    found = summarise(Operands(x, x, x, 1.0, masks.padding(real)), picture=4)
+    assert to_numpy(found.picture)[0, :, 1].tolist() == [0] * 4
+    assert to_numpy(found.values[Metric.RECEIVED])[0, 1] == 0
 
 
 def test_what_was_not_asked_for_is_not_there(array: Convert) -> None:
     x = array(np.ones((1, 4, 2), np.float32))
-    found = summarise(Operands(x, x, x, 1.0), [Metric.DUPLICATE], Text(np.zeros(4, np.int64)))
-    assert found.duplicate_token is not None
-    assert [found.induction, found.entropy, found.received, found.top_keys] == [None] * 4
+    found = summarise(Operands(x, x, x, 1.0), [Metric.DUPLICATE], KeyTokens(np.zeros(4, np.int64)))
+    assert list(found.values) == [Metric.DUPLICATE]
+    assert found.picture is None
 
 
 def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x = np.ones((1, 600, 2), np.float32)
-    monkeypatch.setattr(stream, "way_for", lambda *_: (replace(CPU, pairs=20 * 600), Stepwise))
+    sizes = replace(CPU, pairs=20 * 600)
+    monkeypatch.setattr(stream, "choose_measurer", lambda *_: (sizes, StepwiseMeasurer))
     told: list[int] = []
-    summarise(Operands(x, x, x, 1.0), text=Text(np.zeros(600, np.int64)), watch=lambda n, _: told.append(n))
+    tokens = KeyTokens(np.zeros(600, np.int64))
+    summarise(Operands(x, x, x, 1.0), tokens=tokens, progress=lambda done, _: told.append(done))
     assert told[:2] == [20, 40]
-
-
-def of(operands: Operands) -> Expected:
-    return summary_of(operands, None, np.zeros(30, bool), 8)

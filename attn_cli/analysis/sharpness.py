@@ -1,4 +1,4 @@
-"""Which head to show where nobody named one: one that is known to show such a text, or looks sharply at it.
+"""How sharply a head looks at tokens of its own choice: which to show where nobody named one.
 
 Most heads look at themselves, at a neighbour, or at a special token or the first one, where weight
 goes that is not needed (arXiv:1906.04341, arXiv:2309.17453). A reader learns most from a head whose
@@ -9,19 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.grid import Matrix
-from attn_cli.vocabulary import Pattern
-
-_REPEATS = 3  # tokens that have stood before: fewer make a picture of little but the first token
 
 
-def shown_pattern(ids: npt.NDArray[np.integer]) -> Pattern:
-    """What a text of these tokens (T,) shows best: induction where some stand twice, else previous token."""
-    _, first, kind = np.unique(ids, return_index=True, return_inverse=True)
-    rows = np.arange(ids.size) - first[kind] > 1  # where the token stood before, and another followed
-    return Pattern.INDUCTION if rows.sum() >= _REPEATS else Pattern.PREVIOUS
-
-
-def sharpness(
+def measure_sharpness(
     weights: Matrix, special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.floating]:
     """(H,) how sharply the rows of each head look at telling tokens of their own choice, from 0 to 1.

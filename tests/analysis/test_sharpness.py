@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from attn_cli.analysis.choice import sharpness, telling_cells
+from attn_cli.analysis.sharpness import measure_sharpness, telling_cells
 
 PLAIN = np.zeros(5, dtype=bool)
 BRACKETED = np.array([True, False, False, False, True])  # [CLS] ... [SEP]
@@ -27,7 +27,7 @@ DULL = {
 
 @pytest.mark.parametrize("dull", DULL.values(), ids=DULL)
 def test_a_head_that_looks_elsewhere_beats(dull: npt.NDArray[np.float64]) -> None:
-    found = sharpness(np.stack([dull, ELSEWHERE]), PLAIN)
+    found = measure_sharpness(np.stack([dull, ELSEWHERE]), PLAIN)
     assert found.argmax() == 1
     assert found[0] == pytest.approx(0, abs=0.01)
 
@@ -36,17 +36,17 @@ def test_the_sharpness_of_a_few_rows_by_hand() -> None:
     # Rows 0 and 1 look at token 3 and at token 4, rows 2 to 4 at the first: on average 1/5 for each.
     # Row 2 may tell of token 4 alone, to which it gives nothing: 0. So do rows 3 and 4.
     weights = looking(3, 4, 0, 0, 0)
-    assert sharpness(weights[None], PLAIN)[0] == pytest.approx((0.8 + 0.8) / 5)
+    assert measure_sharpness(weights[None], PLAIN)[0] == pytest.approx((0.8 + 0.8) / 5)
 
 
 def test_a_row_that_has_nothing_to_tell_does_not_count() -> None:
     # Of three tokens only the first has one that is two places away and not the first.
-    assert sharpness(looking(2, 0, 0)[None], np.zeros(3, dtype=bool))[0] == pytest.approx(1 - 1 / 3)
+    assert measure_sharpness(looking(2, 0, 0)[None], np.zeros(3, dtype=bool))[0] == pytest.approx(1 - 1 / 3)
 
 
 def test_a_word_that_every_row_looks_at_tells_little() -> None:
     one_word, own_words = looking(4, 4, 4, 4, 4), ELSEWHERE
-    assert sharpness(one_word[None], PLAIN)[0] < sharpness(own_words[None], PLAIN)[0] / 2
+    assert measure_sharpness(one_word[None], PLAIN)[0] < measure_sharpness(own_words[None], PLAIN)[0] / 2
 
 
 def test_special_tokens_neither_look_nor_are_looked_at() -> None:
@@ -57,10 +57,10 @@ def test_special_tokens_neither_look_nor_are_looked_at() -> None:
 
 
 def test_a_head_that_looks_at_special_tokens_is_dull() -> None:
-    assert sharpness(looking(4, 4, 4, 4, 4)[None], BRACKETED)[0] == 0
+    assert measure_sharpness(looking(4, 4, 4, 4, 4)[None], BRACKETED)[0] == 0
 
 
 @pytest.mark.parametrize("special", [np.zeros(1, bool), np.zeros(2, bool), np.ones(3, bool)])
 def test_a_text_too_short_to_tell_has_sharpness_0(special: npt.NDArray[np.bool_]) -> None:
     size = special.size
-    np.testing.assert_array_equal(sharpness(np.full((4, size, size), 1 / size), special), np.zeros(4))
+    np.testing.assert_array_equal(measure_sharpness(np.full((4, size, size), 1 / size), special), np.zeros(4))

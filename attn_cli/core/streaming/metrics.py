@@ -1,0 +1,161 @@
+"""Every metric, once: its formula on a block of rows, its unit, and the rows where it counts.
+
+`rows` evaluates the formulas block by block, `row_metrics` on full matrices; `eligible_rows` asks about the
+nearest keys. `compiled` alone has formulas of its own, for speed; a test holds them equal to these.
+
+T rows of a text, R rows and C columns of a block.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from attn_cli.core.arrays import Array, Indices, device_of, namespace
+from attn_cli.core.streaming.formulas import (
+    Coefficients,
+    Formula,
+    SoftmaxFormula,
+    SoftmaxRows,
+    WeightedSum,
+    WeightOnPairs,
+    WeightReceived,
+)
+from attn_cli.core.streaming.key_tokens import NO_KEY, KeyTokens
+from attn_cli.vocabulary import Kind, Metric
+
+
+class Definition(NamedTuple):
+    """All that there is to say of a metric."""
+
+    formula: Formula
+    unit: str
+    nearest_keys: Callable[[KeyTokens, Indices], tuple[Indices, ...]] | None = None
+    """The keys that the rows (T,) ask about, (T,) each: of several the nearest, `NO_KEY` where there is none.
+
+    A row counts where it may look at one of them: what a mask hides of those it hides of all. None: a row
+    counts wherever it may look at any key.
+    """
+    needs_ids: bool = False  # whether it asks which tokens are the same
+    needs_special: bool = False  # whether it asks which tokens are no text
+    needs_one_text: bool = False  # whether it asks where the query stands among the keys
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether it is a number of each key, not of each row."""
+        return isinstance(self.formula, WeightReceived)
+
+    def applies_to(self, tokens: KeyTokens) -> bool:
+        """Whether these tokens say what it asks."""
+        lacks_ids = self.needs_ids and tokens.ids is None
+        return not lacks_ids and not (self.needs_special and tokens.special is None)
+
+
+def metrics_of_kind(kind: Kind) -> tuple[Metric, ...]:
+    """What can be measured of an attention of this kind: not everything where two texts meet."""
+    is_cross = kind is Kind.CROSS
+    return tuple(metric for metric in Metric if not (is_cross and DEFINITIONS[metric].needs_one_text))
+
+
+def metrics_of_tokens(metrics: Collection[Metric], tokens: KeyTokens) -> tuple[Metric, ...]:
+    """Those of the metrics that can be measured on these tokens, in the order of `Metric`."""
+    return tuple(metric for metric in Metric if metric in metrics and DEFINITIONS[metric].applies_to(tokens))
+
+
+def _entropy(rows: SoftmaxRows) -> Array:
+    """-Σ α ln α, with ln α = logit - lse."""
+    return namespace(rows.total).clip(rows.logsumexp * rows.total - rows.mean_logit, min=0.0)
+
+
+def _largest(rows: SoftmaxRows) -> Array:
+    return rows.largest
+
+
+def _distance(_: KeyTokens, rows: range, columns: range, like: Array) -> Coefficients:
+    """|i - j|: of columns on one side of the rows as far as the first, then one more or less a row."""
+    xp, keys = namespace(like), _positions(columns, like)
+    side = -1 if columns.stop <= rows.start else 1 if columns.start >= rows.stop else 0
+    if side:
+        return Coefficients(xp.abs(keys - rows.start), slope=-side)
+    return Coefficients(xp.abs(_positions(rows, like)[:, None] - keys))
+
+
+def _positions(places: range, like: Array) -> Array:
+    """Those places, to compute with."""
+    return namespace(like).arange(places.start, places.stop, dtype=like.dtype, device=device_of(like))
+
+
+def _special(tokens: KeyTokens, _: range, columns: range, like: Array) -> Coefficients | None:
+    """1 for a token that is no text."""
+    assert tokens.special is not None, "asked only where it is known"
+    flags = np.zeros(len(columns))
+    within = tokens.special[columns.start : columns.stop]
+    flags[: within.size] = within
+    if not within.any():
+        return None
+    return Coefficients(namespace(like).asarray(flags, dtype=like.dtype, device=device_of(like)))
+
+
+def _nearest_special(tokens: KeyTokens, rows: Indices) -> tuple[Indices, Indices]:
+    """The nearest at or before each row, and the nearest after it."""
+    assert tokens.special is not None, "asked only where it is known"
+    places = np.flatnonzero(tokens.special)
+    padded = np.r_[NO_KEY, places, NO_KEY]
+    after = np.searchsorted(places, rows, side="right") + 1
+    return padded[after - 1], padded[after]
+
+
+def _copies(tokens: KeyTokens, rows: range) -> tuple[Indices, Indices]:
+    """The earlier copies of each row's token."""
+    return tokens.copies.pairs(rows)
+
+
+def _nearest_copy(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
+    return (tokens.copies.back(np.ones_like(rows)),)
+
+
+def _followers(tokens: KeyTokens, rows: range) -> tuple[Indices, Indices]:
+    """What followed the earlier copies of each row's token, the row itself left out."""
+    row, copy = tokens.copies.pairs(rows)
+    is_before = copy + 1 < row + rows.start
+    return row[is_before], copy[is_before] + 1
+
+
+def _nearest_follower(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
+    """What followed the nearest copy; behind a copy right before the row stands the row itself."""
+    (nearest,) = _nearest_copy(tokens, rows)
+    is_right_before = (nearest == rows - 1) & (nearest != NO_KEY)
+    copy = tokens.copies.back(np.where(is_right_before, 2, 1))
+    return (np.where(copy == NO_KEY, NO_KEY, copy + 1),)
+
+
+def _weight_at(key: Callable[[Indices], Indices], *, needs_one_text: bool = False) -> Definition:
+    """The weight on one key of each row."""
+
+    def pairs(_: KeyTokens, rows: range) -> tuple[Indices, Indices]:
+        return np.arange(len(rows)), key(np.arange(rows.start, rows.stop))
+
+    return Definition(
+        WeightOnPairs(pairs), "weight", lambda _, rows: (key(rows),), needs_one_text=needs_one_text
+    )
+
+
+DEFINITIONS: Mapping[Metric, Definition] = MappingProxyType(
+    {
+        Metric.ENTROPY: Definition(SoftmaxFormula(_entropy, needs_mean_logit=True), "nats"),
+        Metric.LARGEST: Definition(SoftmaxFormula(_largest), "weight"),
+        Metric.DISTANCE: Definition(WeightedSum(_distance), "tokens", needs_one_text=True),
+        Metric.CURRENT: _weight_at(lambda rows: rows, needs_one_text=True),
+        Metric.PREVIOUS: _weight_at(lambda rows: rows - 1, needs_one_text=True),
+        Metric.FIRST: _weight_at(np.zeros_like),
+        Metric.SPECIAL: Definition(WeightedSum(_special), "weight", _nearest_special, needs_special=True),
+        Metric.DUPLICATE: Definition(
+            WeightOnPairs(_copies), "weight", _nearest_copy, needs_ids=True, needs_one_text=True
+        ),
+        Metric.INDUCTION: Definition(
+            WeightOnPairs(_followers), "weight", _nearest_follower, needs_ids=True, needs_one_text=True
+        ),
+        Metric.RECEIVED: Definition(WeightReceived(), "weight"),
+    }
+)

@@ -1,0 +1,115 @@
+"""The metrics of a layer's heads, row by row: from its operands, or from full matrices.
+
+H query heads, T queries, S keys.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from attn_cli.core.arrays import Array, Booleans, Floats, Integers, to_numpy
+from attn_cli.core.attention import Operands
+from attn_cli.core.streaming.eligible_rows import Sees, find_eligible_rows, sees_by_matrix, sees_by_rule
+from attn_cli.core.streaming.formulas import (
+    Formula,
+    SoftmaxFormula,
+    SoftmaxRows,
+    WeightedSum,
+    WeightOnPairs,
+    WeightReceived,
+)
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_tokens
+from attn_cli.core.streaming.stream import RowProgress, summarise
+from attn_cli.vocabulary import Metric
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowMetrics:
+    """The metrics of each query of each head, and where they mean something."""
+
+    values: Mapping[Metric, Floats]  # (H, T) each; of `received` (H, S)
+    eligible: Mapping[Metric, Booleans]  # (T,) the rows in which a head could do what the metric asks
+    visible_keys: Integers  # (T,) how many keys the query may look at
+    are_finite: Booleans  # (H,) whether the softmax of each head came to an end
+
+
+def measure_operands(
+    operands: Operands,
+    metrics: Collection[Metric],
+    tokens: KeyTokens,
+    progress: RowProgress | None = None,
+) -> RowMetrics:
+    """The metrics of a layer, in memory that grows with T + S."""
+    summary = summarise(operands, metrics, tokens, progress=progress)
+    visible_keys, ends = to_numpy(summary.visible_keys), to_numpy(summary.logsumexp)
+    values = {metric: to_numpy(numbers) for metric, numbers in summary.values.items()}
+    results = (ends[:, visible_keys > 0], *values.values())
+    are_finite = np.asarray(np.all([np.isfinite(numbers).all(axis=-1) for numbers in results], axis=0))
+    return _with_eligible_rows(values, tokens, visible_keys, sees_by_rule(operands), are_finite)
+
+
+def measure_weights(
+    weights: Floats, mask: Booleans, metrics: Collection[Metric], tokens: KeyTokens
+) -> RowMetrics:
+    """The same of full matrices: weights (H, T, S), mask (T, S)."""
+    exact = weights.astype(np.float64)
+    values = {
+        metric: np.asarray(_of_matrices(DEFINITIONS[metric].formula, exact, tokens))
+        for metric in metrics_of_tokens(metrics, tokens)
+    }
+    are_finite = np.asarray(np.isfinite(exact).all(axis=(-2, -1)))
+    return _with_eligible_rows(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
+
+
+def _with_eligible_rows(
+    values: Mapping[Metric, Floats],
+    tokens: KeyTokens,
+    visible_keys: Integers,
+    sees: Sees,
+    are_finite: Booleans,
+) -> RowMetrics:
+    of_rows = [metric for metric in values if not DEFINITIONS[metric].is_of_keys]
+    eligible = find_eligible_rows(of_rows, tokens, visible_keys, sees)
+    return RowMetrics(values, eligible, visible_keys, are_finite)
+
+
+def _of_matrices(formula: Formula, weights: Floats, tokens: KeyTokens) -> Array:
+    """(H, T) the formula, or (H, S), of weights (H, T, S)."""
+    match formula:
+        case SoftmaxFormula():
+            return formula.compute(_softmax_rows(weights))
+        case WeightedSum():
+            return (weights * _coefficients(formula, weights, tokens)).sum(axis=-1)
+        case WeightOnPairs():
+            return (weights * _cells(formula, weights, tokens)).sum(axis=-1)
+        case WeightReceived():
+            return weights.sum(axis=-2)
+
+
+def _softmax_rows(weights: Floats) -> SoftmaxRows:
+    """Weights are the softmax of their own logarithms, and the logsumexp of those is 0."""
+    logits = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
+    total = weights.sum(axis=-1)
+    return SoftmaxRows(weights.max(axis=-1), total, np.zeros_like(total), (weights * logits).sum(axis=-1))
+
+
+def _coefficients(formula: WeightedSum, weights: Floats, tokens: KeyTokens) -> Array:
+    """What the weights of a head are multiplied by, (T, S) or (S,)."""
+    rows, keys = weights.shape[-2:]
+    coefficients = formula.coefficients(tokens, range(rows), range(keys), weights)
+    if coefficients is None:
+        return np.zeros(keys)
+    slope = coefficients.slope * np.arange(rows)
+    return coefficients.columns + slope[:, None] if coefficients.slope else coefficients.columns
+
+
+def _cells(formula: WeightOnPairs, weights: Floats, tokens: KeyTokens) -> Booleans:
+    """(T, S) the pairs."""
+    count, length = weights.shape[-2:]
+    rows, keys = formula.pairs(tokens, range(count))
+    exist = (keys >= 0) & (keys < length)
+    cells = np.zeros((count, length), dtype=bool)
+    cells[rows[exist], keys[exist]] = True
+    return cells

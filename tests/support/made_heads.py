@@ -1,0 +1,20 @@
+"""Heads made by hand, and a text in which tokens stand twice."""
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.core import masks
+from attn_cli.core.attention import Operands
+from attn_cli.core.streaming.key_tokens import KeyTokens
+
+IDS = np.array([0, 5, 7, 5, 7, 9, 5, 7])
+SPECIAL = np.arange(8) == 0
+TOKENS = KeyTokens(IDS, SPECIAL)
+
+
+def looking_at(cells: npt.NDArray[np.bool_], mask: masks.Rule = masks.causal) -> Operands:
+    """One head that looks evenly at the cells (T, S); from rows without one, at the first token."""
+    chosen = cells.astype(np.float32)
+    chosen[chosen.sum(axis=-1) == 0, 0] = 1.0
+    keys = np.eye(cells.shape[1], dtype=np.float32)[None]
+    return Operands(chosen[None] * 200, keys, keys, 1.0, mask)  # exp(-200) beside 1 is nothing
