@@ -317,18 +317,21 @@ def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
 
 @pytest.mark.usefixtures("two_threads")
 def test_a_thread_that_does_not_hear_of_an_interruption_is_not_waited_for() -> None:
-    go_on, stopped = threading.Event(), threading.Event()
+    go_on, stopped, at_work = threading.Event(), threading.Event(), threading.Semaphore(0)
     begun, ended = [], []
 
     def deaf(piece: range) -> int:
         begun.append(piece.start)
         if piece.start:
-            go_on.wait(5)
+            at_work.release()
+            go_on.wait(60)  # were it waited for, the test would see it end
             ended.append(piece.start)
         return 1
 
     done = share_out(deaf, [range(i, i + 1) for i in range(9)], stopped)
     next(done)
+    for _ in range(2):  # both threads
+        at_work.acquire()
     with pytest.raises(KeyboardInterrupt):
         done.throw(KeyboardInterrupt)
     assert (stopped.is_set(), sorted(begun), ended) == (True, [0, 1, 2], [])
