@@ -66,8 +66,8 @@ def _filled(
         if is_found:
             spans += [found[index] for index in indices]
             continue
-        start = spans[-1][1] if spans else 0
-        end = max(start, found[indices[-1] + 1][0] if indices[-1] + 1 in found else len(text))
+        end = found[indices[-1] + 1][0] if indices[-1] + 1 in found else len(text)
+        start = min(spans[-1][1] if spans else 0, end)  # neighbours may share a ligature
         spans += _shared(text, start, end, [has_letters[index] for index in indices])
     return spans
 

@@ -49,6 +49,10 @@ def test_pieces_of_another_text_share_all_of_it() -> None:
     assert aligned(" xyz ", ["1", "2"]) == [(1, 4), (1, 4)]
 
 
+def test_a_piece_between_two_halves_of_a_ligature_has_no_later_place_than_the_second() -> None:
+    assert aligned("ﬀ", ["F", "", "F"]) == [(0, 1), (0, 0), (0, 1)]
+
+
 def test_no_pieces_have_no_places() -> None:
     assert aligned("a", []) == []
 
