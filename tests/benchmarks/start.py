@@ -172,7 +172,9 @@ def cost(command: list[str]) -> Cost:
         RuntimeError: the command failed.
     """
     ours = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}  # the tests keep to one; a user's machine does not
-    ours.add("PYTHONDONTWRITEBYTECODE")  # pip leaves compiled modules, and a checkout keeps those of its first run
+    ours.add(
+        "PYTHONDONTWRITEBYTECODE"
+    )  # pip leaves compiled modules, and a checkout keeps those of its first run
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= {"HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
     with Path(os.devnull).open("w") as nothing:
