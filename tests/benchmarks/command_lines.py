@@ -17,7 +17,8 @@ DISTANCES = ("jensen-shannon", "cosine", "total-variation")
 TABLES = (".json", ".npz", ".safetensors", ".csv")
 PICTURES = (".png", ".svg", ".pdf")
 COMMANDS = ("inspect", "heatmap", "heads", "compare", "tokens", "verify", "models", "train")
-LONG = "alice"
+LONG, PART = "alice", "alice-part"
+"""In the name of a text of thousands of tokens, and of its first few hundred, which every model can read."""
 TARGET = "Das Tier ging nicht, weil es zu müde war."
 
 
@@ -60,8 +61,8 @@ class Model:
         return cls(("-m", name), takes_pair=config.get("model_type") == "bert")
 
 
-def lines(directories: Mapping[str, Path], samples: Mapping[str, str]) -> list[Line]:
-    """Every line: `directories` are models by the name that a line calls them, `samples` texts by path."""
+def lines(directories: Mapping[str, Path], samples: Sequence[str]) -> list[Line]:
+    """Every line: `directories` are models by the name that a line calls them, `samples` paths of texts."""
     bundled = Model(is_bundled=True)
     models = [bundled, Model(("-m", "random"))]
     models += [Model.of(directory, name) for name, directory in directories.items()]
@@ -69,7 +70,11 @@ def lines(directories: Mapping[str, Path], samples: Mapping[str, str]) -> list[L
     for model in models:
         for path in samples:
             source = ("--file", path)
-            every += _of_long(model, source) if LONG in path else _of_text(model, source)
+            every += (
+                _of_text(model, source)
+                if LONG not in path
+                else _of_long(model, source, _ROWS[path.count(PART)])
+            )
         every += _of_model(model, next(path for path in samples if "pronoun" in path))
     every += _without_text(directories)
     every += list(_as_processes(next(path for path in samples if "pronoun" in path), directories))
@@ -269,21 +274,23 @@ def _appearance(source: Sequence[str]) -> list[Line]:
     return [*helps, *(Line(words, environment=setting) for words in shown for setting in settings)]
 
 
-def _of_long(model: Model, source: Sequence[str]) -> list[Line]:
-    """A text of thousands of tokens: pooled, or refused where the model cannot read it."""
+_ROWS = (("2000-2003", "1990-2003"), ("200-203", "190-203"))
+
+
+def _of_long(model: Model, source: Sequence[str], part: tuple[str, str]) -> list[Line]:
+    """A text of thousands of tokens, pooled, or refused where the model cannot read it; or its first part."""
     options = model.options
     return [
         _line("tokens", source, options, "--json"),
         _line("inspect", source, options, "-l", "0", "-H", "0"),
-        _line(
-            "inspect", source, options, "-l", "0", "-H", "0", "--rows", "2000-2003", "--columns", "1990-2003"
-        ),
+        _line("inspect", source, options, "-l", "0", "-H", "0", "--rows", part[0], "--columns", part[1]),
         _line("inspect", source, options, "-l", "0", "-H", "0", "--rows", "100", "--json"),
         _line("inspect", source, options, "-l", "0", "-H", "0", "-s", "weights", "-o", "long.csv"),
         _line("inspect", source, options, "-l", "0", "-H", "0", "--top", "3"),
         _line("heatmap", source, options, "-l", "0", "-H", "0", _outputs("long", PICTURES)),
         _line("heads", source, options),
         _line("heads", source, options, "--json"),
+        _line("heads", source, options, _outputs("heads", (".json", ".csv", ".npz"))),
         _line("compare", source, options, "-l", "0", "-H", "0,1"),
     ]
 
@@ -343,6 +350,8 @@ def _without_text(directories: Mapping[str, Path]) -> list[Line]:
         Line(("inspect", text), environment={"ATTN_DEVICE": "nothing"}),
         Line(("inspect", text), environment={"ATTN_MODEL": "missing"}),
     ]
+    small = "--steps 3 --layers 1 --heads 2 --width 32 --vocabulary 300 --context 32 --batch 2 -q"
+    every += [_line("train", "../../../samples/alice.txt", "-o", "trained", small.split())]
     if directories:
         every += [Line(("inspect", text, "-m", "org/cached")), Line(("tokens", text, "-m", "org/cached"))]
         every += [Line(("inspect", text, "-m", "org/cached", "--revision", "absent"))]

@@ -27,8 +27,8 @@ def main() -> None:
         os.environ.clear()
         os.environ.update(plain | line["environment"])
         run_line(line, folder / line["name"])
-        if number % 50 == 0:
-            print(f"{number} of {len(lines)}", file=sys.__stderr__, flush=True)
+        if number % 100 == 0:
+            print(f"{folder.name}: {number} of {len(lines)}", file=sys.__stderr__, flush=True)
 
 
 def run_line(line: dict[str, Any], folder: Path) -> None:

@@ -9,12 +9,13 @@ and what BEFORE gave is not run again there. Prints one line for each difference
 exit status is 1 where something differs.
 
 Pictures hold no times, and members of .npz are all of 1980: so nothing is left out of the comparison
-but the name of the folder where a line ran.
+but the name of the folder where a line ran, and how long a training took.
 """
 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,12 +25,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from tests.benchmarks.command_lines import Line, lines
+from tests.benchmarks.command_lines import LONG, PART, Line, lines
 
 SAMPLES = Path(__file__).parents[2] / "sample_inputs"
 RUNNER = Path(__file__).with_name("line_runner.py")
 UP = "../../.."  # from where a line runs to the folder of everything
 _SHOWN = 160  # characters of a line that differs
+_DURATION = re.compile(rb'(steps, \d+ tokens, (?:in )?|^ "seconds": )[\d:.]+', re.MULTILINE)
+_WORDS = 300  # fewer than 512 tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def main() -> None:
         sources = {name: one.source(folder) for name, one in installs.items()}
         print("\n".join(f"{name}: {source}" for name, source in sources.items()), flush=True)
         shutil.rmtree(folder / "after", ignore_errors=True)
-        run_all(installs, chosen, folder)
+        run_all(installs, chosen, folder, given.jobs)
         found = [difference for line in chosen for difference in differences(line, folder)]
         files = sum(len(files_of(folder / "before" / line.name / "files")) for line in chosen)
     print(*found, sep="\n")
@@ -96,6 +99,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("after", type=Path)
     parser.add_argument("--models", type=Path, nargs="*", default=[], metavar="DIR")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes of each install")
     parser.add_argument("--only", default="", metavar="WORDS", help="only lines with each of these words")
     return parser.parse_args()
 
@@ -115,10 +119,11 @@ def prepared(folder: Path, models: Sequence[Path]) -> list[Line]:
     for name in ("samples", "models", "hub"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir()
-    samples = {}
-    for path in sorted(SAMPLES.glob("*.txt")):
+    for path in SAMPLES.glob("*.txt"):
         shutil.copy(path, folder / "samples")
-        samples[f"{UP}/samples/{path.name}"] = path.read_text("utf-8")
+    words = (SAMPLES / f"{LONG}.txt").read_text("utf-8").split()
+    (folder / "samples" / f"{PART}.txt").write_text(" ".join(words[:_WORDS]), "utf-8")
+    samples = [f"{UP}/samples/{path.name}" for path in sorted((folder / "samples").iterdir())]
     directories = {}
     for model in models:
         (folder / "models" / model.name).symlink_to(model.resolve())
@@ -132,27 +137,35 @@ def prepared(folder: Path, models: Sequence[Path]) -> list[Line]:
     return lines(directories, samples)
 
 
-def run_all(installs: dict[str, Install], every: Sequence[Line], folder: Path) -> None:
-    """Run the lines of both installs, which is done at the same time."""
+def run_all(installs: dict[str, Install], every: Sequence[Line], folder: Path, jobs: int) -> None:
+    """Run the lines of both installs, which is done at the same time: `jobs` runners of each."""
     with tempfile.TemporaryDirectory() as temporary:
-        running = []
+        runners = []
+        processes = []
         for name, one in installs.items():
             missing = [line for line in every if not (folder / name / line.name / "status").exists()]
             for line in missing:  # half a line of a run that was interrupted
                 shutil.rmtree(folder / name / line.name, ignore_errors=True)
-            together = [asdict(line) | {"name": line.name} for line in missing if not line.is_process]
-            listing = Path(temporary) / f"{name}.json"
-            listing.write_text(json.dumps(together), "utf-8")
-            command: list[str | Path] = [one.python, "-P", RUNNER, listing, folder / name]
-            (folder / name).mkdir(exist_ok=True)
-            running.append((subprocess.Popen(command, env=one.environment(folder)), one, name, missing))
-        for _, one, name, missing in running:
-            for line in missing:
-                if line.is_process:
-                    run_process(one, line, folder, folder / name / line.name)
-        for process, _, name, _ in running:
-            if process.wait():
-                sys.exit(f"the lines of {name} ended with {process.returncode}")
+            together = [line for line in missing if not line.is_process]
+            for job in range(jobs):
+                listing = Path(temporary) / f"{name}-{job}.json"
+                shared = [asdict(line) | {"name": line.name} for line in together[job::jobs]]
+                listing.write_text(json.dumps(shared), "utf-8")
+                runners.append(runner(one, listing, folder / name, one.environment(folder)))
+            processes += [(one, line, folder / name) for line in missing if line.is_process]
+        for one, line, place in processes:
+            run_process(one, line, folder, place / line.name)
+        statuses = [process.wait() for process in runners]
+        if any(statuses):
+            sys.exit("a runner ended before its lines did")
+
+
+def runner(
+    one: Install, listing: Path, place: Path, environment: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Begin the lines of `listing` in one process."""
+    command: list[str | Path] = [one.python, "-P", RUNNER, listing, place]
+    return subprocess.Popen(command, env=environment)
 
 
 def run_process(one: Install, line: Line, folder: Path, place: Path) -> None:
@@ -194,8 +207,8 @@ def files_of(directory: Path) -> dict[str, Path]:
 
 
 def content(place: Path, path: Path) -> bytes:
-    """The bytes of a file, without the name of the folder where the line ran."""
-    return path.read_bytes().replace(str(place.parent).encode(), b"FOLDER")
+    """The bytes of a file, without the folder where the line ran and the time that its training took."""
+    return _DURATION.sub(rb"\1", path.read_bytes().replace(str(place.parent).encode(), b"FOLDER"))
 
 
 def in_archive(before: Path, after: Path) -> str:
