@@ -58,7 +58,7 @@ class Recipe:
     def rows_at(self, share: float) -> tuple[int, int]:
         """How many rows a step has, and of how many tokens each: together always `batch` × `context`.
 
-        TrainingRows begin with an eighth of the context and double three times: among few tokens no weight is
+        Rows begin with an eighth of the context and double three times: among few tokens no weight is
         near 0, nor its gradient, and heads find sooner what to look at (Press et al. 2021,
         arXiv:2012.15832). Seen on the embedded model's text, 4.3 million parameters: with short rows and
         sharper queries and keys an induction head scored 0.5 over 63 tokens after 4 million tokens of
