@@ -29,7 +29,7 @@ def train_model(
     *,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE...", help="ScoredText files in UTF-8.", show_default=False),
+        typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,
@@ -58,9 +58,7 @@ def train_model(
     ] = 256,
     batch: Annotated[
         int,
-        typer.Option(
-            "--batch", min=1, max=1 << 16, metavar="N", help="TrainingRows of so many tokens a step."
-        ),
+        typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows of so many tokens a step."),
     ] = 8,
     steps: Annotated[
         int | None,
