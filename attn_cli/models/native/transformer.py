@@ -137,7 +137,7 @@ class Transformer:
             return None
         name = f"{spec.relative.table.name}.weight"
         buckets = spec.relative.buckets
-        table = self.backend.adopt(self.weights.read(name, (buckets.count, spec.heads)))
+        table = self.backend.convert(self.weights.read(name, (buckets.count, spec.heads)))
         return relative(table, buckets)
 
     def _self_layer(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
@@ -168,7 +168,7 @@ class Transformer:
         if bias is None:
             return None
         count = 2 * bias.distances.span
-        table = self.backend.adopt(self.weights.read(f"{bias.table.name}.weight", (count, spec.width)))
+        table = self.backend.convert(self.weights.read(f"{bias.table.name}.weight", (count, spec.width)))
         normed = self._normalise(bias.norm, layer, table)
 
         def projected(part: Part | None) -> Array | None:
@@ -273,13 +273,13 @@ class Transformer:
         spec, name = self.spec, self._name(part, layer)
 
         def norm(x: Array) -> Array:
-            gain = self.backend.adopt(self.weights.read(f"{name}.weight", (x.shape[-1],)))
+            gain = self.backend.convert(self.weights.read(f"{name}.weight", (x.shape[-1],)))
             if spec.gain_offset:
                 gain = gain + spec.gain_offset
             if spec.norm is Norm.RMS:
                 return rms_norm(x, gain, spec.epsilon)
             stored = self.weights.read(f"{name}.bias", (x.shape[-1],)) if part.has_bias else None
-            return layer_norm(x, gain, None if stored is None else self.backend.adopt(stored), spec.epsilon)
+            return layer_norm(x, gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
 
         return norm
 
@@ -287,8 +287,8 @@ class Transformer:
         assert part is not None, "a family names its parts"
         name = self._name(part, layer)
         stored = self.weights.read(f"{name}.weight", self._stored_shape(rows, columns))
-        weight = self.backend.adopt(stored.T if self.spec.is_transposed else stored)
-        bias = self.backend.adopt(self.weights.read(f"{name}.bias", (rows,))) if part.has_bias else None
+        weight = self.backend.convert(stored.T if self.spec.is_transposed else stored)
+        bias = self.backend.convert(self.weights.read(f"{name}.bias", (rows,))) if part.has_bias else None
         return Linear(weight, bias)
 
     def _name(self, part: Part, layer: int) -> str:
@@ -299,7 +299,7 @@ class Transformer:
         return (columns, rows) if self.spec.is_transposed else (rows, columns)
 
     def _read_rows(self, name: str, count: int, width: int, indices: Sequence[int] | Array) -> Array:
-        return self.backend.adopt(self.weights.rows(f"{name}.weight", (count, width), indices))
+        return self.backend.convert(self.weights.rows(f"{name}.weight", (count, width), indices))
 
 
 @dataclass(eq=False)
