@@ -5,7 +5,6 @@ What does not fit is refused with both numbers: a machine that swaps, or a proce
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from attn_cli.errors import AttnError
 from attn_cli.models.source import Source
@@ -13,6 +12,7 @@ from attn_cli.reading.free_memory import free_bytes
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.window import LARGEST, Window
+from attn_cli.record import record
 from attn_cli.vocabulary import Step
 
 _SMALL = 1 << 21  # numbers: with all that comes with them 100 MB, which is there
@@ -30,7 +30,7 @@ _PROGRAM = 0.4e9  # bytes that PyTorch takes for itself once it computes
 _HALF = 2  # bytes of a number
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Work:
     """What is to be computed: so many layers of a text, and of some heads whole matrices."""
 
@@ -43,7 +43,7 @@ class Work:
     measured: int = 0  # heads of which only facts are kept
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Need:
     """Bytes, estimated."""
 

@@ -93,7 +93,7 @@ def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: b
         AttnError: they cannot be read, or are not those of this model.
     """
     builder = model_builder(config)
-    with translated_errors(f"transformers cannot load_model {directory}"):
+    with translated_errors(f"transformers cannot load {directory}"):
         model, found = builder.from_pretrained(
             directory,
             config=copy.deepcopy(config),

@@ -21,7 +21,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from hashlib import file_digest, sha1
 from pathlib import Path
@@ -39,6 +38,7 @@ from attn_cli.models.hub.locate import (
     model_directory,
     own_modules,
 )
+from attn_cli.record import record
 
 _HUB = "https://huggingface.co"
 _CONFIG = "config.json"
@@ -60,7 +60,7 @@ DownloadProgress: TypeAlias = Callable[[str, int, int], None]
 """Is told which file is coming, how many bytes have come, and of how many."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Remote:
     """A file on the hub."""
 
