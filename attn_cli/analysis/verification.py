@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from attn_cli.core.arrays import Array
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
-
-Numbers = npt.NDArray[np.floating]
 
 # Whatever the model, float32 rounds: two sums of a few hundred products in another order differ by 1e-6.
 _LEAST = 1e-5
@@ -77,12 +75,12 @@ class Verdict:
         }
 
 
-def apart(ours: Numbers, theirs: Numbers) -> float:
+def apart(ours: Array, theirs: Array) -> float:
     """The largest difference of two arrays of one shape; infinite where the shapes differ."""
     return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
 
 
-def share_apart(ours: Numbers, theirs: Numbers) -> float:
+def share_apart(ours: Array, theirs: Array) -> float:
     """The largest difference as a share of the largest of their numbers, which is at least 1e-30."""
     return apart(ours, theirs) / max(float(np.abs(theirs).max()), 1e-30)
 
@@ -129,6 +127,6 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def rounding_of(pairs: Iterable[tuple[Mapping[int, Numbers], Mapping[int, Numbers]]]) -> float:
+def rounding_of(pairs: Iterable[tuple[Mapping[int, Array], Mapping[int, Array]]]) -> float:
     """How far numbers in float32 are from the same in float64, as `share_apart`, over all layers."""
     return max((share_apart(a[layer], b[layer]) for a, b in pairs for layer in a), default=0.0)

@@ -144,13 +144,21 @@ class Attention:
         slices = [self.projection.weight[:, head * size : (head + 1) * size] for head in heads]
         return xp.matmul(context, xp.matrix_transpose(xp.stack(slices)))
 
-    def result(self) -> Array:
-        """(T, M) what the layer returns: the heads' contexts side by side, times W^O, plus its bias.
+    def contexts(self) -> Array:
+        """(H, T, D) each head's weighted sum of the values, without the steps before it."""
+        return attend(self.operands)
 
-        Only where W^O is known: `absent` has no output then.
+    def projected(self, contexts: Array) -> Array:
+        """(T, M) the heads' contexts (H, T, D) side by side, times W^O, plus its bias.
+
+        Only where W^O is known: `absent` has the output where it is not.
         """
         assert self.projection is not None, "where W^O is not known there is no result"
-        return self.projection(merged(attend(self.operands)))
+        return self.projection(merged(contexts))
+
+    def result(self) -> Array:
+        """(T, M) what the layer returns, where W^O is known."""
+        return self.projected(self.contexts())
 
 
 def _arrays_by_step(operands: Operands, traced: Trace) -> dict[Step, Array]:

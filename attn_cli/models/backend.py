@@ -20,7 +20,7 @@ class Backend:
     name: str  # "numpy" or "torch"
     device: str
     dtype: DType
-    adopt: Callable[[npt.NDArray[Any]], Array]  # to this library, device and number format
+    convert: Callable[[npt.NDArray[Any]], Array]  # to this library, device and number format
 
 
 def choose_backend(device: str, dtype: DType) -> Backend:
@@ -30,9 +30,9 @@ def choose_backend(device: str, dtype: DType) -> Backend:
         UsageError: no such device is known.
         AttnError: the device is absent here.
     """
-    check_name(device)
+    check_device_name(device)
     if device in {"auto", "cpu"} and not dtype.is_half:
-        return _numpy(dtype)
+        return _numpy_backend(dtype)
     return torch_backend(device, dtype)
 
 
@@ -54,12 +54,12 @@ def suited_backend(backend: Backend, device: str, operations: float) -> Backend:
     return torch_backend("cuda" if is_cuda else "cpu", backend.dtype)
 
 
-def operations(width: int, layers: int, queries: int, keys: int) -> float:
+def estimate_operations(width: int, layers: int, queries: int, keys: int) -> float:
     """How much so many layers of a transformer have to compute: about 12 · M² numbers a layer, and T × S."""
     return layers * queries * width * (24.0 * width + 4.0 * keys)
 
 
-def check_name(device: str) -> None:
+def check_device_name(device: str) -> None:
     """Raise `UsageError` unless `--device` takes the word.
 
     Raises:
@@ -69,21 +69,21 @@ def check_name(device: str) -> None:
         raise UsageError(f"device '{device}' is not known", "--device auto, cpu, cuda, cuda:0 or mps")
 
 
-def devices() -> dict[str, str]:
+def list_devices() -> dict[str, str]:
     """What `--device` takes here, each with what it is."""
     import platform
 
     import torch  # 1.7 s
 
-    found = {"cpu": platform.processor() or platform.machine()}
+    devices = {"cpu": platform.processor() or platform.machine()}
     for number in range(torch.cuda.device_count()):
-        found[f"cuda:{number}"] = torch.cuda.get_device_name(number)
+        devices[f"cuda:{number}"] = torch.cuda.get_device_name(number)
     if torch.backends.mps.is_available():
-        found["mps"] = "Metal"
-    return found
+        devices["mps"] = "Metal"
+    return devices
 
 
-def _numpy(dtype: DType) -> Backend:
+def _numpy_backend(dtype: DType) -> Backend:
     numbers = np.dtype(dtype.value)
     return Backend("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))
 

@@ -43,25 +43,25 @@ def read_head_labels(directory: Path, layers: int, heads: int) -> tuple[HeadLabe
     if not path.is_file():
         return ()
     try:
-        known = head_labels_in(json.loads(path.read_text("utf-8"))["heads"])
+        labels = parse_head_labels(json.loads(path.read_text("utf-8"))["heads"])
     except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise AttnError(f"{path} is damaged: {error}", _REMOVE) from error
-    for each in known:
-        if not (0 <= each.layer < layers and 0 <= each.head < heads and 0 <= each.score <= 1):
-            problem = f"{path} does not fit the model: head {each.name} with a score of {each.score:g}"
+    for label in labels:
+        if not (0 <= label.layer < layers and 0 <= label.head < heads and 0 <= label.score <= 1):
+            problem = f"{path} does not fit the model: head {label.name} with a score of {label.score:g}"
             raise AttnError(problem, _REMOVE)
-    return known
+    return labels
 
 
-def head_labels_in(entries: Iterable[Mapping[str, Any]]) -> tuple[HeadLabel, ...]:
+def parse_head_labels(entries: Iterable[Mapping[str, Any]]) -> tuple[HeadLabel, ...]:
     """The heads out of the list `heads` of the file.
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: an entry is damaged.
     """
-    found = [
-        HeadLabel(int(each["layer"]), int(each["head"]), Pattern(each["pattern"]), float(each["score"]))
-        for each in entries
-        if each["pattern"] is not None
+    labels = [
+        HeadLabel(int(entry["layer"]), int(entry["head"]), Pattern(entry["pattern"]), float(entry["score"]))
+        for entry in entries
+        if entry["pattern"] is not None
     ]
-    return tuple(sorted(found, key=lambda known: -known.score))
+    return tuple(sorted(labels, key=lambda label: -label.score))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.models.backend import devices
+from attn_cli.models.backend import list_devices
 from attn_cli.models.files.config import read_config
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, CachedModel, cache_directory, cached_models
@@ -43,7 +43,7 @@ class Available:
 def available(environment: Mapping[str, str]) -> Available:
     """The families, the models in the local Hugging Face cache, the devices."""
     cached = tuple(cached_models(environment))
-    return Available(native_families(), _embedded(), cache_directory(environment), cached, devices())
+    return Available(native_families(), _embedded(), cache_directory(environment), cached, list_devices())
 
 
 def every_family() -> "MeasuredSupport":

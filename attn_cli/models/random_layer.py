@@ -68,7 +68,7 @@ class RandomLayer:
         """The layer at work on the text."""
         width, count = self.request.width, len(texts.tokens)
         x = vectors(texts.tokens, width, self.request.seed) + sinusoids(count, width)
-        yield self.layer.attention(self.backend.adopt(x.astype(np.float32)))
+        yield self.layer.attention(self.backend.convert(x.astype(np.float32)))
 
     def judge(self) -> None:
         """Nobody else computes it."""
@@ -124,7 +124,7 @@ def _adopted(layer: MultiHeadAttention, backend: Backend) -> MultiHeadAttention:
     """The layer with its weights in the library's number format and place."""
 
     def moved(linear: Linear) -> Linear:
-        return Linear(backend.adopt(linear.weight))
+        return Linear(backend.convert(linear.weight))
 
     return replace(
         layer,

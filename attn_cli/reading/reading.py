@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.grid import Sides
-from attn_cli.models.backend import operations, suited_backend
+from attn_cli.models.backend import estimate_operations, suited_backend
 from attn_cli.models.source import Extent, Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.window import TextSide, Window, chosen_window, whole_window
@@ -90,7 +90,7 @@ class Reading:
     def with_suited_backend(self, layers: int) -> "Reading":
         """The reading with the library, and the device, that are soonest done with so many layers of it."""
         source = self.source
-        work = operations(source.card.width, layers, len(self.queries), len(self.keys))
+        work = estimate_operations(source.card.width, layers, len(self.queries), len(self.keys))
         backend = suited_backend(source.backend, source.request.device, work)
         return self if backend is source.backend else replace(self, source=source.with_backend(backend))
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from attn_cli.models.head_labels import HeadLabel, head_labels_in
+from attn_cli.models.head_labels import HeadLabel, parse_head_labels
 from attn_cli.record import record
 from attn_cli.training.measure import HeadReport, Surprise
 from attn_cli.training.saved_state import RunPosition
@@ -29,7 +29,7 @@ class TrainingResult:
     @property
     def known(self) -> tuple[HeadLabel, ...]:
         """The heads that are known for something, the clearest first."""
-        return head_labels_in(self.as_json()["heads"])
+        return parse_head_labels(self.as_json()["heads"])
 
     def as_json(self) -> dict[str, Any]:
         """All of it by name."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.backend import choose_backend, devices, operations, suited_backend
+from attn_cli.models.backend import choose_backend, estimate_operations, list_devices, suited_backend
 from attn_cli.vocabulary import DType
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -19,12 +19,12 @@ SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 def test_whole_precision_on_a_processor_is_for_numpy(device: str, dtype: DType) -> None:
     backend = choose_backend(device, dtype)
     assert (backend.name, backend.device, backend.dtype) == ("numpy", "cpu", dtype)
-    assert backend.adopt(SIX).dtype == np.dtype(dtype.value)
-    np.testing.assert_array_equal(backend.adopt(SIX), SIX)
+    assert backend.convert(SIX).dtype == np.dtype(dtype.value)
+    np.testing.assert_array_equal(backend.convert(SIX), SIX)
 
 
 def test_float32_is_adopted_as_it_is() -> None:
-    assert choose_backend("cpu", DType.FLOAT32).adopt(SIX) is SIX
+    assert choose_backend("cpu", DType.FLOAT32).convert(SIX) is SIX
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
@@ -32,14 +32,14 @@ def test_float32_is_adopted_as_it_is() -> None:
 def test_half_precision_is_for_pytorch(device: str, dtype: DType) -> None:
     backend = choose_backend(device, dtype)
     assert (backend.name, backend.device, backend.dtype) == ("torch", "cpu", dtype)
-    found = backend.adopt(SIX)
+    found = backend.convert(SIX)
     assert found.dtype is getattr(torch, dtype.value)
     np.testing.assert_array_equal(found.float(), SIX)
 
 
 def test_pytorch_takes_a_copy_for_a_mapped_file_must_not_change() -> None:
     frozen = np.frombuffer(SIX.tobytes(), np.float32)
-    found = choose_backend("cpu", DType.BFLOAT16).adopt(frozen)
+    found = choose_backend("cpu", DType.BFLOAT16).convert(frozen)
     found += 1
     np.testing.assert_array_equal(frozen, SIX.reshape(-1))
 
@@ -100,11 +100,11 @@ def test_metal_is_only_on_a_mac_and_has_no_float64(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_devices_of_this_machine_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert devices()["cpu"]
+    assert list_devices()["cpu"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"GPU {number}")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert {"cuda:0": "GPU 0", "cuda:1": "GPU 1", "mps": "Metal"}.items() <= devices().items()
+    assert {"cuda:0": "GPU 0", "cuda:1": "GPU 1", "mps": "Metal"}.items() <= list_devices().items()
 
 
 def test_numpy_is_chosen_without_loading_pytorch() -> None:
@@ -136,4 +136,4 @@ def test_work_on_a_gpu_is_left_there() -> None:
 
 def test_the_work_of_a_layer_is_counted_by_hand() -> None:
     # M = 2, T = 3, S = 5, 7 layers: 24 M² for each query, and 4 M for each pair
-    assert operations(2, 7, 3, 5) == 7 * (3 * 24 * 4 + 3 * 5 * 4 * 2)
+    assert estimate_operations(2, 7, 3, 5) == 7 * (3 * 24 * 4 + 3 * 5 * 4 * 2)

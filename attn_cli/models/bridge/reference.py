@@ -9,8 +9,6 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch  # 1.7 s: whoever imports this file wants it
 import transformers
 
@@ -18,12 +16,11 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge.hf_models import inputs_of, load_model, read_config
+from attn_cli.models.files.tensors import FloatArray
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import ReferenceAttention, Texts
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
-
-Numbers = npt.NDArray[np.floating]
 
 VERSION: str = transformers.__version__
 """Of transformers."""
@@ -92,7 +89,7 @@ class EagerModel:
         return self._models[dtype]
 
 
-def _by_layer(found: Any, layers: Sequence[int], directory: Path) -> dict[int, Numbers]:
+def _by_layer(found: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:
     """The attentions of the layers: transformers lists all layers, or those alone that attend."""
     listed = [each for each in found or () if each is not None]
     if len(listed) == len(layers):
@@ -116,9 +113,9 @@ def _called(model: torch.nn.Module, name: str) -> str:
 
 
 @contextmanager
-def _overheard(model: torch.nn.Module, names: Collection[str]) -> Iterator[Mapping[str, list[Numbers]]]:
+def _overheard(model: torch.nn.Module, names: Collection[str]) -> Iterator[Mapping[str, list[FloatArray]]]:
     """While the block runs, what the named modules return, call by call, (T, M)."""
-    heard: dict[str, list[Numbers]] = {name: [] for name in names}
+    heard: dict[str, list[FloatArray]] = {name: [] for name in names}
 
     def hook(name: str) -> Callable[..., None]:
         def hear(_module: torch.nn.Module, _given: Any, result: torch.Tensor) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor, mapped
+from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
 from attn_cli.record import record
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # bfloat16: no type of NumPy
@@ -44,7 +44,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     Raises:
         AttnError: it is damaged: every number of the header is checked against the file's size.
     """
-    buffer = mapped(path)
+    buffer = map_file(path)
     return {
         name: Tensor(
             path=path,
@@ -56,7 +56,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     }
 
 
-def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> Numbers:
+def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> FloatArray:
     """The tensor, or only those rows of it; a float32 file is not even copied."""
     raw = np.frombuffer(buffer, _TYPES[entry.dtype], math.prod(entry.shape), entry.start).reshape(entry.shape)
     found = _widened(raw if rows is None else raw[list(rows)], entry.dtype)
@@ -138,11 +138,11 @@ def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
     return _Entry(dtype, tuple(shape), first + start, first + end)
 
 
-def _widened(raw: npt.NDArray[Any], dtype: str) -> Numbers:
+def _widened(raw: npt.NDArray[Any], dtype: str) -> FloatArray:
     """Half precision as float32, exactly: bfloat16 is the upper half of a float32."""
     if dtype == "BF16":
         return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
     if dtype == "F16":
         return raw.astype(np.float32)
-    numbers: Numbers = raw
+    numbers: FloatArray = raw
     return numbers

@@ -8,7 +8,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_json
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.files.safetensors_file import read_safetensors
-from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor
+from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
 from attn_cli.models.files.torch_bin import read_torch_bin
 from attn_cli.record import record
 
@@ -44,7 +44,7 @@ class Weights:
     prefixes: Sequence[str] = ("",)
     aliases: Mapping[str, str] | None = None
 
-    def read(self, name: str, shape: tuple[int, ...]) -> Numbers:
+    def read(self, name: str, shape: tuple[int, ...]) -> FloatArray:
         """The tensor, float32 (float64 where the file is).
 
         Raises:
@@ -60,11 +60,11 @@ class Weights:
         """
         self._numbers(name, shape)
 
-    def rows(self, name: str, shape: tuple[int, int], indices: Sequence[int]) -> Numbers:
+    def rows(self, name: str, shape: tuple[int, int], indices: Sequence[int]) -> FloatArray:
         """(len(indices), M) only those rows of a matrix; the rest of it stays on the disk."""
         return self._numbers(name, shape)(indices)
 
-    def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], Numbers]:
+    def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], FloatArray]:
         tensor = next((self.tensors[each] for each in self._spellings(name) if each in self.tensors), None)
         if tensor is None:
             raise AttnError(f"the tensor {name} is missing from {self.directory}", _TOGETHER)

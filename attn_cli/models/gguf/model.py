@@ -9,7 +9,7 @@ import numpy as np
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import Config
-from attn_cli.models.files.tensors import Numbers, Tensor
+from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.gguf.families import FAMILIES, GgufFamily
 from attn_cli.models.gguf.file import GgufFile, read_gguf
@@ -161,13 +161,13 @@ def _as_hugging_face(tensor: Tensor, name: str, family: GgufFamily, config: Conf
     return tensor
 
 
-def _changed(tensor: Tensor, shape: tuple[int, ...], change: Callable[[Numbers], Numbers]) -> Tensor:
+def _changed(tensor: Tensor, shape: tuple[int, ...], change: Callable[[FloatArray], FloatArray]) -> Tensor:
     """The tensor as it is after a change to all of it."""
     read = tensor.numbers
     if read is None:
         return Tensor(tensor.path, tensor.dtype, shape, None)
 
-    def numbers(rows: Sequence[int] | None) -> Numbers:
+    def numbers(rows: Sequence[int] | None) -> FloatArray:
         whole = change(read(None))
         return whole if rows is None else whole[list(rows)]
 
@@ -182,9 +182,9 @@ def _in_halves(tensor: Tensor, heads: int) -> Tensor:
     if tensor.shape[0] % (2 * heads):
         return tensor
 
-    def halved(whole: Numbers) -> Numbers:
+    def halved(whole: FloatArray) -> FloatArray:
         paired = whole.reshape(heads, whole.shape[0] // heads // 2, 2, *whole.shape[1:])
-        halves: Numbers = paired.swapaxes(1, 2).reshape(whole.shape)
+        halves: FloatArray = paired.swapaxes(1, 2).reshape(whole.shape)
         return halves
 
     return _changed(tensor, tensor.shape, halved)

@@ -133,7 +133,7 @@ class Checkpoint:
         assert self.spec.decoder is not None, "the source names its kinds"
         decoder = replace(model, spec=self.spec.decoder)
         memory = cache(lambda: model.memory(inputs))
-        run = decoder.attentions if kind is Kind.DECODER else decoder.crossings
+        run = decoder.attentions if kind is Kind.DECODER else decoder.cross_attentions
         return run(_inputs(texts.target), memory)
 
     def _checked(self, tokens: tuple[Token, ...], spec: Spec) -> tuple[Token, ...]:
