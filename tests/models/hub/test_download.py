@@ -12,8 +12,8 @@ import pytest
 
 from attn_cli.errors import AttnError
 from attn_cli.models.hub import download as downloads
-from attn_cli.models.hub.download import DownloadProgress, fetcher, no_progress
-from attn_cli.models.hub.locate import Located, WantedFiles, locate_model
+from attn_cli.models.hub.locate import DownloadProgress, Located, WantedFiles, locate_model, no_progress
+from attn_cli.models.open import fetcher
 from tests.support.local_hub import COMMIT, Hub, serving
 
 BASE = {"config.json": b'{"model_type": "gpt2"}', "tokenizer.json": b"{}"}
@@ -50,7 +50,11 @@ class Place:
         wanted: WantedFiles | None = None,
     ) -> Located:
         return locate_model(
-            name, self.environment, revision, fetcher(self.environment, watch, wanted), wanted
+            name,
+            self.environment,
+            revision,
+            fetcher(self.environment, watch, wanted or WantedFiles()),
+            wanted,
         )
 
     @property
