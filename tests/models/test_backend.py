@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.backend import choose_backend, estimate_operations, list_devices, suited_backend
+from attn_cli.models.backend import choose_backend, estimate_operations, suited_backend
 from attn_cli.vocabulary import DType
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -97,14 +97,6 @@ def test_metal_is_only_on_a_mac_and_has_no_float64(monkeypatch: pytest.MonkeyPat
         choose_backend("mps", DType.FLOAT64)
     assert caught.value.problem == "device mps has no float64"
     assert caught.value.hint == "--dtype float32, or --device cpu"
-
-
-def test_the_devices_of_this_machine_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list_devices()["cpu"]
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"GPU {number}")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert {"cuda:0": "GPU 0", "cuda:1": "GPU 1", "mps": "Metal"}.items() <= list_devices().items()
 
 
 def test_numpy_is_chosen_without_loading_pytorch() -> None:
