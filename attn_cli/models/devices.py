@@ -1,4 +1,4 @@
-"""What can compute here. PyTorch is asked only where it could find more than the CPU: its import takes 1.7 s."""
+"""What can compute here: PyTorch, 1.7 s to import, is asked only where it could find more than the CPU."""
 
 import ctypes
 import importlib.util
