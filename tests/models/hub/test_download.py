@@ -408,19 +408,19 @@ def test_a_hub_that_says_nothing_is_waited_for_some_seconds(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[float] = []
-    asked = huggingface_hub.get_hf_file_metadata
+    asked: Any = huggingface_hub.get_hf_file_metadata
 
-    def metadata(*given: Any, timeout: float, **words: Any) -> Any:
-        limits.append(timeout)
-        return asked(*given, timeout=timeout, **words)
+    def metadata(*given: Any, **words: Any) -> Any:
+        limits.append(words["timeout"])
+        return asked(*given, **words)
 
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", metadata)
-    session = huggingface_hub.utils.get_session()
+    session = downloads._library().get_session()  # noqa: SLF001  what the bytes come through
     streamed = session.stream
 
-    def stream(*given: Any, timeout: float, **words: Any) -> Any:
-        limits.append(timeout)
-        return streamed(*given, timeout=timeout, **words)
+    def stream(*given: Any, **words: Any) -> Any:
+        limits.append(words["timeout"])
+        return streamed(*given, **words)
 
     monkeypatch.setattr(session, "stream", stream)
     place.locate()
