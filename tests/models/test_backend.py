@@ -129,3 +129,14 @@ def test_work_on_a_gpu_is_left_there() -> None:
 def test_the_work_of_a_layer_is_counted_by_hand() -> None:
     # M = 2, T = 3, S = 5, 7 layers: 24 M² for each query, and 4 M for each pair
     assert estimate_operations(2, 7, 3, 5) == 7 * (3 * 24 * 4 + 3 * 5 * 4 * 2)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "name"), [(512, "numpy"), (640, "numpy"), (704, "torch"), (1024, "torch")]
+)
+def test_the_metrics_of_a_small_llama_go_to_pytorch_from_some_hundred_tokens_on(
+    tokens: int, name: str
+) -> None:
+    """SmolLM2-135M, 30 layers of 576 features: as fast in both at 600 tokens or so."""
+    work = estimate_operations(576, 30, tokens, tokens)
+    assert suited_backend(choose_backend("cpu", DType.FLOAT32), "cpu", work).name == name
