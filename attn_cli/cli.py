@@ -1,24 +1,18 @@
 """Which commands exist; an error becomes two lines and a status."""
 
 import errno
+import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from attn_cli import __version__
-from attn_cli.commands.compare import compare
-from attn_cli.commands.heads import heads
-from attn_cli.commands.heatmap import heatmap
-from attn_cli.commands.inspect import inspect
-from attn_cli.commands.models import models
-from attn_cli.commands.tokens import tokens
-from attn_cli.commands.train import train
-from attn_cli.commands.verify import verify
 from attn_cli.console import World
 from attn_cli.errors import AttnError
 
@@ -28,15 +22,55 @@ _CANNOT = 1
 
 _UsageProblem = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])  # click's UsageError
 
+_COMMANDS = {
+    "inspect": ("inspect_heads", "Show tokens, scores and softmax weights, head by head."),
+    "heatmap": ("draw_heads", "Draw heads as pictures: one, several, or all of a model."),
+    "heads": ("list_heads", "Show every head at a glance, on a text of any length."),
+    "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference."),
+    "tokens": ("list_tokens", "Show the tokens of a text: ids, pieces, text and offsets."),
+    "verify": ("verify_model", "Compare layer by layer with Hugging Face's eager attention."),
+    "models": ("list_models", "List what can be loaded here, and what storybook's heads do."),
+    "train": ("train_model", "Train a small model of your own on text files."),
+}
+"""Each command: the function in the module of its name, and what the help says of it."""
+
+
+class _Commands(TyperGroup):
+    """The commands, each loaded when it is called: a list of them needs none."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  click asks with it
+        """Their names, in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002  as above
+        """The command of that name; None where there is none."""
+        return _loaded(cmd_name) if cmd_name in _COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  as above
+        """Write what each command is for."""
+        room = formatter.width - 6 - max(map(len, _COMMANDS))
+        stubs = {name: TyperCommand(name, help=sentence) for name, (_, sentence) in _COMMANDS.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, stub.get_short_help_str(room)) for name, stub in stubs.items()])
+
+
+def _loaded(name: str) -> TyperCommand:
+    """The command of that name, with its options."""
+    from attn_cli.commands.options import spread
+
+    function = getattr(importlib.import_module(f"attn_cli.commands.{name}"), _COMMANDS[name][0])
+    single = typer.Typer(rich_markup_mode=None, add_completion=False)
+    single.command(name)(spread(function))
+    return cast("TyperCommand", typer.main.get_command(single))
+
+
 app = typer.Typer(
     name="attn",
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     rich_markup_mode=None,  # Rich's help costs as much again as plain help
     pretty_exceptions_enable=False,
 )
-_COMMANDS = (inspect, heatmap, heads, compare, tokens, verify, models, train)
-for _command in _COMMANDS:
-    app.command()(_command)
 
 
 @app.callback(invoke_without_command=True)
@@ -139,8 +173,7 @@ def _called(arguments: Sequence[str], world: World) -> int:
 
 def _asked(arguments: Sequence[str]) -> str:
     """The command that was called, as far as it can be told."""
-    names = [command.__name__ for command in _COMMANDS]
-    return next((f"attn {word}" for word in arguments if word in names), "attn")
+    return next((f"attn {word}" for word in arguments if word in _COMMANDS), "attn")
 
 
 def _sentence(message: str) -> str:

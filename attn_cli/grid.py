@@ -1,17 +1,19 @@
 """All that a view may know: labelled matrices, and the named steps of one head."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
 Matrix = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, eq=False)
 class Grid:
     """A labelled matrix, ready to be drawn; R rows, C columns.
 
@@ -48,14 +50,8 @@ class Grid:
             )
         return f"pooled: each cell is the mean of {rows:,} × {columns:,} weights" if self.is_pooled else ""
 
-    @property
-    def is_signed(self) -> bool:
-        """Whether zero is in the middle of the range, so that a diverging map is right."""
-        low, high = self.limits
-        return low < 0 < high
 
-
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, eq=False)
 class Head:
     """The steps of one head, for a file or a table: arrays by the words of `Step`."""
 
@@ -89,37 +85,8 @@ class Head:
         return f"{self.layer}.{self.head}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(NamedTuple):
     """What the tokens stand for: those that look, and those that are looked at."""
 
     queries: Sequence[str]
     keys: Sequence[str]
-
-
-def limits_of(values: Matrix, visible: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """The range of the visible values: symmetric around 0 where they have both signs."""
-    shown = values[visible]
-    if shown.size == 0:
-        return (0.0, 1.0)
-    low, high = float(shown.min()), float(shown.max())
-    if low < 0 < high:
-        reach = max(-low, high)
-        return (-reach, reach)
-    return (low, high)
-
-
-def make_grid(
-    title: str,
-    values: Matrix,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    visible: npt.NDArray[np.bool_] | None = None,
-    limits: tuple[float, float] | None = None,
-    *,
-    are_tokens: bool = True,
-) -> Grid:
-    """A `Grid`; without `visible` every cell is, without `limits` they are those of the visible cells."""
-    shown = np.ones(values.shape, dtype=bool) if visible is None else visible
-    span = limits_of(values, shown) if limits is None else limits
-    return Grid(title, values, tuple(rows), tuple(columns), shown, span, are_tokens)

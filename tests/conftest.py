@@ -1,10 +1,16 @@
-"""Small random models that commands read, made once."""
+"""What every test runs with, and small random models that commands read, made once."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine takes any time for an example, so none has to be done by a deadline; what fails says how to
+# see it again.
+hypothesis.settings.register_profile("attn", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("attn")
 
 TWINS = ("bert", "gpt2", "llama")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.commands.asking import checked, shortened, text_of
+from attn_cli.commands.inputs import checked, shortened, text_request
+from attn_cli.commands.options import TextOptions
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from tests.support.worlds import world
@@ -90,11 +91,11 @@ def test_text_is_read_as_it_stands_but_for_a_byte_order_mark(
 ) -> None:
     (tmp_path / "text").write_bytes(content)
     assert world().read(tmp_path / "text") == text
-    assert text_of(bytes_in(content), "-", None) == text
+    assert text_request(bytes_in(content), TextOptions("-")).text == text
 
 
 def test_a_stream_of_characters_can_be_read_too() -> None:
-    assert text_of(world("the cat"), "-", None) == "the cat"
+    assert text_request(world("the cat"), TextOptions("-")).text == "the cat"
 
 
 def test_text_that_is_not_utf_8_names_the_byte() -> None:
@@ -122,7 +123,7 @@ def test_a_text_has_words(text: str, problem: str) -> None:
 def test_a_text_is_given_once() -> None:
     problem = r"^two texts were given: 'the cat sat on the mat and the cat was …' and --file a\.txt$"
     with pytest.raises(UsageError, match=problem):
-        text_of(world(), "the cat sat on the mat and the cat was on it", Path("a.txt"))
+        text_request(world(), TextOptions("the cat sat on the mat and the cat was on it", Path("a.txt")))
 
 
 @pytest.mark.parametrize(("text", "short"), [("abc", "abc"), ("abcdef", "abc…")])

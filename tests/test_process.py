@@ -10,6 +10,8 @@ import pytest
 
 from attn_cli import __version__
 
+pytestmark = pytest.mark.slow  # each test is a process, some of them several
+
 ATTN = [sys.executable, "-m", "attn_cli"]
 ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith(("ATTN", "COLUMNS", "PYTHONIO"))

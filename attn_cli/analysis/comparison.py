@@ -1,18 +1,21 @@
 """Heads against heads: their distances as a matrix, and where two of them differ."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attn_cli.analysis.distance import measure_distances, measure_distances_of_rows
-from attn_cli.grid import Grid, Head, Matrix, limits_of, make_grid
+from attn_cli.analysis.distance import (
+    measure_distances,
+    measure_distances_of_rows,
+)
+from attn_cli.grid import Head, Matrix
+from attn_cli.record import record
 from attn_cli.vocabulary import Distance, Step
 
 _PAIR = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Comparison:
     """What two or more heads have in common; N heads, T queries, S keys."""
 
@@ -51,27 +54,3 @@ def comparison(
     matrix = measure_distances(weights, kind) if rows is None else measure_distances_of_rows(rows, kind)
     part = None if rows is None else heads[0]
     return Comparison(kind, tuple(head.name for head in heads), matrix, difference, part)
-
-
-def measures(compared: Comparison, views: Sequence[Grid]) -> list[Grid]:
-    """The distances, and of two heads, whose weights `views` are, the difference."""
-    apart = [distance_view(compared)]
-    return apart if compared.difference is None else [*apart, difference_view(compared, *views)]
-
-
-def distance_view(compared: Comparison) -> Grid:
-    """The distances with the heads' names on both sides, coloured from 0 to 1."""
-    names = compared.items
-    return make_grid(
-        str(compared.distance), compared.matrix, names, names, limits=(0.0, 1.0), are_tokens=False
-    )
-
-
-def difference_view(compared: Comparison, one: Grid, other: Grid) -> Grid:
-    """The first head's weights less the second's, where either may look."""
-    assert compared.difference is not None, "only two heads have a difference"
-    title = f"weights {compared.items[0]} − {compared.items[1]}"
-    values = np.asarray(compared.difference, dtype=np.float64)
-    visible = one.visible | other.visible
-    reach = max(abs(limit) for limit in limits_of(values, visible))
-    return replace(one, title=title, values=values, visible=visible, limits=(-reach, reach), by_size=True)

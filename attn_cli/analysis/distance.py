@@ -33,8 +33,8 @@ def jensen_shannon(p: Matrix, q: Matrix) -> RowDistances:
 
     Lin 1991; Endres and Schindelin 2003, 10.1109/TIT.2003.813506.
     """
-    middle = (p + q) / 2
-    divergence = (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
+    both = p + q
+    divergence = (_entropy_to_mean(p, both) + _entropy_to_mean(q, both)) / 2
     return np.asarray(np.sqrt(np.clip(divergence, 0.0, 1.0)))
 
 
@@ -76,7 +76,10 @@ def _unless_one_is_empty(p: Matrix, q: Matrix, rows: RowDistances) -> RowDistanc
     return np.asarray(np.where(p.any(axis=-1) != q.any(axis=-1), 1.0, rows))
 
 
-def _relative_entropy(p: Matrix, q: Matrix) -> RowDistances:
-    """(T,) Σ p·log2(p/q); a term with p = 0 is 0."""
-    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+def _entropy_to_mean(p: Matrix, both: Matrix) -> RowDistances:
+    """(T,) Σ p·log2(p/m) of the mean m = both / 2; a term with p = 0 is 0.
+
+    Half of the smallest number there is would be 0, so it is p that is doubled.
+    """
+    ratio = np.divide(2 * p, both, out=np.ones_like(p), where=p > 0)
     return np.asarray((p * np.log2(ratio)).sum(axis=-1))

@@ -1,7 +1,6 @@
 """Heads in summary: what each does on a text, as a few numbers and a name."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 
 import numpy as np
@@ -9,11 +8,12 @@ import numpy as np
 from attn_cli.analysis.patterns import name_pattern, tally_metric, tally_patterns
 from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.core.streaming.row_metrics import RowMetrics
-from attn_cli.grid import Grid, Matrix, make_grid
+from attn_cli.grid import Matrix
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeadSummary:
     """One head: the mean of each metric, and the pattern that it is known by."""
 
@@ -61,19 +61,9 @@ def summarise_heads(
         yield HeadSummary(kind, layer, head, metrics, pattern, score)
 
 
-def map_metric(all_heads: Sequence[HeadSummary], shown: Collection[HeadSummary], metric: Metric) -> Grid:
-    """A metric of every head, a row for each layer; what is not `shown` is left blank."""
-    layers = sorted({head.layer for head in all_heads})
-    heads = sorted({head.head for head in all_heads})
-    values = np.full((len(layers), len(heads)), np.nan)
-    for head in shown:
-        value = head.metrics[metric]
-        values[layers.index(head.layer), heads.index(head.head)] = np.nan if value is None else value
-    visible = np.isfinite(values)
-    values = np.where(visible, values, 0.0)
-    title, limits = f"{metric}, layer × head", (0.0, float(values.max(initial=0.0)) or 1.0)
-    rows, columns = list(map(str, layers)), list(map(str, heads))
-    return make_grid(title, values, rows, columns, visible, limits, are_tokens=False)
+def values_of(heads: Iterable[HeadSummary], metric: Metric) -> dict[tuple[int, int], float | None]:
+    """A metric of the heads by their layers and numbers."""
+    return {(summary.layer, summary.head): summary.metrics[metric] for summary in heads}
 
 
 def _means(measured: RowMetrics, metric: Metric, first_row: int) -> Matrix:

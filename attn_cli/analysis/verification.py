@@ -1,14 +1,12 @@
 """Our numbers against the judge's: the largest difference of weights and of outputs, layer by layer."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from attn_cli.core.arrays import Array
+from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
-
-Numbers = npt.NDArray[np.floating]
 
 # Whatever the model, float32 rounds: two sums of a few hundred products in another order differ by 1e-6.
 _LEAST = 1e-5
@@ -18,7 +16,7 @@ _MOST = 1e-2  # in float32: a reference that is less sure proves nothing
 _MOST_OF_HALF = 0.5  # likewise: weights go from 0 to 1
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Difference:
     """How far one layer is from the judge's."""
 
@@ -33,7 +31,7 @@ class Difference:
         return float(np.max([self.weights, 0.0 if self.output is None else self.output]))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tolerance:
     """How large a difference may be, and why."""
 
@@ -41,7 +39,7 @@ class Tolerance:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Verdict:
     """All layers, and whether each is within the tolerance."""
 
@@ -77,12 +75,12 @@ class Verdict:
         }
 
 
-def apart(ours: Numbers, theirs: Numbers) -> float:
+def apart(ours: Array, theirs: Array) -> float:
     """The largest difference of two arrays of one shape; infinite where the shapes differ."""
     return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
 
 
-def share_apart(ours: Numbers, theirs: Numbers) -> float:
+def share_apart(ours: Array, theirs: Array) -> float:
     """The largest difference as a share of the largest of their numbers, which is at least 1e-30."""
     return apart(ours, theirs) / max(float(np.abs(theirs).max()), 1e-30)
 
@@ -129,6 +127,6 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def rounding_of(pairs: Iterable[tuple[Mapping[int, Numbers], Mapping[int, Numbers]]]) -> float:
+def rounding_of(pairs: Iterable[tuple[Mapping[int, Array], Mapping[int, Array]]]) -> float:
     """How far numbers in float32 are from the same in float64, as `share_apart`, over all layers."""
     return max((share_apart(a[layer], b[layer]) for a, b in pairs for layer in a), default=0.0)

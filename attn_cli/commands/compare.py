@@ -5,54 +5,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attn_cli.commands import options as given
-from attn_cli.commands.answering import drawn, fitting, shared_out, show_reading, title, write
-from attn_cli.commands.asking import Options, places, portion, reading_of, selection
+from attn_cli.commands import options
+from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
+from attn_cli.commands.output import drawn, fitting, shared_out, show_reading, title, write
 from attn_cli.console import World
 from attn_cli.errors import UsageError
-from attn_cli.vocabulary import Distance, DType, Step
+from attn_cli.show.writers import COMPARISONS, PICTURES, Results
+from attn_cli.vocabulary import Distance, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attn_cli.analysis.comparison import Comparison
     from attn_cli.grid import Grid
+    from attn_cli.reading.reading import Reading
 
-_FILES = "Write a picture (.png, .svg, .pdf) or data (.json, .npz, .safetensors, .csv); may be repeated."
+_FILES = f"Write a picture ({PICTURES}) or data ({COMPARISONS}); may be repeated."
 _FEWEST = 2
 _MOST_SHOWN = 4  # matrices; of more heads only the distances are printed
 
 
-def compare(
-    context: typer.Context,
-    text: given.Text = None,
-    file: given.File = None,
-    pair: given.Pair = None,
-    target: given.Target = None,
-    kind: given.KindOf = None,
-    model: given.Model = "",
-    revision: given.Revision = None,
-    trust_remote_code: given.TrustCode = False,
-    layer: given.Layer = None,
-    head: given.Head = None,
-    heads: given.Heads = None,
-    rows: given.Rows = None,
-    columns: given.Columns = None,
+def compare_heads(
+    world: World,
+    *,
+    inputs: options.ReadingOptions,
+    window: options.WindowOptions,
     distance: Annotated[
         Distance, typer.Option("-d", "--distance", help="From 0, the same, to 1, nothing in common.")
     ] = Distance.JENSEN_SHANNON,
-    top: given.Top = None,
-    digits: given.Digits = 2,
-    out: Annotated[list[Path] | None, given.out(_FILES)] = None,
-    cmap: given.ColourMap = None,
-    dpi: given.Dpi = 150,
-    force: given.Force = False,
-    as_json: given.Json = False,
-    device: given.Device = "auto",
-    dtype: given.Format = DType.FLOAT32,
-    causal: given.Causal = None,
-    seed: given.Seed = None,
-    width: given.Width = None,
-    quiet: given.Quiet = False,
+    table: options.TableOptions,
+    out: Annotated[list[Path] | None, options.out(_FILES)] = None,
+    picture_options: options.PictureOptions,
+    force: options.Force = False,
+    as_json: options.Json = False,
+    compute: options.ComputeOptions,
 ) -> None:
     """Compare heads: side by side, by distance, by difference.
 
@@ -60,79 +46,69 @@ def compare(
     distances and the difference, a .csv the distances. Distances are those of whole rows, all of them
     unless --rows says which; of more than 1,024 tokens the matrices beside them are pooled.
     """
-    world: World = context.obj
-    world.is_quiet = quiet
-    chosen = selection(layer, head, heads or ())
+    chosen = selection(inputs.chosen)
     if chosen.is_empty:
         raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
-    from attn_cli.analysis.comparison import measures  # NumPy: 0.1 s
-    from attn_cli.analysis.views import shares, weights_on_one_scale
-    from attn_cli.reading.reading import compared as compared_heads
-    from attn_cli.reading.reading import document
+    from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s
+    from attn_cli.reading.document import describe_reading
     from attn_cli.show import data, files, picture
+    from attn_cli.show.grids import weights_on_one_scale
 
-    targets = files.targets(out or (), (*picture.SUFFIXES, *data.SUFFIXES), force=force)
-    picture.check_colours(cmap)
-    asked = Options(
-        text=text,
-        file=file,
-        pair=pair,
-        target=target,
-        kind=kind,
-        model=model,
-        revision=revision,
-        trusts_code=trust_remote_code,
-        device=device,
-        dtype=dtype,
-        is_causal=causal,
-        seed=seed,
-        width=width,
-        heads=heads or (),
-        chosen=chosen,
-    )
-    reading = reading_of(world, asked)
-    compared_places = places(world, reading, chosen)
-    if len(compared_places) < _FEWEST:
+    targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
+    picture.check_colours(picture_options.cmap)
+    reading = open_reading(world, inputs, compute)
+    places = selected_places(world, reading, chosen)
+    if len(places) < _FEWEST:
         raise UsageError("one head was named, and two make a comparison", "name two or more: --heads 0.1,3.4")
     is_text = not (as_json or targets)
-    most = fitting(world, reading, digits) if is_text else shared_out(len(compared_places))
-    part = portion(world, reading, rows, columns, (Step.WEIGHTS,), most)
-    found, compared = compared_heads(reading, compared_places, distance, part)
-    views = weights_on_one_scale(reading.sides, found)
-    beside = measures(compared, views)
-    answer = document(reading) | compared.fields()
-    pictures = {path: suffix for path, suffix in targets.items() if suffix in picture.SUFFIXES}
-    if pictures:
-        groups = [[views], *([[measure]] for measure in beside)]
-        write(
-            world,
-            pictures,
-            drawn(world, groups, title(reading, "heads compared", views[0]), cmap, dpi),
-            force=force,
-        )
-    tables = {path: suffix for path, suffix in targets.items() if suffix in data.SUFFIXES}
-    write(world, tables, lambda suffix: data.encode(suffix, answer, ()), force=force)
+    most = fitting(world, reading, table.digits) if is_text else shared_out(len(places))
+    shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
+    heads, comparison = compare_places(reading, places, distance, shown)
+    weights = weights_on_one_scale(reading.sides, heads)
+    beside = _beside(comparison, weights)
+    if is_text:
+        show_reading(world, reading)
+        _show(world, reading, weights, beside, table)
+        return
+    answer = describe_reading(reading) | comparison.fields()
+    groups = [[weights], *([[grid]] for grid in beside)]
+    name = title(reading, "heads compared", weights[0])
+    write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
+    write(world, targets, COMPARISONS, lambda: Results(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
-    elif not targets:
-        show_reading(world, reading)
-        views, beside = ([shares(reading.sides, grid) for grid in grids] for grids in (views, beside))
-        _show(world, views, beside, digits=digits, top=top)
+
+
+def _beside(comparison: "Comparison", weights: "Sequence[Grid]") -> "list[Grid]":
+    """The distances, and of two heads the difference."""
+    from attn_cli.show.grids import difference_grid, distance_grid
+
+    distances = distance_grid(comparison.distance, comparison.items, comparison.matrix)
+    if comparison.difference is None:
+        return [distances]
+    return [distances, difference_grid(comparison.items, comparison.difference, *weights)]
 
 
 def _show(
-    world: World, views: "Sequence[Grid]", beside: "Sequence[Grid]", *, digits: int, top: int | None
+    world: World,
+    reading: "Reading",
+    weights: "Sequence[Grid]",
+    beside: "Sequence[Grid]",
+    table: options.TableOptions,
 ) -> None:
     """The matrices where there are few, the distances, the difference of two."""
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.grids import summed_cells
+    from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
-    if len(views) <= _MOST_SHOWN:
+    if len(weights) <= _MOST_SHOWN:
         world.say("")
-        terminal.side_by_side(views, world.screen, digits=digits, top=top)
+        summed = [summed_cells(reading.sides, grid) for grid in weights]
+        world.screen.print(Matrices(*summed, digits=table.digits, top=table.top))
     else:
         world.note(
             f"of more than {_MOST_SHOWN} heads only the distances are printed; -o FILE.png draws them all"
         )
-    for grid in beside:
+    for grid in (summed_cells(reading.sides, grid) for grid in beside):
         world.say("")
-        terminal.matrix(grid, world.screen, digits=digits, top=top if grid.are_tokens else None)
+        top = table.top if grid.are_tokens else None
+        world.screen.print(Matrices(grid, digits=table.digits, top=top))

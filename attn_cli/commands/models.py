@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attn_cli.commands import options as given
-from attn_cli.commands.answering import known_for, size
+from attn_cli.commands import options
+from attn_cli.commands.output import known_for, size
 from attn_cli.console import World
 from attn_cli.vocabulary import RANDOM
 
@@ -15,26 +15,25 @@ if TYPE_CHECKING:
     from attn_cli.models.inventory import Available, Embedded
 
 
-def models(
-    context: typer.Context,
+def list_models(
+    world: World,
+    *,
     all_families: Annotated[
         bool, typer.Option("--families", help="Every model type, and how it is served.")
     ] = False,
-    as_json: given.Json = False,
-    quiet: given.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
     """List what can be loaded here, and what storybook's heads do.
 
     A family is native, or read through transformers: with every step (bridge), or with logits and
     weights alone (fallback). What is refused has no attention, or none that is a matrix of tokens.
     """
-    world: World = context.obj
-    world.is_quiet = quiet
     if all_families:
         _list_families(world, as_json=as_json)
         return
     from attn_cli.models.inventory import available, by_pattern  # NumPy, and torch for the devices: 1.8 s
-    from attn_cli.show import data, terminal
+    from attn_cli.show import data
+    from attn_cli.show.terminal.lists import TextTable
 
     here = available(world.environment)
     if as_json:
@@ -47,17 +46,18 @@ def models(
         }
         world.say(data.as_json({"schema": 1, **listing, "devices": here.devices}))
         return
-    terminal.columns(("kind", "name", "about"), _rows(here), world.screen)
+    world.screen.print(TextTable(("kind", "name", "about"), _rows(here)))
     world.say("")
     heads = (f"heads of {here.embedded.name} known for", "each with its score, 0 to 1")
-    terminal.columns(heads, known_for(by_pattern(here.embedded.known)), world.screen)
+    world.screen.print(TextTable(heads, known_for(by_pattern(here.embedded.known))))
     if not here.cached:
         world.note(f"no models in the cache {here.cache}")
 
 
 def _list_families(world: World, *, as_json: bool) -> None:
     from attn_cli.models.inventory import every_family  # NumPy: 0.1 s
-    from attn_cli.show import data, terminal
+    from attn_cli.show import data
+    from attn_cli.show.terminal.lists import TextTable
 
     found = every_family()
     if as_json:
@@ -65,7 +65,7 @@ def _list_families(world: World, *, as_json: bool) -> None:
         world.say(data.as_json({"schema": 1, "transformers": found.transformers, "families": families}))
         return
     rows = [(each.type, each.served, each.why) for each in found.families]
-    terminal.columns(("type", "served", "why not"), rows, world.screen)
+    world.screen.print(TextTable(("type", "served", "why not"), rows))
     world.note(f"measured with transformers {found.transformers}; another version may have other types")
 
 

@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
-from attn_cli.commands import options as given
-from attn_cli.commands.asking import Options, tokens_of
+from attn_cli.commands import options
+from attn_cli.commands.inputs import open_model, read_text, source_request, text_request
 from attn_cli.console import World
 
 if TYPE_CHECKING:
@@ -15,45 +13,31 @@ _COLUMNS = ("position", "id", "piece", "text", "start", "end", "special", "segme
 _RIGHT = (0, 1, 4, 5, 7)
 
 
-def tokens(
-    context: typer.Context,
-    text: given.Text = None,
-    file: given.File = None,
-    pair: given.Pair = None,
-    target: given.Target = None,
-    model: given.Model = "",
-    revision: given.Revision = None,
-    trust_remote_code: given.TrustCode = False,
-    as_json: given.Json = False,
-    quiet: given.Quiet = False,
+def list_tokens(
+    world: World,
+    *,
+    text: options.TextOptions,
+    source: options.SourceOptions,
+    as_json: options.Json = False,
 ) -> None:
     """Show the tokens of a text: ids, pieces, text and offsets.
 
     Offsets count characters of the text as given; a token without text of its own has both where it
     stands.
     """
-    world: World = context.obj
-    world.is_quiet = quiet
-    asked = Options(
-        text=text,
-        file=file,
-        pair=pair,
-        target=target,
-        model=model,
-        revision=revision,
-        trusts_code=trust_remote_code,
-    )
-    reading = tokens_of(world, asked)
-    from attn_cli.reading.reading import document  # NumPy: 0.1 s
-    from attn_cli.show import data, terminal  # rich: 0.06 s
+    texts = text_request(world, text)
+    reading = read_text(world, open_model(world, source_request(source), weights=False), texts)
+    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
+    from attn_cli.show import data
+    from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
     if as_json:
-        world.say(data.as_json(document(reading)))
-    else:
-        terminal.columns(_COLUMNS, _rows(reading), world.screen, right=_RIGHT)
-        if reading.texts.target:
-            world.say("\nthe decoder reads")
-            terminal.columns(_COLUMNS, _rows(reading, of_target=True), world.screen, right=_RIGHT)
+        world.say(data.as_json(describe_reading(reading)))
+        return
+    world.screen.print(TextTable(_COLUMNS, _rows(reading), right=_RIGHT))
+    if reading.texts.target:
+        world.say("\nthe decoder reads")
+        world.screen.print(TextTable(_COLUMNS, _rows(reading, of_target=True), right=_RIGHT))
 
 
 def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:

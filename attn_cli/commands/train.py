@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attn_cli.commands import options as given
-from attn_cli.commands.answering import known_for, size
-from attn_cli.commands.reporting import clock, reporter
+from attn_cli.commands import options
+from attn_cli.commands.output import known_for, size
+from attn_cli.commands.progress import clock, reporter
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
     from attn_cli.training.loop import Progress
-    from attn_cli.training.order import Order
-    from attn_cli.training.outcome import Outcome
+    from attn_cli.training.recipe import Recipe
+    from attn_cli.training.request import TrainingRequest
+    from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
 
 _MINUTES = 10.0  # where nobody says how long
@@ -24,15 +26,17 @@ _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 
 
-def train(
-    context: typer.Context,
+@record(frozen=True, kw_only=True)
+class TextFileOptions:
+    """What is learned from, and where the model goes."""
+
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False)
-    ] = None,
+    ] = None
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="DIR", help="The model's directory.", show_default=False),
-    ] = None,
+    ] = None
     held_out: Annotated[
         Path | None,
         typer.Option(
@@ -41,26 +45,38 @@ def train(
             help="Held-out text, else the last twentieth of FILE...; of either at most 500,000 tokens count.",
             show_default=False,
         ),
-    ] = None,
-    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Layers.")] = 4,
-    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads a layer.")] = 8,
-    width: Annotated[
-        int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features a token.")
-    ] = 256,
+    ] = None
+
+
+@record(frozen=True, kw_only=True)
+class ShapeOptions:
+    """How large the model is."""
+
+    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Layers.")] = 4
+    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads a layer.")] = 8
+    width: Annotated[int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features a token.")] = (
+        256
+    )
     vocabulary: Annotated[
         int, typer.Option("--vocabulary", min=257, max=1 << 20, metavar="N", help="Pieces, at most.")
-    ] = 8192,
+    ] = 8192
     length: Annotated[
         int,
         typer.Option("--context", min=8, max=1 << 16, metavar="N", help="Tokens that the model can read."),
-    ] = 256,
+    ] = 256
+
+
+@record(frozen=True, kw_only=True)
+class ScheduleOptions:
+    """How long it learns, and in which steps."""
+
     batch: Annotated[
         int, typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows of so many tokens a step.")
-    ] = 8,
+    ] = 8
     steps: Annotated[
         int | None,
         typer.Option("--steps", min=1, metavar="N", help="Steps, instead of minutes.", show_default=False),
-    ] = None,
+    ] = None
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -70,10 +86,10 @@ def train(
             help="Minutes of training: 10 unless said.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     rate: Annotated[
         float, typer.Option("--rate", min=1e-8, max=1.0, metavar="X", help="The largest learning rate.")
-    ] = 3e-3,
+    ] = 3e-3
     repeats: Annotated[
         float,
         typer.Option(
@@ -83,11 +99,17 @@ def train(
             metavar="SHARE",
             help="In this share of the rows a passage stands twice: induction heads form early.",
         ),
-    ] = 0.0,
+    ] = 0.0
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Another seed, another run.")
-    ] = 0,
-    device: given.Device = "auto",
+    ] = 0
+
+
+@record(frozen=True, kw_only=True)
+class PrecisionOptions:
+    """Where it computes, and in which number formats."""
+
+    device: options.Device = "auto"
     dtype: Annotated[
         DType | None,
         typer.Option(
@@ -96,10 +118,19 @@ def train(
             help="Of products; unless said, bfloat16 where the device is fast in it.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     store: Annotated[
         DType, typer.Option("--store", metavar="[float32|float16]", help="Of the weights in the file.")
-    ] = DType.FLOAT32,
+    ] = DType.FLOAT32
+
+
+def train_model(
+    world: World,
+    *,
+    texts: TextFileOptions,
+    shape: ShapeOptions,
+    schedule: ScheduleOptions,
+    precision: PrecisionOptions,
     watch: Annotated[
         bool, typer.Option("--watch", help="Print how previous-token and induction heads grow.")
     ] = False,
@@ -107,8 +138,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with the run in DIR: the same files and options again.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a directory that exists.")] = False,
-    as_json: given.Json = False,
-    quiet: given.Quiet = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a small model of your own on text files.
 
@@ -116,49 +146,57 @@ def train(
     layout: for attn -m DIR and for transformers. Ctrl-C keeps what was learned:
     --resume goes on. With --steps, on a CPU, a run that was interrupted ends with the same weights.
     """
-    world: World = context.obj
-    world.is_quiet = quiet
-    if not files:
+    if not texts.files:
         raise UsageError("no text file was named", "attn train book.txt -o DIR")
-    if out is None:
+    if texts.out is None:
         raise UsageError("no directory was named for the model", "-o DIR")
     if resume and force:
         raise UsageError("--resume goes on with a run and --force begins anew", "leave one of them out")
-    _check_format("--store", store, _STORED)
-    if dtype is not None:
-        _check_format("--dtype", dtype, _COMPUTED)
+    _check_format("--store", precision.store, _STORED)
+    if precision.dtype is not None:
+        _check_format("--dtype", precision.dtype, _COMPUTED)
     from attn_cli.training import device as devices  # torch: 1.7 s
     from attn_cli.training import run as runs
-    from attn_cli.training.order import Order
-    from attn_cli.training.recipe import Recipe
+    from attn_cli.training.request import TrainingRequest
 
-    place = devices.chosen(device)
-    recipe = Recipe(
-        layers=layers,
-        heads=heads,
-        width=width,
-        vocabulary=vocabulary,
-        context=length,
-        steps=steps,
-        minutes=minutes if steps is not None or minutes is not None else _MINUTES,
-        batch=batch,
-        rate=rate,
-        repeats=repeats,
-        seed=seed,
-        products=dtype or devices.products(place),
-    )
-    order = Order(tuple(files), held_out, recipe, store)
-    found = runs.resume(out, order, world.fact) if resume else runs.begin(out, order, world.fact, force=force)
-    outcome = _trained(world, found, place, watch=watch)
+    device = devices.chosen(precision.device)
+    recipe = _recipe(shape, schedule, precision.dtype or devices.products(device))
+    request = TrainingRequest(tuple(texts.files), texts.held_out, recipe, precision.store)
+    if resume:
+        run = runs.resume(texts.out, request, world.fact)
+    else:
+        run = runs.begin(texts.out, request, world.fact, force=force)
+    result = _trained(world, run, device, watch=watch)
     if as_json:
         from attn_cli.show import data
 
-        world.say(data.as_json(outcome.as_json()))
+        world.say(data.as_json(result.as_json()))
     else:
-        _show(world, order, outcome)
+        _show(world, request, result)
 
 
-def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Outcome":
+def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> "Recipe":
+    """What decides a run."""
+    from attn_cli.training.recipe import Recipe
+
+    is_timed = schedule.steps is None and schedule.minutes is None
+    return Recipe(
+        layers=shape.layers,
+        heads=shape.heads,
+        width=shape.width,
+        vocabulary=shape.vocabulary,
+        context=shape.length,
+        steps=schedule.steps,
+        minutes=_MINUTES if is_timed else schedule.minutes,
+        batch=schedule.batch,
+        rate=schedule.rate,
+        repeats=schedule.repeats,
+        seed=schedule.seed,
+        products=products,
+    )
+
+
+def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "TrainingResult":
     """The run brought to its end, with a bar or with lines that tell how far it is."""
     from attn_cli.training import run as runs
     from attn_cli.training.measure import growth
@@ -177,25 +215,22 @@ def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Outcome"
     return finish(run, network, mark)
 
 
-def _show(world: World, order: "Order", outcome: "Outcome") -> None:
+def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> None:
     """What was learned, how well, and what the heads do."""
     from attn_cli.models.inventory import by_pattern
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
     recipe = order.recipe
     shape = size(recipe.layers, recipe.heads, recipe.width // recipe.heads)
     ran = f"{outcome.mark.step:,} steps, {outcome.mark.tokens:,} tokens, {clock(outcome.mark.seconds)}"
-    terminal.paragraph(
-        [str(outcome.directory), shape, f"{outcome.parameters:,} parameters", ran],
-        world.screen,
-        between=" · ",
-    )
+    phrases = [str(outcome.directory), shape, f"{outcome.parameters:,} parameters", ran]
+    world.screen.print(Paragraph(phrases, between=" · "))
     world.say("")
     guesses = [(who, f"{bits:.3f}") for who, bits in outcome.surprise.guesses]
-    terminal.columns(("held-out text", "bits a character"), guesses, world.screen, right=(1,))
+    world.screen.print(TextTable(("held-out text", "bits a character"), guesses, right=(1,)))
     if lines := known_for(by_pattern(outcome.known)):
         world.say("")
-        terminal.columns(("known for", "heads"), lines, world.screen)
+        world.screen.print(TextTable(("known for", "heads"), lines))
     world.note(f'look at it: attn inspect "..." -m {outcome.directory}')
 
 

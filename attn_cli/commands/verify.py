@@ -1,20 +1,19 @@
 """`attn verify`: our numbers against Hugging Face's eager attention, layer by layer."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import typer
-
-from attn_cli.commands import options as given
-from attn_cli.commands.answering import headline
-from attn_cli.commands.asking import Options, reading_of
-from attn_cli.commands.judging import check, sentence
+from attn_cli.commands import options
+from attn_cli.commands.inputs import open_model, read_text, source_request, text_request, with_suited_backend
+from attn_cli.commands.output import headline
+from attn_cli.commands.verdict import check, sentence
 from attn_cli.console import World
-from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from attn_cli.analysis.verification import Verdict
+    from attn_cli.reading.reading import TextRequest
 
 TEXTS = (
     "The animal didn't cross the street because it was too tired.",
@@ -28,20 +27,14 @@ TEXTS = (
 _COLUMNS = ("kind", "layer", "weights", "output")
 
 
-def verify(
-    context: typer.Context,
-    text: given.Text = None,
-    file: given.File = None,
-    pair: given.Pair = None,
-    target: given.Target = None,
-    kind: given.KindOf = None,
-    model: given.Model = "",
-    revision: given.Revision = None,
-    trust_remote_code: given.TrustCode = False,
-    as_json: given.Json = False,
-    device: given.Device = "auto",
-    dtype: given.Format = DType.FLOAT32,
-    quiet: given.Quiet = False,
+def verify_model(
+    world: World,
+    *,
+    text: options.TextOptions,
+    kind: options.KindOption = None,
+    source: options.SourceOptions,
+    as_json: options.Json = False,
+    backend: options.BackendOptions,
 ) -> None:
     """Compare layer by layer with Hugging Face's eager attention.
 
@@ -49,46 +42,34 @@ def verify(
     one; a decoder reads TEXT itself unless --target is given. The exit status is 3 where a number
     differs by more than rounding explains.
     """
-    world: World = context.obj
-    world.is_quiet = quiet
-    chosen = (text,) if text is not None or file is not None else TEXTS
-    from attn_cli.reading.reading import document  # NumPy: 0.1 s
-    from attn_cli.reading.verify import verified  # the judge: 5 s
+    is_given = text.text is not None or text.file is not None
+    texts = [text] if is_given else [replace(text, text=each) for each in TEXTS]
+    requests = [text_request(world, each) for each in texts]
+    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
+    from attn_cli.reading.verify import verify_readings  # the reference: 5 s
 
-    readings = [
-        reading_of(
-            world,
-            Options(
-                text=each,
-                file=file,
-                pair=pair,
-                target=target,
-                model=model,
-                revision=revision,
-                trusts_code=trust_remote_code,
-                device=device,
-                dtype=dtype,
-            ),
-        )
-        for each in chosen
-    ]
-    verdict = verified(readings, only_kind=kind)
+    model = open_model(world, source_request(source, options.ComputeOptions(backend=backend)))
+    readings = [read_text(world, model, request) for request in requests]
+    model.check()
+    readings = [with_suited_backend(reading) for reading in readings]
+    verdict = verify_readings(readings, only_kind=kind)
     if as_json:
         from attn_cli.show import data
 
-        world.say(data.as_json(document(readings[0]) | _texts(chosen) | verdict.fields()))
+        answer = describe_reading(readings[0]) | _texts(requests) | verdict.fields()
+        world.say(data.as_json(answer))
     else:
-        from attn_cli.show import terminal  # rich: 0.06 s
+        from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
-        terminal.paragraph(headline(readings[0]), world.screen, between=" · ")
-        terminal.columns(_COLUMNS, list(_rows(verdict)), world.screen, right=(1, 2, 3))
+        world.screen.print(Paragraph(headline(readings[0]), between=" · "))
+        world.screen.print(TextTable(_COLUMNS, list(_rows(verdict)), right=(1, 2, 3)))
         world.say(sentence(verdict))
     check(verdict)
 
 
-def _texts(chosen: "tuple[str | None, ...]") -> dict[str, object]:
+def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:
     """The texts, where there are several."""
-    return {"texts": list(chosen)} if len(chosen) > 1 else {}
+    return {"texts": [request.text for request in requests]} if len(requests) > 1 else {}
 
 
 def _rows(verdict: "Verdict") -> "Iterator[tuple[str, ...]]":

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,30 +9,31 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import Array
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+@record(frozen=True, slots=True)
+class Backend:
     """NumPy or PyTorch, ready to take a checkpoint's arrays."""
 
     name: str  # "numpy" or "torch"
     device: str
     dtype: DType
-    adopt: Callable[[npt.NDArray[Any]], Array]  # to this library, device and number format
+    convert: Callable[[npt.NDArray[Any]], Array]  # to this library, device and number format
 
 
-def choose_library(device: str, dtype: DType) -> Library:
+def choose_backend(device: str, dtype: DType) -> Backend:
     """NumPy on a CPU, unless half precision or another device asks for PyTorch.
 
     Raises:
         UsageError: no such device is known.
         AttnError: the device is absent here.
     """
-    check_name(device)
+    check_device_name(device)
     if device in {"auto", "cpu"} and not dtype.is_half:
-        return _numpy(dtype)
-    return torch_library(device, dtype)
+        return _numpy_backend(dtype)
+    return torch_backend(device, dtype)
 
 
 _WORTH_TORCH = 2e11
@@ -44,22 +44,22 @@ _WORTH_TORCH = 2e11
 """
 
 
-def suited_library(library: Library, device: str, operations: float) -> Library:
+def suited_backend(backend: Backend, device: str, operations: float) -> Backend:
     """NumPy as long as little is to be done; else PyTorch, for `auto` on a GPU where there is one."""
-    if library.name != "numpy" or operations < _WORTH_TORCH:
-        return library
+    if backend.name != "numpy" or operations < _WORTH_TORCH:
+        return backend
     import torch  # 1.7 s
 
     is_cuda = device == "auto" and torch.cuda.is_available()
-    return torch_library("cuda" if is_cuda else "cpu", library.dtype)
+    return torch_backend("cuda" if is_cuda else "cpu", backend.dtype)
 
 
-def operations(width: int, layers: int, queries: int, keys: int) -> float:
+def estimate_operations(width: int, layers: int, queries: int, keys: int) -> float:
     """How much so many layers of a transformer have to compute: about 12 · M² numbers a layer, and T × S."""
     return layers * queries * width * (24.0 * width + 4.0 * keys)
 
 
-def check_name(device: str) -> None:
+def check_device_name(device: str) -> None:
     """Raise `UsageError` unless `--device` takes the word.
 
     Raises:
@@ -69,26 +69,26 @@ def check_name(device: str) -> None:
         raise UsageError(f"device '{device}' is not known", "--device auto, cpu, cuda, cuda:0 or mps")
 
 
-def devices() -> dict[str, str]:
+def list_devices() -> dict[str, str]:
     """What `--device` takes here, each with what it is."""
     import platform
 
     import torch  # 1.7 s
 
-    found = {"cpu": platform.processor() or platform.machine()}
+    devices = {"cpu": platform.processor() or platform.machine()}
     for number in range(torch.cuda.device_count()):
-        found[f"cuda:{number}"] = torch.cuda.get_device_name(number)
+        devices[f"cuda:{number}"] = torch.cuda.get_device_name(number)
     if torch.backends.mps.is_available():
-        found["mps"] = "Metal"
-    return found
+        devices["mps"] = "Metal"
+    return devices
 
 
-def _numpy(dtype: DType) -> Library:
+def _numpy_backend(dtype: DType) -> Backend:
     numbers = np.dtype(dtype.value)
-    return Library("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))
+    return Backend("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))
 
 
-def torch_library(device: str, dtype: DType) -> Library:
+def torch_backend(device: str, dtype: DType) -> Backend:
     """PyTorch, on a CPU unless another device is named.
 
     Raises:
@@ -99,7 +99,7 @@ def torch_library(device: str, dtype: DType) -> Library:
     device = "cpu" if device == "auto" else device
     check_device(device, dtype)
     numbers = getattr(torch, dtype.value)
-    return Library("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))
+    return Backend("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))
 
 
 def check_device(device: str, dtype: DType) -> None:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Pattern
 
 FILE = "attn.json"
@@ -15,8 +15,8 @@ FILE = "attn.json"
 _REMOVE = f"remove it: the model can do without {FILE}"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+@record(frozen=True, slots=True)
+class HeadLabel:
     """A head and what it is known for."""
 
     layer: int
@@ -31,7 +31,7 @@ class Known:
         return f"{self.layer}.{self.head}"
 
 
-def known_heads(directory: Path, layers: int, heads: int) -> tuple[Known, ...]:
+def read_head_labels(directory: Path, layers: int, heads: int) -> tuple[HeadLabel, ...]:
     """The heads of the model in `directory` that are known for something, the clearest first.
 
     Empty where there is no file; `layers` and `heads` are the size of the model that it must fit.
@@ -39,29 +39,29 @@ def known_heads(directory: Path, layers: int, heads: int) -> tuple[Known, ...]:
     Raises:
         AttnError: the file is damaged.
     """
-    path = own(directory, FILE, LARGEST_TEXT)
+    path = checked_path(directory, FILE, LARGEST_TEXT)
     if not path.is_file():
         return ()
     try:
-        known = known_in(json.loads(path.read_text("utf-8"))["heads"])
+        labels = parse_head_labels(json.loads(path.read_text("utf-8"))["heads"])
     except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise AttnError(f"{path} is damaged: {error}", _REMOVE) from error
-    for each in known:
-        if not (0 <= each.layer < layers and 0 <= each.head < heads and 0 <= each.score <= 1):
-            problem = f"{path} does not fit the model: head {each.name} with a score of {each.score:g}"
+    for label in labels:
+        if not (0 <= label.layer < layers and 0 <= label.head < heads and 0 <= label.score <= 1):
+            problem = f"{path} does not fit the model: head {label.name} with a score of {label.score:g}"
             raise AttnError(problem, _REMOVE)
-    return known
+    return labels
 
 
-def known_in(entries: Iterable[Mapping[str, Any]]) -> tuple[Known, ...]:
+def parse_head_labels(entries: Iterable[Mapping[str, Any]]) -> tuple[HeadLabel, ...]:
     """The heads out of the list `heads` of the file.
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: an entry is damaged.
     """
-    found = [
-        Known(int(each["layer"]), int(each["head"]), Pattern(each["pattern"]), float(each["score"]))
-        for each in entries
-        if each["pattern"] is not None
+    labels = [
+        HeadLabel(int(entry["layer"]), int(entry["head"]), Pattern(entry["pattern"]), float(entry["score"]))
+        for entry in entries
+        if entry["pattern"] is not None
     ]
-    return tuple(sorted(found, key=lambda known: -known.score))
+    return tuple(sorted(labels, key=lambda label: -label.score))

@@ -1,21 +1,23 @@
 """What can be loaded here: families, the model that ships, the models in the cache, devices."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.models.backend import devices
-from attn_cli.models.head_labels import Known, known_heads
-from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Cached, cache_directory, cached_models
-from attn_cli.models.native.checkpoint import families, read_spec
+from attn_cli.models.backend import list_devices
+from attn_cli.models.files.config import read_config
+from attn_cli.models.head_labels import HeadLabel, read_head_labels
+from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, CachedModel, cache_directory, cached_models
+from attn_cli.models.native.families import native_families, native_types, read_spec
+from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED, Pattern
 
 if TYPE_CHECKING:
-    from attn_cli.models.bridge.support import Measured
+    from attn_cli.models.bridge.support import MeasuredSupport
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Embedded:
     """The model that ships with the package."""
 
@@ -24,34 +26,41 @@ class Embedded:
     layers: int
     heads: int
     head_size: int
-    known: tuple[Known, ...]
+    known: tuple[HeadLabel, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Available:
     """What can be loaded here."""
 
     families: tuple[str, ...]
     embedded: Embedded
     cache: Path
-    cached: tuple[Cached, ...]
+    cached: tuple[CachedModel, ...]
     devices: Mapping[str, str]
 
 
 def available(environment: Mapping[str, str]) -> Available:
     """The families, the models in the local Hugging Face cache, the devices."""
     cached = tuple(cached_models(environment))
-    return Available(families(), _embedded(), cache_directory(environment), cached, devices())
+    return Available(native_families(), _embedded(), cache_directory(environment), cached, list_devices())
 
 
-def every_family() -> "Measured":
-    """Every model type, and how it is served."""
-    from attn_cli.models.bridge.support import measured  # only a list of all asks
+def every_family() -> "MeasuredSupport":
+    """Every model type, and how it is served: by a file of our own, or over the bridge as it was measured."""
+    from attn_cli.models.bridge.support import TypeSupport, read_support  # only a list of all asks
 
-    return measured()
+    measured, native = read_support(), native_types()
+    return replace(
+        measured,
+        families=tuple(
+            TypeSupport(family.type, "native") if family.type in native else family
+            for family in measured.families
+        ),
+    )
 
 
-def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]:
+def by_pattern(heads: Iterable[HeadLabel]) -> dict[Pattern, list[tuple[str, float]]]:
     """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
     found: dict[Pattern, list[tuple[str, float]]] = {}
     for head in heads:
@@ -60,6 +69,6 @@ def by_pattern(heads: Iterable[Known]) -> dict[Pattern, list[tuple[str, float]]]
 
 
 def _embedded() -> Embedded:
-    spec = read_spec(EMBEDDED_DIRECTORY)
-    known = known_heads(EMBEDDED_DIRECTORY, spec.layers, spec.heads)
+    spec = read_spec(read_config(EMBEDDED_DIRECTORY))
+    known = read_head_labels(EMBEDDED_DIRECTORY, spec.layers, spec.heads)
     return Embedded(EMBEDDED, spec.type, spec.layers, spec.heads, spec.head_size, known)

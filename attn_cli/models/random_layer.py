@@ -10,41 +10,83 @@ import numpy.typing as npt
 
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
-from attn_cli.models.backend import Library
-from attn_cli.models.source import Card, Extent, Source, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.backend import Backend
+from attn_cli.models.head_labels import HeadLabel
+from attn_cli.models.source import Card, Extent, SourceRequest, Texts
+from attn_cli.models.tokens.token import Token
+from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
-def fresh(width: int, heads: int, seed: int, library: Library, *, is_causal: bool = False) -> Source:
-    """A layer of `heads` heads over vectors of `width` features, the same for the same `seed`.
+@record(frozen=True)
+class RandomLayer:
+    """A `Source` that is one layer, the same for the same seed."""
+
+    request: SourceRequest
+    backend: Backend
+    layer: MultiHeadAttention
+    engine: str = "native"
+    takes_pairs: bool = False
+    has_decoder: bool = False
+    longest: None = None
+    is_bounded: bool = False
+
+    @property
+    def card(self) -> Card:
+        """What the layer is, in numbers."""
+        width, heads = self.request.width, self.request.heads
+        return Card(RANDOM, RANDOM, 1, heads, heads, self.layer.head_size, width)
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token sees only what came before it."""
+        return bool(self.request.is_causal)
+
+    @property
+    def kinds(self) -> dict[Kind, Extent]:
+        """One kind of attention, in one layer."""
+        return {Kind.SELF: Extent(range(1), self.request.heads)}
+
+    def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
+        """Words and punctuation marks."""
+        return words(text)
+
+    def target_tokens(self, text: str) -> tuple[Token, ...]:
+        """There is no decoder: `has_decoder` says so."""
+        raise AssertionError(text)
+
+    def check(self) -> None:
+        """There is no file that could be damaged."""
+
+    def head_labels(self) -> tuple[HeadLabel, ...]:
+        """Its heads have learned nothing."""
+        return ()
+
+    def attentions(self, texts: Texts, _kind: Kind, _layers: Sequence[int]) -> Iterator[Attention]:
+        """The layer at work on the text."""
+        width, count = self.request.width, len(texts.tokens)
+        x = vectors(texts.tokens, width, self.request.seed) + sinusoids(count, width)
+        yield self.layer.attention(self.backend.convert(x.astype(np.float32)))
+
+    def judge(self) -> None:
+        """Nobody else computes it."""
+
+    def with_backend(self, backend: Backend) -> "RandomLayer":
+        """The same layer, computed by another library."""
+        return open_random_layer(self.request, backend)
+
+
+def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:
+    """A layer of `request.heads` heads over vectors of `request.width` features.
 
     Raises:
         AttnError: the features cannot be shared out over the heads.
     """
-    layer = MultiHeadAttention.random(width, heads, seed=seed, mask=causal if is_causal else everywhere)
-    adopted = _adopted(layer, library)
-
-    def attentions(texts: Texts, _kind: Kind, _layers: Sequence[int]) -> Iterator[Attention]:
-        x = vectors(texts.tokens, width, seed) + sinusoids(len(texts.tokens), width)
-        yield adopted.attention(library.adopt(x.astype(np.float32)))
-
-    return Source(
-        card=Card(RANDOM, RANDOM, 1, heads, heads, layer.head_size, width),
-        library=library,
-        takes_pairs=False,
-        is_causal=is_causal,
-        longest=None,
-        is_bounded=False,
-        kinds={Kind.SELF: Extent(range(1), heads)},
-        tokens=lambda text, _pair: words(text),
-        check=lambda: None,
-        known=tuple,
-        attentions=attentions,
-        on=lambda other: fresh(width, heads, seed, other, is_causal=is_causal),
-    )
+    mask = causal if request.is_causal else everywhere
+    layer = MultiHeadAttention.random(request.width, request.heads, seed=request.seed, mask=mask)
+    return RandomLayer(request, backend, _adopted(layer, backend))
 
 
 def words(text: str) -> tuple[Token, ...]:
@@ -78,11 +120,11 @@ def sinusoids(length: int, width: int) -> npt.NDArray[np.float64]:
     return np.where(np.arange(width) % 2 == 0, np.sin(angles), np.cos(angles))
 
 
-def _adopted(layer: MultiHeadAttention, library: Library) -> MultiHeadAttention:
+def _adopted(layer: MultiHeadAttention, backend: Backend) -> MultiHeadAttention:
     """The layer with its weights in the library's number format and place."""
 
     def moved(linear: Linear) -> Linear:
-        return Linear(library.adopt(linear.weight))
+        return Linear(backend.convert(linear.weight))
 
     return replace(
         layer,

@@ -1,14 +1,15 @@
 """A source: whatever cuts a text into tokens and yields the attention of layer after layer."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.streaming.pooling import Pooled
-from attn_cli.models.backend import Library
-from attn_cli.models.head_labels import Known
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.backend import Backend
+from attn_cli.models.head_labels import HeadLabel
+from attn_cli.models.tokens.token import Token
+from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind, Metric, Step
 
 if TYPE_CHECKING:
@@ -17,7 +18,22 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.stream import RowProgress
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
+class SourceRequest:
+    """Which model is meant and how it computes: plain values, which another process can be sent."""
+
+    model: str | None = None  # None: the one that ships
+    revision: str | None = None  # of a model of the hub; None: what is here, or its main branch
+    trusts_code: bool = False  # whether a checkpoint may run Python code of its own
+    device: str = "auto"
+    dtype: DType = DType.FLOAT32
+    is_causal: bool | None = None  # None: as the model says
+    seed: int = 0  # of a random layer, like its width and heads
+    width: int = 64
+    heads: int = 4
+
+
+@record(frozen=True, slots=True)
 class Card:
     """What a model is, in numbers."""
 
@@ -30,7 +46,7 @@ class Card:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Extent:
     """How far one kind of attention reaches in a model."""
 
@@ -39,7 +55,7 @@ class Extent:
     others: Mapping[int, str] = field(default_factory=dict)  # layers that attend otherwise, and how
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Texts:
     """What a model reads: its tokens, and those of the decoder where it has one and was given a text."""
 
@@ -102,43 +118,87 @@ class Layer(Protocol):
         """The `wanted` steps of `heads`, each (H, T, ...), less those that are absent."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+@record(frozen=True, slots=True, eq=False)
+class ReferenceAttention:
     """What somebody else's code computes of one text and one kind of attention, by layer, in NumPy."""
 
     weights: Mapping[int, Array]  # (H, T, S)
     outputs: Mapping[int, Array]  # (T, M) where it is known
 
 
-class Judge(Protocol):
+class ReferenceModel(Protocol):
     """Whoever computes the same attention from the same files in another way."""
 
-    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> Mapping[Kind, Reference]:
+    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> Mapping[Kind, ReferenceAttention]:
         """The attention of all layers of those kinds, in a number format."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """All that the rest of the program knows of a model."""
+class Source(Protocol):
+    """All that the rest of the program knows of a model: it is opened once and reads many texts."""
 
-    card: Card
-    library: Library
-    takes_pairs: bool  # whether it tells a second text from the first
-    is_causal: bool  # whether a token sees only what came before it
-    longest: int | None  # how many tokens it was made for
-    is_bounded: bool  # whether it cannot read more: its positions are learned one by one
-    kinds: Mapping[Kind, Extent]  # the kinds of attention it has; the first is shown where nothing is said
-    tokens: Callable[[str, str | None], tuple[Token, ...]]
-    check: Callable[[], None]  # raises AttnError where the weights cannot be those of this model
-    known: Callable[[], tuple[Known, ...]]  # what its heads are known for, the clearest first
-    attentions: Callable[[Texts, Kind, Sequence[int]], Iterator[Layer]]
-    """Of each of the layers, whose numbers go up, as it is asked for; what follows the last does not run."""
-    target: Callable[[str], tuple[Token, ...]] | None = None  # what the decoder reads; None: there is none
-    judge: Callable[[], Judge] | None = None  # who knows what the numbers must be; None: nobody
-    on: Callable[[Library], "Source"] | None = (
-        None  # the same model, computed by another library; None: by none
-    )
-    engine: str = "native"  # whose code computed the operands: ours, or that of "transformers"
+    @property
+    def request(self) -> SourceRequest:
+        """What was asked for: enough to open the same model again in another process."""
+
+    @property
+    def card(self) -> Card:
+        """What the model is, in numbers."""
+
+    @property
+    def backend(self) -> Backend:
+        """What computes."""
+
+    @property
+    def engine(self) -> str:
+        """Whose code computed the operands: ours, "native", or that of "transformers"."""
+
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether it tells a second text from the first."""
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether it has a decoder that looks at what its encoder read."""
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token sees only what came before it."""
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens it was made for."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it cannot read more: it has a vector for each position."""
+
+    @property
+    def kinds(self) -> Mapping[Kind, Extent]:
+        """The kinds of attention it has; the first is shown where nothing is said."""
+
+    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
+        """The tokens of a text, and of a second one where the model takes pairs."""
+
+    def target_tokens(self, text: str) -> tuple[Token, ...]:
+        """What the decoder reads of a text, where there is a decoder."""
+
+    def check(self) -> None:
+        """Raise `AttnError` where the weights cannot be those of this model."""
+
+    def head_labels(self) -> tuple[HeadLabel, ...]:
+        """What its heads are known for, the clearest first."""
+
+    def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
+        """The attention of each of the layers, whose numbers go up, as it is asked for.
+
+        What follows the last of them does not run.
+        """
+
+    def judge(self) -> ReferenceModel | None:
+        """Who else computes the same numbers; None: nobody."""
+
+    def with_backend(self, backend: Backend) -> "Source":
+        """The same model, computed by another library; no file is read again."""
 
 
 def of_layers(all_of_them: Iterator[Layer], layers: Sequence[int]) -> Iterator[Layer]:

@@ -1,16 +1,21 @@
-"""How much memory a reading needs, estimated before it begins, and how much there is.
+"""How much memory a reading needs, estimated before it begins.
 
 What does not fit is refused with both numbers: a machine that swaps, or a process that is killed, says less.
 """
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from attn_cli.errors import AttnError
 from attn_cli.models.source import Source
+from attn_cli.reading.free_memory import free_bytes
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.selection import Place
+from attn_cli.reading.window import LARGEST, Window
+from attn_cli.record import record
+from attn_cli.vocabulary import Step
 
+_SMALL = 1 << 21  # numbers: with all that comes with them 100 MB, which is there
 _ROOM = 0.9  # of what is free: the estimate is one, and others live here too
 _NUMBERS_OF_A_LAYER = 12  # times M²: four of the attention, eight around it (arXiv:2001.08361, table 1)
 _VECTORS = (
@@ -25,7 +30,7 @@ _PROGRAM = 0.4e9  # bytes that PyTorch takes for itself once it computes
 _HALF = 2  # bytes of a number
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Work:
     """What is to be computed: so many layers of a text, and of some heads whole matrices."""
 
@@ -38,7 +43,7 @@ class Work:
     measured: int = 0  # heads of which only facts are kept
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Need:
     """Bytes, estimated."""
 
@@ -59,21 +64,21 @@ def need(source: Source, work: Work) -> Need:
     """
     card, size = (
         source.card,
-        _HALF if source.library.dtype.is_half else 8 if "64" in source.library.dtype else 4,
+        _HALF if source.backend.dtype.is_half else 8 if "64" in source.backend.dtype else 4,
     )
     layer = _NUMBERS_OF_A_LAYER * card.width**2
     held = 1 if source.engine == "native" else work.layers
     tokens = max(work.queries, work.keys)
-    program = _PROGRAM if source.library.name == "torch" else 0.0
+    program = _PROGRAM if source.backend.name == "torch" else 0.0
     shown = (work.at_once * _MATRICES * work.rows * work.keys + work.kept) * max(size, 4)
     facts = work.measured * work.queries * _FACTS * 4 + (_stream(source) if work.measured else 0)
     return Need(program + held * layer * size, tokens * card.width * _VECTORS * max(size, 4), shown + facts)
 
 
 def _stream(source: Source) -> int:
-    if source.library.device != "cpu":
+    if source.backend.device != "cpu":
         return _LARGE_BLOCK
-    if source.library.name != "torch":
+    if source.backend.name != "torch":
         return _BLOCK
     import torch  # it computes there
 
@@ -86,63 +91,37 @@ def check(source: Source, work: Work, hint: str) -> None:
     Raises:
         AttnError: it does not; `hint` says what would.
     """
-    free, asked = free_bytes(source.library.device), need(source, work)
+    free, asked = free_bytes(source.backend.device), need(source, work)
     if free is not None and asked.total > _ROOM * free:
         parts = {"weights": asked.weights, "activations": asked.activations, "matrices": asked.matrices}
         listed = ", ".join(f"{name} {_gigabytes(size)}" for name, size in parts.items())
-        where = "" if source.library.device == "cpu" else f" on {source.library.device}"
+        where = "" if source.backend.device == "cpu" else f" on {source.backend.device}"
         problem = f"memory is short: this needs about {_gigabytes(asked.total)} GB ({listed})"
         otherwise = "" if not where else ", or --device cpu"
         raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint + otherwise)
 
 
-def free_bytes(device: str) -> float | None:
-    """What may still be taken on `device`; None where nobody tells."""
-    if device.startswith("cuda"):
-        import torch  # it computes there
+def check_heads_fit(
+    reading: Reading, places: Sequence[Place], steps: Collection[Step], window: Window
+) -> None:
+    """Raise `AttnError` where the heads, as far as they are shown, do not fit the memory.
 
-        free, _ = torch.cuda.mem_get_info(device)
-        return float(free)
-    return min(_limits(), default=None)
-
-
-def _limits() -> Iterator[float]:
-    """What the machine, the container and the shell each leave, as far as they say."""
-    fields = _fields(Path("/proc/meminfo"))
-    if "MemAvailable" in fields:
-        yield fields["MemAvailable"] * 1024
-    group = Path("/sys/fs/cgroup")
-    most, taken = _number(group / "memory.max"), _number(group / "memory.current")
-    if most is not None and taken is not None:
-        yield most - taken + _fields(group / "memory.stat", " ").get("inactive_file", 0.0)  # it is given back
-    if os.name == "posix":
-        import resource
-
-        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-        held = _fields(Path("/proc/self/status")).get("VmSize")
-        if soft != resource.RLIM_INFINITY and held is not None:
-            yield max(0.0, soft - held * 1024)
-
-
-def _fields(path: Path, separator: str = ":") -> dict[str, float]:
-    """The lines `name: number unit` of a file of the system's; none where there is no such file."""
-    try:
-        lines = (line.partition(separator) for line in path.read_text("utf-8").splitlines())
-        return {
-            name: float(rest.split()[0])
-            for name, _, rest in lines
-            if rest.split()[0:1] and rest.split()[0].isdigit()
-        }
-    except OSError:
-        return {}
-
-
-def _number(path: Path) -> float | None:
-    try:
-        text = path.read_text("utf-8").strip()
-    except OSError:
-        return None
-    return float(text) if text.isdigit() else None
+    Raises:
+        AttnError: they do not.
+    """
+    if window.is_pooled:
+        rows, kept = 0, len(places) * window.most**2
+    else:
+        rows = min(len(window.rows), max(1, LARGEST // window.keys))
+        matrices = sum(step.is_pairwise for step in steps)
+        kept = len(places) * matrices * len(window.rows) * len(window.columns)
+    by_layer = Counter(layer for layer, _ in places)
+    most, card = max(by_layer.values()), reading.source.card
+    vectors = max(window.queries, window.keys) * card.width + card.width**2
+    if reading.source.engine == "native" and kept + most * rows * window.keys + vectors <= _SMALL:
+        return
+    work = Work(window.queries, window.keys, 1 + max(by_layer), most, rows, kept, int(window.is_pooled))
+    check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which holds no matrix")
 
 
 def _gigabytes(size: float) -> str:

@@ -11,16 +11,15 @@ from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import metrics_of_kind
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import UsageError
+from attn_cli.reading.default_head import are_special
 from attn_cli.reading.memory import Work, check
-from attn_cli.reading.reading import Reading, are_special, layers_of
+from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
-from attn_cli.reading.steps import check_finite
+from attn_cli.reading.steps import check_finite, run_layers, unwarned
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
-_quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # `check_finite` says it in words
 
-
-@_quiet
+@unwarned
 def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgress) -> list[HeadSummary]:
     """What the heads at `places` do, in their order; layers after the last of them do not run.
 
@@ -35,7 +34,7 @@ def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgre
     work = Work(rows, keys, layers=1 + max(layers), measured=len(places))
     check(reading.source, work, "a shorter text, or fewer layers or heads")
     summaries: dict[Place, HeadSummary] = {}
-    for index, (layer, attention) in enumerate(layers_of(reading, layers)):
+    for index, (layer, attention) in enumerate(run_layers(reading, layers)):
         heads = [head for at, head in places if at == layer]
         of_all_layers = _shifted(progress, index * rows, len(layers) * rows)
         measured = attention.measure(heads, metrics_of_kind(kind), tokens, of_all_layers)

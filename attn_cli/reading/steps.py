@@ -1,7 +1,6 @@
-"""The steps of the chosen heads of a layer, spelled out as far as they are shown, and judged."""
+"""The steps of the chosen heads, computed layer by layer as far as they are shown, and checked."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,32 +10,79 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.grid import Head
 from attn_cli.models.source import Layer
-from attn_cli.reading.window import Portion
+from attn_cli.reading.memory import check_heads_fit
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.selection import Place
+from attn_cli.reading.window import Window
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
 Numbers = npt.NDArray[Any]
 
-DEFAULT = (Step.SCORES, Step.WEIGHTS)
+DEFAULT_STEPS = (Step.SCORES, Step.WEIGHTS)
 """The steps that are shown where nobody names one."""
 
+unwarned = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+"""Numbers that are not finite are told as an error, and not as NumPy's warning."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+
+@unwarned
+def head_steps(
+    reading: Reading,
+    places: Sequence[Place],
+    steps: Collection[Step] | None = None,
+    window: Window | None = None,
+) -> list[Head]:
+    """The steps of the heads at `places`, in their order; layers after the last of them do not run.
+
+    Without `steps` they are the scores and weights, or the logits where there are no scores. Without
+    `window` they are whole.
+
+    Raises:
+        AttnError: the weights are damaged, a step holds a number that is not finite, or memory is short.
+    """
+    window = window or reading.whole
+    check_heads_fit(reading, places, steps or DEFAULT_STEPS, window)
+    return heads_of_layers(shown_layers(reading, places), places, steps, window)
+
+
+def shown_layers(reading: Reading, places: Sequence[Place]) -> "Iterator[ShownLayer]":
+    """The layers of those heads, each run when it is asked for."""
+    layers = sorted({layer for layer, _ in places})
+    return (ShownLayer(reading.kind, number, layer) for number, layer in run_layers(reading, layers))
+
+
+def run_layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
+    """Those layers, whose numbers go up, each run when it is asked for."""
+    return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
+
+
+def heads_of_layers(
+    layers: "Iterable[ShownLayer]", places: Sequence[Place], steps: Collection[Step] | None, window: Window
+) -> list[Head]:
+    """The heads at `places`, in their order."""
+    by_place: dict[Place, Head] = {}
+    for layer in layers:
+        chosen = [head for number, head in places if number == layer.number]
+        by_place |= {(layer.number, head.head): head for head in layer.heads(chosen, steps, window)}
+    return [by_place[place] for place in places]
+
+
+@record(frozen=True, slots=True, eq=False)
+class ShownLayer:
     """A layer whose heads are shown."""
 
     kind: Kind
     number: int
     layer: Layer
 
-    def heads(
-        self, chosen: Sequence[int], steps: Collection[Step] | None, portion: Portion
-    ) -> Iterator[Head]:
+    def heads(self, chosen: Sequence[int], steps: Collection[Step] | None, window: Window) -> Iterator[Head]:
         """The steps of the chosen heads; None is the scores and weights, or what stands in for them.
 
         Raises:
             AttnError: a number is not finite.
         """
-        return self._pooled(chosen, portion) if portion.is_pooled else self._spelled(chosen, steps, portion)
+        return self._pooled(chosen, window) if window.is_pooled else self._whole(chosen, steps, window)
 
     def weights(self, chosen: Sequence[int], rows: Sequence[int]) -> Numbers:
         """(H, R, S) of some rows, whole ones.
@@ -44,16 +90,14 @@ class Shown:
         Raises:
             AttnError: a number is not finite.
         """
-        steps, _ = self._judged(self.layer.at(rows), chosen, {Step.WEIGHTS})
+        steps, _ = self._checked(self.layer.at(rows), chosen, {Step.WEIGHTS})
         return steps[Step.WEIGHTS]
 
-    def _spelled(
-        self, chosen: Sequence[int], steps: Collection[Step] | None, portion: Portion
-    ) -> Iterator[Head]:
+    def _whole(self, chosen: Sequence[int], steps: Collection[Step] | None, window: Window) -> Iterator[Head]:
         absent = self.layer.absent
         if steps is None:
-            steps = (*DEFAULT, Step.LOGITS) if Step.SCORES in absent else DEFAULT
-        arrays, mask = self._arrays(chosen, steps, portion)
+            steps = (*DEFAULT_STEPS, Step.LOGITS) if Step.SCORES in absent else DEFAULT_STEPS
+        arrays, mask = self._arrays(chosen, steps, window)
         for index, head in enumerate(chosen):
             yield Head(
                 kind=self.kind,
@@ -61,33 +105,33 @@ class Shown:
                 head=head,
                 kv_head=self.layer.kv_head(head),
                 scale=self.layer.scale,
-                queries=tuple(portion.rows),
-                keys=tuple(portion.columns),
+                queries=tuple(window.rows),
+                keys=tuple(window.columns),
                 steps={step: array[index] for step, array in arrays.items()},
                 mask=mask,
                 absent={step: absent[step] for step in steps if step in absent},
             )
 
     def _arrays(
-        self, chosen: Sequence[int], steps: Collection[Step], portion: Portion
+        self, chosen: Sequence[int], steps: Collection[Step], window: Window
     ) -> tuple[dict[Step, Numbers], Numbers | None]:
         """Each step (H, R, ...) of the chosen rows and columns, and the mask (R, C) where there are pairs."""
         blocks = list[dict[Step, Numbers]]()
         masks = list[Numbers]()
-        for layer in self._parts(portion):
-            found, mask = self._judged(layer, chosen, steps)
-            blocks.append({step: _of_columns(step, found[step], portion) for step in found})
+        for layer in self._parts(window):
+            found, mask = self._checked(layer, chosen, steps)
+            blocks.append({step: _of_columns(step, found[step], window) for step in found})
             if any(step.is_pairwise for step in steps):
-                masks.append(_of_columns(Step.MASK, mask, portion))
+                masks.append(_of_columns(Step.MASK, mask, window))
         joined = {step: _joined(step, [block[step] for block in blocks]) for step in blocks[0]}
         return joined, _joined(Step.MASK, masks) if masks else None
 
-    def _parts(self, portion: Portion) -> Iterator[Layer]:
+    def _parts(self, window: Window) -> Iterator[Layer]:
         """The layer a block of rows at a time; as it is where one block is all of it."""
-        for rows in portion.blocks():
-            yield self.layer if len(rows) == portion.queries else self.layer.at(rows)
+        for rows in window.blocks():
+            yield self.layer if len(rows) == window.queries else self.layer.at(rows)
 
-    def _judged(
+    def _checked(
         self, layer: Layer, chosen: Sequence[int], steps: Collection[Step]
     ) -> tuple[dict[Step, Numbers], Numbers]:
         """Each step (H, R, ...) of all columns, and the mask (R, S).
@@ -103,8 +147,8 @@ class Shown:
                 self._check(step, head, is_finite=bool(np.isfinite(values).all()))
         return {step: array for step, array in found.items() if step in steps}, mask
 
-    def _pooled(self, chosen: Sequence[int], portion: Portion) -> Iterator[Head]:
-        pooled = self.layer.pooled(chosen, portion.most)
+    def _pooled(self, chosen: Sequence[int], window: Window) -> Iterator[Head]:
+        pooled = self.layer.pooled(chosen, window.most)
         for index, head in enumerate(chosen):
             self._check(Step.LOGITS, head, is_finite=bool(pooled.are_finite[index]))
             yield Head(
@@ -113,8 +157,8 @@ class Shown:
                 head=head,
                 kv_head=self.layer.kv_head(head),
                 scale=self.layer.scale,
-                queries=tuple(portion.rows[:: pooled.cells[0]]),
-                keys=tuple(portion.columns[:: pooled.cells[1]]),
+                queries=tuple(window.rows[:: pooled.cells[0]]),
+                keys=tuple(window.columns[:: pooled.cells[1]]),
                 steps={Step.WEIGHTS: pooled.weights[index]},
                 mask=pooled.visible,
                 cells=pooled.cells,
@@ -135,11 +179,11 @@ def check_finite(are_finite: bool, name: str) -> None:
         raise AttnError(f"the {name} are not all finite numbers", hint)
 
 
-def _of_columns(step: Step, values: Numbers, portion: Portion) -> Numbers:
+def _of_columns(step: Step, values: Numbers, window: Window) -> Numbers:
     """Only the chosen keys of a step (..., R, S) or (..., S, D); queries' own features are no keys."""
-    if len(portion.columns) == portion.keys or not (step.is_pairwise or step.is_of_keys):
+    if len(window.columns) == window.keys or not (step.is_pairwise or step.is_of_keys):
         return values
-    return values.take(list(portion.columns), axis=-1 if step.is_pairwise else -2)
+    return values.take(list(window.columns), axis=-1 if step.is_pairwise else -2)
 
 
 def _joined(step: Step, blocks: Sequence[Numbers]) -> Numbers:

@@ -16,7 +16,7 @@ from attn_cli.analysis.verification import (
 )
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.source import Layer, Reference, Texts
+from attn_cli.models.source import Layer, ReferenceAttention, Texts
 from attn_cli.reading.reading import Reading, check_kind
 from attn_cli.vocabulary import DType, Kind, Step
 
@@ -24,7 +24,7 @@ _judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # such 
 
 
 @_judged
-def verified(
+def verify_readings(
     readings: Sequence[Reading], *, only_kind: Kind | None = None, only_layers: Collection[int] | None = None
 ) -> Verdict:
     """The layers of the readings' model against the judge's: of every kind, or of one; all, or some.
@@ -35,15 +35,16 @@ def verified(
         AttnError: nobody knows what the numbers must be, or the judge cannot say.
         UsageError: the model is not read as it is.
     """
-    source, question = readings[0].source, readings[0].question
-    if source.judge is None:
+    source = readings[0].source
+    judge = source.judge()
+    if judge is None:
         problem = f"{source.card.name} has no reference: nobody else computes it"
         raise AttnError(problem, "attn verify -m MODEL")
-    if question.is_causal is not None:
+    if source.request.is_causal is not None:
         raise UsageError("a model whose mask is overruled has no reference", "leave --causal out")
     if only_kind is not None:
         check_kind(only_kind, source)
-    judge, dtype = source.judge(), source.library.dtype
+    dtype = source.backend.dtype
     kinds = list(source.kinds) if only_kind is None else [only_kind]
     found: list[Difference] = []
     rounding = 0.0
@@ -61,12 +62,18 @@ def verified(
 
 def _with_target(reading: Reading) -> Texts:
     """The texts of the reading, the first one for the decoder too where it was given none."""
-    texts, target = reading.texts, reading.source.target
-    return texts if texts.target or target is None else replace(texts, target=target(reading.question.text))
+    texts, source = reading.texts, reading.source
+    if texts.target or not source.has_decoder:
+        return texts
+    return replace(texts, target=source.target_tokens(reading.request.text))
 
 
 def _differences(
-    reading: Reading, texts: Texts, kind: Kind, theirs: Reference, only_layers: Collection[int] | None
+    reading: Reading,
+    texts: Texts,
+    kind: Kind,
+    theirs: ReferenceAttention,
+    only_layers: Collection[int] | None,
 ) -> Iterator[Difference]:
     """How far the layers of one kind, or some of them, are from the reference."""
     source = reading.source
@@ -75,7 +82,7 @@ def _differences(
         yield _difference(kind, layer, attention, theirs)
 
 
-def _difference(kind: Kind, layer: int, attention: Layer, theirs: Reference) -> Difference:
+def _difference(kind: Kind, layer: int, attention: Layer, theirs: ReferenceAttention) -> Difference:
     steps = attention.steps(range(attention.heads), {Step.WEIGHTS})
     output = None
     if layer in theirs.outputs and Step.OUTPUT not in attention.absent:

@@ -1,10 +1,10 @@
 """How much of a matrix is shown: chosen rows and columns, the whole, or means of it where it is too large."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from attn_cli.errors import UsageError
 from attn_cli.reading.selection import tokens
+from attn_cli.record import record
 from attn_cli.vocabulary import Step
 
 LARGEST = 1 << 20
@@ -13,16 +13,16 @@ LARGEST = 1 << 20
 _MOST = 1 << 28  # numbers of a matrix that somebody insists on: 1 GB
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+@record(frozen=True, slots=True)
+class TextSide:
     """The tokens along one side of a matrix: how many there are, and of which text."""
 
     count: int
     text: str = "the text"
 
 
-@dataclass(frozen=True, slots=True)
-class Portion:
+@record(frozen=True, slots=True)
+class Window:
     """The chosen rows and columns of a matrix of T queries and S keys, or how coarse its picture is."""
 
     queries: int  # T
@@ -56,19 +56,19 @@ class Portion:
         return (self.rows[first : first + size] for first in range(0, len(self.rows), size))
 
 
-def whole(queries: int, keys: int) -> Portion:
+def whole_window(queries: int, keys: int) -> Window:
     """All of a matrix."""
-    return Portion(queries, keys, range(queries), range(keys))
+    return Window(queries, keys, range(queries), range(keys))
 
 
-def portion(
-    queries: Side,
-    keys: Side,
+def chosen_window(
+    queries: TextSide,
+    keys: TextSide,
     rows: str | None,
     columns: str | None,
     steps: Collection[Step] | None,
     most: int,
-) -> Portion:
+) -> Window:
     """What was chosen after `--rows` and `--columns`; where nothing was and it is too large, a picture.
 
     `steps`: those that were asked for. `most`: how many rows and columns a picture of weights may have.
@@ -76,21 +76,21 @@ def portion(
     Raises:
         UsageError: it is malformed or out of range; or too large, and no weights alone.
     """
-    everything = whole(queries.count, keys.count)
+    entire = whole_window(queries.count, keys.count)
     if rows is None and columns is None:
-        return everything if everything.fits else _pooled(everything, steps, most)
-    found = Portion(
+        return entire if entire.fits else _pooled(entire, steps, most)
+    window = Window(
         queries.count,
         keys.count,
         tokens("all" if rows is None else rows, queries.count, "row", queries.text),
         tokens("all" if columns is None else columns, keys.count, "column", keys.text),
     )
-    if len(found.rows) * len(found.columns) > _MOST:
-        raise _too_large(found, next(iter(steps or ()), Step.WEIGHTS), "")
-    return found
+    if len(window.rows) * len(window.columns) > _MOST:
+        raise _too_large(window, next(iter(steps or ()), Step.WEIGHTS), "")
+    return window
 
 
-def _pooled(everything: Portion, steps: Collection[Step] | None, most: int) -> Portion:
+def _pooled(entire: Window, steps: Collection[Step] | None, most: int) -> Window:
     """The picture of the weights; what has no matrix of tokens stays as it is.
 
     Raises:
@@ -99,15 +99,15 @@ def _pooled(everything: Portion, steps: Collection[Step] | None, most: int) -> P
     asked = tuple(dict.fromkeys(steps or (Step.WEIGHTS,)))
     matrices = [step for step in asked if step.is_pairwise]
     if not matrices:
-        return everything
+        return entire
     if asked != (Step.WEIGHTS,):
         other = next((step for step in matrices if step is not Step.WEIGHTS), Step.WEIGHTS)
-        raise _too_large(everything, other, ", or -s weights alone, which are pooled")
-    return Portion(everything.queries, everything.keys, everything.rows, everything.columns, max(1, most))
+        raise _too_large(entire, other, ", or -s weights alone, which are pooled")
+    return Window(entire.queries, entire.keys, entire.rows, entire.columns, max(1, most))
 
 
-def _too_large(found: Portion, step: Step, otherwise: str) -> UsageError:
-    rows, columns = len(found.rows), len(found.columns)
+def _too_large(window: Window, step: Step, otherwise: str) -> UsageError:
+    rows, columns = len(window.rows), len(window.columns)
     megabytes = rows * columns * (1 if step is Step.MASK else 4) / 2**20
     verb = "is" if step in {Step.BIAS, Step.MASK} else "are"
     problem = f"{step} of {rows:,} × {columns:,} tokens {verb} {megabytes:,.0f} MB a head"

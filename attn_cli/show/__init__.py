@@ -1,1 +1,1 @@
-"""Views of a `Grid` or a `Head`: terminal, picture, data files."""
+"""What a user sees of a `Grid` or a `Head`: terminal views, pictures, data files."""

@@ -1,14 +1,17 @@
-"""The numbers as files that a program reads: .json, .npz, .safetensors and .csv.
+"""Steps and comparisons as data files: .json, .npz, .safetensors and .csv.
 
 A float in a text is the shortest decimal that reads back to the same number of the same format:
 0.17677669 for a float32, not 0.1767766922712326.
+
+JSON is written here: `json` knows float64 alone, and `orjson` (3.13) writes null for any number that is
+not finite, a float16 with the digits of a float32, letters outside ASCII as they are, and lays each number
+on its own line or all of them on one.
 """
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from math import isfinite
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -21,25 +24,9 @@ from attn_cli.grid import Head
 from attn_cli.safe_text import printable
 from attn_cli.vocabulary import Kind, Step
 
-Numbers: TypeAlias = npt.NDArray[np.generic]
-
-SUFFIXES: tuple[str, ...] = (".json", ".npz", ".safetensors", ".csv")
+Values: TypeAlias = npt.NDArray[np.generic]
 
 COLUMNS = ("kind", "layer", "head", "step", "row", "column", "row_token", "column_token", "value")
-
-
-def encode(suffix: str, document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """The content of a file of the kind that `suffix`, one of `SUFFIXES`, names."""
-    match suffix:
-        case ".json":
-            return f"{as_json(document)}\n".encode()
-        case ".npz":
-            return as_npz(document, heads)
-        case ".safetensors":
-            return as_safetensors(document, heads)
-        case ".csv":
-            return as_csv(document, heads)
-    raise AssertionError(suffix)
 
 
 def schema() -> str:
@@ -83,27 +70,40 @@ def as_safetensors(document: Mapping[str, object], heads: Sequence[Head]) -> byt
 
 
 def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """One long table, a number on a line; where there are no heads, the matrix of a comparison.
+    """The steps of the heads as one long table, a number on a line.
 
     `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and
     have no token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are left as
     they are but for control characters, which are spelled out: a token `=1+1` stays `=1+1`, and
     a spreadsheet must be told that the column is text.
     """
+    lines = (
+        line
+        for head in heads
+        for step, values in head.steps.items()
+        for line in _cells(document, head, step, values)
+    )
+    return csv_table(chain([COLUMNS], lines))
+
+
+def comparison_as_csv(document: Mapping[str, object]) -> bytes:
+    """The matrix of a comparison as a square table: a header of the items, then each with its distances."""
+    items = [printable(item) for item in cast("Sequence[str]", document["items"])]
+    rows = _finite(np.asarray(document["matrix"]), "matrix", "")
+    return csv_table([["item", *items], *([item, *row] for item, row in zip(items, rows, strict=True))])
+
+
+def csv_table(lines: Iterable[Iterable[object]]) -> bytes:
+    """Comma-separated values, one line of text for each of `lines`."""
+    import csv  # 0.5 ms, and most answers are tables
+
     text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    if not heads and "matrix" in document:
-        table.writerows(_comparison(document))
-    else:
-        table.writerow(COLUMNS)
-        for head in heads:
-            for step, values in head.steps.items():
-                table.writerows(_cells(document, head, step, values))
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()
 
 
 def _entry(head: Head) -> dict[str, object]:
-    """All about a head but its steps."""
+    """Everything about a head except its steps."""
     return {
         "kind": str(head.kind),
         "layer": head.layer,
@@ -116,12 +116,12 @@ def _entry(head: Head) -> dict[str, object]:
 
 
 def _named(steps: Mapping[Step, object]) -> dict[str, object]:
-    """The steps by the words that a file has for them."""
+    """The steps under their names in a file."""
     return {str(step): value for step, value in steps.items()}
 
 
 def _absent(head: Head) -> dict[str, object]:
-    """Which steps are not there and why, where there are such."""
+    """The missing steps and why each is missing; empty where none is."""
     return {"absent": _named(head.absent)} if head.absent else {}
 
 
@@ -133,7 +133,7 @@ def _scale(head: Head) -> float | None:
     return float(str(dtype.type(head.scale)))
 
 
-def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, Numbers]:
+def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, Values]:
     """Every array by name: the steps of the heads, and what the document itself holds."""
     own = {name: value for name, value in document.items() if isinstance(value, np.ndarray)}
     steps = {
@@ -166,7 +166,7 @@ def _written(value: object, key: str = "", owner: str = "") -> str:
     return json.dumps(value)
 
 
-def _written_array(array: Numbers) -> str:
+def _written_array(array: Values) -> str:
     if array.ndim > 1:
         return _laid_out("[]", [_written_array(row) for row in array])
     words = ", ".join(map(str, array.reshape(-1)))
@@ -185,7 +185,7 @@ def _laid_out(brackets: str, items: Sequence[str]) -> str:
     return f"{first}\n {lines}\n{last}"
 
 
-def _finite(values: Numbers, key: str, owner: str) -> Numbers:
+def _finite(values: Values, key: str, owner: str) -> Values:
     """`values`, if each is a finite number or a masked logit."""
     odd = values[~np.isfinite(values)]
     if key == Step.LOGITS:
@@ -201,16 +201,8 @@ def _not_finite(value: object, key: str, owner: str) -> AttnError:
     return AttnError(f"not a finite number in {place}: {value}", hint)
 
 
-def _comparison(document: Mapping[str, object]) -> Iterator[Iterable[object]]:
-    """The lines of a square table: a header of the items, then an item and its distances."""
-    items = [printable(item) for item in cast("Sequence[str]", document["items"])]
-    yield ["item", *items]
-    for item, row in zip(items, _finite(np.asarray(document["matrix"]), "matrix", ""), strict=True):
-        yield [item, *row]
-
-
 def _cells(
-    document: Mapping[str, object], head: Head, step: Step, values: Numbers
+    document: Mapping[str, object], head: Head, step: Step, values: Values
 ) -> Iterator[Iterable[object]]:
     """The lines of one step, in the order of `COLUMNS`."""
     rows = head.keys if step.is_of_keys else head.queries
@@ -224,7 +216,7 @@ def _cells(
         yield from zip(*name, repeat(row), columns, repeat(token), column_tokens, _fields(line), strict=False)
 
 
-def _fields(line: Numbers) -> list[object]:
+def _fields(line: Values) -> list[object]:
     """A row's numbers as `csv` writes them: truth as 1 or 0, None for a masked cell."""
     if line.dtype == bool:
         return [int(value) for value in line]

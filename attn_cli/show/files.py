@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, and what stood there is kept unless it is to be overwritten."""
+"""Atomic writes: a file is written whole or not at all, and an existing one is kept unless forced."""
 
 import os
 import stat
@@ -8,38 +8,37 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.safe_text import printable
+from attn_cli.show.writers import either
 
 _AT_ONCE = 1 << 24  # bytes
 
 
 def suffix_of(path: Path, known: Collection[str]) -> str:
-    """The kind of file that the name asks for: one of `known`, in lower case; raises `UsageError`."""
+    """The suffix of the name, one of `known`, in lower case; raises `UsageError` for any other."""
     suffix = path.suffix.lower()
     if suffix in known:
         return suffix
     what = (
         f"attn cannot write '{printable(suffix)}'" if suffix else "the name does not say which kind of file"
     )
-    *others, last = known
-    kinds = f"{', '.join(others)} or {last}" if others else last
-    raise UsageError(f"{what}: {_shown(path)}", f"a name that ends in {kinds}")
+    raise UsageError(f"{what}: {_shown(path)}", f"a name that ends in {either(known)}")
 
 
 def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> dict[Path, str]:
-    """The kind of each file that is to be written, all checked before anything is computed.
+    """The suffix of each file that is to be written, all checked before anything is computed.
 
     Raises:
         UsageError: a name does not say its kind, or is there twice.
         AttnError: a file could not be written.
     """
-    found: dict[Path, str] = {}
+    suffixes: dict[Path, str] = {}
     for path in paths:
-        if path in found:
+        if path in suffixes:
             raise UsageError(f"the file is named twice: {_shown(path)}", "leave one of them out")
-        found[path] = suffix_of(path, known)
-    for path in found:
+        suffixes[path] = suffix_of(path, known)
+    for path in suffixes:
         check_writable(path, force=force)
-    return found
+    return suffixes
 
 
 def check_writable(path: Path, *, force: bool) -> None:
@@ -56,9 +55,9 @@ def check_writable(path: Path, *, force: bool) -> None:
 
 
 def write(path: Path, content: bytes, *, force: bool) -> None:
-    """Put `content` there under a temporary name, then give it its own in one step.
+    """Write `content` under a temporary name, then rename it in one step.
 
-    With `force` what stood there is replaced and its mode is kept; a link keeps pointing to its
+    With `force` an existing file is replaced and its mode is kept; a link keeps pointing to its
     target. Without, a file that appeared in the meantime is kept. A pipe is written as it stands.
     """
     with _explained(path):

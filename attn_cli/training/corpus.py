@@ -5,7 +5,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
-from attn_cli.training.whole import written_whole
+from attn_cli.record import record
+from attn_cli.training.atomic_write import written_atomically
 
 if TYPE_CHECKING:
     import tokenizers
@@ -31,7 +31,7 @@ _TOGETHER = 64  # stretches that the tokenizer's threads share
 _SHORTEST_REPEAT = 8  # tokens
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TextFile:
     """What a text file holds, for the card."""
 
@@ -92,7 +92,7 @@ def encode(files: Sequence[Path], tokenizer: "tokenizers.Tokenizer", target: Pat
     """Write the ids of all files, each file begun by `START`, as one array of 16 or 32 bits each."""
     numbers = id_type(tokenizer.get_vocab_size())
     tokenizer.encode_special_tokens = True  # `<s>` in a text is three characters, not its beginning
-    with written_whole(target) as temporary, temporary.open("wb") as out:
+    with written_atomically(target) as temporary, temporary.open("wb") as out:
         for path in files:
             out.write(np.asarray([START], numbers).tobytes())
             stream = stretches(path)
@@ -117,8 +117,8 @@ def windows(ids: Ids, context: int, stride: int) -> Iterator[tuple[npt.NDArray[n
         done = end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+@record(frozen=True, slots=True, eq=False)
+class TrainingRows:
     """Rows of T + 1 tokens out of a long text, in an order that depends on the seed alone.
 
     In every epoch each row comes once. The order is i ↦ (i · stride + start) mod rows with a stride
@@ -153,8 +153,8 @@ class Rows:
         return ids
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+@record(frozen=True, slots=True)
+class _Shuffle:
     """How the rows of one epoch follow each other."""
 
     shift: int  # tokens: an epoch cuts the text elsewhere than the one before
@@ -163,10 +163,10 @@ class _Order:
 
 
 @lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, count: int, context: int) -> _Order:
+def _order(seed: int, epoch: int, count: int, context: int) -> _Shuffle:
     draw = np.random.default_rng([seed, 0, epoch])
     shift, stride = int(draw.integers(context)), _coprime(draw, count)
-    return _Order(shift, stride, start=int(draw.integers(count)))
+    return _Shuffle(shift, stride, start=int(draw.integers(count)))
 
 
 def _coprime(draw: np.random.Generator, count: int) -> int:

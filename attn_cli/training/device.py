@@ -2,7 +2,7 @@
 
 import torch
 
-from attn_cli.models.backend import check_device, check_name
+from attn_cli.models.backend import check_device, check_device_name
 from attn_cli.vocabulary import DType
 
 
@@ -13,7 +13,7 @@ def chosen(device: str) -> str:
         UsageError: no such device is known.
         AttnError: it is absent.
     """
-    check_name(device)
+    check_device_name(device)
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device, DType.FLOAT32)

@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -13,11 +12,12 @@ from types import FrameType
 import torch
 
 from attn_cli.errors import AttnError
-from attn_cli.training import state
-from attn_cli.training.corpus import Ids, Rows, windows
+from attn_cli.record import record
+from attn_cli.training import saved_state
+from attn_cli.training.corpus import Ids, TrainingRows, windows
 from attn_cli.training.network import Network
 from attn_cli.training.recipe import Recipe
-from attn_cli.training.state import Mark
+from attn_cli.training.saved_state import RunPosition
 from attn_cli.vocabulary import DType
 
 _SCORES_AT_ONCE = 1 << 22  # of one layer: with four times as many 17 % slower (2 cores, 32 MB of cache)
@@ -29,11 +29,11 @@ _LOOK_EVERY = 1 / 40  # of the run
 _LOOK_AT = 16  # held-out rows
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Progress:
     """Where a run is, after a step."""
 
-    mark: Mark
+    mark: RunPosition
     share: float  # of the run, 0 to 1
     loss: float  # nats a token, of this step
     held_out: float | None  # nats a token, where it was just measured
@@ -46,7 +46,7 @@ def train(
     held_out: Ids,
     directory: Path,
     seen: Callable[[Progress], None],
-) -> Mark:
+) -> RunPosition:
     """Train on rows of `ids` to the recipe's end, from where the state in `directory` stands.
 
     A step depends on the recipe, its number, the weights and AdamW's moments alone, so a run that was
@@ -59,7 +59,7 @@ def train(
     """
     _keep_memory()
     optimizer = network.optimizer(_DECAY)
-    mark = state.load(directory, network, optimizer)
+    mark = saved_state.load(directory, network, optimizer)
     begun = time.perf_counter() - mark.seconds
     saved = mark.seconds
     looked = recipe.share(mark.step, mark.seconds)
@@ -67,7 +67,7 @@ def train(
         while (share := recipe.share(mark.step, mark.seconds)) < 1:
             rows = _rows(recipe, ids, share, mark.step).to(network.device)
             loss = _step(network, optimizer, recipe, mark.step, share, rows)
-            mark = Mark(mark.step + 1, time.perf_counter() - begun, mark.tokens + rows[:, 1:].numel())
+            mark = RunPosition(mark.step + 1, time.perf_counter() - begun, mark.tokens + rows[:, 1:].numel())
             share = recipe.share(mark.step, mark.seconds)
             held: float | None = None
             if share >= 1 or share // _LOOK_EVERY > looked // _LOOK_EVERY:
@@ -75,7 +75,7 @@ def train(
             seen(Progress(mark, share, loss, held))
             is_to_stop = is_interrupted()
             if is_to_stop or share >= 1 or mark.seconds > saved + _SAVE_EVERY:
-                state.save(directory, network, optimizer, mark)
+                saved_state.save(directory, network, optimizer, mark)
                 saved = mark.seconds
             if is_to_stop:
                 raise KeyboardInterrupt
@@ -129,7 +129,7 @@ def _step(
 def _rows(recipe: Recipe, ids: Ids, share: float, step: int) -> torch.Tensor:
     """(B, T + 1) the rows of one step, at this share of the run."""
     count, length = recipe.rows_at(share)
-    return torch.from_numpy(Rows(ids, length, recipe.seed, recipe.repeats).batch(step, count))
+    return torch.from_numpy(TrainingRows(ids, length, recipe.seed, recipe.repeats).batch(step, count))
 
 
 def _rows_at_once(network: Network, recipe: Recipe, rows: torch.Tensor) -> int:

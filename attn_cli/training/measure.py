@@ -3,7 +3,6 @@
 import gzip
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from attn_cli.analysis.patterns import NEEDED, Tally, add_tallies, name_pattern, tally_patterns
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.models.native.transformer import Inputs
+from attn_cli.record import record
 from attn_cli.training.corpus import START, Ids, windows
 from attn_cli.training.network import Network
 from attn_cli.vocabulary import Pattern
@@ -28,14 +28,14 @@ PROSE = "prose"
 REPEATED_PROSE = "repeated prose"
 RANDOM_REPEATS = "random repeats"
 
-Text: TypeAlias = tuple[npt.NDArray[np.int64], int]
+ScoredText: TypeAlias = tuple[npt.NDArray[np.int64], int]
 """The ids of a text (T,) and the first row of it that counts."""
 
 Scores: TypeAlias = dict[Pattern, npt.NDArray[np.floating]]
 """(H,) of one layer for each pattern; NaN where a pattern was possible nowhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Surprise:
     """How well held-out text was guessed: bits a character, the smaller the better."""
 
@@ -56,7 +56,7 @@ class Surprise:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeadReport:
     """What one head does: its scores on each material."""
 
@@ -175,7 +175,7 @@ def heads(network: Network, held_out: Ids, seed: int) -> list[HeadReport]:
     ]
 
 
-def scored(network: Network, texts: Iterable[Text]) -> list[Scores]:
+def scored(network: Network, texts: Iterable[ScoredText]) -> list[Scores]:
     """The scores of each layer over all `texts`."""
     found: list[dict[Pattern, list[Tally]]] = [{} for _ in range(network.spec.layers)]
     with torch.no_grad():
@@ -213,11 +213,11 @@ def _passages(ids: Ids, size: int) -> Iterator[npt.NDArray[np.int64]]:
         yield np.asarray(ids[start : start + size], np.int64)
 
 
-def _once(passage: npt.NDArray[np.integer]) -> Text:
+def _once(passage: npt.NDArray[np.integer]) -> ScoredText:
     """`START` and the passage; every row but the first counts."""
     return np.concatenate([[START], passage]).astype(np.int64), 1
 
 
-def _twice(passage: npt.NDArray[np.integer]) -> Text:
+def _twice(passage: npt.NDArray[np.integer]) -> ScoredText:
     """`START` and the passage two times; the rows of the second count."""
     return np.concatenate([[START], passage, passage]).astype(np.int64), 1 + passage.size

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy, embedding
 
 from attn_cli.core.arrays import Array
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.decoders.gpt2 import spec
 from attn_cli.models.native.spec import Part, Spec
@@ -118,8 +118,8 @@ class Network:
         self.config = config
         self.spec = spec(Config(config, Path("config.json")))
         self.parameters = Parameters(self.spec, seed, device)
-        library = Library("torch", device, DType.FLOAT32, lambda array: array)
-        self.transformer = Transformer(self.spec, self.parameters, library)
+        backend = Backend("torch", device, DType.FLOAT32, lambda array: array)
+        self.transformer = Transformer(self.spec, self.parameters, backend)
         self.device = device
         with torch.no_grad():
             self.logits(torch.zeros((1, 1), dtype=torch.int64, device=device))  # draws every tensor

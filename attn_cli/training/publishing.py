@@ -11,16 +11,16 @@ from safetensors.torch import save_file
 
 from attn_cli.errors import AttnError
 from attn_cli.models.head_labels import FILE
-from attn_cli.training import card, measure, tokenizer
+from attn_cli.training import measure, model_card, tokenizer
 from attn_cli.training.network import Network
-from attn_cli.training.outcome import Outcome
+from attn_cli.training.result import TrainingResult
 from attn_cli.training.run import RECORD, Run
-from attn_cli.training.state import Mark
+from attn_cli.training.saved_state import RunPosition
 
 _CONFIG = "config.json"
 
 
-def finish(run: Run, network: Network, mark: Mark) -> Outcome:
+def finish(run: Run, network: Network, mark: RunPosition) -> TrainingResult:
     """Measure the model, write it, and clear away what only the run needed.
 
     Raises:
@@ -31,7 +31,7 @@ def finish(run: Run, network: Network, mark: Mark) -> Outcome:
         problem = f"a weight is too large for {run.order.store}"
         raise AttnError(problem, "--store float32 --force, or a smaller --rate")
     text = run.tokenizer.decode(run.held_out.tolist())
-    outcome = Outcome(
+    outcome = TrainingResult(
         directory=run.directory,
         vocabulary=network.spec.vocabulary,
         parameters=network.size,
@@ -43,7 +43,7 @@ def finish(run: Run, network: Network, mark: Mark) -> Outcome:
     return outcome
 
 
-def _publish(run: Run, network: Network, outcome: Outcome) -> None:
+def _publish(run: Run, network: Network, outcome: TrainingResult) -> None:
     """Put the model's files in place, each whole, `config.json` last; then clear away the rest.
 
     While they change places there is no `config.json`, so nothing takes a mixture for a model.
@@ -61,7 +61,7 @@ def _publish(run: Run, network: Network, outcome: Outcome) -> None:
     (made / "tokenizer.json").write_text(run.tokenizer.to_str(pretty=True), encoding="utf-8")
     _write_json(made, "tokenizer_config.json", tokenizer.config(network.context))
     _write_json(made, FILE, outcome.as_json())
-    (made / "README.md").write_text(card.text(run, outcome), encoding="utf-8")
+    (made / "README.md").write_text(model_card.text(run, outcome), encoding="utf-8")
     _write_json(made, _CONFIG, network.config)
     (run.directory / _CONFIG).unlink(missing_ok=True)
     for name in sorted((file.name for file in made.iterdir()), key=_CONFIG.__eq__):

@@ -1,11 +1,11 @@
 """All that decides how a training run ends: two runs of one recipe over one corpus are the same run."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from attn_cli.errors import UsageError
+from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 _LENGTHS = ((0.0, 8), (0.3, 4), (0.5, 2), (0.7, 1))
@@ -16,7 +16,7 @@ _LEAST = 0.01  # of the largest rate: the first step learns something too
 _SHORTEST = 16  # tokens a row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """A model's size and how it is trained.
 

@@ -8,7 +8,7 @@ stands until then.
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,16 @@ import tokenizers
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.config import read_json
+from attn_cli.record import record
 from attn_cli.training import corpus, loop
 from attn_cli.training import tokenizer as bpe
+from attn_cli.training.atomic_write import written_atomically
 from attn_cli.training.corpus import START, Ids, TextFile
 from attn_cli.training.loop import Progress
 from attn_cli.training.network import Network, config_of
-from attn_cli.training.order import Order
 from attn_cli.training.recipe import Recipe
-from attn_cli.training.state import Mark
-from attn_cli.training.whole import written_whole
+from attn_cli.training.request import TrainingRequest
+from attn_cli.training.saved_state import RunPosition
 
 _HELD_OUT = 20  # one part in so many, where no file is held out
 _MOST_HELD_OUT = 500_000  # tokens
@@ -33,12 +34,12 @@ _LEAST_HELD_OUT = 32
 RECORD = "run.json"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Run:
     """A run whose text is ready: tokens in mapped files, the tokenizer beside them."""
 
     directory: Path
-    order: Order
+    order: TrainingRequest
     texts: tuple[TextFile, ...]
     held_out_text: TextFile | None
     tokenizer: tokenizers.Tokenizer
@@ -56,7 +57,7 @@ class Run:
         return Network(config_of(recipe, self.tokenizer.get_vocab_size()), recipe.seed, device)
 
 
-def begin(directory: Path, order: Order, said: Callable[[str], None], *, force: bool) -> Run:
+def begin(directory: Path, order: TrainingRequest, said: Callable[[str], None], *, force: bool) -> Run:
     """A new run in `directory`, which is made; nothing is left of it where its text cannot be used.
 
     With `force` an unfinished run that was there is gone in any case.
@@ -75,7 +76,7 @@ def begin(directory: Path, order: Order, said: Callable[[str], None], *, force: 
         reason = (error.strerror or type(error).__name__).lower()
         raise AttnError(f"{directory} cannot be written: {reason}", "another directory") from error
     try:
-        with written_whole(scratch / RECORD) as temporary:
+        with written_atomically(scratch / RECORD) as temporary:
             temporary.write_text(json.dumps(_record(order, texts, held_out), indent=1), encoding="utf-8")
         return _ready(directory, order, texts, held_out, said)
     except AttnError:
@@ -83,7 +84,7 @@ def begin(directory: Path, order: Order, said: Callable[[str], None], *, force: 
         raise
 
 
-def resume(directory: Path, order: Order, said: Callable[[str], None]) -> Run:
+def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None]) -> Run:
     """The run in `directory`, if it was begun with the same recipe and the same text.
 
     Raises:
@@ -100,7 +101,7 @@ def resume(directory: Path, order: Order, said: Callable[[str], None]) -> Run:
     return _ready(directory, order, texts, held_out, said)
 
 
-def advance(run: Run, network: Network, seen: Callable[[Progress], None]) -> Mark:
+def advance(run: Run, network: Network, seen: Callable[[Progress], None]) -> RunPosition:
     """Train `network` to the recipe's end, from where the run stands; `loop.train` says how."""
     return loop.train(network, run.order.recipe, run.train, run.held_out, run.scratch, seen)
 
@@ -129,13 +130,13 @@ def _check_free(directory: Path, *, force: bool) -> bool:
     return True
 
 
-def _described(order: Order) -> tuple[tuple[TextFile, ...], TextFile | None]:
+def _described(order: TrainingRequest) -> tuple[tuple[TextFile, ...], TextFile | None]:
     """Checksum and length of every text."""
     held_out = None if order.held_out is None else corpus.described(order.held_out)
     return tuple(corpus.described(path) for path in order.files), held_out
 
 
-def _record(order: Order, texts: Sequence[TextFile], held_out: TextFile | None) -> dict[str, Any]:
+def _record(order: TrainingRequest, texts: Sequence[TextFile], held_out: TextFile | None) -> dict[str, Any]:
     """What a run is, for whoever goes on with it."""
     return {
         "recipe": asdict(order.recipe),
@@ -161,7 +162,7 @@ def _check_same(directory: Path, now: dict[str, Any], before: dict[str, Any]) ->
 
 def _ready(
     directory: Path,
-    order: Order,
+    order: TrainingRequest,
     texts: tuple[TextFile, ...],
     held_out_text: TextFile | None,
     said: Callable[[str], None],
@@ -172,7 +173,7 @@ def _ready(
     if not learned.exists():
         said("learning the vocabulary")
         found = bpe.learn(order.files, sum(text.characters for text in texts), recipe.vocabulary)
-        with written_whole(learned) as temporary:
+        with written_atomically(learned) as temporary:
             temporary.write_text(found.to_str(), encoding="utf-8")
     tokenizer = _read_tokenizer(learned)
     train = _tokens(scratch / "train.bin", order.files, tokenizer, said)

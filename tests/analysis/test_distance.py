@@ -1,6 +1,8 @@
 """Distances whose answers are known by hand, and what makes them distances."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from hypothesis.extra.numpy import arrays
 from attn_cli.analysis.distance import MEASURES, jensen_shannon, measure_distances, measure_distances_of_rows
 from attn_cli.grid import Matrix
 from attn_cli.vocabulary import Distance
+
+Numbers: TypeAlias = Sequence[float]
 
 KINDS = list(Distance)
 
@@ -131,3 +135,80 @@ def test_a_distance_is_symmetric_and_from_0_to_1(kind: Distance, drawn: list[Mat
 def test_no_detour_is_shorter(kind: Distance, drawn: list[Matrix]) -> None:
     a, b, c = drawn
     assert apart(a, c, kind) <= apart(a, b, kind) + apart(b, c, kind) + 1e-7
+
+
+def divergence(p: Numbers, q: Numbers) -> float:
+    """Lin 1991, (4.1): half the relative entropies of both to their mean, in bits."""
+    total = 0.0
+    for a, b in zip(p, q, strict=True):
+        total += a * math.log2(2 * a / (a + b)) / 2 if a > 0 else 0.0
+        total += b * math.log2(2 * b / (a + b)) / 2 if b > 0 else 0.0
+    return max(total, 0.0)
+
+
+def angle(p: Numbers, q: Numbers) -> float:
+    product = sum(a * b for a, b in zip(p, q, strict=True))
+    return 1 - product / (math.hypot(*p) * math.hypot(*q))
+
+
+def moved(p: Numbers, q: Numbers) -> float:
+    return sum(abs(a - b) for a, b in zip(p, q, strict=True)) / 2
+
+
+BY_HAND: dict[Distance, Callable[[Numbers, Numbers], float]] = {
+    Distance.JENSEN_SHANNON: lambda p, q: math.sqrt(divergence(p, q)),
+    Distance.COSINE: angle,
+    Distance.TOTAL_VARIATION: moved,
+}
+
+
+def by_hand(one: Matrix, other: Matrix, kind: Distance) -> float:
+    """The mean over the rows, number by number; of rows without weight 0, and of one such row alone 1."""
+    total = 0.0
+    for p, q in zip(one.tolist(), other.tolist(), strict=True):
+        if any(p) and any(q):
+            total += BY_HAND[kind](p, q)
+        elif any(p) or any(q):
+            total += 1.0
+    return total / len(one)
+
+
+@st.composite
+def heads(draw: st.DrawFn, count: int) -> list[Matrix]:
+    """Weights of `count` heads under one mask: a sink has its share of some rows, and all of others."""
+    queries, keys = draw(st.integers(1, 6)), draw(st.integers(1, 7))
+    mask = draw(arrays(np.bool_, (queries, keys)))
+    powers = draw(arrays(np.float64, (count, queries, keys), elements=st.floats(2**-40, 1)))
+    sinks = draw(arrays(np.float64, (count, queries), elements=st.sampled_from([0.0, 0.1, 5.0, 1e6])))
+    seen = np.where(mask, powers, 0.0)
+    totals = seen.sum(axis=-1) + sinks
+    kept = draw(arrays(np.bool_, (count, queries))) | (sinks < 1e6)
+    return list(np.where(totals > 0, kept / np.where(totals > 0, totals, 1), 0)[..., None] * seen)
+
+
+# A root makes 1e-8 of the rounding of a divergence of 0, 1e-16; the others round a few sums of at most 1.
+APART = {Distance.JENSEN_SHANNON: 1e-7, Distance.COSINE: 1e-14, Distance.TOTAL_VARIATION: 1e-14}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(weights=heads(count=3))
+def test_the_distances_of_heads_are_those_of_their_definitions(kind: Distance, weights: list[Matrix]) -> None:
+    expected = [[by_hand(one, other, kind) for other in weights] for one in weights]
+    np.testing.assert_allclose(measure_distances(weights, kind), expected, rtol=0, atol=APART[kind])
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        # .5 log2(.5/.375) + .25 log2(.25/.375), halved: what the sink took has no part in it
+        (Distance.JENSEN_SHANNON, math.sqrt((0.5 * math.log2(4 / 3) + 0.25 * math.log2(2 / 3)) / 2)),
+        (Distance.COSINE, 0.0),
+        (Distance.TOTAL_VARIATION, 0.125),
+    ],
+)
+def test_the_share_of_a_sink_is_no_weight_on_a_key(kind: Distance, expected: float) -> None:
+    assert apart(np.array([[0.5, 0.0]]), np.array([[0.25, 0.0]]), kind) == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_smallest_number_there_is_makes_nobody_1_apart() -> None:
+    assert apart(np.array([[1.0, 5e-324]]), SURE, Distance.JENSEN_SHANNON) == 0

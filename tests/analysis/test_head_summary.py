@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from attn_cli.analysis.head_summary import HeadSummary, map_metric, summarise_heads
+from attn_cli.analysis.head_summary import HeadSummary, summarise_heads, values_of
 from attn_cli.core import masks
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands
@@ -91,10 +91,6 @@ def summary(layer: int, head: int, entropy: float | None) -> HeadSummary:
     return HeadSummary(Kind.SELF, layer, head, {Metric.ENTROPY: entropy}, None, None)
 
 
-def test_the_map_has_a_row_for_each_layer_and_blanks_for_what_is_not_shown() -> None:
-    every = [summary(4, 0, 1.0), summary(4, 1, 2.0), summary(1, 0, None), summary(1, 1, 0.5)]
-    found = map_metric(every, every[:1] + every[2:], Metric.ENTROPY)
-    assert (found.title, found.rows, found.columns) == ("entropy, layer × head", ("1", "4"), ("0", "1"))
-    assert found.values.tolist() == [[0.0, 0.5], [1.0, 0.0]]
-    assert found.visible.tolist() == [[False, True], [True, False]]
-    assert found.limits == (0.0, 1.0)
+def test_the_values_of_a_metric_go_by_layer_and_head() -> None:
+    heads = [summary(4, 0, 1.0), summary(1, 1, None)]
+    assert values_of(heads, Metric.ENTROPY) == {(4, 0): 1.0, (1, 1): None}

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 
 from attn_cli.cli import run
-from attn_cli.commands import reporting
+from attn_cli.commands import progress
 from attn_cli.core.multihead import Attention, MultiHeadAttention
-from attn_cli.reading import reading as pipeline
 from attn_cli.show import data
 from attn_cli.vocabulary import Metric, Pattern
-from tests.commands.test_reporting import Terminal
+from tests.commands.test_progress import Terminal
 from tests.support.worlds import attn, refused, world
 
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."
@@ -220,7 +219,7 @@ def test_a_bad_condition_is_refused_before_the_model_is_read(monkeypatch: pytest
     def fail(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(pipeline, "_source", fail)
+    monkeypatch.setattr("attn_cli.models.open.open_source", fail)
     assert attn("heads", ONCE, "--where", "entropy").status == 2
 
 
@@ -235,7 +234,7 @@ def test_ctrl_c_leaves_no_file_and_no_result(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_long_work_has_a_bar_where_someone_looks_and_none_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reporting, "PATIENCE", 0)
+    monkeypatch.setattr(progress, "PATIENCE", 0)
     here = world(TERM="xterm-256color")
     here.stderr = Terminal()
     assert run(["heads", REPEATS], here) == 0

@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 from safetensors import safe_open
 
-from attn_cli.models.backend import devices
+from attn_cli.models.backend import list_devices
 from tests.support.worlds import attn
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -316,7 +316,7 @@ def test_other_number_formats_agree_as_far_as_they_go(dtype: str, twins: Path) -
     np.testing.assert_allclose(weights[1], weights[0], atol=tolerance)
 
 
-@pytest.mark.parametrize("device", devices())
+@pytest.mark.parametrize("device", list_devices())
 def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Path) -> None:
     asked = ("inspect", TEXT, "-m", twins / "llama", "--heads", "0.1", "--json")
     found = attn(*asked, "--dtype", "bfloat16", "--device", device).document

@@ -13,11 +13,13 @@ import pytest
 from attn_cli.analysis.distance import measure_distances
 from attn_cli.analysis.sharpness import measure_sharpness
 from attn_cli.core.multihead import Attention
-from attn_cli.reading import reading as pipeline
-from attn_cli.reading.reading import Question
+from attn_cli.reading.default_head import choose_default_head
 from attn_cli.vocabulary import Distance, Step
 from tests.commands.test_heatmap import words
+from tests.support.readings import reading_of
 from tests.support.worlds import attn, refused
+
+pytestmark = pytest.mark.slow  # matrices of 1,100 tokens
 
 COUNT = 1100
 LONG = " ".join(f"w{number % 97}" for number in range(COUNT))
@@ -201,12 +203,12 @@ def test_the_pictures_of_compared_heads_and_their_difference_fit_the_terminal() 
 def test_the_telling_head_of_a_long_text_is_chosen_by_its_first_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reading = pipeline.read(Question(LONG, model="random"), {})
-    portion = pipeline.portion_of(reading, "0", None, None, most=40)
+    reading = reading_of(LONG, "random")
+    window = reading.window("0", None, None, most=40)
     (attention,) = reading.source.attentions(reading.texts, reading.kind, [0])
     weights = attention.steps(range(4), {Step.WEIGHTS})[Step.WEIGHTS][:, :512, :512]
     counts = spied(monkeypatch)
-    found = pipeline.telling_head(reading, None, portion)
+    found = choose_default_head(reading, None, window)
     assert found.head.head == measure_sharpness(weights, np.zeros(512, dtype=bool)).argmax()
     assert counts == [512, 512, 512, 512, 1]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.models.native.checkpoint import families
+from attn_cli.models.native.families import native_families
 from tests.support.worlds import attn, refused
 
 
@@ -53,7 +53,7 @@ def test_models_lists_families_devices_and_an_empty_cache(tmp_path: Path) -> Non
     answer = attn("models", HF_HOME=str(tmp_path))
     lines = [line.split()[:2] for line in answer.out.splitlines()]
     assert lines[:3] == [["kind", "name"], ["built", "in"], ["built", "in"]]
-    assert [line[1] for line in lines if line[:1] == ["family"]] == list(families())
+    assert [line[1] for line in lines if line[:1] == ["family"]] == list(native_families())
     assert ["device", "cpu"] in lines
     assert answer.err == f"no models in the cache {tmp_path / 'hub'}\n"
 

@@ -11,7 +11,7 @@ import safetensors.numpy
 import transformers
 
 from attn_cli.models.files.config import Config
-from attn_cli.models.native import checkpoint
+from attn_cli.models.native import families
 from attn_cli.models.native.spec import Spec
 from tests.support.families import TRANSLATORS
 from tests.support.twins import byte_level
@@ -23,13 +23,12 @@ TEXT = "the cat sat on the mat"
 @pytest.fixture
 def without_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own code, wrong: no model is causal."""
-    family = vars(checkpoint)["_family"]
+    read_spec = families.read_spec
 
-    def crippled(config: Config) -> Spec:
-        found: Spec = family(config)
-        return replace(found, is_causal=False)
+    def crippled(config: Config, **how: bool | None) -> Spec:
+        return replace(read_spec(config, **how), is_causal=False)
 
-    monkeypatch.setattr(checkpoint, "_family", crippled)
+    monkeypatch.setattr(families, "read_spec", crippled)
 
 
 def test_every_layer_is_listed_and_passes(twins: Path) -> None:

@@ -88,7 +88,7 @@ def operands_of(array: Convert, dtype: str, rule: masks.Rule, layer: loop.Layer)
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(drawn=layers(), dtype=st.sampled_from(sorted(TOLERANCES)))
 def test_every_step_is_what_a_loop_over_single_numbers_finds(
     array: Convert, drawn: tuple[str, list[bool], loop.Layer], dtype: str

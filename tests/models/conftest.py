@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
 from tests.support.reference import NUMPY, TORCH
 from tests.support.twins import RECIPES, Save, minilm
 
@@ -28,6 +28,6 @@ def directory(request: pytest.FixtureRequest, save: Save) -> Path:
 
 
 @pytest.fixture(params=[NUMPY, TORCH], ids=["numpy", "torch"])
-def library(request: pytest.FixtureRequest) -> Library:
-    found: Library = request.param
+def backend(request: pytest.FixtureRequest) -> Backend:
+    found: Backend = request.param
     return found

@@ -1,4 +1,4 @@
-"""Which library computes, where and in which format; a device that is not here is named with its reason."""
+"""Which backend computes, where and in which format; a device that is not here is named with its reason."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.backend import choose_library, devices, operations, suited_library
+from attn_cli.models.backend import choose_backend, estimate_operations, list_devices, suited_backend
 from attn_cli.vocabulary import DType
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -17,29 +17,29 @@ SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 @pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
 def test_whole_precision_on_a_processor_is_for_numpy(device: str, dtype: DType) -> None:
-    library = choose_library(device, dtype)
-    assert (library.name, library.device, library.dtype) == ("numpy", "cpu", dtype)
-    assert library.adopt(SIX).dtype == np.dtype(dtype.value)
-    np.testing.assert_array_equal(library.adopt(SIX), SIX)
+    backend = choose_backend(device, dtype)
+    assert (backend.name, backend.device, backend.dtype) == ("numpy", "cpu", dtype)
+    assert backend.convert(SIX).dtype == np.dtype(dtype.value)
+    np.testing.assert_array_equal(backend.convert(SIX), SIX)
 
 
 def test_float32_is_adopted_as_it_is() -> None:
-    assert choose_library("cpu", DType.FLOAT32).adopt(SIX) is SIX
+    assert choose_backend("cpu", DType.FLOAT32).convert(SIX) is SIX
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 @pytest.mark.parametrize("dtype", [DType.FLOAT16, DType.BFLOAT16])
 def test_half_precision_is_for_pytorch(device: str, dtype: DType) -> None:
-    library = choose_library(device, dtype)
-    assert (library.name, library.device, library.dtype) == ("torch", "cpu", dtype)
-    found = library.adopt(SIX)
+    backend = choose_backend(device, dtype)
+    assert (backend.name, backend.device, backend.dtype) == ("torch", "cpu", dtype)
+    found = backend.convert(SIX)
     assert found.dtype is getattr(torch, dtype.value)
     np.testing.assert_array_equal(found.float(), SIX)
 
 
 def test_pytorch_takes_a_copy_for_a_mapped_file_must_not_change() -> None:
     frozen = np.frombuffer(SIX.tobytes(), np.float32)
-    found = choose_library("cpu", DType.BFLOAT16).adopt(frozen)
+    found = choose_backend("cpu", DType.BFLOAT16).convert(frozen)
     found += 1
     np.testing.assert_array_equal(frozen, SIX.reshape(-1))
 
@@ -49,7 +49,7 @@ def test_pytorch_takes_a_copy_for_a_mapped_file_must_not_change() -> None:
 )
 def test_an_unknown_device_is_wrong_usage(device: str) -> None:
     with pytest.raises(UsageError) as caught:
-        choose_library(device, DType.FLOAT32)
+        choose_backend(device, DType.FLOAT32)
     assert caught.value.problem == f"device '{device}' is not known"
     assert caught.value.hint == "--device auto, cpu, cuda, cuda:0 or mps"
 
@@ -65,7 +65,7 @@ def test_cuda_where_there_is_none_says_why(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", built)
     with pytest.raises(AttnError) as caught:
-        choose_library(device, DType.FLOAT32)
+        choose_backend(device, DType.FLOAT32)
     assert caught.value.problem == f"device {device} is absent: PyTorch {torch.__version__} {reason}"
     assert (caught.value.hint, caught.value.status) == ("--device cpu", 1)
 
@@ -73,7 +73,7 @@ def test_cuda_where_there_is_none_says_why(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_cuda_is_absent_on_this_very_machine() -> None:
     with pytest.raises(AttnError, match=r"^device cuda is absent: PyTorch "):
-        choose_library("cuda", DType.BFLOAT16)
+        choose_backend("cuda", DType.BFLOAT16)
 
 
 @pytest.mark.parametrize("device", ["cuda:2", "cuda:99999999999999999999"])
@@ -81,7 +81,7 @@ def test_a_gpu_beyond_the_last_is_absent(device: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(AttnError) as caught:
-        choose_library(device, DType.FLOAT32)
+        choose_backend(device, DType.FLOAT32)
     assert caught.value.problem == f"device {device} is absent: there are 2, numbered from 0"
     assert caught.value.hint == "--device cuda"
 
@@ -89,51 +89,51 @@ def test_a_gpu_beyond_the_last_is_absent(device: str, monkeypatch: pytest.Monkey
 def test_metal_is_only_on_a_mac_and_has_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(AttnError) as caught:
-        choose_library("mps", DType.FLOAT32)
+        choose_backend("mps", DType.FLOAT32)
     assert caught.value.problem == "device mps is absent: this is no Mac with Metal"
     assert caught.value.hint == "--device cpu"
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     with pytest.raises(AttnError) as caught:
-        choose_library("mps", DType.FLOAT64)
+        choose_backend("mps", DType.FLOAT64)
     assert caught.value.problem == "device mps has no float64"
     assert caught.value.hint == "--dtype float32, or --device cpu"
 
 
 def test_the_devices_of_this_machine_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert devices()["cpu"]
+    assert list_devices()["cpu"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"GPU {number}")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert {"cuda:0": "GPU 0", "cuda:1": "GPU 1", "mps": "Metal"}.items() <= devices().items()
+    assert {"cuda:0": "GPU 0", "cuda:1": "GPU 1", "mps": "Metal"}.items() <= list_devices().items()
 
 
 def test_numpy_is_chosen_without_loading_pytorch() -> None:
     script = (
-        "import sys\nfrom attn_cli.models.backend import choose_library\n"
+        "import sys\nfrom attn_cli.models.backend import choose_backend\n"
         "from attn_cli.vocabulary import DType\n"
-        "choose_library('auto', DType.FLOAT32)\nprint('torch' in sys.modules)"
+        "choose_backend('auto', DType.FLOAT32)\nprint('torch' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
 
 
 def test_little_work_stays_with_numpy_and_much_goes_to_pytorch() -> None:
-    numpy = choose_library("auto", DType.FLOAT64)
-    assert suited_library(numpy, "auto", 1e9) is numpy
-    found = suited_library(numpy, "auto", 1e13)
+    numpy = choose_backend("auto", DType.FLOAT64)
+    assert suited_backend(numpy, "auto", 1e9) is numpy
+    found = suited_backend(numpy, "auto", 1e13)
     assert (found.name, found.dtype) == ("torch", DType.FLOAT64)
 
 
 def test_who_names_the_cpu_stays_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert suited_library(choose_library("cpu", DType.FLOAT32), "cpu", 1e13).device == "cpu"
+    assert suited_backend(choose_backend("cpu", DType.FLOAT32), "cpu", 1e13).device == "cpu"
 
 
 def test_work_on_a_gpu_is_left_there() -> None:
-    half = choose_library("cpu", DType.BFLOAT16)
-    assert suited_library(half, "cpu", 1e13) is half
+    half = choose_backend("cpu", DType.BFLOAT16)
+    assert suited_backend(half, "cpu", 1e13) is half
 
 
 def test_the_work_of_a_layer_is_counted_by_hand() -> None:
     # M = 2, T = 3, S = 5, 7 layers: 24 M² for each query, and 4 M for each pair
-    assert operations(2, 7, 3, 5) == 7 * (3 * 24 * 4 + 3 * 5 * 4 * 2)
+    assert estimate_operations(2, 7, 3, 5) == 7 * (3 * 24 * 4 + 3 * 5 * 4 * 2)

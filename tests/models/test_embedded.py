@@ -13,12 +13,12 @@ import transformers
 from attn_cli.analysis.patterns import NEEDED, add_tallies, tally_patterns
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.row_metrics import measure_weights
-from attn_cli.models.backend import choose_library
-from attn_cli.models.head_labels import Known, known_heads
+from attn_cli.models.backend import choose_backend
+from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import EMBEDDED, DType, Kind, Pattern
 from tests.support.reference import weights_of
 from tests.support.worlds import attn
@@ -34,14 +34,14 @@ TEXTS = (
 
 @pytest.fixture(scope="module")
 def storybook() -> Source:
-    return checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, choose_library("cpu", DType.FLOAT32))
+    return open_checkpoint(EMBEDDED, EMBEDDED_DIRECTORY, choose_backend("cpu", DType.FLOAT32))
 
 
-def best(pattern: Pattern) -> Known:
-    return next(head for head in known_heads(EMBEDDED_DIRECTORY, 4, 8) if head.pattern is pattern)
+def best(pattern: Pattern) -> HeadLabel:
+    return next(head for head in read_head_labels(EMBEDDED_DIRECTORY, 4, 8) if head.pattern is pattern)
 
 
-def score(source: Source, head: Known, texts: list[list[int]], first_row: int = 1) -> float:
+def score(source: Source, head: HeadLabel, texts: list[list[int]], first_row: int = 1) -> float:
     """What the head that is known for a pattern scores on these tokens."""
     found = []
     for ids in texts:
@@ -77,6 +77,7 @@ def test_a_head_does_in_another_story_what_it_is_known_for(pattern: Pattern, sto
     assert found == pytest.approx(head.score, abs=0.1)  # another story than the card's
 
 
+@pytest.mark.slow
 def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source) -> None:
     draw = np.random.default_rng(0)  # the card's own: the same tokens, by NumPy instead of PyTorch
     halves = [1 + draw.permutation(4095)[:255] for _ in range(16)]
@@ -85,7 +86,7 @@ def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source
         :2
     ]:
         expected = entry["scores"]["random repeats"]["induction"]
-        head = Known(entry["layer"], entry["head"], Pattern.INDUCTION, expected)
+        head = HeadLabel(entry["layer"], entry["head"], Pattern.INDUCTION, expected)
         assert score(storybook, head, texts, first_row=256) == pytest.approx(expected, abs=1e-4)
 
 

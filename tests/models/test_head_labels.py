@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attn_cli.analysis.patterns import choose_pattern
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.errors import AttnError
-from attn_cli.models.head_labels import Known, known_heads
+from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.vocabulary import Metric, Pattern
 from tests.support.full_matrices import named_cells
 
@@ -26,12 +26,12 @@ def written(directory: Path, *heads: Any) -> Path:
 
 def test_the_clearest_comes_first_and_the_unknown_not_at_all(tmp_path: Path) -> None:
     other, unknown = HEAD | {"head": 1, "score": 0.9}, HEAD | {"pattern": None, "score": 0.0}
-    found = known_heads(written(tmp_path, HEAD, unknown, other), 2, 2)
-    assert found == (Known(1, 1, Pattern.INDUCTION, 0.9), Known(1, 0, Pattern.INDUCTION, 0.75))
+    found = read_head_labels(written(tmp_path, HEAD, unknown, other), 2, 2)
+    assert found == (HeadLabel(1, 1, Pattern.INDUCTION, 0.9), HeadLabel(1, 0, Pattern.INDUCTION, 0.75))
 
 
 def test_a_model_without_the_file_is_known_for_nothing(tmp_path: Path) -> None:
-    assert known_heads(tmp_path, 2, 2) == ()
+    assert read_head_labels(tmp_path, 2, 2) == ()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_model_without_the_file_is_known_for_nothing(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_the_model_is_refused(wrong: dict[str, float], tmp_path: Path) -> None:
     with pytest.raises(AttnError, match=r"attn\.json does not fit the model: head ") as raised:
-        known_heads(written(tmp_path, HEAD | wrong), 2, 2)
+        read_head_labels(written(tmp_path, HEAD | wrong), 2, 2)
     assert raised.value.hint == "remove it: the model can do without attn.json"
 
 
@@ -53,7 +53,7 @@ def test_what_does_not_fit_the_model_is_refused(wrong: dict[str, float], tmp_pat
 def test_damage_is_said(content: str, tmp_path: Path) -> None:
     (tmp_path / "attn.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(AttnError, match=r"attn\.json is damaged: "):
-        known_heads(tmp_path, 2, 2)
+        read_head_labels(tmp_path, 2, 2)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12))

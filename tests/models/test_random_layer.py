@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library, choose_library
-from attn_cli.models.random_layer import fresh, sinusoids, vectors, words
-from attn_cli.models.source import Card, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.backend import Backend, choose_backend
+from attn_cli.models.random_layer import open_random_layer, sinusoids, vectors, words
+from attn_cli.models.source import Card, SourceRequest, Texts
+from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import DType, Kind
 from tests.support.reference import NUMPY, TORCH, Numbers, weights_of
 
 TEXT = "The cat saw the cat."
 
 
-def weights(seed: int, library: Library = NUMPY, text: str = TEXT, *, is_causal: bool = False) -> Numbers:
+def weights(seed: int, backend: Backend = NUMPY, text: str = TEXT, *, is_causal: bool = False) -> Numbers:
     """(H, T, S) of a fresh layer."""
-    source = fresh(16, 4, seed, library, is_causal=is_causal)
+    request = SourceRequest(width=16, heads=4, seed=seed, is_causal=is_causal)
+    source = open_random_layer(request, backend)
     (attention,) = source.attentions(Texts(source.tokens(text, None)), Kind.SELF, [0])
     return weights_of(attention)
 
@@ -34,7 +35,7 @@ def test_a_seed_means_the_same_numbers_next_year() -> None:
 
 def test_both_libraries_compute_the_same_layer() -> None:
     np.testing.assert_allclose(weights(0, TORCH), weights(0), atol=1e-6)  # weights up to 1: a few roundings
-    exact = weights(0, choose_library("cpu", DType.FLOAT64))
+    exact = weights(0, choose_backend("cpu", DType.FLOAT64))
     assert exact.dtype == np.float64
     np.testing.assert_allclose(weights(0), exact, atol=1e-6)  # as above
 
@@ -47,7 +48,7 @@ def test_the_layer_is_causal_where_it_is_asked_to_be() -> None:
 
 
 def test_a_fresh_layer_says_what_it_is() -> None:
-    source = fresh(16, 4, 0, NUMPY)
+    source = open_random_layer(SourceRequest(width=16), NUMPY)
     assert source.card == Card("random", "random", 1, 4, 4, 4, 16)
     assert (source.takes_pairs, source.is_causal, source.longest, source.is_bounded) == (False,) * 2 + (
         None,
@@ -58,7 +59,7 @@ def test_a_fresh_layer_says_what_it_is() -> None:
 
 def test_features_that_cannot_be_shared_out_are_refused() -> None:
     with pytest.raises(AttnError) as caught:
-        fresh(16, 3, 0, NUMPY)
+        open_random_layer(SourceRequest(width=16, heads=3), NUMPY)
     assert caught.value.problem == "16 features cannot be shared out over 3 heads"
 
 

@@ -3,9 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -20,11 +21,11 @@ from attn_cli.core.streaming.metrics import metrics_of_kind
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
 from attn_cli.core.streaming.stream import RowProgress
-from attn_cli.models.backend import choose_library
+from attn_cli.models.backend import Backend, choose_backend
+from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.random_layer import vectors, words
-from attn_cli.models.source import Card, Extent, Layer, Source, Texts, of_layers
-from attn_cli.models.tokens.fast import Token, shifted
-from attn_cli.reading import reading as pipeline
+from attn_cli.models.source import Card, Extent, Layer, Source, SourceRequest, Texts, of_layers
+from attn_cli.models.tokens.token import Token, shifted
 from attn_cli.vocabulary import DType, Kind, Metric, Step
 from tests.support.worlds import attn, refused
 
@@ -32,6 +33,8 @@ LAYERS = {Kind.ENCODER: range(3), Kind.DECODER: range(2), Kind.CROSS: range(2)}
 START = Token(0, 0, "<s>", "<s>", 0, 0, special=True, segment=0)
 LINE = ("the cat sat on", "--target", "le chat")
 WHY = "transformers computes it inside"
+CARD = Card("translator", "made", 3, 4, 4, 4, 16)
+FLOAT64 = choose_backend("cpu", DType.FLOAT64)
 
 
 @dataclass(frozen=True)
@@ -81,42 +84,63 @@ class OnlyWeights:
         return self.inner.steps(heads, {Step(each) for each in wanted} - set(self.absent))
 
 
-def translator(**changed: object) -> Source:
-    """Three encoder layers, two decoder layers, four heads of each."""
+@dataclass(frozen=True)
+class Translator:
+    """A source of three encoder layers, two decoder layers, four heads of each."""
 
-    def attentions(texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
+    kinds: Mapping[Kind, Extent]
+    has_decoder: bool = True
+    tells: Callable[[Layer], Layer] | None = None
+    request: SourceRequest = field(default_factory=SourceRequest)
+    card: Card = CARD
+    backend: Backend = FLOAT64
+    engine: str = "native"
+    takes_pairs: bool = False
+    is_causal: bool = False
+    longest: int | None = None
+    is_bounded: bool = False
+
+    def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
+        return words(text)
+
+    def target_tokens(self, text: str) -> tuple[Token, ...]:
+        return shifted(START, words(text))
+
+    def check(self) -> None:
+        pass
+
+    def head_labels(self) -> tuple[HeadLabel, ...]:
+        return ()
+
+    def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         queries, keys = (vectors(each, 16, 0) for each in (texts.queries(kind), texts.keys(kind)))
         mask = causal if kind is Kind.DECODER else everywhere
         each = (MultiHeadAttention.random(16, 4, seed=layer, mask=mask) for layer in range(6))
-        return of_layers((one.attention(queries, keys) for one in each), layers)
+        attentions = (one.attention(queries, keys) for one in each)
+        return of_layers(attentions if self.tells is None else map(self.tells, attentions), layers)
 
-    made = Source(
-        card=Card("translator", "made", 3, 4, 4, 4, 16),
-        library=choose_library("cpu", DType.FLOAT64),
-        takes_pairs=False,
-        is_causal=False,
-        longest=None,
-        is_bounded=False,
-        kinds={kind: Extent(layers, 4) for kind, layers in LAYERS.items()},
-        tokens=lambda text, _: words(text),
-        check=lambda: None,
-        known=tuple,
-        attentions=attentions,
-        target=lambda text: shifted(START, words(text)),
-    )
-    return replace(made, **changed)  # type: ignore[arg-type]
+    def judge(self) -> None:
+        pass
+
+    def with_backend(self, _backend: Backend) -> "Translator":
+        return self
+
+
+def translator(**changed: Any) -> Source:
+    """The translator, perhaps changed."""
+    kinds = {kind: Extent(layers, 4) for kind, layers in LAYERS.items()}
+    return replace(Translator(kinds), **changed)
 
 
 @pytest.fixture(autouse=True)
 def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever model is named, the translator is read; a parameter is the source's own."""
     made: Source = getattr(request, "param", None) or translator()
-    monkeypatch.setattr(pipeline, "_source", lambda *_: made)
+    monkeypatch.setattr("attn_cli.models.open.open_source", lambda *_, **__: made)
 
 
 def only_weights() -> Source:
-    whole = translator()
-    return replace(whole, attentions=lambda *asked: map(OnlyWeights, whole.attentions(*asked)))
+    return translator(tells=OnlyWeights)
 
 
 def hybrid() -> Source:
@@ -198,7 +222,7 @@ def test_a_decoder_needs_a_text(kind: str) -> None:
     assert refused(attn("inspect", "x", "--kind", kind)) == (2, problem, '--target "Le chat dormait"')
 
 
-@pytest.mark.parametrize("source", [translator(target=None)], indirect=True)
+@pytest.mark.parametrize("source", [translator(has_decoder=False)], indirect=True)
 def test_a_target_needs_a_decoder() -> None:
     problem = "translator has no decoder, and --target gives a text for one"
     assert refused(attn("tokens", "x", "--target", "y")) == (2, problem, "leave --target out")
@@ -282,7 +306,7 @@ def test_layers_that_tell_only_their_weights_have_the_same_heads(
 ) -> None:
     line = ("the cat sat on the cat", "--target", "le chat le chat", "--kind", kind, "--json")
     whole = attn("heads", *line).document["heads"]
-    monkeypatch.setattr(pipeline, "_source", lambda *_: only_weights())
+    monkeypatch.setattr("attn_cli.models.open.open_source", lambda *_, **__: only_weights())
     told = attn("heads", *line).document["heads"]
     for one, other in zip(whole, told, strict=True):
         assert (one["pattern"], one["layer"], one["head"]) == (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import choose_library
-from attn_cli.models.random_layer import fresh
-from attn_cli.models.source import Source
+from attn_cli.models.backend import choose_backend
+from attn_cli.models.random_layer import RandomLayer, open_random_layer
+from attn_cli.models.source import Source, SourceRequest
 from attn_cli.reading import memory
 from attn_cli.reading.memory import Need, Work, check, need
 from attn_cli.vocabulary import DType
@@ -18,8 +18,8 @@ from tests.support.worlds import attn
 
 
 @pytest.fixture
-def source() -> Source:
-    return fresh(64, 4, 0, choose_library("cpu", DType.FLOAT32))
+def source() -> RandomLayer:
+    return open_random_layer(SourceRequest(), choose_backend("cpu", DType.FLOAT32))
 
 
 def test_matrices_grow_with_rows_times_keys(source: Source) -> None:
@@ -36,7 +36,7 @@ def test_facts_grow_with_the_text_alone(source: Source) -> None:
     assert long - short == longer - long
 
 
-def test_our_own_model_holds_one_layer_and_a_bridged_one_all(source: Source) -> None:
+def test_our_own_model_holds_one_layer_and_a_bridged_one_all(source: RandomLayer) -> None:
     work = Work(10, 10, 12)
     assert need(replace(source, engine="transformers"), work).weights == 12 * need(source, work).weights
 
@@ -70,28 +70,13 @@ def test_what_fits_and_what_nobody_can_tell_is_let_through(
         check(source, Work(1000, 1000, 1, at_once=4, rows=1000), "")
 
 
-def test_the_smallest_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_limits", lambda: iter([3.0, 2.0, 5.0]))
-    assert memory.free_bytes("cpu") == 2.0
-    monkeypatch.setattr(memory, "_limits", lambda: iter([]))
-    assert memory.free_bytes("cpu") is None
-
-
-def test_a_machine_that_tells_nothing_has_no_limit(tmp_path: Path) -> None:
-    assert memory._fields(tmp_path / "meminfo") == {}
-    assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
-    (tmp_path / "meminfo").write_text("MemTotal:  24 kB\nMemAvailable:    12 kB\nodd\n")
-    assert memory._fields(tmp_path / "meminfo") == {"MemTotal": 24, "MemAvailable": 12}
-
-
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak")
 def test_the_estimate_is_near_the_peak_that_is_measured(source: Source, tmp_path: Path) -> None:
     """Of whole processes; what a short text takes is subtracted, the interpreter and its modules with it."""
     short, long, width = 200, 12_000, 256
     peaks = [peak_of_heads(tokens, width, tmp_path) for tokens in (short, long)]
-    wide = fresh(width, 4, 0, source.library)
+    wide = open_random_layer(SourceRequest(width=width), source.backend)
     needs = [need(wide, Work(tokens, tokens, 1, measured=4)).total for tokens in (short, long)]
     # it is there to refuse what cannot fit: half too much, or too little, is near enough for that
     assert 0.5 < (needs[1] - needs[0]) / (peaks[1] - peaks[0]) < 1.5

@@ -5,22 +5,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn_cli.analysis.views import table, view
-from attn_cli.commands.answering import headline
+from attn_cli.commands.output import headline
 from attn_cli.core import attention
 from attn_cli.core.multihead import Attention, MultiHeadAttention
 from attn_cli.errors import AttnError
 from attn_cli.models.native import transformer
-from attn_cli.reading import reading as pipeline
-from attn_cli.reading.reading import Question, Reading
+from attn_cli.reading.default_head import choose_default_head
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.steps import head_steps
+from attn_cli.show.grids import step_grid, step_panels
 from attn_cli.vocabulary import Step
+from tests.support.readings import reading_of
 
 TEXT = "the cat sat on the mat"
 
 
 @pytest.fixture
 def reading(twins: Path) -> Reading:
-    return pipeline.read(Question(TEXT, model=str(twins / "gpt2")), {})
+    return reading_of(TEXT, str(twins / "gpt2"))
 
 
 @pytest.fixture
@@ -39,19 +41,19 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_only_the_layers_that_were_asked_for_run(reading: Reading, ran: list[int]) -> None:
-    pipeline.heads(reading, [(1, 0)], [Step.WEIGHTS])
+    head_steps(reading, [(1, 0)], [Step.WEIGHTS])
     assert ran == [0, 1]
 
 
 def test_a_layer_runs_once_however_many_heads_of_it_are_shown(reading: Reading, ran: list[int]) -> None:
-    pipeline.heads(reading, [(1, 2), (0, 0), (1, 0)], [Step.SCORES, Step.WEIGHTS])
+    head_steps(reading, [(1, 2), (0, 0), (1, 0)], [Step.SCORES, Step.WEIGHTS])
     assert ran == [0, 1]
 
 
 def test_the_telling_head_costs_no_second_run(reading: Reading, ran: list[int]) -> None:
-    found = pipeline.telling_head(reading, [Step.WEIGHTS])
+    found = choose_default_head(reading, [Step.WEIGHTS])
     assert ran == [0, 1, 2]
-    again = pipeline.heads(reading, [(found.head.layer, found.head.head)], [Step.WEIGHTS])[0]
+    again = head_steps(reading, [(found.head.layer, found.head.head)], [Step.WEIGHTS])[0]
     np.testing.assert_array_equal(found.head.steps[Step.WEIGHTS], again.steps[Step.WEIGHTS])
 
 
@@ -63,7 +65,7 @@ def test_a_number_that_is_not_finite_is_never_shown(
     size = len(reading.tokens)
     monkeypatch.setattr(Attention, "steps", lambda *_: {step: np.full((1, size, size), value)})
     with pytest.raises(AttnError, match=f"^the {step} of head 0.0 are not all finite numbers$"):
-        pipeline.heads(reading, [(0, 0)], [step])
+        head_steps(reading, [(0, 0)], [step])
 
 
 def test_scores_that_overflow_are_no_row_that_may_look_nowhere(
@@ -72,21 +74,21 @@ def test_scores_that_overflow_are_no_row_that_may_look_nowhere(
     real = attention.score
     monkeypatch.setattr(attention, "score", lambda operands: real(operands) - np.inf)
     with pytest.raises(AttnError, match=r"^the logits of head 0.0 are not all finite numbers$"):
-        pipeline.heads(reading, [(0, 0)], [Step.WEIGHTS])
+        head_steps(reading, [(0, 0)], [Step.WEIGHTS])
 
 
 def test_heads_keep_the_order_in_which_they_were_named(reading: Reading) -> None:
-    found = pipeline.heads(reading, [(2, 1), (0, 3), (2, 0)], [Step.WEIGHTS])
+    found = head_steps(reading, [(2, 1), (0, 3), (2, 0)], [Step.WEIGHTS])
     assert [head.name for head in found] == ["2.1", "0.3", "2.0"]
-    alone = pipeline.heads(reading, [(0, 3)], [Step.WEIGHTS])[0]
+    alone = head_steps(reading, [(0, 3)], [Step.WEIGHTS])[0]
     np.testing.assert_array_equal(found[1].steps[Step.WEIGHTS], alone.steps[Step.WEIGHTS])
 
 
 def test_masked_cells_are_hidden_in_weights_but_not_in_scores(reading: Reading) -> None:
-    head = pipeline.heads(reading, [(0, 0)], [Step.SCORES, Step.WEIGHTS, Step.KEYS])[0]
+    head = head_steps(reading, [(0, 0)], [Step.SCORES, Step.WEIGHTS, Step.KEYS])[0]
     size = len(reading.tokens)
     weights, scores, keys = (
-        view(reading.sides, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
+        step_grid(reading.sides, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.KEYS)
     )
     np.testing.assert_array_equal(weights.visible, np.tri(size, dtype=bool))
     assert scores.visible.all()
@@ -109,8 +111,8 @@ def test_masked_cells_are_hidden_in_weights_but_not_in_scores(reading: Reading) 
 def test_heads_are_a_grid_where_every_layer_has_the_same(
     places: list[tuple[int, int]], shape: list[int], reading: Reading
 ) -> None:
-    found = pipeline.heads(reading, places, [Step.WEIGHTS])
-    assert [len(row) for row in table(reading.sides, found, Step.WEIGHTS)] == shape
+    found = head_steps(reading, places, [Step.WEIGHTS])
+    assert [len(row) for row in step_panels(reading.sides, found, Step.WEIGHTS)] == shape
 
 
 def test_the_headline_says_what_computes(reading: Reading) -> None:
@@ -124,5 +126,5 @@ def test_the_headline_says_what_computes(reading: Reading) -> None:
 
 
 def test_a_model_is_named_after_its_directory(twins: Path) -> None:
-    found = pipeline.read(Question(TEXT, model=f"{twins}/gpt2/../bert/"), {})
+    found = reading_of(TEXT, f"{twins}/gpt2/../bert/")
     assert found.source.card.name == "bert"

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from attn_cli.models.bridge import reference
-from attn_cli.models.bridge.bridge import inputs_of
-from attn_cli.reading.reading import Question, read
-from attn_cli.reading.verify import verified
+from attn_cli.models.bridge.hf_models import inputs_of
+from attn_cli.reading.verify import verify_readings
 from attn_cli.vocabulary import Kind
 from tests.support.families import TRANSLATORS
+from tests.support.readings import reading_of
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def test_the_judge_runs_once_for_each_text_and_number_format(
         return inputs_of(model, *given)
 
     monkeypatch.setattr(reference, "inputs_of", counted)
-    readings = [read(Question(text, model=str(translator)), {}) for text in ("the cat sat", "a mat")]
-    verdict = verified(readings, only_kind=only)
+    readings = [reading_of(text, str(translator)) for text in ("the cat sat", "a mat")]
+    verdict = verify_readings(readings, only_kind=only)
     assert verdict.passed
     assert {each.kind for each in verdict.layers} == ({only} if only else set(readings[0].source.kinds))
     assert runs == {"torch.float32": 2, "torch.float64": 2}

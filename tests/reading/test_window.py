@@ -3,12 +3,12 @@
 import pytest
 
 from attn_cli.errors import UsageError
-from attn_cli.reading.window import LARGEST, Portion, Side, portion
+from attn_cli.reading.window import LARGEST, TextSide, Window, chosen_window
 from attn_cli.vocabulary import Step
 
 
-def shown(count: int, rows: str | None = None, columns: str | None = None, *steps: Step) -> Portion:
-    return portion(Side(count), Side(count), rows, columns, steps or None, 40)
+def shown(count: int, rows: str | None = None, columns: str | None = None, *steps: Step) -> Window:
+    return chosen_window(TextSide(count), TextSide(count), rows, columns, steps or None, 40)
 
 
 def sentence(count: int, *steps: Step, rows: str | None = None) -> tuple[str, str]:
@@ -23,8 +23,8 @@ def test_a_matrix_of_1024_tokens_is_shown_whole_and_a_larger_one_as_a_picture() 
 
 
 def test_the_two_sides_count_together() -> None:
-    assert portion(Side(10), Side(100_000), None, None, None, 40).is_whole
-    assert portion(Side(100), Side(100_000), None, None, None, 40).is_pooled
+    assert chosen_window(TextSide(10), TextSide(100_000), None, None, None, 40).is_whole
+    assert chosen_window(TextSide(100), TextSide(100_000), None, None, None, 40).is_pooled
 
 
 def test_a_choice_is_shown_number_by_number() -> None:

@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from safetensors.numpy import load
 from attn_cli.errors import AttnError
 from attn_cli.grid import Head
 from attn_cli.show import data
+from attn_cli.show.writers import COMPARISONS, STEPS, Results
 from attn_cli.vocabulary import Distance, DType, Kind, Step
 
 INFINITY = float("inf")
@@ -69,6 +70,11 @@ def inspected(*heads: Head, **more: object) -> dict[str, Any]:
 def compared(**more: object) -> dict[str, Any]:
     own = {"distance": "cosine", "items": ["0.1", "3.4"], "matrix": np.array([[0, 0.25], [0.25, 0]])}
     return a_document(**own, **more)
+
+
+def encoded(suffix: str, document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
+    """A file of that name, as `compare` or as `inspect` writes it."""
+    return (COMPARISONS if "matrix" in document else STEPS).encode(suffix, Results(document, heads))
 
 
 def steps_of(text: str) -> Any:
@@ -152,13 +158,13 @@ def test_no_shorter_decimal_reads_back(number: float) -> None:
 
 @given(st.text(st.characters()))
 def test_any_text_survives_json_in_ascii(text: str) -> None:
-    written = data.encode(".json", a_document(text), ())
+    written = encoded(".json", a_document(text), ())
     assert all(byte == ord("\n") or ord(" ") <= byte <= ord("~") for byte in written)
     assert json.loads(written)["tokens"][0]["text"] == text
 
 
 def test_half_a_surrogate_pair_breaks_nothing() -> None:
-    written = data.encode(".json", {"text": "\udcff\ud83d"}, ())
+    written = encoded(".json", {"text": "\udcff\ud83d"}, ())
     assert written == b'{"text": "\\udcff\\ud83d"}\n'
     assert json.loads(written)["text"] == "\udcff\ud83d"
 
@@ -168,7 +174,7 @@ def test_half_a_surrogate_pair_breaks_nothing() -> None:
 def test_a_number_that_is_not_finite_is_named(suffix: str, number: float, word: str) -> None:
     head = a_head(layer=2, head=5, weights=[[1, 0], [0, number]])
     with pytest.raises(AttnError) as caught:
-        data.encode(suffix, inspected(head), [head])
+        encoded(suffix, inspected(head), [head])
     assert problem_of(caught) == (
         f"not a finite number in the weights of self 2.5: {word}",
         "--dtype float32 or float64, or a .npz file, which keeps such numbers",
@@ -181,7 +187,7 @@ def test_only_minus_infinity_means_masked(suffix: str, number: float) -> None:
     head = a_head(Kind.CROSS, logits=[[number, -INFINITY]] * 2)
     document = inspected(head, target_tokens=tokens("a", "b"))
     with pytest.raises(AttnError, match=f"^not a finite number in the logits of cross 0.3: {number}$"):
-        data.encode(suffix, document, [head])
+        encoded(suffix, document, [head])
 
 
 @pytest.mark.parametrize(
@@ -206,7 +212,7 @@ def test_the_scale_has_the_precision_it_was_used_in() -> None:
 def test_npz_names_its_arrays_and_keeps_them_to_the_bit() -> None:
     logits = np.array([[0.1, -np.inf], [np.nan, 1]], np.float32)
     mask = np.broadcast_to(np.array([True, False]), (2, 2))
-    content = data.encode(".npz", a_document(), [a_head(logits=logits, mask=mask)])
+    content = encoded(".npz", a_document(), [a_head(logits=logits, mask=mask)])
     with np.load(io.BytesIO(content), allow_pickle=False) as held:
         assert sorted(held) == ["meta", "self.0.3.logits", "self.0.3.mask"]
         assert held["self.0.3.logits"].tobytes() == logits.tobytes()
@@ -218,7 +224,7 @@ def test_npz_names_its_arrays_and_keeps_them_to_the_bit() -> None:
 def test_safetensors_names_its_arrays_and_keeps_them_to_the_bit() -> None:
     logits = np.array([[0.1, -np.inf], [np.nan, 1]], np.float32).T
     mask = np.broadcast_to(np.array([True, False]), (2, 2))
-    held = load(data.encode(".safetensors", a_document(), [a_head(logits=logits, mask=mask)]))
+    held = load(encoded(".safetensors", a_document(), [a_head(logits=logits, mask=mask)]))
     assert sorted(held) == ["self.0.3.logits", "self.0.3.mask"]
     assert held["self.0.3.logits"].tobytes() == logits.tobytes()
     assert held["self.0.3.logits"].dtype == np.float32
@@ -246,14 +252,14 @@ def metas(content: Mapping[str, bytes], directory: Any) -> list[Any]:
 def test_a_binary_file_carries_the_rest_of_the_object(tmp_path: Any) -> None:
     head = a_head(weights=np.eye(2))
     document = inspected(head)
-    content = {suffix: data.encode(suffix, document, [head]) for suffix in (".npz", ".safetensors")}
+    content = {suffix: encoded(suffix, document, [head]) for suffix in (".npz", ".safetensors")}
     document["attention"][0].pop("steps")
     assert metas(content, tmp_path) == [document, document]
 
 
 def test_a_comparison_is_an_array_too(tmp_path: Any) -> None:
     document = compared(difference=np.ones((1, 3)))
-    content = {suffix: data.encode(suffix, document, ()) for suffix in (".npz", ".safetensors")}
+    content = {suffix: encoded(suffix, document, ()) for suffix in (".npz", ".safetensors")}
     held = load(content[".safetensors"])
     assert held["matrix"].tolist() == [[0, 0.25], [0.25, 0]]
     assert held["difference"].shape == (1, 3)
@@ -263,18 +269,18 @@ def test_a_comparison_is_an_array_too(tmp_path: Any) -> None:
     assert metas(content, tmp_path) == [rest, rest]
 
 
-@pytest.mark.parametrize("suffix", data.SUFFIXES)
+@pytest.mark.parametrize("suffix", list(STEPS))
 def test_the_same_numbers_are_the_same_bytes(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     head = a_head(weights=np.eye(2), scores=np.eye(2))
-    first = data.encode(suffix, inspected(head), [head])
+    first = encoded(suffix, inspected(head), [head])
     monkeypatch.setattr("time.time", lambda: 2e9)
     monkeypatch.setattr("time.localtime", lambda *_: (2033, 5, 18, 3, 33, 20, 2, 138, 0))
-    assert data.encode(suffix, inspected(head), [head]) == first
+    assert encoded(suffix, inspected(head), [head]) == first
 
 
 def test_csv_is_one_long_table() -> None:
     head = a_head(mask=np.array([[True, False], [True, True]]), logits=[[0.1, -INFINITY], [-3, 1e-20]])
-    assert data.encode(".csv", a_document("Olá", ", "), [head]).decode() == "\n".join(  # noqa: FLY002
+    assert encoded(".csv", a_document("Olá", ", "), [head]).decode() == "\n".join(  # noqa: FLY002
         [
             "kind,layer,head,step,row,column,row_token,column_token,value",
             "self,0,3,mask,0,0,Olá,Olá,1",
@@ -346,18 +352,18 @@ def test_a_control_character_in_a_token_is_spelled_out() -> None:
 
 
 def test_csv_of_a_comparison_is_a_square_table() -> None:
-    content = data.encode(".csv", compared(), ())
+    content = encoded(".csv", compared(), ())
     assert content == b"item,0.1,3.4\n0.1,0.0,0.25\n3.4,0.25,0.0\n"
 
 
 def test_the_names_of_a_comparison_are_harmless() -> None:
-    content = data.as_csv({"items": ["\x1b[1m"], "matrix": [[0.5]]}, ())
+    content = data.comparison_as_csv({"items": ["\x1b[1m"], "matrix": [[0.5]]})
     assert table(content) == [["item", r"\x1b[1m"], [r"\x1b[1m", "0.5"]]
 
 
 def test_csv_of_a_comparison_is_finite() -> None:
     with pytest.raises(AttnError, match=r"^not a finite number in the matrix: nan$"):
-        data.as_csv({"items": ["0.1"], "matrix": np.array([[np.nan]])}, ())
+        data.comparison_as_csv({"items": ["0.1"], "matrix": np.array([[np.nan]])})
 
 
 def test_csv_of_no_heads_is_a_header() -> None:

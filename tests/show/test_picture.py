@@ -12,7 +12,8 @@ import pytest
 from matplotlib.font_manager import FontEntry, fontManager
 
 from attn_cli.errors import UsageError
-from attn_cli.grid import Grid, make_grid
+from attn_cli.grid import Grid
+from attn_cli.show.grids import grid_of
 from attn_cli.show.picture import check_colours, page, render
 from attn_cli.show.picture.marks import Blank, Drawing, Image, Word
 
@@ -21,7 +22,7 @@ GREY = (0xDC, 0xDC, 0xDC, 0xFF)
 
 def weights_of(*tokens: str, title: str = "layer 0, head 0") -> Grid:
     values = np.linspace(0, 1, len(tokens) ** 2).reshape(len(tokens), len(tokens))
-    return make_grid(title, values, tokens, tokens, limits=(0, 1))
+    return grid_of(title, values, tokens, tokens, limits=(0, 1))
 
 
 def many(count: int) -> Grid:
@@ -90,16 +91,16 @@ def test_a_control_character_is_spelled_out() -> None:
 
 
 def test_grids_side_by_side_share_one_scale() -> None:
-    small = make_grid("small", np.array([[0.0, 1.0]]), ["a"], ["b", "c"])
-    large = make_grid("large", np.array([[1.0, 4.0]]), ["a"], ["b", "c"])
+    small = grid_of("small", np.array([[0.0, 1.0]]), ["a"], ["b", "c"])
+    large = grid_of("large", np.array([[1.0, 4.0]]), ["a"], ["b", "c"])
     left, right = panels(page([[[small, large]]], "two"))
     assert left[0, 1].tolist() == right[0, 0].tolist()
     assert left[0, 1].tolist() != right[0, 1].tolist()
 
 
 def test_zero_is_in_the_middle_where_any_grid_is_signed() -> None:
-    signed = make_grid("signed", np.array([[-1.0, 0.0]]), ["a"], ["b", "c"])
-    large = make_grid("large", np.array([[0.0, 9.0]]), ["a"], ["b", "c"])
+    signed = grid_of("signed", np.array([[-1.0, 0.0]]), ["a"], ["b", "c"])
+    large = grid_of("large", np.array([[0.0, 9.0]]), ["a"], ["b", "c"])
     left, right = panels(page([[[signed, large]]], "two"))
     white = left[0, 1, :3]
     assert white.min() > 240  # the middle of the diverging map is as good as white
@@ -109,7 +110,7 @@ def test_zero_is_in_the_middle_where_any_grid_is_signed() -> None:
 
 
 def test_groups_stand_below_each_other_with_their_own_scales() -> None:
-    signed = make_grid("difference", np.array([[-1.0, 0.0, 1.0]]), ["a"], ["b", "c", "d"])
+    signed = grid_of("difference", np.array([[-1.0, 0.0, 1.0]]), ["a"], ["b", "c", "d"])
     drawing = page([[[weights_of("a", "b")] * 2], [[signed]], []], "heads and their difference")
     upper, _, _, lower, _ = [mark for mark in drawing.marks if isinstance(mark, Image)]
     assert lower.box.y > upper.box.y + upper.box.height
@@ -123,7 +124,7 @@ def test_nothing_is_no_picture() -> None:
 
 
 def test_equal_values_are_a_picture_too() -> None:
-    drawing = page([[[make_grid("flat", np.full((2, 2), 3.0), ["a", "b"], ["c", "d"])]]], "flat")
+    drawing = page([[[grid_of("flat", np.full((2, 2), 3.0), ["a", "b"], ["c", "d"])]]], "flat")
     assert {"0", "3", "3.00"} <= set(texts(drawing))
 
 
@@ -145,9 +146,7 @@ def test_a_masked_cell_is_hatched_and_has_no_number() -> None:
 
 
 def test_a_visible_cell_without_a_number_is_not_called_masked() -> None:
-    drawing = page(
-        [[[make_grid("odd", np.array([[1.0, math.nan]]), ["a"], ["b", "c"], limits=(0, 1))]]], "odd"
-    )
+    drawing = page([[[grid_of("odd", np.array([[1.0, math.nan]]), ["a"], ["b", "c"], limits=(0, 1))]]], "odd")
     assert "masked or not finite" in texts(drawing)
     assert tuple(panels(drawing)[0][0, 1]) == GREY
 
@@ -181,6 +180,28 @@ def test_labels_never_overlap(count: int) -> None:
     places = [mark.x for mark in labels]
     assert len(labels) >= min(count, 100)
     assert all(step * 72 >= labels[0].size * 1.1 for step in np.diff(places))
+
+
+def numbered(drawing: Drawing) -> int:
+    """How many cells have their number in them."""
+    return sum(text == "0.50" for text in texts(drawing))
+
+
+def halves(rows: int, columns: int) -> Grid:
+    down, along = ([str(i) for i in range(count)] for count in (rows, columns))
+    return grid_of("halves", np.full((rows, columns), 0.5), down, along, limits=(0, 1))
+
+
+@pytest.mark.parametrize(("size", "count"), [(12, 12), (13, 0)])
+def test_cells_have_numbers_where_there_are_at_most_twelve_in_a_row(size: int, count: int) -> None:
+    assert numbered(page([[[halves(1, size)]]], "wide")) == count
+    assert numbered(page([[[halves(size, 1)]]], "high")) == count
+
+
+def test_cells_have_numbers_where_the_picture_has_at_most_500() -> None:
+    fifty = [halves(5, 10)] * 10
+    assert numbered(page([[fifty]], "500 cells")) == 500
+    assert numbered(page([[[*fifty, halves(1, 1)]]], "501 cells")) == 0
 
 
 def test_thinned_labels_are_admitted() -> None:
@@ -292,10 +313,10 @@ def test_every_head_of_a_model_is_one_picture_with_every_token_named() -> None:
 
 def test_a_picture_needs_no_pyplot_and_its_module_no_matplotlib() -> None:
     code = (
-        "import sys; from attn_cli.show import picture; from attn_cli.grid import make_grid\n"
+        "import sys; from attn_cli.show import picture; from attn_cli.show.grids import grid_of\n"
         "assert 'matplotlib' not in sys.modules\n"
         "import numpy as np\n"
-        "drawing = picture.page([[[make_grid('t', np.eye(2), ['a', 'b'], ['a', 'b'])]]], 't')\n"
+        "drawing = picture.page([[[grid_of('t', np.eye(2), ['a', 'b'], ['a', 'b'])]]], 't')\n"
         "assert 'matplotlib.figure' not in sys.modules\n"
         "picture.render(drawing, '.png')\n"
         "assert 'matplotlib.pyplot' not in sys.modules"

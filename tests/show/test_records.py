@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 
-from attn_cli.show import records
 from attn_cli.show.records import Record
+from attn_cli.show.writers import RECORDS, Results
 
 METRICS = ["entropy", "previous-token"]
 
@@ -21,7 +21,7 @@ HEADS = [record(5, 0, 1.5, "broad"), record(2, 3, None)]
 
 
 def encoded(suffix: str, heads: list[Record]) -> bytes:
-    return records.encode(suffix, {"schema": 1, "metrics": METRICS, "heads": heads}, heads)
+    return RECORDS.encode(suffix, Results({"schema": 1, "metrics": METRICS, "heads": heads}))
 
 
 def test_a_csv_has_a_line_for_each_head_in_their_order() -> None:

@@ -13,9 +13,12 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console
 
-from attn_cli.grid import Grid, make_grid
-from attn_cli.show.terminal import columns, matrix, shades, side_by_side
-from attn_cli.show.terminal.fitting import cut, folded
+from attn_cli.grid import Grid
+from attn_cli.show.grids import grid_of
+from attn_cli.show.terminal import shades
+from attn_cli.show.terminal.lists import TextTable
+from attn_cli.show.terminal.matrices import Matrices
+from attn_cli.show.terminal.text_width import cut, folded
 
 Colours = Literal["standard", "256", "truecolor"]
 
@@ -25,17 +28,17 @@ WEIGHTS = np.array([[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.0, 0.5, 0.5]])
 
 
 def weights(labels: tuple[str, ...] = CAT) -> Grid:
-    return make_grid("weights 2.5", WEIGHTS, labels, labels, CAUSAL, (0, 1))
+    return grid_of("weights 2.5", WEIGHTS, labels, labels, CAUSAL, (0, 1))
 
 
 def uniform(size: int, title: str = "weights 0.0") -> Grid:
     labels = [f"t{number}" for number in range(size)]
-    return make_grid(title, np.full((size, size), 1 / size), labels, labels, limits=(0, 1))
+    return grid_of(title, np.full((size, size), 1 / size), labels, labels, limits=(0, 1))
 
 
 def named(count: int, rows: int = 1) -> Grid:
     values = np.arange(count * rows).reshape(rows, count) / 8
-    return make_grid("queries 0.0", values, CAT[:rows], [str(i) for i in range(count)], are_tokens=False)
+    return grid_of("queries 0.0", values, CAT[:rows], [str(i) for i in range(count)], are_tokens=False)
 
 
 def plain(width: int) -> Console:
@@ -57,7 +60,7 @@ def printed(console: Console) -> str:
 
 def drawn(drawing: Grid, width: int = 80, top: int | None = None, digits: int = 2) -> list[str]:
     console = plain(width)
-    matrix(drawing, console, top=top, digits=digits)
+    console.print(Matrices(drawing, top=top, digits=digits))
     return printed(console).splitlines()
 
 
@@ -82,7 +85,7 @@ def test_a_masked_cell_is_not_a_zero() -> None:
 
 def test_a_masked_cell_has_no_colour_of_a_value() -> None:
     console = coloured(80, "truecolor")
-    matrix(weights(), console)
+    console.print(Matrices(weights()))
     assert "\x1b[38;5;16;48;2;253;231;37m 1.00\x1b[0m\x1b[2m    ·    ·\x1b[0m\n" in printed(console)
 
 
@@ -96,7 +99,7 @@ def test_zeros_before_the_point_go_where_room_is_short() -> None:
 
 def test_a_long_token_is_folded_over_its_column() -> None:
     labels = ("incomprehensibly", "a", "sentence")
-    header = drawn(make_grid("w", np.full((1, 3), 0.5), ["a"], labels), width=24)[2:6]
+    header = drawn(grid_of("w", np.full((1, 3), 0.5), ["a"], labels), width=24)[2:6]
     assert header == [
         "         0     1     2",
         "     incom     a sente",
@@ -112,24 +115,22 @@ def test_equal_tokens_are_told_apart_by_their_positions() -> None:
 
 
 def test_a_matrix_of_one_cell() -> None:
-    one = make_grid("weights 0.0", np.array([[1.0]]), ["a"], ["a"], limits=(0, 1))
+    one = grid_of("weights 0.0", np.array([[1.0]]), ["a"], ["a"], limits=(0, 1))
     assert drawn(one) == ["weights 0.0 · 1 × 1 · range 0 to 1", "       0", "       a", "0 a   █1"]
 
 
 def test_an_empty_matrix_is_a_title() -> None:
-    assert (
-        drawn(make_grid("weights 0.0", np.zeros((0, 0)), [], []))[0] == "weights 0.0 · 0 × 0 · range 0 to 1"
-    )
+    assert drawn(grid_of("weights 0.0", np.zeros((0, 0)), [], []))[0] == "weights 0.0 · 0 × 0 · range 0 to 1"
 
 
 def test_a_mask_has_no_decimals() -> None:
-    mask = make_grid("mask 2", CAUSAL.astype(float), CAT, CAT, limits=(0, 1))
+    mask = grid_of("mask 2", CAUSAL.astype(float), CAT, CAT, limits=(0, 1))
     assert drawn(mask)[3:] == ["0 the   █1   0   0", "1 cat   █1  █1   0", "2 sat   █1  █1  █1"]
 
 
 def test_a_mask_that_is_too_wide_is_a_window() -> None:
     size = 40
-    mask = make_grid("mask 2", np.eye(size), ["a"] * size, ["a"] * size, limits=(0, 1))
+    mask = grid_of("mask 2", np.eye(size), ["a"] * size, ["a"] * size, limits=(0, 1))
     lines = drawn(mask)
     assert lines[1].split() == [*map(str, range(17)), "…", "39"]
     assert lines[-1] == "columns 17 to 38 are left out; all: --out FILE.csv, --json, or a width of 165"
@@ -143,7 +144,7 @@ def test_eighteen_tokens_fit_eighty_columns() -> None:
 
 def test_labels_give_way_before_numbers_do() -> None:
     labels = [f"token{number}" for number in range(18)]
-    lines = drawn(make_grid("weights", np.full((18, 18), 1 / 18), labels, labels, limits=(0, 1)))
+    lines = drawn(grid_of("weights", np.full((18, 18), 1 / 18), labels, labels, limits=(0, 1)))
     assert lines[4:][-1] == "17 tok… " + " .06" * 18
 
 
@@ -161,6 +162,12 @@ def test_top_lists_the_largest_of_each_row() -> None:
         "2 sat → 1 cat ▒0.50  2 sat ▒0.50",
         "the 2 largest of 3 in each row",
     ]
+
+
+def test_eight_are_listed_where_nobody_says_how_many_and_more_would_fit() -> None:
+    wide = drawn(uniform(60), width=200)
+    assert wide[1].count("0.02") == 8
+    assert wide[-1].startswith("the 8 largest of 60 in each row; all:")
 
 
 def test_top_of_all_keys_needs_no_note() -> None:
@@ -182,30 +189,30 @@ def test_top_that_does_not_fit_says_how_many_do() -> None:
 
 def test_a_row_that_may_look_nowhere_lists_nothing() -> None:
     nowhere = np.zeros((3, 3), dtype=bool)
-    assert drawn(make_grid("w", WEIGHTS, CAT, CAT, nowhere), top=2)[1] == "0 the → ·"
+    assert drawn(grid_of("w", WEIGHTS, CAT, CAT, nowhere), top=2)[1] == "0 the → ·"
 
 
 def test_the_largest_scores_are_those_that_the_softmax_prefers() -> None:
-    scores = make_grid("scores 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
+    scores = grid_of("scores 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
     assert drawn(scores, top=2)[1] == "0 the → 2 sat ▓ 2.00  1 cat ▒ 1.50"
 
 
 def test_a_score_that_the_mask_will_hide_is_in_the_table_but_not_among_the_largest() -> None:
-    scores = make_grid("scores 2.5", np.array([[1.5, 9.0], [2.5, 1.5]]), ["the", "cat"], ["the", "cat"])
+    scores = grid_of("scores 2.5", np.array([[1.5, 9.0], [2.5, 1.5]]), ["the", "cat"], ["the", "cat"])
     masked = replace(scores, ranked=np.tri(2, dtype=bool))
     assert drawn(masked)[3:] == drawn(scores)[3:]
     assert drawn(masked, top=1)[1:3] == ["0 the → 0 the  1.50", "1 cat → 0 the  2.50"]
 
 
 def test_the_largest_of_a_difference_are_the_largest_by_size() -> None:
-    difference = make_grid("0.1 − 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
+    difference = grid_of("0.1 − 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
     lines = drawn(replace(difference, by_size=True), top=2)
     assert lines[1] == "0 the → 0 the █-3.00  2 sat ▓ 2.00"
     assert lines[2].startswith("the 2 largest by size of 3 in each row")
 
 
 def test_a_masked_cell_is_never_among_the_largest() -> None:
-    scores = make_grid(
+    scores = grid_of(
         "scores 2.5", np.array([[-3.0, 1.5, 9.0]]), ["the"], CAT, np.array([[True, True, False]])
     )
     assert drawn(scores, top=2)[1] == "0 the → 1 cat ▒ 1.50  0 the █-3.00"
@@ -233,7 +240,7 @@ def test_one_column_left_out_is_one() -> None:
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 @pytest.mark.parametrize("top", [None, 3])
 def test_no_line_is_wider_than_the_console(width: int, top: int | None) -> None:
-    large = make_grid(
+    large = grid_of(
         "scores 2.5 of a model", np.full((90, 90), -1e4), ["日本語の長い言葉"] * 90, ["long" * 9] * 90
     )
     for drawing in (weights(), uniform(90), named(64), large):
@@ -241,7 +248,7 @@ def test_no_line_is_wider_than_the_console(width: int, top: int | None) -> None:
 
 
 def test_numbers_that_are_too_large_have_exponents() -> None:
-    huge = make_grid("scores 0.0", np.array([[-3.4e38, 0.5]]), ["a"], ["a", "b"])
+    huge = grid_of("scores 0.0", np.array([[-3.4e38, 0.5]]), ["a"], ["a", "b"])
     assert drawn(huge) == [
         "scores 0.0 · 1 × 2 · range -3.4e+38 to 0.5",
         "              0          1",
@@ -251,7 +258,7 @@ def test_numbers_that_are_too_large_have_exponents() -> None:
 
 
 def test_a_number_that_rounds_to_zero_has_no_sign() -> None:
-    assert drawn(make_grid("w", np.array([[-0.001, 0.5]]), ["a"], ["a", "b"]))[-1] == "0 a  0.00█0.50"
+    assert drawn(grid_of("w", np.array([[-0.001, 0.5]]), ["a"], ["a", "b"]))[-1] == "0 a  0.00█0.50"
 
 
 def test_digits_are_the_decimals() -> None:
@@ -259,13 +266,13 @@ def test_digits_are_the_decimals() -> None:
 
 
 def test_a_range_that_rounds_to_zero_is_not_called_zero() -> None:
-    tiny = make_grid("distance", np.array([[0.0, 0.0004]]), ["a"], ["a", "b"])
+    tiny = grid_of("distance", np.array([[0.0, 0.0004]]), ["a"], ["a", "b"])
     assert drawn(tiny)[0] == "distance · 1 × 2 · range 0 to 0.0004"
 
 
 def test_heads_against_heads_have_no_positions() -> None:
     names = ["0.1", "3.4"]
-    distances = make_grid(
+    distances = grid_of(
         "cosine", np.array([[0, 0.25], [0.25, 0]]), names, names, limits=(0, 1), are_tokens=False
     )
     assert drawn(distances)[1:] == ["      0.1  3.4", "0.1  0.00░0.25", "3.4 ░0.25 0.00"]
@@ -291,16 +298,16 @@ def test_a_title_is_text_from_outside_too() -> None:
     "label", ["日本", "👩\u200d👩\u200d👧", "🇧🇷", "👍🏽", "e\u0301", "\u0301", "❤\ufe0f", "한국어", "עברית"]
 )
 def test_columns_stay_straight_under_any_script(label: str) -> None:
-    lines = drawn(make_grid("w", WEIGHTS[1:], ["a", label], [label, "a", label * 9], limits=(0, 1)))
+    lines = drawn(grid_of("w", WEIGHTS[1:], ["a", label], [label, "a", label * 9], limits=(0, 1)))
     assert len({cell_len(line) for line in lines[-2:]}) == 1
     assert len({cell_len(line.partition("0.25")[0]) for line in lines[-2:-1]}) == 1
-    listed = drawn(make_grid("w", np.full((3, 3), 0.5), ["a", label, label], [label, "a", "b"]), top=2)[1:4]
+    listed = drawn(grid_of("w", np.full((3, 3), 0.5), ["a", label, label], [label, "a", "b"]), top=2)[1:4]
     assert len({cell_len(line) for line in listed}) == 1
 
 
 @given(st.text(max_size=12))
 def test_any_token_leaves_the_rows_straight(text: str) -> None:
-    rows = drawn(make_grid("w", np.full((2, 2), 0.5), ["a", text], ["a", text]))[-2:]
+    rows = drawn(grid_of("w", np.full((2, 2), 0.5), ["a", text], ["a", text]))[-2:]
     assert cell_len(rows[0]) == cell_len(rows[1])
     assert not any(unicodedata.category(c) in {"Cc", "Cs"} for row in rows for c in row)
 
@@ -328,8 +335,8 @@ def test_ascii_has_other_signs_for_everything() -> None:
     console = Console(
         width=80, file=io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict"), color_system=None
     )
-    matrix(weights(("\n", "日", "e")), console)
-    matrix(weights(), console, top=1)
+    console.print(Matrices(weights(("\n", "日", "e"))))
+    console.print(Matrices(weights(), top=1))
     assert printed(console).splitlines() == [
         "weights 2.5 . 3 x 3 . range 0 to 1",
         "               0      1      2",
@@ -354,14 +361,14 @@ def test_no_color_keeps_the_glyphs() -> None:
     console = Console(
         width=80, file=io.StringIO(), color_system="truecolor", force_terminal=True, no_color=True
     )
-    matrix(weights(), console)
+    console.print(Matrices(weights()))
     assert "░0.25▓0.75" in printed(console)
     assert "48;2" not in printed(console)
 
 
 def test_sixteen_colours_are_black_blue_cyan_and_yellow() -> None:
     console = coloured(80, "standard")
-    matrix(weights(), console)
+    console.print(Matrices(weights()))
     assert "\x1b[30;46m 0.50 0.50\x1b[0m\n" in printed(console)
     assert "\x1b[97;44m 0.25\x1b[0m\x1b[30;43m 0.75\x1b[0m" in printed(console)
     assert "\x1b[97;40m 0.00\x1b[0m" in printed(console)
@@ -369,13 +376,13 @@ def test_sixteen_colours_are_black_blue_cyan_and_yellow() -> None:
 
 def test_256_colours_are_from_the_palette() -> None:
     console = coloured(80, "256")
-    matrix(weights(), console)
+    console.print(Matrices(weights()))
     assert "\x1b[38;5;231;48;5;24m 0.25\x1b[0m\x1b[38;5;16;48;5;148m 0.75\x1b[0m" in printed(console)
 
 
 def test_signs_have_two_colours_and_zero_is_dark() -> None:
     console = coloured(80, "truecolor")
-    matrix(make_grid("scores", np.array([[-1.5, 0, 1.5]]), ["a"], CAT), console)
+    console.print(Matrices(grid_of("scores", np.array([[-1.5, 0, 1.5]]), ["a"], CAT)))
     assert "48;2;166;211;255m -1.50" in printed(console)
     assert "48;2;38;38;38m  0.00" in printed(console)
     assert "48;2;255;207;148m  1.50" in printed(console)
@@ -386,7 +393,7 @@ def test_signs_have_two_colours_and_zero_is_dark() -> None:
 def test_a_ramp_gets_lighter_away_from_zero_and_its_text_can_be_read(
     colours: Colours, *, signed: bool
 ) -> None:
-    ramp = [shade.style for shade in shades.ramp(coloured(80, colours), signed=signed)]
+    ramp = [shade.style for shade in shades.ramp(colours, signed=signed)]
     lights = [shades._luminance(style.bgcolor) for style in ramp if style.bgcolor]  # noqa: SLF001
     middle = len(lights) // 2 if signed else 0
     assert lights[middle:] == sorted(lights[middle:])
@@ -397,14 +404,14 @@ def test_a_ramp_gets_lighter_away_from_zero_and_its_text_can_be_read(
 
 
 def test_zero_has_the_middle_shade_whatever_the_limits() -> None:
-    uneven = make_grid("difference", np.array([[-3.0, 0.0, 1.0]]), ["a"], CAT, limits=(-3, 1))
-    assert shades.levels(uneven, 9).tolist() == [[0, 4, 6]]
+    uneven = grid_of("difference", np.array([[-3.0, 0.0, 1.0]]), ["a"], CAT, limits=(-3, 1))
+    assert shades.shade_indices(uneven, 9).tolist() == [[0, 4, 6]]
 
 
 def test_grids_of_the_same_rows_share_their_labels() -> None:
     console = plain(80)
-    scores = make_grid("scores 2.5", WEIGHTS * 8 - 4, CAT, CAT, CAUSAL)
-    side_by_side([scores, weights()], console)
+    scores = grid_of("scores 2.5", WEIGHTS * 8 - 4, CAT, CAT, CAUSAL)
+    console.print(Matrices(scores, weights()))
     assert printed(console).splitlines() == [
         "scores 2.5 · 3 × 3   weights 2.5",
         "range -4 to 4        3 × 3",
@@ -419,7 +426,7 @@ def test_grids_of_the_same_rows_share_their_labels() -> None:
 
 def test_grids_that_do_not_fit_are_one_below_the_other() -> None:
     console = plain(40)
-    side_by_side([uniform(7, "one"), uniform(7, "two")], console)
+    console.print(Matrices(uniform(7, "one"), uniform(7, "two")))
     lines = printed(console).splitlines()
     assert [lines[0], lines[10], lines[11]] == [
         "one · 7 × 7 · range 0 to 1",
@@ -430,13 +437,15 @@ def test_grids_that_do_not_fit_are_one_below_the_other() -> None:
 
 def test_grids_of_other_rows_keep_their_labels() -> None:
     console = plain(80)
-    side_by_side([weights(), weights(("a", "b", "c"))], console)
+    console.print(Matrices(weights(), weights(("a", "b", "c"))))
     assert printed(console).splitlines()[-1] == "2 sat  0.00▒0.50▒0.50   2 c  0.00▒0.50▒0.50"
 
 
 def test_a_list_has_straight_columns() -> None:
     console = plain(80)
-    columns(["position", "id", "piece"], [["0", "101", "[CLS]"], ["1", "9", "日本"]], console, right={0, 1})
+    console.print(
+        TextTable(["position", "id", "piece"], [["0", "101", "[CLS]"], ["1", "9", "日本"]], right={0, 1})
+    )
     assert printed(console).splitlines() == [
         "position   id  piece",
         "       0  101  [CLS]",
@@ -446,7 +455,9 @@ def test_a_list_has_straight_columns() -> None:
 
 def test_the_widest_column_of_a_list_gives_way() -> None:
     console = plain(20)
-    columns(["id", "piece", "text"], [["1", "x" * 30, "\x1b"], ["22", "日" * 30, " a"]], console, right={0})
+    console.print(
+        TextTable(["id", "piece", "text"], [["1", "x" * 30, "\x1b"], ["22", "日" * 30, " a"]], right={0})
+    )
     assert printed(console).splitlines() == [
         "id  piece       text",
         " 1  xxxxxxxxx…  \\x1b",
@@ -456,13 +467,13 @@ def test_the_widest_column_of_a_list_gives_way() -> None:
 
 def test_a_list_of_too_many_columns_is_cropped() -> None:
     console = plain(20)
-    columns(["ab"] * 15, [["cd"] * 15], console)
+    console.print(TextTable(["ab"] * 15, [["cd"] * 15]))
     assert printed(console).splitlines() == ["…  " * 6 + "… "] * 2
 
 
 def test_a_list_without_rows_is_its_names() -> None:
     console = plain(20)
-    columns(["a", "b"], [], console)
+    console.print(TextTable(["a", "b"], []))
     assert printed(console) == "a  b\n"
 
 
@@ -476,5 +487,5 @@ def test_a_list_without_rows_is_its_names() -> None:
 def test_the_last_columns_of_a_list_give_way_and_are_named(width: int, lines: list[str]) -> None:
     console = plain(width)
     names = ("head", "current-\ntoken", "share")
-    columns(names, [("2.6", "0.85", "0.10")], console, right=(1, 2), rest="--json")
+    console.print(TextTable(names, [("2.6", "0.85", "0.10")], right=(1, 2), rest="--json"))
     assert printed(console).splitlines() == lines

@@ -21,12 +21,13 @@ import transformers
 from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
-from attn_cli.models.bridge.captured_layer import Watched
-from attn_cli.models.bridge.hf_models import answering, builder_of, sketch
+from attn_cli.models.bridge.captured_layer import CapturedLayer
+from attn_cli.models.bridge.hf_models import build_sketch, model_builder
 from attn_cli.models.bridge.support import FILE
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.hf_errors import translated_errors
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
-from attn_cli.models.tokens.fast import Token
+from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import Kind
 from tests.support.reference import NUMPY, Numbers, weights_of
 from tests.support.twins import word_piece
@@ -157,7 +158,7 @@ def verdict_of(kind: str) -> Verdict:
             return Verdict(kind, "untried", " ".join(str(error).split())[:160])
         word_piece().save(str(directory / "tokenizer.json"))
         try:
-            return _compared(kind, checkpoint(kind, directory, NUMPY), model)
+            return _compared(kind, open_checkpoint(kind, directory, NUMPY), model)
         except AttnError as error:
             return Verdict(kind, "refused", error.problem)
 
@@ -180,14 +181,14 @@ def _reason(verdict: Verdict) -> str:
 
 
 def _compared(kind: str, source: Source, model: Any) -> Verdict:
-    texts = Texts(_tokens(IDS), _tokens(TARGET) if source.target else ())
+    texts = Texts(_tokens(IDS), _tokens(TARGET) if source.has_decoder else ())
     expected: dict[Kind, list[Numbers]] = {}
     with suppress(Exception):  # a model may run and yet not give its attention back
         expected = judged(model)
     apart, count, peaks, alone = 0.0, 0, [], set()
     for one, extent in source.kinds.items():
         layers = list(source.attentions(texts, one, extent.layers))
-        alone |= {type(layer) is Watched for layer in layers}
+        alone |= {type(layer) is CapturedLayer for layer in layers}
         ours = [weights_of(layer) for layer in layers]
         (first,) = (weights_of(each) for each in source.attentions(texts, one, extent.layers[:1]))
         apart = max(apart, float(np.abs(first - ours[0]).max()))  # in a shorter model
@@ -225,12 +226,12 @@ def twin_of(kind: str, directory: Path) -> Any:
     """The twin, saved in `directory`."""
     config = _tiny(transformers.AutoConfig.for_model(kind).__class__, _OWN.get(kind, {}))
     config.architectures = []
-    size = sum(parameter.numel() for parameter in sketch(config).parameters())
+    size = sum(parameter.numel() for parameter in build_sketch(config).parameters())
     if size > _LARGEST:
         raise NoTwinError(f"a configuration of small numbers has {size:,} weights")
     torch.manual_seed(0)
-    with answering("no twin"):
-        builder = builder_of(config)
+    with translated_errors("no twin"):
+        builder = model_builder(config)
         model = builder.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
         _stir(model)
         _sharpen(model)

@@ -14,16 +14,17 @@ from transformers import AutoModel
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import trace
-from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.backend import Backend, choose_backend
+from attn_cli.models.files.config import read_config
 from attn_cli.models.files.weights import open_weights
-from attn_cli.models.native.checkpoint import read_spec
+from attn_cli.models.native.families import read_spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Layer, Source, Texts
-from attn_cli.models.tokens.fast import open_tokenizer
+from attn_cli.models.tokens.open import open_tokenizer
 from attn_cli.vocabulary import DType, Step
 
-NUMPY = choose_library("cpu", DType.FLOAT32)
-TORCH = Library("torch", "cpu", DType.FLOAT32, torch.tensor)
+NUMPY = choose_backend("cpu", DType.FLOAT32)
+TORCH = Backend("torch", "cpu", DType.FLOAT32, torch.tensor)
 
 Numbers = npt.NDArray[np.floating]
 
@@ -54,19 +55,19 @@ def every_weight_of(source: Source, text: str) -> list[Numbers]:
     return [weights_of(layer) for layer in layers]
 
 
-def ours(directory: Path, inputs: Inputs, library: Library = NUMPY, **how: Any) -> Answer:
+def ours(directory: Path, inputs: Inputs, backend: Backend = NUMPY, **how: Any) -> Answer:
     """What our transformer says."""
-    model = transformer(directory, library, **how)
+    model = transformer(directory, backend, **how)
     return Answer(
         weights=[to_numpy(trace(layer.operands).weights) for layer in model.attentions(inputs)],
         hidden=[to_numpy(x) for x in model.hidden_states(inputs)],
     )
 
 
-def transformer(directory: Path, library: Library = NUMPY, **how: Any) -> Transformer:
+def transformer(directory: Path, backend: Backend = NUMPY, **how: Any) -> Transformer:
     """Our transformer over the directory."""
-    spec = read_spec(directory, **how)
-    return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), library)
+    spec = read_spec(read_config(directory), **how)
+    return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), backend)
 
 
 def theirs(directory: Path, inputs: Inputs, dtype: torch.dtype = torch.float32, **given: Any) -> Answer:

@@ -8,8 +8,8 @@ import numpy as np
 
 from attn_cli.training import run as runs
 from attn_cli.training.network import Network, config_of
-from attn_cli.training.order import Order
 from attn_cli.training.recipe import Recipe
+from attn_cli.training.request import TrainingRequest
 from attn_cli.vocabulary import DType
 
 SENTENCES = (
@@ -60,5 +60,5 @@ def network(seed: int = 0, vocabulary: int = 300) -> Network:
 
 def prepared(directory: Path, text: Path, **changes: Any) -> runs.Run:
     """A run of `recipe` over `text`, begun."""
-    order = Order((text,), None, recipe(**changes))
+    order = TrainingRequest((text,), None, recipe(**changes))
     return runs.begin(directory, order, lambda _: None, force=False)

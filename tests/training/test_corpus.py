@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from attn_cli.errors import AttnError
 from attn_cli.training import corpus
-from attn_cli.training.corpus import START, Rows, described, encode, stretches, windows
+from attn_cli.training.corpus import START, TrainingRows, described, encode, stretches, windows
 from attn_cli.training.tokenizer import learn
 
 TEXT = "Once upon a time, a café stood there.\n\nNobody knew — 日本 🙂 — why.\n" * 40
@@ -112,9 +112,9 @@ def test_a_pipe_cannot_be_read_twice(tmp_path: Path) -> None:
         described(tmp_path / "pipe")
 
 
-def rows(size: int, context: int, seed: int = 0, repeats: float = 0.0) -> Rows:
+def rows(size: int, context: int, seed: int = 0, repeats: float = 0.0) -> TrainingRows:
     """Rows over 1, 2, 3, ..."""
-    return Rows(np.arange(1, size + 1, dtype=np.uint32), context, seed, repeats)
+    return TrainingRows(np.arange(1, size + 1, dtype=np.uint32), context, seed, repeats)
 
 
 @given(st.integers(2, 40), st.integers(2, 9), st.integers(0, 99))

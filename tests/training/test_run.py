@@ -16,11 +16,11 @@ import transformers
 from safetensors.torch import load_file
 
 from attn_cli.errors import AttnError
-from attn_cli.training import loop, state
+from attn_cli.training import loop, saved_state
 from attn_cli.training import run as runs
 from attn_cli.training.loop import Progress
-from attn_cli.training.order import Order
 from attn_cli.training.publishing import finish
+from attn_cli.training.request import TrainingRequest
 from attn_cli.vocabulary import DType
 from tests.support.small_run import OPTIONS, network, prepared, recipe, story
 from tests.support.worlds import Answer, attn, refused
@@ -143,6 +143,7 @@ def test_json_is_what_the_file_holds(text: Path, tmp_path: Path) -> None:
     assert answer.document == json.loads((tmp_path / "model" / "attn.json").read_text())
 
 
+@pytest.mark.slow
 def test_minutes_end_a_run(text: Path, tmp_path: Path) -> None:
     seen: list[Progress] = []
     run = prepared(tmp_path / "model", text, steps=None, minutes=0.02)
@@ -155,7 +156,7 @@ def test_held_out_text_is_its_own_file_or_the_end_of_the_text(text: Path, tmp_pa
     split = prepared(tmp_path / "split", text)
     assert split.held_out.size == (split.train.size + split.held_out.size) // 20
     other = story(tmp_path / "other.txt", sentences=9, seed=1)
-    order = Order((text,), other, recipe())
+    order = TrainingRequest((text,), other, recipe())
     apart = runs.begin(tmp_path / "apart", order, lambda _: None, force=False)
     assert apart.tokenizer.decode(apart.held_out.tolist()) == other.read_text("utf-8")
     assert apart.train.size == split.train.size + split.held_out.size
@@ -196,9 +197,9 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from attn_cli.training import loop, state
+from attn_cli.training import loop, saved_state
 moment, count = sys.argv[1], int(sys.argv[2])
-save, replace, saved = state.save, Path.replace, []
+save, replace, saved = saved_state.save, Path.replace, []
 def dying_save(*given):
     saved.append(given)
     if moment == "before" and len(saved) == count:
@@ -214,13 +215,14 @@ def dying_replace(path, target):
     if moment == "preparing" and Path(target).name == "train.bin":
         os.kill(os.getpid(), signal.SIGKILL)
     return replace(path, target)
-loop._SAVE_EVERY, state.save, Path.replace = 0.0, dying_save, dying_replace
+loop._SAVE_EVERY, saved_state.save, Path.replace = 0.0, dying_save, dying_replace
 from attn_cli.cli import run
 from attn_cli.console import World
 sys.exit(run(sys.argv[3:], World.real()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "count"),
     [("preparing", 0), ("before", 7), ("within", 20), ("after", 26), ("after", 33), ("publishing", 0)],
@@ -247,9 +249,9 @@ def test_the_state_is_what_was_saved(tmp_path: Path) -> None:
     optimizer = ours.optimizer(0.1)
     ours.losses(torch.tensor([[0, 1, 2]])).mean().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    state.save(tmp_path, ours, optimizer, state.Mark(7, 1.5, 224))
+    saved_state.save(tmp_path, ours, optimizer, saved_state.RunPosition(7, 1.5, 224))
     restored = other.optimizer(0.1)
-    assert state.load(tmp_path, other, restored) == state.Mark(7, 1.5, 224)
+    assert saved_state.load(tmp_path, other, restored) == saved_state.RunPosition(7, 1.5, 224)
     for name, tensor in ours.parameters.tensors.items():
         theirs = other.parameters.tensors[name]
         assert torch.equal(tensor, theirs)
@@ -428,7 +430,7 @@ def test_weights_that_do_not_fit_their_format_are_not_published(text: Path, tmp_
         ours.parameters.tensors["h.0.mlp.c_fc.weight"].fill_(1e5)
     half = replace(run, order=replace(run.order, store=DType.FLOAT16))
     with pytest.raises(AttnError, match=r"^a weight is too large for float16$"):
-        finish(half, ours, state.Mark(1, 1.0, 64))
+        finish(half, ours, saved_state.RunPosition(1, 1.0, 64))
     assert not (tmp_path / "model" / "config.json").exists()
 
 

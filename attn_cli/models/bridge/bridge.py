@@ -4,10 +4,9 @@ Which attention a model has is found by running a sketch of it, a model without 
 tokens that are no text. Then as many of its layers are loaded as the layers that were asked for need.
 """
 
-import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -16,12 +15,24 @@ from typing import Any
 import torch  # 1.7 s: whoever imports this file wants it
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.backend import Library, torch_library
-from attn_cli.models.bridge.capture import Key, Sight, Watch, watched
-from attn_cli.models.bridge.captured_layer import layer_of
-from attn_cli.models.bridge.hf_models import answering, is_known, load, read_config, shortened, sketch
-from attn_cli.models.source import Card, Extent, Judge, Layer, Source, Texts
-from attn_cli.models.tokens.fast import Cutter, Token, open_tokenizer, shifted
+from attn_cli.models.backend import Backend, torch_backend
+from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, ModulePlace, recording
+from attn_cli.models.bridge.captured_layer import build_layer
+from attn_cli.models.bridge.hf_models import (
+    build_sketch,
+    inputs_of,
+    is_known,
+    is_sketch,
+    load_model,
+    read_config,
+    shorten_config,
+)
+from attn_cli.models.head_labels import HeadLabel
+from attn_cli.models.hf_errors import translated_errors
+from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts
+from attn_cli.models.tokens.open import open_tokenizer
+from attn_cli.models.tokens.token import Token, Tokenizer, shifted
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 _LENGTH, _TARGET_LENGTH = 13, 7  # of the sketch's texts: unequal, and no number of heads or features
@@ -34,27 +45,20 @@ _WEIGHTS = (
 _MOST_SHAPES = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+@record(frozen=True, slots=True, eq=False)
+class AttentionPlan:
     """Which attention a model runs, as its sketch showed."""
 
-    places: Mapping[Key, tuple[Kind, int]]  # where it runs to what it is called: a kind and a layer
+    places: Mapping[ModulePlace, tuple[Kind, int]]  # where it runs to what it is called: a kind and a layer
     kinds: Mapping[Kind, Extent]
-    first: Sight  # of the first kind
+    first: AttentionRecord  # of the first kind
 
 
-def bridge(
-    name: str,
-    directory: Path,
-    kind: str,
-    library: Library,
-    *,
-    is_causal: bool | None = None,
-    trusts_code: bool = False,
-) -> Source:
+def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request: SourceRequest) -> "Bridge":
     """The model in `directory`, called `name`, of the model type `kind`.
 
-    `trusts_code`: whether the checkpoint's own Python code may run, which knows types that nobody else does.
+    Where the request trusts it, the checkpoint's own Python code may run, which knows types that nobody
+    else does.
 
     Raises:
         AttnError: transformers does not know the type or cannot read the files, or the model has no
@@ -64,53 +68,81 @@ def bridge(
     if not directory.is_dir():
         problem = f"the model type '{kind}' is read from a directory, and {directory} is a file"
         raise AttnError(problem, "give the directory that the file was made from")
-    if not is_known(kind) and not trusts_code:
+    if not is_known(kind) and not request.trusts_code:
         problem = f"the model type '{kind}' is not known: {directory / 'config.json'}"
         raise AttnError(problem, "attn models --families lists the types that are")
-    if is_causal is not None:
+    if request.is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overruled"
         raise UsageError(problem, "leave --causal and --no-causal out")
-    tokenizer = open_tokenizer(directory, trusts_code=trusts_code)
-    torch_here = torch_library(library.device, library.dtype)
-    return Bridge(name, directory, tokenizer, torch_here, trusts_code).source()
+    tokenizer = open_tokenizer(directory, trusts_code=request.trusts_code)
+    model = Bridge(request, name, directory, tokenizer, torch_backend(backend.device, backend.dtype))
+    model.check_plan()
+    return model
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Bridge:
-    """One model of transformers: its sketch, its plan, and as much of it as is loaded."""
+    """A `Source` that is one model of transformers: its sketch, its plan, and as much of it as is loaded."""
 
+    request: SourceRequest
     name: str
     directory: Path
-    tokenizer: Cutter
-    library: Library
-    trusts_code: bool = False
+    tokenizer: Tokenizer
+    backend: Backend
+    engine: str = "transformers"
+    is_causal: bool = False
 
-    def source(self) -> Source:
-        """The model as the rest of the program knows it."""
-        has_decoder = Kind.DECODER in self.plan.kinds or Kind.CROSS in self.plan.kinds
-        longest, is_bounded = _room(self.config, self.whole)
-        return Source(
-            card=self._card(),
-            library=self.library,
-            takes_pairs=self._takes_pairs(),
-            is_causal=False,
-            longest=longest,
-            is_bounded=is_bounded,
-            kinds=self.plan.kinds,
-            tokens=self.tokens,
-            check=self.check,
-            known=tuple,
-            attentions=self.attentions,
-            target=self.target if has_decoder else None,
-            judge=self._judge,
-            engine="transformers",
-        )
+    def check_plan(self) -> None:
+        """Raise `AttnError` where the model has no attention that is a matrix of tokens.
 
-    def _judge(self) -> Judge:
-        from attn_cli.models.bridge.reference import Eager
+        Raises:
+            AttnError: it has none.
+        """
+        assert self.plan.kinds, "a plan has a kind of attention, or is an error"
+
+    @property
+    def trusts_code(self) -> bool:
+        """Whether the checkpoint's own Python code may run."""
+        return self.request.trusts_code
+
+    @property
+    def kinds(self) -> Mapping[Kind, Extent]:
+        """The kinds of attention that its sketch showed."""
+        return self.plan.kinds
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether it has a decoder."""
+        return Kind.DECODER in self.plan.kinds or Kind.CROSS in self.plan.kinds
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens it was made for."""
+        return self._room[0]
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it cannot read more: it has a vector for each position."""
+        return self._room[1]
+
+    @cached_property
+    def _room(self) -> tuple[int | None, bool]:
+        return _room(self.config, self.whole)
+
+    def head_labels(self) -> tuple[HeadLabel, ...]:
+        """Nobody has measured its heads."""
+        return ()
+
+    def judge(self) -> ReferenceModel:
+        """transformers' eager attention over the same files."""
+        from attn_cli.models.bridge.reference import EagerModel
 
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
-        return Eager(self.directory, layers, {}, self.trusts_code)
+        return EagerModel(self.directory, layers, {}, self.trusts_code)
+
+    def with_backend(self, backend: Backend) -> "Bridge":
+        """The same model; whatever the library, transformers computes with PyTorch."""
+        return replace(self, backend=torch_backend(backend.device, backend.dtype))
 
     @cached_property
     def config(self) -> Any:
@@ -120,43 +152,43 @@ class Bridge:
     @cached_property
     def whole(self) -> Any:
         """All modules of the model, without weights."""
-        return sketch(self.config, trusts_code=self.trusts_code)
+        return build_sketch(self.config, trusts_code=self.trusts_code)
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> AttentionPlan:
         """Which attention it runs."""
         try:
-            return plan_of(self.name, self.whole)
+            return plan_attention(self.name, self.whole)
         except CannotSketchError:  # it looks at numbers to decide what to compute
-            return plan_of(self.name, self._load(self.config))
+            return plan_attention(self.name, self._load(self.config))
 
     def _load(self, config: Any) -> Any:
-        return load(self.directory, config, self.library, trusts_code=self.trusts_code)
+        return load_model(self.directory, config, self.backend, trusts_code=self.trusts_code)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of those layers, after one run of the model; it keeps no other."""
-        short = shortened(self.config, kind, 1 + max(layers), self.whole, trusts_code=self.trusts_code)
-        found, without = self._seen(short or self.config, texts, kind, layers)
+        short = shorten_config(self.config, kind, 1 + max(layers), self.whole, trusts_code=self.trusts_code)
+        found, without = self._recorded(short or self.config, texts, kind, layers)
         if without is not None and short is not None:  # some count two attentions as a layer, some one
-            found, without = self._seen(self.config, texts, kind, layers)
+            found, without = self._recorded(self.config, texts, kind, layers)
         if without is not None:
             raise without
-        kv_heads = self._card().kv_heads
+        kv_heads = self.card.kv_heads
         for layer in layers:
-            yield layer_of(found.pop(layer), kv_heads)
+            yield build_layer(found.pop(layer), kv_heads)
 
-    def _seen(
+    def _recorded(
         self, config: Any, texts: Texts, kind: Kind, layers: Sequence[int]
-    ) -> tuple[dict[int, Sight], AttnError | None]:
+    ) -> tuple[dict[int, AttentionRecord], AttnError | None]:
         """What was seen of those layers in one run; and where some did not show, the reason."""
         model = self._load(config)
         wanted = {key: at[1] for key, at in self.plan.places.items() if at[0] is kind and at[1] in layers}
         ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
         target = [token.id for token in texts.target] or [self._start_id() or 0]
-        watch = Watch(_fits(model, len(ids), len(target)), wanted.__contains__)
-        with answering(f"transformers cannot run {self.name}"), watched(model, watch):
+        watch = AttentionRecorder(_fits(model, len(ids), len(target)), wanted.__contains__)
+        with translated_errors(f"transformers cannot run {self.name}"), recording(model, watch):
             model(**inputs_of(model, ids, segments, target))
-        found = {wanted[sight.key]: sight for sight in watch.sights if sight.is_kept}
+        found = {wanted[attention.key]: attention for attention in watch.records if attention.is_kept}
         missing = next((layer for layer in layers if layer not in found), None)
         if missing is None:
             return found, None
@@ -182,7 +214,7 @@ class Bridge:
                 raise AttnError(problem, hint)
         return found
 
-    def target(self, text: str) -> tuple[Token, ...]:
+    def target_tokens(self, text: str) -> tuple[Token, ...]:
         """What the decoder reads; without a start token of its own the last one stands first.
 
         That is how mBART moves the language to the front (`modeling_mbart.py`, `shift_tokens_right`).
@@ -208,13 +240,16 @@ class Bridge:
                 return start
         return None
 
-    def _takes_pairs(self) -> bool:
+    @cached_property
+    def takes_pairs(self) -> bool:
         """Whether the tokenizer puts a mark between two texts."""
         tokens = self.tokenizer("a", "a")
         ordinary = [token.position for token in tokens if not token.special]
         return any(token.special for token in tokens[ordinary[0] : ordinary[-1]]) if ordinary else False
 
-    def _card(self) -> Card:
+    @cached_property
+    def card(self) -> Card:
+        """What the model is, in numbers."""
         first, text = self.plan.first, self.config.get_text_config()
         kind = next(iter(self.plan.kinds))
         heads = first.size[0]
@@ -235,70 +270,72 @@ class CannotSketchError(AttnError):
     """A model without numbers does not run."""
 
 
-def plan_of(name: str, model: Any) -> Plan:
+def plan_attention(name: str, model: Any) -> AttentionPlan:
     """Which attention `model`, called `name`, runs.
 
     Raises:
         AttnError: none that is a matrix of tokens, or it cannot be run on tokens alone.
     """
-    watch = Watch(_fits(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
+    watch = AttentionRecorder(_fits(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
     size = _vocabulary(model.config)
     ids = [index % size for index in range(5, 5 + _LENGTH)]
     try:
-        with answering(f"{name} cannot be run on tokens alone"), watched(model, watch):
+        with translated_errors(f"{name} cannot be run on tokens alone"), recording(model, watch):
             model(**inputs_of(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
     except AttnError as error:
-        if _is_sketch(model):
+        if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
         raise
-    by_kind: dict[Kind, list[Sight]] = {}
-    for sight in watch.sights:
-        by_kind.setdefault(_kind(model, sight), []).append(sight)
-    if not any(sight.fits for sight in watch.sights):
+    by_kind: dict[Kind, list[AttentionRecord]] = {}
+    for attention in watch.records:
+        by_kind.setdefault(_kind(model, attention), []).append(attention)
+    if not any(attention.fits for attention in watch.records):
         raise _no_matrix(name, model, _LENGTH, watch)
-    places: dict[Key, tuple[Kind, int]] = {}
+    places: dict[ModulePlace, tuple[Kind, int]] = {}
     kinds: dict[Kind, Extent] = {}
     for kind in (each for each in Kind if each in by_kind):
-        numbered = dict(zip(_numbers(by_kind[kind]), by_kind[kind], strict=True))
-        shown = {layer: sight for layer, sight in numbered.items() if sight.fits}
+        numbered = dict(zip(_layer_numbers(by_kind[kind]), by_kind[kind], strict=True))
+        shown = {layer: attention for layer, attention in numbered.items() if attention.fits}
         if shown:
-            others = {layer: _otherwise(sight) for layer, sight in numbered.items() if not sight.fits}
-            kinds[kind] = Extent(tuple(shown), max(sight.size[0] for sight in shown.values()), others)
-            places |= {sight.key: (kind, layer) for layer, sight in shown.items()}
-    first = next(sight for sight in by_kind[next(iter(kinds))] if sight.fits)
-    return Plan(places, kinds, first)
+            others = {
+                layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits
+            }
+            kinds[kind] = Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
+            places |= {attention.key: (kind, layer) for layer, attention in shown.items()}
+    first = next(attention for attention in by_kind[next(iter(kinds))] if attention.fits)
+    return AttentionPlan(places, kinds, first)
 
 
-def _otherwise(sight: Sight) -> str:
+def _other_shape(attention: AttentionRecord) -> str:
     """The true shape of what is no matrix of tokens."""
-    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, sight.size))}"
+    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, attention.size))}"
 
 
-def _numbers(sights: Sequence[Sight]) -> tuple[int, ...]:
+def _layer_numbers(records: Sequence[AttentionRecord]) -> tuple[int, ...]:
     """The numbers of their layers, by the modules' names; where those do not go up, by their order.
 
     ALBERT runs one layer many times, Funnel numbers its layers anew in each block.
     """
-    numbers = [_number(sight.key[0]) for sight in sights]
+    numbers = [_layer_number(attention.key[0]) for attention in records]
     named = [number for number in numbers if number is not None]
-    goes_up = len(named) == len(sights) and all(a < b for a, b in pairwise(named))
-    return tuple(named) if goes_up else tuple(range(len(sights)))
+    goes_up = len(named) == len(records) and all(a < b for a, b in pairwise(named))
+    return tuple(named) if goes_up else tuple(range(len(records)))
 
 
-def _number(trail: Sequence[str]) -> int | None:
+def _layer_number(trail: Sequence[str]) -> int | None:
     """The number of the outermost module that has one: 3 of `encoder.layer.3`."""
     found = (re.search(r"\.(\d+)$", name) for name in trail)
     return next((int(each[1]) for each in found if each), None)
 
 
-def _kind(model: Any, sight: Sight) -> Kind:
+def _kind(model: Any, attention: AttentionRecord) -> Kind:
     if not model.config.is_encoder_decoder:
         return Kind.SELF
-    parts = (part for name in sight.key[0] for part in name.split("."))
+    parts = (part for name in attention.key[0] for part in name.split("."))
     side = next((part for part in parts if part in {"encoder", "decoder"}), "encoder")
     if side == "encoder":
         return Kind.ENCODER
-    return Kind.CROSS if sight.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
+    return Kind.CROSS if attention.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
 
 
 def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
@@ -307,28 +344,7 @@ def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
     return [*own, (target, target), (target, length)] if model.config.is_encoder_decoder else own
 
 
-def inputs_of(
-    model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]
-) -> dict[str, Any]:
-    """What the model's `forward` is given; no token is padding."""
-    takes = inspect.signature(model.forward).parameters
-
-    def row(numbers: Sequence[int]) -> torch.Tensor:
-        return torch.tensor([list(numbers)], device="meta" if _is_sketch(model) else model.device)
-
-    given: dict[str, Any] = {"input_ids": row(ids)}
-    if "token_type_ids" in takes and (any(segments) or getattr(model.config, "type_vocab_size", None)):
-        given["token_type_ids"] = row(segments)
-    if model.config.is_encoder_decoder:
-        given["decoder_input_ids"] = row(target)
-    if "attention_mask" in takes:
-        given["attention_mask"] = row([1] * len(ids))
-    if "use_cache" in takes:
-        given["use_cache"] = False
-    return given
-
-
-def _no_matrix(what: str, model: Any, length: int, watch: Watch) -> AttnError:
+def _no_matrix(what: str, model: Any, length: int, watch: AttentionRecorder) -> AttnError:
     """Why there is nothing to show: what the model is, or the true shape of what it has."""
     hint = "attn models --families lists what can be shown"
     shapes = list(dict.fromkeys(watch.misfits))
@@ -342,11 +358,6 @@ def _no_matrix(what: str, model: Any, length: int, watch: Watch) -> AttnError:
     if attending:
         return AttnError(f"{what} has no matrix of tokens: no softmax over them runs in {attending}", hint)
     return AttnError(f"{what} has no attention: its layers are {' and '.join(_classes(model))}", hint)
-
-
-def _is_sketch(model: Any) -> bool:
-    """Whether the model has no weights; a few tensors may be there all the same (`FloatTensor` in XLNet)."""
-    return any(parameter.is_meta for parameter in model.parameters())
 
 
 def _classes(model: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The attention of a transformers model, watched from outside while the model's own code computes it.
+"""The attention of a transformers model, recorded from outside while the model's own code computes it.
 
 Most families hand queries, keys and values to a function that `AttentionInterface` names
 (`modeling_utils.py`): what that function gets is everything. Of the rest the softmax is seen as it runs,
@@ -17,18 +17,20 @@ import torch  # 1.7 s: whoever imports this file wants it
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.modeling_utils import AttentionInterface
 
+from attn_cli.record import record
+
 _ASKED = ("module", "query", "key", "value", "attention_mask")
 """What an attention function is given, in this order or by name."""
 
 _OF_ROUTERS = 2  # axes: a softmax over experts
 _WITHOUT_BATCH = 3
 
-Key: TypeAlias = tuple[tuple[str, ...], int]
+ModulePlace: TypeAlias = tuple[tuple[str, ...], int]
 """Where an attention ran: the modules around it, from the outermost, and how many ran there before."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+@record(frozen=True, slots=True, eq=False)
+class AttentionCall:
     """What the attention function was given, and the weights that it gave back."""
 
     queries: torch.Tensor  # (H, T, D)
@@ -44,8 +46,8 @@ class Call:
     merged: torch.Tensor  # (T, H · D) the heads' contexts side by side
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
+@record(frozen=True, slots=True, eq=False)
+class RunningModule:
     """A module that runs, and the first tensor that it was given."""
 
     name: str
@@ -53,12 +55,12 @@ class Frame:
 
 
 @dataclass(slots=True, eq=False)
-class Sight:
+class AttentionRecord:
     """One attention as it ran; tensors only where it was to be kept."""
 
-    key: Key
+    key: ModulePlace
     size: tuple[int, int, int]  # H, T, S
-    frame: Frame  # the innermost module
+    frame: RunningModule  # the innermost module
     fits: bool  # whether it is a matrix of the tokens
     times: int = 1  # how often the module attended in one run of it
     kv_heads: int | None = None
@@ -66,7 +68,7 @@ class Sight:
     width: int | None = None
     logits: torch.Tensor | None = None  # (H, T, S or more: sinks)
     weights: torch.Tensor | None = None
-    call: Call | None = None
+    call: AttentionCall | None = None
     input: torch.Tensor | None = None  # (T, M)
     projection: torch.nn.Module | None = None  # W^O
 
@@ -76,21 +78,21 @@ class Sight:
         return self.weights is not None or self.call is not None
 
 
-class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every attention that runs while it is active.
 
     `fits` are the (T, S) that a matrix of attention has; a softmax of another shape is only remembered by
     its shape. `is_wanted` says of which attention the numbers are kept.
     """
 
-    def __init__(self, fits: Sequence[tuple[int, int]], is_wanted: Callable[[Key], bool]) -> None:
+    def __init__(self, fits: Sequence[tuple[int, int]], is_wanted: Callable[[ModulePlace], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.sights: list[Sight] = []
+        self.records: list[AttentionRecord] = []
         self.misfits: list[tuple[int, ...]] = []  # shapes
         self._fits, self._is_wanted = set(fits), is_wanted
-        self._running: list[Frame] = []
+        self._running: list[RunningModule] = []
         self._turns: Counter[tuple[str, ...]] = Counter()
-        self._inside: Sight | None = None  # an attention function that is at work
+        self._inside: AttentionRecord | None = None  # an attention function that is at work
         self._merged: torch.Tensor | None = None  # what it returned, until a linear map takes it
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -104,52 +106,52 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def enter(self, name: str, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         """A module begins."""
         given = next((each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)), None)
-        self._running.append(Frame(name, given))
+        self._running.append(RunningModule(name, given))
         merged = self._merged
         if merged is not None and given is not None and _is_matrix(module) and _is_same(given, merged):
-            self.sights[-1].projection, self._merged = module, None
+            self.records[-1].projection, self._merged = module, None
 
     def leave(self) -> None:
         """The module that began last ends."""
         self._running.pop()
 
     def calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The attention function, watched."""
+        """The attention function, recorded."""
 
-        def watched(*given: Any, **words: Any) -> Any:
+        def recording(*given: Any, **words: Any) -> Any:
             asked = dict(zip(_ASKED, given, strict=False)) | words
             query, key = asked["query"], asked["key"]
-            sight = self._sight((*query.shape[:-1], key.shape[-2]))
-            self._inside = sight
+            attention = self._record((*query.shape[:-1], key.shape[-2]))
+            self._inside = attention
             try:
                 result = function(*given, **words)
             finally:
                 self._inside = None
-            if sight is not None:
-                sight.kv_heads, sight.head_size = int(key.shape[-3]), int(query.shape[-1])
-                if self._keeps(sight):
-                    sight.call = _call(asked, result)
+            if attention is not None:
+                attention.kv_heads, attention.head_size = int(key.shape[-3]), int(query.shape[-1])
+                if self._keeps(attention):
+                    attention.call = _call(asked, result)
                     self._merged = result[0]
             return result
 
-        return watched
+        return recording
 
     def _softmax(self, logits: torch.Tensor, axis: int, weights: torch.Tensor) -> None:
         shape = tuple(logits.shape)
-        sight = self._inside
-        if sight is None and len(shape) > _OF_ROUTERS:
+        attention = self._inside
+        if attention is None and len(shape) > _OF_ROUTERS:
             is_last = axis in {-1, len(shape) - 1}
             if is_last:
-                sight = self._sight(shape)
+                attention = self._record(shape)
             else:
                 self.misfits.append(shape)
-        if sight is not None and self._keeps(sight):
-            sight.logits, sight.weights = logits.flatten(0, -3), weights.flatten(0, -3)
+        if attention is not None and self._keeps(attention):
+            attention.logits, attention.weights = logits.flatten(0, -3), weights.flatten(0, -3)
 
-    def _keeps(self, sight: Sight) -> bool:
-        return sight.fits and self._is_wanted(sight.key)
+    def _keeps(self, attention: AttentionRecord) -> bool:
+        return attention.fits and self._is_wanted(attention.key)
 
-    def _sight(self, shape: tuple[int, ...]) -> Sight | None:
+    def _record(self, shape: tuple[int, ...]) -> AttentionRecord | None:
         """A new attention, whose logits have this shape; None where a module attends once more.
 
         A differential transformer attends twice with the same weights (`modeling_diffllama.py`).
@@ -159,23 +161,25 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         is_one_text = len(shape) == _WITHOUT_BATCH or shape[0] == 1
         if not is_one_text or size[1:] not in self._fits:
             self.misfits.append(shape)
-        if self.sights and self.sights[-1].frame is frame:
-            self.sights[-1].times += 1
+        if self.records and self.records[-1].frame is frame:
+            self.records[-1].times += 1
             return None
         trail = tuple(each.name for each in self._running)
-        sight = Sight((trail, self._turns[trail]), size, frame, fits=is_one_text and size[1:] in self._fits)
+        attention = AttentionRecord(
+            (trail, self._turns[trail]), size, frame, fits=is_one_text and size[1:] in self._fits
+        )
         self._turns[trail] += 1
-        if sight.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
-            sight.width = int(frame.given.shape[-1])
-            if self._keeps(sight):
-                sight.input = frame.given[0].clone()  # a residual stream may be added to in place
-        self.sights.append(sight)
+        if attention.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
+            attention.width = int(frame.given.shape[-1])
+            if self._keeps(attention):
+                attention.input = frame.given[0].clone()  # a residual stream may be added to in place
+        self.records.append(attention)
         self._merged = None
-        return sight
+        return attention
 
 
 @contextmanager
-def watched(model: torch.nn.Module, watch: Watch) -> Iterator[Watch]:
+def recording(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[AttentionRecorder]:
     """While the block runs, whatever attention `model` computes is seen by `watch`."""
     with ExitStack() as stack:
         for name, module in model.named_modules():
@@ -187,8 +191,8 @@ def watched(model: torch.nn.Module, watch: Watch) -> Iterator[Watch]:
 
 
 @contextmanager
-def _interface(watch: Watch) -> Iterator[None]:
-    """While the block runs, every attention function that a model looks up is watched."""
+def _interface(watch: AttentionRecorder) -> Iterator[None]:
+    """While the block runs, every attention function that a model looks up is recorded."""
     find = AttentionInterface.get_interface
 
     def finding(self: AttentionInterface, name: str, default: Callable[..., Any]) -> Callable[..., Any]:
@@ -203,7 +207,7 @@ def _interface(watch: Watch) -> Iterator[None]:
 
 
 @contextmanager
-def _hooked(name: str, module: torch.nn.Module, watch: Watch) -> Iterator[None]:
+def _hooked(name: str, module: torch.nn.Module, watch: AttentionRecorder) -> Iterator[None]:
     before = module.register_forward_pre_hook(
         lambda module, args, kwargs: watch.enter(name, module, args, kwargs), with_kwargs=True
     )
@@ -215,13 +219,13 @@ def _hooked(name: str, module: torch.nn.Module, watch: Watch) -> Iterator[None]:
         after.remove()
 
 
-def _call(asked: dict[str, Any], result: Any) -> Call:
+def _call(asked: dict[str, Any], result: Any) -> AttentionCall:
     module, query, key, value = (asked[name] for name in ("module", "query", "key", "value"))
     length = key.shape[-2]
     added = (asked.get(name) for name in ("attention_mask", "position_bias"))
     scale, weights = asked.get("scaling"), result[1]
     sink = asked.get("s_aux", getattr(module, "sinks", None))
-    return Call(
+    return AttentionCall(
         queries=query[0],
         keys=key[0],
         values=value[0],

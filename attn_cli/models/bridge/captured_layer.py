@@ -1,7 +1,7 @@
 """What was seen of an attention, as a layer: all of its steps, or its logits and weights alone."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import reduce
 from operator import add
 
@@ -16,8 +16,9 @@ from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError
-from attn_cli.models.bridge.capture import Call, Sight
+from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord
 from attn_cli.models.source import Layer
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Step
 
 # Ours and transformers' weights of the same numbers differ by float32's rounding: at most 4e-6 seen in 150
@@ -27,7 +28,7 @@ _TOLERANCE = {torch.float16: 0.02, torch.bfloat16: 0.15}
 _EXACT = 2e-5
 
 _HIDDEN = -1e9  # what families add instead of -∞ is far below
-_TOLD = frozenset({Step.MASK, Step.LOGITS, Step.WEIGHTS})
+_SOFTMAX_STEPS = frozenset({Step.MASK, Step.LOGITS, Step.WEIGHTS})
 _UNSEEN = "this family computes it where only the softmax can be seen"
 _NO_INPUT = "the module receives no single vector for each token"
 _NO_PROJECTION = "no plain matrix W^O takes the heads' contexts as they are"
@@ -35,8 +36,8 @@ _TWICE = "the layer attends more than once in one module, of which this is the f
 _OTHERWISE = "the model's weights are not those of softmax(q·k × scale + bias), so only its softmax is shown"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Watched:
+@record(frozen=True, slots=True, eq=False)
+class CapturedLayer:
     """A layer of which only the softmax was seen: what went in, what came out."""
 
     logits: torch.Tensor | None  # (H, T, S) -inf where masked; None: not seen either
@@ -59,7 +60,7 @@ class Watched:
     @property
     def absent(self) -> Mapping[Step, str]:
         """The steps that were not seen."""
-        unseen = {step for step in Step if step not in _TOLD} | (
+        unseen = {step for step in Step if step not in _SOFTMAX_STEPS} | (
             {Step.LOGITS} if self.logits is None else set()
         )
         return {step: self.why for step in Step if step in unseen}
@@ -68,7 +69,7 @@ class Watched:
         """Which key/value head the query head `head` reads."""
         return head * self.kv_heads // self.heads
 
-    def at(self, rows: Sequence[int]) -> "Watched":
+    def at(self, rows: Sequence[int]) -> "CapturedLayer":
         """The same layer for the queries of those places alone."""
         logits = None if self.logits is None else taken(self.logits, rows, -2)
         return replace(self, logits=logits, weights=taken(self.weights, rows, -2))
@@ -115,41 +116,41 @@ class Watched:
         return {step: found[step] for step in Step if step in steps and found.get(step) is not None}
 
 
-def layer_of(sight: Sight, kv_heads: int) -> Layer:
+def build_layer(attention: AttentionRecord, kv_heads: int) -> Layer:
     """The layer that was seen: every step where they can be computed again to the model's own weights."""
-    call = sight.call
+    call = attention.call
     if call is None:
-        return _watched(sight, kv_heads, _UNSEEN)
+        return _softmax_alone(attention, kv_heads, _UNSEEN)
     operands = next((each for each in _operands(call) if _agrees(each, call)), None)
     if operands is None:
-        return _watched(sight, int(call.keys.shape[0]), _OTHERWISE)
+        return _softmax_alone(attention, int(call.keys.shape[0]), _OTHERWISE)
     unknown: dict[Step, str] = {}
-    if sight.input is None:
+    if attention.input is None:
         unknown[Step.INPUT] = _NO_INPUT
-    projection = None if sight.projection is None else _linear(sight.projection)
-    if sight.times > 1:
+    projection = None if attention.projection is None else _linear(attention.projection)
+    if attention.times > 1:
         unknown |= dict.fromkeys((Step.VALUES, Step.CONTEXT, Step.OUTPUT), _TWICE)
     elif projection is None or not _returns(operands, call):
         unknown[Step.OUTPUT] = _NO_PROJECTION
-    return Attention(sight.input, operands, projection, unknown)
+    return Attention(attention.input, operands, projection, unknown)
 
 
-def _watched(sight: Sight, kv_heads: int, why: str) -> Watched:
-    _, _, length = sight.size
-    weights = sight.weights
+def _softmax_alone(attention: AttentionRecord, kv_heads: int, why: str) -> CapturedLayer:
+    _, _, length = attention.size
+    weights = attention.weights
     if weights is None:
-        assert sight.call is not None, "an attention is seen by its call or by its softmax"
-        assert sight.call.weights is not None, "an attention function gives its weights back"
-        return Watched(None, sight.call.weights, kv_heads, why)
+        assert attention.call is not None, "an attention is seen by its call or by its softmax"
+        assert attention.call.weights is not None, "an attention function gives its weights back"
+        return CapturedLayer(None, attention.call.weights, kv_heads, why)
     weights = weights[..., :length]  # one more column is a sink
-    if sight.logits is None:
-        return Watched(None, weights, kv_heads, why)
-    logits = sight.logits[..., :length]
+    if attention.logits is None:
+        return CapturedLayer(None, weights, kv_heads, why)
+    logits = attention.logits[..., :length]
     is_hidden = (logits <= _hidden(logits)) & (weights == 0)
-    return Watched(logits.masked_fill(is_hidden, -torch.inf), weights, kv_heads, why)
+    return CapturedLayer(logits.masked_fill(is_hidden, -torch.inf), weights, kv_heads, why)
 
 
-def _operands(call: Call) -> Iterator[Operands]:
+def _operands(call: AttentionCall) -> Iterator[Operands]:
     """The operands, where mask and biases can be told apart: heads that are masked differently have none.
 
     Some families drop the sink's share from the weights, some scale the contexts by it afterwards.
@@ -194,7 +195,7 @@ def _hidden(numbers: torch.Tensor) -> float:
     return max(_HIDDEN, torch.finfo(numbers.dtype).min / 2)
 
 
-def _agrees(operands: Operands, call: Call) -> bool:
+def _agrees(operands: Operands, call: AttentionCall) -> bool:
     """Whether our weights are the model's."""
     ours, theirs = trace(operands).weights, call.weights
     if theirs is None or theirs.shape != ours.shape:
@@ -202,7 +203,7 @@ def _agrees(operands: Operands, call: Call) -> bool:
     return bool((ours - theirs).abs().max() <= _TOLERANCE.get(ours.dtype, _EXACT))
 
 
-def _returns(operands: Operands, call: Call) -> bool:
+def _returns(operands: Operands, call: AttentionCall) -> bool:
     """Whether the contexts are what the model goes on with."""
     ours = merged(trace(operands).context)
     if ours.shape != call.merged.shape:

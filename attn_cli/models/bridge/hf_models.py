@@ -1,10 +1,9 @@
 """Models of the library transformers, eager: a sketch without weights, or loaded, as short as will do."""
 
 import copy
+import inspect
 import re
-import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import transformers
 from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
+from attn_cli.models.hf_errors import translated_errors
 from attn_cli.vocabulary import Kind
 
 _CLASSES = (
@@ -45,7 +45,7 @@ def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
     Raises:
         AttnError: it cannot.
     """
-    with answering(f"transformers cannot read the configuration in {directory}"):
+    with translated_errors(f"transformers cannot read the configuration in {directory}"):
         config = transformers.AutoConfig.from_pretrained(
             directory, local_files_only=True, trust_remote_code=trusts_code
         )
@@ -53,7 +53,7 @@ def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
         return config
 
 
-def builder_of(config: Any) -> Any:
+def model_builder(config: Any) -> Any:
     """The class of transformers that builds such a model: the bare one, where there is one.
 
     Raises:
@@ -70,14 +70,14 @@ def builder_of(config: Any) -> Any:
     raise AttnError(problem, "use a model that reads text: attn models --families")
 
 
-def sketch(config: Any, *, trusts_code: bool = False) -> Any:
+def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
     """The model without weights: every module and the shape of every tensor, and no number.
 
     Raises:
         AttnError: transformers has no such model for text.
     """
-    builder = builder_of(config)
-    with answering(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
+    builder = model_builder(config)
+    with translated_errors(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
         return builder.from_config(
             copy.deepcopy(config),
             attn_implementation="eager",
@@ -86,28 +86,28 @@ def sketch(config: Any, *, trusts_code: bool = False) -> Any:
         ).eval()  # of the ways to run experts the one that asks no tensor for a number
 
 
-def load(directory: Path, config: Any, library: Library, *, trusts_code: bool = False) -> Any:
+def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: bool = False) -> Any:
     """The model with the weights of `directory`, in the library's number format and place.
 
     Raises:
         AttnError: they cannot be read, or are not those of this model.
     """
-    builder = builder_of(config)
-    with answering(f"transformers cannot load {directory}"):
+    builder = model_builder(config)
+    with translated_errors(f"transformers cannot load {directory}"):
         model, found = builder.from_pretrained(
             directory,
             config=copy.deepcopy(config),
             attn_implementation="eager",
-            dtype=getattr(torch, library.dtype.value),
+            dtype=getattr(torch, backend.dtype.value),
             local_files_only=True,
             trust_remote_code=trusts_code,
             output_loading_info=True,
         )
         drawn = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
         if drawn:
-            drawn -= _computed(sketch(config, trusts_code=trusts_code))
+            drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn)
-        return model.to(library.device).eval()
+        return model.to(backend.device).eval()
 
 
 def _computed(whole: Any) -> set[str]:
@@ -123,38 +123,20 @@ def _check_whole(directory: Path, lacking: Collection[str]) -> None:
         raise AttnError(problem, _HINT)
 
 
-def shortened(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:
+def shorten_config(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:
     """The configuration of the same model with only the `count` layers that are needed.
 
     None where that would be another model: some build a layer by how many there are, and `whole`, the
     sketch of all of them, would differ from the short one.
     """
     try:
-        with answering(""):
+        with translated_errors(""):
             short = _cut(copy.deepcopy(config), kind, count)
-            if short is None or not _is_part(sketch(short, trusts_code=trusts_code), whole):
+            if short is None or not _is_part(build_sketch(short, trusts_code=trusts_code), whole):
                 return None
             return short
     except AttnError:
         return None
-
-
-@contextmanager
-def answering(problem: str, hint: str = _HINT) -> Iterator[None]:
-    """Whatever transformers raises inside is an `AttnError`; its warnings and progress bars are left out."""
-    logging: Any = transformers.logging
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (AttnError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # a library of 500 models raises whatever it likes
-        lines = str(error).strip().splitlines() or [""]
-        said = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
-        raise AttnError(f"{problem}: {said}", f"{hint}; ATTN_DEBUG=1 shows all of it") from error
 
 
 def _cut(config: Any, kind: Kind, count: int) -> Any:
@@ -196,3 +178,29 @@ def _settings(module: torch.nn.Module) -> dict[str, Any]:
     plain = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str)}
     shapes = {name: tuple(each.shape) for name, each in module.named_parameters(recurse=False)}
     return plain | shapes | {"class": type(module)}
+
+
+def inputs_of(
+    model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]
+) -> dict[str, Any]:
+    """What the model's `forward` is given; no token is padding."""
+    takes = inspect.signature(model.forward).parameters
+
+    def row(numbers: Sequence[int]) -> torch.Tensor:
+        return torch.tensor([list(numbers)], device="meta" if is_sketch(model) else model.device)
+
+    given: dict[str, Any] = {"input_ids": row(ids)}
+    if "token_type_ids" in takes and (any(segments) or getattr(model.config, "type_vocab_size", None)):
+        given["token_type_ids"] = row(segments)
+    if model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = row(target)
+    if "attention_mask" in takes:
+        given["attention_mask"] = row([1] * len(ids))
+    if "use_cache" in takes:
+        given["use_cache"] = False
+    return given
+
+
+def is_sketch(model: Any) -> bool:
+    """Whether the model has no weights; a few tensors may be there all the same (`FloatTensor` in XLNet)."""
+    return any(parameter.is_meta for parameter in model.parameters())

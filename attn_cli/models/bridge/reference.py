@@ -5,24 +5,22 @@ It is their own model, whole, asked for its attentions; what W^O returns is read
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch  # 1.7 s: whoever imports this file wants it
 import transformers
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import torch_library
-from attn_cli.models.bridge.bridge import inputs_of
-from attn_cli.models.bridge.hf_models import answering, load, read_config
-from attn_cli.models.source import Reference, Texts
+from attn_cli.models.backend import torch_backend
+from attn_cli.models.bridge.hf_models import inputs_of, load_model, read_config
+from attn_cli.models.files.tensors import FloatArray
+from attn_cli.models.hf_errors import translated_errors
+from attn_cli.models.source import ReferenceAttention, Texts
+from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
-
-Numbers = npt.NDArray[np.floating]
 
 VERSION: str = transformers.__version__
 """Of transformers."""
@@ -35,8 +33,8 @@ _FIELDS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Eager:
+@record(frozen=True, eq=False)
+class EagerModel:
     """Hugging Face's own model over the files in `directory`; `outputs` names W^O of a kind's layers.
 
     Raises:
@@ -54,7 +52,7 @@ class Eager:
             problem = f"{self.directory} has no reference: transformers reads directories"
             raise AttnError(problem, "verify the checkpoint that the file was made from")
 
-    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> dict[Kind, Reference]:
+    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> dict[Kind, ReferenceAttention]:
         """The attention of all layers of those kinds, out of one run of the model.
 
         Raises:
@@ -67,7 +65,7 @@ class Eager:
             [token.segment for token in texts.tokens],
             [token.id for token in texts.target] or [0],
         )
-        with answering("transformers cannot run the model"), torch.no_grad():
+        with translated_errors("transformers cannot run the model"), torch.no_grad():
             names = {
                 kind: {layer: _called(model, name) for layer, name in self.outputs.get(kind, {}).items()}
                 for kind in kinds
@@ -76,7 +74,7 @@ class Eager:
                 found = model(**given, output_attentions=True, return_dict=True)
         calls = {name: iter(each) for name, each in heard.items()}
         return {
-            kind: Reference(
+            kind: ReferenceAttention(
                 weights=_by_layer(getattr(found, _FIELDS[kind], None), self.layers[kind], self.directory),
                 outputs={layer: next(calls[name]) for layer, name in names[kind].items()},
             )
@@ -86,12 +84,12 @@ class Eager:
     def _model(self, dtype: DType) -> Any:
         if dtype not in self._models:
             config = read_config(self.directory, trusts_code=self.trusts_code)
-            library = torch_library("cpu", dtype)
-            self._models[dtype] = load(self.directory, config, library, trusts_code=self.trusts_code)
+            backend = torch_backend("cpu", dtype)
+            self._models[dtype] = load_model(self.directory, config, backend, trusts_code=self.trusts_code)
         return self._models[dtype]
 
 
-def _by_layer(found: Any, layers: Sequence[int], directory: Path) -> dict[int, Numbers]:
+def _by_layer(found: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:
     """The attentions of the layers: transformers lists all layers, or those alone that attend."""
     listed = [each for each in found or () if each is not None]
     if len(listed) == len(layers):
@@ -115,9 +113,9 @@ def _called(model: torch.nn.Module, name: str) -> str:
 
 
 @contextmanager
-def _overheard(model: torch.nn.Module, names: Collection[str]) -> Iterator[Mapping[str, list[Numbers]]]:
+def _overheard(model: torch.nn.Module, names: Collection[str]) -> Iterator[Mapping[str, list[FloatArray]]]:
     """While the block runs, what the named modules return, call by call, (T, M)."""
-    heard: dict[str, list[Numbers]] = {name: [] for name in names}
+    heard: dict[str, list[FloatArray]] = {name: [] for name in names}
 
     def hook(name: str) -> Callable[..., None]:
         def hear(_module: torch.nn.Module, _given: Any, result: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""How every model type is served: by a file of our own, or through the bridge as it was measured.
+"""How every model type is served over the bridge, as it was measured.
 
 `support.json` is written by `python -m tests.support.every_type`, which makes a small random model of each
 type that transformers has, reads it as a command would, and compares every layer and head with eager
@@ -7,18 +7,17 @@ attention.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attn_cli.models.native.checkpoint import native_types
+from attn_cli.record import record
 
 FILE = Path(__file__).with_name("support.json")
 """What was measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+@record(frozen=True, slots=True)
+class TypeSupport:
     """A model type, how it is served, and why not where it is not."""
 
     type: str
@@ -26,17 +25,18 @@ class Family:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Every model type, and with which version of transformers those that are not ours were measured."""
+@record(frozen=True, slots=True)
+class MeasuredSupport:
+    """Every model type, and with which version of transformers it was measured."""
 
     transformers: str
-    families: tuple[Family, ...]
+    families: tuple[TypeSupport, ...]
 
 
-def measured() -> Measured:
-    """What is known of every model type; nothing is built for it."""
+def read_support() -> MeasuredSupport:
+    """What was measured of every model type, by its name; nothing is built for it."""
     record: Mapping[str, Any] = json.loads(FILE.read_text("utf-8"))
-    found = {kind: Family(kind, *each) for kind, each in record["types"].items()}
-    found |= {kind: Family(kind, "native") for kind in native_types() if kind in found}
-    return Measured(record["transformers"], tuple(found[kind] for kind in sorted(found)))
+    types = record["types"]
+    return MeasuredSupport(
+        record["transformers"], tuple(TypeSupport(kind, *types[kind]) for kind in sorted(types))
+    )

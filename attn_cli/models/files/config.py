@@ -3,24 +3,24 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.record import record
 
 _RELOAD = "download the model again, or repair the file"
 
 
-class NotWrittenError(AttnError):
+class NotNativeError(AttnError):
     """A variant of a family that its file here does not have: the bridge is asked instead."""
 
 
 _WHOLE = 1 << 63  # JSON knows integers without an end; nothing that is counted here is as large
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Config:
     """The values of a model's `config.json`, by name; several names are aliases, the first found counts.
 
@@ -81,10 +81,10 @@ class Config:
         """The error for a value that is of the right type and yet not one we can compute with."""
         return self._unfit(names, self.values.get(self._given(names)), what)
 
-    def unwritten(self, *names: str, what: str) -> AttnError:
+    def not_native(self, *names: str, what: str) -> AttnError:
         """The error for a value that is sound, and that our own code does not know: transformers may."""
         found = self._unfit(names, self.values.get(self._given(names)), what)
-        return NotWrittenError(found.problem, "leave it to transformers")
+        return NotNativeError(found.problem, "leave it to transformers")
 
     def _find(self, names: tuple[str, ...], default: object) -> Any:
         value = self.values.get(self._given(names))
@@ -107,7 +107,7 @@ def read_config(directory: Path) -> Config:
     Raises:
         AttnError: there is none, or it is not a JSON object.
     """
-    path = own(directory, "config.json", LARGEST_TEXT)
+    path = checked_path(directory, "config.json", LARGEST_TEXT)
     return Config(read_json(path), path)
 
 

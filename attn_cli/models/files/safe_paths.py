@@ -12,7 +12,7 @@ LARGEST_TEXT = 100_000_000
 """Bytes of a file that is parsed, which takes several times as much; tokenizers have up to 40 million."""
 
 
-def own(directory: Path, name: str, most: int | None = None) -> Path:
+def checked_path(directory: Path, name: str, most: int | None = None) -> Path:
     """The path of the checkpoint's file `name`, which need not be there; `most` bytes may be in it.
 
     Raises:

@@ -10,7 +10,6 @@ import json
 import math
 import mmap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor, mapped
+from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
+from attn_cli.record import record
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # bfloat16: no type of NumPy
 _HALF = ("F16", "BF16")  # widened, and so copied
@@ -28,7 +28,7 @@ _LENGTH = 8  # bytes of the header's length
 _LONGEST_HEADER = 100_000_000  # the library's own limit
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Entry:
     """What the header says of a tensor, in bytes of the file."""
 
@@ -38,13 +38,13 @@ class _Entry:
     end: int
 
 
-def safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of the file, by name.
 
     Raises:
         AttnError: it is damaged: every number of the header is checked against the file's size.
     """
-    buffer = mapped(path)
+    buffer = map_file(path)
     return {
         name: Tensor(
             path=path,
@@ -56,7 +56,7 @@ def safetensors(path: Path) -> dict[str, Tensor]:
     }
 
 
-def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> Numbers:
+def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> FloatArray:
     """The tensor, or only those rows of it; a float32 file is not even copied."""
     raw = np.frombuffer(buffer, _TYPES[entry.dtype], math.prod(entry.shape), entry.start).reshape(entry.shape)
     found = _widened(raw if rows is None else raw[list(rows)], entry.dtype)
@@ -138,11 +138,11 @@ def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
     return _Entry(dtype, tuple(shape), first + start, first + end)
 
 
-def _widened(raw: npt.NDArray[Any], dtype: str) -> Numbers:
+def _widened(raw: npt.NDArray[Any], dtype: str) -> FloatArray:
     """Half precision as float32, exactly: bfloat16 is the upper half of a float32."""
     if dtype == "BF16":
         return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
     if dtype == "F16":
         return raw.astype(np.float32)
-    numbers: Numbers = raw
+    numbers: FloatArray = raw
     return numbers

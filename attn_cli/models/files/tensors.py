@@ -3,21 +3,21 @@
 import errno
 import mmap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.record import record
 
-Numbers = npt.NDArray[np.floating]
+FloatArray = npt.NDArray[np.floating]
 
 RELOAD = "download the file again"
 """What to try where a file is damaged."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tensor:
     """One tensor; its numbers stay in the file until they are asked for."""
 
@@ -25,11 +25,11 @@ class Tensor:
     dtype: str  # as the file spells it
     shape: tuple[int, ...]
     numbers: (
-        Callable[[Sequence[int] | None], Numbers] | None
+        Callable[[Sequence[int] | None], FloatArray] | None
     )  # of those rows, or all; None: no such type here
 
 
-def mapped(path: Path) -> mmap.mmap:
+def map_file(path: Path) -> mmap.mmap:
     """The file's bytes, none of them read yet.
 
     Raises:

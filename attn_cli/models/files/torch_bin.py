@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor, mapped
+from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ _OPENED = "use a checkpoint with model.safetensors, or ask its author for one"
 _PICKLES = 5  # of the format before PyTorch 1.6: magic number, version, system, tensors, their order
 
 
-def pickled(path: Path) -> dict[str, Tensor]:
+def read_torch_bin(path: Path) -> dict[str, Tensor]:
     """The tensors of the file, by name.
 
     Raises:
@@ -66,12 +66,12 @@ def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Tensor:
     return Tensor(path, dtype, shape, partial(_numbers, tensor) if is_read else None)
 
 
-def _numbers(tensor: "torch.Tensor", rows: Sequence[int] | None) -> Numbers:
+def _numbers(tensor: "torch.Tensor", rows: Sequence[int] | None) -> FloatArray:
     """The tensor, or only those rows of it; half precision as float32."""
     import torch
 
     chosen = tensor if rows is None else tensor[list(rows)]
-    numbers: Numbers = (chosen if chosen.dtype == torch.float64 else chosen.float()).numpy()
+    numbers: FloatArray = (chosen if chosen.dtype == torch.float64 else chosen.float()).numpy()
     return numbers
 
 
@@ -81,7 +81,7 @@ def _check_named(path: Path) -> bool:
     Raises:
         AttnError: it does, or it is damaged.
     """
-    buffer = mapped(path)
+    buffer = map_file(path)
     is_archive = buffer[:2] == b"PK"
     try:
         with _quietly():

@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_json
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
-from attn_cli.models.files.safetensors_file import safetensors
-from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor
-from attn_cli.models.files.torch_bin import pickled
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.models.files.safetensors_file import read_safetensors
+from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
+from attn_cli.models.files.torch_bin import read_torch_bin
+from attn_cli.record import record
 
 _TOGETHER = "check that config.json and the weights belong together"
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+@record(frozen=True, slots=True)
+class WeightsFormat:
     """One way to keep the weights: in one file, or in shards and an index of them."""
 
     whole: str
@@ -25,13 +25,13 @@ class Format:
 
 
 FORMATS = (
-    Format("model.safetensors", "model.safetensors.index.json", safetensors),
-    Format("pytorch_model.bin", "pytorch_model.bin.index.json", pickled),
+    WeightsFormat("model.safetensors", "model.safetensors.index.json", read_safetensors),
+    WeightsFormat("pytorch_model.bin", "pytorch_model.bin.index.json", read_torch_bin),
 )
 """The formats; of two that are there the first is read."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Weights:
     """The tensors of a checkpoint by name.
 
@@ -44,7 +44,7 @@ class Weights:
     prefixes: Sequence[str] = ("",)
     aliases: Mapping[str, str] | None = None
 
-    def read(self, name: str, shape: tuple[int, ...]) -> Numbers:
+    def read(self, name: str, shape: tuple[int, ...]) -> FloatArray:
         """The tensor, float32 (float64 where the file is).
 
         Raises:
@@ -60,11 +60,11 @@ class Weights:
         """
         self._numbers(name, shape)
 
-    def rows(self, name: str, shape: tuple[int, int], indices: Sequence[int]) -> Numbers:
+    def rows(self, name: str, shape: tuple[int, int], indices: Sequence[int]) -> FloatArray:
         """(len(indices), M) only those rows of a matrix; the rest of it stays on the disk."""
         return self._numbers(name, shape)(indices)
 
-    def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], Numbers]:
+    def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], FloatArray]:
         tensor = next((self.tensors[each] for each in self._spellings(name) if each in self.tensors), None)
         if tensor is None:
             raise AttnError(f"the tensor {name} is missing from {self.directory}", _TOGETHER)
@@ -100,18 +100,18 @@ def open_weights(
     return Weights(directory, tensors, prefixes, aliases)
 
 
-def _shards(directory: Path) -> tuple[Format, list[Path]]:
+def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
     """The format that the directory has, and the files in it."""
     for form in FORMATS:
         if (directory / form.whole).exists():
-            return form, [own(directory, form.whole)]
+            return form, [checked_path(directory, form.whole)]
         if (directory / form.index).exists():
-            index = own(directory, form.index, LARGEST_TEXT)
-            return form, [own(directory, name) for name in shard_names(index, form)]
+            index = checked_path(directory, form.index, LARGEST_TEXT)
+            return form, [checked_path(directory, name) for name in shard_names(index, form)]
     return FORMATS[0], [directory / FORMATS[0].whole]  # which opens with the right error
 
 
-def shard_names(index: Path, form: Format) -> list[str]:
+def shard_names(index: Path, form: WeightsFormat) -> list[str]:
     """The files that the index names; each lies beside it.
 
     Raises:

@@ -1,12 +1,13 @@
 """What llama.cpp's converter does to each family of models, and what its metadata leaves unsaid."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from attn_cli.record import record
 
-@dataclass(frozen=True, slots=True)
-class Family:
+
+@record(frozen=True, slots=True)
+class GgufFamily:
     """How a model's tensors differ in GGUF: `conversion/` and `convert_hf_to_gguf.py` in llama.cpp."""
 
     type: str  # Hugging Face's model_type
@@ -54,17 +55,17 @@ def _phi3(file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, An
 
 
 FAMILIES = {
-    "llama": Family("llama", has_pairs=True),
-    "qwen2": Family("qwen2"),
-    "qwen3": Family("qwen3"),
-    "gemma": Family("gemma", gain_offset=1.0, merges_in_order=True),
-    "gemma2": Family(
+    "llama": GgufFamily("llama", has_pairs=True),
+    "qwen2": GgufFamily("qwen2"),
+    "qwen3": GgufFamily("qwen3"),
+    "gemma": GgufFamily("gemma", gain_offset=1.0, merges_in_order=True),
+    "gemma2": GgufFamily(
         "gemma2",
         gain_offset=1.0,
         merges_in_order=True,
         more=lambda _file, values: _scale_of_gemma(46, values),
     ),
-    "gemma3": Family("gemma3_text", gain_offset=1.0, merges_in_order=True, more=_gemma3),
-    "phi3": Family("phi3", more=_phi3),
-    "gpt2": Family("gpt2", is_transposed=True),
+    "gemma3": GgufFamily("gemma3_text", gain_offset=1.0, merges_in_order=True, more=_gemma3),
+    "phi3": GgufFamily("phi3", more=_phi3),
+    "gpt2": GgufFamily("gpt2", is_transposed=True),
 }

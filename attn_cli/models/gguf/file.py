@@ -10,7 +10,6 @@ import math
 import mmap
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor, mapped
+from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
+from attn_cli.record import record
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -30,7 +30,7 @@ _MOST_DIMENSIONS = 4
 _ALIGNMENT = 32  # bytes, unless the file says otherwise
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GgufFile:
     """A GGUF file. A value is a number, a truth, a string, a list of strings or an array of numbers."""
 
@@ -46,7 +46,7 @@ def read_gguf(path: Path) -> GgufFile:
         AttnError: it is damaged, of an unknown version, or the package `gguf` is not installed.
     """
     _check_package(path)
-    cursor = _Cursor(path, mapped(path))
+    cursor = _Cursor(path, map_file(path))
     if cursor.bytes(len(_MAGIC)) != _MAGIC:
         raise AttnError(f"{path} is no GGUF file", "give a .gguf file, or a model's directory")
     version = cursor.number("I")
@@ -71,7 +71,7 @@ def read_gguf(path: Path) -> GgufFile:
     return GgufFile(path, metadata, tensors)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Place:
     """What the header says of a tensor."""
 
@@ -196,7 +196,7 @@ def _is_widened(kind: Any) -> bool:
 
 def _numbers(
     buffer: mmap.mmap, shape: tuple[int, ...], start: int, kind: Any, rows: Sequence[int] | None
-) -> Numbers:
+) -> FloatArray:
     """The tensor, or only those rows of it, as float32; `shape` counts the bytes of a row."""
     from gguf import quants
 
@@ -205,5 +205,5 @@ def _numbers(
     if kind.name == "F64":
         return chosen.view("<f8")
     with np.errstate(all="ignore"):  # what overflows is seen where it is used
-        numbers: Numbers = quants.dequantize(chosen, kind)
+        numbers: FloatArray = quants.dequantize(chosen, kind)
     return numbers

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ import numpy as np
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import Config
-from attn_cli.models.files.tensors import Numbers, Tensor
+from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.files.weights import Weights
-from attn_cli.models.gguf.families import FAMILIES, Family
+from attn_cli.models.gguf.families import FAMILIES, GgufFamily
 from attn_cli.models.gguf.file import GgufFile, read_gguf
 from attn_cli.models.gguf.tokens import gguf_tokenizer
-from attn_cli.models.native.checkpoint_files import Parts
+from attn_cli.models.tokens.fast import FastTokenizer
+from attn_cli.record import record
 
 _HINT = "use the model's directory in Hugging Face layout"
 
@@ -51,8 +51,30 @@ _FREQUENCIES = "rope_freqs.weight"
 _LONG, _SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 
 
-def gguf_parts(path: Path) -> Parts:
-    """The parts of the model in the file.
+@record(frozen=True, slots=True)
+class GgufModel:
+    """The model in a GGUF file; its tensors and its tokenizer are made when they are asked for."""
+
+    file: GgufFile
+    architecture: str
+    config: Config
+
+    def weights(self, prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
+        """The tensors under Hugging Face's names; `Weights` says what prefixes and aliases are."""
+        tensors = dict(_tensors(self.file, self.architecture, self.config))
+        return Weights(self.config.path, tensors, prefixes, aliases)
+
+    def tokenizer(self) -> FastTokenizer:
+        """The tokenizer that the file describes.
+
+        Raises:
+            AttnError: it has none, or one that cannot be rebuilt so that it cuts alike.
+        """
+        return gguf_tokenizer(self.file, in_order=FAMILIES[self.architecture].merges_in_order)
+
+
+def open_gguf(path: Path) -> GgufModel:
+    """The model in the file.
 
     Raises:
         AttnError: the file is damaged, or holds a model that is not known here.
@@ -66,13 +88,7 @@ def gguf_parts(path: Path) -> Parts:
         raise AttnError(f"{path} is a part of a model", "join the parts: llama-gguf-split --merge")
     if file.metadata.get(f"{kind}.expert_count", 0) != 0:
         raise AttnError(f"{path} holds a mixture of experts, which is not known in GGUF", _HINT)
-    config = Config(_config(file, kind), path)
-
-    def weights(prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
-        return Weights(path, dict(_tensors(file, kind, config)), prefixes, aliases)
-
-    in_order = FAMILIES[kind].merges_in_order
-    return Parts(config, weights, partial(gguf_tokenizer, file, in_order=in_order))
+    return GgufModel(file, kind, Config(_config(file, kind), path))
 
 
 def _config(file: GgufFile, kind: str) -> dict[str, Any]:
@@ -131,7 +147,7 @@ def _tensors(file: GgufFile, kind: str, config: Config) -> Iterator[tuple[str, T
                 yield f"{name}.{end}", _as_hugging_face(tensor, f"{own}.{end}", FAMILIES[kind], config)
 
 
-def _as_hugging_face(tensor: Tensor, name: str, family: Family, config: Config) -> Tensor:
+def _as_hugging_face(tensor: Tensor, name: str, family: GgufFamily, config: Config) -> Tensor:
     """The tensor without what llama.cpp's converter did to it."""
     if family.has_pairs and (found := re.search(r"\.attn_([qk])\.", name)):
         side = "num_attention_heads" if found[1] == "q" else "num_key_value_heads"
@@ -145,13 +161,13 @@ def _as_hugging_face(tensor: Tensor, name: str, family: Family, config: Config) 
     return tensor
 
 
-def _changed(tensor: Tensor, shape: tuple[int, ...], change: Callable[[Numbers], Numbers]) -> Tensor:
+def _changed(tensor: Tensor, shape: tuple[int, ...], change: Callable[[FloatArray], FloatArray]) -> Tensor:
     """The tensor as it is after a change to all of it."""
     read = tensor.numbers
     if read is None:
         return Tensor(tensor.path, tensor.dtype, shape, None)
 
-    def numbers(rows: Sequence[int] | None) -> Numbers:
+    def numbers(rows: Sequence[int] | None) -> FloatArray:
         whole = change(read(None))
         return whole if rows is None else whole[list(rows)]
 
@@ -166,9 +182,9 @@ def _in_halves(tensor: Tensor, heads: int) -> Tensor:
     if tensor.shape[0] % (2 * heads):
         return tensor
 
-    def halved(whole: Numbers) -> Numbers:
+    def halved(whole: FloatArray) -> FloatArray:
         paired = whole.reshape(heads, whole.shape[0] // heads // 2, 2, *whole.shape[1:])
-        halves: Numbers = paired.swapaxes(1, 2).reshape(whole.shape)
+        halves: FloatArray = paired.swapaxes(1, 2).reshape(whole.shape)
         return halves
 
     return _changed(tensor, tensor.shape, halved)

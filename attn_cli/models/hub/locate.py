@@ -4,12 +4,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED
 
 EMBEDDED_DIRECTORY = Path(__file__).parents[1] / "embedded"
@@ -28,8 +28,8 @@ _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.spm")
 _OWN_CLASS = re.compile(r"(\w+)\.\w+", re.ASCII)  # with -- in it, it is another repository's
 
 
-@dataclass(frozen=True, slots=True)
-class Cached:
+@record(frozen=True, slots=True)
+class CachedModel:
     """A model in the local Hugging Face cache."""
 
     name: str
@@ -37,7 +37,7 @@ class Cached:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Located:
     """Where a model is, and what it is called."""
 
@@ -45,20 +45,20 @@ class Located:
     directory: Path  # or the .gguf file
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+@record(frozen=True, slots=True)
+class WantedFiles:
     """What is to be read of a model besides its configuration and its tokenizer."""
 
     weights: bool = True
     code: bool = False  # Python of the checkpoint's own
 
 
-def locate(
+def locate_model(
     name: str,
     environment: Mapping[str, str],
     revision: str | None = None,
     fetch: Fetch | None = None,
-    wanted: Wanted | None = None,
+    wanted: WantedFiles | None = None,
 ) -> Located:
     """Where the model `name` is: itself a directory, the one that ships, in the local cache, on the hub.
 
@@ -78,7 +78,7 @@ def locate(
     if not _NAME.fullmatch(name):
         raise absent(name, environment)
     snapshot = _snapshot(model_directory(name, environment), revision)
-    if fetch is not None and (snapshot is None or not _is_whole(snapshot, wanted or Wanted())):
+    if fetch is not None and (snapshot is None or not _is_whole(snapshot, wanted or WantedFiles())):
         return Located(name, fetch(name, revision))
     if snapshot is None:
         offline = "HF_HUB_OFFLINE keeps attn off the hub" if is_offline(environment) else ""
@@ -116,12 +116,14 @@ def is_offline(environment: Mapping[str, str]) -> bool:
     )
 
 
-def cached_models(environment: Mapping[str, str]) -> Iterator[Cached]:
+def cached_models(environment: Mapping[str, str]) -> Iterator[CachedModel]:
     """Every model in the local Hugging Face cache that has a configuration, by name."""
     for folder in sorted(cache_directory(environment).glob("models--*")):
         snapshot = _snapshot(folder)
         if snapshot is not None:
-            yield Cached(folder.name.removeprefix("models--").replace("--", "/"), _type(snapshot), snapshot)
+            yield CachedModel(
+                folder.name.removeprefix("models--").replace("--", "/"), _type(snapshot), snapshot
+            )
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:
@@ -165,7 +167,7 @@ def _expanded(path: str) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for an unknown user
 
 
-def _is_whole(snapshot: Path, wanted: Wanted) -> bool:
+def _is_whole(snapshot: Path, wanted: WantedFiles) -> bool:
     """Whether all that is wanted lies there, as far as the names of the files tell."""
     has_tokenizer = any(file for pattern in _TOKENIZERS for file in snapshot.glob(pattern))
     has_weights = not wanted.weights or _has_weights(snapshot)
@@ -237,7 +239,7 @@ def _type(snapshot: Path) -> str:
 def _read(directory: Path, name: str) -> dict[str, Any]:
     """The JSON object in the file; an empty one where there is none that can be read."""
     try:
-        found = json.loads(own(directory, name, LARGEST_TEXT).read_text(encoding="utf-8"))
+        found = json.loads(checked_path(directory, name, LARGEST_TEXT).read_text(encoding="utf-8"))
     except (AttnError, OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,36 +1,62 @@
 """What a checkpoint is made of, whatever files it lies in."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
 from attn_cli.models.files.config import Config, read_config
 from attn_cli.models.files.weights import Weights, open_weights
-from attn_cli.models.tokens.fast import Cutter, open_tokenizer
+from attn_cli.models.tokens.open import open_tokenizer
+from attn_cli.models.tokens.token import Tokenizer
+from attn_cli.record import record
 
-Open: TypeAlias = Callable[[Sequence[str], Mapping[str, str] | None], Weights]
-"""The prefixes and aliases of a family (`Weights` says what they are) to its weights."""
 
-
-@dataclass(frozen=True, slots=True)
-class Parts:
+class CheckpointFiles(Protocol):
     """The configuration; the weights and the tokenizer, which are opened when they are asked for."""
 
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+
+    def weights(self, prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
+        """The weights; `Weights` says what the prefixes and aliases of a family are."""
+
+    def tokenizer(self) -> Tokenizer:
+        """What cuts a text into the model's tokens."""
+
+
+@record(frozen=True, slots=True)
+class DirectoryFiles:
+    """A checkpoint in a directory in Hugging Face layout."""
+
+    directory: Path
     config: Config
-    weights: Open
-    tokenizer: Callable[[], Cutter]
+
+    def weights(self, prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
+        """The weights in the directory.
+
+        Raises:
+            AttnError: there are none, or a file is damaged.
+        """
+        return open_weights(self.directory, prefixes, aliases)
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer in the directory.
+
+        Raises:
+            AttnError: there is none, or it cannot be read.
+        """
+        return open_tokenizer(self.directory)
 
 
-def parts(path: Path) -> Parts:
-    """The parts of the checkpoint in a directory in Hugging Face layout, or in a `.gguf` file.
+def open_files(path: Path) -> CheckpointFiles:
+    """The checkpoint in a directory in Hugging Face layout, or in a `.gguf` file.
 
     Raises:
         AttnError: the configuration cannot be read.
     """
     if path.is_file():
-        from attn_cli.models.gguf.model import gguf_parts  # NumPy and gguf: 0.2 s
+        from attn_cli.models.gguf.model import open_gguf  # NumPy and gguf: 0.2 s
 
-        return gguf_parts(path)
-    return Parts(read_config(path), partial(open_weights, path), partial(open_tokenizer, path))
+        return open_gguf(path)
+    return DirectoryFiles(path, read_config(path))

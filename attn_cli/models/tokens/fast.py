@@ -1,58 +1,23 @@
-"""A text, cut into the pieces that a model reads; the library `tokenizers` does the cutting."""
+"""A tokenizer in one `tokenizer.json`; the library `tokenizers` does the cutting."""
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.tokens.token import Token, from_byte_name
 
 if TYPE_CHECKING:
     import tokenizers
 
 _RELOAD = "download tokenizer.json again"
-_OLDER = (
-    *("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken"),
-    "tokenizer_config.json",  # of bytes or characters, which need no vocabulary
-)
-
 Spelling: TypeAlias = Callable[[str], str]
 """A piece of the vocabulary (`##ing`, `Ġthe`) to the text that it stands for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One piece of a text."""
-
-    position: int
-    id: int
-    piece: str  # as the vocabulary spells it
-    text: str  # as a reader would: without word-piece markers
-    start: int  # characters of the text as given; of the second text in segment 1
-    end: int
-    special: bool
-    segment: int
-
-
-class Cutter(Protocol):
-    """Whatever cuts texts into the tokens of one vocabulary."""
-
-    def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
-        """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens."""
-
-    def token(self, index: int) -> Token:
-        """The token of a number, standing before any text."""
-
-    def of_target(self) -> "Cutter":
-        """What cuts the decoder's text."""
-
-
-class Tokenizer:
+class FastTokenizer:
     """The tokenizer of a model's directory."""
 
     def __init__(self, inner: "tokenizers.Tokenizer") -> None:
@@ -70,7 +35,7 @@ class Tokenizer:
         Raises:
             AttnError: the vocabulary cannot spell the text.
         """
-        with answering("the tokenizer cannot cut the text"):
+        with tokenizer_errors("the tokenizer cannot cut the text"):
             encoding = self._inner.encode(text, pair)
             spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
             lists = (encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, spans)
@@ -100,38 +65,13 @@ class Tokenizer:
             raise AttnError(f"the vocabulary has no token {index}", _RELOAD)
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
-    def of_target(self) -> Cutter:
+    def of_target(self) -> "FastTokenizer":
         """What cuts the decoder's text: the same."""
         return self
 
 
-def shifted(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:
-    """What a decoder reads: its start token, then the tokens, the last one left off, as in training."""
-    return tuple(replace(token, position=place) for place, token in enumerate((start, *tokens[:-1])))
-
-
-def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Cutter:
-    """The tokenizer in `directory`; one that has no `tokenizer.json` may be written in Python of its own.
-
-    Raises:
-        AttnError: there is none, or it cannot be read.
-    """
-    import tokenizers  # 0.03 s
-
-    path = own(directory, "tokenizer.json", LARGEST_TEXT)
-    if not path.is_file():
-        if not any(file for pattern in _OLDER for file in directory.glob(pattern)):
-            hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
-            raise AttnError(f"{directory} has no tokenizer.json, nor an older file in its place", hint)
-        from attn_cli.models.tokens.slow import open_older  # transformers and torch: 3 s
-
-        return open_older(directory, trusts_code=trusts_code)
-    with answering(f"{path} is no tokenizer"):
-        return Tokenizer(tokenizers.Tokenizer.from_file(str(path)))
-
-
 @contextmanager
-def answering(problem: str) -> Iterator[None]:
+def tokenizer_errors(problem: str) -> Iterator[None]:
     """Whatever the library raises inside is an `AttnError`: plain Exception, and a panic in Rust is none."""
     try:
         yield
@@ -202,12 +142,6 @@ def _without_prefix(prefix: str, piece: str) -> str:
 
 def _replaced(old: str, new: str, piece: str) -> str:
     return piece.replace(old, new)
-
-
-def from_byte_name(piece: str) -> str:
-    r"""`<0x0A>` as the byte's own character, or `\xf0` where it is a part of one."""
-    named = re.fullmatch(r"<0x([0-9A-Fa-f]{2})>", piece)
-    return bytes.fromhex(named[1]).decode("utf-8", "backslashreplace") if named else piece
 
 
 def _from_byte_letters(piece: str) -> str:

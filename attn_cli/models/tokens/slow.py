@@ -16,11 +16,12 @@ from typing import Any
 import transformers  # with torch 3 s: whoever imports this file wants it
 
 from attn_cli.errors import AttnError
-from attn_cli.models.bridge.hf_models import answering
 from attn_cli.models.files.config import read_json
-from attn_cli.models.files.safe_paths import LARGEST_TEXT, own
+from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.tokens.alignment import aligned
-from attn_cli.models.tokens.fast import Cutter, Token, Tokenizer, from_byte_name
+from attn_cli.models.tokens.fast import FastTokenizer
+from attn_cli.models.tokens.token import Token, Tokenizer, from_byte_name
 
 _READ = (
     *("*.json", "*.txt", "*.model", "*.spm", "*.vocab", "*.bpe", "*.codes", "*.tiktoken"),
@@ -33,7 +34,7 @@ _GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _RELOAD = "download the tokenizer's files again"
 
 
-def open_older(directory: Path, *, trusts_code: bool = False) -> Cutter:
+def open_slow_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
     """The tokenizer in `directory`, which has no `tokenizer.json`.
 
     Raises:
@@ -41,7 +42,7 @@ def open_older(directory: Path, *, trusts_code: bool = False) -> Cutter:
     """
     for pattern in _READ:
         for file in directory.glob(pattern):
-            own(directory, str(file.relative_to(directory)), LARGEST_TEXT)
+            checked_path(directory, str(file.relative_to(directory)), LARGEST_TEXT)
     _check_class(directory)
     _check_pieces(directory)
     with _answering(f"transformers cannot read the tokenizer in {directory}"):
@@ -49,10 +50,10 @@ def open_older(directory: Path, *, trusts_code: bool = False) -> Cutter:
             directory, local_files_only=True, trust_remote_code=trusts_code
         )
     _check_whole(directory, inner)
-    return Tokenizer(inner.backend_tokenizer) if inner.is_fast else _Older(inner)
+    return FastTokenizer(inner.backend_tokenizer) if inner.is_fast else SlowTokenizer(inner)
 
 
-class _Older:
+class SlowTokenizer:
     """A tokenizer that is written in Python."""
 
     def __init__(self, inner: Any) -> None:
@@ -85,14 +86,14 @@ class _Older:
             piece = str(self._inner.convert_ids_to_tokens(index))
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
-    def of_target(self) -> Cutter:
+    def of_target(self) -> "SlowTokenizer":
         """What cuts the decoder's text: Marian has two vocabularies."""
         if getattr(self._inner, "tgt_lang", "") is None:
             return self  # nobody said which language it is
         with _answering("the tokenizer cannot cut the decoder's text"):
             inner = copy.copy(self._inner)
             inner._switch_to_target_mode()  # noqa: SLF001  `text_target` of a call does no more
-        return _Older(inner)
+        return SlowTokenizer(inner)
 
     def _of_text(self, text: str, pieces: Sequence[str], ids: Sequence[int]) -> list[Token]:
         """The tokens of one text; their positions and segments are not known yet."""
@@ -161,7 +162,7 @@ def _sought(written: str) -> str:
 
 
 def _answering(problem: str) -> AbstractContextManager[None]:
-    return answering(problem, _RELOAD)
+    return translated_errors(problem, _RELOAD)
 
 
 def _check_class(directory: Path) -> None:

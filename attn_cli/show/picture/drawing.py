@@ -1,4 +1,4 @@
-"""Pictures of grids: the real tokens on both sides, one colour scale for a group, as .png, .svg or .pdf."""
+"""Pictures of grids: panels with their tokens, a colour scale for each group, rendered as an image file."""
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -8,15 +8,13 @@ from typing import Any
 
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import printable
-from attn_cli.show.picture.colours import colour_map, scale_of
+from attn_cli.show.picture.colours import colour_map, colour_scale
 from attn_cli.show.picture.fonts import Letters, letters_for
-from attn_cli.show.picture.layout import GAP, Plan, Table, plan_of
-from attn_cli.show.picture.legend import legend
-from attn_cli.show.picture.marks import INCH, Drawing, Mark, Stroke, Word
+from attn_cli.show.picture.layout import GAP, PanelPlan, PanelRows, plan_attention
+from attn_cli.show.picture.legend import legend_marks
+from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word
 from attn_cli.show.picture.painting import figure_of
 from attn_cli.show.picture.panels import panel_marks
-
-SUFFIXES = (".png", ".svg", ".pdf")
 
 _PIXELS = 200_000_000  # 0.8 GB of memory while it is drawn
 _SETTINGS: dict[Any, Any] = {
@@ -38,7 +36,7 @@ _FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
-def page(groups: Sequence[Table], title: str, cmap: str | None = None) -> Drawing:
+def page(groups: Sequence[PanelRows], title: str, cmap: str | None = None) -> Drawing:
     """Groups of grids, one below the other, each with its own colour scale.
 
     A group of one row begins a new one after four grids. Tokens that a neighbour names are not named
@@ -47,10 +45,10 @@ def page(groups: Sequence[Table], title: str, cmap: str | None = None) -> Drawin
     tables = [rows for table in groups if (rows := [row for row in table if row])]
     assert tables, "a picture of nothing"
     letters = _letters(tables, title)
-    plans = [plan_of(table, letters) for table in tables]
+    plans = [plan_attention(table, letters) for table in tables]
     size = max(plan.readable(12) for plan in plans)
     heading = letters.title(title)
-    width, height, marks = letters.inches(heading, size) + 2 * GAP, 2 * size / INCH, list[Mark]()
+    width, height, marks = letters.inches(heading, size) + 2 * GAP, 2 * size / INCH, list[PageMark]()
     for plan in plans:
         group = list(_group(plan, letters, height, cmap))
         width = max(width, _right(group, letters) + GAP)
@@ -77,31 +75,31 @@ def render(drawing: Drawing, suffix: str, dpi: int = 150) -> bytes:
     return out.getvalue()
 
 
-def _letters(tables: Sequence[Table], title: str) -> Letters:
+def _letters(tables: Sequence[PanelRows], title: str) -> Letters:
     """The fonts for every word of the page; most grids have the same tokens."""
     grids = list(chain.from_iterable(chain.from_iterable(tables)))
     tokens = {token for grid in grids for token in (*grid.rows, *grid.columns)}
     return letters_for(tokens, {title, *(grid.title for grid in grids)})
 
 
-def _group(plan: Plan, letters: Letters, top: float, cmap: str | None) -> Iterator[Mark]:
+def _group(plan: PanelPlan, letters: Letters, top: float, cmap: str | None) -> Iterator[PageMark]:
     """The panels that share a colour scale, and what a reader has to know about them."""
     grids = list(chain.from_iterable(plan.table))
-    scale = scale_of(grids, cmap)
+    scale = colour_scale(grids, cmap)
     for panel in plan.panels(top):
         yield from panel_marks(panel, plan, scale, letters)
-    yield from legend(grids, scale, plan, top + plan.head)
+    yield from legend_marks(grids, scale, plan, top + plan.head)
     if plan.thinned:
         yield Word(plan.thinned, GAP, top + plan.height, plan.readable(8), "left", "top")
 
 
-def _right(marks: Sequence[Mark], letters: Letters) -> float:
+def _right(marks: Sequence[PageMark], letters: Letters) -> float:
     """Where the words beside the colour bar end; nothing else stands as far to the right."""
     words = [mark for mark in marks if isinstance(mark, Word) and mark.across == "left"]
     return max(word.x + letters.inches(word.text, word.size) for word in words)
 
 
-def _bottom(mark: Mark) -> float:
+def _bottom(mark: PageMark) -> float:
     match mark:
         case Word():
             return mark.y + mark.size / INCH
@@ -113,10 +111,10 @@ def _bottom(mark: Mark) -> float:
 
 def _refuse(drawing: Drawing, suffix: str, dpi: int) -> None:
     """Raise `UsageError` for a picture that no file can hold."""
-    if suffix not in SUFFIXES:
-        raise UsageError(f"a picture cannot be '{printable(suffix)}'", f"one of {', '.join(SUFFIXES)}")
+    if suffix not in _FORMATS:
+        raise UsageError(f"a picture cannot be '{printable(suffix)}'", f"one of {', '.join(_FORMATS)}")
     width, height = int(drawing.width * dpi), int(drawing.height * dpi)
     most = int(sqrt(_PIXELS / (drawing.width * drawing.height)))
     if dpi < 1 or (suffix == ".png" and dpi > most):
-        found = f"{width} × {height} pixels" if dpi > 0 else "no picture"
-        raise UsageError(f"--dpi {dpi} is out of range: it makes {found}", f"--dpi {min(most, 300)}, or .svg")
+        size = f"{width} × {height} pixels" if dpi > 0 else "no picture"
+        raise UsageError(f"--dpi {dpi} is out of range: it makes {size}", f"--dpi {min(most, 300)}, or .svg")

@@ -1,16 +1,17 @@
 """How large the cells, labels and panels of a page are, and where each panel stands."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, zip_longest
 from math import ceil
 from typing import TypeAlias
 
 from attn_cli.grid import Grid
+from attn_cli.record import record
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.marks import INCH, Box
 
-Table: TypeAlias = Sequence[Sequence[Grid]]
+PanelRows: TypeAlias = Sequence[Sequence[Grid]]
 
 GAP, TICK = 0.12, 0.04  # inches
 _SHEET, _PANEL = 24.0, 16.0  # inches: about all panels of a row, and one panel
@@ -20,8 +21,8 @@ _NUMBERED = 12  # columns and rows of a grid whose cells have room for their num
 _NUMBERS = 500  # cells with a number in one picture: a word costs 1 ms
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+@record(frozen=True, slots=True)
+class PanelSide:
     """One side of every panel: how large a cell is along it, and how its tokens are written."""
 
     cell: float  # inches
@@ -44,7 +45,7 @@ class Side:
         return self.reach(tokens, letters) + self.name_room(grid) + 2 * TICK
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Panel:
     """A grid in its place."""
 
@@ -54,13 +55,13 @@ class Panel:
     names_columns: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@record(frozen=True, slots=True)
+class PanelPlan:
     """The sizes that all panels share; each column and row of the table is as wide as its widest panel."""
 
-    table: Table
-    down: Side
-    along: Side
+    table: PanelRows
+    down: PanelSide
+    along: PanelSide
     numbered: bool  # whether a cell has room for its number
     title: float  # points, of a panel
     lefts: tuple[float, ...]  # inches before each column of panels, for the labels of the rows
@@ -107,36 +108,24 @@ class Plan:
             y += self.heights[i] + self.feet[i]
 
 
-def plan_of(table: Table, letters: Letters) -> Plan:
+def plan_attention(table: PanelRows, letters: Letters) -> PanelPlan:
     """Cells as large as the page allows, labels as large as the cells allow."""
     table = _wrapped(table)
     across, grids = max(map(len, table)), list(chain.from_iterable(table))
     room = min(_PANEL, max(1.0, _SHEET / max(across, len(table))))
     numbered = _are_numbered(grids)
     down, along = _sides(grids, room, letters, numbered=numbered)
-    longest = max(letters.inches(letters.title(grid.title), 9) for grid in grids)
-    title = max(5.0, min(9.0 if across <= _ACROSS else 11.0, 8 * room / max(longest, 0.1)))
-
-    def left(row: Sequence[Grid], j: int) -> float:
-        return GAP + (down.room(row[j], row[j].rows, letters) if _names_rows(row, j) else 0)
-
-    def width(grid: Grid) -> float:
-        return max(len(grid.columns) * along.cell, letters.inches(letters.title(grid.title), title))
-
-    def foot(i: int, j: int) -> float:
-        grid = table[i][j]
-        return along.room(grid, grid.columns, letters) if _names_columns(table, i, j) else 0.0
-
-    return Plan(
+    title = _title_size(grids, across, room, letters)
+    return PanelPlan(
         table,
         down,
         along,
         numbered,
         title,
-        lefts=_widest([left(row, j) for j in range(len(row))] for row in table),
-        widths=_widest(map(width, row) for row in table),
+        lefts=_lefts(table, down, letters),
+        widths=_widest((_width(grid, along, title, letters) for grid in row) for row in table),
         heights=tuple(max(len(grid.rows) for grid in row) * down.cell for row in table),
-        feet=tuple(max(foot(i, j) for j in range(len(row))) for i, row in enumerate(table)),
+        feet=_feet(table, along, letters),
     )
 
 
@@ -145,7 +134,7 @@ def line(size: float) -> float:
     return size * 1.15 / INCH
 
 
-def _wrapped(table: Table) -> Table:
+def _wrapped(table: PanelRows) -> PanelRows:
     """A single long row as several of about the same length."""
     if len(table) > 1:
         return table
@@ -160,7 +149,9 @@ def _are_numbered(grids: Sequence[Grid]) -> bool:
     return longest <= _NUMBERED and sum(grid.values.size for grid in grids) <= _NUMBERS
 
 
-def _sides(grids: Sequence[Grid], room: float, letters: Letters, *, numbered: bool) -> tuple[Side, Side]:
+def _sides(
+    grids: Sequence[Grid], room: float, letters: Letters, *, numbered: bool
+) -> tuple[PanelSide, PanelSide]:
     """Rows and columns in `room` inches; labels of columns stand under them where the longest fits."""
     down = _side(max(len(grid.rows) for grid in grids), room, numbered=numbered)
     along = _side(max(len(grid.columns) for grid in grids), room, numbered=numbered)
@@ -168,12 +159,43 @@ def _sides(grids: Sequence[Grid], room: float, letters: Letters, *, numbered: bo
     return down, replace(along, outward=along.every > 1 or longest >= along.cell - 0.03)
 
 
-def _side(count: int, room: float, *, numbered: bool) -> Side:
+def _side(count: int, room: float, *, numbered: bool) -> PanelSide:
     """`count` cells in `room` inches."""
     cell = 0.46 if numbered else min(max(0.2, min(0.5, 2.4 / count)), room / count)
     fits = cell / line(1)
     size = min(8.0, fits) if fits >= _LEGIBLE else 7.0
-    return Side(cell, size, ceil(round(size / fits, 6)))
+    return PanelSide(cell, size, ceil(round(size / fits, 6)))
+
+
+def _title_size(grids: Sequence[Grid], across: int, room: float, letters: Letters) -> float:
+    """Points: as large as the longest title of a panel allows."""
+    longest = max(letters.inches(letters.title(grid.title), 9) for grid in grids)
+    return max(5.0, min(9.0 if across <= _ACROSS else 11.0, 8 * room / max(longest, 0.1)))
+
+
+def _width(grid: Grid, along: PanelSide, title: float, letters: Letters) -> float:
+    """Inches that a grid or its title needs, whichever is wider."""
+    return max(len(grid.columns) * along.cell, letters.inches(letters.title(grid.title), title))
+
+
+def _lefts(table: PanelRows, down: PanelSide, letters: Letters) -> tuple[float, ...]:
+    """Inches before each column of panels."""
+    return _widest([_left(row, j, down, letters) for j in range(len(row))] for row in table)
+
+
+def _left(row: Sequence[Grid], j: int, down: PanelSide, letters: Letters) -> float:
+    return GAP + (down.room(row[j], row[j].rows, letters) if _names_rows(row, j) else 0)
+
+
+def _feet(table: PanelRows, along: PanelSide, letters: Letters) -> tuple[float, ...]:
+    """Inches below each row of panels."""
+    return tuple(
+        max(
+            along.room(grid, grid.columns, letters) if _names_columns(table, i, j) else 0.0
+            for j, grid in enumerate(row)
+        )
+        for i, row in enumerate(table)
+    )
 
 
 def _widest(rows: Iterable[Iterable[float]]) -> tuple[float, ...]:
@@ -186,7 +208,7 @@ def _names_rows(row: Sequence[Grid], j: int) -> bool:
     return j == 0 or row[j - 1].rows != row[j].rows
 
 
-def _names_columns(table: Table, i: int, j: int) -> bool:
+def _names_columns(table: PanelRows, i: int, j: int) -> bool:
     """Whether panel `i`, `j` names its columns: the one below it may do for both."""
     below = table[i + 1] if i + 1 < len(table) else ()
     return j >= len(below) or below[j].columns != table[i][j].columns

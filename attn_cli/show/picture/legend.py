@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from attn_cli.grid import Grid
-from attn_cli.show.picture.colours import Scale, signed
-from attn_cli.show.picture.layout import GAP, TICK, Plan
-from attn_cli.show.picture.marks import INCH, Blank, Box, Image, Mark, Stroke, Word, frame
+from attn_cli.show.picture.colours import ColourScale, with_minus_sign
+from attn_cli.show.picture.layout import GAP, TICK, PanelPlan
+from attn_cli.show.picture.marks import INCH, Blank, Box, Image, PageMark, Stroke, Word, frame
 
 
-def legend(grids: Sequence[Grid], scale: Scale, plan: Plan, top: float) -> Iterator[Mark]:
+def legend_marks(
+    grids: Sequence[Grid], scale: ColourScale, plan: PanelPlan, top: float
+) -> Iterator[PageMark]:
     """The colour bar at the right of the panels, which start at `top`."""
     size = plan.readable(8)
     unit = size / INCH
@@ -24,13 +26,14 @@ def legend(grids: Sequence[Grid], scale: Scale, plan: Plan, top: float) -> Itera
         yield Word(name, swatch.right + 2 * TICK, swatch.middle[1], size, "left")
 
 
-def _bar(box: Box, scale: Scale, size: float) -> Iterator[Mark]:
-    yield Image(box, scale.colours(np.linspace(scale.high, scale.low, 256)[:, None]))
+def _bar(box: Box, scale: ColourScale, size: float) -> Iterator[PageMark]:
+    low, high = scale.limits
+    yield Image(box, scale.colours(np.linspace(high, low, 256)[:, None]))
     yield from frame(box)
     for tick in scale.ticks():
-        y = box.y + (scale.high - tick) / (scale.high - scale.low) * box.height
+        y = box.y + (high - tick) / (high - low) * box.height
         yield Stroke((box.right, y), (box.right + TICK, y))
-        yield Word(signed(f"{tick:.4g}"), box.right + 2 * TICK, y, size, "left")
+        yield Word(with_minus_sign(f"{tick:.4g}"), box.right + 2 * TICK, y, size, "left")
 
 
 def _blank_name(grids: Sequence[Grid]) -> str:

@@ -1,4 +1,4 @@
-"""A drawing given to matplotlib: all its images, blanks, strokes and words on one Axes.
+"""A drawing as a matplotlib figure: all its images, blanks, strokes and words on one Axes.
 
 With an Axes and its ticks for every head the .png of 12 × 12 heads of 30 tokens takes four to five
 times as long (15 s for 3 s).
@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from attn_cli.show.picture.marks import Blank, Drawing, Image, Mark, Stroke, Word
+from attn_cli.show.picture.marks import Blank, Drawing, Image, PageMark, Stroke, Word
 from attn_cli.show.picture.panels import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.text import Text
+    from matplotlib.transforms import Transform
 
 _HATCH = "#a8a8a8"
 
@@ -32,15 +35,15 @@ def figure_of(drawing: Drawing) -> "Figure":
     return figure
 
 
-def _paint_images(axes: "Axes", marks: Iterable[Mark]) -> None:
-    from attn_cli.show.picture.cells import Cells  # paid in `render`
+def _paint_images(axes: "Axes", marks: Iterable[PageMark]) -> None:
+    from attn_cli.show.picture.cells_artist import CellsArtist  # paid in `render`
 
     for mark in marks:
         if isinstance(mark, Image):
-            axes.add_artist(Cells(mark))
+            axes.add_artist(CellsArtist(mark))
 
 
-def _paint_blanks(axes: "Axes", marks: Iterable[Mark]) -> None:
+def _paint_blanks(axes: "Axes", marks: Iterable[PageMark]) -> None:
     from matplotlib.patches import PathPatch  # paid in `render`
     from matplotlib.path import Path
 
@@ -51,7 +54,7 @@ def _paint_blanks(axes: "Axes", marks: Iterable[Mark]) -> None:
         axes.add_artist(blank)  # `add_patch` would look for its limits, 0.2 s for 12 × 12 heads
 
 
-def _paint_strokes(axes: "Axes", marks: Iterable[Mark]) -> None:
+def _paint_strokes(axes: "Axes", marks: Iterable[PageMark]) -> None:
     from matplotlib.collections import LineCollection  # paid in `render`
 
     lines = [(mark.start, mark.end) for mark in marks if isinstance(mark, Stroke)]
@@ -60,7 +63,6 @@ def _paint_strokes(axes: "Axes", marks: Iterable[Mark]) -> None:
 
 def _paint_words(figure: "Figure", axes: "Axes", drawing: Drawing) -> None:
     from matplotlib.font_manager import FontProperties  # paid in `render`
-    from matplotlib.text import Text
 
     @cache
     def font(size: float) -> FontProperties:
@@ -68,17 +70,23 @@ def _paint_words(figure: "Figure", axes: "Axes", drawing: Drawing) -> None:
 
     for mark in drawing.marks:
         if isinstance(mark, Word):
-            word = Text(
-                mark.x,
-                mark.y,
-                mark.text,
-                color=mark.colour,
-                verticalalignment=mark.down,
-                horizontalalignment=mark.across,
-                fontproperties=font(mark.size),
-                rotation=90 if mark.turned else 0,
-                rotation_mode="anchor",
-                transform=axes.transData,
-                parse_math=False,  # a token such as $x^2$ is no formula
-            )
-            figure.add_artist(word, clip=False)  # the axes would clip it, for 0.15 ms
+            text = _text(mark, font(mark.size), axes.transData)
+            figure.add_artist(text, clip=False)  # the axes would clip it, for 0.15 ms
+
+
+def _text(word: Word, font: "FontProperties", transform: "Transform") -> "Text":
+    from matplotlib.text import Text  # paid in `render`
+
+    return Text(
+        word.x,
+        word.y,
+        word.text,
+        color=word.colour,
+        verticalalignment=word.down,
+        horizontalalignment=word.across,
+        fontproperties=font,
+        rotation=90 if word.turned else 0,
+        rotation_mode="anchor",
+        transform=transform,
+        parse_math=False,  # a token such as $x^2$ is no formula
+    )

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.show.picture.colours import Scale
+from attn_cli.show.picture.colours import ColourScale
 from attn_cli.show.picture.fonts import Letters
-from attn_cli.show.picture.layout import TICK, Panel, Plan
-from attn_cli.show.picture.marks import Blank, Box, Image, Mark, Stroke, Word, frame
+from attn_cli.show.picture.layout import TICK, Panel, PanelPlan
+from attn_cli.show.picture.marks import Blank, Box, Image, PageMark, Stroke, Word, frame
 
 GREY = "#dcdcdc"  # of a cell without a colour
 _GREY = (0xDC, 0xDC, 0xDC, 0xFF)
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue: Rec. 709
 
 
-def panel_marks(panel: Panel, plan: Plan, scale: Scale, letters: Letters) -> Iterator[Mark]:
+def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Letters) -> Iterator[PageMark]:
     """Everything about one grid but the colour bar."""
     yield from _cells(panel, scale, numbered=plan.numbered)
     yield Word(letters.title(panel.grid.title), panel.box.middle[0], panel.box.y - plan.head / 2, plan.title)
@@ -25,7 +25,7 @@ def panel_marks(panel: Panel, plan: Plan, scale: Scale, letters: Letters) -> Ite
         yield from _column_labels(panel, plan, letters)
 
 
-def _cells(panel: Panel, scale: Scale, *, numbered: bool) -> Iterator[Mark]:
+def _cells(panel: Panel, scale: ColourScale, *, numbered: bool) -> Iterator[PageMark]:
     grid, box = panel.grid, panel.box
     colours, blank = scale.colours(grid.values), ~grid.visible | ~np.isfinite(grid.values)
     colours[blank] = _GREY
@@ -53,7 +53,7 @@ def _ink(colour: npt.NDArray[np.uint8]) -> str:
     return "black" if colour[:3] @ _LUMINANCE > 127 else "white"  # noqa: PLR2004  half of 255
 
 
-def _row_labels(panel: Panel, plan: Plan, letters: Letters) -> Iterator[Mark]:
+def _row_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[PageMark]:
     grid, box, side = panel.grid, panel.box, plan.down
     edge = box.x - 2 * TICK
     for i in range(0, len(grid.rows), side.every):
@@ -65,7 +65,7 @@ def _row_labels(panel: Panel, plan: Plan, letters: Letters) -> Iterator[Mark]:
         yield Word("query", x, box.middle[1], side.size + 1, turned=True)
 
 
-def _column_labels(panel: Panel, plan: Plan, letters: Letters) -> Iterator[Mark]:
+def _column_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[PageMark]:
     grid, box, side = panel.grid, panel.box, plan.along
     edge = box.bottom + 2 * TICK
     for j in range(0, len(grid.columns), side.every):

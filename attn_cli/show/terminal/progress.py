@@ -1,4 +1,4 @@
-"""A bar for long work on a terminal that someone looks at."""
+"""A progress bar on standard error."""
 
 from types import TracebackType
 from typing import Self

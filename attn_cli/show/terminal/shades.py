@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from rich.color import Color
-from rich.console import Console
 from rich.style import Style
 
 from attn_cli.grid import Grid
+from attn_cli.show import scale
 
 Rgb = tuple[int, int, int]
 
@@ -42,34 +42,28 @@ _RISING_GLYPHS = " ░▒▓█"
 _DIVERGING_GLYPHS = "█▓▒░ ░▒▓█"
 
 
-def ramp(console: Console, *, signed: bool) -> tuple[Shade, ...]:
-    """The shades from the lowest to the highest value; an odd number where zero is in the middle."""
-    return _ramp(None if console.no_color else console.color_system, signed)
-
-
-def levels(grid: Grid, count: int) -> npt.NDArray[np.int64]:
-    """(R, C) which of `count` shades each cell has; -1 where it is masked."""
-    low, high = grid.limits
-    if grid.is_signed:
-        high = max(-low, high)
-        low = -high
-    width = (high - low) or 1.0
-    share = (np.where(grid.visible, grid.values, low) - low) / width
-    level = np.clip(share * count, 0, count - 1).astype(np.int64)
-    return np.where(grid.visible, level, -1)
-
-
 @cache
-def _ramp(color_system: str | None, signed: bool) -> tuple[Shade, ...]:
-    if color_system is None:
+def ramp(colours: str | None, *, signed: bool) -> tuple[Shade, ...]:
+    """The shades from the lowest to the highest value; an odd number where zero is in the middle.
+
+    `colours`: the console's colour system, by Rich's word for it; None where it has none.
+    """
+    if colours is None:
         return tuple(
             Shade(glyph, Style.null()) for glyph in (_DIVERGING_GLYPHS if signed else _RISING_GLYPHS)
         )
-    if color_system == "truecolor":
+    if colours == "truecolor":
         return _readable([Color.from_rgb(*rgb) for rgb in _between(_DIVERGING if signed else _RISING)])
-    if color_system == "256":
+    if colours == "256":
         return _readable([Color.from_ansi(number) for number in (_DIVERGING_256 if signed else _RISING_256)])
     return tuple(_on_palette(name) for name in (_DIVERGING_16 if signed else _RISING_16))
+
+
+def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:
+    """(R, C) which of `count` shades each cell has; -1 where it is masked."""
+    level = scale.levels(grid.values, grid.limits)
+    shades = np.minimum(level * count, count - 1).astype(np.int64)
+    return np.where(grid.visible, shades, -1)
 
 
 def _between(colours: Sequence[str]) -> list[Rgb]:

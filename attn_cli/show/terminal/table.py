@@ -1,19 +1,24 @@
-"""A matrix as a table of shaded cells: laid out for a width, whole or as a window."""
+"""A matrix as a table of shaded cells, laid out for a given width, whole or with columns left out.
+
+`rich.table` (15.0) narrows the columns of a table that does not fit until their numbers are cut, so the
+layout is made here.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby, zip_longest
 from operator import itemgetter
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.grid import Grid
-from attn_cli.show.terminal.edges import heading, label_width, row_labels, title
-from attn_cli.show.terminal.fitting import folded, to_left, to_right
-from attn_cli.show.terminal.numerals import Numerals, numerals
-from attn_cli.show.terminal.shades import Shade, levels
-from attn_cli.show.terminal.sheet import BOLD, DIM, MASKED, Line, Sheet
+from attn_cli.show.terminal.captions import heading, label_width, row_labels, title
+from attn_cli.show.terminal.number_format import NumberFormat, format_for
+from attn_cli.show.terminal.shades import Shade, shade_indices
+from attn_cli.show.terminal.text_width import folded, to_left, to_right
+from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 
 GAP = -1  # a column that stands for those left out
 
@@ -24,11 +29,10 @@ _HEADER_LINES = 3  # a token is folded over at most as many,
 _NARROWEST, _WIDEST = 3, 8  # and this much of it stands on one
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class TableLayout(NamedTuple):
     """How much room the parts of a table have."""
 
-    numerals: Numerals
+    number_format: NumberFormat
     label: int  # with a space after it; 0: the table to the left has the labels
     text: int  # a cell is one wider: the space, or the glyph of its shade, in front
 
@@ -37,12 +41,11 @@ class Layout:
         return self.label + (self.text + 1) * columns
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class GridTable(NamedTuple):
     """One grid, laid out; only some of its columns are drawn."""
 
     grid: Grid
-    layout: Layout
+    layout: TableLayout
     sheet: Sheet
     shown: Sequence[int]
 
@@ -75,7 +78,9 @@ class Table:
     def _cells(self) -> Iterator[Line]:
         shades, chosen = self.sheet.shades(self.grid), list(self.shown)
         part = replace(self.grid, values=self.grid.values[:, chosen], visible=self.grid.visible[:, chosen])
-        for numbers, ranks in zip(part.values.tolist(), levels(part, len(shades) - 1).tolist(), strict=True):
+        for numbers, ranks in zip(
+            part.values.tolist(), shade_indices(part, len(shades) - 1).tolist(), strict=True
+        ):
             texts = [self._cell(number, shades[rank]) for number, rank in zip(numbers, ranks, strict=True)]
             if GAP in chosen:
                 ranks[chosen.index(GAP)], texts[chosen.index(GAP)] = -1, self._gap
@@ -87,7 +92,7 @@ class Table:
 
     def _cell(self, number: float, shade: Shade) -> str:
         """A number with the glyph of its shade beside it, or the sign for a masked cell."""
-        text = shade.glyph + self.layout.numerals(number).rjust(self.layout.numerals.width)
+        text = shade.glyph + self.layout.number_format(number).rjust(self.layout.number_format.width)
         return (self.sheet.ink("·") if shade is MASKED else text).rjust(self.layout.text + 1)
 
     @property
@@ -95,26 +100,25 @@ class Table:
         return " " + self.sheet.ink("…")
 
 
-def fitting(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[Table] | None:
+def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[GridTable] | None:
     """The grids as tables with room to stand next to each other; None where there is too little."""
     for layouts in _layouts(grids, digits):
-        found = [_whole(grid, layout, sheet) for grid, layout in zip(grids, layouts, strict=True)]
-        spare = sheet.width - sum(_widths(found, digits)) - len(_BETWEEN) * (len(found) - 1)
+        tables = [_whole(grid, layout, sheet) for grid, layout in zip(grids, layouts, strict=True)]
+        spare = sheet.width - sum(_widths(tables, digits)) - len(_BETWEEN) * (len(tables) - 1)
         if spare >= 0:
-            return [
-                _roomier(table, spare // max(1, sum(len(grid.columns) for grid in grids))) for table in found
-            ]
+            spare_of_a_cell = spare // max(1, sum(len(grid.columns) for grid in grids))
+            return [_roomier(table, spare_of_a_cell) for table in tables]
     return None
 
 
-def window(grid: Grid, digits: int, sheet: Sheet) -> Table:
+def window(grid: Grid, digits: int, sheet: Sheet) -> GridTable:
     """As many of the first columns as fit, a gap, and the last column where it fits too."""
     layout = narrowest(grid, digits)
     gap = len(" " + sheet.ink("…"))
     fit = (sheet.width - layout.width(0) - gap) // (layout.text + 1)
     first = range(max(1, fit - 1))
     last = [len(grid.columns) - 1] if fit > 1 else []
-    return Table(grid, layout, sheet, [*first, GAP, *last])
+    return GridTable(grid, layout, sheet, [*first, GAP, *last])
 
 
 def position(grid: Grid, column: int) -> str:
@@ -130,13 +134,13 @@ def pooled_columns(width: int, count: int, digits: int) -> int:
     return max(1, (width - name - 1) // (max(name, len("0.") + digits) + 1))
 
 
-def narrowest(grid: Grid, digits: int) -> Layout:
+def narrowest(grid: Grid, digits: int) -> TableLayout:
     """The layout with which most columns fit."""
     *_, (layout,) = _layouts([grid], digits)
     return layout
 
 
-def lines(tables: Sequence[Table], digits: int, sheet: Sheet) -> Iterator[Line]:
+def lines(tables: Sequence[GridTable], digits: int, sheet: Sheet) -> Iterator[Line]:
     """The tables next to each other, each under its title."""
     widths = [sheet.width] if len(tables) == 1 else _widths(tables, digits)
     titles = [
@@ -162,35 +166,35 @@ def _joined(rows: Sequence[Line], widths: Sequence[int]) -> Line:
     return line
 
 
-def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[Layout]]:
+def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[TableLayout]]:
     """From the roomiest to the narrowest; labels that are the same everywhere stand on the left only."""
     repeated = any(grid.rows != grids[0].rows for grid in grids)
     for compact, most in ((False, _LABEL), (True, _LABEL), (True, _SHORT_LABEL)):
         yield [
-            _layout(grid, numerals(grid, digits, compact=compact), most if repeated or number == 0 else 0)
+            _layout(grid, format_for(grid, digits, compact=compact), most if repeated or number == 0 else 0)
             for number, grid in enumerate(grids)
         ]
 
 
-def _layout(grid: Grid, written: Numerals, most: int) -> Layout:
+def _layout(grid: Grid, written: NumberFormat, most: int) -> TableLayout:
     header = _longest(grid)
     widest = len(position(grid, len(grid.columns) - 1))
     least = max(_NARROWEST, widest) if widest else min(header, _WIDEST)
-    return Layout(written, most and min(label_width(grid), most) + 1, max(written.width, least))
+    return TableLayout(written, most and min(label_width(grid), most) + 1, max(written.width, least))
 
 
-def _whole(grid: Grid, layout: Layout, sheet: Sheet) -> Table:
-    return Table(grid, layout, sheet, range(len(grid.columns)))
+def _whole(grid: Grid, layout: TableLayout, sheet: Sheet) -> GridTable:
+    return GridTable(grid, layout, sheet, range(len(grid.columns)))
 
 
-def _roomier(table: Table, spare: int) -> Table:
+def _roomier(table: GridTable, spare: int) -> GridTable:
     """The same table, its cells wider by at most `spare` where that shows more of the tokens."""
     layout = table.layout
     wanted = max(layout.text, min(_longest(table.grid), _WIDEST))
-    return replace(table, layout=replace(layout, text=min(layout.text + spare, wanted)))
+    return table._replace(layout=layout._replace(text=min(layout.text + spare, wanted)))
 
 
-def _widths(tables: Sequence[Table], digits: int) -> list[int]:
+def _widths(tables: Sequence[GridTable], digits: int) -> list[int]:
     """How wide each table is; next to others, at least as wide as a phrase of its title."""
     widths = [table.layout.width(len(table.grid.columns)) for table in tables]
     if len(tables) == 1:

@@ -19,7 +19,7 @@ from tests.support.libraries import LIBRARIES, Convert
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_few_queries_see_what_they_see_among_all(library: str, data: st.DataObject) -> None:
     operands, _, _ = layer_of(data.draw, LIBRARIES[library])
     places = st.integers(0, operands.queries.shape[1] - 1)
@@ -34,7 +34,7 @@ def test_a_few_queries_see_what_they_see_among_all(library: str, data: st.DataOb
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @given(data=st.data(), most=st.sampled_from([1, 2, 5, 33, 1024]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_picture_is_the_mean_of_the_matrices(library: str, data: st.DataObject, most: int) -> None:
     operands, _, _ = layer_of(data.draw, LIBRARIES[library])
     whole = trace(operands)

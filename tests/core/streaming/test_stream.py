@@ -122,10 +122,11 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
     return operands, rng.integers(0, 5, keys), rng.random(keys) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [*LIBRARIES, "compiled", "accelerator"])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
-def test_every_metric_is_that_of_the_full_matrices(way: str, data: st.DataObject) -> None:
+@settings(max_examples=60)
+def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject) -> None:
     """`accelerator`: what runs on a GPU, on the one that is here or else on the processor."""
     make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
     operands, ids, special = layer_of(data.draw, make[way])
@@ -144,7 +145,7 @@ def test_every_metric_is_that_of_the_full_matrices(way: str, data: st.DataObject
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_layer_whose_steps_are_not_shown_returns_what_the_matrices_would(
     library: str, data: st.DataObject
 ) -> None:
@@ -286,6 +287,7 @@ def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
     assert np.isnan(to_numpy(found.values[Metric.ENTROPY])).all()
 
 
+@pytest.mark.slow
 def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
     code = (
         "import torch; from attn_cli.core import attention;"
@@ -302,6 +304,7 @@ def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
     assert (done.stdout, done.stderr) == (b"StepwiseMeasurer\n", b"")
 
 
+@pytest.mark.slow
 def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path: Path) -> None:
     code = (
         "import torch; from attn_cli.core import attention; from attn_cli.core.streaming import stream;"
@@ -345,21 +348,21 @@ def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
 
 @pytest.mark.usefixtures("two_threads")
 def test_a_thread_that_does_not_hear_of_an_interruption_is_not_waited_for() -> None:
-    go_on, stopped, deaf_threads = threading.Event(), threading.Event(), threading.Semaphore(0)
+    go_on, stopped, at_work = threading.Event(), threading.Event(), threading.Semaphore(0)
     begun, ended = [], []
 
     def deaf(piece: range) -> int:
         begun.append(piece.start)
         if piece.start:
-            deaf_threads.release()
-            go_on.wait(60)  # if somebody waited for it, the test would fail and not hang
+            at_work.release()
+            go_on.wait(60)  # were it waited for, the test would see it end
             ended.append(piece.start)
         return 1
 
     done = share_out(deaf, [range(i, i + 1) for i in range(9)], stopped)
     next(done)
-    for _ in range(2):
-        deaf_threads.acquire()
+    for _ in range(2):  # both threads
+        at_work.acquire()
     with pytest.raises(KeyboardInterrupt):
         done.throw(KeyboardInterrupt)
     assert (stopped.is_set(), sorted(begun), ended) == (True, [0, 1, 2], [])

@@ -16,16 +16,18 @@ import transformers
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import torch_library
+from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge import bridge as bridging
 from attn_cli.models.bridge import capture
 from attn_cli.models.bridge import hf_models as eager_models
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.vocabulary import DType, Kind, Step
 from tests.support.every_type import save_twin
 from tests.support.reference import NUMPY, weights_of
 from tests.support.worlds import attn, refused
+
+pytestmark = pytest.mark.slow  # each model is made, saved and loaded by transformers
 
 TEXT = "the cat sat on the mat and the mat sat on the cat"
 UNSEEN = "this family computes it where only the softmax can be seen"
@@ -46,11 +48,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def source(directory: Path) -> Source:
-    return checkpoint("twin", directory, NUMPY)
+    return open_checkpoint("twin", directory, NUMPY)
 
 
 def layers(found: Source, kind: Kind, target: str = "") -> list[Layer]:
-    read = found.target(target) if found.target and target else ()
+    read = found.target_tokens(target) if found.has_decoder and target else ()
     return list(found.attentions(Texts(found.tokens(TEXT, None), read), kind, found.kinds[kind].layers))
 
 
@@ -82,9 +84,9 @@ def test_every_layer_agrees_with_eager(kind: str, saved: Callable[[str], Path]) 
 def test_the_three_kinds_agree_with_eager(kind: str, saved: Callable[[str], Path]) -> None:
     directory = saved(kind)
     found = source(directory)
-    assert found.target is not None
+    assert found.has_decoder
     start = json.loads((directory / "config.json").read_text())["decoder_start_token_id"]
-    target = found.target("the cat was tired")
+    target = found.target_tokens("the cat was tired")
     assert ids_of(target) == [start, *ids_of(found.tokens("the cat was tired", None))[:-1]]
     theirs = eager(directory, ids_of(found.tokens(TEXT, None)), ids_of(target))
     assert tuple(found.kinds) == (Kind.ENCODER, Kind.DECODER, Kind.CROSS)
@@ -110,13 +112,13 @@ def test_the_steps_add_up(kind: str, saved: Callable[[str], Path]) -> None:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The models that were loaded."""
     models: list[Any] = []
-    load = eager_models.load
+    load_model = eager_models.load_model
 
     def spied(*given: Any, **how: Any) -> Any:
-        models.append(load(*given, **how))
+        models.append(load_model(*given, **how))
         return models[-1]
 
-    monkeypatch.setattr(bridging, "load", spied)
+    monkeypatch.setattr(bridging, "load_model", spied)
     return models
 
 
@@ -283,7 +285,7 @@ def test_a_wrong_recomputation_is_not_shown(
 
 
 def test_half_precision_is_the_models_own(saved: Callable[[str], Path]) -> None:
-    found = checkpoint("twin", saved("cohere"), torch_library("cpu", DType.BFLOAT16))
+    found = open_checkpoint("twin", saved("cohere"), torch_backend("cpu", DType.BFLOAT16))
     (layer, *_) = layers(found, Kind.SELF)
     assert layer.steps([0], [Step.SCORES])[Step.SCORES].dtype == torch.bfloat16
 
@@ -329,3 +331,25 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     assert found["model"]["type"] == "own"
     assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]
+
+
+def test_of_more_than_three_shapes_without_a_matrix_the_first_are_named() -> None:
+    watch = capture.AttentionRecorder([(9, 9)], lambda _: True)
+    for count, end in ((3, "1 × 2 × 3"), (4, "1 × 2 × 3 and others")):
+        watch.misfits = [(1, 2, size) for size in range(1, count + 1)]
+        error = bridging._no_matrix("layer 0", torch.nn.Module(), 9, watch)  # noqa: SLF001
+        named = f"1 × 2 × 1, 1 × 2 × 2, {end}"
+        assert error.problem == f"layer 0 has no matrix of 9 × 9 tokens: its softmax is over {named}"
+
+
+def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turned_is_read(
+    saved: Callable[[str], Path],
+) -> None:
+    """BioGPT's table has two rows more than positions (`modeling_biogpt.py`); Cohere turns its keys."""
+    fitting, longer = " ".join(["cat"] * 62), " ".join(["cat"] * 63)  # and two marks, one at each end
+    shown = ("--heads", "0.0", "-s", "weights")
+    assert attn("inspect", fitting, "-m", saved("biogpt"), *shown).status == 0
+    problem = f"the text is too long: 65 tokens, and {saved('biogpt').name} has 64 positions"
+    answer = refused(attn("inspect", longer, "-m", saved("biogpt"), *shown))
+    assert answer == (1, problem, "shorten the text, or use a model with more positions")
+    assert attn("inspect", longer, "-m", saved("cohere"), *shown).status == 0

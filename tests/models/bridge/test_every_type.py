@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from attn_cli.models.bridge.support import measured
+from attn_cli.models.inventory import every_family
 from tests.support.every_type import TYPES, Verdict, verdict_of
 
 SAMPLE = (
@@ -17,6 +17,7 @@ PEAKED = 0.35  # a few scale their scores down by a number of the config, and st
 FLAT = {"canine"}
 
 
+@pytest.mark.slow
 def test_a_sample_of_types_agrees_with_eager(each_type: Verdict) -> None:
     assert each_type.served in {"native", "bridge", "fallback"}, each_type.why
     assert each_type.judged > 0
@@ -47,5 +48,5 @@ def test_no_type_is_wrong(verdicts: list[Verdict]) -> None:
 
 @pytest.mark.every_type
 def test_what_is_listed_is_what_was_measured(verdicts: list[Verdict]) -> None:
-    listed = {each.type: each.served for each in measured().families}
+    listed = {each.type: each.served for each in every_family().families}
     assert {each.kind: each.served for each in verdicts}.items() <= listed.items()

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.weights import open_weights
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.open import open_checkpoint
 from tests.support.reference import NUMPY, every_weight_of
 from tests.support.twins import TEXTS, Save
 
@@ -71,7 +71,7 @@ def test_a_pickled_checkpoint_computes_what_its_twin_does(save: Save, tmp_path: 
     for file in ("config.json", "tokenizer.json"):
         (tmp_path / file).write_bytes((twin / file).read_bytes())
     rename(twin, tmp_path)
-    pickled, safe = (checkpoint("twin", each, NUMPY) for each in (tmp_path, twin))
+    pickled, safe = (open_checkpoint("twin", each, NUMPY) for each in (tmp_path, twin))
     for ours, theirs in zip(every_weight_of(pickled, TEXTS[0]), every_weight_of(safe, TEXTS[0]), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -181,7 +181,7 @@ def written(**how: Any) -> bytes:
 WHOLE = (written(), written(_use_new_zipfile_serialization=False))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(data.draw(st.sampled_from(WHOLE)))

@@ -308,9 +308,7 @@ def test_an_index_that_is_not_json_says_so(tmp_path: Path) -> None:
 
 WHOLE = safetensors.numpy.save({"six": SIX, "four": FOUR, "half": FOUR[:3].astype(np.float16)})
 HEADER = 8 + int.from_bytes(WHOLE[:8], "little")
-MUTATE = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+MUTATE = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def is_right_or_refused(directory: Path, content: bytes) -> bool:
@@ -361,6 +359,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @MUTATE
 @given(
     header=JSON

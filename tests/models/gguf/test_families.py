@@ -13,11 +13,13 @@ from safetensors.numpy import load_file
 from tokenizers import pre_tokenizers
 from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_tokenizer, get_gguf_tokenizer
 
-from attn_cli.models.native.checkpoint import checkpoint
+from attn_cli.models.open import open_checkpoint
 from tests.models.gguf.test_gguf import Change, byte_letters
 from tests.support.families import decoder
 from tests.support.reference import NUMPY, every_weight_of, inputs_of, theirs
 from tests.support.twins import TEXTS, WIDTH, Recipe, byte_level, gpt2
+
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
 
 _LONG = {
     "rope_type": "longrope",
@@ -81,7 +83,7 @@ WRITTEN = {
         "gemma2",
         Recipe("Gemma2ForCausalLM", _gemma2(head_dim=12, query_pre_attn_scalar=8, num_hidden_layers=46), 1.4),
         {"attention.sliding_window": 4, "attn_logit_softcapping": 5.0},
-        rounding=2e-4,  # 4e-5 seen
+        rounding=5e-4,  # 2.1e-4 seen on an EPYC: from float64 ours are 8e-5 off, theirs 1.3e-4
     ),
     "gemma3": Written(
         "gemma3",
@@ -204,9 +206,9 @@ def as_gguf(directory: Path, written: Written, vocabulary: Change | None = None)
 def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(name: str, tmp_path: Path) -> None:
     written = WRITTEN[name]
     written.recipe.save(tmp_path)
-    found = checkpoint("small", as_gguf(tmp_path, written), NUMPY)
+    found = open_checkpoint("small", as_gguf(tmp_path, written), NUMPY)
     found.check()
-    assert found.card == checkpoint("small", tmp_path, NUMPY).card
+    assert found.card == open_checkpoint("small", tmp_path, NUMPY).card
     for text in TEXTS:
         expected = theirs(tmp_path, inputs_of(tmp_path, text)).weights
         for ours, weights in zip(every_weight_of(found, text), expected, strict=True):
@@ -234,7 +236,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("pre", PRE)
 def test_a_text_is_cut_as_transformers_cuts_it(qwen: Path, pre: str, text: str) -> None:
     file = as_gguf(qwen, WRITTEN["qwen2"], byte_letters(pre, begins=False))
-    found = checkpoint("small", file, NUMPY).tokens(text, None)
+    found = open_checkpoint("small", file, NUMPY).tokens(text, None)
     assert [token.id for token in found] == _as_transformers(file).encode(text).ids
 
 
@@ -246,12 +248,12 @@ def test_some_cut_every_digit_off(qwen: Path, pre: str) -> None:
     )
     file = as_gguf(qwen, WRITTEN["qwen2"], byte_letters(pre))
     for text in WORDS:
-        found = checkpoint("small", file, NUMPY).tokens(text, None)
+        found = open_checkpoint("small", file, NUMPY).tokens(text, None)
         assert [token.id for token in found] == inner.encode(text).ids
 
 
 def test_qwen_composes_letters_and_accents_first(qwen: Path) -> None:
-    source = checkpoint("small", as_gguf(qwen, WRITTEN["qwen2"], byte_letters("qwen2")), NUMPY)
+    source = open_checkpoint("small", as_gguf(qwen, WRITTEN["qwen2"], byte_letters("qwen2")), NUMPY)
     found, composed = source.tokens("e\u0301", None), source.tokens("é", None)
     assert [token.id for token in found] == [token.id for token in composed]
 
@@ -277,6 +279,6 @@ def test_gemma_merges_in_the_order_of_its_vocabulary(tmp_path: Path, text: str) 
     written = WRITTEN["gemma"]
     written.recipe.save(tmp_path)
     file = as_gguf(tmp_path, written, _gemmas)
-    found = checkpoint("small", file, NUMPY).tokens(text, None)
+    found = open_checkpoint("small", file, NUMPY).tokens(text, None)
     assert [token.id for token in found] == [2, *_as_transformers(file).encode(text).ids]
     assert all(text[token.start : token.end] == token.text for token in found if token.text.isalpha())

@@ -23,10 +23,10 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from attn_cli.errors import AttnError
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.gguf.file import read_gguf
-from attn_cli.models.native.checkpoint import checkpoint
-from attn_cli.models.native.checkpoint_files import parts
+from attn_cli.models.native.checkpoint_files import open_files
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source
-from attn_cli.models.tokens.fast import open_tokenizer
+from attn_cli.models.tokens.open import open_tokenizer
 from tests.support.reference import NUMPY, every_weight_of, inputs_of, theirs
 from tests.support.twins import TEXTS, Save, byte_fallback, byte_level
 from tests.support.worlds import attn
@@ -155,7 +155,7 @@ def merges_of(inner: tokenizers.Tokenizer) -> list[list[str]]:
 
 
 def source(path: Path) -> Source:
-    return checkpoint("small", path, NUMPY)
+    return open_checkpoint("small", path, NUMPY)
 
 
 def refused(path: Path, problem: str, hint: str) -> None:
@@ -171,7 +171,7 @@ def twin(save: Save) -> Path:
 
 def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(twin: Path) -> None:
     found = source(written(twin))
-    assert found.card == checkpoint("small", twin, NUMPY).card
+    assert found.card == open_checkpoint("small", twin, NUMPY).card
     expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
     for ours, weights in zip(every_weight_of(found, TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=1e-5)  # 1.5e-6 seen
@@ -357,7 +357,7 @@ def test_a_billion_layers_are_not_believed(twin: Path) -> None:
 
 
 def test_only_the_rows_asked_for_are_widened(twin: Path) -> None:
-    found = parts(written(twin, kind=KIND.Q8_0)).weights(("",), None)
+    found = open_files(written(twin, kind=KIND.Q8_0)).weights(("",), None)
     assert isinstance(found, Weights)
     whole = found.read("embed_tokens.weight", (310, 32))
     np.testing.assert_array_equal(found.rows("embed_tokens.weight", (310, 32), [7, 0, 7]), whole[[7, 0, 7]])
@@ -471,7 +471,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return written(directory, kind=KIND.Q8_0).read_bytes()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_file_is_read_or_refused(content: bytes, tmp_path: Path, data: st.DataObject) -> None:
     mutated = bytearray(content)

@@ -12,8 +12,8 @@ import pytest
 
 from attn_cli.errors import AttnError
 from attn_cli.models.hub import download as downloads
-from attn_cli.models.hub.download import Watch, fetcher, unwatched
-from attn_cli.models.hub.locate import Located, Wanted, locate
+from attn_cli.models.hub.download import DownloadProgress, fetcher, no_progress
+from attn_cli.models.hub.locate import Located, WantedFiles, locate_model
 from tests.support.local_hub import COMMIT, Hub, serving
 
 BASE = {"config.json": b'{"model_type": "gpt2"}', "tokenizer.json": b"{}"}
@@ -46,10 +46,12 @@ class Place:
         self,
         name: str = "org/small",
         revision: str | None = None,
-        watch: Watch = unwatched,
-        wanted: Wanted | None = None,
+        watch: DownloadProgress = no_progress,
+        wanted: WantedFiles | None = None,
     ) -> Located:
-        return locate(name, self.environment, revision, fetcher(self.environment, watch, wanted), wanted)
+        return locate_model(
+            name, self.environment, revision, fetcher(self.environment, watch, wanted), wanted
+        )
 
     @property
     def names(self) -> set[str]:
@@ -163,7 +165,7 @@ def test_ctrl_c_among_the_last_links_leaves_no_model_either(
         place.locate()
     assert linked == ["model.safetensors", "tokenizer.json"]
     with pytest.raises(AttnError, match=r"^the model 'org/small' is not here"):
-        locate("org/small", place.environment)
+        locate_model("org/small", place.environment)
 
 
 def test_a_connection_that_breaks_is_taken_up_again(place: Place, hub: Hub) -> None:
@@ -269,6 +271,13 @@ def test_a_hub_that_names_no_commit_is_none(commit: str, place: Place, hub: Hub)
     assert place.refused() == (f"{hub.endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
 
 
+def test_a_hub_whose_etag_leads_out_of_the_cache_is_none(place: Place, hub: Hub, tmp_path: Path) -> None:
+    hub.etags["config.json"] = "../../../../evil"
+    url = f"{hub.endpoint}/org/small/resolve/main/config.json"
+    assert place.refused() == (f"{hub.endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
+    assert list(tmp_path.rglob("evil*")) == []
+
+
 @pytest.mark.parametrize("name", ["-x", "a--b", "a/b.git"])
 def test_a_name_that_no_hub_can_have_is_not_asked_for(name: str, place: Place, hub: Hub) -> None:
     where = f"no such directory, nor in the cache {place.folder.parent}"
@@ -331,10 +340,10 @@ def test_a_snapshot_that_lacks_a_shard_of_its_index_is_completed(place: Place, h
 
 
 def test_tokens_need_no_weights_and_whoever_needs_them_completes(place: Place, hub: Hub) -> None:
-    place.locate(wanted=Wanted(weights=False))
+    place.locate(wanted=WantedFiles(weights=False))
     assert place.names == set(BASE)
     hub.asked.clear()
-    place.locate(wanted=Wanted(weights=False))
+    place.locate(wanted=WantedFiles(weights=False))
     assert hub.asked == []
     place.locate()
     assert place.names == {*BASE, "model.safetensors"}
@@ -352,10 +361,10 @@ def test_code_comes_only_where_it_is_trusted(place: Place, hub: Hub) -> None:
     hub.files |= OWN
     place.locate()
     assert not [name for name in place.names if name.endswith(".py")]
-    place.locate(wanted=Wanted(code=True))
+    place.locate(wanted=WantedFiles(code=True))
     assert {name for name in place.names if name.endswith(".py")} == {"modeling.py", "layers.py"}
     hub.asked.clear()
-    place.locate(wanted=Wanted(code=True))
+    place.locate(wanted=WantedFiles(code=True))
     assert hub.asked == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.hub.locate import Cached, Located, cache_directory, cached_models, locate
+from attn_cli.models.hub.locate import CachedModel, Located, cache_directory, cached_models, locate_model
 
 
 def cache(home: Path, name: str, revision: str = "abc123", config: str = '{"model_type": "bert"}') -> Path:
@@ -34,17 +34,17 @@ def at_home(home: Path) -> dict[str, str]:
 def test_a_directory_with_a_config_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").touch()
-    assert locate(str(tmp_path / "model"), {}).directory == tmp_path / "model"
+    assert locate_model(str(tmp_path / "model"), {}).directory == tmp_path / "model"
     monkeypatch.chdir(tmp_path)
-    assert locate("model", {}).directory == Path("model")
+    assert locate_model("model", {}).directory == Path("model")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert locate("~/model", {}).directory == tmp_path / "model"
+    assert locate_model("~/model", {}).directory == tmp_path / "model"
 
 
 @pytest.mark.parametrize("name", ["bert-base", "sentence-transformers/all-MiniLM-L6-v2", "a/b_c.d"])
 def test_a_name_in_the_cache_is_its_snapshot(tmp_path: Path, name: str) -> None:
     snapshot = cache(tmp_path, name)
-    assert locate(name, at_home(tmp_path)) == Located(name, snapshot)
+    assert locate_model(name, at_home(tmp_path)) == Located(name, snapshot)
 
 
 def test_a_directory_goes_before_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_a_directory_goes_before_the_cache(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "config.json").touch()
     monkeypatch.chdir(tmp_path)
-    assert locate("a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
+    assert locate_model("a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
 
 
 def test_a_directory_may_be_called_like_a_user_who_is_not_there(
@@ -61,14 +61,14 @@ def test_a_directory_may_be_called_like_a_user_who_is_not_there(
     (tmp_path / "~nosuch").mkdir()
     (tmp_path / "~nosuch" / "config.json").touch()
     monkeypatch.chdir(tmp_path)
-    assert locate("~nosuch", at_home(tmp_path)).name == "~nosuch"
+    assert locate_model("~nosuch", at_home(tmp_path)).name == "~nosuch"
 
 
 def test_main_names_the_revision_and_a_line_end_is_no_part_of_it(tmp_path: Path) -> None:
     old, new = cache(tmp_path, "a/b", "old"), cache(tmp_path, "a/b", "new")
     os.utime(new, (2e9, 2e9))
     refer(old, "old\n")
-    assert locate("a/b", at_home(tmp_path)).directory == old
+    assert locate_model("a/b", at_home(tmp_path)).directory == old
 
 
 @pytest.mark.parametrize("revision", ["gone", "", "../../../elsewhere", "a\0b", "x" * 5000])
@@ -79,7 +79,7 @@ def test_without_a_revision_to_trust_the_newest_is_taken(tmp_path: Path, revisio
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "config.json").touch()
     refer(old, revision)
-    assert locate("a/b", at_home(tmp_path)).directory == new
+    assert locate_model("a/b", at_home(tmp_path)).directory == new
 
 
 def test_a_ref_that_is_not_text_is_no_model(tmp_path: Path) -> None:
@@ -87,14 +87,14 @@ def test_a_ref_that_is_not_text_is_no_model(tmp_path: Path) -> None:
     refer(snapshot, "abc123")
     (snapshot.parent.parent / "refs" / "main").write_bytes(b"\xff")
     with pytest.raises(AttnError, match="the model 'a/b' is not here"):
-        locate("a/b", at_home(tmp_path))
+        locate_model("a/b", at_home(tmp_path))
 
 
 def test_a_snapshot_without_a_config_is_passed_over(tmp_path: Path) -> None:
     whole, half = cache(tmp_path, "a/b", "whole"), cache(tmp_path, "a/b", "half")
     (half / "config.json").unlink()
     refer(half, "half")
-    assert locate("a/b", at_home(tmp_path)).directory == whole
+    assert locate_model("a/b", at_home(tmp_path)).directory == whole
 
 
 @pytest.mark.parametrize("revision", ["old", "v1.0", "refs/pr/1"])
@@ -102,8 +102,8 @@ def test_a_revision_is_a_commit_a_tag_or_a_branch(tmp_path: Path, revision: str)
     old, new = cache(tmp_path, "a/b", "old"), cache(tmp_path, "a/b", "new")
     for name, commit in (("main", "new"), ("v1.0", "old\n"), ("refs/pr/1", "old")):
         refer(new, commit, name)
-    assert locate("a/b", at_home(tmp_path), revision).directory == old
-    assert locate("a/b", at_home(tmp_path), "main").directory == new
+    assert locate_model("a/b", at_home(tmp_path), revision).directory == old
+    assert locate_model("a/b", at_home(tmp_path), "main").directory == new
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_revision_that_is_not_cached_says_which_are(tmp_path: Path, revision: 
     refer(cache(tmp_path, "a/b", "fff"), "nowhere", "broken")
     (cache(tmp_path, "a/b", "half") / "config.json").unlink()
     with pytest.raises(AttnError) as caught:
-        locate("a/b", at_home(tmp_path), revision)
+        locate_model("a/b", at_home(tmp_path), revision)
     problem = f"the revision '{revision}' of a/b is not here: cached are abc123, fff, main"
     assert (caught.value.problem, caught.value.hint) == (problem, "--revision abc123")
 
@@ -123,18 +123,18 @@ def test_of_many_revisions_the_first_are_listed(tmp_path: Path) -> None:
     for number in range(10):
         cache(tmp_path, "a", f"r{number}")
     with pytest.raises(AttnError, match=r"cached are r0, r1, r2, r3, r4, r5, r6, r7 and 2 more$"):
-        locate("a", at_home(tmp_path), "main")
+        locate_model("a", at_home(tmp_path), "main")
 
 
 def test_a_revision_of_a_model_that_is_nowhere_says_so(tmp_path: Path) -> None:
     with pytest.raises(AttnError, match=r"^the model 'a/b' is not here: no such directory"):
-        locate("a/b", at_home(tmp_path), "main")
+        locate_model("a/b", at_home(tmp_path), "main")
 
 
 def test_a_directory_has_no_revisions(tmp_path: Path) -> None:
     (tmp_path / "config.json").touch()
     with pytest.raises(UsageError) as caught:
-        locate(str(tmp_path), {}, "main")
+        locate_model(str(tmp_path), {}, "main")
     problem = f"--revision is for a model of the hub, and {tmp_path} is on the disk"
     assert (caught.value.problem, caught.value.hint) == (problem, "leave it out")
 
@@ -156,7 +156,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_that_is_nowhere_says_where_it_was_sought(tmp_path: Path, name: str) -> None:
     with pytest.raises(AttnError) as caught:
-        locate(name, at_home(tmp_path))
+        locate_model(name, at_home(tmp_path))
     where = f"no such directory, nor in the cache {tmp_path}/hub"
     assert caught.value.problem == f"the model '{name}' is not here: {where}"
     assert caught.value.hint == "attn models lists what is here"
@@ -169,14 +169,14 @@ def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path / "hub")
     for name in ("models--a/..", "models--/../x", "a/../../snapshots"):
         with pytest.raises(AttnError, match="is not here"):
-            locate(name, at_home(tmp_path))
+            locate_model(name, at_home(tmp_path))
 
 
 def test_a_file_is_no_model(tmp_path: Path) -> None:
     file = tmp_path / "model.bin"
     file.touch()
     with pytest.raises(AttnError) as caught:
-        locate(str(file), {})
+        locate_model(str(file), {})
     assert caught.value.problem == f"{file} is not a model: it is a file"
     assert caught.value.hint == "give a .gguf file, or the directory that holds the model"
 
@@ -184,12 +184,12 @@ def test_a_file_is_no_model(tmp_path: Path) -> None:
 def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
     file = tmp_path / "small.Q8_0.gguf"
     file.touch()
-    assert locate(str(file), {}) == Located("small.Q8_0", file)
+    assert locate_model(str(file), {}) == Located("small.Q8_0", file)
 
 
 def test_a_directory_without_a_config_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
-        locate(str(tmp_path), {})
+        locate_model(str(tmp_path), {})
     assert caught.value.problem == f"{tmp_path} is not a model: the directory has no config.json"
     hint = "give a directory with config.json, model.safetensors and tokenizer.json"
     assert caught.value.hint == hint
@@ -210,21 +210,21 @@ def test_the_cached_models_are_listed_by_name(tmp_path: Path) -> None:
     (tmp_path / "hub" / "datasets--a--c").mkdir()
     (tmp_path / "hub" / "version.txt").touch()
     found = list(cached_models(at_home(tmp_path)))
-    assert found == [Cached("a/b", "bert", first), Cached("b", "gpt2", second)]
+    assert found == [CachedModel("a/b", "bert", first), CachedModel("b", "gpt2", second)]
     assert list(cached_models(at_home(tmp_path / "nowhere"))) == []
 
 
 @pytest.mark.parametrize("config", ["", "{", "[]", "3", "{}", '{"model_type": null}', "[" * 100_000])
 def test_a_model_whose_type_cannot_be_read_is_listed_without_one(tmp_path: Path, config: str) -> None:
     snapshot = cache(tmp_path, "a/b", config=config)
-    assert list(cached_models(at_home(tmp_path))) == [Cached("a/b", "", snapshot)]
+    assert list(cached_models(at_home(tmp_path))) == [CachedModel("a/b", "", snapshot)]
 
 
 def test_a_config_of_somebody_else_is_not_read_for_a_list(tmp_path: Path) -> None:
     snapshot = cache(tmp_path, "a/b")
     (snapshot / "config.json").rename(tmp_path / "config.json")
     (snapshot / "config.json").symlink_to(tmp_path / "config.json")
-    assert list(cached_models(at_home(tmp_path))) == [Cached("a/b", "", snapshot)]
+    assert list(cached_models(at_home(tmp_path))) == [CachedModel("a/b", "", snapshot)]
 
 
 def test_a_strange_type_is_text_all_the_same(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.native.checkpoint import families, read_spec
+from attn_cli.models.files.config import read_config
+from attn_cli.models.native.families import native_families, read_spec
 from attn_cli.models.native.spec import Spec
 from tests.support.twins import bert, gpt2, llama
 
@@ -39,13 +40,13 @@ def spec_of(directory: Path, kind: str, changed: Mapping[str, object] | None = N
     """The smallest config of the family, changed, as a spec."""
     values = {"model_type": kind} | SMALLEST[kind] | dict(changed or {})
     (directory / "config.json").write_text(json.dumps(values))
-    return read_spec(directory, **how)
+    return read_spec(read_config(directory), **how)
 
 
 def refused(directory: Path, values: object, problem: str, hint: str = REPAIR) -> None:
     (directory / "config.json").write_text(json.dumps(values))
     with pytest.raises(AttnError) as caught:
-        read_spec(directory)
+        read_spec(read_config(directory))
     assert (caught.value.problem, caught.value.hint) == (problem.format(file=directory / "config.json"), hint)
 
 
@@ -53,7 +54,7 @@ def refused(directory: Path, values: object, problem: str, hint: str = REPAIR) -
 def test_a_config_as_transformers_writes_it_is_read(kind: str, tmp_path: Path) -> None:
     config = TWINS[kind]()
     config.save_pretrained(tmp_path)
-    spec = read_spec(tmp_path)
+    spec = read_spec(read_config(tmp_path))
     assert (spec.type, spec.layers, spec.heads, spec.width) == (kind, 3, 4, 32)
     assert spec.vocabulary == config.vocab_size
     assert spec.longest == config.max_position_embeddings
@@ -134,7 +135,9 @@ HOSTILE = [
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_type_that_has_no_file_here_is_not_known(kind: str, tmp_path: Path) -> None:
     problem = f"the model type '{kind}' is not known: {{file}}"
-    refused(tmp_path, {"model_type": kind}, problem, f"use a model of the type {', '.join(families())}")
+    refused(
+        tmp_path, {"model_type": kind}, problem, f"use a model of the type {', '.join(native_families())}"
+    )
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in SMALLEST for name in SMALLEST[kind]])

@@ -10,8 +10,8 @@ import tokenizers
 from tokenizers import processors
 
 from attn_cli.errors import AttnError
-from attn_cli.models.native.checkpoint import checkpoint
-from attn_cli.models.source import Card, Source, Texts
+from attn_cli.models.open import open_checkpoint
+from attn_cli.models.source import Card, Source, SourceRequest, Texts
 from attn_cli.vocabulary import Kind
 from tests.support.reference import NUMPY, inputs_of, theirs, weights_of
 from tests.support.twins import PAIR, TEXTS, Save, minilm
@@ -25,12 +25,12 @@ def change(directory: Path, **values: Any) -> None:
 
 
 def source(directory: Path) -> Source:
-    return checkpoint("twin", directory, NUMPY)
+    return open_checkpoint("twin", directory, NUMPY)
 
 
 def test_from_a_text_to_the_weights_of_transformers() -> None:
     directory = minilm()
-    model = checkpoint("MiniLM", directory, NUMPY)
+    model = open_checkpoint("MiniLM", directory, NUMPY)
     layers = list(model.attentions(Texts(model.tokens(*PAIR)), Kind.SELF, range(6)))
     expected = theirs(directory, inputs_of(directory, *PAIR)).weights
     assert model.card == Card("MiniLM", "bert", 6, 12, 12, 32, 384)
@@ -48,7 +48,7 @@ def test_a_source_says_what_it_can_read(
     found = source(save(name))
     assert (found.takes_pairs, found.is_causal) == (takes_pairs, is_causal)
     assert (found.longest, found.is_bounded) == (longest, is_bounded)
-    assert found.library is NUMPY
+    assert found.backend is NUMPY
 
 
 def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:
@@ -102,7 +102,7 @@ def test_code_that_is_trusted_is_not_refused(save: Save) -> None:
     directory = save("llama")
     change(directory, model_type="own", auto_map=OWN)
     with pytest.raises(AttnError, match=r"^transformers cannot read the configuration in "):  # there is none
-        checkpoint("twin", directory, NUMPY, trusts_code=True)
+        open_checkpoint("twin", directory, NUMPY, request=SourceRequest(trusts_code=True))
 
 
 def test_a_billion_heads_are_not_believed(save: Save) -> None:

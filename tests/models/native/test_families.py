@@ -14,14 +14,18 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import trace
 from attn_cli.core.masks import everywhere
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
+from attn_cli.models.files.config import read_config
 from attn_cli.models.files.weights import open_weights
-from attn_cli.models.native.checkpoint import checkpoint, families, read_spec
+from attn_cli.models.native.families import native_families, read_spec
 from attn_cli.models.native.spec import Projections, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
+from attn_cli.models.open import open_checkpoint
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.reference import NUMPY, apart, inputs_of, ours, pad, theirs
 from tests.support.twins import RECIPES, TEXTS, Recipe
+
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
 
 WEIGHTS, HIDDEN = 2e-5, 1e-4
 
@@ -39,15 +43,15 @@ def saved(name: str, directory: Path) -> Path:
 def test_every_family_has_a_twin() -> None:
     twins = (*RECIPES.values(), *FAMILIES.values(), *TRANSLATORS.values())
     types = {recipe.config.model_type.replace("-", "_") for recipe in twins}
-    assert types == set(families())
+    assert types == set(native_families())
 
 
-def test_every_layer_and_head_agrees_with_eager(twin: Path, library: Library) -> None:
+def test_every_layer_and_head_agrees_with_eager(twin: Path, backend: Backend) -> None:
     peaks: list[float] = []
     for text in TEXTS:
         inputs = inputs_of(twin, text)
         expected = theirs(twin, inputs)
-        found = ours(twin, inputs, library)
+        found = ours(twin, inputs, backend)
         if found.hidden[-1].shape != expected.hidden[-1].shape:  # OPT narrows what leaves the last layer
             found, expected = (replace(each, hidden=each.hidden[:-1]) for each in (found, expected))
         weights, hidden = apart(found, expected)
@@ -141,7 +145,7 @@ def unbiased(parts: Projections) -> Projections:
 )
 def test_nothing_can_be_left_out_unseen(what: str, name: str, tmp_path: Path) -> None:
     directory = saved(name, tmp_path)
-    spec = WITHOUT[what][1](read_spec(directory))
+    spec = WITHOUT[what][1](read_spec(read_config(directory)))
     crippled = Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), NUMPY)
     furthest = 0.0
     for text in TEXTS:
@@ -185,7 +189,7 @@ def test_what_a_config_leaves_out_is_what_transformers_assumes(
         "intermediate_size": 48,
     }
     (tmp_path / "config.json").write_text(json.dumps(least))
-    spec, config = read_spec(tmp_path), theirs(**least)
+    spec, config = read_spec(read_config(tmp_path)), theirs(**least)
     assert spec.kv_heads == config.num_key_value_heads
     assert spec.head_size == (getattr(config, "head_dim", None) or 72)
     assert spec.epsilon == config.rms_norm_eps
@@ -221,7 +225,7 @@ def test_a_variant_that_is_not_written_goes_over_the_bridge(tmp_path: Path) -> N
     config: Any = transformers.DebertaV2Config
     config = config(**size, num_hidden_layers=2, num_attention_heads=4)
     Recipe("DebertaV2Model", config, 2.8).save(tmp_path)
-    assert checkpoint("twin", tmp_path, NUMPY).engine == "transformers"
+    assert open_checkpoint("twin", tmp_path, NUMPY).engine == "transformers"
 
 
 def test_modernbert_turns_local_layers_as_global_ones_where_theirs_is_null(tmp_path: Path) -> None:

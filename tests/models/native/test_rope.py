@@ -13,7 +13,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from transformers.models.phi.modeling_phi import PhiRotaryEmbedding
 
 from attn_cli.errors import AttnError
-from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.rope import read_rotary
 
 HEAD_SIZE, KNOWN, ORIGINAL = 16, 512, 64
 SHAPE: dict[str, Any] = {"hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": KNOWN}
@@ -68,7 +68,7 @@ def older(asked: dict[str, Any], theta: float) -> dict[str, Any]:
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())
 def test_every_variant_turns_as_in_transformers(asked: dict[str, Any], length: int) -> None:
     config = SHAPE | {"rope_parameters": {"rope_theta": 500000.0, **asked}}
-    found, (frequencies, gain) = rotary(config, HEAD_SIZE, length), twin(config, length)
+    found, (frequencies, gain) = read_rotary(config, HEAD_SIZE, length), twin(config, length)
     assert found.frequencies.dtype == np.float32
     np.testing.assert_array_max_ulp(found.frequencies, frequencies, maxulp=ULPS)
     assert found.gain == pytest.approx(gain, rel=1e-15)  # both are Python's float64
@@ -77,7 +77,7 @@ def test_every_variant_turns_as_in_transformers(asked: dict[str, Any], length: i
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())
 def test_the_older_layout_says_the_same(asked: dict[str, Any]) -> None:
     newer = SHAPE | {"rope_parameters": {"rope_theta": 12345.0, **asked}}
-    found, same = (rotary(config, HEAD_SIZE, 600) for config in (older(asked, 12345.0), newer))
+    found, same = (read_rotary(config, HEAD_SIZE, 600) for config in (older(asked, 12345.0), newer))
     np.testing.assert_array_equal(found.frequencies, same.frequencies)
     np.testing.assert_array_max_ulp(found.frequencies, twin(older(asked, 12345.0), 600)[0], maxulp=ULPS)
     assert found.gain == same.gain
@@ -88,26 +88,26 @@ def test_the_older_layout_says_the_same(asked: dict[str, Any]) -> None:
 def test_every_head_size_turns_as_in_transformers(name: str, head_size: int) -> None:
     config = SHAPE | {"head_dim": head_size, "rope_parameters": {"rope_theta": 1e6, **ASKED[name]}}
     theirs, _ = ROPE_INIT_FUNCTIONS[name](LlamaConfig(**copy.deepcopy(config)), seq_len=2000)
-    found = rotary(config, head_size, 2000).frequencies
+    found = read_rotary(config, head_size, 2000).frequencies
     np.testing.assert_array_max_ulp(found, theirs.numpy(), maxulp=ULPS)
 
 
 def test_without_a_word_on_it_the_base_is_ten_thousand() -> None:
-    found = rotary({}, 4, 10)
+    found = read_rotary({}, 4, 10)
     np.testing.assert_allclose(found.frequencies, [1, 0.01], rtol=1e-7)  # 10000^(-0/4), 10000^(-2/4)
     assert found.gain == 1
     assert not found.interleaved
-    assert rotary({}, 4, 10, interleaved=True).interleaved
+    assert read_rotary({}, 4, 10, interleaved=True).interleaved
 
 
 @pytest.mark.parametrize("name", ["rope_scaling", "rope_parameters"])
 def test_null_is_as_good_as_absent(name: str) -> None:
-    found = rotary({"rope_theta": 100, name: None, "partial_rotary_factor": None}, 4, 10)
+    found = read_rotary({"rope_theta": 100, name: None, "partial_rotary_factor": None}, 4, 10)
     np.testing.assert_allclose(found.frequencies, [1, 0.1], rtol=1e-7)  # one rounding of float32
 
 
 def test_the_parameters_own_base_goes_before_the_one_at_the_top() -> None:
-    found = rotary({"rope_theta": 100, "rope_parameters": {"rope_theta": 10000}}, 4, 10)
+    found = read_rotary({"rope_theta": 100, "rope_parameters": {"rope_theta": 10000}}, 4, 10)
     np.testing.assert_allclose(found.frequencies, [1, 0.01], rtol=1e-7)  # one rounding of float32
 
 
@@ -118,7 +118,7 @@ def test_a_partial_factor_turns_only_the_first_features(place: str) -> None:
     config = SHAPE | {"rope_parameters": own} | (partial if place == "top" else {})
     theirs = PhiRotaryEmbedding(PhiConfig(**copy.deepcopy(config))).inv_freq.numpy()
     assert theirs.shape == (HEAD_SIZE // 4,)
-    np.testing.assert_array_max_ulp(rotary(config, HEAD_SIZE, 10).frequencies, theirs, maxulp=ULPS)
+    np.testing.assert_array_max_ulp(read_rotary(config, HEAD_SIZE, 10).frequencies, theirs, maxulp=ULPS)
 
 
 def test_llama_turns_whole_heads_whatever_a_partial_factor_says() -> None:
@@ -126,14 +126,14 @@ def test_llama_turns_whole_heads_whatever_a_partial_factor_says() -> None:
         "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5, "rope_type": "default"}
     }
     frequencies, _ = twin(config, 10)
-    found = rotary(config, HEAD_SIZE, 10, is_whole=True).frequencies
+    found = read_rotary(config, HEAD_SIZE, 10, is_whole=True).frequencies
     np.testing.assert_array_max_ulp(found, frequencies, maxulp=ULPS)
 
 
 def test_a_partial_factor_at_scaled_frequencies_is_nothing_that_llama_can_do() -> None:
     own = {"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}
     with pytest.raises(AttnError) as caught:
-        rotary({"rope_parameters": own}, HEAD_SIZE, 10, is_whole=True)
+        read_rotary({"rope_parameters": own}, HEAD_SIZE, 10, is_whole=True)
     problem = "the rotary embedding linear is to turn a part of each head, and this family turns all"
     assert caught.value.problem == problem
 
@@ -144,7 +144,7 @@ def test_the_original_length_may_stand_at_the_top_and_goes_first_there(name: str
     config = SHAPE | STRETCHED | {"rope_parameters": ASKED[name] | {"rope_theta": 1e4}}
     config["rope_parameters"]["original_max_position_embeddings"] = 99
     frequencies, gain = twin(config, length)
-    found = rotary(config, HEAD_SIZE, length)
+    found = read_rotary(config, HEAD_SIZE, length)
     np.testing.assert_array_max_ulp(found.frequencies, frequencies, maxulp=ULPS)
     assert found.gain == pytest.approx(gain, rel=1e-15)  # both are Python's float64
 
@@ -153,14 +153,14 @@ def test_the_original_length_may_stand_at_the_top_and_goes_first_there(name: str
 def test_without_an_original_length_it_is_the_longest(name: str) -> None:
     asked = {key: value for key, value in ASKED[name].items() if key not in STRETCHED}
     config = SHAPE | {"rope_parameters": {"rope_theta": 1e4, **asked}}
-    found, (frequencies, gain) = rotary(config, HEAD_SIZE, KNOWN + 1), twin(config, KNOWN + 1)
+    found, (frequencies, gain) = read_rotary(config, HEAD_SIZE, KNOWN + 1), twin(config, KNOWN + 1)
     np.testing.assert_array_max_ulp(found.frequencies, frequencies, maxulp=ULPS)
     assert found.gain == pytest.approx(gain, rel=1e-15)  # both are Python's float64
 
 
 def test_phi_3_calls_longrope_su() -> None:
     found, same = (
-        rotary(older(LONGROPE | {"rope_type": name}, 1e4), HEAD_SIZE, 100) for name in ("su", "longrope")
+        read_rotary(older(LONGROPE | {"rope_type": name}, 1e4), HEAD_SIZE, 100) for name in ("su", "longrope")
     )
     np.testing.assert_array_equal(found.frequencies, same.frequencies)
     assert found.gain == same.gain
@@ -168,9 +168,9 @@ def test_phi_3_calls_longrope_su() -> None:
 
 def test_dynamic_leaves_a_text_that_the_model_knows_alone() -> None:
     config = SHAPE | {"rope_parameters": ASKED["dynamic"]}
-    plain = rotary(SHAPE, HEAD_SIZE, KNOWN).frequencies
-    np.testing.assert_array_equal(rotary(config, HEAD_SIZE, KNOWN).frequencies, plain)
-    assert (rotary(config, HEAD_SIZE, KNOWN + 1).frequencies[1:] < plain[1:]).all()
+    plain = read_rotary(SHAPE, HEAD_SIZE, KNOWN).frequencies
+    np.testing.assert_array_equal(read_rotary(config, HEAD_SIZE, KNOWN).frequencies, plain)
+    assert (read_rotary(config, HEAD_SIZE, KNOWN + 1).frequencies[1:] < plain[1:]).all()
 
 
 HINT = "check rope_parameters, or rope_scaling, in the config"
@@ -239,13 +239,13 @@ HINT = "check rope_parameters, or rope_scaling, in the config"
 )
 def test_a_number_that_cannot_be_used_is_named(asked: Any, problem: str) -> None:
     with pytest.raises(AttnError) as caught:
-        rotary(SHAPE | {"rope_parameters": asked}, HEAD_SIZE, 10)
+        read_rotary(SHAPE | {"rope_parameters": asked}, HEAD_SIZE, 10)
     assert (caught.value.problem, caught.value.hint) == (problem, HINT)
 
 
 def test_a_model_that_does_not_say_its_longest_text_cannot_stretch_it() -> None:
     with pytest.raises(AttnError) as caught:
-        rotary({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, HEAD_SIZE, 10)
+        read_rotary({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, HEAD_SIZE, 10)
     assert caught.value.problem == (
         "the rotary embedding needs max_position_embeddings, a positive number: the config has none"
     )
@@ -254,7 +254,7 @@ def test_a_model_that_does_not_say_its_longest_text_cannot_stretch_it() -> None:
 @pytest.mark.parametrize("name", ["spiral", ["linear"], 3])
 def test_an_unknown_type_is_named_beside_those_that_are_known(name: Any) -> None:
     with pytest.raises(AttnError) as caught:
-        rotary({"rope_parameters": {"rope_type": name}}, HEAD_SIZE, 10)
+        read_rotary({"rope_parameters": {"rope_type": name}}, HEAD_SIZE, 10)
     assert caught.value.problem == f"the config asks for an unknown rotary embedding: {name!r}"
     known = "default, linear, dynamic, yarn, longrope, su, llama3"
     assert caught.value.hint == f"use a model with one of {known}"
@@ -263,7 +263,7 @@ def test_an_unknown_type_is_named_beside_those_that_are_known(name: Any) -> None
 def test_parameters_by_kind_of_layer_are_not_taken_for_the_default() -> None:
     nested = {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}
     with pytest.raises(AttnError) as caught:
-        rotary({"rope_parameters": nested}, HEAD_SIZE, 10)
+        read_rotary({"rope_parameters": nested}, HEAD_SIZE, 10)
     assert caught.value.problem == (
         "the rotary embedding differs between kinds of layers: full_attention, sliding_attention"
     )
@@ -272,6 +272,6 @@ def test_parameters_by_kind_of_layer_are_not_taken_for_the_default() -> None:
 
 def test_more_features_than_the_head_has_cannot_turn() -> None:
     with pytest.raises(AttnError) as caught:
-        rotary({}, 5, 10)
+        read_rotary({}, 5, 10)
     assert caught.value.problem == "6 features cannot turn in a head of 5"
     assert caught.value.hint == "check head_dim and partial_rotary_factor in the config"

@@ -15,7 +15,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import softmax
 from attn_cli.core.layers import ACTIVATIONS
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Library, choose_library
+from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.native.transformer import Inputs, activation_named
 from attn_cli.vocabulary import DType, Step
@@ -43,9 +43,9 @@ def test_the_attention_of_a_twin_is_peaked(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_every_layer_and_head_agrees_with_eager(directory: Path, text: str, library: Library) -> None:
+def test_every_layer_and_head_agrees_with_eager(directory: Path, text: str, backend: Backend) -> None:
     inputs = inputs_of(directory, text)
-    agree(ours(directory, inputs, library), theirs(directory, inputs))
+    agree(ours(directory, inputs, backend), theirs(directory, inputs))
 
 
 def test_one_token_agrees_with_eager(directory: Path) -> None:
@@ -54,21 +54,21 @@ def test_one_token_agrees_with_eager(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bert", "bert, decoder", "MiniLM"])
-def test_a_pair_of_sentences_agrees_with_eager(name: str, library: Library, save: Save) -> None:
+def test_a_pair_of_sentences_agrees_with_eager(name: str, backend: Backend, save: Save) -> None:
     directory = minilm() if name == "MiniLM" else save(name)
     inputs = inputs_of(directory, *PAIR)
     assert set(inputs.segments) == {0, 1}
-    agree(ours(directory, inputs, library), theirs(directory, inputs))
+    agree(ours(directory, inputs, backend), theirs(directory, inputs))
     one_text = replace(inputs, segments=[0] * len(inputs.ids))
     assert apart(ours(directory, one_text), theirs(directory, inputs))[0] > 0.01  # they do count
 
 
 @pytest.mark.parametrize("where", ["start", "end"])
-def test_padding_is_not_seen(directory: Path, where: str, library: Library) -> None:
+def test_padding_is_not_seen(directory: Path, where: str, backend: Backend) -> None:
     plain = inputs_of(directory, TEXTS[1])
     padded, rows = pad(plain, 5, where)
-    agree(ours(directory, padded, library), theirs(directory, padded), rows)
-    weights = ours(directory, padded, library).weights
+    agree(ours(directory, padded, backend), theirs(directory, padded), rows)
+    weights = ours(directory, padded, backend).weights
     assert all((layer[..., ~np.asarray(padded.real)] == 0).all() for layer in weights)
 
 
@@ -76,7 +76,7 @@ def test_padding_is_not_seen(directory: Path, where: str, library: Library) -> N
 def test_float64_is_closer_still(name: str, save: Save) -> None:
     directory = save(name)
     inputs = inputs_of(directory, TEXTS[0])
-    found = ours(directory, inputs, choose_library("cpu", DType.FLOAT64))
+    found = ours(directory, inputs, choose_backend("cpu", DType.FLOAT64))
     weights, hidden = apart(found, theirs(directory, inputs, torch.float64))
     # Hugging Face's Llama keeps its norms and its softmax in float32 (`modeling_llama.py`): 2e-6 seen.
     exact = 1e-5 if name.startswith("llama") else 1e-12
@@ -92,7 +92,7 @@ def test_float64_is_closer_still(name: str, save: Save) -> None:
 def test_half_precision_is_roughly_right(name: str, dtype: DType, loose: float, save: Save) -> None:
     directory = save(name)
     inputs = inputs_of(directory, TEXTS[0])
-    found = ours(directory, inputs, choose_library("cpu", dtype)).weights[0]
+    found = ours(directory, inputs, choose_backend("cpu", dtype)).weights[0]
     difference = np.abs(found - theirs(directory, inputs).weights[0]).max()
     assert 1e-5 < difference < loose  # not float32 by mistake
 
@@ -164,8 +164,8 @@ def test_gpt2_divides_by_the_number_of_the_layer_where_it_says_so(save: Save) ->
     assert gpt2().n_embd // gpt2().n_head == 8
 
 
-def test_the_steps_add_up(directory: Path, library: Library) -> None:
-    for attention in transformer(directory, library).attentions(inputs_of(directory, TEXTS[0])):
+def test_the_steps_add_up(directory: Path, backend: Backend) -> None:
+    for attention in transformer(directory, backend).attentions(inputs_of(directory, TEXTS[0])):
         heads = range(attention.operands.heads)
         step = {key: to_numpy(value) for key, value in attention.steps(heads, list(Step)).items()}
         weights, context = to_numpy(softmax(step[Step.LOGITS])), step[Step.WEIGHTS] @ step[Step.VALUES]

@@ -13,16 +13,20 @@ from transformers import AutoModel
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.masks import everywhere
-from attn_cli.models.backend import Library
+from attn_cli.models.backend import Backend
+from attn_cli.models.files.config import read_config
 from attn_cli.models.files.weights import open_weights
-from attn_cli.models.native.checkpoint import checkpoint, read_spec
+from attn_cli.models.native.families import read_spec
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
+from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
 from attn_cli.vocabulary import Kind, Step
 from tests.support.families import TRANSLATORS
 from tests.support.reference import NUMPY
 from tests.support.twins import TEXTS
+
+pytestmark = pytest.mark.slow  # a twin of each family beside transformers
 
 SOURCE, TARGET = TEXTS[0], TEXTS[1][:30]
 WEIGHTS = 2e-5
@@ -46,8 +50,8 @@ def saved(name: str, directory: Path) -> Path:
 
 
 def texts_of(source: Source) -> Texts:
-    assert source.target is not None
-    return Texts(source.tokens(SOURCE, None), source.target(TARGET))
+    assert source.has_decoder
+    return Texts(source.tokens(SOURCE, None), source.target_tokens(TARGET))
 
 
 def theirs(directory: Path, texts: Texts, kind: Kind) -> Weights:
@@ -67,8 +71,8 @@ def weights_of(source: Source, texts: Texts, kind: Kind) -> Weights:
     return [to_numpy(each.steps(range(extent.heads), [Step.WEIGHTS])[Step.WEIGHTS]) for each in layers]
 
 
-def test_every_layer_and_head_agrees_with_eager(twin: Path, library: Library) -> None:
-    source = checkpoint("twin", twin, library)
+def test_every_layer_and_head_agrees_with_eager(twin: Path, backend: Backend) -> None:
+    source = open_checkpoint("twin", twin, backend)
     texts = texts_of(source)
     assert len(texts.target) != len(texts.tokens)  # T and S cannot be taken for each other
     peaks: list[float] = []
@@ -81,17 +85,17 @@ def test_every_layer_and_head_agrees_with_eager(twin: Path, library: Library) ->
 
 
 def test_the_decoder_reads_its_start_and_then_the_target_less_its_last(twin: Path) -> None:
-    source = checkpoint("twin", twin, NUMPY)
-    assert source.target is not None
-    start = read_spec(twin).start
+    source = open_checkpoint("twin", twin, NUMPY)
+    assert source.has_decoder
+    start = read_spec(read_config(twin)).start
     plain = [token.id for token in source.tokens(TARGET, None)]
-    assert [token.id for token in source.target(TARGET)] == [start, *plain[:-1]]
+    assert [token.id for token in source.target_tokens(TARGET)] == [start, *plain[:-1]]
 
 
 def test_the_encoder_does_not_run_for_the_first_layer_of_the_decoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = checkpoint("twin", saved("t5", tmp_path), NUMPY)
+    source = open_checkpoint("twin", saved("t5", tmp_path), NUMPY)
     texts = texts_of(source)
     ran: list[str] = []
     original = Transformer.memory
@@ -149,8 +153,8 @@ def nothing_hidden(_layer: int) -> Any:
 def test_nothing_can_be_left_out_unseen(what: str, name: str, tmp_path: Path) -> None:
     directory = saved(name, tmp_path)
     _, kind, change = WITHOUT[what]
-    spec = change(read_spec(directory))
-    texts = texts_of(checkpoint("twin", directory, NUMPY))
+    spec = change(read_spec(read_config(directory)))
+    texts = texts_of(open_checkpoint("twin", directory, NUMPY))
     model = Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), NUMPY)
     inputs = Inputs([token.id for token in texts.tokens], [])
     if kind is Kind.ENCODER:

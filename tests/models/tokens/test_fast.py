@@ -10,7 +10,9 @@ from tokenizers import decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from attn_cli.errors import AttnError
-from attn_cli.models.tokens.fast import Token, Tokenizer, open_tokenizer
+from attn_cli.models.tokens.fast import FastTokenizer
+from attn_cli.models.tokens.open import open_tokenizer
+from attn_cli.models.tokens.token import Token
 from tests.support.twins import PAIR, TEXTS, TOKENIZERS, byte_fallback, byte_level, minilm, word_piece
 
 STRANGE = (
@@ -43,7 +45,7 @@ def theirs_in(directory: Path) -> Any:
 
 
 def cut(inner: tokenizers.Tokenizer, text: str, pair: str | None = None) -> list[Token]:
-    return list(Tokenizer(inner)(text, pair))
+    return list(FastTokenizer(inner)(text, pair))
 
 
 def texts(found: list[Token]) -> list[str]:
@@ -54,13 +56,13 @@ def spans(found: list[Token]) -> list[tuple[int, int]]:
     return [(token.start, token.end) for token in found]
 
 
-def bare(vocabulary: dict[str, int], **parts: Any) -> Tokenizer:
+def bare(vocabulary: dict[str, int], **parts: Any) -> FastTokenizer:
     """A tokenizer that knows these words, with a decoder or a pre-tokenizer."""
     inner = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=next(iter(vocabulary))))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     for name, part in parts.items():
         setattr(inner, name, part)
-    return Tokenizer(inner)
+    return FastTokenizer(inner)
 
 
 @pytest.mark.parametrize("text", [*TEXTS, *STRANGE])
@@ -210,7 +212,7 @@ def test_a_damaged_tokenizer_says_so(tmp_path: Path, content: bytes, problem: st
 
 
 def test_a_vocabulary_without_its_own_unknown_word_says_so() -> None:
-    broken = Tokenizer(tokenizers.Tokenizer(models.WordPiece({"a": 0}, unk_token="[UNK]")))
+    broken = FastTokenizer(tokenizers.Tokenizer(models.WordPiece({"a": 0}, unk_token="[UNK]")))
     with pytest.raises(AttnError) as caught:
         broken("b")
     missing = "WordPiece error: Missing [UNK] token from the vocabulary"

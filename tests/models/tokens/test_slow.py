@@ -11,8 +11,10 @@ from transformers import AutoTokenizer, MarianConfig, MarianMTModel
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT
-from attn_cli.models.tokens.fast import Cutter, Token, Tokenizer, open_tokenizer
-from attn_cli.models.tokens.slow import open_older
+from attn_cli.models.tokens.fast import FastTokenizer
+from attn_cli.models.tokens.open import open_tokenizer
+from attn_cli.models.tokens.slow import open_slow_tokenizer
+from attn_cli.models.tokens.token import Token, Tokenizer
 from tests.support.twins import PAIR, TEXTS, WIDTH, byte_level, peak, word_piece
 from tests.support.worlds import attn
 
@@ -189,7 +191,7 @@ def test_marian_cuts_its_two_languages_with_two_vocabularies(of: Make) -> None:
 
 def test_a_python_tokenizer_tells_texts_and_places(of: Make) -> None:
     found = open_tokenizer(of("marian"))("the cat Ω </s>")
-    assert not isinstance(found, Tokenizer)
+    assert not isinstance(found, FastTokenizer)
     words = [(token.piece, token.text, token.start, token.end, token.special) for token in found]
     assert words == [
         ("▁t", " t", 0, 1, False),
@@ -275,7 +277,7 @@ def test_a_tokenizer_of_the_checkpoints_own_runs_only_where_it_is_trusted(of: Ma
     (directory / "own.py").write_text("raise SystemExit('it ran')")
     assert refused(directory)[0].startswith(f"transformers cannot read the tokenizer in {directory}: ")
     with pytest.raises(SystemExit, match="it ran"):
-        open_older(directory, trusts_code=True)
+        open_slow_tokenizer(directory, trusts_code=True)
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "special_tokens_map.json", "added_tokens.json"])
@@ -301,7 +303,7 @@ def test_a_vocabulary_that_would_fill_the_memory_is_not_read(of: Make) -> None:
 
 def test_bytes_need_no_vocabulary(tmp_path: Path) -> None:
     said(tmp_path, "t5", tokenizer_class="ByT5Tokenizer")
-    found: Cutter = open_tokenizer(tmp_path)
+    found: Tokenizer = open_tokenizer(tmp_path)
     spans = [(token.start, token.end) for token in found("é x")]
     assert ids(found("é x")) == [198, 172, 35, 123, 1]
     assert spans == [(0, 1), (0, 1), (1, 2), (2, 3), (3, 3)]

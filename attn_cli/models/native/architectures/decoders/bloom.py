@@ -23,12 +23,7 @@ def spec(config: Config) -> Spec:
         projections=Projections(fused=Part(_LAYER + "self_attention.query_key_value"), is_interleaved=True),
         output=Part(_LAYER + "self_attention.dense"),
         attention_norm=Part(_LAYER + "input_layernorm"),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "mlp.dense_h_to_4h"),
-            down=Part(_LAYER + "mlp.dense_4h_to_h"),
-            size=4 * width,
-            activation="gelu_new",
-        ),
+        feed_forward=_feed_forward(width),
         feed_forward_norm=Part(_LAYER + "post_attention_layernorm"),
         final_norm=Part("ln_f"),
         norm=Norm.LAYER,
@@ -38,4 +33,13 @@ def spec(config: Config) -> Spec:
         is_causal=True,
         is_alibi=True,
         prefixes=("transformer.", ""),
+    )
+
+
+def _feed_forward(width: int) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "mlp.dense_h_to_4h"),
+        down=Part(_LAYER + "mlp.dense_4h_to_h"),
+        size=4 * width,
+        activation="gelu_new",
     )

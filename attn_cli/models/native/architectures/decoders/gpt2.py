@@ -25,12 +25,7 @@ def spec(config: Config) -> Spec:
         projections=Projections(fused=Part(_LAYER + "attn.c_attn")),
         output=Part(_LAYER + "attn.c_proj"),
         attention_norm=Part(_LAYER + "ln_1"),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "mlp.c_fc"),
-            down=Part(_LAYER + "mlp.c_proj"),
-            size=config.count("n_inner", default=4 * width),
-            activation=config.text("activation_function", default="gelu_new"),
-        ),
+        feed_forward=_feed_forward(config, width),
         feed_forward_norm=Part(_LAYER + "ln_2"),
         final_norm=Part("ln_f"),
         norm=Norm.LAYER,
@@ -40,6 +35,15 @@ def spec(config: Config) -> Spec:
         is_transposed=True,
         prefixes=("", "transformer."),
         scale=_scale(config, width // heads),
+    )
+
+
+def _feed_forward(config: Config, width: int) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "mlp.c_fc"),
+        down=Part(_LAYER + "mlp.c_proj"),
+        size=config.count("n_inner", default=4 * width),
+        activation=config.text("activation_function", default="gelu_new"),
     )
 
 

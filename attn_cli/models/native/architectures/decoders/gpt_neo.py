@@ -9,6 +9,11 @@ from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Pro
 
 _LAYER = "h.{layer}."
 _ATTENTION = _LAYER + "attn.attention."
+_PROJECTIONS = Projections(
+    query=Part(_ATTENTION + "q_proj", has_bias=False),
+    key=Part(_ATTENTION + "k_proj", has_bias=False),
+    value=Part(_ATTENTION + "v_proj", has_bias=False),
+)
 
 
 def spec(config: Config) -> Spec:
@@ -26,19 +31,10 @@ def spec(config: Config) -> Spec:
         vocabulary=config.count("vocab_size"),
         longest=config.count("max_position_embeddings", default=2048),
         embeddings=Embeddings(tokens="wte", positions="wpe"),
-        projections=Projections(
-            query=Part(_ATTENTION + "q_proj", has_bias=False),
-            key=Part(_ATTENTION + "k_proj", has_bias=False),
-            value=Part(_ATTENTION + "v_proj", has_bias=False),
-        ),
+        projections=_PROJECTIONS,
         output=Part(_ATTENTION + "out_proj"),
         attention_norm=Part(_LAYER + "ln_1"),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "mlp.c_fc"),
-            down=Part(_LAYER + "mlp.c_proj"),
-            size=config.count("intermediate_size", default=4 * width),
-            activation=config.text("activation_function", default="gelu_new"),
-        ),
+        feed_forward=_feed_forward(config, width),
         feed_forward_norm=Part(_LAYER + "ln_2"),
         final_norm=Part("ln_f"),
         norm=Norm.LAYER,
@@ -48,6 +44,15 @@ def spec(config: Config) -> Spec:
         prefixes=("transformer.", ""),
         scale=lambda _layer: 1.0,
         window=_windows(config, layers),
+    )
+
+
+def _feed_forward(config: Config, width: int) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "mlp.c_fc"),
+        down=Part(_LAYER + "mlp.c_proj"),
+        size=config.count("intermediate_size", default=4 * width),
+        activation=config.text("activation_function", default="gelu_new"),
     )
 
 

@@ -4,7 +4,7 @@ Black et al. 2022, arXiv:2204.06745.
 """
 
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
@@ -36,12 +36,7 @@ def spec(config: Config) -> Spec:
         ),
         output=Part(_LAYER + "attention.dense", has_bias),
         attention_norm=Part(_LAYER + "input_layernorm"),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "mlp.dense_h_to_4h"),
-            down=Part(_LAYER + "mlp.dense_4h_to_h"),
-            size=config.count("intermediate_size", default=4 * width),
-            activation=config.text("hidden_act", default="gelu"),
-        ),
+        feed_forward=_feed_forward(config, width),
         feed_forward_norm=Part(_LAYER + "post_attention_layernorm"),
         final_norm=Part("final_layer_norm"),
         norm=Norm.LAYER,
@@ -50,5 +45,14 @@ def spec(config: Config) -> Spec:
         is_parallel=config.flag("use_parallel_residual", default=True),
         is_causal=True,
         prefixes=("gpt_neox.", ""),
-        rotary=lambda _layer, length: rotary(values, head_size, length),
+        rotary=lambda _layer, length: read_rotary(values, head_size, length),
+    )
+
+
+def _feed_forward(config: Config, width: int) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "mlp.dense_h_to_4h"),
+        down=Part(_LAYER + "mlp.dense_4h_to_h"),
+        size=config.count("intermediate_size", default=4 * width),
+        activation=config.text("hidden_act", default="gelu"),
     )

@@ -1,10 +1,15 @@
 """GPT-J: neighbouring features turn as pairs, both parts read one norm. Wang and Komatsuzaki 2021."""
 
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "h.{layer}."
+_PROJECTIONS = Projections(
+    query=Part(_LAYER + "attn.q_proj", has_bias=False),
+    key=Part(_LAYER + "attn.k_proj", has_bias=False),
+    value=Part(_LAYER + "attn.v_proj", has_bias=False),
+)
 
 
 def spec(config: Config) -> Spec:
@@ -27,19 +32,10 @@ def spec(config: Config) -> Spec:
         vocabulary=config.count("vocab_size"),
         longest=longest,
         embeddings=Embeddings(tokens="wte"),
-        projections=Projections(
-            query=Part(_LAYER + "attn.q_proj", has_bias=False),
-            key=Part(_LAYER + "attn.k_proj", has_bias=False),
-            value=Part(_LAYER + "attn.v_proj", has_bias=False),
-        ),
+        projections=_PROJECTIONS,
         output=Part(_LAYER + "attn.out_proj", has_bias=False),
         attention_norm=norm,
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "mlp.fc_in"),
-            down=Part(_LAYER + "mlp.fc_out"),
-            size=config.count("n_inner", default=4 * width),
-            activation=config.text("activation_function", default="gelu_new"),
-        ),
+        feed_forward=_feed_forward(config, width),
         feed_forward_norm=norm,
         final_norm=Part("ln_f"),
         norm=Norm.LAYER,
@@ -48,5 +44,14 @@ def spec(config: Config) -> Spec:
         is_parallel=True,
         is_causal=True,
         prefixes=("transformer.", ""),
-        rotary=lambda _layer, length: rotary(values, turning, length, interleaved=True),
+        rotary=lambda _layer, length: read_rotary(values, turning, length, interleaved=True),
+    )
+
+
+def _feed_forward(config: Config, width: int) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "mlp.fc_in"),
+        down=Part(_LAYER + "mlp.fc_out"),
+        size=config.count("n_inner", default=4 * width),
+        activation=config.text("activation_function", default="gelu_new"),
     )

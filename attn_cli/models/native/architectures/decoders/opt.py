@@ -11,14 +11,13 @@ def spec(config: Config) -> Spec:
     """An OPT of this configuration (`modeling_opt.py`).
 
     Raises:
-        NotWrittenError: its norms have no weights.
+        NotNativeError: its norms have no weights.
     """
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     if not config.flag("layer_norm_elementwise_affine", default=True):
-        raise config.unwritten("layer_norm_elementwise_affine", what="true")
+        raise config.not_native("layer_norm_elementwise_affine", what="true")
     has_bias = config.flag("enable_bias", default=True)
-    narrow = config.count("word_embed_proj_dim", default=width)
     is_pre_norm = config.flag("do_layer_norm_before", default=True)
     ends_normed = is_pre_norm and not config.flag("_remove_final_layer_norm", default=False)
     return Spec(
@@ -30,28 +29,11 @@ def spec(config: Config) -> Spec:
         width=width,
         vocabulary=config.count("vocab_size"),
         longest=config.count("max_position_embeddings", default=2048),
-        embeddings=Embeddings(
-            tokens="embed_tokens",
-            positions="embed_positions",
-            width=narrow,
-            projection=None if narrow == width else Part("project_in", has_bias=False),
-            projects_tokens=True,
-            first=2,
-            skips_padding=True,
-        ),
-        projections=Projections(
-            query=Part(_ATTENTION + "q_proj", has_bias),
-            key=Part(_ATTENTION + "k_proj", has_bias),
-            value=Part(_ATTENTION + "v_proj", has_bias),
-        ),
+        embeddings=_embeddings(config, width),
+        projections=_projections(has_bias=has_bias),
         output=Part(_ATTENTION + "out_proj", has_bias),
         attention_norm=Part(_LAYER + "self_attn_layer_norm"),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "fc1", has_bias),
-            down=Part(_LAYER + "fc2", has_bias),
-            size=config.count("ffn_dim"),
-            activation=config.text("activation_function", default="relu"),
-        ),
+        feed_forward=_feed_forward(config, has_bias=has_bias),
         feed_forward_norm=Part(_LAYER + "final_layer_norm"),
         final_norm=Part("final_layer_norm") if ends_normed else None,
         norm=Norm.LAYER,
@@ -59,4 +41,34 @@ def spec(config: Config) -> Spec:
         is_pre_norm=is_pre_norm,
         is_causal=True,
         prefixes=("model.decoder.", "decoder."),
+    )
+
+
+def _embeddings(config: Config, width: int) -> Embeddings:
+    narrow = config.count("word_embed_proj_dim", default=width)
+    return Embeddings(
+        tokens="embed_tokens",
+        positions="embed_positions",
+        width=narrow,
+        projection=None if narrow == width else Part("project_in", has_bias=False),
+        projects_tokens=True,
+        first=2,
+        skips_padding=True,
+    )
+
+
+def _projections(*, has_bias: bool) -> Projections:
+    return Projections(
+        query=Part(_ATTENTION + "q_proj", has_bias),
+        key=Part(_ATTENTION + "k_proj", has_bias),
+        value=Part(_ATTENTION + "v_proj", has_bias),
+    )
+
+
+def _feed_forward(config: Config, *, has_bias: bool) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "fc1", has_bias),
+        down=Part(_LAYER + "fc2", has_bias),
+        size=config.count("ffn_dim"),
+        activation=config.text("activation_function", default="relu"),
     )

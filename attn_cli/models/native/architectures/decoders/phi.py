@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
-from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import FeedForward, Norm, Part, Spec
 
 _LAYER = "layers.{layer}."
@@ -25,16 +25,20 @@ def spec(config: Config) -> Spec:
         ),
         output=Part(_LAYER + "self_attn.dense"),
         attention_norm=norm,
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "mlp.fc1"),
-            down=Part(_LAYER + "mlp.fc2"),
-            size=config.count("intermediate_size", default=8192),
-            activation=config.text("hidden_act", default="gelu_new"),
-        ),
+        feed_forward=_feed_forward(config),
         feed_forward_norm=norm,
         final_norm=Part("final_layernorm"),
         norm=Norm.LAYER,
         epsilon=config.number("layer_norm_eps", default=1e-5),
         is_parallel=True,
-        rotary=lambda _layer, length: rotary(values, whole.head_size, length),
+        rotary=lambda _layer, length: read_rotary(values, whole.head_size, length),
+    )
+
+
+def _feed_forward(config: Config) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "mlp.fc1"),
+        down=Part(_LAYER + "mlp.fc2"),
+        size=config.count("intermediate_size", default=8192),
+        activation=config.text("hidden_act", default="gelu_new"),
     )

@@ -61,12 +61,7 @@ def _side(config: Config, side: str) -> Spec:
         projections=_projections(layer + "self_attn"),
         output=Part(layer + "self_attn.out_proj"),
         attention_norm=Part(layer + "self_attn_layer_norm"),
-        feed_forward=FeedForward(
-            up=Part(layer + "fc1"),
-            down=Part(layer + "fc2"),
-            size=config.count(f"{side}_ffn_dim"),
-            activation=config.text("activation_function", default="gelu"),
-        ),
+        feed_forward=_feed_forward(config, side, layer),
         feed_forward_norm=Part(layer + "final_layer_norm"),
         final_norm=None,
         norm=Norm.LAYER,
@@ -75,6 +70,15 @@ def _side(config: Config, side: str) -> Spec:
         takes_pairs=side == "encoder",
         prefixes=("model.", ""),
         aliases={"shared.": side + ".embed_tokens."},
+    )
+
+
+def _feed_forward(config: Config, side: str, layer: str) -> FeedForward:
+    return FeedForward(
+        up=Part(layer + "fc1"),
+        down=Part(layer + "fc2"),
+        size=config.count(f"{side}_ffn_dim"),
+        activation=config.text("activation_function", default="gelu"),
     )
 
 

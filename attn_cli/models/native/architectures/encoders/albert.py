@@ -8,6 +8,11 @@ from attn_cli.models.native.architectures.encoders.bert import encoder
 from attn_cli.models.native.spec import FeedForward, Part, Projections, Spec
 
 _LAYER = "encoder.albert_layer_groups.{group}.albert_layers.{inner}."
+_PROJECTIONS = Projections(
+    query=Part(_LAYER + "attention.query"),
+    key=Part(_LAYER + "attention.key"),
+    value=Part(_LAYER + "attention.value"),
+)
 
 
 def spec(config: Config) -> Spec:
@@ -27,21 +32,21 @@ def spec(config: Config) -> Spec:
         embeddings=replace(
             whole.embeddings, width=narrow, projection=Part("encoder.embedding_hidden_mapping_in")
         ),
-        projections=Projections(
-            query=Part(_LAYER + "attention.query"),
-            key=Part(_LAYER + "attention.key"),
-            value=Part(_LAYER + "attention.value"),
-        ),
+        projections=_PROJECTIONS,
         output=Part(_LAYER + "attention.dense"),
         attention_norm=Part(_LAYER + "attention.LayerNorm"),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "ffn"),
-            down=Part(_LAYER + "ffn_output"),
-            size=whole.feed_forward.size,
-            activation=config.text("hidden_act", default="gelu_new"),
-        ),
+        feed_forward=_feed_forward(config, whole.feed_forward.size),
         feed_forward_norm=Part(_LAYER + "full_layer_layer_norm"),
         takes_pairs=whole.segments > 1,
         prefixes=("", "albert."),
         numbers=numbers,
+    )
+
+
+def _feed_forward(config: Config, size: int) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "ffn"),
+        down=Part(_LAYER + "ffn_output"),
+        size=size,
+        activation=config.text("hidden_act", default="gelu_new"),
     )

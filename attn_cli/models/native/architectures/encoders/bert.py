@@ -6,6 +6,17 @@ from attn_cli.models.files.config import Config
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "encoder.layer.{layer}."
+_EMBEDDINGS = Embeddings(
+    tokens="embeddings.word_embeddings",
+    positions="embeddings.position_embeddings",
+    segments="embeddings.token_type_embeddings",
+    norm=Part("embeddings.LayerNorm"),
+)
+_PROJECTIONS = Projections(
+    query=Part(_LAYER + "attention.self.query"),
+    key=Part(_LAYER + "attention.self.key"),
+    value=Part(_LAYER + "attention.self.value"),
+)
 
 
 def spec(config: Config) -> Spec:
@@ -33,25 +44,11 @@ def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = No
         width=width,
         vocabulary=config.count("vocab_size"),
         longest=config.count("max_position_embeddings"),
-        embeddings=Embeddings(
-            tokens="embeddings.word_embeddings",
-            positions="embeddings.position_embeddings",
-            segments="embeddings.token_type_embeddings",
-            norm=Part("embeddings.LayerNorm"),
-        ),
-        projections=Projections(
-            query=Part(_LAYER + "attention.self.query"),
-            key=Part(_LAYER + "attention.self.key"),
-            value=Part(_LAYER + "attention.self.value"),
-        ),
+        embeddings=_EMBEDDINGS,
+        projections=_PROJECTIONS,
         output=Part(_LAYER + "attention.output.dense"),
         attention_norm=Part(_LAYER + "attention.output.LayerNorm"),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "intermediate.dense"),
-            down=Part(_LAYER + "output.dense"),
-            size=config.count("intermediate_size"),
-            activation=config.text("hidden_act", default="gelu"),
-        ),
+        feed_forward=_feed_forward(config),
         feed_forward_norm=Part(_LAYER + "output.LayerNorm"),
         final_norm=None,
         norm=Norm.LAYER,
@@ -63,4 +60,13 @@ def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = No
         else config.integer("type_vocab_size", default=segments),
         prefixes=("", "bert."),
         aliases={"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"},
+    )
+
+
+def _feed_forward(config: Config) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "intermediate.dense"),
+        down=Part(_LAYER + "output.dense"),
+        size=config.count("intermediate_size"),
+        activation=config.text("hidden_act", default="gelu"),
     )

@@ -15,14 +15,14 @@ def spec(config: Config) -> Spec:
     """A DeBERTa of this configuration (`modeling_deberta_v2.py`).
 
     Raises:
-        NotWrittenError: it has a convolution behind its first layer (the xlarge of version 2), or narrower
+        NotNativeError: it has a convolution behind its first layer (the xlarge of version 2), or narrower
             embeddings.
     """
     whole = encoder(config, epsilon=1e-7, segments=0)
     if config.integer("conv_kernel_size", default=0):
-        raise config.unwritten("conv_kernel_size", what="0")
+        raise config.not_native("conv_kernel_size", what="0")
     if config.count("embedding_size", default=whole.width) != whole.width:
-        raise config.unwritten("embedding_size", what=f"hidden_size {whole.width}")
+        raise config.not_native("embedding_size", what=f"hidden_size {whole.width}")
     kinds = _kinds(config)
     has_positions = config.flag("position_biased_input", default=True)
     scale = (whole.head_size * (1 + len(kinds))) ** -0.5

@@ -4,6 +4,16 @@ from attn_cli.models.files.config import Config
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "transformer.layer.{layer}."
+_EMBEDDINGS = Embeddings(
+    tokens="embeddings.word_embeddings",
+    positions="embeddings.position_embeddings",
+    norm=Part("embeddings.LayerNorm"),
+)
+_PROJECTIONS = Projections(
+    query=Part(_LAYER + "attention.q_lin"),
+    key=Part(_LAYER + "attention.k_lin"),
+    value=Part(_LAYER + "attention.v_lin"),
+)
 
 
 def spec(config: Config) -> Spec:
@@ -19,24 +29,11 @@ def spec(config: Config) -> Spec:
         width=width,
         vocabulary=config.count("vocab_size"),
         longest=config.count("max_position_embeddings", default=512),
-        embeddings=Embeddings(
-            tokens="embeddings.word_embeddings",
-            positions="embeddings.position_embeddings",
-            norm=Part("embeddings.LayerNorm"),
-        ),
-        projections=Projections(
-            query=Part(_LAYER + "attention.q_lin"),
-            key=Part(_LAYER + "attention.k_lin"),
-            value=Part(_LAYER + "attention.v_lin"),
-        ),
+        embeddings=_EMBEDDINGS,
+        projections=_PROJECTIONS,
         output=Part(_LAYER + "attention.out_lin"),
         attention_norm=Part(_LAYER + "sa_layer_norm"),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "ffn.lin1"),
-            down=Part(_LAYER + "ffn.lin2"),
-            size=config.count("hidden_dim", default=4 * width),
-            activation=config.text("activation", default="gelu"),
-        ),
+        feed_forward=_feed_forward(config, width),
         feed_forward_norm=Part(_LAYER + "output_layer_norm"),
         final_norm=None,
         norm=Norm.LAYER,
@@ -44,4 +41,13 @@ def spec(config: Config) -> Spec:
         is_pre_norm=False,
         takes_pairs=True,
         prefixes=("", "distilbert."),
+    )
+
+
+def _feed_forward(config: Config, width: int) -> FeedForward:
+    return FeedForward(
+        up=Part(_LAYER + "ffn.lin1"),
+        down=Part(_LAYER + "ffn.lin2"),
+        size=config.count("hidden_dim", default=4 * width),
+        activation=config.text("activation", default="gelu"),
     )

@@ -1,41 +1,28 @@
 """ModernBERT: rotary positions, a gate, two of three layers see a window. arXiv:2412.13663."""
 
-from dataclasses import replace
-
 from attn_cli.core.masks import nearby
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.layer_types import FULL, kinds, windows
-from attn_cli.models.native.rope import of_kind, rotary
+from attn_cli.models.native.layer_types import FULL, read_layer_types, windows_by_type
+from attn_cli.models.native.rope import of_layer_type, read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A ModernBERT of this configuration (`modeling_modernbert.py`).
-
-    `local_rope_theta` may be null: local layers turn as global ones. That is transformers 4's reading;
-    transformers 5 keeps the null and cannot compute with it.
-    """
+    """A ModernBERT of this configuration (`modeling_modernbert.py`)."""
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     layers = config.count("num_hidden_layers")
     longest = config.count("max_position_embeddings", default=8192)
-    values = {"max_position_embeddings": longest} | dict(config.values)
     stride = config.count("global_attn_every_n_layers", default=3)
-    kind = kinds(config, layers, lambda layer: layer % stride != 0)
+    layer_type = read_layer_types(config, layers, lambda layer: layer % stride != 0)
     has_shift = config.flag("norm_bias", default=False)
-    attends, feeds = config.flag("attention_bias", default=False), config.flag("mlp_bias", default=False)
+    has_bias = config.flag("attention_bias", default=False)
 
-    def turned(layer: int, length: int) -> Rotary:
-        theta = config.number("global_rope_theta", default=160000.0)
-        if kind(layer) != FULL and config.values.get("local_rope_theta", 1e4) is not None:
-            theta = config.number("local_rope_theta", default=1e4)
-        asked = of_kind(values, kind(layer), theta, config.values.get("rope_scaling"))
-        return rotary(asked, width // heads, length, is_whole=True)
-
-    whole = Spec(
+    window = nearby(config.count("local_attention", default=128) // 2)
+    return Spec(
         type="modernbert",
         layers=layers,
         heads=heads,
@@ -45,16 +32,10 @@ def spec(config: Config) -> Spec:
         vocabulary=config.count("vocab_size"),
         longest=longest,
         embeddings=Embeddings(tokens="embeddings.tok_embeddings", norm=Part("embeddings.norm", has_shift)),
-        projections=Projections(fused=Part(_LAYER + "attn.Wqkv", attends)),
-        output=Part(_LAYER + "attn.Wo", attends),
+        projections=Projections(fused=Part(_LAYER + "attn.Wqkv", has_bias)),
+        output=Part(_LAYER + "attn.Wo", has_bias),
         attention_norm=Part(_LAYER + "attn_norm", has_shift, since=1),
-        feed_forward=FeedForward(
-            up=Part(_LAYER + "mlp.Wi", feeds),
-            down=Part(_LAYER + "mlp.Wo", feeds),
-            size=config.count("intermediate_size"),
-            activation=config.text("hidden_activation", default="gelu"),
-            holds_gate=True,
-        ),
+        feed_forward=_feed_forward(config),
         feed_forward_norm=Part(_LAYER + "mlp_norm", has_shift),
         final_norm=Part("final_norm", has_shift),
         norm=Norm.LAYER,
@@ -62,6 +43,31 @@ def spec(config: Config) -> Spec:
         is_pre_norm=True,
         takes_pairs=True,
         prefixes=("model.", ""),
+        window=windows_by_type(layer_type, window),
+        rotary=lambda layer, length: _rotary(config, layer_type(layer), width // heads, length),
     )
-    window = nearby(config.count("local_attention", default=128) // 2)
-    return replace(whole, window=windows(kind, window), rotary=turned)
+
+
+def _feed_forward(config: Config) -> FeedForward:
+    has_bias = config.flag("mlp_bias", default=False)
+    return FeedForward(
+        up=Part(_LAYER + "mlp.Wi", has_bias),
+        down=Part(_LAYER + "mlp.Wo", has_bias),
+        size=config.count("intermediate_size"),
+        activation=config.text("hidden_activation", default="gelu"),
+        holds_gate=True,
+    )
+
+
+def _rotary(config: Config, layer_type: str, head_size: int, length: int) -> Rotary:
+    """Global layers turn slowly, local ones fast.
+
+    `local_rope_theta` may be null: local layers turn as global ones. That is transformers 4's reading;
+    transformers 5 keeps the null and cannot compute with it.
+    """
+    values = {"max_position_embeddings": 8192} | dict(config.values)
+    theta = config.number("global_rope_theta", default=160000.0)
+    if layer_type != FULL and config.values.get("local_rope_theta", 1e4) is not None:
+        theta = config.number("local_rope_theta", default=1e4)
+    parameters = of_layer_type(values, layer_type, theta, config.values.get("rope_scaling"))
+    return read_rotary(parameters, head_size, length, is_whole=True)

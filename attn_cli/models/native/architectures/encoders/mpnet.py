@@ -11,6 +11,13 @@ from attn_cli.models.native.spec import Part, Projections, Relative, Spec
 _ATTENTION = "encoder.layer.{layer}.attention."
 _BUCKETS = 32
 _PADDING = 1
+_PROJECTIONS = Projections(
+    query=Part(_ATTENTION + "attn.q"), key=Part(_ATTENTION + "attn.k"), value=Part(_ATTENTION + "attn.v")
+)
+_RELATIVE = Relative(
+    table=Part("encoder.relative_attention_bias"),
+    buckets=Buckets(_BUCKETS, farthest=128, both_sides=True),
+)
 
 
 def spec(config: Config) -> Spec:
@@ -19,11 +26,11 @@ def spec(config: Config) -> Spec:
     It counts 32 buckets, and positions from behind token 1, whatever the config says.
 
     Raises:
-        NotWrittenError: the config says otherwise.
+        NotNativeError: the config says otherwise.
     """
     whole = encoder(config)
     if config.count("relative_attention_num_buckets", default=_BUCKETS) != _BUCKETS:
-        raise config.unwritten("relative_attention_num_buckets", what=str(_BUCKETS))
+        raise config.not_native("relative_attention_num_buckets", what=str(_BUCKETS))
     return behind_padding(
         config,
         replace(
@@ -31,17 +38,10 @@ def spec(config: Config) -> Spec:
             embeddings=replace(whole.embeddings, segments=None),
             segments=0,
             takes_pairs=True,
-            projections=Projections(
-                query=Part(_ATTENTION + "attn.q"),
-                key=Part(_ATTENTION + "attn.k"),
-                value=Part(_ATTENTION + "attn.v"),
-            ),
+            projections=_PROJECTIONS,
             output=Part(_ATTENTION + "attn.o"),
             attention_norm=Part(_ATTENTION + "LayerNorm"),
-            relative=Relative(
-                table=Part("encoder.relative_attention_bias"),
-                buckets=Buckets(_BUCKETS, farthest=128, both_sides=True),
-            ),
+            relative=_RELATIVE,
             prefixes=("", "mpnet."),
             aliases={},
         ),

@@ -11,7 +11,7 @@ def spec(config: Config) -> Spec:
     """A Gemma of this configuration (`modeling_gemma.py`); "gelu" means its approximation by tanh.
 
     Raises:
-        NotWrittenError: it reads to both sides.
+        NotNativeError: it reads to both sides.
     """
     refuse_both_sides(config)
     named = config.text("hidden_act", default="gelu")
@@ -34,7 +34,7 @@ def refuse_both_sides(config: Config) -> None:
     """Raise `AttnError` for an encoder in Gemma's clothes, whose mask differs between releases.
 
     Raises:
-        NotWrittenError: it is one.
+        NotNativeError: it is one.
     """
     if config.flag("use_bidirectional_attention", default=False):
-        raise config.unwritten("use_bidirectional_attention", what="false")
+        raise config.not_native("use_bidirectional_attention", what="false")

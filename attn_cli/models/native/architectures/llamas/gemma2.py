@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.gemma import refuse_both_sides, scaled
-from attn_cli.models.native.layer_types import kinds, window_of, windows
+from attn_cli.models.native.layer_types import read_layer_types, read_window, windows_by_type
 from attn_cli.models.native.spec import Part, Spec
 
 _LAYER = "layers.{layer}."
@@ -21,8 +21,8 @@ def spec(config: Config) -> Spec:
     """
     refuse_both_sides(config)
     whole = sandwiched(config)
-    kind = kinds(config, whole.layers, lambda layer: layer % 2 == 0)
-    return replace(whole, window=windows(kind, window_of(config)), softcap=_softcap(config))
+    layer_type = read_layer_types(config, whole.layers, lambda layer: layer % 2 == 0)
+    return replace(whole, window=windows_by_type(layer_type, read_window(config)), softcap=_softcap(config))
 
 
 def _softcap(config: Config) -> float | None:

@@ -9,8 +9,8 @@ from attn_cli.core.masks import Rule, nearby
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.gemma2 import sandwiched
-from attn_cli.models.native.layer_types import SLIDING, kinds, window_of, windows
-from attn_cli.models.native.rope import of_kind, rotary
+from attn_cli.models.native.layer_types import SLIDING, read_layer_types, read_window, windows_by_type
+from attn_cli.models.native.rope import of_layer_type, read_rotary
 from attn_cli.models.native.spec import Part, Spec
 
 _ATTENTION = "layers.{layer}.self_attn."
@@ -20,11 +20,11 @@ def spec(config: Config) -> Spec:
     """A Gemma 3 of this configuration (`modeling_gemma3.py`, which never applies its soft cap)."""
     whole = sandwiched(config, longest=131072)
     stride = config.count("sliding_window_pattern", default=6)
-    kind = kinds(config, whole.layers, lambda layer: (layer + 1) % stride != 0)
+    layer_type = read_layer_types(config, whole.layers, lambda layer: (layer + 1) % stride != 0)
     is_causal = not config.flag("use_bidirectional_attention", default=False)
 
     def turned(layer: int, length: int) -> Rotary:
-        return rotary(_rope(config, kind(layer)), whole.head_size, length, is_whole=True)
+        return read_rotary(_rope(config, layer_type(layer)), whole.head_size, length, is_whole=True)
 
     return replace(
         whole,
@@ -34,18 +34,20 @@ def spec(config: Config) -> Spec:
             key_norm=Part(_ATTENTION + "k_norm", has_bias=False),
         ),
         is_causal=is_causal,
-        window=windows(kind, window_of(config) if is_causal else _window_to_both_sides(config)),
+        window=windows_by_type(
+            layer_type, read_window(config) if is_causal else _window_to_both_sides(config)
+        ),
         rotary=turned,
     )
 
 
-def _rope(config: Config, kind: str) -> dict[str, object]:
+def _rope(config: Config, layer_type: str) -> dict[str, object]:
     """Global layers turn slowly, and may be stretched; sliding ones turn as in Gemma 2."""
     values = {"max_position_embeddings": 131072} | dict(config.values)
-    if kind == SLIDING:
-        return dict(of_kind(values, kind, config.number("rope_local_base_freq", default=1e4)))
+    if layer_type == SLIDING:
+        return dict(of_layer_type(values, layer_type, config.number("rope_local_base_freq", default=1e4)))
     theta = config.number("rope_theta", default=1e6)
-    return dict(of_kind(values, kind, theta, config.values.get("rope_scaling")))
+    return dict(of_layer_type(values, layer_type, theta, config.values.get("rope_scaling")))
 
 
 def _window_to_both_sides(config: Config) -> Rule:

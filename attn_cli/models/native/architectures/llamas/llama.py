@@ -1,7 +1,7 @@
 """Llama: a decoder with rotary positions, grouped heads and a gate. Touvron et al. 2023, arXiv:2302.13971."""
 
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
@@ -30,8 +30,7 @@ def decoder(
     if heads % kv_heads:
         raise config.unfit("num_key_value_heads", what=f"a divisor of num_attention_heads {heads}")
     longest = config.count("max_position_embeddings", default=longest)
-    known = {"max_position_embeddings": longest, "rope_theta": theta}
-    feed_forward_bias = config.flag("mlp_bias", default=False)
+    values = {"max_position_embeddings": longest, "rope_theta": theta} | dict(config.values)
     return Spec(
         type=config.text("model_type"),
         layers=config.count("num_hidden_layers"),
@@ -42,20 +41,10 @@ def decoder(
         vocabulary=config.count("vocab_size"),
         longest=longest,
         embeddings=Embeddings(tokens="embed_tokens"),
-        projections=Projections(
-            query=Part(_LAYER + "self_attn.q_proj", has_bias),
-            key=Part(_LAYER + "self_attn.k_proj", has_bias),
-            value=Part(_LAYER + "self_attn.v_proj", has_bias),
-        ),
+        projections=_projections(has_bias=has_bias),
         output=Part(_LAYER + "self_attn.o_proj", has_bias),
         attention_norm=Part(_LAYER + "input_layernorm", has_bias=False),
-        feed_forward=FeedForward(
-            gate=Part(_LAYER + "mlp.gate_proj", feed_forward_bias),
-            up=Part(_LAYER + "mlp.up_proj", feed_forward_bias),
-            down=Part(_LAYER + "mlp.down_proj", feed_forward_bias),
-            size=config.count("intermediate_size"),
-            activation=config.text("hidden_act", default="silu"),
-        ),
+        feed_forward=_feed_forward(config),
         feed_forward_norm=Part(_LAYER + "post_attention_layernorm", has_bias=False),
         final_norm=Part("norm", has_bias=False),
         norm=Norm.RMS,
@@ -63,5 +52,24 @@ def decoder(
         is_pre_norm=True,
         is_causal=True,
         prefixes=("model.", ""),
-        rotary=lambda _layer, length: rotary({**known, **config.values}, head_size, length, is_whole=True),
+        rotary=lambda _layer, length: read_rotary(values, head_size, length, is_whole=True),
+    )
+
+
+def _projections(*, has_bias: bool) -> Projections:
+    return Projections(
+        query=Part(_LAYER + "self_attn.q_proj", has_bias),
+        key=Part(_LAYER + "self_attn.k_proj", has_bias),
+        value=Part(_LAYER + "self_attn.v_proj", has_bias),
+    )
+
+
+def _feed_forward(config: Config) -> FeedForward:
+    has_bias = config.flag("mlp_bias", default=False)
+    return FeedForward(
+        gate=Part(_LAYER + "mlp.gate_proj", has_bias),
+        up=Part(_LAYER + "mlp.up_proj", has_bias),
+        down=Part(_LAYER + "mlp.down_proj", has_bias),
+        size=config.count("intermediate_size"),
+        activation=config.text("hidden_act", default="silu"),
     )

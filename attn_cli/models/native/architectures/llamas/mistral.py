@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
-from attn_cli.models.native.layer_types import every_layer, window_of
+from attn_cli.models.native.layer_types import in_every_layer, read_window
 from attn_cli.models.native.spec import Spec
 
 
 def spec(config: Config) -> Spec:
     """A Mistral of this configuration (`modeling_mistral.py`)."""
     return replace(
-        decoder(config, has_bias=False, kv_heads=8, longest=131072), window=every_layer(window_of(config))
+        decoder(config, has_bias=False, kv_heads=8, longest=131072),
+        window=in_every_layer(read_window(config)),
     )

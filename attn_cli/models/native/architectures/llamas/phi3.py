@@ -6,8 +6,8 @@ from typing import Any
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
-from attn_cli.models.native.layer_types import every_layer, window_of
-from attn_cli.models.native.rope import rotary
+from attn_cli.models.native.layer_types import in_every_layer, read_window
+from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import FeedForward, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
@@ -28,8 +28,8 @@ def spec(config: Config) -> Spec:
             holds_gate=True,
         ),
         epsilon=config.number("rms_norm_eps", default=1e-5),
-        window=every_layer(window_of(config, None)),
-        rotary=lambda _layer, length: rotary(values, whole.head_size, length),
+        window=in_every_layer(read_window(config, None)),
+        rotary=lambda _layer, length: read_rotary(values, whole.head_size, length),
     )
 
 

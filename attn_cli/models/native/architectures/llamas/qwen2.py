@@ -5,7 +5,7 @@ from dataclasses import replace
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
-from attn_cli.models.native.layer_types import Kinds, kinds, window_of, windows
+from attn_cli.models.native.layer_types import LayerTypes, read_layer_types, read_window, windows_by_type
 from attn_cli.models.native.spec import Part, Spec
 
 
@@ -15,16 +15,16 @@ def spec(config: Config) -> Spec:
     return replace(
         whole,
         output=Part(whole.output.name, has_bias=False),
-        window=windows(sliding_kinds(config, whole.layers), window(config)),
+        window=windows_by_type(sliding_layer_types(config, whole.layers), switched_window(config)),
     )
 
 
-def sliding_kinds(config: Config, layers: int) -> Kinds:
+def sliding_layer_types(config: Config, layers: int) -> LayerTypes:
     """The layers from `max_window_layers` on slide."""
     first = config.integer("max_window_layers", default=28)
-    return kinds(config, layers, lambda layer: layer >= first)
+    return read_layer_types(config, layers, lambda layer: layer >= first)
 
 
-def window(config: Config) -> Rule:
+def switched_window(config: Config) -> Rule:
     """The window, where it is switched on."""
-    return window_of(config) if config.flag("use_sliding_window", default=False) else everywhere
+    return read_window(config) if config.flag("use_sliding_window", default=False) else everywhere

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
-from attn_cli.models.native.architectures.llamas.qwen2 import sliding_kinds, window
-from attn_cli.models.native.layer_types import windows
+from attn_cli.models.native.architectures.llamas.qwen2 import sliding_layer_types, switched_window
+from attn_cli.models.native.layer_types import windows_by_type
 from attn_cli.models.native.spec import Part, Spec
 
 _ATTENTION = "layers.{layer}.self_attn."
@@ -22,5 +22,5 @@ def spec(config: Config) -> Spec:
             query_norm=Part(_ATTENTION + "q_norm", has_bias=False),
             key_norm=Part(_ATTENTION + "k_norm", has_bias=False),
         ),
-        window=windows(sliding_kinds(config, whole.layers), window(config)),
+        window=windows_by_type(sliding_layer_types(config, whole.layers), switched_window(config)),
     )

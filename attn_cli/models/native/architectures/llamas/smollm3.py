@@ -10,7 +10,7 @@ from attn_cli.core.masks import everywhere
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
-from attn_cli.models.native.layer_types import kinds, window_of, windows
+from attn_cli.models.native.layer_types import read_layer_types, read_window, windows_by_type
 from attn_cli.models.native.spec import Spec
 
 
@@ -19,15 +19,14 @@ def spec(config: Config) -> Spec:
     has_bias = config.flag("attention_bias", default=False)
     whole = decoder(config, has_bias=has_bias, kv_heads=4, theta=2000000.0, longest=32768)
     turns = _turning(config, whole.layers)
-    slides = config.flag("use_sliding_window", default=False)
+    has_window = config.flag("use_sliding_window", default=False)
+    window = read_window(config, None) if has_window else everywhere
 
     def turned(layer: int, length: int) -> Rotary | None:
         return whole.rotary(layer, length) if turns(layer) else None
 
-    kind = kinds(config, whole.layers, lambda layer: not turns(layer))
-    return replace(
-        whole, window=windows(kind, window_of(config, None) if slides else everywhere), rotary=turned
-    )
+    layer_type = read_layer_types(config, whole.layers, lambda layer: not turns(layer))
+    return replace(whole, window=windows_by_type(layer_type, window), rotary=turned)
 
 
 def _turning(config: Config, layers: int) -> Callable[[int], bool]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from attn_cli.safe_text import printable
 from attn_cli.training.corpus import TextFile
 from attn_cli.training.measure import HeadReport, Surprise
-from attn_cli.training.outcome import Outcome
+from attn_cli.training.result import TrainingResult
 from attn_cli.training.run import Run
 from attn_cli.training.tokenizer import START_PIECE
 from attn_cli.vocabulary import Pattern
@@ -13,7 +13,7 @@ from attn_cli.vocabulary import Pattern
 _MARKUP = str.maketrans(dict.fromkeys("|`<>*[]", "?"))
 
 
-def text(run: Run, outcome: Outcome) -> str:
+def text(run: Run, outcome: TrainingResult) -> str:
     """The `README.md` of the model in Markdown."""
     return "\n".join(
         [
@@ -37,7 +37,7 @@ def text(run: Run, outcome: Outcome) -> str:
     )
 
 
-def _what(run: Run, outcome: Outcome) -> Iterator[str]:
+def _what(run: Run, outcome: TrainingResult) -> Iterator[str]:
     recipe = run.order.recipe
     yield (
         f"A language model in the GPT-2 layout, trained by `attn train`: {recipe.layers} layers × "
@@ -48,7 +48,7 @@ def _what(run: Run, outcome: Outcome) -> Iterator[str]:
     )
 
 
-def _trained(run: Run, outcome: Outcome) -> Iterator[str]:
+def _trained(run: Run, outcome: TrainingResult) -> Iterator[str]:
     recipe, mark = run.order.recipe, outcome.mark
     _, length = recipe.rows_at(0.0)
     yield from _table(("text", "characters", "sha256"), (_row(text) for text in run.texts))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
+def written_atomically(target: Path) -> Iterator[Path]:
     """A name beside `target` to write to; what is written there gets its own name when it is complete."""
     temporary = target.with_name(f".{target.name}.part")
     yield temporary

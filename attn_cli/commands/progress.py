@@ -10,7 +10,7 @@ from attn_cli.console import World
 if TYPE_CHECKING:
     from attn_cli.show.terminal.progress import Bar
     from attn_cli.training.loop import Progress
-    from attn_cli.training.state import Mark
+    from attn_cli.training.saved_state import RunPosition
     from attn_cli.vocabulary import Pattern
 
 PATIENCE = 0.5  # seconds before a bar is worth a look
@@ -74,7 +74,7 @@ class Reporter:
 
     def __init__(self, world: World, bar: "Bar | None") -> None:
         self._world, self._bar = world, bar
-        self._first: Mark | None = None
+        self._first: RunPosition | None = None
         self._held_out: float | None = None
 
     def step(self, progress: "Progress") -> None:
@@ -88,7 +88,9 @@ class Reporter:
         elif progress.held_out is not None:
             self._world.fact(f"{progress.share:.0%} · {words}")
 
-    def growth(self, mark: "Mark", nearest: "Mapping[Pattern, Sequence[tuple[int, int, float]]]") -> None:
+    def growth(
+        self, mark: "RunPosition", nearest: "Mapping[Pattern, Sequence[tuple[int, int, float]]]"
+    ) -> None:
         """How near the nearest heads are to each pattern."""
         found = (
             " ".join([pattern, *(f"{layer}.{head} {score:.2f}" for layer, head, score in heads)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.cli import run
-from attn_cli.commands.reporting import clock, download
+from attn_cli.commands.progress import clock, download
 from attn_cli.show.terminal.progress import Bar
 from tests.support.small_run import OPTIONS, story
 from tests.support.worlds import world

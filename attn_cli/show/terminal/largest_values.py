@@ -1,8 +1,9 @@
-"""A matrix as a list: the largest values of each row, where the whole is too wide or nobody wants it."""
+"""The largest values of each row as a list, for --top and for matrices that are too wide."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,11 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.grid import Grid
-from attn_cli.show.terminal.edges import heading, label_width, numbers, row_labels, title
-from attn_cli.show.terminal.fitting import cut, to_left
-from attn_cli.show.terminal.numerals import Numerals, numerals
-from attn_cli.show.terminal.shades import levels
-from attn_cli.show.terminal.sheet import BOLD, DIM, Line, Sheet
+from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
+from attn_cli.show.terminal.number_format import NumberFormat, format_for
+from attn_cli.show.terminal.shades import Shade, shade_indices
+from attn_cli.show.terminal.text_width import cut, to_left
+from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet
 
 MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
 
@@ -23,13 +24,12 @@ _LABEL, _SHORT_LABEL = 20, 6  # a row's label is at most this wide where there i
 _TEXT = 12  # how much of a token stands before its value
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """The largest values of each row of one grid, the largest first."""
 
     grid: Grid
     order: npt.NDArray[np.int64]  # (R, K) the columns, the largest value's first
-    numerals: Numerals
+    number_format: NumberFormat
     label: int
     texts: list[int]  # (K) how much room the tokens have
     sheet: Sheet
@@ -43,33 +43,32 @@ class Listing:
             yield [*row_label, arrow, *(entries or [masked])]
 
     def _entries(self) -> Iterator[Line]:
-        shades = self.sheet.shades(self.grid)
-        positions = _positions(self.grid)
-        ellipsis = self.sheet.ink("…")
+        shades, positions = self.sheet.shades(self.grid), _positions(self.grid)
         part = replace(
             self.grid,
             values=np.take_along_axis(self.grid.values, self.order, axis=1),
             visible=np.take_along_axis(self.grid.visible, self.order, axis=1),
         )
-        ranked = levels(part, len(shades) - 1).tolist()
-        for columns, values, ranks in zip(self.order.tolist(), part.values.tolist(), ranked, strict=True):
+        indices = shade_indices(part, len(shades) - 1).tolist()
+        for columns, values, ranks in zip(self.order.tolist(), part.values.tolist(), indices, strict=True):
             line: Line = []
             for column, value, rank, width in zip(columns, values, ranks, self.texts, strict=True):
                 if rank >= 0:
-                    key = to_left(cut(self.grid.columns[column], width, ellipsis), width)
-                    number = self.numerals(value).rjust(self.numerals.width)
-                    line += [
-                        Segment(_BETWEEN if line else ""),
-                        Segment(positions[column], DIM),
-                        Segment(key + " "),
-                        Segment(shades[rank].glyph + number, shades[rank].style),
-                    ]
+                    line.append(Segment(_BETWEEN if line else ""))
+                    line.append(Segment(positions[column], DIM))
+                    line += self._entry(column, value, shades[rank], width)
             yield line
+
+    def _entry(self, column: int, value: float, shade: Shade, width: int) -> Line:
+        """A token and its value."""
+        key = to_left(cut(self.grid.columns[column], width, self.sheet.ink("…")), width)
+        number = self.number_format(value).rjust(self.number_format.width)
+        return [Segment(key + " "), Segment(shade.glyph + number, shade.style)]
 
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     """The largest `most` of each row, or as many of them as fit the width."""
-    written = numerals(grid, digits)
+    written = format_for(grid, digits)
     label = min(label_width(grid), _LABEL, max(_SHORT_LABEL, sheet.width // 5))
     room = sheet.width - label - len(f" {sheet.ink('→')} ")
     around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width
@@ -98,8 +97,8 @@ def _text_widths(grid: Grid, order: npt.NDArray[np.int64], widest: int) -> list[
     """How wide the widest token of each rank is, at most `widest`; a masked key needs no room."""
     widths = np.minimum([cell_len(column) for column in grid.columns], widest)
     visible = np.take_along_axis(grid.visible, order, axis=1)
-    found: list[int] = np.max(np.where(visible, widths[order], 0), axis=0, initial=0).tolist()
-    return found
+    room: list[int] = np.max(np.where(visible, widths[order], 0), axis=0, initial=0).tolist()
+    return room
 
 
 def _positions(grid: Grid) -> list[str]:

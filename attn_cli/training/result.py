@@ -1,23 +1,23 @@
 """What came out of a run, in numbers: what the card tells, `attn train` prints and `attn.json` holds."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attn_cli.models.head_labels import Known, known_in
+from attn_cli.models.head_labels import HeadLabel, parse_head_labels
+from attn_cli.record import record
 from attn_cli.training.measure import HeadReport, Surprise
-from attn_cli.training.state import Mark
+from attn_cli.training.saved_state import RunPosition
 from attn_cli.vocabulary import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+@record(frozen=True, slots=True)
+class TrainingResult:
     """A trained model, measured."""
 
     directory: Path
     vocabulary: int  # pieces
     parameters: int
-    mark: Mark
+    mark: RunPosition
     surprise: Surprise
     heads: tuple[HeadReport, ...]
 
@@ -27,9 +27,9 @@ class Outcome:
         return self.directory.resolve().name
 
     @property
-    def known(self) -> tuple[Known, ...]:
+    def known(self) -> tuple[HeadLabel, ...]:
         """The heads that are known for something, the clearest first."""
-        return known_in(self.as_json()["heads"])
+        return parse_head_labels(self.as_json()["heads"])
 
     def as_json(self) -> dict[str, Any]:
         """All of it by name."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
 
 
-class Cells(Artist):
+class CellsArtist(Artist):
     """An `Image` where its box stands, in the units of the axes."""
 
     def __init__(self, image: Image) -> None:

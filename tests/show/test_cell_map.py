@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn_cli.grid import Grid, make_grid
-from attn_cli.show.terminal import map_of
+from attn_cli.grid import Grid
+from attn_cli.show.grids import grid_of
+from attn_cli.show.terminal.cell_map import CellMap
 from tests.show.test_terminal import coloured, plain, printed
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -20,12 +21,12 @@ def heads(layers: int, count: int, high: float = 1.0) -> Grid:
     seen = np.ones((layers, count), dtype=bool)
     seen[0, 1] = False
     title, limits = "induction, layer × head", (0.0, high)
-    return make_grid(title, values, names[0], names[1], seen, limits, are_tokens=False)
+    return grid_of(title, values, names[0], names[1], seen, limits, are_tokens=False)
 
 
 def drawn(drawing: Grid, width: int = 80, digits: int = 2) -> list[str]:
     console = plain(width)
-    map_of(drawing, console, digits=digits)
+    console.print(CellMap(drawing, digits=digits))
     return [line.rstrip() for line in printed(console).splitlines()]
 
 
@@ -72,12 +73,12 @@ def test_a_name_without_room_is_left_out() -> None:
 
 def test_colours_take_the_place_of_glyphs() -> None:
     console = coloured(80, "truecolor")
-    map_of(heads(1, 32), console)
+    console.print(CellMap(heads(1, 32)))
     assert "\x1b[38;5;16;48;2;253;231;37m  \x1b[0m\x1b[2m ·\x1b[0m" in printed(console)
 
 
 def test_a_map_of_nothing_is_all_dots() -> None:
-    nothing = make_grid(
+    nothing = grid_of(
         "special", np.zeros((1, 2)), ["3"], ["0", "1"], np.zeros((1, 2), bool), are_tokens=False
     )
     assert drawn(nothing) == ["special · 1 × 2 · range 0 to 1", "   0 1", "3  · ·"]

@@ -1,6 +1,6 @@
-"""How the numbers of one matrix are written: all alike, all at most as wide as the widest."""
+"""One number format for all cells of a matrix: decimals, exponents, width."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,7 @@ _LONG = 1e6  # from here on an exponent is shorter and reads better
 _AROUND_DECIMALS = len("-1.") + len("e-300")
 
 
-@dataclass(frozen=True, slots=True)
-class Numerals:
+class NumberFormat(NamedTuple):
     """One way to write a number, and how wide it can get."""
 
     spec: str
@@ -24,7 +23,7 @@ class Numerals:
         return _without_zero(text) if self.compact else text
 
 
-def numerals(grid: Grid, digits: int, *, compact: bool = False) -> Numerals:
+def format_for(grid: Grid, digits: int, *, compact: bool = False) -> NumberFormat:
     """How to write the visible numbers of `grid`: whole ones without decimals, the others with `digits`.
 
     `compact` leaves out the zero before the point where no number is beyond 1 (`.42`, `1.0`), as is
@@ -33,15 +32,15 @@ def numerals(grid: Grid, digits: int, *, compact: bool = False) -> Numerals:
     seen = grid.values[grid.visible]
     low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
     if max(-low, high) >= _LONG:
-        return Numerals(f"z.{digits}e", digits + _AROUND_DECIMALS)
+        return NumberFormat(f"z.{digits}e", digits + _AROUND_DECIMALS)
     decimals = 0 if np.array_equal(seen, np.rint(seen)) else digits
     spec = f"z.{decimals}f"
     lowest, highest = format(low, spec), format(high, spec)
     width = max(len(lowest), len(highest))
     within_one = max(-float(lowest), float(highest)) <= 1
     if compact and decimals > 1 and within_one:
-        return Numerals(spec, width - 1, compact=True)
-    return Numerals(spec, width)
+        return NumberFormat(spec, width - 1, compact=True)
+    return NumberFormat(spec, width)
 
 
 def short(value: float, digits: int) -> str:

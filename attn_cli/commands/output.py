@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attn_cli.commands.options import PictureOptions
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
+from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -20,23 +22,23 @@ _FEWEST_CELLS = 128  # of one head among many
 
 def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
     """What was read: the model in one line, then the tokens, on at most so many lines."""
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
 
-    terminal.paragraph(headline(reading), world.screen, between=" · ")
+    world.screen.print(Paragraph(headline(reading), between=" · "))
     for tokens in filter(None, (reading.tokens, reading.texts.target)):
         texts = [f"{token.position} {label(token.text)}" for token in tokens]
-        terminal.paragraph(texts, world.screen, rest="the other tokens: attn tokens", most=most)
+        world.screen.print(Paragraph(texts, rest="the other tokens: attn tokens", most=most))
 
 
 def headline(reading: "Reading") -> list[str]:
     """The model, its size and what computes, in phrases."""
-    card, library = reading.source.card, reading.source.library
+    card, backend = reading.source.card, reading.source.backend
     return [
         *dict.fromkeys((card.name, card.type)),
         size(card.layers, card.heads, card.head_size),
         *(() if reading.kind is Kind.SELF else (f"{reading.kind} attention",)),
         _counted(len(reading.tokens), "token"),
-        f"{library.name}, {library.dtype}, {library.device}",
+        f"{backend.name}, {backend.dtype}, {backend.device}",
     ]
 
 
@@ -60,10 +62,10 @@ def title(reading: "Reading", what: str, grid: "Grid") -> str:
 
 def fitting(world: World, reading: "Reading", digits: int) -> int:
     """How many rows and columns of a picture the terminal has room for."""
-    from attn_cli.show import terminal  # rich: 0.06 s
+    from attn_cli.show.terminal.table import pooled_columns  # rich: 0.06 s
 
     longest = max(reading.whole.queries, reading.whole.keys)
-    return terminal.pooled_columns(world.screen.width, longest, digits)
+    return pooled_columns(world.screen.width, longest, digits)
 
 
 def shared_out(heads: int) -> int:
@@ -77,30 +79,42 @@ def check_pooled(targets: Mapping[Path, str]) -> None:
     Raises:
         UsageError: there is one.
     """
-    if ".csv" in targets.values():
-        problem = "the weights of a long text are pooled, and a .csv has no place to say so"
-        raise UsageError(problem, "--rows 0-19, or .json, .npz or .safetensors")
+    for suffix in targets.values():
+        if suffix in STEPS.numbers_only:
+            problem = f"the weights of a long text are pooled, and a {suffix} has no place to say so"
+            others = either(other for other in STEPS if other not in STEPS.numbers_only)
+            raise UsageError(problem, f"--rows 0-19, or {others}")
 
 
-def write(world: World, targets: Mapping[Path, str], encode: Callable[[str], bytes], *, force: bool) -> None:
-    """Every file of `targets`, whose content is what `encode` makes for its suffix."""
+def write(
+    world: World,
+    targets: Mapping[Path, str],
+    kind: FileKind[Content],
+    content: Callable[[], Content],
+    *,
+    force: bool,
+) -> None:
+    """Those of `targets` that are of the kind; `content` is asked what they hold where there are any."""
     from attn_cli.show import files
 
-    for path, suffix in targets.items():
-        files.write(path, encode(suffix), force=force)
-        world.fact(f"wrote {path}")
+    of_kind = {path: suffix for path, suffix in targets.items() if suffix in kind}
+    if of_kind:
+        held = content()
+        for path, suffix in of_kind.items():
+            files.write(path, kind.encode(suffix, held), force=force)
+            world.fact(f"wrote {path}")
 
 
 def drawn(
-    world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, cmap: str | None, dpi: int
-) -> Callable[[str], bytes]:
-    """The groups of panels, one below the other, as what makes a picture's file; a group shares one scale."""
+    world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, options: PictureOptions
+) -> Picture:
+    """The groups of panels, one below the other, as a picture; a group shares one scale."""
     from attn_cli.show import picture  # matplotlib, when it draws: 0.4 s
 
-    page = picture.page(groups, title, cmap)
-    if page.missing:
-        world.note(f"no font here draws {' '.join(page.missing)}: spelled out in the picture")
-    return lambda suffix: picture.render(page, suffix, dpi)
+    drawing = picture.page(groups, title, options.cmap)
+    if drawing.missing:
+        world.note(f"no font here draws {' '.join(drawing.missing)}: spelled out in the picture")
+    return Picture(drawing, options.dpi)
 
 
 def _counted(count: int, noun: str) -> str:

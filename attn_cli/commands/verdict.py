@@ -17,9 +17,9 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
     Raises:
         AttnError: there is none.
     """
-    from attn_cli.reading.verify import verified  # transformers: 5 s
+    from attn_cli.reading.verify import verify_readings  # transformers: 5 s
 
-    return verified([reading], only_kind=reading.kind, only_layers={head.layer for head in heads})
+    return verify_readings([reading], only_kind=reading.kind, only_layers={head.layer for head in heads})
 
 
 def sentence(verdict: "Verdict") -> str:

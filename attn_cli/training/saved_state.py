@@ -1,7 +1,7 @@
 """Where a run stands: weights and moments in one file, written whole, without a pickle."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,15 +9,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from attn_cli.errors import AttnError
+from attn_cli.record import record
+from attn_cli.training.atomic_write import written_atomically
 from attn_cli.training.network import Network
-from attn_cli.training.whole import written_whole
 
 _FILE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+@record(frozen=True, slots=True)
+class RunPosition:
     """How far a run has come."""
 
     step: int = 0
@@ -25,7 +26,7 @@ class Mark:
     tokens: int = 0  # learned from, those of a second epoch counted again
 
 
-def save(directory: Path, network: Network, optimizer: torch.optim.AdamW, mark: Mark) -> None:
+def save(directory: Path, network: Network, optimizer: torch.optim.AdamW, mark: RunPosition) -> None:
     """Write the weights, the moments of AdamW and how far the run is, whole or not at all.
 
     Raises:
@@ -39,14 +40,14 @@ def save(directory: Path, network: Network, optimizer: torch.optim.AdamW, mark: 
     metadata = {"mark": json.dumps(asdict(mark))}
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
-        with written_whole(directory / _FILE) as temporary:
+        with written_atomically(directory / _FILE) as temporary:
             save_file(whole, temporary, metadata)
     except SafetensorError as error:
         problem = f"the state of the run cannot be written to {directory}: {error}"
         raise AttnError(problem, "make room on the disk, then --resume") from error
 
 
-def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> Mark:
+def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> RunPosition:
     """Put the saved numbers where they were; a run that saved nothing yet stands at its beginning.
 
     Raises:
@@ -54,10 +55,10 @@ def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> Mar
     """
     path = directory / _FILE
     if not path.exists():
-        return Mark()
+        return RunPosition()
     try:
         with safe_open(path, "pt") as file:
-            mark = Mark(**json.loads(file.metadata()["mark"]))
+            mark = RunPosition(**json.loads(file.metadata()["mark"]))
             for name, tensor in network.parameters.tensors.items():
                 tensor.data.copy_(_shaped(file.get_tensor(f"weights.{name}"), tensor, name))
                 if mark.step and tensor.requires_grad:

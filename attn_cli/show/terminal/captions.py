@@ -1,4 +1,4 @@
-"""What stands around the numbers of a matrix: its title, the labels of its rows, a note below."""
+"""The text around a matrix: its title, the labels of its rows, a note below."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,10 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.grid import Grid
-from attn_cli.show.terminal.fitting import cut, filled, to_left
-from attn_cli.show.terminal.numerals import short
-from attn_cli.show.terminal.sheet import DIM, Line, Sheet
+from attn_cli.show.scale import is_signed
+from attn_cli.show.terminal.number_format import short
+from attn_cli.show.terminal.text_width import cut, filled, to_left
+from attn_cli.show.terminal.view import DIM, Line, Sheet
 
 
 def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
@@ -17,7 +18,7 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     Shades of both signs span as far down as up, which the values need not: then it is theirs.
     """
     seen = grid.values[grid.visible]
-    limits = (float(seen.min()), float(seen.max())) if grid.is_signed and seen.size else grid.limits
+    limits = (float(seen.min()), float(seen.max())) if is_signed(grid.limits) and seen.size else grid.limits
     low, high = (short(limit, digits) for limit in limits)
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []

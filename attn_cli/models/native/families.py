@@ -1,0 +1,61 @@
+"""Which families are written out here, and what a model of one of them is."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from attn_cli.errors import AttnError
+from attn_cli.models.files.config import Config, NotNativeError
+from attn_cli.models.native import architectures
+from attn_cli.models.native.spec import Spec
+
+
+def native_families() -> tuple[str, ...]:
+    """The model types that have a file of their own here."""
+    return tuple(sorted(_modules()))
+
+
+def native_types() -> frozenset[str]:
+    """How `model_type` may spell the families: file names have no hyphen."""
+    return frozenset(spelled for name in _modules() for spelled in (name, name.replace("_", "-")))
+
+
+def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None:
+    """What the model is; None where it has no file here, or is a variant that its file leaves to others.
+
+    `is_causal` overrules the model's own mask.
+
+    Raises:
+        AttnError: a value of the configuration is missing or damaged.
+    """
+    if config.text("model_type") not in native_types():
+        return None
+    try:
+        return read_spec(config, is_causal=is_causal)
+    except NotNativeError:
+        return None
+
+
+def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
+    """What the model is, by the file that is named after its `model_type`.
+
+    Raises:
+        AttnError: the family is not known here, or a value is missing or damaged.
+    """
+    kind = config.text("model_type")
+    name = kind.replace("-", "_")
+    if name not in _modules():
+        problem = f"the model type '{kind}' is not known: {config.path}"
+        raise AttnError(problem, f"use a model of the type {', '.join(native_families())}")
+    spec: Spec = importlib.import_module(_modules()[name]).spec(config)
+    return spec if is_causal is None else replace(spec, is_causal=is_causal)
+
+
+@cache
+def _modules() -> Mapping[str, str]:
+    """The module of each family, by the name of its file."""
+    (home,) = architectures.__path__
+    files = Path(home).glob("*/[!_]*.py")
+    return {file.stem: f"{architectures.__name__}.{file.parent.name}.{file.stem}" for file in files}

@@ -1,0 +1,37 @@
+"""Heads of one reading against each other: weights as far as they are shown, distances over whole rows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from attn_cli.analysis.comparison import Comparison, comparison
+from attn_cli.grid import Head, Matrix
+from attn_cli.reading.memory import check_heads_fit
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.selection import Place
+from attn_cli.reading.steps import ShownLayer, head_steps, heads_of_layers, shown_layers, unwarned
+from attn_cli.reading.window import Window
+from attn_cli.vocabulary import Distance, Step
+
+
+@unwarned
+def compare_places(
+    reading: Reading, places: Sequence[Place], distance: Distance, window: Window
+) -> tuple[list[Head], Comparison]:
+    """The weights of the heads as far as they are shown, and their distances over whole rows.
+
+    Raises:
+        AttnError: the weights are damaged, or a step holds a number that is not finite.
+    """
+    if window.is_whole and window.fits:
+        heads = head_steps(reading, places, (Step.WEIGHTS,))
+        return heads, comparison(heads, distance)
+    check_heads_fit(reading, places, (Step.WEIGHTS,), window)
+    layers = list(shown_layers(reading, places))  # all at hand: the same row of each is compared
+    heads = heads_of_layers(layers, places, (Step.WEIGHTS,), window)
+    return heads, comparison(heads, distance, _rows(layers, places, window))
+
+
+def _rows(layers: Iterable[ShownLayer], places: Sequence[Place], window: Window) -> Iterator[list[Matrix]]:
+    """The weights (R, S) of the heads at `places`, some rows of all of them at a time."""
+    by_number = {layer.number: layer for layer in layers}
+    for rows in window.blocks(len(places)):
+        yield [by_number[layer].weights([head], rows)[0] for layer, head in places]

@@ -1,0 +1,131 @@
+"""Labelled matrices to show: the steps of heads, distances between heads, a metric of every head."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.grid import Grid, Head, Matrix, Sides
+from attn_cli.show.scale import limits_by_size, limits_of, limits_of_step, stands_out_by_size
+from attn_cli.vocabulary import Distance, Metric, Step
+
+_MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})  # scores and bias are there before the mask is
+
+
+def grid_of(
+    title: str,
+    values: Matrix,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    visible: npt.NDArray[np.bool_] | None = None,
+    limits: tuple[float, float] | None = None,
+    *,
+    are_tokens: bool = True,
+) -> Grid:
+    """A `Grid`; without `visible` every cell is, without `limits` they are those of the visible cells."""
+    seen = np.ones(values.shape, dtype=bool) if visible is None else visible
+    span = limits_of(values, seen) if limits is None else limits
+    return Grid(title, values, tuple(rows), tuple(columns), seen, span, are_tokens)
+
+
+def step_grids(texts: Sides, heads: Sequence[Head]) -> Iterator[Grid]:
+    """Every step of the heads; `texts` is what the tokens stand for."""
+    return (step_grid(texts, head, step) for head in heads for step in head.steps)
+
+
+def step_grid(texts: Sides, head: Head, step: Step) -> Grid:
+    """One step of a head: tokens by tokens, or tokens by features."""
+    name = f"{step} {head.name}"
+    if step is Step.SCORES:
+        name += f" · q·k × {head.scale:.4g}"
+    values = np.asarray(head.steps[step], dtype=np.float64)
+    return (_pairs if step.is_pairwise else _features)(name, values, texts, head, step)
+
+
+def step_panels(texts: Sides, heads: Sequence[Head], step: Step) -> list[list[Grid]]:
+    """One step of the heads as panels: a row for each layer, where every layer has the same heads."""
+    by_layer: dict[int, list[Head]] = {}
+    for head in heads:
+        by_layer.setdefault(head.layer, []).append(head)
+    heads_of_a_layer = {tuple(head.head for head in row) for row in by_layer.values()}
+    is_model = len(heads_of_a_layer) == 1 and len(heads) > len(by_layer)
+    rows = by_layer.values() if is_model else [heads]
+    return [[step_grid(texts, head, step) for head in row] for row in rows]
+
+
+def weights_on_one_scale(texts: Sides, heads: Sequence[Head]) -> list[Grid]:
+    """The weights of the heads, coloured alike: equal colours are equal weights."""
+    grids = [step_grid(texts, head, Step.WEIGHTS) for head in heads]
+    limits = (0.0, max(grid.limits[1] for grid in grids))
+    return [replace(grid, limits=limits) for grid in grids]
+
+
+def summed_cells(texts: Sides, pooled: Grid) -> Grid:
+    """Pooled weights summed over the keys of a cell instead of averaged, which is readable in a table.
+
+    A grid that is not pooled is returned unchanged.
+    """
+    if not pooled.is_pooled:
+        return pooled
+    assert pooled.column_places is not None, "a cell is named by the first of its keys"
+    values = pooled.values * np.diff(pooled.column_places, append=len(texts.keys))
+    low, high = limits_by_size(values, pooled.visible)
+    return replace(pooled, values=values, limits=(low if pooled.by_size else 0.0, high), is_summed=True)
+
+
+def distance_grid(distance: Distance, heads: Sequence[str], matrix: Matrix) -> Grid:
+    """The distances with the heads' names on both sides, coloured from 0 to 1."""
+    return grid_of(str(distance), matrix, heads, heads, limits=(0.0, 1.0), are_tokens=False)
+
+
+def difference_grid(heads: Sequence[str], difference: Matrix, one: Grid, other: Grid) -> Grid:
+    """The weights `one` of the first head less `other`, those of the second, where either may look."""
+    title = f"weights {heads[0]} − {heads[1]}"
+    values = np.asarray(difference, dtype=np.float64)
+    visible = one.visible | other.visible
+    limits = limits_by_size(values, visible)
+    return replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True)
+
+
+def metric_grid(
+    metric: Metric,
+    places: Sequence[tuple[int, int]],
+    values_of: Mapping[tuple[int, int], float | None],
+) -> Grid:
+    """A metric of the heads at `places`, a row for each layer; a head without a value is left blank."""
+    layers, heads = (sorted(set(numbers)) for numbers in zip(*places, strict=True))
+    values = np.full((len(layers), len(heads)), np.nan)
+    for (layer, head), value in values_of.items():
+        values[layers.index(layer), heads.index(head)] = np.nan if value is None else value
+    seen = np.isfinite(values)
+    values = np.where(seen, values, 0.0)
+    title, limits = f"{metric}, layer × head", (0.0, float(values.max(initial=0.0)) or 1.0)
+    return grid_of(
+        title, values, list(map(str, layers)), list(map(str, heads)), seen, limits, are_tokens=False
+    )
+
+
+def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
+    """A step that is a matrix of queries by keys."""
+    queries = _names(texts.queries, head.queries, is_pooled=head.is_pooled)
+    keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
+    mask = head.mask if step in _MASKED else None
+    visible = np.ones(values.shape, dtype=bool) if mask is None else mask
+    grid = grid_of(name, values, queries, keys, visible, limits_of_step(step, values, visible))
+    ranked = None if step is Step.WEIGHTS else head.mask  # the largest scores are those that the softmax sees
+    return replace(grid, row_places=head.queries, column_places=head.keys, cells=head.cells, ranked=ranked)
+
+
+def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
+    """A step that has a vector for each token: tokens by numbered features."""
+    texts_of_rows, places = (texts.keys, head.keys) if step.is_of_keys else (texts.queries, head.queries)
+    rows = _names(texts_of_rows, places, is_pooled=head.is_pooled)
+    features = [str(feature) for feature in range(values.shape[-1])]
+    grid = grid_of(name, values, rows, features, are_tokens=False)
+    return replace(grid, row_places=places, by_size=stands_out_by_size(step))
+
+
+def _names(texts: Sequence[str], places: Sequence[int], *, is_pooled: bool) -> list[str]:
+    """The texts of the tokens at `places`; a pooled cell is named by the position of its first token."""
+    return [str(place) if is_pooled else texts[place] for place in places]

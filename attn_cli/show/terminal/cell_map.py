@@ -1,0 +1,97 @@
+"""A compact map with every cell in view, such as layer × head: numbers where they fit, else shades alone."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rich.segment import Segment
+
+from attn_cli.grid import Grid
+from attn_cli.show.terminal.captions import heading, note, title
+from attn_cli.show.terminal.number_format import NumberFormat, format_for
+from attn_cli.show.terminal.shades import Shade, shade_indices
+from attn_cli.show.terminal.text_width import to_left, to_right
+from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet, View
+
+_LARGE = 10  # from here on a number without decimals says enough
+_TILE = 2  # cells of a console: about as wide as high
+_STEPS = (1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100)  # one label in so many is written
+
+
+class CellMap(View):
+    """A matrix with every cell in view, whatever the width; a wider map goes on below."""
+
+    def __init__(self, grid: Grid, *, digits: int = 2) -> None:
+        self._grid, self._digits = grid, digits
+
+    def lines(self, sheet: Sheet) -> Iterator[Line]:
+        """A title, the columns, a line for each row."""
+        grid, digits = sheet.inked(self._grid), self._digits
+        label = max(len(row) for row in grid.rows) + 1
+        written = _numbers(grid, digits, sheet.width - label)
+        size = written.width + 1 if written else _tile(grid, sheet.width - label)
+        for text in title(heading(grid, digits, sheet), sheet.width, sheet):
+            yield [Segment(text, BOLD)]
+        step = max(1, (sheet.width - label) // size)
+        for first in range(0, len(grid.columns), step):
+            part = range(first, min(first + step, len(grid.columns)))
+            yield from _part(grid, part, label, size, written, sheet)
+        if not written:
+            needed = label + (format_for(grid, digits, compact=True).width + 1) * len(grid.columns)
+            yield from note(f"the numbers: --json, -o FILE.csv, or a width of {needed}", sheet)
+
+
+def _part(
+    grid: Grid, part: range, label: int, size: int, written: NumberFormat | None, sheet: Sheet
+) -> Iterator[Line]:
+    """Some of the columns under their names, each row after its label."""
+    yield [Segment(" " * label + _header([grid.columns[i] for i in part], size), DIM)]
+    for row, line in zip(grid.rows, _cells(grid, part, size, written, sheet), strict=True):
+        yield [Segment(to_right(row, label - 1), DIM), Segment(" "), *line]
+
+
+def _numbers(grid: Grid, digits: int, width: int) -> NumberFormat | None:
+    """The most exact way to write the numbers with which all fit; None where none does."""
+    fewest = 0 if grid.limits[1] >= _LARGE else min(digits, 1)
+    counts = range(digits, fewest - 1, -1)
+    ways = (format_for(grid, count, compact=compact) for count in counts for compact in (False, True))
+    return next((way for way in ways if (way.width + 1) * len(grid.columns) <= width), None)
+
+
+def _tile(grid: Grid, width: int) -> int:
+    """How wide a cell without a number is."""
+    return _TILE if _TILE * len(grid.columns) <= width else 1
+
+
+def _header(names: Sequence[str], size: int) -> str:
+    """The names of columns, each at the right end of its cell; of narrow cells only some are named."""
+    longest = max(map(len, names))
+    every = next(step for step in _STEPS if step * size > longest)
+    if every == 1:
+        return "".join(to_right(name, size) for name in names)
+    named = [name if i + len(name) <= len(names) * size else "" for i, name in _spread(names, every, size)]
+    return "".join(to_left(name, every * size) for name in named).rstrip()
+
+
+def _spread(names: Sequence[str], every: int, size: int) -> Iterator[tuple[int, str]]:
+    """One name in so many, and where on its line it begins."""
+    return ((i * size, names[i]) for i in range(0, len(names), every))
+
+
+def _cells(grid: Grid, part: range, size: int, written: NumberFormat | None, sheet: Sheet) -> Iterator[Line]:
+    """Lines of shaded cells, those of one shade as one piece."""
+    shades = sheet.shades(grid)
+    ranks, values = shade_indices(grid, len(shades) - 1), grid.values
+    for row in range(len(grid.rows)):
+        cells = [(shades[ranks[row, i]], float(values[row, i])) for i in part]
+        texts = [(shade.style, _text(shade, value, size, written, sheet)) for shade, value in cells]
+        yield [
+            Segment("".join(text for _, text in alike), style)
+            for style, alike in groupby(texts, key=lambda cell: cell[0])
+        ]
+
+
+def _text(shade: Shade, value: float, size: int, written: NumberFormat | None, sheet: Sheet) -> str:
+    """A number beside its shade, the shade alone, or the sign for a cell without a value."""
+    if shade is MASKED:
+        return to_right(sheet.ink("·"), size)
+    return shade.glyph + to_right(written(value), size - 1) if written else shade.glyph * size

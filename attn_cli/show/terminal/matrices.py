@@ -1,0 +1,83 @@
+"""Matrices fitted to the console: as whole tables, as the largest values of each row, or as a window."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from attn_cli.grid import Grid
+from attn_cli.show.terminal import largest_values, table
+from attn_cli.show.terminal.captions import note
+from attn_cli.show.terminal.view import Line, Sheet, View
+
+
+class Matrices(View):
+    """Grids as tables of shaded cells, side by side where there is room, else one below the other.
+
+    A table that is too wide even so is shown by its largest values or as a window. `top`, at least 1,
+    asks for the largest of each row; of a difference or of features by size.
+    """
+
+    def __init__(self, *grids: Grid, digits: int = 2, top: int | None = None) -> None:
+        self._grids, self._digits, self._top = grids, digits, top
+
+    def lines(self, sheet: Sheet) -> Iterable[Line]:
+        """The tables, each under its title, and a note below one that is not shown whole."""
+        grids = [sheet.inked(grid) for grid in self._grids]
+        tables = table.side_by_side(grids, self._digits, sheet) if self._top is None else None
+        return self._below(grids, sheet) if tables is None else table.lines(tables, self._digits, sheet)
+
+    def _below(self, grids: Iterable[Grid], sheet: Sheet) -> Iterator[Line]:
+        for number, grid in enumerate(grids):
+            if number > 0:
+                yield []
+            yield from self._alone(grid, sheet)
+
+    def _alone(self, grid: Grid, sheet: Sheet) -> Iterable[Line]:
+        """One grid with all the width, and a note where it is not enough."""
+        if self._top is None and (whole := table.side_by_side([grid], self._digits, sheet)):
+            return table.lines(whole, self._digits, sheet)
+        if self._top is not None or (grid.are_tokens and not _is_whole(grid)):
+            return self._largest(grid, sheet)
+        return self._window(grid, sheet)
+
+    def _largest(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
+        hides = grid.ranked is not None and bool((grid.visible & ~grid.ranked).any())
+        if grid.ranked is not None:
+            grid = replace(grid, visible=grid.visible & grid.ranked)
+        most = largest_values.MOST if self._top is None else self._top
+        listing = largest_values.listing(grid, self._digits, sheet, most)
+        yield from largest_values.lines(listing, self._digits, sheet)
+        shown, there = len(listing.texts), len(grid.columns)
+        if shown < there:
+            by_size = " by size" if grid.by_size else ""
+            where = ", of those where it may look" if hides else ""
+            text = f"the {shown} largest{by_size} of {there} in each row{where}"
+            yield from note(text + self._others(grid, shown), sheet)
+
+    def _others(self, grid: Grid, shown: int) -> str:
+        """Where the values are that are not listed; nothing where nobody asked for them."""
+        if self._top is None:
+            return f"; {_where_all_are(grid, self._digits)}"
+        more = min(self._top, len(grid.columns)) - shown
+        return f"; {more} more in a wider window" if more > 0 else ""
+
+    def _window(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
+        window = table.window(grid, self._digits, sheet)
+        yield from table.lines([window], self._digits, sheet)
+        gap = window.shown.index(table.GAP)
+        first, end = window.shown[gap - 1] + 1, (*window.shown, len(grid.columns))[gap + 1]
+        names = [table.position(grid, number) or grid.columns[number] for number in (first, end - 1)]
+        left_out = f"column {names[0]} is" if end - first == 1 else f"columns {names[0]} to {names[1]} are"
+        yield from note(f"{left_out} left out; {_where_all_are(grid, self._digits)}", sheet)
+
+
+def _where_all_are(grid: Grid, digits: int) -> str:
+    width = table.narrowest(grid, digits).width(len(grid.columns))
+    return f"all: --out FILE.csv, --json, or a width of {width}"
+
+
+def _is_whole(grid: Grid) -> bool:
+    """Whether there are only whole numbers, such as a mask's: no few of them stand out."""
+    seen = grid.values[grid.visible]
+    return np.array_equal(seen, np.rint(seen))

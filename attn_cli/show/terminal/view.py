@@ -1,0 +1,74 @@
+"""The base of all terminal views, and the sheet they draw on: its width, encoding and colours."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple, Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.style import Style
+
+from attn_cli.grid import Grid
+from attn_cli.safe_text import label, printable
+from attn_cli.show.scale import is_signed
+from attn_cli.show.terminal.shades import Shade, ramp
+from attn_cli.show.terminal.text_width import encodable
+
+Line = list[Segment]
+
+BOLD, DIM = Style(bold=True), Style(dim=True)
+MASKED = Shade(" ", DIM)
+
+
+class Sheet(NamedTuple):
+    """The room that a console gives to a view."""
+
+    width: int  # how many cells a line may have
+    encoding: str
+    colours: str | None  # the console's colour system; None: it has no colours, or may not use them
+
+    @classmethod
+    def of(cls, console: Console, options: ConsoleOptions) -> Self:
+        """The sheet as wide as the options say, in the console's characters and colours."""
+        colours = None if console.no_color else console.color_system
+        return cls(options.max_width, options.encoding, colours)
+
+    def ink(self, text: str) -> str:
+        """`text` in characters that the console's encoding has."""
+        return encodable(text, self.encoding)
+
+    def inked(self, grid: Grid) -> Grid:
+        """The same grid, its text safe to print."""
+        return replace(
+            grid,
+            title=self.ink(printable(grid.title)),
+            rows=tuple(self.ink(label(row)) for row in grid.rows),
+            columns=tuple(self.ink(label(column)) for column in grid.columns),
+        )
+
+    def shades(self, grid: Grid) -> tuple[Shade, ...]:
+        """The shades for the numbers of `grid`, then, where -1 finds it, the one for masked cells."""
+        shades = ramp(self.colours, signed=is_signed(grid.limits))
+        return (*(shade._replace(glyph=self.ink(shade.glyph)) for shade in shades), MASKED)
+
+
+class View:
+    """A Rich renderable made of whole lines.
+
+    The lines are made for the width that the console or a container gives; none is wrapped.
+    """
+
+    def lines(self, sheet: Sheet) -> Iterable[Line]:
+        """The lines for a sheet, without line ends."""
+        raise NotImplementedError
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self.lines(Sheet.of(console, options)):
+            yield from line
+            yield Segment.line()
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Any width will do; more than the longest line is not needed."""
+        widest = max(map(Segment.get_line_length, self.lines(Sheet.of(console, options))), default=0)
+        return Measurement(min(1, widest), widest)

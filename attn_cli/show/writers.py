@@ -1,0 +1,117 @@
+"""The registry of file writers: for each kind of file, suffix → function. A new format is one entry.
+
+A writer is imported when a file asks for it; this module alone imports nothing that computes or draws.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from attn_cli.grid import Head
+    from attn_cli.show.picture.marks import Drawing
+
+Content = TypeVar("Content")
+
+
+class Results(NamedTuple):
+    """The content of data files: the object that --json prints, and the heads whose steps are in it."""
+
+    document: Mapping[str, object]
+    heads: "Sequence[Head]" = ()
+
+
+class Picture(NamedTuple):
+    """The content of pictures: a drawing, and its pixels per inch for formats that have pixels."""
+
+    drawing: "Drawing"
+    dpi: int
+
+
+class FileKind(Generic[Content]):
+    """One kind of file: its suffixes, and for each the function that turns the content into bytes."""
+
+    def __init__(
+        self, writers: Mapping[str, Callable[[Content], bytes]], numbers_only: Collection[str] = ()
+    ) -> None:
+        """`numbers_only`: suffixes of files that have no place to say what their numbers are."""
+        self._writers, self.numbers_only = writers, numbers_only
+
+    def __iter__(self) -> Iterator[str]:
+        """The suffixes, in lower case."""
+        return iter(self._writers)
+
+    def __str__(self) -> str:
+        return ", ".join(self._writers)
+
+    def encode(self, suffix: str, content: Content) -> bytes:
+        """The content of a file whose name ends in `suffix`."""
+        return self._writers[suffix](content)
+
+
+def either(suffixes: Iterable[str]) -> str:
+    """The suffixes as a choice: `.png, .svg or .pdf`."""
+    *others, last = suffixes
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _picture(picture: Picture, suffix: str) -> bytes:
+    from attn_cli.show import picture as pictures  # matplotlib, when it draws: 0.4 s
+
+    return pictures.render(picture.drawing, suffix, picture.dpi)
+
+
+def _json(answer: Results) -> bytes:
+    from attn_cli.show.data import as_json
+
+    return f"{as_json(answer.document)}\n".encode()
+
+
+def _npz(answer: Results) -> bytes:
+    from attn_cli.show.data import as_npz
+
+    return as_npz(answer.document, answer.heads)
+
+
+def _safetensors(answer: Results) -> bytes:
+    from attn_cli.show.data import as_safetensors
+
+    return as_safetensors(answer.document, answer.heads)
+
+
+def _steps_csv(answer: Results) -> bytes:
+    from attn_cli.show.data import as_csv
+
+    return as_csv(answer.document, answer.heads)
+
+
+def _comparison_csv(answer: Results) -> bytes:
+    from attn_cli.show.data import comparison_as_csv
+
+    return comparison_as_csv(answer.document)
+
+
+def _records_npz(answer: Results) -> bytes:
+    from attn_cli.show.records import as_npz
+
+    return as_npz(answer.document)
+
+
+def _records_csv(answer: Results) -> bytes:
+    from attn_cli.show.records import as_csv
+
+    return as_csv(answer.document)
+
+
+PICTURES = FileKind({suffix: partial(_picture, suffix=suffix) for suffix in (".png", ".svg", ".pdf")})
+
+STEPS = FileKind(
+    {".json": _json, ".npz": _npz, ".safetensors": _safetensors, ".csv": _steps_csv}, numbers_only={".csv"}
+)
+"""The steps of heads, number by number."""
+
+COMPARISONS = FileKind({".json": _json, ".npz": _npz, ".safetensors": _safetensors, ".csv": _comparison_csv})
+"""The distances of heads, and the difference of two."""
+
+RECORDS = FileKind({".json": _json, ".npz": _records_npz, ".csv": _records_csv})
+"""Heads at a glance: a record of each."""

@@ -1,0 +1,128 @@
+"""Numbers as labelled matrices: what is visible, named and coloured."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.grid import Head, Sides
+from attn_cli.show.grids import (
+    difference_grid,
+    distance_grid,
+    grid_of,
+    metric_grid,
+    step_grid,
+    step_panels,
+    summed_cells,
+    weights_on_one_scale,
+)
+from attn_cli.vocabulary import Distance, Kind, Metric, Step
+
+TEXTS = Sides(["the", "cat"], ["the", "cat"])
+CAUSAL = np.array([[True, False], [True, True]])
+ONE = np.array([[1.0, 0.0], [0.5, 0.5]])
+OTHER = np.array([[1.0, 0.0], [0.25, 0.75]])
+
+
+def a_head(layer: int = 2, head: int = 5, mask: npt.NDArray[np.bool_] | None = CAUSAL, **steps: Any) -> Head:
+    arrays = {Step(word): np.array(numbers, np.float32) for word, numbers in steps.items()}
+    return Head(Kind.SELF, layer, head, 0, 0.125, (0, 1), (0, 1), arrays, mask)
+
+
+def test_a_grid_shows_every_cell_unless_told_otherwise() -> None:
+    found = grid_of("weights", np.array([[0.2, 0.8]]), ["cat"], ["the", "sat"])
+    assert (found.title, found.rows, found.columns) == ("weights", ("cat",), ("the", "sat"))
+    assert found.visible.tolist() == [[True, True]]
+    assert found.limits == (0.2, 0.8)
+    assert found.are_tokens
+
+
+def test_a_grid_is_told_what_is_visible_its_limits_and_its_kind_of_columns() -> None:
+    visible: npt.NDArray[np.bool_] = np.array([[True, False]])
+    values = np.array([[0.2, 0.8]])
+    assert grid_of("", values, ["a"], ["b", "c"], visible).limits == (0.2, 0.2)
+    found = grid_of("", values, ["a"], ["b", "c"], visible, (0.0, 1.0), are_tokens=False)
+    assert found.visible is visible
+    assert (found.limits, found.are_tokens) == ((0.0, 1.0), False)
+
+
+def test_a_step_is_named_and_scores_say_what_they_are() -> None:
+    head = a_head(scores=ONE, weights=ONE)
+    assert step_grid(TEXTS, head, Step.SCORES).title == "scores 2.5 · q·k × 0.125"
+    assert step_grid(TEXTS, head, Step.WEIGHTS).title == "weights 2.5"
+
+
+def test_weights_are_masked_and_scores_only_ranked_by_the_mask() -> None:
+    head = a_head(scores=ONE, weights=ONE)
+    weights, scores = (step_grid(TEXTS, head, step) for step in (Step.WEIGHTS, Step.SCORES))
+    assert (weights.visible.tolist(), weights.ranked) == (CAUSAL.tolist(), None)
+    assert scores.visible.all()
+    assert scores.ranked is head.mask
+
+
+def test_the_colours_of_weights_begin_at_zero() -> None:
+    assert step_grid(TEXTS, a_head(mask=None, weights=[[0.5, 0.5], [0.25, 0.75]]), Step.WEIGHTS).limits == (
+        0,
+        0.75,
+    )
+
+
+def test_a_step_without_pairs_has_numbered_features_that_stand_out_by_size() -> None:
+    grid = step_grid(TEXTS, a_head(values=[[1, 2, 3], [4, 5, 6]]), Step.VALUES)
+    assert (grid.rows, grid.columns) == (("the", "cat"), ("0", "1", "2"))
+    assert (grid.are_tokens, grid.by_size, grid.row_places) == (False, True, (0, 1))
+
+
+def test_heads_of_all_layers_are_a_row_for_each() -> None:
+    heads = [a_head(layer, head, weights=ONE) for layer in (0, 1) for head in (0, 1)]
+    assert [len(row) for row in step_panels(TEXTS, heads, Step.WEIGHTS)] == [2, 2]
+    assert [len(row) for row in step_panels(TEXTS, heads[1:], Step.WEIGHTS)] == [3]
+
+
+def test_equal_colours_are_equal_weights() -> None:
+    heads = [a_head(weights=ONE / 2, mask=None), a_head(weights=OTHER, mask=None)]
+    assert [grid.limits for grid in weights_on_one_scale(TEXTS, heads)] == [(0, 1), (0, 1)]
+
+
+def test_a_pooled_cell_has_the_weight_of_its_keys_together() -> None:
+    steps = {Step.WEIGHTS: np.array([[0.25, 0.5]])}
+    head = Head(Kind.SELF, 0, 0, 0, 1.0, (0,), (0, 2), steps, cells=(3, 2))
+    pooled = step_grid(Sides(["a"] * 3, ["a"] * 3), head, Step.WEIGHTS)
+    summed = summed_cells(Sides(["a"] * 3, ["a"] * 3), pooled)
+    assert (pooled.rows, pooled.columns) == (("0",), ("0", "2"))
+    assert (summed.values.tolist(), summed.limits, summed.is_summed) == ([[0.5, 0.5]], (0.0, 0.5), True)
+
+
+def test_a_matrix_that_is_not_pooled_is_left_as_it_is() -> None:
+    grid = step_grid(TEXTS, a_head(weights=ONE), Step.WEIGHTS)
+    assert summed_cells(TEXTS, grid) is grid
+
+
+def test_the_distances_are_coloured_from_0_to_1() -> None:
+    grid = distance_grid(Distance.COSINE, ("0.1", "3.4"), np.array([[0, 0.125], [0.125, 0]]))
+    assert (grid.title, grid.rows, grid.columns) == ("cosine", ("0.1", "3.4"), ("0.1", "3.4"))
+    assert grid.limits == (0, 1)
+    assert not grid.are_tokens
+
+
+def test_the_difference_has_zero_in_the_middle_of_its_colours() -> None:
+    one = grid_of("weights 0.1", ONE, "ab", "ab", CAUSAL)
+    other = grid_of("weights 3.4", OTHER, "ab", "ab", CAUSAL.T & CAUSAL)
+    grid = difference_grid(("0.1", "3.4"), ONE - OTHER, one, other)
+    assert grid.title == "weights 0.1 − 3.4"
+    assert grid.limits == (-0.25, 0.25)
+    assert grid.by_size
+    np.testing.assert_array_equal(grid.visible, CAUSAL)
+
+
+def test_a_metric_has_a_row_for_each_layer_and_blanks_where_a_head_has_no_value() -> None:
+    places = [(4, 0), (4, 1), (1, 0), (1, 1)]
+    grid = metric_grid(Metric.ENTROPY, places, {(4, 0): 1.0, (1, 0): None, (1, 1): 0.5})
+    assert (grid.title, grid.rows, grid.columns) == ("entropy, layer × head", ("1", "4"), ("0", "1"))
+    assert grid.values.tolist() == [[0.0, 0.5], [1.0, 0.0]]
+    assert grid.visible.tolist() == [[False, True], [True, False]]
+    assert grid.limits == (0.0, 1.0)
+
+
+def test_a_metric_that_is_zero_everywhere_has_room_between_its_limits() -> None:
+    assert metric_grid(Metric.SPECIAL, [(0, 0)], {(0, 0): 0.0}).limits == (0.0, 1.0)
