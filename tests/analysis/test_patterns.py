@@ -95,6 +95,12 @@ def test_two_texts_score_as_the_mean_of_their_rows(ids: list[int], seed: int) ->
         ({Pattern.PREVIOUS: 0.3, Pattern.FIRST: 0.6}, Pattern.FIRST),
         ({Pattern.BROAD: 0.9}, Pattern.BROAD),
         ({Pattern.BROAD: 0.5, Pattern.DUPLICATE: 0.2}, None),
+        ({Pattern.DUPLICATE: 0.4}, Pattern.DUPLICATE),
+        ({Pattern.DUPLICATE: 0.399}, None),
+        ({Pattern.FIRST: 0.5}, Pattern.FIRST),
+        ({Pattern.FIRST: 0.499}, None),
+        ({Pattern.BROAD: 0.75}, Pattern.BROAD),
+        ({Pattern.BROAD: 0.749}, None),
         ({}, None),
     ],
 )

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from attn_cli.core import context as attending
 from attn_cli.core import masks
 from attn_cli.core.arrays import Array, to_numpy
-from attn_cli.core.attention import Bias, Operands, trace
+from attn_cli.core.attention import Bias, Operands, Trace, trace
 from attn_cli.core.context import attend
 from attn_cli.core.positions import Buckets, alibi, relative
 from attn_cli.core.streaming import stream
@@ -157,6 +157,23 @@ def test_a_layer_whose_steps_are_not_shown_returns_what_the_matrices_would(
     np.testing.assert_allclose(to_numpy(context), to_numpy(trace(operands).context), 1e-5, 5e-5)
 
 
+@pytest.mark.parametrize(("tokens", "is_whole"), [(1024, True), (1025, False)])
+def test_matrices_of_more_than_4_million_scores_are_computed_in_blocks(
+    tokens: int, is_whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks: list[int] = []
+
+    def trace_block(operands: Operands) -> Trace:
+        blocks.append(operands.queries.shape[1])
+        return trace(operands)
+
+    monkeypatch.setattr(attending, "trace", trace_block)
+    x = np.ones((4, tokens, 1), np.float32)
+    attend(Operands(x, x, x, 1.0))
+    assert sum(blocks) == tokens
+    assert (len(blocks) == 1) == is_whole
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_half_precision_is_measured_in_float32_and_float64_in_itself(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
@@ -198,6 +215,20 @@ def test_a_metric_that_is_not_compiled_is_measured_step_by_step(monkeypatch: pyt
     monkeypatch.setattr(compiled, "MEASURED", compiled.MEASURED[1:])
     assert measurer_of(Operands(q, q, q, 1.0)) == "StepwiseMeasurer"
     assert measurer_of(Operands(q, q, q, 1.0), {Metric.LARGEST, Metric.RECEIVED}) == "CompiledMeasurer"
+
+
+@pytest.mark.parametrize(("tokens", "name"), [(1672, "StepwiseMeasurer"), (1673, "CompiledMeasurer")])
+def test_a_layer_is_compiled_from_33_million_scores_on(tokens: int, name: str) -> None:
+    q = torch.ones(12, tokens, 1)
+    assert measurer_of(Operands(q, q, q, 1.0)) == name
+
+
+@pytest.mark.parametrize(("heads", "rows"), [(2, 256), (32, 16), (64, 16)])
+def test_the_more_heads_have_a_bias_the_fewer_rows_a_block_has(heads: int, rows: int) -> None:
+    x = np.ones((heads, 600, 1), np.float32)
+    told: list[int] = []
+    summarise(Operands(x, x, x, 1.0, masks.nearby(1), alibi(heads, x)), progress=lambda n, _: told.append(n))
+    assert told[0] == rows
 
 
 def measurer_of(operands: Operands, metrics: Collection[Metric] = tuple(Metric)) -> str:

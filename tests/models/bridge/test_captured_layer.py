@@ -6,10 +6,11 @@ import torch
 
 from attn_cli.core.attention import Operands, trace
 from attn_cli.core.multihead import merged
+from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord, RunningModule
 from attn_cli.models.bridge.captured_layer import CapturedLayer, build_layer
 from attn_cli.models.source import Layer
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import Metric, Step
 
 LOGITS = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(0)).masked_fill(
     ~torch.ones(5, 5, dtype=torch.bool).tril(), -torch.inf
@@ -30,6 +31,15 @@ def test_rows_of_a_layer_that_tells_only_weights_are_theirs() -> None:
     part = CapturedLayer(None, LAYER.weights, 2, "it is a test").at([4])
     assert torch.equal(part.weights, LAYER.weights[:, [4]])
     assert part.logits is None
+
+
+def test_what_it_measures_is_that_of_the_weights_that_were_seen() -> None:
+    tokens, told = KeyTokens(np.arange(5), np.zeros(5, dtype=bool)), list[tuple[int, int]]()
+    found = LAYER.measure([1], [Metric.LARGEST, Metric.FIRST], tokens, lambda *rows: told.append(rows))
+    np.testing.assert_array_equal(found.values[Metric.LARGEST], LAYER.weights[1:].amax(-1))
+    np.testing.assert_array_equal(found.values[Metric.FIRST], LAYER.weights[1:, :, 0])
+    assert (found.are_finite.tolist(), told) == ([True], [(5, 5)])
+    assert found.visible_keys.tolist() == [1, 2, 3, 4, 5]
 
 
 def test_its_picture_is_that_of_the_weights_that_were_seen() -> None:
