@@ -1,18 +1,19 @@
 """All that a view may know: labelled matrices, and the named steps of one head."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
 Matrix = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record(frozen=True, eq=False)
 class Grid:
     """A labelled matrix, ready to be drawn; R rows, C columns.
 
@@ -50,7 +51,7 @@ class Grid:
         return f"pooled: each cell is the mean of {rows:,} × {columns:,} weights" if self.is_pooled else ""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@record(frozen=True, eq=False)
 class Head:
     """The steps of one head, for a file or a table: arrays by the words of `Step`."""
 

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.slow  # each test is a process
 
 HEAVY = {"numpy", "torch", "transformers", "matplotlib", "rich", "tokenizers", "safetensors", "pydantic"}
-HEAVY |= {"huggingface_hub", "gguf"}
+HEAVY |= {"huggingface_hub", "gguf", "psutil"}
 
 _CODE = """
 import sys
@@ -49,7 +49,10 @@ def test_inspect_without_a_model_loads_no_torch() -> None:
     found = loaded("inspect", "the cat sat")
     assert {"numpy", "tokenizers", "rich"} <= found
     assert not {"torch", "transformers", "matplotlib", "safetensors"} & found
-    assert not {"rich.progress", "attn_cli.core.streaming.stream", "attn_cli.core.streaming.blocks"} & found
+    assert (
+        not {"psutil", "rich.progress", "attn_cli.core.streaming.stream", "attn_cli.core.streaming.blocks"}
+        & found
+    )
 
 
 def test_a_random_layer_needs_no_tokenizer_either() -> None:

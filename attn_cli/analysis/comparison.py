@@ -1,7 +1,6 @@
 """Heads against heads: their distances as a matrix, and where two of them differ."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,12 +9,13 @@ from attn_cli.analysis.distance import (
     measure_distances_of_rows,
 )
 from attn_cli.grid import Head, Matrix
+from attn_cli.record import record
 from attn_cli.vocabulary import Distance, Step
 
 _PAIR = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Comparison:
     """What two or more heads have in common; N heads, T queries, S keys."""
 

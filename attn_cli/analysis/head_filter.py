@@ -3,12 +3,12 @@
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeAlias
 
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.errors import UsageError
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Pattern
 
 HeadFields: TypeAlias = Mapping[str, object]
@@ -34,7 +34,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 _EQUALITIES = {"=", "==", "!="}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Condition:
     """What a head must be to be listed."""
 
@@ -55,7 +55,7 @@ class Condition:
         return _OPERATORS[self.operator](value, self.value)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SortOrder:
     """By what heads are listed, the largest first or the smallest."""
 
@@ -74,7 +74,7 @@ class SortOrder:
         return value is None, number if self.is_rising else -number
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeadFilter:
     """What was typed after `--where` and `--sort`; nothing where nothing was."""
 

@@ -1,7 +1,6 @@
 """Heads in summary: what each does on a text, as a few numbers and a name."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
@@ -10,10 +9,11 @@ from attn_cli.analysis.patterns import name_pattern, tally_metric, tally_pattern
 from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.core.streaming.row_metrics import RowMetrics
 from attn_cli.grid import Matrix
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeadSummary:
     """One head: the mean of each metric, and the pattern that it is known by."""
 

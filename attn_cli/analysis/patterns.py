@@ -7,13 +7,13 @@ does nothing else. The patterns are those of Clark et al. 2019 (arXiv:1906.04341
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.grid import Matrix
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Pattern
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def choose_pattern(ids: npt.NDArray[np.integer]) -> Pattern:
     return Pattern.INDUCTION if rows.sum() >= _REPEATS else Pattern.PREVIOUS
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Tally:
     """How much weight the heads of a layer put on a pattern's tokens, summed over rows."""
 

@@ -1,11 +1,11 @@
 """Our numbers against the judge's: the largest difference of weights and of outputs, layer by layer."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
 Numbers = npt.NDArray[np.floating]
@@ -18,7 +18,7 @@ _MOST = 1e-2  # in float32: a reference that is less sure proves nothing
 _MOST_OF_HALF = 0.5  # likewise: weights go from 0 to 1
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Difference:
     """How far one layer is from the judge's."""
 
@@ -33,7 +33,7 @@ class Difference:
         return float(np.max([self.weights, 0.0 if self.output is None else self.output]))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tolerance:
     """How large a difference may be, and why."""
 
@@ -41,7 +41,7 @@ class Tolerance:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Verdict:
     """All layers, and whether each is within the tolerance."""
 

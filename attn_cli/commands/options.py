@@ -5,13 +5,14 @@ A command takes groups; `spread` shows Typer each option of them as a parameter 
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from attn_cli.console import World
+from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 
 
@@ -56,7 +57,7 @@ Device: TypeAlias = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TextOptions:
     """The text that is read, and those beside it."""
 
@@ -85,7 +86,7 @@ class TextOptions:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SourceOptions:
     """The model that reads it."""
 
@@ -116,7 +117,7 @@ class SourceOptions:
     ] = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeadOptions:
     """Which heads are meant."""
 
@@ -139,7 +140,7 @@ class HeadOptions:
     ] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
     """A text, a model, and which heads of it are meant."""
 
@@ -149,7 +150,7 @@ class ReadingOptions:
     chosen: HeadOptions
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WindowOptions:
     """Which tokens are shown of each head."""
 
@@ -173,7 +174,7 @@ class WindowOptions:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TableOptions:
     """How a table shows its numbers."""
 
@@ -184,7 +185,7 @@ class TableOptions:
     digits: Digits = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PictureOptions:
     """How a picture is drawn."""
 
@@ -197,7 +198,7 @@ class PictureOptions:
     ] = 150
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BackendOptions:
     """What computes."""
 
@@ -205,7 +206,7 @@ class BackendOptions:
     dtype: Annotated[DType, typer.Option("--dtype", help="The number format.")] = DType.FLOAT32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ComputeOptions:
     """What computes, with which mask; and what a random layer is like."""
 
@@ -264,8 +265,8 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 def _options(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
     """The parameter, or those of its group."""
     if _is_group(parameter):
-        for field in inspect.signature(parameter.annotation).parameters.values():
-            yield from _options(field)
+        for option in _fields(parameter.annotation):
+            yield from _options(option)
     else:
         yield _keyword(parameter.name, parameter.annotation, default=parameter.default)
 
@@ -274,12 +275,17 @@ def _value(parameter: inspect.Parameter, options: Mapping[str, Any]) -> Any:
     """What was given for the parameter, or for its group."""
     if not _is_group(parameter):
         return options[parameter.name]
-    fields = inspect.signature(parameter.annotation).parameters.values()
-    return parameter.annotation(**{field.name: _value(field, options) for field in fields})
+    group = parameter.annotation
+    return group(**{option.name: _value(option, options) for option in _fields(group)})
 
 
 def _is_group(parameter: inspect.Parameter) -> bool:
-    return hasattr(parameter.annotation, "__dataclass_fields__")
+    return is_dataclass(parameter.annotation)
+
+
+def _fields(group: Any) -> Iterator[inspect.Parameter]:
+    """The options of a group, or the groups in it."""
+    return (_keyword(field.name, field.type, default=field.default) for field in fields(group))
 
 
 def _keyword(name: str, annotation: Any, *, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

@@ -11,10 +11,12 @@ from attn_cli.commands.output import known_for, size
 from attn_cli.commands.progress import clock, reporter
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
     from attn_cli.training.loop import Progress
+    from attn_cli.training.recipe import Recipe
     from attn_cli.training.request import TrainingRequest
     from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
@@ -24,17 +26,17 @@ _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 
 
-def train_model(
-    world: World,
-    *,
+@record(frozen=True, kw_only=True)
+class TextFileOptions:
+    """What is learned from, and where the model goes."""
+
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False),
-    ] = None,
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False)
+    ] = None
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="DIR", help="The model's directory.", show_default=False),
-    ] = None,
+    ] = None
     held_out: Annotated[
         Path | None,
         typer.Option(
@@ -43,27 +45,38 @@ def train_model(
             help="Held-out text, else the last twentieth of FILE...; of either at most 500,000 tokens count.",
             show_default=False,
         ),
-    ] = None,
-    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Layers.")] = 4,
-    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads a layer.")] = 8,
-    width: Annotated[
-        int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features a token.")
-    ] = 256,
+    ] = None
+
+
+@record(frozen=True, kw_only=True)
+class ShapeOptions:
+    """How large the model is."""
+
+    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Layers.")] = 4
+    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads a layer.")] = 8
+    width: Annotated[int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features a token.")] = (
+        256
+    )
     vocabulary: Annotated[
         int, typer.Option("--vocabulary", min=257, max=1 << 20, metavar="N", help="Pieces, at most.")
-    ] = 8192,
+    ] = 8192
     length: Annotated[
         int,
         typer.Option("--context", min=8, max=1 << 16, metavar="N", help="Tokens that the model can read."),
-    ] = 256,
+    ] = 256
+
+
+@record(frozen=True, kw_only=True)
+class ScheduleOptions:
+    """How long it learns, and in which steps."""
+
     batch: Annotated[
-        int,
-        typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows of so many tokens a step."),
-    ] = 8,
+        int, typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows of so many tokens a step.")
+    ] = 8
     steps: Annotated[
         int | None,
         typer.Option("--steps", min=1, metavar="N", help="Steps, instead of minutes.", show_default=False),
-    ] = None,
+    ] = None
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -73,10 +86,10 @@ def train_model(
             help="Minutes of training: 10 unless said.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     rate: Annotated[
         float, typer.Option("--rate", min=1e-8, max=1.0, metavar="X", help="The largest learning rate.")
-    ] = 3e-3,
+    ] = 3e-3
     repeats: Annotated[
         float,
         typer.Option(
@@ -86,11 +99,17 @@ def train_model(
             metavar="SHARE",
             help="In this share of the rows a passage stands twice: induction heads form early.",
         ),
-    ] = 0.0,
+    ] = 0.0
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Another seed, another run.")
-    ] = 0,
-    device: options.Device = "auto",
+    ] = 0
+
+
+@record(frozen=True, kw_only=True)
+class PrecisionOptions:
+    """Where it computes, and in which number formats."""
+
+    device: options.Device = "auto"
     dtype: Annotated[
         DType | None,
         typer.Option(
@@ -99,10 +118,19 @@ def train_model(
             help="Of products; unless said, bfloat16 where the device is fast in it.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     store: Annotated[
         DType, typer.Option("--store", metavar="[float32|float16]", help="Of the weights in the file.")
-    ] = DType.FLOAT32,
+    ] = DType.FLOAT32
+
+
+def train_model(
+    world: World,
+    *,
+    texts: TextFileOptions,
+    shape: ShapeOptions,
+    schedule: ScheduleOptions,
+    precision: PrecisionOptions,
     watch: Annotated[
         bool, typer.Option("--watch", help="Print how previous-token and induction heads grow.")
     ] = False,
@@ -118,44 +146,54 @@ def train_model(
     layout: for attn -m DIR and for transformers. Ctrl-C keeps what was learned:
     --resume goes on. With --steps, on a CPU, a run that was interrupted ends with the same weights.
     """
-    if not files:
+    if not texts.files:
         raise UsageError("no text file was named", "attn train book.txt -o DIR")
-    if out is None:
+    if texts.out is None:
         raise UsageError("no directory was named for the model", "-o DIR")
     if resume and force:
         raise UsageError("--resume goes on with a run and --force begins anew", "leave one of them out")
-    _check_format("--store", store, _STORED)
-    if dtype is not None:
-        _check_format("--dtype", dtype, _COMPUTED)
+    _check_format("--store", precision.store, _STORED)
+    if precision.dtype is not None:
+        _check_format("--dtype", precision.dtype, _COMPUTED)
     from attn_cli.training import device as devices  # torch: 1.7 s
     from attn_cli.training import run as runs
-    from attn_cli.training.recipe import Recipe
     from attn_cli.training.request import TrainingRequest
 
-    place = devices.chosen(device)
-    recipe = Recipe(
-        layers=layers,
-        heads=heads,
-        width=width,
-        vocabulary=vocabulary,
-        context=length,
-        steps=steps,
-        minutes=minutes if steps is not None or minutes is not None else _MINUTES,
-        batch=batch,
-        rate=rate,
-        repeats=repeats,
-        seed=seed,
-        products=dtype or devices.products(place),
-    )
-    order = TrainingRequest(tuple(files), held_out, recipe, store)
-    found = runs.resume(out, order, world.fact) if resume else runs.begin(out, order, world.fact, force=force)
-    outcome = _trained(world, found, place, watch=watch)
+    device = devices.chosen(precision.device)
+    recipe = _recipe(shape, schedule, precision.dtype or devices.products(device))
+    request = TrainingRequest(tuple(texts.files), texts.held_out, recipe, precision.store)
+    if resume:
+        run = runs.resume(texts.out, request, world.fact)
+    else:
+        run = runs.begin(texts.out, request, world.fact, force=force)
+    result = _trained(world, run, device, watch=watch)
     if as_json:
         from attn_cli.show import data
 
-        world.say(data.as_json(outcome.as_json()))
+        world.say(data.as_json(result.as_json()))
     else:
-        _show(world, order, outcome)
+        _show(world, request, result)
+
+
+def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> "Recipe":
+    """What decides a run."""
+    from attn_cli.training.recipe import Recipe
+
+    is_timed = schedule.steps is None and schedule.minutes is None
+    return Recipe(
+        layers=shape.layers,
+        heads=shape.heads,
+        width=shape.width,
+        vocabulary=shape.vocabulary,
+        context=shape.length,
+        steps=schedule.steps,
+        minutes=_MINUTES if is_timed else schedule.minutes,
+        batch=schedule.batch,
+        rate=schedule.rate,
+        repeats=schedule.repeats,
+        seed=schedule.seed,
+        products=products,
+    )
 
 
 def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "TrainingResult":

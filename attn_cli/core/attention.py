@@ -5,7 +5,7 @@ S keys, D head size; any axes in front are batches. Vaswani et al. 2017, arXiv:1
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from attn_cli.core.arrays import (
@@ -19,12 +19,13 @@ from attn_cli.core.arrays import (
 )
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.errors import AttnError
+from attn_cli.record import record
 
 Bias: TypeAlias = Callable[[Array, Array], Array]
 """Positions of the queries (T, 1) and of the keys (1, S) to what is added to the scores: (H, T, S)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Operands:
     """One attention layer, ready to attend; nothing in it is as large as T × S.
 
@@ -90,7 +91,7 @@ class Operands:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Trace:
     """Every step of the heads of one layer; the field names are the words of `Step`."""
 

@@ -6,15 +6,15 @@ without looking at a single pair which keys a block of queries needs.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from attn_cli.core.arrays import Array, namespace
+from attn_cli.record import record
 
 Rule: TypeAlias = Callable[[Array, Array], Array]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Band:
     """A query may look at so many positions before its own, and so many after it; None: at all of them."""
 
@@ -78,7 +78,7 @@ def padding(real: Array) -> Rule:
     return rule
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Narrowed:
     """A band in which not every cell may be looked at: `rules` say which."""
 

@@ -6,7 +6,7 @@ S keys, D head size, M model width.
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.core.streaming.pooling import Pooled, pool
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Step
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Normalise: TypeAlias = Callable[[Array], Array]
 _NO_BIAS = "nothing is added per position"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Linear:
     """x ↦ x·Wᵀ + b; the weight has a row for each output, as in `torch.nn.Linear`."""
 
@@ -45,7 +46,7 @@ class Linear:
         return product if self.bias is None else product + self.bias
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Attention:
     """One layer of attention at work: what it received, its operands, and the W^O that follows.
 
@@ -165,7 +166,7 @@ def _arrays_by_step(operands: Operands, traced: Trace) -> dict[Step, Array]:
     return arrays
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class MultiHeadAttention:
     """The attention layer of a transformer, over arrays of NumPy or PyTorch.
 

@@ -7,12 +7,12 @@ read in `models/native/rope.py`. ALiBi: Press et al. 2021, arXiv:2108.12409. Rel
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from attn_cli.core.arrays import Array, device_of, namespace, positions
+from attn_cli.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rotary:
     """How queries and keys turn: pair r of position p turns by p · frequencies[r].
 
@@ -93,7 +93,7 @@ def _slopes(heads: int) -> list[float]:
     return slopes + between
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LogarithmicBuckets:
     """How DeBERTa counts distances: one by one up to half of `count`, from there on by their logarithm.
 
@@ -122,7 +122,7 @@ class LogarithmicBuckets:
         return xp.where(size > middle, xp.astype(steps, xp.int64) * xp.sign(distance), distance)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Disentangled:
     """DeBERTa's bias: how queries match the distance, and keys too. arXiv:2006.03654, section 3.1."""
 
@@ -156,7 +156,7 @@ def _looked_up(vectors: Array, table: Array, rows: Array) -> Array:
     return xp.take_along_axis(products, xp.broadcast_to(rows, (*products.shape[:-2], *rows.shape)), axis=-1)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Buckets:
     """How T5 counts distances: one by one when they are small, by their logarithm when they are not."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,11 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import Array
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Backend:
     """NumPy or PyTorch, ready to take a checkpoint's arrays."""
 

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Pattern
 
 FILE = "attn.json"
@@ -15,7 +15,7 @@ FILE = "attn.json"
 _REMOVE = f"remove it: the model can do without {FILE}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeadLabel:
     """A head and what it is known for."""
 

@@ -1,7 +1,7 @@
 """What can be loaded here: families, the model that ships, the models in the cache, devices."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +10,14 @@ from attn_cli.models.files.config import read_config
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, CachedModel, cache_directory, cached_models
 from attn_cli.models.native.families import native_families, native_types, read_spec
+from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED, Pattern
 
 if TYPE_CHECKING:
     from attn_cli.models.bridge.support import MeasuredSupport
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Embedded:
     """The model that ships with the package."""
 
@@ -28,7 +29,7 @@ class Embedded:
     known: tuple[HeadLabel, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Available:
     """What can be loaded here."""
 

@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,13 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
+from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RandomLayer:
     """A `Source` that is one layer, the same for the same seed."""
 

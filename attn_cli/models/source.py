@@ -1,7 +1,7 @@
 """A source: whatever cuts a text into tokens and yields the attention of layer after layer."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from attn_cli.core.arrays import Array
@@ -9,6 +9,7 @@ from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
+from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind, Metric, Step
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.stream import RowProgress
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SourceRequest:
     """Which model is meant and how it computes: plain values, which another process can be sent."""
 
@@ -32,7 +33,7 @@ class SourceRequest:
     heads: int = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Card:
     """What a model is, in numbers."""
 
@@ -45,7 +46,7 @@ class Card:
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Extent:
     """How far one kind of attention reaches in a model."""
 
@@ -54,7 +55,7 @@ class Extent:
     others: Mapping[int, str] = field(default_factory=dict)  # layers that attend otherwise, and how
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Texts:
     """What a model reads: its tokens, and those of the decoder where it has one and was given a text."""
 
@@ -117,7 +118,7 @@ class Layer(Protocol):
         """The `wanted` steps of `heads`, each (H, T, ...), less those that are absent."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class ReferenceAttention:
     """What somebody else's code computes of one text and one kind of attention, by layer, in NumPy."""
 

@@ -1,7 +1,6 @@
 """The head that is shown where nobody named one: known for what shows in the text, or the sharpest."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +23,14 @@ from attn_cli.reading.steps import (
     unwarned,
 )
 from attn_cli.reading.window import Window
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Pattern, Step
 
 _LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing
 _TOKENS_TO_CHOOSE_BY = 512  # of a long text: as many as the patterns of a model's heads are measured on
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DefaultHead:
     """The head that is shown, and why."""
 

@@ -1,19 +1,18 @@
-"""How much memory a reading needs, estimated before it begins, and how much there is.
+"""How much memory a reading needs, estimated before it begins.
 
 What does not fit is refused with both numbers: a machine that swaps, or a process that is killed, says less.
 """
 
-import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Sequence
 
 from attn_cli.errors import AttnError
 from attn_cli.models.source import Source
+from attn_cli.reading.free_memory import free_bytes
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.window import LARGEST, Window
+from attn_cli.record import record
 from attn_cli.vocabulary import Step
 
 _SMALL = 1 << 21  # numbers: with all that comes with them 100 MB, which is there
@@ -31,7 +30,7 @@ _PROGRAM = 0.4e9  # bytes that PyTorch takes for itself once it computes
 _HALF = 2  # bytes of a number
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Work:
     """What is to be computed: so many layers of a text, and of some heads whole matrices."""
 
@@ -44,7 +43,7 @@ class Work:
     measured: int = 0  # heads of which only facts are kept
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Need:
     """Bytes, estimated."""
 
@@ -123,55 +122,6 @@ def check_heads_fit(
         return
     work = Work(window.queries, window.keys, 1 + max(by_layer), most, rows, kept, int(window.is_pooled))
     check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which holds no matrix")
-
-
-def free_bytes(device: str) -> float | None:
-    """What may still be taken on `device`; None where nobody tells."""
-    if device.startswith("cuda"):
-        import torch  # it computes there
-
-        free, _ = torch.cuda.mem_get_info(device)
-        return float(free)
-    return min(_limits(), default=None)
-
-
-def _limits() -> Iterator[float]:
-    """What the machine, the container and the shell each leave, as far as they say."""
-    fields = _fields(Path("/proc/meminfo"))
-    if "MemAvailable" in fields:
-        yield fields["MemAvailable"] * 1024
-    group = Path("/sys/fs/cgroup")
-    most, taken = _number(group / "memory.max"), _number(group / "memory.current")
-    if most is not None and taken is not None:
-        yield most - taken + _fields(group / "memory.stat", " ").get("inactive_file", 0.0)  # it is given back
-    if os.name == "posix":
-        import resource
-
-        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-        held = _fields(Path("/proc/self/status")).get("VmSize")
-        if soft != resource.RLIM_INFINITY and held is not None:
-            yield max(0.0, soft - held * 1024)
-
-
-def _fields(path: Path, separator: str = ":") -> dict[str, float]:
-    """The lines `name: number unit` of a file of the system's; none where there is no such file."""
-    try:
-        lines = (line.partition(separator) for line in path.read_text("utf-8").splitlines())
-        return {
-            name: float(rest.split()[0])
-            for name, _, rest in lines
-            if rest.split()[0:1] and rest.split()[0].isdigit()
-        }
-    except OSError:
-        return {}
-
-
-def _number(path: Path) -> float | None:
-    try:
-        text = path.read_text("utf-8").strip()
-    except OSError:
-        return None
-    return float(text) if text.isdigit() else None
 
 
 def _gigabytes(size: float) -> str:

@@ -1,7 +1,7 @@
 """A text as a model reads it: its tokens, and which attention is looked at. No layer has run yet."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.grid import Sides
@@ -9,10 +9,11 @@ from attn_cli.models.backend import operations, suited_backend
 from attn_cli.models.source import Extent, Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.window import TextSide, Window, chosen_window, whole_window
+from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, Step
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TextRequest:
     """What a model is to read, and which of its kinds of attention is meant."""
 
@@ -22,7 +23,7 @@ class TextRequest:
     kind: Kind | None = None  # None: the model's first, `self` or `encoder`
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reading:
     """A text as a model reads it."""
 

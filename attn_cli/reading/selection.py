@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from attn_cli.errors import UsageError
+from attn_cli.record import record
 
 _RANGE = re.compile(r"(-?\d+)-(-?\d+)")
 _NUMBER = re.compile(r"-?\d+")
@@ -15,7 +15,7 @@ Place = tuple[int, int]
 """A layer and a head of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Selection:
     """What was typed after `--layer`, `--head` and `--heads`; None where nothing was."""
 
@@ -92,7 +92,7 @@ def tokens(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
     return tuple(sorted(_Numbered(what, count, name, unit, f"--{what}s").chosen(text)))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Numbered:
     """Things that are numbered from 0, and where they are: a layer of a model, a row of a text."""
 

@@ -1,7 +1,6 @@
 """The steps of the chosen heads, computed layer by layer as far as they are shown, and checked."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.window import Window
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
 Numbers = npt.NDArray[Any]
@@ -68,7 +68,7 @@ def heads_of_layers(
     return [by_place[place] for place in places]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class ShownLayer:
     """A layer whose heads are shown."""
 

@@ -1,10 +1,10 @@
 """How much of a matrix is shown: chosen rows and columns, the whole, or means of it where it is too large."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from attn_cli.errors import UsageError
 from attn_cli.reading.selection import tokens
+from attn_cli.record import record
 from attn_cli.vocabulary import Step
 
 LARGEST = 1 << 20
@@ -13,7 +13,7 @@ LARGEST = 1 << 20
 _MOST = 1 << 28  # numbers of a matrix that somebody insists on: 1 GB
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TextSide:
     """The tokens along one side of a matrix: how many there are, and of which text."""
 
@@ -21,7 +21,7 @@ class TextSide:
     text: str = "the text"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Window:
     """The chosen rows and columns of a matrix of T queries and S keys, or how coarse its picture is."""
 

@@ -2,6 +2,10 @@
 
 A float in a text is the shortest decimal that reads back to the same number of the same format:
 0.17677669 for a float32, not 0.1767766922712326.
+
+JSON is written here: `json` knows float64 alone, and `orjson` (3.13) writes null for any number that is
+not finite, a float16 with the digits of a float32, letters outside ASCII as they are, and lays each number
+on its own line or all of them on one.
 """
 
 import io

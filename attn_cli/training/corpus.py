@@ -5,7 +5,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.record import record
 from attn_cli.training.atomic_write import written_atomically
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _TOGETHER = 64  # stretches that the tokenizer's threads share
 _SHORTEST_REPEAT = 8  # tokens
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TextFile:
     """What a text file holds, for the card."""
 
@@ -117,7 +117,7 @@ def windows(ids: Ids, context: int, stride: int) -> Iterator[tuple[npt.NDArray[n
         done = end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class TrainingRows:
     """Rows of T + 1 tokens out of a long text, in an order that depends on the seed alone.
 
@@ -153,7 +153,7 @@ class TrainingRows:
         return ids
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Shuffle:
     """How the rows of one epoch follow each other."""
 

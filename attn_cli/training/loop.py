@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -13,6 +12,7 @@ from types import FrameType
 import torch
 
 from attn_cli.errors import AttnError
+from attn_cli.record import record
 from attn_cli.training import saved_state
 from attn_cli.training.corpus import Ids, TrainingRows, windows
 from attn_cli.training.network import Network
@@ -29,7 +29,7 @@ _LOOK_EVERY = 1 / 40  # of the run
 _LOOK_AT = 16  # held-out rows
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Progress:
     """Where a run is, after a step."""
 

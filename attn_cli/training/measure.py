@@ -3,7 +3,6 @@
 import gzip
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from attn_cli.analysis.patterns import NEEDED, Tally, add_tallies, name_pattern, tally_patterns
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.models.native.transformer import Inputs
+from attn_cli.record import record
 from attn_cli.training.corpus import START, Ids, windows
 from attn_cli.training.network import Network
 from attn_cli.vocabulary import Pattern
@@ -35,7 +35,7 @@ Scores: TypeAlias = dict[Pattern, npt.NDArray[np.floating]]
 """(H,) of one layer for each pattern; NaN where a pattern was possible nowhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Surprise:
     """How well held-out text was guessed: bits a character, the smaller the better."""
 
@@ -56,7 +56,7 @@ class Surprise:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HeadReport:
     """What one head does: its scores on each material."""
 

@@ -1,11 +1,11 @@
 """All that decides how a training run ends: two runs of one recipe over one corpus are the same run."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from attn_cli.errors import UsageError
+from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 _LENGTHS = ((0.0, 8), (0.3, 4), (0.5, 2), (0.7, 1))
@@ -16,7 +16,7 @@ _LEAST = 0.01  # of the largest rate: the first step learns something too
 _SHORTEST = 16  # tokens a row
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """A model's size and how it is trained.
 
@@ -58,7 +58,7 @@ class Recipe:
     def rows_at(self, share: float) -> tuple[int, int]:
         """How many rows a step has, and of how many tokens each: together always `batch` × `context`.
 
-        TrainingRows begin with an eighth of the context and double three times: among few tokens no weight is
+        Rows begin with an eighth of the context and double three times: among few tokens no weight is
         near 0, nor its gradient, and heads find sooner what to look at (Press et al. 2021,
         arXiv:2012.15832). Seen on the embedded model's text, 4.3 million parameters: with short rows and
         sharper queries and keys an induction head scored 0.5 over 63 tokens after 4 million tokens of

@@ -1,13 +1,13 @@
 """What is to be trained on what."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from attn_cli.record import record
 from attn_cli.training.recipe import Recipe
 from attn_cli.vocabulary import DType
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TrainingRequest:
     """The files that a model learns from, one that it does not, and the recipe."""
 

@@ -1,16 +1,16 @@
 """What came out of a run, in numbers: what the card tells, `attn train` prints and `attn.json` holds."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attn_cli.models.head_labels import HeadLabel, head_labels_in
+from attn_cli.record import record
 from attn_cli.training.measure import HeadReport, Surprise
 from attn_cli.training.saved_state import RunPosition
 from attn_cli.vocabulary import Kind
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TrainingResult:
     """A trained model, measured."""
 

@@ -8,7 +8,7 @@ stands until then.
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import tokenizers
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.config import read_json
+from attn_cli.record import record
 from attn_cli.training import corpus, loop
 from attn_cli.training import tokenizer as bpe
 from attn_cli.training.atomic_write import written_atomically
@@ -33,7 +34,7 @@ _LEAST_HELD_OUT = 32
 RECORD = "run.json"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Run:
     """A run whose text is ready: tokens in mapped files, the tokenizer beside them."""
 

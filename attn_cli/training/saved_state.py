@@ -1,7 +1,7 @@
 """Where a run stands: weights and moments in one file, written whole, without a pickle."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from attn_cli.errors import AttnError
+from attn_cli.record import record
 from attn_cli.training.atomic_write import written_atomically
 from attn_cli.training.network import Network
 
@@ -16,7 +17,7 @@ _FILE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RunPosition:
     """How far a run has come."""
 

@@ -56,6 +56,13 @@ BARE = """
     app()
 """
 PLAIN = BARE.replace("typer.Typer()", "typer.Typer(rich_markup_mode=None)")
+NOT_OF_USERS = {
+    "OMP_NUM_THREADS",  # the tests keep to one
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONDONTWRITEBYTECODE",  # then every start compiles a checkout that was never run without it
+    "PYTHONUNBUFFERED",
+}
+"""Variables that a developer's shell may have and a user's does not."""
 LIBRARIES = "import numpy, tokenizers, rich.console, typer"
 
 
@@ -171,8 +178,7 @@ def cost(command: list[str]) -> Cost:
     Raises:
         RuntimeError: the command failed.
     """
-    threads = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}  # the tests keep to one; a user's machine does not
-    environment = {name: value for name, value in os.environ.items() if name not in threads}
+    environment = {name: value for name, value in os.environ.items() if name not in NOT_OF_USERS}
     environment |= {"HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
     with Path(os.devnull).open("w") as nothing:
         actions = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), target) for target in (1, 2)]

@@ -70,22 +70,6 @@ def test_what_fits_and_what_nobody_can_tell_is_let_through(
         check(source, Work(1000, 1000, 1, at_once=4, rows=1000), "")
 
 
-def test_the_smallest_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_limits", lambda: iter([3.0, 2.0, 5.0]))
-    assert memory.free_bytes("cpu") == 2.0
-    monkeypatch.setattr(memory, "_limits", lambda: iter([]))
-    assert memory.free_bytes("cpu") is None
-
-
-def test_a_machine_that_tells_nothing_has_no_limit(tmp_path: Path) -> None:
-    assert memory._fields(tmp_path / "meminfo") == {}
-    assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory._number(tmp_path / "memory.max") is None  # noqa: SLF001  as above
-    (tmp_path / "meminfo").write_text("MemTotal:  24 kB\nMemAvailable:    12 kB\nodd\n")
-    assert memory._fields(tmp_path / "meminfo") == {"MemTotal": 24, "MemAvailable": 12}
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak")
 def test_the_estimate_is_near_the_peak_that_is_measured(source: Source, tmp_path: Path) -> None:

@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from attn_cli.core.arrays import Array, Floats, Indices, device_of, namespace
 from attn_cli.core.masks import Band, Narrowed
+from attn_cli.record import record
 
 _UNIT = 8  # columns: chunks that begin and end at their multiples are added and multiplied in vectors
 _LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BlockSizes:
     """How large the pieces are that somebody works on best."""
 
@@ -35,7 +35,7 @@ ACCELERATOR = BlockSizes(  # it has no cache to stay in, and starts its work slo
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CellSize:
     """How a (T, S) matrix is pooled into a picture: each cell is the mean of so many rows and columns."""
 
@@ -56,7 +56,7 @@ def _cell_length(count: int, most: int) -> int:
     return size if size <= _LARGE_CELL else math.ceil(size / _ROUND) * _ROUND
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BlockLayout:
     """How the rows and columns of a layer are cut into blocks and chunks."""
 
@@ -127,7 +127,7 @@ def _fitting(wanted: int, cell: int) -> int:
     return math.ceil(cell / math.ceil(cell / wanted))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Chunk:
     """Some columns of a block, and what is the same for all heads there; R rows, C columns."""
 
@@ -142,7 +142,7 @@ class Chunk:
         return self.stop - self.start
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Block:
     """Some rows, and the columns that they need; its first column is `first`."""
 

@@ -1,18 +1,18 @@
 """The tokens that are looked at: their ids, which of them are no text, where each stood before."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.arrays import Indices
+from attn_cli.record import record
 
 NO_KEY = -1
 """Stands for a key that does not exist."""
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class KeyTokens:
     """What metrics need to know of the tokens that are looked at; S keys."""
 
@@ -29,7 +29,7 @@ class KeyTokens:
 UNKNOWN_TOKENS = KeyTokens()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Copies:
     """The places of each token of a text, in order; nothing in it is as large as T × T."""
 

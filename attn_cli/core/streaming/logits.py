@@ -3,7 +3,6 @@
 R rows of a block, W columns of a block, C columns of a chunk.
 """
 
-from dataclasses import dataclass
 from typing import TypeVar
 
 from attn_cli.core.arrays import Array, at_least_float32, constant, device_of, namespace
@@ -14,12 +13,13 @@ from attn_cli.core.streaming.formulas import SoftmaxFormula, WeightedSum, Weight
 from attn_cli.core.streaming.kernels import LOWEST, Kernels
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric
 
 RowFormula = TypeVar("RowFormula", SoftmaxFormula, WeightedSum, WeightOnPairs)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class MeasuredLayer:
     """A layer that is being measured, and what is asked of it."""
 
@@ -50,7 +50,7 @@ class MeasuredLayer:
         return self.has_picture or len(self.row_metrics) < len(self.metrics)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Logits:
     """What the logits of all heads of a block have in common."""
 

@@ -3,17 +3,16 @@
 H query heads, T queries, S keys; R rows and C columns of cells.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from attn_cli.core.arrays import Booleans, Floats, Integers, to_numpy
 from attn_cli.core.attention import Operands, allowed
+from attn_cli.record import record
 
 _ROWS = 256  # of a mask at once: 32 MB for 131,072 keys
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Pooled:
     """The weights of some heads, a cell the mean of so many rows and columns; at the edge of fewer."""
 

@@ -4,7 +4,6 @@ H query heads, T queries, S keys.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,10 +21,11 @@ from attn_cli.core.streaming.formulas import (
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_tokens
 from attn_cli.core.streaming.stream import RowProgress, summarise
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class RowMetrics:
     """The metrics of each query of each head, and where they mean something."""
 

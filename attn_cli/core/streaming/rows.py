@@ -6,7 +6,6 @@ R rows, W columns of a block, C columns of a chunk, N chunks.
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from attn_cli.core.streaming.blocks import Block, Chunk, make_block
 from attn_cli.core.streaming.formulas import SoftmaxFormula, SoftmaxRows, WeightedSum, WeightOnPairs
 from attn_cli.core.streaming.logits import Logits, MeasuredLayer
 from attn_cli.core.streaming.summary import SummaryBuilder
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric
 
 
@@ -112,7 +112,7 @@ class ColumnSums(NamedTuple):
     pooled: Array | None  # (n, W / columns of a cell) what they add to the mean of each cell of the picture
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class _HeadRows:
     """One head in one block: its weights are in the buffer once it has been measured."""
 

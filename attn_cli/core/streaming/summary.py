@@ -6,7 +6,6 @@ H query heads, T queries, S keys; R rows and C columns of a picture's cells.
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,10 +13,11 @@ from attn_cli.core.arrays import Array, device_of, is_on_cpu, namespace, to_nump
 from attn_cli.core.streaming.blocks import Block
 from attn_cli.core.streaming.logits import MeasuredLayer
 from attn_cli.core.streaming.metrics import DEFINITIONS
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class Summary:
     """The metrics of the heads of one layer, row by row.
 

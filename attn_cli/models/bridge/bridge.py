@@ -6,7 +6,7 @@ tokens that are no text. Then as many of its layers are loaded as the layers tha
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +32,7 @@ from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts
 from attn_cli.models.tokens.open import open_tokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, shifted
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 _LENGTH, _TARGET_LENGTH = 13, 7  # of the sketch's texts: unequal, and no number of heads or features
@@ -44,7 +45,7 @@ _WEIGHTS = (
 _MOST_SHAPES = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class AttentionPlan:
     """Which attention a model runs, as its sketch showed."""
 
@@ -79,7 +80,7 @@ def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request
     return model
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Bridge:
     """A `Source` that is one model of transformers: its sketch, its plan, and as much of it as is loaded."""
 
@@ -187,7 +188,7 @@ class Bridge:
         watch = AttentionRecorder(_fits(model, len(ids), len(target)), wanted.__contains__)
         with translated_errors(f"transformers cannot run {self.name}"), recording(model, watch):
             model(**inputs_of(model, ids, segments, target))
-        found = {wanted[record.key]: record for record in watch.records if record.is_kept}
+        found = {wanted[attention.key]: attention for attention in watch.records if attention.is_kept}
         missing = next((layer for layer in layers if layer not in found), None)
         if missing is None:
             return found, None
@@ -286,26 +287,28 @@ def plan_attention(name: str, model: Any) -> AttentionPlan:
             raise CannotSketchError(error.problem, error.hint) from error
         raise
     by_kind: dict[Kind, list[AttentionRecord]] = {}
-    for record in watch.records:
-        by_kind.setdefault(_kind(model, record), []).append(record)
-    if not any(record.fits for record in watch.records):
+    for attention in watch.records:
+        by_kind.setdefault(_kind(model, attention), []).append(attention)
+    if not any(attention.fits for attention in watch.records):
         raise _no_matrix(name, model, _LENGTH, watch)
     places: dict[ModulePlace, tuple[Kind, int]] = {}
     kinds: dict[Kind, Extent] = {}
     for kind in (each for each in Kind if each in by_kind):
         numbered = dict(zip(_layer_numbers(by_kind[kind]), by_kind[kind], strict=True))
-        shown = {layer: record for layer, record in numbered.items() if record.fits}
+        shown = {layer: attention for layer, attention in numbered.items() if attention.fits}
         if shown:
-            others = {layer: _other_shape(record) for layer, record in numbered.items() if not record.fits}
-            kinds[kind] = Extent(tuple(shown), max(record.size[0] for record in shown.values()), others)
-            places |= {record.key: (kind, layer) for layer, record in shown.items()}
-    first = next(record for record in by_kind[next(iter(kinds))] if record.fits)
+            others = {
+                layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits
+            }
+            kinds[kind] = Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
+            places |= {attention.key: (kind, layer) for layer, attention in shown.items()}
+    first = next(attention for attention in by_kind[next(iter(kinds))] if attention.fits)
     return AttentionPlan(places, kinds, first)
 
 
-def _other_shape(record: AttentionRecord) -> str:
+def _other_shape(attention: AttentionRecord) -> str:
     """The true shape of what is no matrix of tokens."""
-    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, record.size))}"
+    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, attention.size))}"
 
 
 def _layer_numbers(records: Sequence[AttentionRecord]) -> tuple[int, ...]:
@@ -313,7 +316,7 @@ def _layer_numbers(records: Sequence[AttentionRecord]) -> tuple[int, ...]:
 
     ALBERT runs one layer many times, Funnel numbers its layers anew in each block.
     """
-    numbers = [_layer_number(record.key[0]) for record in records]
+    numbers = [_layer_number(attention.key[0]) for attention in records]
     named = [number for number in numbers if number is not None]
     goes_up = len(named) == len(records) and all(a < b for a, b in pairwise(named))
     return tuple(named) if goes_up else tuple(range(len(records)))
@@ -325,14 +328,14 @@ def _layer_number(trail: Sequence[str]) -> int | None:
     return next((int(each[1]) for each in found if each), None)
 
 
-def _kind(model: Any, record: AttentionRecord) -> Kind:
+def _kind(model: Any, attention: AttentionRecord) -> Kind:
     if not model.config.is_encoder_decoder:
         return Kind.SELF
-    parts = (part for name in record.key[0] for part in name.split("."))
+    parts = (part for name in attention.key[0] for part in name.split("."))
     side = next((part for part in parts if part in {"encoder", "decoder"}), "encoder")
     if side == "encoder":
         return Kind.ENCODER
-    return Kind.CROSS if record.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
+    return Kind.CROSS if attention.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
 
 
 def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:

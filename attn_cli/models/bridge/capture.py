@@ -17,6 +17,8 @@ import torch  # 1.7 s: whoever imports this file wants it
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.modeling_utils import AttentionInterface
 
+from attn_cli.record import record
+
 _ASKED = ("module", "query", "key", "value", "attention_mask")
 """What an attention function is given, in this order or by name."""
 
@@ -27,7 +29,7 @@ ModulePlace: TypeAlias = tuple[tuple[str, ...], int]
 """Where an attention ran: the modules around it, from the outermost, and how many ran there before."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class AttentionCall:
     """What the attention function was given, and the weights that it gave back."""
 
@@ -44,7 +46,7 @@ class AttentionCall:
     merged: torch.Tensor  # (T, H · D) the heads' contexts side by side
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class RunningModule:
     """A module that runs, and the first tensor that it was given."""
 
@@ -119,16 +121,16 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def recording(*given: Any, **words: Any) -> Any:
             asked = dict(zip(_ASKED, given, strict=False)) | words
             query, key = asked["query"], asked["key"]
-            record = self._record((*query.shape[:-1], key.shape[-2]))
-            self._inside = record
+            attention = self._record((*query.shape[:-1], key.shape[-2]))
+            self._inside = attention
             try:
                 result = function(*given, **words)
             finally:
                 self._inside = None
-            if record is not None:
-                record.kv_heads, record.head_size = int(key.shape[-3]), int(query.shape[-1])
-                if self._keeps(record):
-                    record.call = _call(asked, result)
+            if attention is not None:
+                attention.kv_heads, attention.head_size = int(key.shape[-3]), int(query.shape[-1])
+                if self._keeps(attention):
+                    attention.call = _call(asked, result)
                     self._merged = result[0]
             return result
 
@@ -136,18 +138,18 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _softmax(self, logits: torch.Tensor, axis: int, weights: torch.Tensor) -> None:
         shape = tuple(logits.shape)
-        record = self._inside
-        if record is None and len(shape) > _OF_ROUTERS:
+        attention = self._inside
+        if attention is None and len(shape) > _OF_ROUTERS:
             is_last = axis in {-1, len(shape) - 1}
             if is_last:
-                record = self._record(shape)
+                attention = self._record(shape)
             else:
                 self.misfits.append(shape)
-        if record is not None and self._keeps(record):
-            record.logits, record.weights = logits.flatten(0, -3), weights.flatten(0, -3)
+        if attention is not None and self._keeps(attention):
+            attention.logits, attention.weights = logits.flatten(0, -3), weights.flatten(0, -3)
 
-    def _keeps(self, record: AttentionRecord) -> bool:
-        return record.fits and self._is_wanted(record.key)
+    def _keeps(self, attention: AttentionRecord) -> bool:
+        return attention.fits and self._is_wanted(attention.key)
 
     def _record(self, shape: tuple[int, ...]) -> AttentionRecord | None:
         """A new attention, whose logits have this shape; None where a module attends once more.
@@ -163,17 +165,17 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.records[-1].times += 1
             return None
         trail = tuple(each.name for each in self._running)
-        record = AttentionRecord(
+        attention = AttentionRecord(
             (trail, self._turns[trail]), size, frame, fits=is_one_text and size[1:] in self._fits
         )
         self._turns[trail] += 1
-        if record.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
-            record.width = int(frame.given.shape[-1])
-            if self._keeps(record):
-                record.input = frame.given[0].clone()  # a residual stream may be added to in place
-        self.records.append(record)
+        if attention.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
+            attention.width = int(frame.given.shape[-1])
+            if self._keeps(attention):
+                attention.input = frame.given[0].clone()  # a residual stream may be added to in place
+        self.records.append(attention)
         self._merged = None
-        return record
+        return attention
 
 
 @contextmanager

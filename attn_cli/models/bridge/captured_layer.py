@@ -1,7 +1,7 @@
 """What was seen of an attention, as a layer: all of its steps, or its logits and weights alone."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import reduce
 from operator import add
 
@@ -18,6 +18,7 @@ from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord
 from attn_cli.models.source import Layer
+from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Step
 
 # Ours and transformers' weights of the same numbers differ by float32's rounding: at most 4e-6 seen in 150
@@ -35,7 +36,7 @@ _TWICE = "the layer attends more than once in one module, of which this is the f
 _OTHERWISE = "the model's weights are not those of softmax(q·k × scale + bias), so only its softmax is shown"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, slots=True, eq=False)
 class CapturedLayer:
     """A layer of which only the softmax was seen: what went in, what came out."""
 
@@ -115,36 +116,36 @@ class CapturedLayer:
         return {step: found[step] for step in Step if step in steps and found.get(step) is not None}
 
 
-def build_layer(record: AttentionRecord, kv_heads: int) -> Layer:
+def build_layer(attention: AttentionRecord, kv_heads: int) -> Layer:
     """The layer that was seen: every step where they can be computed again to the model's own weights."""
-    call = record.call
+    call = attention.call
     if call is None:
-        return _softmax_alone(record, kv_heads, _UNSEEN)
+        return _softmax_alone(attention, kv_heads, _UNSEEN)
     operands = next((each for each in _operands(call) if _agrees(each, call)), None)
     if operands is None:
-        return _softmax_alone(record, int(call.keys.shape[0]), _OTHERWISE)
+        return _softmax_alone(attention, int(call.keys.shape[0]), _OTHERWISE)
     unknown: dict[Step, str] = {}
-    if record.input is None:
+    if attention.input is None:
         unknown[Step.INPUT] = _NO_INPUT
-    projection = None if record.projection is None else _linear(record.projection)
-    if record.times > 1:
+    projection = None if attention.projection is None else _linear(attention.projection)
+    if attention.times > 1:
         unknown |= dict.fromkeys((Step.VALUES, Step.CONTEXT, Step.OUTPUT), _TWICE)
     elif projection is None or not _returns(operands, call):
         unknown[Step.OUTPUT] = _NO_PROJECTION
-    return Attention(record.input, operands, projection, unknown)
+    return Attention(attention.input, operands, projection, unknown)
 
 
-def _softmax_alone(record: AttentionRecord, kv_heads: int, why: str) -> CapturedLayer:
-    _, _, length = record.size
-    weights = record.weights
+def _softmax_alone(attention: AttentionRecord, kv_heads: int, why: str) -> CapturedLayer:
+    _, _, length = attention.size
+    weights = attention.weights
     if weights is None:
-        assert record.call is not None, "an attention is seen by its call or by its softmax"
-        assert record.call.weights is not None, "an attention function gives its weights back"
-        return CapturedLayer(None, record.call.weights, kv_heads, why)
+        assert attention.call is not None, "an attention is seen by its call or by its softmax"
+        assert attention.call.weights is not None, "an attention function gives its weights back"
+        return CapturedLayer(None, attention.call.weights, kv_heads, why)
     weights = weights[..., :length]  # one more column is a sink
-    if record.logits is None:
+    if attention.logits is None:
         return CapturedLayer(None, weights, kv_heads, why)
-    logits = record.logits[..., :length]
+    logits = attention.logits[..., :length]
     is_hidden = (logits <= _hidden(logits)) & (weights == 0)
     return CapturedLayer(logits.masked_fill(is_hidden, -torch.inf), weights, kv_heads, why)
 

@@ -5,7 +5,7 @@ It is their own model, whole, asked for its attentions; what W^O returns is read
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge.hf_models import inputs_of, load_model, read_config
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import ReferenceAttention, Texts
+from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
 Numbers = npt.NDArray[np.floating]
@@ -35,7 +36,7 @@ _FIELDS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class EagerModel:
     """Hugging Face's own model over the files in `directory`; `outputs` names W^O of a kind's layers.
 

@@ -7,15 +7,16 @@ attention.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from attn_cli.record import record
 
 FILE = Path(__file__).with_name("support.json")
 """What was measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TypeSupport:
     """A model type, how it is served, and why not where it is not."""
 
@@ -24,7 +25,7 @@ class TypeSupport:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MeasuredSupport:
     """Every model type, and with which version of transformers it was measured."""
 

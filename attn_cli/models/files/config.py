@@ -3,12 +3,12 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.record import record
 
 _RELOAD = "download the model again, or repair the file"
 
@@ -20,7 +20,7 @@ class NotNativeError(AttnError):
 _WHOLE = 1 << 63  # JSON knows integers without an end; nothing that is counted here is as large
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Config:
     """The values of a model's `config.json`, by name; several names are aliases, the first found counts.
 

@@ -10,7 +10,6 @@ import json
 import math
 import mmap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor, mapped
+from attn_cli.record import record
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # bfloat16: no type of NumPy
 _HALF = ("F16", "BF16")  # widened, and so copied
@@ -28,7 +28,7 @@ _LENGTH = 8  # bytes of the header's length
 _LONGEST_HEADER = 100_000_000  # the library's own limit
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Entry:
     """What the header says of a tensor, in bytes of the file."""
 

@@ -3,13 +3,13 @@
 import errno
 import mmap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.record import record
 
 Numbers = npt.NDArray[np.floating]
 
@@ -17,7 +17,7 @@ RELOAD = "download the file again"
 """What to try where a file is damaged."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tensor:
     """One tensor; its numbers stay in the file until they are asked for."""
 

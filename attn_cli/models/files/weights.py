@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from attn_cli.errors import AttnError
@@ -11,11 +10,12 @@ from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor
 from attn_cli.models.files.torch_bin import read_torch_bin
+from attn_cli.record import record
 
 _TOGETHER = "check that config.json and the weights belong together"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WeightsFormat:
     """One way to keep the weights: in one file, or in shards and an index of them."""
 
@@ -31,7 +31,7 @@ FORMATS = (
 """The formats; of two that are there the first is read."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Weights:
     """The tensors of a checkpoint by name.
 

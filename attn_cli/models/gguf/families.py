@@ -1,11 +1,12 @@
 """What llama.cpp's converter does to each family of models, and what its metadata leaves unsaid."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from attn_cli.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record(frozen=True, slots=True)
 class GgufFamily:
     """How a model's tensors differ in GGUF: `conversion/` and `convert_hf_to_gguf.py` in llama.cpp."""
 

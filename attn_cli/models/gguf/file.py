@@ -10,7 +10,6 @@ import math
 import mmap
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.tensors import RELOAD, Numbers, Tensor, mapped
+from attn_cli.record import record
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -30,7 +30,7 @@ _MOST_DIMENSIONS = 4
 _ALIGNMENT = 32  # bytes, unless the file says otherwise
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GgufFile:
     """A GGUF file. A value is a number, a truth, a string, a list of strings or an array of numbers."""
 
@@ -71,7 +71,7 @@ def read_gguf(path: Path) -> GgufFile:
     return GgufFile(path, metadata, tensors)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Place:
     """What the header says of a tensor."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from attn_cli.models.gguf.families import FAMILIES, GgufFamily
 from attn_cli.models.gguf.file import GgufFile, read_gguf
 from attn_cli.models.gguf.tokens import gguf_tokenizer
 from attn_cli.models.tokens.fast import FastTokenizer
+from attn_cli.record import record
 
 _HINT = "use the model's directory in Hugging Face layout"
 
@@ -51,7 +51,7 @@ _FREQUENCIES = "rope_freqs.weight"
 _LONG, _SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GgufModel:
     """The model in a GGUF file; its tensors and its tokenizer are made when they are asked for."""
 

@@ -1,12 +1,12 @@
 """The tokenizer of a GGUF file, rebuilt out of its metadata as Hugging Face has it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.gguf.file import GgufFile
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
+from attn_cli.record import record
 
 if TYPE_CHECKING:
     import tokenizers
@@ -29,7 +29,7 @@ _ENDING = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 _GPT4O = "|".join((*(word + _ENDING for word in _WORDS), r"\p{N}{1,3}", _REST))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Cut:
     """How a byte-level tokenizer cuts a text before it merges pieces: `tokenizer.ggml.pre` names it."""
 
@@ -55,7 +55,7 @@ _CUTS = {
 """The names, as `llama-vocab.cpp` in llama.cpp and `gguf_tokenizer_mapping.py` in transformers have them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Vocabulary:
     """What both kinds of tokenizer have in the metadata."""
 

@@ -4,12 +4,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED
 
 EMBEDDED_DIRECTORY = Path(__file__).parents[1] / "embedded"
@@ -28,7 +28,7 @@ _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.spm")
 _OWN_CLASS = re.compile(r"(\w+)\.\w+", re.ASCII)  # with -- in it, it is another repository's
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CachedModel:
     """A model in the local Hugging Face cache."""
 
@@ -37,7 +37,7 @@ class CachedModel:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Located:
     """Where a model is, and what it is called."""
 
@@ -45,7 +45,7 @@ class Located:
     directory: Path  # or the .gguf file
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WantedFiles:
     """What is to be read of a model besides its configuration and its tokenizer."""
 

@@ -1,7 +1,7 @@
 """A checkpoint that our own transformer reads: a directory in Hugging Face layout, or a GGUF file."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
 from attn_cli.models.tokens.token import Token, Tokenizer, shifted
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Checkpoint:
     """A `Source` over the files of a model; the weights are opened by `check`, or with the first layer."""
 

@@ -1,7 +1,6 @@
 """What a checkpoint is made of, whatever files it lies in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +8,7 @@ from attn_cli.models.files.config import Config, read_config
 from attn_cli.models.files.weights import Weights, open_weights
 from attn_cli.models.tokens.open import open_tokenizer
 from attn_cli.models.tokens.token import Tokenizer
+from attn_cli.record import record
 
 
 class CheckpointFiles(Protocol):
@@ -25,7 +25,7 @@ class CheckpointFiles(Protocol):
         """What cuts a text into the model's tokens."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DirectoryFiles:
     """A checkpoint in a directory in Hugging Face layout."""
 

@@ -7,7 +7,6 @@ there: a frequency that is off by one rounding is 0.0002 radians off at position
 import math
 import reprlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from attn_cli.core.positions import Rotary
 from attn_cli.errors import AttnError
+from attn_cli.record import record
 
 Frequencies: TypeAlias = npt.NDArray[np.floating]
 """(R/2,) float32, radians a position."""
@@ -23,7 +23,7 @@ _PLACES = ("rope_parameters", "rope_scaling", "rope_theta")
 _HINT = "check rope_parameters, or rope_scaling, in the config"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Request:
     """What a config says of its rotary embedding, and how much there is to turn."""
 

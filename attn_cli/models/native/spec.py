@@ -1,11 +1,12 @@
 """A family of models as data: all that differs between them, and nothing that is common."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from attn_cli.core.masks import Rule, both, causal, everywhere
 from attn_cli.core.positions import Buckets, LogarithmicBuckets, Rotary
+from attn_cli.record import record
 
 
 class Norm(StrEnum):
@@ -15,7 +16,7 @@ class Norm(StrEnum):
     RMS = "rms"  # Zhang and Sennrich 2019, arXiv:1910.07467
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Part:
     """Where a linear map or a norm stands in the file: the name before `.weight` and `.bias`."""
 
@@ -24,7 +25,7 @@ class Part:
     since: int = 0  # the first layer that has it
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Projections:
     """Where the queries, keys and values come from: three matrices, or one that holds them all."""
 
@@ -38,7 +39,7 @@ class Projections:
     is_norm_whole: bool = False  # it spans all heads together
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FeedForward:
     """What follows the attention: W_down · act(W_up x), or with a gate W_down · (act(W_gate x) ⊙ W_up x)."""
 
@@ -50,7 +51,7 @@ class FeedForward:
     holds_gate: bool = False  # the gate is the first half of `up`
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Embeddings:
     """What a token's vector is made of before the first layer: a sum, then perhaps a norm."""
 
@@ -68,7 +69,7 @@ class Embeddings:
     skips_padding: bool = False  # padding takes no position either
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Relative:
     """A bias on the scores by distance: a table with a row for each bucket."""
 
@@ -76,7 +77,7 @@ class Relative:
     buckets: Buckets
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ContentBias:
     """A bias by distance that queries and keys meet as vectors: DeBERTa's. arXiv:2006.03654."""
 
@@ -87,7 +88,7 @@ class ContentBias:
     queries: Part | None  # W^Q of distances; None: keys meet none
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cross:
     """The attention of a decoder's layer that looks at the encoder's text."""
 
@@ -112,7 +113,7 @@ def _no_rotary(_layer: int, _length: int) -> Rotary | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Spec:
     """One model, ready to be read from its file."""
 

@@ -20,9 +20,10 @@ from attn_cli.core.positions import Disentangled, alibi, relative, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
 from attn_cli.models.native.spec import Cross, Embeddings, Norm, Part, Projections, Spec
+from attn_cli.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Inputs:
     """What a model reads: T token ids, which text each belongs to, and which are no padding."""
 
@@ -49,7 +50,7 @@ class Tensors(Protocol):
         """Raise `AttnError` unless the tensor is there."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Transformer:
     """The blocks that a `Spec` describes, with the weights of a file or of a training run."""
 

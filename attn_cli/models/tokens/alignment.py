@@ -36,7 +36,11 @@ def _letters(text: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """Each character with the accents that follow it, as start and end."""
+    """Each character with the accents that follow it, as start and end.
+
+    What is normalised together, so no graphemes: with those of `rich.cells` a letter would have the line
+    break behind it, and the two pieces of a joined emoji one place.
+    """
     starts = [place for place, letter in enumerate(text) if not place or not unicodedata.combining(letter)]
     return pairwise((*starts, len(text)))
 
@@ -62,8 +66,8 @@ def _filled(
         if is_found:
             spans += [found[index] for index in indices]
             continue
-        start = spans[-1][1] if spans else 0
-        end = max(start, found[indices[-1] + 1][0] if indices[-1] + 1 in found else len(text))
+        end = found[indices[-1] + 1][0] if indices[-1] + 1 in found else len(text)
+        start = min(spans[-1][1] if spans else 0, end)  # neighbours may share a ligature
         spans += _shared(text, start, end, [has_letters[index] for index in indices])
     return spans
 

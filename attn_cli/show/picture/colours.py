@@ -1,7 +1,6 @@
 """One colour scale for several grids: which value has which colour, and how it is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from attn_cli.errors import UsageError
 from attn_cli.grid import Grid, Matrix
+from attn_cli.record import record
 from attn_cli.safe_text import printable
 from attn_cli.show.scale import Limits, common_limits, is_signed, levels
 
@@ -20,7 +20,7 @@ _SEQUENTIAL = "viridis"  # perceptually uniform, safe for colour-blind readers, 
 _DIVERGING = "RdBu_r"  # its middle is white, which the grey of a masked cell is not
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ColourScale:
     """A range of values and the colours that span it."""
 

@@ -2,13 +2,13 @@ r"""Which fonts draw a text, how wide it is in them, and what none of them has: 
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 from unicodedata import category
 
 from attn_cli import safe_text
+from attn_cli.record import record
 from attn_cli.show.picture.marks import INCH
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _INKLESS = {"Zs", "Cf", "Mn"}  # spaces, joiners, variation selectors
 _LONGEST_LABEL, _LONGEST_TITLE = 20, 120  # characters
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Letters:
     """The fonts of a page: what is written with them, and how wide it is."""
 

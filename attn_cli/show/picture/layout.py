@@ -1,12 +1,13 @@
 """How large the cells, labels and panels of a page are, and where each panel stands."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, zip_longest
 from math import ceil
 from typing import TypeAlias
 
 from attn_cli.grid import Grid
+from attn_cli.record import record
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.marks import INCH, Box
 
@@ -20,7 +21,7 @@ _NUMBERED = 12  # columns and rows of a grid whose cells have room for their num
 _NUMBERS = 500  # cells with a number in one picture: a word costs 1 ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PanelSide:
     """One side of every panel: how large a cell is along it, and how its tokens are written."""
 
@@ -44,7 +45,7 @@ class PanelSide:
         return self.reach(tokens, letters) + self.name_room(grid) + 2 * TICK
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Panel:
     """A grid in its place."""
 
@@ -54,7 +55,7 @@ class Panel:
     names_columns: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PanelPlan:
     """The sizes that all panels share; each column and row of the table is as wide as its widest panel."""
 

@@ -1,19 +1,20 @@
 """What a picture is made of: images, words, strokes and blanks, in inches from the top left corner."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise, starmap
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from attn_cli.record import record
+
 INCH = 72  # points
 
 Point: TypeAlias = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Box:
     """A rectangle."""
 
@@ -44,7 +45,7 @@ class Box:
         return start, (self.right, self.y), (self.right, self.bottom), (self.x, self.bottom), start
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Image:
     """A matrix of cells."""
 
@@ -52,7 +53,7 @@ class Image:
     colours: npt.NDArray[np.uint8]  # (R, C, 4) red, green, blue, opacity
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Word:
     """A line of text; `x` and `y` are where its `across` and `down` edges, as one reads it, stand."""
 
@@ -66,7 +67,7 @@ class Word:
     colour: str = "black"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Stroke:
     """A thin straight line."""
 
@@ -74,7 +75,7 @@ class Stroke:
     end: Point
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Blank:
     """Cells in a row that have no value: grey, hatched, no colour of the scale."""
 
@@ -84,7 +85,7 @@ class Blank:
 PageMark: TypeAlias = Image | Word | Stroke | Blank
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Drawing:
     """What stands where on the page, and which characters no font here has."""
 

@@ -1,4 +1,8 @@
-"""A matrix as a table of shaded cells, laid out for a given width, whole or with columns left out."""
+"""A matrix as a table of shaded cells, laid out for a given width, whole or with columns left out.
+
+`rich.table` (15.0) narrows the columns of a table that does not fit until their numbers are cut, so the
+layout is made here.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

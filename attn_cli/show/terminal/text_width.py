@@ -1,16 +1,16 @@
 """Text fitted to a console: encodable characters, cut, folded or padded to a width in cells."""
 
-import unicodedata
+import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from rich.cells import cell_len
+from rich.cells import cell_len, split_graphemes
 
 _SPELLED = {
     "·": ".", "×": "x", "…": "..", "→": "->", "␣": "_", "⏎": "\\n", "␍": "\\r", "⇥": "\\t",
     "░": ".", "▒": ":", "▓": "+", "█": "#",
 }  # fmt: skip
-_JOINER = "\N{ZERO WIDTH JOINER}"
-_FLAG_LETTERS = ("\N{REGIONAL INDICATOR SYMBOL LETTER A}", "\N{REGIONAL INDICATOR SYMBOL LETTER Z}")
+_FLAG = re.compile("[\N{REGIONAL INDICATOR SYMBOL LETTER A}-\N{REGIONAL INDICATOR SYMBOL LETTER Z}]{2}")
 
 
 def encodable(text: str, encoding: str) -> str:
@@ -25,10 +25,10 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
     if cell_len(text) <= width:
         return text
     kept = ""
-    for character in _characters(text):
-        if cell_len(kept + character + ellipsis) > width:
+    for grapheme in _graphemes(text):
+        if cell_len(kept + grapheme + ellipsis) > width:
             break
-        kept += character
+        kept += grapheme
     return kept + ellipsis[:width]
 
 
@@ -77,32 +77,16 @@ def _spelled(character: str) -> str:
 def _pieces(text: str, width: int) -> Iterator[str]:
     """`text` in pieces of at most `width`, unless one character alone is wider."""
     piece = ""
-    for character in _characters(text):
-        if piece and cell_len(piece + character) > width:
+    for grapheme in _graphemes(text):
+        if piece and cell_len(piece + grapheme) > width:
             yield piece
             piece = ""
-        piece += character
+        piece += grapheme
     yield piece
 
 
-def _characters(text: str) -> Iterator[str]:
+def _graphemes(text: str) -> Iterator[str]:
     """What a reader takes for one character: a letter and its accents, a joined emoji, a flag."""
-    start = 0
-    for end in range(1, len(text)):
-        if not _continues(text[start:end], text[end]):
-            yield text[start:end]
-            start = end
-    yield text[start:]
-
-
-def _continues(begun: str, following: str) -> bool:
-    if following == _JOINER or begun.endswith(_JOINER):
-        return True
-    if _is_flag_letter(following):
-        return len(begun) == 1 and _is_flag_letter(begun)
-    return unicodedata.category(following).startswith("M") or cell_len(following) == 0
-
-
-def _is_flag_letter(character: str) -> bool:
-    first, last = _FLAG_LETTERS
-    return first <= character <= last
+    inside_flags = {flag.start() + 1 for flag in _FLAG.finditer(text)}  # which Rich takes for two letters
+    ends = [end for _, end, _ in split_graphemes(text)[0] if end not in inside_flags]
+    return (text[start:end] for start, end in pairwise((0, *ends)))

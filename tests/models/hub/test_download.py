@@ -271,6 +271,13 @@ def test_a_hub_that_names_no_commit_is_none(commit: str, place: Place, hub: Hub)
     assert place.refused() == (f"{hub.endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
 
 
+def test_a_hub_whose_etag_leads_out_of_the_cache_is_none(place: Place, hub: Hub, tmp_path: Path) -> None:
+    hub.etags["config.json"] = "../../../../evil"
+    url = f"{hub.endpoint}/org/small/resolve/main/config.json"
+    assert place.refused() == (f"{hub.endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
+    assert list(tmp_path.rglob("evil*")) == []
+
+
 @pytest.mark.parametrize("name", ["-x", "a--b", "a/b.git"])
 def test_a_name_that_no_hub_can_have_is_not_asked_for(name: str, place: Place, hub: Hub) -> None:
     where = f"no such directory, nor in the cache {place.folder.parent}"

@@ -40,8 +40,17 @@ def test_a_piece_of_spaces_alone_has_the_spaces_after_the_piece_before() -> None
     assert aligned("a  日", [" ", "a", " ", "日"]) == [(0, 0), (0, 1), (1, 3), (3, 4)]
 
 
+def test_a_line_break_and_the_pictures_of_an_emoji_have_places_of_their_own() -> None:
+    assert aligned("a\nb", ["a", "b"]) == [(0, 1), (2, 3)]
+    assert aligned("👩\N{ZERO WIDTH JOINER}🔬", ["👩", "🔬"]) == [(0, 1), (2, 3)]
+
+
 def test_pieces_of_another_text_share_all_of_it() -> None:
     assert aligned(" xyz ", ["1", "2"]) == [(1, 4), (1, 4)]
+
+
+def test_a_piece_between_two_halves_of_a_ligature_has_no_later_place_than_the_second() -> None:
+    assert aligned("ﬀ", ["F", "", "F"]) == [(0, 1), (0, 0), (0, 1)]
 
 
 def test_no_pieces_have_no_places() -> None:
