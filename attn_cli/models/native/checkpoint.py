@@ -64,11 +64,11 @@ class Checkpoint:
     @property
     def kinds(self) -> dict[Kind, Extent]:
         """The kinds of attention that the model has."""
-        own, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
+        whole, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
         if decoder is None:
-            return {Kind.SELF: own}
-        beside = Extent(range(decoder.layers), decoder.heads)
-        return {Kind.ENCODER: own, Kind.DECODER: beside, Kind.CROSS: beside}
+            return {Kind.SELF: whole}
+        decoding = Extent(range(decoder.layers), decoder.heads)
+        return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
         """The tokens of the text, whose ids fit the vocabulary.
