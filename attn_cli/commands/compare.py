@@ -16,6 +16,7 @@ from attn_cli.vocabulary import Distance, Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attn_cli.analysis.comparison import Comparison
     from attn_cli.grid import Grid
     from attn_cli.reading.reading import Reading
 
@@ -51,7 +52,7 @@ def compare_heads(
     from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
     from attn_cli.show import data, files, picture
-    from attn_cli.show.grids import difference_grid, distance_grid, weights_on_one_scale
+    from attn_cli.show.grids import weights_on_one_scale
 
     targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
     picture.check_colours(picture_options.cmap)
@@ -64,9 +65,11 @@ def compare_heads(
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
     heads, comparison = compare_places(reading, places, distance, shown)
     weights = weights_on_one_scale(reading.sides, heads)
-    beside = [distance_grid(distance, comparison.items, comparison.matrix)]
-    if comparison.difference is not None:
-        beside.append(difference_grid(comparison.items, comparison.difference, *weights))
+    beside = _beside(comparison, weights)
+    if is_text:
+        show_reading(world, reading)
+        _show(world, reading, weights, beside, table)
+        return
     answer = describe_reading(reading) | comparison.fields()
     groups = [[weights], *([[grid]] for grid in beside)]
     name = title(reading, "heads compared", weights[0])
@@ -74,9 +77,16 @@ def compare_heads(
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
-    elif not targets:
-        show_reading(world, reading)
-        _show(world, reading, weights, beside, table)
+
+
+def _beside(comparison: "Comparison", weights: "Sequence[Grid]") -> "list[Grid]":
+    """The distances, and of two heads the difference."""
+    from attn_cli.show.grids import difference_grid, distance_grid
+
+    distances = distance_grid(comparison.distance, comparison.items, comparison.matrix)
+    if comparison.difference is None:
+        return [distances]
+    return [distances, difference_grid(comparison.items, comparison.difference, *weights)]
 
 
 def _show(

@@ -10,28 +10,32 @@ from attn_cli.commands.inputs import open_reading, selected_places, selection
 from attn_cli.commands.output import drawn, show_reading, title, write
 from attn_cli.commands.progress import measuring
 from attn_cli.console import World
+from attn_cli.record import record
 from attn_cli.show.writers import PICTURES, RECORDS, Results
 from attn_cli.vocabulary import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from attn_cli.analysis.head_summary import HeadSummary
+    from attn_cli.grid import Grid
+    from attn_cli.reading.reading import Reading
+    from attn_cli.reading.selection import Place
 
 _FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}); may be repeated."
 _TOKENS = 2  # lines of them: a long text is what the command is for
 
 
-def list_heads(
-    world: World,
-    *,
-    inputs: options.ReadingOptions,
+@record(frozen=True, kw_only=True)
+class ListOptions:
+    """Which metric the map shows, and which heads the table lists, in what order."""
+
     metric: Annotated[
         Metric | None,
         typer.Option(
             "--metric", metavar="METRIC", help=f"Of the map: {', '.join(Metric)}.", show_default=False
         ),
-    ] = None,
+    ] = None
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,7 +45,7 @@ def list_heads(
             "Of several all must hold.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     sort: Annotated[
         str | None,
         typer.Option(
@@ -50,9 +54,16 @@ def list_heads(
             help="Or score: the largest first; -METRIC: the smallest. Else as the map, entropy the smallest.",
             show_default=False,
         ),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="Heads in the table; 0: all.")] = 10,
-    digits: options.Digits = 2,
+    ] = None
+    top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="Heads in the table; 0: all.")] = 10
+    digits: options.Digits = 2
+
+
+def list_heads(
+    world: World,
+    *,
+    inputs: options.ReadingOptions,
+    listing: ListOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     picture_options: options.PictureOptions,
     force: options.Force = False,
@@ -65,44 +76,66 @@ def list_heads(
     and its score. The map shows induction where the text repeats itself, else entropy. Files and
     --json hold every metric of the heads that --where lets through.
     """
-    from attn_cli.analysis.head_filter import parse_head_filter
-    from attn_cli.analysis.head_summary import values_of  # NumPy: 0.1 s
-    from attn_cli.reading.document import describe_reading
+    from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
     from attn_cli.reading.metrics import choose_metric, measure_heads
-    from attn_cli.show import data, files, picture
-    from attn_cli.show.grids import metric_grid
+    from attn_cli.show import files, picture
 
-    head_filter = parse_head_filter(where or (), sort)
+    head_filter = parse_head_filter(listing.where or (), listing.sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, selection(inputs.chosen))
-    on_map = choose_metric(reading, metric, head_filter)
+    on_map = choose_metric(reading, listing.metric, head_filter)
     with measuring(world) as progress:
         summaries = measure_heads(reading, places, progress)
     chosen = head_filter.select(summaries)
-    records = [summary.fields() for summary in chosen]
-    answer = describe_reading(reading) | {"metrics": list(summaries[0].metrics), "heads": records}
-    grid = metric_grid(on_map, places, values_of(chosen, on_map))
-    name = title(reading, "heads at a glance", grid)
-    write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
-    write(world, targets, RECORDS, lambda: Results(answer), force=force)
-    if as_json:
-        world.say(data.as_json(answer))
-    elif not targets:
-        from attn_cli.show.terminal.cell_map import CellMap  # rich: 0.06 s
+    grid = _map(places, chosen, on_map)
+    if as_json or targets:
+        from attn_cli.show import data
 
-        show_reading(world, reading, most=_TOKENS)
-        world.say("")
-        world.screen.print(CellMap(grid, digits=digits))
-        if chosen and not grid.visible.any():
-            world.note(f"no head that is shown has a value of {on_map} on this text")
-        columns = head_filter.columns(summaries[0], on_map)
-        _list(world, head_filter.rank(chosen, on_map), columns, top, digits)
+        answer = _answer(reading, summaries[0].metrics, chosen)
+        name = title(reading, "heads at a glance", grid)
+        write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
+        write(world, targets, RECORDS, lambda: Results(answer), force=force)
+        if as_json:
+            world.say(data.as_json(answer))
+        return
+    _show_map(world, reading, grid, listing.digits)
+    if chosen and not grid.visible.any():
+        world.note(f"no head that is shown has a value of {on_map} on this text")
+    columns = head_filter.columns(summaries[0], on_map)
+    _list(world, head_filter.rank(chosen, on_map), columns, listing)
+
+
+def _map(places: "Sequence[Place]", chosen: "Sequence[HeadSummary]", metric: Metric) -> "Grid":
+    """The metric of the chosen heads, layer by head."""
+    from attn_cli.analysis.head_summary import values_of
+    from attn_cli.show.grids import metric_grid
+
+    return metric_grid(metric, places, values_of(chosen, metric))
+
+
+def _answer(
+    reading: "Reading", metrics: "Iterable[Metric]", chosen: "Sequence[HeadSummary]"
+) -> dict[str, object]:
+    """The JSON object: a record for each head that is shown."""
+    from attn_cli.reading.document import describe_reading
+
+    records = [summary.fields() for summary in chosen]
+    return describe_reading(reading) | {"metrics": list(metrics), "heads": records}
+
+
+def _show_map(world: World, reading: "Reading", grid: "Grid", digits: int) -> None:
+    """The first tokens, then the map."""
+    from attn_cli.show.terminal.cell_map import CellMap  # rich: 0.06 s
+
+    show_reading(world, reading, most=_TOKENS)
+    world.say("")
+    world.screen.print(CellMap(grid, digits=digits))
 
 
 def _list(
-    world: World, summaries: "Sequence[HeadSummary]", metrics: "Sequence[Metric]", top: int, digits: int
+    world: World, summaries: "Sequence[HeadSummary]", metrics: "Sequence[Metric]", listing: ListOptions
 ) -> None:
     """The table of the first `top` heads; 0: of all."""
     from attn_cli.show.terminal.lists import TextTable  # paid
@@ -110,9 +143,9 @@ def _list(
     if not summaries:
         world.note("no head meets every --where")
         return
-    shown = summaries[: top or None]
+    shown = summaries[: listing.top or None]
     names = ["head", "pattern", "score", *(metric.replace("-", "-\n") for metric in metrics)]
-    rows = [list(_cells(summary, metrics, digits)) for summary in shown]
+    rows = [list(_cells(summary, metrics, listing.digits)) for summary in shown]
     rest = "a wider window, or --json"
     world.say("")
     world.screen.print(TextTable(names, rows, right=range(2, len(names)), rest=rest))

@@ -65,13 +65,13 @@ def inspect_heads(
     heads = selected_heads(world, reading, selection(inputs.chosen), steps, shown)
     check_steps(world, reading, heads)
     verdict = verdict_on(reading, heads) if verify else None
-    answer = describe_reading(reading) | {"attention": data.attention_entries(heads)}
-    if verdict is not None:
-        answer |= {"verification": verdict.fields()}
-    write(world, targets, STEPS, lambda: Results(answer, heads), force=force)
-    if as_json:
-        world.say(data.as_json(answer))
-    elif not targets:
+    if as_json or targets:
+        answer = describe_reading(reading) | {"attention": data.attention_entries(heads)}
+        answer |= {} if verdict is None else {"verification": verdict.fields()}
+        write(world, targets, STEPS, lambda: Results(answer, heads), force=force)
+        if as_json:
+            world.say(data.as_json(answer))
+    else:
         _show(world, reading, heads, table)
     if verdict is not None:
         check(verdict)

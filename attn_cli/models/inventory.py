@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.models.backend import list_devices
+from attn_cli.models.devices import list_devices
 from attn_cli.models.files.config import read_config
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, CachedModel, cache_directory, cached_models

@@ -13,7 +13,7 @@ import pytest
 from rich.cells import cell_len
 from safetensors import safe_open
 
-from attn_cli.models.backend import list_devices
+from attn_cli.models.devices import list_devices
 from tests.support.worlds import attn
 
 GOLDEN = Path(__file__).parent / "golden"

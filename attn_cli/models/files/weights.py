@@ -9,10 +9,15 @@ from attn_cli.models.files.config import read_json
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
-from attn_cli.models.files.torch_bin import read_torch_bin
 from attn_cli.record import record
 
 _TOGETHER = "check that config.json and the weights belong together"
+
+
+def _read_pickle(path: Path) -> Mapping[str, Tensor]:
+    from attn_cli.models.files.torch_bin import read_torch_bin  # 5 ms, and most checkpoints are safetensors
+
+    return read_torch_bin(path)
 
 
 @record(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class WeightsFormat:
 
 FORMATS = (
     WeightsFormat("model.safetensors", "model.safetensors.index.json", read_safetensors),
-    WeightsFormat("pytorch_model.bin", "pytorch_model.bin.index.json", read_torch_bin),
+    WeightsFormat("pytorch_model.bin", "pytorch_model.bin.index.json", _read_pickle),
 )
 """The formats; of two that are there the first is read."""
 

@@ -90,6 +90,13 @@ def test_a_score_that_overflows_is_no_number_though_the_rest_of_its_row_is_one()
     assert found.are_finite.tolist() == [False]
 
 
+def test_rows_that_may_look_nowhere_are_not_eligible_and_keys_have_no_rows() -> None:
+    nowhere = masks.padding(np.zeros(8, dtype=bool))
+    measured = measure_operands(looking_at(np.eye(8, dtype=bool), nowhere), EVERY, TOKENS)
+    assert list(measured.eligible) == [metric for metric in Metric if metric is not Metric.RECEIVED]
+    assert not any(rows.any() for rows in measured.eligible.values())
+
+
 def test_special_tokens_are_asked_about_on_both_sides() -> None:
     tokens = KeyTokens(IDS, np.arange(8) == 5)
     found = measure_operands(looking_at(np.eye(8, dtype=bool), masks.nearby(1)), EVERY, tokens).eligible

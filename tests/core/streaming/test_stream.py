@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from attn_cli.core import context as attending
 from attn_cli.core import masks
 from attn_cli.core.arrays import Array, to_numpy
-from attn_cli.core.attention import Bias, Operands, trace
+from attn_cli.core.attention import Bias, Operands, Trace, trace
 from attn_cli.core.context import attend
 from attn_cli.core.positions import Buckets, alibi, relative
 from attn_cli.core.streaming import stream
@@ -157,6 +157,23 @@ def test_a_layer_whose_steps_are_not_shown_returns_what_the_matrices_would(
     np.testing.assert_allclose(to_numpy(context), to_numpy(trace(operands).context), 1e-5, 5e-5)
 
 
+@pytest.mark.parametrize(("tokens", "is_whole"), [(1024, True), (1025, False)])
+def test_matrices_of_more_than_4_million_scores_are_computed_in_blocks(
+    tokens: int, is_whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks: list[int] = []
+
+    def trace_block(operands: Operands) -> Trace:
+        blocks.append(operands.queries.shape[1])
+        return trace(operands)
+
+    monkeypatch.setattr(attending, "trace", trace_block)
+    x = np.ones((4, tokens, 1), np.float32)
+    attend(Operands(x, x, x, 1.0))
+    assert sum(blocks) == tokens
+    assert (len(blocks) == 1) == is_whole
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_half_precision_is_measured_in_float32_and_float64_in_itself(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
@@ -198,6 +215,20 @@ def test_a_metric_that_is_not_compiled_is_measured_step_by_step(monkeypatch: pyt
     monkeypatch.setattr(compiled, "MEASURED", compiled.MEASURED[1:])
     assert measurer_of(Operands(q, q, q, 1.0)) == "StepwiseMeasurer"
     assert measurer_of(Operands(q, q, q, 1.0), {Metric.LARGEST, Metric.RECEIVED}) == "CompiledMeasurer"
+
+
+@pytest.mark.parametrize(("tokens", "name"), [(1672, "StepwiseMeasurer"), (1673, "CompiledMeasurer")])
+def test_a_layer_is_compiled_from_33_million_scores_on(tokens: int, name: str) -> None:
+    q = torch.ones(12, tokens, 1)
+    assert measurer_of(Operands(q, q, q, 1.0)) == name
+
+
+@pytest.mark.parametrize(("heads", "rows"), [(2, 256), (32, 16), (64, 16)])
+def test_the_more_heads_have_a_bias_the_fewer_rows_a_block_has(heads: int, rows: int) -> None:
+    x = np.ones((heads, 600, 1), np.float32)
+    told: list[int] = []
+    summarise(Operands(x, x, x, 1.0, masks.nearby(1), alibi(heads, x)), progress=lambda n, _: told.append(n))
+    assert told[0] == rows
 
 
 def measurer_of(operands: Operands, metrics: Collection[Metric] = tuple(Metric)) -> str:
@@ -395,3 +426,60 @@ def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
     tokens = KeyTokens(np.zeros(600, np.int64))
     summarise(Operands(x, x, x, 1.0), tokens=tokens, progress=lambda done, _: told.append(done))
     assert told[:2] == [20, 40]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_that_begin_when_a_layer_is_measured_have_as_many_for_their_products_as_before() -> None:
+    """PyTorch hands a new thread the number that was set last, in whatever thread."""
+    list(share_out(lambda _: 1, [range(piece, piece + 1) for piece in range(4)], threading.Event()))
+    counts: list[int] = []
+    later = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert counts == [2]
+
+
+@pytest.mark.parametrize(("tokens", "name"), [(1600, "StepwiseMeasurer"), (1700, "CompiledMeasurer")])
+def test_numba_is_imported_where_twelve_heads_have_a_text_that_is_worth_it(tokens: int, name: str) -> None:
+    queries = torch.zeros(12, tokens, 1)
+    operands = Operands(queries, queries, queries, 1.0)
+    _, measurer = stream.choose_measurer(operands, choose_kernels(queries), tuple(Metric))
+    assert measurer.__name__ == name
+
+
+@pytest.mark.parametrize(("heads", "rows"), [(2, 256), (8, 64), (64, 16)])
+def test_heads_that_have_a_bias_share_512_rows_and_no_block_has_fewer_than_16(heads: int, rows: int) -> None:
+    queries = np.zeros((heads, 300, 1), np.float32)
+    operands = Operands(queries, queries, queries, 1.0, bias=alibi(heads, queries))
+    told: list[int] = []
+    summarise(operands, [Metric.LARGEST], progress=lambda done, _: told.append(done))
+    assert told[0] == rows
+
+
+@pytest.mark.parametrize(("rows", "is_whole"), [(2048, True), (2049, False)])
+def test_a_context_is_computed_in_blocks_where_its_scores_are_more_than_16_megabytes(
+    rows: int, is_whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+
+    def counted(operands: Operands) -> Any:
+        counts.append(operands.queries.shape[-2])
+        return trace(operands)
+
+    monkeypatch.setattr(attending, "trace", counted)
+    queries, keys = (np.zeros((1, count, 1), np.float32) for count in (rows, 2048))
+    attend(Operands(queries, keys, keys, 1.0))
+    assert (counts == [rows]) is is_whole
+    assert sum(counts) == rows
+
+
+def test_biases_far_below_zero_are_told_from_one_another(array: Convert) -> None:
+    """A large negative bias on every key hides none: the softmax sees their differences."""
+    x, far = array(np.zeros((1, 2, 2), np.float32)), np.array([-2e5, -2e5 - 1], np.float32)
+
+    def bias(i: Array, j: Array) -> Array:
+        return array(np.broadcast_to(far[to_numpy(j)], (1, len(i), j.shape[1])).copy())
+
+    measured = summarise(Operands(x, x, x, 1.0, bias=bias), [Metric.LARGEST])
+    expected = 1 / (1 + math.exp(-1))  # to the rounding of 2e5, 2⁻⁷
+    np.testing.assert_allclose(to_numpy(measured.values[Metric.LARGEST]), expected, rtol=2**-7)

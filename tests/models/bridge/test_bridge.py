@@ -271,6 +271,21 @@ def test_weights_may_be_in_a_bin_file_or_missing(saved: Callable[[str], Path], t
     assert one["attention"] == other["attention"]
 
 
+def test_weights_of_another_shape_are_what_transformers_cannot_load(
+    saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    for file in saved("cohere").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tensors = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("q_proj.weight"))
+    tensors[name] = tensors[name][:3].contiguous()
+    safetensors.torch.save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    status, problem, hint = refused(attn("inspect", TEXT, "-m", tmp_path))
+    assert status == 1
+    assert problem.startswith(f"transformers cannot load {tmp_path}: RuntimeError: ")  # the rest is theirs
+    assert hint == "check that config.json and the weights belong together; ATTN_DEBUG=1 shows all of it"
+
+
 def test_a_wrong_recomputation_is_not_shown(
     saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,3 +346,25 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     assert found["model"]["type"] == "own"
     assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]
+
+
+def test_of_more_than_three_shapes_without_a_matrix_the_first_are_named() -> None:
+    watch = capture.AttentionRecorder([(9, 9)], lambda _: True)
+    for count, end in ((3, "1 × 2 × 3"), (4, "1 × 2 × 3 and others")):
+        watch.misfits = [(1, 2, size) for size in range(1, count + 1)]
+        error = bridging._no_matrix("layer 0", torch.nn.Module(), 9, watch)  # noqa: SLF001
+        named = f"1 × 2 × 1, 1 × 2 × 2, {end}"
+        assert error.problem == f"layer 0 has no matrix of 9 × 9 tokens: its softmax is over {named}"
+
+
+def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turned_is_read(
+    saved: Callable[[str], Path],
+) -> None:
+    """BioGPT's table has two rows more than positions (`modeling_biogpt.py`); Cohere turns its keys."""
+    fitting, longer = " ".join(["cat"] * 62), " ".join(["cat"] * 63)  # and two marks, one at each end
+    shown = ("--heads", "0.0", "-s", "weights")
+    assert attn("inspect", fitting, "-m", saved("biogpt"), *shown).status == 0
+    problem = f"the text is too long: 65 tokens, and {saved('biogpt').name} has 64 positions"
+    answer = refused(attn("inspect", longer, "-m", saved("biogpt"), *shown))
+    assert answer == (1, problem, "shorten the text, or use a model with more positions")
+    assert attn("inspect", longer, "-m", saved("cohere"), *shown).status == 0

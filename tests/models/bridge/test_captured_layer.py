@@ -1,10 +1,16 @@
 """A layer of which only the softmax was seen, on a long text: some of its rows, and its picture."""
 
 import numpy as np
+import pytest
 import torch
 
-from attn_cli.models.bridge.captured_layer import CapturedLayer
-from attn_cli.vocabulary import Step
+from attn_cli.core.attention import Operands, trace
+from attn_cli.core.multihead import merged
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord, RunningModule
+from attn_cli.models.bridge.captured_layer import CapturedLayer, build_layer
+from attn_cli.models.source import Layer
+from attn_cli.vocabulary import Metric, Step
 
 LOGITS = torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(0)).masked_fill(
     ~torch.ones(5, 5, dtype=torch.bool).tril(), -torch.inf
@@ -27,8 +33,86 @@ def test_rows_of_a_layer_that_tells_only_weights_are_theirs() -> None:
     assert part.logits is None
 
 
+def test_what_it_measures_is_that_of_the_weights_that_were_seen() -> None:
+    tokens, told = KeyTokens(np.arange(5), np.zeros(5, dtype=bool)), list[tuple[int, int]]()
+    found = LAYER.measure([1], [Metric.LARGEST, Metric.FIRST], tokens, lambda *rows: told.append(rows))
+    np.testing.assert_array_equal(found.values[Metric.LARGEST], LAYER.weights[1:].amax(-1))
+    np.testing.assert_array_equal(found.values[Metric.FIRST], LAYER.weights[1:, :, 0])
+    assert (found.are_finite.tolist(), told) == ([True], [(5, 5)])
+    assert found.visible_keys.tolist() == [1, 2, 3, 4, 5]
+
+
 def test_its_picture_is_that_of_the_weights_that_were_seen() -> None:
     found = LAYER.pooled([1], 3)
     assert found.cells == (2, 2)
     np.testing.assert_allclose(found.weights[0, 0, 0], LAYER.weights[1, :2, :2].mean(), rtol=1e-6)  # float32
     np.testing.assert_array_equal(found.visible, np.tri(3, dtype=bool))
+
+
+def layer_seen(
+    dtype: torch.dtype,
+    *,
+    weight_apart: float = 0.0,
+    context_apart: float = 0.0,
+    context_times: float = 1.0,
+) -> Layer:
+    """Two heads of three tokens, all alike: weights of 1/3; what the model says is so far from that."""
+    vectors = torch.ones(2, 3, 4, dtype=dtype)
+    values = vectors * context_times
+    exact = trace(Operands(vectors, vectors, values, 1.0))
+    weights, contexts = exact.weights.clone(), merged(exact.context).clone()
+    weights[1, 2, 0] += weight_apart
+    contexts[2, 0] += context_apart
+    call = AttentionCall(vectors, vectors, values, (), 1.0, None, None, weights, contexts)
+    projection = torch.nn.Linear(8, 8, dtype=dtype)
+    frame = RunningModule("attention", None)
+    record = AttentionRecord((("attention",), 0), (2, 3, 3), frame, fits=True, call=call)
+    record.projection = projection
+    return build_layer(record, 2)
+
+
+# Rounding makes less of a difference than the first, and another computation more than the second.
+NEAR_AND_FAR = {torch.float32: (1.5e-5, 2.5e-5), torch.float16: (0.017, 0.023), torch.bfloat16: (0.13, 0.17)}
+
+
+@pytest.mark.parametrize("dtype", NEAR_AND_FAR)
+def test_every_step_is_shown_where_our_weights_are_the_models_to_rounding(dtype: torch.dtype) -> None:
+    near, far = NEAR_AND_FAR[dtype]
+    assert Step.SCORES not in layer_seen(dtype, weight_apart=near).absent
+    assert Step.SCORES in layer_seen(dtype, weight_apart=far).absent
+
+
+@pytest.mark.parametrize("dtype", NEAR_AND_FAR)
+def test_the_output_is_shown_where_our_contexts_are_the_models_to_rounding(dtype: torch.dtype) -> None:
+    near, far = NEAR_AND_FAR[dtype]
+    for times in (1.0, 8.0):  # what is larger is rounded by more
+        close = layer_seen(dtype, context_times=times, context_apart=near * times)
+        assert Step.OUTPUT not in close.absent
+        apart = layer_seen(dtype, context_times=times, context_apart=far * times)
+        assert {Step.OUTPUT} == set(apart.absent) - set(close.absent)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "hiding", "lowering"),
+    [
+        (torch.float32, -1e9, -0.9e9),
+        (torch.bfloat16, -1.1e9, -0.9e9),
+        (torch.float16, -40_000, -30_000),  # it has no -1e9: its least number is -65,504
+    ],
+)
+def test_a_large_negative_number_that_is_added_is_a_mask_and_a_smaller_one_a_bias(
+    dtype: torch.dtype, hiding: float, lowering: float
+) -> None:
+    def seen(number: float) -> tuple[int, bool]:
+        added = torch.zeros(1, 3, 3, dtype=dtype)
+        added[..., 2] = number
+        vectors = torch.ones(2, 3, 4, dtype=dtype)
+        weights = (vectors @ vectors.mT + added).softmax(-1)
+        contexts = merged(weights @ vectors)
+        call = AttentionCall(vectors, vectors, vectors, (added,), 1.0, None, None, weights, contexts)
+        frame = RunningModule("attention", None)
+        layer = build_layer(AttentionRecord((("attention",), 0), (2, 3, 3), frame, fits=True, call=call), 2)
+        return int(layer.mask.sum()), Step.BIAS in layer.steps([0], [Step.BIAS])
+
+    assert seen(hiding) == (6, False)
+    assert seen(lowering) == (9, True)
