@@ -70,7 +70,7 @@ class Weights:
         return self._numbers(name, shape)(indices)
 
     def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], FloatArray]:
-        tensor = next((self.tensors[each] for each in self._spellings(name) if each in self.tensors), None)
+        tensor = next((self.tensors[alias] for alias in self._aliases(name) if alias in self.tensors), None)
         if tensor is None:
             raise AttnError(f"the tensor {name} is missing from {self.directory}", _TOGETHER)
         if tensor.shape != shape:
@@ -81,9 +81,10 @@ class Weights:
             raise AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
         return tensor.numbers
 
-    def _spellings(self, name: str) -> list[str]:
+    def _aliases(self, name: str) -> list[str]:
+        """The names that the tensor may have in a file, the likeliest first."""
         older = [name.replace(new, old) for new, old in (self.aliases or {}).items() if new in name]
-        return [prefix + each for each in (name, *older) for prefix in self.prefixes]
+        return [prefix + alias for alias in (name, *older) for prefix in self.prefixes]
 
 
 def open_weights(
@@ -97,11 +98,11 @@ def open_weights(
     form, shards = _shards(directory)
     tensors: dict[str, Tensor] = {}
     for shard in shards:
-        found = form.open(shard)
-        if twice := sorted(tensors.keys() & found.keys()):
+        shard_tensors = form.open(shard)
+        if twice := sorted(tensors.keys() & shard_tensors.keys()):
             other = tensors[twice[0]].path
             raise AttnError(f"the tensor {twice[0]} stands in two files: {other} and {shard}", RELOAD)
-        tensors |= found
+        tensors |= shard_tensors
     return Weights(directory, tensors, prefixes, aliases)
 
 
