@@ -42,7 +42,7 @@ class Comparison:
         return places | ({"cells": list(self.part.cells)} if self.part.is_pooled else {})
 
 
-def comparison(
+def compare_weights(
     heads: Sequence[Head], kind: Distance, rows: Iterable[Sequence[Matrix]] | None = None
 ) -> Comparison:
     """The weights of the heads, measured by `kind`.

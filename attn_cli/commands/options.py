@@ -255,18 +255,18 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
         world.is_quiet = quiet
         command(world, **{parameter.name: _value(parameter, options) for parameter in parameters})
 
-    options = [option for parameter in parameters for option in _options(parameter)]
+    options = [option for parameter in parameters for option in _flattened(parameter)]
     whole = [_keyword("context", typer.Context), *options, _keyword("quiet", Quiet, default=False)]
     vars(called)["__signature__"] = inspect.Signature(whole)  # what `inspect` looks at first: PEP 362
     called.__annotations__, called.__doc__ = {}, command.__doc__
     return called
 
 
-def _options(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
+def _flattened(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
     """The parameter, or those of its group."""
     if _is_group(parameter):
         for option in _fields(parameter.annotation):
-            yield from _options(option)
+            yield from _flattened(option)
     else:
         yield _keyword(parameter.name, parameter.annotation, default=parameter.default)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from attn_cli.analysis.comparison import Comparison, comparison
+from attn_cli.analysis.comparison import Comparison, compare_weights
 from attn_cli.grid import Head, Matrix
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
@@ -23,11 +23,11 @@ def compare_places(
     """
     if window.is_whole and window.fits:
         heads = head_steps(reading, places, (Step.WEIGHTS,))
-        return heads, comparison(heads, distance)
+        return heads, compare_weights(heads, distance)
     check_heads_fit(reading, places, (Step.WEIGHTS,), window)
     layers = list(shown_layers(reading, places))  # all at hand: the same row of each is compared
     heads = heads_of_layers(layers, places, (Step.WEIGHTS,), window)
-    return heads, comparison(heads, distance, _rows(layers, places, window))
+    return heads, compare_weights(heads, distance, _rows(layers, places, window))
 
 
 def _rows(layers: Iterable[ShownLayer], places: Sequence[Place], window: Window) -> Iterator[list[Matrix]]:

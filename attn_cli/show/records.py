@@ -17,20 +17,20 @@ _WORDS = ("kind", "layer", "head", "pattern", "score")  # before the metrics
 def as_npz(document: Mapping[str, object]) -> bytes:
     """An array (L, H) for each number of the heads, NaN where there is none; `pattern` as words."""
     rest = {name: value for name, value in document.items() if name != "heads"}
-    return data.as_npz(rest | _arrays(_metrics(document), _records(document)), ())
+    return data.as_npz(rest | _arrays(_metrics(document), _heads_of(document)), ())
 
 
 def as_csv(document: Mapping[str, object]) -> bytes:
     """A head on a line; what has no value is empty."""
     words = (*_WORDS, *_metrics(document))
-    return data.csv_table([words, *([record[word] for word in words] for record in _records(document))])
+    return data.csv_table([words, *([record[word] for word in words] for record in _heads_of(document))])
 
 
 def _metrics(document: Mapping[str, object]) -> Sequence[str]:
     return cast("Sequence[str]", document["metrics"])
 
 
-def _records(document: Mapping[str, object]) -> Sequence[Record]:
+def _heads_of(document: Mapping[str, object]) -> Sequence[Record]:
     return cast("Sequence[Record]", document["heads"])
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attn_cli.analysis.comparison import comparison
+from attn_cli.analysis.comparison import compare_weights
 from attn_cli.grid import Head, Matrix
 from attn_cli.vocabulary import Distance, Kind, Step
 
@@ -15,12 +15,12 @@ def head(layer: int, index: int, weights: Matrix) -> Head:
 
 
 def test_the_difference_is_the_first_less_the_second() -> None:
-    compared = comparison((head(0, 1, ONE), head(3, 4, OTHER)), Distance.TOTAL_VARIATION)
+    compared = compare_weights((head(0, 1, ONE), head(3, 4, OTHER)), Distance.TOTAL_VARIATION)
     np.testing.assert_array_equal(compared.difference, [[0, 0], [0.25, -0.25]])
     np.testing.assert_array_equal(compared.matrix, [[0, 0.125], [0.125, 0]])
 
 
 def test_three_heads_have_no_difference() -> None:
-    compared = comparison((head(0, 1, ONE), head(3, 4, OTHER), head(5, 0, ONE)), Distance.COSINE)
+    compared = compare_weights((head(0, 1, ONE), head(3, 4, OTHER), head(5, 0, ONE)), Distance.COSINE)
     assert compared.difference is None
     assert "difference" not in compared.fields()
