@@ -13,6 +13,10 @@ Its `hf_hub_download` (2.4.0) does less than tests/models/hub/test_download.py a
   test_a_hub_whose_etag_leads_out_of_the_cache_is_none.
 - Where the hub answers 500 or 429, or cannot be reached, it writes warnings and sleeps for half a minute, and
   then all three are the same error: test_a_refusal_says_what_the_hub_said.
+- A full disk is a warning, and the download begins: test_a_full_disk_says_so.
+
+Its `http_get`, which goes on in a file that has begun, takes blocks of 10 MiB: what came of one is lost when
+the connection breaks (test_a_connection_that_breaks_is_taken_up_again), and the bar moves once in each.
 """
 
 import errno
