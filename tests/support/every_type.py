@@ -2,6 +2,9 @@
 
 A fresh model attends almost evenly: its weights are made larger until rows are peaked, and whatever
 begins as zeros or ones is made random, so that no bias and no norm can be left out unseen.
+
+Run as a module it writes a file that ships, `attn_cli/models/bridge/support.json`. It stands among the tests
+all the same: what it measures are their twins, and the package must not carry what makes them.
 """
 
 import dataclasses
