@@ -26,6 +26,7 @@ FLOORS = {
     "models.hf_errors": GROUND,
     "models.tokens": GROUND | {"models.files", "models.hf_errors"},
     "models.backend": GROUND | {"core"},
+    "models.devices": set[str](),
     "models.head_labels": GROUND | {"models.files"},
     "models.source": GROUND | {"core", "models.backend", "models.head_labels", "models.tokens"},
     "models.gguf": GROUND | {"models.files", "models.tokens"},
@@ -36,7 +37,9 @@ FLOORS = {
     "models.open": GROUND
     | MODELS
     | {"models.random_layer", "models.native", "models.bridge.bridge", "models.hub"},
-    "models.inventory": GROUND | MODELS | {"models.native", "models.bridge.support", "models.hub"},
+    "models.inventory": GROUND
+    | MODELS
+    | {"models.devices", "models.native", "models.bridge.support", "models.hub"},
     "models": set[str](),  # no file stands beside those that have a floor
     "analysis": GROUND | {"core", "grid"},
     "reading": GROUND | {"", "core", "grid", "models", "analysis"},

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from attn_cli.models.devices import may_have_accelerator
+
 pytestmark = pytest.mark.slow  # each test is a process
 
 HEAVY = {"numpy", "torch", "transformers", "matplotlib", "rich", "tokenizers", "safetensors", "pydantic"}
@@ -93,3 +95,7 @@ def test_half_precision_runs_on_torch() -> None:
     found = loaded("inspect", "x", "--dtype", "bfloat16")
     assert "torch" in found
     assert "transformers" not in found
+
+
+def test_devices_are_listed_without_pytorch_where_it_could_find_none_but_the_cpu() -> None:
+    assert may_have_accelerator() or "torch" not in loaded("models")

@@ -69,20 +69,6 @@ def check_device_name(device: str) -> None:
         raise UsageError(f"device '{device}' is not known", "--device auto, cpu, cuda, cuda:0 or mps")
 
 
-def list_devices() -> dict[str, str]:
-    """What `--device` takes here, each with what it is."""
-    import platform
-
-    import torch  # 1.7 s
-
-    devices = {"cpu": platform.processor() or platform.machine()}
-    for number in range(torch.cuda.device_count()):
-        devices[f"cuda:{number}"] = torch.cuda.get_device_name(number)
-    if torch.backends.mps.is_available():
-        devices["mps"] = "Metal"
-    return devices
-
-
 def _numpy_backend(dtype: DType) -> Backend:
     numbers = np.dtype(dtype.value)
     return Backend("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.models.backend import list_devices
+from attn_cli.models.devices import list_devices
 from attn_cli.models.files.config import read_config
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, CachedModel, cache_directory, cached_models
@@ -62,10 +62,10 @@ def every_family() -> "MeasuredSupport":
 
 def by_pattern(heads: Iterable[HeadLabel]) -> dict[Pattern, list[tuple[str, float]]]:
     """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
-    found: dict[Pattern, list[tuple[str, float]]] = {}
+    scores: dict[Pattern, list[tuple[str, float]]] = {}
     for head in heads:
-        found.setdefault(head.pattern, []).append((head.name, head.score))
-    return found
+        scores.setdefault(head.pattern, []).append((head.name, head.score))
+    return scores
 
 
 def _embedded() -> Embedded:

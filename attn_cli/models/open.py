@@ -8,8 +8,16 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config
-from attn_cli.models.hub.download import DownloadProgress, fetcher, no_progress
-from attn_cli.models.hub.locate import EMBEDDED_DIRECTORY, Located, WantedFiles, locate_model
+from attn_cli.models.hub.locate import (
+    EMBEDDED_DIRECTORY,
+    DownloadProgress,
+    Fetch,
+    Located,
+    WantedFiles,
+    is_offline,
+    locate_model,
+    no_progress,
+)
 from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.families import native_spec, native_types
@@ -70,6 +78,17 @@ def _located(
     wanted = WantedFiles(weights, request.trusts_code)
     fetch = fetcher(environment, progress, wanted)
     return locate_model(request.model, environment, request.revision, fetch, wanted)
+
+
+def fetcher(environment: Mapping[str, str], progress: DownloadProgress, wanted: WantedFiles) -> Fetch | None:
+    """What downloads a model that is not here; None where the environment forbids it."""
+
+    def fetch(name: str, revision: str | None) -> Path:
+        from attn_cli.models.hub.download import download_model  # 0.01 s, and most models are here
+
+        return download_model(name, revision, environment, progress, wanted)
+
+    return None if is_offline(environment) else fetch
 
 
 def _reopening(source: Source) -> Source:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.analysis.patterns import NEEDED, add_tallies, name_pattern, tally_patterns
+from attn_cli.analysis.patterns import NEEDED, add_tallies, choose_pattern, name_pattern, tally_patterns
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
 from attn_cli.vocabulary import Metric, Pattern
@@ -106,3 +106,32 @@ def test_two_texts_score_as_the_mean_of_their_rows(ids: list[int], seed: int) ->
 )
 def test_a_head_is_known_for_what_stands_out(scores: dict[Pattern, float], name: Pattern | None) -> None:
     assert name_pattern(scores) is name
+
+
+@pytest.mark.parametrize("pattern", [Pattern.INDUCTION, Pattern.DUPLICATE, Pattern.PREVIOUS, Pattern.CURRENT])
+def test_four_tenths_of_the_weight_single_a_head_out(pattern: Pattern) -> None:
+    assert name_pattern({pattern: 0.4}) is pattern
+    assert name_pattern({pattern: 0.399}) is None
+
+
+def test_a_head_that_rests_has_half_of_its_weight_on_the_first_token() -> None:
+    assert name_pattern({Pattern.FIRST: 0.5, Pattern.BROAD: 0.9}) is Pattern.FIRST
+    assert name_pattern({Pattern.FIRST: 0.499, Pattern.BROAD: 0.9}) is Pattern.BROAD
+
+
+def test_a_broad_head_has_three_quarters_of_the_entropy_that_it_could_have() -> None:
+    assert name_pattern({Pattern.BROAD: 0.75}) is Pattern.BROAD
+    assert name_pattern({Pattern.BROAD: 0.749}) is None
+
+
+@pytest.mark.parametrize(
+    ("ids", "pattern"),
+    [
+        ([1, 2, 3, 1, 2, 4], Pattern.PREVIOUS),  # two tokens that stood before
+        ([1, 2, 3, 1, 2, 3], Pattern.INDUCTION),  # three
+        ([1, 2, 1, 1, 1], Pattern.INDUCTION),
+        ([1, 1, 1, 1], Pattern.PREVIOUS),  # of the second, what followed its copy is the token itself
+    ],
+)
+def test_three_tokens_that_stood_before_show_induction(ids: list[int], pattern: Pattern) -> None:
+    assert choose_pattern(np.array(ids)) is pattern

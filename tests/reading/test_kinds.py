@@ -25,7 +25,7 @@ from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.random_layer import vectors, words
 from attn_cli.models.source import Card, Extent, Layer, Source, SourceRequest, Texts, of_layers
-from attn_cli.models.tokens.token import Token, shifted
+from attn_cli.models.tokens.token import Token, shift_right
 from attn_cli.vocabulary import DType, Kind, Metric, Step
 from tests.support.worlds import attn, refused
 
@@ -104,7 +104,7 @@ class Translator:
         return words(text)
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
-        return shifted(START, words(text))
+        return shift_right(START, words(text))
 
     def check(self) -> None:
         pass

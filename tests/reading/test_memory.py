@@ -2,18 +2,21 @@
 
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import choose_backend
+from attn_cli.models.backend import choose_backend, torch_backend
 from attn_cli.models.random_layer import RandomLayer, open_random_layer
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.reading import memory
 from attn_cli.reading.memory import Need, Work, check, need
-from attn_cli.vocabulary import DType
+from attn_cli.reading.steps import head_steps
+from attn_cli.vocabulary import DType, Step
+from tests.support.readings import reading_of
 from tests.support.worlds import attn
 
 
@@ -102,3 +105,58 @@ from attn_cli.console import World
 assert run(sys.argv[1:], World.real()) == 0
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
+
+
+def test_what_a_reading_needs_by_hand(source: RandomLayer) -> None:
+    """12 · M² numbers of a layer, 14 vectors a token, 4.5 matrices a head, 24 numbers a query of a head."""
+    work = Work(100, 200, 3, at_once=2, rows=50, kept=1000)
+    assert need(source, work) == Need(12 * 64**2 * 4, 14 * 200 * 64 * 4, (4.5 * 2 * 50 * 200 + 1000) * 4)
+    assert need(source, Work(100, 200, 3, measured=5)).matrices == 24 * 5 * 100 * 4 + (40 << 20)
+
+
+def test_pytorch_takes_room_for_itself_and_half_precision_halves_the_weights_alone(
+    source: RandomLayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    half = replace(source, backend=torch_backend("cpu", DType.BFLOAT16))
+    work = Work(100, 200, 3, at_once=2, rows=50, kept=1000, measured=5)
+    numpy, torch = need(source, work), need(half, work)
+    assert torch.weights == 4e8 + numpy.weights / 2
+    assert torch.activations == numpy.activations
+    assert torch.matrices == numpy.matrices - (40 << 20) + (80 << 20) + 3 * (40 << 20)  # numba, and threads
+    gpu = replace(half, backend=replace(half.backend, device="cuda"))
+    assert need(gpu, work).matrices == numpy.matrices - (40 << 20) + (700 << 20)
+    wide = replace(source, backend=choose_backend("cpu", DType.FLOAT64))
+    assert need(wide, work).weights == 2 * numpy.weights
+
+
+def test_nine_tenths_of_what_is_free_may_be_needed(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work(1000, 1000, 1, at_once=4, rows=1000)
+    total = need(source, work).total
+    monkeypatch.setattr(memory, "free_bytes", lambda _: total / 0.89)
+    check(source, work, "")
+    monkeypatch.setattr(memory, "free_bytes", lambda _: total / 0.91)
+    with pytest.raises(AttnError, match="memory is short"):
+        check(source, work, "")
+
+
+@pytest.mark.parametrize(("tokens", "status"), [(824, 0), (825, 1)])
+def test_two_million_numbers_are_computed_without_asking_what_is_free(
+    tokens: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one head: three matrices of T × T, and M numbers a token, and M² of the layer."""
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 1.0)
+    answer = attn("inspect", "a " * tokens, "-m", "random", "--heads", "0.0", "--json")
+    assert answer.status == status
+
+
+def test_the_matrices_of_heads_take_no_more_than_was_estimated_and_not_much_less(source: Source) -> None:
+    tokens, heads = 600, 4
+    reading = reading_of("a b " * (tokens // 2), "random", is_causal=True)
+    places = [(0, head) for head in range(heads)]
+    tracemalloc.start()
+    head_steps(reading, places, [Step.WEIGHTS])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    work = Work(tokens, tokens, 1, at_once=heads, rows=tokens, kept=heads * tokens**2)
+    assert peak < need(source, work).total < 1.6 * peak  # of NumPy's own arrays: the same on every machine

@@ -62,3 +62,15 @@ def test_a_block_of_whole_rows_holds_no_more_than_a_matrix_that_is_shown() -> No
     assert [row for block in blocks for row in block] == list(range(9000))
     assert max(len(block) for block in blocks) * 9000 <= LARGEST
     assert list(shown(1024).blocks()) == [range(1024)]
+
+
+def test_a_matrix_of_a_gigabyte_is_shown_to_who_insists_and_no_larger_one() -> None:
+    assert shown(16_384, "all").is_whole
+    assert shown(32_768, "0-8191").rows == tuple(range(8192))
+    found = sentence(16_385, Step.WEIGHTS, rows="all")
+    assert found == ("weights of 16,385 × 16,385 tokens are 1,024 MB a head", "--rows 0-62")
+
+
+def test_a_row_more_than_a_million_numbers_makes_a_picture() -> None:
+    assert chosen_window(TextSide(1024), TextSide(1024), None, None, None, 40).is_whole
+    assert chosen_window(TextSide(1025), TextSide(1024), None, None, None, 40).is_pooled

@@ -31,7 +31,7 @@ from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts
 from attn_cli.models.tokens.open import open_tokenizer
-from attn_cli.models.tokens.token import Token, Tokenizer, shifted
+from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
@@ -219,9 +219,9 @@ class Bridge:
 
         That is how mBART moves the language to the front (`modeling_mbart.py`, `shift_tokens_right`).
         """
-        cut, start = self.tokenizer.of_target(), self._start_id()
-        tokens = self._checked(cut(text))
-        return shifted(tokens[-1] if start is None else cut.token(start), tokens)
+        tokenizer, start = self.tokenizer.target_tokenizer(), self._start_id()
+        tokens = self._checked(tokenizer(text))
+        return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
 
     def check(self) -> None:
         """Raise `AttnError` unless there are weights.

@@ -83,8 +83,8 @@ class Config:
 
     def not_native(self, *names: str, what: str) -> AttnError:
         """The error for a value that is sound, and that our own code does not know: transformers may."""
-        found = self._unfit(names, self.values.get(self._given(names)), what)
-        return NotNativeError(found.problem, "leave it to transformers")
+        unfit = self._unfit(names, self.values.get(self._given(names)), what)
+        return NotNativeError(unfit.problem, "leave it to transformers")
 
     def _find(self, names: tuple[str, ...], default: object) -> Any:
         value = self.values.get(self._given(names))

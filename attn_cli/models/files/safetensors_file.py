@@ -59,13 +59,13 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> FloatArray:
     """The tensor, or only those rows of it; a float32 file is not even copied."""
     raw = np.frombuffer(buffer, _TYPES[entry.dtype], math.prod(entry.shape), entry.start).reshape(entry.shape)
-    found = _widened(raw if rows is None else raw[list(rows)], entry.dtype)
+    numbers = _widen(raw if rows is None else raw[list(rows)], entry.dtype)
     if rows is None and entry.dtype in _HALF:
-        _let_go(buffer, entry.start, entry.end)
-    return found
+        _release_pages(buffer, entry.start, entry.end)
+    return numbers
 
 
-def _let_go(buffer: mmap.mmap, start: int, end: int) -> None:
+def _release_pages(buffer: mmap.mmap, start: int, end: int) -> None:
     """Give back the pages that lie wholly within a tensor that was copied: a model is larger than its layers.
 
     They stay in the system's cache. Layer 5 of a Llama of 7 billion took 2.4 GB without it, and 0.5 GB now.
@@ -111,12 +111,12 @@ def _check_places(entries: Mapping[str, _Entry], path: Path, place: int, size: i
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; a name that stands twice has no one value."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in entries:
             raise ValueError(f"{name!r} stands twice")
-        found[name] = value
-    return found
+        entries[name] = value
+    return entries
 
 
 def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
@@ -124,7 +124,7 @@ def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
     try:
         dtype, shape, (start, end) = fields["dtype"], fields["shape"], fields["data_offsets"]
         is_sound = isinstance(dtype, str) and all(
-            type(one) is int and one >= 0 for one in (*shape, start, end)
+            type(size) is int and size >= 0 for size in (*shape, start, end)
         )
     except (KeyError, TypeError, ValueError):
         is_sound = False
@@ -138,7 +138,7 @@ def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
     return _Entry(dtype, tuple(shape), first + start, first + end)
 
 
-def _widened(raw: npt.NDArray[Any], dtype: str) -> FloatArray:
+def _widen(raw: npt.NDArray[Any], dtype: str) -> FloatArray:
     """Half precision as float32, exactly: bfloat16 is the upper half of a float32."""
     if dtype == "BF16":
         return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)

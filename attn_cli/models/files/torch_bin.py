@@ -43,15 +43,15 @@ def read_torch_bin(path: Path) -> dict[str, Tensor]:
     import torch  # 1.7 s
 
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except MemoryError:
         raise
     except Exception as error:  # whatever a damaged file makes it raise
         raise _damaged(path, error) from error
-    if not isinstance(found, dict):
-        raise AttnError(f"{path} holds no tensors by name, but a {type(found).__name__}", _OPENED)
-    tensors = {name: each for name, each in found.items() if isinstance(each, torch.Tensor)}
-    return {str(name): _tensor(path, str(name), each.detach()) for name, each in tensors.items()}
+    if not isinstance(content, dict):
+        raise AttnError(f"{path} holds no tensors by name, but a {type(content).__name__}", _OPENED)
+    tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    return {str(name): _tensor(path, str(name), tensor.detach()) for name, tensor in tensors.items()}
 
 
 def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Tensor:

@@ -9,10 +9,15 @@ from attn_cli.models.files.config import read_json
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
-from attn_cli.models.files.torch_bin import read_torch_bin
 from attn_cli.record import record
 
 _TOGETHER = "check that config.json and the weights belong together"
+
+
+def _read_pickle(path: Path) -> Mapping[str, Tensor]:
+    from attn_cli.models.files.torch_bin import read_torch_bin  # 5 ms, and most checkpoints are safetensors
+
+    return read_torch_bin(path)
 
 
 @record(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class WeightsFormat:
 
 FORMATS = (
     WeightsFormat("model.safetensors", "model.safetensors.index.json", read_safetensors),
-    WeightsFormat("pytorch_model.bin", "pytorch_model.bin.index.json", read_torch_bin),
+    WeightsFormat("pytorch_model.bin", "pytorch_model.bin.index.json", _read_pickle),
 )
 """The formats; of two that are there the first is read."""
 
@@ -65,7 +70,7 @@ class Weights:
         return self._numbers(name, shape)(indices)
 
     def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], FloatArray]:
-        tensor = next((self.tensors[each] for each in self._spellings(name) if each in self.tensors), None)
+        tensor = next((self.tensors[alias] for alias in self._aliases(name) if alias in self.tensors), None)
         if tensor is None:
             raise AttnError(f"the tensor {name} is missing from {self.directory}", _TOGETHER)
         if tensor.shape != shape:
@@ -76,9 +81,10 @@ class Weights:
             raise AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
         return tensor.numbers
 
-    def _spellings(self, name: str) -> list[str]:
+    def _aliases(self, name: str) -> list[str]:
+        """The names that the tensor may have in a file, the likeliest first."""
         older = [name.replace(new, old) for new, old in (self.aliases or {}).items() if new in name]
-        return [prefix + each for each in (name, *older) for prefix in self.prefixes]
+        return [prefix + alias for alias in (name, *older) for prefix in self.prefixes]
 
 
 def open_weights(
@@ -92,11 +98,11 @@ def open_weights(
     form, shards = _shards(directory)
     tensors: dict[str, Tensor] = {}
     for shard in shards:
-        found = form.open(shard)
-        if twice := sorted(tensors.keys() & found.keys()):
+        shard_tensors = form.open(shard)
+        if twice := sorted(tensors.keys() & shard_tensors.keys()):
             other = tensors[twice[0]].path
             raise AttnError(f"the tensor {twice[0]} stands in two files: {other} and {shard}", RELOAD)
-        tensors |= found
+        tensors |= shard_tensors
     return Weights(directory, tensors, prefixes, aliases)
 
 

@@ -45,12 +45,12 @@ def _phi3(file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, An
     """It may turn a part of each head, and a window of 0 is none."""
     width, heads = values.get("hidden_size"), values.get("num_attention_heads")
     turning = file.get("phi3.rope.dimension_count")
-    sizes = [each for each in (width, heads, turning) if isinstance(each, int) and each > 0]
+    sizes = [size for size in (width, heads, turning) if isinstance(size, int) and size > 0]
     part = {"partial_rotary_factor": sizes[2] / (sizes[0] // sizes[1] or 1)} if len(sizes) == 3 else {}  # noqa: PLR2004
-    known = file.get("phi3.rope.scaling.original_context_length")
+    original = file.get("phi3.rope.scaling.original_context_length")
     return part | {
         "sliding_window": values.get("sliding_window") or None,
-        **({} if known is None else {"original_max_position_embeddings": known}),
+        **({} if original is None else {"original_max_position_embeddings": original}),
     }
 
 

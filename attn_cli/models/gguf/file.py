@@ -51,28 +51,15 @@ def read_gguf(path: Path) -> GgufFile:
         raise AttnError(f"{path} is no GGUF file", "give a .gguf file, or a model's directory")
     version = cursor.number("I")
     if version not in _VERSIONS:
-        raise AttnError(
-            f"{path} is GGUF of version {version}, not 2 or 3", "convert it with a newer llama.cpp"
-        )
+        problem = f"{path} is GGUF of version {version}, not 2 or 3"
+        raise AttnError(problem, "convert it with a newer llama.cpp")
     tensor_count, key_count = cursor.number("Q"), cursor.number("Q")
-    metadata: dict[str, Any] = {}
-    for _ in range(key_count):
-        key = cursor.text()
-        if key in metadata:
-            raise cursor.damaged(f"the key {key} stands twice")
-        metadata[key] = cursor.value(cursor.number("I"))
-    places = [cursor.place() for _ in range(tensor_count)]
-    start = _aligned(cursor, metadata)
-    tensors: dict[str, Tensor] = {}
-    for place in places:
-        if place.name in tensors:
-            raise cursor.damaged(f"the tensor {place.name} stands twice")
-        tensors[place.name] = _tensor(cursor, place, start)
-    return GgufFile(path, metadata, tensors)
+    metadata = _read_metadata(cursor, key_count)
+    return GgufFile(path, metadata, _read_tensors(cursor, tensor_count, metadata))
 
 
 @record(frozen=True, slots=True)
-class _Place:
+class _TensorInfo:
     """What the header says of a tensor."""
 
     name: str
@@ -113,7 +100,7 @@ class _Cursor:
             return self._array(self.number("I"), self.number("Q"))
         raise self.damaged(f"a value is of type {kind}")
 
-    def place(self) -> _Place:
+    def tensor_info(self) -> _TensorInfo:
         """The next tensor."""
         name, dimensions = self.text(), self.number("I")
         if not 1 <= dimensions <= _MOST_DIMENSIONS:
@@ -121,7 +108,7 @@ class _Cursor:
         shape = tuple(self.number("Q") for _ in range(dimensions))[
             ::-1
         ]  # the file's fastest axis comes first
-        return _Place(name, shape, self.number("I"), self.number("Q"))
+        return _TensorInfo(name, shape, self.number("I"), self.number("Q"))
 
     def damaged(self, problem: str) -> AttnError:
         return AttnError(f"{self.path} has a damaged header: {problem}", RELOAD)
@@ -143,6 +130,29 @@ class _Cursor:
         return start
 
 
+def _read_metadata(cursor: _Cursor, count: int) -> dict[str, Any]:
+    """The keys of the header, each with its value."""
+    metadata: dict[str, Any] = {}
+    for _ in range(count):
+        key = cursor.text()
+        if key in metadata:
+            raise cursor.damaged(f"the key {key} stands twice")
+        metadata[key] = cursor.value(cursor.number("I"))
+    return metadata
+
+
+def _read_tensors(cursor: _Cursor, count: int, metadata: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What the header says of the tensors, whose numbers begin behind it."""
+    infos = [cursor.tensor_info() for _ in range(count)]
+    start = _start_of_tensors(cursor, metadata)
+    tensors: dict[str, Tensor] = {}
+    for info in infos:
+        if info.name in tensors:
+            raise cursor.damaged(f"the tensor {info.name} stands twice")
+        tensors[info.name] = _tensor(cursor, info, start)
+    return tensors
+
+
 def _check_package(path: Path) -> None:
     try:
         import gguf  # noqa: F401  0.2 s
@@ -151,7 +161,7 @@ def _check_package(path: Path) -> None:
         raise AttnError(problem, "pip install 'attn-cli[gguf]'") from error
 
 
-def _aligned(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
+def _start_of_tensors(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
     """Where the tensors begin: behind the header, at the next multiple of the alignment."""
     alignment = metadata.get("general.alignment", _ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
@@ -159,25 +169,25 @@ def _aligned(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
     return -(-cursor.offset // alignment) * alignment
 
 
-def _tensor(cursor: _Cursor, place: _Place, start: int) -> Tensor:
+def _tensor(cursor: _Cursor, info: _TensorInfo, start: int) -> Tensor:
     """The tensor, if its place is inside the file."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    if place.type not in list(GGMLQuantizationType):
-        return Tensor(cursor.path, f"{place.type}, which is not known here", place.shape, None)
-    kind = GGMLQuantizationType(place.type)
+    if info.type not in list(GGMLQuantizationType):
+        return Tensor(cursor.path, f"{info.type}, which is not known here", info.shape, None)
+    kind = GGMLQuantizationType(info.type)
     block, size = GGML_QUANT_SIZES[kind]
-    if place.shape[-1] % block or not all(place.shape):
-        raise cursor.damaged(f"the tensor {place.name} of type {kind.name} has the shape {place.shape}")
-    row = place.shape[-1] // block * size
-    begin, end = start + place.offset, start + place.offset + math.prod(place.shape[:-1]) * row
+    if info.shape[-1] % block or not all(info.shape):
+        raise cursor.damaged(f"the tensor {info.name} of type {kind.name} has the shape {info.shape}")
+    row = info.shape[-1] // block * size
+    begin, end = start + info.offset, start + info.offset + math.prod(info.shape[:-1]) * row
     if end > len(cursor.buffer):
-        problem = f"{len(cursor.buffer)} bytes, but the tensor {place.name} ends at {end}"
+        problem = f"{len(cursor.buffer)} bytes, but the tensor {info.name} ends at {end}"
         raise AttnError(f"{cursor.path} is cut short: {problem}", RELOAD)
-    numbers = partial(_numbers, cursor.buffer, (*place.shape[:-1], row), begin, kind)
+    numbers = partial(_numbers, cursor.buffer, (*info.shape[:-1], row), begin, kind)
     if kind.name in {"F64", "F32", "F16"} or _is_widened(kind):
-        return Tensor(cursor.path, kind.name, place.shape, numbers)
-    return Tensor(cursor.path, f"{kind.name}, which gguf does not widen", place.shape, None)
+        return Tensor(cursor.path, kind.name, info.shape, numbers)
+    return Tensor(cursor.path, f"{kind.name}, which gguf does not widen", info.shape, None)
 
 
 @cache

@@ -13,7 +13,7 @@ from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.gguf.families import FAMILIES, GgufFamily
 from attn_cli.models.gguf.file import GgufFile, read_gguf
-from attn_cli.models.gguf.tokens import gguf_tokenizer
+from attn_cli.models.gguf.tokens import build_tokenizer
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.record import record
 
@@ -70,7 +70,7 @@ class GgufModel:
         Raises:
             AttnError: it has none, or one that cannot be rebuilt so that it cuts alike.
         """
-        return gguf_tokenizer(self.file, in_order=FAMILIES[self.architecture].merges_in_order)
+        return build_tokenizer(self.file, in_order=FAMILIES[self.architecture].merges_in_order)
 
 
 def open_gguf(path: Path) -> GgufModel:
@@ -94,12 +94,12 @@ def open_gguf(path: Path) -> GgufModel:
 def _config(file: GgufFile, kind: str) -> dict[str, Any]:
     """The metadata as a config.json would have it; what is not there is left out."""
     embedding = file.tensors.get(_EMBEDDING)
-    found = {name: file.metadata.get(f"{kind}.{key}") for name, key in _KEYS.items()}
-    found |= {"vocab_size": embedding.shape[0] if embedding else None, "rope_scaling": _rope(file, kind)}
+    stored = {name: file.metadata.get(f"{kind}.{key}") for name, key in _KEYS.items()}
+    stored |= {"vocab_size": embedding.shape[0] if embedding else None, "rope_scaling": _rope(file, kind)}
     values = {
-        name: each.tolist() if isinstance(each, np.ndarray) else each
-        for name, each in found.items()
-        if each is not None
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in stored.items()
+        if value is not None
     }
     values |= {name: tensor in file.tensors for name, tensor in _FLAGS.items()}
     values.setdefault("num_key_value_heads", values.get("num_attention_heads"))
@@ -115,13 +115,13 @@ def _rope(file: GgufFile, kind: str) -> dict[str, Any] | None:
     if _FREQUENCIES in file.tensors:  # Llama 3's, already computed; longrope has the same form
         factors = _factors(file, _FREQUENCIES)
         known = file.metadata.get(f"{kind}.context_length")
-        own = {"long_factor": factors, "short_factor": factors, "attention_factor": 1.0, "factor": 1.0}
-        return {"rope_type": "longrope", "original_max_position_embeddings": known, **own}
+        same = {"long_factor": factors, "short_factor": factors, "attention_factor": 1.0, "factor": 1.0}
+        return {"rope_type": "longrope", "original_max_position_embeddings": known, **same}
     name = file.metadata.get(f"{kind}.rope.scaling.type", "none")
     if name == "none":
         return None
-    own = {each: file.metadata.get(f"{kind}.rope.scaling.{key}") for each, key in _STRETCH.items()}
-    return {"rope_type": name} | own
+    scaling = {field: file.metadata.get(f"{kind}.rope.scaling.{key}") for field, key in _STRETCH.items()}
+    return {"rope_type": name} | scaling
 
 
 def _factors(file: GgufFile, name: str) -> list[float]:
@@ -138,30 +138,30 @@ def _tensors(file: GgufFile, kind: str, config: Config) -> Iterator[tuple[str, T
 
     kinds = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
     names = (re.match(r"blk\.(\d+)\.", name) for name in file.tensors)
-    blocks = 1 + max((int(found[1]) for found in names if found), default=0)
-    known = gguf.get_tensor_name_map(kinds[kind], min(blocks, len(file.tensors))).mapping
-    for name, (_, own) in known.items():
+    blocks = 1 + max((int(block[1]) for block in names if block), default=0)
+    names_in_gguf = gguf.get_tensor_name_map(kinds[kind], min(blocks, len(file.tensors))).mapping
+    for name, (_, stored) in names_in_gguf.items():
         for end in ("weight", "bias"):
-            tensor = file.tensors.get(f"{own}.{end}")
+            tensor = file.tensors.get(f"{stored}.{end}")
             if tensor is not None:
-                yield f"{name}.{end}", _as_hugging_face(tensor, f"{own}.{end}", FAMILIES[kind], config)
+                yield f"{name}.{end}", _as_hugging_face(tensor, f"{stored}.{end}", FAMILIES[kind], config)
 
 
 def _as_hugging_face(tensor: Tensor, name: str, family: GgufFamily, config: Config) -> Tensor:
     """The tensor without what llama.cpp's converter did to it."""
-    if family.has_pairs and (found := re.search(r"\.attn_([qk])\.", name)):
-        side = "num_attention_heads" if found[1] == "q" else "num_key_value_heads"
-        return _in_halves(tensor, config.count(side))
+    if family.has_pairs and (side := re.search(r"\.attn_([qk])\.", name)):
+        heads = "num_attention_heads" if side[1] == "q" else "num_key_value_heads"
+        return _halve_pairs(tensor, config.count(heads))
     if family.gain_offset and name.endswith("norm.weight"):
-        return _changed(tensor, tensor.shape, lambda whole: whole - family.gain_offset)
+        return _change(tensor, tensor.shape, lambda whole: whole - family.gain_offset)
     if family.is_transposed and re.fullmatch(
         r"blk\.\d+\.(attn_qkv|attn_output|ffn_up|ffn_down)\.weight", name
     ):
-        return _changed(tensor, tensor.shape[::-1], lambda whole: whole.T)
+        return _change(tensor, tensor.shape[::-1], lambda whole: whole.T)
     return tensor
 
 
-def _changed(tensor: Tensor, shape: tuple[int, ...], change: Callable[[FloatArray], FloatArray]) -> Tensor:
+def _change(tensor: Tensor, shape: tuple[int, ...], change: Callable[[FloatArray], FloatArray]) -> Tensor:
     """The tensor as it is after a change to all of it."""
     read = tensor.numbers
     if read is None:
@@ -174,7 +174,7 @@ def _changed(tensor: Tensor, shape: tuple[int, ...], change: Callable[[FloatArra
     return Tensor(tensor.path, tensor.dtype, shape, numbers)
 
 
-def _in_halves(tensor: Tensor, heads: int) -> Tensor:
+def _halve_pairs(tensor: Tensor, heads: int) -> Tensor:
     """The tensor, whose rows in each head stand as Hugging Face turns them: first halves, then second.
 
     GGUF has the two features of a pair side by side (`permute` in `convert_hf_to_gguf.py`).
@@ -187,4 +187,4 @@ def _in_halves(tensor: Tensor, heads: int) -> Tensor:
         halves: FloatArray = paired.swapaxes(1, 2).reshape(whole.shape)
         return halves
 
-    return _changed(tensor, tensor.shape, halved)
+    return _change(tensor, tensor.shape, halved)

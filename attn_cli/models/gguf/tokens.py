@@ -30,7 +30,7 @@ _GPT4O = "|".join((*(word + _ENDING for word in _WORDS), r"\p{N}{1,3}", _REST))
 
 
 @record(frozen=True, slots=True)
-class _Cut:
+class _PreTokenizer:
     """How a byte-level tokenizer cuts a text before it merges pieces: `tokenizer.ggml.pre` names it."""
 
     patterns: Sequence[str]
@@ -39,18 +39,18 @@ class _Cut:
     is_composed: bool = False  # letters and their accents are one first
 
 
-_LLAMA = _Cut((_LLAMA3,), has_whole_words=True, begins=True)
-_CUTS = {
-    "gpt-2": _Cut((_GPT2,)),
+_LLAMA = _PreTokenizer((_LLAMA3,), has_whole_words=True, begins=True)
+_PRE_TOKENIZERS = {
+    "gpt-2": _PreTokenizer((_GPT2,)),
     "llama-bpe": _LLAMA,
     "llama3": _LLAMA,
     "llama-v3": _LLAMA,
-    "qwen2": _Cut((_QWEN2,), is_composed=True),
-    "smollm": _Cut((r"\p{N}", _GPT2)),
-    "starcoder": _Cut((r"\p{N}", _GPT2)),
-    "tekken": _Cut((_TEKKEN,), has_whole_words=True, begins=True),
-    "gpt-4o": _Cut((_GPT4O,)),
-    "dbrx": _Cut((_LLAMA3,)),
+    "qwen2": _PreTokenizer((_QWEN2,), is_composed=True),
+    "smollm": _PreTokenizer((r"\p{N}", _GPT2)),
+    "starcoder": _PreTokenizer((r"\p{N}", _GPT2)),
+    "tekken": _PreTokenizer((_TEKKEN,), has_whole_words=True, begins=True),
+    "gpt-4o": _PreTokenizer((_GPT4O,)),
+    "dbrx": _PreTokenizer((_LLAMA3,)),
 }
 """The names, as `llama-vocab.cpp` in llama.cpp and `gguf_tokenizer_mapping.py` in transformers have them."""
 
@@ -72,8 +72,8 @@ class _Vocabulary:
         Raises:
             AttnError: it has another length, or is none.
         """
-        found = self.of(key)
-        values = [] if found is None or isinstance(found, str | int | float) else list(found)
+        value = self.of(key)
+        values = [] if value is None or isinstance(value, str | int | float) else list(value)
         if len(values) != len(self.pieces):
             raise self.unfit(f"{len(self.pieces)} pieces, and {len(values)} values of {key}")
         return values
@@ -93,7 +93,7 @@ class _Vocabulary:
         return AttnError(f"{self.file.path} has a tokenizer that cannot be rebuilt: {problem}", _HINT)
 
 
-def gguf_tokenizer(file: GgufFile, *, in_order: bool = False) -> FastTokenizer:
+def build_tokenizer(file: GgufFile, *, in_order: bool = False) -> FastTokenizer:
     """The tokenizer that the file describes.
 
     `in_order`: the pieces of SentencePiece merge in the order of the vocabulary, whatever their scores, and
@@ -102,59 +102,67 @@ def gguf_tokenizer(file: GgufFile, *, in_order: bool = False) -> FastTokenizer:
     Raises:
         AttnError: it has none, or one that cannot be rebuilt so that it cuts alike.
     """
-    pieces = file.metadata.get("tokenizer.ggml.tokens")
-    listed = pieces if isinstance(pieces, list) else []
-    if in_order:
-        listed = ["▁" * len(piece) if piece and not piece.strip(" ") else piece for piece in listed]
-    found = _Vocabulary(file, listed, in_order)
-    if len(set(found.pieces)) != len(found.pieces):
-        raise found.unfit("a piece stands twice")
-    embedding = file.tensors.get("token_embd.weight")
-    if embedding is not None and len(found.pieces) > embedding.shape[0]:
-        raise found.unfit(f"{len(found.pieces)} pieces for {embedding.shape[0]} rows of the embedding")
-    kinds = {"gpt2": _byte_level, "llama": _scored}
-    kind = found.of("model")
-    if not isinstance(kind, str) or kind not in kinds:
-        raise found.unfit(f"its kind is {kind}, not {' or '.join(kinds)}")
+    vocabulary = _read_vocabulary(file, in_order=in_order)
+    builders = {"gpt2": _byte_level, "llama": _scored}
+    kind = vocabulary.of("model")
+    if not isinstance(kind, str) or kind not in builders:
+        raise vocabulary.unfit(f"its kind is {kind}, not {' or '.join(builders)}")
     with tokenizer_errors(f"{file.path} has no tokenizer that can be rebuilt"):
-        return FastTokenizer(kinds[kind](found))
+        return FastTokenizer(builders[kind](vocabulary))
 
 
-def _byte_level(found: _Vocabulary) -> "tokenizers.Tokenizer":
+def _read_vocabulary(file: GgufFile, *, in_order: bool) -> _Vocabulary:
+    """The pieces, each once, and no more than the embedding has rows."""
+    listed = file.metadata.get("tokenizer.ggml.tokens")
+    pieces = listed if isinstance(listed, list) else []
+    if in_order:
+        pieces = ["▁" * len(piece) if piece and not piece.strip(" ") else piece for piece in pieces]
+    vocabulary = _Vocabulary(file, pieces, in_order)
+    if len(set(pieces)) != len(pieces):
+        raise vocabulary.unfit("a piece stands twice")
+    embedding = file.tensors.get("token_embd.weight")
+    if embedding is not None and len(pieces) > embedding.shape[0]:
+        raise vocabulary.unfit(f"{len(pieces)} pieces for {embedding.shape[0]} rows of the embedding")
+    return vocabulary
+
+
+def _byte_level(vocabulary: _Vocabulary) -> "tokenizers.Tokenizer":
     """GPT-2's kind: BPE over letters that stand for bytes."""
     import tokenizers
     from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-    name = found.of("pre")
-    if not isinstance(name, str) or name not in _CUTS:
-        raise found.unfit(f"it cuts as {name} does, not as one of {', '.join(_CUTS)}")
-    cut = _CUTS[name]
-    merges = [tuple(merge.split(" ")) for merge in found.of("merges") or ()]
-    inner = tokenizers.Tokenizer(models.BPE(_numbered(found), merges, ignore_merges=cut.has_whole_words))
-    if cut.is_composed:
+    name = vocabulary.of("pre")
+    if not isinstance(name, str) or name not in _PRE_TOKENIZERS:
+        raise vocabulary.unfit(f"it cuts as {name} does, not as one of {', '.join(_PRE_TOKENIZERS)}")
+    before = _PRE_TOKENIZERS[name]
+    merges = [tuple(merge.split(" ")) for merge in vocabulary.of("merges") or ()]
+    inner = tokenizers.Tokenizer(
+        models.BPE(_numbered(vocabulary), merges, ignore_merges=before.has_whole_words)
+    )
+    if before.is_composed:
         inner.normalizer = normalizers.NFC()
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            *(pre_tokenizers.Split(tokenizers.Regex(each), "isolated") for each in cut.patterns),
+            *(pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated") for pattern in before.patterns),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     inner.decoder = decoders.ByteLevel()
-    return _with_marks(inner, found, begins=cut.begins)
+    return _with_marks(inner, vocabulary, begins=before.begins)
 
 
-def _scored(found: _Vocabulary) -> "tokenizers.Tokenizer":
+def _scored(vocabulary: _Vocabulary) -> "tokenizers.Tokenizer":
     """Llama 2's kind: SentencePiece's BPE, whose merges follow from the scores of the pieces."""
     import tokenizers
     from tokenizers import decoders, models, normalizers
 
-    unknown = found.piece("unknown_token_id") if found.of("unknown_token_id") is not None else None
-    scores = range(0, -len(found.pieces), -1) if found.in_order else found.numbers("scores")
-    merges = _merges(_numbered(found), scores)
+    unknown = vocabulary.piece("unknown_token_id") if vocabulary.of("unknown_token_id") is not None else None
+    scores = range(0, -len(vocabulary.pieces), -1) if vocabulary.in_order else vocabulary.numbers("scores")
+    merges = _merges(_numbered(vocabulary), scores)
     inner = tokenizers.Tokenizer(
-        models.BPE(_numbered(found), merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
+        models.BPE(_numbered(vocabulary), merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
     )
-    has_space = found.of("add_space_prefix") is not False
+    has_space = vocabulary.of("add_space_prefix") is not False
     inner.normalizer = normalizers.Sequence(
         [*([normalizers.Prepend("▁")] if has_space else []), normalizers.Replace(" ", "▁")]
     )
@@ -162,11 +170,11 @@ def _scored(found: _Vocabulary) -> "tokenizers.Tokenizer":
     inner.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
     )
-    return _with_marks(inner, found, begins=True)
+    return _with_marks(inner, vocabulary, begins=True)
 
 
-def _numbered(found: _Vocabulary) -> dict[str, int]:
-    return {piece: index for index, piece in enumerate(found.pieces)}
+def _numbered(vocabulary: _Vocabulary) -> dict[str, int]:
+    return {piece: index for index, piece in enumerate(vocabulary.pieces)}
 
 
 def _merges(vocabulary: Mapping[str, int], scores: Sequence[float]) -> list[tuple[str, str]]:
@@ -174,28 +182,37 @@ def _merges(vocabulary: Mapping[str, int], scores: Sequence[float]) -> list[tupl
 
     As `generate_merges` in transformers has it (`tokenization_utils_sentencepiece.py`).
     """
-    found: list[tuple[str, str, float]] = []
+    merges: list[tuple[str, str, float]] = []
     for piece, score in zip(vocabulary, scores, strict=True):
-        halves = [(piece[:cut], piece[cut:], score) for cut in range(1, len(piece))]
-        pairs = [each for each in halves if each[0] in vocabulary and each[1] in vocabulary]
-        found += sorted(pairs, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))
-    found.sort(key=lambda pair: (pair[2], len(pair[0]), len(pair[1])), reverse=True)
-    return [(left, right) for left, right, _ in found]
+        halves = [(piece[:end], piece[end:], score) for end in range(1, len(piece))]
+        pairs = [pair for pair in halves if pair[0] in vocabulary and pair[1] in vocabulary]
+        merges += sorted(pairs, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))
+    merges.sort(key=lambda pair: (pair[2], len(pair[0]), len(pair[1])), reverse=True)
+    return [(left, right) for left, right, _ in merges]
 
 
-def _with_marks(inner: "tokenizers.Tokenizer", found: _Vocabulary, *, begins: bool) -> "tokenizers.Tokenizer":
+def _with_marks(
+    inner: "tokenizers.Tokenizer", vocabulary: _Vocabulary, *, begins: bool
+) -> "tokenizers.Tokenizer":
     """The tokenizer with the pieces that no text is cut into, and those that stand at a text's ends."""
     from tokenizers import AddedToken
-    from tokenizers.processors import TemplateProcessing
 
-    kinds = list(zip(found.pieces, found.numbers("token_type"), strict=True))
+    kinds = list(zip(vocabulary.pieces, vocabulary.numbers("token_type"), strict=True))
     marks = [piece for piece, kind in kinds if kind in {_CONTROL, _UNKNOWN}]
     inner.add_special_tokens([AddedToken(mark, normalized=False, special=True) for mark in marks])
     given = [piece for piece, kind in kinds if kind == _GIVEN and piece.strip("▁")]
     inner.add_tokens([AddedToken(piece, normalized=False) for piece in given])
-    wanted = {"bos": found.of("add_bos_token"), "eos": found.of("add_eos_token")}
-    wanted = {"bos": begins if wanted["bos"] is None else wanted["bos"], "eos": wanted["eos"]}
-    ends = {end: found.piece(f"{end}_token_id") for end, is_wanted in wanted.items() if is_wanted}
+    _add_ends(inner, vocabulary, begins=begins)
+    return inner
+
+
+def _add_ends(inner: "tokenizers.Tokenizer", vocabulary: _Vocabulary, *, begins: bool) -> None:
+    """Let texts begin and end with the marks that the file asks for; `begins` is where it says nothing."""
+    from tokenizers.processors import TemplateProcessing
+
+    has_first = vocabulary.of("add_bos_token")
+    is_wanted = {"bos": begins if has_first is None else has_first, "eos": vocabulary.of("add_eos_token")}
+    ends = {end: vocabulary.piece(f"{end}_token_id") for end in is_wanted if is_wanted[end]}
     if ends:
         first, last = ([ends[end]] if end in ends else [] for end in ("bos", "eos"))
         inner.post_processor = TemplateProcessing(
@@ -203,4 +220,3 @@ def _with_marks(inner: "tokenizers.Tokenizer", found: _Vocabulary, *, begins: bo
             pair=[*first, "$A", *last, *first, "$B", *last],
             special_tokens=[(piece, inner.token_to_id(piece)) for piece in ends.values()],
         )
-    return inner

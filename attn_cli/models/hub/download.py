@@ -25,17 +25,17 @@ from functools import partial
 from hashlib import file_digest, sha1
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.weights import FORMATS, shard_names
 from attn_cli.models.hub.locate import (
     MAIN,
-    Fetch,
+    DownloadProgress,
     WantedFiles,
     absent,
-    is_offline,
     model_directory,
+    no_progress,
     own_modules,
 )
 from attn_cli.record import record
@@ -56,10 +56,6 @@ _PARTIAL = 206  # the status of an answer that goes on where the last one ended
 _UNAUTHORISED = 401
 
 
-DownloadProgress: TypeAlias = Callable[[str, int, int], None]
-"""Is told which file is coming, how many bytes have come, and of how many."""
-
-
 @record(frozen=True, slots=True)
 class _Remote:
     """A file on the hub."""
@@ -71,17 +67,19 @@ class _Remote:
     size: int
 
 
-def no_progress(_file: str, _done: int, _total: int) -> None:
-    """Nobody looks."""
+def download_model(
+    name: str,
+    revision: str | None,
+    environment: Mapping[str, str],
+    progress: DownloadProgress = no_progress,
+    wanted: WantedFiles | None = None,
+) -> Path:
+    """The snapshot of the model in the cache, once all that is wanted of it is there.
 
-
-def fetcher(
-    environment: Mapping[str, str], watch: DownloadProgress, wanted: WantedFiles | None = None
-) -> Fetch | None:
-    """What downloads what is wanted and tells `watch` of it; None where the environment forbids it."""
-    if is_offline(environment):
-        return None
-    return lambda name, revision: _Hub(name, revision, environment).fetch(watch, wanted or WantedFiles())
+    Raises:
+        AttnError: the hub cannot be reached, has no such model, or keeps it to itself.
+    """
+    return _Hub(name, revision, environment).fetch(progress, wanted or WantedFiles())
 
 
 class _Hub:

@@ -18,6 +18,9 @@ EMBEDDED_DIRECTORY = Path(__file__).parents[1] / "embedded"
 Fetch: TypeAlias = Callable[[str, str | None], Path]
 """A name on the hub and a revision of it, to the directory where it lies once it is downloaded."""
 
+DownloadProgress: TypeAlias = Callable[[str, int, int], None]
+"""Is told which file is coming, how many bytes have come, and of how many."""
+
 MAIN = "main"
 """The branch that is meant where none is named."""
 
@@ -51,6 +54,10 @@ class WantedFiles:
 
     weights: bool = True
     code: bool = False  # Python of the checkpoint's own
+
+
+def no_progress(_file: str, _done: int, _total: int) -> None:
+    """Nobody looks."""
 
 
 def locate_model(

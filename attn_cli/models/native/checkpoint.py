@@ -12,7 +12,7 @@ from attn_cli.models.native.checkpoint_files import CheckpointFiles
 from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
-from attn_cli.models.tokens.token import Token, Tokenizer, shifted
+from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
@@ -64,11 +64,11 @@ class Checkpoint:
     @property
     def kinds(self) -> dict[Kind, Extent]:
         """The kinds of attention that the model has."""
-        own, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
+        whole, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
         if decoder is None:
-            return {Kind.SELF: own}
-        beside = Extent(range(decoder.layers), decoder.heads)
-        return {Kind.ENCODER: own, Kind.DECODER: beside, Kind.CROSS: beside}
+            return {Kind.SELF: whole}
+        decoding = Extent(range(decoder.layers), decoder.heads)
+        return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
         """The tokens of the text, whose ids fit the vocabulary.
@@ -87,8 +87,8 @@ class Checkpoint:
         decoder, start = self.spec.decoder, self.spec.start
         assert decoder is not None, "only a model with a decoder is asked"
         assert start is not None, "a decoder's text begins with a token"
-        of_target = self.tokenizer.of_target()
-        return shifted(of_target.token(start), self._checked(of_target(text, None), decoder))
+        tokenizer = self.tokenizer.target_tokenizer()
+        return shift_right(tokenizer.token(start), self._checked(tokenizer(text, None), decoder))
 
     def check(self) -> None:
         """Raise `AttnError` unless the weights are those of this model.

@@ -19,7 +19,7 @@ def native_families() -> tuple[str, ...]:
 
 def native_types() -> frozenset[str]:
     """How `model_type` may spell the families: file names have no hyphen."""
-    return frozenset(spelled for name in _modules() for spelled in (name, name.replace("_", "-")))
+    return frozenset(alias for name in _modules() for alias in (name, name.replace("_", "-")))
 
 
 def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None:

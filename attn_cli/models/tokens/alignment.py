@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 _SPACE = "▁"  # SentencePiece's
 
 
-def aligned(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
+def align_pieces(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
     """The characters of `text` that each of its pieces stands for, as start and end.
 
     Letters are compared as tokenizers see them: normalised (NFKC), without case, without white space. Pieces
@@ -17,11 +17,11 @@ def aligned(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
     """
     letters, places = _letters(text)
     owners = [(letter, index) for index, piece in enumerate(pieces) for letter in _letters(piece)[0]]
-    found: dict[int, tuple[int, int]] = {}
-    for at, owner in _same(letters, "".join(letter for letter, _ in owners)):
+    matched: dict[int, tuple[int, int]] = {}
+    for at, owner in _matching_letters(letters, "".join(letter for letter, _ in owners)):
         index, (start, end) = owners[owner][1], places[at]
-        found[index] = (found.get(index, (start, end))[0], end)
-    return _filled(text, found, [bool(_letters(piece)[0]) for piece in pieces])
+        matched[index] = (matched.get(index, (start, end))[0], end)
+    return _fill_gaps(text, matched, [bool(_letters(piece)[0]) for piece in pieces])
 
 
 def _letters(text: str) -> tuple[str, list[tuple[int, int]]]:
@@ -45,7 +45,7 @@ def _clusters(text: str) -> Iterator[tuple[int, int]]:
     return pairwise((*starts, len(text)))
 
 
-def _same(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
+def _matching_letters(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
     """Which letter of ours is which of theirs, both in their order."""
     if ours == theirs:  # almost always, and comparing takes the square of the length
         yield from zip(range(len(ours)), range(len(ours)), strict=True)
@@ -56,23 +56,23 @@ def _same(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
         )
 
 
-def _filled(
-    text: str, found: dict[int, tuple[int, int]], has_letters: Sequence[bool]
+def _fill_gaps(
+    text: str, matched: dict[int, tuple[int, int]], has_letters: Sequence[bool]
 ) -> list[tuple[int, int]]:
     """The places that were found, and for each run of pieces without one what lies between its neighbours."""
     spans: list[tuple[int, int]] = []
-    for is_found, run in groupby(range(len(has_letters)), found.__contains__):
+    for is_matched, run in groupby(range(len(has_letters)), matched.__contains__):
         indices = list(run)
-        if is_found:
-            spans += [found[index] for index in indices]
+        if is_matched:
+            spans += [matched[index] for index in indices]
             continue
-        end = found[indices[-1] + 1][0] if indices[-1] + 1 in found else len(text)
+        end = matched[indices[-1] + 1][0] if indices[-1] + 1 in matched else len(text)
         start = min(spans[-1][1] if spans else 0, end)  # neighbours may share a ligature
-        spans += _shared(text, start, end, [has_letters[index] for index in indices])
+        spans += _share_gap(text, start, end, [has_letters[index] for index in indices])
     return spans
 
 
-def _shared(text: str, start: int, end: int, has_letters: Sequence[bool]) -> Iterator[tuple[int, int]]:
+def _share_gap(text: str, start: int, end: int, has_letters: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """The places of a run between `start` and `end`: pieces of spaces before and behind those of letters."""
     gap = text[start:end]
     first = end - len(gap.lstrip())

@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
-from attn_cli.models.tokens.token import Token, from_byte_name
+from attn_cli.models.tokens.token import Token, decode_byte_name
 
 if TYPE_CHECKING:
     import tokenizers
 
 _RELOAD = "download tokenizer.json again"
-Spelling: TypeAlias = Callable[[str], str]
+PieceDecoder: TypeAlias = Callable[[str], str]
 """A piece of the vocabulary (`##ing`, `Ġthe`) to the text that it stands for."""
 
 
@@ -24,7 +24,7 @@ class FastTokenizer:
         inner.no_padding()  # MiniLM's file pads every text to 128
         inner.no_truncation()  # and cuts it there: a text that is too long is an error, not a shorter text
         self._inner = inner
-        self._spell = _spelling(inner)
+        self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()
         self._special = {index for index, token in added.items() if token.special}
         self._added = set(added)
@@ -45,7 +45,7 @@ class FastTokenizer:
                 position=position,
                 id=index,
                 piece=piece,
-                text=piece if index in self._added else self._spell(piece),
+                text=piece if index in self._added else self._decode(piece),
                 start=start,
                 end=end,
                 special=sequence is None or index in self._special,
@@ -65,7 +65,7 @@ class FastTokenizer:
             raise AttnError(f"the vocabulary has no token {index}", _RELOAD)
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
-    def of_target(self) -> "FastTokenizer":
+    def target_tokenizer(self) -> "FastTokenizer":
         """What cuts the decoder's text: the same."""
         return self
 
@@ -94,20 +94,20 @@ def _spans(
     return spans
 
 
-def _spelling(inner: "tokenizers.Tokenizer") -> Spelling:
+def _piece_decoder(inner: "tokenizers.Tokenizer") -> PieceDecoder:
     """How this tokenizer's pieces are read back: what its decoder undoes, piece by piece."""
-    parts = _parts(inner.decoder) or _parts(inner.pre_tokenizer)
-    spellings = [spelling for part in parts if (spelling := _undone(part)) is not None]
+    components = _components(inner.decoder) or _components(inner.pre_tokenizer)
+    decoders = [decoder for state in components if (decoder := _component_decoder(state)) is not None]
 
-    def spell(piece: str) -> str:
-        for spelling in spellings:
-            piece = spelling(piece)
+    def decode(piece: str) -> str:
+        for decoder in decoders:
+            piece = decoder(piece)
         return piece
 
-    return spell
+    return decode
 
 
-def _parts(component: Any) -> list[dict[str, Any]]:
+def _components(component: Any) -> list[dict[str, Any]]:
     """The component as the tokenizer's file describes it, a sequence taken apart."""
     if component is None:
         return []
@@ -116,35 +116,35 @@ def _parts(component: Any) -> list[dict[str, Any]]:
     return list(inner) if state.get("type") == "Sequence" else [state]
 
 
-def _undone(part: dict[str, Any]) -> Spelling | None:
-    """What one part of the decoder does to a single piece; None where it only joins pieces."""
-    match part:
+def _component_decoder(state: dict[str, Any]) -> PieceDecoder | None:
+    """What one component of the decoder does to a single piece; None where it only joins pieces."""
+    match state:
         case {"type": "WordPiece", "prefix": str(prefix)}:
-            return partial(_without_prefix, prefix)
+            return partial(_strip_prefix, prefix)
         case {"type": "Replace", "pattern": {"String": str(old)}, "content": str(new)}:
-            return partial(_replaced, old, new)
+            return partial(_replace, old, new)
         case {"type": "Metaspace", "replacement": str(marker)} | {
             "type": "BPEDecoder",
             "suffix": str(marker),
         }:
-            return partial(_replaced, marker, " ")
+            return partial(_replace, marker, " ")
         case {"type": "ByteLevel"}:
-            return _from_byte_letters
+            return _decode_byte_letters
         case {"type": "ByteFallback"}:
-            return from_byte_name
+            return decode_byte_name
     return None
 
 
-def _without_prefix(prefix: str, piece: str) -> str:
+def _strip_prefix(prefix: str, piece: str) -> str:
     """`##ing` as `ing`; a piece that is nothing else stays."""
     return piece.removeprefix(prefix) or piece
 
 
-def _replaced(old: str, new: str, piece: str) -> str:
+def _replace(old: str, new: str, piece: str) -> str:
     return piece.replace(old, new)
 
 
-def _from_byte_letters(piece: str) -> str:
+def _decode_byte_letters(piece: str) -> str:
     r"""`ĠcafÃ©` as ` café`; a part of a character becomes `\xf0`.
 
     Byte-level BPE writes each byte as a letter (GPT-2, `encoder.py`, `bytes_to_unicode`).

@@ -19,16 +19,16 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_json
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hf_errors import translated_errors
-from attn_cli.models.tokens.alignment import aligned
+from attn_cli.models.tokens.alignment import align_pieces
 from attn_cli.models.tokens.fast import FastTokenizer
-from attn_cli.models.tokens.token import Token, Tokenizer, from_byte_name
+from attn_cli.models.tokens.token import Token, Tokenizer, decode_byte_name
 
 _READ = (
     *("*.json", "*.txt", "*.model", "*.spm", "*.vocab", "*.bpe", "*.codes", "*.tiktoken"),
     *("*.jinja", "additional_chat_templates/*.jinja"),
 )
 _PIECES = ("*.model", "*.spm")
-_SAID = ("tokenizer_config_file", "tokenizer_file", "target_vocab_file", "special_tokens_map_file")
+_SETTINGS = ("tokenizer_config_file", "tokenizer_file", "target_vocab_file", "special_tokens_map_file")
 _CLASS = re.compile(r"(?!Auto)\w+(Tokenizer|TokenizerFast|Backend)", re.ASCII)
 _GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _RELOAD = "download the tokenizer's files again"
@@ -45,7 +45,7 @@ def open_slow_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokeni
             checked_path(directory, str(file.relative_to(directory)), LARGEST_TEXT)
     _check_class(directory)
     _check_pieces(directory)
-    with _answering(f"transformers cannot read the tokenizer in {directory}"):
+    with _tokenizer_errors(f"transformers cannot read the tokenizer in {directory}"):
         inner = transformers.AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=trusts_code
         )
@@ -68,13 +68,13 @@ class SlowTokenizer:
             AttnError: the vocabulary cannot spell the text.
         """
         texts = [text] if pair is None else [text, pair]
-        with _answering("the tokenizer cannot cut the text"):
-            pieces = [self._inner.tokenize(each) for each in texts]
-            ids = [self._inner.convert_tokens_to_ids(each) for each in pieces]
-            whole = self._inner.prepare_for_model(*ids, return_token_type_ids=True)
-        tokens = [self._of_text(*each) for each in zip(texts, pieces, ids, strict=True)]
-        lengths = [len(each) for each in texts]
-        return tuple(self._placed(whole["input_ids"], whole["token_type_ids"], tokens, lengths))
+        with _tokenizer_errors("the tokenizer cannot cut the text"):
+            pieces = [self._inner.tokenize(part) for part in texts]
+            ids = [self._inner.convert_tokens_to_ids(names) for names in pieces]
+            encoding = self._inner.prepare_for_model(*ids, return_token_type_ids=True)
+        tokens = [self._of_text(*text_pieces) for text_pieces in zip(texts, pieces, ids, strict=True)]
+        lengths = [len(part) for part in texts]
+        return tuple(self._in_template(encoding["input_ids"], encoding["token_type_ids"], tokens, lengths))
 
     def token(self, index: int) -> Token:
         """The token of a number, standing before any text.
@@ -82,86 +82,98 @@ class SlowTokenizer:
         Raises:
             AttnError: the vocabulary has no such number.
         """
-        with _answering(f"the vocabulary has no token {index}"):
+        with _tokenizer_errors(f"the vocabulary has no token {index}"):
             piece = str(self._inner.convert_ids_to_tokens(index))
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
-    def of_target(self) -> "SlowTokenizer":
+    def target_tokenizer(self) -> "SlowTokenizer":
         """What cuts the decoder's text: Marian has two vocabularies."""
         if getattr(self._inner, "tgt_lang", "") is None:
             return self  # nobody said which language it is
-        with _answering("the tokenizer cannot cut the decoder's text"):
+        with _tokenizer_errors("the tokenizer cannot cut the decoder's text"):
             inner = copy.copy(self._inner)
             inner._switch_to_target_mode()  # noqa: SLF001  `text_target` of a call does no more
         return SlowTokenizer(inner)
 
     def _of_text(self, text: str, pieces: Sequence[str], ids: Sequence[int]) -> list[Token]:
         """The tokens of one text; their positions and segments are not known yet."""
-        inner, whole = self._inner, self._special | self._added
-        spelled = [
-            piece if index in whole and index != inner.unk_token_id else _spelled(piece)
+        inner, undivided = self._inner, self._special | self._added
+        decoded = [
+            piece if index in undivided and index != inner.unk_token_id else _decode(piece)
             for piece, index in zip(pieces, ids, strict=True)
         ]
+        spans = align_pieces(text, [_searched(letters) for letters in decoded])
         unknown = {inner.unk_token_id: str(inner.unk_token)}  # its piece is the text that nobody can spell
         return [
             Token(
                 position=0,
                 id=index,
                 piece=unknown.get(index, piece),
-                text=unknown.get(index, written),
+                text=unknown.get(index, letters),
                 start=start,
                 end=end,
                 special=index in self._special,
                 segment=0,
             )
-            for piece, index, written, (start, end) in zip(
-                pieces, ids, spelled, aligned(text, [_sought(each) for each in spelled]), strict=True
-            )
+            for piece, index, letters, (start, end) in zip(pieces, ids, decoded, spans, strict=True)
         ]
 
-    def _placed(
+    def _in_template(
         self,
         ids: Sequence[int],
         segments: Sequence[int],
         texts: Sequence[Sequence[Token]],
-        ends: Sequence[int],
+        lengths: Sequence[int],
     ) -> Iterator[Token]:
         """All tokens in their order; those that the template adds stand at the end of the text before them.
 
         Raises:
             AttnError: the texts do not stand among `ids` as they were cut.
         """
-        place, known = 0, dict[int, Token]()
-        stops = {}
-        for tokens, end in zip(texts, ends, strict=True):
-            own_ids = [token.id for token in tokens]
-            start = next(
-                (at for at in range(place, len(ids)) if list(ids[at : at + len(tokens)]) == own_ids), None
-            )
-            if start is None:
-                raise AttnError("the tokenizer changes the text's tokens where it adds its own", _RELOAD)
-            known |= {start + offset: token for offset, token in enumerate(tokens)}
-            place = start + len(tokens)
-            stops[place] = end
+        starts = _starts_of_texts(ids, texts)
+        by_position = {
+            start + offset: token
+            for start, tokens in zip(starts, texts, strict=True)
+            for offset, token in enumerate(tokens)
+        }
+        stops = {start + len(texts[text]): lengths[text] for text, start in enumerate(starts)}
         end = 0
         for position, (index, segment) in enumerate(zip(ids, segments, strict=True)):
             end = stops.get(position, end)
-            token = known.get(position) or replace(self.token(index), start=end, end=end)
+            token = by_position.get(position) or replace(self.token(index), start=end, end=end)
             yield replace(token, position=position, segment=segment)
 
 
-def _spelled(piece: str) -> str:
+def _starts_of_texts(ids: Sequence[int], texts: Sequence[Sequence[Token]]) -> list[int]:
+    """The position among `ids` where the tokens of each text begin, one text behind the other.
+
+    Raises:
+        AttnError: they do not stand there as they were cut.
+    """
+    starts, place = list[int](), 0
+    for tokens in texts:
+        text_ids = [token.id for token in tokens]
+        places = range(place, len(ids))
+        start = next((at for at in places if list(ids[at : at + len(tokens)]) == text_ids), None)
+        if start is None:
+            raise AttnError("the tokenizer changes the text's tokens where it adds its own", _RELOAD)
+        starts.append(start)
+        place = start + len(tokens)
+    return starts
+
+
+def _decode(piece: str) -> str:
     """The text that a piece stands for: the marks of word pieces, BPE and SentencePiece are undone."""
     plain = piece.removesuffix("@@").replace("</w>", " ").replace("▁", " ")
-    return from_byte_name(plain.removeprefix("##") or plain)
+    return decode_byte_name(plain.removeprefix("##") or plain)
 
 
-def _sought(written: str) -> str:
+def _searched(letters: str) -> str:
     r"""What is looked for in the text: of a part of a character, `\xf0`, nothing can be found."""
-    return "\ufffd" if written.startswith("\\x") else written
+    return "\ufffd" if letters.startswith("\\x") else letters
 
 
-def _answering(problem: str) -> AbstractContextManager[None]:
+def _tokenizer_errors(problem: str) -> AbstractContextManager[None]:
     return translated_errors(problem, _RELOAD)
 
 
@@ -195,7 +207,7 @@ def _check_whole(directory: Path, inner: Any) -> None:
     It makes a tokenizer of marks alone where there is no vocabulary, and a plain one, which leaves out what
     the family adds, where nobody says whose the files are.
     """
-    named = {file for key, file in inner.vocab_files_names.items() if key not in _SAID}
+    named = {file for key, file in inner.vocab_files_names.items() if key not in _SETTINGS}
     lacking = sorted(file for file in named if not (directory / file).exists())
     if lacking and not any(directory.glob("*.model")):
         raise AttnError(f"{directory} has neither tokenizer.json nor {' and '.join(lacking)}", _RELOAD)

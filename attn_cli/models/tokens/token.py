@@ -31,16 +31,16 @@ class Tokenizer(Protocol):
     def token(self, index: int) -> Token:
         """The token of a number, standing before any text."""
 
-    def of_target(self) -> "Tokenizer":
+    def target_tokenizer(self) -> "Tokenizer":
         """What cuts the decoder's text."""
 
 
-def shifted(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:
+def shift_right(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:
     """What a decoder reads: its start token, then the tokens, the last one left off, as in training."""
     return tuple(replace(token, position=place) for place, token in enumerate((start, *tokens[:-1])))
 
 
-def from_byte_name(piece: str) -> str:
+def decode_byte_name(piece: str) -> str:
     r"""`<0x0A>` as the byte's own character, or `\xf0` where it is a part of one."""
     named = re.fullmatch(r"<0x([0-9A-Fa-f]{2})>", piece)
     return bytes.fromhex(named[1]).decode("utf-8", "backslashreplace") if named else piece

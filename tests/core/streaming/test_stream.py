@@ -426,3 +426,60 @@ def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
     tokens = KeyTokens(np.zeros(600, np.int64))
     summarise(Operands(x, x, x, 1.0), tokens=tokens, progress=lambda done, _: told.append(done))
     assert told[:2] == [20, 40]
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_that_begin_when_a_layer_is_measured_have_as_many_for_their_products_as_before() -> None:
+    """PyTorch hands a new thread the number that was set last, in whatever thread."""
+    list(share_out(lambda _: 1, [range(piece, piece + 1) for piece in range(4)], threading.Event()))
+    counts: list[int] = []
+    later = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert counts == [2]
+
+
+@pytest.mark.parametrize(("tokens", "name"), [(1600, "StepwiseMeasurer"), (1700, "CompiledMeasurer")])
+def test_numba_is_imported_where_twelve_heads_have_a_text_that_is_worth_it(tokens: int, name: str) -> None:
+    queries = torch.zeros(12, tokens, 1)
+    operands = Operands(queries, queries, queries, 1.0)
+    _, measurer = stream.choose_measurer(operands, choose_kernels(queries), tuple(Metric))
+    assert measurer.__name__ == name
+
+
+@pytest.mark.parametrize(("heads", "rows"), [(2, 256), (8, 64), (64, 16)])
+def test_heads_that_have_a_bias_share_512_rows_and_no_block_has_fewer_than_16(heads: int, rows: int) -> None:
+    queries = np.zeros((heads, 300, 1), np.float32)
+    operands = Operands(queries, queries, queries, 1.0, bias=alibi(heads, queries))
+    told: list[int] = []
+    summarise(operands, [Metric.LARGEST], progress=lambda done, _: told.append(done))
+    assert told[0] == rows
+
+
+@pytest.mark.parametrize(("rows", "is_whole"), [(2048, True), (2049, False)])
+def test_a_context_is_computed_in_blocks_where_its_scores_are_more_than_16_megabytes(
+    rows: int, is_whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+
+    def counted(operands: Operands) -> Any:
+        counts.append(operands.queries.shape[-2])
+        return trace(operands)
+
+    monkeypatch.setattr(attending, "trace", counted)
+    queries, keys = (np.zeros((1, count, 1), np.float32) for count in (rows, 2048))
+    attend(Operands(queries, keys, keys, 1.0))
+    assert (counts == [rows]) is is_whole
+    assert sum(counts) == rows
+
+
+def test_biases_far_below_zero_are_told_from_one_another(array: Convert) -> None:
+    """A large negative bias on every key hides none: the softmax sees their differences."""
+    x, far = array(np.zeros((1, 2, 2), np.float32)), np.array([-2e5, -2e5 - 1], np.float32)
+
+    def bias(i: Array, j: Array) -> Array:
+        return array(np.broadcast_to(far[to_numpy(j)], (1, len(i), j.shape[1])).copy())
+
+    measured = summarise(Operands(x, x, x, 1.0, bias=bias), [Metric.LARGEST])
+    expected = 1 / (1 + math.exp(-1))  # to the rounding of 2e5, 2⁻⁷
+    np.testing.assert_allclose(to_numpy(measured.values[Metric.LARGEST]), expected, rtol=2**-7)

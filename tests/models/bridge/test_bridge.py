@@ -271,6 +271,21 @@ def test_weights_may_be_in_a_bin_file_or_missing(saved: Callable[[str], Path], t
     assert one["attention"] == other["attention"]
 
 
+def test_weights_of_another_shape_are_what_transformers_cannot_load(
+    saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    for file in saved("cohere").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    tensors = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("q_proj.weight"))
+    tensors[name] = tensors[name][:3].contiguous()
+    safetensors.torch.save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    status, problem, hint = refused(attn("inspect", TEXT, "-m", tmp_path))
+    assert status == 1
+    assert problem.startswith(f"transformers cannot load {tmp_path}: RuntimeError: ")  # the rest is theirs
+    assert hint == "check that config.json and the weights belong together; ATTN_DEBUG=1 shows all of it"
+
+
 def test_a_wrong_recomputation_is_not_shown(
     saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

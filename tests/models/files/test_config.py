@@ -145,3 +145,9 @@ def test_heads_share_a_width_evenly() -> None:
     with pytest.raises(AttnError) as caught:
         of(heads=5).heads("n_head", "heads", width=32, of="n_embd")
     refused(caught, f"{FILE} says heads is 5, which is not a divisor of n_embd 32")
+
+
+def test_a_whole_number_has_63_bits_at_most() -> None:
+    assert of(size=2**63 - 1).integer("size") == 2**63 - 1
+    with pytest.raises(AttnError):
+        of(size=2**63).integer("size")

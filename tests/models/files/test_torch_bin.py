@@ -203,3 +203,14 @@ def test_a_damaged_escape_sequence_is_no_warning(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"c\\K\nOrderedDict\n.")
     with pytest.raises(AttnError):
         open_weights(tmp_path)
+
+
+@pytest.mark.parametrize("before", range(5))
+def test_each_of_the_five_pickles_of_an_older_file_is_looked_at(before: int, tmp_path: Path) -> None:
+    """Magic number, version, system, tensors, their order (`torch/serialization.py`, `_legacy_save`)."""
+    trap = tmp_path / "trap"
+    file = tmp_path / "pytorch_model.bin"
+    pickles = [*[pickle.dumps(0, 2)] * before, pickle.dumps(Hostile(open, str(trap), "w"), 2)]
+    file.write_bytes(b"".join(pickles))
+    refused(tmp_path, f"{file} is not opened: it is a pickle that would run io.open", OTHERWISE)
+    assert not trap.exists()

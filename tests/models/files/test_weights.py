@@ -1,6 +1,7 @@
 """Reading safetensors: whole, by the row, in shards; and every way in which a file can be wrong."""
 
 import json
+import os
 import struct
 import tracemalloc
 from pathlib import Path
@@ -379,3 +380,17 @@ def test_any_json_in_the_place_of_the_header_is_read_or_refused(tmp_path: Path, 
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 2**20  # the file has some hundred bytes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("length", "problem"), [(10**8, "has a damaged header"), (10**8 + 1, "is cut short")]
+)
+def test_a_header_of_100_megabytes_is_read_and_no_longer_one(
+    length: int, problem: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path, b"?", length=length)
+    os.truncate(file, 8 + 10**8 + 1)  # zeros that take no room on the disk
+    with pytest.raises(AttnError) as caught:
+        open_weights(tmp_path)
+    assert caught.value.problem.startswith(f"{file} {problem}")

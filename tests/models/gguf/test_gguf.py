@@ -398,6 +398,7 @@ LYING: list[tuple[bytes, str]] = [
     (b"GGU", SHORT),
     (b"PK\3\4....", "is no GGUF file"),
     (header(version=1), "is GGUF of version 1, not 2 or 3"),
+    (header(version=4), "is GGUF of version 4, not 2 or 3"),
     (header(version=3 << 24), "is GGUF of version 50331648, not 2 or 3"),
     (header(keys=2**64 - 1), SHORT),
     (header(tensors=2**64 - 1), SHORT),
@@ -407,6 +408,7 @@ LYING: list[tuple[bytes, str]] = [
         "has a damaged header: an array of 1152921504606846976 values of type 8",
     ),
     (header(array(8, 10**7), keys=1), SHORT),
+    (header(array(8, 10**7 + 1), keys=1), "has a damaged header: an array of 10000001 values of type 8"),
     (header(array(4, 2**60), keys=1), SHORT),
     (header(array(9, 1), keys=1), "has a damaged header: an array of 1 values of type 9"),
     (header(text(b"k"), struct.pack("<I", 13), keys=1), "has a damaged header: a value is of type 13"),
@@ -485,3 +487,13 @@ def test_a_mutated_file_is_read_or_refused(content: bytes, tmp_path: Path, data:
         found.tokens("the cat", None)
     except AttnError:
         pass
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("shape", [(2,), (2, 1), (2, 1, 1), (2, 1, 1, 1)])
+def test_versions_2_and_3_are_read_and_tensors_of_four_dimensions(
+    version: int, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.gguf"
+    file.write_bytes(header(info(shape=shape), bytes(64), tensors=1, version=version))
+    assert read_gguf(file).tensors["t"].shape == shape[::-1]

@@ -12,8 +12,8 @@ import pytest
 
 from attn_cli.errors import AttnError
 from attn_cli.models.hub import download as downloads
-from attn_cli.models.hub.download import DownloadProgress, fetcher, no_progress
-from attn_cli.models.hub.locate import Located, WantedFiles, locate_model
+from attn_cli.models.hub.locate import DownloadProgress, Located, WantedFiles, locate_model, no_progress
+from attn_cli.models.open import fetcher
 from tests.support.local_hub import COMMIT, Hub, serving
 
 BASE = {"config.json": b'{"model_type": "gpt2"}', "tokenizer.json": b"{}"}
@@ -50,7 +50,11 @@ class Place:
         wanted: WantedFiles | None = None,
     ) -> Located:
         return locate_model(
-            name, self.environment, revision, fetcher(self.environment, watch, wanted), wanted
+            name,
+            self.environment,
+            revision,
+            fetcher(self.environment, watch, wanted or WantedFiles()),
+            wanted,
         )
 
     @property
@@ -386,3 +390,43 @@ def test_git_hashes_are_checked_and_others_tell_nothing(place: Place, hub: Hub, 
     hub.etags["model.safetensors"] = etag
     place.locate()
     assert (place.snapshot / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_a_mirror_that_only_says_404_lacks_the_file(
+    place: Place, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hugging Face's own hub says beside it that the entry is not found (`X-Error-Code`)."""
+    answered = Hub.found
+
+    def plain(self: Hub, path: str) -> Any:
+        answer = answered(self, path)
+        return answer if isinstance(answer, bytes) else (answer[0], "")
+
+    monkeypatch.setattr(Hub, "found", plain)
+    del hub.files["model.safetensors"]
+    place.locate()
+    assert (place.snapshot / "pytorch_model.bin").exists()
+
+
+def test_a_hub_that_says_nothing_is_waited_for_some_seconds(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+    asked: Any = huggingface_hub.get_hf_file_metadata
+
+    def metadata(*given: Any, **words: Any) -> Any:
+        limits.append(words["timeout"])
+        return asked(*given, **words)
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", metadata)
+    session = downloads._library().get_session()  # noqa: SLF001  what the bytes come through
+    streamed = session.stream
+
+    def stream(*given: Any, **words: Any) -> Any:
+        limits.append(words["timeout"])
+        return streamed(*given, **words)
+
+    monkeypatch.setattr(session, "stream", stream)
+    place.locate()
+    assert 7 < min(limits) <= max(limits) < 15  # a slow hub answers in 5 seconds, and nobody waits for 20
+    assert len(limits) > len(BASE)

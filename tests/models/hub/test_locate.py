@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.hub.locate import CachedModel, Located, cache_directory, cached_models, locate_model
+from attn_cli.models.hub.locate import (
+    CachedModel,
+    Located,
+    WantedFiles,
+    cache_directory,
+    cached_models,
+    is_offline,
+    locate_model,
+)
 
 
 def cache(home: Path, name: str, revision: str = "abc123", config: str = '{"model_type": "bert"}') -> Path:
@@ -239,3 +247,32 @@ def test_finding_a_model_loads_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+@pytest.mark.parametrize(
+    ("value", "offline"),
+    [("1", True), ("ON", True), ("yes", True), ("True", True), ("0", False), ("", False)],
+)
+def test_the_hub_is_left_alone_where_the_library_would_leave_it_alone(
+    name: str, value: str, offline: bool
+) -> None:
+    assert is_offline({name: value}) is offline
+
+
+@pytest.mark.parametrize(
+    "file", ["tokenizer.json", "tokenizer.model", "vocab.txt", "spiece.model", "source.spm"]
+)
+def test_a_model_whose_tokenizer_is_cached_needs_no_hub_to_cut_a_text(file: str, tmp_path: Path) -> None:
+    snapshot, asked = cache(tmp_path, "a/b"), []
+
+    def fetch(name: str, _revision: str | None) -> Path:
+        asked.append(name)
+        return snapshot
+
+    wanted = WantedFiles(weights=False)
+    locate_model("a/b", at_home(tmp_path), None, fetch, wanted)
+    assert asked == ["a/b"]
+    (snapshot / file).touch()
+    locate_model("a/b", at_home(tmp_path), None, fetch, wanted)
+    assert asked == ["a/b"]

@@ -13,8 +13,10 @@ from attn_cli.errors import AttnError
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Card, Source, SourceRequest, Texts
 from attn_cli.vocabulary import Kind
+from tests.support.families import TRANSLATORS
 from tests.support.reference import NUMPY, inputs_of, theirs, weights_of
 from tests.support.twins import PAIR, TEXTS, Save, minilm
+from tests.support.worlds import attn, refused
 
 TOGETHER = "check that config.json and the weights belong together"
 
@@ -160,3 +162,27 @@ def test_a_directory_that_lacks_a_file_says_which(file: str, problem: str, save:
     with pytest.raises(AttnError) as caught:
         source(directory).check()
     assert caught.value.problem == problem.format(file=directory / file, directory=directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "longest", "is_bounded"),
+    [("marian", 96, True), ("bart", 96, True), ("t5", None, False)],  # sinusoids, a table, distances
+)
+def test_a_translator_says_how_much_it_can_read(
+    name: str, longest: int | None, is_bounded: bool, tmp_path: Path
+) -> None:
+    TRANSLATORS[name].save(tmp_path)
+    translator = source(tmp_path)
+    assert (translator.longest, translator.is_bounded) == (longest, is_bounded)
+
+
+def test_a_text_beyond_the_last_sinusoid_is_refused(tmp_path: Path) -> None:
+    TRANSLATORS["marian"].save(tmp_path)
+    line = ("-m", tmp_path, "--heads", "0.0", "-s", "weights")
+    count = len(source(tmp_path).tokens("the cat", None))
+    fitting, longer = "the cat" + "\t" * (96 - count), "the cat" + "\t" * (97 - count)
+    assert len(source(tmp_path).tokens(fitting, None)) == 96
+    assert attn("inspect", fitting, *line).status == 0
+    problem = f"the text is too long: 97 tokens, and {tmp_path.name} has 96 positions"
+    hint = "shorten the text, or use a model with more positions"
+    assert refused(attn("inspect", longer, *line)) == (1, problem, hint)

@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.models.tokens.alignment import aligned
+from attn_cli.models.tokens.alignment import align_pieces
 
 
 def shown(text: str, *pieces: str) -> list[str]:
-    return [text[start:end] for start, end in aligned(text, pieces)]
+    return [text[start:end] for start, end in align_pieces(text, pieces)]
 
 
 def test_pieces_stand_where_their_letters_do() -> None:
-    assert aligned("the cat", [" the", " c", "at"]) == [(0, 3), (4, 5), (5, 7)]
+    assert align_pieces("the cat", [" the", " c", "at"]) == [(0, 3), (4, 5), (5, 7)]
 
 
 def test_a_repeated_piece_is_found_in_its_turn() -> None:
-    assert aligned("ab ab ab", ["ab", " ab", " ab"]) == [(0, 2), (3, 5), (6, 8)]
+    assert align_pieces("ab ab ab", ["ab", " ab", " ab"]) == [(0, 2), (3, 5), (6, 8)]
 
 
 @pytest.mark.parametrize(
@@ -37,29 +37,29 @@ def test_normalised_and_unknown_pieces_have_the_characters_they_stand_for(
 
 
 def test_a_piece_of_spaces_alone_has_the_spaces_after_the_piece_before() -> None:
-    assert aligned("a  日", [" ", "a", " ", "日"]) == [(0, 0), (0, 1), (1, 3), (3, 4)]
+    assert align_pieces("a  日", [" ", "a", " ", "日"]) == [(0, 0), (0, 1), (1, 3), (3, 4)]
 
 
 def test_a_line_break_and_the_pictures_of_an_emoji_have_places_of_their_own() -> None:
-    assert aligned("a\nb", ["a", "b"]) == [(0, 1), (2, 3)]
-    assert aligned("👩\N{ZERO WIDTH JOINER}🔬", ["👩", "🔬"]) == [(0, 1), (2, 3)]
+    assert align_pieces("a\nb", ["a", "b"]) == [(0, 1), (2, 3)]
+    assert align_pieces("👩\N{ZERO WIDTH JOINER}🔬", ["👩", "🔬"]) == [(0, 1), (2, 3)]
 
 
 def test_pieces_of_another_text_share_all_of_it() -> None:
-    assert aligned(" xyz ", ["1", "2"]) == [(1, 4), (1, 4)]
+    assert align_pieces(" xyz ", ["1", "2"]) == [(1, 4), (1, 4)]
 
 
 def test_a_piece_between_two_halves_of_a_ligature_has_no_later_place_than_the_second() -> None:
-    assert aligned("ﬀ", ["F", "", "F"]) == [(0, 1), (0, 0), (0, 1)]
+    assert align_pieces("ﬀ", ["F", "", "F"]) == [(0, 1), (0, 0), (0, 1)]
 
 
 def test_no_pieces_have_no_places() -> None:
-    assert aligned("a", []) == []
+    assert align_pieces("a", []) == []
 
 
 @given(st.text(max_size=20), st.lists(st.text(max_size=5), max_size=8))
 def test_whatever_the_pieces_their_places_lie_in_the_text_in_order(text: str, pieces: list[str]) -> None:
-    found = aligned(text, pieces)
+    found = align_pieces(text, pieces)
     assert all(0 <= start <= end <= len(text) for start, end in found)
     assert [start for start, _ in found] == sorted(start for start, _ in found)
     assert len(found) == len(pieces)

@@ -183,10 +183,10 @@ def test_a_llama_begins_with_a_mark_and_a_space(of: Make) -> None:
 def test_marian_cuts_its_two_languages_with_two_vocabularies(of: Make) -> None:
     directory = of("marian")
     cut, known = open_tokenizer(directory), json.loads((directory / "vocab.json").read_text())
-    for name, cutter, text in (("source", cut, TEXTS[1]), ("target", cut.of_target(), FRENCH)):
+    for name, tokenizer, text in (("source", cut, TEXTS[1]), ("target", cut.target_tokenizer(), FRENCH)):
         pieces = pieces_of(directory / f"{name}.spm").encode(text, out_type=str)
-        assert ids(cutter(text)) == [*(known[piece] for piece in pieces), known["</s>"]]
-    assert ids(cut.of_target()(FRENCH)) != ids(cut(FRENCH))
+        assert ids(tokenizer(text)) == [*(known[piece] for piece in pieces), known["</s>"]]
+    assert ids(cut.target_tokenizer()(FRENCH)) != ids(cut(FRENCH))
 
 
 def test_a_python_tokenizer_tells_texts_and_places(of: Make) -> None:

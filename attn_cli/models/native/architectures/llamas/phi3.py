@@ -38,7 +38,7 @@ def _rope(config: Config) -> Mapping[str, Any]:
     values: dict[str, Any] = {"max_position_embeddings": 4096, "original_max_position_embeddings": 4096}
     values |= config.values
     for name in ("rope_scaling", "rope_parameters"):
-        own = values.get(name)
-        if isinstance(own, Mapping) and "yarn" in (own.get("type"), own.get("rope_type")):
-            values[name] = {**own, "rope_type": "longrope"}
+        scaling = values.get(name)
+        if isinstance(scaling, Mapping) and "yarn" in (scaling.get("type"), scaling.get("rope_type")):
+            values[name] = {**scaling, "rope_type": "longrope"}
     return values

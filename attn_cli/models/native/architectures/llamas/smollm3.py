@@ -35,6 +35,6 @@ def _turning(config: Config, layers: int) -> Callable[[int], bool]:
     if listed is None:
         stride = config.count("no_rope_layer_interval", default=4)
         return lambda layer: (layer + 1) % stride != 0
-    if not isinstance(listed, list) or len(listed) < layers or any(each not in (0, 1) for each in listed):
+    if not isinstance(listed, list) or len(listed) < layers or any(turns not in (0, 1) for turns in listed):
         raise config.unfit("no_rope_layers", what="a list of 0 and 1, one for each layer")
     return lambda layer: bool(listed[layer])

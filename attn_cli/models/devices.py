@@ -1,0 +1,56 @@
+"""What can compute here: PyTorch, 1.7 s to import, is asked only where it could find more than the CPU."""
+
+import ctypes
+import importlib.util
+import platform
+import re
+from pathlib import Path
+
+_DRIVERS = {
+    "cuda": {"Linux": "libcuda.so.1", "Windows": "nvcuda.dll"},
+    "hip": {"Linux": "libamdhip64.so", "Windows": "amdhip64.dll"},
+}
+"""The library of the driver, which is there with it, by what PyTorch is built for."""
+
+
+def list_devices() -> dict[str, str]:
+    """What `--device` takes here, each with what it is."""
+    devices = {"cpu": platform.processor() or platform.machine()}
+    if not may_have_accelerator():
+        return devices
+    import torch  # 1.7 s
+
+    for number in range(torch.cuda.device_count()):
+        devices[f"cuda:{number}"] = torch.cuda.get_device_name(number)
+    if torch.backends.mps.is_available():
+        devices["mps"] = "Metal"
+    return devices
+
+
+def may_have_accelerator() -> bool:
+    """Whether PyTorch could find one: a Mac's, or one that it is built for and that has its driver here."""
+    system = platform.system()
+    if system == "Darwin":
+        return platform.machine() == "arm64"
+    return any(_can_load(_DRIVERS[build].get(system)) for build in _builds())
+
+
+def _builds() -> list[str]:
+    """What the installed PyTorch is built for, by its `version.py`: "cuda", "hip", or nothing."""
+    spec = importlib.util.find_spec("torch")  # it is found, and not imported
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    text = "".join(
+        path.read_text("utf-8") for folder in folders if (path := Path(folder) / "version.py").is_file()
+    )
+    return [build for build in _DRIVERS if re.search(rf"^{build}\b[^=\n]*= *['\"]", text, re.MULTILINE)]
+
+
+def _can_load(driver: str | None) -> bool:
+    """Whether the system has the driver's library."""
+    if driver is None:
+        return False
+    try:
+        ctypes.CDLL(driver)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""A model is opened once, reads many texts, and is opened again wherever its source is sent."""
+
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attn_cli.models import open as opening
+from attn_cli.models.backend import choose_backend
+from attn_cli.models.files import config
+from attn_cli.models.source import Source, SourceRequest
+from attn_cli.reading.reading import TextRequest, read
+from attn_cli.reading.steps import head_steps
+from attn_cli.vocabulary import DType, Step
+
+TEXT = "the cat sat on the mat"
+
+
+def weights_of(source: Source, text: str = TEXT) -> list[list[float]]:
+    """The weights of head 0.1, as plain numbers that any process can send."""
+    (head,) = head_steps(read(source, TextRequest(text)), [(0, 1)], (Step.WEIGHTS,))
+    weights: list[list[float]] = np.asarray(head.steps[Step.WEIGHTS]).tolist()
+    return weights
+
+
+@pytest.fixture(params=["gpt2", "storybook", "random"])
+def request_of(request: pytest.FixtureRequest, twins: Path) -> SourceRequest:
+    kind = str(request.param)
+    model = {"gpt2": str(twins / "gpt2"), "storybook": None, "random": "random"}[kind]
+    return SourceRequest(
+        model, is_causal=True if kind == "random" else None, seed=3 if kind == "random" else 0
+    )
+
+
+def test_a_source_that_is_sent_is_opened_again_from_its_request(request_of: SourceRequest) -> None:
+    source = opening.open_source(request_of)
+    again = pickle.loads(pickle.dumps(source))  # noqa: S301  its own bytes
+    assert (type(again), again.request, again.card) == (type(source), source.request, source.card)
+    assert weights_of(again) == weights_of(source)
+
+
+def test_another_process_computes_the_same(twins: Path) -> None:
+    source = opening.open_source(SourceRequest(str(twins / "llama")))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        assert pool.submit(weights_of, source).result() == weights_of(source)
+
+
+def test_two_texts_open_a_model_once(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    read_json = config.read_json
+
+    def counted(path: Path) -> dict[str, object]:
+        opened.append(path)
+        return read_json(path)
+
+    monkeypatch.setattr(config, "read_json", counted)
+    source = opening.open_source(SourceRequest(str(twins / "gpt2")), {})
+    assert len({len(weights_of(source, text)) for text in (TEXT, "a mat")}) == 2
+    assert len(opened) == 1
+
+
+def test_another_backend_reads_no_file_again(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opening.open_source(SourceRequest(str(twins / "bert")), {})
+
+    def unread(path: Path) -> dict[str, object]:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(config, "read_json", unread)
+    other = source.with_backend(choose_backend("cpu", DType.FLOAT32))
+    assert weights_of(other) == weights_of(source)
