@@ -54,10 +54,11 @@ def summarise_heads(
     scores = {pattern: tally.scores for pattern, tally in tally_patterns(measured, first_row).items()}
     means = {metric: _means(measured, metric, first_row) for metric in measured.values}
     for index, head in enumerate(heads):
-        of_head = {pattern: float(each[index]) for pattern, each in scores.items() if isfinite(each[index])}
+        finite = {pattern: of_heads for pattern, of_heads in scores.items() if isfinite(of_heads[index])}
+        of_head = {pattern: float(of_heads[index]) for pattern, of_heads in finite.items()}
         pattern = name_pattern(of_head)
         score = None if pattern is None else _number(of_head[pattern])
-        metrics = {metric: _number(each[index]) for metric, each in means.items()}
+        metrics = {metric: _number(of_heads[index]) for metric, of_heads in means.items()}
         yield HeadSummary(kind, layer, head, metrics, pattern, score)
 
 

@@ -25,8 +25,8 @@ def measure_sharpness(
     rows = telling.any(axis=-1)
     if not rows.any():
         return np.zeros(weights.shape[0])
-    own: Matrix = weights - weights[:, ~special].mean(axis=-2, keepdims=True)
-    return np.asarray(np.where(telling, own, 0.0)[:, rows].max(axis=-1).mean(axis=-1))
+    above_average: Matrix = weights - weights[:, ~special].mean(axis=-2, keepdims=True)
+    return np.asarray(np.where(telling, above_average, 0.0)[:, rows].max(axis=-1).mean(axis=-1))
 
 
 def telling_cells(special: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -37,7 +37,7 @@ from tests.support.libraries import LIBRARIES, Convert
 
 Numbers: TypeAlias = npt.NDArray[Any]
 
-# Facts are sums of up to a few hundred float32 products whose logits are up to 40: 40 · 2⁻²⁴ each.
+# Metrics are sums of up to a few hundred float32 products whose logits are up to 40: 40 · 2⁻²⁴ each.
 EXACT = 2e-5
 Make: TypeAlias = Callable[[Array, int], masks.Rule]
 RULES: dict[str, Make] = {
