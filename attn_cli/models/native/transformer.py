@@ -253,7 +253,7 @@ class Transformer:
     def _expand(self, layer: int) -> Callable[[Array], Array]:
         """From (T, M) to (T, size), what stands between the two maps of the feed-forward part."""
         parts, width = self.spec.feed_forward, self.spec.width
-        activation = activation_named(parts.activation)
+        activation = find_activation(parts.activation)
         up = self._linear(parts.up, layer, 2 * parts.size if parts.holds_gate else parts.size, width)
         if parts.holds_gate:
             return lambda x: _apply_gate(activation, up(x), parts.size)
@@ -372,7 +372,7 @@ def _mask(inputs: Inputs, like: Array) -> Rule:
     return padding(namespace(like).asarray(list(inputs.real), device=device_of(like)))
 
 
-def activation_named(name: str) -> Callable[[Array], Array]:
+def find_activation(name: str) -> Callable[[Array], Array]:
     """The activation that a config names.
 
     Raises:
