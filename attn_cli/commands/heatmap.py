@@ -47,7 +47,7 @@ def draw_heads(
         reading, places, steps, chosen_window(world, reading, window, steps, shared_out(len(places)))
     )
     check_steps(world, reading, heads)
-    drawn_steps = [each for each in steps if each in heads[0].steps]
-    groups = [step_panels(reading.sides, heads, each) for each in drawn_steps]
+    drawn_steps = [step for step in steps if step in heads[0].steps]
+    groups = [step_panels(reading.sides, heads, step) for step in drawn_steps]
     name = title(reading, ", ".join(drawn_steps), groups[0][0][0])
     write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)

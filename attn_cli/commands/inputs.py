@@ -190,12 +190,17 @@ def selected_heads(
         return head_steps(reading, selected_places(world, reading, chosen), steps, window)
     default = choose_default_head(reading, steps, window)
     if default.out_of > 1:
-        extent = reading.extent
-        world.note(f"head {default.head.name} is shown: {_why(default)}")
-        layers = "" if len(extent.layers) == 1 else f"-l {_as_selection(extent.layers)}, "
-        heads = f"-H 0-{extent.heads - 1}, --heads LAYER.HEAD"
-        world.note(f"others: {layers}{heads}; all: attn heads, attn heatmap")
+        _explain(world, reading, default)
     return [default.head]
+
+
+def _explain(world: World, reading: "Reading", default: "DefaultHead") -> None:
+    """Remark on why this head is shown, and how others are named."""
+    extent = reading.extent
+    world.note(f"head {default.head.name} is shown: {_why(default)}")
+    layers = "" if len(extent.layers) == 1 else f"-l {_as_selection(extent.layers)}, "
+    heads = f"-H 0-{extent.heads - 1}, --heads LAYER.HEAD"
+    world.note(f"others: {layers}{heads}; all: attn heads, attn heatmap")
 
 
 def _as_selection(layers: Sequence[int]) -> str:

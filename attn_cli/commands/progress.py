@@ -92,11 +92,11 @@ class Reporter:
         self, mark: "RunPosition", nearest: "Mapping[Pattern, Sequence[tuple[int, int, float]]]"
     ) -> None:
         """How near the nearest heads are to each pattern."""
-        found = (
+        patterns = (
             " ".join([pattern, *(f"{layer}.{head} {score:.2f}" for layer, head, score in heads)])
             for pattern, heads in nearest.items()
         )
-        self._line(" · ".join([f"step {mark.step:,}", *found]))
+        self._line(" · ".join([f"step {mark.step:,}", *patterns]))
 
     def _line(self, text: str) -> None:
         """Something that stays to be read."""

@@ -27,13 +27,19 @@ def list_tokens(
     """
     texts = text_request(world, text)
     reading = read_text(world, open_model(world, source_request(source), weights=False), texts)
-    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
-    from attn_cli.show import data
+    if as_json:
+        from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
+        from attn_cli.show import data
+
+        world.say(data.as_json(describe_reading(reading)))
+    else:
+        _show(world, reading)
+
+
+def _show(world: World, reading: "Reading") -> None:
+    """The tokens as a table, and those of the decoder's text below."""
     from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
-    if as_json:
-        world.say(data.as_json(describe_reading(reading)))
-        return
     world.screen.print(TextTable(_COLUMNS, _rows(reading), right=_RIGHT))
     if reading.texts.target:
         world.say("\nthe decoder reads")

@@ -62,10 +62,10 @@ def every_family() -> "MeasuredSupport":
 
 def by_pattern(heads: Iterable[HeadLabel]) -> dict[Pattern, list[tuple[str, float]]]:
     """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
-    found: dict[Pattern, list[tuple[str, float]]] = {}
+    scores: dict[Pattern, list[tuple[str, float]]] = {}
     for head in heads:
-        found.setdefault(head.pattern, []).append((head.name, head.score))
-    return found
+        scores.setdefault(head.pattern, []).append((head.name, head.score))
+    return scores
 
 
 def _embedded() -> Embedded:

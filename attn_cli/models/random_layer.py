@@ -95,15 +95,15 @@ def words(text: str) -> tuple[Token, ...]:
     return tuple(
         Token(
             position=position,
-            id=ids.setdefault(found[0], len(ids)),
-            piece=found[0],
-            text=found[0],
-            start=found.start(),
-            end=found.end(),
+            id=ids.setdefault(word[0], len(ids)),
+            piece=word[0],
+            text=word[0],
+            start=word.start(),
+            end=word.end(),
             special=False,
             segment=0,
         )
-        for position, found in enumerate(_WORD.finditer(text))
+        for position, word in enumerate(_WORD.finditer(text))
     )
 
 

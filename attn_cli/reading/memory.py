@@ -109,12 +109,7 @@ def check_heads_fit(
     Raises:
         AttnError: they do not.
     """
-    if window.is_pooled:
-        rows, kept = 0, len(places) * window.most**2
-    else:
-        rows = min(len(window.rows), max(1, LARGEST // window.keys))
-        matrices = sum(step.is_pairwise for step in steps)
-        kept = len(places) * matrices * len(window.rows) * len(window.columns)
+    rows, kept = _numbers_of(places, steps, window)
     by_layer = Counter(layer for layer, _ in places)
     most, card = max(by_layer.values()), reading.source.card
     vectors = max(window.queries, window.keys) * card.width + card.width**2
@@ -122,6 +117,15 @@ def check_heads_fit(
         return
     work = Work(window.queries, window.keys, 1 + max(by_layer), most, rows, kept, int(window.is_pooled))
     check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which holds no matrix")
+
+
+def _numbers_of(places: Sequence[Place], steps: Collection[Step], window: Window) -> tuple[int, int]:
+    """How many rows of a head are whole at once, and how many numbers of all heads are kept."""
+    if window.is_pooled:
+        return 0, len(places) * window.most**2
+    matrices = sum(step.is_pairwise for step in steps)
+    kept = len(places) * matrices * len(window.rows) * len(window.columns)
+    return min(len(window.rows), max(1, LARGEST // window.keys)), kept
 
 
 def _gigabytes(size: float) -> str:

@@ -60,17 +60,17 @@ class Selection:
             return layers
 
     def _named(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
-        found: dict[Place, None] = {}
+        places: dict[Place, None] = {}
         for part in ",".join(self.places).split(","):
             matched = _HEAD.fullmatch(part.strip())
             if matched is None:
                 raise UsageError(
                     f"'{part.strip()}' is no head of a layer", "LAYER.HEAD, for example --heads 2.5"
                 )
-            layer, head = (_number(each) for each in matched.groups())
+            layer, head = (_number(digits) for digits in matched.groups())
             place = _Numbered("layer", layers, name).one(layer), _Numbered("head", heads, name).one(head)
-            found[place] = None
-        return tuple(found)
+            places[place] = None
+        return tuple(places)
 
 
 def indices(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
@@ -108,12 +108,12 @@ class _Numbered:
 
     def chosen(self, text: str) -> tuple[int, ...]:
         """Those that `text` selects, each once, in the order typed."""
-        found: dict[int, None] = {}
+        numbers: dict[int, None] = {}
         for part in text.split(","):
             if not part.strip():
                 raise self._nothing(text)
-            found.update(dict.fromkeys(self._part(part.strip())))
-        return tuple(found)
+            numbers.update(dict.fromkeys(self._part(part.strip())))
+        return tuple(numbers)
 
     def one(self, number: int) -> int:
         """The number counted from 0, where -1 is the last."""

@@ -119,8 +119,8 @@ class ShownLayer:
         blocks = list[dict[Step, Numbers]]()
         masks = list[Numbers]()
         for layer in self._parts(window):
-            found, mask = self._checked(layer, chosen, steps)
-            blocks.append({step: _of_columns(step, found[step], window) for step in found})
+            arrays, mask = self._checked(layer, chosen, steps)
+            blocks.append({step: _of_columns(step, arrays[step], window) for step in arrays})
             if any(step.is_pairwise for step in steps):
                 masks.append(_of_columns(Step.MASK, mask, window))
         joined = {step: _joined(step, [block[step] for block in blocks]) for step in blocks[0]}
@@ -139,13 +139,13 @@ class ShownLayer:
         The logits are judged whatever was asked for: where they overflow, the weights are zeros that look
         like a row that may look nowhere.
         """
-        found = {step: to_numpy(array) for step, array in layer.steps(chosen, {*steps, Step.LOGITS}).items()}
+        arrays = {step: to_numpy(array) for step, array in layer.steps(chosen, {*steps, Step.LOGITS}).items()}
         mask = to_numpy(layer.mask)
         for index, head in enumerate(chosen):
-            for step, array in found.items():
+            for step, array in arrays.items():
                 values = array[index][mask] if step is Step.LOGITS else array[index]
                 self._check(step, head, is_finite=bool(np.isfinite(values).all()))
-        return {step: array for step, array in found.items() if step in steps}, mask
+        return {step: array for step, array in arrays.items() if step in steps}, mask
 
     def _pooled(self, chosen: Sequence[int], window: Window) -> Iterator[Head]:
         pooled = self.layer.pooled(chosen, window.most)

@@ -347,3 +347,16 @@ def test_the_largest_scores_are_those_where_the_query_may_look_and_it_says_so() 
     assert out.splitlines()[-1] == "the 1 largest of 4 in each row, of those where it may look"
     out = attn("inspect", "the cat sat", "-s", "logits", "--heads", "0.1", "--top", "1").out
     assert out.splitlines()[-1] == "the 1 largest of 4 in each row"
+
+
+def test_the_tokens_of_a_text_have_twelve_lines_above_the_numbers() -> None:
+    text = " ".join(f"word{number}" for number in range(200))
+    answer = attn("inspect", text, "-m", "random", "--heads", "0.1", "-s", "weights", "--top", "1")
+    lines = answer.out.splitlines()
+    assert lines.index("the other tokens: attn tokens") == 1 + 12
+
+
+@pytest.mark.parametrize(("heads", "status"), [("1024", 0), ("1025", 2)])
+def test_random_has_1024_heads_at_most(heads: str, status: int) -> None:
+    answer = attn("inspect", "a", "-m", "random", "--heads", heads, "--width", heads, "-H", "0", "--json")
+    assert answer.status == status

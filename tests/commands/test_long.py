@@ -12,6 +12,7 @@ import pytest
 
 from attn_cli.analysis.distance import measure_distances
 from attn_cli.analysis.sharpness import measure_sharpness
+from attn_cli.commands.output import shared_out
 from attn_cli.core.multihead import Attention
 from attn_cli.reading.default_head import choose_default_head
 from attn_cli.vocabulary import Distance, Step
@@ -224,3 +225,8 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Attention, "steps", counted)
     return counts
+
+
+@pytest.mark.parametrize(("heads", "cells"), [(1, 1024), (4, 512), (64, 128), (100, 128)])
+def test_the_heads_of_a_file_share_a_million_cells_and_each_has_some(heads: int, cells: int) -> None:
+    assert shared_out(heads) == cells

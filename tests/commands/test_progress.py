@@ -4,8 +4,10 @@ import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from attn_cli.cli import run
+from attn_cli.commands import progress
 from attn_cli.commands.progress import clock, download
 from attn_cli.show.terminal.progress import Bar
 from tests.support.small_run import OPTIONS, story
@@ -96,3 +98,26 @@ def test_nothing_is_said_where_nothing_was_downloaded() -> None:
 )
 def test_time_reads_as_on_a_clock(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+@pytest.mark.parametrize(("width", "has_bar"), [(59, False), (60, True)])
+def test_a_narrow_terminal_has_words_and_no_bar(width: int, *, has_bar: bool) -> None:
+    stderr = Terminal()
+    with Bar(Console(file=stderr, width=width, force_terminal=True)) as bar:
+        bar.show(0.5, "half")
+    assert "half" in stderr.getvalue()
+    assert ("━" in stderr.getvalue()) is has_bar
+
+
+def test_a_bar_comes_once_work_has_taken_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 7.0
+    monkeypatch.setattr(progress, "monotonic", lambda: now)
+    here = world(TERM="xterm")
+    here.stderr = Terminal()
+    with progress.measuring(here) as watch:
+        now = 7.4
+        watch(1, 10)
+        assert here.stderr.getvalue() == ""
+        now = 7.6
+        watch(2, 10)
+        assert "%" in here.stderr.getvalue()

@@ -16,6 +16,7 @@ from attn_cli.reading.steps import head_steps
 from attn_cli.show.grids import step_grid, step_panels
 from attn_cli.vocabulary import Step
 from tests.support.readings import reading_of
+from tests.support.twins import Recipe, gpt2
 
 TEXT = "the cat sat on the mat"
 
@@ -128,3 +129,15 @@ def test_the_headline_says_what_computes(reading: Reading) -> None:
 def test_a_model_is_named_after_its_directory(twins: Path) -> None:
     found = reading_of(TEXT, f"{twins}/gpt2/../bert/")
     assert found.source.card.name == "bert"
+
+
+@pytest.mark.parametrize("layers", [12, 13])
+def test_the_head_that_is_shown_is_chosen_from_twelve_layers_at_most(
+    layers: int, ran: list[int], tmp_path: Path
+) -> None:
+    config = gpt2()
+    config.n_layer = layers
+    Recipe("GPT2Model", config, 2.0).save(tmp_path)
+    chosen = choose_default_head(reading_of(TEXT, str(tmp_path)), [Step.WEIGHTS])
+    assert ran == list(range(12))
+    assert chosen.out_of == 12 * 4

@@ -82,3 +82,14 @@ def test_a_map_of_nothing_is_all_dots() -> None:
         "special", np.zeros((1, 2)), ["3"], ["0", "1"], np.zeros((1, 2), bool), are_tokens=False
     )
     assert drawn(nothing) == ["special · 1 × 2 · range 0 to 1", "   0 1", "3  · ·"]
+
+
+def test_numbers_go_without_decimals_from_ten_on() -> None:
+    assert drawn(heads(1, 20, 10.0))[2].startswith("0 █10  ·▓ 6▒ 4")
+    assert drawn(heads(1, 20, 9.0))[2].startswith("0 ██ ·▓▓▒▒")
+
+
+def test_narrow_cells_have_as_many_names_as_there_is_room_for() -> None:
+    names = [f"{number:04}" for number in range(70)]
+    narrow = grid_of("x", np.zeros((1, 70)), ["0"], names, limits=(0, 1), are_tokens=False)
+    assert drawn(narrow)[1] == "  " + " ".join(names[::5])

@@ -15,6 +15,7 @@ from attn_cli.errors import UsageError
 from attn_cli.grid import Grid
 from attn_cli.show.grids import grid_of
 from attn_cli.show.picture import check_colours, page, render
+from attn_cli.show.picture.colours import colour_scale
 from attn_cli.show.picture.marks import Blank, Drawing, Image, Word
 
 GREY = (0xDC, 0xDC, 0xDC, 0xFF)
@@ -322,3 +323,57 @@ def test_a_picture_needs_no_pyplot_and_its_module_no_matplotlib() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_four_grids_stand_in_one_row() -> None:
+    drawing = page([[[weights_of("a", "b", title=f"head {i}") for i in range(4)]]], "four")
+    heights = [mark.y for mark in words(drawing, turned=False) if mark.text.startswith("head ")]
+    assert heights == heights[:1] * 4
+
+
+def thinning(*rows: list[Grid]) -> list[str]:
+    return [text for text in texts(page([list(rows)], "long")) if "is named" in text]
+
+
+def test_every_token_is_named_as_long_as_its_name_has_four_points() -> None:
+    assert thinning([many(250)]) == []
+    assert thinning([many(251)]) == ["1 row in 2 is named, 1 column in 2 is named"]
+    assert thinning(*[[many(31)] * 12] * 2) == []
+    assert thinning(*[[many(32)] * 12] * 2) == ["1 row in 2 is named, 1 column in 2 is named"]
+
+
+def test_two_hundred_million_pixels_are_the_most() -> None:
+    drawing = Drawing(200.0, 100.0, (), ("DejaVu Sans",), ())
+    with pytest.raises(UsageError) as caught:
+        render(drawing, ".png", dpi=101)
+    assert caught.value.hint == "--dpi 100, or .svg"
+
+
+def test_a_title_has_120_characters() -> None:
+    assert "t" * 120 in texts(page([[[weights_of("a")]]], "t" * 120))
+    assert "t" * 119 + "…" in texts(page([[[weights_of("a")]]], "t" * 121))
+
+
+def test_numbers_are_black_on_light_cells_and_white_on_dark_ones() -> None:
+    tenths = grid_of("w", np.arange(11)[None] / 10, ["a"], list("abcdefghijk"), limits=(0, 1))
+    numbers = [mark for mark in words(page([[[tenths]]], "t"), turned=False) if mark.size == 7]
+    ink = {float(mark.text): mark.colour for mark in numbers}
+    assert [value for value, colour in ink.items() if colour == "white"] == [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert [value for value, colour in ink.items() if colour == "black"] == [0.6, 0.7, 0.8, 0.9, 1]
+
+
+def test_weights_are_drawn_in_viridis_and_scores_in_red_and_blue() -> None:
+    assert colour_scale([many(2)], None).cmap.name == "viridis"
+    scores = grid_of("scores", np.array([[-1.0, 1.0]]), ["a"], ["a", "b"])
+    assert colour_scale([scores], None).cmap.name == "RdBu_r"
+
+
+@pytest.mark.parametrize(
+    ("high", "value", "number"),
+    [(0.099, 0.01234, "0.0123"), (0.1, 0.01234, "0.01"), (99.0, 12.345, "12.35"), (100.0, 12.345, "12.3")],
+)
+def test_numbers_in_cells_have_two_decimals_where_scores_are_as_large_as_usual(
+    high: float, value: float, number: str
+) -> None:
+    cells = grid_of("w", np.array([[value]]), ["a"], ["a"], limits=(0, high))
+    assert colour_scale([cells], None).number(value) == number

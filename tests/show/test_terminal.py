@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import replace
 from typing import Literal
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from rich.console import Console
 from attn_cli.grid import Grid
 from attn_cli.show.grids import grid_of
 from attn_cli.show.terminal import shades
-from attn_cli.show.terminal.lists import TextTable
+from attn_cli.show.terminal.lists import Paragraph, TextTable
 from attn_cli.show.terminal.matrices import Matrices
 from attn_cli.show.terminal.text_width import cut, folded
 
@@ -489,3 +490,83 @@ def test_the_last_columns_of_a_list_give_way_and_are_named(width: int, lines: li
     names = ("head", "current-\ntoken", "share")
     console.print(TextTable(names, [("2.6", "0.85", "0.10")], right=(1, 2), rest="--json"))
     assert printed(console).splitlines() == lines
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def wide(count: int) -> Grid:
+    """A row that looks evenly at so many keys, under a long name and at long names."""
+    return grid_of("w", np.full((1, count), 1 / count), [LETTERS], [LETTERS] * count, limits=(0, 1))
+
+
+def test_eight_keys_are_listed_where_nobody_says_how_many_and_there_is_room() -> None:
+    line = drawn(uniform(80), width=200)[1]
+    assert [word for word in line.split() if word.startswith("t")] == ["t0", *(f"t{i}" for i in range(8))]
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (200, "0 abcdefghijklmnopq… →  0 abcdefghijk…  0.02   1 abcdefghijk…  0.02"),
+        (100, "0 abcdefghijklmnopq… →  0 abcdefghi…  0.02   1 abcdefghi…  0.02"),
+        (40, "0 abcde… →  0 abc…  0.02   1 abc…  0.02"),
+        (30, "0 abc… →  0 ab…  0.02"),
+    ],
+)
+def test_names_in_a_list_have_a_share_of_the_width(width: int, line: str) -> None:
+    assert drawn(wide(60), width)[1].startswith(line)
+
+
+@pytest.mark.parametrize("width", [120, 60])
+def test_names_around_a_table_are_cut_however_much_room_there_is(width: int) -> None:
+    assert drawn(wide(3), width)[1:] == [
+        "                             0        1        2",
+        "                      abcdefgh abcdefgh abcdefgh",
+        "                      ijklmnop ijklmnop ijklmnop",
+        "                      qrstuvw… qrstuvw… qrstuvw…",
+        "0 abcdefghijklmnopq…     ░0.33    ░0.33    ░0.33",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "row"), [(999_999.5, "0 a █999999.50      0.50"), (1e6, "0 a █  1.00e+06   5.00e-01")]
+)
+def test_a_million_has_an_exponent(value: float, row: str) -> None:
+    assert drawn(grid_of("scores 0.0", np.array([[value, 0.5]]), ["a"], ["a", "b"]))[-1] == row
+
+
+def test_a_paragraph_has_twelve_lines() -> None:
+    console = plain(10)
+    console.print(Paragraph(["a phrase"] * 13, rest="the rest"))
+    assert printed(console).splitlines() == [*["a phrase"] * 12, "the rest"]
+    whole = plain(10)
+    whole.print(Paragraph(["a phrase"] * 12, rest="the rest"))
+    assert printed(whole).splitlines() == ["a phrase"] * 12
+
+
+def test_light_colours_are_those_of_the_pictures() -> None:
+    """Viridis at every eighth, which the picture has at each of 256."""
+    light = [shade.style.bgcolor for shade in shades.ramp("truecolor", signed=False)]
+    assert len(light) == 33
+    viridis = mpl.colormaps["viridis"]
+    for number, colour in enumerate(light[::4]):
+        assert colour is not None
+        theirs = np.array(viridis(number / 8, bytes=True)[:3], dtype=int)
+        assert np.abs(theirs - colour.get_truecolor()).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "colours"), [(1.5, "30;43"), (0.7, "97;41"), (0.0, "97;40"), (-0.7, "97;44")]
+)
+def test_text_on_sixteen_colours_is_white_on_the_dark_ones(value: float, colours: str) -> None:
+    console = coloured(80, "standard")
+    console.print(Matrices(grid_of("s", np.array([[value, -1.5]]), ["a"], ["a", "b"], limits=(-1.5, 1.5))))
+    assert f"\x1b[{colours}m {value:5.2f}\x1b" in printed(console)
+
+
+@pytest.mark.parametrize(("part", "light"), [(10, 10 / 255 / 12.92), (11, 0.0033465), (119, 0.1844750)])
+def test_the_light_of_grey_is_that_of_srgb(part: int, light: float) -> None:
+    """IEC 61966-2-1: linear up to 10 of 255, a power above."""
+    found = shades._luminance(Color.from_rgb(part, part, part))  # noqa: SLF001
+    assert found == pytest.approx(light, rel=1e-4)
