@@ -131,24 +131,30 @@ def _byte_level(vocabulary: _Vocabulary) -> "tokenizers.Tokenizer":
     import tokenizers
     from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-    name = vocabulary.of("pre")
-    if not isinstance(name, str) or name not in _PRE_TOKENIZERS:
-        raise vocabulary.unfit(f"it cuts as {name} does, not as one of {', '.join(_PRE_TOKENIZERS)}")
-    before = _PRE_TOKENIZERS[name]
+    pre_tokenizer = _choose_pre_tokenizer(vocabulary)
     merges = [tuple(merge.split(" ")) for merge in vocabulary.of("merges") or ()]
     inner = tokenizers.Tokenizer(
-        models.BPE(_numbered(vocabulary), merges, ignore_merges=before.has_whole_words)
+        models.BPE(_numbered(vocabulary), merges, ignore_merges=pre_tokenizer.has_whole_words)
     )
-    if before.is_composed:
+    if pre_tokenizer.is_composed:
         inner.normalizer = normalizers.NFC()
+    regexes = [tokenizers.Regex(pattern) for pattern in pre_tokenizer.patterns]
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            *(pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated") for pattern in before.patterns),
+            *(pre_tokenizers.Split(regex, "isolated") for regex in regexes),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     inner.decoder = decoders.ByteLevel()
-    return _with_marks(inner, vocabulary, begins=before.begins)
+    return _with_marks(inner, vocabulary, begins=pre_tokenizer.begins)
+
+
+def _choose_pre_tokenizer(vocabulary: _Vocabulary) -> _PreTokenizer:
+    """How the file says that texts are cut before pieces merge."""
+    name = vocabulary.of("pre")
+    if not isinstance(name, str) or name not in _PRE_TOKENIZERS:
+        raise vocabulary.unfit(f"it cuts as {name} does, not as one of {', '.join(_PRE_TOKENIZERS)}")
+    return _PRE_TOKENIZERS[name]
 
 
 def _scored(vocabulary: _Vocabulary) -> "tokenizers.Tokenizer":

@@ -99,7 +99,7 @@ class Transformer:
         mask, bias = _mask(inputs, x), self._shared_bias(x)
         for layer in range(spec.layers):
             entering = self._normalise(spec.attention_norm, layer, x) if spec.is_pre_norm else x
-            attention = self._self_layer(layer, x.shape[-2], bias).attention(entering, mask=mask)
+            attention = self._self_attention(layer, x.shape[-2], bias).attention(entering, mask=mask)
             block = _Block(self, layer, x, attention, memory)
             yield block
             if layer + 1 < spec.layers:
@@ -141,7 +141,7 @@ class Transformer:
         table = self.backend.convert(self.weights.read(name, (buckets.count, spec.heads)))
         return relative(table, buckets)
 
-    def _self_layer(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
+    def _self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
         """W^Q, W^K, W^V and W^O of the layer."""
         spec, parts = self.spec, self.spec.projections
         query, key, value = self._projections(parts, layer)
@@ -182,7 +182,7 @@ class Transformer:
         assert scale is not None, "the family gives it"
         return Disentangled(bias.distances, scale, projected(bias.keys), projected(bias.queries))
 
-    def _cross_layer(self, cross: Cross, layer: int) -> MultiHeadAttention:
+    def _cross_attention(self, cross: Cross, layer: int) -> MultiHeadAttention:
         """The same of the attention to the encoder's text, which knows no positions."""
         spec = self.spec
         query, key, value = self._projections(cross.projections, layer)
@@ -216,7 +216,7 @@ class Transformer:
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "a decoder's family names its parts"
         entering = self._normalise(cross.norm, layer, x) if spec.is_pre_norm else x
-        return self._cross_layer(cross, layer).attention(entering, memory())
+        return self._cross_attention(cross, layer).attention(entering, memory())
 
     def add_cross_attention(self, layer: int, x: Array, cross_attention: Attention) -> Array:
         """(T, M) the residual stream behind the attention to the encoder's text."""
@@ -253,7 +253,7 @@ class Transformer:
     def _expand(self, layer: int) -> Callable[[Array], Array]:
         """From (T, M) to (T, size), what stands between the two maps of the feed-forward part."""
         parts, width = self.spec.feed_forward, self.spec.width
-        activation = activation_named(parts.activation)
+        activation = find_activation(parts.activation)
         up = self._linear(parts.up, layer, 2 * parts.size if parts.holds_gate else parts.size, width)
         if parts.holds_gate:
             return lambda x: _apply_gate(activation, up(x), parts.size)
@@ -372,7 +372,7 @@ def _mask(inputs: Inputs, like: Array) -> Rule:
     return padding(namespace(like).asarray(list(inputs.real), device=device_of(like)))
 
 
-def activation_named(name: str) -> Callable[[Array], Array]:
+def find_activation(name: str) -> Callable[[Array], Array]:
     """The activation that a config names.
 
     Raises:

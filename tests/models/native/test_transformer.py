@@ -17,7 +17,7 @@ from attn_cli.core.layers import ACTIVATIONS
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.weights import Weights
-from attn_cli.models.native.transformer import Inputs, activation_named
+from attn_cli.models.native.transformer import Inputs, find_activation
 from attn_cli.vocabulary import DType, Step
 from tests.support.reference import Answer, apart, inputs_of, ours, pad, theirs, transformer
 from tests.support.twins import PAIR, TEXTS, Save, gpt2, minilm
@@ -229,7 +229,7 @@ def test_no_row_of_the_vocabulary_is_read_but_those_of_the_text(
 
 def test_an_unknown_activation_is_named_beside_those_that_are_known() -> None:
     with pytest.raises(AttnError) as caught:
-        activation_named("swoosh")
+        find_activation("swoosh")
     known = ", ".join(ACTIVATIONS)
     assert caught.value.problem == "the activation 'swoosh' is not known"
     assert caught.value.hint == f"use a model with one of {known}"
