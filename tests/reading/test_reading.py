@@ -30,22 +30,14 @@ def reading(twins: Path) -> Reading:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The layers whose weights were read."""
     layers: list[int] = []
-<<<<<<< HEAD
     read = vars(transformer.Transformer)["_self_layer"]
-=======
-    read = vars(transformer.Transformer)["_self_attention"]
->>>>>>> 95feb21fd8f12366309be6592f2a9f705fb0d470
 
     def spied(self: transformer.Transformer, layer: int, *rest: object) -> MultiHeadAttention:
         layers.append(layer)
         found: MultiHeadAttention = read(self, layer, *rest)
         return found
 
-<<<<<<< HEAD
     monkeypatch.setattr(transformer.Transformer, "_self_layer", spied)
-=======
-    monkeypatch.setattr(transformer.Transformer, "_self_attention", spied)
->>>>>>> 95feb21fd8f12366309be6592f2a9f705fb0d470
     return layers
 
 
