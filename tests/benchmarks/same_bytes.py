@@ -3,10 +3,11 @@
     python -m tests.benchmarks.same_bytes BEFORE AFTER [--models DIR...] [--keep FOLDER] [--only WORDS]
 
 BEFORE and AFTER are an `attn`, a python that has it, or a checkout. A checkout is read with the libraries
-of the other install, where that is one: so numbers differ only where the code does. Most lines run in one
-process an install (`line_runner`), a few as processes of their own. --keep leaves everything in FOLDER,
-and what BEFORE gave is not run again there. Prints one line for each difference, and their count; the
-exit status is 1 where something differs.
+of the other install, where that is one, and two checkouts with those of the python that runs this: so
+numbers differ only where the code does (numba, where it is installed, rounds differently). Most lines run
+in one process an install (`line_runner`), a few as processes of their own. --keep leaves everything in
+FOLDER, and what the same BEFORE gave is not run again there. Prints one line for each difference, and
+their count; the exit status is 1 where something differs.
 
 Pictures hold no times, and members of .npz are all of 1980: so nothing is left out of the comparison
 but the name of the folder where a line ran, and how long a training took.
@@ -81,6 +82,7 @@ def main() -> None:
         sources = {name: one.source(folder) for name, one in installs.items()}
         print("\n".join(f"{name}: {source}" for name, source in sources.items()), flush=True)
         shutil.rmtree(folder / "after", ignore_errors=True)
+        forget_others(folder, installs["before"])
         run_all(installs, chosen, folder, given.jobs)
         found = [difference for line in chosen for difference in differences(line, folder)]
         files = sum(len(files_of(folder / "before" / line.name / "files")) for line in chosen)
@@ -135,6 +137,16 @@ def prepared(folder: Path, models: Sequence[Path]) -> list[Line]:
         (cached / "snapshots").mkdir()
         (cached / "snapshots" / "0123abc").symlink_to(model.resolve())
     return lines(directories, samples)
+
+
+def forget_others(folder: Path, before: Install) -> None:
+    """Leave of BEFORE only what this install gave: another's libraries may round differently."""
+    (folder / "before").mkdir(exist_ok=True)
+    record = folder / "before" / "install"
+    if not record.exists() or record.read_text("utf-8") != str(before):
+        shutil.rmtree(folder / "before")
+        (folder / "before").mkdir()
+        record.write_text(str(before), "utf-8")
 
 
 def run_all(installs: dict[str, Install], every: Sequence[Line], folder: Path, jobs: int) -> None:
