@@ -73,3 +73,16 @@ def test_markup_in_tokens_is_text(tmp_path: Path) -> None:
 def test_what_no_font_draws_is_said(tmp_path: Path) -> None:
     answer = attn("heatmap", "the \U00012000 cat", "-H", "0", "-m", "random", "-o", tmp_path / "a.png")
     assert answer.err.splitlines()[-1] == "no font here draws \U00012000: spelled out in the picture"
+
+
+@pytest.mark.parametrize(("dpi", "status"), [("9", 2), ("10", 0), ("2400", 0), ("2401", 2)])
+def test_a_picture_has_ten_to_2400_pixels_an_inch(dpi: str, status: int, tmp_path: Path) -> None:
+    answer = attn("heatmap", "a", "-m", "random", "-H", "0", "--dpi", dpi, "-o", tmp_path / "a.svg")
+    assert answer.status == status
+
+
+def test_a_picture_has_150_pixels_an_inch_where_nobody_says_how_many(tmp_path: Path) -> None:
+    line = ("heatmap", "a", "-m", "random", "-H", "0", "-o")
+    attn(*line, tmp_path / "a.png")
+    attn(*line, tmp_path / "b.png", "--dpi", "150")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

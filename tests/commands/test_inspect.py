@@ -360,3 +360,27 @@ def test_the_tokens_of_a_text_have_twelve_lines_above_the_numbers() -> None:
 def test_random_has_1024_heads_at_most(heads: str, status: int) -> None:
     answer = attn("inspect", "a", "-m", "random", "--heads", heads, "--width", heads, "-H", "0", "--json")
     assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "status"),
+    [
+        ("--digits", "0", 0),
+        ("--digits", "9", 0),
+        ("--digits", "10", 2),
+        ("--top", "1", 0),
+        ("--top", "0", 2),
+        ("--width", "4", 0),
+        ("--width", "0", 2),
+        ("--width", "65540", 2),
+        ("--seed", "0", 0),
+        ("--seed", "-1", 2),
+    ],
+)
+def test_a_number_beyond_its_range_is_wrong_usage(option: str, value: str, status: int) -> None:
+    assert attn("inspect", "the cat", "-m", "random", "-H", "0", option, value).status == status
+
+
+def test_numbers_have_two_decimals_where_nobody_says_how_many() -> None:
+    line = ("inspect", "the cat sat", "-m", "random", "-H", "0")
+    assert attn(*line).out == attn(*line, "--digits", "2").out != attn(*line, "--digits", "3").out

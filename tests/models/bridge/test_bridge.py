@@ -368,3 +368,11 @@ def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turn
     answer = refused(attn("inspect", longer, "-m", saved("biogpt"), *shown))
     assert answer == (1, problem, "shorten the text, or use a model with more positions")
     assert attn("inspect", longer, "-m", saved("cohere"), *shown).status == 0
+
+
+@pytest.mark.parametrize(("rows", "is_bounded"), [(63, False), (64, True), (66, True), (67, False)])
+def test_a_table_of_positions_has_as_many_rows_or_up_to_two_more(rows: int, *, is_bounded: bool) -> None:
+    """More are a table of something else: of distances, which go both ways."""
+    whole = torch.nn.ModuleDict({"position_embeddings": torch.nn.Embedding(rows, 1)})
+    config = transformers.BertConfig(max_position_embeddings=64)
+    assert bridging._room(config, whole) == (64, is_bounded)  # noqa: SLF001
