@@ -30,14 +30,14 @@ def reading(twins: Path) -> Reading:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The layers whose weights were read."""
     layers: list[int] = []
-    read = vars(transformer.Transformer)["_self_layer"]
+    read = vars(transformer.Transformer)["_self_attention"]
 
     def spied(self: transformer.Transformer, layer: int, *rest: object) -> MultiHeadAttention:
         layers.append(layer)
         found: MultiHeadAttention = read(self, layer, *rest)
         return found
 
-    monkeypatch.setattr(transformer.Transformer, "_self_layer", spied)
+    monkeypatch.setattr(transformer.Transformer, "_self_attention", spied)
     return layers
 
 
