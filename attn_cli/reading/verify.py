@@ -8,11 +8,11 @@ import numpy as np
 from attn_cli.analysis.verification import (
     Difference,
     Verdict,
-    apart,
+    largest_by_layer,
+    largest_difference,
+    relative_difference,
     rounding_of,
-    share_apart,
     tolerance,
-    worst,
 )
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError, UsageError
@@ -20,24 +20,26 @@ from attn_cli.models.source import Layer, ReferenceAttention, Texts
 from attn_cli.reading.reading import Reading, check_kind
 from attn_cli.vocabulary import DType, Kind, Step
 
-_judged = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # such a layer differs, and says so
+_quiet_overflow = np.errstate(
+    over="ignore", invalid="ignore", divide="ignore"
+)  # such a layer differs, and says so
 
 
-@_judged
+@_quiet_overflow
 def verify_readings(
     readings: Sequence[Reading], *, only_kind: Kind | None = None, only_layers: Collection[int] | None = None
 ) -> Verdict:
-    """The layers of the readings' model against the judge's: of every kind, or of one; all, or some.
+    """The layers of the readings' model against the reference model: of every kind or one, all or some.
 
     A decoder reads the text itself where no text was given for it.
 
     Raises:
-        AttnError: nobody knows what the numbers must be, or the judge cannot say.
+        AttnError: nobody knows what the numbers must be, or the reference model cannot tell.
         UsageError: the model is not read as it is.
     """
     source = readings[0].source
-    judge = source.judge()
-    if judge is None:
+    model = source.reference_model()
+    if model is None:
         problem = f"{source.card.name} has no reference: nobody else computes it"
         raise AttnError(problem, "attn verify -m MODEL")
     if source.request.is_causal is not None:
@@ -50,14 +52,14 @@ def verify_readings(
     rounding = 0.0
     for reading in readings:
         texts = _with_target(reading)
-        theirs = judge.says(texts, kinds, DType.FLOAT32)
-        others = judge.says(texts, kinds, dtype if dtype.is_half else DType.FLOAT64)
+        reference = model.attention_of(texts, kinds, DType.FLOAT32)
+        rounded = model.attention_of(texts, kinds, dtype if dtype.is_half else DType.FLOAT64)
         for kind in kinds:
-            one, other = theirs[kind], others[kind]
+            one, other = reference[kind], rounded[kind]
             pairs = [(one.weights, other.weights), (one.outputs, other.outputs)]
             rounding = max(rounding, rounding_of(pairs))
             found += _differences(reading, texts, kind, one, only_layers)
-    return Verdict(tolerance(dtype, rounding), worst(found))
+    return Verdict(tolerance(dtype, rounding), largest_by_layer(found))
 
 
 def _with_target(reading: Reading) -> Texts:
@@ -72,19 +74,21 @@ def _differences(
     reading: Reading,
     texts: Texts,
     kind: Kind,
-    theirs: ReferenceAttention,
+    reference: ReferenceAttention,
     only_layers: Collection[int] | None,
 ) -> Iterator[Difference]:
     """How far the layers of one kind, or some of them, are from the reference."""
     source = reading.source
     chosen = [each for each in source.kinds[kind].layers if only_layers is None or each in only_layers]
     for layer, attention in zip(chosen, source.attentions(texts, kind, chosen), strict=True):
-        yield _difference(kind, layer, attention, theirs)
+        yield _difference(kind, layer, attention, reference)
 
 
-def _difference(kind: Kind, layer: int, attention: Layer, theirs: ReferenceAttention) -> Difference:
+def _difference(kind: Kind, layer: int, attention: Layer, reference: ReferenceAttention) -> Difference:
     steps = attention.steps(range(attention.heads), {Step.WEIGHTS})
     output = None
-    if layer in theirs.outputs and Step.OUTPUT not in attention.absent:
-        output = share_apart(to_numpy(attention.result()), theirs.outputs[layer])
-    return Difference(kind, layer, apart(to_numpy(steps[Step.WEIGHTS]), theirs.weights[layer]), output)
+    if layer in reference.outputs and Step.OUTPUT not in attention.absent:
+        output = relative_difference(to_numpy(attention.result()), reference.outputs[layer])
+    return Difference(
+        kind, layer, largest_difference(to_numpy(steps[Step.WEIGHTS]), reference.weights[layer]), output
+    )

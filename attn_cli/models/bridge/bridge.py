@@ -133,7 +133,7 @@ class Bridge:
         """Nobody has measured its heads."""
         return ()
 
-    def judge(self) -> ReferenceModel:
+    def reference_model(self) -> ReferenceModel:
         """transformers' eager attention over the same files."""
         from attn_cli.models.bridge.reference import EagerModel
 

@@ -197,10 +197,10 @@ def _hidden(numbers: torch.Tensor) -> float:
 
 def _agrees(operands: Operands, call: AttentionCall) -> bool:
     """Whether our weights are the model's."""
-    ours, theirs = trace(operands).weights, call.weights
-    if theirs is None or theirs.shape != ours.shape:
+    ours, weights = trace(operands).weights, call.weights
+    if weights is None or weights.shape != ours.shape:
         return False
-    return bool((ours - theirs).abs().max() <= _TOLERANCE.get(ours.dtype, _EXACT))
+    return bool((ours - weights).abs().max() <= _TOLERANCE.get(ours.dtype, _EXACT))
 
 
 def _returns(operands: Operands, call: AttentionCall) -> bool:
@@ -208,8 +208,8 @@ def _returns(operands: Operands, call: AttentionCall) -> bool:
     ours = merged(trace(operands).context)
     if ours.shape != call.merged.shape:
         return False
-    apart = (ours - call.merged).abs().max()
-    return bool(apart <= _TOLERANCE.get(ours.dtype, _EXACT) * max(1.0, float(ours.abs().max())))
+    difference = (ours - call.merged).abs().max()
+    return bool(difference <= _TOLERANCE.get(ours.dtype, _EXACT) * max(1.0, float(ours.abs().max())))
 
 
 def _linear(module: torch.nn.Module) -> Linear | None:

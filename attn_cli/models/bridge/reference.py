@@ -1,4 +1,4 @@
-"""The judge: what Hugging Face's eager attention computes from the same files. L layers, H heads, T × S.
+"""The reference model: Hugging Face's eager attention over the same files. L layers, H heads, T × S.
 
 It is their own model, whole, asked for its attentions; what W^O returns is read off the module as it runs.
 """
@@ -52,7 +52,9 @@ class EagerModel:
             problem = f"{self.directory} has no reference: transformers reads directories"
             raise AttnError(problem, "verify the checkpoint that the file was made from")
 
-    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> dict[Kind, ReferenceAttention]:
+    def attention_of(
+        self, texts: Texts, kinds: Collection[Kind], dtype: DType
+    ) -> dict[Kind, ReferenceAttention]:
         """The attention of all layers of those kinds, out of one run of the model.
 
         Raises:
