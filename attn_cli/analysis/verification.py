@@ -49,7 +49,7 @@ class Verdict:
     @property
     def largest(self) -> float:
         """The largest difference of all; NaN where a number is none."""
-        return float(np.max([each.largest for each in self.layers]))
+        return float(np.max([layer.largest for layer in self.layers]))
 
     @property
     def passed(self) -> bool:
@@ -64,12 +64,12 @@ class Verdict:
             "largest": _finite(self.largest),
             "layers": [
                 {
-                    "kind": each.kind.value,
-                    "layer": each.layer,
-                    "weights": _finite(each.weights),
-                    "output": None if each.output is None else _finite(each.output),
+                    "kind": difference.kind.value,
+                    "layer": difference.layer,
+                    "weights": _finite(difference.weights),
+                    "output": None if difference.output is None else _finite(difference.output),
                 }
-                for each in self.layers
+                for difference in self.layers
             ],
             "passed": self.passed,
         }
@@ -103,17 +103,17 @@ def tolerance(dtype: DType, rounding: float) -> Tolerance:
 def largest_by_layer(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     """The largest differences of each layer over several texts, in the order of kinds and layers."""
     by_layer: dict[tuple[Kind, int], list[Difference]] = {}
-    for each in differences:
-        by_layer.setdefault((each.kind, each.layer), []).append(each)
-    return tuple(_largest(each) for _, each in sorted(by_layer.items(), key=_place))
+    for difference in differences:
+        by_layer.setdefault((difference.kind, difference.layer), []).append(difference)
+    return tuple(_largest(group) for _, group in sorted(by_layer.items(), key=_place))
 
 
-def _largest(found: Sequence[Difference]) -> Difference:
-    outputs = [each.output for each in found if each.output is not None]
+def _largest(differences: Sequence[Difference]) -> Difference:
+    outputs = [difference.output for difference in differences if difference.output is not None]
     return Difference(
-        kind=found[0].kind,
-        layer=found[0].layer,
-        weights=float(np.max([each.weights for each in found])),
+        kind=differences[0].kind,
+        layer=differences[0].layer,
+        weights=float(np.max([difference.weights for difference in differences])),
         output=float(np.max(outputs)) if outputs else None,
     )
 

@@ -59,14 +59,14 @@ def _list_families(world: World, *, as_json: bool) -> None:
     from attn_cli.show import data
     from attn_cli.show.terminal.lists import TextTable
 
-    found = every_family()
+    support = every_family()
     if as_json:
-        families = [asdict(each) for each in found.families]
-        world.say(data.as_json({"schema": 1, "transformers": found.transformers, "families": families}))
+        families = [asdict(family) for family in support.families]
+        world.say(data.as_json({"schema": 1, "transformers": support.transformers, "families": families}))
         return
-    rows = [(each.type, each.served, each.why) for each in found.families]
+    rows = [(family.type, family.served, family.why) for family in support.families]
     world.screen.print(TextTable(("type", "served", "why not"), rows))
-    world.note(f"measured with transformers {found.transformers}; another version may have other types")
+    world.note(f"measured with transformers {support.transformers}; another version may have other types")
 
 
 def _rows(here: "Available") -> list[tuple[str, str, str]]:
@@ -75,7 +75,7 @@ def _rows(here: "Available") -> list[tuple[str, str, str]]:
         ("built in", here.embedded.name, _size(here.embedded)),
         ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --heads"),
         *(("family", name, "any directory in Hugging Face layout: -m DIR") for name in here.families),
-        *(("cached", each.name, _served(each.type, here.families)) for each in here.cached),
+        *(("cached", model.name, _served(model.type, here.families)) for model in here.cached),
         *(("device", name, about) for name, about in here.devices.items()),
     ]
 
