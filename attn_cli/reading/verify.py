@@ -1,6 +1,6 @@
 """A reading's layers against whoever else computes them: our numbers are checked, kind by kind."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from attn_cli.analysis.verification import (
 )
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.source import Layer, ReferenceAttention, Texts
+from attn_cli.models.source import Layer, ReferenceAttention, ReferenceModel, Source, Texts
 from attn_cli.reading.reading import Reading, check_kind
 from attn_cli.vocabulary import DType, Kind, Step
 
@@ -38,28 +38,47 @@ def verify_readings(
         UsageError: the model is not read as it is.
     """
     source = readings[0].source
+    model = _reference_model(source)
+    if only_kind is not None:
+        check_kind(only_kind, source)
+    kinds = list(source.kinds) if only_kind is None else [only_kind]
+    differences: list[Difference] = []
+    rounding = 0.0
+    for reading in readings:
+        texts = _with_target(reading)
+        reference = model.attention_of(texts, kinds, DType.FLOAT32)
+        rounding = max(rounding, _rounding(model, texts, reference, source.backend.dtype))
+        for kind in kinds:
+            differences += _differences(reading, texts, kind, reference[kind], only_layers)
+    return Verdict(tolerance(source.backend.dtype, rounding), largest_by_layer(differences))
+
+
+def _reference_model(source: Source) -> ReferenceModel:
+    """Who else computes the same numbers.
+
+    Raises:
+        AttnError: nobody does.
+        UsageError: the model is not read as it is.
+    """
     model = source.reference_model()
     if model is None:
         problem = f"{source.card.name} has no reference: nobody else computes it"
         raise AttnError(problem, "attn verify -m MODEL")
     if source.request.is_causal is not None:
         raise UsageError("a model whose mask is overruled has no reference", "leave --causal out")
-    if only_kind is not None:
-        check_kind(only_kind, source)
-    dtype = source.backend.dtype
-    kinds = list(source.kinds) if only_kind is None else [only_kind]
-    found: list[Difference] = []
-    rounding = 0.0
-    for reading in readings:
-        texts = _with_target(reading)
-        reference = model.attention_of(texts, kinds, DType.FLOAT32)
-        rounded = model.attention_of(texts, kinds, dtype if dtype.is_half else DType.FLOAT64)
-        for kind in kinds:
-            one, other = reference[kind], rounded[kind]
-            pairs = [(one.weights, other.weights), (one.outputs, other.outputs)]
-            rounding = max(rounding, rounding_of(pairs))
-            found += _differences(reading, texts, kind, one, only_layers)
-    return Verdict(tolerance(dtype, rounding), largest_by_layer(found))
+    return model
+
+
+def _rounding(
+    model: ReferenceModel, texts: Texts, float32: Mapping[Kind, ReferenceAttention], dtype: DType
+) -> float:
+    """How far the reference in float32 is from the same in another format: `dtype` if half, or float64."""
+    others = model.attention_of(texts, list(float32), dtype if dtype.is_half else DType.FLOAT64)
+    by_kind = [
+        rounding_of([(a.weights, others[kind].weights), (a.outputs, others[kind].outputs)])
+        for kind, a in float32.items()
+    ]
+    return max(0.0, *by_kind)  # 0 first: what is no number is never the largest
 
 
 def _with_target(reading: Reading) -> Texts:
@@ -79,8 +98,8 @@ def _differences(
 ) -> Iterator[Difference]:
     """How far the layers of one kind, or some of them, are from the reference."""
     source = reading.source
-    chosen = [each for each in source.kinds[kind].layers if only_layers is None or each in only_layers]
-    for layer, attention in zip(chosen, source.attentions(texts, kind, chosen), strict=True):
+    layers = [layer for layer in source.kinds[kind].layers if only_layers is None or layer in only_layers]
+    for layer, attention in zip(layers, source.attentions(texts, kind, layers), strict=True):
         yield _difference(kind, layer, attention, reference)
 
 
