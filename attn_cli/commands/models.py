@@ -31,21 +31,35 @@ def list_models(
     if all_families:
         _list_families(world, as_json=as_json)
         return
-    from attn_cli.models.inventory import available, by_pattern  # NumPy, and torch for the devices: 1.8 s
-    from attn_cli.show import data
-    from attn_cli.show.terminal.lists import TextTable
+    from attn_cli.models.inventory import available  # NumPy, and torch for the devices: 1.8 s
 
     here = available(world.environment)
     if as_json:
-        cached = [{"name": each.name, "type": each.type, "path": str(each.path)} for each in here.cached]
-        listing = {
-            "families": here.families,
-            "embedded": asdict(here.embedded),
-            "cache": str(here.cache),
-            "cached": cached,
-        }
-        world.say(data.as_json({"schema": 1, **listing, "devices": here.devices}))
-        return
+        from attn_cli.show import data
+
+        world.say(data.as_json(_describe(here)))
+    else:
+        _print_tables(world, here)
+
+
+def _describe(here: "Available") -> dict[str, object]:
+    """The JSON object."""
+    cached = [{"name": model.name, "type": model.type, "path": str(model.path)} for model in here.cached]
+    return {
+        "schema": 1,
+        "families": here.families,
+        "embedded": asdict(here.embedded),
+        "cache": str(here.cache),
+        "cached": cached,
+        "devices": here.devices,
+    }
+
+
+def _print_tables(world: World, here: "Available") -> None:
+    """What can be loaded, and what storybook's heads do."""
+    from attn_cli.models.inventory import by_pattern
+    from attn_cli.show.terminal.lists import TextTable
+
     world.screen.print(TextTable(("kind", "name", "about"), _rows(here)))
     world.say("")
     heads = (f"heads of {here.embedded.name} known for", "each with its score, 0 to 1")
