@@ -98,7 +98,7 @@ class _Hub:
         Raises:
             AttnError: the hub cannot be reached, has no such model, or keeps it to itself.
         """
-        with self._answering():
+        with self._translated_failures():
             config = self._remote(_CONFIG, self._revision)
             if config is None:
                 problem = f"{self._name} is no model that can be read: the hub has no {_CONFIG} of it"
@@ -249,39 +249,52 @@ class _Hub:
         return snapshot
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _translated_failures(self) -> Iterator[None]:
         """Whatever the library raises inside is an `AttnError`."""
-        from huggingface_hub import errors
-
-        page = f"{self._endpoint}/{self._name}"
         try:
             yield
         except AttnError:
             raise
-        except errors.GatedRepoError as error:
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> AttnError:
+        """The library's error, or the system's, in a sentence."""
+        from huggingface_hub import errors
+
+        refusal = self._refusal(error)
+        if refusal is not None:
+            return refusal
+        if isinstance(error, errors.HFValidationError):
+            return self._absent()  # a name that no hub has
+        if isinstance(error, errors.HfHubHTTPError):
+            return self._bad_status(error.response.status_code)
+        is_offline = isinstance(error, ConnectionError)  # huggingface_hub's own word for it
+        if isinstance(error, OSError) and not is_offline:
+            problem = f"{self._name} cannot be kept in {self._folder}: {error.strerror or error}"
+            return AttnError(problem, "make room there, or set HF_HOME to another directory")
+        return self._absent(f"the hub cannot be reached ({_reason(error)})")
+
+    def _refusal(self, error: Exception) -> AttnError | None:
+        """What the hub has not, or not for everyone: the model or its revision; None for other errors."""
+        from huggingface_hub import errors
+
+        page = f"{self._endpoint}/{self._name}"
+        if isinstance(error, errors.GatedRepoError):
             problem = f"{self._name} is gated: who wants to read it must be let in by its authors"
             hint = f"ask for it at {page}, and set HF_TOKEN to a token of that account"
-            raise AttnError(problem, hint) from error
-        except errors.RepositoryNotFoundError as error:
+            return AttnError(problem, hint)
+        if isinstance(error, errors.RepositoryNotFoundError):
             problem = f"the model '{self._name}' is not here, and the hub has none of that name for everyone"
             hint = "check the name: attn models lists what is here; for a private one set HF_TOKEN"
-            raise AttnError(problem, hint) from error
-        except errors.RevisionNotFoundError as error:
+            return AttnError(problem, hint)
+        if isinstance(error, errors.RevisionNotFoundError):
             problem = f"{self._name} has no revision '{self._revision}' on the hub"
-            raise AttnError(problem, f"see {page}/tree/main, or leave out --revision") from error
-        except errors.HFValidationError as error:
-            raise self._absent() from error  # a name that no hub has
-        except errors.HfHubHTTPError as error:
-            raise self._refused(error.response.status_code) from error
-        except ConnectionError as error:  # huggingface_hub's own word for offline
-            raise self._absent(f"the hub cannot be reached ({_reason(error)})") from error
-        except OSError as error:
-            problem = f"{self._name} cannot be kept in {self._folder}: {error.strerror or error}"
-            raise AttnError(problem, "make room there, or set HF_HOME to another directory") from error
-        except Exception as error:
-            raise self._absent(f"the hub cannot be reached ({_reason(error)})") from error
+            return AttnError(problem, f"see {page}/tree/main, or leave out --revision")
+        return None
 
-    def _refused(self, status: int) -> AttnError:
+    def _bad_status(self, status: int) -> AttnError:
+        """The error for an answer of this status."""
         if status == _UNAUTHORISED and self._token:
             hint = f"make another at {self._endpoint}/settings/tokens, or unset it"
             return AttnError("the hub does not know the token in HF_TOKEN", hint)

@@ -76,12 +76,10 @@ def locate_model(
         AttnError: there is none.
         UsageError: a revision is asked of a directory.
     """
-    here = _on_disk(name)
-    if here is not None:
-        if revision is not None:
-            problem = f"--revision is for a model of the hub, and {here.directory} is on the disk"
-            raise UsageError(problem, "leave it out")
-        return here
+    on_disk = _on_disk(name)
+    if on_disk is not None:
+        _check_no_revision(on_disk, revision)
+        return on_disk
     if not _NAME.fullmatch(name):
         raise absent(name, environment)
     snapshot = _snapshot(model_directory(name, environment), revision)
@@ -91,6 +89,13 @@ def locate_model(
         offline = "HF_HUB_OFFLINE keeps attn off the hub" if is_offline(environment) else ""
         raise absent(name, environment, revision, offline)
     return Located(name, snapshot)
+
+
+def _check_no_revision(on_disk: Located, revision: str | None) -> None:
+    """Raise `UsageError` where a revision is asked of what is on the disk."""
+    if revision is not None:
+        problem = f"--revision is for a model of the hub, and {on_disk.directory} is on the disk"
+        raise UsageError(problem, "leave it out")
 
 
 def absent(
