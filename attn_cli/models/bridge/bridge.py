@@ -276,6 +276,31 @@ def plan_attention(name: str, model: Any) -> AttentionPlan:
     Raises:
         AttnError: none that is a matrix of tokens, or it cannot be run on tokens alone.
     """
+    watch = _watch_sketch(name, model)
+    by_kind: dict[Kind, list[AttentionRecord]] = {}
+    for attention in watch.records:
+        by_kind.setdefault(_kind(model, attention), []).append(attention)
+    if not any(attention.fits for attention in watch.records):
+        raise _no_matrix(name, model, _LENGTH, watch)
+    places: dict[ModulePlace, tuple[Kind, int]] = {}
+    kinds: dict[Kind, Extent] = {}
+    for kind in (kind for kind in Kind if kind in by_kind):
+        numbered = dict(zip(_layer_numbers(by_kind[kind]), by_kind[kind], strict=True))
+        shown = {layer: attention for layer, attention in numbered.items() if attention.fits}
+        if shown:
+            kinds[kind] = _extent(numbered, shown)
+            places |= {attention.key: (kind, layer) for layer, attention in shown.items()}
+    first = next(attention for attention in by_kind[next(iter(kinds))] if attention.fits)
+    return AttentionPlan(places, kinds, first)
+
+
+def _watch_sketch(name: str, model: Any) -> AttentionRecorder:
+    """Every attention that runs over tokens that are no text; none is kept.
+
+    Raises:
+        AttnError: the model cannot be run on tokens alone.
+        CannotSketchError: it needs numbers to run, and has none.
+    """
     watch = AttentionRecorder(_fits(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
     size = _vocabulary(model.config)
     ids = [index % size for index in range(5, 5 + _LENGTH)]
@@ -286,24 +311,13 @@ def plan_attention(name: str, model: Any) -> AttentionPlan:
         if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
         raise
-    by_kind: dict[Kind, list[AttentionRecord]] = {}
-    for attention in watch.records:
-        by_kind.setdefault(_kind(model, attention), []).append(attention)
-    if not any(attention.fits for attention in watch.records):
-        raise _no_matrix(name, model, _LENGTH, watch)
-    places: dict[ModulePlace, tuple[Kind, int]] = {}
-    kinds: dict[Kind, Extent] = {}
-    for kind in (each for each in Kind if each in by_kind):
-        numbered = dict(zip(_layer_numbers(by_kind[kind]), by_kind[kind], strict=True))
-        shown = {layer: attention for layer, attention in numbered.items() if attention.fits}
-        if shown:
-            others = {
-                layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits
-            }
-            kinds[kind] = Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
-            places |= {attention.key: (kind, layer) for layer, attention in shown.items()}
-    first = next(attention for attention in by_kind[next(iter(kinds))] if attention.fits)
-    return AttentionPlan(places, kinds, first)
+    return watch
+
+
+def _extent(numbered: Mapping[int, AttentionRecord], shown: Mapping[int, AttentionRecord]) -> Extent:
+    """The layers of one kind: those that are `shown`, and why the others are not."""
+    others = {layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits}
+    return Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
 
 
 def _other_shape(attention: AttentionRecord) -> str:

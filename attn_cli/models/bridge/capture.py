@@ -159,23 +159,27 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame = self._running[-1]
         size = (math.prod(shape[:-2]), shape[-2], shape[-1])
         is_one_text = len(shape) == _WITHOUT_BATCH or shape[0] == 1
-        if not is_one_text or size[1:] not in self._fits:
+        fits = is_one_text and size[1:] in self._fits
+        if not fits:
             self.misfits.append(shape)
         if self.records and self.records[-1].frame is frame:
             self.records[-1].times += 1
             return None
         trail = tuple(module.name for module in self._running)
-        attention = AttentionRecord(
-            (trail, self._turns[trail]), size, frame, fits=is_one_text and size[1:] in self._fits
-        )
+        attention = AttentionRecord((trail, self._turns[trail]), size, frame, fits=fits)
         self._turns[trail] += 1
-        if attention.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
-            attention.width = int(frame.given.shape[-1])
-            if self._keeps(attention):
-                attention.input = frame.given[0].clone()  # a residual stream may be added to in place
+        self._note_input(attention)
         self.records.append(attention)
         self._merged = None
         return attention
+
+    def _note_input(self, attention: AttentionRecord) -> None:
+        """The width of what the module was given, and its numbers where they are kept: a vector a token."""
+        given = attention.frame.given
+        if attention.fits and given is not None and given.shape[:-1] == (1, attention.size[1]):
+            attention.width = int(given.shape[-1])
+            if self._keeps(attention):
+                attention.input = given[0].clone()  # a residual stream may be added to in place
 
 
 @contextmanager

@@ -68,10 +68,7 @@ class EagerModel:
             [token.id for token in texts.target] or [0],
         )
         with translated_errors("transformers cannot run the model"), torch.no_grad():
-            names = {
-                kind: {layer: _called(model, name) for layer, name in self.outputs.get(kind, {}).items()}
-                for kind in kinds
-            }
+            names = {kind: self._output_names(model, kind) for kind in kinds}
             all_names = {name for by_layer in names.values() for name in by_layer.values()}
             with _record_outputs(model, all_names) as recorded:
                 outputs = model(**inputs, output_attentions=True, return_dict=True)
@@ -83,6 +80,10 @@ class EagerModel:
             )
             for kind in kinds
         }
+
+    def _output_names(self, model: torch.nn.Module, kind: Kind) -> dict[int, str]:
+        """What transformers calls W^O of each layer."""
+        return {layer: _full_name(model, name) for layer, name in self.outputs.get(kind, {}).items()}
 
     def _model(self, dtype: DType) -> Any:
         if dtype not in self._models:
@@ -101,7 +102,7 @@ def _by_layer(attentions: Any, layers: Sequence[int], directory: Path) -> dict[i
     raise AttnError(problem, "there is nothing to compare with: attn inspect shows what was computed")
 
 
-def _called(model: torch.nn.Module, name: str) -> str:
+def _full_name(model: torch.nn.Module, name: str) -> str:
     """What transformers' model calls the module: the name, perhaps with something before it.
 
     Raises:
