@@ -1,4 +1,4 @@
-"""Our numbers against the judge's: the largest difference of weights and of outputs, layer by layer."""
+"""Our numbers against the reference model's: the largest difference of weights and outputs, by layer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,7 +10,7 @@ from attn_cli.vocabulary import DType, Kind
 
 # Whatever the model, float32 rounds: two sums of a few hundred products in another order differ by 1e-6.
 _LEAST = 1e-5
-_ROUNDINGS = 10.0  # times the judge's own rounding: ours is as large, and sums come in another order
+_ROUNDINGS = 10.0  # times the reference's rounding: ours is as large, and sums come in another order
 _ROUNDINGS_OF_HALF = 4.0  # its rounding is that of every step, not that of the sums alone
 _MOST = 1e-2  # in float32: a reference that is less sure proves nothing
 _MOST_OF_HALF = 0.5  # likewise: weights go from 0 to 1
@@ -18,7 +18,7 @@ _MOST_OF_HALF = 0.5  # likewise: weights go from 0 to 1
 
 @record(frozen=True, slots=True)
 class Difference:
-    """How far one layer is from the judge's."""
+    """How far one layer is from the reference model's."""
 
     kind: Kind
     layer: int
@@ -49,7 +49,7 @@ class Verdict:
     @property
     def largest(self) -> float:
         """The largest difference of all; NaN where a number is none."""
-        return float(np.max([each.largest for each in self.layers]))
+        return float(np.max([layer.largest for layer in self.layers]))
 
     @property
     def passed(self) -> bool:
@@ -64,29 +64,29 @@ class Verdict:
             "largest": _finite(self.largest),
             "layers": [
                 {
-                    "kind": each.kind.value,
-                    "layer": each.layer,
-                    "weights": _finite(each.weights),
-                    "output": None if each.output is None else _finite(each.output),
+                    "kind": difference.kind.value,
+                    "layer": difference.layer,
+                    "weights": _finite(difference.weights),
+                    "output": None if difference.output is None else _finite(difference.output),
                 }
-                for each in self.layers
+                for difference in self.layers
             ],
             "passed": self.passed,
         }
 
 
-def apart(ours: Array, theirs: Array) -> float:
+def largest_difference(ours: Array, reference: Array) -> float:
     """The largest difference of two arrays of one shape; infinite where the shapes differ."""
-    return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
+    return float(np.abs(ours - reference).max()) if ours.shape == reference.shape else float("inf")
 
 
-def share_apart(ours: Array, theirs: Array) -> float:
+def relative_difference(ours: Array, reference: Array) -> float:
     """The largest difference as a share of the largest of their numbers, which is at least 1e-30."""
-    return apart(ours, theirs) / max(float(np.abs(theirs).max()), 1e-30)
+    return largest_difference(ours, reference) / max(float(np.abs(reference).max()), 1e-30)
 
 
 def tolerance(dtype: DType, rounding: float) -> Tolerance:
-    """What may differ in this format; `rounding`: how far the judge's own numbers in it are from finer ones.
+    """What may differ in this format; `rounding`: how far the reference's numbers in it are from finer ones.
 
     Finer is float64 for float32, and float32 for half precision.
     """
@@ -100,20 +100,20 @@ def tolerance(dtype: DType, rounding: float) -> Tolerance:
     return Tolerance(rounding * times, f"{times:.0f} times what rounding does: {measured}")
 
 
-def worst(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+def largest_by_layer(differences: Iterable[Difference]) -> tuple[Difference, ...]:
     """The largest differences of each layer over several texts, in the order of kinds and layers."""
     by_layer: dict[tuple[Kind, int], list[Difference]] = {}
-    for each in differences:
-        by_layer.setdefault((each.kind, each.layer), []).append(each)
-    return tuple(_worst(each) for _, each in sorted(by_layer.items(), key=_place))
+    for difference in differences:
+        by_layer.setdefault((difference.kind, difference.layer), []).append(difference)
+    return tuple(_largest(group) for _, group in sorted(by_layer.items(), key=_place))
 
 
-def _worst(found: Sequence[Difference]) -> Difference:
-    outputs = [each.output for each in found if each.output is not None]
+def _largest(differences: Sequence[Difference]) -> Difference:
+    outputs = [difference.output for difference in differences if difference.output is not None]
     return Difference(
-        kind=found[0].kind,
-        layer=found[0].layer,
-        weights=float(np.max([each.weights for each in found])),
+        kind=differences[0].kind,
+        layer=differences[0].layer,
+        weights=float(np.max([difference.weights for difference in differences])),
         output=float(np.max(outputs)) if outputs else None,
     )
 
@@ -128,5 +128,8 @@ def _finite(value: float) -> float | None:
 
 
 def rounding_of(pairs: Iterable[tuple[Mapping[int, Array], Mapping[int, Array]]]) -> float:
-    """How far numbers in float32 are from the same in float64, as `share_apart`, over all layers."""
-    return max((share_apart(a[layer], b[layer]) for a, b in pairs for layer in a), default=0.0)
+    """How far numbers in float32 are from the same in float64, as `relative_difference`, over all layers."""
+    return max(
+        (relative_difference(coarse[layer], fine[layer]) for coarse, fine in pairs for layer in coarse),
+        default=0.0,
+    )

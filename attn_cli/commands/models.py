@@ -31,21 +31,35 @@ def list_models(
     if all_families:
         _list_families(world, as_json=as_json)
         return
-    from attn_cli.models.inventory import available, by_pattern  # NumPy, and torch for the devices: 1.8 s
-    from attn_cli.show import data
-    from attn_cli.show.terminal.lists import TextTable
+    from attn_cli.models.inventory import available  # NumPy, and torch for the devices: 1.8 s
 
     here = available(world.environment)
     if as_json:
-        cached = [{"name": each.name, "type": each.type, "path": str(each.path)} for each in here.cached]
-        listing = {
-            "families": here.families,
-            "embedded": asdict(here.embedded),
-            "cache": str(here.cache),
-            "cached": cached,
-        }
-        world.say(data.as_json({"schema": 1, **listing, "devices": here.devices}))
-        return
+        from attn_cli.show import data
+
+        world.say(data.as_json(_describe(here)))
+    else:
+        _print_tables(world, here)
+
+
+def _describe(here: "Available") -> dict[str, object]:
+    """The JSON object."""
+    cached = [{"name": model.name, "type": model.type, "path": str(model.path)} for model in here.cached]
+    return {
+        "schema": 1,
+        "families": here.families,
+        "embedded": asdict(here.embedded),
+        "cache": str(here.cache),
+        "cached": cached,
+        "devices": here.devices,
+    }
+
+
+def _print_tables(world: World, here: "Available") -> None:
+    """What can be loaded, and what storybook's heads do."""
+    from attn_cli.models.inventory import by_pattern
+    from attn_cli.show.terminal.lists import TextTable
+
     world.screen.print(TextTable(("kind", "name", "about"), _rows(here)))
     world.say("")
     heads = (f"heads of {here.embedded.name} known for", "each with its score, 0 to 1")
@@ -59,14 +73,14 @@ def _list_families(world: World, *, as_json: bool) -> None:
     from attn_cli.show import data
     from attn_cli.show.terminal.lists import TextTable
 
-    found = every_family()
+    support = every_family()
     if as_json:
-        families = [asdict(each) for each in found.families]
-        world.say(data.as_json({"schema": 1, "transformers": found.transformers, "families": families}))
+        families = [asdict(family) for family in support.families]
+        world.say(data.as_json({"schema": 1, "transformers": support.transformers, "families": families}))
         return
-    rows = [(each.type, each.served, each.why) for each in found.families]
+    rows = [(family.type, family.served, family.why) for family in support.families]
     world.screen.print(TextTable(("type", "served", "why not"), rows))
-    world.note(f"measured with transformers {found.transformers}; another version may have other types")
+    world.note(f"measured with transformers {support.transformers}; another version may have other types")
 
 
 def _rows(here: "Available") -> list[tuple[str, str, str]]:
@@ -75,7 +89,7 @@ def _rows(here: "Available") -> list[tuple[str, str, str]]:
         ("built in", here.embedded.name, _size(here.embedded)),
         ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --heads"),
         *(("family", name, "any directory in Hugging Face layout: -m DIR") for name in here.families),
-        *(("cached", each.name, _served(each.type, here.families)) for each in here.cached),
+        *(("cached", model.name, _served(model.type, here.families)) for model in here.cached),
         *(("device", name, about) for name, about in here.devices.items()),
     ]
 

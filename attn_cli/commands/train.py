@@ -228,7 +228,7 @@ def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> 
     world.say("")
     guesses = [(who, f"{bits:.3f}") for who, bits in outcome.surprise.guesses]
     world.screen.print(TextTable(("held-out text", "bits a character"), guesses, right=(1,)))
-    if lines := known_for(by_pattern(outcome.known)):
+    if lines := known_for(by_pattern(outcome.head_labels)):
         world.say("")
         world.screen.print(TextTable(("known for", "heads"), lines))
     world.note(f'look at it: attn inspect "..." -m {outcome.directory}')

@@ -24,8 +24,8 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
 
 def sentence(verdict: "Verdict") -> str:
     """What was found, and what may differ."""
-    found, may = f"{verdict.largest:.1e}", verdict.tolerance
-    return f"the largest difference is {found}; up to {may.value:.1e} is rounding: {may.reason}"
+    largest, tolerance = f"{verdict.largest:.1e}", verdict.tolerance
+    return f"the largest difference is {largest}; up to {tolerance.value:.1e} is rounding: {tolerance.reason}"
 
 
 def check(verdict: "Verdict") -> None:
@@ -35,7 +35,9 @@ def check(verdict: "Verdict") -> None:
         DifferenceError: it does.
     """
     if not verdict.passed:
-        first = next(each for each in verdict.layers if not each.largest <= verdict.tolerance.value)
+        first = next(
+            difference for difference in verdict.layers if not difference.largest <= verdict.tolerance.value
+        )
         problem = (
             f"{first.kind} layer {first.layer} differs from eager attention by {first.largest:.1e}, "
             f"which is more than {verdict.tolerance.value:.1e}"

@@ -43,8 +43,8 @@ def verify_model(
     differs by more than rounding explains.
     """
     is_given = text.text is not None or text.file is not None
-    texts = [text] if is_given else [replace(text, text=each) for each in TEXTS]
-    requests = [text_request(world, each) for each in texts]
+    texts = [text] if is_given else [replace(text, text=sample) for sample in TEXTS]
+    requests = [text_request(world, text_options) for text_options in texts]
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
     from attn_cli.reading.verify import verify_readings  # the reference: 5 s
 
@@ -73,6 +73,6 @@ def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:
 
 
 def _rows(verdict: "Verdict") -> "Iterator[tuple[str, ...]]":
-    for each in verdict.layers:
-        output = "unknown" if each.output is None else f"{each.output:.1e}"
-        yield each.kind, str(each.layer), f"{each.weights:.1e}", output
+    for difference in verdict.layers:
+        output = "unknown" if difference.output is None else f"{difference.output:.1e}"
+        yield difference.kind, str(difference.layer), f"{difference.weights:.1e}", output

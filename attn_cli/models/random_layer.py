@@ -70,7 +70,7 @@ class RandomLayer:
         x = vectors(texts.tokens, width, self.request.seed) + sinusoids(count, width)
         yield self.layer.attention(self.backend.convert(x.astype(np.float32)))
 
-    def judge(self) -> None:
+    def reference_model(self) -> None:
         """Nobody else computes it."""
 
     def with_backend(self, backend: Backend) -> "RandomLayer":

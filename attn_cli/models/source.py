@@ -129,7 +129,9 @@ class ReferenceAttention:
 class ReferenceModel(Protocol):
     """Whoever computes the same attention from the same files in another way."""
 
-    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> Mapping[Kind, ReferenceAttention]:
+    def attention_of(
+        self, texts: Texts, kinds: Collection[Kind], dtype: DType
+    ) -> Mapping[Kind, ReferenceAttention]:
         """The attention of all layers of those kinds, in a number format."""
 
 
@@ -194,7 +196,7 @@ class Source(Protocol):
         What follows the last of them does not run.
         """
 
-    def judge(self) -> ReferenceModel | None:
+    def reference_model(self) -> ReferenceModel | None:
         """Who else computes the same numbers; None: nobody."""
 
     def with_backend(self, backend: Backend) -> "Source":

@@ -147,9 +147,9 @@ class TrainingRows:
         ids = np.empty(self.context + 1, np.int64)
         ids[0] = START
         ids[1:] = self.ids[first : first + self.context]
-        own = np.random.default_rng([self.seed, 1, number])
-        if own.random() < self.repeats:
-            _repeat(ids, own)
+        draw = np.random.default_rng([self.seed, 1, number])
+        if draw.random() < self.repeats:
+            _repeat(ids, draw)
         return ids
 
 
@@ -172,9 +172,9 @@ def _order(seed: int, epoch: int, count: int, context: int) -> _Shuffle:
 def _coprime(draw: np.random.Generator, count: int) -> int:
     """A number without a common divisor with `count`."""
     while True:
-        found = int(draw.integers(1, count + 1))
-        if math.gcd(found, count) == 1:
-            return found
+        number = int(draw.integers(1, count + 1))
+        if math.gcd(number, count) == 1:
+            return number
 
 
 def _repeat(ids: npt.NDArray[np.int64], draw: np.random.Generator) -> None:
@@ -205,12 +205,12 @@ def _not_utf8(path: Path, error: UnicodeDecodeError, place: int) -> AttnError:
 
 def _cut(text: str) -> list[str]:
     """`text` in stretches of about `_STRETCH` characters; the last is unfinished."""
-    found, start = [], 0
+    complete, start = [], 0
     while len(text) - start > _STRETCH:
         end = _break(text, start, start + _STRETCH)
-        found.append(text[start:end])
+        complete.append(text[start:end])
         start = end
-    return [*found, text[start:]]
+    return [*complete, text[start:]]
 
 
 def _break(text: str, start: int, end: int) -> int:

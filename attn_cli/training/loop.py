@@ -60,21 +60,13 @@ def train(
     _keep_memory()
     optimizer = network.optimizer(_DECAY)
     mark = saved_state.load(directory, network, optimizer)
-    begun = time.perf_counter() - mark.seconds
     saved = mark.seconds
-    looked = recipe.share(mark.step, mark.seconds)
     with _politely_interrupted() as is_interrupted:
-        while (share := recipe.share(mark.step, mark.seconds)) < 1:
-            rows = _rows(recipe, ids, share, mark.step).to(network.device)
-            loss = _step(network, optimizer, recipe, mark.step, share, rows)
-            mark = RunPosition(mark.step + 1, time.perf_counter() - begun, mark.tokens + rows[:, 1:].numel())
-            share = recipe.share(mark.step, mark.seconds)
-            held: float | None = None
-            if share >= 1 or share // _LOOK_EVERY > looked // _LOOK_EVERY:
-                held, looked = _look(network, recipe, held_out), share
-            seen(Progress(mark, share, loss, held))
+        for progress in _steps(network, optimizer, recipe, ids, held_out, mark):
+            seen(progress)
+            mark = progress.mark
             is_to_stop = is_interrupted()
-            if is_to_stop or share >= 1 or mark.seconds > saved + _SAVE_EVERY:
+            if is_to_stop or progress.share >= 1 or mark.seconds > saved + _SAVE_EVERY:
                 saved_state.save(directory, network, optimizer, mark)
                 saved = mark.seconds
             if is_to_stop:
@@ -82,6 +74,25 @@ def train(
         if is_interrupted():  # while the last state was saved
             raise KeyboardInterrupt
     return mark
+
+
+def _steps(
+    network: Network,
+    optimizer: torch.optim.AdamW,
+    recipe: Recipe,
+    ids: Ids,
+    held_out: Ids,
+    mark: RunPosition,
+) -> Iterator[Progress]:
+    """Where the run is after every step, from `mark` to the recipe's end."""
+    begun = time.perf_counter() - mark.seconds
+    while (before := recipe.share(mark.step, mark.seconds)) < 1:
+        rows = _rows(recipe, ids, before, mark.step).to(network.device)
+        loss = _step(network, optimizer, recipe, mark.step, before, rows)
+        mark = RunPosition(mark.step + 1, time.perf_counter() - begun, mark.tokens + rows[:, 1:].numel())
+        share = recipe.share(mark.step, mark.seconds)
+        is_due = share >= 1 or share // _LOOK_EVERY > before // _LOOK_EVERY
+        yield Progress(mark, share, loss, _look(network, recipe, held_out) if is_due else None)
 
 
 def _look(network: Network, recipe: Recipe, held_out: Ids) -> float:
@@ -111,18 +122,24 @@ def _step(
     rate, first = recipe.rate_at(share), recipe.first_at(share, step)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    total = 0.0
-    for part in torch.split(rows, _rows_at_once(network, recipe, rows)):
-        with _products(network, recipe):
-            loss = network.losses(part, first).sum() / rows[:, 1:].numel()
-        torch.autograd.backward(loss)
-        total += loss.item()
+    loss = _add_gradients(network, recipe, rows, first)
     norm = torch.nn.utils.clip_grad_norm_(network.learning.values(), _CLIP)
     if not bool(torch.isfinite(norm)):
         problem = f"the loss is no longer a number at a learning rate of {rate:.2g}"
         raise AttnError(problem, f"a smaller one: --rate {recipe.rate / 3:.1g} --force")
     optimizer.step()
     optimizer.zero_grad()
+    return loss
+
+
+def _add_gradients(network: Network, recipe: Recipe, rows: torch.Tensor, first: int) -> float:
+    """The mean loss of `rows` (B, T + 1) from position `first` on, in nats; its gradient is added."""
+    total = 0.0
+    for part in torch.split(rows, _rows_at_once(network, recipe, rows)):
+        with _products(network, recipe):
+            loss = network.losses(part, first).sum() / rows[:, 1:].numel()
+        torch.autograd.backward(loss)
+        total += loss.item()
     return total
 
 

@@ -79,8 +79,8 @@ class HeadReport:
         """Each pattern's score where it shows: copies in random repeats, the rest in prose."""
         copying = (Pattern.INDUCTION, Pattern.DUPLICATE)
         prose, repeats = self.scores[PROSE], self.scores[RANDOM_REPEATS]
-        found = {pattern: (repeats if pattern in copying else prose).get(pattern) for pattern in Pattern}
-        return {pattern: score for pattern, score in found.items() if score is not None}
+        scores = {pattern: (repeats if pattern in copying else prose).get(pattern) for pattern in Pattern}
+        return {pattern: score for pattern, score in scores.items() if score is not None}
 
 
 def surprise(network: Network, held_out: Ids, train: Ids, text: str) -> Surprise:
@@ -126,9 +126,9 @@ def bigram_nats(ids: Ids, train: Ids, vocabulary: int) -> float:
     places = np.minimum(np.searchsorted(codes, wanted), codes.size - 1)
     together = np.where(codes[places] == wanted, counts[places], 0)
     single = singles[ids] / singles.sum()
-    known = follows[before] > 0
-    shares = (together + kinds[before] * single) / np.where(known, follows[before] + kinds[before], 1)
-    return float(-np.log(np.where(known, shares, single)).sum())
+    is_seen = follows[before] > 0
+    shares = (together + kinds[before] * single) / np.where(is_seen, follows[before] + kinds[before], 1)
+    return float(-np.log(np.where(is_seen, shares, single)).sum())
 
 
 def _pairs(ids: Ids, vocabulary: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
@@ -136,9 +136,9 @@ def _pairs(ids: Ids, vocabulary: int) -> tuple[npt.NDArray[np.int64], npt.NDArra
     codes, counts = np.empty(0, np.int64), np.empty(0, np.float64)
     for start in range(0, ids.size - 1, _BLOCK):
         block = np.asarray(ids[start : start + _BLOCK + 1], np.int64)
-        found, often = np.unique(block[:-1] * vocabulary + block[1:], return_counts=True)
+        block_codes, often = np.unique(block[:-1] * vocabulary + block[1:], return_counts=True)
         often = np.concatenate([counts, often.astype(np.float64)])
-        codes, place = np.unique(np.concatenate([codes, found]), return_inverse=True)
+        codes, place = np.unique(np.concatenate([codes, block_codes]), return_inverse=True)
         counts = np.bincount(place, weights=often).astype(np.float64)
     return codes, counts
 
@@ -154,7 +154,7 @@ def growth(network: Network, held_out: Ids) -> dict[Pattern, list[tuple[int, int
         Pattern.PREVIOUS: [_once(passage) for passage in passages],
         Pattern.INDUCTION: [_twice(passage) for passage in passages],
     }
-    return {pattern: _best(scored(network, each), pattern) for pattern, each in texts.items()}
+    return {pattern: _best(scored(network, rows), pattern) for pattern, rows in texts.items()}
 
 
 def heads(network: Network, held_out: Ids, seed: int) -> list[HeadReport]:
@@ -164,9 +164,9 @@ def heads(network: Network, held_out: Ids, seed: int) -> list[HeadReport]:
     kinds = network.spec.vocabulary - 1  # START aside
     random = [1 + draw.permutation(kinds)[:half] for _ in range(_TEXTS)]
     materials = {
-        PROSE: scored(network, [_once(each) for each in _passages(held_out, network.context - 1)]),
-        REPEATED_PROSE: scored(network, [_twice(each) for each in _passages(held_out, half)]),
-        RANDOM_REPEATS: scored(network, [_twice(each) for each in random]),
+        PROSE: scored(network, [_once(passage) for passage in _passages(held_out, network.context - 1)]),
+        REPEATED_PROSE: scored(network, [_twice(passage) for passage in _passages(held_out, half)]),
+        RANDOM_REPEATS: scored(network, [_twice(passage) for passage in random]),
     }
     return [
         HeadReport(layer, head, {name: _of(scores[layer], head) for name, scores in materials.items()})
@@ -177,15 +177,17 @@ def heads(network: Network, held_out: Ids, seed: int) -> list[HeadReport]:
 
 def scored(network: Network, texts: Iterable[ScoredText]) -> list[Scores]:
     """The scores of each layer over all `texts`."""
-    found: list[dict[Pattern, list[Tally]]] = [{} for _ in range(network.spec.layers)]
+    tallies: list[dict[Pattern, list[Tally]]] = [{} for _ in range(network.spec.layers)]
     with torch.no_grad():
         for ids, first_row in texts:
             inputs = Inputs(torch.from_numpy(ids).to(network.device), ())
             for layer, attention in enumerate(network.transformer.attentions(inputs)):
                 measured = attention.measure(range(attention.heads), NEEDED, KeyTokens(ids))
                 for pattern, tally in tally_patterns(measured, first_row).items():
-                    found[layer].setdefault(pattern, []).append(tally)
-    return [{pattern: add_tallies(each).scores for pattern, each in layer.items()} for layer in found]
+                    tallies[layer].setdefault(pattern, []).append(tally)
+    return [
+        {pattern: add_tallies(of_texts).scores for pattern, of_texts in layer.items()} for layer in tallies
+    ]
 
 
 def _best(layers: Sequence[Scores], pattern: Pattern) -> list[tuple[int, int, float]]:
@@ -196,7 +198,7 @@ def _best(layers: Sequence[Scores], pattern: Pattern) -> list[tuple[int, int, fl
         for head, score in enumerate(scores[pattern])
         if np.isfinite(score)
     ]
-    return sorted(listed, key=lambda each: -each[2])[:_SHOWN]
+    return sorted(listed, key=lambda head: -head[2])[:_SHOWN]
 
 
 def _of(scores: Scores, head: int) -> dict[Pattern, float]:

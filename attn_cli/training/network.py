@@ -159,8 +159,8 @@ class Network:
     def losses(self, rows: torch.Tensor, first: int = 0) -> torch.Tensor:
         """(B, T) nats: the surprise at each token but the first of rows (B, T + 1), from `first` on."""
         logits, following = self.logits(rows[:, :-1], first).float(), rows[:, 1:]
-        found = cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="none")
-        return found.view(following.shape)
+        surprise = cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="none")
+        return surprise.view(following.shape)
 
     def optimizer(self, decay: float) -> torch.optim.AdamW:
         """AdamW over all tensors: matrices shrink by `decay`, gains and shifts do not. arXiv:1711.05101."""

@@ -66,7 +66,7 @@ class Recipe:
         """
         part = next(part for begin, part in reversed(_LENGTHS) if share >= begin)
         least = min(self.context, max(self.context // part, _SHORTEST))
-        length = next(each for each in range(least, self.context + 1) if self.context % each == 0)
+        length = next(size for size in range(least, self.context + 1) if self.context % size == 0)
         return self.batch * (self.context // length), length
 
     def first_at(self, share: float, step: int) -> int:

@@ -27,7 +27,7 @@ class TrainingResult:
         return self.directory.resolve().name
 
     @property
-    def known(self) -> tuple[HeadLabel, ...]:
+    def head_labels(self) -> tuple[HeadLabel, ...]:
         """The heads that are known for something, the clearest first."""
         return parse_head_labels(self.as_json()["heads"])
 
@@ -50,15 +50,16 @@ class TrainingResult:
                 "tokens": surprise.tokens,
                 "characters": surprise.characters,
             },
-            "heads": [
-                {
-                    "kind": Kind.SELF,
-                    "layer": head.layer,
-                    "head": head.head,
-                    "pattern": head.pattern,
-                    "score": head.score,
-                    "scores": head.scores,
-                }
-                for head in self.heads
-            ],
+            "heads": [_head_as_json(head) for head in self.heads],
         }
+
+
+def _head_as_json(head: HeadReport) -> dict[str, Any]:
+    return {
+        "kind": Kind.SELF,
+        "layer": head.layer,
+        "head": head.head,
+        "pattern": head.pattern,
+        "score": head.score,
+        "scores": head.scores,
+    }

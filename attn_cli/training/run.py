@@ -150,9 +150,9 @@ def _check_same(directory: Path, now: dict[str, Any], before: dict[str, Any]) ->
     """Raise `UsageError` for the first thing that the run was begun with and that is another now."""
     recipe = before.get("recipe")
     for name, value in now["recipe"].items():
-        found = recipe.get(name) if isinstance(recipe, dict) else None
-        if value != found:
-            problem = f"the run in {directory} was begun with {name} {found}, not {value}"
+        begun_with = recipe.get(name) if isinstance(recipe, dict) else None
+        if value != begun_with:
+            problem = f"the run in {directory} was begun with {name} {begun_with}, not {value}"
             raise UsageError(problem, "the same options, or --force to begin anew")
     for part, what in (("texts", "text"), ("held_out", "held-out text"), ("store", "--store")):
         if now[part] != before.get(part):
@@ -172,9 +172,9 @@ def _ready(
     learned = scratch / "tokenizer.json"
     if not learned.exists():
         said("learning the vocabulary")
-        found = bpe.learn(order.files, sum(text.characters for text in texts), recipe.vocabulary)
+        vocabulary = bpe.learn(order.files, sum(text.characters for text in texts), recipe.vocabulary)
         with written_atomically(learned) as temporary:
-            temporary.write_text(found.to_str(), encoding="utf-8")
+            temporary.write_text(vocabulary.to_str(), encoding="utf-8")
     tokenizer = _read_tokenizer(learned)
     train = _tokens(scratch / "train.bin", order.files, tokenizer, said)
     if order.held_out is None:

@@ -63,8 +63,8 @@ def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> Run
                 tensor.data.copy_(_shaped(file.get_tensor(f"weights.{name}"), tensor, name))
                 if mark.step and tensor.requires_grad:
                     moments = {
-                        each: file.get_tensor(f"{each}.{name}").clone().to(network.device)
-                        for each in _MOMENTS
+                        moment: file.get_tensor(f"{moment}.{name}").clone().to(network.device)
+                        for moment in _MOMENTS
                     }
                     steps = torch.tensor(float(mark.step), device=network.device)
                     optimizer.state[tensor] = {"step": steps, **moments}

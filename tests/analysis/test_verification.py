@@ -1,4 +1,4 @@
-"""Ours against the judge's: by hand."""
+"""Our numbers against the reference model's: by hand."""
 
 import math
 
@@ -9,11 +9,11 @@ from attn_cli.analysis.verification import (
     Difference,
     Tolerance,
     Verdict,
-    apart,
+    largest_by_layer,
+    largest_difference,
+    relative_difference,
     rounding_of,
-    share_apart,
     tolerance,
-    worst,
 )
 from attn_cli.vocabulary import DType, Kind
 
@@ -21,16 +21,16 @@ LIMIT = Tolerance(1e-5, "why")
 
 
 def test_the_largest_difference_counts() -> None:
-    assert apart(np.asarray([[0.1, 0.5]]), np.asarray([[0.2, 0.2]])) == pytest.approx(0.3)
-    assert share_apart(np.asarray([3.0, -9.0]), np.asarray([3.0, -10.0])) == pytest.approx(0.1)
+    assert largest_difference(np.asarray([[0.1, 0.5]]), np.asarray([[0.2, 0.2]])) == pytest.approx(0.3)
+    assert relative_difference(np.asarray([3.0, -9.0]), np.asarray([3.0, -10.0])) == pytest.approx(0.1)
 
 
 def test_arrays_of_two_shapes_are_infinitely_apart() -> None:
-    assert apart(np.zeros((2, 3)), np.zeros((2, 2))) == math.inf
+    assert largest_difference(np.zeros((2, 3)), np.zeros((2, 2))) == math.inf
 
 
-def test_several_texts_count_as_their_worst() -> None:
-    found = worst(
+def test_several_texts_count_as_their_largest() -> None:
+    largest = largest_by_layer(
         [
             Difference(Kind.CROSS, 0, 1.0, None),
             Difference(Kind.ENCODER, 1, 1.0, 2.0),
@@ -38,7 +38,7 @@ def test_several_texts_count_as_their_worst() -> None:
             Difference(Kind.ENCODER, 0, 0.0, 0.0),
         ]
     )
-    assert found == (
+    assert largest == (
         Difference(Kind.ENCODER, 0, 0.0, 0.0),
         Difference(Kind.ENCODER, 1, 3.0, 2.0),
         Difference(Kind.CROSS, 0, 1.0, None),
@@ -74,7 +74,7 @@ def test_a_reference_that_is_unsure_of_itself_excuses_little() -> None:
     assert tolerance(DType.FLOAT32, 1.0).reason.startswith("no more can be proved: ")
 
 
-def test_rounding_is_the_worst_of_all_layers() -> None:
+def test_rounding_is_the_largest_of_all_layers() -> None:
     float32 = {0: np.asarray([1.0]), 1: np.asarray([2.0])}
     float64 = {0: np.asarray([1.0]), 1: np.asarray([2.5])}
     assert rounding_of([(float32, float64)]) == pytest.approx(0.2)

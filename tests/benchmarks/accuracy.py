@@ -13,7 +13,7 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from tests.support.reference import apart, inputs_of, ours, theirs
+from tests.support.reference import inputs_of, largest_differences, ours, reference_of
 from tests.support.twins import RECIPES
 
 TEXTS = (
@@ -37,7 +37,7 @@ def main() -> None:
 def line(name: str, directory: Path) -> str:
     """One line of the table: the worst of the three texts."""
     inputs = [inputs_of(directory, text) for text in TEXTS]
-    found = [apart(ours(directory, each), theirs(directory, each)) for each in inputs]
+    found = [largest_differences(ours(directory, each), reference_of(directory, each)) for each in inputs]
     weights, hidden = (max(column) for column in zip(*found, strict=True))
     tokens = ", ".join(str(len(each.ids)) for each in inputs)
     return f"| {name} | {tokens} | {weights:.1e} | {hidden:.1e} |"

@@ -119,7 +119,7 @@ class Translator:
         attentions = (one.attention(queries, keys) for one in each)
         return of_layers(attentions if self.tells is None else map(self.tells, attentions), layers)
 
-    def judge(self) -> None:
+    def reference_model(self) -> None:
         pass
 
     def with_backend(self, _backend: Backend) -> "Translator":

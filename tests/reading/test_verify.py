@@ -1,4 +1,4 @@
-"""Ours against the judge's, over all kinds of attention."""
+"""Our numbers against the reference model's, over all kinds of attention."""
 
 from collections import Counter
 from pathlib import Path
@@ -22,7 +22,7 @@ def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("only", [None, Kind.CROSS])
-def test_the_judge_runs_once_for_each_text_and_number_format(
+def test_the_reference_model_runs_once_for_each_text_and_number_format(
     translator: Path, monkeypatch: pytest.MonkeyPatch, only: Kind | None
 ) -> None:
     runs: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Attention in plain Python, one number at a time in float64: what the arrays are judged by.
+"""Attention in plain Python, one number at a time in float64: what the arrays are compared with.
 
 Written from the words of DESIGN.md: scale, soft cap, bias, mask, sink column, softmax, sink column
 dropped. H query heads, G key/value heads, T queries, S keys, D head size.

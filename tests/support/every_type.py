@@ -144,7 +144,7 @@ class Verdict:
     served: str  # native, bridge, fallback, refused, untried, wrong
     why: str = ""
     apart: float = 0.0  # the largest difference of a weight from eager's
-    judged: int = 0  # layers that eager gave back too
+    compared: int = 0  # layers that eager gave back too
     peak: float = 0.0
 
 
@@ -187,7 +187,7 @@ def _compared(kind: str, source: Source, model: Any) -> Verdict:
     texts = Texts(_tokens(IDS), _tokens(TARGET) if source.has_decoder else ())
     expected: dict[Kind, list[Numbers]] = {}
     with suppress(Exception):  # a model may run and yet not give its attention back
-        expected = judged(model)
+        expected = eager_weights(model)
     apart, count, peaks, alone = 0.0, 0, [], set()
     for one, extent in source.kinds.items():
         layers = list(source.attentions(texts, one, extent.layers))
@@ -280,14 +280,14 @@ def _sharpen(model: Any) -> None:
     ]
     with suppress(Exception):  # what cannot run is refused later, with its reason
         for _ in range(4):
-            peaks = [peak_of(layer) for layers in judged(model).values() for layer in layers]
+            peaks = [peak_of(layer) for layers in eager_weights(model).values() for layer in layers]
             if not peaks or np.mean(peaks) > _PEAKED:
                 return
             for parameter in asking:
                 parameter.mul_(1.6)
 
 
-def judged(model: Any) -> dict[Kind, list[Numbers]]:
+def eager_weights(model: Any) -> dict[Kind, list[Numbers]]:
     """The weights (H, T, S) of every layer that eager attention gives back, by kind."""
     with torch.no_grad():
         found = model(**_inputs_of(model), output_attentions=True)

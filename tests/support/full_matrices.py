@@ -1,4 +1,4 @@
-"""The metrics of heads from full matrices, cell by cell: what `summarise` is judged by."""
+"""The metrics of heads from full matrices, cell by cell: what `summarise` is compared with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

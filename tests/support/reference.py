@@ -1,4 +1,4 @@
-"""The judge: what Hugging Face's eager attention says of the same file."""
+"""The reference model: what Hugging Face's eager attention computes from the same file."""
 
 import copy
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def every_weight_of(source: Source, text: str) -> list[Numbers]:
 
 
 def ours(directory: Path, inputs: Inputs, backend: Backend = NUMPY, **how: Any) -> Answer:
-    """What our transformer says."""
+    """What our transformer computes."""
     model = transformer(directory, backend, **how)
     return Answer(
         weights=[to_numpy(trace(layer.operands).weights) for layer in model.attentions(inputs)],
@@ -70,8 +70,8 @@ def transformer(directory: Path, backend: Backend = NUMPY, **how: Any) -> Transf
     return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), backend)
 
 
-def theirs(directory: Path, inputs: Inputs, dtype: torch.dtype = torch.float32, **given: Any) -> Answer:
-    """What Hugging Face says; each time a fresh copy, for dynamic RoPE remembers the longest text."""
+def reference_of(directory: Path, inputs: Inputs, dtype: torch.dtype = torch.float32, **given: Any) -> Answer:
+    """What Hugging Face computes; each time a fresh copy, for dynamic RoPE remembers the longest text."""
     model = copy.deepcopy(_loaded(directory)).to(dtype)
     ids = torch.tensor([list(inputs.ids)])
     if getattr(model.config, "type_vocab_size", 1) > 1:
@@ -103,7 +103,7 @@ def pad(inputs: Inputs, count: int, where: str) -> tuple[Inputs, slice]:
     return padded, slice(first, first + length)
 
 
-def apart(found: Answer, expected: Answer, rows: Any = slice(None)) -> tuple[float, float]:
+def largest_differences(found: Answer, expected: Answer, rows: Any = slice(None)) -> tuple[float, float]:
     """The largest difference of weights, and of hidden states as a share of the layer's largest number."""
     weights = [
         float(np.abs(a[:, rows] - b[:, rows]).max())

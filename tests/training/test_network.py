@@ -16,15 +16,15 @@ from tests.support.small_run import network, recipe
 IDS = torch.tensor([[0, 5, 9, 5, 9, 200, 7, 1, 299, 5], [0, 3, 3, 3, 8, 9, 200, 7, 1, 2]])
 
 
-def judge(ours: Any) -> Any:
+def reference_model(ours: Any) -> Any:
     """transformers' GPT-2 with the same weights."""
     config = {name: value for name, value in config_of(recipe(), 300).items() if name != "dtype"}
-    theirs: Any = GPT2LMHeadModel(GPT2Config(**config))
-    theirs.eval()
+    reference: Any = GPT2LMHeadModel(GPT2Config(**config))
+    reference.eval()
     with torch.no_grad():
-        for name, tensor in theirs.transformer.named_parameters():
+        for name, tensor in reference.transformer.named_parameters():
             tensor.copy_(ours.parameters.tensors[name])
-    return theirs
+    return reference
 
 
 def test_loss_and_gradients_are_those_of_transformers() -> None:
@@ -32,15 +32,15 @@ def test_loss_and_gradients_are_those_of_transformers() -> None:
     with torch.no_grad():
         for tensor in ours.parameters.tensors.values():
             tensor.mul_(8.0 if tensor.ndim > 1 else 1.0)  # peaked attention: flat rows hide mistakes
-    theirs = judge(ours)
+    reference = reference_model(ours)
     loss = ours.losses(IDS).mean()
     loss.backward()  # type: ignore[no-untyped-call]
     expected = torch.nn.functional.cross_entropy(
-        theirs(input_ids=IDS[:, :-1]).logits.flatten(0, 1), IDS[:, 1:].flatten()
+        reference(input_ids=IDS[:, :-1]).logits.flatten(0, 1), IDS[:, 1:].flatten()
     )
     expected.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-    gradients = dict(theirs.transformer.named_parameters())
+    gradients = dict(reference.transformer.named_parameters())
     for name, tensor in ours.learning.items():
         assert tensor.grad is not None
         difference = (tensor.grad - gradients[name].grad).abs().max() / gradients[name].grad.abs().max()

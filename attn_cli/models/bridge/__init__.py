@@ -1,1 +1,1 @@
-"""Hugging Face's own model, watched while it runs, and as the judge of our numbers."""
+"""Hugging Face's own model, watched while it runs, and as the reference for our numbers."""

@@ -133,7 +133,7 @@ class Bridge:
         """Nobody has measured its heads."""
         return ()
 
-    def judge(self) -> ReferenceModel:
+    def reference_model(self) -> ReferenceModel:
         """transformers' eager attention over the same files."""
         from attn_cli.models.bridge.reference import EagerModel
 
@@ -168,14 +168,14 @@ class Bridge:
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of those layers, after one run of the model; it keeps no other."""
         short = shorten_config(self.config, kind, 1 + max(layers), self.whole, trusts_code=self.trusts_code)
-        found, without = self._recorded(short or self.config, texts, kind, layers)
-        if without is not None and short is not None:  # some count two attentions as a layer, some one
-            found, without = self._recorded(self.config, texts, kind, layers)
-        if without is not None:
-            raise without
+        records, error = self._recorded(short or self.config, texts, kind, layers)
+        if error is not None and short is not None:  # some count two attentions as a layer, some one
+            records, error = self._recorded(self.config, texts, kind, layers)
+        if error is not None:
+            raise error
         kv_heads = self.card.kv_heads
         for layer in layers:
-            yield build_layer(found.pop(layer), kv_heads)
+            yield build_layer(records.pop(layer), kv_heads)
 
     def _recorded(
         self, config: Any, texts: Texts, kind: Kind, layers: Sequence[int]
@@ -188,11 +188,11 @@ class Bridge:
         watch = AttentionRecorder(_fits(model, len(ids), len(target)), wanted.__contains__)
         with translated_errors(f"transformers cannot run {self.name}"), recording(model, watch):
             model(**inputs_of(model, ids, segments, target))
-        found = {wanted[attention.key]: attention for attention in watch.records if attention.is_kept}
-        missing = next((layer for layer in layers if layer not in found), None)
+        records = {wanted[attention.key]: attention for attention in watch.records if attention.is_kept}
+        missing = next((layer for layer in layers if layer not in records), None)
         if missing is None:
-            return found, None
-        return found, _no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
+            return records, None
+        return records, _no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
 
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
         """The tokens, whose ids are checked against the size of the vocabulary.
@@ -202,17 +202,17 @@ class Bridge:
         """
         return self._checked(self.tokenizer(text, pair))
 
-    def _checked(self, found: tuple[Token, ...]) -> tuple[Token, ...]:
+    def _checked(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
         hint = f"check that tokenizer.json and config.json in {self.directory} belong together"
         size, segments = _vocabulary(self.config), getattr(self.config, "type_vocab_size", None) or 0
-        for token in found:
+        for token in tokens:
             if token.id >= size:
                 problem = f"the token '{token.piece}' is number {token.id} of a vocabulary of {size}"
                 raise AttnError(problem, hint)
             if 0 < segments <= token.segment:
                 problem = f"the token '{token.piece}' is of segment {token.segment} of {segments}"
                 raise AttnError(problem, hint)
-        return found
+        return tokens
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """What the decoder reads; without a start token of its own the last one stands first.
@@ -276,6 +276,31 @@ def plan_attention(name: str, model: Any) -> AttentionPlan:
     Raises:
         AttnError: none that is a matrix of tokens, or it cannot be run on tokens alone.
     """
+    watch = _watch_sketch(name, model)
+    by_kind: dict[Kind, list[AttentionRecord]] = {}
+    for attention in watch.records:
+        by_kind.setdefault(_kind(model, attention), []).append(attention)
+    if not any(attention.fits for attention in watch.records):
+        raise _no_matrix(name, model, _LENGTH, watch)
+    places: dict[ModulePlace, tuple[Kind, int]] = {}
+    kinds: dict[Kind, Extent] = {}
+    for kind in (kind for kind in Kind if kind in by_kind):
+        numbered = dict(zip(_layer_numbers(by_kind[kind]), by_kind[kind], strict=True))
+        shown = {layer: attention for layer, attention in numbered.items() if attention.fits}
+        if shown:
+            kinds[kind] = _extent(numbered, shown)
+            places |= {attention.key: (kind, layer) for layer, attention in shown.items()}
+    first = next(attention for attention in by_kind[next(iter(kinds))] if attention.fits)
+    return AttentionPlan(places, kinds, first)
+
+
+def _watch_sketch(name: str, model: Any) -> AttentionRecorder:
+    """Every attention that runs over tokens that are no text; none is kept.
+
+    Raises:
+        AttnError: the model cannot be run on tokens alone.
+        CannotSketchError: it needs numbers to run, and has none.
+    """
     watch = AttentionRecorder(_fits(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
     size = _vocabulary(model.config)
     ids = [index % size for index in range(5, 5 + _LENGTH)]
@@ -286,24 +311,13 @@ def plan_attention(name: str, model: Any) -> AttentionPlan:
         if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
         raise
-    by_kind: dict[Kind, list[AttentionRecord]] = {}
-    for attention in watch.records:
-        by_kind.setdefault(_kind(model, attention), []).append(attention)
-    if not any(attention.fits for attention in watch.records):
-        raise _no_matrix(name, model, _LENGTH, watch)
-    places: dict[ModulePlace, tuple[Kind, int]] = {}
-    kinds: dict[Kind, Extent] = {}
-    for kind in (each for each in Kind if each in by_kind):
-        numbered = dict(zip(_layer_numbers(by_kind[kind]), by_kind[kind], strict=True))
-        shown = {layer: attention for layer, attention in numbered.items() if attention.fits}
-        if shown:
-            others = {
-                layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits
-            }
-            kinds[kind] = Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
-            places |= {attention.key: (kind, layer) for layer, attention in shown.items()}
-    first = next(attention for attention in by_kind[next(iter(kinds))] if attention.fits)
-    return AttentionPlan(places, kinds, first)
+    return watch
+
+
+def _extent(numbered: Mapping[int, AttentionRecord], shown: Mapping[int, AttentionRecord]) -> Extent:
+    """The layers of one kind: those that are `shown`, and why the others are not."""
+    others = {layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits}
+    return Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
 
 
 def _other_shape(attention: AttentionRecord) -> str:
@@ -324,8 +338,8 @@ def _layer_numbers(records: Sequence[AttentionRecord]) -> tuple[int, ...]:
 
 def _layer_number(trail: Sequence[str]) -> int | None:
     """The number of the outermost module that has one: 3 of `encoder.layer.3`."""
-    found = (re.search(r"\.(\d+)$", name) for name in trail)
-    return next((int(each[1]) for each in found if each), None)
+    matches = (re.search(r"\.(\d+)$", name) for name in trail)
+    return next((int(match[1]) for match in matches if match), None)
 
 
 def _kind(model: Any, attention: AttentionRecord) -> Kind:
@@ -340,8 +354,8 @@ def _kind(model: Any, attention: AttentionRecord) -> Kind:
 
 def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
     """The shapes (T, S) that a matrix of attention has."""
-    own = [(length, length)]
-    return [*own, (target, target), (target, length)] if model.config.is_encoder_decoder else own
+    square = [(length, length)]
+    return [*square, (target, target), (target, length)] if model.config.is_encoder_decoder else square
 
 
 def _no_matrix(what: str, model: Any, length: int, watch: AttentionRecorder) -> AttnError:
@@ -353,8 +367,8 @@ def _no_matrix(what: str, model: Any, length: int, watch: AttentionRecorder) -> 
         more = " and others" if len(shapes) > _MOST_SHAPES else ""
         problem = f"{what} has no matrix of {length} × {length} tokens: its softmax is over {shown}{more}"
         return AttnError(problem, hint)
-    own = [type(module).__name__ for module in model.modules()]
-    attending = " and ".join(name for name in dict.fromkeys(own) if "Attention" in name)
+    classes = [type(module).__name__ for module in model.modules()]
+    attending = " and ".join(name for name in dict.fromkeys(classes) if "Attention" in name)
     if attending:
         return AttnError(f"{what} has no matrix of tokens: no softmax over them runs in {attending}", hint)
     return AttnError(f"{what} has no attention: its layers are {' and '.join(_classes(model))}", hint)
@@ -362,9 +376,9 @@ def _no_matrix(what: str, model: Any, length: int, watch: AttentionRecorder) -> 
 
 def _classes(model: Any) -> Iterator[str]:
     """What the layers are: the classes in the longest list of modules."""
-    lists = [each for each in model.modules() if isinstance(each, torch.nn.ModuleList) and len(each)]
+    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module)]
     longest = max(lists, key=len, default=())
-    yield from dict.fromkeys(type(each).__name__ for each in longest)
+    yield from dict.fromkeys(type(layer).__name__ for layer in longest)
 
 
 def _room(config: Any, whole: Any) -> tuple[int | None, bool]:
@@ -384,5 +398,5 @@ def _vocabulary(config: Any) -> int:
 
 def _count(config: Any, *names: str) -> int | None:
     """The first of the settings that is a whole number of at least 1."""
-    found = (getattr(config, name, None) for name in names)
-    return next((each for each in found if isinstance(each, int) and each > 0), None)
+    settings = (getattr(config, name, None) for name in names)
+    return next((setting for setting in settings if isinstance(setting, int) and setting > 0), None)

@@ -98,14 +98,14 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001  as below
             return args[0].dtype == torch.bool or 1  # a sketch asks whether all tokens are real: they are
-        found = func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten._softmax.default:  # noqa: SLF001  its public face is made of it
-            self._softmax(args[0], args[1], found)
-        return found
+            self._softmax(args[0], args[1], result)
+        return result
 
     def enter(self, name: str, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
         """A module begins."""
-        given = next((each for each in (*args, *kwargs.values()) if isinstance(each, torch.Tensor)), None)
+        given = next((value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)), None)
         self._running.append(RunningModule(name, given))
         merged = self._merged
         if merged is not None and given is not None and _is_matrix(module) and _is_same(given, merged):
@@ -159,23 +159,27 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame = self._running[-1]
         size = (math.prod(shape[:-2]), shape[-2], shape[-1])
         is_one_text = len(shape) == _WITHOUT_BATCH or shape[0] == 1
-        if not is_one_text or size[1:] not in self._fits:
+        fits = is_one_text and size[1:] in self._fits
+        if not fits:
             self.misfits.append(shape)
         if self.records and self.records[-1].frame is frame:
             self.records[-1].times += 1
             return None
-        trail = tuple(each.name for each in self._running)
-        attention = AttentionRecord(
-            (trail, self._turns[trail]), size, frame, fits=is_one_text and size[1:] in self._fits
-        )
+        trail = tuple(module.name for module in self._running)
+        attention = AttentionRecord((trail, self._turns[trail]), size, frame, fits=fits)
         self._turns[trail] += 1
-        if attention.fits and frame.given is not None and frame.given.shape[:-1] == (1, size[1]):
-            attention.width = int(frame.given.shape[-1])
-            if self._keeps(attention):
-                attention.input = frame.given[0].clone()  # a residual stream may be added to in place
+        self._note_input(attention)
         self.records.append(attention)
         self._merged = None
         return attention
+
+    def _note_input(self, attention: AttentionRecord) -> None:
+        """The width of what the module was given, and its numbers where they are kept: a vector a token."""
+        given = attention.frame.given
+        if attention.fits and given is not None and given.shape[:-1] == (1, attention.size[1]):
+            attention.width = int(given.shape[-1])
+            if self._keeps(attention):
+                attention.input = given[0].clone()  # a residual stream may be added to in place
 
 
 @contextmanager
@@ -229,7 +233,9 @@ def _call(asked: dict[str, Any], result: Any) -> AttentionCall:
         queries=query[0],
         keys=key[0],
         values=value[0],
-        added=tuple(each[0, ..., :length] for each in added if each is not None),  # it may be for a cache
+        added=tuple(
+            tensor[0, ..., :length] for tensor in added if tensor is not None
+        ),  # it may be for a cache
         scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
         softcap=asked.get("softcap"),
         sink=None if sink is None else sink.detach(),

@@ -106,14 +106,14 @@ class CapturedLayer:
             if not 0 <= head < self.heads:
                 problem = f"head {head} does not exist: there are {self.heads}, numbered from 0"
                 raise AttnError(problem, f"head {self.heads - 1}")
-        steps = {Step(each) for each in wanted}
+        steps = {Step(step) for step in wanted}
         chosen = list(heads)
-        found = {
+        all_steps = {
             Step.MASK: self.mask.broadcast_to(len(chosen), *self.weights.shape[-2:]),
             Step.LOGITS: None if self.logits is None else self.logits[chosen],
             Step.WEIGHTS: self.weights[chosen],
         }
-        return {step: found[step] for step in Step if step in steps and found.get(step) is not None}
+        return {step: all_steps[step] for step in Step if step in steps and all_steps.get(step) is not None}
 
 
 def build_layer(attention: AttentionRecord, kv_heads: int) -> Layer:
@@ -121,7 +121,7 @@ def build_layer(attention: AttentionRecord, kv_heads: int) -> Layer:
     call = attention.call
     if call is None:
         return _softmax_alone(attention, kv_heads, _UNSEEN)
-    operands = next((each for each in _operands(call) if _agrees(each, call)), None)
+    operands = next((candidate for candidate in _operands(call) if _agrees(candidate, call)), None)
     if operands is None:
         return _softmax_alone(attention, int(call.keys.shape[0]), _OTHERWISE)
     unknown: dict[Step, str] = {}
@@ -174,10 +174,10 @@ def _operands(call: AttentionCall) -> Iterator[Operands]:
 
 def _as_added(given: torch.Tensor) -> torch.Tensor:
     """(1 or H, T, S) numbers that are added; of truth values -inf where the query may not look."""
-    each = given if given.ndim == 3 else given[None]  # noqa: PLR2004
-    if each.dtype != torch.bool:
-        return each
-    return torch.zeros(each.shape, device=each.device).masked_fill(~each, -torch.inf)
+    added = given if given.ndim == 3 else given[None]  # noqa: PLR2004
+    if added.dtype != torch.bool:
+        return added
+    return torch.zeros(added.shape, device=added.device).masked_fill(~added, -torch.inf)
 
 
 def _rule(mask: torch.Tensor) -> Rule:
@@ -197,10 +197,10 @@ def _hidden(numbers: torch.Tensor) -> float:
 
 def _agrees(operands: Operands, call: AttentionCall) -> bool:
     """Whether our weights are the model's."""
-    ours, theirs = trace(operands).weights, call.weights
-    if theirs is None or theirs.shape != ours.shape:
+    ours, weights = trace(operands).weights, call.weights
+    if weights is None or weights.shape != ours.shape:
         return False
-    return bool((ours - theirs).abs().max() <= _TOLERANCE.get(ours.dtype, _EXACT))
+    return bool((ours - weights).abs().max() <= _TOLERANCE.get(ours.dtype, _EXACT))
 
 
 def _returns(operands: Operands, call: AttentionCall) -> bool:
@@ -208,8 +208,8 @@ def _returns(operands: Operands, call: AttentionCall) -> bool:
     ours = merged(trace(operands).context)
     if ours.shape != call.merged.shape:
         return False
-    apart = (ours - call.merged).abs().max()
-    return bool(apart <= _TOLERANCE.get(ours.dtype, _EXACT) * max(1.0, float(ours.abs().max())))
+    difference = (ours - call.merged).abs().max()
+    return bool(difference <= _TOLERANCE.get(ours.dtype, _EXACT) * max(1.0, float(ours.abs().max())))
 
 
 def _linear(module: torch.nn.Module) -> Linear | None:

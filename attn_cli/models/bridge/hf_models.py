@@ -94,7 +94,7 @@ def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: b
     """
     builder = model_builder(config)
     with translated_errors(f"transformers cannot load {directory}"):
-        model, found = builder.from_pretrained(
+        model, loading_info = builder.from_pretrained(
             directory,
             config=copy.deepcopy(config),
             attn_implementation="eager",
@@ -103,7 +103,7 @@ def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: b
             trust_remote_code=trusts_code,
             output_loading_info=True,
         )
-        drawn = {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])}
+        drawn = {*loading_info["missing_keys"], *(key for key, *_ in loading_info["mismatched_keys"])}
         if drawn:
             drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn)
@@ -112,7 +112,7 @@ def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: b
 
 def _computed(whole: Any) -> set[str]:
     """The parameters that no training changes and no file needs to hold: Marian's sinusoids."""
-    return {name for name, each in whole.named_parameters() if not each.requires_grad}
+    return {name for name, parameter in whole.named_parameters() if not parameter.requires_grad}
 
 
 def _check_whole(directory: Path, lacking: Collection[str]) -> None:
@@ -153,12 +153,12 @@ def _cut(config: Any, kind: Kind, count: int) -> Any:
             return None
         names = {encoder: count, decoder: 1} if kind is Kind.ENCODER else {decoder: count}
     for name, number in names.items():
-        there = getattr(text, name)
-        if number > there:
+        layers = getattr(text, name)
+        if number > layers:
             return None
-        for each, value in list(vars(text).items()):  # a list with an entry for each layer
-            if isinstance(value, list | tuple) and len(value) == there > 1:
-                setattr(text, each, value[:number])
+        for setting, value in list(vars(text).items()):  # a list with an entry for each layer
+            if isinstance(value, list | tuple) and len(value) == layers > 1:
+                setattr(text, setting, value[:number])
         setattr(text, name, number)
     return config
 
@@ -176,7 +176,7 @@ def _is_part(short: Any, whole: Any) -> bool:
 def _settings(module: torch.nn.Module) -> dict[str, Any]:
     """What a module keeps besides tensors and modules: numbers, flags and words."""
     plain = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str)}
-    shapes = {name: tuple(each.shape) for name, each in module.named_parameters(recurse=False)}
+    shapes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters(recurse=False)}
     return plain | shapes | {"class": type(module)}
 
 

@@ -1,4 +1,4 @@
-"""The judge: what Hugging Face's eager attention computes from the same files. L layers, H heads, T × S.
+"""The reference model: Hugging Face's eager attention over the same files. L layers, H heads, T × S.
 
 It is their own model, whole, asked for its attentions; what W^O returns is read off the module as it runs.
 """
@@ -52,34 +52,38 @@ class EagerModel:
             problem = f"{self.directory} has no reference: transformers reads directories"
             raise AttnError(problem, "verify the checkpoint that the file was made from")
 
-    def says(self, texts: Texts, kinds: Collection[Kind], dtype: DType) -> dict[Kind, ReferenceAttention]:
+    def attention_of(
+        self, texts: Texts, kinds: Collection[Kind], dtype: DType
+    ) -> dict[Kind, ReferenceAttention]:
         """The attention of all layers of those kinds, out of one run of the model.
 
         Raises:
             AttnError: transformers cannot run the model, or returns no such attention.
         """
         model = self._model(dtype)
-        given = inputs_of(
+        inputs = inputs_of(
             model,
             [token.id for token in texts.tokens],
             [token.segment for token in texts.tokens],
             [token.id for token in texts.target] or [0],
         )
         with translated_errors("transformers cannot run the model"), torch.no_grad():
-            names = {
-                kind: {layer: _called(model, name) for layer, name in self.outputs.get(kind, {}).items()}
-                for kind in kinds
-            }
-            with _overheard(model, {name for own in names.values() for name in own.values()}) as heard:
-                found = model(**given, output_attentions=True, return_dict=True)
-        calls = {name: iter(each) for name, each in heard.items()}
+            names = {kind: self._output_names(model, kind) for kind in kinds}
+            all_names = {name for by_layer in names.values() for name in by_layer.values()}
+            with _record_outputs(model, all_names) as recorded:
+                outputs = model(**inputs, output_attentions=True, return_dict=True)
+        calls = {name: iter(results) for name, results in recorded.items()}
         return {
             kind: ReferenceAttention(
-                weights=_by_layer(getattr(found, _FIELDS[kind], None), self.layers[kind], self.directory),
+                weights=_by_layer(getattr(outputs, _FIELDS[kind], None), self.layers[kind], self.directory),
                 outputs={layer: next(calls[name]) for layer, name in names[kind].items()},
             )
             for kind in kinds
         }
+
+    def _output_names(self, model: torch.nn.Module, kind: Kind) -> dict[int, str]:
+        """What transformers calls W^O of each layer."""
+        return {layer: _full_name(model, name) for layer, name in self.outputs.get(kind, {}).items()}
 
     def _model(self, dtype: DType) -> Any:
         if dtype not in self._models:
@@ -89,42 +93,44 @@ class EagerModel:
         return self._models[dtype]
 
 
-def _by_layer(found: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:
+def _by_layer(attentions: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:
     """The attentions of the layers: transformers lists all layers, or those alone that attend."""
-    listed = [each for each in found or () if each is not None]
-    if len(listed) == len(layers):
-        return {layer: to_numpy(each[0]) for layer, each in zip(layers, listed, strict=True)}
-    problem = f"transformers returns {len(listed)} attentions of {len(layers)} layers for {directory}"
+    present = [attention for attention in attentions or () if attention is not None]
+    if len(present) == len(layers):
+        return {layer: to_numpy(attention[0]) for layer, attention in zip(layers, present, strict=True)}
+    problem = f"transformers returns {len(present)} attentions of {len(layers)} layers for {directory}"
     raise AttnError(problem, "there is nothing to compare with: attn inspect shows what was computed")
 
 
-def _called(model: torch.nn.Module, name: str) -> str:
+def _full_name(model: torch.nn.Module, name: str) -> str:
     """What transformers' model calls the module: the name, perhaps with something before it.
 
     Raises:
         AttnError: it has no such module, in this release.
     """
-    known = (each for each, _ in model.named_modules() if each == name or each.endswith(f".{name}"))
-    found: str | None = next(known, None)
-    if found is None:
+    full_names = (path for path, _ in model.named_modules() if path == name or path.endswith(f".{name}"))
+    full_name: str | None = next(full_names, None)
+    if full_name is None:
         problem = f"transformers {VERSION} calls {name} by another name, so outputs cannot be compared"
         raise AttnError(problem, "use a release of transformers that attn was tested with: constraints.txt")
-    return found
+    return full_name
 
 
 @contextmanager
-def _overheard(model: torch.nn.Module, names: Collection[str]) -> Iterator[Mapping[str, list[FloatArray]]]:
+def _record_outputs(
+    model: torch.nn.Module, names: Collection[str]
+) -> Iterator[Mapping[str, list[FloatArray]]]:
     """While the block runs, what the named modules return, call by call, (T, M)."""
-    heard: dict[str, list[FloatArray]] = {name: [] for name in names}
+    calls: dict[str, list[FloatArray]] = {name: [] for name in names}
 
     def hook(name: str) -> Callable[..., None]:
-        def hear(_module: torch.nn.Module, _given: Any, result: torch.Tensor) -> None:
-            heard[name].append(to_numpy(result.reshape(-1, result.shape[-1])))
+        def keep(_module: torch.nn.Module, _given: Any, result: torch.Tensor) -> None:
+            calls[name].append(to_numpy(result.reshape(-1, result.shape[-1])))
 
-        return hear
+        return keep
 
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            if name in heard:
+            if name in calls:
                 stack.callback(module.register_forward_hook(hook(name)).remove)
-        yield heard
+        yield calls

@@ -102,7 +102,7 @@ class _Hub:
         Raises:
             AttnError: the hub cannot be reached, has no such model, or keeps it to itself.
         """
-        with self._answering():
+        with self._translated_failures():
             config = self._remote(_CONFIG, self._revision)
             if config is None:
                 problem = f"{self._name} is no model that can be read: the hub has no {_CONFIG} of it"
@@ -131,34 +131,34 @@ class _Hub:
         """What cuts a text; what older tokenizers are made of only where there is no `tokenizer.json`."""
         whole = self._remote(_TOKENIZER, commit)
         names = _BESIDE if whole else (*_BESIDE, *_OLDER_TOKENIZERS)
-        beside = [found for name in names if (found := self._remote(name, commit))]
+        beside = [remote for name in names if (remote := self._remote(name, commit))]
         return [whole, *beside] if whole else beside
 
     def _code(self, files: Sequence[_Remote], commit: str) -> list[_Remote]:
         """The modules that the configurations name, and those that these import from beside them."""
-        said = [each for each in files if each.name in {_CONFIG, *_BESIDE}]
-        self._download(said, no_progress)
+        configurations = [file for file in files if file.name in {_CONFIG, *_BESIDE}]
+        self._download(configurations, no_progress)
         with TemporaryDirectory() as place:
-            for each in said:
-                shutil.copyfile(self._blob(each), Path(place) / each.name)
+            for file in configurations:
+                shutil.copyfile(self._blob(file), Path(place) / file.name)
             names = sorted(own_modules(Path(place)))
-        found: dict[str, _Remote] = {}
+        modules: dict[str, _Remote] = {}
         while names:
             name = names.pop()
-            remote = None if name in found else self._remote(f"{name}.py", commit)
+            remote = None if name in modules else self._remote(f"{name}.py", commit)
             if remote is not None:
-                found[name] = remote
+                modules[name] = remote
                 self._download([remote], no_progress)
                 source = self._blob(remote).read_text(encoding="utf-8", errors="replace")
                 names += _RELATIVE.findall(source)
-        return list(found.values())
+        return list(modules.values())
 
     def _required(self, file: str, commit: str) -> _Remote:
-        found = self._remote(file, commit)
-        if found is None:
+        remote = self._remote(file, commit)
+        if remote is None:
             problem = f"{self._name} is not whole: the hub has no {file}, which its index names"
             raise AttnError(problem, f"see {self._endpoint}/{self._name}")
-        return found
+        return remote
 
     def _remote(self, file: str, revision: str) -> _Remote | None:
         """What the hub says of a file; None where it has none of that name."""
@@ -167,14 +167,14 @@ class _Hub:
 
         url = hf_hub_url(self._name, file, revision=revision, endpoint=self._endpoint)
         try:
-            found = get_hf_file_metadata(url, token=self._token, timeout=_SECONDS, endpoint=self._endpoint)
+            metadata = get_hf_file_metadata(url, token=self._token, timeout=_SECONDS, endpoint=self._endpoint)
         except EntryNotFoundError:
             return None
         except HfHubHTTPError as error:
             if type(error) is HfHubHTTPError and error.response.status_code == _ABSENT:
                 return None  # a mirror that does not say what it lacks
             raise
-        commit, etag, size = found.commit_hash, found.etag, found.size
+        commit, etag, size = metadata.commit_hash, metadata.etag, metadata.size
         if size is None or not _is_plain(commit) or not _is_plain(etag):
             raise AttnError(f"{self._endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
         return _Remote(file, url, str(commit), str(etag), size)
@@ -185,9 +185,9 @@ class _Hub:
     def _download(self, files: Sequence[_Remote], watch: DownloadProgress) -> None:
         """The content of every file, as a blob of the cache."""
         lock = _library().WeakFileLock  # one process writes, another waits for it
-        missing = {self._blob(each): each for each in files if not self._blob(each).exists()}
+        missing = {self._blob(remote): remote for remote in files if not self._blob(remote).exists()}
         sizes = {blob: _size(_incomplete(blob)) for blob in missing}
-        total, done = sum(each.size for each in missing.values()), sum(sizes.values())
+        total, done = sum(remote.size for remote in missing.values()), sum(sizes.values())
         (self._folder / "blobs").mkdir(parents=True, exist_ok=True)
         _check_space(self._folder, total - done)
         locks = self._folder.parent / ".locks" / self._folder.name
@@ -253,39 +253,52 @@ class _Hub:
         return snapshot
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _translated_failures(self) -> Iterator[None]:
         """Whatever the library raises inside is an `AttnError`."""
-        from huggingface_hub import errors
-
-        page = f"{self._endpoint}/{self._name}"
         try:
             yield
         except AttnError:
             raise
-        except errors.GatedRepoError as error:
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> AttnError:
+        """The library's error, or the system's, in a sentence."""
+        from huggingface_hub import errors
+
+        refusal = self._refusal(error)
+        if refusal is not None:
+            return refusal
+        if isinstance(error, errors.HFValidationError):
+            return self._absent()  # a name that no hub has
+        if isinstance(error, errors.HfHubHTTPError):
+            return self._bad_status(error.response.status_code)
+        is_offline = isinstance(error, ConnectionError)  # huggingface_hub's own word for it
+        if isinstance(error, OSError) and not is_offline:
+            problem = f"{self._name} cannot be kept in {self._folder}: {error.strerror or error}"
+            return AttnError(problem, "make room there, or set HF_HOME to another directory")
+        return self._absent(f"the hub cannot be reached ({_reason(error)})")
+
+    def _refusal(self, error: Exception) -> AttnError | None:
+        """What the hub has not, or not for everyone: the model or its revision; None for other errors."""
+        from huggingface_hub import errors
+
+        page = f"{self._endpoint}/{self._name}"
+        if isinstance(error, errors.GatedRepoError):
             problem = f"{self._name} is gated: who wants to read it must be let in by its authors"
             hint = f"ask for it at {page}, and set HF_TOKEN to a token of that account"
-            raise AttnError(problem, hint) from error
-        except errors.RepositoryNotFoundError as error:
+            return AttnError(problem, hint)
+        if isinstance(error, errors.RepositoryNotFoundError):
             problem = f"the model '{self._name}' is not here, and the hub has none of that name for everyone"
             hint = "check the name: attn models lists what is here; for a private one set HF_TOKEN"
-            raise AttnError(problem, hint) from error
-        except errors.RevisionNotFoundError as error:
+            return AttnError(problem, hint)
+        if isinstance(error, errors.RevisionNotFoundError):
             problem = f"{self._name} has no revision '{self._revision}' on the hub"
-            raise AttnError(problem, f"see {page}/tree/main, or leave out --revision") from error
-        except errors.HFValidationError as error:
-            raise self._absent() from error  # a name that no hub has
-        except errors.HfHubHTTPError as error:
-            raise self._refused(error.response.status_code) from error
-        except ConnectionError as error:  # huggingface_hub's own word for offline
-            raise self._absent(f"the hub cannot be reached ({_reason(error)})") from error
-        except OSError as error:
-            problem = f"{self._name} cannot be kept in {self._folder}: {error.strerror or error}"
-            raise AttnError(problem, "make room there, or set HF_HOME to another directory") from error
-        except Exception as error:
-            raise self._absent(f"the hub cannot be reached ({_reason(error)})") from error
+            return AttnError(problem, f"see {page}/tree/main, or leave out --revision")
+        return None
 
-    def _refused(self, status: int) -> AttnError:
+    def _bad_status(self, status: int) -> AttnError:
+        """The error for an answer of this status."""
         if status == _UNAUTHORISED and self._token:
             hint = f"make another at {self._endpoint}/settings/tokens, or unset it"
             return AttnError("the hub does not know the token in HF_TOKEN", hint)

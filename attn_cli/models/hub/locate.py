@@ -76,12 +76,10 @@ def locate_model(
         AttnError: there is none.
         UsageError: a revision is asked of a directory.
     """
-    here = _on_disk(name)
-    if here is not None:
-        if revision is not None:
-            problem = f"--revision is for a model of the hub, and {here.directory} is on the disk"
-            raise UsageError(problem, "leave it out")
-        return here
+    on_disk = _on_disk(name)
+    if on_disk is not None:
+        _check_no_revision(on_disk, revision)
+        return on_disk
     if not _NAME.fullmatch(name):
         raise absent(name, environment)
     snapshot = _snapshot(model_directory(name, environment), revision)
@@ -91,6 +89,13 @@ def locate_model(
         offline = "HF_HUB_OFFLINE keeps attn off the hub" if is_offline(environment) else ""
         raise absent(name, environment, revision, offline)
     return Located(name, snapshot)
+
+
+def _check_no_revision(on_disk: Located, revision: str | None) -> None:
+    """Raise `UsageError` where a revision is asked of what is on the disk."""
+    if revision is not None:
+        problem = f"--revision is for a model of the hub, and {on_disk.directory} is on the disk"
+        raise UsageError(problem, "leave it out")
 
 
 def absent(
@@ -106,7 +111,7 @@ def absent(
         what, here = f"the revision '{revision}' of {name} is not here", f"cached are {_listed(revisions)}"
         hint = f"--revision {revisions[0]}"
     else:
-        models = [each.name for each in cached_models(environment)] if why else []
+        models = [model.name for model in cached_models(environment)] if why else []
         what = f"the model '{name}' is not here"
         here = f"cached are {_listed(models)}" if models else f"no such directory, nor in the cache {cache}"
         hint = "attn models lists what is here"
@@ -199,11 +204,11 @@ def own_modules(directory: Path) -> set[str]:
     """The Python modules that the checkpoint brings for itself, as its configurations name them."""
     named: list[object] = []
     for file in ("config.json", "tokenizer_config.json"):
-        found = _read(directory, file).get("auto_map")
-        for each in found.values() if isinstance(found, dict) else [found]:
-            named += each if isinstance(each, list) else [each]
-    parts = [_OWN_CLASS.fullmatch(each) for each in named if isinstance(each, str)]
-    return {part[1] for part in parts if part}
+        auto_map = _read(directory, file).get("auto_map")
+        for entry in auto_map.values() if isinstance(auto_map, dict) else [auto_map]:
+            named += entry if isinstance(entry, list) else [entry]
+    matches = [_OWN_CLASS.fullmatch(entry) for entry in named if isinstance(entry, str)]
+    return {match[1] for match in matches if match}
 
 
 def _snapshot(folder: Path, revision: str | None = None) -> Path | None:
@@ -221,15 +226,15 @@ def _revisions(folder: Path) -> dict[str, Path]:
     """
     refs = folder / "refs"
     try:
-        commits = {each.name: each for each in (folder / "snapshots").iterdir()}
+        commits = {path.name: path for path in (folder / "snapshots").iterdir()}
         named = {
-            each.relative_to(refs).as_posix(): each.read_text(encoding="utf-8").strip()
-            for each in refs.rglob("*")
-            if each.is_file()
+            path.relative_to(refs).as_posix(): path.read_text(encoding="utf-8").strip()
+            for path in refs.rglob("*")
+            if path.is_file()
         }
     except (OSError, ValueError):
         return {}
-    commits = {name: each for name, each in commits.items() if (each / "config.json").is_file()}
+    commits = {name: path for name, path in commits.items() if (path / "config.json").is_file()}
     return commits | {name: commits[commit] for name, commit in named.items() if commit in commits}
 
 
@@ -246,7 +251,7 @@ def _type(snapshot: Path) -> str:
 def _read(directory: Path, name: str) -> dict[str, Any]:
     """The JSON object in the file; an empty one where there is none that can be read."""
     try:
-        found = json.loads(checked_path(directory, name, LARGEST_TEXT).read_text(encoding="utf-8"))
+        content = json.loads(checked_path(directory, name, LARGEST_TEXT).read_text(encoding="utf-8"))
     except (AttnError, OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

@@ -106,7 +106,7 @@ class Checkpoint:
         """The attention of those layers, one after the other, each run when it is asked for."""
         return of_layers(self._every_attention(texts, kind), layers)
 
-    def judge(self) -> ReferenceModel:
+    def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; a file's names of W^O are those of its modules."""
         from attn_cli.models.bridge.reference import EagerModel  # transformers and torch: 5 s
 

@@ -16,7 +16,7 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_t
 from attn_cli.models.open import open_checkpoint
 from tests.models.gguf.test_gguf import Change, byte_letters
 from tests.support.families import decoder
-from tests.support.reference import NUMPY, every_weight_of, inputs_of, theirs
+from tests.support.reference import NUMPY, every_weight_of, inputs_of, reference_of
 from tests.support.twins import TEXTS, WIDTH, Recipe, byte_level, gpt2
 
 pytestmark = pytest.mark.slow  # a twin of each family beside transformers
@@ -210,7 +210,7 @@ def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(name: str, tm
     found.check()
     assert found.card == open_checkpoint("small", tmp_path, NUMPY).card
     for text in TEXTS:
-        expected = theirs(tmp_path, inputs_of(tmp_path, text)).weights
+        expected = reference_of(tmp_path, inputs_of(tmp_path, text)).weights
         for ours, weights in zip(every_weight_of(found, text), expected, strict=True):
             np.testing.assert_allclose(ours, weights, atol=written.rounding)
 

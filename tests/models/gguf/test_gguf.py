@@ -27,7 +27,7 @@ from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source
 from attn_cli.models.tokens.open import open_tokenizer
-from tests.support.reference import NUMPY, every_weight_of, inputs_of, theirs
+from tests.support.reference import NUMPY, every_weight_of, inputs_of, reference_of
 from tests.support.twins import TEXTS, Save, byte_fallback, byte_level
 from tests.support.worlds import attn
 
@@ -172,7 +172,7 @@ def twin(save: Save) -> Path:
 def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(twin: Path) -> None:
     found = source(written(twin))
     assert found.card == open_checkpoint("small", twin, NUMPY).card
-    expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
+    expected = reference_of(twin, inputs_of(twin, TEXTS[0])).weights
     for ours, weights in zip(every_weight_of(found, TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=1e-5)  # 1.5e-6 seen
 
@@ -195,7 +195,7 @@ def test_quantised_weights_are_what_transformers_makes_of_them(twin: Path, kind:
 
 def test_biases_turn_with_their_rows(save: Save) -> None:
     twin = save("llama, biases")
-    expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
+    expected = reference_of(twin, inputs_of(twin, TEXTS[0])).weights
     for ours, weights in zip(every_weight_of(source(written(twin)), TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=1e-5)
 
@@ -209,7 +209,7 @@ def test_heads_may_be_wider_than_their_share_and_rope_may_be_stretched(save: Sav
         writer.add_tensor("rope_freqs.weight", plain / inverse)
 
     file = written(twin, frequencies, **WIDE)
-    expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
+    expected = reference_of(twin, inputs_of(twin, TEXTS[0])).weights
     for ours, weights in zip(every_weight_of(source(file), TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=2e-5)  # the factors round once more: 2e-6 seen
 
@@ -221,7 +221,7 @@ def test_a_linear_stretch_is_read(save: Save) -> None:
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(4.0)
 
-    expected = theirs(twin, inputs_of(twin, TEXTS[0])).weights
+    expected = reference_of(twin, inputs_of(twin, TEXTS[0])).weights
     for ours, weights in zip(
         every_weight_of(source(written(twin, stretch)), TEXTS[0]), expected, strict=True
     ):

@@ -14,7 +14,7 @@ from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Card, Source, SourceRequest, Texts
 from attn_cli.vocabulary import Kind
 from tests.support.families import TRANSLATORS
-from tests.support.reference import NUMPY, inputs_of, theirs, weights_of
+from tests.support.reference import NUMPY, inputs_of, reference_of, weights_of
 from tests.support.twins import PAIR, TEXTS, Save, minilm
 from tests.support.worlds import attn, refused
 
@@ -34,7 +34,7 @@ def test_from_a_text_to_the_weights_of_transformers() -> None:
     directory = minilm()
     model = open_checkpoint("MiniLM", directory, NUMPY)
     layers = list(model.attentions(Texts(model.tokens(*PAIR)), Kind.SELF, range(6)))
-    expected = theirs(directory, inputs_of(directory, *PAIR)).weights
+    expected = reference_of(directory, inputs_of(directory, *PAIR)).weights
     assert model.card == Card("MiniLM", "bert", 6, 12, 12, 32, 384)
     for layer, weights in zip(layers, expected, strict=True):
         np.testing.assert_allclose(weights_of(layer), weights, atol=1e-5)  # 1.4e-6 seen

@@ -22,7 +22,7 @@ from attn_cli.models.native.spec import Projections, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.open import open_checkpoint
 from tests.support.families import FAMILIES, TRANSLATORS
-from tests.support.reference import NUMPY, apart, inputs_of, ours, pad, theirs
+from tests.support.reference import NUMPY, inputs_of, largest_differences, ours, pad, reference_of
 from tests.support.twins import RECIPES, TEXTS, Recipe
 
 pytestmark = pytest.mark.slow  # a twin of each family beside transformers
@@ -50,11 +50,11 @@ def test_every_layer_and_head_agrees_with_eager(twin: Path, backend: Backend) ->
     peaks: list[float] = []
     for text in TEXTS:
         inputs = inputs_of(twin, text)
-        expected = theirs(twin, inputs)
+        expected = reference_of(twin, inputs)
         found = ours(twin, inputs, backend)
         if found.hidden[-1].shape != expected.hidden[-1].shape:  # OPT narrows what leaves the last layer
             found, expected = (replace(each, hidden=each.hidden[:-1]) for each in (found, expected))
-        weights, hidden = apart(found, expected)
+        weights, hidden = largest_differences(found, expected)
         assert weights < WEIGHTS
         assert hidden < HIDDEN
         peaks += [float(layer.max(axis=-1).mean()) for layer in expected.weights]
@@ -65,7 +65,7 @@ def test_every_layer_and_head_agrees_with_eager(twin: Path, backend: Backend) ->
 def test_padding_is_not_seen(twin: Path, where: str) -> None:
     plain = inputs_of(twin, TEXTS[1])
     padded, rows = pad(plain, 5, where)
-    expected = theirs(twin, padded)
+    expected = reference_of(twin, padded)
     for ours_, theirs_ in zip(ours(twin, padded).weights, expected.weights, strict=True):
         seen = np.asarray(padded.real)
         assert (ours_[:, rows][..., ~seen] == 0).all()
@@ -151,7 +151,7 @@ def test_nothing_can_be_left_out_unseen(what: str, name: str, tmp_path: Path) ->
     for text in TEXTS:
         inputs = inputs_of(directory, text)
         for found, expected in zip(
-            weights_of(crippled, inputs), theirs(directory, inputs).weights, strict=True
+            weights_of(crippled, inputs), reference_of(directory, inputs).weights, strict=True
         ):
             furthest = max(furthest, float(np.abs(found - expected).max()))
     assert furthest > 0.05  # 2,500 times what rounding may do
