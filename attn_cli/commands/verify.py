@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from attn_cli.analysis.verification import Verdict
-    from attn_cli.reading.reading import TextRequest
+    from attn_cli.reading.reading import Reading, TextRequest
 
 TEXTS = (
     "The animal didn't cross the street because it was too tired.",
@@ -42,9 +42,7 @@ def verify_model(
     one; a decoder reads TEXT itself unless --target is given. The exit status is 3 where a number
     differs by more than rounding explains.
     """
-    is_given = text.text is not None or text.file is not None
-    texts = [text] if is_given else [replace(text, text=sample) for sample in TEXTS]
-    requests = [text_request(world, text_options) for text_options in texts]
+    requests = _requests(world, text)
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
     from attn_cli.reading.verify import verify_readings  # the reference: 5 s
 
@@ -56,15 +54,27 @@ def verify_model(
     if as_json:
         from attn_cli.show import data
 
-        answer = describe_reading(readings[0]) | _texts(requests) | verdict.fields()
-        world.say(data.as_json(answer))
+        fields = describe_reading(readings[0]) | _texts(requests) | verdict.fields()
+        world.say(data.as_json(fields))
     else:
-        from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
-
-        world.screen.print(Paragraph(headline(readings[0]), between=" · "))
-        world.screen.print(TextTable(_COLUMNS, list(_rows(verdict)), right=(1, 2, 3)))
-        world.say(sentence(verdict))
+        _print_table(world, readings[0], verdict)
     check(verdict)
+
+
+def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
+    """The text that is given, or else the built-in ones."""
+    is_given = text.text is not None or text.file is not None
+    texts = [text] if is_given else [replace(text, text=sample) for sample in TEXTS]
+    return [text_request(world, text_options) for text_options in texts]
+
+
+def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
+    """A line for each layer, and what they come to."""
+    from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
+
+    world.screen.print(Paragraph(headline(reading), between=" · "))
+    world.screen.print(TextTable(_COLUMNS, list(_rows(verdict)), right=(1, 2, 3)))
+    world.say(sentence(verdict))
 
 
 def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:

@@ -51,13 +51,7 @@ def _publish(run: Run, network: Network, outcome: TrainingResult) -> None:
     made = run.scratch / "model"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    try:
-        save_file(_stored(run, network), made / "model.safetensors", {"format": "pt"})
-    except SafetensorError as error:
-        raise AttnError(
-            f"{made} cannot be written: {error}", "make room on the disk, then --resume"
-        ) from error
-    (made / "model.safetensors").chmod(0o666 & ~_umask(run))  # the library's own is for its owner alone
+    _write_weights(made, run, network)
     (made / "tokenizer.json").write_text(run.tokenizer.to_str(pretty=True), encoding="utf-8")
     _write_json(made, "tokenizer_config.json", tokenizer.config(network.context))
     _write_json(made, FILE, outcome.as_json())
@@ -68,6 +62,21 @@ def _publish(run: Run, network: Network, outcome: TrainingResult) -> None:
         (made / name).replace(run.directory / name)
     (run.scratch / RECORD).unlink()  # first: without it nobody takes the rest for a run
     shutil.rmtree(run.scratch)
+
+
+def _write_weights(directory: Path, run: Run, network: Network) -> None:
+    """Write `model.safetensors`, which whoever may read the run's other files may read.
+
+    Raises:
+        AttnError: it cannot be written.
+    """
+    path = directory / "model.safetensors"
+    try:
+        save_file(_stored(run, network), path, {"format": "pt"})
+    except SafetensorError as error:
+        problem = f"{directory} cannot be written: {error}"
+        raise AttnError(problem, "make room on the disk, then --resume") from error
+    path.chmod(0o666 & ~_umask(run))  # safetensors makes it readable for its owner alone
 
 
 def _stored(run: Run, network: Network) -> dict[str, torch.Tensor]:

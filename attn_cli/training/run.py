@@ -68,13 +68,7 @@ def begin(directory: Path, order: TrainingRequest, said: Callable[[str], None], 
     was_there = _check_free(directory, force=force)
     texts, held_out = _described(order)
     scratch = _scratch(directory)
-    try:
-        if scratch.exists():
-            shutil.rmtree(scratch)
-        scratch.mkdir(parents=True)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise AttnError(f"{directory} cannot be written: {reason}", "another directory") from error
+    _make_empty(scratch, directory)
     try:
         with written_atomically(scratch / RECORD) as temporary:
             temporary.write_text(json.dumps(_record(order, texts, held_out), indent=1), encoding="utf-8")
@@ -82,6 +76,21 @@ def begin(directory: Path, order: TrainingRequest, said: Callable[[str], None], 
     except AttnError:
         shutil.rmtree(scratch if was_there else directory)
         raise
+
+
+def _make_empty(scratch: Path, directory: Path) -> None:
+    """Make the scratch directory of a run; what was in it is gone.
+
+    Raises:
+        AttnError: `directory` cannot be written.
+    """
+    try:
+        if scratch.exists():
+            shutil.rmtree(scratch)
+        scratch.mkdir(parents=True)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise AttnError(f"{directory} cannot be written: {reason}", "another directory") from error
 
 
 def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None]) -> Run:
@@ -168,14 +177,8 @@ def _ready(
     said: Callable[[str], None],
 ) -> Run:
     """The run with its tokenizer and its tokens, which are made where they are not there yet."""
-    scratch, recipe = _scratch(directory), order.recipe
-    learned = scratch / "tokenizer.json"
-    if not learned.exists():
-        said("learning the vocabulary")
-        vocabulary = bpe.learn(order.files, sum(text.characters for text in texts), recipe.vocabulary)
-        with written_atomically(learned) as temporary:
-            temporary.write_text(vocabulary.to_str(), encoding="utf-8")
-    tokenizer = _read_tokenizer(learned)
+    scratch = _scratch(directory)
+    tokenizer = _learned_tokenizer(scratch / "tokenizer.json", order, texts, said)
     train = _tokens(scratch / "train.bin", order.files, tokenizer, said)
     if order.held_out is None:
         size = min(train.size // _HELD_OUT, _MOST_HELD_OUT)
@@ -183,8 +186,21 @@ def _ready(
     else:
         held_out = _tokens(scratch / "held_out.bin", [order.held_out], tokenizer, said)[:_MOST_HELD_OUT]
     held_out = held_out[held_out != START]  # nobody could guess where a file begins
-    _check_length(train, held_out, recipe)
+    _check_length(train, held_out, order.recipe)
     return Run(directory, order, texts, held_out_text, tokenizer, train, held_out)
+
+
+def _learned_tokenizer(
+    path: Path, order: TrainingRequest, texts: tuple[TextFile, ...], said: Callable[[str], None]
+) -> tokenizers.Tokenizer:
+    """The tokenizer in the file `path`, which is learned from the texts where it is not there yet."""
+    if not path.exists():
+        said("learning the vocabulary")
+        characters = sum(text.characters for text in texts)
+        learned = bpe.learn(order.files, characters, order.recipe.vocabulary)
+        with written_atomically(path) as temporary:
+            temporary.write_text(learned.to_str(), encoding="utf-8")
+    return _read_tokenizer(path)
 
 
 def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:

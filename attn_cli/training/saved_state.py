@@ -1,6 +1,7 @@
 """Where a run stands: weights and moments in one file, written whole, without a pickle."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,16 +63,18 @@ def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> Run
             for name, tensor in network.parameters.tensors.items():
                 tensor.data.copy_(_shaped(file.get_tensor(f"weights.{name}"), tensor, name))
                 if mark.step and tensor.requires_grad:
-                    moments = {
-                        moment: file.get_tensor(f"{moment}.{name}").clone().to(network.device)
-                        for moment in _MOMENTS
-                    }
-                    steps = torch.tensor(float(mark.step), device=network.device)
-                    optimizer.state[tensor] = {"step": steps, **moments}
+                    moments = {moment: file.get_tensor(f"{moment}.{name}") for moment in _MOMENTS}
+                    optimizer.state[tensor] = _optimizer_state(mark.step, moments, network.device)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         problem = f"the state of the run cannot be read: {path}: {error}"
         raise AttnError(problem, "--force to begin anew") from error
     return mark
+
+
+def _optimizer_state(step: int, moments: Mapping[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
+    """What AdamW keeps of one tensor after `step` steps."""
+    steps = torch.tensor(float(step), device=device)
+    return {"step": steps} | {name: moment.clone().to(device) for name, moment in moments.items()}
 
 
 def _shaped(saved: torch.Tensor, like: torch.Tensor, name: str) -> torch.Tensor:

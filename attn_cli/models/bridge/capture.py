@@ -19,7 +19,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from attn_cli.record import record
 
-_ASKED = ("module", "query", "key", "value", "attention_mask")
+_ARGUMENTS = ("module", "query", "key", "value", "attention_mask")
 """What an attention function is given, in this order or by name."""
 
 _OF_ROUTERS = 2  # axes: a softmax over experts
@@ -119,8 +119,8 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The attention function, recorded."""
 
         def recording(*given: Any, **words: Any) -> Any:
-            asked = dict(zip(_ASKED, given, strict=False)) | words
-            query, key = asked["query"], asked["key"]
+            arguments = dict(zip(_ARGUMENTS, given, strict=False)) | words
+            query, key = arguments["query"], arguments["key"]
             attention = self._record((*query.shape[:-1], key.shape[-2]))
             self._inside = attention
             try:
@@ -130,7 +130,7 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if attention is not None:
                 attention.kv_heads, attention.head_size = int(key.shape[-3]), int(query.shape[-1])
                 if self._keeps(attention):
-                    attention.call = _call(asked, result)
+                    attention.call = _call(arguments, result)
                     self._merged = result[0]
             return result
 
@@ -223,12 +223,12 @@ def _hooked(name: str, module: torch.nn.Module, watch: AttentionRecorder) -> Ite
         after.remove()
 
 
-def _call(asked: dict[str, Any], result: Any) -> AttentionCall:
-    module, query, key, value = (asked[name] for name in ("module", "query", "key", "value"))
+def _call(arguments: dict[str, Any], result: Any) -> AttentionCall:
+    module, query, key, value = (arguments[name] for name in ("module", "query", "key", "value"))
     length = key.shape[-2]
-    added = (asked.get(name) for name in ("attention_mask", "position_bias"))
-    scale, weights = asked.get("scaling"), result[1]
-    sink = asked.get("s_aux", getattr(module, "sinks", None))
+    added = (arguments.get(name) for name in ("attention_mask", "position_bias"))
+    scale, weights = arguments.get("scaling"), result[1]
+    sink = arguments.get("s_aux", getattr(module, "sinks", None))
     return AttentionCall(
         queries=query[0],
         keys=key[0],
@@ -237,7 +237,7 @@ def _call(asked: dict[str, Any], result: Any) -> AttentionCall:
             tensor[0, ..., :length] for tensor in added if tensor is not None
         ),  # it may be for a cache
         scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
-        softcap=asked.get("softcap"),
+        softcap=arguments.get("softcap"),
         sink=None if sink is None else sink.detach(),
         weights=None if weights is None else weights[0, ..., :length],
         merged=result[0].reshape(query.shape[-2], -1),

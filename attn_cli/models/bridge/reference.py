@@ -61,12 +61,7 @@ class EagerModel:
             AttnError: transformers cannot run the model, or returns no such attention.
         """
         model = self._model(dtype)
-        inputs = inputs_of(
-            model,
-            [token.id for token in texts.tokens],
-            [token.segment for token in texts.tokens],
-            [token.id for token in texts.target] or [0],
-        )
+        inputs = _inputs(model, texts)
         with translated_errors("transformers cannot run the model"), torch.no_grad():
             names = {kind: self._output_names(model, kind) for kind in kinds}
             all_names = {name for by_layer in names.values() for name in by_layer.values()}
@@ -91,6 +86,16 @@ class EagerModel:
             backend = torch_backend("cpu", dtype)
             self._models[dtype] = load_model(self.directory, config, backend, trusts_code=self.trusts_code)
         return self._models[dtype]
+
+
+def _inputs(model: Any, texts: Texts) -> dict[str, Any]:
+    """What the model is called with; a decoder that has no text gets one token."""
+    return inputs_of(
+        model,
+        [token.id for token in texts.tokens],
+        [token.segment for token in texts.tokens],
+        [token.id for token in texts.target] or [0],
+    )
 
 
 def _by_layer(attentions: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:
