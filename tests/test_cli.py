@@ -10,8 +10,8 @@ from rich.console import Console
 
 from attn_cli import __version__
 from attn_cli.cli import run
+from attn_cli.commands import inspect
 from attn_cli.errors import AttnError
-from attn_cli.reading import steps
 from attn_cli.show import picture
 from tests.support.worlds import attn, refused, world
 
@@ -49,7 +49,7 @@ def test_a_summary_in_the_list_of_commands_is_not_cut() -> None:
 
 
 def test_ctrl_c_is_130_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "head_steps", failing(KeyboardInterrupt()))
+    monkeypatch.setattr(inspect, "selected_heads", failing(KeyboardInterrupt()))
     answer = attn("inspect", "the cat", "-H", "1")
     assert (answer.status, answer.out, answer.err) == (130, "", "attn: interrupted\n")
 
@@ -61,7 +61,7 @@ def test_ctrl_c_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_short_memory_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "head_steps", failing(MemoryError()))
+    monkeypatch.setattr(inspect, "selected_heads", failing(MemoryError()))
     hint = "a shorter text, fewer layers or heads"
     assert refused(attn("inspect", "the cat", "-H", "1")) == (1, "memory is short", hint)
 
@@ -76,7 +76,7 @@ def test_short_memory_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_the_system_refuses_is_said_in_a_sentence(
     raised: OSError, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "head_steps", failing(raised))
+    monkeypatch.setattr(inspect, "selected_heads", failing(raised))
     hint = "check the file, the directory and the space on the disk"
     assert refused(attn("inspect", "the cat", "-H", "1")) == (1, problem, hint)
 
@@ -94,14 +94,14 @@ def test_a_result_that_cannot_be_flushed_is_an_error_too() -> None:
 
 
 def test_debugging_shows_where_an_error_was_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "head_steps", failing(AttnError("no", "yes")))
+    monkeypatch.setattr(inspect, "selected_heads", failing(AttnError("no", "yes")))
     first, *_, problem, hint = attn("inspect", "x", "-H", "1", ATTN_DEBUG="1").err.splitlines()
     assert first == "Traceback (most recent call last):"
     assert (problem, hint) == ("attn: no", "try: yes")
 
 
 def test_a_fault_of_our_own_says_that_it_is_and_how_to_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "head_steps", failing(ZeroDivisionError("by\nzero")))
+    monkeypatch.setattr(inspect, "selected_heads", failing(ZeroDivisionError("by\nzero")))
     assert refused(attn("inspect", "x", "-H", "1")) == (
         1,
         "this is a mistake in attn: ZeroDivisionError: by zero",
@@ -111,7 +111,7 @@ def test_a_fault_of_our_own_says_that_it_is_and_how_to_find_it(monkeypatch: pyte
 
 
 def test_pytorch_s_want_of_memory_is_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "head_steps", failing(torch.OutOfMemoryError("CUDA out of memory")))
+    monkeypatch.setattr(inspect, "selected_heads", failing(torch.OutOfMemoryError("CUDA out of memory")))
     assert refused(attn("inspect", "x", "-H", "1"))[:2] == (1, "memory is short")
 
 
@@ -178,5 +178,5 @@ def test_the_screen_is_one_for_the_whole_run() -> None:
 def test_a_library_without_room_is_short_memory_too(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "head_steps", failing(error))
+    monkeypatch.setattr(inspect, "selected_heads", failing(error))
     assert refused(attn("inspect", "the cat", "-H", "1"))[:2] == (1, "memory is short")
