@@ -1,4 +1,4 @@
-"""`attn` as a process, and `python -m attn_cli`: hardly anything is imported before Ctrl-C is answered."""
+"""The `attn` process and `python -m attn_cli`: Ctrl-C is handled before much is imported."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""Which commands exist; an error becomes two lines and a status."""
+"""The commands of `attn`, and how an error becomes two lines and an exit status."""
 
 import errno
 import importlib

@@ -1,4 +1,4 @@
-"""What goes wrong: a sentence that says what was found, a hint that says what to try, a status."""
+"""Errors: each has a sentence on what was found, a hint on what to try, and an exit status."""
 
 
 class AttnError(Exception):

@@ -1,4 +1,4 @@
-"""All that a view may know: labelled matrices, and the named steps of one head."""
+"""All that a view needs to know: labelled matrices, and the named steps of one head."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field

@@ -1,4 +1,4 @@
-"""Text from outside made harmless and visible: no control sequence, no invisible label."""
+"""Makes outside text harmless and visible: no control sequences, no invisible labels."""
 
 import unicodedata
 

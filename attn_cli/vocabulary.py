@@ -1,4 +1,4 @@
-"""Every word that a person types or reads: steps, kinds, distances, data types."""
+"""The words of the interface: steps, kinds, metrics, patterns, distances and data types."""
 
 from enum import StrEnum
 

@@ -1,1 +1,1 @@
-"""From traces to numbers: which head to show, how far heads are apart."""
+"""From weights to findings: what heads do, how far apart they are, whether they are right."""

@@ -1,4 +1,4 @@
-"""Heads against heads: their distances as a matrix, and where two of them differ."""
+"""Heads compared: the matrix of their distances, and where two of them differ."""
 
 from collections.abc import Iterable, Sequence
 

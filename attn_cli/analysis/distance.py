@@ -1,4 +1,4 @@
-"""How far the weights of two heads are from each other: 0 is the same, 1 has nothing in common.
+"""How far apart the weights of two heads are: 0 for identical, 1 for nothing in common.
 
 A row of weights is a distribution over the keys; the distance of two heads is the mean over the rows.
 """

@@ -1,4 +1,4 @@
-"""Heads in summary: what each does on a text, as a few numbers and a name."""
+"""A summary of each head on a text: a few numbers, and the name of its pattern."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite

@@ -1,4 +1,4 @@
-"""What a head does, told by where its weight goes: the token before, an earlier copy, what followed one.
+"""What a head does, judged by where its weight goes: the previous token, an earlier copy, and so on.
 
 A score is the mean, over the rows in which the pattern could show, of the weight on the tokens that
 the pattern names (of `broad`: of its entropy as a share of the largest): 0 to 1, and 1 for a head that

@@ -1,4 +1,4 @@
-"""How sharply a head looks at tokens of its own choice: which to show where nobody named one.
+"""How sharply a head looks at tokens of its own choice; used to choose the default head.
 
 Most heads look at themselves, at a neighbour, or at a special token or the first one, where weight
 goes that is not needed (arXiv:1906.04341, arXiv:2309.17453). A reader learns most from a head whose

@@ -1,4 +1,4 @@
-"""Our numbers against the reference model's: the largest difference of weights and outputs, by layer."""
+"""Our numbers against the reference model's: the largest difference in weights and outputs, by layer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

@@ -1,1 +1,1 @@
-"""One file a command, thin: ask the pipeline, hand to a view."""
+"""One file per command, and what the commands share."""

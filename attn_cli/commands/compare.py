@@ -1,4 +1,4 @@
-"""`attn compare`: heads against heads."""
+"""`attn compare`: how heads differ, by distance and weight by weight."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""From the options of a command to a reading: the text, the model, and which heads are meant."""
+"""Turns a command's options into a reading: the text, the model and the chosen heads."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

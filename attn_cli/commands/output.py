@@ -1,4 +1,4 @@
-"""What commands do with what they found: files that are written, and the lines above a table."""
+"""How commands present their results: the files they write, and the lines above a table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

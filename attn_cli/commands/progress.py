@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal that someone looks at, else a line now and then."""
+"""The progress of long tasks: a bar on a terminal, otherwise an occasional line."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

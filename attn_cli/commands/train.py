@@ -1,4 +1,4 @@
-"""`attn train`: a small model of one's own, learned from text files."""
+"""`attn train`: trains a small model on your own text files."""
 
 from collections.abc import Sequence
 from pathlib import Path

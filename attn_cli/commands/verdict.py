@@ -1,4 +1,4 @@
-"""What commands say of a comparison with the reference: a sentence, or the error that it failed."""
+"""Compares heads with the reference for a command: a sentence to print, or an error if they differ."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

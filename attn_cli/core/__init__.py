@@ -1,1 +1,1 @@
-"""The arithmetic of attention. It knows arrays, nothing else."""
+"""The arithmetic of attention, and measurements of it. It knows no models and no files."""

@@ -1,4 +1,4 @@
-"""The five steps of attention, once: project, score, mask, softmax, weighted sum.
+"""The arithmetic of attention on projected queries, keys and values: score, mask, softmax, sum.
 
 Every number that `attn` shows comes from this file. H query heads, G key/value heads, T queries,
 S keys, D head size; any axes in front are batches. Vaswani et al. 2017, arXiv:1706.03762, section 3.2.

@@ -1,4 +1,4 @@
-"""What is computed row by row, a few rows at a time: what stands between is never as long as the text."""
+"""Row-wise functions applied a few rows at a time, so that intermediates stay small."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The context of a layer whose steps are not shown: without the matrices where they would be large.
+"""The context of a layer whose steps are not shown, computed without large matrices.
 
 PyTorch's own kernel (`scaled_dot_product_attention`, Dao et al. 2022, arXiv:2205.14135) does most of them; a
 soft cap, a sink or padding it does not know, so those go block by block of query rows through `trace`.

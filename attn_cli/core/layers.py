@@ -1,4 +1,4 @@
-"""What surrounds the attention in a transformer block: norms and activations."""
+"""The parts around attention in a transformer block: norms and activations."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Who may look where: rules over two positions, which compose and never hold a matrix of their own.
+"""Which token may look where: composable rules over two positions that store no matrix.
 
 A rule takes the positions of the queries (T, 1) and of the keys (1, S) and says, as booleans that
 broadcast to (T, S), whether the query may look at the key. Most rules are a `Band`, of which one can tell

@@ -1,4 +1,4 @@
-"""Multi-head attention, whole: W^Q, W^K, W^V, the five steps, W^O.
+"""Multi-head attention as a whole: the projections, and one layer's attention with all its steps.
 
 Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2. H query heads, G key/value heads, T queries,
 S keys, D head size, M model width.

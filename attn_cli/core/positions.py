@@ -1,4 +1,4 @@
-"""Where a token stands, told to the attention: by turning queries and keys, or by a bias on their scores.
+"""Position encodings: sinusoids, rotated queries and keys, and biases on the scores.
 
 Rotary position embedding: Su et al. 2021, arXiv:2104.09864; which frequencies a checkpoint asks for is
 read in `models/native/rope.py`. ALiBi: Press et al. 2021, arXiv:2108.12409. Relative bias: Raffel et al.

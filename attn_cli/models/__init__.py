@@ -1,1 +1,1 @@
-"""From a name to the operands of attention. No transformers here, and no torch unless asked for."""
+"""From a name to the operands of attention; transformers and torch are imported only where needed."""

@@ -1,4 +1,4 @@
-"""Which array library runs, where, and in which number format."""
+"""Which array library runs, on which device, and in which number format."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What can compute here: PyTorch, 1.7 s to import, is asked only where it could find more than the CPU."""
+"""The devices here; PyTorch (1.7 s to import) is asked only if there may be more than the CPU."""
 
 import ctypes
 import importlib.util

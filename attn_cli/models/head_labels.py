@@ -1,4 +1,4 @@
-"""What is known of a model's heads: `attn train` measures it, and `attn.json` beside the weights tells it."""
+"""What a model's heads are known for, read from the `attn.json` that `attn train` writes."""
 
 import json
 from collections.abc import Iterable, Mapping

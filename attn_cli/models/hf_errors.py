@@ -1,4 +1,4 @@
-"""Whatever the library transformers raises, as an error in two lines."""
+"""Turns anything that transformers raises into an error of two lines."""
 
 import warnings
 from collections.abc import Iterator

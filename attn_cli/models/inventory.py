@@ -1,4 +1,4 @@
-"""What can be loaded here: families, the model that ships, the models in the cache, devices."""
+"""What can be loaded here: families, the bundled model, cached models and devices."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

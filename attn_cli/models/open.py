@@ -1,4 +1,4 @@
-"""A request → a source: the bundled model, a random layer, a checkpoint read by us or over the bridge."""
+"""Opens the source for a request: bundled, random, or a checkpoint, native or over the bridge."""
 
 import copyreg
 import os

@@ -1,4 +1,4 @@
-"""`random`: one fresh, seeded attention layer. It has learned nothing; its arithmetic is all there."""
+"""`random`: a single attention layer, freshly seeded and untrained, with every step computed."""
 
 import re
 import zlib

@@ -1,4 +1,4 @@
-"""A source: whatever cuts a text into tokens and yields the attention of layer after layer."""
+"""A source: anything that splits a text into tokens and yields attention layer by layer."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field

@@ -1,4 +1,4 @@
-"""Heads of one reading against each other: weights as far as they are shown, distances over whole rows."""
+"""Heads of one reading compared: weights within the window, distances over whole rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

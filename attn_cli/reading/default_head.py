@@ -1,4 +1,4 @@
-"""The head that is shown where nobody named one: known for what shows in the text, or the sharpest."""
+"""The head shown by default: one known for a pattern in the text, or else the sharpest."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,4 +1,4 @@
-"""What every JSON object of the contract begins with: model, library, text, tokens."""
+"""The fields that every JSON document begins with: model, library, text and tokens."""
 
 from dataclasses import asdict
 

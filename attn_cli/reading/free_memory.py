@@ -1,4 +1,4 @@
-"""How much memory is free: the least that the machine, the container and the process's own limit leave."""
+"""How much memory is free: the least that machine, container and process limit allow."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What the heads of a reading do, head by head, in memory that grows with the text, not its square."""
+"""Measures the heads of a reading in memory that grows with the text, not with its square."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A text as a model reads it: its tokens, and which attention is looked at. No layer has run yet."""
+"""A text as a model reads it: its tokens and the kind of attention; no layer has run yet."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace

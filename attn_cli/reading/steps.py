@@ -1,4 +1,4 @@
-"""The steps of the chosen heads, computed layer by layer as far as they are shown, and checked."""
+"""Runs layers and yields the steps of the chosen heads within the window, checked to be finite."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any

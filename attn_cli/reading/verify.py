@@ -1,4 +1,4 @@
-"""A reading's layers against whoever else computes them: our numbers are checked, kind by kind."""
+"""Checks the layers of readings against the reference model, one kind of attention at a time."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace

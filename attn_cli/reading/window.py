@@ -1,4 +1,4 @@
-"""How much of a matrix is shown: chosen rows and columns, the whole, or means of it where it is too large."""
+"""How much of a matrix is shown: chosen rows and columns, all of it, or means if it is too large."""
 
 from collections.abc import Collection, Iterator, Sequence
 

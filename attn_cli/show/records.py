@@ -1,4 +1,4 @@
-"""The metrics of heads as data files: .npz arrays of layers by heads, .csv with a line for each head."""
+"""The metrics of heads as data files: .npz arrays (layers × heads), .csv with a line per head."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast

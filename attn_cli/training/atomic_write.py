@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""Writes a file atomically: it appears complete or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Text files of any size as rows of token ids: read in pieces, mapped, shuffled by arithmetic."""
+"""Text files of any size as shuffled rows of token ids, read in chunks and memory-mapped."""
 
 import codecs
 import hashlib

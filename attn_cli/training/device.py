@@ -1,4 +1,4 @@
-"""Where a model learns, and in which number format its products are fast there."""
+"""Which device a model is trained on, and the number format in which its products are fast."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The loop of the training: rows in, one step of AdamW, now and then a look at held-out text."""
+"""The training loop: rows in, an AdamW step, and now and then a check on held-out text."""
 
 import ctypes
 import signal

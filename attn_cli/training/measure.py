@@ -1,4 +1,4 @@
-"""What a model is worth on text that it has not seen, beside two that know less; what its heads do."""
+"""How well a model predicts unseen text, beside a bigram table and gzip, and what its heads do."""
 
 import gzip
 import math

@@ -1,4 +1,4 @@
-"""The card of a trained model: what it was trained on, for how long, what it is worth, what its heads do."""
+"""The model card: what it was trained on, for how long, how well it does, what its heads do."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""A model that learns: our own transformer over tensors that are drawn when they are first read."""
+"""A trainable model: our own transformer over tensors that are initialised when first read."""
 
 import zlib
 from pathlib import Path

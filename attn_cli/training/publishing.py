@@ -1,4 +1,4 @@
-"""The end of a run: the model is measured as it is stored, and its files take their places."""
+"""Finishes a run: measures the model as it will be stored, and puts its files in place."""
 
 import json
 import shutil

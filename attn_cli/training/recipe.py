@@ -1,4 +1,4 @@
-"""All that decides how a training run ends: two runs of one recipe over one corpus are the same run."""
+"""Everything that determines how a training run turns out, apart from the corpus."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is to be trained on what."""
+"""What a model is to be trained on, and how."""
 
 from pathlib import Path
 

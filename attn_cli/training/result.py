@@ -1,4 +1,4 @@
-"""What came out of a run, in numbers: what the card tells, `attn train` prints and `attn.json` holds."""
+"""The results of a run, in numbers, for the model card, `attn train` and `attn.json`."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A run and the directory it lives in: begun, gone on with.
+"""A training run and its directory: how it is begun, resumed and advanced.
 
 `DIR/attn-training` holds the recipe, the tokens and the state while it lasts. A new model has no
 `config.json` before it is finished, so nothing takes it for one; an older one that `--force` replaces

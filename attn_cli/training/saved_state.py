@@ -1,4 +1,4 @@
-"""Where a run stands: weights and moments in one file, written whole, without a pickle."""
+"""The saved state of a run: weights and optimizer moments in one file, without a pickle."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Blocks of query rows, and the keys that each needs in chunks: so small that the work stays in the cache."""
+"""Blocks of query rows and the chunks of keys they need, sized so that the work stays in the cache."""
 
 import math
 from collections.abc import Iterator

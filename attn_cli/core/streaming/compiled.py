@@ -1,4 +1,4 @@
-"""One head in a block of query rows on the CPU, compiled: a row at a time, so that it stays in the cache.
+"""One head over a block of query rows, compiled for the CPU: row by row, to stay in the cache.
 
 The metrics of `MEASURED`, whose formulas stand here once more, in three passes over a row: the largest logit,
 the powers and their sums, the columns. numba compiles them when they are first needed (6 s) and keeps what it

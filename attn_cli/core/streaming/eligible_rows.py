@@ -1,4 +1,4 @@
-"""In which rows of a text a head could do what a metric asks: others say nothing about the head."""
+"""The rows of a text in which a head could do what a metric measures; no other rows count."""
 
 from collections.abc import Callable, Collection
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""What a metric can be: one of four formulas, which blocks of rows and full matrices both evaluate.
+"""The four kinds of formula a metric can have, evaluated on blocks of rows or full matrices.
 
 A number of what the softmax leaves behind, a sum over all keys, a sum over some pairs, what a key receives.
 R rows, C columns of a block; rows are counted from its first.

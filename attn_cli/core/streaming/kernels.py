@@ -1,4 +1,4 @@
-"""The bulk of a block's work, where libraries differ: products, softmaxes and sums, into buffers.
+"""The heavy operations on a block, for each library: products, softmaxes and sums, into buffers.
 
 R rows, C columns of a chunk.
 """

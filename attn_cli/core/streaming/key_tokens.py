@@ -1,4 +1,4 @@
-"""The tokens that are looked at: their ids, which of them are no text, where each stood before."""
+"""The tokens being looked at: their ids, which are special, and where each occurred before."""
 
 from functools import cached_property
 

@@ -1,4 +1,4 @@
-"""The logits of a head in a block of query rows, chunk by chunk: product, soft cap, bias, mask.
+"""A layer being measured, and the logits of its heads, block by block and chunk by chunk.
 
 R rows of a block, W columns of a block, C columns of a chunk.
 """

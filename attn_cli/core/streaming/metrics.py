@@ -1,4 +1,4 @@
-"""Every metric, once: its formula on a block of rows, its unit, and the rows where it counts.
+"""Every metric, defined once: its formula on a block of rows, its unit, and the rows that count.
 
 `rows` evaluates the formulas block by block, `row_metrics` on full matrices; `eligible_rows` asks about the
 nearest keys. `compiled` alone has formulas of its own, for speed; a test holds them equal to these.

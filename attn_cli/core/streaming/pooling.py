@@ -1,4 +1,4 @@
-"""Weights as a picture: a matrix that nobody could read or hold, as the means of its cells.
+"""Weights pooled into a picture when the matrix is too large to hold: each cell is a mean.
 
 H query heads, T queries, S keys; R rows and C columns of cells.
 """

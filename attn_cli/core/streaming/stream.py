@@ -1,4 +1,4 @@
-"""What the heads of a layer do, measured block by block of query rows: never T × S numbers at once.
+"""Measures the heads of a layer in blocks of query rows, never holding T × S numbers at once.
 
 The weights are those of `attention.trace`: scale, soft cap, bias, mask, sink column, softmax. H query heads,
 T queries, S keys.

@@ -1,4 +1,4 @@
-"""What is measured of the heads of a layer: collected block by block, and what of it is told in the end.
+"""The measurements of a layer's heads, collected block by block, and the summary made of them.
 
 H query heads, T queries, S keys; R rows and C columns of a picture's cells.
 """

@@ -1,4 +1,4 @@
-"""Work in pieces, shared out over as many threads as PyTorch has."""
+"""Shares out pieces of work over as many threads as PyTorch uses."""
 
 import threading
 from collections.abc import Callable, Generator, Sequence

@@ -1,4 +1,4 @@
-"""Every family without a file of its own: transformers' own model, eager, watched as it runs.
+"""Families without a file of their own: transformers' own eager model, observed as it runs.
 
 Which attention a model has is found by running a sketch of it, a model without weights, over thirteen
 tokens that are no text. Then as many of its layers are loaded as the layers that were asked for need.

@@ -1,4 +1,4 @@
-"""What was seen of an attention, as a layer: all of its steps, or its logits and weights alone."""
+"""A recorded attention as a layer: with all of its steps, or only its logits and weights."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace

@@ -1,4 +1,4 @@
-"""Models of the library transformers, eager: a sketch without weights, or loaded, as short as will do."""
+"""Eager transformers models: sketches without weights, or loaded with only the layers needed."""
 
 import copy
 import inspect

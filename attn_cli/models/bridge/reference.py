@@ -1,4 +1,4 @@
-"""The reference model: Hugging Face's eager attention over the same files. L layers, H heads, T × S.
+"""The reference model: Hugging Face's eager attention on the same files.
 
 It is their own model, whole, asked for its attentions; what W^O returns is read off the module as it runs.
 """

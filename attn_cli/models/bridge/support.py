@@ -1,4 +1,4 @@
-"""How every model type is served over the bridge, as it was measured.
+"""How well the bridge serves each model type, as measured.
 
 `support.json` is written by `python -m tests.support.every_type`, which makes a small random model of each
 type that transformers has, reads it as a command would, and compares every layer and head with eager

@@ -1,4 +1,4 @@
-"""`config.json`, read with care: every value is checked for its type before anyone computes with it."""
+"""`config.json`, read with care: the type of every value is checked before it is used."""
 
 import json
 import sys

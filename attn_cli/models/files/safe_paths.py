@@ -1,4 +1,4 @@
-"""A checkpoint's files are its own: plain files, of a size that can be read, in its own tree.
+"""Only a checkpoint's own files are read: regular files of bounded size, inside its tree.
 
 A checkpoint that was unpacked or cloned can bring symbolic links. One that leads elsewhere would have
 attn read whatever lies there (a device that never ends, somebody's secret), so it is refused.

@@ -1,4 +1,4 @@
-"""Tensors out of safetensors files, mapped into memory: only what is used is ever read.
+"""Tensors from memory-mapped safetensors files: only what is used is ever read.
 
 The format: eight bytes with the header's length, a JSON header with each tensor's type, shape and
 place, the bytes. https://huggingface.co/docs/safetensors. The library `safetensors` copies what it

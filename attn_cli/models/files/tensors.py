@@ -1,4 +1,4 @@
-"""A tensor in a file, whatever the file's format: what is said of it, and how its numbers are read."""
+"""A tensor in a file of any format: its type and shape, and how its numbers are read."""
 
 import errno
 import mmap

@@ -1,4 +1,4 @@
-"""Tensors out of PyTorch's `.bin` files, which are pickles: whatever is no tensor is refused before it runs.
+"""Tensors from PyTorch's `.bin` pickles: anything but a tensor is refused before it can run.
 
 `torch.load(weights_only=True)` runs nothing that a pickle names, save a list of its own. Of that list a
 checkpoint needs a few, and others (`bytearray`, `torch.Tensor`) would take as much memory as the file

@@ -1,4 +1,4 @@
-"""What llama.cpp's converter does to each family of models, and what its metadata leaves unsaid."""
+"""How llama.cpp's converter changes each family's tensors, and what its metadata leaves out."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ class GgufFamily:
     has_pairs: bool = False  # rows of Q and K stand in pairs for RoPE
     gain_offset: float = 0.0  # what was added to the gains of norms
     is_transposed: bool = False  # matrices are (out, in), and Hugging Face's are (in, out)
-    merges_in_order: bool = False  # `gguf_tokenizer` says how
+    merges_in_order: bool = False  # `tokens.py` says how
     more: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = lambda _file, _values: {}
     """What else the config says, out of the metadata, and of what is known by then."""
 

@@ -1,4 +1,4 @@
-"""A model in a GGUF file, under the names that Hugging Face has for its configuration and its tensors."""
+"""A model in a GGUF file, its configuration and tensors under Hugging Face's names."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The tokenizer of a GGUF file, rebuilt out of its metadata as Hugging Face has it."""
+"""The tokenizer of a GGUF file, rebuilt from its metadata as a Hugging Face tokenizer."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""A model on the hub, downloaded into the Hugging Face cache: only what is read, and whole or not at all.
+"""Downloads a model from the hub into the Hugging Face cache: only what is needed, all or nothing.
 
 The library `huggingface_hub` knows the hub's addresses, its headers and its answers. The bytes are fetched
 here: what has come lies in the cache as `<etag>.incomplete`, where versions 0 and 1 of the library had it,

@@ -1,4 +1,4 @@
-"""What a model's name means here. It imports nothing heavy: completion asks it too."""
+"""Where a model's name leads; imports nothing heavy, since shell completion uses it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a checkpoint is made of, whatever files it lies in."""
+"""The parts of a checkpoint: configuration, weights and tokenizer, from a directory or a GGUF file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which families are written out here, and what a model of one of them is."""
+"""Finds the families that have a file of their own here, and reads a model's spec from its config."""
 
 import importlib
 from collections.abc import Mapping

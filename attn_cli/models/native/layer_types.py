@@ -1,4 +1,4 @@
-"""What differs from layer to layer: which slide a window, as a config lists it or a family's rule has it."""
+"""Which layers use a sliding window, by the config's list or the family's own rule."""
 
 from collections.abc import Callable
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""A family of models as data: all that differs between them, and nothing that is common."""
+"""A model family as data: everything that differs between families, and nothing they share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import field

@@ -1,4 +1,4 @@
-"""A transformer over a checkpoint, layer by layer: a layer's weights are read when it runs.
+"""A transformer run from a checkpoint, layer by layer: weights are read when their layer runs.
 
 It stops where its reader stops: whoever asks for layer 2 never touches layer 3, nor the feed-forward
 part of layer 2.

@@ -1,4 +1,4 @@
-"""Where the pieces of a text stand in it, for a tokenizer that does not tell: their letters are compared."""
+"""Token offsets found by comparing letters, for tokenizers that do not report them."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence

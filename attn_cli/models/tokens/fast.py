@@ -1,4 +1,4 @@
-"""A tokenizer in one `tokenizer.json`; the library `tokenizers` does the cutting."""
+"""A tokenizer from a single `tokenizer.json`, run by the `tokenizers` library."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The tokenizer in a directory: its `tokenizer.json`, or the files that it was kept in before."""
+"""Opens the tokenizer in a directory: its `tokenizer.json`, or files in an older format."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A tokenizer that has no `tokenizer.json`: transformers reads the files that it was kept in before.
+"""A tokenizer without a `tokenizer.json`: transformers reads its files in an older format.
 
 `vocab.txt`, `vocab.json` with `merges.txt`, and SentencePiece's models become the library `tokenizers`' own
 in transformers' hands. A few tokenizers stay Python (Marian's, for one): they do not say which characters a

@@ -1,4 +1,4 @@
-"""A token, what cuts a text into tokens, and what a decoder reads of them."""
+"""A token, what a tokenizer does, and the shifted tokens that a decoder reads."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A matrix of cells as an artist: each cell a rectangle of its colour, with sharp edges.
+"""A matplotlib artist for a matrix of cells: each a rectangle of one colour, with sharp edges.
 
 matplotlib's `AxesImage` resamples, at 3 ms an image; cells need only be repeated. Import this late: it
 imports matplotlib.

@@ -1,4 +1,4 @@
-"""One colour scale for several grids: which value has which colour, and how it is written."""
+"""One colour scale shared by several grids: the colour of each value, and how numbers are written."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

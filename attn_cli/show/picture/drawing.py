@@ -10,7 +10,7 @@ from attn_cli.errors import UsageError
 from attn_cli.safe_text import printable
 from attn_cli.show.picture.colours import colour_map, colour_scale
 from attn_cli.show.picture.fonts import Letters, letters_for
-from attn_cli.show.picture.layout import GAP, PanelPlan, PanelRows, plan_attention
+from attn_cli.show.picture.layout import GAP, PanelPlan, PanelRows, plan_panels
 from attn_cli.show.picture.legend import legend_marks
 from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word
 from attn_cli.show.picture.painting import figure_of
@@ -45,7 +45,7 @@ def page(groups: Sequence[PanelRows], title: str, cmap: str | None = None) -> Dr
     tables = [rows for table in groups if (rows := [row for row in table if row])]
     assert tables, "a picture of nothing"
     letters = _letters(tables, title)
-    plans = [plan_attention(table, letters) for table in tables]
+    plans = [plan_panels(table, letters) for table in tables]
     size = max(plan.readable(12) for plan in plans)
     heading = letters.title(title)
     width, height, marks = letters.inches(heading, size) + 2 * GAP, 2 * size / INCH, list[PageMark]()

@@ -1,4 +1,4 @@
-r"""Which fonts draw a text, how wide it is in them, and what none of them has: spelled out (`\u4e2d`)."""
+r"""The fonts that can draw a text, its width, and missing glyphs spelled out (`\u4e2d`)."""
 
 from bisect import bisect_left
 from collections.abc import Iterable

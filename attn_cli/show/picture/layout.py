@@ -108,7 +108,7 @@ class PanelPlan:
             y += self.heights[i] + self.feet[i]
 
 
-def plan_attention(table: PanelRows, letters: Letters) -> PanelPlan:
+def plan_panels(table: PanelRows, letters: Letters) -> PanelPlan:
     """Cells as large as the page allows, labels as large as the cells allow."""
     table = _wrapped(table)
     across, grids = max(map(len, table)), list(chain.from_iterable(table))

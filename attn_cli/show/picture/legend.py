@@ -1,4 +1,4 @@
-"""What the colours of a group of panels mean: the bar beside them, and below it the grey."""
+"""The legend of a group of panels: a colour bar beside them, and the grey swatch below it."""
 
 from collections.abc import Iterator, Sequence
 

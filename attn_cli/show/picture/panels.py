@@ -1,4 +1,4 @@
-"""One grid on a page: its cells, its title, the tokens on both sides."""
+"""One grid on a page: its cells, its title, and the labels of its rows and columns."""
 
 from collections.abc import Iterator
 

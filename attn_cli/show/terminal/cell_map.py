@@ -1,4 +1,4 @@
-"""A compact map with every cell in view, such as layer × head: numbers where they fit, else shades alone."""
+"""A compact map of every cell, such as layer × head: numbers where they fit, otherwise shades."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby

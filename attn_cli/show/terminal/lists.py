@@ -1,4 +1,4 @@
-"""Lists of text: under the names of their columns, or one phrase after the other."""
+"""Lists of text: as a table with column headings, or as a paragraph of phrases."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, zip_longest

@@ -1,4 +1,4 @@
-"""Matrices fitted to the console: as whole tables, as the largest values of each row, or as a window."""
+"""Matrices fitted to the console: whole tables, the largest values of each row, or a window."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
