@@ -39,17 +39,13 @@ def error(*arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
 
 
 USAGE: list[tuple[str, str, str]] = [
-    ("foo", "no such command 'foo'", "attn --help"),
+    ("foo", "no such command 'foo'", "attn inspect foo for a text, or attn --help"),
     ("--foo", "no such option: --foo", "attn --help"),
-    (
-        "inspect x --foo",
-        "no such option: --foo (Possible options: --force, --out, --top)",
-        "attn inspect --help",
-    ),
+    ("inspect x --foo", "no such option: --foo", "attn inspect --help"),
     (
         "tokens x --layer 3",
-        "no such option: --layer (Possible options: --file, --pair)",
-        "attn tokens --help",
+        "attn tokens has no option --layer: attn inspect, heatmap, heads and compare have it",
+        "leave it out, or attn inspect",
     ),
     (
         "inspect x -m random --width 7",
@@ -58,29 +54,25 @@ USAGE: list[tuple[str, str, str]] = [
     ),
     (
         "inspect x y",
-        "got unexpected extra argument(s) (y)",
-        'attn inspect "The cat sat": quotes around the text',
+        "attn inspect reads one text: 2 were given",
+        'attn inspect "x y": quotes around the text',
     ),
-    ("inspect x --layer", "option '--layer' requires an argument", "attn inspect --help"),
-    ("inspect x --top abc", "invalid value for '--top': 'abc' is not a whole number", "attn inspect --help"),
-    ("inspect x --top 0", "invalid value for '--top': 0 is not in the range x>=1", "attn inspect --help"),
+    ("inspect x --layer", "--layer has no value: nothing follows", "--layer LAYERS"),
+    ("inspect x --top abc", "--top takes a whole number of at least 1, not 'abc'", "--top 1"),
+    ("inspect x --top 0", "--top takes a whole number of at least 1, not '0'", "--top 1"),
     (
         "heatmap x -s foo -o a.png",
-        "invalid value for '-s' / '--step': 'foo' is not one of "
-        + ", ".join(f"'{step}'" for step in STEPS.split()),
+        f"--step cannot be 'foo': it is one of {', '.join(STEPS.split())}",
         "attn heatmap --help",
     ),
     (
         "compare x -d foo",
-        (
-            "invalid value for '-d' / '--distance': 'foo' is not one of "
-            "'jensen-shannon', 'cosine', 'total-variation'"
-        ),
+        "--distance cannot be 'foo': it is one of jensen-shannon, cosine, total-variation",
         "attn compare --help",
     ),
     (
         "inspect x --dtype foo",
-        "invalid value for '--dtype': 'foo' is not one of 'float32', 'float16', 'bfloat16', 'float64'",
+        "--dtype cannot be 'foo': it is one of float32, float16, bfloat16, float64",
         "attn inspect --help",
     ),
     ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe'),
