@@ -46,8 +46,9 @@ FLOORS = {
     "training": GROUND | {"core", "models", "analysis"},
     "show": GROUND | {"grid"},
     "console": GROUND,
-    "commands": GROUND | {"grid", "console", "reading", "models", "analysis", "show", "training"},
-    "cli": GROUND | {"", "console", "commands"},
+    "help": GROUND,
+    "commands": GROUND | {"help", "grid", "console", "reading", "models", "analysis", "show", "training"},
+    "cli": GROUND | {"", "console", "help", "commands"},
     "__main__": {"cli", "interrupts"},
 }
 
