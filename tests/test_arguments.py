@@ -216,7 +216,7 @@ def test_a_value_may_look_like_an_option_where_it_is_a_number(line: str) -> None
 
 def test_a_value_that_is_an_option_is_taken_after_an_equals_sign() -> None:
     _, problem, _ = refused(attn("inspect", "x", "--model=--json"))
-    assert problem.startswith("the model '--json' is not here")
+    assert problem.startswith("model '--json' not found")
 
 
 @pytest.mark.parametrize(("line", "same"), [("help", "--help"), ("help inspect", "inspect --help")])

@@ -47,11 +47,12 @@ FLOORS = {
     "training": GROUND | {"core", "models", "analysis"},
     "show": GROUND | {"grid"},
     "console": GROUND,
-    "commands": GROUND | {"grid", "console", "reading", "models", "analysis", "show", "training"},
+    "help": GROUND,
+    "commands": GROUND | {"help", "grid", "console", "reading", "models", "analysis", "show", "training"},
     "usage": GROUND,
     "words": GROUND | {"usage"},
     "arguments": GROUND | {"usage", "words"},
-    "cli": GROUND | {"", "console", "commands", "arguments"},
+    "cli": GROUND | {"", "console", "help", "commands", "arguments"},
     "__main__": {"cli", "interrupts"},
 }
 
