@@ -75,7 +75,7 @@ USAGE: list[tuple[str, str, str]] = [
         "--dtype cannot be 'foo': it is one of float32, float16, bfloat16, float64",
         "attn inspect --help",
     ),
-    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe'),
+    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or a pipe'),
     ("inspect x --file y", "two texts were given: 'x' and --file y", "leave one of them out"),
     ("inspect -", "the text is empty", WORDS),
     ("inspect --file empty.txt", "the text is empty", WORDS),

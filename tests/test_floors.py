@@ -47,7 +47,7 @@ FLOORS = {
     "training": GROUND | {"core", "models", "analysis"},
     "show": GROUND | {"grid"},
     "console": GROUND,
-    "commands": GROUND | {"grid", "console", "reading", "models", "analysis", "show", "training"},
+    "commands": GROUND | {"grid", "console", "usage", "reading", "models", "analysis", "show", "training"},
     "usage": GROUND,
     "words": GROUND | {"usage"},
     "arguments": GROUND | {"usage", "words"},

@@ -1,7 +1,6 @@
 """Turns a command's options into a reading: the text, the model and the chosen heads."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attn_cli.commands.options import (
@@ -10,12 +9,12 @@ from attn_cli.commands.options import (
     HeadOptions,
     ReadingOptions,
     SourceOptions,
-    TextOptions,
     WindowOptions,
 )
 from attn_cli.commands.progress import download
+from attn_cli.commands.texts import text_request
 from attn_cli.console import World
-from attn_cli.errors import AttnError, UsageError
+from attn_cli.errors import UsageError
 from attn_cli.reading.selection import Place, Selection
 from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Step
 
@@ -49,21 +48,6 @@ def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> 
     layers = _layers_with_room(reading)
     reach = layers if chosen is None else chosen.reach(layers, reading.extent.heads)
     return reading.with_suited_backend(reach)
-
-
-def text_request(world: World, options: TextOptions, kind: Kind | None = None) -> "TextRequest":
-    """What is to be read, once it is seen to be text.
-
-    Raises:
-        UsageError: there is no text, or two, or one is blank.
-        AttnError: one is not UTF-8.
-    """
-    text = _text(world, options.text, options.file)
-    pair = None if options.pair is None else checked(options.pair, "the second text")
-    target = None if options.target is None else checked(options.target, "the decoder's text")
-    from attn_cli.reading.reading import TextRequest  # NumPy: 0.1 s
-
-    return TextRequest(text, pair, target, kind)
 
 
 def source_request(
@@ -263,43 +247,3 @@ def _head_count(heads: Sequence[str], model: str) -> int:
     if len(counts) > 1 or not 0 < int(counts[0][:9]) <= _MOST_HEADS:
         raise UsageError(f"random cannot have {' and '.join(counts)} heads", "--heads 8")
     return int(counts[0])
-
-
-def _text(world: World, text: str | None, file: Path | None) -> str:
-    """The text that a person gave: as an argument, `-` for standard input, or in a file.
-
-    Raises:
-        UsageError: there is none, or two, or it is blank.
-        AttnError: it is not UTF-8.
-    """
-    if text is not None and file is not None:
-        raise UsageError(
-            f"two texts were given: '{shortened(text)}' and --file {file}", "leave one of them out"
-        )
-    if text is None and file is None:
-        raise UsageError("no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe')
-    content = world.read(file) if text is None or text == "-" else text
-    return checked(content, "the text")
-
-
-def checked(text: str, name: str) -> str:
-    """The text, if it holds something, and can be encoded.
-
-    Raises:
-        UsageError: it is empty or blank.
-        AttnError: it is not Unicode.
-    """
-    if not text.strip():
-        size = "empty" if not text else f"blank: {len(text)} white-space characters"
-        raise UsageError(f"{name} is {size}", 'give one with words, for example "The cat sat on the mat"')
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        problem = f"{name} is not UTF-8: character {error.start} is {text[error.start]!a}"
-        raise AttnError(problem, "convert it to UTF-8") from error
-    return text
-
-
-def shortened(text: str, most: int = 40) -> str:
-    """The text, cut where it is long."""
-    return text if len(text) <= most else text[: most - 1] + "…"

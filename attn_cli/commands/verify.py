@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_model, read_text, source_request, text_request, with_suited_backend
+from attn_cli.commands.inputs import open_model, read_text, source_request, with_suited_backend
 from attn_cli.commands.output import headline
+from attn_cli.commands.texts import piped_text, text_request
 from attn_cli.commands.verdict import check, sentence
 from attn_cli.console import World
 
@@ -38,9 +39,9 @@ def verify_model(
 ) -> None:
     """Compare layer by layer with Hugging Face's eager attention.
 
-    Without TEXT five built-in texts are read. Every kind of attention is compared unless --kind names
-    one; a decoder reads TEXT itself unless --target is given. The exit status is 3 where a number
-    differs by more than rounding explains.
+    Without TEXT a pipe is read, and where nothing comes through it five built-in texts. Every kind of
+    attention is compared unless --kind names one; a decoder reads TEXT itself unless --target is given.
+    The exit status is 3 where a number differs by more than rounding explains.
     """
     requests = _requests(world, text)
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
@@ -62,10 +63,14 @@ def verify_model(
 
 
 def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
-    """The text that is given, or else the built-in ones."""
-    is_given = text.text is not None or text.file is not None
-    texts = [text] if is_given else [replace(text, text=sample) for sample in TEXTS]
-    return [text_request(world, text_options) for text_options in texts]
+    """The text that is given or piped, or else the built-in ones."""
+    texts = [text.text]
+    if text.text is None and text.file is None:
+        piped = piped_text(world)
+        texts = [piped] if piped else [*TEXTS]
+        if piped:
+            world.note("the text is read from standard input; the built-in ones: attn verify < /dev/null")
+    return [text_request(world, replace(text, text=one)) for one in texts]
 
 
 def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
