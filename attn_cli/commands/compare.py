@@ -46,7 +46,7 @@ def compare_heads(
     distances and the difference, a .csv the distances. Distances are those of whole rows, all of them
     unless --rows says which; of more than 1,024 tokens the matrices beside them are pooled.
     """
-    chosen = selection(inputs.chosen)
+    chosen = selection(inputs)
     if chosen.is_empty:
         raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
     from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s

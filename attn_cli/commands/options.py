@@ -134,7 +134,7 @@ class HeadOptions:
         typer.Option(
             "--heads",
             metavar="L.H,L.H",
-            help="Heads of single layers: 0.1,3.4. For random also how many heads it has: 8.",
+            help="Heads of single layers: 0.1,3.4.",
             show_default=False,
         ),
     ] = None
@@ -233,6 +233,17 @@ class ComputeOptions:
             max=65536,
             metavar="N",
             help="Of random: features a token, 64 unless said.",
+            show_default=False,
+        ),
+    ] = None
+    head_count: Annotated[
+        int | None,
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Of random: how many heads, 4 unless said.",
             show_default=False,
         ),
     ] = None
