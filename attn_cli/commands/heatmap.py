@@ -50,7 +50,7 @@ def draw_heads(
     picture.check_colours(picture_options.cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     reading = open_reading(world, inputs, compute)
-    places = selected_places(world, reading, selection(inputs.chosen))
+    places = selected_places(world, reading, selection(inputs))
     heads = head_steps(
         reading, places, steps, chosen_window(world, reading, window, steps, shared_out(len(places)))
     )

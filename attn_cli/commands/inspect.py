@@ -80,7 +80,7 @@ def inspect_heads(
     shown = chosen_window(world, reading, window, steps, most)
     if shown.is_pooled:
         check_pooled(targets)
-    heads = selected_heads(world, reading, selection(inputs.chosen), steps, shown)
+    heads = selected_heads(world, reading, selection(inputs), steps, shown)
     check_steps(world, reading, heads)
     verdict = verdict_on(reading, heads) if verify else None
     if as_json or targets:

@@ -180,7 +180,7 @@ class HeadOptions:
         typer.Option(
             "--heads",
             metavar="L.H,L.H",
-            help="Single heads by layer and head: 0.1,3.4. With `-m random` also the number of heads: 8.",
+            help="Single heads by layer and head: 0.1,3.4.",
             show_default=False,
         ),
     ] = None
@@ -300,6 +300,18 @@ class ComputeOptions:
             metavar="N",
             help="Features per token of the random layer (only with `-m random`).",
             show_default="64",
+            rich_help_panel=Topic.MODEL,
+        ),
+    ] = None
+    head_count: Annotated[
+        int | None,
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Number of heads of the random layer (only with `-m random`).",
+            show_default="4",
             rich_help_panel=Topic.MODEL,
         ),
     ] = None
