@@ -41,7 +41,7 @@ def draw_heads(
             attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores -s weights -o layer.svg
     """
     if not out:
-        raise UsageError("no file was named for the picture", "-o head.png")
+        raise UsageError("no file was given for the picture", "-o head.png")
     from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
     from attn_cli.show import files, picture
     from attn_cli.show.grids import step_panels

@@ -107,4 +107,4 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
         view = Matrices(summed_cells(reading.sides, grid), digits=table.digits, top=table.top)
         world.screen.print(view)
     if any(head.is_masked and Step.SCORES in head.steps for head in heads):
-        world.note("scores are before the mask; after it: -s logits")
+        world.note("scores are shown before masking; -s logits shows them after it")

@@ -20,7 +20,7 @@ from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 
 
 def _models(incomplete: str) -> list[str]:
-    """The names that begin like this: in the local cache, and what is built in."""
+    """The built-in and cached models whose names begin with `incomplete`, for shell completion."""
     import os
 
     from attn_cli.models.hub.locate import cached_models
@@ -83,7 +83,7 @@ Device: TypeAlias = Annotated[
 
 @record(frozen=True, slots=True)
 class TextOptions:
-    """The text that is read, and those beside it."""
+    """The text to read, and the texts that go with it."""
 
     topic = Topic.READ
     text: Annotated[
@@ -118,7 +118,7 @@ class TextOptions:
 
 @record(frozen=True, slots=True)
 class SourceOptions:
-    """The model that reads it."""
+    """The model that reads the text."""
 
     topic = Topic.MODEL
     model: Annotated[
@@ -152,7 +152,7 @@ class SourceOptions:
 
 @record(frozen=True, slots=True)
 class HeadOptions:
-    """Which heads are meant."""
+    """Which heads to show."""
 
     topic = Topic.HEADS
     layer: Annotated[
@@ -188,7 +188,7 @@ class HeadOptions:
 
 @record(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
-    """A text, a model, and which heads of it are meant."""
+    """A text, a model, and which of its heads to show."""
 
     text: TextOptions
     source: SourceOptions
@@ -198,7 +198,7 @@ class ReadingOptions:
 
 @record(frozen=True, slots=True)
 class WindowOptions:
-    """Which tokens are shown of each head."""
+    """Which tokens of each head to show."""
 
     topic = Topic.SHOW
     rows: Annotated[
@@ -256,7 +256,7 @@ class PictureOptions:
 
 @record(frozen=True, slots=True)
 class BackendOptions:
-    """What computes."""
+    """The device and the number format."""
 
     topic = Topic.COMPUTE
     device: Device = "auto"
@@ -268,7 +268,7 @@ class BackendOptions:
 
 @record(frozen=True, slots=True, kw_only=True)
 class ComputeOptions:
-    """What computes, with which mask; and what a random layer is like."""
+    """How to compute, with which mask, and the shape of a random layer."""
 
     topic = Topic.COMPUTE
     backend: BackendOptions
@@ -313,7 +313,7 @@ def out(help_text: str) -> object:
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer calls it: each option of its groups is a parameter, and --quiet is the last.
+    """The command as Typer calls it: each option of its groups is a parameter, and --quiet comes last.
 
     The command itself takes the `World`, its groups and its own options.
     """

@@ -22,7 +22,7 @@ TEXTS = (
     "Ein naïves Café, 日本, Ελλάδα 🙂 and back again.",
     "yes",
 )
-"""What is read where no text is given: long and short, with repeats, numbers and other scripts."""
+"""The texts to check without TEXT: long and short, with repeats, numbers and other scripts."""
 
 _COLUMNS = ("kind", "layer", "weights", "output")
 
@@ -68,14 +68,14 @@ def verify_model(
 
 
 def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
-    """The text that is given, or else the built-in ones."""
+    """The given text, or the built-in ones."""
     is_given = text.text is not None or text.file is not None
     texts = [text] if is_given else [replace(text, text=sample) for sample in TEXTS]
     return [text_request(world, text_options) for text_options in texts]
 
 
 def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
-    """A line for each layer, and what they come to."""
+    """A line per layer, then the verdict."""
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
@@ -84,7 +84,7 @@ def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
 
 
 def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:
-    """The texts, where there are several."""
+    """The texts, if there are several."""
     return {"texts": [request.text for request in requests]} if len(requests) > 1 else {}
 
 
