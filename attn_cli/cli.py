@@ -10,9 +10,10 @@ from contextlib import redirect_stdout, suppress
 from typing import Annotated, Any, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from attn_cli import __version__
+from attn_cli.arguments import CarefulCommand, CarefulGroup
 from attn_cli.console import World
 from attn_cli.errors import AttnError
 from attn_cli.help.command import DocumentedCommand, option_entry, parse_docstring
@@ -41,7 +42,11 @@ _COMMANDS = {
 """Each command: the function in the module of its name, what it is for, and its heading in the help."""
 
 
-class _Commands(TyperGroup):
+class _Command(DocumentedCommand, CarefulCommand):
+    """A command with a page of help, whose mistakes are told in sentences of ours."""
+
+
+class _Commands(CarefulGroup):
     """The commands, each loaded when it is called: a list of them needs none."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  click asks with it
@@ -80,7 +85,7 @@ def _loaded(name: str) -> TyperCommand:
 
     function = getattr(importlib.import_module(f"attn_cli.commands.{name}"), _COMMANDS[name][0])
     single = typer.Typer(rich_markup_mode=None, add_completion=False)
-    single.command(name, cls=DocumentedCommand)(spread(function))
+    single.command(name, cls=_Command)(spread(function))
     return cast("TyperCommand", typer.main.get_command(single))
 
 
@@ -167,9 +172,7 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
     if isinstance(error, AttnError):
         return error.problem, error.hint, error.status
     if isinstance(error, _UsageProblem):
-        problem = _sentence(error.format_message())
-        hint = f'{_asked(arguments)} "The cat sat": quotes around the text' if "extra arg" in problem else ""
-        return problem, hint or f"{_asked(arguments)} --help", _USAGE
+        return _sentence(error.format_message()), f"{_asked(arguments)} --help", _USAGE
     if _is_short_of_memory(error):
         smaller = ", or --batch or --context" if "train" in arguments else ""
         return "not enough memory", f"a shorter text, fewer layers or heads{smaller}", _CANNOT
@@ -194,12 +197,20 @@ def _called(arguments: Sequence[str], world: World) -> int:
     try:
         with (
             redirect_stdout(world.stdout),  # --help prints by itself
-            command.make_context("attn", list(arguments), obj=world) as context,
+            command.make_context("attn", _without_help(arguments), obj=world) as context,
         ):
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
     return 0
+
+
+def _without_help(arguments: Sequence[str]) -> list[str]:
+    """The arguments, where `help COMMAND` is `COMMAND --help`."""
+    first, *rest = arguments or ("",)
+    if first != "help":
+        return list(arguments)
+    return [*[word for word in rest if word != "help"][:1], "--help"]
 
 
 def _asked(arguments: Sequence[str]) -> str:
@@ -209,7 +220,7 @@ def _asked(arguments: Sequence[str]) -> str:
 
 def _sentence(message: str) -> str:
     """Typer's message in the shape of ours: one line, no capital, no full stop."""
-    line = " ".join(message.split()).rstrip(".").replace("a valid int range", "a whole number")
+    line = " ".join(message.split()).rstrip(".")
     return line[:1].lower() + line[1:]
 
 

@@ -123,7 +123,7 @@ def test_the_environment_names_the_model(monkeypatch: pytest.MonkeyPatch, twins:
 
 def test_the_environment_names_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTN_DEVICE", "abacus")
-    assert refused(attn("inspect", "the cat"))[1] == "device 'abacus' is not known"
+    assert refused(attn("inspect", "the cat"))[1] == "unknown device 'abacus'"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @record(frozen=True, slots=True)
 class Embedded:
-    """The model that ships with the package."""
+    """The bundled model."""
 
     name: str
     type: str
@@ -41,14 +41,14 @@ class Available:
 
 
 def available(environment: Mapping[str, str]) -> Available:
-    """The families, the models in the local Hugging Face cache, the devices."""
+    """The native families, the bundled model, the models in the local Hugging Face cache, and the devices."""
     cached = tuple(cached_models(environment))
     return Available(native_families(), _embedded(), cache_directory(environment), cached, list_devices())
 
 
 def every_family() -> "MeasuredSupport":
-    """Every model type, and how it is served: by a file of our own, or over the bridge as it was measured."""
-    from attn_cli.models.bridge.support import TypeSupport, read_support  # only a list of all asks
+    """Every model type and how it is supported: natively, or through the bridge as measured."""
+    from attn_cli.models.bridge.support import TypeSupport, read_support  # only the full list needs it
 
     measured, native = read_support(), native_types()
     return replace(
@@ -61,7 +61,7 @@ def every_family() -> "MeasuredSupport":
 
 
 def by_pattern(heads: Iterable[HeadLabel]) -> dict[Pattern, list[tuple[str, float]]]:
-    """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
+    """The names and scores of the heads, grouped by pattern, in the order given."""
     scores: dict[Pattern, list[tuple[str, float]]] = {}
     for head in heads:
         scores.setdefault(head.pattern, []).append((head.name, head.score))
