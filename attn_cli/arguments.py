@@ -99,8 +99,10 @@ class _Parser(_OptionParser):
 
     def _process_opts(self, arg: str, state: Any) -> None:
         """Read an option, and its value from the words that follow."""
-        if not self.context.resilient_parsing:
-            self._check(arg, state.rargs)
+        if self.context.resilient_parsing:  # the shell asks what could follow
+            super()._process_opts(arg, state)
+            return
+        self._check(arg, state.rargs)
         try:
             super()._process_opts(arg, state)
         except NoSuchOption as error:

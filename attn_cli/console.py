@@ -108,7 +108,7 @@ class World:
         self._to_stderr("attn: interrupted")
 
     def read(self, file: Path | None) -> str:
-        """The text of `file`, or of standard input.
+        """The text of `file`, or of standard input, without one line end at its very end.
 
         Raises:
             AttnError: it cannot be read, or is not UTF-8.
@@ -116,7 +116,7 @@ class World:
         name = "standard input" if file is None else str(file)
         try:
             content = self._bytes() if file is None else file.read_bytes()
-            return content.decode("utf-8-sig")
+            return _without_line_end(content.decode("utf-8-sig"))
         except FileNotFoundError as error:
             raise AttnError(f"{name} does not exist", "check the path after --file") from error
         except OSError as error:
@@ -127,6 +127,15 @@ class World:
             problem = f"{name} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
             raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from error
 
+    def has_input(self, patience: float) -> bool:
+        """Whether standard input has something to read, or is at its end, within so many seconds."""
+        import select
+
+        try:
+            return bool(select.select([self.stdin.fileno()], [], [], patience)[0])
+        except (OSError, ValueError):  # no descriptor, or none that can be asked: reading it will tell
+            return True
+
     def _bytes(self) -> bytes:
         if hasattr(self.stdin, "buffer"):
             return bytes(self.stdin.buffer.read())
@@ -136,6 +145,14 @@ class World:
         encoding = self.stderr.encoding or "utf-8"
         self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         self.stderr.flush()
+
+
+def _without_line_end(text: str) -> str:
+    """The text without the line end that editors and `echo` put after the last line."""
+    for end in ("\r\n", "\n", "\r"):
+        if text.endswith(end):
+            return text.removesuffix(end)
+    return text
 
 
 def _open(stream: TextIO | None, mode: str) -> TextIO:

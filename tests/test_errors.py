@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from tests.support.worlds import attn, refused
 
 WORDS = 'give one with words, for example "The cat sat on the mat"'
-LAYERS = "--layer 3, -1, 0,2,5, 4-7 or all"
+LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
 PLACE = "LAYER.HEAD, for example --heads 2.5"
 TOGETHER = "check that config.json and the weights belong to the same model"
 STEPS = "input queries keys values scores bias mask logits weights context output"
@@ -75,19 +75,20 @@ USAGE: list[tuple[str, str, str]] = [
         "--dtype cannot be 'foo': it is one of float32, float16, bfloat16, float64",
         "attn inspect --help",
     ),
-    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe'),
+    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or a pipe'),
     ("inspect x --file y", "two texts were given: 'x' and --file y", "leave one of them out"),
     ("inspect -", "the text is empty", WORDS),
     ("inspect --file empty.txt", "the text is empty", WORDS),
     ("inspect x -m bert --layer 99", "layer 99 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
     ("inspect x -m bert --layer -4", "layer -4 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
     ("inspect x -m bert --head 4", "head 4 does not exist: bert has 4, numbered 0 to 3", "--head 3"),
-    ("inspect x -m bert --heads 0.1,3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
+    ("inspect x -m bert --heads 3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--heads 2.0"),
     ("inspect x -m bert -l 2-1", "'2-1' selects no layer: it ends before it begins", "--layer 1-2"),
     ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
-    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", LAYERS),
-    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--head 3, -1, 0,2,5, 4-7 or all"),
-    ("inspect x -m bert --heads 1", "'1' is no head of a layer", PLACE),
+    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", "--layer 1,2"),
+    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--heads 0.5"),
+    ("inspect x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
+    ("compare x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
     ("inspect x -m bert --heads 1.2.3", "'1.2.3' is no head of a layer", PLACE),
     (
         "inspect x -m bert --heads 1.2 -l 1",
@@ -105,8 +106,20 @@ USAGE: list[tuple[str, str, str]] = [
         "--seed applies only to -m random: the model is 'bert'",
         "-m random --seed 1, or leave out --seed",
     ),
-    ("inspect x -m random --heads 0", "random cannot have 0 heads", "--heads 8"),
-    ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--heads 8"),
+    (
+        "heads x --head-count 8",
+        "--head-count applies only to -m random: the model is 'storybook'",
+        "-m random --head-count 8, or leave out --head-count",
+    ),
+    (
+        "inspect x -m random --head-count 0",
+        "--head-count takes a whole number from 1 to 1024, not '0'",
+        "--head-count 1",
+    ),
+    ("inspect x -m random --heads 0", "random cannot have 0 heads", "--head-count 8"),
+    ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--head-count 8"),
+    ("inspect x -m random --heads 8 --head-count 4", "random cannot have 8 and 4 heads", "--head-count 4"),
+    ("inspect x -m random --heads 1,3", "'1' is no head of a layer", "-H 1,3"),
     (
         "inspect x -m random --pair y",
         "random reads one text, and --pair gives a second",

@@ -196,7 +196,7 @@ main()
         ((b"a", b"-l", b"\xff"), b"'\\udcff' selects no layer"),
         ((b"a", b"-m", b"m\xff"), b"model 'm\\udcff' not found: "),
         ((b"a", b"--file", b"m\xff"), b"two texts were given: 'a' and --file m\\udcff"),
-        ((b"a", b"--\xff"), b"no such option: --\\udcff"),
+        ((b"a", b"--\xff"), b"a text that begins with a dash looks like an option: '--\\udcff'"),
     ],
 )
 def test_bytes_that_are_no_text_are_spelled_out(arguments: tuple[bytes, ...], problem: bytes) -> None:

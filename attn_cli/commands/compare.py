@@ -64,7 +64,7 @@ def compare_heads(
         The same as a picture:
             attn compare "the cat sat" -l 2 -d total-variation -o layer.png
     """
-    chosen = selection(inputs.chosen)
+    chosen = selection(inputs)
     if chosen.is_empty:
         raise UsageError("compare needs two or more heads: none were given", "--heads 0.1,3.4")
     from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s

@@ -101,7 +101,7 @@ def list_heads(
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
     reading = open_reading(world, inputs, compute)
-    places = selected_places(world, reading, selection(inputs.chosen))
+    places = selected_places(world, reading, selection(inputs))
     on_map = choose_metric(reading, listing.metric, head_filter)
     with measuring(world) as progress:
         summaries = measure_heads(reading, places, progress)

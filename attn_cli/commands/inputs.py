@@ -1,21 +1,20 @@
 """Turns a command's options into a reading: the text, the model and the chosen heads."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attn_cli.commands.options import (
     BackendOptions,
     ComputeOptions,
-    HeadOptions,
     ReadingOptions,
     SourceOptions,
-    TextOptions,
     WindowOptions,
 )
 from attn_cli.commands.progress import download
+from attn_cli.commands.texts import text_request
 from attn_cli.console import World
-from attn_cli.errors import AttnError, UsageError
+from attn_cli.errors import UsageError
 from attn_cli.reading.selection import Place, Selection
 from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Step
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 _HEADS = 4  # of random
 _WIDTH = 64  # likewise
-_MOST_HEADS = 1024
+_MOST_HEADS = 1024  # as --head-count
 
 
 def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions) -> "Reading":
@@ -37,10 +36,11 @@ def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions)
         AttnError: the text, the model or its weights cannot be read.
     """
     texts = text_request(world, options.text, options.kind)
-    source = open_model(world, source_request(options.source, compute, options.chosen))
+    compute = replace(compute, head_count=_head_count(world, options, compute))
+    source = open_model(world, source_request(options.source, compute))
     reading = read_text(world, source, texts)
     source.check()
-    return with_suited_backend(reading, selection(options.chosen))
+    return with_suited_backend(reading, selection(options))
 
 
 def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> "Reading":
@@ -50,24 +50,7 @@ def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> 
     return reading.with_suited_backend(reach)
 
 
-def text_request(world: World, options: TextOptions, kind: Kind | None = None) -> "TextRequest":
-    """What is to be read, once it is seen to be text.
-
-    Raises:
-        UsageError: there is no text, or two, or one is blank.
-        AttnError: one is not UTF-8.
-    """
-    text = _text(world, options.text, options.file)
-    pair = None if options.pair is None else checked(options.pair, "the second text")
-    target = None if options.target is None else checked(options.target, "the decoder's text")
-    from attn_cli.reading.reading import TextRequest  # NumPy: 0.1 s
-
-    return TextRequest(text, pair, target, kind)
-
-
-def source_request(
-    options: SourceOptions, compute: ComputeOptions | None = None, chosen: HeadOptions | None = None
-) -> "SourceRequest":
+def source_request(options: SourceOptions, compute: ComputeOptions | None = None) -> "SourceRequest":
     """Which model is meant, and how it computes.
 
     Raises:
@@ -87,7 +70,7 @@ def source_request(
         is_causal=compute.causal,
         seed=compute.seed or 0,
         width=compute.width or _WIDTH,
-        heads=_head_count((chosen and chosen.heads) or (), options.model),
+        heads=compute.head_count or _HEADS,
     )
 
 
@@ -117,10 +100,11 @@ def read_text(world: World, source: "Source", texts: "TextRequest") -> "Reading"
     return reading
 
 
-def selection(options: HeadOptions) -> Selection:
-    """Which heads were asked for: the values of `--heads` that are no mere count."""
-    named = tuple(value for value in options.heads or () if not value.isdecimal())
-    return Selection(options.layer, options.head, named)
+def selection(options: ReadingOptions) -> Selection:
+    """Which heads were asked for."""
+    chosen, counts = options.chosen, _counts(options)
+    named = tuple(value for value in chosen.heads or () if value not in counts)
+    return Selection(chosen.layer, chosen.head, named)
 
 
 def selected_places(world: World, reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
@@ -229,7 +213,8 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
 
 def _check_random(model: str, compute: ComputeOptions) -> None:
     """Raise `UsageError` if an option of `random` is given for another model."""
-    for option, value in (("--seed", compute.seed), ("--width", compute.width)):
+    shape = {"--seed": compute.seed, "--width": compute.width, "--head-count": compute.head_count}
+    for option, value in shape.items():
         if value is not None and model != RANDOM:
             problem = f"{option} applies only to -m {RANDOM}: the model is '{model or EMBEDDED}'"
             raise UsageError(problem, f"-m {RANDOM} {option} {value}, or leave out {option}")
@@ -242,57 +227,28 @@ def _check_revision(options: SourceOptions) -> None:
         raise UsageError(problem, "leave out --revision, or name a model: -m NAME")
 
 
-def _head_count(heads: Sequence[str], model: str) -> int:
-    """How many heads `random` is to have: the value of `--heads` that is a plain number.
+def _head_count(world: World, options: ReadingOptions, compute: ComputeOptions) -> int | None:
+    """How many heads `random` is to have: after --head-count, or as it once was a plain number after --heads.
 
     Raises:
-        UsageError: there are several, or another model has its own.
+        UsageError: there are several such numbers, or it is out of range.
     """
-    counts = [value for value in heads if value.isdecimal()]
+    counts = _counts(options)
     if not counts:
-        return _HEADS
-    if model != RANDOM:
-        raise UsageError(f"'{counts[0]}' is no head of a layer", "LAYER.HEAD, for example --heads 2.5")
-    if len(counts) > 1 or not 0 < int(counts[0][:9]) <= _MOST_HEADS:
-        raise UsageError(f"random cannot have {' and '.join(counts)} heads", "--heads 8")
-    return int(counts[0])
-
-
-def _text(world: World, text: str | None, file: Path | None) -> str:
-    """The text that a person gave: as an argument, `-` for standard input, or in a file.
-
-    Raises:
-        UsageError: there is none, or two, or it is blank.
-        AttnError: it is not UTF-8.
-    """
-    if text is not None and file is not None:
+        return compute.head_count
+    if compute.head_count is not None:
+        counts = (*counts, str(compute.head_count))
+    count = int(counts[0][:9])
+    if len(counts) > 1 or not 0 < count <= _MOST_HEADS:
         raise UsageError(
-            f"two texts were given: '{shortened(text)}' and --file {file}", "leave one of them out"
+            f"random cannot have {' and '.join(counts)} heads", f"--head-count {compute.head_count or 8}"
         )
-    if text is None and file is None:
-        raise UsageError("no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe')
-    content = world.read(file) if text is None or text == "-" else text
-    return checked(content, "the text")
+    world.note(f"--heads selects heads; how many heads random has: --head-count {count}")
+    return count
 
 
-def checked(text: str, name: str) -> str:
-    """The text, if it holds something, and can be encoded.
-
-    Raises:
-        UsageError: it is empty or blank.
-        AttnError: it is not Unicode.
-    """
-    if not text.strip():
-        size = "empty" if not text else f"blank: {len(text)} white-space characters"
-        raise UsageError(f"{name} is {size}", 'give one with words, for example "The cat sat on the mat"')
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        problem = f"{name} is not UTF-8: character {error.start} is {text[error.start]!a}"
-        raise AttnError(problem, "convert it to UTF-8") from error
-    return text
-
-
-def shortened(text: str, most: int = 40) -> str:
-    """The text, cut where it is long."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _counts(options: ReadingOptions) -> tuple[str, ...]:
+    """The values of --heads that say of `random` how many heads it has: plain numbers, the old way."""
+    if options.source.model != RANDOM:
+        return ()
+    return tuple(value for value in options.chosen.heads or () if value.isdecimal())

@@ -103,7 +103,7 @@ def _rows(here: "Available") -> list[tuple[str, str, str]]:
     """What can be loaded, a line each."""
     return [
         ("built in", here.embedded.name, _size(here.embedded)),
-        ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --heads"),
+        ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --head-count"),
         *(("family", name, "any directory in Hugging Face layout: -m DIR") for name in here.families),
         *(("cached", model.name, _served(model.type, here.families)) for model in here.cached),
         *(("device", name, about) for name, about in here.devices.items()),

@@ -45,7 +45,7 @@ Steps: TypeAlias = Annotated[
         "-s",
         "--step",
         metavar="STEP",
-        help="Step of the computation, as listed below; may be repeated.",
+        help="Steps of the computation, as listed below: one, or a list such as scores,weights.",
         show_default=False,
         rich_help_panel=Topic.SHOW,
     ),
@@ -75,7 +75,7 @@ Device: TypeAlias = Annotated[
         "--device",
         metavar="DEVICE",
         envvar="ATTN_DEVICE",
-        help="auto, cpu, cuda, cuda:N or mps.",
+        help="Device: auto, cpu, cuda, cuda:N or mps.",
         rich_help_panel=Topic.COMPUTE,
     ),
 ]
@@ -89,7 +89,9 @@ class TextOptions:
     text: Annotated[
         str | None,
         typer.Argument(
-            metavar="TEXT", help="The text, in quotes; - reads standard input.", show_default=False
+            metavar="TEXT",
+            help="The text, in quotes; without it, or for -, standard input.",
+            show_default=False,
         ),
     ] = None
     file: Annotated[
@@ -161,7 +163,7 @@ class HeadOptions:
             "-l",
             "--layer",
             metavar="LAYERS",
-            help="Layers, from 0: 3, -1 (the last), 0,2,5, 4-7 or all.",
+            help="Layers, from 0: 3, -1 (the last), 0,2,5, 4-7, 4- or all.",
             show_default=False,
         ),
     ] = None
@@ -171,7 +173,7 @@ class HeadOptions:
             "-H",
             "--head",
             metavar="HEADS",
-            help="Heads within the layers, from 0: 3, -1 (the last), 0,2,5, 4-7 or all.",
+            help="Heads within the layers, from 0: 3, -1 (the last), 0,2,5, 4-7, 4- or all.",
             show_default=False,
         ),
     ] = None
@@ -180,7 +182,7 @@ class HeadOptions:
         typer.Option(
             "--heads",
             metavar="L.H,L.H",
-            help="Single heads by layer and head: 0.1,3.4. With `-m random` also the number of heads: 8.",
+            help="Heads by layer and head: 0.1,3.4.",
             show_default=False,
         ),
     ] = None
@@ -206,7 +208,7 @@ class WindowOptions:
         typer.Option(
             "--rows",
             metavar="TOKENS",
-            help="Show only these queries, by position: 3, -1, 0,2,5, 4-7 or all.",
+            help="Show only these queries, by position: 3, -1, 0,2,5, 4-7, 4- or all.",
             show_default=False,
         ),
     ] = None
@@ -300,6 +302,18 @@ class ComputeOptions:
             metavar="N",
             help="Features per token of the random layer (only with `-m random`).",
             show_default="64",
+            rich_help_panel=Topic.MODEL,
+        ),
+    ] = None
+    head_count: Annotated[
+        int | None,
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Number of heads of the random layer (only with `-m random`).",
+            show_default="4",
             rich_help_panel=Topic.MODEL,
         ),
     ] = None

@@ -1,6 +1,7 @@
 """`attn train`: trains a small model on your own text files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
 
+_HEADS = 8  # of a layer, where nobody says how many
 _MINUTES = 10.0  # where nobody says how long
 _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
@@ -64,7 +66,18 @@ class ShapeOptions:
 
     topic = Topic.SIZE
     layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Number of layers.")] = 4
-    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads per layer.")] = 8
+    head_count: Annotated[
+        int | None,
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=256,
+            metavar="N",
+            help="Number of heads per layer.",
+            show_default=str(_HEADS),
+        ),
+    ] = None
+    heads: Annotated[int | None, typer.Option("--heads", min=1, max=256, metavar="N", hidden=True)] = None
     width: Annotated[
         int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features per token.")
     ] = 256
@@ -208,6 +221,7 @@ def train_model(
     from attn_cli.training.request import TrainingRequest
 
     device = devices.chosen(precision.device)
+    shape = replace(shape, head_count=_head_count(world, shape))
     recipe = _recipe(shape, schedule, precision.dtype or devices.products(device))
     request = TrainingRequest(tuple(texts.files), texts.held_out, recipe, precision.store)
     if resume:
@@ -223,6 +237,23 @@ def train_model(
         _show(world, request, result)
 
 
+def _head_count(world: World, shape: ShapeOptions) -> int | None:
+    """How many heads a layer has: after --head-count, or as it once was after --heads.
+
+    Raises:
+        UsageError: both were given.
+    """
+    if shape.heads is None:
+        return shape.head_count
+    if shape.head_count is not None:
+        problem = (
+            f"two numbers of heads were given: --heads {shape.heads} and --head-count {shape.head_count}"
+        )
+        raise UsageError(problem, f"--head-count {shape.head_count} alone")
+    world.fact(f"--heads selects heads elsewhere; how many a layer has: --head-count {shape.heads}")
+    return shape.heads
+
+
 def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> "Recipe":
     """Everything that determines a run."""
     from attn_cli.training.recipe import Recipe
@@ -230,7 +261,7 @@ def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> 
     is_timed = schedule.steps is None and schedule.minutes is None
     return Recipe(
         layers=shape.layers,
-        heads=shape.heads,
+        heads=shape.head_count or _HEADS,
         width=shape.width,
         vocabulary=shape.vocabulary,
         context=shape.length,

@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 import transformers
 
+from attn_cli.console import World
 from attn_cli.models.files.config import Config
 from attn_cli.models.native import families
 from attn_cli.models.native.spec import Spec
@@ -43,6 +44,22 @@ def test_every_layer_is_listed_and_passes(twins: Path) -> None:
     ]
     assert lines[5].startswith("largest difference: ")
     assert "eager attention in float32 differs from float64 by" in found.out.replace("\n", " ")
+
+
+def test_a_pipe_is_read_where_it_holds_a_text(twins: Path) -> None:
+    found = attn("verify", "-m", twins / "llama", "--json", stdin="the cat sat\n")
+    assert found.document["text"] == "the cat sat"
+    assert "texts" not in found.document
+    remark = "the text is read from standard input; the built-in ones: attn verify < /dev/null\n"
+    assert found.err == remark
+
+
+def test_a_pipe_that_stays_silent_is_not_waited_for(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "has_input", lambda *_: False)
+    found = attn("verify", "-m", twins / "llama", "--json", stdin="the cat")
+    assert len(found.document["texts"]) == 5
+    remark = "standard input is open and sends nothing, so it is not read; - waits for a text\n"
+    assert found.err == remark
 
 
 def test_without_a_text_five_are_read(twins: Path) -> None:
