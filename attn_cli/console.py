@@ -50,20 +50,20 @@ class World:
 
     @cached_property
     def desk(self) -> "Console | None":
-        """Standard error as something to draw progress on; None where nobody looks."""
+        """Standard error as something to draw progress on; None if it is not a terminal, or with --quiet."""
         return self._console(self.stderr) if self.stderr.isatty() and not self.is_quiet else None
 
     def _console(self, stream: TextIO) -> "Console":
         from rich.console import Console  # 0.06 s
 
         class Screen(Console):
-            """Leaves a closed pipe to us: rich would end the process with status 1."""
+            """Raises on a closed pipe, where Rich would end the process with status 1."""
 
             def on_broken_pipe(self) -> None:
                 raise BrokenPipeError
 
         environment = dict(self.environment)
-        if environment.get("COLUMNS") == "0":  # how some programs say that they do not know
+        if environment.get("COLUMNS") == "0":  # how some programs say that they do not know the width
             del environment["COLUMNS"]
         return Screen(
             file=stream,
@@ -79,18 +79,18 @@ class World:
         self.stdout.write(f"{text}\n")
 
     def note(self, text: str) -> None:
-        """A remark: one line on standard error below the result, unless they were declined."""
+        """A remark: one line on standard error below the result, unless --quiet is given."""
         if not self.is_quiet:
             self.remarks.append(text)
 
     def fact(self, text: str) -> None:
-        """What has been done and stays done, whatever follows: one line on standard error, at once."""
+        """Something that has been done, such as a file written: one line on standard error, at once."""
         if not self.is_quiet:
             self.stdout.flush()
             self._to_stderr(printable(text))
 
     def finish(self) -> None:
-        """Let out the result, then the remarks: an error before this stands alone."""
+        """Flush the result, then print the remarks; after an error there are none."""
         self.stdout.flush()
         for remark in self.remarks:
             self._to_stderr(printable(remark))
@@ -156,5 +156,5 @@ def _without_line_end(text: str) -> str:
 
 
 def _open(stream: TextIO | None, mode: str) -> TextIO:
-    """The stream; one that was closed (`>&-`) has nothing to read, and takes everything."""
+    """The stream, or the null device if it was closed (`>&-`)."""
     return cast("TextIO", Path(os.devnull).open(mode, encoding="utf-8")) if stream is None else stream

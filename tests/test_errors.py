@@ -44,7 +44,7 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x --foo", "no such option: --foo", "attn inspect --help"),
     (
         "tokens x --layer 3",
-        "attn tokens has no option --layer: attn inspect, heatmap, heads and compare have it",
+        "attn tokens has no option --layer: attn inspect, heads, heatmap and compare have it",
         "leave it out, or attn inspect",
     ),
     (
@@ -98,18 +98,18 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
     (
         "inspect x --width 32",
-        "--width applies only to -m random, and the model is 'storybook'",
-        "-m random --width 32, or leave it out",
+        "--width applies only to -m random: the model is 'storybook'",
+        "-m random --width 32, or leave out --width",
     ),
     (
         "heatmap x -m bert --seed 1 -o a.png",
-        "--seed applies only to -m random, and the model is 'bert'",
-        "-m random --seed 1, or leave it out",
+        "--seed applies only to -m random: the model is 'bert'",
+        "-m random --seed 1, or leave out --seed",
     ),
     (
         "heads x --head-count 8",
-        "--head-count applies only to -m random, and the model is 'storybook'",
-        "-m random --head-count 8, or leave it out",
+        "--head-count applies only to -m random: the model is 'storybook'",
+        "-m random --head-count 8, or leave out --head-count",
     ),
     (
         "inspect x -m random --head-count 0",
@@ -126,14 +126,14 @@ USAGE: list[tuple[str, str, str]] = [
         "put both in one text",
     ),
     ("tokens x --pair y -m gpt2", "gpt2 reads one text, and --pair gives a second", "put both in one text"),
-    ("compare x", "no heads were named to compare", "--heads 0.1,3.4"),
+    ("compare x", "compare needs two or more heads: none were given", "--heads 0.1,3.4"),
     (
         "compare x -m random -H 1",
-        "one head was named, and two make a comparison",
-        "name two or more: --heads 0.1,3.4",
+        "compare needs two or more heads: one was given",
+        "--heads 0.1,3.4",
     ),
     ("inspect x --device foo", "unknown device 'foo'", "--device auto, cpu, cuda, cuda:0 or mps"),
-    ("heatmap x", "no file was named for the picture", "-o head.png"),
+    ("heatmap x", "no file was given for the picture", "-o head.png"),
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",

@@ -95,7 +95,7 @@ def test_a_full_disk_behind_standard_output_is_two_lines(line: str) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         b"attn: the result cannot be written: no space left on device",
-        b"try: check the file, the directory and the space on the disk",
+        b"try: check the path, its permissions and the free disk space",
     ]
 
 

@@ -38,10 +38,10 @@ def draw_heads(
         One head, for a paper:
             attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
         Scores and weights of layer 5 in BERT:
-            attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores -s weights -o layer.svg
+            attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
     """
     if not out:
-        raise UsageError("no file was named for the picture", "-o head.png")
+        raise UsageError("no file was given for the picture", "-o head.png")
     from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
     from attn_cli.show import files, picture
     from attn_cli.show.grids import step_panels

@@ -30,7 +30,7 @@ _MOST_HEADS = 1024  # as --head-count
 
 
 def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions) -> "Reading":
-    """The text as the model reads it, with the library that suits the heads that were asked for.
+    """The text as the model reads it, with the library that suits the chosen heads.
 
     Raises:
         AttnError: the text, the model or its weights cannot be read.
@@ -44,7 +44,7 @@ def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions)
 
 
 def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> "Reading":
-    """The reading with the library that is soonest done with the heads that were asked for, or with all."""
+    """The reading with the library that is fastest for the chosen heads, or for all heads."""
     layers = _layers_with_room(reading)
     reach = layers if chosen is None else chosen.reach(layers, reading.extent.heads)
     return reading.with_suited_backend(reach)
@@ -75,7 +75,7 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
 
 
 def open_model(world: World, request: "SourceRequest", *, weights: bool = True) -> "Source":
-    """The model, downloaded with a progress bar where it is not here; `weights`: with its weights.
+    """The model, downloaded with a progress bar if it is not cached; `weights`: whether to load them.
 
     Raises:
         AttnError: it is missing or damaged.
@@ -108,12 +108,12 @@ def selection(options: ReadingOptions) -> Selection:
 
 
 def selected_places(world: World, reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
-    """The heads that were asked for, of the model that was read; without a wish, all.
+    """The chosen heads of the model, or all heads if none were chosen.
 
-    A remark names the layers that were asked for and do not attend.
+    A remark names the chosen layers that have no attention.
 
     Raises:
-        UsageError: the selection is malformed, out of range, or names layers of which none attends.
+        UsageError: the selection is malformed, out of range, or names only layers without attention.
     """
     card, extent = reading.source.card, reading.extent
     layers = _layers_with_room(reading)
@@ -125,43 +125,45 @@ def selected_places(world: World, reading: "Reading", chosen: Selection) -> tupl
     if not attending:
         those = ", ".join(map(str, extent.layers))
         which = f"layer {silent[0]} of {card.name} {_without_matrix(extent.others, silent[0])}"
-        raise UsageError(f"{which}; the layers to show are {those}", f"--layer {extent.layers[0]}")
+        raise UsageError(f"{which}; layers that can be shown: {those}", f"--layer {extent.layers[0]}")
     if chosen.names_layers:
         for layer in silent:
-            world.note(f"layer {layer} is left out: it {_without_matrix(extent.others, layer)}")
+            world.note(f"layer {layer} is skipped: it {_without_matrix(extent.others, layer)}")
     return attending
 
 
 def _layers_with_room(reading: "Reading") -> int:
-    """How many layers there are, up to the last that attends in some way."""
+    """How many layers there are, up to the last one with any attention."""
     return 1 + max((*reading.extent.layers, *reading.extent.others))
 
 
 def _without_matrix(others: Mapping[int, str], layer: int) -> str:
-    """What a layer does that has no matrix to show."""
-    return f"has no matrix of tokens: {others[layer]}" if layer in others else "does not attend"
+    """Why a layer has no weights to show."""
+    return f"has no token-by-token weights: {others[layer]}" if layer in others else "has no attention"
 
 
 def chosen_window(
     world: World, reading: "Reading", options: WindowOptions, steps: Collection[Step] | None, most: int
 ) -> "Window":
-    """How much of each matrix is shown; a remark says so where it is a picture.
+    """How much of each matrix is shown; a remark says so if it is averaged over blocks.
 
     Raises:
-        UsageError: the choice is malformed or out of range; or all is too large, and no weights alone.
+        UsageError: the choice is malformed or out of range, or steps other than weights are too large.
     """
     window = reading.window(options.rows, options.columns, steps, most)
     if window.is_pooled:
-        size = f"{window.queries:,} × {window.keys:,} weights of a head"
+        size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"
-        world.note(f"the {size} are pooled, a cell named by its first token; number by number: {closer}")
+        world.note(
+            f"{size} weights are averaged over blocks, labelled by their first token; in full: {closer}"
+        )
     return window
 
 
 def selected_heads(
     world: World, reading: "Reading", chosen: Selection, steps: Collection[Step] | None, window: "Window"
 ) -> "list[Head]":
-    """The heads that were asked for; without a wish the default head, and a remark that says why.
+    """The chosen heads; if none were chosen, the default head and a remark that says why.
 
     Raises:
         UsageError: the selection is malformed or out of range.
@@ -180,7 +182,7 @@ def selected_heads(
 
 
 def _name_other_heads(world: World, reading: "Reading") -> None:
-    """Remark on how the other heads are selected."""
+    """Remark on how to choose other heads."""
     extent = reading.extent
     layers = "" if len(extent.layers) == 1 else f"-l {_as_selection(extent.layers)}, "
     heads = f"-H 0-{extent.heads - 1}, --heads LAYER.HEAD"
@@ -194,7 +196,7 @@ def _as_selection(layers: Sequence[int]) -> str:
 
 
 def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> None:
-    """Remark on steps that the model lacks: a bias where it adds none, scores where nobody tells them.
+    """Remark on steps that the model lacks: a bias if it adds none, scores that transformers does not expose.
 
     Raises:
         UsageError: it lacks all of them.
@@ -210,19 +212,19 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
 
 
 def _check_random(model: str, compute: ComputeOptions) -> None:
-    """Raise `UsageError` where a model that is there is asked to be of another shape."""
+    """Raise `UsageError` if an option of `random` is given for another model."""
     shape = {"--seed": compute.seed, "--width": compute.width, "--head-count": compute.head_count}
     for option, value in shape.items():
         if value is not None and model != RANDOM:
-            problem = f"{option} applies only to -m {RANDOM}, and the model is '{model or EMBEDDED}'"
-            raise UsageError(problem, f"-m {RANDOM} {option} {value}, or leave it out")
+            problem = f"{option} applies only to -m {RANDOM}: the model is '{model or EMBEDDED}'"
+            raise UsageError(problem, f"-m {RANDOM} {option} {value}, or leave out {option}")
 
 
 def _check_revision(options: SourceOptions) -> None:
-    """Raise `UsageError` where a model that comes with the package is asked for another revision."""
+    """Raise `UsageError` if a revision is given for a built-in model."""
     if options.revision is not None and options.model in {"", EMBEDDED, RANDOM}:
-        problem = f"--revision is for a model of the hub, and '{options.model or EMBEDDED}' is built in"
-        raise UsageError(problem, "leave it out, or name one: -m NAME")
+        problem = f"--revision applies only to models from the hub: '{options.model or EMBEDDED}' is built in"
+        raise UsageError(problem, "leave out --revision, or name a model: -m NAME")
 
 
 def _head_count(world: World, options: ReadingOptions, compute: ComputeOptions) -> int | None:

@@ -65,7 +65,7 @@ def inspect_heads(
         The weights of all heads in the last layer, the 3 largest of each row:
             attn inspect "the cat sat" -l -1 -s weights --top 3
         Queries, keys and weights of one head, for NumPy:
-            attn inspect "the cat sat" --heads 2.5 -s queries -s keys -s weights -o head.npz
+            attn inspect "the cat sat" --heads 2.5 -s queries,keys,weights -o head.npz
     """
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
     from attn_cli.show import data, files
@@ -107,4 +107,4 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
         view = Matrices(summed_cells(reading.sides, grid), digits=table.digits, top=table.top)
         world.screen.print(view)
     if any(head.is_masked and Step.SCORES in head.steps for head in heads):
-        world.note("scores are before the mask; after it: -s logits")
+        world.note("scores are shown before masking; -s logits shows them after it")

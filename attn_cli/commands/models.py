@@ -1,4 +1,4 @@
-"""`attn models`: what can be loaded here."""
+"""`attn models`: the models and devices that can be used here."""
 
 from collections.abc import Collection
 from dataclasses import asdict

@@ -23,7 +23,7 @@ TEXTS = (
     "Ein naïves Café, 日本, Ελλάδα 🙂 and back again.",
     "yes",
 )
-"""What is read where no text is given: long and short, with repeats, numbers and other scripts."""
+"""The texts to check without TEXT: long and short, with repeats, numbers and other scripts."""
 
 _COLUMNS = ("kind", "layer", "weights", "output")
 
@@ -39,10 +39,10 @@ def verify_model(
 ) -> None:
     """Check the numbers against Hugging Face's eager attention.
 
-    Weights and outputs of every layer are compared on TEXT. Without TEXT a pipe is read; if nothing comes
-    through it, five built-in texts are. All kinds of attention are checked unless --kind names one; the
-    decoder of an encoder-decoder model reads TEXT too unless --target is given. The exit status is 3 if a
-    number differs by more than rounding explains.
+    Weights and outputs of every layer are compared on TEXT or the text of a pipe, or else on five built-in
+    texts. All kinds of attention are checked unless --kind names one; the decoder of an encoder-decoder
+    model reads TEXT too unless --target is given. The exit status is 3 if a number differs by more than
+    rounding explains.
 
     Examples:
         The bundled model on the built-in texts:
@@ -70,7 +70,7 @@ def verify_model(
 
 
 def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
-    """The text that is given or piped, or else the built-in ones."""
+    """The given or piped text, or else the built-in ones."""
     texts = [text.text]
     if text.text is None and text.file is None:
         piped = piped_text(world)
@@ -81,7 +81,7 @@ def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
 
 
 def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
-    """A line for each layer, and what they come to."""
+    """A line per layer, then the verdict."""
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
@@ -90,7 +90,7 @@ def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
 
 
 def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:
-    """The texts, where there are several."""
+    """The texts, if there are several."""
     return {"texts": [request.text for request in requests]} if len(requests) > 1 else {}
 
 

@@ -351,7 +351,7 @@ def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Pa
 
 @pytest.mark.parametrize(("model", "is_masked"), [("gpt2", True), ("bert", False)])
 def test_scores_that_a_mask_will_hide_are_remarked_upon(model: str, is_masked: bool, twins: Path) -> None:
-    remark = "scores are before the mask; after it: -s logits\n"
+    remark = "scores are shown before masking; -s logits shows them after it\n"
     answer = attn("inspect", TEXT, "-m", twins / model, "--heads", "0.1")
     assert answer.err == (remark if is_masked else "")
 

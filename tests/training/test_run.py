@@ -369,8 +369,8 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
             "--device auto, cpu, cuda, cuda:0 or mps",
         ),
         ("train a.txt -o m --minutes nan", "--minutes nan is no number", "--minutes 0.5, for example"),
-        ("train", "no text file was named", "attn train book.txt -o DIR"),
-        ("train a.txt", "no directory was named for the model", "-o DIR"),
+        ("train", "no text file was given", "attn train book.txt -o DIR"),
+        ("train a.txt", "no directory was given for the model", "-o DIR"),
         (
             "train a.txt -o m --steps 1 --minutes 1",
             "a run ends after --steps or after --minutes",
@@ -378,7 +378,7 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
         ),
         (
             "train a.txt -o m --resume --force",
-            "--resume goes on with a run and --force begins anew",
+            "--resume continues a run and --force starts a new one",
             "leave one of them out",
         ),
         (
@@ -393,12 +393,12 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
         ),
         (
             "train a.txt -o m --dtype float16",
-            "--dtype float16 is not for training",
+            "--dtype float16 is not supported in training",
             "--dtype float32 or bfloat16",
         ),
         (
             "train a.txt -o m --store float64",
-            "--store float64 is not for training",
+            "--store float64 is not supported in training",
             "--store float32 or float16",
         ),
     ],
