@@ -25,7 +25,7 @@ _SUPPORT = {
     "": "not known",
 }
 _READ_BY = {"native": "attn", "bridge": "transformers", "fallback": "transformers"}
-_GROUPS = {"llamas": "Llama and its kin"}
+_GROUPS = {"llamas": "Llama family"}
 
 
 def list_models(
@@ -97,7 +97,7 @@ def _print_tables(world: World, here: "Available") -> None:
         TextTable(("built in", ""), _built_in(here.embedded), is_broken=True),
         TextTable(known, known_for(by_pattern(here.embedded.known)), is_broken=True),
         TextTable(
-            ("model types", "computed by attn itself, or read through transformers"),
+            ("model types", "computed by attn, or read through transformers"),
             _types(here),
             is_broken=True,
         ),
@@ -115,7 +115,7 @@ def _built_in(model: "Embedded") -> list[tuple[str, str]]:
     shape = f"{model.type}, {size(model.layers, model.heads, model.head_size)}"
     return [
         (model.name, f"{shape}; used without --model"),
-        (RANDOM, "one attention layer with random weights, the same for the same --seed"),
+        (RANDOM, "one attention layer with random weights; --seed chooses them"),
     ]
 
 

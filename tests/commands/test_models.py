@@ -35,7 +35,7 @@ def test_models_names_what_is_built_in_and_what_its_heads_are_known_for(tmp_path
     assert list(found) == ["built in", "known for", "model types"]
     assert found["built in"] == [
         "storybook  gpt2, 4 layers × 8 heads of 32 features; used without --model",
-        "random     one attention layer with random weights, the same for the same --seed",
+        "random     one attention layer with random weights; --seed chooses them",
     ]
     assert found["known for"][1] == "previous-token  0.2 0.99"
 
@@ -80,7 +80,7 @@ def test_model_types_are_a_few_lines_with_every_native_one(tmp_path: Path) -> No
     lines = sections(attn("models", HF_HOME=str(tmp_path)).out)["model types"]
     groups = dict(line.split("  ", maxsplit=1) for line in lines)
     assert list(groups) == [
-        *("decoders", "encoder-decoders", "encoders", "Llama and its kin", "through transformers")
+        *("decoders", "encoder-decoders", "encoders", "Llama family", "through transformers")
     ]
     *native, others = (text.strip() for text in groups.values())
     named = [name.replace("-", "_") for text in native for name in text.split(", ")]

@@ -132,3 +132,12 @@ def test_top_says_only_of_what_a_row_may_see_that_there_is_more() -> None:
 def test_scores_that_the_mask_hides_are_said_to_be_left_out_of_a_list() -> None:
     line = ("inspect", "a b c", "-m", "random", "--causal", "--heads", "0.1", "-s", "scores", "--rows", "1")
     assert attn(*line, "--top", "9").out.splitlines()[-1] == "only the keys where a token may look are listed"
+
+
+@pytest.mark.slow  # 1,100 tokens
+@pytest.mark.parametrize(("letters", "lines"), [(11, 3), (12, 4)])
+def test_the_tokens_where_cells_begin_have_three_lines(letters: int, lines: int) -> None:
+    words = " ".join(f"{number:0{letters}}" for number in range(1100))
+    out = attn("inspect", words, "-m", "random", "--heads", "0.1").out.split("\n\n")[0]
+    assert len(out.splitlines()) - 1 == lines
+    assert ("all tokens: attn tokens" in out) == (lines > 3)

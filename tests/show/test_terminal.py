@@ -315,10 +315,14 @@ def test_a_list_in_a_file_has_all_columns_in_full() -> None:
     assert printed(console).splitlines() == ["id  piece", f"1   {long} {long}"] * 3
 
 
-def test_the_first_column_of_a_list_gives_way_last() -> None:
-    console = plain(30)
+@pytest.mark.parametrize(
+    ("width", "row"),
+    [(30, "n" * 20 + "  ccccccc…"), (26, "n" * 20 + "  ccc…"), (25, "n" * 18 + "…  ccc…")],
+)
+def test_the_first_column_of_a_list_gives_way_last(width: int, row: str) -> None:
+    console = plain(width)
     console.print(TextTable(["name", "commit"], [["n" * 20, "c" * 40]]))
-    assert printed(console).splitlines()[1] == "n" * 20 + "  ccccccc…"
+    assert printed(console).splitlines()[1] == row
 
 
 def test_a_title_line_without_words_is_left_out() -> None:

@@ -14,7 +14,7 @@ from attn_cli.show.terminal.view import BOLD, Line, Sheet, View
 
 _LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
 _GAP = "  "  # between the columns of a list
-_TELLING = 8  # cells of a column that tell what it holds
+_TELLING = 4  # cells of a column: it is cut to them before the names of the rows are cut
 
 
 class TextTable(View):
@@ -104,7 +104,7 @@ def _longest_word(column: Sequence[str]) -> int:
 
 
 def _telling(wanted: Sequence[int]) -> list[int]:
-    """How wide columns can be recognized: the first one, which names the row, only when it is whole."""
+    """The first column, which names the rows, in full, and a little of the others."""
     return [*wanted[:1], *(min(width, _TELLING) for width in wanted[1:])]
 
 
