@@ -49,15 +49,22 @@ def list_models(
     transformers: with every step, or with logits and weights only. A type that has no attention, or
     none between tokens, is not supported.
     """
-    if names and not families:
-        problem = f"model types are named only with --families: {' '.join(names)}"
-        raise UsageError(problem, f"attn models --families {' '.join(names)}")
+    _check(names or (), families=families, devices=devices)
     if families:
         _list_types(world, names or (), as_json=as_json)
     elif devices:
         _list_devices(world, as_json=as_json)
     else:
         _list_models(world, as_json=as_json)
+
+
+def _check(names: Sequence[str], *, families: bool, devices: bool) -> None:
+    """Raise `UsageError` where two lists are asked for, or names without the list that they belong to."""
+    if names and not families:
+        problem = f"model types are named only with --families: {' '.join(names)}"
+        raise UsageError(problem, f"attn models --families {' '.join(names)}")
+    if families and devices:
+        raise UsageError("--families and --devices are two lists", "attn models --devices")
 
 
 def _list_models(world: World, *, as_json: bool) -> None:

@@ -164,6 +164,11 @@ def test_a_name_without_families_is_an_error() -> None:
     assert refused(attn("models", "bert", "gpt2")) == (2, problem, "attn models --families bert gpt2")
 
 
+def test_two_lists_at_once_are_an_error() -> None:
+    answer = attn("models", "--families", "--devices")
+    assert refused(answer) == (2, "--families and --devices are two lists", "attn models --devices")
+
+
 def test_in_a_narrow_terminal_reasons_go_on_below() -> None:
     out = attn_in_terminal("models", "--families", "mamba", "bert", COLUMNS="40").out
     assert out.splitlines() == [
