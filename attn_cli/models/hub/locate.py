@@ -182,12 +182,12 @@ def _expanded(path: str) -> Path:
 def _is_whole(snapshot: Path, wanted: WantedFiles) -> bool:
     """Whether the snapshot has all files that are wanted, judging by their names."""
     has_tokenizer = any(file for pattern in _TOKENIZERS for file in snapshot.glob(pattern))
-    has_weights = not wanted.weights or _has_weights(snapshot)
+    all_weights = not wanted.weights or has_weights(snapshot)
     has_code = not wanted.code or all((snapshot / f"{name}.py").exists() for name in own_modules(snapshot))
-    return has_weights and has_code and (has_tokenizer or wanted.weights)
+    return all_weights and has_code and (has_tokenizer or wanted.weights)
 
 
-def _has_weights(snapshot: Path) -> bool:
+def has_weights(snapshot: Path) -> bool:
     """Whether there is a file of weights, or every shard that an index names."""
     names: set[str] = set()
     for index in snapshot.glob("*.index.json"):
