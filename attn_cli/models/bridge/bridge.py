@@ -142,7 +142,9 @@ class Bridge:
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model; whatever the library, transformers computes with PyTorch."""
-        return replace(self, backend=torch_backend(backend.device, backend.dtype))
+        other = replace(self, backend=torch_backend(backend.device, backend.dtype))
+        vars(other).update(vars(self) | vars(other))  # with the sketch, its plan and what else is cached
+        return other
 
     @cached_property
     def config(self) -> Any:
