@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
@@ -35,6 +36,12 @@ class World:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # an ASCII terminal has no ×
         return cls(_open(sys.stdin, "r"), _open(sys.stdout, "w"), _open(sys.stderr, "w"), os.environ)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal, without `screen`: a help text does not wait for Rich."""
+        columns = self.environment.get("COLUMNS", "")
+        return int(columns) if columns.isdecimal() and int(columns) else get_terminal_size().columns
 
     @cached_property
     def screen(self) -> "Console":

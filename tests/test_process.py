@@ -194,7 +194,7 @@ main()
     [
         ((b"a\xff b",), b"the text is not UTF-8: character 1 is '\\udcff'"),
         ((b"a", b"-l", b"\xff"), b"'\\udcff' selects no layer"),
-        ((b"a", b"-m", b"m\xff"), b"the model 'm\\udcff' is not here: "),
+        ((b"a", b"-m", b"m\xff"), b"model 'm\\udcff' not found: "),
         ((b"a", b"--file", b"m\xff"), b"two texts were given: 'a' and --file m\\udcff"),
         ((b"a", b"--\xff"), b"no such option: --\\udcff"),
     ],

@@ -11,6 +11,7 @@ from attn_cli.commands.output import known_for, size
 from attn_cli.commands.progress import megabytes
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
 from attn_cli.vocabulary import RANDOM
 
 if TYPE_CHECKING:
@@ -34,20 +35,40 @@ def list_models(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="With --families: only these model types.", show_default=False
+            metavar="[NAME]...",
+            help="With --families: only these model types.",
+            show_default=False,
+            rich_help_panel=Topic.SHOW,
         ),
     ] = None,
     families: Annotated[
-        bool, typer.Option("--families", help="List all model types, or those named: --families bert gpt2.")
+        bool,
+        typer.Option(
+            "--families",
+            help="List all model types and how each is supported, or those named.",
+            rich_help_panel=Topic.SHOW,
+        ),
     ] = False,
-    devices: Annotated[bool, typer.Option("--devices", help="List what --device accepts.")] = False,
+    devices: Annotated[
+        bool,
+        typer.Option("--devices", help="List what --device accepts here.", rich_help_panel=Topic.SHOW),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """List the models that can be loaded, and what storybook's heads are known for.
+    """List the models and devices that can be used here.
 
-    A model type is native, which means that attn computes its attention itself, or it is read through
-    transformers: with every step, or with logits and weights only. A type that has no attention, or
-    none between tokens, is not supported.
+    The list has the built-in models with what the bundled model's heads are known for, the models in the
+    local Hugging Face cache, and the supported model types; --devices lists devices instead.
+
+    A model type is native (read without transformers) or read through transformers, with every step or
+    with logits and weights only. A type is not supported where it has no attention, or none that is a
+    matrix of tokens.
+
+    Examples:
+        What is here:
+            attn models
+        Two model types and how they are supported:
+            attn models --families bert gpt2
     """
     _check(names or (), families=families, devices=devices)
     if families:

@@ -11,6 +11,7 @@ from attn_cli.commands.output import known_for, size
 from attn_cli.commands.progress import clock, reporter
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
@@ -30,19 +31,28 @@ _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 class TextFileOptions:
     """What is learned from, and where the model goes."""
 
+    topic = Topic.READ
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False)
     ] = None
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="DIR", help="The model's directory.", show_default=False),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="DIR",
+            help="Directory to write the model to.",
+            show_default=False,
+            rich_help_panel=Topic.OUTPUT,
+        ),
     ] = None
     held_out: Annotated[
         Path | None,
         typer.Option(
             "--held-out",
             metavar="FILE",
-            help="Held-out text, else the last twentieth of FILE...; of either at most 500,000 tokens count.",
+            help="Text to measure on, of which at most 500,000 tokens are used; by default the last "
+            "twentieth of FILE...",
             show_default=False,
         ),
     ] = None
@@ -52,17 +62,27 @@ class TextFileOptions:
 class ShapeOptions:
     """How large the model is."""
 
-    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Layers.")] = 4
-    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads a layer.")] = 8
-    width: Annotated[int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features a token.")] = (
-        256
-    )
+    topic = Topic.SIZE
+    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Number of layers.")] = 4
+    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads per layer.")] = 8
+    width: Annotated[
+        int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features per token.")
+    ] = 256
     vocabulary: Annotated[
-        int, typer.Option("--vocabulary", min=257, max=1 << 20, metavar="N", help="Pieces, at most.")
+        int,
+        typer.Option(
+            "--vocabulary", min=257, max=1 << 20, metavar="N", help="Largest number of pieces, at least 257."
+        ),
     ] = 8192
     length: Annotated[
         int,
-        typer.Option("--context", min=8, max=1 << 16, metavar="N", help="Tokens that the model can read."),
+        typer.Option(
+            "--context",
+            min=8,
+            max=1 << 16,
+            metavar="N",
+            help="Longest text that the model can read, in tokens.",
+        ),
     ] = 256
 
 
@@ -70,26 +90,17 @@ class ShapeOptions:
 class ScheduleOptions:
     """How long it learns, and in which steps."""
 
-    batch: Annotated[
-        int, typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows of so many tokens a step.")
-    ] = 8
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", min=1, metavar="N", help="Steps, instead of minutes.", show_default=False),
-    ] = None
+    topic = Topic.TRAINING
     minutes: Annotated[
         float | None,
+        typer.Option("--minutes", min=0.01, metavar="X", help="Minutes to train for.", show_default="10"),
+    ] = None
+    steps: Annotated[
+        int | None,
         typer.Option(
-            "--minutes",
-            min=0.01,
-            metavar="X",
-            help="Minutes of training: 10 unless said.",
-            show_default=False,
+            "--steps", min=1, metavar="N", help="Steps to train for, instead of minutes.", show_default=False
         ),
     ] = None
-    rate: Annotated[
-        float, typer.Option("--rate", min=1e-8, max=1.0, metavar="X", help="The largest learning rate.")
-    ] = 3e-3
     repeats: Annotated[
         float,
         typer.Option(
@@ -97,11 +108,20 @@ class ScheduleOptions:
             min=0.0,
             max=1.0,
             metavar="SHARE",
-            help="In this share of the rows a passage stands twice: induction heads form early.",
+            help="Share of rows in which a passage occurs twice, 0 to 1; makes induction heads form early.",
         ),
     ] = 0.0
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch", min=1, max=1 << 16, metavar="N", help="Rows per step, each of --context tokens."
+        ),
+    ] = 8
+    rate: Annotated[
+        float, typer.Option("--rate", min=1e-8, max=1.0, metavar="X", help="Peak learning rate.")
+    ] = 3e-3
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Another seed, another run.")
+        int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Seed of the run.")
     ] = 0
 
 
@@ -109,18 +129,23 @@ class ScheduleOptions:
 class PrecisionOptions:
     """Where it computes, and in which number formats."""
 
+    topic = Topic.COMPUTE
     device: options.Device = "auto"
     dtype: Annotated[
         DType | None,
         typer.Option(
             "--dtype",
-            metavar="[float32|bfloat16]",
-            help="Of products; unless said, bfloat16 where the device is fast in it.",
+            metavar="DTYPE",
+            help="Number format of matrix products: float32 or bfloat16; by default bfloat16 if the device "
+            "is fast at it.",
             show_default=False,
         ),
     ] = None
     store: Annotated[
-        DType, typer.Option("--store", metavar="[float32|float16]", help="Of the weights in the file.")
+        DType,
+        typer.Option(
+            "--store", metavar="DTYPE", help="Number format of the saved weights: float32 or float16."
+        ),
     ] = DType.FLOAT32
 
 
@@ -132,19 +157,42 @@ def train_model(
     schedule: ScheduleOptions,
     precision: PrecisionOptions,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Print how previous-token and induction heads grow.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Print how previous-token and induction heads form.",
+            rich_help_panel=Topic.TRAINING,
+        ),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in DIR: the same files and options again.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run in DIR; give the same files and options again.",
+            rich_help_panel=Topic.TRAINING,
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write into a directory that exists.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write to a directory that exists.", rich_help_panel=Topic.OUTPUT),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a small model of your own on text files.
 
-    A byte-level BPE tokenizer and a decoder in the GPT-2 layout, as a directory in Hugging Face
-    layout: for attn -m DIR and for transformers. Ctrl-C keeps what was learned:
-    --resume goes on. With --steps, on a CPU, a run that was interrupted ends with the same weights.
+    Trains a byte-level BPE tokenizer and a GPT-2 decoder, and writes them to a directory in Hugging Face
+    layout that attn and transformers can load.
+
+    Ctrl-C keeps what has been learned, and --resume continues with the same files and options. With --steps,
+    on a CPU, an interrupted run ends with exactly the same weights.
+
+    Examples:
+        Ten minutes on one book:
+            attn train book.txt -o my-model --minutes 10
+        Look at the result:
+            attn inspect "the cat sat" -m my-model
+        Watch induction heads form:
+            attn train book.txt -o tiny --layers 2 --minutes 2 --repeats 0.5 --watch
     """
     if not texts.files:
         raise UsageError("no text file was named", "attn train book.txt -o DIR")

@@ -31,16 +31,22 @@ def verify_model(
     world: World,
     *,
     text: options.TextOptions,
-    kind: options.KindOption = None,
     source: options.SourceOptions,
+    kind: options.KindOption = None,
     as_json: options.Json = False,
     backend: options.BackendOptions,
 ) -> None:
-    """Compare layer by layer with Hugging Face's eager attention.
+    """Check the numbers against Hugging Face's eager attention.
 
-    Without TEXT five built-in texts are read. Every kind of attention is compared unless --kind names
-    one; a decoder reads TEXT itself unless --target is given. The exit status is 3 where a number
-    differs by more than rounding explains.
+    Weights and outputs of every layer are compared on TEXT, or on five built-in texts. All kinds of
+    attention are checked unless --kind names one; the decoder of an encoder-decoder model reads TEXT too
+    unless --target is given. The exit status is 3 if a number differs by more than rounding explains.
+
+    Examples:
+        The bundled model on the built-in texts:
+            attn verify
+        BERT on a text of your own:
+            attn verify "the cat sat" -m bert-base-cased
     """
     requests = _requests(world, text)
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s

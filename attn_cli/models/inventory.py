@@ -23,7 +23,7 @@ from attn_cli.vocabulary import EMBEDDED, Pattern
 
 @record(frozen=True, slots=True)
 class Embedded:
-    """The model that ships with the package."""
+    """The bundled model."""
 
     name: str
     type: str
@@ -67,7 +67,7 @@ def available(environment: Mapping[str, str]) -> Available:
 
 
 def model_types() -> MeasuredSupport:
-    """Every model type, and how it is served: by a file of our own, or over the bridge as it was measured."""
+    """Every model type and how it is supported: natively, or through the bridge as measured."""
     measured, native = read_support(), native_types()
     return replace(
         measured,
@@ -95,7 +95,7 @@ def named_types(words: Iterable[str], types: Sequence[TypeSupport]) -> tuple[Typ
 
 
 def by_pattern(heads: Iterable[HeadLabel]) -> dict[Pattern, list[tuple[str, float]]]:
-    """Each pattern that heads are known for; names and scores of those heads, the clearest first."""
+    """The names and scores of the heads, grouped by pattern, in the order given."""
     scores: dict[Pattern, list[tuple[str, float]]] = {}
     for head in heads:
         scores.setdefault(head.pattern, []).append((head.name, head.score))

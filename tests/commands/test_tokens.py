@@ -71,8 +71,8 @@ def test_what_is_built_in_has_no_revisions(options: tuple[str, ...]) -> None:
 @pytest.mark.usefixtures("modules")
 def test_code_of_a_checkpoint_is_refused_until_it_is_trusted(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "own", "auto_map": {"AutoModel": "own.Model"}}')
-    asks = f"{tmp_path}/config.json asks to run the checkpoint's own Python code"
+    asks = f"{tmp_path}/config.json needs the Python code that comes with the checkpoint"
     hint = "--trust-remote-code, if you have read that code or trust its author"
     answer = attn("tokens", "x", "-m", tmp_path)
-    assert refused(answer) == (1, f"{asks}, which could do here whatever you can", hint)
+    assert refused(answer) == (1, f"{asks}, and that code would run with your permissions", hint)
     assert asks not in attn("tokens", "x", "-m", tmp_path, "--trust-remote-code").err

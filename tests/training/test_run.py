@@ -350,7 +350,7 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
     [
         (
             "train a.txt -o m --device abacus",
-            "device 'abacus' is not known",
+            "unknown device 'abacus'",
             "--device auto, cpu, cuda, cuda:0 or mps",
         ),
         ("train a.txt -o m --minutes nan", "--minutes nan is no number", "--minutes 0.5, for example"),

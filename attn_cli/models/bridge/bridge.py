@@ -203,7 +203,7 @@ class Bridge:
         return self._checked(self.tokenizer(text, pair))
 
     def _checked(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-        hint = f"check that tokenizer.json and config.json in {self.directory} belong together"
+        hint = f"check that tokenizer.json and config.json in {self.directory} belong to the same model"
         size, segments = _vocabulary(self.config), getattr(self.config, "type_vocab_size", None) or 0
         for token in tokens:
             if token.id >= size:

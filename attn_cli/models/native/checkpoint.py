@@ -138,7 +138,7 @@ class Checkpoint:
 
     def _checked(self, tokens: tuple[Token, ...], spec: Spec) -> tuple[Token, ...]:
         """The tokens, whose ids are checked against the size of the vocabulary."""
-        hint = f"check that tokenizer.json and config.json in {self.path} belong together"
+        hint = f"check that tokenizer.json and config.json in {self.path} belong to the same model"
         for token in tokens:
             if token.id >= spec.vocabulary:
                 size = f"number {token.id} of a vocabulary of {spec.vocabulary}"

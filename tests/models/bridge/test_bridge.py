@@ -283,7 +283,10 @@ def test_weights_of_another_shape_are_what_transformers_cannot_load(
     status, problem, hint = refused(attn("inspect", TEXT, "-m", tmp_path))
     assert status == 1
     assert problem.startswith(f"transformers cannot load {tmp_path}: RuntimeError: ")  # the rest is theirs
-    assert hint == "check that config.json and the weights belong together; ATTN_DEBUG=1 shows all of it"
+    assert (
+        hint
+        == "check that config.json and the weights belong to the same model; ATTN_DEBUG=1 shows the traceback"
+    )
 
 
 def test_a_wrong_recomputation_is_not_shown(
@@ -341,7 +344,7 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     names = {"AutoConfig": "configuration_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "own", "auto_map": names}))
     line = ("--heads", "0.1", "-s", "weights", "--json")
-    assert "asks to run" in attn("inspect", TEXT, "-m", tmp_path, *line).err
+    assert "comes with the checkpoint" in attn("inspect", TEXT, "-m", tmp_path, *line).err
     found = attn("inspect", TEXT, "-m", tmp_path, *line, "--trust-remote-code").document
     assert found["model"]["type"] == "own"
     assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this

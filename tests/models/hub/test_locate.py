@@ -94,7 +94,7 @@ def test_a_ref_that_is_not_text_is_no_model(tmp_path: Path) -> None:
     snapshot = cache(tmp_path, "a/b")
     refer(snapshot, "abc123")
     (snapshot.parent.parent / "refs" / "main").write_bytes(b"\xff")
-    with pytest.raises(AttnError, match="the model 'a/b' is not here"):
+    with pytest.raises(AttnError, match="model 'a/b' not found"):
         locate_model("a/b", at_home(tmp_path))
 
 
@@ -123,7 +123,7 @@ def test_a_revision_that_is_not_cached_says_which_are(tmp_path: Path, revision: 
     (cache(tmp_path, "a/b", "half") / "config.json").unlink()
     with pytest.raises(AttnError) as caught:
         locate_model("a/b", at_home(tmp_path), revision)
-    problem = f"the revision '{revision}' of a/b is not here: cached are abc123, fff, main"
+    problem = f"revision '{revision}' of a/b not found: cached are abc123, fff, main"
     assert (caught.value.problem, caught.value.hint) == (problem, "--revision abc123")
 
 
@@ -135,7 +135,7 @@ def test_of_many_revisions_the_first_are_listed(tmp_path: Path) -> None:
 
 
 def test_a_revision_of_a_model_that_is_nowhere_says_so(tmp_path: Path) -> None:
-    with pytest.raises(AttnError, match=r"^the model 'a/b' is not here: no such directory"):
+    with pytest.raises(AttnError, match=r"^model 'a/b' not found: no such directory"):
         locate_model("a/b", at_home(tmp_path), "main")
 
 
@@ -143,8 +143,8 @@ def test_a_directory_has_no_revisions(tmp_path: Path) -> None:
     (tmp_path / "config.json").touch()
     with pytest.raises(UsageError) as caught:
         locate_model(str(tmp_path), {}, "main")
-    problem = f"--revision is for a model of the hub, and {tmp_path} is on the disk"
-    assert (caught.value.problem, caught.value.hint) == (problem, "leave it out")
+    problem = f"--revision applies only to models on the hub: {tmp_path} is on disk"
+    assert (caught.value.problem, caught.value.hint) == (problem, "leave out --revision")
 
 
 NAMES = [
@@ -165,9 +165,9 @@ NAMES = [
 def test_a_model_that_is_nowhere_says_where_it_was_sought(tmp_path: Path, name: str) -> None:
     with pytest.raises(AttnError) as caught:
         locate_model(name, at_home(tmp_path))
-    where = f"no such directory, nor in the cache {tmp_path}/hub"
-    assert caught.value.problem == f"the model '{name}' is not here: {where}"
-    assert caught.value.hint == "attn models lists what is here"
+    where = f"no such directory, and not cached in {tmp_path}/hub"
+    assert caught.value.problem == f"model '{name}' not found: {where}"
+    assert caught.value.hint == "attn models lists the models on this machine"
 
 
 def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.Monke
     (outside / "config.json").touch()
     monkeypatch.chdir(tmp_path / "hub")
     for name in ("models--a/..", "models--/../x", "a/../../snapshots"):
-        with pytest.raises(AttnError, match="is not here"):
+        with pytest.raises(AttnError, match="not found"):
             locate_model(name, at_home(tmp_path))
 
 
@@ -185,8 +185,8 @@ def test_a_file_is_no_model(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(AttnError) as caught:
         locate_model(str(file), {})
-    assert caught.value.problem == f"{file} is not a model: it is a file"
-    assert caught.value.hint == "give a .gguf file, or the directory that holds the model"
+    assert caught.value.problem == f"{file} is not a model: it is a file, and not a .gguf file"
+    assert caught.value.hint == "a .gguf file, or the directory that contains the model"
 
 
 def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_directory_without_a_config_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         locate_model(str(tmp_path), {})
     assert caught.value.problem == f"{tmp_path} is not a model: the directory has no config.json"
-    hint = "give a directory with config.json, model.safetensors and tokenizer.json"
+    hint = "a directory with config.json, model.safetensors and tokenizer.json"
     assert caught.value.hint == hint
 
 
