@@ -251,7 +251,15 @@ def test_the_shell_is_told_what_could_follow_a_line_that_is_not_finished(
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("lair", "layer"), ("sed", "seed"), ("colu", "columns"), ("x", None), ("", None), ("zzz", None)],
+    [
+        ("lair", "layer"),
+        ("sed", "seed"),
+        ("colu", "columns"),
+        ("x", None),
+        ("", None),
+        ("zzz", None),
+        ("s" * 5000, None),
+    ],
 )
 def test_the_nearest_word_has_the_fewest_wrong_letters(word: str, meant: str | None) -> None:
     assert nearest(word, ["pair", "layer", "seed", "columns"]) == meant
