@@ -13,7 +13,7 @@ BUILT_IN = (EMBEDDED, RANDOM)
 _MOST_EDITS = 2  # letters of a built-in name that may be wrong; of a cached one a single letter
 _SHORTEST = 5  # letters: of shorter names one letter makes another model (bert, bart)
 _ADDRESS = re.compile(
-    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.\-]+/[\w.\-]+)(?:[/?#].*)?", re.ASCII
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.\-]+(?:/[\w.\-]+)?)(?:[/?#].*)?", re.ASCII
 )
 
 

@@ -336,6 +336,7 @@ def test_whoever_names_a_revision_is_believed(tmp_path: Path) -> None:
         ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
         ("sentence-transformer/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
         ("https://huggingface.co/org/name", "org/name"),
+        ("https://huggingface.co/gpt2", "gpt2"),
         ("huggingface.co/org/name/tree/main?x=1", "org/name"),
         ("story", "storybook"),
     ],
