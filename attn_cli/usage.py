@@ -36,7 +36,9 @@ _WORDS = {
     **dict.fromkeys(("k", "key"), "keys"),
     **dict.fromkeys(("v", "value"), "values"),
     **dict.fromkeys(("fp16", "half"), "float16"),
-    "fp32": "float32", "fp64": "float64", "bf16": "bfloat16",
+    "fp32": "float32",
+    "fp64": "float64",
+    "bf16": "bfloat16",
 }
 """What others call a step or a number format."""
 
