@@ -1,5 +1,6 @@
 """What a command line gets wrong, in two sentences: what was found, and what to type instead."""
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -140,8 +141,8 @@ def option_name(option: Any) -> str:
 
 def takes(option: Any, name: str = "") -> str:
     """The option, by that name or the long one, with the value that it takes as its help shows it."""
-    value = "" if option.is_flag else f" {option.metavar or 'VALUE'}"
-    return f"{name or option_name(option)}{value}"
+    value = option.metavar or "|".join(getattr(option.type, "choices", ["VALUE"]))
+    return f"{name or option_name(option)}{'' if option.is_flag else f' {value}'}"
 
 
 def line(start: str, *words: str, always_quoted: bool = False) -> str:
@@ -170,7 +171,7 @@ def _within(value: str, low: float | None, high: float | None) -> float | None:
         number = float(value)
     except ValueError:
         return None
-    if number != number:  # noqa: PLR0124  NaN
+    if not math.isfinite(number):
         return None
     number = number if low is None else max(low, number)
     return number if high is None else min(high, number)

@@ -136,6 +136,12 @@ def test_a_text_that_begins_with_a_dash_comes_after_two(line: str, text: str) ->
     assert attn("tokens", "--json", "--", text).document["text"] == text
 
 
+def test_a_long_text_is_cut_in_a_hint() -> None:
+    problem, hint = told(f"'{'the cat ' * 8}'")
+    assert problem == f"no command was named for the text '{'the cat ' * 4}the cat…'"
+    assert hint == f'attn inspect "{"the cat " * 7}the…"'
+
+
 @pytest.mark.parametrize(
     ("line", "problem", "hint"),
     [
@@ -175,6 +181,9 @@ def test_a_text_that_begins_with_a_dash_comes_after_two(line: str, text: str) ->
         ("inspect x --file=", "the value of --file is empty", "--file PATH, or leave it out"),
         ("inspect x --json=yes", "--json takes no value: 'yes' was given", "--json"),
         ("inspect x --top 3.0", "--top takes a whole number of at least 1, not '3.0'", "--top 3"),
+        ("inspect x --top 1e2", "--top takes a whole number of at least 1, not '1e2'", "--top 100"),
+        ("inspect x --top inf", "--top takes a whole number of at least 1, not 'inf'", "--top 1"),
+        ("inspect x --dtype", None, "--dtype float32|float16|bfloat16|float64"),
         ("heatmap x --dpi 9", "--dpi takes a whole number from 10 to 2400, not '9'", "--dpi 10"),
         ("heatmap x --dpi x", "--dpi takes a whole number from 10 to 2400, not 'x'", "--dpi 150"),
         ("train x --rate 7", "--rate takes a number from 1e-08 to 1.0, not '7'", "--rate 1.0"),
@@ -262,9 +271,17 @@ def test_the_shell_is_told_what_could_follow_a_line_that_is_not_finished(
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        ("lair", "layer"),
+        ("lair", "layer"),  # and not pair, whose first letter would have to be wrong
         ("sed", "seed"),
         ("colu", "columns"),
+        ("col", "columns"),
+        ("co", None),  # a beginning has three letters
+        ("head-cout", "head-count"),  # and not head, which goes on otherwise
+        ("heads", "head"),
+        ("lxxer", "layer"),  # two letters of five
+        ("lxxxr", None),
+        ("xayer", "layer"),  # the first letter counts twice
+        ("xayxr", None),
         ("x", None),
         ("", None),
         ("zzz", None),
@@ -272,7 +289,7 @@ def test_the_shell_is_told_what_could_follow_a_line_that_is_not_finished(
     ],
 )
 def test_the_nearest_word_has_the_fewest_wrong_letters(word: str, meant: str | None) -> None:
-    assert nearest(word, ["pair", "layer", "seed", "columns"]) == meant
+    assert nearest(word, ["pair", "layer", "seed", "columns", "head", "head-count"]) == meant
 
 
 @pytest.mark.parametrize(
