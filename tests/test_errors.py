@@ -295,8 +295,8 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "config empty": (content("config.json", b"{}"), "m/config.json has no model_type", REPAIR),
     "family": (
         config(model_type="swoosh"),
-        "the model type 'swoosh' is not known: m/config.json",
-        "attn models --families lists the types that are",
+        "unknown model type 'swoosh': m/config.json",
+        "attn models --families lists the supported types",
     ),
     "heads": (
         config(num_attention_heads=5),
@@ -305,12 +305,12 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     ),
     "no tokenizer": (
         missing("tokenizer.json"),
-        "m has no tokenizer.json, nor an older file in its place",
+        "m has no tokenizer: neither tokenizer.json nor an older file",
         "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
     ),
     "tokenizer": (
         content("tokenizer.json", b"{}"),
-        "m/tokenizer.json is no tokenizer: Model missing. at line 1 column 2",
+        "m/tokenizer.json is not a valid tokenizer: Model missing. at line 1 column 2",
         "download tokenizer.json again",
     ),
     "no weights": (

@@ -155,8 +155,8 @@ def _layers_with_room(reading: "Reading") -> int:
 
 
 def _without_matrix(others: Mapping[int, str], layer: int) -> str:
-    """What a layer does that has no matrix to show."""
-    return f"has no matrix of tokens: {others[layer]}" if layer in others else "does not attend"
+    """What a layer without an attention matrix does instead."""
+    return f"has no attention matrix: {others[layer]}" if layer in others else "has no attention"
 
 
 def chosen_window(
