@@ -53,8 +53,8 @@ USAGE: list[tuple[str, str, str]] = [
     ),
     (
         "inspect x -m random --width 7",
-        "7 features cannot be shared out over 4 heads",
-        "choose a width that is a multiple of the heads",
+        "7 features cannot be divided evenly among 4 heads",
+        "choose a width that is a multiple of the number of heads",
     ),
     (
         "inspect x y",
@@ -132,7 +132,7 @@ USAGE: list[tuple[str, str, str]] = [
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",
-        "random has no bias: nothing is added per position",
+        "random has no bias: the model adds no position bias",
         "--step scores, logits or weights",
     ),
     ("heatmap x -o a.txt", "attn cannot write '.txt': a.txt", "a name that ends in .png, .svg or .pdf"),

@@ -193,12 +193,12 @@ def test_text_from_outside_is_no_markup() -> None:
     [
         (
             ("--where", "entropy<"),
-            "'entropy<' is no condition",
+            "'entropy<' is not a condition",
             '--where "entropy<1", "induction>=0.4" or "pattern=induction"',
         ),
         (
             ("--sort", "layers"),
-            "heads are not sorted by 'layers'",
+            "heads cannot be sorted by 'layers'",
             f"--sort {', '.join(Metric)}, score, or -NAME",
         ),
         (

@@ -101,7 +101,7 @@ def test_where_nothing_is_chosen_the_terminal_shows_a_picture_and_says_so() -> N
     assert answer.err == REMARK
     *_, title, phrase, size, header = answer.out.splitlines()[:-12]
     assert title == "weights 0.1"
-    assert phrase == "pooled: each cell is the weight on 96 keys together, the mean of 96 queries"
+    assert phrase == "pooled: each cell is the total weight on 96 keys, averaged over 96 queries"
     assert size.startswith("12 × 12 · range 0 to ")
     assert header.split() == [str(place) for place in range(0, COUNT, 96)]
     assert [line.split()[0] for line in answer.out.splitlines()[-12:]] == header.split()
