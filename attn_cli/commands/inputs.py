@@ -22,7 +22,6 @@ from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Step
 if TYPE_CHECKING:
     from attn_cli.grid import Head
     from attn_cli.models.source import Source, SourceRequest
-    from attn_cli.reading.default_head import DefaultHead
     from attn_cli.reading.reading import Reading, TextRequest
     from attn_cli.reading.window import Window
 
@@ -183,21 +182,22 @@ def selected_heads(
     Raises:
         UsageError: the selection is malformed or out of range.
     """
-    from attn_cli.reading.default_head import choose_default_head
+    from attn_cli.reading.default_head import choose_default_head, describe_choice
     from attn_cli.reading.steps import head_steps
 
     if not chosen.is_empty:
         return head_steps(reading, selected_places(world, reading, chosen), steps, window)
     default = choose_default_head(reading, steps, window)
     if default.out_of > 1:
-        _explain(world, reading, default)
+        for sentence in describe_choice(reading, default):
+            world.note(sentence)
+        _name_other_heads(world, reading)
     return [default.head]
 
 
-def _explain(world: World, reading: "Reading", default: "DefaultHead") -> None:
-    """Remark on why this head is shown, and how others are named."""
+def _name_other_heads(world: World, reading: "Reading") -> None:
+    """Remark on how the other heads are selected."""
     extent = reading.extent
-    world.note(f"head {default.head.name} is shown: {_why(default)}")
     layers = "" if len(extent.layers) == 1 else f"-l {_as_selection(extent.layers)}, "
     heads = f"-H 0-{extent.heads - 1}, --heads LAYER.HEAD"
     world.note(f"others: {layers}{heads}; all: attn heads, attn heatmap")
@@ -207,15 +207,6 @@ def _as_selection(layers: Sequence[int]) -> str:
     """The layers as a selection: a range where they follow one another."""
     first, last = layers[0], layers[-1]
     return f"{first}-{last}" if last - first + 1 == len(layers) else ",".join(map(str, layers))
-
-
-def _why(default: "DefaultHead") -> str:
-    """Why this head is shown."""
-    if default.label is not None:
-        return f"of {default.out_of} heads it is the clearest {default.label.pattern} head"
-    if default.stands_out:
-        return f"of {default.out_of} heads it looks most sharply at words further away"
-    return f"the first of {default.out_of}, for the text is too short for one to stand out"
 
 
 def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> None:

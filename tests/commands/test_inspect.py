@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,17 @@ def test_the_output_is_the_golden_one() -> None:
 
 def test_without_a_selection_one_telling_head_is_shown_and_the_way_to_the_others(twins: Path) -> None:
     answer = attn("inspect", TEXT, "-m", twins / "bert")
-    why, others = answer.err.splitlines()
+    why, here, others = answer.err.splitlines()
     place = why.split()[1]
     assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
     assert why == f"head {place} is shown: of 12 heads it looks most sharply at words further away"
+    assert re.fullmatch(r'here ".*" \(\d+\) puts [01]\.\d\d of its weight on ".*" \(\d+\)', here)
     assert others == "others: -l 0-2, -H 0-3, --heads LAYER.HEAD; all: attn heads, attn heatmap"
 
 
 def test_one_token_makes_no_head_stand_out() -> None:
     answer = attn("inspect", "cat", "-m", "random")
-    assert "head 0.0 is shown: the first of 4, for the text is too short for one to stand out" in answer.err
+    assert "head 0.0 is shown, the first of 4: the text is too short for one to stand out" in answer.err
     assert titles(answer.out) == ["scores 0.0", "weights 0.0"]
 
 
@@ -73,7 +75,7 @@ def test_the_head_that_is_known_to_show_the_text_is_shown(
     (tmp_path / "attn.json").write_text(json.dumps({"heads": heads}))
     answer = attn("inspect", text, "-m", tmp_path)
     why = answer.err.splitlines()[0]
-    assert why == f"head {place} is shown: of 12 heads it is the clearest {pattern} head"
+    assert why.startswith(f"head {place} is shown, the clearest {pattern} head of 12: ")
     assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
 
 
