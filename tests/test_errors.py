@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from tests.support.worlds import attn, refused
 
 WORDS = 'give one with words, for example "The cat sat on the mat"'
-LAYERS = "--layer 3, -1, 0,2,5, 4-7 or all"
+LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
 PLACE = "LAYER.HEAD, for example --heads 2.5"
 TOGETHER = "check that config.json and the weights belong to the same model"
 STEPS = "input queries keys values scores bias mask logits weights context output"
@@ -39,17 +39,13 @@ def error(*arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
 
 
 USAGE: list[tuple[str, str, str]] = [
-    ("foo", "no such command 'foo'", "attn --help"),
+    ("foo", "no such command 'foo'", "attn inspect foo for a text, or attn --help"),
     ("--foo", "no such option: --foo", "attn --help"),
-    (
-        "inspect x --foo",
-        "no such option: --foo (Possible options: --force, --out, --top)",
-        "attn inspect --help",
-    ),
+    ("inspect x --foo", "no such option: --foo", "attn inspect --help"),
     (
         "tokens x --layer 3",
-        "no such option: --layer (Possible options: --file, --pair)",
-        "attn tokens --help",
+        "attn tokens has no option --layer: attn inspect, heads, heatmap and compare have it",
+        "leave it out, or attn inspect",
     ),
     (
         "inspect x -m random --width 7",
@@ -58,44 +54,41 @@ USAGE: list[tuple[str, str, str]] = [
     ),
     (
         "inspect x y",
-        "got unexpected extra argument(s) (y)",
-        'attn inspect "The cat sat": quotes around the text',
+        "attn inspect reads one text: 2 were given",
+        'attn inspect "x y": quotes around the text',
     ),
-    ("inspect x --layer", "option '--layer' requires an argument", "attn inspect --help"),
-    ("inspect x --top abc", "invalid value for '--top': 'abc' is not a whole number", "attn inspect --help"),
-    ("inspect x --top 0", "invalid value for '--top': 0 is not in the range x>=1", "attn inspect --help"),
+    ("inspect x --layer", "--layer has no value: nothing follows", "--layer LAYERS"),
+    ("inspect x --top abc", "--top takes a whole number of at least 1, not 'abc'", "--top 1"),
+    ("inspect x --top 0", "--top takes a whole number of at least 1, not '0'", "--top 1"),
     (
         "heatmap x -s foo -o a.png",
-        "invalid value for '-s' / '--step': 'foo' is not one of "
-        + ", ".join(f"'{step}'" for step in STEPS.split()),
+        f"--step cannot be 'foo': it is one of {', '.join(STEPS.split())}",
         "attn heatmap --help",
     ),
     (
         "compare x -d foo",
-        (
-            "invalid value for '-d' / '--distance': 'foo' is not one of "
-            "'jensen-shannon', 'cosine', 'total-variation'"
-        ),
+        "--distance cannot be 'foo': it is one of jensen-shannon, cosine, total-variation",
         "attn compare --help",
     ),
     (
         "inspect x --dtype foo",
-        "invalid value for '--dtype': 'foo' is not one of 'float32', 'float16', 'bfloat16', 'float64'",
+        "--dtype cannot be 'foo': it is one of float32, float16, bfloat16, float64",
         "attn inspect --help",
     ),
-    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe'),
+    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or a pipe'),
     ("inspect x --file y", "two texts were given: 'x' and --file y", "leave one of them out"),
     ("inspect -", "the text is empty", WORDS),
     ("inspect --file empty.txt", "the text is empty", WORDS),
     ("inspect x -m bert --layer 99", "layer 99 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
     ("inspect x -m bert --layer -4", "layer -4 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
     ("inspect x -m bert --head 4", "head 4 does not exist: bert has 4, numbered 0 to 3", "--head 3"),
-    ("inspect x -m bert --heads 0.1,3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
+    ("inspect x -m bert --heads 3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--heads 2.0"),
     ("inspect x -m bert -l 2-1", "'2-1' selects no layer: it ends before it begins", "--layer 1-2"),
     ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
-    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", LAYERS),
-    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--head 3, -1, 0,2,5, 4-7 or all"),
-    ("inspect x -m bert --heads 1", "'1' is no head of a layer", PLACE),
+    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", "--layer 1,2"),
+    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--heads 0.5"),
+    ("inspect x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
+    ("compare x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
     ("inspect x -m bert --heads 1.2.3", "'1.2.3' is no head of a layer", PLACE),
     (
         "inspect x -m bert --heads 1.2 -l 1",
@@ -105,30 +98,42 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
     (
         "inspect x --width 32",
-        "--width is for random, and 'storybook' is not made anew",
-        "-m random --width 32, or leave it out",
+        "--width applies only to -m random: the model is 'storybook'",
+        "-m random --width 32, or leave out --width",
     ),
     (
         "heatmap x -m bert --seed 1 -o a.png",
-        "--seed is for random, and 'bert' is not made anew",
-        "-m random --seed 1, or leave it out",
+        "--seed applies only to -m random: the model is 'bert'",
+        "-m random --seed 1, or leave out --seed",
     ),
-    ("inspect x -m random --heads 0", "random cannot have 0 heads", "--heads 8"),
-    ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--heads 8"),
+    (
+        "heads x --head-count 8",
+        "--head-count applies only to -m random: the model is 'storybook'",
+        "-m random --head-count 8, or leave out --head-count",
+    ),
+    (
+        "inspect x -m random --head-count 0",
+        "--head-count takes a whole number from 1 to 1024, not '0'",
+        "--head-count 1",
+    ),
+    ("inspect x -m random --heads 0", "random cannot have 0 heads", "--head-count 8"),
+    ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--head-count 8"),
+    ("inspect x -m random --heads 8 --head-count 4", "random cannot have 8 and 4 heads", "--head-count 4"),
+    ("inspect x -m random --heads 1,3", "'1' is no head of a layer", "-H 1,3"),
     (
         "inspect x -m random --pair y",
         "random reads one text, and --pair gives a second",
         "put both in one text",
     ),
     ("tokens x --pair y -m gpt2", "gpt2 reads one text, and --pair gives a second", "put both in one text"),
-    ("compare x", "no heads were named to compare", "--heads 0.1,3.4"),
+    ("compare x", "compare needs two or more heads: none were given", "--heads 0.1,3.4"),
     (
         "compare x -m random -H 1",
-        "one head was named, and two make a comparison",
-        "name two or more: --heads 0.1,3.4",
+        "compare needs two or more heads: one was given",
+        "--heads 0.1,3.4",
     ),
     ("inspect x --device foo", "unknown device 'foo'", "--device auto, cpu, cuda, cuda:0 or mps"),
-    ("heatmap x", "no file was named for the picture", "-o head.png"),
+    ("heatmap x", "no file was given for the picture", "-o head.png"),
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",

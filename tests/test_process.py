@@ -95,7 +95,7 @@ def test_a_full_disk_behind_standard_output_is_two_lines(line: str) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         b"attn: the result cannot be written: no space left on device",
-        b"try: check the file, the directory and the space on the disk",
+        b"try: check the path, its permissions and the free disk space",
     ]
 
 
@@ -196,7 +196,7 @@ main()
         ((b"a", b"-l", b"\xff"), b"'\\udcff' selects no layer"),
         ((b"a", b"-m", b"m\xff"), b"model 'm\\udcff' not found: "),
         ((b"a", b"--file", b"m\xff"), b"two texts were given: 'a' and --file m\\udcff"),
-        ((b"a", b"--\xff"), b"no such option: --\\udcff"),
+        ((b"a", b"--\xff"), b"a text that begins with a dash looks like an option: '--\\udcff'"),
     ],
 )
 def test_bytes_that_are_no_text_are_spelled_out(arguments: tuple[bytes, ...], problem: bytes) -> None:

@@ -1,4 +1,4 @@
-"""`attn models`: what can be loaded here."""
+"""`attn models`: the models and devices that can be used here."""
 
 from collections.abc import Collection
 from dataclasses import asdict
@@ -9,6 +9,7 @@ import typer
 from attn_cli.commands import options
 from attn_cli.commands.output import known_for, size
 from attn_cli.console import World
+from attn_cli.help.command import Topic
 from attn_cli.vocabulary import RANDOM
 
 if TYPE_CHECKING:
@@ -19,14 +20,29 @@ def list_models(
     world: World,
     *,
     all_families: Annotated[
-        bool, typer.Option("--families", help="Every model type, and how it is served.")
+        bool,
+        typer.Option(
+            "--families",
+            help="List every model type and how it is supported.",
+            rich_help_panel=Topic.SHOW,
+        ),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """List what can be loaded here, and what storybook's heads do.
+    """List the models and devices that can be used here.
 
-    A family is native, or read through transformers: with every step (bridge), or with logits and
-    weights alone (fallback). What is refused has no attention, or none that is a matrix of tokens.
+    The list has the built-in models, those in the local Hugging Face cache and the supported families,
+    then what the heads of the bundled model are known for.
+
+    With --families, a model type is native (read without transformers), a bridge (run by transformers, with
+    every step), a fallback (run by transformers, with logits and weights only) or refused: it has no
+    attention, or none that is a matrix of tokens.
+
+    Examples:
+        What is here:
+            attn models
+        Every model type and how it is supported:
+            attn models --families
     """
     if all_families:
         _list_families(world, as_json=as_json)
@@ -87,7 +103,7 @@ def _rows(here: "Available") -> list[tuple[str, str, str]]:
     """What can be loaded, a line each."""
     return [
         ("built in", here.embedded.name, _size(here.embedded)),
-        ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --heads"),
+        ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --head-count"),
         *(("family", name, "any directory in Hugging Face layout: -m DIR") for name in here.families),
         *(("cached", model.name, _served(model.type, here.families)) for model in here.cached),
         *(("device", name, about) for name, about in here.devices.items()),

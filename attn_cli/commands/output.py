@@ -21,7 +21,7 @@ _FEWEST_CELLS = 128  # of one head among many
 
 
 def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
-    """What was read: the model in one line, then the tokens, on at most so many lines."""
+    """The model in one line, then the tokens on at most `most` lines."""
     from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
@@ -31,7 +31,7 @@ def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
 
 
 def headline(reading: "Reading") -> list[str]:
-    """The model, its size and what computes, in phrases."""
+    """The model, its size, and the library, number format and device, as phrases."""
     card, backend = reading.source.card, reading.source.backend
     return [
         *dict.fromkeys((card.name, card.type)),
@@ -43,7 +43,7 @@ def headline(reading: "Reading") -> list[str]:
 
 
 def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tuple[str, str]]:
-    """A line for each pattern: its name, and the heads that are known for it with their scores."""
+    """A line per pattern: its name, and the heads known for it with their scores."""
     return [
         (pattern, "  ".join(f"{name} {score:.2f}" for name, score in known))
         for pattern, known in heads.items()
@@ -56,12 +56,12 @@ def size(layers: int, heads: int, features: int) -> str:
 
 
 def title(reading: "Reading", what: str, grid: "Grid") -> str:
-    """What stands above a picture of such grids."""
+    """The title of a picture of such grids."""
     return " · ".join(filter(None, (what, grid.pooled, reading.source.card.name)))
 
 
 def fitting(world: World, reading: "Reading", digits: int) -> int:
-    """How many rows and columns of a picture the terminal has room for."""
+    """How many rows and columns of averages fit the terminal."""
     from attn_cli.show.terminal.table import pooled_columns  # rich: 0.06 s
 
     longest = max(reading.whole.queries, reading.whole.keys)
@@ -69,19 +69,19 @@ def fitting(world: World, reading: "Reading", digits: int) -> int:
 
 
 def shared_out(heads: int) -> int:
-    """How many rows and columns each head has in a file: together they are about 1,024 × 1,024."""
+    """How many rows and columns each head gets in a file: about 1,024 × 1,024 for all heads together."""
     return max(_FEWEST_CELLS, int(_CELLS / heads**0.5))
 
 
 def check_pooled(targets: Mapping[Path, str]) -> None:
-    """Raise `UsageError` for a file that cannot say that its numbers are means.
+    """Raise `UsageError` for a kind of file that cannot say that its numbers are averages.
 
     Raises:
         UsageError: there is one.
     """
     for suffix in targets.values():
         if suffix in STEPS.numbers_only:
-            problem = f"the weights of a long text are pooled, and a {suffix} has no place to say so"
+            problem = f"{suffix} cannot say that the weights of a long text are averages over blocks"
             others = either(other for other in STEPS if other not in STEPS.numbers_only)
             raise UsageError(problem, f"--rows 0-19, or {others}")
 
@@ -94,7 +94,7 @@ def write(
     *,
     force: bool,
 ) -> None:
-    """Those of `targets` that are of the kind; `content` is asked what they hold where there are any."""
+    """Write the `targets` of this kind; `content` is only called if there are any."""
     from attn_cli.show import files
 
     of_kind = {path: suffix for path, suffix in targets.items() if suffix in kind}
@@ -113,7 +113,7 @@ def drawn(
 
     drawing = picture.page(groups, title, options.cmap)
     if drawing.missing:
-        world.note(f"no font here draws {' '.join(drawing.missing)}: spelled out in the picture")
+        world.note(f"no installed font has {' '.join(drawing.missing)}: spelled out in the picture")
     return Picture(drawing, options.dpi)
 
 

@@ -1,6 +1,7 @@
 """`attn train`: trains a small model on your own text files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from attn_cli.commands.output import known_for, size
 from attn_cli.commands.progress import clock, reporter
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
 
+_HEADS = 8  # of a layer, where nobody says how many
 _MINUTES = 10.0  # where nobody says how long
 _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
@@ -28,21 +31,30 @@ _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 
 @record(frozen=True, kw_only=True)
 class TextFileOptions:
-    """What is learned from, and where the model goes."""
+    """What to learn from, and where to write the model."""
 
+    topic = Topic.READ
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False)
     ] = None
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="DIR", help="The model's directory.", show_default=False),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="DIR",
+            help="Directory to write the model to.",
+            show_default=False,
+            rich_help_panel=Topic.OUTPUT,
+        ),
     ] = None
     held_out: Annotated[
         Path | None,
         typer.Option(
             "--held-out",
             metavar="FILE",
-            help="Held-out text, else the last twentieth of FILE...; of either at most 500,000 tokens count.",
+            help="Text to measure on, of which at most 500,000 tokens are used; by default the last "
+            "twentieth of FILE...",
             show_default=False,
         ),
     ] = None
@@ -52,44 +64,56 @@ class TextFileOptions:
 class ShapeOptions:
     """How large the model is."""
 
-    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Layers.")] = 4
-    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads a layer.")] = 8
-    width: Annotated[int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features a token.")] = (
-        256
-    )
+    topic = Topic.SIZE
+    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Number of layers.")] = 4
+    head_count: Annotated[
+        int | None,
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=256,
+            metavar="N",
+            help="Number of heads per layer.",
+            show_default=str(_HEADS),
+        ),
+    ] = None
+    heads: Annotated[int | None, typer.Option("--heads", min=1, max=256, metavar="N", hidden=True)] = None
+    width: Annotated[
+        int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features per token.")
+    ] = 256
     vocabulary: Annotated[
-        int, typer.Option("--vocabulary", min=257, max=1 << 20, metavar="N", help="Pieces, at most.")
+        int,
+        typer.Option(
+            "--vocabulary", min=257, max=1 << 20, metavar="N", help="Largest number of pieces, at least 257."
+        ),
     ] = 8192
     length: Annotated[
         int,
-        typer.Option("--context", min=8, max=1 << 16, metavar="N", help="Tokens that the model can read."),
+        typer.Option(
+            "--context",
+            min=8,
+            max=1 << 16,
+            metavar="N",
+            help="Longest text that the model can read, in tokens.",
+        ),
     ] = 256
 
 
 @record(frozen=True, kw_only=True)
 class ScheduleOptions:
-    """How long it learns, and in which steps."""
+    """How long to train, and in what steps."""
 
-    batch: Annotated[
-        int, typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Rows of so many tokens a step.")
-    ] = 8
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", min=1, metavar="N", help="Steps, instead of minutes.", show_default=False),
-    ] = None
+    topic = Topic.TRAINING
     minutes: Annotated[
         float | None,
+        typer.Option("--minutes", min=0.01, metavar="X", help="Minutes to train for.", show_default="10"),
+    ] = None
+    steps: Annotated[
+        int | None,
         typer.Option(
-            "--minutes",
-            min=0.01,
-            metavar="X",
-            help="Minutes of training: 10 unless said.",
-            show_default=False,
+            "--steps", min=1, metavar="N", help="Steps to train for, instead of minutes.", show_default=False
         ),
     ] = None
-    rate: Annotated[
-        float, typer.Option("--rate", min=1e-8, max=1.0, metavar="X", help="The largest learning rate.")
-    ] = 3e-3
     repeats: Annotated[
         float,
         typer.Option(
@@ -97,30 +121,44 @@ class ScheduleOptions:
             min=0.0,
             max=1.0,
             metavar="SHARE",
-            help="In this share of the rows a passage stands twice: induction heads form early.",
+            help="Share of rows in which a passage occurs twice, 0 to 1; makes induction heads form early.",
         ),
     ] = 0.0
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch", min=1, max=1 << 16, metavar="N", help="Rows per step, each of --context tokens."
+        ),
+    ] = 8
+    rate: Annotated[
+        float, typer.Option("--rate", min=1e-8, max=1.0, metavar="X", help="Peak learning rate.")
+    ] = 3e-3
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Another seed, another run.")
+        int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Seed of the run.")
     ] = 0
 
 
 @record(frozen=True, kw_only=True)
 class PrecisionOptions:
-    """Where it computes, and in which number formats."""
+    """The device and the number formats."""
 
+    topic = Topic.COMPUTE
     device: options.Device = "auto"
     dtype: Annotated[
         DType | None,
         typer.Option(
             "--dtype",
-            metavar="[float32|bfloat16]",
-            help="Of products; unless said, bfloat16 where the device is fast in it.",
+            metavar="DTYPE",
+            help="Number format of matrix products: float32 or bfloat16; by default bfloat16 if the device "
+            "is fast at it.",
             show_default=False,
         ),
     ] = None
     store: Annotated[
-        DType, typer.Option("--store", metavar="[float32|float16]", help="Of the weights in the file.")
+        DType,
+        typer.Option(
+            "--store", metavar="DTYPE", help="Number format of the saved weights: float32 or float16."
+        ),
     ] = DType.FLOAT32
 
 
@@ -132,26 +170,49 @@ def train_model(
     schedule: ScheduleOptions,
     precision: PrecisionOptions,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Print how previous-token and induction heads grow.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Print how previous-token and induction heads form.",
+            rich_help_panel=Topic.TRAINING,
+        ),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in DIR: the same files and options again.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run in DIR; give the same files and options again.",
+            rich_help_panel=Topic.TRAINING,
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write into a directory that exists.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write to a directory that exists.", rich_help_panel=Topic.OUTPUT),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a small model of your own on text files.
 
-    A byte-level BPE tokenizer and a decoder in the GPT-2 layout, as a directory in Hugging Face
-    layout: for attn -m DIR and for transformers. Ctrl-C keeps what was learned:
-    --resume goes on. With --steps, on a CPU, a run that was interrupted ends with the same weights.
+    Trains a byte-level BPE tokenizer and a GPT-2 decoder, and writes them to a directory in Hugging Face
+    layout that attn and transformers can load.
+
+    Ctrl-C keeps what has been learned, and --resume continues with the same files and options. With --steps,
+    on a CPU, an interrupted run ends with exactly the same weights.
+
+    Examples:
+        Ten minutes on one book:
+            attn train book.txt -o my-model --minutes 10
+        Look at the result:
+            attn inspect "the cat sat" -m my-model
+        Watch induction heads form:
+            attn train book.txt -o tiny --layers 2 --minutes 2 --repeats 0.5 --watch
     """
     if not texts.files:
-        raise UsageError("no text file was named", "attn train book.txt -o DIR")
+        raise UsageError("no text file was given", "attn train book.txt -o DIR")
     if texts.out is None:
-        raise UsageError("no directory was named for the model", "-o DIR")
+        raise UsageError("no directory was given for the model", "-o DIR")
     if resume and force:
-        raise UsageError("--resume goes on with a run and --force begins anew", "leave one of them out")
+        raise UsageError("--resume continues a run and --force starts a new one", "leave one of them out")
     _check_format("--store", precision.store, _STORED)
     if precision.dtype is not None:
         _check_format("--dtype", precision.dtype, _COMPUTED)
@@ -160,6 +221,7 @@ def train_model(
     from attn_cli.training.request import TrainingRequest
 
     device = devices.chosen(precision.device)
+    shape = replace(shape, head_count=_head_count(world, shape))
     recipe = _recipe(shape, schedule, precision.dtype or devices.products(device))
     request = TrainingRequest(tuple(texts.files), texts.held_out, recipe, precision.store)
     if resume:
@@ -175,14 +237,31 @@ def train_model(
         _show(world, request, result)
 
 
+def _head_count(world: World, shape: ShapeOptions) -> int | None:
+    """How many heads a layer has: after --head-count, or as it once was after --heads.
+
+    Raises:
+        UsageError: both were given.
+    """
+    if shape.heads is None:
+        return shape.head_count
+    if shape.head_count is not None:
+        problem = (
+            f"two numbers of heads were given: --heads {shape.heads} and --head-count {shape.head_count}"
+        )
+        raise UsageError(problem, f"--head-count {shape.head_count} alone")
+    world.fact(f"--heads selects heads elsewhere; how many a layer has: --head-count {shape.heads}")
+    return shape.heads
+
+
 def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> "Recipe":
-    """What decides a run."""
+    """Everything that determines a run."""
     from attn_cli.training.recipe import Recipe
 
     is_timed = schedule.steps is None and schedule.minutes is None
     return Recipe(
         layers=shape.layers,
-        heads=shape.heads,
+        heads=shape.head_count or _HEADS,
         width=shape.width,
         vocabulary=shape.vocabulary,
         context=shape.length,
@@ -197,7 +276,7 @@ def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> 
 
 
 def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "TrainingResult":
-    """The run brought to its end, with a bar or with lines that tell how far it is."""
+    """Finish the run, reporting its progress with a bar or with lines."""
     from attn_cli.training import run as runs
     from attn_cli.training.measure import growth
     from attn_cli.training.publishing import finish
@@ -216,7 +295,7 @@ def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Training
 
 
 def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> None:
-    """What was learned, how well, and what the heads do."""
+    """Print the size of the model, how well it predicts, and what its heads do."""
     from attn_cli.models.inventory import by_pattern
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
@@ -227,7 +306,7 @@ def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> 
     world.screen.print(Paragraph(phrases, between=" · "))
     world.say("")
     guesses = [(who, f"{bits:.3f}") for who, bits in outcome.surprise.guesses]
-    world.screen.print(TextTable(("held-out text", "bits a character"), guesses, right=(1,)))
+    world.screen.print(TextTable(("held-out text", "bits per character"), guesses, right=(1,)))
     if lines := known_for(by_pattern(outcome.head_labels)):
         world.say("")
         world.screen.print(TextTable(("known for", "heads"), lines))
@@ -235,7 +314,7 @@ def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> 
 
 
 def _check_format(option: str, found: DType, allowed: Sequence[DType]) -> None:
-    """Raise `UsageError` for a number format that a run cannot have."""
+    """Raise `UsageError` for a number format that training does not support."""
     if found not in allowed:
         names = " or ".join(allowed)
-        raise UsageError(f"{option} {found} is not for training", f"{option} {names}")
+        raise UsageError(f"{option} {found} is not supported in training", f"{option} {names}")

@@ -74,7 +74,7 @@ def test_a_text_that_repeats_itself_shows_induction_and_another_entropy() -> Non
 def test_the_table_begins_with_the_clearest_heads_and_says_how_many_there_are() -> None:
     answer = attn("heads", REPEATS)
     assert listed(answer.out)[:3] == ["2.6", "3.0", "2.7"]
-    assert answer.err == "the first 10 of 32 heads are listed; all: --top 0\n"
+    assert answer.err == "listed 10 of 32 heads; --top 0 lists all\n"
     assert len(listed(answer.out)) == 10
 
 
@@ -107,13 +107,13 @@ def test_conditions_leave_heads_out_of_map_table_and_files() -> None:
 def test_a_condition_that_no_head_meets_is_said() -> None:
     answer = attn("heads", REPEATS, "--where", "layer>9")
     assert listed(answer.out) == []
-    assert answer.err == "no head meets every --where\n"
+    assert answer.err == "no head meets all --where conditions\n"
     assert heads(REPEATS, "--where", "layer>9") == []
 
 
 def test_a_metric_without_a_value_is_said() -> None:
     err = attn("heads", "the cat sat", "-m", "random", "--metric", "special").err
-    assert err == "no head that is shown has a value of special on this text\n"
+    assert err == "special has no value for any of these heads on this text\n"
     (first, *_) = heads("the cat sat", "-m", "random")
     assert (first["special"], first["induction"], first["duplicate-token"]) == (None, None, None)
 

@@ -292,8 +292,29 @@ def test_force_overwrites(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["text"] == TEXT
 
 
+def test_how_many_heads_random_has_can_be_said_the_old_way() -> None:
+    now = attn("inspect", TEXT, "-m", "random", "-H", "7", "--head-count", "8", "--json")
+    once = attn("inspect", TEXT, "-m", "random", "-H", "7", "--heads", "8", "--json")
+    assert (now.err, once.out) == ("", now.out)
+    assert now.document["model"]["heads"] == 8
+    assert once.err == "--heads selects heads; how many heads random has: --head-count 8\n"
+
+
+@pytest.mark.parametrize("command", ["inspect", "heads", "compare"])
+def test_heads_is_a_selection_of_random_too(command: str) -> None:
+    answer = attn(command, TEXT, "-m", "random", "--heads", "0.6,0.7", "--head-count", "8", "--json")
+    assert (answer.status, answer.document["model"]["heads"]) == (0, 8)
+
+
+@pytest.mark.parametrize(("chosen", "names"), [("-l 2- -H 3-", ["2.3"]), ("-l -2- -H 3", ["1.3", "2.3"])])
+def test_an_open_range_goes_on_to_the_last(chosen: str, names: list[str], twins: Path) -> None:
+    found = attn("inspect", TEXT, "-m", twins / "bert", *chosen.split(), "--rows", "2-", "--json").document
+    assert [f"{entry['layer']}.{entry['head']}" for entry in found["attention"]] == names
+    assert found["attention"][0]["queries"] == list(range(2, len(found["tokens"])))
+
+
 def test_the_same_seed_is_the_same_layer() -> None:
-    line = ("inspect", TEXT, "-m", "random", "-H", "0", "--width", "32", "--heads", "2", "--json")
+    line = ("inspect", TEXT, "-m", "random", "-H", "0", "--width", "32", "--head-count", "2", "--json")
     assert attn(*line, "--seed", "3").out == attn(*line, "--seed", "3").out
     assert attn(*line, "--seed", "3").out != attn(*line, "--seed", "4").out
     assert attn(*line).document["model"] | {"name": ""} == {
@@ -330,17 +351,17 @@ def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Pa
 
 @pytest.mark.parametrize(("model", "is_masked"), [("gpt2", True), ("bert", False)])
 def test_scores_that_a_mask_will_hide_are_remarked_upon(model: str, is_masked: bool, twins: Path) -> None:
-    remark = "scores are before the mask; after it: -s logits\n"
+    remark = "scores are shown before masking; -s logits shows them after it\n"
     answer = attn("inspect", TEXT, "-m", twins / model, "--heads", "0.1")
     assert answer.err == (remark if is_masked else "")
 
 
 def test_the_only_head_of_a_layer_needs_no_reason() -> None:
-    assert attn("inspect", "the cat sat", "-m", "random", "--heads", "1").err == ""
+    assert attn("inspect", "the cat sat", "-m", "random", "--head-count", "1").err == ""
 
 
 def test_the_title_of_the_scores_names_the_scale() -> None:
-    answer = attn("inspect", "the cat", "-m", "random", "--heads", "1", "--width", "9", "-s", "scores")
+    answer = attn("inspect", "the cat", "-m", "random", "--head-count", "1", "--width", "9", "-s", "scores")
     assert "scores 0.0 · q·k × 0.3333 · 2 × 2 · range" in answer.out
 
 
@@ -360,7 +381,9 @@ def test_the_tokens_of_a_text_have_twelve_lines_above_the_numbers() -> None:
 
 @pytest.mark.parametrize(("heads", "status"), [("1024", 0), ("1025", 2)])
 def test_random_has_1024_heads_at_most(heads: str, status: int) -> None:
-    answer = attn("inspect", "a", "-m", "random", "--heads", heads, "--width", heads, "-H", "0", "--json")
+    answer = attn(
+        "inspect", "a", "-m", "random", "--head-count", heads, "--width", heads, "-H", "0", "--json"
+    )
     assert answer.status == status
 
 

@@ -106,9 +106,9 @@ def test_a_revision_is_read_out_of_the_cache(tmp_path: Path, twins: Path) -> Non
 @pytest.mark.parametrize("options", [(), ("-m", "storybook"), ("-m", "random")])
 def test_what_is_built_in_has_no_revisions(options: tuple[str, ...]) -> None:
     name = options[-1] if options else "storybook"
-    problem = f"--revision is for a model of the hub, and '{name}' is built in"
+    problem = f"--revision applies only to models from the hub: '{name}' is built in"
     answer = attn("tokens", "cat", "--revision", "main", *options)
-    assert refused(answer) == (2, problem, "leave it out, or name one: -m NAME")
+    assert refused(answer) == (2, problem, "leave out --revision, or name a model: -m NAME")
 
 
 @pytest.mark.usefixtures("modules")

@@ -191,13 +191,13 @@ def test_a_window_is_in_the_mask_and_a_bias_is_a_step(saved: Callable[[str], Pat
 
 
 @pytest.mark.parametrize("asked", [("-l", "0,1,2", "-H", "0"), ("--heads", "0.0,1.0,2.0")])
-def test_a_layer_of_a_hybrid_that_does_not_attend_is_said_to_be_left_out(
+def test_a_layer_of_a_hybrid_that_has_no_attention_is_said_to_be_skipped(
     saved: Callable[[str], Path], asked: tuple[str, ...]
 ) -> None:
     answer = attn("inspect", TEXT, "-m", saved("jamba"), *asked, "--json")
     assert [each["layer"] for each in answer.document["attention"]] == [1]
-    left = [f"layer {layer} is left out: it has no attention" for layer in (0, 2)]
-    assert [line for line in answer.err.splitlines() if "left out" in line] == left
+    skipped = [f"layer {layer} is skipped: it has no attention" for layer in (0, 2)]
+    assert [line for line in answer.err.splitlines() if "skipped" in line] == skipped
 
 
 def test_all_layers_of_a_hybrid_are_those_that_attend(saved: Callable[[str], Path]) -> None:
@@ -211,7 +211,7 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown(saved: Callable[[str], Pat
     assert [entry["layer"] for entry in found["attention"]] == [1, 3]
     assert found["model"]["layers"] == 4
     answer = refused(attn("inspect", TEXT, "-m", saved("jamba"), "-l", "2"))
-    problem = f"layer 2 of {saved('jamba').name} has no attention; the layers to show are 1, 3"
+    problem = f"layer 2 of {saved('jamba').name} has no attention; layers that can be shown: 1, 3"
     assert answer == (2, problem, "--layer 1")
 
 
