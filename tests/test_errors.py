@@ -87,12 +87,12 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
     ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", "--layer 1,2"),
     ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--heads 0.5"),
-    ("inspect x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
-    ("compare x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
-    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is no head of a layer", PLACE),
+    ("inspect x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
+    ("compare x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
+    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is not a head of a layer", PLACE),
     (
         "inspect x -m bert --heads 1.2 -l 1",
-        "--heads names whole places, so --layer and --head add nothing",
+        "--heads already selects layers and heads: leave out --layer and --head",
         "--heads 2.5 alone",
     ),
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
@@ -119,13 +119,13 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m random --heads 0", "random cannot have 0 heads", "--head-count 8"),
     ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--head-count 8"),
     ("inspect x -m random --heads 8 --head-count 4", "random cannot have 8 and 4 heads", "--head-count 4"),
-    ("inspect x -m random --heads 1,3", "'1' is no head of a layer", "-H 1,3"),
+    ("inspect x -m random --heads 1,3", "'1' is not a head of a layer", "-H 1,3"),
     (
         "inspect x -m random --pair y",
-        "random reads one text, and --pair gives a second",
-        "put both in one text",
+        "random does not take a second text (--pair)",
+        "put both texts into one",
     ),
-    ("tokens x --pair y -m gpt2", "gpt2 reads one text, and --pair gives a second", "put both in one text"),
+    ("tokens x --pair y -m gpt2", "gpt2 does not take a second text (--pair)", "put both texts into one"),
     ("compare x", "compare needs two or more heads: none were given", "--heads 0.1,3.4"),
     (
         "compare x -m random -H 1",
@@ -206,7 +206,7 @@ def test_what_cannot_be_done_is_1_and_nothing_is_written(
 
 @pytest.mark.usefixtures("place")
 def test_a_text_longer_than_the_learned_positions_is_refused() -> None:
-    problem = "the text is too long: 72 tokens, and bert has 64 positions"
+    problem = "the text is too long: 72 tokens, but bert has 64 positions"
     hint = "shorten the text, or use a model with more positions"
     assert error("inspect", "the " * 70, "-m", "bert") == (1, problem, hint)
 
@@ -283,7 +283,7 @@ def tensors(change: Callable[[dict[str, np.ndarray]], object]) -> Damage:
 QUERY = "encoder.layer.1.attention.self.query.weight"
 AGAIN = "download the file again"
 REPAIR = "download the model again, or repair the file"
-NOT_FINITE = "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32"
+NOT_FINITE = "check the weights; float16 overflows easily: --dtype bfloat16 or float32"
 
 DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "config no JSON": (

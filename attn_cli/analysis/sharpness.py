@@ -42,7 +42,7 @@ def _telling(special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_] | None)
 
 
 def _above_average(weights: Matrix, special: npt.NDArray[np.bool_], telling: npt.NDArray[np.bool_]) -> Matrix:
-    """(H, T, S) how much more a telling cell gets than the average row gives its key; 0 in other cells."""
+    """(H, T, S) the weight of informative cells minus the average weight of their key; 0 in other cells."""
     above: Matrix = weights - weights[:, ~special].mean(axis=-2, keepdims=True)
     return np.asarray(np.where(telling, above, 0.0))
 

@@ -135,7 +135,7 @@ def test_a_mask_can_be_asked_for_and_is_remarked_upon(flag: str, hidden: int, tw
     answer = attn("inspect", "cat", flag, "-m", model, "--heads", "0.0", "-s", "mask", "--json")
     mask = np.array(answer.document["attention"][0]["steps"]["mask"])
     assert (~mask).sum() == hidden
-    assert answer.err == f"{model.name} is read with {flag}\n"
+    assert answer.err == f"{model.name} runs with {flag}\n"
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])

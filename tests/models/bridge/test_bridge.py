@@ -367,7 +367,7 @@ def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turn
     fitting, longer = " ".join(["cat"] * 62), " ".join(["cat"] * 63)  # and two marks, one at each end
     shown = ("--heads", "0.0", "-s", "weights")
     assert attn("inspect", fitting, "-m", saved("biogpt"), *shown).status == 0
-    problem = f"the text is too long: 65 tokens, and {saved('biogpt').name} has 64 positions"
+    problem = f"the text is too long: 65 tokens, but {saved('biogpt').name} has 64 positions"
     answer = refused(attn("inspect", longer, "-m", saved("biogpt"), *shown))
     assert answer == (1, problem, "shorten the text, or use a model with more positions")
     assert attn("inspect", longer, "-m", saved("cohere"), *shown).status == 0

@@ -189,6 +189,6 @@ def test_a_text_beyond_the_last_sinusoid_is_refused(tmp_path: Path) -> None:
     fitting, longer = "the cat" + "\t" * (96 - count), "the cat" + "\t" * (97 - count)
     assert len(source(tmp_path).tokens(fitting, None)) == 96
     assert attn("inspect", fitting, *line).status == 0
-    problem = f"the text is too long: 97 tokens, and {tmp_path.name} has 96 positions"
+    problem = f"the text is too long: 97 tokens, but {tmp_path.name} has 96 positions"
     hint = "shorten the text, or use a model with more positions"
     assert refused(attn("inspect", longer, *line)) == (1, problem, hint)
