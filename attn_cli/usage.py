@@ -11,6 +11,7 @@ from attn_cli.spelling import nearest
 _PLAIN = re.compile(r"[\w@%+=:,./…-]+")
 SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of what may be a list
 _FEW_CHOICES = 4  # are listed in a hint
+_FEW_CHOICES = 4  # are listed in a hint
 _LONGEST_HINT = 60  # characters of a text that is repeated in a hint
 _SYNONYMS = {
     "--input": "--file",
@@ -142,7 +143,8 @@ def option_name(option: Any) -> str:
 
 def takes(option: Any, name: str = "") -> str:
     """The option, by that name or the long one, with the value that it takes as its help shows it."""
-    value = option.metavar or "|".join(getattr(option.type, "choices", ["VALUE"]))
+    choices = [str(choice) for choice in getattr(option.type, "choices", ())]
+    value = "|".join(choices) if 0 < len(choices) <= _FEW_CHOICES else option.metavar or "VALUE"
     return f"{name or option_name(option)}{'' if option.is_flag else f' {value}'}"
 
 

@@ -49,8 +49,8 @@ USAGE: list[tuple[str, str, str]] = [
     ),
     (
         "inspect x -m random --width 7",
-        "7 features cannot be shared out over 4 heads",
-        "choose a width that is a multiple of the heads",
+        "7 features cannot be divided evenly among 4 heads",
+        "choose a width that is a multiple of the number of heads",
     ),
     (
         "inspect x y",
@@ -87,12 +87,12 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
     ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", "--layer 1,2"),
     ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--heads 0.5"),
-    ("inspect x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
-    ("compare x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
-    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is no head of a layer", PLACE),
+    ("inspect x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
+    ("compare x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
+    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is not a head of a layer", PLACE),
     (
         "inspect x -m bert --heads 1.2 -l 1",
-        "--heads names whole places, so --layer and --head add nothing",
+        "--heads already selects layers and heads: leave out --layer and --head",
         "--heads 2.5 alone",
     ),
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
@@ -119,13 +119,13 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m random --heads 0", "random cannot have 0 heads", "--head-count 8"),
     ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--head-count 8"),
     ("inspect x -m random --heads 8 --head-count 4", "random cannot have 8 and 4 heads", "--head-count 4"),
-    ("inspect x -m random --heads 1,3", "'1' is no head of a layer", "-H 1,3"),
+    ("inspect x -m random --heads 1,3", "'1' is not a head of a layer", "-H 1,3"),
     (
         "inspect x -m random --pair y",
-        "random reads one text, and --pair gives a second",
-        "put both in one text",
+        "random does not take a second text (--pair)",
+        "put both texts into one",
     ),
-    ("tokens x --pair y -m gpt2", "gpt2 reads one text, and --pair gives a second", "put both in one text"),
+    ("tokens x --pair y -m gpt2", "gpt2 does not take a second text (--pair)", "put both texts into one"),
     ("compare x", "compare needs two or more heads: none were given", "--heads 0.1,3.4"),
     (
         "compare x -m random -H 1",
@@ -137,7 +137,7 @@ USAGE: list[tuple[str, str, str]] = [
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",
-        "random has no bias: nothing is added per position",
+        "random has no bias: the model adds no position bias",
         "--step scores, logits or weights",
     ),
     ("heatmap x -o a.txt", "attn cannot write '.txt': a.txt", "a name that ends in .png, .svg or .pdf"),
@@ -206,7 +206,7 @@ def test_what_cannot_be_done_is_1_and_nothing_is_written(
 
 @pytest.mark.usefixtures("place")
 def test_a_text_longer_than_the_learned_positions_is_refused() -> None:
-    problem = "the text is too long: 72 tokens, and bert has 64 positions"
+    problem = "the text is too long: 72 tokens, but bert has 64 positions"
     hint = "shorten the text, or use a model with more positions"
     assert error("inspect", "the " * 70, "-m", "bert") == (1, problem, hint)
 
@@ -283,7 +283,7 @@ def tensors(change: Callable[[dict[str, np.ndarray]], object]) -> Damage:
 QUERY = "encoder.layer.1.attention.self.query.weight"
 AGAIN = "download the file again"
 REPAIR = "download the model again, or repair the file"
-NOT_FINITE = "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32"
+NOT_FINITE = "check the weights; float16 overflows easily: --dtype bfloat16 or float32"
 
 DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "config no JSON": (
@@ -300,8 +300,8 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "config empty": (content("config.json", b"{}"), "m/config.json has no model_type", REPAIR),
     "family": (
         config(model_type="swoosh"),
-        "the model type 'swoosh' is not known: m/config.json",
-        "attn models --families lists the types that are",
+        "unknown model type 'swoosh': m/config.json",
+        "attn models --families lists the supported types",
     ),
     "heads": (
         config(num_attention_heads=5),
@@ -310,12 +310,12 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     ),
     "no tokenizer": (
         missing("tokenizer.json"),
-        "m has no tokenizer.json, nor an older file in its place",
+        "m has no tokenizer: neither tokenizer.json nor an older file",
         "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
     ),
     "tokenizer": (
         content("tokenizer.json", b"{}"),
-        "m/tokenizer.json is no tokenizer: Model missing. at line 1 column 2",
+        "m/tokenizer.json is not a valid tokenizer: Model missing. at line 1 column 2",
         "download tokenizer.json again",
     ),
     "no weights": (

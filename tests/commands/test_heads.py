@@ -193,12 +193,12 @@ def test_text_from_outside_is_no_markup() -> None:
     [
         (
             ("--where", "entropy<"),
-            "'entropy<' is no condition",
+            "'entropy<' is not a condition",
             '--where "entropy<1", "induction>=0.4" or "pattern=induction"',
         ),
         (
             ("--sort", "layers"),
-            "heads are not sorted by 'layers'",
+            "heads cannot be sorted by 'layers'",
             f"--sort {', '.join(Metric)}, score, or -NAME",
         ),
         (
@@ -264,7 +264,7 @@ def test_weights_that_are_no_numbers_are_told_of_the_head(monkeypatch: pytest.Mo
     assert refused(attn("heads", ONCE, "-m", "random")) == (
         1,
         "the weights of head 0.2 are not all finite numbers",
-        "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32",
+        "check the weights; float16 overflows easily: --dtype bfloat16 or float32",
     )
     assert attn("heads", ONCE, "-m", "random", "-H", "0,1,3").status == 0
 

@@ -103,7 +103,7 @@ def test_steps_come_in_the_order_of_the_computation() -> None:
 def test_a_step_that_the_model_lacks_is_remarked_upon() -> None:
     answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "mask", "-m", "random")
     assert titles(answer.out) == ["mask 0.0"]
-    assert answer.err == "random has no bias: nothing is added per position\n"
+    assert answer.err == "random has no bias: the model adds no position bias\n"
 
 
 def test_digits_and_top_change_how_numbers_are_shown() -> None:
@@ -135,7 +135,7 @@ def test_a_mask_can_be_asked_for_and_is_remarked_upon(flag: str, hidden: int, tw
     answer = attn("inspect", "cat", flag, "-m", model, "--heads", "0.0", "-s", "mask", "--json")
     mask = np.array(answer.document["attention"][0]["steps"]["mask"])
     assert (~mask).sum() == hidden
-    assert answer.err == f"{model.name} is read with {flag}\n"
+    assert answer.err == f"{model.name} runs with {flag}\n"
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])

@@ -121,12 +121,13 @@ def test_inspect_verifies_the_layers_that_it_shows(twins: Path) -> None:
 def test_a_fresh_layer_has_no_reference() -> None:
     status, problem, hint = refused(attn("verify", TEXT, "-m", "random"))
     assert (status, hint) == (1, "attn verify -m MODEL")
-    assert problem == "random has no reference: nobody else computes it"
+    assert problem == "random cannot be verified: there is no other implementation to compare with"
 
 
 def test_a_mask_that_is_overruled_has_no_reference(twins: Path) -> None:
     answer = attn("inspect", TEXT, "-m", twins / "gpt2", "--no-causal", "--heads", "0.0", "--verify", "-q")
-    assert refused(answer)[:2] == (2, "a model whose mask is overruled has no reference")
+    problem = "a model whose mask is overridden cannot be verified: transformers uses the model's own"
+    assert refused(answer)[:2] == (2, problem)
 
 
 def test_half_precision_may_differ_by_what_it_rounds(twins: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_layer_that_is_none_says_what_to_type(text: str, problem: str, hint: s
 
 @pytest.mark.parametrize("text", ["", "1.2.3", "0.1,", "a.b", "0.1,3"])
 def test_a_place_is_a_layer_and_a_head(text: str) -> None:
-    with pytest.raises(UsageError, match=r"'.*' is no head of a layer") as caught:
+    with pytest.raises(UsageError, match=r"'.*' is not a head of a layer") as caught:
         resolve(None, None, text)
     assert caught.value.hint == "LAYER.HEAD, for example --heads 2.5"
 
@@ -129,12 +129,12 @@ def test_a_place_is_a_layer_and_a_head(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("1", "'1' is no head of a layer", "-H 1"),
-        ("1,0", "'1' is no head of a layer", "-H 1,0"),
-        ("0-1", "'0-1' is no head of a layer", "-H 0-1"),
-        ("all", "'all' is no head of a layer", "-H all"),
-        ("0.1,2.0-1", "'2.0-1' is no head of a layer", "-l 2 -H 0-1"),
-        ("all.1", "'all.1' is no head of a layer", "-l all -H 1"),
+        ("1", "'1' is not a head of a layer", "-H 1"),
+        ("1,0", "'1' is not a head of a layer", "-H 1,0"),
+        ("0-1", "'0-1' is not a head of a layer", "-H 0-1"),
+        ("all", "'all' is not a head of a layer", "-H all"),
+        ("0.1,2.0-1", "'2.0-1' is not a head of a layer", "-l 2 -H 0-1"),
+        ("all.1", "'all.1' is not a head of a layer", "-l all -H 1"),
         ("3.0", "layer 3 does not exist: m has 3, numbered 0 to 2", "--heads 2.0"),
         ("-1.2", "head 2 does not exist: m has 2, numbered 0 to 1", "--heads 2.1"),
     ],
@@ -147,7 +147,9 @@ def test_heads_that_are_no_places_have_other_options(text: str, problem: str, hi
 
 @pytest.mark.parametrize(("layers", "heads"), [("1", None), (None, "1"), ("", None)])
 def test_places_and_layers_do_not_go_together(layers: str | None, heads: str | None) -> None:
-    with pytest.raises(UsageError, match=r"^--heads names whole places, so --layer and --head add nothing$"):
+    with pytest.raises(
+        UsageError, match=r"^--heads already selects layers and heads: leave out --layer and --head$"
+    ):
         resolve(layers, heads, "0.1")
 
 

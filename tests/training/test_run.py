@@ -388,7 +388,7 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
         ),
         (
             "train a.txt -o m --width 100",
-            "100 features cannot be shared out over 8 heads",
+            "100 features cannot be divided evenly among 8 heads",
             "--width 104",
         ),
         (

@@ -30,7 +30,7 @@ from tests.support.worlds import attn, refused
 pytestmark = pytest.mark.slow  # each model is made, saved and loaded by transformers
 
 TEXT = "the cat sat on the mat and the mat sat on the cat"
-UNSEEN = "this family computes it where only the softmax can be seen"
+UNSEEN = "only the softmax of this family can be observed"
 
 # Seen at most, over all families: 4e-7, the rounding of another order of sums.
 CLOSE = 2e-5
@@ -218,9 +218,9 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown(saved: Callable[[str], Pat
 REFUSED = {
     "mamba": "{name} has no attention: its layers are MambaBlock",
     "fnet": "{name} has no attention: its layers are FNetLayer",
-    "reformer": "{name} has no matrix of tokens: no softmax over them runs in ReformerAttention and "
+    "reformer": "{name} has no attention matrix: no softmax over tokens runs in ReformerAttention and "
     "LocalSelfAttention and LSHSelfAttention",
-    "longformer": "{name} has no matrix of 13 × 13 tokens: its softmax is over 1 × 16 × 4 × 5",
+    "longformer": "{name} has no 13 × 13 attention matrix: its softmax is over 1 × 16 × 4 × 5",
     "vit": "{name} cannot be run on tokens alone: AttributeError: 'NoneType' object has no attribute 'dtype'",
 }
 
@@ -238,24 +238,24 @@ def test_blocks_of_a_longer_text_are_no_matrix(saved: Callable[[str], Path]) -> 
     shapes = "1 × 4 × 4 × 44, 1 × 4 × 4 × 20, 1 × 4 × 7 × 4 × 24"  # first and last, next to them, the others
     name = saved("big_bird").name
     assert status == 1
-    assert problem == f"layer 0 of {name} has no matrix of 44 × 44 tokens: its softmax is over {shapes}"
+    assert problem == f"layer 0 of {name} has no 44 × 44 attention matrix: its softmax is over {shapes}"
 
 
 def test_a_type_that_nobody_knows_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "swoosh"}')
-    problem = f"the model type 'swoosh' is not known: {tmp_path}/config.json"
+    problem = f"unknown model type 'swoosh': {tmp_path}/config.json"
     assert refused(attn("inspect", "x", "-m", tmp_path)) == (
         1,
         problem,
-        "attn models --families lists the types that are",
+        "attn models --families lists the supported types",
     )
 
 
 def test_a_mask_that_transformers_makes_cannot_be_overruled(saved: Callable[[str], Path]) -> None:
     name = saved("mpt").name
-    problem = f"{name} is computed by transformers, and its mask cannot be overruled"
+    problem = f"{name} is computed by transformers, and its mask cannot be overridden"
     found = refused(attn("inspect", "x", "-m", saved("mpt"), "--no-causal"))
-    assert found == (2, problem, "leave --causal and --no-causal out")
+    assert found == (2, problem, "leave out --causal and --no-causal")
 
 
 def test_weights_may_be_in_a_bin_file_or_missing(saved: Callable[[str], Path], tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_wrong_recomputation_is_not_shown(
     call = capture._call  # noqa: SLF001
     monkeypatch.setattr(capture, "_call", lambda asked, result: call(asked | {"scaling": 9.0}, result))
     (layer, *_) = layers(source(saved("cohere")), Kind.SELF)
-    why = "the model's weights are not those of softmax(q·k × scale + bias), so only its softmax is shown"
+    why = "the model's weights are not softmax(q·k × scale + bias), so only its softmax is shown"
     assert layer.absent[Step.SCORES] == why
     monkeypatch.undo()
     (whole, *_) = layers(source(saved("cohere")), Kind.SELF)
@@ -325,7 +325,7 @@ def test_a_token_beyond_the_vocabulary_is_named(saved: Callable[[str], Path], tm
     (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 6}))
     with pytest.raises(AttnError) as caught:
         source(tmp_path).tokens("the cat", None)
-    assert caught.value.problem == "the token 'cat' is number 6 of a vocabulary of 6"
+    assert caught.value.problem == "the token 'cat' has id 6, but the vocabulary has 6"
 
 
 def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
@@ -357,7 +357,7 @@ def test_of_more_than_three_shapes_without_a_matrix_the_first_are_named() -> Non
         watch.misfits = [(1, 2, size) for size in range(1, count + 1)]
         error = bridging._no_matrix("layer 0", torch.nn.Module(), 9, watch)  # noqa: SLF001
         named = f"1 × 2 × 1, 1 × 2 × 2, {end}"
-        assert error.problem == f"layer 0 has no matrix of 9 × 9 tokens: its softmax is over {named}"
+        assert error.problem == f"layer 0 has no 9 × 9 attention matrix: its softmax is over {named}"
 
 
 def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turned_is_read(
@@ -367,7 +367,7 @@ def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turn
     fitting, longer = " ".join(["cat"] * 62), " ".join(["cat"] * 63)  # and two marks, one at each end
     shown = ("--heads", "0.0", "-s", "weights")
     assert attn("inspect", fitting, "-m", saved("biogpt"), *shown).status == 0
-    problem = f"the text is too long: 65 tokens, and {saved('biogpt').name} has 64 positions"
+    problem = f"the text is too long: 65 tokens, but {saved('biogpt').name} has 64 positions"
     answer = refused(attn("inspect", longer, "-m", saved("biogpt"), *shown))
     assert answer == (1, problem, "shorten the text, or use a model with more positions")
     assert attn("inspect", longer, "-m", saved("cohere"), *shown).status == 0
