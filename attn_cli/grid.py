@@ -28,12 +28,22 @@ class Grid:
     visible: npt.NDArray[np.bool_]  # (R, C)
     limits: tuple[float, float]  # the range that colours span
     are_tokens: bool = True  # whether the columns are tokens: a numbered feature axis says False
-    ranked: npt.NDArray[np.bool_] | None = None  # which cells may be among the largest; None: the visible
+    allowed: npt.NDArray[np.bool_] | None = None  # where the mask, which comes later, lets a query look
     row_places: tuple[int, ...] | None = None  # positions in the text; None: 0, 1, 2, ...
     column_places: tuple[int, ...] | None = None
     cells: tuple[int, int] = (1, 1)  # how many queries and keys a cell stands for; fewer at the edge
     is_summed: bool = False  # whether such a cell has its keys' weights together, not their mean
     by_size: bool = False  # whether -2 stands out more than 1, as in a difference; a score does not
+
+    @property
+    def unmasked(self) -> npt.NDArray[np.bool_]:
+        """(R, C) which cells have a value that the softmax sees: what a mask hides later is not among them."""
+        return self.visible if self.allowed is None else self.visible & self.allowed
+
+    @property
+    def is_masked_later(self) -> bool:
+        """Whether there are values that a mask hides later."""
+        return not np.array_equal(self.unmasked, self.visible)
 
     @property
     def is_pooled(self) -> bool:

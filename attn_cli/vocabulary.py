@@ -81,6 +81,14 @@ class Distance(StrEnum):
     TOTAL_VARIATION = "total-variation"
 
 
+class Theme(StrEnum):
+    """The background that colours in a terminal are made for."""
+
+    AUTO = "auto"  # as COLORFGBG says, else dark
+    DARK = "dark"
+    LIGHT = "light"
+
+
 class DType(StrEnum):
     """The number format of the computation; the softmax runs in float32 or better."""
 

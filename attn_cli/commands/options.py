@@ -13,7 +13,7 @@ import typer
 
 from attn_cli.console import World
 from attn_cli.record import record
-from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
+from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step, Theme
 
 
 def _models(incomplete: str) -> list[str]:
@@ -47,6 +47,15 @@ Steps: TypeAlias = Annotated[
 ]
 Digits: TypeAlias = Annotated[
     int, typer.Option("--digits", min=0, max=9, metavar="N", help="Decimal places.")
+]
+ThemeOption: TypeAlias = Annotated[
+    Theme,
+    typer.Option(
+        "--theme",
+        metavar="THEME",
+        envvar="ATTN_THEME",
+        help="The terminal's background: dark, light, or auto, which reads COLORFGBG.",
+    ),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")]
@@ -183,6 +192,7 @@ class TableOptions:
         typer.Option("--top", min=1, metavar="K", help="Only the K largest of each row.", show_default=False),
     ] = None
     digits: Digits = 2
+    theme: ThemeOption = Theme.AUTO
 
 
 @record(frozen=True, slots=True)

@@ -55,9 +55,9 @@ def test_a_step_is_named_and_scores_say_what_they_are() -> None:
 def test_weights_are_masked_and_scores_only_ranked_by_the_mask() -> None:
     head = a_head(scores=ONE, weights=ONE)
     weights, scores = (step_grid(TEXTS, head, step) for step in (Step.WEIGHTS, Step.SCORES))
-    assert (weights.visible.tolist(), weights.ranked) == (CAUSAL.tolist(), None)
+    assert (weights.visible.tolist(), weights.allowed) == (CAUSAL.tolist(), None)
     assert scores.visible.all()
-    assert scores.ranked is head.mask
+    assert scores.allowed is head.mask
 
 
 def test_the_colours_of_weights_begin_at_zero() -> None:

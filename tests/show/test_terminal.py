@@ -200,7 +200,7 @@ def test_the_largest_scores_are_those_that_the_softmax_prefers() -> None:
 
 def test_a_score_that_the_mask_will_hide_is_in_the_table_but_not_among_the_largest() -> None:
     scores = grid_of("scores 2.5", np.array([[1.5, 9.0], [2.5, 1.5]]), ["the", "cat"], ["the", "cat"])
-    masked = replace(scores, ranked=np.tri(2, dtype=bool))
+    masked = replace(scores, allowed=np.tri(2, dtype=bool))
     assert drawn(masked)[3:] == drawn(scores)[3:]
     assert drawn(masked, top=1)[1:3] == ["0 the → 0 the  1.50", "1 cat → 0 the  2.50"]
 

@@ -22,6 +22,10 @@ class NumberFormat(NamedTuple):
         text = format(value, self.spec)
         return _without_zero(text) if self.compact else text
 
+    def is_zero(self, value: float) -> bool:
+        """Whether `value` is written as zero."""
+        return float(format(value, self.spec)) == 0
+
 
 def format_for(grid: Grid, digits: int, *, compact: bool = False) -> NumberFormat:
     """How to write the visible numbers of `grid`: whole ones without decimals, the others with `digits`.
