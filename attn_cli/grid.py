@@ -28,7 +28,7 @@ class Grid:
     visible: npt.NDArray[np.bool_]  # (R, C)
     limits: tuple[float, float]  # the range that colours span
     are_tokens: bool = True  # whether the columns are tokens: a numbered feature axis says False
-    allowed: npt.NDArray[np.bool_] | None = None  # where the mask, which comes later, lets a query look
+    allowed: npt.NDArray[np.bool_] | None = None  # (R, C) false: a mask that is applied later hides it
     row_places: tuple[int, ...] | None = None  # positions in the text; None: 0, 1, 2, ...
     column_places: tuple[int, ...] | None = None
     cells: tuple[int, int] = (1, 1)  # how many queries and keys a cell stands for; fewer at the edge
@@ -37,12 +37,12 @@ class Grid:
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
-        """(R, C) which cells have a value that the softmax sees: what a mask hides later is not among them."""
+        """(R, C) which cells have a value that no mask hides, now or later."""
         return self.visible if self.allowed is None else self.visible & self.allowed
 
     @property
     def is_masked_later(self) -> bool:
-        """Whether there are values that a mask hides later."""
+        """Whether a mask that is applied later hides some of the values."""
         return not np.array_equal(self.unmasked, self.visible)
 
     @property

@@ -34,10 +34,9 @@ class Arms(NamedTuple):
     below: tuple[Shade, ...]
 
 
-_GLYPHS = " ░▒▓█"
-_PLAIN = Shade(" ", Style.null())
+_PLAIN, *_ = _GLYPHS = tuple(Shade(glyph, Style.null()) for glyph in " ░▒▓█")
 
-# Above and below zero, orange and blue. CIE L* rises evenly from 20, which is just above a dark background,
+# Above and below zero: orange and blue. CIE L* rises evenly from 20, which is just above a dark background,
 # to 88; on a light one it falls from 94 to 30.
 _TRUECOLOR = {
     Theme.DARK: (
@@ -51,19 +50,27 @@ _TRUECOLOR = {
 }
 _STEPS = 4  # shades between two of these: 33 in all
 
-# The same in every terminal; those nearest to the colours above are not always in order, these are.
+# The same in every terminal. Those nearest to the colours above are not always in order; these are. Of a
+# range on one side of zero the first are grey, which is quieter; on two sides they tell the sign.
 _256 = {
+    Theme.DARK: ("52 94 136 179 222", "18 25 33 75 153"),
+    Theme.LIGHT: ("230 223 180 137 94 88", "195 153 110 68 26 20"),
+}
+_256_OF_ONE_SIDE = {
     Theme.DARK: ("236 239 94 136 179 222", "236 239 25 33 75 153"),
     Theme.LIGHT: ("255 223 180 137 94 88", "255 153 110 68 26 20"),
 }
 
-# A palette of 16 is the user's own. In nearly all of them blue < cyan, red < yellow and these greys are in
-# order; other bright colours are not: in Solarized they are greys.
+# A palette of 16 is the user's own. In nearly all of them blue < cyan, red < yellow, and these greys are in
+# order; the other bright colours are not: in Solarized they are greys.
 _16 = {
     Theme.DARK: ("red yellow", "blue cyan"),
     Theme.LIGHT: ("yellow red", "cyan blue"),
 }
-_GREYS = {Theme.DARK: "bright_black white bright_white", Theme.LIGHT: "white bright_black black"}
+_16_OF_ONE_SIDE = {
+    Theme.DARK: ("bright_black white bright_white",) * 2,
+    Theme.LIGHT: ("white bright_black black",) * 2,
+}
 _DARK_16 = {"black", "bright_black", "blue", "red"}
 
 
@@ -73,10 +80,10 @@ def ramp(colours: str | None, theme: Theme, limits: scale.Limits) -> tuple[Shade
     `colours`: the console's colour system, by Rich's word for it; None where it has none.
     """
     if scale.is_signed(limits):
-        arms = _both_arms(colours, theme)
-        return (*reversed(arms.below), _PLAIN, *arms.above)
-    arms = _single_arms(colours, theme)
-    return arms.below[::-1] if scale.is_below_zero(limits) else arms.above
+        above, below = _arms(colours, theme)
+        return (*reversed(below), _PLAIN, *above)
+    above, below = _arms_of_one_side(colours, theme)
+    return below[::-1] if scale.is_below_zero(limits) else above
 
 
 def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:
@@ -88,29 +95,35 @@ def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:
 
 
 def _indices(levels: npt.NDArray[np.floating], count: int) -> npt.NDArray[np.int64]:
-    return np.minimum(levels * count, count - 1).astype(np.int64)
+    return np.asarray(np.minimum(levels * count, count - 1), dtype=np.int64)
 
 
 @cache
-def _both_arms(colours: str | None, theme: Theme) -> Arms:
-    """The shades of a range with zero inside, where numbers close to it have none."""
+def _arms(colours: str | None, theme: Theme) -> Arms:
+    """The shades of a range with zero inside it; numbers next to zero have none."""
     if colours is None:
-        glyphs = tuple(Shade(glyph, Style.null()) for glyph in _GLYPHS.strip())
-        return Arms(glyphs, glyphs)
+        return Arms(_GLYPHS[1:], _GLYPHS[1:])
     if colours == "truecolor":
         return Arms(*(_readable(_between(arm)) for arm in _TRUECOLOR[theme]))
     if colours == "256":
-        return Arms(*(_readable(map(Color.from_ansi, map(int, arm.split()))) for arm in _256[theme]))
+        return Arms(*(_readable(_numbered(arm)) for arm in _256[theme]))
     return Arms(*(_on_palette(arm) for arm in _16[theme]))
 
 
 @cache
-def _single_arms(colours: str | None, theme: Theme) -> Arms:
-    """The shades of a range that begins or ends at zero, or has no zero."""
-    if colours in {"truecolor", "256"}:
-        return _both_arms(colours, theme)
-    shades = _both_arms(None, theme).above if colours is None else _on_palette(_GREYS[theme])
-    return Arms((_PLAIN, *shades), (_PLAIN, *shades))
+def _arms_of_one_side(colours: str | None, theme: Theme) -> Arms:
+    """The shades of a range above zero, and of one below it."""
+    if colours is None:
+        return Arms(_GLYPHS, _GLYPHS)
+    if colours == "truecolor":
+        return _arms(colours, theme)
+    if colours == "256":
+        return Arms(*(_readable(_numbered(arm)) for arm in _256_OF_ONE_SIDE[theme]))
+    return Arms(*((_PLAIN, *_on_palette(arm)) for arm in _16_OF_ONE_SIDE[theme]))
+
+
+def _numbered(numbers: str) -> Iterator[Color]:
+    return (Color.from_ansi(int(number)) for number in numbers.split())
 
 
 def _between(colours: str) -> Iterator[Color]:
@@ -139,12 +152,12 @@ def _readable(backgrounds: Iterable[Color]) -> tuple[Shade, ...]:
 def _on_palette(names: str) -> tuple[Shade, ...]:
     """The colours of those names; the last of them, where numbers are the largest, under bold text."""
     *others, last = names.split()
-    plain = (_on_named(name, bold=None) for name in others)
-    return (*plain, _on_named(last, bold=True))
+    return (*(_on_named(name) for name in others), _on_named(last, bold=True))
 
 
-def _on_named(name: str, *, bold: bool | None) -> Shade:
-    return Shade(" ", Style(color="bright_white" if name in _DARK_16 else "black", bgcolor=name, bold=bold))
+def _on_named(name: str, *, bold: bool | None = None) -> Shade:
+    text = "bright_white" if name in _DARK_16 else "black"
+    return Shade(" ", Style(color=text, bgcolor=name, bold=bold))
 
 
 _TOE = 0.04045  # sRGB is linear up to here

@@ -93,9 +93,7 @@ class GridTable(NamedTuple):
         """The numbers of the columns that are shown; where columns are left out, some number."""
         grid, chosen = self.grid, list(self.shown)
         allowed = None if grid.allowed is None else grid.allowed[:, chosen]
-        return replace(
-            grid, values=grid.values[:, chosen], visible=grid.visible[:, chosen], allowed=allowed
-        )
+        return replace(grid, values=grid.values[:, chosen], visible=grid.visible[:, chosen], allowed=allowed)
 
     def _cell(self, number: float, shade: Shade) -> str:
         """A number with the glyph of its shade beside it, or the sign for a masked cell."""

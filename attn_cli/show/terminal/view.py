@@ -51,23 +51,13 @@ class Sheet(NamedTuple):
         )
 
     def shades(self, grid: Grid, written: NumberFormat) -> list[list[Shade]]:
-        """The shade of each cell, whose numbers are `written` like that: of the ramp, QUIET or MASKED."""
+        """The shade of each cell, whose number is `written` like that: of the ramp, QUIET or MASKED."""
         of_theme = ramp(self.colours, self.theme, grid.limits)
-        shades = [shade._replace(glyph=self.ink(shade.glyph)) for shade in of_theme]
-        rows = zip(
-            shade_indices(grid, len(shades)).tolist(),
-            grid.values.tolist(),
-            grid.visible.tolist(),
-            grid.unmasked.tolist(),
-            strict=True,
-        )
-        return [
-            [
-                MASKED if not seen else QUIET if not counts or written.is_zero(value) else shades[index]
-                for index, value, seen, counts in zip(*row, strict=True)
-            ]
-            for row in rows
-        ]
+        shades = [shade._replace(glyph=self.ink(shade.glyph)) for shade in of_theme] + [QUIET, MASKED]
+        indices = shade_indices(grid, len(of_theme))
+        indices[written.zeros(grid.values) | ~grid.unmasked] = -2
+        indices[~grid.visible] = -1
+        return [[shades[index] for index in row] for row in indices.tolist()]
 
 
 class View:
@@ -89,5 +79,6 @@ class View:
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Any width will do; more than the longest line is not needed."""
-        widest = max(map(Segment.get_line_length, self.lines(Sheet.of(console, options, self.theme))), default=0)
+        lines = self.lines(Sheet.of(console, options, self.theme))
+        widest = max(map(Segment.get_line_length, lines), default=0)
         return Measurement(min(1, widest), widest)
