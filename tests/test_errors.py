@@ -65,6 +65,12 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x --top abc", "invalid value for '--top': 'abc' is not a whole number", "attn inspect --help"),
     ("inspect x --top 0", "invalid value for '--top': 0 is not in the range x>=1", "attn inspect --help"),
     (
+        "inspect x --theme purple",
+        "invalid value for '--theme' (env var: 'ATTN_THEME'): 'purple' is not one of "
+        + ", ".join(f"'{theme}'" for theme in ("auto", "dark", "light")),
+        "attn inspect --help",
+    ),
+    (
         "heatmap x -s foo -o a.png",
         "invalid value for '-s' / '--step': 'foo' is not one of "
         + ", ".join(f"'{step}'" for step in STEPS.split()),

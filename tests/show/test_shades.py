@@ -193,21 +193,24 @@ def test_a_difference_has_a_quiet_middle(colours: str, theme: Theme) -> None:
 @pytest.mark.parametrize("theme", [DARK, LIGHT])
 def test_a_range_below_zero_is_quiet_at_zero_too(colours: str, theme: Theme) -> None:
     bias = Matrices(row(-4.0, -2.5, -1.5, 0.0), theme=theme)
-    below = {"truecolor": "blue", "256": "blue", "standard": "grey"}[colours]
-    lights = []
-    for text in ("-1.50", "-2.50", "-4.00"):
-        background = style_of(text, bias, colours).bgcolor
-        assert background
-        lights.append(lightness(background))
-        red, _, blue = background.get_truecolor()
-        assert text == "-1.50" or (red < blue) == (below == "blue")
+    colours_of = [style_of(text, bias, colours).bgcolor for text in ("-1.50", "-2.50", "-4.00")]
+    lights = [lightness(colour) for colour in colours_of if colour]
+    assert len(lights) == 3
     assert lights == sorted(lights, reverse=theme is LIGHT)
+    assert style_of("0.00", bias, colours) == Style(dim=True)
 
 
 def test_glyphs_tell_the_distance_from_zero_too() -> None:
     assert drawn(row(-4.0, -2.5, -1.5, 0.0))[-1] == "0 a █-4.00▓-2.50░-1.50  0.00"
     assert drawn(row(4.0, 2.5, 1.5, 0.0))[-1] == "0 a █4.00▓2.50░1.50 0.00"
     assert drawn(row(-4.0, -2.5, 2.5, 4.0))[-1] == "0 a █-4.00▓-2.50▓ 2.50█ 4.00"
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+def test_sixteen_colours_tell_the_sign(theme: Theme) -> None:
+    above, below = from_zero("standard", theme, AROUND)
+    assert {colour.name for colour in above} == {"red", "yellow"}
+    assert {colour.name for colour in below} == {"blue", "cyan"}
 
 
 def test_one_number_is_as_loud_below_zero_as_above() -> None:
@@ -265,13 +268,14 @@ def test_a_mask_that_hides_nothing_changes_nothing() -> None:
     assert drawn(replace(SCORES, allowed=np.ones((3, 3), dtype=bool))) == drawn(SCORES)
 
 
-@pytest.mark.parametrize(("value", "line"), [(0.0051, "0 ░██"), (0.0049, "0  ██")])
-def test_a_map_without_numbers_is_quiet_where_two_decimals_are_zero(value: float, line: str) -> None:
-    names = [str(i) for i in range(60)]
-    grid = grid_of("x", np.array([[value, *[0.024] * 59]]), ["0"], names, limits=(0, 0.024), are_tokens=False)
-    console = coloured(64, "truecolor")
-    (_, _, cells) = list(CellMap(grid).lines(Sheet.of(console, console.options, DARK)))[:3]
-    assert bool(cells[2].style and cells[2].style.dim) == (line[2] == " ")
+@pytest.mark.parametrize(("value", "is_quiet"), [(0.0051, False), (0.0049, True)])
+def test_a_map_without_numbers_is_quiet_where_two_decimals_are_zero(value: float, is_quiet: bool) -> None:
+    names = [str(number) for number in range(60)]
+    values = np.array([[value] + [0.024] * 59])
+    grid = grid_of("x", values, ["0"], names, limits=(0, 0.024), are_tokens=False)
+    _label, _space, first, *_others = segments(CellMap(grid))[1:]
+    assert first.style
+    assert (first.style.bgcolor is None) == is_quiet
 
 
 @pytest.mark.parametrize("view", [Matrices, CellMap])
