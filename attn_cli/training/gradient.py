@@ -1,0 +1,111 @@
+"""The gradient of one step: parts of its rows, each computed by one thread, added up in one order.
+
+How many threads there are changes no bit of the sum, so it may follow what other programs leave free.
+PyTorch's own threads share out every single operation and wait for one another at each; beside other
+programs the one that has no core makes all others wait, a time slice of the system for each operation.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import torch
+
+from attn_cli.models.free_cores import are_threads_given, core_times, free_cores
+from attn_cli.training.network import Network
+from attn_cli.training.recipe import Recipe
+from attn_cli.vocabulary import DType
+
+_SCORES_AT_ONCE = 1 << 22  # of one layer: with four times as many 17 % slower (2 cores, 32 MB of cache)
+_TOKENS_AT_ONCE = 1 << 11  # where rows are short, for the same reason
+_PARTS = 8  # of a step, so that so many cores have something to do,
+_LEAST_TOKENS = 1 << 8  # unless they would become so small that starting an operation takes as long as it
+_RECOUNT = 5.0  # seconds
+
+PartGradient: TypeAlias = tuple[float, Sequence[torch.Tensor]]
+"""The loss of a part, as a share of the step's, and its gradient by tensor."""
+
+
+class StepGradient:
+    """Computes gradients with as many threads as there are free cores."""
+
+    def __init__(self, network: Network, recipe: Recipe, threads: "Threads") -> None:
+        self._network, self._recipe, self._threads = network, recipe, threads
+        self._tensors = list(network.learning.values())
+
+    def add(self, rows: torch.Tensor, first: int) -> float:
+        """The mean loss of `rows` (B, T + 1) from position `first` on, in nats; its gradient is added."""
+        total = 0.0
+        parts = torch.split(rows, rows_at_once(self._network.device, self._recipe, rows))
+        for loss, gradient in self._threads.each(
+            lambda part: self._part(part, first, rows[:, 1:].numel()), parts
+        ):
+            total += loss
+            for tensor, change in zip(self._tensors, gradient, strict=True):
+                tensor.grad = change if tensor.grad is None else tensor.grad.add_(change)
+        return total
+
+    def _part(self, rows: torch.Tensor, first: int, tokens: int) -> PartGradient:
+        with mixed_precision(self._network, self._recipe):
+            loss = self._network.losses(rows, first).sum() / tokens
+        return loss.item(), torch.autograd.grad(loss, self._tensors)
+
+
+def rows_at_once(device: str, recipe: Recipe, rows: torch.Tensor) -> int:
+    """How many of `rows` (B, T + 1) go through the network together; never a question of the cores."""
+    count, length = rows.shape[0], rows.shape[1] - 1
+    if device != "cpu":
+        return count
+    tokens = min(max(count * length // _PARTS, _LEAST_TOKENS), _TOKENS_AT_ONCE)
+    return max(1, min(_SCORES_AT_ONCE // (recipe.heads * length**2), tokens // length))
+
+
+def mixed_precision(network: Network, recipe: Recipe) -> torch.autocast:
+    """Matrix products in bfloat16 where the recipe says so; threads share no copy of a weight."""
+    is_half = recipe.products is DType.BFLOAT16
+    device = network.device.partition(":")[0]
+    return torch.autocast(device, torch.bfloat16, enabled=is_half, cache_enabled=False)
+
+
+class Threads:
+    """A pool of as many threads as there are free cores, counted anew every few seconds."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._pool, self.count = most, ThreadPoolExecutor(1), 1
+        self._counted = None if are_threads_given() else core_times()
+        self._resize(min(most, free_cores(self._counted)))
+
+    def each(
+        self, work: Callable[[torch.Tensor], PartGradient], parts: Sequence[torch.Tensor]
+    ) -> Iterator[PartGradient]:
+        """What `work` returns of each part, in their order."""
+        if self._counted is not None and time.monotonic() > self._counted.moment + _RECOUNT:
+            self._resize(min(self._most, free_cores(self._counted)))
+            self._counted = core_times()
+        return map(work, parts) if min(self.count, len(parts)) == 1 else self._pool.map(work, parts)
+
+    def close(self) -> None:
+        """Let them end."""
+        self._pool.shutdown()
+
+    def _resize(self, count: int) -> None:
+        if count != self.count:
+            self._pool.shutdown()
+            self._pool = ThreadPoolExecutor(count, "attn", initializer=torch.set_num_threads, initargs=(1,))
+            self.count = count
+
+
+@contextmanager
+def threads_on(device: str) -> Iterator[Threads]:
+    """Threads for the parts of a step; meanwhile PyTorch shares out no single operation."""
+    before = torch.get_num_threads()
+    threads = Threads(before if device == "cpu" else 1)
+    try:
+        if device == "cpu":
+            torch.set_num_threads(1)
+        yield threads
+    finally:
+        threads.close()
+        torch.set_num_threads(before)
