@@ -16,6 +16,7 @@ from attn_cli.record import record
 from attn_cli.training import saved_state
 from attn_cli.training.corpus import Ids, TrainingRows, windows
 from attn_cli.training.gradient import StepGradient, mixed_precision, threads_on
+from attn_cli.training.muon import MuonAdamW
 from attn_cli.training.network import Network
 from attn_cli.training.recipe import Recipe
 from attn_cli.training.saved_state import RunPosition
@@ -44,12 +45,13 @@ def train(
     held_out: Ids,
     directory: Path,
     seen: Callable[[Progress], None],
+    reserved: float = 0.0,
 ) -> RunPosition:
     """Train on rows of `ids` to the recipe's end, from where the state in `directory` stands.
 
     A step depends on the recipe, its number, the weights and AdamW's moments alone, so a run that was
     killed ends with the same weights as one that was not, on a CPU and with --steps. `seen` is told of
-    every step.
+    every step. Of --minutes, `reserved` seconds are for what is done before and after.
 
     Raises:
         AttnError: the loss is no longer a number.
@@ -61,7 +63,7 @@ def train(
     saved = mark.seconds
     with _politely_interrupted() as is_interrupted, threads_on(network.device) as threads:
         gradient = StepGradient(network, recipe, threads)
-        for progress in _steps(gradient, network, optimizer, recipe, ids, held_out, mark):
+        for progress in _steps(gradient, network, optimizer, recipe, ids, held_out, mark, reserved):
             seen(progress)
             mark = progress.mark
             is_to_stop = is_interrupted()
@@ -78,20 +80,21 @@ def train(
 def _steps(
     gradient: StepGradient,
     network: Network,
-    optimizer: torch.optim.AdamW,
+    optimizer: MuonAdamW,
     recipe: Recipe,
     ids: Ids,
     held_out: Ids,
     mark: RunPosition,
+    reserved: float,
 ) -> Iterator[Progress]:
     """Where the run is after every step, from `mark` to the recipe's end."""
     begun = time.perf_counter() - mark.seconds
-    while (before := recipe.share(mark.step, mark.seconds)) < 1:
+    while (before := recipe.share(mark.step, mark.seconds, reserved)) < 1:
         rows = _rows(recipe, ids, before, mark.step).to(network.device)
         loss = _step(gradient, network, optimizer, recipe, mark.step, before, rows)
         mark = RunPosition(mark.step + 1, time.perf_counter() - begun, mark.tokens + rows[:, 1:].numel())
-        share = recipe.share(mark.step, mark.seconds)
-        is_due = share >= 1 or share // _LOOK_EVERY > before // _LOOK_EVERY
+        share = recipe.share(mark.step, mark.seconds, reserved)
+        is_due = share >= 1 or mark.step == 1 or share // _LOOK_EVERY > before // _LOOK_EVERY
         yield Progress(mark, share, loss, _look(network, recipe, held_out) if is_due else None)
 
 
@@ -109,7 +112,7 @@ def _look(network: Network, recipe: Recipe, held_out: Ids) -> float:
 def _step(
     gradient: StepGradient,
     network: Network,
-    optimizer: torch.optim.AdamW,
+    optimizer: MuonAdamW,
     recipe: Recipe,
     step: int,
     share: float,

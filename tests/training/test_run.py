@@ -20,7 +20,7 @@ from attn_cli.training import loop, saved_state
 from attn_cli.training import run as runs
 from attn_cli.training.loop import Progress
 from attn_cli.training.publishing import finish
-from attn_cli.training.request import TrainingRequest
+from attn_cli.training.recipe import TrainingRequest
 from attn_cli.vocabulary import DType
 from tests.support.small_run import OPTIONS, network, prepared, recipe, story
 from tests.support.worlds import Answer, attn, refused
@@ -134,7 +134,7 @@ def test_what_train_prints_is_what_the_card_says(text: Path, tmp_path: Path) -> 
     lines = answer.err.splitlines()
     assert lines[0] == "learning the vocabulary"
     assert lines[1] == "cutting story.txt into tokens"
-    assert sum(line.startswith("step 5 · previous-token ") and "induction" in line for line in lines) == 1
+    assert sum(line.startswith("100% · ") and "previous-token head" in line for line in lines) == 1
     assert lines[-1] == f'look at it: attn inspect "..." -m {tmp_path / "model"}'
 
 
@@ -354,8 +354,8 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
             "--device auto, cpu, cuda, cuda:0 or mps",
         ),
         ("train a.txt -o m --minutes nan", "--minutes nan is no number", "--minutes 0.5, for example"),
-        ("train", "no text file was named", "attn train book.txt -o DIR"),
-        ("train a.txt", "no directory was named for the model", "-o DIR"),
+        ("train", "no text file was given", "attn train book.txt -o DIR"),
+        ("train a.txt", "no directory was given for the model", "-o DIR"),
         (
             "train a.txt -o m --steps 1 --minutes 1",
             "a run ends after --steps or after --minutes",
@@ -363,7 +363,7 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
         ),
         (
             "train a.txt -o m --resume --force",
-            "--resume goes on with a run and --force begins anew",
+            "--resume continues a run and --force starts it over",
             "leave one of them out",
         ),
         (
@@ -373,12 +373,12 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
         ),
         (
             "train a.txt -o m --dtype float16",
-            "--dtype float16 is not for training",
+            "--dtype float16 cannot be used for training",
             "--dtype float32 or bfloat16",
         ),
         (
             "train a.txt -o m --store float64",
-            "--store float64 is not for training",
+            "--store float64 cannot be used for training",
             "--store float32 or float16",
         ),
     ],
