@@ -34,18 +34,27 @@ def core_times() -> CoreTimes | None:
     return CoreTimes(time.monotonic(), busy, time.process_time())
 
 
+def granted_cores() -> int:
+    """How many cores this process may use, whoever else uses them: at least 1."""
+    return max(1, _rounded(min(len(usable_cores()), core_quota(_CGROUP_ROOT))))
+
+
 def free_cores(since: CoreTimes | None) -> int:
     """How many threads find a core of their own: at least 1.
 
     Counted since `since`, over a tenth of a second at least. Half a core counts as one. Without a count
     (`since` is None) every core that may be used is free.
     """
-    cores = float(len(usable_cores()))
-    if since is not None:
-        time.sleep(max(0.0, since.moment + _SHORTEST - time.monotonic()))
-        now = core_times()
-        cores -= 0.0 if now is None else _taken_by_others(since, now)
-    return max(1, int(min(cores, core_quota(_CGROUP_ROOT)) + 0.5))
+    if since is None:
+        return granted_cores()
+    time.sleep(max(0.0, since.moment + _SHORTEST - time.monotonic()))
+    now = core_times()
+    taken = 0.0 if now is None else _taken_by_others(since, now)
+    return max(1, min(granted_cores(), _rounded(len(usable_cores()) - taken)))
+
+
+def _rounded(cores: float) -> int:
+    return int(cores + 0.5)
 
 
 def are_threads_given() -> bool:

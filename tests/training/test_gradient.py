@@ -29,18 +29,13 @@ def whole() -> tuple[float, list[torch.Tensor]]:
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_the_number_of_threads_changes_no_bit(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, several = Threads(1), threads_of(count, monkeypatch)
+def test_the_number_of_threads_changes_no_bit(count: int) -> None:
+    one, several = Threads(1), Threads(count)
     (loss, expected), (theirs, found) = added(one), added(several)
     several.close()
     assert several.count == count
     assert theirs == loss
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
-
-
-def threads_of(count: int, monkeypatch: pytest.MonkeyPatch) -> Threads:
-    monkeypatch.setattr(gradient, "free_cores", lambda _: count)
-    return Threads(count)
 
 
 def test_the_parts_add_up_to_the_whole(whole: tuple[float, list[torch.Tensor]]) -> None:
@@ -50,8 +45,8 @@ def test_the_parts_add_up_to_the_whole(whole: tuple[float, list[torch.Tensor]]) 
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
 
 
-def test_several_threads_compute_parts_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads, both = threads_of(2, monkeypatch), threading.Barrier(2, timeout=30)
+def test_several_threads_compute_parts_at_the_same_time() -> None:
+    threads, both = Threads(2), threading.Barrier(2, timeout=30)
 
     def work(part: torch.Tensor) -> tuple[float, list[torch.Tensor]]:
         both.wait()  # one alone would wait in vain
@@ -62,18 +57,19 @@ def test_several_threads_compute_parts_at_the_same_time(monkeypatch: pytest.Monk
     assert found == [1.0, 2.0]
 
 
-def test_cores_are_counted_anew_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = iter([4, 2, 1, 9])
+def test_there_is_a_thread_for_each_core_that_is_granted_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gradient, "are_threads_given", lambda: False)
-    monkeypatch.setattr(gradient, "free_cores", lambda _: next(free))
-    monkeypatch.setattr(gradient, "_RECOUNT", 0.0)
-    threads = Threads(3)
-    counts = [threads.count]
-    for _ in range(3):
-        list(threads.each(lambda _: (0.0, []), []))
-        counts.append(threads.count)
-    threads.close()
-    assert counts == [3, 2, 1, 3]
+    monkeypatch.setattr(gradient, "granted_cores", lambda: 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with threads_on("cpu") as threads:
+            assert threads.count == 2
+        with threads_on("cuda") as threads:
+            assert threads.count == 1
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_pytorch_shares_out_nothing_meanwhile() -> None:
@@ -92,7 +88,7 @@ def test_pytorch_shares_out_nothing_meanwhile() -> None:
         (8, 512, 8, 1),  # 4,096 tokens in eight parts
         (64, 64, 8, 8),
         (256, 64, 8, 32),  # no more than 2,048 tokens
-        (16, 64, 4, 4),  # no fewer than 256
+        (16, 64, 4, 8),  # no fewer than 512
         (2, 4096, 8, 1),
     ],
 )
