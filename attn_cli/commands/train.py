@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
 
-_STARTING = 0.5  # seconds, for Python before this module and for the model's files at the end
+_STARTING = 2.0  # seconds of a busy machine: Python before this module, files and exit at the end
 _MARGIN = 1.3  # the final evaluation may find the cores busier
 _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)

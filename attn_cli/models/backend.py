@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import Array
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.free_cores import are_threads_given, core_times, free_cores
+from attn_cli.models.cores import suited_threads
 from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
@@ -50,7 +50,7 @@ def suited_backend(backend: Backend, device: str, operations: float) -> Backend:
     """NumPy as long as little is to be done; else PyTorch, for `auto` on a GPU where there is one."""
     if backend.name != "numpy" or operations < _WORTH_TORCH:
         return backend
-    is_cuda = device == "auto" and torch_on_free_cores().cuda.is_available()
+    is_cuda = device == "auto" and torch_on_granted_cores().cuda.is_available()
     return torch_backend("cuda" if is_cuda else "cpu", backend.dtype)
 
 
@@ -80,7 +80,7 @@ def torch_backend(device: str, dtype: DType) -> Backend:
     Raises:
         AttnError: the device is absent here.
     """
-    torch = torch_on_free_cores()
+    torch = torch_on_granted_cores()
     device = "cpu" if device == "auto" else device
     check_device(device, dtype)
     numbers = getattr(torch, dtype.value)
@@ -88,17 +88,11 @@ def torch_backend(device: str, dtype: DType) -> Backend:
 
 
 @cache
-def torch_on_free_cores() -> Any:
-    """PyTorch, with at most as many threads as cores were free while it was imported.
-
-    Its threads share out every operation and wait for one another at each. Beside other programs, the
-    one without a core makes the others wait for a time slice of the system, thousands of times.
-    """
-    since = None if are_threads_given() else core_times()
+def torch_on_granted_cores() -> Any:
+    """PyTorch, with no more threads than a container grants cores; it would count those of the machine."""
     import torch  # 1.7 s
 
-    if since is not None:
-        torch.set_num_threads(min(torch.get_num_threads(), free_cores(since)))
+    torch.set_num_threads(suited_threads(torch.get_num_threads()))
     return torch
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import torch
 
-from attn_cli.models.free_cores import are_threads_given, granted_cores
+from attn_cli.models.cores import suited_threads
 from attn_cli.training.network import Network
 from attn_cli.training.recipe import Recipe
 from attn_cli.vocabulary import DType
@@ -90,8 +90,7 @@ class Threads:
 def threads_on(device: str) -> Iterator[Threads]:
     """A thread for each core that may be used; meanwhile PyTorch shares out no single operation."""
     before = torch.get_num_threads()
-    granted = before if are_threads_given() else min(before, granted_cores())
-    threads = Threads(granted if device == "cpu" else 1)
+    threads = Threads(suited_threads(before) if device == "cpu" else 1)
     try:
         if device == "cpu":
             torch.set_num_threads(1)

@@ -58,8 +58,7 @@ def test_several_threads_compute_parts_at_the_same_time() -> None:
 
 
 def test_there_is_a_thread_for_each_core_that_is_granted_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gradient, "are_threads_given", lambda: False)
-    monkeypatch.setattr(gradient, "granted_cores", lambda: 2)
+    monkeypatch.setattr(gradient, "suited_threads", lambda default: default - 1)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
