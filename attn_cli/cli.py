@@ -10,11 +10,13 @@ from contextlib import redirect_stdout, suppress
 from typing import Annotated, Any, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from attn_cli import __version__
+from attn_cli.arguments import CarefulCommand, CarefulGroup
 from attn_cli.console import World
 from attn_cli.errors import AttnError
+from attn_cli.help.command import DocumentedCommand, option_entry, parse_docstring
 
 _USAGE = 2
 _INTERRUPTED = 130
@@ -22,20 +24,29 @@ _CANNOT = 1
 
 _UsageProblem = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])  # click's UsageError
 
+_LOOK, _CHECK, _TRAIN = "Look at attention", "Check what goes in and what comes out", "Train"
+_READ_ON = (
+    "`attn COMMAND --help` explains each command with examples: `attn inspect --help` the steps, "
+    "`attn heads --help` the metrics. README.md shows how to read the tables."
+)
 _COMMANDS = {
-    "inspect": ("inspect_heads", "Show tokens, scores and softmax weights, head by head."),
-    "heatmap": ("draw_heads", "Draw heads as pictures: one, several, or all of a model."),
-    "heads": ("list_heads", "Show every head at a glance, on a text of any length."),
-    "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference."),
-    "tokens": ("list_tokens", "Show the tokens of a text: ids, pieces, text and offsets."),
-    "verify": ("verify_model", "Compare layer by layer with Hugging Face's eager attention."),
-    "models": ("list_models", "List what can be loaded here, and what storybook's heads do."),
-    "train": ("train_model", "Train a small model of your own on text files."),
+    "inspect": ("inspect_heads", "Show tokens, scores and softmax weights, head by head.", _LOOK),
+    "heads": ("list_heads", "Show all heads at a glance, and find heads by what they do.", _LOOK),
+    "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
+    "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),
+    "tokens": ("list_tokens", "Show how a model splits a text into tokens.", _CHECK),
+    "models": ("list_models", "List the models and devices that can be used here.", _CHECK),
+    "verify": ("verify_model", "Check the numbers against Hugging Face's eager attention.", _CHECK),
+    "train": ("train_model", "Train a small model of your own on text files.", _TRAIN),
 }
-"""Each command: the function in the module of its name, and what the help says of it."""
+"""Each command: the function in the module of its name, what it is for, and its heading in the help."""
 
 
-class _Commands(TyperGroup):
+class _Command(DocumentedCommand, CarefulCommand):
+    """A command with a page of help, whose mistakes are told in sentences of ours."""
+
+
+class _Commands(CarefulGroup):
     """The commands, each loaded when it is called: a list of them needs none."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  click asks with it
@@ -46,12 +57,26 @@ class _Commands(TyperGroup):
         """The command of that name; None where there is none."""
         return _loaded(cmd_name) if cmd_name in _COMMANDS else None
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  as above
-        """Write what each command is for."""
-        room = formatter.width - 6 - max(map(len, _COMMANDS))
-        stubs = {name: TyperCommand(name, help=sentence) for name, (_, sentence) in _COMMANDS.items()}
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, stub.get_short_help_str(room)) for name, stub in stubs.items()])
+    def get_help(self, ctx: Any) -> str:
+        """What each command is for, examples, and where to read on."""
+        from attn_cli.help.layout import Entry, Page, Section  # for those who ask
+
+        paragraphs, examples = parse_docstring(self.help or "")
+        commands = {
+            heading: [Entry(name, about) for name, (_, about, use) in _COMMANDS.items() if use == heading]
+            for heading in (_LOOK, _CHECK, _TRAIN)
+        }
+        page = Page(
+            usage="attn COMMAND [OPTIONS] ...",
+            paragraphs=paragraphs,
+            sections=[
+                *(Section(heading, entries) for heading, entries in commands.items()),
+                Section("Options", [option_entry(option) for option in self.get_params(ctx)]),
+            ],
+            examples=examples,
+            closing=_READ_ON,
+        )
+        return page.text(ctx.obj.width)
 
 
 def _loaded(name: str) -> TyperCommand:
@@ -60,15 +85,15 @@ def _loaded(name: str) -> TyperCommand:
 
     function = getattr(importlib.import_module(f"attn_cli.commands.{name}"), _COMMANDS[name][0])
     single = typer.Typer(rich_markup_mode=None, add_completion=False)
-    single.command(name)(spread(function))
+    single.command(name, cls=_Command)(spread(function))
     return cast("TyperCommand", typer.main.get_command(single))
 
 
 app = typer.Typer(
     name="attn",
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    rich_markup_mode=None,  # Rich's help costs as much again as plain help
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # Rich takes as long to load as the rest of the help
     pretty_exceptions_enable=False,
 )
 
@@ -79,7 +104,18 @@ def attn(
     *,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
-    """Shows what attention computes, number by number: scores, mask, softmax weights, head by head."""
+    """See what every attention head computes: tokens, scores, mask, softmax weights.
+
+    Without -m, attn uses a small bundled model, so the first examples work offline.
+
+    Examples:
+        One head of the bundled model:
+            attn inspect "the cat sat and the cat sat"
+        All heads at a glance:
+            attn heads "the cat sat and the cat sat"
+        A picture of layer 5 of a model from the hub:
+            attn heatmap "the cat sat" -m bert-base-cased -l 5 -o cat.png
+    """
     if version:
         context.obj.say(f"attn {__version__}")
     elif context.invoked_subcommand is None:
@@ -136,20 +172,18 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
     if isinstance(error, AttnError):
         return error.problem, error.hint, error.status
     if isinstance(error, _UsageProblem):
-        problem = _sentence(error.format_message())
-        hint = f'{_asked(arguments)} "The cat sat": quotes around the text' if "extra arg" in problem else ""
-        return problem, hint or f"{_asked(arguments)} --help", _USAGE
+        return _sentence(error.format_message()), f"{_asked(arguments)} --help", _USAGE
     if _is_short_of_memory(error):
         smaller = ", or --batch or --context" if "train" in arguments else ""
-        return "memory is short", f"a shorter text, fewer layers or heads{smaller}", _CANNOT
+        return "not enough memory", f"a shorter text, fewer layers or heads{smaller}", _CANNOT
     if isinstance(error, OSError):
-        return _sentence_of(error), "check the file, the directory and the space on the disk", _CANNOT
-    problem = f"this is a mistake in attn: {type(error).__name__}: {error}"
-    return " ".join(problem.split()), "ATTN_DEBUG=1 shows where it is; please report it", _CANNOT
+        return _sentence_of(error), "check the path, its permissions and the free disk space", _CANNOT
+    problem = f"internal error in attn: {type(error).__name__}: {error}"
+    return " ".join(problem.split()), "please report it with the traceback that ATTN_DEBUG=1 shows", _CANNOT
 
 
 def _is_short_of_memory(error: Exception) -> bool:
-    """Whether it says so: Python's error and the system's, torch's, and those of a library that is loaded."""
+    """Whether the error means that memory ran out: Python's, the system's, torch's or another library's."""
     is_torchs = type(error).__name__ == "OutOfMemoryError"
     is_systems = isinstance(error, OSError) and error.errno == errno.ENOMEM
     signs = ("DefaultCPUAllocator", "bad_alloc", "failed to map segment", "annot allocate memory")
@@ -163,12 +197,20 @@ def _called(arguments: Sequence[str], world: World) -> int:
     try:
         with (
             redirect_stdout(world.stdout),  # --help prints by itself
-            command.make_context("attn", list(arguments), obj=world) as context,
+            command.make_context("attn", _without_help(arguments), obj=world) as context,
         ):
             command.invoke(context)
     except typer.Exit as ended:
         return ended.exit_code
     return 0
+
+
+def _without_help(arguments: Sequence[str]) -> list[str]:
+    """The arguments, where `help COMMAND` is `COMMAND --help`."""
+    first, *rest = arguments or ("",)
+    if first != "help":
+        return list(arguments)
+    return [*[word for word in rest if word != "help"][:1], "--help"]
 
 
 def _asked(arguments: Sequence[str]) -> str:
@@ -178,12 +220,12 @@ def _asked(arguments: Sequence[str]) -> str:
 
 def _sentence(message: str) -> str:
     """Typer's message in the shape of ours: one line, no capital, no full stop."""
-    line = " ".join(message.split()).rstrip(".").replace("a valid int range", "a whole number")
+    line = " ".join(message.split()).rstrip(".")
     return line[:1].lower() + line[1:]
 
 
 def _sentence_of(error: OSError) -> str:
-    """What the system says, and of what."""
+    """The file and what the system says about it, as a sentence."""
     reason = (error.strerror or str(error)).lower()
     if error.filename is None:
         return f"the result cannot be written: {reason}"
@@ -191,7 +233,7 @@ def _sentence_of(error: OSError) -> str:
 
 
 def _discard_output(world: World) -> None:
-    """Let the interpreter flush into nothing when it ends."""
+    """Send what the interpreter flushes at its end to the null device."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, world.stdout.fileno())
     os.close(nothing)

@@ -46,15 +46,27 @@ else:
 
     def _fields(cls, *, kw_only):
         """The fields by name, as the functions of `dataclasses` look for them."""
+        assert not any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__), "no record inherits"
         fields = {}
         for name, annotation in cls.__annotations__.items():
             default = vars(cls).get(name, MISSING)
             one = default if isinstance(default, Field) else field(default=default)
+            _check_is_plain(name, annotation, one)
             one.name, one.type, one.kw_only, one._field_type = name, annotation, kw_only, _FIELD  # noqa: SLF001
             if isinstance(default, Field):
                 delattr(cls, name)
             fields[name] = one
         return fields
+
+    _NO_FIELDS = ("typing.ClassVar", "ClassVar", "dataclasses.InitVar", "InitVar")
+
+    def _check_is_plain(name, annotation, one):
+        """What `dataclasses` would do for a field and a record does not, said where the class is written."""
+        is_field = type(annotation) is type or not str(annotation).startswith(_NO_FIELDS)
+        assert is_field, f"{name}: what is annotated is a field"
+        is_plain = one.compare and one.repr and one.hash is None and one.kw_only is MISSING
+        assert is_plain, f"{name}: of a field's options default, default_factory and init count"
+        assert one.default is MISSING or type(one.default).__hash__ is not None, f"{name}: default is shared"
 
     def _init(fields):
         taken = [one for one in fields.values() if one.init]

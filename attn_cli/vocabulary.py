@@ -1,28 +1,45 @@
-"""The words of the interface: steps, kinds, metrics, patterns, distances and data types."""
+"""The words of the interface, each explained once: steps, kinds, metrics, patterns, distances, data types."""
 
 from enum import StrEnum
+from typing import Self
 
 RANDOM = "random"
 """The model that is a fresh, seeded layer."""
 
 EMBEDDED = "storybook"
-"""The model that ships with the package, which is read where nobody names one."""
+"""The model that ships with the package, used where no model is named."""
 
 
-class Step(StrEnum):
+class Word(StrEnum):
+    """A word that a user types, what it means, and the unit of its numbers where they have one."""
+
+    explanation: str
+    unit: str
+
+    def __new__(cls, word: str, explanation: str = "", unit: str = "") -> Self:
+        """The word as a string that carries its explanation."""
+        member = str.__new__(cls, word)
+        member._value_, member.explanation, member.unit = word, explanation, unit
+        return member
+
+
+class Step(Word):
     """A step of one head, in the order of the computation."""
 
-    INPUT = "input"
-    QUERIES = "queries"
-    KEYS = "keys"
-    VALUES = "values"
-    SCORES = "scores"
-    BIAS = "bias"
-    MASK = "mask"
-    LOGITS = "logits"
-    WEIGHTS = "weights"
-    CONTEXT = "context"
-    OUTPUT = "output"
+    INPUT = "input", "the hidden states that enter the attention layer, after any layer norm before it"
+    QUERIES = (
+        "queries",
+        "the input times W_Q, with bias, norm and rotary positions applied",
+    )
+    KEYS = "keys", "the input times W_K, likewise"
+    VALUES = "values", "the input times W_V, with bias"
+    SCORES = "scores", "the dot product of each query and key, scaled, before bias and mask"
+    BIAS = "bias", "what the model adds to the scores for relative position, if it does (T5, ALiBi)"
+    MASK = "mask", "true where a query may attend to a key"
+    LOGITS = "logits", "scores with soft cap, bias and mask applied: the input of the softmax"
+    WEIGHTS = "weights", "softmax of the logits: each row sums to 1"
+    CONTEXT = "context", "the values, averaged with the weights"
+    OUTPUT = "output", "the context times the head's part of W_O: what the head adds to the layer's output"
 
     @property
     def is_pairwise(self) -> bool:
@@ -36,7 +53,7 @@ class Step(StrEnum):
 
 
 class Kind(StrEnum):
-    """Which attention of a model: `self` where there is one kind, else the part that attends."""
+    """Which attention of a model: `self` if it has one kind, otherwise the part that attends."""
 
     SELF = "self"
     ENCODER = "encoder"
@@ -44,41 +61,41 @@ class Kind(StrEnum):
     CROSS = "cross"
 
 
-class Metric(StrEnum):
-    """What is measured of a head, query by query; of the head the mean is shown.
+class Metric(Word):
+    """What is measured of each row of a head; for the head, the mean of its rows is shown.
 
-    The weights on a kind of key go from 0 to 1. How each is measured is told in `core/streaming/metrics.py`.
+    Weights on a kind of token range from 0 to 1. `core/streaming/metrics.py` defines how each is measured.
     """
 
-    ENTROPY = "entropy"  # nats
-    LARGEST = "largest"  # the largest weight
-    DISTANCE = "distance"  # tokens from the query to where it looks
-    CURRENT = "current-token"
-    PREVIOUS = "previous-token"
-    FIRST = "first-token"
-    SPECIAL = "special"  # tokens that are no text
-    DUPLICATE = "duplicate-token"  # earlier copies of the query's token
-    INDUCTION = "induction"  # what followed earlier copies
-    RECEIVED = "received"  # of all queries' weight, the share on the key that gets most
+    ENTROPY = "entropy", "how evenly the weights are spread; 0 if all weight is on one token", "nats"
+    LARGEST = "largest", "the largest weight", "0 to 1"
+    DISTANCE = "distance", "how far away the attended tokens are, averaged with the weights", "tokens"
+    CURRENT = "current-token", "weight on the token itself", "0 to 1"
+    PREVIOUS = "previous-token", "weight on the token before it", "0 to 1"
+    FIRST = "first-token", "weight on the first token", "0 to 1"
+    SPECIAL = "special", "weight on special tokens such as [CLS] and <s>", "0 to 1"
+    DUPLICATE = "duplicate-token", "weight on earlier copies of the token", "0 to 1"
+    INDUCTION = "induction", "weight on the tokens that followed earlier copies of the token", "0 to 1"
+    RECEIVED = "received", "share of all weight that the most attended token receives", "0 to 1"
 
 
-class Pattern(StrEnum):
-    """What a head may be known to look at."""
+class Pattern(Word):
+    """What a head may be known to attend to."""
 
-    INDUCTION = "induction"  # what followed an earlier copy of the token
-    DUPLICATE = "duplicate-token"  # an earlier copy
-    PREVIOUS = "previous-token"
-    CURRENT = "current-token"
-    FIRST = "first-token"
-    BROAD = "broad"  # many tokens, evenly
+    INDUCTION = "induction", "attends to the token that followed an earlier copy of the current token"
+    DUPLICATE = "duplicate-token", "attends to an earlier copy of the current token"
+    PREVIOUS = "previous-token", "attends to the token before the current one"
+    CURRENT = "current-token", "attends to the current token itself"
+    FIRST = "first-token", "attends to the first token, where unneeded weight goes"
+    BROAD = "broad", "attends to many tokens almost evenly"
 
 
-class Distance(StrEnum):
-    """How far the weights of two heads are from each other."""
+class Distance(Word):
+    """How far apart the weights of two heads are: from 0 (identical) to 1 (nothing in common)."""
 
-    JENSEN_SHANNON = "jensen-shannon"
-    COSINE = "cosine"
-    TOTAL_VARIATION = "total-variation"
+    JENSEN_SHANNON = "jensen-shannon", "square root of the Jensen-Shannon divergence in bits"
+    COSINE = "cosine", "1 minus the cosine of the angle between the rows"
+    TOTAL_VARIATION = "total-variation", "the weight that would have to move to make the rows equal"
 
 
 class DType(StrEnum):

@@ -13,9 +13,9 @@ from safetensors.numpy import load_file, save_file
 from tests.support.worlds import attn, refused
 
 WORDS = 'give one with words, for example "The cat sat on the mat"'
-LAYERS = "--layer 3, -1, 0,2,5, 4-7 or all"
+LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
 PLACE = "LAYER.HEAD, for example --heads 2.5"
-TOGETHER = "check that config.json and the weights belong together"
+TOGETHER = "check that config.json and the weights belong to the same model"
 STEPS = "input queries keys values scores bias mask logits weights context output"
 
 
@@ -39,17 +39,13 @@ def error(*arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
 
 
 USAGE: list[tuple[str, str, str]] = [
-    ("foo", "no such command 'foo'", "attn --help"),
+    ("foo", "no such command 'foo'", "attn inspect foo for a text, or attn --help"),
     ("--foo", "no such option: --foo", "attn --help"),
-    (
-        "inspect x --foo",
-        "no such option: --foo (Possible options: --force, --out, --top)",
-        "attn inspect --help",
-    ),
+    ("inspect x --foo", "no such option: --foo", "attn inspect --help"),
     (
         "tokens x --layer 3",
-        "no such option: --layer (Possible options: --file, --pair)",
-        "attn tokens --help",
+        "attn tokens has no option --layer: attn inspect, heads, heatmap and compare have it",
+        "leave it out, or attn inspect",
     ),
     (
         "inspect x -m random --width 7",
@@ -58,44 +54,41 @@ USAGE: list[tuple[str, str, str]] = [
     ),
     (
         "inspect x y",
-        "got unexpected extra argument(s) (y)",
-        'attn inspect "The cat sat": quotes around the text',
+        "attn inspect reads one text: 2 were given",
+        'attn inspect "x y": quotes around the text',
     ),
-    ("inspect x --layer", "option '--layer' requires an argument", "attn inspect --help"),
-    ("inspect x --top abc", "invalid value for '--top': 'abc' is not a whole number", "attn inspect --help"),
-    ("inspect x --top 0", "invalid value for '--top': 0 is not in the range x>=1", "attn inspect --help"),
+    ("inspect x --layer", "--layer has no value: nothing follows", "--layer LAYERS"),
+    ("inspect x --top abc", "--top takes a whole number of at least 1, not 'abc'", "--top 1"),
+    ("inspect x --top 0", "--top takes a whole number of at least 1, not '0'", "--top 1"),
     (
         "heatmap x -s foo -o a.png",
-        "invalid value for '-s' / '--step': 'foo' is not one of "
-        + ", ".join(f"'{step}'" for step in STEPS.split()),
+        f"--step cannot be 'foo': it is one of {', '.join(STEPS.split())}",
         "attn heatmap --help",
     ),
     (
         "compare x -d foo",
-        (
-            "invalid value for '-d' / '--distance': 'foo' is not one of "
-            "'jensen-shannon', 'cosine', 'total-variation'"
-        ),
+        "--distance cannot be 'foo': it is one of jensen-shannon, cosine, total-variation",
         "attn compare --help",
     ),
     (
         "inspect x --dtype foo",
-        "invalid value for '--dtype': 'foo' is not one of 'float32', 'float16', 'bfloat16', 'float64'",
+        "--dtype cannot be 'foo': it is one of float32, float16, bfloat16, float64",
         "attn inspect --help",
     ),
-    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe'),
+    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or a pipe'),
     ("inspect x --file y", "two texts were given: 'x' and --file y", "leave one of them out"),
     ("inspect -", "the text is empty", WORDS),
     ("inspect --file empty.txt", "the text is empty", WORDS),
     ("inspect x -m bert --layer 99", "layer 99 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
     ("inspect x -m bert --layer -4", "layer -4 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
     ("inspect x -m bert --head 4", "head 4 does not exist: bert has 4, numbered 0 to 3", "--head 3"),
-    ("inspect x -m bert --heads 0.1,3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
+    ("inspect x -m bert --heads 3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--heads 2.0"),
     ("inspect x -m bert -l 2-1", "'2-1' selects no layer: it ends before it begins", "--layer 1-2"),
     ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
-    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", LAYERS),
-    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--head 3, -1, 0,2,5, 4-7 or all"),
-    ("inspect x -m bert --heads 1", "'1' is no head of a layer", PLACE),
+    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", "--layer 1,2"),
+    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--heads 0.5"),
+    ("inspect x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
+    ("compare x -m bert --heads 1", "'1' is no head of a layer", "-H 1"),
     ("inspect x -m bert --heads 1.2.3", "'1.2.3' is no head of a layer", PLACE),
     (
         "inspect x -m bert --heads 1.2 -l 1",
@@ -105,30 +98,42 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
     (
         "inspect x --width 32",
-        "--width is for random, and 'storybook' is not made anew",
-        "-m random --width 32, or leave it out",
+        "--width applies only to -m random: the model is 'storybook'",
+        "-m random --width 32, or leave out --width",
     ),
     (
         "heatmap x -m bert --seed 1 -o a.png",
-        "--seed is for random, and 'bert' is not made anew",
-        "-m random --seed 1, or leave it out",
+        "--seed applies only to -m random: the model is 'bert'",
+        "-m random --seed 1, or leave out --seed",
     ),
-    ("inspect x -m random --heads 0", "random cannot have 0 heads", "--heads 8"),
-    ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--heads 8"),
+    (
+        "heads x --head-count 8",
+        "--head-count applies only to -m random: the model is 'storybook'",
+        "-m random --head-count 8, or leave out --head-count",
+    ),
+    (
+        "inspect x -m random --head-count 0",
+        "--head-count takes a whole number from 1 to 1024, not '0'",
+        "--head-count 1",
+    ),
+    ("inspect x -m random --heads 0", "random cannot have 0 heads", "--head-count 8"),
+    ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--head-count 8"),
+    ("inspect x -m random --heads 8 --head-count 4", "random cannot have 8 and 4 heads", "--head-count 4"),
+    ("inspect x -m random --heads 1,3", "'1' is no head of a layer", "-H 1,3"),
     (
         "inspect x -m random --pair y",
         "random reads one text, and --pair gives a second",
         "put both in one text",
     ),
     ("tokens x --pair y -m gpt2", "gpt2 reads one text, and --pair gives a second", "put both in one text"),
-    ("compare x", "no heads were named to compare", "--heads 0.1,3.4"),
+    ("compare x", "compare needs two or more heads: none were given", "--heads 0.1,3.4"),
     (
         "compare x -m random -H 1",
-        "one head was named, and two make a comparison",
-        "name two or more: --heads 0.1,3.4",
+        "compare needs two or more heads: one was given",
+        "--heads 0.1,3.4",
     ),
-    ("inspect x --device foo", "device 'foo' is not known", "--device auto, cpu, cuda, cuda:0 or mps"),
-    ("heatmap x", "no file was named for the picture", "-o head.png"),
+    ("inspect x --device foo", "unknown device 'foo'", "--device auto, cpu, cuda, cuda:0 or mps"),
+    ("heatmap x", "no file was given for the picture", "-o head.png"),
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",
@@ -157,7 +162,7 @@ def test_a_blank_text_is_refused() -> None:
     assert error("tokens", "x", "--pair", "", "-m", "bert") == (2, "the second text is empty", WORDS)
 
 
-OFFLINE = "HF_HUB_OFFLINE keeps attn off the hub"
+OFFLINE = "HF_HUB_OFFLINE forbids downloading it"
 IMPOSSIBLE: list[tuple[str, str, str]] = [
     ("inspect --file gone.txt", "gone.txt does not exist", "check the path after --file"),
     ("inspect --file empty", "empty cannot be read: Is a directory", "check the path after --file"),
@@ -168,18 +173,18 @@ IMPOSSIBLE: list[tuple[str, str, str]] = [
     ),
     (
         "inspect x -m gone",
-        f"the model 'gone' is not here, and {OFFLINE}: no such directory, nor in the cache cache/hub",
-        "unset HF_HUB_OFFLINE, or: attn models lists what is here",
+        f"model 'gone' not found, and {OFFLINE}: no such directory, and not cached in cache/hub",
+        "unset HF_HUB_OFFLINE, or: attn models lists the models on this machine",
     ),
     (
         "inspect x -m empty",
         "empty is not a model: the directory has no config.json",
-        "give a directory with config.json, model.safetensors and tokenizer.json",
+        "a directory with config.json, model.safetensors and tokenizer.json",
     ),
     (
         "inspect x -m latin1.txt",
-        "latin1.txt is not a model: it is a file",
-        "give a .gguf file, or the directory that holds the model",
+        "latin1.txt is not a model: it is a file, and not a .gguf file",
+        "a .gguf file, or the directory that contains the model",
     ),
     ("heatmap x -o here.png", "the file exists: here.png", "--force to overwrite it, or another name"),
     ("inspect x -o here.json", "the file exists: here.json", "--force to overwrite it, or another name"),
@@ -229,13 +234,13 @@ def test_cuda_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", None)
-    problem = f"device cuda:1 is absent: PyTorch {torch.__version__} is built without CUDA"
+    problem = f"device cuda:1 is not available: PyTorch {torch.__version__} was built without CUDA"
     assert error("inspect", "x", "--device", "cuda:1") == (1, problem, "--device cpu")
 
 
 def test_markup_and_control_sequences_in_names_are_only_text() -> None:
     _, problem, _ = error("inspect", "x", "-m", "[/bold]\x1b[31m")
-    assert problem.startswith("the model '[/bold]\\x1b[31m' is not here: ")
+    assert problem.startswith("model '[/bold]\\x1b[31m' not found: ")
 
 
 Damage = Callable[[Path], object]
@@ -290,7 +295,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
         REPAIR,
     ),
     "config a list": (
-        content("config.json", b"[]"), "m/config.json holds a JSON list, not an object", REPAIR,
+        content("config.json", b"[]"), "m/config.json contains a JSON list, not an object", REPAIR,
     ),
     "config empty": (content("config.json", b"{}"), "m/config.json has no model_type", REPAIR),
     "family": (
@@ -316,12 +321,12 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "no weights": (
         missing("model.safetensors"),
         "m/model.safetensors does not exist",
-        "give a directory that holds the weights as model.safetensors",
+        "a directory that contains the weights as model.safetensors",
     ),
     "weights empty": (content("model.safetensors", b""), "m/model.safetensors is empty", AGAIN),
     "weights no file of the kind": (
         content("model.safetensors", b"\xff" * 100),
-        "m/model.safetensors is cut short or no safetensors file: 100 bytes",
+        "m/model.safetensors is truncated or not a safetensors file: 100 bytes",
         AGAIN,
     ),
     "weights with a broken header": (
@@ -378,7 +383,7 @@ def test_weights_that_were_cut_short_name_the_first_tensor_that_is_gone(place: P
     cut_short(place / "m")
     status, problem, hint = error("inspect", "the cat", "-m", "m")
     assert (status, hint) == (1, AGAIN)
-    assert problem.startswith("m/model.safetensors is cut short: 20000 bytes, but the tensor ")
+    assert problem.startswith("m/model.safetensors is truncated: 20000 bytes, but the tensor ")
 
 
 def test_damage_in_a_later_layer_is_no_matter_to_an_earlier_one(place: Path) -> None:

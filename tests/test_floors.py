@@ -11,13 +11,14 @@ import pytest
 import attn_cli
 
 HOUSE = Path(attn_cli.__file__).parent
-GROUND = {"errors", "vocabulary", "safe_text", "record"}
+GROUND = {"errors", "vocabulary", "safe_text", "record", "spelling"}
 MODELS = {"models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"}
 FLOORS = {
     "errors": set[str](),
     "vocabulary": set[str](),
     "safe_text": set[str](),
     "record": set[str](),
+    "spelling": set[str](),
     "interrupts": set[str](),
     "grid": GROUND,
     "core": GROUND,
@@ -47,8 +48,13 @@ FLOORS = {
     "training": GROUND | {"core", "models", "analysis"},
     "show": GROUND | {"grid"},
     "console": GROUND,
-    "commands": GROUND | {"grid", "console", "reading", "models", "analysis", "show", "training"},
-    "cli": GROUND | {"", "console", "commands"},
+    "help": GROUND,
+    "commands": GROUND
+    | {"help", "grid", "console", "usage", "reading", "models", "analysis", "show", "training"},
+    "usage": GROUND,
+    "words": GROUND | {"usage"},
+    "arguments": GROUND | {"usage", "words"},
+    "cli": GROUND | {"", "console", "help", "commands", "arguments"},
     "__main__": {"cli", "interrupts"},
 }
 

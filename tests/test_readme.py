@@ -10,6 +10,7 @@ import pytest
 
 from attn_cli.cli import run
 from attn_cli.console import World
+from tests.support.hub_cache import hub_cache
 from tests.support.twins import minilm
 
 ROOT = Path(__file__).parents[1]
@@ -21,10 +22,7 @@ MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A Hugging Face cache that holds all-MiniLM-L6-v2, out of the package that carries it."""
-    home = tmp_path_factory.mktemp("huggingface")
-    snapshots = home / "hub" / f"models--{MODEL.replace('/', '--')}" / "snapshots"
-    snapshots.mkdir(parents=True)
-    (snapshots / "main").symlink_to(minilm())
+    home = hub_cache(tmp_path_factory.mktemp("huggingface"), {MODEL: minilm()})
     return {"HF_HOME": str(home), "COLUMNS": "80"}
 
 

@@ -21,12 +21,31 @@ def measure_sharpness(
     look at one word says little. Rows of special tokens do not count. Shapes: weights (H, T, S),
     special (T,). Where the keys are another text's, `keys` (S,) says which of those are special.
     """
-    telling = telling_cells(special) if keys is None else crossing_cells(special, keys)
+    telling = _telling(special, keys)
     rows = telling.any(axis=-1)
     if not rows.any():
         return np.zeros(weights.shape[0])
-    above_average: Matrix = weights - weights[:, ~special].mean(axis=-2, keepdims=True)
-    return np.asarray(np.where(telling, above_average, 0.0)[:, rows].max(axis=-1).mean(axis=-1))
+    return np.asarray(_above_average(weights, special, telling)[:, rows].max(axis=-1).mean(axis=-1))
+
+
+def find_sharpest_pair(
+    weights: Matrix, special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_] | None = None
+) -> tuple[int, int]:
+    """The query and the key at which a head of weights (T, S) looks most sharply, as measured above."""
+    telling = _telling(special, keys)
+    (above,) = _above_average(weights[None], special, telling)
+    query, key = np.unravel_index(int(np.where(telling, above, -np.inf).argmax()), above.shape)
+    return int(query), int(key)
+
+
+def _telling(special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    return telling_cells(special) if keys is None else crossing_cells(special, keys)
+
+
+def _above_average(weights: Matrix, special: npt.NDArray[np.bool_], telling: npt.NDArray[np.bool_]) -> Matrix:
+    """(H, T, S) how much more a telling cell gets than the average row gives its key; 0 in other cells."""
+    above: Matrix = weights - weights[:, ~special].mean(axis=-2, keepdims=True)
+    return np.asarray(np.where(telling, above, 0.0))
 
 
 def telling_cells(special: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from attn_cli.commands.inputs import chosen_window, open_reading, selected_place
 from attn_cli.commands.output import drawn, fitting, shared_out, show_reading, title, write
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
 from attn_cli.show.writers import COMPARISONS, PICTURES, Results
 from attn_cli.vocabulary import Distance, Step
 
@@ -20,35 +21,52 @@ if TYPE_CHECKING:
     from attn_cli.grid import Grid
     from attn_cli.reading.reading import Reading
 
-_FILES = f"Write a picture ({PICTURES}) or data ({COMPARISONS}); may be repeated."
+_FILES = f"Write a picture ({PICTURES}) or data ({COMPARISONS}) instead; may be repeated."
 _FEWEST = 2
-_MOST_SHOWN = 4  # matrices; of more heads only the distances are printed
+_MOST_SHOWN = 4  # matrices; for more heads only distances are printed
 
 
 def compare_heads(
     world: World,
     *,
     inputs: options.ReadingOptions,
-    window: options.WindowOptions,
     distance: Annotated[
-        Distance, typer.Option("-d", "--distance", help="From 0, the same, to 1, nothing in common.")
+        Distance,
+        typer.Option(
+            "-d",
+            "--distance",
+            metavar="DISTANCE",
+            help="How to measure the distance, as listed below: from 0 (identical) to 1 (nothing in common).",
+            rich_help_panel=Topic.SHOW,
+        ),
     ] = Distance.JENSEN_SHANNON,
     table: options.TableOptions,
+    window: options.WindowOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
-    picture_options: options.PictureOptions,
-    force: options.Force = False,
     as_json: options.Json = False,
+    force: options.Force = False,
+    picture_options: options.PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
     """Compare heads: side by side, by distance, by difference.
 
-    The difference of two is the first one's weights less the second one's. Data files hold the
-    distances and the difference, a .csv the distances. Distances are those of whole rows, all of them
-    unless --rows says which; of more than 1,024 tokens the matrices beside them are pooled.
+    Name two or more heads. Up to four are shown side by side, then the distance between any two; for two
+    heads also their difference, the first one's weights minus the second one's.
+
+    Distances are averaged over all rows, or over --rows. Beyond 1,024 tokens, the matrices beside them are
+    averaged over blocks. Data files have the distances and the difference, .csv only the distances.
+
+    Examples:
+        Two heads and their difference:
+            attn compare "the cat sat" --heads 0.1,3.4
+        Which heads of layer 2 are alike:
+            attn compare "the cat sat" -l 2 -d total-variation
+        The same as a picture:
+            attn compare "the cat sat" -l 2 -d total-variation -o layer.png
     """
-    chosen = selection(inputs.chosen)
+    chosen = selection(inputs)
     if chosen.is_empty:
-        raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
+        raise UsageError("compare needs two or more heads: none were given", "--heads 0.1,3.4")
     from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
     from attn_cli.show import data, files, picture
@@ -59,7 +77,7 @@ def compare_heads(
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, chosen)
     if len(places) < _FEWEST:
-        raise UsageError("one head was named, and two make a comparison", "name two or more: --heads 0.1,3.4")
+        raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")
     is_text = not (as_json or targets)
     most = fitting(world, reading, table.digits) if is_text else shared_out(len(places))
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
@@ -67,7 +85,7 @@ def compare_heads(
     weights = weights_on_one_scale(reading.sides, heads)
     beside = _beside(comparison, weights)
     if is_text:
-        show_reading(world, reading)
+        show_reading(world, reading, heads[0])
         _show(world, reading, weights, beside, table)
         return
     answer = describe_reading(reading) | comparison.fields()
@@ -80,7 +98,7 @@ def compare_heads(
 
 
 def _beside(comparison: "Comparison", weights: "Sequence[Grid]") -> "list[Grid]":
-    """The distances, and of two heads the difference."""
+    """The distances, and for two heads their difference."""
     from attn_cli.show.grids import difference_grid, distance_grid
 
     distances = distance_grid(comparison.distance, comparison.items, comparison.matrix)
@@ -96,7 +114,7 @@ def _show(
     beside: "Sequence[Grid]",
     table: options.TableOptions,
 ) -> None:
-    """The matrices where there are few, the distances, the difference of two."""
+    """The weights of a few heads, the distances, and for two heads their difference."""
     from attn_cli.show.grids import summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
@@ -106,7 +124,7 @@ def _show(
         world.screen.print(Matrices(*summed, digits=table.digits, top=table.top))
     else:
         world.note(
-            f"of more than {_MOST_SHOWN} heads only the distances are printed; -o FILE.png draws them all"
+            f"more than {_MOST_SHOWN} heads: only distances are printed; -o FILE.png draws the weights too"
         )
     for grid in (summed_cells(reading.sides, grid) for grid in beside):
         world.say("")

@@ -10,6 +10,7 @@ from attn_cli.commands.inputs import open_reading, selected_places, selection
 from attn_cli.commands.output import drawn, show_reading, title, write
 from attn_cli.commands.progress import measuring
 from attn_cli.console import World
+from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.show.writers import PICTURES, RECORDS, Results
 from attn_cli.vocabulary import Metric
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
 
-_FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}); may be repeated."
+_FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}) instead; may be repeated."
 _TOKENS = 2  # lines of them: a long text is what the command is for
 
 
@@ -30,10 +31,14 @@ _TOKENS = 2  # lines of them: a long text is what the command is for
 class ListOptions:
     """Which metric the map shows, and which heads the table lists, in what order."""
 
+    topic = Topic.SHOW
     metric: Annotated[
         Metric | None,
         typer.Option(
-            "--metric", metavar="METRIC", help=f"Of the map: {', '.join(Metric)}.", show_default=False
+            "--metric",
+            metavar="METRIC",
+            help="Metric of the map, as listed below.",
+            show_default=False,
         ),
     ] = None
     where: Annotated[
@@ -41,8 +46,8 @@ class ListOptions:
         typer.Option(
             "--where",
             metavar="CONDITION",
-            help="Only such heads: entropy<1, induction>=0.4, pattern=induction, layer>5. "
-            "Of several all must hold.",
+            help="Only heads that meet this condition: `entropy<1`, `induction>=0.4`, `pattern=induction`, "
+            "`layer>5`. May be repeated; all conditions must hold.",
             show_default=False,
         ),
     ] = None
@@ -51,11 +56,14 @@ class ListOptions:
         typer.Option(
             "--sort",
             metavar="METRIC",
-            help="Or score: the largest first; -METRIC: the smallest. Else as the map, entropy the smallest.",
+            help="Sort the table by this metric or by score, largest first; -METRIC: smallest first. By "
+            "default, by the metric of the map (entropy: smallest first).",
             show_default=False,
         ),
     ] = None
-    top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="Heads in the table; 0: all.")] = 10
+    top: Annotated[
+        int, typer.Option("--top", min=0, metavar="N", help="Number of heads in the table; 0: all.")
+    ] = 10
     digits: options.Digits = 2
 
 
@@ -65,16 +73,25 @@ def list_heads(
     inputs: options.ReadingOptions,
     listing: ListOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
-    picture_options: options.PictureOptions,
-    force: options.Force = False,
     as_json: options.Json = False,
+    force: options.Force = False,
+    picture_options: options.PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
-    """Show every head at a glance, on a text of any length.
+    """Show all heads at a glance, and find heads by what they do.
 
-    A map of one metric, layer by head, then a table of heads with the pattern that each is known by
-    and its score. The map shows induction where the text repeats itself, else entropy. Files and
-    --json hold every metric of the heads that --where lets through.
+    A map shows one metric for every layer and head. A table below it lists the heads with the largest
+    values, and for each the pattern that it is known by and how strongly it shows it (the score).
+    Without --metric, the map shows induction if the text repeats itself, else entropy. Texts may be of
+    any length. Files and --json have all metrics of the heads that --where selects.
+
+    Examples:
+        All heads on a text that repeats itself:
+            attn heads "the cat sat and the cat sat"
+        Only the induction heads:
+            attn heads "the cat sat and the cat sat" --where "pattern=induction"
+        The heads that look furthest back in a long text:
+            attn heads --file story.txt --sort distance --top 5
     """
     from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
     from attn_cli.reading.metrics import choose_metric, measure_heads
@@ -84,7 +101,7 @@ def list_heads(
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
     reading = open_reading(world, inputs, compute)
-    places = selected_places(world, reading, selection(inputs.chosen))
+    places = selected_places(world, reading, selection(inputs))
     on_map = choose_metric(reading, listing.metric, head_filter)
     with measuring(world) as progress:
         summaries = measure_heads(reading, places, progress)
@@ -102,7 +119,7 @@ def list_heads(
         return
     _show_map(world, reading, grid, listing.digits)
     if chosen and not grid.visible.any():
-        world.note(f"no head that is shown has a value of {on_map} on this text")
+        world.note(f"{on_map} has no value for any of these heads on this text")
     columns = head_filter.columns(summaries[0], on_map)
     _list(world, head_filter.rank(chosen, on_map), columns, listing)
 
@@ -141,7 +158,7 @@ def _list(
     from attn_cli.show.terminal.lists import TextTable  # paid
 
     if not summaries:
-        world.note("no head meets every --where")
+        world.note("no head meets all --where conditions")
         return
     shown = summaries[: listing.top or None]
     names = ["head", "pattern", "score", *(metric.replace("-", "-\n") for metric in metrics)]
@@ -150,7 +167,7 @@ def _list(
     world.say("")
     world.screen.print(TextTable(names, rows, right=range(2, len(names)), rest=rest))
     if len(shown) < len(summaries):
-        world.note(f"the first {len(shown)} of {len(summaries)} heads are listed; all: --top 0")
+        world.note(f"listed {len(shown)} of {len(summaries)} heads; --top 0 lists all")
 
 
 def _cells(summary: "HeadSummary", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":

@@ -11,7 +11,7 @@ from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either
 from attn_cli.vocabulary import Step
 
-_PICTURE = f"The picture: {either(PICTURES)}; may be repeated."
+_PICTURE = f"The picture to write: {either(PICTURES)}; may be repeated."
 
 
 def draw_heads(
@@ -25,15 +25,23 @@ def draw_heads(
     force: options.Force = False,
     compute: options.ComputeOptions,
 ) -> None:
-    """Draw heads as pictures: one, several, or all of a model.
+    """Draw one head, several heads, or all of them as a picture.
 
-    Several heads stand side by side; all heads of all layers, which is what is drawn without a
-    selection, are a layer by head grid. The heads share one colour scale, each --step has its own.
-    Without --step it is their weights. Of more than 1,024 tokens they are pooled; --rows and --columns
-    draw a part weight by weight.
+    Several heads are drawn side by side, all heads of a model (without -l, -H or --heads) as a grid of
+    layers by heads. Heads share one colour scale; each step has its own. Without -s, weights are drawn.
+
+    Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns draw a part in full.
+
+    Examples:
+        Every head of the model, layer by head:
+            attn heatmap "the cat sat and the cat sat" -o all.png
+        One head, for a paper:
+            attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
+        Scores and weights of layer 5 in BERT:
+            attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
     """
     if not out:
-        raise UsageError("no file was named for the picture", "-o head.png")
+        raise UsageError("no file was given for the picture", "-o head.png")
     from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
     from attn_cli.show import files, picture
     from attn_cli.show.grids import step_panels
@@ -42,7 +50,7 @@ def draw_heads(
     picture.check_colours(picture_options.cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     reading = open_reading(world, inputs, compute)
-    places = selected_places(world, reading, selection(inputs.chosen))
+    places = selected_places(world, reading, selection(inputs))
     heads = head_steps(
         reading, places, steps, chosen_window(world, reading, window, steps, shared_out(len(places)))
     )

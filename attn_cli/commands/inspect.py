@@ -10,6 +10,7 @@ from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, s
 from attn_cli.commands.output import check_pooled, fitting, shared_out, show_reading, write
 from attn_cli.commands.verdict import check, sentence, verdict_on
 from attn_cli.console import World
+from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
 from attn_cli.vocabulary import Step
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
 
-_FILES = f"Write {either(STEPS)} instead of tables; may be repeated."
+_FILES = f"Write a file instead of tables: {either(STEPS)}; may be repeated."
 
 
 def inspect_heads(
@@ -27,27 +28,44 @@ def inspect_heads(
     *,
     inputs: options.ReadingOptions,
     step: options.Steps = None,
-    window: options.WindowOptions,
     table: options.TableOptions,
+    window: options.WindowOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
-    force: options.Force = False,
     as_json: options.Json = False,
+    force: options.Force = False,
+    json_schema: Annotated[
+        bool,
+        typer.Option("--json-schema", help="Print the JSON schema of --json.", rich_help_panel=Topic.OUTPUT),
+    ] = False,
+    compute: options.ComputeOptions,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Compare with transformers; status 3 where it differs."),
+        typer.Option(
+            "--verify",
+            help="Check the numbers against transformers; exit status 3 if they differ.",
+            rich_help_panel=Topic.COMPUTE,
+        ),
     ] = False,
-    json_schema: Annotated[bool, typer.Option("--json-schema", help="Print the schema of --json.")] = False,
-    compute: options.ComputeOptions,
 ) -> None:
     """Show tokens, scores and softmax weights, head by head.
 
-    Without a selection one telling head is shown. --layer alone is every head of it, --head alone
-    that head of every layer. Without --step it is scores and weights, or logits where
-    transformers tells no scores. Files and --json hold every
-    number in full: --top and --digits are for tables.
+    Rows of a table are queries, columns are keys: a row of weights tells how much one token attends to
+    each of the others, and sums to 1.
 
-    Of more than 1,024 tokens the weights are pooled into a picture; --rows and --columns show a part
-    number by number.
+    Without -l, -H or --heads, one head that stands out on this text is shown. -l alone shows all heads of
+    a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
+    weights if transformers does not expose the model's scores).
+
+    Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full.
+    Files and --json have every number in full precision: --top and --digits only affect tables.
+
+    Examples:
+        One head that stands out:
+            attn inspect "the cat sat and the cat sat"
+        The weights of all heads in the last layer, the 3 largest of each row:
+            attn inspect "the cat sat" -l -1 -s weights --top 3
+        Queries, keys and weights of one head, for NumPy:
+            attn inspect "the cat sat" --heads 2.5 -s queries,keys,weights -o head.npz
     """
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
     from attn_cli.show import data, files
@@ -62,7 +80,7 @@ def inspect_heads(
     shown = chosen_window(world, reading, window, steps, most)
     if shown.is_pooled:
         check_pooled(targets)
-    heads = selected_heads(world, reading, selection(inputs.chosen), steps, shown)
+    heads = selected_heads(world, reading, selection(inputs), steps, shown)
     check_steps(world, reading, heads)
     verdict = verdict_on(reading, heads) if verify else None
     if as_json or targets:
@@ -83,10 +101,10 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
     from attn_cli.show.grids import step_grids, summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
-    show_reading(world, reading)
+    show_reading(world, reading, heads[0])
     for grid in step_grids(reading.sides, heads):
         world.say("")
         view = Matrices(summed_cells(reading.sides, grid), digits=table.digits, top=table.top)
         world.screen.print(view)
     if any(head.is_masked and Step.SCORES in head.steps for head in heads):
-        world.note("scores are before the mask; after it: -s logits")
+        world.note("scores are shown before masking; -s logits shows them after it")

@@ -1,10 +1,12 @@
 """The options that commands share: one name, one meaning, one help text, in groups that go together.
 
-A command takes groups; `spread` shows Typer each option of them as a parameter of its own.
+A command takes groups; `spread` shows Typer each option of them as a parameter of its own. The topic of a
+group is the heading of its options in the help.
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -12,12 +14,13 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from attn_cli.console import World
+from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 
 
 def _models(incomplete: str) -> list[str]:
-    """The names that begin like this: in the local cache, and what is built in."""
+    """The built-in and cached models whose names begin with `incomplete`, for shell completion."""
     import os
 
     from attn_cli.models.hub.locate import cached_models
@@ -31,8 +34,9 @@ KindOption: TypeAlias = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
-        help=f"Which attention of the model: {', '.join(Kind)}.",
+        help="Kind of attention: self, or in encoder-decoder models encoder, decoder or cross.",
         show_default=False,
+        rich_help_panel=Topic.HEADS,
     ),
 ]
 Steps: TypeAlias = Annotated[
@@ -41,29 +45,54 @@ Steps: TypeAlias = Annotated[
         "-s",
         "--step",
         metavar="STEP",
-        help=f"A step of the computation: {', '.join(Step)}. May be repeated.",
+        help="Steps of the computation, as listed below: one, or a list such as scores,weights.",
         show_default=False,
+        rich_help_panel=Topic.SHOW,
     ),
 ]
 Digits: TypeAlias = Annotated[
-    int, typer.Option("--digits", min=0, max=9, metavar="N", help="Decimal places.")
+    int,
+    typer.Option(
+        "--digits",
+        min=0,
+        max=9,
+        metavar="N",
+        help="Decimal places, 0 to 9.",
+        rich_help_panel=Topic.SHOW,
+    ),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")]
-Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No remarks on standard error.")]
+Json: TypeAlias = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=Topic.OUTPUT),
+]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Overwrite existing files.", rich_help_panel=Topic.OUTPUT)
+]
+Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Print no remarks on standard error.")]
 Device: TypeAlias = Annotated[
     str,
-    typer.Option("--device", metavar="DEVICE", envvar="ATTN_DEVICE", help="auto, cpu, cuda, cuda:N or mps."),
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        envvar="ATTN_DEVICE",
+        help="Device: auto, cpu, cuda, cuda:N or mps.",
+        rich_help_panel=Topic.COMPUTE,
+    ),
 ]
 
 
 @record(frozen=True, slots=True)
 class TextOptions:
-    """The text that is read, and those beside it."""
+    """The text to read, and the texts that go with it."""
 
+    topic = Topic.READ
     text: Annotated[
         str | None,
-        typer.Argument(metavar="TEXT", help="The text; - reads standard input.", show_default=False),
+        typer.Argument(
+            metavar="TEXT",
+            help="The text, in quotes; without it, or for -, standard input.",
+            show_default=False,
+        ),
     ] = None
     file: Annotated[
         Path | None,
@@ -72,7 +101,10 @@ class TextOptions:
     pair: Annotated[
         str | None,
         typer.Option(
-            "--pair", metavar="TEXT", help="A second text, for models that take one.", show_default=False
+            "--pair",
+            metavar="TEXT",
+            help="A second text, for models that read pairs (BERT and its relatives).",
+            show_default=False,
         ),
     ] = None
     target: Annotated[
@@ -80,7 +112,7 @@ class TextOptions:
         typer.Option(
             "--target",
             metavar="TEXT",
-            help="The decoder's text, for encoder-decoder models.",
+            help="The decoder's text, for encoder-decoder models (T5, BART, Marian).",
             show_default=False,
         ),
     ] = None
@@ -88,8 +120,9 @@ class TextOptions:
 
 @record(frozen=True, slots=True)
 class SourceOptions:
-    """The model that reads it."""
+    """The model that reads the text."""
 
+    topic = Topic.MODEL
     model: Annotated[
         str,
         typer.Option(
@@ -98,8 +131,9 @@ class SourceOptions:
             metavar="MODEL",
             envvar="ATTN_MODEL",
             autocompletion=_models,
-            help="A directory in Hugging Face layout, a name in its cache or on the hub, a .gguf file, "
-            "storybook or random.",
+            help="A directory in Hugging Face layout, a model name (from the local cache, or else "
+            f"downloaded from the hub), a .gguf file, {EMBEDDED} (bundled, the default) or {RANDOM} "
+            "(a fresh layer with random weights).",
             show_default=False,
         ),
     ] = ""
@@ -108,33 +142,47 @@ class SourceOptions:
         typer.Option(
             "--revision",
             metavar="REV",
-            help="Of a model of the hub: a branch, a tag or a commit.",
+            help="Branch, tag or commit of a model from the hub.",
             show_default=False,
         ),
     ] = None
     trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Let a checkpoint run Python code of its own.")
+        bool,
+        typer.Option("--trust-remote-code", help="Allow the model to run Python code that it brings along."),
     ] = False
 
 
 @record(frozen=True, slots=True)
 class HeadOptions:
-    """Which heads are meant."""
+    """Which heads to show."""
 
+    topic = Topic.HEADS
     layer: Annotated[
         str | None,
-        typer.Option("-l", "--layer", metavar="LAYERS", help="3, -1, 0,2,5, 4-7 or all.", show_default=False),
+        typer.Option(
+            "-l",
+            "--layer",
+            metavar="LAYERS",
+            help="Layers, from 0: 3, -1 (the last), 0,2,5, 4-7, 4- or all.",
+            show_default=False,
+        ),
     ] = None
     head: Annotated[
         str | None,
-        typer.Option("-H", "--head", metavar="HEADS", help="3, -1, 0,2,5, 4-7 or all.", show_default=False),
+        typer.Option(
+            "-H",
+            "--head",
+            metavar="HEADS",
+            help="Heads within the layers, from 0: 3, -1 (the last), 0,2,5, 4-7, 4- or all.",
+            show_default=False,
+        ),
     ] = None
     heads: Annotated[
         list[str] | None,
         typer.Option(
             "--heads",
             metavar="L.H,L.H",
-            help="Heads of single layers: 0.1,3.4. For random also how many heads it has: 8.",
+            help="Heads by layer and head: 0.1,3.4.",
             show_default=False,
         ),
     ] = None
@@ -142,24 +190,25 @@ class HeadOptions:
 
 @record(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
-    """A text, a model, and which heads of it are meant."""
+    """A text, a model, and which of its heads to show."""
 
     text: TextOptions
-    kind: KindOption = None
     source: SourceOptions
     chosen: HeadOptions
+    kind: KindOption = None
 
 
 @record(frozen=True, slots=True)
 class WindowOptions:
-    """Which tokens are shown of each head."""
+    """Which tokens of each head to show."""
 
+    topic = Topic.SHOW
     rows: Annotated[
         str | None,
         typer.Option(
             "--rows",
             metavar="TOKENS",
-            help="Only these queries are computed, by position: 3, -1, 0,2,5, 4-7 or all.",
+            help="Show only these queries, by position: 3, -1, 0,2,5, 4-7, 4- or all.",
             show_default=False,
         ),
     ] = None
@@ -168,7 +217,7 @@ class WindowOptions:
         typer.Option(
             "--columns",
             metavar="TOKENS",
-            help="Only these keys are shown, by position; the weights stay those of the whole row.",
+            help="Show only these keys, by position; the weights are still those of the whole row.",
             show_default=False,
         ),
     ] = None
@@ -178,9 +227,16 @@ class WindowOptions:
 class TableOptions:
     """How a table shows its numbers."""
 
+    topic = Topic.SHOW
     top: Annotated[
         int | None,
-        typer.Option("--top", min=1, metavar="K", help="Only the K largest of each row.", show_default=False),
+        typer.Option(
+            "--top",
+            min=1,
+            metavar="K",
+            help="Show only the K largest values of each row.",
+            show_default=False,
+        ),
     ] = None
     digits: Digits = 2
 
@@ -189,40 +245,52 @@ class TableOptions:
 class PictureOptions:
     """How a picture is drawn."""
 
+    topic = Topic.SHOW
     cmap: Annotated[
         str | None,
-        typer.Option("--cmap", metavar="NAME", help="A colour map of matplotlib.", show_default=False),
+        typer.Option("--cmap", metavar="NAME", help="Matplotlib colour map of pictures.", show_default=False),
     ] = None
     dpi: Annotated[
-        int, typer.Option("--dpi", min=10, max=2400, metavar="N", help="Pixels an inch, for .png.")
+        int,
+        typer.Option("--dpi", min=10, max=2400, metavar="N", help="Resolution of .png, in pixels per inch."),
     ] = 150
 
 
 @record(frozen=True, slots=True)
 class BackendOptions:
-    """What computes."""
+    """The device and the number format."""
 
+    topic = Topic.COMPUTE
     device: Device = "auto"
-    dtype: Annotated[DType, typer.Option("--dtype", help="The number format.")] = DType.FLOAT32
+    dtype: Annotated[
+        DType,
+        typer.Option("--dtype", metavar="DTYPE", help=f"Number format: {', '.join(DType)}."),
+    ] = DType.FLOAT32
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class ComputeOptions:
-    """What computes, with which mask; and what a random layer is like."""
+    """How to compute, with which mask, and the shape of a random layer."""
 
+    topic = Topic.COMPUTE
     backend: BackendOptions
     causal: Annotated[
         bool | None,
         typer.Option(
             "--causal/--no-causal",
-            help="Mask what comes later, or not; else as the model says.",
+            help="Hide later tokens from each query, or do not; by default as the model does.",
             show_default=False,
         ),
     ] = None
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", min=0, metavar="N", help="Of random: another seed, another layer.", show_default=False
+            "--seed",
+            min=0,
+            metavar="N",
+            help="Seed of the random layer (only with `-m random`).",
+            show_default="0",
+            rich_help_panel=Topic.MODEL,
         ),
     ] = None
     width: Annotated[
@@ -232,19 +300,34 @@ class ComputeOptions:
             min=1,
             max=65536,
             metavar="N",
-            help="Of random: features a token, 64 unless said.",
-            show_default=False,
+            help="Features per token of the random layer (only with `-m random`).",
+            show_default="64",
+            rich_help_panel=Topic.MODEL,
+        ),
+    ] = None
+    head_count: Annotated[
+        int | None,
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Number of heads of the random layer (only with `-m random`).",
+            show_default="4",
+            rich_help_panel=Topic.MODEL,
         ),
     ] = None
 
 
 def out(help_text: str) -> object:
     """`-o`, whose kinds of file differ from command to command."""
-    return typer.Option("-o", "--out", metavar="FILE", help=help_text, show_default=False)
+    return typer.Option(
+        "-o", "--out", metavar="FILE", help=help_text, show_default=False, rich_help_panel=Topic.OUTPUT
+    )
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer calls it: each option of its groups is a parameter, and --quiet is the last.
+    """The command as Typer calls it: each option of its groups is a parameter, and --quiet comes last.
 
     The command itself takes the `World`, its groups and its own options.
     """
@@ -262,13 +345,21 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def _flattened(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
-    """The parameter, or those of its group."""
+def _flattened(parameter: inspect.Parameter, topic: Topic | None = None) -> Iterator[inspect.Parameter]:
+    """The parameter, or those of its group, under the group's topic in the help."""
     if _is_group(parameter):
         for option in _fields(parameter.annotation):
-            yield from _flattened(option)
+            yield from _flattened(option, getattr(parameter.annotation, "topic", None))
     else:
-        yield _keyword(parameter.name, parameter.annotation, default=parameter.default)
+        annotation = _under(topic, parameter.annotation)
+        yield _keyword(parameter.name, annotation, default=parameter.default)
+
+
+def _under(topic: Topic | None, annotation: Any) -> Any:
+    """The annotation of an option under the topic, unless it names one itself."""
+    option = copy(annotation.__metadata__[0])
+    option.rich_help_panel = option.rich_help_panel or topic
+    return Annotated[annotation.__origin__, option]
 
 
 def _value(parameter: inspect.Parameter, options: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from attn_cli.training.saved_state import RunPosition
     from attn_cli.vocabulary import Pattern
 
-PATIENCE = 0.5  # seconds before a bar is worth a look
+PATIENCE = 0.5  # seconds before a bar appears
 _LINE_EVERY = 5.0  # seconds, where there is no bar
 _LOOK_EVERY = 2.0  # seconds between two looks at the heads
 BestHeads: TypeAlias = "Mapping[Pattern, Sequence[tuple[int, int, float]]]"
@@ -23,7 +23,7 @@ BestHeads: TypeAlias = "Mapping[Pattern, Sequence[tuple[int, int, float]]]"
 
 @contextmanager
 def reporter(world: World, characters_per_token: float) -> "Iterator[Reporter]":
-    """Shows how far a run is: a bar on a terminal, otherwise a line every few seconds."""
+    """Reports the progress of a run: a bar on a terminal, otherwise a line every few seconds."""
     if world.desk is None:
         yield Reporter(world, None, characters_per_token)
         return
@@ -35,7 +35,7 @@ def reporter(world: World, characters_per_token: float) -> "Iterator[Reporter]":
 
 @contextmanager
 def download(world: World, model: str) -> Iterator[Callable[[str, int, int], None]]:
-    """What tells how far a download is: a bar on a terminal, and where one came, a line at its end."""
+    """Reports the progress of a download: a bar on a terminal, and a line once it is done."""
     bar: Bar | None = None
     size = 0
     with ExitStack() as stack:
@@ -57,7 +57,7 @@ def download(world: World, model: str) -> Iterator[Callable[[str, int, int], Non
 
 @contextmanager
 def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
-    """What tells how many query rows are done: a bar, once it is seen to take long."""
+    """Reports how many query rows are done: a bar, if it takes longer than a moment."""
     began = monotonic()
     bar: Bar | None = None
     with ExitStack() as stack:
@@ -75,7 +75,7 @@ def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
 
 
 class Reporter:
-    """Shows where a training run is: time, speed, loss, and the heads that form."""
+    """Reports the progress of a training run: time, speed, loss, and the heads that form."""
 
     def __init__(self, world: World, bar: "Bar | None", characters_per_token: float) -> None:
         self._world, self._bar = world, bar

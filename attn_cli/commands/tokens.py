@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_model, read_text, source_request, text_request
+from attn_cli.commands.inputs import open_model, read_text, source_request
+from attn_cli.commands.texts import text_request
 from attn_cli.console import World
 
 if TYPE_CHECKING:
@@ -20,10 +21,17 @@ def list_tokens(
     source: options.SourceOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Show the tokens of a text: ids, pieces, text and offsets.
+    """Show how a model splits a text into tokens.
 
-    Offsets count characters of the text as given; a token without text of its own has both where it
-    stands.
+    A line per token: its position (for --rows and --columns), its id and piece in the model's vocabulary,
+    its text, and where that starts and ends, counted in characters. A token without text of its own starts
+    and ends at the same place.
+
+    Examples:
+        The tokens of the bundled model:
+            attn tokens "the cat's pyjamas"
+        Those of BERT, for a script:
+            attn tokens "the cat's pyjamas" -m bert-base-cased --json
     """
     texts = text_request(world, text)
     reading = read_text(world, open_model(world, source_request(source), weights=False), texts)

@@ -1,6 +1,7 @@
 """`attn train`: trains a small model on your own text files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from attn_cli.commands.output import known_for, size
 from attn_cli.commands.progress import clock, reporter
 from attn_cli.console import World
 from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
@@ -29,21 +31,30 @@ _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 
 @record(frozen=True, kw_only=True)
 class TextFileOptions:
-    """The text to train on, and where the model goes."""
+    """What to learn from, and where to write the model."""
 
+    topic = Topic.READ
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="Text files in UTF-8.", show_default=False)
     ] = None
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="DIR", help="Directory for the model.", show_default=False),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="DIR",
+            help="Directory to write the model to.",
+            show_default=False,
+            rich_help_panel=Topic.OUTPUT,
+        ),
     ] = None
     held_out: Annotated[
         Path | None,
         typer.Option(
             "--held-out",
             metavar="FILE",
-            help="Held-out text, at most 500,000 tokens of it; the default is the last twentieth of FILE....",
+            help="Text to measure on, of which at most 500,000 tokens are used; by default the last "
+            "twentieth of FILE...",
             show_default=False,
         ),
     ] = None
@@ -51,19 +62,37 @@ class TextFileOptions:
 
 @record(frozen=True, kw_only=True)
 class ShapeOptions:
-    """How large the model is; None: by how long the run takes."""
+    """How large the model is; what is None depends on how long the run takes."""
 
+    topic = Topic.SIZE
     layers: Annotated[
         int | None,
-        typer.Option("--layers", min=1, max=64, metavar="N", help="Layers. [4, brief: 2]"),
+        typer.Option(
+            "--layers", min=1, max=64, metavar="N", help="Number of layers.", show_default="4, brief: 2"
+        ),
     ] = None
-    heads: Annotated[
+    head_count: Annotated[
         int | None,
-        typer.Option("--heads", min=1, max=256, metavar="N", help="Heads per layer. [8, brief: 4]"),
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=256,
+            metavar="N",
+            help="Number of heads per layer.",
+            show_default="8, brief: 4",
+        ),
     ] = None
+    heads: Annotated[int | None, typer.Option("--heads", min=1, max=256, metavar="N", hidden=True)] = None
     width: Annotated[
         int | None,
-        typer.Option("--width", min=1, max=8192, metavar="N", help="Features per token. [256, brief: 64]"),
+        typer.Option(
+            "--width",
+            min=1,
+            max=8192,
+            metavar="N",
+            help="Features per token.",
+            show_default="256, brief: 64",
+        ),
     ] = None
     vocabulary: Annotated[
         int | None,
@@ -72,7 +101,8 @@ class ShapeOptions:
             min=257,
             max=1 << 20,
             metavar="N",
-            help="Size of the vocabulary, at most. [8192, brief: 300]",
+            help="Largest number of pieces, at least 257.",
+            show_default="8192, brief: 300",
         ),
     ] = None
     length: Annotated[
@@ -82,36 +112,31 @@ class ShapeOptions:
             min=8,
             max=1 << 16,
             metavar="N",
-            help="Context length in tokens. [256, brief: 64]",
+            help="Longest text that the model can read, in tokens.",
+            show_default="256, brief: 64",
         ),
     ] = None
 
 
 @record(frozen=True, kw_only=True)
 class ScheduleOptions:
-    """How long the training takes, and what its steps are."""
+    """How long to train, and in what steps."""
 
-    batch: Annotated[
-        int | None,
-        typer.Option("--batch", min=1, max=1 << 16, metavar="N", help="Full-length rows per step. [8]"),
-    ] = None
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", min=1, metavar="N", help="Number of steps, instead of --minutes."),
-    ] = None
+    topic = Topic.TRAINING
     minutes: Annotated[
         float | None,
         typer.Option(
             "--minutes",
             min=0.01,
             metavar="X",
-            help="Minutes for everything, the final evaluation included; up to 3 is a brief run. [10]",
+            help="Minutes for everything, the final evaluation included; up to 3 is a brief run.",
+            show_default="10",
         ),
     ] = None
-    rate: Annotated[
-        float | None,
+    steps: Annotated[
+        int | None,
         typer.Option(
-            "--rate", min=1e-8, max=1.0, metavar="X", help="Peak learning rate. [0.003, brief: 0.005]"
+            "--steps", min=1, metavar="N", help="Steps to train for, instead of minutes.", show_default=False
         ),
     ] = None
     repeats: Annotated[
@@ -121,31 +146,58 @@ class ScheduleOptions:
             min=0.0,
             max=1.0,
             metavar="SHARE",
-            help="Share of rows in which a passage occurs twice, from 0 to 1: induction heads form earlier. "
-            "[0, brief: 0.75]",
+            help="Share of rows in which a passage occurs twice, 0 to 1; makes induction heads form early.",
+            show_default="0, brief: 0.75",
+        ),
+    ] = None
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch",
+            min=1,
+            max=1 << 16,
+            metavar="N",
+            help="Rows per step, each of --context tokens.",
+            show_default="8",
+        ),
+    ] = None
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate",
+            min=1e-8,
+            max=1.0,
+            metavar="X",
+            help="Peak learning rate.",
+            show_default="0.003, brief: 0.005",
         ),
     ] = None
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Random seed.")
+        int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Seed of the run.")
     ] = 0
 
 
 @record(frozen=True, kw_only=True)
 class PrecisionOptions:
-    """Where it computes, and in which number formats."""
+    """The device and the number formats."""
 
+    topic = Topic.COMPUTE
     device: options.Device = "auto"
     dtype: Annotated[
         DType | None,
         typer.Option(
             "--dtype",
-            metavar="[float32|bfloat16]",
-            help="Format of matrix products; the default is bfloat16 where the device is fast in it.",
+            metavar="DTYPE",
+            help="Number format of matrix products: float32 or bfloat16; by default bfloat16 if the device "
+            "is fast at it.",
             show_default=False,
         ),
     ] = None
     store: Annotated[
-        DType, typer.Option("--store", metavar="[float32|float16]", help="Format of the weights in the file.")
+        DType,
+        typer.Option(
+            "--store", metavar="DTYPE", help="Number format of the saved weights: float32 or float16."
+        ),
     ] = DType.FLOAT32
 
 
@@ -157,25 +209,45 @@ def train_model(
     schedule: ScheduleOptions,
     precision: PrecisionOptions,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Show how previous-token and induction heads form.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Show how previous-token and induction heads form.",
+            rich_help_panel=Topic.TRAINING,
+        ),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in DIR: give the same files and options again.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run in DIR; give the same files and options again.",
+            rich_help_panel=Topic.TRAINING,
+        ),
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Write into an existing directory, or start its run over."),
+        typer.Option("--force", help="Write to a directory that exists.", rich_help_panel=Topic.OUTPUT),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a small model of your own on text files.
 
-    Trains a byte-level BPE tokenizer and a GPT-2 model, and writes a directory in Hugging Face
-    layout, for attn -m DIR and for transformers. Ctrl-C saves the state of the run, and --resume
-    continues it. With --steps, on a CPU, a resumed run ends with the very same weights.
+    Trains a byte-level BPE tokenizer and a GPT-2 decoder, and writes them to a directory in Hugging Face
+    layout that attn and transformers can load.
 
-    A brief run, of at most 3 minutes, trains a small model in which heads form within the minute.
-    The defaults of a brief run stand in brackets beside the others.
+    Ctrl-C keeps what has been learned, and --resume continues with the same files and options. With --steps,
+    on a CPU, an interrupted run ends with exactly the same weights.
+
+    A run of at most 3 minutes is brief: it trains a small model, in which heads form within a minute. Where
+    the defaults of a brief run differ, they are listed beside the others.
+
+    Examples:
+        Ten minutes on one book:
+            attn train book.txt -o my-model --minutes 10
+        Look at the result:
+            attn inspect "the cat sat" -m my-model
+        Watch induction heads form:
+            attn train book.txt -o tiny --minutes 1 --watch
     """
     began = monotonic()
     if not texts.files:
@@ -183,7 +255,7 @@ def train_model(
     if texts.out is None:
         raise UsageError("no directory was given for the model", "-o DIR")
     if resume and force:
-        raise UsageError("--resume continues a run and --force starts it over", "leave one of them out")
+        raise UsageError("--resume continues a run and --force starts a new one", "leave one of them out")
     _check_format("--store", precision.store, _STORED)
     if precision.dtype is not None:
         _check_format("--dtype", precision.dtype, _COMPUTED)
@@ -192,6 +264,7 @@ def train_model(
     from attn_cli.training.recipe import TrainingRequest
 
     device = devices.chosen(precision.device)
+    shape = replace(shape, head_count=_head_count(world, shape))
     recipe = _recipe(shape, schedule, precision.dtype or devices.products(device))
     request = TrainingRequest(tuple(texts.files), texts.held_out, recipe, precision.store)
     if resume:
@@ -210,14 +283,31 @@ def train_model(
         _show(world, request, result)
 
 
+def _head_count(world: World, shape: ShapeOptions) -> int | None:
+    """How many heads a layer has: after --head-count, or as it once was after --heads.
+
+    Raises:
+        UsageError: both were given.
+    """
+    if shape.heads is None:
+        return shape.head_count
+    if shape.head_count is not None:
+        problem = (
+            f"two numbers of heads were given: --heads {shape.heads} and --head-count {shape.head_count}"
+        )
+        raise UsageError(problem, f"--head-count {shape.head_count} alone")
+    world.fact(f"--heads selects heads elsewhere; how many a layer has: --head-count {shape.heads}")
+    return shape.heads
+
+
 def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> "Recipe":
-    """What decides a run."""
+    """Everything that determines a run."""
     from attn_cli.training.recipe import completed
 
     return completed(
         {
             "layers": shape.layers,
-            "heads": shape.heads,
+            "heads": shape.head_count,
             "width": shape.width,
             "vocabulary": shape.vocabulary,
             "context": shape.length,
@@ -265,7 +355,7 @@ def _trained(world: World, run: "Run", device: str, spent: float, *, watch: bool
 
 
 def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> None:
-    """The size of the model, how well it predicts, and what its heads do."""
+    """Print the size of the model, how well it predicts, and what its heads do."""
     from attn_cli.models.inventory import by_pattern
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
@@ -284,7 +374,7 @@ def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> 
 
 
 def _check_format(option: str, found: DType, allowed: Sequence[DType]) -> None:
-    """Raise `UsageError` for a number format that a run cannot have."""
+    """Raise `UsageError` for a number format that training does not support."""
     if found not in allowed:
         names = " or ".join(allowed)
-        raise UsageError(f"{option} {found} cannot be used for training", f"{option} {names}")
+        raise UsageError(f"{option} {found} is not supported in training", f"{option} {names}")

@@ -1,1 +1,1 @@
-"""From a name to the operands of attention; transformers and torch are imported only where needed."""
+"""Loads models and computes the operands of attention; imports transformers and torch only when needed."""

@@ -1,4 +1,4 @@
-"""Which array library runs, on which device, and in which number format."""
+"""Which array library computes, on which device, and in which number format."""
 
 import re
 from collections.abc import Callable
@@ -26,11 +26,11 @@ class Backend:
 
 
 def choose_backend(device: str, dtype: DType) -> Backend:
-    """NumPy on a CPU, unless half precision or another device asks for PyTorch.
+    """NumPy on the CPU, unless half precision or another device requires PyTorch.
 
     Raises:
-        UsageError: no such device is known.
-        AttnError: the device is absent here.
+        UsageError: the device name is unknown.
+        AttnError: the device is not available.
     """
     check_device_name(device)
     if device in {"auto", "cpu"} and not dtype.is_half:
@@ -39,15 +39,15 @@ def choose_backend(device: str, dtype: DType) -> Backend:
 
 
 _WORTH_TORCH = 2e11
-"""Operations from which on PyTorch is sooner done, its import of 1.7 s counted in.
+"""Number of operations above which PyTorch is faster, including its import (1.7 s).
 
-2 cores, the metrics of all heads: SmolLM2-135M, 512 tokens, 1.4e11: 2.1 s with NumPy, 1.5 s with PyTorch;
-1,024 tokens, 3.2e11: 4.8 s and 2.7 s.
+Metrics of all heads of SmolLM2-135M on 2 cores: 512 tokens (1.4e11 operations) take 2.1 s with NumPy and
+1.5 s with PyTorch; 1,024 tokens (3.2e11) take 4.8 s and 2.7 s.
 """
 
 
 def suited_backend(backend: Backend, device: str, operations: float) -> Backend:
-    """NumPy as long as little is to be done; else PyTorch, for `auto` on a GPU where there is one."""
+    """The given backend for short work, else PyTorch: with `auto` on a GPU if there is one."""
     if backend.name != "numpy" or operations < _WORTH_TORCH:
         return backend
     is_cuda = device == "auto" and torch_on_granted_cores().cuda.is_available()
@@ -55,18 +55,18 @@ def suited_backend(backend: Backend, device: str, operations: float) -> Backend:
 
 
 def estimate_operations(width: int, layers: int, queries: int, keys: int) -> float:
-    """How much so many layers of a transformer have to compute: about 12 · M² numbers a layer, and T × S."""
+    """Approximate operations of a transformer: 12 · M² weights per layer and token, plus T × S attention."""
     return layers * queries * width * (24.0 * width + 4.0 * keys)
 
 
 def check_device_name(device: str) -> None:
-    """Raise `UsageError` unless `--device` takes the word.
+    """Check that `--device` accepts this name.
 
     Raises:
         UsageError: it does not.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise UsageError(f"device '{device}' is not known", "--device auto, cpu, cuda, cuda:0 or mps")
+        raise UsageError(f"unknown device '{device}'", "--device auto, cpu, cuda, cuda:0 or mps")
 
 
 def _numpy_backend(dtype: DType) -> Backend:
@@ -75,10 +75,10 @@ def _numpy_backend(dtype: DType) -> Backend:
 
 
 def torch_backend(device: str, dtype: DType) -> Backend:
-    """PyTorch, on a CPU unless another device is named.
+    """PyTorch, on the CPU unless another device is named.
 
     Raises:
-        AttnError: the device is absent here.
+        AttnError: the device is not available.
     """
     torch = torch_on_granted_cores()
     device = "cpu" if device == "auto" else device
@@ -97,27 +97,28 @@ def torch_on_granted_cores() -> Any:
 
 
 def check_device(device: str, dtype: DType) -> None:
-    """Raise `AttnError` unless PyTorch sees the device and it has the number format.
+    """Check that PyTorch can use the device and that the device supports the number format.
 
     Raises:
-        AttnError: it does not, or the device lacks the number format.
+        AttnError: the device is not available, or does not support the number format.
     """
     import torch
 
     kind, _, number = device.partition(":")
     if kind == "cuda" and not torch.cuda.is_available():
-        raise AttnError(f"device {device} is absent: {_why_no_cuda(torch)}", "--device cpu")
+        raise AttnError(f"device {device} is not available: {_why_no_cuda(torch)}", "--device cpu")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise AttnError(f"device {device} is absent: there are {count}, numbered from 0", "--device cuda")
+        problem = f"device {device} does not exist: there are {count}, numbered from 0"
+        raise AttnError(problem, "--device cuda")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise AttnError("device mps is absent: this is no Mac with Metal", "--device cpu")
+        raise AttnError("device mps is not available: this is not a Mac with Metal", "--device cpu")
     if kind == "mps" and dtype is DType.FLOAT64:
-        raise AttnError("device mps has no float64", "--dtype float32, or --device cpu")
+        raise AttnError("device mps does not support float64", "--dtype float32, or --device cpu")
 
 
 def _why_no_cuda(torch_module: Any) -> str:
     built = torch_module.version.cuda
     if built is None:
-        return f"PyTorch {torch_module.__version__} is built without CUDA"
-    return f"PyTorch {torch_module.__version__} is built for CUDA {built} and finds no GPU"
+        return f"PyTorch {torch_module.__version__} was built without CUDA"
+    return f"PyTorch {torch_module.__version__} (built for CUDA {built}) finds no GPU"

@@ -1,4 +1,4 @@
-"""The devices here; PyTorch (1.7 s to import) is asked only if there may be more than the CPU."""
+"""The devices of this machine; PyTorch (1.7 s to import) is loaded only if there may be more than the CPU."""
 
 import ctypes
 import importlib.util
@@ -10,11 +10,11 @@ _DRIVERS = {
     "cuda": {"Linux": "libcuda.so.1", "Windows": "nvcuda.dll"},
     "hip": {"Linux": "libamdhip64.so", "Windows": "amdhip64.dll"},
 }
-"""The library of the driver, which is there with it, by what PyTorch is built for."""
+"""The shared library that comes with the GPU driver, by PyTorch build and operating system."""
 
 
 def list_devices() -> dict[str, str]:
-    """What `--device` takes here, each with what it is."""
+    """The devices that `--device` accepts on this machine, each with a description."""
     devices = {"cpu": platform.processor() or platform.machine()}
     if not may_have_accelerator():
         return devices
@@ -28,7 +28,7 @@ def list_devices() -> dict[str, str]:
 
 
 def may_have_accelerator() -> bool:
-    """Whether PyTorch could find one: a Mac's, or one that it is built for and that has its driver here."""
+    """Whether PyTorch may find a GPU: on an Apple silicon Mac, or with the driver it was built for."""
     system = platform.system()
     if system == "Darwin":
         return platform.machine() == "arm64"
@@ -36,8 +36,8 @@ def may_have_accelerator() -> bool:
 
 
 def _builds() -> list[str]:
-    """What the installed PyTorch is built for, by its `version.py`: "cuda", "hip", or nothing."""
-    spec = importlib.util.find_spec("torch")  # it is found, and not imported
+    """What the installed PyTorch was built for, according to its `version.py`: "cuda", "hip", or nothing."""
+    spec = importlib.util.find_spec("torch")  # finds the package without importing it
     folders = [] if spec is None else spec.submodule_search_locations or []
     text = "".join(
         path.read_text("utf-8") for folder in folders if (path := Path(folder) / "version.py").is_file()
@@ -46,7 +46,7 @@ def _builds() -> list[str]:
 
 
 def _can_load(driver: str | None) -> bool:
-    """Whether the system has the driver's library."""
+    """Whether the driver's library can be loaded."""
     if driver is None:
         return False
     try:

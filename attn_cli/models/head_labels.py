@@ -12,29 +12,29 @@ from attn_cli.vocabulary import Kind, Pattern
 
 FILE = "attn.json"
 
-_REMOVE = f"remove it: the model can do without {FILE}"
+_REMOVE = f"remove the file: the model works without {FILE}"
 
 
 @record(frozen=True, slots=True)
 class HeadLabel:
-    """A head and what it is known for."""
+    """A head and the pattern it is known for."""
 
     layer: int
     head: int
     pattern: Pattern
-    score: float  # 0 to 1: the mean weight on the tokens of the pattern
+    score: float  # 0 to 1: mean weight on the tokens of the pattern
     kind: Kind = Kind.SELF
 
     @property
     def name(self) -> str:
-        """`LAYER.HEAD`, as a person selects it."""
+        """`LAYER.HEAD`, as in `--heads`."""
         return f"{self.layer}.{self.head}"
 
 
 def read_head_labels(directory: Path, layers: int, heads: int) -> tuple[HeadLabel, ...]:
-    """The heads of the model in `directory` that are known for something, the clearest first.
+    """The heads of the model in `directory` with a known pattern, the highest score first.
 
-    Empty where there is no file; `layers` and `heads` are the size of the model that it must fit.
+    Empty if there is no file; `layers` and `heads` are the size of the model, which the file must match.
 
     Raises:
         AttnError: the file is damaged.
@@ -48,13 +48,13 @@ def read_head_labels(directory: Path, layers: int, heads: int) -> tuple[HeadLabe
         raise AttnError(f"{path} is damaged: {error}", _REMOVE) from error
     for label in labels:
         if not (0 <= label.layer < layers and 0 <= label.head < heads and 0 <= label.score <= 1):
-            problem = f"{path} does not fit the model: head {label.name} with a score of {label.score:g}"
+            problem = f"{path} does not match the model: head {label.name} with a score of {label.score:g}"
             raise AttnError(problem, _REMOVE)
     return labels
 
 
 def parse_head_labels(entries: Iterable[Mapping[str, Any]]) -> tuple[HeadLabel, ...]:
-    """The heads out of the list `heads` of the file.
+    """Parse the list `heads` of the file; heads without a pattern are skipped.
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: an entry is damaged.

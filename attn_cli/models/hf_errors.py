@@ -1,21 +1,25 @@
-"""Turns anything that transformers raises into an error of two lines."""
+"""Turns any exception from transformers into a two-line error."""
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch  # 1.7 s: whoever imports this file wants it
+import torch  # 1.7 s: imported only by modules that need it anyway
 import transformers
 
 from attn_cli.errors import AttnError
 
-_HINT = "check that config.json and the weights belong together"
+_HINT = "check that config.json and the weights belong to the same model"
 
 
 @contextmanager
 def translated_errors(problem: str, hint: str = _HINT) -> Iterator[None]:
-    """Whatever transformers raises inside is an `AttnError`; its warnings and progress bars are left out."""
+    """Turn any exception raised inside into an `AttnError`, and silence warnings and progress bars.
+
+    Raises:
+        AttnError: `problem`, with what transformers said.
+    """
     logging: Any = transformers.logging
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
@@ -25,7 +29,7 @@ def translated_errors(problem: str, hint: str = _HINT) -> Iterator[None]:
             yield
     except (AttnError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # a library of 500 models raises whatever it likes
+    except Exception as error:  # 500 model implementations raise every kind of exception
         lines = str(error).strip().splitlines() or [""]
         said = f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
-        raise AttnError(f"{problem}: {said}", f"{hint}; ATTN_DEBUG=1 shows all of it") from error
+        raise AttnError(f"{problem}: {said}", f"{hint}; ATTN_DEBUG=1 shows the traceback") from error

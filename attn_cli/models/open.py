@@ -1,8 +1,9 @@
-"""Opens the source for a request: bundled, random, or a checkpoint, native or over the bridge."""
+"""Opens the source for a request: bundled, random, or a checkpoint, native or through the bridge."""
 
 import copyreg
 import os
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 
 from attn_cli.errors import AttnError
@@ -32,13 +33,13 @@ def open_source(
     *,
     weights: bool = True,
 ) -> Source:
-    """The model that is asked for; it reads as many texts as are wanted, and pickles as its request.
+    """Open the requested model. It reads any number of texts, and is pickled as its request.
 
-    `environment`: where the cache is and whether the hub may be asked; None: that of this process.
-    `progress` is told how far a model is that must be downloaded; `weights`: whether they are to come too.
+    `environment` locates the cache and says whether the hub may be used; None: that of this process.
+    `progress` follows a download; `weights`: whether the weights are downloaded too.
 
     Raises:
-        AttnError: the model is missing or damaged, or the device absent.
+        AttnError: the model is missing or damaged, or the device is not available.
         UsageError: the request does not fit the model.
     """
     backend = choose_backend(request.device, request.dtype)
@@ -51,11 +52,11 @@ def open_source(
 
 
 def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequest | None = None) -> Source:
-    """The model in a directory, or in a `.gguf` file, called `name`.
+    """Open the model in a directory or a `.gguf` file under the name `name`.
 
     Raises:
-        AttnError: a file is missing or damaged, or neither we nor transformers know the family.
-        UsageError: its mask cannot be overruled, as the request asks.
+        AttnError: a file is missing or damaged, or neither attn nor transformers supports the family.
+        UsageError: the request overrides a mask that cannot be overridden.
     """
     request = request or SourceRequest(str(path))
     files = open_files(path)
@@ -66,13 +67,14 @@ def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequ
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
         return open_bridge(name, path, files.config.text("model_type"), backend, request)
-    return Checkpoint(request, name, path, files, spec, files.tokenizer(), backend)
+    open_weights = cache(partial(files.weights, spec.prefixes, spec.aliases))
+    return Checkpoint(request, name, path, open_weights, spec, files.tokenizer(), backend)
 
 
 def _located(
     request: SourceRequest, environment: Mapping[str, str], progress: DownloadProgress, *, weights: bool
 ) -> Located:
-    """Where the model lies, once it has been downloaded if it was not here."""
+    """Where the model is on disk; it is downloaded first if necessary."""
     if request.model is None:
         return Located(EMBEDDED, EMBEDDED_DIRECTORY)
     wanted = WantedFiles(weights, request.trusts_code)
@@ -81,10 +83,10 @@ def _located(
 
 
 def fetcher(environment: Mapping[str, str], progress: DownloadProgress, wanted: WantedFiles) -> Fetch | None:
-    """What downloads a model that is not here; None where the environment forbids it."""
+    """A function that downloads a model; None if the environment forbids it."""
 
     def fetch(name: str, revision: str | None) -> Path:
-        from attn_cli.models.hub.download import download_model  # 0.01 s, and most models are here
+        from attn_cli.models.hub.download import download_model  # 0.01 s, and most models are cached
 
         return download_model(name, revision, environment, progress, wanted)
 
@@ -92,7 +94,7 @@ def fetcher(environment: Mapping[str, str], progress: DownloadProgress, wanted: 
 
 
 def _reopening(source: Source) -> Source:
-    """The source, which another process opens again when it is sent there."""
+    """The source, registered to be pickled as its request: another process opens the model itself."""
     copyreg.pickle(type(source), _as_request)
     return source
 
@@ -102,9 +104,9 @@ def _as_request(source: Source) -> tuple[Callable[..., Source], tuple[SourceRequ
 
 
 def _check_own_code(config: Config) -> None:
-    """Raise `AttnError` where the family is not known here, and the checkpoint brings code that knows it."""
+    """Raise `AttnError` if the family is not native and the checkpoint comes with its own code."""
     kind = config.text("model_type", default="")
     if config.values.get("auto_map") and kind not in native_types():
-        asks = f"{config.path} asks to run the checkpoint's own Python code"
-        problem = f"{asks}, which could do here whatever you can"
+        needs = f"{config.path} needs the Python code that comes with the checkpoint"
+        problem = f"{needs}, and that code would run with your permissions"
         raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")

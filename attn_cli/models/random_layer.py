@@ -1,4 +1,4 @@
-"""`random`: a single attention layer, freshly seeded and untrained, with every step computed."""
+"""The model `random`: a single untrained attention layer, initialised from a seed."""
 
 import re
 import zlib
@@ -22,7 +22,7 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
 @record(frozen=True)
 class RandomLayer:
-    """A `Source` that is one layer, the same for the same seed."""
+    """A `Source` with a single layer, reproducible from its seed."""
 
     request: SourceRequest
     backend: Backend
@@ -35,13 +35,13 @@ class RandomLayer:
 
     @property
     def card(self) -> Card:
-        """What the layer is, in numbers."""
+        """The name, the type and the dimensions of the layer."""
         width, heads = self.request.width, self.request.heads
         return Card(RANDOM, RANDOM, 1, heads, heads, self.layer.head_size, width)
 
     @property
     def is_causal(self) -> bool:
-        """Whether a token sees only what came before it."""
+        """Whether a token can attend only to itself and to earlier tokens."""
         return bool(self.request.is_causal)
 
     @property
@@ -54,24 +54,24 @@ class RandomLayer:
         return words(text)
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
-        """There is no decoder: `has_decoder` says so."""
+        """Never called: `has_decoder` is false."""
         raise AssertionError(text)
 
     def check(self) -> None:
-        """There is no file that could be damaged."""
+        """Nothing to check: there is no file."""
 
     def head_labels(self) -> tuple[HeadLabel, ...]:
-        """Its heads have learned nothing."""
+        """None: the heads are untrained."""
         return ()
 
     def attentions(self, texts: Texts, _kind: Kind, _layers: Sequence[int]) -> Iterator[Attention]:
-        """The layer at work on the text."""
+        """The attention of the layer over the token and position vectors of the text."""
         width, count = self.request.width, len(texts.tokens)
         x = vectors(texts.tokens, width, self.request.seed) + sinusoids(count, width)
         yield self.layer.attention(self.backend.convert(x.astype(np.float32)))
 
     def reference_model(self) -> None:
-        """Nobody else computes it."""
+        """None: there is no other implementation of this layer."""
 
     def with_backend(self, backend: Backend) -> "RandomLayer":
         """The same layer, computed by another library."""
@@ -82,7 +82,7 @@ def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:
     """A layer of `request.heads` heads over vectors of `request.width` features.
 
     Raises:
-        AttnError: the features cannot be shared out over the heads.
+        AttnError: the width is not a multiple of the number of heads.
     """
     mask = causal if request.is_causal else everywhere
     layer = MultiHeadAttention.random(request.width, request.heads, seed=request.seed, mask=mask)
@@ -90,7 +90,7 @@ def open_random_layer(request: SourceRequest, backend: Backend) -> RandomLayer:
 
 
 def words(text: str) -> tuple[Token, ...]:
-    """Words and punctuation marks; the id counts the different ones, in the order of the text."""
+    """Words and punctuation marks; ids number the distinct ones by first occurrence."""
     ids: dict[str, int] = {}
     return tuple(
         Token(
@@ -108,20 +108,20 @@ def words(text: str) -> tuple[Token, ...]:
 
 
 def vectors(tokens: Sequence[Token], width: int, seed: int) -> npt.NDArray[np.float64]:
-    """(T, M) from N(0, 1), the same for the same piece wherever it stands."""
+    """(T, M) drawn from N(0, 1); equal pieces have equal vectors."""
     draws = (np.random.default_rng([seed, zlib.crc32(token.piece.encode())]) for token in tokens)
     return np.stack([draw.standard_normal(width) for draw in draws])
 
 
 def sinusoids(length: int, width: int) -> npt.NDArray[np.float64]:
-    """(T, M) sines and cosines of the position, from fast to slow. arXiv:1706.03762, section 3.5."""
+    """(T, M) sines and cosines of the position, from high to low frequency. arXiv:1706.03762, section 3.5."""
     speeds = 1e4 ** (-2 * (np.arange(width) // 2) / width)
     angles = np.arange(length)[:, None] * speeds
     return np.where(np.arange(width) % 2 == 0, np.sin(angles), np.cos(angles))
 
 
 def _adopted(layer: MultiHeadAttention, backend: Backend) -> MultiHeadAttention:
-    """The layer with its weights in the library's number format and place."""
+    """The layer with its weights converted to the backend's library, device and number format."""
 
     def moved(linear: Linear) -> Linear:
         return Linear(backend.convert(linear.weight))

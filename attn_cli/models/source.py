@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 @record(frozen=True, slots=True)
 class SourceRequest:
-    """Which model is meant and how it computes: plain values, which another process can be sent."""
+    """Which model to open and how it computes: plain values that can be sent to another process."""
 
-    model: str | None = None  # None: the one that ships
-    revision: str | None = None  # of a model of the hub; None: what is here, or its main branch
-    trusts_code: bool = False  # whether a checkpoint may run Python code of its own
+    model: str | None = None  # None: the bundled model
+    revision: str | None = None  # of a model on the hub; None: the cached one, else its main branch
+    trusts_code: bool = False  # whether the checkpoint may run its own Python code
     device: str = "auto"
     dtype: DType = DType.FLOAT32
-    is_causal: bool | None = None  # None: as the model says
-    seed: int = 0  # of a random layer, like its width and heads
+    is_causal: bool | None = None  # None: as the model defines it
+    seed: int = 0  # seed, width and heads apply to a random layer only
     width: int = 64
     heads: int = 4
 
 
 @record(frozen=True, slots=True)
 class Card:
-    """What a model is, in numbers."""
+    """The name, the type and the dimensions of a model."""
 
     name: str
     type: str
@@ -48,33 +48,33 @@ class Card:
 
 @record(frozen=True, slots=True)
 class Extent:
-    """How far one kind of attention reaches in a model."""
+    """The layers and heads that one kind of attention has in a model."""
 
-    layers: Sequence[int]  # the numbers of those that attend, upwards; a hybrid skips some
+    layers: Sequence[int]  # in ascending order; a hybrid model has layers without attention in between
     heads: int
-    others: Mapping[int, str] = field(default_factory=dict)  # layers that attend otherwise, and how
+    others: Mapping[int, str] = field(default_factory=dict)  # what the layers without attention do instead
 
 
 @record(frozen=True, slots=True)
 class Texts:
-    """What a model reads: its tokens, and those of the decoder where it has one and was given a text."""
+    """The tokens a model reads, and those of its decoder if it has one and was given a text."""
 
     tokens: tuple[Token, ...]
     target: tuple[Token, ...] = ()
 
     def queries(self, kind: Kind) -> tuple[Token, ...]:
-        """The tokens that look."""
+        """The tokens the queries are computed from."""
         return self.target if kind in {Kind.DECODER, Kind.CROSS} else self.tokens
 
     def keys(self, kind: Kind) -> tuple[Token, ...]:
-        """The tokens that are looked at."""
+        """The tokens the keys are computed from."""
         return self.target if kind is Kind.DECODER else self.tokens
 
 
 class Layer(Protocol):
-    """The attention of one layer, as far as its source knows it; H heads, T queries, S keys.
+    """The attention of one layer, as far as its source provides it; H heads, T queries, S keys.
 
-    `core.multihead.Attention` knows every step. Whoever knows less says in `absent` which and why.
+    `core.multihead.Attention` has every step; other sources name in `absent` the steps they lack.
     """
 
     @property
@@ -83,7 +83,7 @@ class Layer(Protocol):
 
     @property
     def scale(self) -> float | None:
-        """What the products of queries and keys are multiplied by; None where it is not known."""
+        """The factor of q·k; None if it is unknown."""
 
     @property
     def mask(self) -> Array:
@@ -91,16 +91,16 @@ class Layer(Protocol):
 
     @property
     def absent(self) -> Mapping[Step, str]:
-        """The steps that are not there, each with the reason as an ending to "has no scores: "."""
+        """The steps that are missing, each with the reason: how "has no scores: ..." goes on."""
 
     def kv_head(self, head: int) -> int:
         """Which key/value head the query head `head` reads."""
 
     def at(self, rows: Sequence[int]) -> "Layer":
-        """The same layer for the queries of those places alone: its mask and steps have only these."""
+        """The same layer with only the queries at those positions: its mask and steps have only those."""
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
+        """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
 
     def measure(
         self,
@@ -109,104 +109,104 @@ class Layer(Protocol):
         tokens: "KeyTokens",
         progress: "RowProgress | None" = None,
     ) -> "RowMetrics":
-        """The metrics of `heads`, row by row; `tokens` are those that are looked at."""
+        """The metrics of `heads`, row by row; `tokens` are the tokens of the keys."""
 
     def result(self) -> Array:
-        """(T, M) what the layer returns, where its output is not absent."""
+        """(T, M) the output of the layer, unless `absent` names it."""
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
-        """The `wanted` steps of `heads`, each (H, T, ...), less those that are absent."""
+        """The `wanted` steps of `heads`, each (H, T, ...) or (H, S, ...), without those in `absent`."""
 
 
 @record(frozen=True, slots=True, eq=False)
 class ReferenceAttention:
-    """What somebody else's code computes of one text and one kind of attention, by layer, in NumPy."""
+    """What a reference implementation computes for one text and one kind of attention, by layer, in NumPy."""
 
     weights: Mapping[int, Array]  # (H, T, S)
-    outputs: Mapping[int, Array]  # (T, M) where it is known
+    outputs: Mapping[int, Array]  # (T, M), for the layers where it is known
 
 
 class ReferenceModel(Protocol):
-    """Whoever computes the same attention from the same files in another way."""
+    """An independent implementation that computes the same attention from the same files."""
 
     def attention_of(
         self, texts: Texts, kinds: Collection[Kind], dtype: DType
     ) -> Mapping[Kind, ReferenceAttention]:
-        """The attention of all layers of those kinds, in a number format."""
+        """The attention of all layers for each of `kinds`, computed in `dtype`."""
 
 
 class Source(Protocol):
-    """All that the rest of the program knows of a model: it is opened once and reads many texts."""
+    """Everything the rest of the program knows about a model: it is opened once and reads many texts."""
 
     @property
     def request(self) -> SourceRequest:
-        """What was asked for: enough to open the same model again in another process."""
+        """The request it was opened for: enough to open the same model in another process."""
 
     @property
     def card(self) -> Card:
-        """What the model is, in numbers."""
+        """The name, the type and the dimensions of the model."""
 
     @property
     def backend(self) -> Backend:
-        """What computes."""
+        """The array library, device and number format that compute."""
 
     @property
     def engine(self) -> str:
-        """Whose code computed the operands: ours, "native", or that of "transformers"."""
+        """Whose code computed the operands: "native" is our own, the other is "transformers"."""
 
     @property
     def takes_pairs(self) -> bool:
-        """Whether it tells a second text from the first."""
+        """Whether the model accepts a second text (`--pair`) as a segment of its own."""
 
     @property
     def has_decoder(self) -> bool:
-        """Whether it has a decoder that looks at what its encoder read."""
+        """Whether it is an encoder-decoder model, with cross-attention."""
 
     @property
     def is_causal(self) -> bool:
-        """Whether a token sees only what came before it."""
+        """Whether a token can attend only to itself and to earlier tokens."""
 
     @property
     def longest(self) -> int | None:
-        """How many tokens it was made for."""
+        """The number of tokens the model was made for; None if its configuration does not say."""
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it cannot read more: it has a vector for each position."""
+        """Whether `longest` is a hard limit: there is one learned embedding per position."""
 
     @property
     def kinds(self) -> Mapping[Kind, Extent]:
-        """The kinds of attention it has; the first is shown where nothing is said."""
+        """The kinds of attention the model has, the default first."""
 
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
-        """The tokens of a text, and of a second one where the model takes pairs."""
+        """The tokens of a text, and of a second one if the model takes pairs."""
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
-        """What the decoder reads of a text, where there is a decoder."""
+        """The tokens the decoder reads for a target text, if there is a decoder."""
 
     def check(self) -> None:
-        """Raise `AttnError` where the weights cannot be those of this model."""
+        """Raise `AttnError` if the weights cannot belong to this model."""
 
     def head_labels(self) -> tuple[HeadLabel, ...]:
-        """What its heads are known for, the clearest first."""
+        """The heads with a known pattern, the highest score first."""
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
-        """The attention of each of the layers, whose numbers go up, as it is asked for.
+        """The attention of each of `layers`, in ascending order, computed lazily.
 
-        What follows the last of them does not run.
+        Layers after the last one do not run.
         """
 
     def reference_model(self) -> ReferenceModel | None:
-        """Who else computes the same numbers; None: nobody."""
+        """An independent implementation to compare with; None if there is none."""
 
     def with_backend(self, backend: Backend) -> "Source":
         """The same model, computed by another library; no file is read again."""
 
 
 def of_layers(all_of_them: Iterator[Layer], layers: Sequence[int]) -> Iterator[Layer]:
-    """Those of `layers`, whose numbers go up, out of the attention of layer 0, 1, 2, ...
+    """Select `layers`, in ascending order, from the attention of layers 0, 1, 2, ...
 
-    What follows the last of them is not asked for.
+    Layers after the last one are never requested from the iterator.
     """
     chosen = set(layers)
     for layer, attention in zip(range(max(chosen) + 1), all_of_them, strict=False):

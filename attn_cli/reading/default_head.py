@@ -1,14 +1,17 @@
-"""The head shown by default: one known for a pattern in the text, or else the sharpest."""
+"""The head shown by default, and why: one known for a pattern in the text, or else the sharpest."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.analysis.patterns import choose_pattern
-from attn_cli.analysis.sharpness import measure_sharpness
+from attn_cli.analysis.evidence import Evidence, TokenPair, find_evidence
+from attn_cli.analysis.patterns import choose_pattern, name_pattern
+from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
 from attn_cli.core.arrays import to_numpy
+from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.grid import Head, Matrix
+from attn_cli.models.backend import estimate_operations
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Layer
 from attn_cli.models.tokens.token import Token
@@ -18,16 +21,24 @@ from attn_cli.reading.steps import (
     DEFAULT_STEPS,
     ShownLayer,
     check_finite,
-    head_steps,
     run_layers,
+    shown_layers,
     unwarned,
 )
 from attn_cli.reading.window import Window
 from attn_cli.record import record
+from attn_cli.safe_text import label as token_label
 from attn_cli.vocabulary import Kind, Pattern, Step
 
-_LAYERS_TO_CHOOSE_FROM = 12  # a larger model is not run to its end to find a head worth showing
+_LAYERS_TO_CHOOSE_FROM = 12  # of a model that takes longer than a second: it is not run to its end
+_OPERATIONS_PER_SECOND = 7e10  # of NumPy on one core: SmolLM2-135M, 512 tokens, all layers in 2.1 s
+_WEIGHTS_PER_SECOND = 5e8  # of a checkpoint, read from bfloat16 into float32: SmolLM2-135M in 0.2 s
 _TOKENS_TO_CHOOSE_BY = 512  # of a long text: as many as the patterns of a model's heads are measured on
+_DOES = {
+    Pattern.INDUCTION: "it looks at what followed an earlier copy of the token",
+    Pattern.DUPLICATE: "it looks at earlier copies of the token",
+    Pattern.PREVIOUS: "each token looks at the one before it",
+}
 
 
 @record(frozen=True, slots=True)
@@ -36,17 +47,20 @@ class DefaultHead:
 
     head: Head
     out_of: int  # how many heads it was chosen from
+    layers: int  # how many layers those are in, from the first on
     stands_out: bool  # whether it looks at anything telling at all
     label: HeadLabel | None = None  # what it is known for, where that was why
+    evidence: Evidence | None = None  # how it shows a pattern on this text
+    clearest: TokenPair | None = None  # where it looks most sharply
 
 
 @unwarned
 def choose_default_head(
     reading: Reading, steps: Collection[Step] | None = None, window: Window | None = None
 ) -> DefaultHead:
-    """The steps of the head that is known to show most of such a text, or looks most sharply at it.
+    """The steps of the head that is known to show most of such a text, or that looks most sharply at it.
 
-    How sharply heads look at a long text is judged by its first 512 tokens, head by head.
+    Of a long text the first 512 tokens decide how sharply each head looks.
 
     Raises:
         AttnError: the weights are damaged, or a step holds a number that is not finite.
@@ -55,9 +69,52 @@ def choose_default_head(
     label = _best_label(reading)
     if label is None:
         return _sharpest(reading, steps, window)
-    (head,) = head_steps(reading, [(label.layer, label.head)], steps, window)
+    places = [(label.layer, label.head)]
+    check_heads_fit(reading, places, steps or DEFAULT_STEPS, window)
+    (shown,) = shown_layers(reading, places)
+    (head,) = shown.heads([label.head], steps, window)
+    evidence = _Glance(reading, shown.layer, label.head).evidence(label.pattern)
     card = reading.source.card
-    return DefaultHead(head, out_of=card.layers * card.heads, stands_out=True, label=label)
+    return DefaultHead(
+        head, card.layers * card.heads, card.layers, stands_out=True, label=label, evidence=evidence
+    )
+
+
+def describe_choice(reading: Reading, default: DefaultHead) -> Iterator[str]:
+    """Why the head is shown and what it does on this text, in one or two sentences."""
+    yield f"head {default.head.name} is shown{_why(reading, default)}"
+    evidence, pair = default.evidence, default.clearest
+    if evidence is not None:
+        pair = evidence.clearest if evidence.pattern is not Pattern.PREVIOUS else None
+        example = "" if pair is None else f"; {_look(reading, pair)}"
+        yield f"here it puts {evidence.score:.2f} of its weight there on average{example}"
+    elif pair is not None:
+        yield f"here {_look(reading, pair)}"
+
+
+def _why(reading: Reading, default: DefaultHead) -> str:
+    """The rest of the sentence that says why."""
+    if default.label is not None:
+        pattern = default.label.pattern
+        return f", the clearest {pattern} head of {default.out_of}: {_DOES[pattern]}"
+    total = len(reading.extent.layers)
+    those = f"of {default.out_of} heads"
+    if default.layers < total:
+        those = f"of the {default.out_of} heads of the first {default.layers} layers (of {total})"
+    if not default.stands_out:
+        return f", the first of {default.out_of}: the text is too short for one to stand out"
+    does = "" if default.evidence is None else f"; {_DOES[default.evidence.pattern]}"
+    return f": {those} it looks most sharply at words further away{does}"
+
+
+def _look(reading: Reading, pair: TokenPair) -> str:
+    """One pair of tokens, in words."""
+    query, key = reading.queries[pair.query], reading.keys[pair.key]
+    return f"{_named(query)} puts {pair.weight:.2f} of its weight on {_named(key)}"
+
+
+def _named(token: Token) -> str:
+    return f'"{token_label(token.text)}" ({token.position})'
 
 
 def _best_label(reading: Reading) -> HeadLabel | None:
@@ -71,8 +128,8 @@ def _best_label(reading: Reading) -> HeadLabel | None:
 
 
 def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) -> DefaultHead:
-    """The head that looks most sharply at the text, of the first layers."""
-    layers = reading.extent.layers[:_LAYERS_TO_CHOOSE_FROM]
+    """The head that looks most sharply at the text, of the layers that can be looked at in a second."""
+    layers = layers_to_choose_from(reading)
     check_heads_fit(reading, [(max(layers), 0)], steps or DEFAULT_STEPS, window)
     best: tuple[float, ShownLayer, int] | None = None
     for number, layer in run_layers(reading, layers):
@@ -84,7 +141,55 @@ def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) 
     assert best is not None, "a model has a layer"
     sharpest, shown, head = best
     (chosen,) = shown.heads([head], steps, window)
-    return DefaultHead(chosen, out_of=len(layers) * reading.extent.heads, stands_out=sharpest > 0)
+    out_of = len(layers) * reading.extent.heads
+    if not sharpest > 0:
+        return DefaultHead(chosen, out_of, len(layers), stands_out=False)
+    glance = _Glance(reading, shown.layer, head)
+    evidence, clearest = glance.named_evidence(), glance.clearest
+    return DefaultHead(chosen, out_of, len(layers), stands_out=True, evidence=evidence, clearest=clearest)
+
+
+def layers_to_choose_from(reading: Reading) -> Sequence[int]:
+    """All of them where that takes a second or less, else the first."""
+    layers, width = reading.extent.layers, reading.source.card.width
+    count = 1 + max(layers)
+    operations = estimate_operations(width, count, len(reading.queries), len(reading.keys))
+    weights = 12 * count * width**2  # four matrices of attention, and a feed-forward four times as wide
+    seconds = operations / _OPERATIONS_PER_SECOND + weights / _WEIGHTS_PER_SECOND
+    return layers if seconds <= 1 else layers[:_LAYERS_TO_CHOOSE_FROM]
+
+
+class _Glance:
+    """The weights of one head on a text, or on the first tokens of a long one."""
+
+    def __init__(self, reading: Reading, layer: Layer, head: int) -> None:
+        self._reading = reading
+        few = slice(None if reading.whole.fits else _TOKENS_TO_CHOOSE_BY)
+        self._queries, self._keys = reading.queries[few], reading.keys[few]
+        first = layer.at(range(len(self._queries)))
+        self._weights = _weights(first, [head])[0, :, few]
+        self._mask = to_numpy(first.mask)[:, few]
+
+    @property
+    def clearest(self) -> TokenPair:
+        """Where it looks most sharply."""
+        keys = are_special(self._keys) if self._reading.kind is Kind.CROSS else None
+        query, key = find_sharpest_pair(self._weights, are_special(self._queries), keys)
+        return TokenPair(query, key, float(self._weights[query, key]))
+
+    def evidence(self, pattern: Pattern) -> Evidence | None:
+        """How it shows a pattern."""
+        tokens = KeyTokens(np.asarray([token.id for token in self._keys]))
+        return find_evidence(self._weights, self._mask, tokens, pattern)
+
+    def named_evidence(self) -> Evidence | None:
+        """How it shows the pattern that names it on this text, of those that look further away."""
+        if self._reading.kind is Kind.CROSS:
+            return None
+        shown = filter(None, map(self.evidence, (Pattern.INDUCTION, Pattern.DUPLICATE)))
+        by_pattern = {evidence.pattern: evidence for evidence in shown}
+        name = name_pattern({pattern: evidence.score for pattern, evidence in by_pattern.items()})
+        return None if name is None else by_pattern[name]
 
 
 def _sharpness(reading: Reading, layer: Layer) -> npt.NDArray[np.floating]:

@@ -96,7 +96,7 @@ def check(source: Source, work: Work, hint: str) -> None:
         parts = {"weights": asked.weights, "activations": asked.activations, "matrices": asked.matrices}
         listed = ", ".join(f"{name} {_gigabytes(size)}" for name, size in parts.items())
         where = "" if source.backend.device == "cpu" else f" on {source.backend.device}"
-        problem = f"memory is short: this needs about {_gigabytes(asked.total)} GB ({listed})"
+        problem = f"not enough memory: this needs about {_gigabytes(asked.total)} GB ({listed})"
         otherwise = "" if not where else ", or --device cpu"
         raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint + otherwise)
 

@@ -26,7 +26,7 @@ def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgre
     `progress` is told how many query rows of how many are done, over all layers.
 
     Raises:
-        AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is short.
+        AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is too small.
     """
     kind, tokens = reading.kind, _key_tokens(reading)
     layers = sorted({layer for layer, _ in places})

@@ -1,4 +1,4 @@
-"""Which layers, heads and tokens a person asked for: `3`, `-1`, `0,2,5`, `4-7`, `all`, `2.5`."""
+"""Which layers, heads and tokens a person asked for: `3`, `-1`, `0,2,5`, `4-7`, `4-`, `all`, `2.5`."""
 
 import re
 from collections.abc import Sequence
@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from attn_cli.errors import UsageError
 from attn_cli.record import record
 
-_RANGE = re.compile(r"(-?\d+)-(-?\d+)")
+_RANGE = re.compile(r"(-?\d+)-(-?\d+)?")
 _NUMBER = re.compile(r"-?\d+")
 _HEAD = re.compile(r"(-?\d+)\.(-?\d+)")
+_PART = r"(?:all|-?\d+(?:-(?:-?\d+)?)?)"
+_LIST = re.compile(f"{_PART}(?:,{_PART})*")
+_HEADS_OF_LAYERS = re.compile(rf"({_PART})\.({_PART})")
+_TO = re.compile(r"(?<=\d)\s*(?:\.\.+|[:…\u2010-\u2015]|\s-\s)\s*(?=\d)|(?<=\d)(?:\.\.+|:)$")
 _LONGEST_NUMBER = 9  # digits; no model has a billion layers
 
 Place = tuple[int, int]
@@ -60,15 +64,15 @@ class Selection:
             return layers
 
     def _named(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
+        parts = [part.strip() for part in ",".join(self.places).split(",")]
         places: dict[Place, None] = {}
-        for part in ",".join(self.places).split(","):
-            matched = _HEAD.fullmatch(part.strip())
+        for part in parts:
+            matched = _HEAD.fullmatch(part)
             if matched is None:
-                raise UsageError(
-                    f"'{part.strip()}' is no head of a layer", "LAYER.HEAD, for example --heads 2.5"
-                )
+                raise _no_place(part, parts)
             layer, head = (_number(digits) for digits in matched.groups())
-            place = _Numbered("layer", layers, name).one(layer), _Numbered("head", heads, name).one(head)
+            layer = _Numbered("layer", layers, name, suggestion=f"--heads {{}}.{head}").one(layer)
+            place = layer, _Numbered("head", heads, name, suggestion=f"--heads {layer}.{{}}").one(head)
             places[place] = None
         return tuple(places)
 
@@ -101,6 +105,7 @@ class _Numbered:
     name: str
     unit: str = ""
     flag: str = ""  # where it is not called what the things are
+    suggestion: str = ""  # what to type of the last one, with {} for its number
 
     @property
     def option(self) -> str:
@@ -120,9 +125,8 @@ class _Numbered:
         if not -self.count <= number < self.count:
             numbered = "numbered 0" if self.count == 1 else f"numbered 0 to {self.count - 1}"
             found = f"{self.name} has {self.count}{self.unit}, {numbered}"
-            raise UsageError(
-                f"{self.what} {number} does not exist: {found}", f"{self.option} {self.count - 1}"
-            )
+            hint = (self.suggestion or f"{self.option} {{}}").format(self.count - 1)
+            raise UsageError(f"{self.what} {number} does not exist: {found}", hint)
         return number % self.count
 
     def _part(self, text: str) -> range:
@@ -134,15 +138,39 @@ class _Numbered:
         matched = _RANGE.fullmatch(text)
         if matched is None:
             raise self._nothing(text)
-        first, last = (self.one(_number(each)) for each in matched.groups())
+        first, last = (self.one(_number(each)) for each in (matched[1], matched[2] or "-1"))
         if first > last:
             problem = f"'{text}' selects no {self.what}: it ends before it begins"
             raise UsageError(problem, f"{self.option} {last}-{first}")
         return range(first, last + 1)
 
     def _nothing(self, text: str) -> UsageError:
-        hint = f"{self.option} 3, -1, 0,2,5, 4-7 or all"
+        repaired = _repaired(text)
+        if _LIST.fullmatch(repaired):
+            hint = f"{self.option} {repaired}"
+        elif _HEAD.fullmatch(text) and not self.flag:
+            hint = f"--heads {text}"
+        else:
+            hint = f"{self.option} 3, -1, 0,2,5, 4-7, 4- or all"
         return UsageError(f"'{text}' selects no {self.what}", hint)
+
+
+def _repaired(text: str) -> str:
+    """The selection as we write it, where it is written as elsewhere: `3:7`, `3..7`, `0 2`, `[0;2]`."""
+    plain = text.strip("[](){} ").replace("\N{MINUS SIGN}", "-").replace("*", "all").casefold()
+    return re.sub(r"[\s,;]+", ",", _TO.sub("-", plain)).strip(",")
+
+
+def _no_place(part: str, parts: Sequence[str]) -> UsageError:
+    """The error for what is no head of a layer; heads of every layer, or of several, have other options."""
+    heads_of_layers = _HEADS_OF_LAYERS.fullmatch(part)
+    if all(_LIST.fullmatch(other) for other in parts):
+        hint = f"-H {','.join(parts)}"
+    elif heads_of_layers:
+        hint = f"-l {heads_of_layers[1]} -H {heads_of_layers[2]}"
+    else:
+        hint = "LAYER.HEAD, for example --heads 2.5"
+    return UsageError(f"'{part}' is no head of a layer", hint)
 
 
 def _number(digits: str) -> int:

@@ -39,7 +39,7 @@ def head_steps(
     `window` they are whole.
 
     Raises:
-        AttnError: the weights are damaged, a step holds a number that is not finite, or memory is short.
+        AttnError: the weights are damaged, a step holds a number that is not finite, or memory is too small.
     """
     window = window or reading.whole
     check_heads_fit(reading, places, steps or DEFAULT_STEPS, window)

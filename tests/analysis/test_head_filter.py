@@ -103,7 +103,9 @@ def test_the_numbers_that_were_asked_about_stand_first() -> None:
         ("entropy", "'entropy' is no condition", EXAMPLE),
         ("entropy<", "'entropy<' is no condition", EXAMPLE),
         ("entropy<1<2", "'entropy<1<2' is no condition", EXAMPLE),
-        ("entropi<1", "'entropi' in 'entropi<1' is not known of a head", f"one of {KNOWN}"),
+        ("entropi<1", "'entropi' in 'entropi<1' is not known of a head", '--where "entropy<1"'),
+        ("beauty<1", "'beauty' in 'beauty<1' is not known of a head", f"one of {KNOWN}"),
+        ("pattern=inducton", "'inducton' in 'pattern=inducton' is no pattern", '--where "pattern=induction"'),
         ("entropy<one", "'one' in 'entropy<one' is no number", EXAMPLE),
         ("entropy<nan", "'nan' in 'entropy<nan' is no number", EXAMPLE),
         (
@@ -125,3 +127,10 @@ def test_what_nobody_can_sort_by_is_refused_in_a_sentence() -> None:
         parse_head_filter([], "--pattern")
     hint = f"--sort {', '.join(Metric)}, score, or -NAME"
     assert (raised.value.problem, raised.value.hint) == ("heads are not sorted by '--pattern'", hint)
+
+
+@pytest.mark.parametrize(("sort", "hint"), [("entropi", "--sort entropy"), ("-distanc", "--sort -distance")])
+def test_a_mistyped_metric_is_told_its_neighbour(sort: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_head_filter([], sort)
+    assert raised.value.hint == hint

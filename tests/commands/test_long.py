@@ -26,8 +26,8 @@ COUNT = 1100
 LONG = " ".join(f"w{number % 97}" for number in range(COUNT))
 RANDOM = (LONG, "-m", "random", "--heads", "0.1,0.2")
 REMARK = (
-    "the 1,100 × 1,100 weights of a head are pooled, a cell named by its first token; "
-    "number by number: --rows 0-19 --columns 0-63\n"
+    "1,100 × 1,100 weights are averaged over blocks, labelled by their first token; "
+    "in full: --rows 0-19 --columns 0-63\n"
 )
 
 
@@ -126,7 +126,7 @@ def test_an_array_file_says_that_it_holds_means(tmp_path: Path) -> None:
 
 
 def test_a_csv_cannot_say_that_it_holds_means(tmp_path: Path) -> None:
-    problem = "the weights of a long text are pooled, and a .csv has no place to say so"
+    problem = ".csv cannot say that the weights of a long text are averages over blocks"
     answer = attn("inspect", *RANDOM, "-q", "-o", tmp_path / "a.csv")
     assert refused(answer) == (2, problem, "--rows 0-19, or .json, .npz or .safetensors")
 
@@ -211,7 +211,7 @@ def test_the_telling_head_of_a_long_text_is_chosen_by_its_first_tokens(
     counts = spied(monkeypatch)
     found = choose_default_head(reading, None, window)
     assert found.head.head == measure_sharpness(weights, np.zeros(512, dtype=bool)).argmax()
-    assert counts == [512, 512, 512, 512, 1]
+    assert counts == [512, 512, 512, 512, 1, 512]  # what it shows is told of as many tokens
 
 
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -50,14 +50,14 @@ def test_pytorch_takes_a_copy_for_a_mapped_file_must_not_change() -> None:
 def test_an_unknown_device_is_wrong_usage(device: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_backend(device, DType.FLOAT32)
-    assert caught.value.problem == f"device '{device}' is not known"
+    assert caught.value.problem == f"unknown device '{device}'"
     assert caught.value.hint == "--device auto, cpu, cuda, cuda:0 or mps"
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7"])
 @pytest.mark.parametrize(
     ("built", "reason"),
-    [(None, "is built without CUDA"), ("13.0", "is built for CUDA 13.0 and finds no GPU")],
+    [(None, "was built without CUDA"), ("13.0", "(built for CUDA 13.0) finds no GPU")],
 )
 def test_cuda_where_there_is_none_says_why(
     device: str, built: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
@@ -66,13 +66,13 @@ def test_cuda_where_there_is_none_says_why(
     monkeypatch.setattr(torch.version, "cuda", built)
     with pytest.raises(AttnError) as caught:
         choose_backend(device, DType.FLOAT32)
-    assert caught.value.problem == f"device {device} is absent: PyTorch {torch.__version__} {reason}"
+    assert caught.value.problem == f"device {device} is not available: PyTorch {torch.__version__} {reason}"
     assert (caught.value.hint, caught.value.status) == ("--device cpu", 1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_cuda_is_absent_on_this_very_machine() -> None:
-    with pytest.raises(AttnError, match=r"^device cuda is absent: PyTorch "):
+    with pytest.raises(AttnError, match=r"^device cuda is not available: PyTorch "):
         choose_backend("cuda", DType.BFLOAT16)
 
 
@@ -82,7 +82,7 @@ def test_a_gpu_beyond_the_last_is_absent(device: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(AttnError) as caught:
         choose_backend(device, DType.FLOAT32)
-    assert caught.value.problem == f"device {device} is absent: there are 2, numbered from 0"
+    assert caught.value.problem == f"device {device} does not exist: there are 2, numbered from 0"
     assert caught.value.hint == "--device cuda"
 
 
@@ -90,12 +90,12 @@ def test_metal_is_only_on_a_mac_and_has_no_float64(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(AttnError) as caught:
         choose_backend("mps", DType.FLOAT32)
-    assert caught.value.problem == "device mps is absent: this is no Mac with Metal"
+    assert caught.value.problem == "device mps is not available: this is not a Mac with Metal"
     assert caught.value.hint == "--device cpu"
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     with pytest.raises(AttnError) as caught:
         choose_backend("mps", DType.FLOAT64)
-    assert caught.value.problem == "device mps has no float64"
+    assert caught.value.problem == "device mps does not support float64"
     assert caught.value.hint == "--dtype float32, or --device cpu"
 
 

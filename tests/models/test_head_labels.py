@@ -39,9 +39,9 @@ def test_a_model_without_the_file_is_known_for_nothing(tmp_path: Path) -> None:
     [{"layer": 2}, {"layer": -1}, {"head": 2}, {"score": 1.5}, {"score": float("nan")}],
 )
 def test_what_does_not_fit_the_model_is_refused(wrong: dict[str, float], tmp_path: Path) -> None:
-    with pytest.raises(AttnError, match=r"attn\.json does not fit the model: head ") as raised:
+    with pytest.raises(AttnError, match=r"attn\.json does not match the model: head ") as raised:
         read_head_labels(written(tmp_path, HEAD | wrong), 2, 2)
-    assert raised.value.hint == "remove it: the model can do without attn.json"
+    assert raised.value.hint == "remove the file: the model works without attn.json"
 
 
 @pytest.mark.parametrize(

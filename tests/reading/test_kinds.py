@@ -256,7 +256,7 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
         entry["layer"]
         for entry in attn("inspect", "x", "-l", "0,1", "-H", "0", "--json").document["attention"]
     ] == [1]
-    problem = "layer 2 of translator does not attend; the layers to show are 1, 4"
+    problem = "layer 2 of translator has no attention; layers that can be shown: 1, 4"
     assert refused(attn("inspect", "x", "-l", "2")) == (2, problem, "--layer 1")
 
 
@@ -296,7 +296,7 @@ def test_the_map_of_a_hybrid_has_the_layers_that_attend() -> None:
     assert heads.split() == ["0", "1", "2", "3"]
     assert [line.split()[0] for line in layers] == ["1", "4"]
     assert (
-        attn("heads", LINE[0], "-l", "0,1", "--top", "0").err == "layer 0 is left out: it does not attend\n"
+        attn("heads", LINE[0], "-l", "0,1", "--top", "0").err == "layer 0 is skipped: it has no attention\n"
     )
 
 

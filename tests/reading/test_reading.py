@@ -7,38 +7,15 @@ import pytest
 
 from attn_cli.commands.output import headline
 from attn_cli.core import attention
-from attn_cli.core.multihead import Attention, MultiHeadAttention
+from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError
-from attn_cli.models.native import transformer
-from attn_cli.reading.default_head import choose_default_head
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.steps import head_steps
 from attn_cli.show.grids import step_grid, step_panels
 from attn_cli.vocabulary import Step
 from tests.support.readings import reading_of
-from tests.support.twins import Recipe, gpt2
 
 TEXT = "the cat sat on the mat"
-
-
-@pytest.fixture
-def reading(twins: Path) -> Reading:
-    return reading_of(TEXT, str(twins / "gpt2"))
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The layers whose weights were read."""
-    layers: list[int] = []
-    read = vars(transformer.Transformer)["_self_attention"]
-
-    def spied(self: transformer.Transformer, layer: int, *rest: object) -> MultiHeadAttention:
-        layers.append(layer)
-        found: MultiHeadAttention = read(self, layer, *rest)
-        return found
-
-    monkeypatch.setattr(transformer.Transformer, "_self_attention", spied)
-    return layers
 
 
 def test_only_the_layers_that_were_asked_for_run(reading: Reading, ran: list[int]) -> None:
@@ -49,13 +26,6 @@ def test_only_the_layers_that_were_asked_for_run(reading: Reading, ran: list[int
 def test_a_layer_runs_once_however_many_heads_of_it_are_shown(reading: Reading, ran: list[int]) -> None:
     head_steps(reading, [(1, 2), (0, 0), (1, 0)], [Step.SCORES, Step.WEIGHTS])
     assert ran == [0, 1]
-
-
-def test_the_telling_head_costs_no_second_run(reading: Reading, ran: list[int]) -> None:
-    found = choose_default_head(reading, [Step.WEIGHTS])
-    assert ran == [0, 1, 2]
-    again = head_steps(reading, [(found.head.layer, found.head.head)], [Step.WEIGHTS])[0]
-    np.testing.assert_array_equal(found.head.steps[Step.WEIGHTS], again.steps[Step.WEIGHTS])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -129,15 +99,3 @@ def test_the_headline_says_what_computes(reading: Reading) -> None:
 def test_a_model_is_named_after_its_directory(twins: Path) -> None:
     found = reading_of(TEXT, f"{twins}/gpt2/../bert/")
     assert found.source.card.name == "bert"
-
-
-@pytest.mark.parametrize("layers", [12, 13])
-def test_the_head_that_is_shown_is_chosen_from_twelve_layers_at_most(
-    layers: int, ran: list[int], tmp_path: Path
-) -> None:
-    config = gpt2()
-    config.n_layer = layers
-    Recipe("GPT2Model", config, 2.0).save(tmp_path)
-    chosen = choose_default_head(reading_of(TEXT, str(tmp_path)), [Step.WEIGHTS])
-    assert ran == list(range(12))
-    assert chosen.out_of == 12 * 4

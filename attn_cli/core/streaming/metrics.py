@@ -1,4 +1,4 @@
-"""Every metric, defined once: its formula on a block of rows, its unit, and the rows that count.
+"""Every metric, defined once: its formula on a block of rows, and the rows that count.
 
 `rows` evaluates the formulas block by block, `row_metrics` on full matrices; `eligible_rows` asks about the
 nearest keys. `compiled` alone has formulas of its own, for speed; a test holds them equal to these.
@@ -27,10 +27,9 @@ from attn_cli.vocabulary import Kind, Metric
 
 
 class Definition(NamedTuple):
-    """All that there is to say of a metric."""
+    """How a metric is computed; the vocabulary says what it means, and in which unit."""
 
     formula: Formula
-    unit: str
     nearest_keys: Callable[[KeyTokens, Indices], tuple[Indices, ...]] | None = None
     """The keys that the rows (T,) ask about, (T,) each: of several the nearest, `NO_KEY` where there is none.
 
@@ -136,26 +135,24 @@ def _weight_at(key: Callable[[Indices], Indices], *, needs_one_text: bool = Fals
     def pairs(_: KeyTokens, rows: range) -> tuple[Indices, Indices]:
         return np.arange(len(rows)), key(np.arange(rows.start, rows.stop))
 
-    return Definition(
-        WeightOnPairs(pairs), "weight", lambda _, rows: (key(rows),), needs_one_text=needs_one_text
-    )
+    return Definition(WeightOnPairs(pairs), lambda _, rows: (key(rows),), needs_one_text=needs_one_text)
 
 
 DEFINITIONS: Mapping[Metric, Definition] = MappingProxyType(
     {
-        Metric.ENTROPY: Definition(SoftmaxFormula(_entropy, needs_mean_logit=True), "nats"),
-        Metric.LARGEST: Definition(SoftmaxFormula(_largest), "weight"),
-        Metric.DISTANCE: Definition(WeightedSum(_distance), "tokens", needs_one_text=True),
+        Metric.ENTROPY: Definition(SoftmaxFormula(_entropy, needs_mean_logit=True)),
+        Metric.LARGEST: Definition(SoftmaxFormula(_largest)),
+        Metric.DISTANCE: Definition(WeightedSum(_distance), needs_one_text=True),
         Metric.CURRENT: _weight_at(lambda rows: rows, needs_one_text=True),
         Metric.PREVIOUS: _weight_at(lambda rows: rows - 1, needs_one_text=True),
         Metric.FIRST: _weight_at(np.zeros_like),
-        Metric.SPECIAL: Definition(WeightedSum(_special), "weight", _nearest_special, needs_special=True),
+        Metric.SPECIAL: Definition(WeightedSum(_special), _nearest_special, needs_special=True),
         Metric.DUPLICATE: Definition(
-            WeightOnPairs(_copies), "weight", _nearest_copy, needs_ids=True, needs_one_text=True
+            WeightOnPairs(_copies), _nearest_copy, needs_ids=True, needs_one_text=True
         ),
         Metric.INDUCTION: Definition(
-            WeightOnPairs(_followers), "weight", _nearest_follower, needs_ids=True, needs_one_text=True
+            WeightOnPairs(_followers), _nearest_follower, needs_ids=True, needs_one_text=True
         ),
-        Metric.RECEIVED: Definition(WeightReceived(), "weight"),
+        Metric.RECEIVED: Definition(WeightReceived()),
     }
 )

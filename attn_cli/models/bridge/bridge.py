@@ -142,7 +142,9 @@ class Bridge:
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model; whatever the library, transformers computes with PyTorch."""
-        return replace(self, backend=torch_backend(backend.device, backend.dtype))
+        other = replace(self, backend=torch_backend(backend.device, backend.dtype))
+        vars(other).update(vars(self) | vars(other))  # with the sketch, its plan and what else is cached
+        return other
 
     @cached_property
     def config(self) -> Any:
@@ -203,7 +205,7 @@ class Bridge:
         return self._checked(self.tokenizer(text, pair))
 
     def _checked(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-        hint = f"check that tokenizer.json and config.json in {self.directory} belong together"
+        hint = f"check that tokenizer.json and config.json in {self.directory} belong to the same model"
         size, segments = _vocabulary(self.config), getattr(self.config, "type_vocab_size", None) or 0
         for token in tokens:
             if token.id >= size:

@@ -28,7 +28,7 @@ _CLASSES = (
 _IN_LAYERS = re.compile(r"\.\d+\.|embed|wte|wpe|shared")
 """What the attention depends on: numbered layers, and embeddings; poolers and classifiers come behind."""
 
-_HINT = "check that config.json and the weights belong together"
+_HINT = "check that config.json and the weights belong to the same model"
 _OF_ENCODER = ("encoder_layers", "num_encoder_layers", "num_layers", "num_hidden_layers")
 _OF_DECODER = ("decoder_layers", "num_decoder_layers")
 

@@ -1,4 +1,4 @@
-"""`config.json`, read with care: the type of every value is checked before it is used."""
+"""Reads `config.json`; the type of every value is checked before it is used."""
 
 import json
 import sys
@@ -14,17 +14,17 @@ _RELOAD = "download the model again, or repair the file"
 
 
 class NotNativeError(AttnError):
-    """A variant of a family that its file here does not have: the bridge is asked instead."""
+    """The native code does not support this variant of the family: the bridge is used instead."""
 
 
-_WHOLE = 1 << 63  # JSON knows integers without an end; nothing that is counted here is as large
+_WHOLE = 1 << 63  # JSON integers are unbounded; no valid count is this large
 
 
 @record(frozen=True, slots=True)
 class Config:
-    """The values of a model's `config.json`, by name; several names are aliases, the first found counts.
+    """The values of a model's `config.json`, by name; of several aliases the first one present is used.
 
-    Each reader raises `AttnError` where the value is missing without a default, or of the wrong type.
+    Each reader raises `AttnError` if the value is missing and has no default, or is of the wrong type.
     """
 
     values: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Config:
         return value
 
     def heads(self, *names: str, width: int, of: str = "hidden_size") -> int:
-        """How many heads share `width`, which the config calls `of`, evenly."""
+        """The number of heads, a divisor of `width`; `of` is the config's name for the width."""
         value = self.count(*names)
         if width % value:
             raise self.unfit(*names, what=f"a divisor of {of} {width}")
@@ -55,7 +55,7 @@ class Config:
         """A finite number."""
         value = self._find(names, default)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not abs(value) <= sys.float_info.max:  # JSON knows integers without an end
+        if not is_number or not abs(value) <= sys.float_info.max:  # JSON integers are unbounded
             raise self._unfit(names, value, "a number")
         return float(value)
 
@@ -74,17 +74,17 @@ class Config:
         return value
 
     def has(self, name: str) -> bool:
-        """Whether the value is there and not null."""
+        """Whether the value is present and not null."""
         return self.values.get(name) is not None
 
     def unfit(self, *names: str, what: str) -> AttnError:
-        """The error for a value that is of the right type and yet not one we can compute with."""
+        """The error for a value of the right type that cannot be used."""
         return self._unfit(names, self.values.get(self._given(names)), what)
 
     def not_native(self, *names: str, what: str) -> AttnError:
-        """The error for a value that is sound, and that our own code does not know: transformers may."""
+        """The error for a valid value that the native code does not support; transformers may support it."""
         unfit = self._unfit(names, self.values.get(self._given(names)), what)
-        return NotNativeError(unfit.problem, "leave it to transformers")
+        return NotNativeError(unfit.problem, "load the model through transformers")
 
     def _find(self, names: tuple[str, ...], default: object) -> Any:
         value = self.values.get(self._given(names))
@@ -93,7 +93,7 @@ class Config:
         return default if value is None else value
 
     def _given(self, names: tuple[str, ...]) -> str:
-        """Which of the names has a value: null is as good as absent."""
+        """The first of the names that has a value; null counts as absent."""
         return next((name for name in names if self.values.get(name) is not None), names[0])
 
     def _unfit(self, names: tuple[str, ...], value: object, what: str) -> AttnError:
@@ -102,7 +102,7 @@ class Config:
 
 
 def read_config(directory: Path) -> Config:
-    """The configuration of the model in `directory`.
+    """Read the configuration of the model in `directory`.
 
     Raises:
         AttnError: there is none, or it is not a JSON object.
@@ -115,7 +115,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in the file.
 
     Raises:
-        AttnError: the file cannot be read, or holds something else.
+        AttnError: the file cannot be read, or contains something else.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -124,12 +124,12 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise AttnError(f"{path} is not JSON: {error}", _RELOAD) from error
     if not isinstance(value, dict):
-        raise AttnError(f"{path} holds a JSON {type(value).__name__}, not an object", _RELOAD)
+        raise AttnError(f"{path} contains a JSON {type(value).__name__}, not an object", _RELOAD)
     return value
 
 
 def _short(value: object) -> str:
-    """The value as JSON, cut where it is long."""
+    """The value as JSON, truncated to 40 characters."""
     text = json.dumps(value)
     limit = 40
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,7 +1,7 @@
-"""Only a checkpoint's own files are read: regular files of bounded size, inside its tree.
+"""Allows only a checkpoint's own files: regular files of bounded size, inside its directory.
 
-A checkpoint that was unpacked or cloned can bring symbolic links. One that leads elsewhere would have
-attn read whatever lies there (a device that never ends, somebody's secret), so it is refused.
+A checkpoint that was unpacked or cloned can contain symbolic links. A link that points outside the directory
+would make attn read an arbitrary file (an endless device, a private key), so it is refused.
 """
 
 from pathlib import Path
@@ -9,35 +9,35 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 
 LARGEST_TEXT = 100_000_000
-"""Bytes of a file that is parsed, which takes several times as much; tokenizers have up to 40 million."""
+"""Maximum size of a parsed file, in bytes; parsing takes several times that, and tokenizers reach 40 MB."""
 
 
 def checked_path(directory: Path, name: str, most: int | None = None) -> Path:
-    """The path of the checkpoint's file `name`, which need not be there; `most` bytes may be in it.
+    """The path of the checkpoint's file `name`, which need not exist; `most` is its maximum size in bytes.
 
     Raises:
-        AttnError: it is a link that leads out of the checkpoint, no plain file, or too large.
+        AttnError: it is a link that points outside the checkpoint, not a regular file, or too large.
     """
     path = directory / name
     if not path.exists():
-        return path  # whoever opens it says so
+        return path  # opening it reports the error
     target = path.resolve()
     if not any(target.is_relative_to(root) for root in _roots(directory.resolve())):
-        problem = f"{path} is a link that leads out of the checkpoint: to {target}"
-        raise AttnError(problem, "copy the file itself there, if you trust it")
+        problem = f"{path} is a link that points outside the checkpoint: to {target}"
+        raise AttnError(problem, "replace the link with a copy of the file, if you trust it")
     if not path.is_file() and not path.is_dir():
-        raise AttnError(f"{path} is no plain file", "put the file itself there")
+        raise AttnError(f"{path} is not a regular file", "replace it with a regular file")
     if most is not None and (size := path.stat().st_size) > most:
-        problem = f"{path} is too large to be read: {size / 1e6:,.0f} MB of at most {most / 1e6:,.0f} MB"
+        problem = f"{path} is too large: {size / 1e6:,.0f} MB, and the limit is {most / 1e6:,.0f} MB"
         raise AttnError(problem, "download the file again")
     return path
 
 
 def _roots(directory: Path) -> tuple[Path, ...]:
-    """Where the files may lie: in the directory, or, of a snapshot in the Hugging Face cache, as blobs.
+    """The directories that may contain the files: the checkpoint's own, and the blobs of a cache snapshot.
 
-    The links of a snapshot lead to the model's own `blobs`, and from there, since `huggingface_hub` 2,
-    perhaps to the `blobs` of the whole cache.
+    A snapshot's links point to the model's own `blobs`, which since `huggingface_hub` 2 may in turn link to
+    the `blobs` of the whole cache.
     """
     model = directory.parent.parent
     is_cached = directory.parent.name == "snapshots" and model.name.startswith("models--")

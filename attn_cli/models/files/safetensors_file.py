@@ -1,9 +1,9 @@
-"""Tensors from memory-mapped safetensors files: only what is used is ever read.
+"""Tensors from memory-mapped safetensors files: only the bytes that are used are read.
 
-The format: eight bytes with the header's length, a JSON header with each tensor's type, shape and
-place, the bytes. https://huggingface.co/docs/safetensors. The library `safetensors` copies what it
-reads (0.1 s for MiniLM's vocabulary, of which a sentence needs twenty rows), so reading is done here,
-and every number of the header is checked before it is believed.
+The format: eight bytes with the length of the header, a JSON header with the dtype, shape and offsets of
+each tensor, then the data (https://huggingface.co/docs/safetensors). The library `safetensors` copies
+whole tensors (0.1 s for MiniLM's embedding matrix, of which a sentence needs twenty rows), so the file is
+read here, and every number in the header is validated before it is used.
 """
 
 import json
@@ -21,16 +21,16 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
 from attn_cli.record import record
 
-_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # bfloat16: no type of NumPy
-_HALF = ("F16", "BF16")  # widened, and so copied
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # NumPy has no bfloat16
+_HALF = ("F16", "BF16")  # copied, because they are converted to float32
 _WORTH_GIVING_BACK = 1 << 20  # bytes
 _LENGTH = 8  # bytes of the header's length
-_LONGEST_HEADER = 100_000_000  # the library's own limit
+_LONGEST_HEADER = 100_000_000  # the limit of the library `safetensors`
 
 
 @record(frozen=True, slots=True)
 class _Entry:
-    """What the header says of a tensor, in bytes of the file."""
+    """A tensor's entry in the header; `start` and `end` are byte offsets in the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -42,7 +42,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     """The tensors of the file, by name.
 
     Raises:
-        AttnError: it is damaged: every number of the header is checked against the file's size.
+        AttnError: the file is damaged; every number in the header is checked against the file's size.
     """
     buffer = map_file(path)
     return {
@@ -57,7 +57,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> FloatArray:
-    """The tensor, or only those rows of it; a float32 file is not even copied."""
+    """The tensor, or the given rows of it; a whole float32 or float64 tensor is not copied."""
     raw = np.frombuffer(buffer, _TYPES[entry.dtype], math.prod(entry.shape), entry.start).reshape(entry.shape)
     numbers = _widen(raw if rows is None else raw[list(rows)], entry.dtype)
     if rows is None and entry.dtype in _HALF:
@@ -66,9 +66,9 @@ def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> Fl
 
 
 def _release_pages(buffer: mmap.mmap, start: int, end: int) -> None:
-    """Give back the pages that lie wholly within a tensor that was copied: a model is larger than its layers.
+    """Release the pages of a tensor that was copied, so that memory holds single layers, not the whole model.
 
-    They stay in the system's cache. Layer 5 of a Llama of 7 billion took 2.4 GB without it, and 0.5 GB now.
+    The pages stay in the system's page cache. Layer 5 of a 7B Llama takes 0.5 GB; without this, 2.4 GB.
     """
     first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
     length = (end - first) // mmap.PAGESIZE * mmap.PAGESIZE
@@ -77,17 +77,17 @@ def _release_pages(buffer: mmap.mmap, start: int, end: int) -> None:
 
 
 def _entries(path: Path, buffer: mmap.mmap) -> dict[str, _Entry]:
-    """What the file's header says, checked against the file's size."""
+    """The entries of the file's header, checked against the file's size."""
     size = len(buffer)
     length = int.from_bytes(buffer[:_LENGTH], "little")
     if size < _LENGTH or length > min(size - _LENGTH, _LONGEST_HEADER):
-        raise AttnError(f"{path} is cut short or no safetensors file: {size} bytes", RELOAD)
+        raise AttnError(f"{path} is truncated or not a safetensors file: {size} bytes", RELOAD)
     try:
         header = json.loads(buffer[_LENGTH : _LENGTH + length], object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise AttnError(f"{path} has a damaged header: {error}", RELOAD) from error
     if not isinstance(header, dict):
-        raise AttnError(f"{path} has a damaged header: no JSON object", RELOAD)
+        raise AttnError(f"{path} has a damaged header: not a JSON object", RELOAD)
     first = _LENGTH + length
     entries = {
         name: _entry(path, name, fields, first, size)
@@ -99,7 +99,7 @@ def _entries(path: Path, buffer: mmap.mmap) -> dict[str, _Entry]:
 
 
 def _check_places(entries: Mapping[str, _Entry], path: Path, place: int, size: int) -> None:
-    """Whether the tensors lie one after the other from `place` to the file's end, as the format demands."""
+    """Check that the tensors fill the file from `place` to its end without gaps, as the format requires."""
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].end)):
         if entry.start != place:
             raise AttnError(f"{path} has a damaged header: tensor {name}", RELOAD)
@@ -110,17 +110,17 @@ def _check_places(entries: Mapping[str, _Entry], path: Path, place: int, size: i
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; a name that stands twice has no one value."""
+    """A JSON object; duplicate names are an error."""
     entries: dict[str, Any] = {}
     for name, value in pairs:
         if name in entries:
-            raise ValueError(f"{name!r} stands twice")
+            raise ValueError(f"{name!r} occurs twice")
         entries[name] = value
     return entries
 
 
 def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
-    """One tensor of the header, if its numbers agree with each other and with the file."""
+    """One tensor's entry, if its numbers are consistent with each other and with the file's size."""
     try:
         dtype, shape, (start, end) = fields["dtype"], fields["shape"], fields["data_offsets"]
         is_sound = isinstance(dtype, str) and all(
@@ -131,7 +131,7 @@ def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
     if not is_sound or start > end:
         raise AttnError(f"{path} has a damaged header: tensor {name}", RELOAD)
     if first + end > size:
-        problem = f"{path} is cut short: {size} bytes, but the tensor {name} ends at {first + end}"
+        problem = f"{path} is truncated: {size} bytes, but the tensor {name} ends at {first + end}"
         raise AttnError(problem, RELOAD)
     if dtype in _TYPES and math.prod(shape) * np.dtype(_TYPES[dtype]).itemsize != end - start:
         raise AttnError(f"{path} has a damaged header: tensor {name}", RELOAD)
@@ -139,7 +139,7 @@ def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
 
 
 def _widen(raw: npt.NDArray[Any], dtype: str) -> FloatArray:
-    """Half precision as float32, exactly: bfloat16 is the upper half of a float32."""
+    """Convert half precision to float32 exactly: bfloat16 is the upper half of a float32."""
     if dtype == "BF16":
         return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
     if dtype == "F16":

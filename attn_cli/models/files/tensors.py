@@ -1,4 +1,4 @@
-"""A tensor in a file of any format: its type and shape, and how its numbers are read."""
+"""A tensor in a file of any format: its dtype, its shape, and a function that reads its numbers."""
 
 import errno
 import mmap
@@ -14,33 +14,33 @@ from attn_cli.record import record
 FloatArray = npt.NDArray[np.floating]
 
 RELOAD = "download the file again"
-"""What to try where a file is damaged."""
+"""The hint for a damaged file."""
 
 
 @record(frozen=True, slots=True)
 class Tensor:
-    """One tensor; its numbers stay in the file until they are asked for."""
+    """One tensor; its numbers are read from the file on demand."""
 
     path: Path
-    dtype: str  # as the file spells it
+    dtype: str  # as spelled in the file
     shape: tuple[int, ...]
     numbers: (
         Callable[[Sequence[int] | None], FloatArray] | None
-    )  # of those rows, or all; None: no such type here
+    )  # given rows, or all for None; the field is None if the dtype is not supported
 
 
 def map_file(path: Path) -> mmap.mmap:
-    """The file's bytes, none of them read yet.
+    """Map the file into memory; nothing is read yet.
 
     Raises:
-        AttnError: it is missing, empty, or may not be read.
+        AttnError: the file is missing, empty, or cannot be read.
     """
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise AttnError(
-            f"{path} does not exist", "give a directory that holds the weights as model.safetensors"
+            f"{path} does not exist", "a directory that contains the weights as model.safetensors"
         ) from error
     except OSError as error:
         hint = "free some memory" if error.errno == errno.ENOMEM else "check the file's permissions"

@@ -1,8 +1,8 @@
-"""Tensors from PyTorch's `.bin` pickles: anything but a tensor is refused before it can run.
+"""Tensors from PyTorch's `.bin` pickles; pickles that reference anything but tensors are refused.
 
-`torch.load(weights_only=True)` runs nothing that a pickle names, save a list of its own. Of that list a
-checkpoint needs a few, and others (`bytearray`, `torch.Tensor`) would take as much memory as the file
-says: what a file names is looked at first, which also spares PyTorch's import where it is refused.
+`torch.load(weights_only=True)` calls only the functions on its own allowlist. A checkpoint needs few of them,
+and others (`bytearray`, `torch.Tensor`) would allocate as much memory as the file demands. So the names in
+the pickle are checked first, which also saves importing PyTorch for a file that is refused.
 """
 
 import io
@@ -30,14 +30,14 @@ _NEEDED = re.compile(
     r"|torch\.(storage\.)?\w+Storage"
 )
 _OPENED = "use a checkpoint with model.safetensors, or ask its author for one"
-_PICKLES = 5  # of the format before PyTorch 1.6: magic number, version, system, tensors, their order
+_PICKLES = 5  # in files from before PyTorch 1.6: magic number, version, system, tensors, their order
 
 
 def read_torch_bin(path: Path) -> dict[str, Tensor]:
     """The tensors of the file, by name.
 
     Raises:
-        AttnError: it is damaged, or names code that it would run.
+        AttnError: the file is damaged, or its pickle references code other than tensors.
     """
     is_archive = _check_named(path)
     import torch  # 1.7 s
@@ -46,10 +46,10 @@ def read_torch_bin(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
     except MemoryError:
         raise
-    except Exception as error:  # whatever a damaged file makes it raise
+    except Exception as error:  # a damaged file can raise any exception
         raise _damaged(path, error) from error
     if not isinstance(content, dict):
-        raise AttnError(f"{path} holds no tensors by name, but a {type(content).__name__}", _OPENED)
+        raise AttnError(f"{path} contains a {type(content).__name__}, not a dict of tensors", _OPENED)
     tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
     return {str(name): _tensor(path, str(name), tensor.detach()) for name, tensor in tensors.items()}
 
@@ -60,14 +60,14 @@ def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Tensor:
     is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     shape = tuple(tensor.shape)
     if is_plain and math.prod(shape) * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise AttnError(f"{path} is damaged: the tensor {name} is larger than its numbers", RELOAD)
+        raise AttnError(f"{path} is damaged: the tensor {name} is larger than its storage", RELOAD)
     is_read = is_plain and tensor.dtype in {torch.float64, torch.float32, torch.float16, torch.bfloat16}
     dtype = str(tensor.dtype).removeprefix("torch.") if is_plain else str(tensor.layout)
     return Tensor(path, dtype, shape, partial(_numbers, tensor) if is_read else None)
 
 
 def _numbers(tensor: "torch.Tensor", rows: Sequence[int] | None) -> FloatArray:
-    """The tensor, or only those rows of it; half precision as float32."""
+    """The tensor, or the given rows of it; half precision as float32."""
     import torch
 
     chosen = tensor if rows is None else tensor[list(rows)]
@@ -76,10 +76,10 @@ def _numbers(tensor: "torch.Tensor", rows: Sequence[int] | None) -> FloatArray:
 
 
 def _check_named(path: Path) -> bool:
-    """Raise `AttnError` where the file names what no tensor is made of; whether it is a zip archive.
+    """Check that the pickle references only tensors, and return whether the file is a zip archive.
 
     Raises:
-        AttnError: it does, or it is damaged.
+        AttnError: it references anything else, or the file is damaged.
     """
     buffer = map_file(path)
     is_archive = buffer[:2] == b"PK"
@@ -87,7 +87,7 @@ def _check_named(path: Path) -> bool:
         with _quietly():
             for name in _named_in_archive(path) if is_archive else _named_in_file(buffer):
                 if not _NEEDED.fullmatch(name):
-                    raise AttnError(f"{path} is not opened: it is a pickle that would run {name}", _OPENED)
+                    raise AttnError(f"{path} is refused: it is a pickle that would run {name}", _OPENED)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise _damaged(path, error) from error
     return is_archive
@@ -95,7 +95,7 @@ def _check_named(path: Path) -> bool:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """A damaged pickle makes Python warn of escape sequences that nobody wrote: not inside."""
+    """Silence Python's warnings about invalid escape sequences, which a damaged pickle causes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
@@ -105,7 +105,7 @@ def _named_in_archive(path: Path) -> Iterator[str]:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("its archive is compressed")  # and might grow without an end
+            raise ValueError("its archive is compressed")  # which would allow a zip bomb
         for entry in entries:
             if entry.filename.rpartition("/")[2] == "data.pkl":
                 yield from _named(io.BytesIO(archive.read(entry)))
@@ -117,12 +117,12 @@ def _named_in_file(buffer: mmap.mmap) -> Iterator[str]:
 
 
 def _named(pickle: Any) -> Iterator[str]:
-    """What one pickle names; how it puts a name together on its stack is refused whatever it is."""
+    """The names one pickle references; a name assembled on its stack is always refused."""
     for code, argument, _ in pickletools.genops(pickle):
         if code.name in {"GLOBAL", "INST"}:
             yield str(argument).replace(" ", ".")
         elif code.name in {"STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}:
-            yield "code by a name that it makes up"
+            yield "code under a name assembled at run time"
 
 
 def _damaged(path: Path, error: Exception) -> AttnError:

@@ -11,7 +11,7 @@ from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
 from attn_cli.record import record
 
-_TOGETHER = "check that config.json and the weights belong together"
+_TOGETHER = "check that config.json and the weights belong to the same model"
 
 
 def _read_pickle(path: Path) -> Mapping[str, Tensor]:
@@ -22,7 +22,7 @@ def _read_pickle(path: Path) -> Mapping[str, Tensor]:
 
 @record(frozen=True, slots=True)
 class WeightsFormat:
-    """One way to keep the weights: in one file, or in shards and an index of them."""
+    """One storage format for weights: a single file, or shards with an index."""
 
     whole: str
     index: str
@@ -33,15 +33,15 @@ FORMATS = (
     WeightsFormat("model.safetensors", "model.safetensors.index.json", read_safetensors),
     WeightsFormat("pytorch_model.bin", "pytorch_model.bin.index.json", _read_pickle),
 )
-"""The formats; of two that are there the first is read."""
+"""The formats, in order of preference."""
 
 
 @record(frozen=True, slots=True)
 class Weights:
     """The tensors of a checkpoint by name.
 
-    `prefixes` are what may stand before every name (`bert.`, `model.`), `aliases` how older files
-    spell a part of one (`LayerNorm.gamma`).
+    `prefixes` may precede every name (`bert.`, `model.`); `aliases` map a part of a name to its spelling in
+    older files (`LayerNorm.gamma`).
     """
 
     directory: Path
@@ -50,15 +50,15 @@ class Weights:
     aliases: Mapping[str, str] | None = None
 
     def read(self, name: str, shape: tuple[int, ...]) -> FloatArray:
-        """The tensor, float32 (float64 where the file is).
+        """Read the tensor as float32 (float64 if the file is).
 
         Raises:
-            AttnError: it is missing, of another shape, or not of numbers that we can read.
+            AttnError: it is missing, has another shape, or an unsupported dtype.
         """
         return self._numbers(name, shape)(None)
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raise `AttnError` unless the tensor is there; its numbers are not looked at.
+        """Check that `read` would succeed, without reading the numbers.
 
         Raises:
             AttnError: as `read`.
@@ -66,7 +66,7 @@ class Weights:
         self._numbers(name, shape)
 
     def rows(self, name: str, shape: tuple[int, int], indices: Sequence[int]) -> FloatArray:
-        """(len(indices), M) only those rows of a matrix; the rest of it stays on the disk."""
+        """(len(indices), M) the given rows of a matrix; the others are not read from disk."""
         return self._numbers(name, shape)(indices)
 
     def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], FloatArray]:
@@ -77,12 +77,12 @@ class Weights:
             problem = f"the tensor {name} in {tensor.path} has the shape {tensor.shape}, not {shape}"
             raise AttnError(problem, _TOGETHER)
         if tensor.numbers is None:
-            problem = f"the tensor {name} in {tensor.path} is of type {tensor.dtype}"
+            problem = f"the tensor {name} in {tensor.path} has an unsupported type: {tensor.dtype}"
             raise AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
         return tensor.numbers
 
     def _aliases(self, name: str) -> list[str]:
-        """The names that the tensor may have in a file, the likeliest first."""
+        """The names that the tensor may have in a file, the most likely first."""
         older = [name.replace(new, old) for new, old in (self.aliases or {}).items() if new in name]
         return [prefix + alias for alias in (name, *older) for prefix in self.prefixes]
 
@@ -90,7 +90,7 @@ class Weights:
 def open_weights(
     directory: Path, prefixes: Sequence[str] = ("",), aliases: Mapping[str, str] | None = None
 ) -> Weights:
-    """The weights of the model in `directory`: one file, or the shards that its index names.
+    """Open the weights of the model in `directory`: one file, or the shards listed in its index.
 
     Raises:
         AttnError: there are none, or a file is damaged.
@@ -101,27 +101,27 @@ def open_weights(
         shard_tensors = form.open(shard)
         if twice := sorted(tensors.keys() & shard_tensors.keys()):
             other = tensors[twice[0]].path
-            raise AttnError(f"the tensor {twice[0]} stands in two files: {other} and {shard}", RELOAD)
+            raise AttnError(f"the tensor {twice[0]} is in two files: {other} and {shard}", RELOAD)
         tensors |= shard_tensors
     return Weights(directory, tensors, prefixes, aliases)
 
 
 def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
-    """The format that the directory has, and the files in it."""
+    """The format of the weights in the directory, and their files."""
     for form in FORMATS:
         if (directory / form.whole).exists():
             return form, [checked_path(directory, form.whole)]
         if (directory / form.index).exists():
             index = checked_path(directory, form.index, LARGEST_TEXT)
             return form, [checked_path(directory, name) for name in shard_names(index, form)]
-    return FORMATS[0], [directory / FORMATS[0].whole]  # which opens with the right error
+    return FORMATS[0], [directory / FORMATS[0].whole]  # opening it raises the right error
 
 
 def shard_names(index: Path, form: WeightsFormat) -> list[str]:
-    """The files that the index names; each lies beside it.
+    """The shards listed in the index, as names of files beside it.
 
     Raises:
-        AttnError: it names another, or none.
+        AttnError: it lists a file outside its directory, or none.
     """
     listed = read_json(index).get("weight_map")
     if not isinstance(listed, dict) or not listed:
@@ -129,5 +129,5 @@ def shard_names(index: Path, form: WeightsFormat) -> list[str]:
     names = sorted({str(name) for name in listed.values()})
     for name in names:
         if not re.fullmatch(r"[\w.\-]+" + re.escape(Path(form.whole).suffix), name):
-            raise AttnError(f"{index} names a file outside its directory: {name!r}", RELOAD)
+            raise AttnError(f"{index} lists a file outside its directory: {name!r}", RELOAD)
     return names

@@ -1,4 +1,4 @@
-"""How llama.cpp's converter changes each family's tensors, and what its metadata leaves out."""
+"""How llama.cpp's converter changes each family's tensors, and what the metadata omits."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,21 +8,21 @@ from attn_cli.record import record
 
 @record(frozen=True, slots=True)
 class GgufFamily:
-    """How a model's tensors differ in GGUF: `conversion/` and `convert_hf_to_gguf.py` in llama.cpp."""
+    """How a family's tensors differ in GGUF (`conversion/` and `convert_hf_to_gguf.py` in llama.cpp)."""
 
     type: str  # Hugging Face's model_type
-    has_pairs: bool = False  # rows of Q and K stand in pairs for RoPE
-    gain_offset: float = 0.0  # what was added to the gains of norms
-    is_transposed: bool = False  # matrices are (out, in), and Hugging Face's are (in, out)
-    merges_in_order: bool = False  # `tokens.py` says how
+    has_pairs: bool = False  # rows of Q and K are interleaved in pairs for RoPE
+    gain_offset: float = 0.0  # added to the weights of norms
+    is_transposed: bool = False  # matrices are (out, in), while Hugging Face's are (in, out)
+    merges_in_order: bool = False  # see `build_tokenizer` in `tokens.py`
     more: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = lambda _file, _values: {}
-    """What else the config says, out of the metadata, and of what is known by then."""
+    """Further config values, from the metadata and the config values known so far."""
 
 
 def _scale_of_gemma(layers_of_27b: int, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the scores are divided by the root of: only the 27B model has another than its head's size.
+    """`query_pre_attn_scalar`, the square of the divisor of q·k: the head size, except in the 27B models.
 
-    No key holds it; llama.cpp goes by the number of layers too (`llama-model.cpp`).
+    No metadata key holds it; llama.cpp also decides by the number of layers (`llama-model.cpp`).
     """
     width, heads = values.get("hidden_size"), values.get("num_attention_heads")
     if values.get("num_hidden_layers") != layers_of_27b or not isinstance(width, int) or not heads:
@@ -35,14 +35,14 @@ def _gemma2(_file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str,
 
 
 def _gemma3(file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Every sixth layer is whole; all are where there is no window (`convert_hf_to_gguf.py`)."""
+    """Every sixth layer has full attention; without a window all have (`convert_hf_to_gguf.py`)."""
     stride = file.get("gemma3.attention.sliding_window_pattern", 6 if "sliding_window" in values else 1)
     local = {"rope_local_base_freq": file.get("gemma3.rope.freq_base_swa", 10000.0)}
     return _scale_of_gemma(62, values) | local | {"sliding_window_pattern": stride}
 
 
 def _phi3(file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """It may turn a part of each head, and a window of 0 is none."""
+    """RoPE may rotate only part of each head; a window of 0 means no window."""
     width, heads = values.get("hidden_size"), values.get("num_attention_heads")
     turning = file.get("phi3.rope.dimension_count")
     sizes = [size for size in (width, heads, turning) if isinstance(size, int) and size > 0]

@@ -1,9 +1,9 @@
-"""What a GGUF file holds: metadata by key and tensors by name, mapped into memory.
+"""Reads a memory-mapped GGUF file: metadata by key and tensors by name.
 
-The format: a magic word, counts, keys with typed values, the tensors' names, shapes, types and places,
-the bytes. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The reader of the package `gguf`
-believes every count that it reads (an array that claims 2^60 numbers fills the memory), so the header is
-read here, and each number checked against the file's size; the package names the types, and widens them.
+The format: a magic number, counts, keys with typed values, the tensors' names, shapes, types and offsets,
+then the data (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). The reader in the package `gguf`
+trusts every count (an array that claims 2^60 numbers exhausts memory), so the header is parsed here and each
+number is checked against the file's size; the package supplies the type names and the dequantization.
 """
 
 import math
@@ -25,14 +25,14 @@ _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
-_MOST_TEXTS = 10_000_000  # no vocabulary is so large
+_MOST_TEXTS = 10_000_000  # more than any vocabulary
 _MOST_DIMENSIONS = 4
 _ALIGNMENT = 32  # bytes, unless the file says otherwise
 
 
 @record(frozen=True, slots=True)
 class GgufFile:
-    """A GGUF file. A value is a number, a truth, a string, a list of strings or an array of numbers."""
+    """A GGUF file. Metadata values are numbers, bools, strings, lists of strings or arrays of numbers."""
 
     path: Path
     metadata: Mapping[str, Any]
@@ -40,19 +40,19 @@ class GgufFile:
 
 
 def read_gguf(path: Path) -> GgufFile:
-    """The metadata and the tensors of the file; no tensor's numbers are read yet.
+    """Read the metadata and the tensors' header entries; no tensor's numbers are read yet.
 
     Raises:
-        AttnError: it is damaged, of an unknown version, or the package `gguf` is not installed.
+        AttnError: the file is damaged or of an unknown version, or the package `gguf` is not installed.
     """
     _check_package(path)
     cursor = _Cursor(path, map_file(path))
     if cursor.bytes(len(_MAGIC)) != _MAGIC:
-        raise AttnError(f"{path} is no GGUF file", "give a .gguf file, or a model's directory")
+        raise AttnError(f"{path} is not a GGUF file", "a .gguf file, or a model's directory")
     version = cursor.number("I")
     if version not in _VERSIONS:
-        problem = f"{path} is GGUF of version {version}, not 2 or 3"
-        raise AttnError(problem, "convert it with a newer llama.cpp")
+        problem = f"{path} has an unsupported GGUF version: {version}, not 2 or 3"
+        raise AttnError(problem, "convert the model again with a newer llama.cpp")
     tensor_count, key_count = cursor.number("Q"), cursor.number("Q")
     metadata = _read_metadata(cursor, key_count)
     return GgufFile(path, metadata, _read_tensors(cursor, tensor_count, metadata))
@@ -60,7 +60,7 @@ def read_gguf(path: Path) -> GgufFile:
 
 @record(frozen=True, slots=True)
 class _TensorInfo:
-    """What the header says of a tensor."""
+    """A tensor's entry in the header."""
 
     name: str
     shape: tuple[int, ...]
@@ -69,7 +69,7 @@ class _TensorInfo:
 
 
 class _Cursor:
-    """A place in the header, which moves on with what is read and never leaves the file."""
+    """A read position in the header; it advances with every read and never passes the end of the file."""
 
     def __init__(self, path: Path, buffer: mmap.mmap) -> None:
         self.path, self.buffer, self.offset = path, buffer, 0
@@ -79,7 +79,7 @@ class _Cursor:
         return self.buffer[start : start + count]
 
     def number(self, kind: str) -> Any:
-        """One number of the kind that `struct` calls so."""
+        """Read one number; `kind` is its format character in `struct`."""
         start = self._pass(struct.calcsize(f"<{kind}"))
         return struct.unpack_from(f"<{kind}", self.buffer, start)[0]
 
@@ -88,10 +88,10 @@ class _Cursor:
         try:
             return content.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise self.damaged(f"a text is not UTF-8: {error.reason}") from error
+            raise self.damaged(f"a string is not UTF-8: {error.reason}") from error
 
     def value(self, kind: int) -> Any:
-        """The value of a key."""
+        """Read the value of a key, of the given GGUF type."""
         if kind in _SCALARS:
             return self.number(_SCALARS[kind])
         if kind == _TEXT:
@@ -101,13 +101,13 @@ class _Cursor:
         raise self.damaged(f"a value is of type {kind}")
 
     def tensor_info(self) -> _TensorInfo:
-        """The next tensor."""
+        """Read the next tensor's entry."""
         name, dimensions = self.text(), self.number("I")
         if not 1 <= dimensions <= _MOST_DIMENSIONS:
-            raise self.damaged(f"the tensor {name} has {dimensions} dimensions")
+            raise self.damaged(f"tensor {name} has {dimensions} dimensions")
         shape = tuple(self.number("Q") for _ in range(dimensions))[
             ::-1
-        ]  # the file's fastest axis comes first
+        ]  # the file lists the fastest-varying axis first
         return _TensorInfo(name, shape, self.number("I"), self.number("Q"))
 
     def damaged(self, problem: str) -> AttnError:
@@ -122,33 +122,33 @@ class _Cursor:
         return np.frombuffer(self.buffer, dtype, count, self._pass(count * dtype.itemsize))
 
     def _pass(self, count: int) -> int:
-        """Where the cursor stood before it moved on by `count` bytes."""
+        """Advance by `count` bytes and return the position before."""
         start, self.offset = self.offset, self.offset + count
         if self.offset > len(self.buffer):
-            problem = f"{self.path} is cut short: {len(self.buffer)} bytes, but the header goes on"
+            problem = f"{self.path} is truncated: the header goes past its {len(self.buffer)} bytes"
             raise AttnError(problem, RELOAD)
         return start
 
 
 def _read_metadata(cursor: _Cursor, count: int) -> dict[str, Any]:
-    """The keys of the header, each with its value."""
+    """Read the keys of the header, each with its value."""
     metadata: dict[str, Any] = {}
     for _ in range(count):
         key = cursor.text()
         if key in metadata:
-            raise cursor.damaged(f"the key {key} stands twice")
+            raise cursor.damaged(f"key {key} occurs twice")
         metadata[key] = cursor.value(cursor.number("I"))
     return metadata
 
 
 def _read_tensors(cursor: _Cursor, count: int, metadata: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What the header says of the tensors, whose numbers begin behind it."""
+    """Read the tensors' entries; their data starts after the header."""
     infos = [cursor.tensor_info() for _ in range(count)]
     start = _start_of_tensors(cursor, metadata)
     tensors: dict[str, Tensor] = {}
     for info in infos:
         if info.name in tensors:
-            raise cursor.damaged(f"the tensor {info.name} stands twice")
+            raise cursor.damaged(f"tensor {info.name} occurs twice")
         tensors[info.name] = _tensor(cursor, info, start)
     return tensors
 
@@ -157,12 +157,12 @@ def _check_package(path: Path) -> None:
     try:
         import gguf  # noqa: F401  0.2 s
     except ImportError as error:
-        problem = f"{path} is read with the package gguf, which is not installed"
+        problem = f"{path} needs the package gguf, which is not installed"
         raise AttnError(problem, "pip install 'attn-cli[gguf]'") from error
 
 
 def _start_of_tensors(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
-    """Where the tensors begin: behind the header, at the next multiple of the alignment."""
+    """The offset of the tensor data: after the header, at the next multiple of the alignment."""
     alignment = metadata.get("general.alignment", _ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:
         raise cursor.damaged(f"general.alignment is {alignment}")
@@ -170,29 +170,29 @@ def _start_of_tensors(cursor: _Cursor, metadata: Mapping[str, Any]) -> int:
 
 
 def _tensor(cursor: _Cursor, info: _TensorInfo, start: int) -> Tensor:
-    """The tensor, if its place is inside the file."""
+    """The tensor, if its data lies within the file."""
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
     if info.type not in list(GGMLQuantizationType):
-        return Tensor(cursor.path, f"{info.type}, which is not known here", info.shape, None)
+        return Tensor(cursor.path, f"{info.type}, which is unknown", info.shape, None)
     kind = GGMLQuantizationType(info.type)
     block, size = GGML_QUANT_SIZES[kind]
     if info.shape[-1] % block or not all(info.shape):
-        raise cursor.damaged(f"the tensor {info.name} of type {kind.name} has the shape {info.shape}")
+        raise cursor.damaged(f"tensor {info.name} of type {kind.name} has the shape {info.shape}")
     row = info.shape[-1] // block * size
     begin, end = start + info.offset, start + info.offset + math.prod(info.shape[:-1]) * row
     if end > len(cursor.buffer):
-        problem = f"{len(cursor.buffer)} bytes, but the tensor {info.name} ends at {end}"
-        raise AttnError(f"{cursor.path} is cut short: {problem}", RELOAD)
+        problem = f"{len(cursor.buffer)} bytes, but tensor {info.name} ends at {end}"
+        raise AttnError(f"{cursor.path} is truncated: {problem}", RELOAD)
     numbers = partial(_numbers, cursor.buffer, (*info.shape[:-1], row), begin, kind)
     if kind.name in {"F64", "F32", "F16"} or _is_widened(kind):
         return Tensor(cursor.path, kind.name, info.shape, numbers)
-    return Tensor(cursor.path, f"{kind.name}, which gguf does not widen", info.shape, None)
+    return Tensor(cursor.path, f"{kind.name}, which gguf cannot dequantize", info.shape, None)
 
 
 @cache
 def _is_widened(kind: Any) -> bool:
-    """Whether the package can make float32 of the type."""
+    """Whether the package can convert the type to float32."""
     from gguf import GGML_QUANT_SIZES, quants
 
     block = np.zeros((1, GGML_QUANT_SIZES[kind][1]), dtype=np.uint8)
@@ -207,13 +207,13 @@ def _is_widened(kind: Any) -> bool:
 def _numbers(
     buffer: mmap.mmap, shape: tuple[int, ...], start: int, kind: Any, rows: Sequence[int] | None
 ) -> FloatArray:
-    """The tensor, or only those rows of it, as float32; `shape` counts the bytes of a row."""
+    """The tensor, or the given rows of it, as float32 (F64 as float64); `shape[-1]` is bytes per row."""
     from gguf import quants
 
     raw = np.frombuffer(buffer, np.uint8, math.prod(shape), start).reshape(shape)
     chosen = raw if rows is None else raw[list(rows)]
     if kind.name == "F64":
         return chosen.view("<f8")
-    with np.errstate(all="ignore"):  # what overflows is seen where it is used
+    with np.errstate(all="ignore"):  # overflows are detected where the numbers are used
         numbers: FloatArray = quants.dequantize(chosen, kind)
     return numbers

@@ -1,4 +1,4 @@
-"""A model in a GGUF file, its configuration and tensors under Hugging Face's names."""
+"""A model in a GGUF file, with its configuration and tensors under Hugging Face's names."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,10 +35,10 @@ _KEYS = {
     "sliding_window": "attention.sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
 }
-"""What the config calls the keys of the metadata, each of which begins with the architecture."""
+"""Config names and the metadata keys they come from, without the prefix `ARCHITECTURE.`."""
 
 _FLAGS = {"attention_bias": "blk.0.attn_q.bias", "mlp_bias": "blk.0.ffn_gate.bias"}
-"""What is true in the config where the tensor is there."""
+"""Config flags that are true if the tensor exists."""
 
 _STRETCH = {
     "factor": "factor",
@@ -53,46 +53,46 @@ _LONG, _SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 
 @record(frozen=True, slots=True)
 class GgufModel:
-    """The model in a GGUF file; its tensors and its tokenizer are made when they are asked for."""
+    """The model in a GGUF file; its tensors and its tokenizer are built on demand."""
 
     file: GgufFile
     architecture: str
     config: Config
 
     def weights(self, prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
-        """The tensors under Hugging Face's names; `Weights` says what prefixes and aliases are."""
+        """The tensors under Hugging Face's names; `Weights` explains prefixes and aliases."""
         tensors = dict(_tensors(self.file, self.architecture, self.config))
         return Weights(self.config.path, tensors, prefixes, aliases)
 
     def tokenizer(self) -> FastTokenizer:
-        """The tokenizer that the file describes.
+        """Build the tokenizer that the file describes.
 
         Raises:
-            AttnError: it has none, or one that cannot be rebuilt so that it cuts alike.
+            AttnError: it has none, or one that cannot be rebuilt exactly.
         """
         return build_tokenizer(self.file, in_order=FAMILIES[self.architecture].merges_in_order)
 
 
 def open_gguf(path: Path) -> GgufModel:
-    """The model in the file.
+    """Open the model in the file.
 
     Raises:
-        AttnError: the file is damaged, or holds a model that is not known here.
+        AttnError: the file is damaged, or its model is not supported.
     """
     file = read_gguf(path)
     kind = file.metadata.get("general.architecture")
     if not isinstance(kind, str) or kind not in FAMILIES:
-        problem = f"{path} holds a model of the architecture '{kind}', which is not known in GGUF"
+        problem = f"{path} has an architecture that is not supported in GGUF: '{kind}'"
         raise AttnError(problem, f"use one of {', '.join(FAMILIES)}, or {_HINT.removeprefix('use ')}")
     if file.metadata.get("split.count", 1) != 1:
-        raise AttnError(f"{path} is a part of a model", "join the parts: llama-gguf-split --merge")
+        raise AttnError(f"{path} is only one part of a model", "join the parts: llama-gguf-split --merge")
     if file.metadata.get(f"{kind}.expert_count", 0) != 0:
-        raise AttnError(f"{path} holds a mixture of experts, which is not known in GGUF", _HINT)
+        raise AttnError(f"{path} is a mixture of experts, which is not supported in GGUF", _HINT)
     return GgufModel(file, kind, Config(_config(file, kind), path))
 
 
 def _config(file: GgufFile, kind: str) -> dict[str, Any]:
-    """The metadata as a config.json would have it; what is not there is left out."""
+    """The metadata as the values of a config.json; missing values are left out."""
     embedding = file.tensors.get(_EMBEDDING)
     stored = {name: file.metadata.get(f"{kind}.{key}") for name, key in _KEYS.items()}
     stored |= {"vocab_size": embedding.shape[0] if embedding else None, "rope_scaling": _rope(file, kind)}
@@ -108,11 +108,11 @@ def _config(file: GgufFile, kind: str) -> dict[str, Any]:
 
 
 def _rope(file: GgufFile, kind: str) -> dict[str, Any] | None:
-    """What stretches the rotary embedding: a factor for every pair of features, or one for all."""
+    """The `rope_scaling` of the config: a factor for each pair of features, or one for all; None without."""
     if _LONG in file.tensors and _SHORT in file.tensors:  # Phi's
         both = {"long_factor": _factors(file, _LONG), "short_factor": _factors(file, _SHORT)}
         return {"rope_type": "longrope", **both}
-    if _FREQUENCIES in file.tensors:  # Llama 3's, already computed; longrope has the same form
+    if _FREQUENCIES in file.tensors:  # Llama 3's factors, precomputed; expressed as longrope
         factors = _factors(file, _FREQUENCIES)
         known = file.metadata.get(f"{kind}.context_length")
         same = {"long_factor": factors, "short_factor": factors, "attention_factor": 1.0, "factor": 1.0}
@@ -127,13 +127,13 @@ def _rope(file: GgufFile, kind: str) -> dict[str, Any] | None:
 def _factors(file: GgufFile, name: str) -> list[float]:
     tensor = file.tensors[name]
     if tensor.numbers is None:
-        raise AttnError(f"the tensor {name} in {file.path} is of type {tensor.dtype}", _HINT)
+        raise AttnError(f"the tensor {name} in {file.path} has an unsupported type: {tensor.dtype}", _HINT)
     factors: list[float] = tensor.numbers(None).ravel().tolist()
     return factors
 
 
 def _tensors(file: GgufFile, kind: str, config: Config) -> Iterator[tuple[str, Tensor]]:
-    """The tensors under every name that the package `gguf` knows for them, Hugging Face's among them."""
+    """The tensors under every name that the package `gguf` has for them, Hugging Face's included."""
     import gguf
 
     kinds = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
@@ -148,7 +148,7 @@ def _tensors(file: GgufFile, kind: str, config: Config) -> Iterator[tuple[str, T
 
 
 def _as_hugging_face(tensor: Tensor, name: str, family: GgufFamily, config: Config) -> Tensor:
-    """The tensor without what llama.cpp's converter did to it."""
+    """The tensor with the changes of llama.cpp's converter undone."""
     if family.has_pairs and (side := re.search(r"\.attn_([qk])\.", name)):
         heads = "num_attention_heads" if side[1] == "q" else "num_key_value_heads"
         return _halve_pairs(tensor, config.count(heads))
@@ -162,7 +162,7 @@ def _as_hugging_face(tensor: Tensor, name: str, family: GgufFamily, config: Conf
 
 
 def _change(tensor: Tensor, shape: tuple[int, ...], change: Callable[[FloatArray], FloatArray]) -> Tensor:
-    """The tensor as it is after a change to all of it."""
+    """The tensor with `change` applied to all of it when it is read."""
     read = tensor.numbers
     if read is None:
         return Tensor(tensor.path, tensor.dtype, shape, None)
@@ -175,9 +175,9 @@ def _change(tensor: Tensor, shape: tuple[int, ...], change: Callable[[FloatArray
 
 
 def _halve_pairs(tensor: Tensor, heads: int) -> Tensor:
-    """The tensor, whose rows in each head stand as Hugging Face turns them: first halves, then second.
+    """The tensor with the rows of each head in Hugging Face's order for RoPE: first halves, then second.
 
-    GGUF has the two features of a pair side by side (`permute` in `convert_hf_to_gguf.py`).
+    In GGUF the two features of a pair are adjacent (`permute` in `convert_hf_to_gguf.py`).
     """
     if tensor.shape[0] % (2 * heads):
         return tensor

@@ -11,7 +11,7 @@ from attn_cli.record import record
 if TYPE_CHECKING:
     import tokenizers
 
-_UNKNOWN, _CONTROL, _GIVEN = 2, 3, 4  # of token_type: the piece for what no piece spells, marks, whole words
+_UNKNOWN, _CONTROL, _GIVEN = 2, 3, 4  # values of token_type: unknown, control, user-defined
 _HINT = "use the model's directory in Hugging Face layout, with its tokenizer.json"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = (
@@ -31,12 +31,12 @@ _GPT4O = "|".join((*(word + _ENDING for word in _WORDS), r"\p{N}{1,3}", _REST))
 
 @record(frozen=True, slots=True)
 class _PreTokenizer:
-    """How a byte-level tokenizer cuts a text before it merges pieces: `tokenizer.ggml.pre` names it."""
+    """How a byte-level tokenizer splits a text before merging; named in `tokenizer.ggml.pre`."""
 
     patterns: Sequence[str]
-    has_whole_words: bool = False  # a word that is a piece is not put together by merges
-    begins: bool = False  # whether a text begins with a mark, unless the file says otherwise
-    is_composed: bool = False  # letters and their accents are one first
+    has_whole_words: bool = False  # a word that is in the vocabulary is one piece, whatever the merges
+    begins: bool = False  # whether BOS is added, unless the file says otherwise
+    is_composed: bool = False  # the text is normalised to NFC first
 
 
 _LLAMA = _PreTokenizer((_LLAMA3,), has_whole_words=True, begins=True)
@@ -52,12 +52,12 @@ _PRE_TOKENIZERS = {
     "gpt-4o": _PreTokenizer((_GPT4O,)),
     "dbrx": _PreTokenizer((_LLAMA3,)),
 }
-"""The names, as `llama-vocab.cpp` in llama.cpp and `gguf_tokenizer_mapping.py` in transformers have them."""
+"""By name, as in llama.cpp's `llama-vocab.cpp` and transformers' `gguf_tokenizer_mapping.py`."""
 
 
 @record(frozen=True, slots=True)
 class _Vocabulary:
-    """What both kinds of tokenizer have in the metadata."""
+    """The metadata that both kinds of tokenizer share."""
 
     file: GgufFile
     pieces: Sequence[str]
@@ -67,19 +67,19 @@ class _Vocabulary:
         return self.file.metadata.get(f"tokenizer.ggml.{key}")
 
     def numbers(self, key: str) -> list[Any]:
-        """A list with a number for every piece.
+        """A list with one number per piece.
 
         Raises:
-            AttnError: it has another length, or is none.
+            AttnError: it is missing, or has another length.
         """
         value = self.of(key)
         values = [] if value is None or isinstance(value, str | int | float) else list(value)
         if len(values) != len(self.pieces):
-            raise self.unfit(f"{len(self.pieces)} pieces, and {len(values)} values of {key}")
+            raise self.unfit(f"{len(self.pieces)} pieces, but {len(values)} values of {key}")
         return values
 
     def piece(self, key: str) -> str:
-        """The piece whose number the metadata has.
+        """The piece whose id is stored under `key`.
 
         Raises:
             AttnError: there is none.
@@ -94,32 +94,32 @@ class _Vocabulary:
 
 
 def build_tokenizer(file: GgufFile, *, in_order: bool = False) -> FastTokenizer:
-    """The tokenizer that the file describes.
+    """Build the tokenizer that the file describes.
 
-    `in_order`: the pieces of SentencePiece merge in the order of the vocabulary, whatever their scores, and
-    runs of spaces, which the file spells as spaces, merge like all others. That is how Gemma's do.
+    `in_order` (Gemma): SentencePiece pieces merge in the order of the vocabulary, whatever their scores, and
+    runs of spaces, which the file stores as spaces, merge like other pieces.
 
     Raises:
-        AttnError: it has none, or one that cannot be rebuilt so that it cuts alike.
+        AttnError: the file has no tokenizer, or one that cannot be rebuilt exactly.
     """
     vocabulary = _read_vocabulary(file, in_order=in_order)
     builders = {"gpt2": _byte_level, "llama": _scored}
     kind = vocabulary.of("model")
     if not isinstance(kind, str) or kind not in builders:
-        raise vocabulary.unfit(f"its kind is {kind}, not {' or '.join(builders)}")
+        raise vocabulary.unfit(f"its model is {kind}, not {' or '.join(builders)}")
     with tokenizer_errors(f"{file.path} has no tokenizer that can be rebuilt"):
         return FastTokenizer(builders[kind](vocabulary))
 
 
 def _read_vocabulary(file: GgufFile, *, in_order: bool) -> _Vocabulary:
-    """The pieces, each once, and no more than the embedding has rows."""
+    """Read the pieces; they must be distinct, and no more than the embedding has rows."""
     listed = file.metadata.get("tokenizer.ggml.tokens")
     pieces = listed if isinstance(listed, list) else []
     if in_order:
         pieces = ["▁" * len(piece) if piece and not piece.strip(" ") else piece for piece in pieces]
     vocabulary = _Vocabulary(file, pieces, in_order)
     if len(set(pieces)) != len(pieces):
-        raise vocabulary.unfit("a piece stands twice")
+        raise vocabulary.unfit("a piece occurs twice")
     embedding = file.tensors.get("token_embd.weight")
     if embedding is not None and len(pieces) > embedding.shape[0]:
         raise vocabulary.unfit(f"{len(pieces)} pieces for {embedding.shape[0]} rows of the embedding")
@@ -127,7 +127,7 @@ def _read_vocabulary(file: GgufFile, *, in_order: bool) -> _Vocabulary:
 
 
 def _byte_level(vocabulary: _Vocabulary) -> "tokenizers.Tokenizer":
-    """GPT-2's kind: BPE over letters that stand for bytes."""
+    """Byte-level BPE, as in GPT-2."""
     import tokenizers
     from tokenizers import decoders, models, normalizers, pre_tokenizers
 
@@ -150,15 +150,15 @@ def _byte_level(vocabulary: _Vocabulary) -> "tokenizers.Tokenizer":
 
 
 def _choose_pre_tokenizer(vocabulary: _Vocabulary) -> _PreTokenizer:
-    """How the file says that texts are cut before pieces merge."""
+    """The pre-tokenizer that the file names."""
     name = vocabulary.of("pre")
     if not isinstance(name, str) or name not in _PRE_TOKENIZERS:
-        raise vocabulary.unfit(f"it cuts as {name} does, not as one of {', '.join(_PRE_TOKENIZERS)}")
+        raise vocabulary.unfit(f"its pre-tokenizer is {name}, not one of {', '.join(_PRE_TOKENIZERS)}")
     return _PRE_TOKENIZERS[name]
 
 
 def _scored(vocabulary: _Vocabulary) -> "tokenizers.Tokenizer":
-    """Llama 2's kind: SentencePiece's BPE, whose merges follow from the scores of the pieces."""
+    """SentencePiece BPE, as in Llama 2; the merges are derived from the scores of the pieces."""
     import tokenizers
     from tokenizers import decoders, models, normalizers
 
@@ -184,9 +184,9 @@ def _numbered(vocabulary: _Vocabulary) -> dict[str, int]:
 
 
 def _merges(vocabulary: Mapping[str, int], scores: Sequence[float]) -> list[tuple[str, str]]:
-    """Every way to put a piece together out of two, the best piece first.
+    """Every way to form a piece from two others, the piece with the highest score first.
 
-    As `generate_merges` in transformers has it (`tokenization_utils_sentencepiece.py`).
+    As in transformers' `generate_merges` (`tokenization_utils_sentencepiece.py`).
     """
     merges: list[tuple[str, str, float]] = []
     for piece, score in zip(vocabulary, scores, strict=True):
@@ -200,7 +200,7 @@ def _merges(vocabulary: Mapping[str, int], scores: Sequence[float]) -> list[tupl
 def _with_marks(
     inner: "tokenizers.Tokenizer", vocabulary: _Vocabulary, *, begins: bool
 ) -> "tokenizers.Tokenizer":
-    """The tokenizer with the pieces that no text is cut into, and those that stand at a text's ends."""
+    """Add the special and user-defined tokens to the tokenizer, and BOS and EOS."""
     from tokenizers import AddedToken
 
     kinds = list(zip(vocabulary.pieces, vocabulary.numbers("token_type"), strict=True))
@@ -213,7 +213,7 @@ def _with_marks(
 
 
 def _add_ends(inner: "tokenizers.Tokenizer", vocabulary: _Vocabulary, *, begins: bool) -> None:
-    """Let texts begin and end with the marks that the file asks for; `begins` is where it says nothing."""
+    """Add BOS and EOS to texts as the file specifies; `begins` applies to BOS if it does not say."""
     from tokenizers.processors import TemplateProcessing
 
     has_first = vocabulary.of("add_bos_token")

@@ -1,22 +1,22 @@
-"""Downloads a model from the hub into the Hugging Face cache: only what is needed, all or nothing.
+"""Downloads a model from the hub into the Hugging Face cache: only the files needed, all or nothing.
 
-The library `huggingface_hub` knows the hub's addresses, its headers and its answers. The bytes are fetched
-here: what has come lies in the cache as `<etag>.incomplete`, where versions 0 and 1 of the library had it,
-and the next run goes on from there.
+The library `huggingface_hub` provides URLs, headers and error types. The bytes are fetched here: a partial
+download is kept in the cache as `<etag>.incomplete`, as in versions 0 and 1 of the library, and the next run
+resumes it.
 
-Its `hf_hub_download` (2.4.0) does less than tests/models/hub/test_download.py asks for:
+The library's `hf_hub_download` (2.4.0) fails the tests in tests/models/hub/test_download.py:
 
-- An interrupted file is deleted and begun anew in the next process (`_download_to_tmp_and_move`):
+- An interrupted file is deleted, and the next process starts over (`_download_to_tmp_and_move`):
   test_ctrl_c_leaves_no_model_and_the_next_run_goes_on.
-- What comes over HTTP is checked for its length and not for its hash: test_what_came_damaged_is_not_kept.
-- A server's ETag is taken for a file's name, and `../..` leads out of the cache:
+- A download over HTTP is checked for its length but not for its hash: test_what_came_damaged_is_not_kept.
+- The server's ETag is used as a file name, so that `../..` writes outside the cache:
   test_a_hub_whose_etag_leads_out_of_the_cache_is_none.
-- Where the hub answers 500 or 429, or cannot be reached, it writes warnings and sleeps for half a minute, and
-  then all three are the same error: test_a_refusal_says_what_the_hub_said.
-- A full disk is a warning, and the download begins: test_a_full_disk_says_so.
+- If the hub answers 500 or 429, or cannot be reached, the library logs warnings, sleeps for half a minute and
+  then raises the same error in all three cases: test_a_refusal_says_what_the_hub_said.
+- A full disk causes a warning, and the download starts anyway: test_a_full_disk_says_so.
 
-Its `http_get`, which goes on in a file that has begun, takes blocks of 10 MiB: what came of one is lost when
-the connection breaks (test_a_connection_that_breaks_is_taken_up_again), and the bar moves once in each.
+The library's `http_get`, which can resume a file, reads blocks of 10 MiB: a partial block is lost when the
+connection breaks (test_a_connection_that_breaks_is_taken_up_again), and progress is reported once per block.
 """
 
 import errno
@@ -39,6 +39,7 @@ from attn_cli.models.hub.locate import (
     WantedFiles,
     absent,
     model_directory,
+    model_like,
     no_progress,
     own_modules,
 )
@@ -53,10 +54,10 @@ _OLDER_TOKENIZERS = (
     *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "source.spm", "target.spm"),
 )
 _RELATIVE = re.compile(r"^\s*from\s+\.(\w+)\s+import", re.MULTILINE | re.ASCII)
-_SECONDS = 10  # without an answer, or without a byte
+_SECONDS = 10  # timeout for connecting and for each read
 _CHUNK = 2**20
 _ABSENT = 404
-_PARTIAL = 206  # the status of an answer that goes on where the last one ended
+_PARTIAL = 206  # status of a response that honours the Range header
 _UNAUTHORISED = 401
 
 
@@ -78,16 +79,16 @@ def download_model(
     progress: DownloadProgress = no_progress,
     wanted: WantedFiles | None = None,
 ) -> Path:
-    """The snapshot of the model in the cache, once all that is wanted of it is there.
+    """Download the files that are wanted and return the model's snapshot directory in the cache.
 
     Raises:
-        AttnError: the hub cannot be reached, has no such model, or keeps it to itself.
+        AttnError: the hub cannot be reached, has no such model, or denies access to it.
     """
     return _Hub(name, revision, environment).fetch(progress, wanted or WantedFiles())
 
 
 class _Hub:
-    """One model on the hub, in one revision."""
+    """One revision of one model on the hub."""
 
     def __init__(self, name: str, revision: str | None, environment: Mapping[str, str]) -> None:
         self._name, self._revision = name, revision or MAIN
@@ -95,17 +96,18 @@ class _Hub:
         self._token = environment.get("HF_TOKEN") or None
         self._folder = model_directory(name, environment)
         self._absent = partial(absent, name, environment, revision)
+        self._like = partial(model_like, name, environment)
 
     def fetch(self, watch: DownloadProgress, wanted: WantedFiles) -> Path:
-        """The snapshot's directory, once all of it is there.
+        """Download the files that are wanted and return the snapshot directory.
 
         Raises:
-            AttnError: the hub cannot be reached, has no such model, or keeps it to itself.
+            AttnError: the hub cannot be reached, has no such model, or denies access to it.
         """
         with self._translated_failures():
             config = self._remote(_CONFIG, self._revision)
             if config is None:
-                problem = f"{self._name} is no model that can be read: the hub has no {_CONFIG} of it"
+                problem = f"{self._name} is not a model attn can read: it has no {_CONFIG} on the hub"
                 raise AttnError(problem, f"see {self._endpoint}/{self._name}")
             weights = self._weights(config.commit) if wanted.weights else []
             files = [*weights, *self._tokenizer(config.commit), config]
@@ -115,7 +117,7 @@ class _Hub:
             return self._publish(files, config.commit)
 
     def _weights(self, commit: str) -> list[_Remote]:
-        """The weights in the first format that there is, whole or in shards; never in two."""
+        """The weights in the first format available, as one file or in shards; never in two formats."""
         for form in FORMATS:
             if whole := self._remote(form.whole, commit):
                 return [whole]
@@ -124,18 +126,18 @@ class _Hub:
                 shards = [self._required(name, commit) for name in shard_names(self._blob(index), form)]
                 return [*shards, index]
         names = " nor ".join(form.whole for form in FORMATS)
-        problem = f"{self._name} has no weights that can be read: neither {names}"
+        problem = f"{self._name} has no weights attn can read: neither {names}"
         raise AttnError(problem, f"see {self._endpoint}/{self._name}")
 
     def _tokenizer(self, commit: str) -> list[_Remote]:
-        """What cuts a text; what older tokenizers are made of only where there is no `tokenizer.json`."""
+        """The tokenizer's files; those of older tokenizers only if there is no `tokenizer.json`."""
         whole = self._remote(_TOKENIZER, commit)
         names = _BESIDE if whole else (*_BESIDE, *_OLDER_TOKENIZERS)
         beside = [remote for name in names if (remote := self._remote(name, commit))]
         return [whole, *beside] if whole else beside
 
     def _code(self, files: Sequence[_Remote], commit: str) -> list[_Remote]:
-        """The modules that the configurations name, and those that these import from beside them."""
+        """The modules named in the configuration files, and the modules they import relatively."""
         configurations = [file for file in files if file.name in {_CONFIG, *_BESIDE}]
         self._download(configurations, no_progress)
         with TemporaryDirectory() as place:
@@ -156,12 +158,12 @@ class _Hub:
     def _required(self, file: str, commit: str) -> _Remote:
         remote = self._remote(file, commit)
         if remote is None:
-            problem = f"{self._name} is not whole: the hub has no {file}, which its index names"
+            problem = f"{self._name} is incomplete: the hub has no {file}, which the model's index names"
             raise AttnError(problem, f"see {self._endpoint}/{self._name}")
         return remote
 
     def _remote(self, file: str, revision: str) -> _Remote | None:
-        """What the hub says of a file; None where it has none of that name."""
+        """The hub's metadata for a file; None if there is no such file."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url  # 0.2 s
         from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 
@@ -172,19 +174,19 @@ class _Hub:
             return None
         except HfHubHTTPError as error:
             if type(error) is HfHubHTTPError and error.response.status_code == _ABSENT:
-                return None  # a mirror that does not say what it lacks
+                return None  # a mirror that answers 404 without naming what is missing
             raise
         commit, etag, size = metadata.commit_hash, metadata.etag, metadata.size
         if size is None or not _is_plain(commit) or not _is_plain(etag):
-            raise AttnError(f"{self._endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
+            raise AttnError(f"{self._endpoint} is not a Hugging Face hub: {url}", "check HF_ENDPOINT")
         return _Remote(file, url, str(commit), str(etag), size)
 
     def _blob(self, remote: _Remote) -> Path:
         return self._folder / "blobs" / remote.etag
 
     def _download(self, files: Sequence[_Remote], watch: DownloadProgress) -> None:
-        """The content of every file, as a blob of the cache."""
-        lock = _library().WeakFileLock  # one process writes, another waits for it
+        """Download every file that is missing, as a blob in the cache."""
+        lock = _library().WeakFileLock  # one process writes, others wait for it
         missing = {self._blob(remote): remote for remote in files if not self._blob(remote).exists()}
         sizes = {blob: _size(_incomplete(blob)) for blob in missing}
         total, done = sum(remote.size for remote in missing.values()), sum(sizes.values())
@@ -204,24 +206,25 @@ class _Hub:
             done = before + remote.size
 
     def _complete(self, blob: Path, remote: _Remote, arrived: Callable[[int], None]) -> None:
-        """The blob: what had come of it before, and the rest; as often as something comes."""
+        """Resume the blob until it is complete; retry as long as each attempt adds bytes."""
         with _incomplete(blob).open("ab") as file:
             size = -1
             while size < file.tell() < remote.size:
                 size = file.tell()
                 self._append(file, remote, arrived)
             if file.tell() != remote.size:
-                problem = f"{remote.name} of {self._name} came with {file.tell()} bytes of {remote.size}"
+                size_found = f"{file.tell()} bytes instead of {remote.size}"
+                problem = f"{remote.name} of {self._name} has the wrong size: {size_found}"
                 file.truncate(0)
-                raise AttnError(problem, "try again later")
+                raise AttnError(problem, "run the command again later")
         if not _is_what_the_hub_has(_incomplete(blob), remote):
             _incomplete(blob).unlink()
-            problem = f"{remote.name} of {self._name} came damaged: its hash is not the one that the hub has"
-            raise AttnError(problem, "try again later")
+            problem = f"{remote.name} of {self._name} is damaged: its hash differs from the one on the hub"
+            raise AttnError(problem, "run the command again later")
         _incomplete(blob).replace(blob)
 
     def _append(self, file: BinaryIO, remote: _Remote, arrived: Callable[[int], None]) -> None:
-        """What is missing at the file's end, until all of it is there or the connection breaks."""
+        """Append the missing end of the file, until it is complete or the connection breaks."""
         library, start = _library(), file.tell()
         headers = library.build_hf_headers(token=self._token) | {"Accept-Encoding": "identity"}
         headers["Range"] = f"bytes={start}-"
@@ -234,14 +237,14 @@ class _Hub:
                 for chunk in answer.iter_bytes(_CHUNK):
                     file.write(chunk)
                     arrived(file.tell())
-        except OSError:  # of the hub's answer, or of the disk
+        except OSError:  # an HTTP error from the hub, or a failed write
             raise
         except Exception:
             if file.tell() == start:
                 raise
 
     def _publish(self, files: Sequence[_Remote], commit: str) -> Path:
-        """The snapshot, whose configuration comes last: without one it is no model for anybody."""
+        """Link the files into the snapshot, the configuration last: only then does it count as a model."""
         snapshot = self._folder / "snapshots" / commit
         snapshot.mkdir(parents=True, exist_ok=True)
         for remote in files:
@@ -254,7 +257,7 @@ class _Hub:
 
     @contextmanager
     def _translated_failures(self) -> Iterator[None]:
-        """Whatever the library raises inside is an `AttnError`."""
+        """Turn any exception raised inside into an `AttnError`."""
         try:
             yield
         except AttnError:
@@ -263,64 +266,67 @@ class _Hub:
             raise self._failure(error) from error
 
     def _failure(self, error: Exception) -> AttnError:
-        """The library's error, or the system's, in a sentence."""
+        """The `AttnError` for an exception of the library or the operating system."""
         from huggingface_hub import errors
 
         refusal = self._refusal(error)
         if refusal is not None:
             return refusal
         if isinstance(error, errors.HFValidationError):
-            return self._absent()  # a name that no hub has
+            return self._absent()  # not a valid name on the hub
         if isinstance(error, errors.HfHubHTTPError):
             return self._bad_status(error.response.status_code)
-        is_offline = isinstance(error, ConnectionError)  # huggingface_hub's own word for it
+        is_offline = isinstance(error, ConnectionError)  # what huggingface_hub raises when offline
         if isinstance(error, OSError) and not is_offline:
-            problem = f"{self._name} cannot be kept in {self._folder}: {error.strerror or error}"
-            return AttnError(problem, "make room there, or set HF_HOME to another directory")
+            problem = f"{self._name} cannot be saved in {self._folder}: {error.strerror or error}"
+            return AttnError(problem, "free some space there, or set HF_HOME to another directory")
         return self._absent(f"the hub cannot be reached ({_reason(error)})")
 
     def _refusal(self, error: Exception) -> AttnError | None:
-        """What the hub has not, or not for everyone: the model or its revision; None for other errors."""
+        """The error for a missing or restricted model or a missing revision; None for other errors."""
         from huggingface_hub import errors
 
         page = f"{self._endpoint}/{self._name}"
         if isinstance(error, errors.GatedRepoError):
-            problem = f"{self._name} is gated: who wants to read it must be let in by its authors"
-            hint = f"ask for it at {page}, and set HF_TOKEN to a token of that account"
+            problem = f"{self._name} is gated: its authors must grant you access"
+            hint = f"request access at {page}, and set HF_TOKEN to a token of your account"
             return AttnError(problem, hint)
         if isinstance(error, errors.RepositoryNotFoundError):
-            problem = f"the model '{self._name}' is not here, and the hub has none of that name for everyone"
-            hint = "check the name: attn models lists what is here; for a private one set HF_TOKEN"
-            return AttnError(problem, hint)
+            problem = f"model '{self._name}' not found: neither on this machine nor publicly on the hub"
+            meant = self._like()
+            hint = "check the name (attn models lists local models)" if meant is None else f"-m {meant}"
+            return AttnError(problem, f"{hint}; for a private model set HF_TOKEN")
         if isinstance(error, errors.RevisionNotFoundError):
             problem = f"{self._name} has no revision '{self._revision}' on the hub"
             return AttnError(problem, f"see {page}/tree/main, or leave out --revision")
         return None
 
     def _bad_status(self, status: int) -> AttnError:
-        """The error for an answer of this status."""
+        """The error for a response with this status."""
         if status == _UNAUTHORISED and self._token:
-            hint = f"make another at {self._endpoint}/settings/tokens, or unset it"
-            return AttnError("the hub does not know the token in HF_TOKEN", hint)
-        return AttnError(f"the hub answers {status} where {self._name} was asked for", "try again later")
+            hint = f"create a new one at {self._endpoint}/settings/tokens, or unset HF_TOKEN"
+            return AttnError("the hub rejected the token in HF_TOKEN", hint)
+        return AttnError(
+            f"the hub answered {status} to a request for {self._name}", "run the command again later"
+        )
 
 
 def _library() -> Any:
-    """The tools of `huggingface_hub`, which its types do not export."""
+    """`huggingface_hub.utils`, as Any: its type stubs do not export these functions."""
     from huggingface_hub import utils
 
     return utils
 
 
 def _is_plain(word: str | None) -> bool:
-    """Whether it can be a file's name: letters, digits, and nothing that leads elsewhere."""
+    """Whether the word is safe as a file name: letters, digits, `-` and `_`, so no path."""
     return bool(word) and all(letter.isalnum() or letter in "-_" for letter in str(word))
 
 
 def _is_what_the_hub_has(file: Path, remote: _Remote) -> bool:
-    """Whether the file has the hash that its ETag is: SHA-256 of a large file, git's of a small one.
+    """Whether the file's hash equals its ETag: SHA-256 for LFS files, git's blob SHA-1 for others.
 
-    A mirror's may be something else, which tells nothing.
+    True if the ETag is neither, as on some mirrors.
     """
     with file.open("rb") as content:
         if re.fullmatch(r"[0-9a-f]{64}", remote.etag):
@@ -342,13 +348,13 @@ def _size(path: Path) -> int:
 
 
 def _check_space(directory: Path, size: int) -> None:
-    """Raise `OSError` where the disk cannot take so much."""
+    """Raise `OSError` if the disk has fewer than `size` bytes free."""
     if shutil.disk_usage(directory).free < size:
-        raise OSError(errno.ENOSPC, f"{size / 1e9:.1f} GB are too much for the disk")
+        raise OSError(errno.ENOSPC, f"the download of {size / 1e9:.1f} GB does not fit on the disk")
 
 
 def _link(blob: Path, place: Path) -> None:
-    """The blob under its name; a copy of it where the system has no links."""
+    """Link the blob under the file's name; copy it if the system does not support symbolic links."""
     if place.exists():
         return
     try:
@@ -359,5 +365,5 @@ def _link(blob: Path, place: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The error in one line: what it says, or else what it is."""
+    """The first line of the error's message, or else its type."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -1,4 +1,4 @@
-"""Where a model's name leads; imports nothing heavy, since shell completion uses it."""
+"""Resolves a model's name to a path; imports nothing heavy, since shell completion uses it."""
 
 import json
 import os
@@ -9,26 +9,27 @@ from typing import Any, TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.models.hub.names import directory_with_model, name_at, slip, suggestion
 from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED
 
 EMBEDDED_DIRECTORY = Path(__file__).parents[1] / "embedded"
-"""Where the model lies that ships with the package."""
+"""The directory of the bundled model."""
 
 Fetch: TypeAlias = Callable[[str, str | None], Path]
-"""A name on the hub and a revision of it, to the directory where it lies once it is downloaded."""
+"""Downloads the model of this name and revision from the hub and returns its directory."""
 
 DownloadProgress: TypeAlias = Callable[[str, int, int], None]
-"""Is told which file is coming, how many bytes have come, and of how many."""
+"""Called with the file being downloaded, the bytes received so far, and the total number of bytes."""
 
 MAIN = "main"
-"""The branch that is meant where none is named."""
+"""The default branch."""
 
 _NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?", re.ASCII)
-_YES = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub/constants.py has it
+_YES = {"1", "ON", "YES", "TRUE"}  # as in huggingface_hub/constants.py
 _MOST_LISTED = 8
 _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.spm")
-_OWN_CLASS = re.compile(r"(\w+)\.\w+", re.ASCII)  # with -- in it, it is another repository's
+_OWN_CLASS = re.compile(r"(\w+)\.\w+", re.ASCII)  # a name with -- belongs to another repository
 
 
 @record(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class CachedModel:
 
 @record(frozen=True, slots=True)
 class Located:
-    """Where a model is, and what it is called."""
+    """A model's display name and its location."""
 
     name: str
     directory: Path  # or the .gguf file
@@ -50,14 +51,14 @@ class Located:
 
 @record(frozen=True, slots=True)
 class WantedFiles:
-    """What is to be read of a model besides its configuration and its tokenizer."""
+    """Which files of a model are needed besides its configuration and its tokenizer."""
 
     weights: bool = True
-    code: bool = False  # Python of the checkpoint's own
+    code: bool = False  # the checkpoint's own Python modules
 
 
 def no_progress(_file: str, _done: int, _total: int) -> None:
-    """Nobody looks."""
+    """Ignores the progress."""
 
 
 def locate_model(
@@ -67,14 +68,14 @@ def locate_model(
     fetch: Fetch | None = None,
     wanted: WantedFiles | None = None,
 ) -> Located:
-    """Where the model `name` is: itself a directory, the one that ships, in the local cache, on the hub.
+    """Find the model `name`: a path, the bundled model, a model in the local cache, or one on the hub.
 
-    `revision` is a branch, a tag or a commit of a model of the hub. `fetch` gets what is not in the
-    cache, or lacks there what is `wanted`; without it there is no hub.
+    `revision` is a branch, a tag or a commit of a model on the hub. `fetch` downloads a model that is not
+    in the cache, or lacks files that are `wanted`; without it the hub is not used.
 
     Raises:
-        AttnError: there is none.
-        UsageError: a revision is asked of a directory.
+        AttnError: there is no such model.
+        UsageError: a revision is given for a model on disk.
     """
     on_disk = _on_disk(name)
     if on_disk is not None:
@@ -83,53 +84,74 @@ def locate_model(
     if not _NAME.fullmatch(name):
         raise absent(name, environment)
     snapshot = _snapshot(model_directory(name, environment), revision)
+    if snapshot is None and revision is None:
+        _check_name(name, environment)
     if fetch is not None and (snapshot is None or not _is_whole(snapshot, wanted or WantedFiles())):
         return Located(name, fetch(name, revision))
     if snapshot is None:
-        offline = "HF_HUB_OFFLINE keeps attn off the hub" if is_offline(environment) else ""
+        offline = "HF_HUB_OFFLINE forbids downloading it" if is_offline(environment) else ""
         raise absent(name, environment, revision, offline)
     return Located(name, snapshot)
 
 
+def _check_name(name: str, environment: Mapping[str, str]) -> None:
+    """Raise `AttnError` for a name that is no model's of the hub, before the hub is asked.
+
+    With a revision it is asked all the same.
+    """
+    if name.endswith(".gguf"):
+        raise AttnError(f"the file {name} does not exist", "check the path after --model")
+    meant = slip(name, cached_names(environment))
+    if meant is not None:
+        insist = f"or --revision {MAIN} for the model of that name on the hub"
+        raise AttnError(f"model '{name}' not found, but there is {meant}", f"-m {meant}, {insist}")
+
+
 def _check_no_revision(on_disk: Located, revision: str | None) -> None:
-    """Raise `UsageError` where a revision is asked of what is on the disk."""
+    """Raise `UsageError` if a revision is given for a model on disk."""
     if revision is not None:
-        problem = f"--revision is for a model of the hub, and {on_disk.directory} is on the disk"
-        raise UsageError(problem, "leave it out")
+        problem = f"--revision applies only to models on the hub: {on_disk.directory} is on disk"
+        raise UsageError(problem, "leave out --revision")
 
 
 def absent(
     name: str, environment: Mapping[str, str], revision: str | None = None, why: str = ""
 ) -> AttnError:
-    """The error for a model, or a revision of one, that is not here; it says what is.
+    """The error for a model or a revision that was not found; it lists what is available.
 
-    `why` is the reason for which the hub does not help, where it was to be asked.
+    `why` is the reason the hub could not be used, if it was needed.
     """
     cache = cache_directory(environment)
     revisions = sorted(_revisions(model_directory(name, environment))) if _NAME.fullmatch(name) else []
     if revision is not None and revisions:
-        what, here = f"the revision '{revision}' of {name} is not here", f"cached are {_listed(revisions)}"
+        what, here = f"revision '{revision}' of {name} not found", f"cached are {_listed(revisions)}"
         hint = f"--revision {revisions[0]}"
     else:
-        models = [model.name for model in cached_models(environment)] if why else []
-        what = f"the model '{name}' is not here"
-        here = f"cached are {_listed(models)}" if models else f"no such directory, nor in the cache {cache}"
-        hint = "attn models lists what is here"
+        models = cached_names(environment) if why else []
+        what = f"model '{name}' not found"
+        here = f"cached are {_listed(models)}" if models else f"no such directory, and not cached in {cache}"
+        meant = model_like(name, environment)
+        hint = f"{'' if meant is None else f'-m {meant}, or: '}attn models lists the models on this machine"
     if why:
         cause = "unset HF_HUB_OFFLINE" if is_offline(environment) else "check the connection"
         what, hint = f"{what}, and {why}", f"{cause}, or: {hint}"
     return AttnError(f"{what}: {here}", hint)
 
 
+def model_like(name: str, environment: Mapping[str, str]) -> str | None:
+    """The model that was probably meant: at that address, or here under a name that is close."""
+    return name_at(name) or suggestion(name, cached_names(environment))
+
+
 def is_offline(environment: Mapping[str, str]) -> bool:
-    """Whether the environment forbids to ask the hub."""
+    """Whether the environment forbids access to the hub."""
     return any(
         environment.get(name, "").upper() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     )
 
 
 def cached_models(environment: Mapping[str, str]) -> Iterator[CachedModel]:
-    """Every model in the local Hugging Face cache that has a configuration, by name."""
+    """Every model in the local Hugging Face cache that has a configuration, sorted by name."""
     for folder in sorted(cache_directory(environment).glob("models--*")):
         snapshot = _snapshot(folder)
         if snapshot is not None:
@@ -138,8 +160,13 @@ def cached_models(environment: Mapping[str, str]) -> Iterator[CachedModel]:
             )
 
 
+def cached_names(environment: Mapping[str, str]) -> list[str]:
+    """The names of all models in the cache."""
+    return [model.name for model in cached_models(environment)]
+
+
 def cache_directory(environment: Mapping[str, str]) -> Path:
-    """Where Hugging Face keeps what it downloaded (`huggingface_hub/constants.py`)."""
+    """Where Hugging Face keeps its downloads (`huggingface_hub/constants.py`)."""
     if environment.get("HF_HUB_CACHE"):
         return _expanded(environment["HF_HUB_CACHE"])
     if environment.get("HF_HOME"):
@@ -149,15 +176,15 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
 
 
 def model_directory(name: str, environment: Mapping[str, str]) -> Path:
-    """Where the cache has, or would have, a model of the hub: its blobs, refs and snapshots."""
+    """The cache folder of a model on the hub, for its blobs, refs and snapshots; it may not exist."""
     return cache_directory(environment) / ("models--" + name.replace("/", "--"))
 
 
 def _on_disk(name: str) -> Located | None:
-    """The directory or the file of that name, or the model that ships; None where there is neither.
+    """The directory or the file of that name, or the bundled model; None if there is neither.
 
     Raises:
-        AttnError: it is no model.
+        AttnError: the path exists and is not a model.
     """
     path = _expanded(name)
     if name == EMBEDDED and not (path / "config.json").is_file():
@@ -166,13 +193,21 @@ def _on_disk(name: str) -> Located | None:
         if (path / "config.json").is_file():
             return Located(path.resolve().name, path)
         problem = f"{name} is not a model: the directory has no config.json"
-        raise AttnError(problem, "give a directory with config.json, model.safetensors and tokenizer.json")
+        raise AttnError(
+            problem, _near(path, "a directory with config.json, model.safetensors and tokenizer.json")
+        )
     if os.path.exists(path):  # noqa: PTH110  as above
         if path.suffix == ".gguf":
             return Located(path.stem, path)
-        problem = f"{name} is not a model: it is a file"
-        raise AttnError(problem, "give a .gguf file, or the directory that holds the model")
+        problem = f"{name} is not a model: it is a file, and not a .gguf file"
+        raise AttnError(problem, _near(path, "a .gguf file, or the directory that contains the model"))
     return None
+
+
+def _near(path: Path, otherwise: str) -> str:
+    """The model that lies near, or else what would be one."""
+    place = directory_with_model(path)
+    return otherwise if place is None else f"-m {place}"
 
 
 def _expanded(path: str) -> Path:
@@ -180,15 +215,15 @@ def _expanded(path: str) -> Path:
 
 
 def _is_whole(snapshot: Path, wanted: WantedFiles) -> bool:
-    """Whether all that is wanted lies there, as far as the names of the files tell."""
+    """Whether the snapshot has all files that are wanted, judging by their names."""
     has_tokenizer = any(file for pattern in _TOKENIZERS for file in snapshot.glob(pattern))
-    has_weights = not wanted.weights or _has_weights(snapshot)
+    all_weights = not wanted.weights or has_weights(snapshot)
     has_code = not wanted.code or all((snapshot / f"{name}.py").exists() for name in own_modules(snapshot))
-    return has_weights and has_code and (has_tokenizer or wanted.weights)
+    return all_weights and has_code and (has_tokenizer or wanted.weights)
 
 
-def _has_weights(snapshot: Path) -> bool:
-    """Whether there is a file of weights, and every one that an index names."""
+def has_weights(snapshot: Path) -> bool:
+    """Whether there is a file of weights, or every shard that an index names."""
     names: set[str] = set()
     for index in snapshot.glob("*.index.json"):
         listed = _read(snapshot, index.name).get("weight_map")
@@ -201,7 +236,7 @@ def _has_weights(snapshot: Path) -> bool:
 
 
 def own_modules(directory: Path) -> set[str]:
-    """The Python modules that the checkpoint brings for itself, as its configurations name them."""
+    """The checkpoint's own Python modules, as named in its configuration files."""
     named: list[object] = []
     for file in ("config.json", "tokenizer_config.json"):
         auto_map = _read(directory, file).get("auto_map")
@@ -212,7 +247,7 @@ def own_modules(directory: Path) -> set[str]:
 
 
 def _snapshot(folder: Path, revision: str | None = None) -> Path | None:
-    """The revision, or else what `main` names, or else the newest one that holds a configuration."""
+    """The given revision; without one the commit of `main`, else the newest snapshot with a configuration."""
     revisions = _revisions(folder)
     if revision is not None:
         return revisions.get(revision)
@@ -220,9 +255,9 @@ def _snapshot(folder: Path, revision: str | None = None) -> Path | None:
 
 
 def _revisions(folder: Path) -> dict[str, Path]:
-    """The revisions in a model's folder that hold a configuration: by commit, by branch and by tag.
+    """The cached revisions that have a configuration, by commit, branch and tag.
 
-    A name is looked up here and nowhere on the disk: one that climbs leads nowhere.
+    Revisions are looked up in this table, never as paths, so that `../` in a name cannot leave the cache.
     """
     refs = folder / "refs"
     try:
@@ -239,7 +274,7 @@ def _revisions(folder: Path) -> dict[str, Path]:
 
 
 def _listed(names: list[str]) -> str:
-    """The names, the first few where there are many."""
+    """The names, comma-separated; of many only the first few."""
     more = len(names) - _MOST_LISTED
     return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
@@ -249,7 +284,7 @@ def _type(snapshot: Path) -> str:
 
 
 def _read(directory: Path, name: str) -> dict[str, Any]:
-    """The JSON object in the file; an empty one where there is none that can be read."""
+    """The JSON object in the file; empty if there is none or it cannot be read."""
     try:
         content = json.loads(checked_path(directory, name, LARGEST_TEXT).read_text(encoding="utf-8"))
     except (AttnError, OSError, ValueError, RecursionError):

@@ -1,14 +1,14 @@
 """A checkpoint that our own transformer reads: a directory in Hugging Face layout, or a GGUF file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
-from attn_cli.models.native.checkpoint_files import CheckpointFiles
 from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
@@ -24,7 +24,7 @@ class Checkpoint:
     request: SourceRequest
     name: str
     path: Path  # a directory, or a .gguf file
-    files: CheckpointFiles
+    open_weights: Callable[[], Weights]  # which opens them once, whatever computes
     spec: Spec
     tokenizer: Tokenizer
     backend: Backend
@@ -123,7 +123,7 @@ class Checkpoint:
 
     @cached_property
     def _transformer(self) -> Transformer:
-        return Transformer(self.spec, self.files.weights(self.spec.prefixes, self.spec.aliases), self.backend)
+        return Transformer(self.spec, self.open_weights(), self.backend)
 
     def _every_attention(self, texts: Texts, kind: Kind) -> Iterator[Layer]:
         """The attention of one kind, layer by layer; of the encoder nothing runs before it is looked at."""
@@ -138,7 +138,7 @@ class Checkpoint:
 
     def _checked(self, tokens: tuple[Token, ...], spec: Spec) -> tuple[Token, ...]:
         """The tokens, whose ids are checked against the size of the vocabulary."""
-        hint = f"check that tokenizer.json and config.json in {self.path} belong together"
+        hint = f"check that tokenizer.json and config.json in {self.path} belong to the same model"
         for token in tokens:
             if token.id >= spec.vocabulary:
                 size = f"number {token.id} of a vocabulary of {spec.vocabulary}"

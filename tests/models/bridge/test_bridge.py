@@ -191,13 +191,13 @@ def test_a_window_is_in_the_mask_and_a_bias_is_a_step(saved: Callable[[str], Pat
 
 
 @pytest.mark.parametrize("asked", [("-l", "0,1,2", "-H", "0"), ("--heads", "0.0,1.0,2.0")])
-def test_a_layer_of_a_hybrid_that_does_not_attend_is_said_to_be_left_out(
+def test_a_layer_of_a_hybrid_that_has_no_attention_is_said_to_be_skipped(
     saved: Callable[[str], Path], asked: tuple[str, ...]
 ) -> None:
     answer = attn("inspect", TEXT, "-m", saved("jamba"), *asked, "--json")
     assert [each["layer"] for each in answer.document["attention"]] == [1]
-    left = [f"layer {layer} is left out: it does not attend" for layer in (0, 2)]
-    assert [line for line in answer.err.splitlines() if "left out" in line] == left
+    skipped = [f"layer {layer} is skipped: it has no attention" for layer in (0, 2)]
+    assert [line for line in answer.err.splitlines() if "skipped" in line] == skipped
 
 
 def test_all_layers_of_a_hybrid_are_those_that_attend(saved: Callable[[str], Path]) -> None:
@@ -211,7 +211,7 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown(saved: Callable[[str], Pat
     assert [entry["layer"] for entry in found["attention"]] == [1, 3]
     assert found["model"]["layers"] == 4
     answer = refused(attn("inspect", TEXT, "-m", saved("jamba"), "-l", "2"))
-    problem = f"layer 2 of {saved('jamba').name} does not attend; the layers to show are 1, 3"
+    problem = f"layer 2 of {saved('jamba').name} has no attention; layers that can be shown: 1, 3"
     assert answer == (2, problem, "--layer 1")
 
 
@@ -283,7 +283,10 @@ def test_weights_of_another_shape_are_what_transformers_cannot_load(
     status, problem, hint = refused(attn("inspect", TEXT, "-m", tmp_path))
     assert status == 1
     assert problem.startswith(f"transformers cannot load {tmp_path}: RuntimeError: ")  # the rest is theirs
-    assert hint == "check that config.json and the weights belong together; ATTN_DEBUG=1 shows all of it"
+    assert (
+        hint
+        == "check that config.json and the weights belong to the same model; ATTN_DEBUG=1 shows the traceback"
+    )
 
 
 def test_a_wrong_recomputation_is_not_shown(
@@ -341,7 +344,7 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     names = {"AutoConfig": "configuration_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "own", "auto_map": names}))
     line = ("--heads", "0.1", "-s", "weights", "--json")
-    assert "asks to run" in attn("inspect", TEXT, "-m", tmp_path, *line).err
+    assert "comes with the checkpoint" in attn("inspect", TEXT, "-m", tmp_path, *line).err
     found = attn("inspect", TEXT, "-m", tmp_path, *line, "--trust-remote-code").document
     assert found["model"]["type"] == "own"
     assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this

@@ -120,8 +120,8 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
             "is not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
         ),
         (b"\xff\xfe", "is not JSON: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
-        (b"[1]", "holds a JSON list, not an object"),
-        (b"null", "holds a JSON NoneType, not an object"),
+        (b"[1]", "contains a JSON list, not an object"),
+        (b"null", "contains a JSON NoneType, not an object"),
     ],
 )
 def test_a_file_that_holds_no_object_says_so(tmp_path: Path, content: bytes, problem: str) -> None:

@@ -21,7 +21,7 @@ from tests.support.twins import RECIPES
 
 FAMILIES = ("bert", "gpt2", "llama")
 FILES = ("config.json", "tokenizer.json", "model.safetensors", "attn.json")
-COPY = "copy the file itself there, if you trust it"
+COPY = "replace the link with a copy of the file, if you trust it"
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def refused(directory: Path) -> tuple[str, str]:
 def test_a_link_out_of_the_checkpoint_is_not_followed(model: Path, tmp_path: Path, name: str) -> None:
     outside = (model / name).rename(tmp_path / "outside")
     (model / name).symlink_to("../outside")
-    problem = f"{model / name} is a link that leads out of the checkpoint: to {outside}"
+    problem = f"{model / name} is a link that points outside the checkpoint: to {outside}"
     assert refused(model) == (problem, COPY)
 
 
@@ -78,7 +78,7 @@ def test_a_shard_that_is_a_link_out_of_the_checkpoint_is_not_followed(model: Pat
     outside = (model / "model.safetensors").rename(tmp_path / "outside")
     (model / "a.safetensors").symlink_to(outside)
     (model / "model.safetensors.index.json").write_text('{"weight_map": {"a": "a.safetensors"}}')
-    problem = f"{model}/a.safetensors is a link that leads out of the checkpoint: to {outside}"
+    problem = f"{model}/a.safetensors is a link that points outside the checkpoint: to {outside}"
     assert refused(model) == (problem, COPY)
 
 
@@ -112,7 +112,7 @@ def test_a_snapshot_in_the_cache_links_to_nobody_elses_blobs(model: Path, tmp_pa
     snapshot = Path(shutil.copytree(model, tmp_path / "hub" / "models--a--b" / "snapshots" / "1"))
     (snapshot / "config.json").unlink()
     (snapshot / "config.json").symlink_to(other / "config.json")
-    problem = f"{snapshot}/config.json is a link that leads out of the checkpoint: to {other}/config.json"
+    problem = f"{snapshot}/config.json is a link that points outside the checkpoint: to {other}/config.json"
     assert refused(snapshot) == (problem, COPY)
 
 
@@ -120,14 +120,14 @@ def test_a_snapshot_in_the_cache_links_to_nobody_elses_blobs(model: Path, tmp_pa
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(model: Path, name: str) -> None:
     (model / name).unlink()
     os.mkfifo(model / name)
-    assert refused(model) == (f"{model / name} is no plain file", "put the file itself there")
+    assert refused(model) == (f"{model / name} is not a regular file", "replace it with a regular file")
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "attn.json"])
 def test_a_file_that_would_fill_the_memory_is_not_parsed(model: Path, name: str) -> None:
     with (model / name).open("r+b") as file:
         file.truncate(LARGEST_TEXT + 1)  # the disk holds a page of it
-    problem = f"{model / name} is too large to be read: 100 MB of at most 100 MB"
+    problem = f"{model / name} is too large: 100 MB, and the limit is 100 MB"
     assert refused(model) == (problem, "download the file again")
 
 

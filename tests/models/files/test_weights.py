@@ -22,7 +22,7 @@ from attn_cli.models.files.weights import open_weights
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 FOUR = np.array([1.5, -2, 0, 1e9], dtype=np.float32)
 AGAIN = "download the file again"
-TOGETHER = "check that config.json and the weights belong together"
+TOGETHER = "check that config.json and the weights belong to the same model"
 
 
 def write(directory: Path, header: object, body: bytes = b"", length: int | None = None) -> Path:
@@ -127,7 +127,7 @@ def test_prefixes_and_older_names_are_tried_in_turn(tmp_path: Path) -> None:
         (
             "whole",
             (2,),
-            "the tensor whole in {file} is of type I64",
+            "the tensor whole in {file} has an unsupported type: I64",
             "use a checkpoint in float32, float16 or bfloat16",
         ),
     ],
@@ -144,7 +144,7 @@ def test_a_tensor_that_does_not_fit_is_named(
 
 
 def test_a_directory_without_weights_says_so(tmp_path: Path) -> None:
-    hint = "give a directory that holds the weights as model.safetensors"
+    hint = "a directory that contains the weights as model.safetensors"
     refused(tmp_path, f"{tmp_path}/model.safetensors does not exist", hint)
 
 
@@ -173,20 +173,20 @@ def test_a_file_cut_in_its_data_names_the_tensor(tmp_path: Path) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
     size = len(whole)
-    refused(tmp_path, f"{file} is cut short: {size - 1} bytes, but the tensor six ends at {size}")
+    refused(tmp_path, f"{file} is truncated: {size - 1} bytes, but the tensor six ends at {size}")
 
 
 @pytest.mark.parametrize("kept", [1, 7, 8, 20])
 def test_a_file_cut_in_its_header_says_so(tmp_path: Path, kept: int) -> None:
     file = saved(tmp_path, six=SIX)
     file.write_bytes(file.read_bytes()[:kept])
-    refused(tmp_path, f"{file} is cut short or no safetensors file: {kept} bytes")
+    refused(tmp_path, f"{file} is truncated or not a safetensors file: {kept} bytes")
 
 
 @pytest.mark.parametrize("length", [3, 100_000_001, 2**62, 2**64 - 1])
 def test_a_header_longer_than_the_file_is_not_believed(tmp_path: Path, length: int) -> None:
     file = write(tmp_path, b"{}", length=length)
-    refused(tmp_path, f"{file} is cut short or no safetensors file: 10 bytes")
+    refused(tmp_path, f"{file} is truncated or not a safetensors file: 10 bytes")
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,10 @@ def test_a_header_longer_than_the_file_is_not_believed(tmp_path: Path, length: i
     [
         (b"[", "Expecting value: line 1 column 2 (char 1)"),
         (b"\xff{}", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
-        (b"[]", "no JSON object"),
-        (b"7", "no JSON object"),
-        (b'{"a": {}, "a": {}}', "'a' stands twice"),
-        (b'{"a": {"dtype": "F32", "dtype": "F32"}}', "'dtype' stands twice"),
+        (b"[]", "not a JSON object"),
+        (b"7", "not a JSON object"),
+        (b'{"a": {}, "a": {}}', "'a' occurs twice"),
+        (b'{"a": {"dtype": "F32", "dtype": "F32"}}', "'dtype' occurs twice"),
         ({"a": None}, "tensor a"),
         ({"a": []}, "tensor a"),
         ({"a": {}}, "tensor a"),
@@ -235,7 +235,7 @@ def test_an_offset_beyond_every_number_is_refused(tmp_path: Path) -> None:
     end = 10**400
     file = write(tmp_path, {"a": entry([end // 4], [0, end])})
     size = file.stat().st_size
-    refused(tmp_path, f"{file} is cut short: {size} bytes, but the tensor a ends at {size + end}")
+    refused(tmp_path, f"{file} is truncated: {size} bytes, but the tensor a ends at {size + end}")
 
 
 def test_a_header_nested_without_an_end_is_refused(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_whole_file_goes_before_shards(tmp_path: Path) -> None:
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     shards(tmp_path, {"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}, a=SIX)
-    hint = "give a directory that holds the weights as model.safetensors"
+    hint = "a directory that contains the weights as model.safetensors"
     refused(tmp_path, f"{tmp_path}/b.safetensors does not exist", hint)
 
 
@@ -283,7 +283,7 @@ def test_a_tensor_in_two_shards_has_no_one_value(tmp_path: Path) -> None:
     shards(tmp_path, {"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}, a=SIX)
     safetensors.numpy.save_file({"a": SIX}, tmp_path / "b.safetensors")
     both = f"{tmp_path}/a.safetensors and {tmp_path}/b.safetensors"
-    refused(tmp_path, f"the tensor a stands in two files: {both}")
+    refused(tmp_path, f"the tensor a is in two files: {both}")
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_tensor_in_two_shards_has_no_one_value(tmp_path: Path) -> None:
 )
 def test_an_index_reaches_no_file_outside_its_directory(tmp_path: Path, name: str) -> None:
     index = shards(tmp_path, {"weight_map": {"a": name}})
-    refused(tmp_path, f"{index} names a file outside its directory: {name!r}")
+    refused(tmp_path, f"{index} lists a file outside its directory: {name!r}")
 
 
 @pytest.mark.parametrize("listed", [{}, {"weight_map": {}}, {"weight_map": ["a"]}, {"weight_map": None}])
@@ -384,7 +384,7 @@ def test_any_json_in_the_place_of_the_header_is_read_or_refused(tmp_path: Path, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("length", "problem"), [(10**8, "has a damaged header"), (10**8 + 1, "is cut short")]
+    ("length", "problem"), [(10**8, "has a damaged header"), (10**8 + 1, "is truncated")]
 )
 def test_a_header_of_100_megabytes_is_read_and_no_longer_one(
     length: int, problem: str, tmp_path: Path

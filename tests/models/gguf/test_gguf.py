@@ -292,14 +292,14 @@ def tokenizer(**changed: Any) -> Change:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (tokenizer(model="bert"), "its kind is bert, not gpt2 or llama"),
-        (tokenizer(tokens=["a", "a"]), "a piece stands twice"),
-        (tokenizer(tokens="a"), "0 pieces, and 2 values of scores"),
-        (tokenizer(scores=[0.0]), "2 pieces, and 1 values of scores"),
-        (tokenizer(token_type=[1]), "2 pieces, and 1 values of token_type"),
+        (tokenizer(model="bert"), "its model is bert, not gpt2 or llama"),
+        (tokenizer(tokens=["a", "a"]), "a piece occurs twice"),
+        (tokenizer(tokens="a"), "0 pieces, but 2 values of scores"),
+        (tokenizer(scores=[0.0]), "2 pieces, but 1 values of scores"),
+        (tokenizer(token_type=[1]), "2 pieces, but 1 values of token_type"),
         (tokenizer(bos_token_id=2), "bos_token_id is 2 of 2 pieces"),
-        (tokenizer(model="gpt2", pre="falcon"), f"it cuts as falcon does, not as one of {CUTS}"),
-        (tokenizer(model="gpt2"), f"it cuts as None does, not as one of {CUTS}"),
+        (tokenizer(model="gpt2", pre="falcon"), f"its pre-tokenizer is falcon, not one of {CUTS}"),
+        (tokenizer(model="gpt2"), f"its pre-tokenizer is None, not one of {CUTS}"),
         (
             tokenizer(tokens=[str(number) for number in range(311)]),
             "311 pieces for 310 rows of the embedding",
@@ -320,7 +320,7 @@ def test_merges_of_pieces_that_are_not_there_are_refused(twin: Path) -> None:
 
 @pytest.mark.parametrize("change", [key("llama.expert_count", 8), key("split.count", 2)])
 def test_what_is_not_a_whole_plain_model_is_refused(twin: Path, change: Change) -> None:
-    with pytest.raises(AttnError, match=r"(is a part of a model|holds a mixture of experts)"):
+    with pytest.raises(AttnError, match=r"(is only one part of a model|is a mixture of experts)"):
         source(written(twin, change))
 
 
@@ -330,7 +330,7 @@ def test_another_architecture_is_named(tmp_path: Path) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    problem = f"{file} holds a model of the architecture 'bloom', which is not known in GGUF"
+    problem = f"{file} has an architecture that is not supported in GGUF: 'bloom'"
     known = "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, gpt2"
     refused(file, problem, f"use one of {known}, or {LAYOUT.removeprefix('use ')}")
 
@@ -341,14 +341,14 @@ def test_a_quantised_type_that_nobody_widens_is_named(twin: Path) -> None:
 
     file = written(twin, unread, without="blk.2.attn_output.weight")
     name = "layers.2.self_attn.o_proj.weight"
-    problem = f"the tensor {name} in {file} is of type Q8_1, which gguf does not widen"
+    problem = f"the tensor {name} in {file} has an unsupported type: Q8_1, which gguf cannot dequantize"
     refused(file, problem, "use a checkpoint in float32, float16 or bfloat16")
 
 
 def test_a_missing_tensor_is_named(twin: Path) -> None:
     file = written(twin, without="blk.2.attn_output.weight")
     problem = f"the tensor layers.2.self_attn.o_proj.weight is missing from {file}"
-    refused(file, problem, "check that config.json and the weights belong together")
+    refused(file, problem, "check that config.json and the weights belong to the same model")
 
 
 def test_a_billion_layers_are_not_believed(twin: Path) -> None:
@@ -366,7 +366,7 @@ def test_only_the_rows_asked_for_are_widened(twin: Path) -> None:
 def test_without_the_package_it_says_what_to_install(twin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = written(twin)
     monkeypatch.setitem(sys.modules, "gguf", None)
-    problem = f"{file} is read with the package gguf, which is not installed"
+    problem = f"{file} needs the package gguf, which is not installed"
     refused(file, problem, "pip install 'attn-cli[gguf]'")
 
 
@@ -393,13 +393,13 @@ def info(name: bytes = b"t", shape: tuple[int, ...] = (2,), kind: int = 0, offse
     return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
 
 
-SHORT = "is cut short: {size} bytes, but the header goes on"
+SHORT = "is truncated: the header goes past its {size} bytes"
 LYING: list[tuple[bytes, str]] = [
     (b"GGU", SHORT),
-    (b"PK\3\4....", "is no GGUF file"),
-    (header(version=1), "is GGUF of version 1, not 2 or 3"),
-    (header(version=4), "is GGUF of version 4, not 2 or 3"),
-    (header(version=3 << 24), "is GGUF of version 50331648, not 2 or 3"),
+    (b"PK\3\4....", "is not a GGUF file"),
+    (header(version=1), "has an unsupported GGUF version: 1, not 2 or 3"),
+    (header(version=4), "has an unsupported GGUF version: 4, not 2 or 3"),
+    (header(version=3 << 24), "has an unsupported GGUF version: 50331648, not 2 or 3"),
     (header(keys=2**64 - 1), SHORT),
     (header(tensors=2**64 - 1), SHORT),
     (header(text(b"", 2**63), keys=1), SHORT),
@@ -412,30 +412,30 @@ LYING: list[tuple[bytes, str]] = [
     (header(array(4, 2**60), keys=1), SHORT),
     (header(array(9, 1), keys=1), "has a damaged header: an array of 1 values of type 9"),
     (header(text(b"k"), struct.pack("<I", 13), keys=1), "has a damaged header: a value is of type 13"),
-    (header(text(b"\xff"), keys=1), "has a damaged header: a text is not UTF-8: invalid start byte"),
+    (header(text(b"\xff"), keys=1), "has a damaged header: a string is not UTF-8: invalid start byte"),
     (
         header(*[text(b"k") + struct.pack("<IB", 0, 1)] * 2, keys=2),
-        "has a damaged header: the key k stands twice",
+        "has a damaged header: key k occurs twice",
     ),
-    (header(info(), info(), bytes(64), tensors=2), "has a damaged header: the tensor t stands twice"),
-    (header(info(shape=()), tensors=1), "has a damaged header: the tensor t has 0 dimensions"),
-    (header(info(shape=(1,) * 5), tensors=1), "has a damaged header: the tensor t has 5 dimensions"),
+    (header(info(), info(), bytes(64), tensors=2), "has a damaged header: tensor t occurs twice"),
+    (header(info(shape=()), tensors=1), "has a damaged header: tensor t has 0 dimensions"),
+    (header(info(shape=(1,) * 5), tensors=1), "has a damaged header: tensor t has 5 dimensions"),
     (
         header(info(shape=(0,)), tensors=1),
-        "has a damaged header: the tensor t of type F32 has the shape (0,)",
+        "has a damaged header: tensor t of type F32 has the shape (0,)",
     ),
     (
         header(info(shape=(31,), kind=8), tensors=1),
-        "has a damaged header: the tensor t of type Q8_0 has the shape (31,)",
+        "has a damaged header: tensor t of type Q8_0 has the shape (31,)",
     ),
-    (header(info(), tensors=1), "is cut short: {size} bytes, but the tensor t ends at 72"),
+    (header(info(), tensors=1), "is truncated: {size} bytes, but tensor t ends at 72"),
     (
         header(info(shape=(2**32, 2**32)), tensors=1),
-        "is cut short: {size} bytes, but the tensor t ends at 73786976294838206560",
+        "is truncated: {size} bytes, but tensor t ends at 73786976294838206560",
     ),
     (
         header(info(offset=2**63), tensors=1),
-        "is cut short: {size} bytes, but the tensor t ends at 9223372036854775880",
+        "is truncated: {size} bytes, but tensor t ends at 9223372036854775880",
     ),
     (
         header(text(b"general.alignment") + struct.pack("<II", 4, 0), keys=1),

@@ -168,7 +168,7 @@ def test_ctrl_c_among_the_last_links_leaves_no_model_either(
     with pytest.raises(KeyboardInterrupt):
         place.locate()
     assert linked == ["model.safetensors", "tokenizer.json"]
-    with pytest.raises(AttnError, match=r"^the model 'org/small' is not here"):
+    with pytest.raises(AttnError, match=r"^model 'org/small' not found"):
         locate_model("org/small", place.environment)
 
 
@@ -212,13 +212,13 @@ SEE = "{endpoint}/org/small"
     [
         (
             (403, "GatedRepo"),
-            "org/small is gated: who wants to read it must be let in by its authors",
-            f"ask for it at {SEE}, and set HF_TOKEN to a token of that account",
+            "org/small is gated: its authors must grant you access",
+            f"request access at {SEE}, and set HF_TOKEN to a token of your account",
         ),
         (
             (404, "RepoNotFound"),
-            "the model 'org/small' is not here, and the hub has none of that name for everyone",
-            "check the name: attn models lists what is here; for a private one set HF_TOKEN",
+            "model 'org/small' not found: neither on this machine nor publicly on the hub",
+            "check the name (attn models lists local models); for a private model set HF_TOKEN",
         ),
         (
             (404, "RevisionNotFound"),
@@ -227,11 +227,11 @@ SEE = "{endpoint}/org/small"
         ),
         (
             (404, "EntryNotFound"),
-            "org/small is no model that can be read: the hub has no config.json of it",
+            "org/small is not a model attn can read: it has no config.json on the hub",
             f"see {SEE}",
         ),
-        ((500, ""), "the hub answers 500 where org/small was asked for", "try again later"),
-        ((429, ""), "the hub answers 429 where org/small was asked for", "try again later"),
+        ((500, ""), "the hub answered 500 to a request for org/small", "run the command again later"),
+        ((429, ""), "the hub answered 429 to a request for org/small", "run the command again later"),
     ],
 )
 def test_a_refusal_says_what_the_hub_said(
@@ -242,11 +242,17 @@ def test_a_refusal_says_what_the_hub_said(
     assert not place.snapshot.exists()
 
 
+def test_a_model_that_the_hub_has_not_is_told_its_neighbour(place: Place) -> None:
+    place.locate()
+    hint = "-m org/small; for a private model set HF_TOKEN"
+    assert place.refused("org/smal")[1] == hint
+
+
 def test_a_token_that_is_not_known_is_told_from_a_model_that_is_not(place: Place, hub: Hub) -> None:
     hub.refusal = (401, "Invalid credentials in Authorization header")
     place.environment |= {"HF_TOKEN": "hf_old"}
-    hint = f"make another at {hub.endpoint}/settings/tokens, or unset it"
-    assert place.refused() == ("the hub does not know the token in HF_TOKEN", hint)
+    hint = f"create a new one at {hub.endpoint}/settings/tokens, or unset HF_TOKEN"
+    assert place.refused() == ("the hub rejected the token in HF_TOKEN", hint)
 
 
 def test_a_revision_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> None:
@@ -257,14 +263,14 @@ def test_a_revision_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> Non
 
 def test_a_model_without_weights_says_so(place: Place, hub: Hub) -> None:
     del hub.files["model.safetensors"], hub.files["pytorch_model.bin"]
-    problem = "org/small has no weights that can be read: neither model.safetensors nor pytorch_model.bin"
+    problem = "org/small has no weights attn can read: neither model.safetensors nor pytorch_model.bin"
     assert place.refused() == (problem, f"see {hub.endpoint}/org/small")
 
 
 def test_a_shard_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> None:
     hub.files["model.safetensors.index.json"] = b'{"weight_map": {"a": "a.safetensors"}}'
     del hub.files["model.safetensors"]
-    problem = "org/small is not whole: the hub has no a.safetensors, which its index names"
+    problem = "org/small is incomplete: the hub has no a.safetensors, which the model's index names"
     assert place.refused() == (problem, f"see {hub.endpoint}/org/small")
 
 
@@ -272,50 +278,50 @@ def test_a_shard_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> None:
 def test_a_hub_that_names_no_commit_is_none(commit: str, place: Place, hub: Hub) -> None:
     hub.commit = commit
     url = f"{hub.endpoint}/org/small/resolve/main/config.json"
-    assert place.refused() == (f"{hub.endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
+    assert place.refused() == (f"{hub.endpoint} is not a Hugging Face hub: {url}", "check HF_ENDPOINT")
 
 
 def test_a_hub_whose_etag_leads_out_of_the_cache_is_none(place: Place, hub: Hub, tmp_path: Path) -> None:
     hub.etags["config.json"] = "../../../../evil"
     url = f"{hub.endpoint}/org/small/resolve/main/config.json"
-    assert place.refused() == (f"{hub.endpoint} is no Hugging Face hub: {url}", "check HF_ENDPOINT")
+    assert place.refused() == (f"{hub.endpoint} is not a Hugging Face hub: {url}", "check HF_ENDPOINT")
     assert list(tmp_path.rglob("evil*")) == []
 
 
 @pytest.mark.parametrize("name", ["-x", "a--b", "a/b.git"])
 def test_a_name_that_no_hub_can_have_is_not_asked_for(name: str, place: Place, hub: Hub) -> None:
-    where = f"no such directory, nor in the cache {place.folder.parent}"
+    where = f"no such directory, and not cached in {place.folder.parent}"
     assert place.refused(name) == (
-        f"the model '{name}' is not here: {where}",
-        "attn models lists what is here",
+        f"model '{name}' not found: {where}",
+        "attn models lists the models on this machine",
     )
     assert hub.asked == []
 
 
 def test_a_full_disk_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
-    problem = f"org/small cannot be kept in {place.folder}: 0.0 GB are too much for the disk"
-    assert place.refused() == (problem, "make room there, or set HF_HOME to another directory")
+    problem = f"org/small cannot be saved in {place.folder}: the download of 0.0 GB does not fit on the disk"
+    assert place.refused() == (problem, "free some space there, or set HF_HOME to another directory")
 
 
 def test_without_a_connection_it_says_so_and_what_is_cached(tmp_path: Path) -> None:
     place = Place(tmp_path, Hub({}, endpoint="http://127.0.0.1:1"))
     problem, hint = place.refused("org/other")
-    begin = "the model 'org/other' is not here, and the hub cannot be reached (["
+    begin = "model 'org/other' not found, and the hub cannot be reached (["
     assert problem.startswith(begin)
-    assert problem.endswith(f"): no such directory, nor in the cache {tmp_path}/hub")
-    assert hint == "check the connection, or: attn models lists what is here"
+    assert problem.endswith(f"): no such directory, and not cached in {tmp_path}/hub")
+    assert hint == "check the connection, or: attn models lists the models on this machine"
 
 
 def test_offline_it_says_so_and_what_is_cached(place: Place, hub: Hub) -> None:
     place.locate()
     hub.asked.clear()
     place.environment["HF_HUB_OFFLINE"] = "1"
-    why = "HF_HUB_OFFLINE keeps attn off the hub"
-    problem = f"the model 'org/other' is not here, and {why}: cached are org/small"
-    hint = "unset HF_HUB_OFFLINE, or: attn models lists what is here"
+    why = "HF_HUB_OFFLINE forbids downloading it"
+    problem = f"model 'org/other' not found, and {why}: cached are org/small"
+    hint = "unset HF_HUB_OFFLINE, or: attn models lists the models on this machine"
     assert place.refused("org/other") == (problem, hint)
-    problem = f"the revision 'v9' of org/small is not here, and {why}: cached are {COMMIT}, main"
+    problem = f"revision 'v9' of org/small not found, and {why}: cached are {COMMIT}, main"
     assert place.refused("org/small", "v9") == (problem, f"unset HF_HUB_OFFLINE, or: --revision {COMMIT}")
     assert place.locate().directory == place.snapshot
     assert hub.asked == []
@@ -379,8 +385,8 @@ def git_hash(content: bytes) -> str:
 @pytest.mark.parametrize("etag", ["0" * 64, "0" * 40])
 def test_what_came_damaged_is_not_kept(place: Place, hub: Hub, etag: str) -> None:
     hub.etags["model.safetensors"] = etag
-    problem = "model.safetensors of org/small came damaged: its hash is not the one that the hub has"
-    assert place.refused() == (problem, "try again later")
+    problem = "model.safetensors of org/small is damaged: its hash differs from the one on the hub"
+    assert place.refused() == (problem, "run the command again later")
     assert not place.snapshot.exists()
     assert place.blobs == []
 

@@ -94,7 +94,7 @@ def test_a_ref_that_is_not_text_is_no_model(tmp_path: Path) -> None:
     snapshot = cache(tmp_path, "a/b")
     refer(snapshot, "abc123")
     (snapshot.parent.parent / "refs" / "main").write_bytes(b"\xff")
-    with pytest.raises(AttnError, match="the model 'a/b' is not here"):
+    with pytest.raises(AttnError, match="model 'a/b' not found"):
         locate_model("a/b", at_home(tmp_path))
 
 
@@ -123,7 +123,7 @@ def test_a_revision_that_is_not_cached_says_which_are(tmp_path: Path, revision: 
     (cache(tmp_path, "a/b", "half") / "config.json").unlink()
     with pytest.raises(AttnError) as caught:
         locate_model("a/b", at_home(tmp_path), revision)
-    problem = f"the revision '{revision}' of a/b is not here: cached are abc123, fff, main"
+    problem = f"revision '{revision}' of a/b not found: cached are abc123, fff, main"
     assert (caught.value.problem, caught.value.hint) == (problem, "--revision abc123")
 
 
@@ -135,7 +135,7 @@ def test_of_many_revisions_the_first_are_listed(tmp_path: Path) -> None:
 
 
 def test_a_revision_of_a_model_that_is_nowhere_says_so(tmp_path: Path) -> None:
-    with pytest.raises(AttnError, match=r"^the model 'a/b' is not here: no such directory"):
+    with pytest.raises(AttnError, match=r"^model 'a/b' not found: no such directory"):
         locate_model("a/b", at_home(tmp_path), "main")
 
 
@@ -143,8 +143,8 @@ def test_a_directory_has_no_revisions(tmp_path: Path) -> None:
     (tmp_path / "config.json").touch()
     with pytest.raises(UsageError) as caught:
         locate_model(str(tmp_path), {}, "main")
-    problem = f"--revision is for a model of the hub, and {tmp_path} is on the disk"
-    assert (caught.value.problem, caught.value.hint) == (problem, "leave it out")
+    problem = f"--revision applies only to models on the hub: {tmp_path} is on disk"
+    assert (caught.value.problem, caught.value.hint) == (problem, "leave out --revision")
 
 
 NAMES = [
@@ -165,9 +165,9 @@ NAMES = [
 def test_a_model_that_is_nowhere_says_where_it_was_sought(tmp_path: Path, name: str) -> None:
     with pytest.raises(AttnError) as caught:
         locate_model(name, at_home(tmp_path))
-    where = f"no such directory, nor in the cache {tmp_path}/hub"
-    assert caught.value.problem == f"the model '{name}' is not here: {where}"
-    assert caught.value.hint == "attn models lists what is here"
+    where = f"no such directory, and not cached in {tmp_path}/hub"
+    assert caught.value.problem == f"model '{name}' not found: {where}"
+    assert caught.value.hint == "attn models lists the models on this machine"
 
 
 def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.Monke
     (outside / "config.json").touch()
     monkeypatch.chdir(tmp_path / "hub")
     for name in ("models--a/..", "models--/../x", "a/../../snapshots"):
-        with pytest.raises(AttnError, match="is not here"):
+        with pytest.raises(AttnError, match="not found"):
             locate_model(name, at_home(tmp_path))
 
 
@@ -185,8 +185,8 @@ def test_a_file_is_no_model(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(AttnError) as caught:
         locate_model(str(file), {})
-    assert caught.value.problem == f"{file} is not a model: it is a file"
-    assert caught.value.hint == "give a .gguf file, or the directory that holds the model"
+    assert caught.value.problem == f"{file} is not a model: it is a file, and not a .gguf file"
+    assert caught.value.hint == "a .gguf file, or the directory that contains the model"
 
 
 def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_directory_without_a_config_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         locate_model(str(tmp_path), {})
     assert caught.value.problem == f"{tmp_path} is not a model: the directory has no config.json"
-    hint = "give a directory with config.json, model.safetensors and tokenizer.json"
+    hint = "a directory with config.json, model.safetensors and tokenizer.json"
     assert caught.value.hint == hint
 
 
@@ -276,3 +276,96 @@ def test_a_model_whose_tokenizer_is_cached_needs_no_hub_to_cut_a_text(file: str,
     (snapshot / file).touch()
     locate_model("a/b", at_home(tmp_path), None, fetch, wanted)
     assert asked == ["a/b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("storybok", "storybook"),
+        ("STORYBOOK", "storybook"),
+        ("stroybok", "storybook"),
+        ("Random", "random"),
+        ("ramdon", "random"),
+        ("rando", "random"),
+        ("distilbert-base-uncasd", "distilbert-base-uncased"),
+        ("GPT2-xl", "gpt2-xl"),
+        ("gpt-2-xl", "gpt2-xl"),
+        ("ORG/Model", "org/model"),
+    ],
+)
+def test_a_slip_is_told_before_the_hub_is_asked(name: str, meant: str, tmp_path: Path) -> None:
+    for cached in ("distilbert-base-uncased", "gpt2-xl", "org/model"):
+        cache(tmp_path, cached)
+
+    def fetch(*_: object) -> Path:
+        raise AssertionError
+
+    with pytest.raises(AttnError) as caught:
+        locate_model(name, at_home(tmp_path), fetch=fetch)
+    assert caught.value.problem == f"model '{name}' not found, but there is {meant}"
+    insist = "or --revision main for the model of that name on the hub"
+    assert caught.value.hint == f"-m {meant}, {insist}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gpt2", "bert-base-cased", "albert-base-v1", "t5-3b", "bart", "t5-small", "org/modell"),
+        *("strybk", "rand"),  # three letters of storybook, and too short for two of random
+    ],
+)
+def test_a_name_that_may_be_one_of_its_own_goes_to_the_hub(name: str, tmp_path: Path) -> None:
+    for cached in (
+        "gpt2-xl",
+        "bert-base-uncased",
+        "albert-base-v2",
+        "t5-11b",
+        "bert",
+        "org/model",
+        "t5-base",
+    ):
+        cache(tmp_path, cached)
+    found = locate_model(name, at_home(tmp_path), fetch=lambda *_: tmp_path)
+    assert (found.name, found.directory) == (name, tmp_path)
+
+
+def test_whoever_names_a_revision_is_believed(tmp_path: Path) -> None:
+    found = locate_model("storybok", at_home(tmp_path), "main", fetch=lambda *_: tmp_path)
+    assert found.directory == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("sentence-transformer/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("https://huggingface.co/org/name", "org/name"),
+        ("https://huggingface.co/gpt2", "gpt2"),
+        ("huggingface.co/org/name/tree/main?x=1", "org/name"),
+        ("story", "storybook"),
+    ],
+)
+def test_a_model_that_is_nowhere_is_told_its_neighbour(name: str, meant: str, tmp_path: Path) -> None:
+    cache(tmp_path, "sentence-transformers/all-MiniLM-L6-v2")
+    with pytest.raises(AttnError) as caught:
+        locate_model(name, at_home(tmp_path))
+    assert caught.value.hint == f"-m {meant}, or: attn models lists the models on this machine"
+
+
+def test_a_gguf_file_that_is_not_there_is_no_name_of_a_model(tmp_path: Path) -> None:
+    with pytest.raises(AttnError) as caught:
+        locate_model("llama.gguf", at_home(tmp_path), fetch=lambda *_: tmp_path)
+    assert caught.value.problem == "the file llama.gguf does not exist"
+    assert caught.value.hint == "check the path after --model"
+
+
+@pytest.mark.parametrize("place", ["m", "m/snapshots/abc"])
+def test_a_model_near_by_is_named(place: str, tmp_path: Path) -> None:
+    directory = tmp_path / "all" / place
+    directory.mkdir(parents=True)
+    (directory / "config.json").touch()
+    (directory / "model.safetensors").touch()
+    for path in (directory / "model.safetensors", directory.parent):
+        with pytest.raises(AttnError, match="is not a model: ") as caught:
+            locate_model(str(path), {})
+        assert caught.value.hint == f"-m {directory}"

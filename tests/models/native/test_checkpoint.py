@@ -18,7 +18,7 @@ from tests.support.reference import NUMPY, inputs_of, reference_of, weights_of
 from tests.support.twins import PAIR, TEXTS, Save, minilm
 from tests.support.worlds import attn, refused
 
-TOGETHER = "check that config.json and the weights belong together"
+TOGETHER = "check that config.json and the weights belong to the same model"
 
 
 def change(directory: Path, **values: Any) -> None:
@@ -89,8 +89,8 @@ def test_a_checkpoint_with_code_of_its_own_is_refused_and_runs_nothing(save: Sav
     (directory / "modeling_own.py").write_text("raise SystemExit")
     with pytest.raises(AttnError) as caught:
         source(directory)
-    asks = f"{directory}/config.json asks to run the checkpoint's own Python code"
-    assert caught.value.problem == f"{asks}, which could do here whatever you can"
+    asks = f"{directory}/config.json needs the Python code that comes with the checkpoint"
+    assert caught.value.problem == f"{asks}, and that code would run with your permissions"
     assert caught.value.hint == "--trust-remote-code, if you have read that code or trust its author"
 
 
@@ -133,7 +133,10 @@ def test_a_token_beyond_the_vocabulary_is_named(save: Save) -> None:
     with pytest.raises(AttnError) as caught:
         source(directory).tokens("the cat", None)
     assert caught.value.problem == "the token 'cat' is number 6 of a vocabulary of 6"
-    assert caught.value.hint == f"check that tokenizer.json and config.json in {directory} belong together"
+    assert (
+        caught.value.hint
+        == f"check that tokenizer.json and config.json in {directory} belong to the same model"
+    )
 
 
 def test_a_segment_that_the_model_has_not_is_named(save: Save) -> None:
@@ -145,7 +148,10 @@ def test_a_segment_that_the_model_has_not_is_named(save: Save) -> None:
     with pytest.raises(AttnError) as caught:
         source(directory).tokens("the", None)
     assert caught.value.problem == "the token 'the' is of segment 2 of 2"
-    assert caught.value.hint == f"check that tokenizer.json and config.json in {directory} belong together"
+    assert (
+        caught.value.hint
+        == f"check that tokenizer.json and config.json in {directory} belong to the same model"
+    )
 
 
 @pytest.mark.parametrize(

@@ -289,15 +289,15 @@ def test_a_link_out_of_the_checkpoint_is_not_followed(
     outside.write_text("{}")
     (directory / name).unlink(missing_ok=True)
     (directory / name).symlink_to(outside)
-    problem = f"{directory}/{name} is a link that leads out of the checkpoint: to {outside}"
-    assert refused(directory) == (problem, "copy the file itself there, if you trust it")
+    problem = f"{directory}/{name} is a link that points outside the checkpoint: to {outside}"
+    assert refused(directory) == (problem, "replace the link with a copy of the file, if you trust it")
 
 
 def test_a_vocabulary_that_would_fill_the_memory_is_not_read(of: Make) -> None:
     directory = of("bert")
     with (directory / "vocab.txt").open("r+b") as file:
         file.truncate(LARGEST_TEXT + 1)
-    problem = f"{directory}/vocab.txt is too large to be read: 100 MB of at most 100 MB"
+    problem = f"{directory}/vocab.txt is too large: 100 MB, and the limit is 100 MB"
     assert refused(directory) == (problem, "download the file again")
 
 

@@ -1,0 +1,52 @@
+"""What a head does on one text: its score on a pattern, and the pair of tokens that shows it best."""
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.core.streaming.formulas import WeightOnPairs
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.metrics import DEFINITIONS
+from attn_cli.grid import Matrix
+from attn_cli.record import record
+from attn_cli.vocabulary import Metric, Pattern
+
+
+@record(frozen=True, slots=True)
+class TokenPair:
+    """A query, a key that it looks at, and the weight between them."""
+
+    query: int
+    key: int
+    weight: float
+
+
+@record(frozen=True, slots=True)
+class Evidence:
+    """How one head shows a pattern on one text."""
+
+    pattern: Pattern
+    score: float  # 0 to 1: the mean weight on the pattern's keys, over the rows that could show it
+    clearest: TokenPair
+
+
+def find_evidence(
+    weights: Matrix, mask: npt.NDArray[np.bool_], tokens: KeyTokens, pattern: Pattern
+) -> Evidence | None:
+    """How weights (T, S) with a mask (T, S) show the pattern; None where no row could show it.
+
+    The first row does not count, as in `summarise_heads`. Every pattern that names keys is possible, so all
+    but `broad`.
+    """
+    formula = DEFINITIONS[Metric(pattern.value)].formula
+    assert isinstance(formula, WeightOnPairs), f"{pattern} names no keys"
+    rows, keys = formula.pairs(tokens, range(weights.shape[0]))
+    exist = (rows > 0) & (keys >= 0) & (keys < weights.shape[1])
+    rows, keys = rows[exist], keys[exist]
+    visible = mask[rows, keys]
+    rows, keys = rows[visible], keys[visible]
+    if not rows.size:
+        return None
+    values = weights[rows, keys].astype(np.float64)
+    best = int(values.argmax())
+    clearest = TokenPair(int(rows[best]), int(keys[best]), float(values[best]))
+    return Evidence(pattern, float(values.sum()) / np.unique(rows).size, clearest)

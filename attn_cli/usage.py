@@ -1,0 +1,183 @@
+"""What a command line gets wrong, in two sentences: what was found, and what to type instead."""
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from attn_cli.errors import UsageError
+from attn_cli.spelling import nearest
+
+_PLAIN = re.compile(r"[\w@%+=:,./…-]+")
+SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of what may be a list
+_FEW_CHOICES = 4  # are listed in a hint
+_LONGEST_HINT = 60  # characters of a text that is repeated in a hint
+_SYNONYMS = {
+    "--input": "--file",
+    "--path": "--file",
+    "-f": "--file",
+    "-i": "--file",
+    "--gpu": "--device",
+    "--cuda": "--device",
+    "--precision": "--dtype",
+    "--overwrite": "--force",
+    "--silent": "--quiet",
+    "--decimals": "--digits",
+    "--format": "--out",
+    "--colormap": "--cmap",
+    "-V": "--version",
+    "-v": "--version",
+    "--epochs": "--steps",
+    "--lr": "--rate",
+}
+"""What other programs call an option of ours."""
+
+_WORDS = {
+    **dict.fromkeys(("attention", "attn", "softmax", "probabilities"), "weights"),
+    **dict.fromkeys(("q", "query"), "queries"),
+    **dict.fromkeys(("k", "key"), "keys"),
+    **dict.fromkeys(("v", "value"), "values"),
+    **dict.fromkeys(("fp16", "half"), "float16"),
+    "fp32": "float32",
+    "fp64": "float64",
+    "bf16": "bfloat16",
+}
+"""What others call a step or a number format."""
+
+_TEXT_OPTIONS = {"--text", "--prompt", "--sentence", "-t"}  # what they call our argument
+
+
+def unknown_option(name: str, command: str, hint: str, owners: Sequence[str]) -> UsageError:
+    """The error for an option that the command has not; `owners` are the commands that have it."""
+    if name in _TEXT_OPTIONS:
+        return UsageError(f"no such option: {name}", f'{command} "The cat sat": the text needs no option')
+    if owners:
+        have = "has" if len(owners) == 1 else "have"
+        problem = f"{command} has no option {name}: attn {listed(owners)} {have} it"
+        return UsageError(problem, hint or f"leave it out, or attn {owners[0]}")
+    return UsageError(f"no such option: {name}", hint or f"{command} --help")
+
+
+def synonym(name: str) -> str:
+    """Our name of an option that others call otherwise; the name itself where they do not."""
+    return _SYNONYMS.get(name, name)
+
+
+def suggested(name: str, known: Collection[str]) -> str | None:
+    """The option that was probably meant: what others call by that name, the other case, or the nearest."""
+    is_short = not name.startswith("--")
+    same = [word for word in (synonym(name), name.swapcase() if is_short else name) if word in known]
+    return same[0] if same else nearest(name, known)
+
+
+def single_dash(typed: str) -> UsageError:
+    """The error for a long option that begins with one dash."""
+    name = typed.partition("=")[0]
+    return UsageError(f"a long option begins with two dashes: {name} has one", f"-{typed}")
+
+
+def short_with_equals(name: str, value: str) -> UsageError:
+    """The error for a short option with an equals sign, which would be part of its value."""
+    return UsageError(f"a short option takes no =: {name}={shortened(value)}", line(name, value))
+
+
+def no_value(option: Any, following: Sequence[str]) -> UsageError:
+    """The error for an option whose value is missing."""
+    found = f"{following[0]} follows" if following else "nothing follows"
+    return UsageError(f"{option_name(option)} has no value: {found}", takes(option))
+
+
+def empty_value(option: Any) -> UsageError:
+    """The error for an option whose value is empty: often a variable of the shell that is not set."""
+    return UsageError(f"the value of {option_name(option)} is empty", f"{takes(option)}, or leave it out")
+
+
+def needless_value(name: str, value: str) -> UsageError:
+    """The error for a flag that was given a value."""
+    return UsageError(f"{name} takes no value: '{shortened(value)}' was given", name)
+
+
+def repeated(option: Any, values: Sequence[Any]) -> UsageError:
+    """The error for an option of one value that was given several."""
+    name = option_name(option)
+    if option.is_flag:
+        problem = f"{name} and {option.secondary_opts[0]} contradict each other: both were given"
+        return UsageError(problem, "leave one of them out")
+    times = "twice" if len(values) == 2 else f"{len(values)} times"  # noqa: PLR2004
+    shown = listed([f"'{shortened(value)}'" for value in values])
+    problem = f"{name} is given {times}: {shown}"
+    if option.metavar in SELECTIONS:
+        return UsageError(problem, f"{name} {','.join(values)}")
+    return UsageError(problem, "leave one of them out")
+
+
+def bad_choice(option: Any, value: str, choices: Sequence[str], command: str) -> UsageError:
+    """The error for a word that is none of those that the option takes."""
+    name = option_name(option)
+    same = _WORDS.get(value.casefold())
+    near = same if same in choices else nearest(value, choices)
+    hint = f"{command} --help" if near is None else f"{name} {near}"
+    return UsageError(f"{name} cannot be '{shortened(value)}': it is one of {', '.join(choices)}", hint)
+
+
+def bad_number(option: Any, value: str) -> UsageError:
+    """The error for what is no number, or one out of range."""
+    name, kind = option_name(option), option.type
+    low, high = getattr(kind, "min", None), getattr(kind, "max", None)
+    what = "a whole number" if kind.name.startswith("int") else "a number"
+    if low is not None:
+        what += f" of at least {low}" if high is None else f" from {low} to {high}"
+    number = _within(value, low, high)
+    if number is None:
+        number = option.default if isinstance(option.default, int | float) else low
+    elif kind.name.startswith("int"):
+        number = round(number)
+    return UsageError(f"{name} takes {what}, not '{shortened(value)}'", f"{name} {number}")
+
+
+def option_name(option: Any) -> str:
+    """The long spelling of an option."""
+    return str(max(option.opts, key=len))
+
+
+def takes(option: Any, name: str = "") -> str:
+    """The option, by that name or the long one, with the value that it takes as its help shows it."""
+    value = option.metavar or "|".join(getattr(option.type, "choices", ["VALUE"]))
+    return f"{name or option_name(option)}{'' if option.is_flag else f' {value}'}"
+
+
+def line(start: str, *words: str, always_quoted: bool = False) -> str:
+    """What to type: the words are quoted where a shell needs it, and a long text is cut."""
+    return " ".join(
+        [start, *(_quoted(shortened(word, _LONGEST_HINT), always=always_quoted) for word in words)]
+    )
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """The text, cut where it is long."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _quoted(word: str, *, always: bool) -> str:
+    if _PLAIN.fullmatch(word) and not always:
+        return word
+    if not any(sign in word for sign in '"$`\\!'):
+        return f'"{word}"'
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def _within(value: str, low: float | None, high: float | None) -> float | None:
+    """The nearest number that is allowed; None where the value is no number."""
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    number = number if low is None else max(low, number)
+    return number if high is None else min(high, number)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

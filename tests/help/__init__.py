@@ -1,0 +1,1 @@
+"""What the help says, how it is laid out, and that its examples run."""
