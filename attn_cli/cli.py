@@ -175,15 +175,15 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
         return _sentence(error.format_message()), f"{_asked(arguments)} --help", _USAGE
     if _is_short_of_memory(error):
         smaller = ", or --batch or --context" if "train" in arguments else ""
-        return "memory is short", f"a shorter text, fewer layers or heads{smaller}", _CANNOT
+        return "not enough memory", f"a shorter text, fewer layers or heads{smaller}", _CANNOT
     if isinstance(error, OSError):
-        return _sentence_of(error), "check the file, the directory and the space on the disk", _CANNOT
-    problem = f"this is a mistake in attn: {type(error).__name__}: {error}"
-    return " ".join(problem.split()), "ATTN_DEBUG=1 shows where it is; please report it", _CANNOT
+        return _sentence_of(error), "check the path, its permissions and the free disk space", _CANNOT
+    problem = f"internal error in attn: {type(error).__name__}: {error}"
+    return " ".join(problem.split()), "please report it with the traceback that ATTN_DEBUG=1 shows", _CANNOT
 
 
 def _is_short_of_memory(error: Exception) -> bool:
-    """Whether it says so: Python's error and the system's, torch's, and those of a library that is loaded."""
+    """Whether the error means that memory ran out: Python's, the system's, torch's or another library's."""
     is_torchs = type(error).__name__ == "OutOfMemoryError"
     is_systems = isinstance(error, OSError) and error.errno == errno.ENOMEM
     signs = ("DefaultCPUAllocator", "bad_alloc", "failed to map segment", "annot allocate memory")
@@ -225,7 +225,7 @@ def _sentence(message: str) -> str:
 
 
 def _sentence_of(error: OSError) -> str:
-    """What the system says, and of what."""
+    """The file and what the system says about it, as a sentence."""
     reason = (error.strerror or str(error)).lower()
     if error.filename is None:
         return f"the result cannot be written: {reason}"
@@ -233,7 +233,7 @@ def _sentence_of(error: OSError) -> str:
 
 
 def _discard_output(world: World) -> None:
-    """Let the interpreter flush into nothing when it ends."""
+    """Send what the interpreter flushes at its end to the null device."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, world.stdout.fileno())
     os.close(nothing)

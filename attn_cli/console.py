@@ -50,27 +50,27 @@ class World:
 
     @cached_property
     def desk(self) -> "Console | None":
-        """Standard error as something to draw progress on; None where nobody looks."""
+        """Standard error as something to draw progress on; None if it is not a terminal, or with --quiet."""
         return self._console(self.stderr) if self.stderr.isatty() and not self.is_quiet else None
 
     def _console(self, stream: TextIO) -> "Console":
         from rich.console import Console  # 0.06 s
 
         class Screen(Console):
-            """Leaves a closed pipe to us: rich would end the process with status 1."""
+            """Raises on a closed pipe, where Rich would end the process with status 1."""
 
             def on_broken_pipe(self) -> None:
                 raise BrokenPipeError
 
         environment = dict(self.environment)
-        if environment.get("COLUMNS") == "0":  # how some programs say that they do not know
+        if environment.get("COLUMNS") == "0":  # how some programs say that they do not know the width
             del environment["COLUMNS"]
         return Screen(
             file=stream,
             highlight=False,
             markup=False,
             emoji=False,
-            soft_wrap=False,
+            soft_wrap=not stream.isatty(),  # a file and a pipe take lines of any length
             _environ=environment,
         )
 
@@ -79,18 +79,18 @@ class World:
         self.stdout.write(f"{text}\n")
 
     def note(self, text: str) -> None:
-        """A remark: one line on standard error below the result, unless they were declined."""
+        """A remark: one line on standard error below the result, unless --quiet is given."""
         if not self.is_quiet:
             self.remarks.append(text)
 
     def fact(self, text: str) -> None:
-        """What has been done and stays done, whatever follows: one line on standard error, at once."""
+        """Something that has been done, such as a file written: one line on standard error, at once."""
         if not self.is_quiet:
             self.stdout.flush()
             self._to_stderr(printable(text))
 
     def finish(self) -> None:
-        """Let out the result, then the remarks: an error before this stands alone."""
+        """Flush the result, then print the remarks; after an error there are none."""
         self.stdout.flush()
         for remark in self.remarks:
             self._to_stderr(printable(remark))
@@ -108,7 +108,7 @@ class World:
         self._to_stderr("attn: interrupted")
 
     def read(self, file: Path | None) -> str:
-        """The text of `file`, or of standard input.
+        """The text of `file`, or of standard input, without one line end at its very end.
 
         Raises:
             AttnError: it cannot be read, or is not UTF-8.
@@ -116,7 +116,7 @@ class World:
         name = "standard input" if file is None else str(file)
         try:
             content = self._bytes() if file is None else file.read_bytes()
-            return content.decode("utf-8-sig")
+            return _without_line_end(content.decode("utf-8-sig"))
         except FileNotFoundError as error:
             raise AttnError(f"{name} does not exist", "check the path after --file") from error
         except OSError as error:
@@ -126,6 +126,15 @@ class World:
         except UnicodeDecodeError as error:
             problem = f"{name} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
             raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from error
+
+    def has_input(self, patience: float) -> bool:
+        """Whether standard input has something to read, or is at its end, within so many seconds."""
+        import select
+
+        try:
+            return bool(select.select([self.stdin.fileno()], [], [], patience)[0])
+        except (OSError, ValueError):  # no descriptor, or none that can be asked: reading it will tell
+            return True
 
     def _bytes(self) -> bytes:
         if hasattr(self.stdin, "buffer"):
@@ -138,6 +147,14 @@ class World:
         self.stderr.flush()
 
 
+def _without_line_end(text: str) -> str:
+    """The text without the line end that editors and `echo` put after the last line."""
+    for end in ("\r\n", "\n", "\r"):
+        if text.endswith(end):
+            return text.removesuffix(end)
+    return text
+
+
 def _open(stream: TextIO | None, mode: str) -> TextIO:
-    """The stream; one that was closed (`>&-`) has nothing to read, and takes everything."""
+    """The stream, or the null device if it was closed (`>&-`)."""
     return cast("TextIO", Path(os.devnull).open(mode, encoding="utf-8")) if stream is None else stream

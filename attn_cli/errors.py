@@ -1,8 +1,8 @@
-"""Errors: each has a sentence on what was found, a hint on what to try, and an exit status."""
+"""Errors: each has a sentence on what is wrong, a hint on what to try, and an exit status."""
 
 
 class AttnError(Exception):
-    """It cannot be done: model missing or damaged, text too long, device absent."""
+    """The command cannot be run: a model is missing or damaged, a text too long, a device absent."""
 
     status = 1
 
@@ -16,12 +16,12 @@ class AttnError(Exception):
 
 
 class UsageError(AttnError):
-    """It was asked wrongly: layer or head out of range, bad selection."""
+    """The command is used wrongly: a layer or head is out of range, a selection malformed."""
 
     status = 2
 
 
 class DifferenceError(AttnError):
-    """Our numbers are not those of the reference."""
+    """The numbers differ from those of the reference."""
 
     status = 3

@@ -1,8 +1,8 @@
-"""Ctrl-C ends the process within a second, even where the main thread is deep in a library.
+"""Ctrl-C ends the process within a second, even if the main thread is inside a library call.
 
-Python tells the main thread of a signal between two of its own steps; a matrix product over 32,000 tokens is
-one step of ten seconds. A second thread hears of the signal at once, and ends the process where the main
-thread does not.
+Python handles a signal in the main thread between two bytecode instructions; a matrix product over 32,000
+tokens is a single instruction that takes ten seconds. A second thread is notified of the signal at once, and
+ends the process if the main thread does not.
 """
 
 import _thread
@@ -12,21 +12,21 @@ import sys
 import time
 from contextlib import suppress
 
-TYPE_CHECKING = False  # typing's own costs an import
+TYPE_CHECKING = False  # avoids importing typing
 if TYPE_CHECKING:
     from types import FrameType
 
 STATUS = 130
 _STDERR = 2
-_PATIENCE = 0.7  # seconds: the main thread leaves its work in order, if it can
+_PATIENCE = 0.7  # seconds for the main thread to exit cleanly
 
 
 def listen() -> None:
-    """Begin to; whoever handles the signal otherwise, or sets another `signal.set_wakeup_fd`, is let be."""
+    """Start listening for Ctrl-C, unless the signal is ignored or has another handler."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # nohup, or a shell's background
         return
     signal.signal(signal.SIGINT, _once)
-    if os.name != "posix":  # Windows tells sockets alone
+    if os.name != "posix":  # on Windows the wakeup fd must be a socket
         return
     heard, told = os.pipe()
     os.set_blocking(told, False)
@@ -35,7 +35,7 @@ def listen() -> None:
 
 
 def _once(_number: int, _frame: "FrameType | None") -> None:
-    """As Python does it, but a key that is held interrupts nobody who is leaving."""
+    """Raise KeyboardInterrupt like Python's handler, but only once: more must not disturb the exit."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -46,21 +46,21 @@ def _wait(heard: int) -> None:
         if number == signal.SIGINT and signal.getsignal(number) in {_once, signal.SIG_IGN}:
             time.sleep(_PATIENCE)
             if os.isatty(_STDERR):
-                _say(b"\r\x1b[2K\x1b[?25h")  # a progress bar may be there, and has hidden the cursor
+                _say(b"\r\x1b[2K\x1b[?25h")  # clears a progress bar, and shows the cursor it has hidden
             _say(b"attn: interrupted\n")
             os._exit(STATUS)
 
 
 def _say(line: bytes) -> None:
-    with suppress(OSError):  # nobody listens
-        os.write(_STDERR, line)  # `sys.stderr` would write above the bar, which is then drawn again
+    with suppress(OSError):  # standard error is closed
+        os.write(_STDERR, line)  # Rich redirects `sys.stderr` above the progress bar, and redraws the bar
 
 
 def leave() -> None:
-    """End with status 130, at once, when it has been said.
+    """Exit with status 130 immediately, after the message has been printed.
 
-    A Ctrl-C that meets an `exec`, as dataclasses do at import, would end Python by its signal even where
-    it was answered (`pythonrun.c`, `run_eval_code_obj`); and threads would be waited for.
+    A normal exit would wait for threads; and after a Ctrl-C during `exec`, which dataclasses call at import,
+    Python would end by the signal even though it was handled (`pythonrun.c`, `run_eval_code_obj`).
     """
     sys.stderr.flush()
     os._exit(STATUS)

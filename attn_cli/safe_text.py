@@ -1,25 +1,25 @@
-"""Makes outside text harmless and visible: no control sequences, no invisible labels."""
+"""Makes text from outside harmless and visible: no control sequences, no invisible labels."""
 
 import unicodedata
 
 _NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
-_JOINER = "\N{ZERO WIDTH JOINER}"  # holds an emoji together: harmless there, invisible elsewhere
+_JOINER = "\N{ZERO WIDTH JOINER}"  # harmless inside an emoji, invisible elsewhere
 _EMOJI_ENDS = {"So", "Sk"}  # pictures and skin tones
 _EMOJI_STARTS = {"So", "Sm"}  # pictures and arrows
-_PICTURE = "\N{VARIATION SELECTOR-16}"  # asks for the picture of the character before it
+_PICTURE = "\N{VARIATION SELECTOR-16}"  # requests the emoji form of the preceding character
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that draw nothing
-_NOTHING = "\N{DOTTED CIRCLE}"  # what an accent without a letter stands on, Unicode 7.9
+_BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that are blank
+_NOTHING = "\N{DOTTED CIRCLE}"  # the base of a combining mark without a letter, Unicode 7.9
 
 
 def printable(text: str) -> str:
-    r"""`text` with every control, format, surrogate or unassigned character spelled out (`\x1b`)."""
+    r"""`text` with every control, format, surrogate or unassigned character escaped (`\x1b`)."""
     neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
     return "".join(_printable_character(*three) for three in neighbours)
 
 
 def label(text: str) -> str:
-    """`text` as the label of a row or a column: printable, no space around it, never empty."""
+    """`text` as the label of a row or a column: printable, without surrounding space, never empty."""
     shown = printable(text).strip() or "␣" * max(1, len(text))
     return _NOTHING + shown if unicodedata.category(shown[0]).startswith("M") else shown
 

@@ -53,7 +53,7 @@ class Step(Word):
 
 
 class Kind(StrEnum):
-    """Which attention of a model: `self` where there is one kind, else the part that attends."""
+    """Which attention of a model: `self` if it has one kind, otherwise the part that attends."""
 
     SELF = "self"
     ENCODER = "encoder"

@@ -48,7 +48,7 @@ def test_ctrl_c_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_short_memory_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(MemoryError()))
     hint = "a shorter text, fewer layers or heads"
-    assert refused(attn("inspect", "the cat", "-H", "1")) == (1, "memory is short", hint)
+    assert refused(attn("inspect", "the cat", "-H", "1")) == (1, "not enough memory", hint)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_the_system_refuses_is_said_in_a_sentence(
     raised: OSError, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(raised))
-    hint = "check the file, the directory and the space on the disk"
+    hint = "check the path, its permissions and the free disk space"
     assert refused(attn("inspect", "the cat", "-H", "1")) == (1, problem, hint)
 
 
@@ -89,15 +89,15 @@ def test_a_fault_of_our_own_says_that_it_is_and_how_to_find_it(monkeypatch: pyte
     monkeypatch.setattr(inspect, "selected_heads", failing(ZeroDivisionError("by\nzero")))
     assert refused(attn("inspect", "x", "-H", "1")) == (
         1,
-        "this is a mistake in attn: ZeroDivisionError: by zero",
-        "ATTN_DEBUG=1 shows where it is; please report it",
+        "internal error in attn: ZeroDivisionError: by zero",
+        "please report it with the traceback that ATTN_DEBUG=1 shows",
     )
     assert "Traceback" in attn("inspect", "x", "-H", "1", ATTN_DEBUG="1").err
 
 
 def test_pytorch_s_want_of_memory_is_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(torch.OutOfMemoryError("CUDA out of memory")))
-    assert refused(attn("inspect", "x", "-H", "1"))[:2] == (1, "memory is short")
+    assert refused(attn("inspect", "x", "-H", "1"))[:2] == (1, "not enough memory")
 
 
 def test_the_remarks_come_after_the_result() -> None:
@@ -164,4 +164,4 @@ def test_a_library_without_room_is_short_memory_too(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(error))
-    assert refused(attn("inspect", "the cat", "-H", "1"))[:2] == (1, "memory is short")
+    assert refused(attn("inspect", "the cat", "-H", "1"))[:2] == (1, "not enough memory")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.commands.inputs import checked, shortened, text_request
 from attn_cli.commands.options import TextOptions
+from attn_cli.commands.texts import checked, text_request
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
-from tests.support.worlds import world
+from attn_cli.usage import shortened
+from tests.support.worlds import attn, world
 
 
 def written(stream: object) -> str:
@@ -92,6 +93,92 @@ def test_text_is_read_as_it_stands_but_for_a_byte_order_mark(
     (tmp_path / "text").write_bytes(content)
     assert world().read(tmp_path / "text") == text
     assert text_request(bytes_in(content), TextOptions("-")).text == text
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("the cat\n", "the cat"),
+        ("the cat\r\n", "the cat"),
+        ("the cat\r", "the cat"),
+        ("the cat\n\n", "the cat\n"),
+        ("the cat\n\r", "the cat\n"),
+        ("the\ncat ", "the\ncat "),
+        ("\nthe cat", "\nthe cat"),
+    ],
+)
+def test_one_line_end_at_the_very_end_is_no_part_of_the_text(content: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(content.encode())
+    for options in (TextOptions(), TextOptions("-"), TextOptions(file=Path("-"))):
+        assert text_request(bytes_in(content.encode()), options).text == text
+    assert text_request(world(), TextOptions(file=tmp_path / "text")).text == text
+
+
+def test_an_argument_keeps_its_line_end() -> None:
+    assert text_request(world(), TextOptions("the cat\n")).text == "the cat\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stdin", [Terminal("the cat"), io.StringIO(""), io.StringIO("\n")])
+def test_without_a_pipe_there_is_no_text(stdin: io.StringIO) -> None:
+    with pytest.raises(UsageError) as caught:
+        text_request(world(stdin), TextOptions())
+    assert caught.value.problem == "no text was given"
+    assert caught.value.hint == '"The cat sat on the mat", or --file PATH, or a pipe'
+
+
+@pytest.mark.parametrize("command", ["inspect", "heads", "tokens"])
+def test_a_text_in_a_pipe_is_read_as_an_argument_is(command: str) -> None:
+    piped = attn(command, "--json", stdin="the cat sat\n")
+    assert piped.status == 0
+    assert piped == attn(command, "the cat sat", "--json")
+
+
+def test_pictures_and_comparisons_read_a_pipe_too(tmp_path: Path) -> None:
+    assert attn("heatmap", "-o", tmp_path / "a.png", stdin="the cat sat\n").status == 0
+    assert attn("compare", "-H", "1", "--json", stdin="the cat\n").document["text"] == "the cat"
+
+
+def test_a_text_that_was_named_leaves_the_pipe_alone() -> None:
+    assert attn("tokens", "the cat", "--json", stdin="a dog").document["text"] == "the cat"
+
+
+def test_a_silent_pipe_is_waited_for_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "has_input", lambda _, patience: patience > 1)  # nothing within a second
+    found = attn("tokens", "-q", "--json", stdin="the cat")
+    assert (found.document["text"], found.err) == ("the cat", "")
+    remark = "the text is read from standard input, which has sent nothing so far\n"
+    assert attn("tokens", "--json", stdin="the cat").err == remark
+
+
+def test_a_pipe_has_something_when_it_is_written_to_and_when_it_ends() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, encoding="utf-8") as stdin, os.fdopen(writing, "w", encoding="utf-8") as end:
+        here = world(stdin)
+        assert not here.has_input(0)
+        end.write("the cat")
+        end.flush()
+        assert here.has_input(0)
+        end.close()
+        assert here.read(None) == "the cat"
+        assert here.has_input(0)
+
+
+def test_a_text_that_names_a_file_is_read_with_a_remark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my story.txt").write_text("the cat\n")
+    remark = "'my story.txt' is read as a text; to read the file of that name: --file \"my story.txt\"\n"
+    found = attn("tokens", "my story.txt", "--json")
+    assert (found.document["text"], found.err) == ("my story.txt", remark)
+    assert attn("tokens", "--file", "my story.txt", "--json").document["text"] == "the cat"
+    for text in (".", "a" * 5000):
+        assert attn("tokens", text, "--json", "-m", "random").err == ""
 
 
 def test_a_stream_of_characters_can_be_read_too() -> None:

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from tests.support.worlds import attn, refused
 
 WORDS = 'give one with words, for example "The cat sat on the mat"'
-LAYERS = "--layer 3, -1, 0,2,5, 4-7 or all"
+LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
 PLACE = "LAYER.HEAD, for example --heads 2.5"
 TOGETHER = "check that config.json and the weights belong to the same model"
 STEPS = "input queries keys values scores bias mask logits weights context output"
@@ -44,13 +44,13 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x --foo", "no such option: --foo", "attn inspect --help"),
     (
         "tokens x --layer 3",
-        "attn tokens has no option --layer: attn inspect, heatmap, heads and compare have it",
+        "attn tokens has no option --layer: attn inspect, heads, heatmap and compare have it",
         "leave it out, or attn inspect",
     ),
     (
         "inspect x -m random --width 7",
-        "7 features cannot be shared out over 4 heads",
-        "choose a width that is a multiple of the heads",
+        "7 features cannot be divided evenly among 4 heads",
+        "choose a width that is a multiple of the number of heads",
     ),
     (
         "inspect x y",
@@ -75,56 +75,69 @@ USAGE: list[tuple[str, str, str]] = [
         "--dtype cannot be 'foo': it is one of float32, float16, bfloat16, float64",
         "attn inspect --help",
     ),
-    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe'),
+    ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or a pipe'),
     ("inspect x --file y", "two texts were given: 'x' and --file y", "leave one of them out"),
     ("inspect -", "the text is empty", WORDS),
     ("inspect --file empty.txt", "the text is empty", WORDS),
     ("inspect x -m bert --layer 99", "layer 99 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
     ("inspect x -m bert --layer -4", "layer -4 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
     ("inspect x -m bert --head 4", "head 4 does not exist: bert has 4, numbered 0 to 3", "--head 3"),
-    ("inspect x -m bert --heads 0.1,3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--layer 2"),
+    ("inspect x -m bert --heads 3.0", "layer 3 does not exist: bert has 3, numbered 0 to 2", "--heads 2.0"),
     ("inspect x -m bert -l 2-1", "'2-1' selects no layer: it ends before it begins", "--layer 1-2"),
     ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
-    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", LAYERS),
-    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--head 3, -1, 0,2,5, 4-7 or all"),
-    ("inspect x -m bert --heads 1", "'1' is no head of a layer", PLACE),
-    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is no head of a layer", PLACE),
+    ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", "--layer 1,2"),
+    ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--heads 0.5"),
+    ("inspect x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
+    ("compare x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
+    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is not a head of a layer", PLACE),
     (
         "inspect x -m bert --heads 1.2 -l 1",
-        "--heads names whole places, so --layer and --head add nothing",
+        "--heads already selects layers and heads: leave out --layer and --head",
         "--heads 2.5 alone",
     ),
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
     (
         "inspect x --width 32",
-        "--width is for random, and 'storybook' is not made anew",
-        "-m random --width 32, or leave it out",
+        "--width applies only to -m random: the model is 'storybook'",
+        "-m random --width 32, or leave out --width",
     ),
     (
         "heatmap x -m bert --seed 1 -o a.png",
-        "--seed is for random, and 'bert' is not made anew",
-        "-m random --seed 1, or leave it out",
+        "--seed applies only to -m random: the model is 'bert'",
+        "-m random --seed 1, or leave out --seed",
     ),
-    ("inspect x -m random --heads 0", "random cannot have 0 heads", "--heads 8"),
-    ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--heads 8"),
+    (
+        "heads x --head-count 8",
+        "--head-count applies only to -m random: the model is 'storybook'",
+        "-m random --head-count 8, or leave out --head-count",
+    ),
+    (
+        "inspect x -m random --head-count 0",
+        "--head-count takes a whole number from 1 to 1024, not '0'",
+        "--head-count 1",
+    ),
+    ("inspect x -m random --heads 0", "random cannot have 0 heads", "--head-count 8"),
+    ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--head-count 8"),
+    ("inspect x -m random --heads 8 --head-count 4", "random cannot have 8 and 4 heads", "--head-count 4"),
+    ("inspect x -m random --heads 1,3", "'1' is not a head of a layer", "-H 1,3"),
     (
         "inspect x -m random --pair y",
-        "random reads one text, and --pair gives a second",
-        "put both in one text",
+        "random does not take a second text (--pair)",
+        "put both texts into one",
     ),
-    ("tokens x --pair y -m gpt2", "gpt2 reads one text, and --pair gives a second", "put both in one text"),
-    ("compare x", "no heads were named to compare", "--heads 0.1,3.4"),
+    ("tokens x --pair y -m gpt2", "gpt2 does not take a second text (--pair)", "put both texts into one"),
+    ("compare x", "compare needs two or more heads: none were given", "--heads 0.1,3.4"),
     (
         "compare x -m random -H 1",
-        "one head was named, and two make a comparison",
-        "name two or more: --heads 0.1,3.4",
+        "compare needs two or more heads: one was given",
+        "--heads 0.1,3.4",
     ),
     ("inspect x --device foo", "unknown device 'foo'", "--device auto, cpu, cuda, cuda:0 or mps"),
-    ("heatmap x", "no file was named for the picture", "-o head.png"),
+    ("heatmap x", "no file was given for the picture", "-o head.png"),
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",
-        "random has no bias: nothing is added per position",
+        "random has no bias: the model adds no position bias",
         "--step scores, logits or weights",
     ),
     ("heatmap x -o a.txt", "attn cannot write '.txt': a.txt", "a name that ends in .png, .svg or .pdf"),
@@ -193,7 +206,7 @@ def test_what_cannot_be_done_is_1_and_nothing_is_written(
 
 @pytest.mark.usefixtures("place")
 def test_a_text_longer_than_the_learned_positions_is_refused() -> None:
-    problem = "the text is too long: 72 tokens, and bert has 64 positions"
+    problem = "the text is too long: 72 tokens, but bert has 64 positions"
     hint = "shorten the text, or use a model with more positions"
     assert error("inspect", "the " * 70, "-m", "bert") == (1, problem, hint)
 
@@ -270,7 +283,7 @@ def tensors(change: Callable[[dict[str, np.ndarray]], object]) -> Damage:
 QUERY = "encoder.layer.1.attention.self.query.weight"
 AGAIN = "download the file again"
 REPAIR = "download the model again, or repair the file"
-NOT_FINITE = "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32"
+NOT_FINITE = "check the weights; float16 overflows easily: --dtype bfloat16 or float32"
 
 DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "config no JSON": (
@@ -287,8 +300,8 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "config empty": (content("config.json", b"{}"), "m/config.json has no model_type", REPAIR),
     "family": (
         config(model_type="swoosh"),
-        "the model type 'swoosh' is not known: m/config.json",
-        "attn models --families lists the types that are",
+        "unknown model type 'swoosh': m/config.json",
+        "attn models --families lists the supported types",
     ),
     "heads": (
         config(num_attention_heads=5),
@@ -297,12 +310,12 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     ),
     "no tokenizer": (
         missing("tokenizer.json"),
-        "m has no tokenizer.json, nor an older file in its place",
+        "m has no tokenizer: neither tokenizer.json nor an older file",
         "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
     ),
     "tokenizer": (
         content("tokenizer.json", b"{}"),
-        "m/tokenizer.json is no tokenizer: Model missing. at line 1 column 2",
+        "m/tokenizer.json is not a valid tokenizer: Model missing. at line 1 column 2",
         "download tokenizer.json again",
     ),
     "no weights": (

@@ -48,7 +48,8 @@ FLOORS = {
     "show": GROUND | {"grid"},
     "console": GROUND,
     "help": GROUND,
-    "commands": GROUND | {"help", "grid", "console", "reading", "models", "analysis", "show", "training"},
+    "commands": GROUND
+    | {"help", "grid", "console", "usage", "reading", "models", "analysis", "show", "training"},
     "usage": GROUND,
     "words": GROUND | {"usage"},
     "arguments": GROUND | {"usage", "words"},

@@ -61,6 +61,19 @@ def test_a_text_comes_through_a_pipe() -> None:
     assert [line.split()[2] for line in done.stdout.decode().splitlines()] == ["piece", "the", "café"]
 
 
+def test_echo_and_an_argument_give_the_same_numbers() -> None:
+    argument = shell("attn inspect 'the cat sat' --json")
+    assert argument.returncode == 0
+    assert shell("echo the cat sat | attn inspect --json").stdout == argument.stdout
+
+
+@pytest.mark.parametrize("closed", ["</dev/null", "<&-"])
+def test_nothing_on_standard_input_is_no_text(closed: str) -> None:
+    done = shell(f"attn inspect {closed}")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"attn: no text was given\ntry: ")
+
+
 @pytest.mark.parametrize("arguments", ["inspect x -q", "inspect x -q --json", "tokens x -q", "--help"])
 def test_a_reader_that_closes_the_pipe_is_no_error(arguments: str) -> None:
     reading, writing = os.pipe()
@@ -95,7 +108,7 @@ def test_a_full_disk_behind_standard_output_is_two_lines(line: str) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         b"attn: the result cannot be written: no space left on device",
-        b"try: check the file, the directory and the space on the disk",
+        b"try: check the path, its permissions and the free disk space",
     ]
 
 
@@ -196,7 +209,7 @@ main()
         ((b"a", b"-l", b"\xff"), b"'\\udcff' selects no layer"),
         ((b"a", b"-m", b"m\xff"), b"model 'm\\udcff' not found: "),
         ((b"a", b"--file", b"m\xff"), b"two texts were given: 'a' and --file m\\udcff"),
-        ((b"a", b"--\xff"), b"no such option: --\\udcff"),
+        ((b"a", b"--\xff"), b"a text that begins with a dash looks like an option: '--\\udcff'"),
     ],
 )
 def test_bytes_that_are_no_text_are_spelled_out(arguments: tuple[bytes, ...], problem: bytes) -> None:

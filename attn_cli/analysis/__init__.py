@@ -1,1 +1,1 @@
-"""From weights to findings: what heads do, how far apart they are, whether they are right."""
+"""Analysis of weights: what heads do, how much they differ, whether the numbers are right."""

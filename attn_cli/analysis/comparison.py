@@ -1,4 +1,4 @@
-"""Heads compared: the matrix of their distances, and where two of them differ."""
+"""Compares heads: the matrix of their distances, and the difference of two of them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,16 +17,16 @@ _PAIR = 2
 
 @record(frozen=True, slots=True)
 class Comparison:
-    """What two or more heads have in common; N heads, T queries, S keys."""
+    """The distances between two or more heads; N heads, T queries, S keys."""
 
     distance: Distance
-    items: tuple[str, ...]  # the heads' names
+    items: tuple[str, ...]  # names of the heads
     matrix: Matrix  # (N, N)
-    difference: Matrix | None  # (T, S) the first less the second; None where there are more than two
-    part: Head | None = None  # one of two heads, where the difference is that of some places or of cells
+    difference: Matrix | None  # (T, S) the first minus the second; None for more than two heads
+    part: Head | None = None  # one of the heads, if the difference is of some rows and columns, or of cells
 
     def fields(self) -> dict[str, object]:
-        """What the JSON object holds of it."""
+        """Its fields in the JSON object."""
         found: dict[str, object] = {
             "distance": self.distance.value,
             "items": list(self.items),
@@ -35,7 +35,7 @@ class Comparison:
         return found if self.difference is None else found | {"difference": self.difference} | self._places()
 
     def _places(self) -> dict[str, object]:
-        """Which rows and columns the difference has, where it has not all."""
+        """The rows and columns of the difference, if it does not have all of them."""
         if self.part is None:
             return {}
         places: dict[str, object] = {"queries": list(self.part.queries), "keys": list(self.part.keys)}
@@ -45,9 +45,9 @@ class Comparison:
 def compare_weights(
     heads: Sequence[Head], kind: Distance, rows: Iterable[Sequence[Matrix]] | None = None
 ) -> Comparison:
-    """The weights of the heads, measured by `kind`.
+    """Compare the weights of the heads with the distance `kind`.
 
-    `rows`: the weights to measure, some rows of all heads at a time, where `heads` have not all of them.
+    `rows`: the weights to measure, a block of rows of all heads at a time, if `heads` do not have all rows.
     """
     weights = [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads]
     difference = weights[0] - weights[1] if len(weights) == _PAIR else None

@@ -1,6 +1,6 @@
-"""How far apart the weights of two heads are: 0 for identical, 1 for nothing in common.
+"""Distances between the weights of two heads: 0 for identical weights, 1 for nothing in common.
 
-A row of weights is a distribution over the keys; the distance of two heads is the mean over the rows.
+A row of weights is a distribution over the keys; the distance between two heads is the mean over the rows.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ RowDistances = npt.NDArray[np.floating]
 
 
 def measure_distances(weights: Sequence[Matrix], kind: Distance) -> Matrix:
-    """(N, N) the distance of every two of N heads, each (T, S); 0 on the diagonal, symmetric."""
+    """(N, N) the pairwise distances of N heads, each (T, S): symmetric, with 0 on the diagonal."""
     return measure_distances_of_rows([weights], kind)
 
 
 def measure_distances_of_rows(blocks: Iterable[Sequence[Matrix]], kind: Distance) -> Matrix:
-    """(N, N) the same where each block has some of the rows of all heads, (R, S) each."""
+    """(N, N) the same, from blocks of rows: each block has (R, S) for every head."""
     totals, count = np.zeros(()), 0
     for block in blocks:
         totals, count = totals + _summed(block, MEASURES[kind]), count + len(block[0])
@@ -29,7 +29,7 @@ def measure_distances_of_rows(blocks: Iterable[Sequence[Matrix]], kind: Distance
 
 
 def jensen_shannon(p: Matrix, q: Matrix) -> RowDistances:
-    """(T,) the square root of the Jensen-Shannon divergence in bits, from 0 to 1: a metric.
+    """(T,) the square root of the Jensen-Shannon divergence in bits: a metric, from 0 to 1.
 
     Lin 1991; Endres and Schindelin 2003, 10.1109/TIT.2003.813506.
     """
@@ -39,7 +39,7 @@ def jensen_shannon(p: Matrix, q: Matrix) -> RowDistances:
 
 
 def cosine(p: Matrix, q: Matrix) -> RowDistances:
-    """(T,) 1 less the cosine of the angle between the rows."""
+    """(T,) 1 minus the cosine of the angle between the rows."""
     product = (p * q).sum(axis=-1)
     lengths = np.linalg.norm(p, axis=-1) * np.linalg.norm(q, axis=-1)
     alike = np.divide(product, lengths, out=np.ones_like(product), where=lengths > 0)
@@ -47,7 +47,7 @@ def cosine(p: Matrix, q: Matrix) -> RowDistances:
 
 
 def total_variation(p: Matrix, q: Matrix) -> RowDistances:
-    """(T,) half the sum of the absolute differences: the weight that would have to move."""
+    """(T,) half the sum of the absolute differences: the weight to move to turn one row into the other."""
     return np.asarray(np.abs(p - q).sum(axis=-1) / 2)
 
 
@@ -61,7 +61,7 @@ MEASURES: Mapping[Distance, Callable[[Matrix, Matrix], RowDistances]] = MappingP
 
 
 def _summed(weights: Sequence[Matrix], measure: Callable[[Matrix, Matrix], RowDistances]) -> Matrix:
-    """(N, N) the distances of every two heads, summed over their rows."""
+    """(N, N) the pairwise distances, summed over rows."""
     exact = [np.asarray(of_head, dtype=np.float64) for of_head in weights]
     table = np.zeros((len(exact), len(exact)))
     for one in range(len(exact)):
@@ -72,14 +72,14 @@ def _summed(weights: Sequence[Matrix], measure: Callable[[Matrix, Matrix], RowDi
 
 
 def _unless_one_is_empty(p: Matrix, q: Matrix, rows: RowDistances) -> RowDistances:
-    """(T,) `rows`, but 1 where only one of the two looks anywhere: they have nothing in common."""
+    """(T,) `rows`, but 1 where exactly one of the two rows is all zeros: they have nothing in common."""
     return np.asarray(np.where(p.any(axis=-1) != q.any(axis=-1), 1.0, rows))
 
 
 def _entropy_to_mean(p: Matrix, both: Matrix) -> RowDistances:
-    """(T,) Σ p·log2(p/m) of the mean m = both / 2; a term with p = 0 is 0.
+    """(T,) Σ p·log2(p/m) with the mean m = both / 2; terms with p = 0 are 0.
 
-    Half of the smallest number there is would be 0, so it is p that is doubled.
+    p is doubled instead of halving `both`, because half of the smallest number would be 0.
     """
     ratio = np.divide(2 * p, both, out=np.ones_like(p), where=p > 0)
     return np.asarray((p * np.log2(ratio)).sum(axis=-1))

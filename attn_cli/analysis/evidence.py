@@ -1,4 +1,4 @@
-"""What a head does on one text: its score on a pattern, and the pair of tokens that shows it best."""
+"""What a head does on one text: its score for a pattern, and the pair of tokens that shows it best."""
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,9 @@ class Evidence:
 def find_evidence(
     weights: Matrix, mask: npt.NDArray[np.bool_], tokens: KeyTokens, pattern: Pattern
 ) -> Evidence | None:
-    """How weights (T, S) with a mask (T, S) show the pattern; None where no row could show it.
+    """How weights (T, S) with a mask (T, S) show the pattern; None if no row could show it.
 
-    The first row does not count, as in `summarise_heads`. Every pattern that names keys is possible, so all
-    but `broad`.
+    The first row does not count, as in `summarise_heads`. The pattern must be one with keys: any but `broad`.
     """
     formula = DEFINITIONS[Metric(pattern.value)].formula
     assert isinstance(formula, WeightOnPairs), f"{pattern} names no keys"

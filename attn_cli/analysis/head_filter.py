@@ -1,4 +1,4 @@
-"""Which heads are listed, and in what order: `--where "entropy<1"`, `--sort -distance`."""
+"""Filters and sorts heads: `--where "entropy<1"`, `--sort -distance`."""
 
 import operator
 import re
@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.errors import UsageError
 from attn_cli.record import record
+from attn_cli.spelling import nearest
 from attn_cli.vocabulary import Metric, Pattern
 
 HeadFields: TypeAlias = Mapping[str, object]
-"""A head by the words of a file: its layer, its metrics, its pattern."""
+"""A head as named fields: its layer, its metrics, its pattern."""
 
 NO_PATTERN = "none"
 
@@ -36,7 +37,7 @@ _EQUALITIES = {"=", "==", "!="}
 
 @record(frozen=True, slots=True)
 class Condition:
-    """What a head must be to be listed."""
+    """A condition a head must meet to be listed."""
 
     name: str
     operator: str
@@ -44,11 +45,11 @@ class Condition:
 
     @property
     def metric(self) -> Metric | None:
-        """The metric that it asks for; None where it asks for something else."""
+        """The metric in the condition; None if it is about something else."""
         return Metric(self.name) if self.name in set(Metric) else None
 
     def holds(self, head: HeadFields) -> bool:
-        """Whether the head is such a one; a metric without a value meets no condition."""
+        """Whether the head meets the condition; a metric without a value meets none."""
         value = head[self.name]
         if value is None and self.name != _PATTERN:
             return False
@@ -57,7 +58,7 @@ class Condition:
 
 @record(frozen=True, slots=True)
 class SortOrder:
-    """By what heads are listed, the largest first or the smallest."""
+    """What heads are sorted by, and whether the largest or the smallest come first."""
 
     name: str
     is_rising: bool = False
@@ -68,7 +69,7 @@ class SortOrder:
         return None if self.name == _SCORE else Metric(self.name)
 
     def key(self, head: HeadFields) -> tuple[bool, float]:
-        """What sorts the heads upwards; those without a value come last."""
+        """The sort key of a head; heads without a value come last."""
         value = head[self.name]
         number = value if isinstance(value, int | float) else 0.0
         return value is None, number if self.is_rising else -number
@@ -76,76 +77,83 @@ class SortOrder:
 
 @record(frozen=True, slots=True)
 class HeadFilter:
-    """What was typed after `--where` and `--sort`; nothing where nothing was."""
+    """The conditions of `--where` and the order of `--sort`."""
 
     conditions: tuple[Condition, ...] = ()
     order: SortOrder | None = None
 
     @property
     def metrics(self) -> Iterator[Metric]:
-        """What is asked about: first what sorts, then what is a condition."""
+        """The metrics mentioned: first that of the order, then those of the conditions."""
         terms = (self.order, *self.conditions)
         return (term.metric for term in terms if term is not None and term.metric is not None)
 
     def select(self, heads: Sequence[HeadSummary]) -> list[HeadSummary]:
-        """The heads that meet every condition, as they were given unless they are to be sorted."""
+        """The heads that meet every condition, sorted if there is an order."""
         met = [head for head in heads if all(term.holds(head.fields()) for term in self.conditions)]
         return met if self.order is None else _sorted(met, self.order)
 
     def rank(self, heads: Sequence[HeadSummary], metric: Metric) -> list[HeadSummary]:
-        """The heads as a list begins: by `metric` where nobody said how, entropy from the sharpest on."""
+        """The heads sorted for a list: by default by `metric`, largest first, but entropy smallest first."""
         return _sorted(heads, self.order or SortOrder(metric, is_rising=metric is Metric.ENTROPY))
 
     def columns(self, head: HeadSummary, metric: Metric) -> list[Metric]:
-        """All metrics of a head, those first that were asked about, then that of the map."""
+        """All metrics of a head: first those in the conditions and the order, then that of the map."""
         return list(dict.fromkeys((*self.metrics, metric, *head.metrics)))
 
 
 def parse_head_filter(where: Sequence[str], sort: str | None) -> HeadFilter:
-    """What the options say.
+    """Parse the values of `--where` and `--sort`.
 
     Raises:
-        UsageError: they say it wrongly.
+        UsageError: one of them is malformed.
     """
     return HeadFilter(tuple(map(parse_condition, where)), None if sort is None else parse_sort_order(sort))
 
 
 def parse_condition(text: str) -> Condition:
-    """What `text` asks for: a name, a comparison, a value.
+    """Parse a condition: a name, a comparison, a value.
 
     Raises:
         UsageError: it is malformed.
     """
     matched = _SHAPE.fullmatch(text)
     if matched is None:
-        raise UsageError(f"'{text}' is no condition", _EXAMPLE)
+        raise UsageError(f"'{text}' is not a condition", _EXAMPLE)
     name, sign, value = matched.groups()
     if name == _PATTERN:
         return Condition(name, sign, _parse_pattern(text, sign, value))
     if name not in {*_NUMBERS, *_PLACE}:
-        names = ", ".join((*_NUMBERS, *_PLACE, _PATTERN))
-        raise UsageError(f"'{name}' in '{text}' is not known of a head", f"one of {names}")
+        names = (*_NUMBERS, *_PLACE, _PATTERN)
+        near = nearest(name, names)
+        hint = f"one of {', '.join(names)}" if near is None else f'--where "{near}{sign}{value}"'
+        raise UsageError(f"unknown field '{name}' in '{text}'", hint)
     return Condition(name, sign, _parse_number(text, value))
 
 
 def parse_sort_order(text: str) -> SortOrder:
-    """What `text` sorts by: a metric or `score`, the largest first; with `-` before it the smallest.
+    """Parse what to sort by: a metric or `score`, the largest first; with a leading `-` the smallest.
 
     Raises:
         UsageError: there is no such metric.
     """
     name = text.removeprefix("-")
     if name not in set(_NUMBERS):
-        raise UsageError(f"heads are not sorted by '{text}'", f"--sort {', '.join(_NUMBERS)}, or -NAME")
+        near = nearest(name, _NUMBERS)
+        all_names = f"--sort {', '.join(_NUMBERS)}, or -NAME"
+        hint = all_names if near is None else f"--sort {'-' if name != text else ''}{near}"
+        raise UsageError(f"heads cannot be sorted by '{text}'", hint)
     return SortOrder(name, is_rising=text.startswith("-"))
 
 
 def _parse_pattern(text: str, sign: str, value: str) -> str | None:
     if sign not in _EQUALITIES:
-        raise UsageError(f"a pattern is not more or less than another: '{text}'", '--where "pattern=broad"')
+        raise UsageError(f"patterns have no order: '{text}'", '--where "pattern=broad"')
     if value != NO_PATTERN and value not in set(Pattern):
-        problem = f"'{value}' in '{text}' is no pattern"
-        raise UsageError(problem, f"one of {', '.join((*Pattern, NO_PATTERN))}")
+        names = (*Pattern, NO_PATTERN)
+        near = nearest(value, names)
+        hint = f"one of {', '.join(names)}" if near is None else f'--where "pattern{sign}{near}"'
+        raise UsageError(f"unknown pattern '{value}' in '{text}'", hint)
     return None if value == NO_PATTERN else value
 
 
@@ -155,7 +163,7 @@ def _parse_number(text: str, value: str) -> float:
     except ValueError:
         number = float("nan")
     if not isfinite(number):
-        raise UsageError(f"'{value}' in '{text}' is no number", _EXAMPLE)
+        raise UsageError(f"'{value}' in '{text}' is not a number", _EXAMPLE)
     return number
 
 

@@ -1,4 +1,4 @@
-"""A summary of each head on a text: a few numbers, and the name of its pattern."""
+"""Summarises each head on a text: a few numbers, and the name of its pattern."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isfinite
@@ -15,22 +15,22 @@ from attn_cli.vocabulary import Kind, Metric, Pattern
 
 @record(frozen=True, slots=True)
 class HeadSummary:
-    """One head: the mean of each metric, and the pattern that it is known by."""
+    """One head: the mean of each metric, and its pattern."""
 
     kind: Kind
     layer: int
     head: int
-    metrics: Mapping[Metric, float | None]  # None: no row of the text has what it asks for
+    metrics: Mapping[Metric, float | None]  # None: no row of the text counts for it
     pattern: Pattern | None  # None: no pattern stands out
-    score: float | None  # of the pattern, 0 to 1
+    score: float | None  # for the pattern, 0 to 1
 
     @property
     def name(self) -> str:
-        """`LAYER.HEAD`, as a person selects it."""
+        """`LAYER.HEAD`, as in `--heads`."""
         return f"{self.layer}.{self.head}"
 
     def fields(self) -> dict[str, int | float | str | None]:
-        """All of it by the words of a file."""
+        """Its fields in the JSON object."""
         return {
             "kind": str(self.kind),
             "layer": self.layer,
@@ -44,11 +44,11 @@ class HeadSummary:
 def summarise_heads(
     measured: RowMetrics, kind: Kind, layer: int, heads: Sequence[int]
 ) -> Iterator[HeadSummary]:
-    """The heads of one layer; `measured` are those of `heads`, in their order.
+    """Summarise the heads of one layer; `measured` has the metrics of `heads`, in the same order.
 
-    Weights on certain tokens are means over the rows that could look at such tokens, other metrics over
-    those that look at all. The first row of a text says nothing about where a head looks; that of a
-    decoder that looks at another text does.
+    Weights on certain tokens are averaged over the rows that could look at such tokens, other metrics over
+    all rows that may look anywhere. For weights on certain tokens the first row does not count, except in
+    cross-attention: it says nothing about where a head looks.
     """
     first_row = 0 if kind is Kind.CROSS else 1
     scores = {pattern: tally.scores for pattern, tally in tally_patterns(measured, first_row).items()}
@@ -63,12 +63,12 @@ def summarise_heads(
 
 
 def values_of(heads: Iterable[HeadSummary], metric: Metric) -> dict[tuple[int, int], float | None]:
-    """A metric of the heads by their layers and numbers."""
+    """A metric of the heads, by layer and head."""
     return {(summary.layer, summary.head): summary.metrics[metric] for summary in heads}
 
 
 def _means(measured: RowMetrics, metric: Metric, first_row: int) -> Matrix:
-    """(H,) NaN where no row of the text has what the metric asks for."""
+    """(H,) the mean of the metric; NaN if no row counts for it."""
     definition = DEFINITIONS[metric]
     if definition.is_of_keys:
         looking = int((measured.visible_keys > 0).sum())
@@ -78,5 +78,5 @@ def _means(measured: RowMetrics, metric: Metric, first_row: int) -> Matrix:
 
 
 def _number(value: float) -> float | None:
-    """In the precision of the metrics, float32, as a short decimal; None for NaN."""
+    """The value rounded to float32, the precision of the metrics; None for NaN."""
     return float(str(np.float32(value))) if isfinite(value) else None

@@ -1,9 +1,8 @@
-"""What a head does, judged by where its weight goes: the previous token, an earlier copy, and so on.
+"""What a head does, judged by where its weight goes: to the previous token, to an earlier copy, and so on.
 
-A score is the mean, over the rows in which the pattern could show, of the weight on the tokens that
-the pattern names (of `broad`: of its entropy as a share of the largest): 0 to 1, and 1 for a head that
-does nothing else. The patterns are those of Clark et al. 2019 (arXiv:1906.04341) and Olsson et al. 2022
-(arXiv:2209.11895).
+A score is the weight on the tokens of the pattern (for `broad`, the entropy divided by its maximum), averaged
+over the rows in which the pattern could show: from 0 to 1, and 1 for a head that does nothing else. The
+patterns are those of Clark et al. 2019 (arXiv:1906.04341) and Olsson et al. 2022 (arXiv:2209.11895).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,40 +18,40 @@ from attn_cli.vocabulary import Metric, Pattern
 if TYPE_CHECKING:
     from attn_cli.core.streaming.row_metrics import RowMetrics
 
-_REPEATS = 3  # tokens that have stood before: fewer make a picture of little but the first token
-_SINGLED_OUT = 0.4  # of the weight on one pattern's tokens: then the head has its name
-_RESTING = 0.5  # on the first token, where weight goes that is not needed (arXiv:2309.17453)
-_SPREAD = 0.75  # of the largest entropy that the rows could have
+_REPEATS = 3  # repeated tokens: with fewer, an induction head shows little but the first token
+_SINGLED_OUT = 0.4  # the score from which a head is named after a pattern
+_RESTING = 0.5  # the score for the first token, the attention sink of unneeded weight (arXiv:2309.17453)
+_SPREAD = 0.75  # the score for `broad`
 
 _METRICS = {pattern: Metric(pattern.value) for pattern in Pattern if pattern is not Pattern.BROAD}
 NEEDED = (*_METRICS.values(), Metric.ENTROPY)
-"""What must be known of a head to tell its pattern."""
+"""The metrics needed to name a head's pattern."""
 
 
 def choose_pattern(ids: npt.NDArray[np.integer]) -> Pattern:
-    """What a text of these tokens (T,) shows best: induction where some stand twice, else previous token."""
+    """The pattern a text of these tokens (T,) shows best: induction if some repeat, else previous token."""
     _, first, kind = np.unique(ids, return_index=True, return_inverse=True)
-    rows = np.arange(ids.size) - first[kind] > 1  # where the token stood before, and another followed
+    rows = np.arange(ids.size) - first[kind] > 1  # the token occurred before, and was followed by another
     return Pattern.INDUCTION if rows.sum() >= _REPEATS else Pattern.PREVIOUS
 
 
 @record(frozen=True, slots=True, eq=False)
 class Tally:
-    """How much weight the heads of a layer put on a pattern's tokens, summed over rows."""
+    """The weight of a layer's heads on the tokens of a pattern, summed over rows."""
 
     totals: Matrix  # (H,)
     rows: int
 
     @property
     def scores(self) -> Matrix:
-        """(H,) the mean of a row, 0 to 1; NaN where the pattern could show in none."""
+        """(H,) the mean over rows, 0 to 1; NaN if no row counts."""
         return self.totals / self.rows if self.rows else np.full_like(self.totals, np.nan)
 
 
 def tally_patterns(measured: "RowMetrics", first_row: int = 1) -> dict[Pattern, Tally]:
-    """How the heads of one layer score on every pattern whose metric was measured.
+    """Tally every pattern whose metric was measured, for the heads of one layer.
 
-    Rows before `first_row` do not count: the first half of a text that repeats itself, say.
+    Rows before `first_row` do not count, for example the first half of a text that is repeated.
     """
     on_tokens = {
         pattern: tally_metric(measured, metric, first_row)
@@ -63,21 +62,21 @@ def tally_patterns(measured: "RowMetrics", first_row: int = 1) -> dict[Pattern, 
 
 
 def tally_metric(measured: "RowMetrics", metric: Metric, first_row: int) -> Tally:
-    """One metric over the rows in which it asks for something that exists."""
+    """Sum one metric over the rows that count for it, from `first_row` on."""
     return _summed(measured.values[metric], measured.eligible[metric], first_row)
 
 
 def add_tallies(tallies: Iterable[Tally]) -> Tally:
-    """Several texts as one."""
+    """The tally over several texts."""
     texts = list(tallies)
     return Tally(np.sum([tally.totals for tally in texts], axis=0), sum(tally.rows for tally in texts))
 
 
 def name_pattern(scores: Mapping[Pattern, float]) -> Pattern | None:
-    """The pattern that a head of these scores is known by; None where none stands out.
+    """The pattern of a head with these scores; None if none stands out.
 
-    A head that finds something to do rests on the first token elsewhere, so what it does then counts
-    before where it rests.
+    A head that does something in some rows often rests on the first token in the others, so what it does
+    takes precedence over where it rests.
     """
     doing = (Pattern.INDUCTION, Pattern.DUPLICATE, Pattern.PREVIOUS, Pattern.CURRENT)
     best = max(doing, key=lambda pattern: scores.get(pattern, 0.0))
@@ -89,7 +88,7 @@ def name_pattern(scores: Mapping[Pattern, float]) -> Pattern | None:
 
 
 def _breadth(measured: "RowMetrics", first_row: int) -> Tally:
-    """The entropy of a row as a share of the largest that as many tokens could have."""
+    """The entropy of each row divided by the maximum for the number of keys it may look at."""
     largest = np.log(np.maximum(measured.visible_keys, 2))
     return _summed(measured.values[Metric.ENTROPY] / largest, measured.visible_keys > 1, first_row)
 

@@ -1,8 +1,7 @@
-"""How sharply a head looks at tokens of its own choice; used to choose the default head.
+"""How sharply a head focuses on tokens it selects by content; used to choose the default head.
 
-Most heads look at themselves, at a neighbour, or at a special token or the first one, where weight
-goes that is not needed (arXiv:1906.04341, arXiv:2309.17453). A reader learns most from a head whose
-rows point elsewhere.
+Most heads look at the token itself, at a neighbour, or at a special token or the first one, which absorb
+unneeded weight (arXiv:1906.04341, arXiv:2309.17453). Heads whose rows look elsewhere are more informative.
 """
 
 import numpy as np
@@ -14,12 +13,12 @@ from attn_cli.grid import Matrix
 def measure_sharpness(
     weights: Matrix, special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_] | None = None
 ) -> npt.NDArray[np.floating]:
-    """(H,) how sharply the rows of each head look at telling tokens of their own choice, from 0 to 1.
+    """(H,) how sharply the rows of each head focus on informative tokens, from 0 to 1.
 
-    The mean over rows of the largest weight on a token that is neither the row's own nor next to it,
-    nor special, nor the first, less what that token gets from the average row: a head whose rows all
-    look at one word says little. Rows of special tokens do not count. Shapes: weights (H, T, S),
-    special (T,). Where the keys are another text's, `keys` (S,) says which of those are special.
+    The mean over rows of the largest weight on a token that is not the row's own, nor adjacent to it, nor
+    special, nor the first, minus the average weight of that token over all rows: a head whose rows all look
+    at the same word says little. Rows of special tokens do not count. Shapes: weights (H, T, S), special
+    (T,). If the keys belong to another text, `keys` (S,) tells which of those are special.
     """
     telling = _telling(special, keys)
     rows = telling.any(axis=-1)
@@ -43,13 +42,13 @@ def _telling(special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_] | None)
 
 
 def _above_average(weights: Matrix, special: npt.NDArray[np.bool_], telling: npt.NDArray[np.bool_]) -> Matrix:
-    """(H, T, S) how much more a telling cell gets than the average row gives its key; 0 in other cells."""
+    """(H, T, S) the weight of informative cells minus the average weight of their key; 0 in other cells."""
     above: Matrix = weights - weights[:, ~special].mean(axis=-2, keepdims=True)
     return np.asarray(np.where(telling, above, 0.0))
 
 
 def telling_cells(special: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(T, T) true for pairs of tokens, not special, that are two places apart or more."""
+    """(T, T) true for pairs of tokens at least two positions apart, where neither is special."""
     places = np.arange(special.size)
     apart = np.abs(places[:, None] - places[None, :]) > 1
     keys = ~special & (places > 0)
@@ -57,6 +56,6 @@ def telling_cells(special: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def crossing_cells(special: npt.NDArray[np.bool_], keys: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(T, S) true for pairs of tokens of two texts, where neither is special, nor the key the first."""
+    """(T, S) true for pairs from two texts where neither token is special and the key is not the first."""
     places = np.arange(keys.size)
     return np.asarray(~special[:, None] & (~keys & (places > 0))[None, :])

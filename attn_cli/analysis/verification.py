@@ -1,4 +1,4 @@
-"""Our numbers against the reference model's: the largest difference in weights and outputs, by layer."""
+"""Compares our numbers with the reference model's: the largest difference of weights and outputs by layer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,32 +8,32 @@ from attn_cli.core.arrays import Array
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
-# Whatever the model, float32 rounds: two sums of a few hundred products in another order differ by 1e-6.
+# Float32 rounds in any model: sums of a few hundred products in another order differ by 1e-6.
 _LEAST = 1e-5
-_ROUNDINGS = 10.0  # times the reference's rounding: ours is as large, and sums come in another order
-_ROUNDINGS_OF_HALF = 4.0  # its rounding is that of every step, not that of the sums alone
-_MOST = 1e-2  # in float32: a reference that is less sure proves nothing
-_MOST_OF_HALF = 0.5  # likewise: weights go from 0 to 1
+_ROUNDINGS = 10.0  # times the reference's rounding error: ours is as large, and the order of sums differs
+_ROUNDINGS_OF_HALF = 4.0  # in half precision every step rounds, not only the sums
+_MOST = 1e-2  # in float32: a less accurate reference proves nothing
+_MOST_OF_HALF = 0.5  # the same in half precision; weights are from 0 to 1
 
 
 @record(frozen=True, slots=True)
 class Difference:
-    """How far one layer is from the reference model's."""
+    """The difference between one layer and the reference model's."""
 
     kind: Kind
     layer: int
     weights: float  # the largest difference of any weight, 0 to 1
-    output: float | None  # the largest of the layer's output, as a share of its largest number; None: unknown
+    output: float | None  # the largest of the layer's output, relative to its largest value; None: unknown
 
     @property
     def largest(self) -> float:
-        """The larger of the two; NaN where a number is none."""
+        """The larger of the two; NaN if either is NaN."""
         return float(np.max([self.weights, 0.0 if self.output is None else self.output]))
 
 
 @record(frozen=True, slots=True)
 class Tolerance:
-    """How large a difference may be, and why."""
+    """The largest allowed difference, and the reason for it."""
 
     value: float
     reason: str
@@ -48,16 +48,16 @@ class Verdict:
 
     @property
     def largest(self) -> float:
-        """The largest difference of all; NaN where a number is none."""
+        """The largest difference of all layers; NaN if any is NaN."""
         return float(np.max([layer.largest for layer in self.layers]))
 
     @property
     def passed(self) -> bool:
-        """Whether no layer differs by more; a number that is none differs."""
+        """Whether every layer is within the tolerance; NaN is not."""
         return bool(self.largest <= self.tolerance.value)
 
     def fields(self) -> dict[str, object]:
-        """What the JSON object holds of it; a difference that is no finite number is null."""
+        """Its fields in the JSON object; a difference that is not finite is null."""
         return {
             "tolerance": self.tolerance.value,
             "reason": self.tolerance.reason,
@@ -76,28 +76,28 @@ class Verdict:
 
 
 def largest_difference(ours: Array, reference: Array) -> float:
-    """The largest difference of two arrays of one shape; infinite where the shapes differ."""
+    """The largest absolute difference of two arrays; infinite if their shapes differ."""
     return float(np.abs(ours - reference).max()) if ours.shape == reference.shape else float("inf")
 
 
 def relative_difference(ours: Array, reference: Array) -> float:
-    """The largest difference as a share of the largest of their numbers, which is at least 1e-30."""
+    """The largest difference relative to the largest absolute value of `reference` (at least 1e-30)."""
     return largest_difference(ours, reference) / max(float(np.abs(reference).max()), 1e-30)
 
 
 def tolerance(dtype: DType, rounding: float) -> Tolerance:
-    """What may differ in this format; `rounding`: how far the reference's numbers in it are from finer ones.
+    """The tolerance for this format; `rounding` is the reference's own error in it.
 
-    Finer is float64 for float32, and float32 for half precision.
+    The error is measured against float64 for float32, and against float32 for half precision.
     """
     coarse, fine = (dtype, "float32") if dtype.is_half else ("float32", "float64")
     times, most = (_ROUNDINGS_OF_HALF, _MOST_OF_HALF) if dtype.is_half else (_ROUNDINGS, _MOST)
     measured = f"eager attention in {coarse} differs from {fine} by {rounding:.1e} here"
     if not rounding * times > _LEAST:
-        return Tolerance(_LEAST, f"{coarse} rounds: {measured}")
+        return Tolerance(_LEAST, f"rounding in {coarse}: {measured}")
     if rounding * times > most:
-        return Tolerance(most, f"no more can be proved: {measured}")
-    return Tolerance(rounding * times, f"{times:.0f} times what rounding does: {measured}")
+        return Tolerance(most, f"the reference is not accurate enough for less: {measured}")
+    return Tolerance(rounding * times, f"{times:.0f} times the rounding error: {measured}")
 
 
 def largest_by_layer(differences: Iterable[Difference]) -> tuple[Difference, ...]:
@@ -128,7 +128,7 @@ def _finite(value: float) -> float | None:
 
 
 def rounding_of(pairs: Iterable[tuple[Mapping[int, Array], Mapping[int, Array]]]) -> float:
-    """How far numbers in float32 are from the same in float64, as `relative_difference`, over all layers."""
+    """The largest `relative_difference` over all layers between numbers in two precisions."""
     return max(
         (relative_difference(coarse[layer], fine[layer]) for coarse, fine in pairs for layer in coarse),
         default=0.0,

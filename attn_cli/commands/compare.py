@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FILES = f"Write a picture ({PICTURES}) or data ({COMPARISONS}) instead; may be repeated."
 _FEWEST = 2
-_MOST_SHOWN = 4  # matrices; of more heads only the distances are printed
+_MOST_SHOWN = 4  # matrices; for more heads only distances are printed
 
 
 def compare_heads(
@@ -64,9 +64,9 @@ def compare_heads(
         The same as a picture:
             attn compare "the cat sat" -l 2 -d total-variation -o layer.png
     """
-    chosen = selection(inputs.chosen)
+    chosen = selection(inputs)
     if chosen.is_empty:
-        raise UsageError("no heads were named to compare", "--heads 0.1,3.4")
+        raise UsageError("compare needs two or more heads: none were given", "--heads 0.1,3.4")
     from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
     from attn_cli.show import data, files, picture
@@ -77,7 +77,7 @@ def compare_heads(
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, chosen)
     if len(places) < _FEWEST:
-        raise UsageError("one head was named, and two make a comparison", "name two or more: --heads 0.1,3.4")
+        raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")
     is_text = not (as_json or targets)
     most = fitting(world, reading, table.digits) if is_text else shared_out(len(places))
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
@@ -85,7 +85,7 @@ def compare_heads(
     weights = weights_on_one_scale(reading.sides, heads)
     beside = _beside(comparison, weights)
     if is_text:
-        show_reading(world, reading)
+        show_reading(world, reading, heads[0])
         _show(world, reading, weights, beside, table)
         return
     answer = describe_reading(reading) | comparison.fields()
@@ -98,7 +98,7 @@ def compare_heads(
 
 
 def _beside(comparison: "Comparison", weights: "Sequence[Grid]") -> "list[Grid]":
-    """The distances, and of two heads the difference."""
+    """The distances, and for two heads their difference."""
     from attn_cli.show.grids import difference_grid, distance_grid
 
     distances = distance_grid(comparison.distance, comparison.items, comparison.matrix)
@@ -114,7 +114,7 @@ def _show(
     beside: "Sequence[Grid]",
     table: options.TableOptions,
 ) -> None:
-    """The matrices where there are few, the distances, the difference of two."""
+    """The weights of a few heads, the distances, and for two heads their difference."""
     from attn_cli.show.grids import summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
@@ -124,7 +124,7 @@ def _show(
         world.screen.print(Matrices(*summed, digits=table.digits, top=table.top))
     else:
         world.note(
-            f"of more than {_MOST_SHOWN} heads only the distances are printed; -o FILE.png draws them all"
+            f"more than {_MOST_SHOWN} heads: only distances are printed; -o FILE.png draws the weights too"
         )
     for grid in (summed_cells(reading.sides, grid) for grid in beside):
         world.say("")

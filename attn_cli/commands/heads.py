@@ -101,7 +101,7 @@ def list_heads(
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
     reading = open_reading(world, inputs, compute)
-    places = selected_places(world, reading, selection(inputs.chosen))
+    places = selected_places(world, reading, selection(inputs))
     on_map = choose_metric(reading, listing.metric, head_filter)
     with measuring(world) as progress:
         summaries = measure_heads(reading, places, progress)
@@ -119,7 +119,7 @@ def list_heads(
         return
     _show_map(world, reading, grid, listing.digits)
     if chosen and not grid.visible.any():
-        world.note(f"no head that is shown has a value of {on_map} on this text")
+        world.note(f"{on_map} has no value for any of these heads on this text")
     columns = head_filter.columns(summaries[0], on_map)
     _list(world, head_filter.rank(chosen, on_map), columns, listing)
 
@@ -158,7 +158,7 @@ def _list(
     from attn_cli.show.terminal.lists import TextTable  # paid
 
     if not summaries:
-        world.note("no head meets every --where")
+        world.note("no head meets all --where conditions")
         return
     shown = summaries[: listing.top or None]
     names = ["head", "pattern", "score", *(metric.replace("-", "-\n") for metric in metrics)]
@@ -167,7 +167,7 @@ def _list(
     world.say("")
     world.screen.print(TextTable(names, rows, right=range(2, len(names)), rest=rest))
     if len(shown) < len(summaries):
-        world.note(f"the first {len(shown)} of {len(summaries)} heads are listed; all: --top 0")
+        world.note(f"listed {len(shown)} of {len(summaries)} heads; --top 0 lists all")
 
 
 def _cells(summary: "HeadSummary", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":

@@ -38,10 +38,10 @@ def draw_heads(
         One head, for a paper:
             attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
         Scores and weights of layer 5 in BERT:
-            attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores -s weights -o layer.svg
+            attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
     """
     if not out:
-        raise UsageError("no file was named for the picture", "-o head.png")
+        raise UsageError("no file was given for the picture", "-o head.png")
     from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
     from attn_cli.show import files, picture
     from attn_cli.show.grids import step_panels
@@ -50,7 +50,7 @@ def draw_heads(
     picture.check_colours(picture_options.cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     reading = open_reading(world, inputs, compute)
-    places = selected_places(world, reading, selection(inputs.chosen))
+    places = selected_places(world, reading, selection(inputs))
     heads = head_steps(
         reading, places, steps, chosen_window(world, reading, window, steps, shared_out(len(places)))
     )

@@ -1,21 +1,20 @@
 """Turns a command's options into a reading: the text, the model and the chosen heads."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attn_cli.commands.options import (
     BackendOptions,
     ComputeOptions,
-    HeadOptions,
     ReadingOptions,
     SourceOptions,
-    TextOptions,
     WindowOptions,
 )
 from attn_cli.commands.progress import download
+from attn_cli.commands.texts import text_request
 from attn_cli.console import World
-from attn_cli.errors import AttnError, UsageError
+from attn_cli.errors import UsageError
 from attn_cli.reading.selection import Place, Selection
 from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Step
 
@@ -27,47 +26,31 @@ if TYPE_CHECKING:
 
 _HEADS = 4  # of random
 _WIDTH = 64  # likewise
-_MOST_HEADS = 1024
+_MOST_HEADS = 1024  # as --head-count
 
 
 def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions) -> "Reading":
-    """The text as the model reads it, with the library that suits the heads that were asked for.
+    """The text as the model reads it, with the library that suits the chosen heads.
 
     Raises:
         AttnError: the text, the model or its weights cannot be read.
     """
     texts = text_request(world, options.text, options.kind)
-    source = open_model(world, source_request(options.source, compute, options.chosen))
+    compute = replace(compute, head_count=_head_count(world, options, compute))
+    source = open_model(world, source_request(options.source, compute))
     reading = read_text(world, source, texts)
     source.check()
-    return with_suited_backend(reading, selection(options.chosen))
+    return with_suited_backend(reading, selection(options))
 
 
 def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> "Reading":
-    """The reading with the library that is soonest done with the heads that were asked for, or with all."""
+    """The reading with the library that is fastest for the chosen heads, or for all heads."""
     layers = _layers_with_room(reading)
     reach = layers if chosen is None else chosen.reach(layers, reading.extent.heads)
     return reading.with_suited_backend(reach)
 
 
-def text_request(world: World, options: TextOptions, kind: Kind | None = None) -> "TextRequest":
-    """What is to be read, once it is seen to be text.
-
-    Raises:
-        UsageError: there is no text, or two, or one is blank.
-        AttnError: one is not UTF-8.
-    """
-    text = _text(world, options.text, options.file)
-    pair = None if options.pair is None else checked(options.pair, "the second text")
-    target = None if options.target is None else checked(options.target, "the decoder's text")
-    from attn_cli.reading.reading import TextRequest  # NumPy: 0.1 s
-
-    return TextRequest(text, pair, target, kind)
-
-
-def source_request(
-    options: SourceOptions, compute: ComputeOptions | None = None, chosen: HeadOptions | None = None
-) -> "SourceRequest":
+def source_request(options: SourceOptions, compute: ComputeOptions | None = None) -> "SourceRequest":
     """Which model is meant, and how it computes.
 
     Raises:
@@ -87,12 +70,12 @@ def source_request(
         is_causal=compute.causal,
         seed=compute.seed or 0,
         width=compute.width or _WIDTH,
-        heads=_head_count((chosen and chosen.heads) or (), options.model),
+        heads=compute.head_count or _HEADS,
     )
 
 
 def open_model(world: World, request: "SourceRequest", *, weights: bool = True) -> "Source":
-    """The model, downloaded with a progress bar where it is not here; `weights`: with its weights.
+    """The model, downloaded with a progress bar if it is not cached; `weights`: whether to load them.
 
     Raises:
         AttnError: it is missing or damaged.
@@ -117,19 +100,20 @@ def read_text(world: World, source: "Source", texts: "TextRequest") -> "Reading"
     return reading
 
 
-def selection(options: HeadOptions) -> Selection:
-    """Which heads were asked for: the values of `--heads` that are no mere count."""
-    named = tuple(value for value in options.heads or () if not value.isdecimal())
-    return Selection(options.layer, options.head, named)
+def selection(options: ReadingOptions) -> Selection:
+    """Which heads were asked for."""
+    chosen, counts = options.chosen, _counts(options)
+    named = tuple(value for value in chosen.heads or () if value not in counts)
+    return Selection(chosen.layer, chosen.head, named)
 
 
 def selected_places(world: World, reading: "Reading", chosen: Selection) -> tuple[Place, ...]:
-    """The heads that were asked for, of the model that was read; without a wish, all.
+    """The chosen heads of the model, or all heads if none were chosen.
 
-    A remark names the layers that were asked for and do not attend.
+    A remark names the chosen layers that have no attention.
 
     Raises:
-        UsageError: the selection is malformed, out of range, or names layers of which none attends.
+        UsageError: the selection is malformed, out of range, or names only layers without attention.
     """
     card, extent = reading.source.card, reading.extent
     layers = _layers_with_room(reading)
@@ -141,43 +125,45 @@ def selected_places(world: World, reading: "Reading", chosen: Selection) -> tupl
     if not attending:
         those = ", ".join(map(str, extent.layers))
         which = f"layer {silent[0]} of {card.name} {_without_matrix(extent.others, silent[0])}"
-        raise UsageError(f"{which}; the layers to show are {those}", f"--layer {extent.layers[0]}")
+        raise UsageError(f"{which}; layers that can be shown: {those}", f"--layer {extent.layers[0]}")
     if chosen.names_layers:
         for layer in silent:
-            world.note(f"layer {layer} is left out: it {_without_matrix(extent.others, layer)}")
+            world.note(f"layer {layer} is skipped: it {_without_matrix(extent.others, layer)}")
     return attending
 
 
 def _layers_with_room(reading: "Reading") -> int:
-    """How many layers there are, up to the last that attends in some way."""
+    """How many layers there are, up to the last one with any attention."""
     return 1 + max((*reading.extent.layers, *reading.extent.others))
 
 
 def _without_matrix(others: Mapping[int, str], layer: int) -> str:
-    """What a layer does that has no matrix to show."""
-    return f"has no matrix of tokens: {others[layer]}" if layer in others else "does not attend"
+    """Why a layer has no weights to show."""
+    return f"has no token-by-token weights: {others[layer]}" if layer in others else "has no attention"
 
 
 def chosen_window(
     world: World, reading: "Reading", options: WindowOptions, steps: Collection[Step] | None, most: int
 ) -> "Window":
-    """How much of each matrix is shown; a remark says so where it is a picture.
+    """How much of each matrix is shown; a remark says so if it is averaged over blocks.
 
     Raises:
-        UsageError: the choice is malformed or out of range; or all is too large, and no weights alone.
+        UsageError: the choice is malformed or out of range, or steps other than weights are too large.
     """
     window = reading.window(options.rows, options.columns, steps, most)
     if window.is_pooled:
-        size = f"{window.queries:,} × {window.keys:,} weights of a head"
+        size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"
-        world.note(f"the {size} are pooled, a cell named by its first token; number by number: {closer}")
+        world.note(
+            f"{size} weights are averaged over blocks, labelled by their first token; in full: {closer}"
+        )
     return window
 
 
 def selected_heads(
     world: World, reading: "Reading", chosen: Selection, steps: Collection[Step] | None, window: "Window"
 ) -> "list[Head]":
-    """The heads that were asked for; without a wish the default head, and a remark that says why.
+    """The chosen heads; if none were chosen, the default head and a remark that says why.
 
     Raises:
         UsageError: the selection is malformed or out of range.
@@ -196,7 +182,7 @@ def selected_heads(
 
 
 def _name_other_heads(world: World, reading: "Reading") -> None:
-    """Remark on how the other heads are selected."""
+    """Remark on how to choose other heads."""
     extent = reading.extent
     layers = "" if len(extent.layers) == 1 else f"-l {_as_selection(extent.layers)}, "
     heads = f"-H 0-{extent.heads - 1}, --heads LAYER.HEAD"
@@ -210,7 +196,7 @@ def _as_selection(layers: Sequence[int]) -> str:
 
 
 def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> None:
-    """Remark on steps that the model lacks: a bias where it adds none, scores where nobody tells them.
+    """Remark on steps that the model lacks: a bias if it adds none, scores that transformers does not expose.
 
     Raises:
         UsageError: it lacks all of them.
@@ -226,71 +212,43 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
 
 
 def _check_random(model: str, compute: ComputeOptions) -> None:
-    """Raise `UsageError` where a model that is there is asked to be of another shape."""
-    for option, value in (("--seed", compute.seed), ("--width", compute.width)):
+    """Raise `UsageError` if an option of `random` is given for another model."""
+    shape = {"--seed": compute.seed, "--width": compute.width, "--head-count": compute.head_count}
+    for option, value in shape.items():
         if value is not None and model != RANDOM:
-            problem = f"{option} is for random, and '{model or EMBEDDED}' is not made anew"
-            raise UsageError(problem, f"-m {RANDOM} {option} {value}, or leave it out")
+            problem = f"{option} applies only to -m {RANDOM}: the model is '{model or EMBEDDED}'"
+            raise UsageError(problem, f"-m {RANDOM} {option} {value}, or leave out {option}")
 
 
 def _check_revision(options: SourceOptions) -> None:
-    """Raise `UsageError` where a model that comes with the package is asked for another revision."""
+    """Raise `UsageError` if a revision is given for a built-in model."""
     if options.revision is not None and options.model in {"", EMBEDDED, RANDOM}:
-        problem = f"--revision is for a model of the hub, and '{options.model or EMBEDDED}' is built in"
-        raise UsageError(problem, "leave it out, or name one: -m NAME")
+        problem = f"--revision applies only to models from the hub: '{options.model or EMBEDDED}' is built in"
+        raise UsageError(problem, "leave out --revision, or name a model: -m NAME")
 
 
-def _head_count(heads: Sequence[str], model: str) -> int:
-    """How many heads `random` is to have: the value of `--heads` that is a plain number.
+def _head_count(world: World, options: ReadingOptions, compute: ComputeOptions) -> int | None:
+    """How many heads `random` is to have: after --head-count, or as it once was a plain number after --heads.
 
     Raises:
-        UsageError: there are several, or another model has its own.
+        UsageError: there are several such numbers, or it is out of range.
     """
-    counts = [value for value in heads if value.isdecimal()]
+    counts = _counts(options)
     if not counts:
-        return _HEADS
-    if model != RANDOM:
-        raise UsageError(f"'{counts[0]}' is no head of a layer", "LAYER.HEAD, for example --heads 2.5")
-    if len(counts) > 1 or not 0 < int(counts[0][:9]) <= _MOST_HEADS:
-        raise UsageError(f"random cannot have {' and '.join(counts)} heads", "--heads 8")
-    return int(counts[0])
-
-
-def _text(world: World, text: str | None, file: Path | None) -> str:
-    """The text that a person gave: as an argument, `-` for standard input, or in a file.
-
-    Raises:
-        UsageError: there is none, or two, or it is blank.
-        AttnError: it is not UTF-8.
-    """
-    if text is not None and file is not None:
+        return compute.head_count
+    if compute.head_count is not None:
+        counts = (*counts, str(compute.head_count))
+    count = int(counts[0][:9])
+    if len(counts) > 1 or not 0 < count <= _MOST_HEADS:
         raise UsageError(
-            f"two texts were given: '{shortened(text)}' and --file {file}", "leave one of them out"
+            f"random cannot have {' and '.join(counts)} heads", f"--head-count {compute.head_count or 8}"
         )
-    if text is None and file is None:
-        raise UsageError("no text was given", '"The cat sat on the mat", or --file PATH, or - for a pipe')
-    content = world.read(file) if text is None or text == "-" else text
-    return checked(content, "the text")
+    world.note(f"--heads selects heads; how many heads random has: --head-count {count}")
+    return count
 
 
-def checked(text: str, name: str) -> str:
-    """The text, if it holds something, and can be encoded.
-
-    Raises:
-        UsageError: it is empty or blank.
-        AttnError: it is not Unicode.
-    """
-    if not text.strip():
-        size = "empty" if not text else f"blank: {len(text)} white-space characters"
-        raise UsageError(f"{name} is {size}", 'give one with words, for example "The cat sat on the mat"')
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        problem = f"{name} is not UTF-8: character {error.start} is {text[error.start]!a}"
-        raise AttnError(problem, "convert it to UTF-8") from error
-    return text
-
-
-def shortened(text: str, most: int = 40) -> str:
-    """The text, cut where it is long."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _counts(options: ReadingOptions) -> tuple[str, ...]:
+    """The values of --heads that say of `random` how many heads it has: plain numbers, the old way."""
+    if options.source.model != RANDOM:
+        return ()
+    return tuple(value for value in options.chosen.heads or () if value.isdecimal())

@@ -65,7 +65,7 @@ def inspect_heads(
         The weights of all heads in the last layer, the 3 largest of each row:
             attn inspect "the cat sat" -l -1 -s weights --top 3
         Queries, keys and weights of one head, for NumPy:
-            attn inspect "the cat sat" --heads 2.5 -s queries -s keys -s weights -o head.npz
+            attn inspect "the cat sat" --heads 2.5 -s queries,keys,weights -o head.npz
     """
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
     from attn_cli.show import data, files
@@ -80,7 +80,7 @@ def inspect_heads(
     shown = chosen_window(world, reading, window, steps, most)
     if shown.is_pooled:
         check_pooled(targets)
-    heads = selected_heads(world, reading, selection(inputs.chosen), steps, shown)
+    heads = selected_heads(world, reading, selection(inputs), steps, shown)
     check_steps(world, reading, heads)
     verdict = verdict_on(reading, heads) if verify else None
     if as_json or targets:
@@ -101,10 +101,10 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
     from attn_cli.show.grids import step_grids, summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
-    show_reading(world, reading)
+    show_reading(world, reading, heads[0])
     for grid in step_grids(reading.sides, heads):
         world.say("")
         view = Matrices(summed_cells(reading.sides, grid), digits=table.digits, top=table.top)
         world.screen.print(view)
     if any(head.is_masked and Step.SCORES in head.steps for head in heads):
-        world.note("scores are before the mask; after it: -s logits")
+        world.note("scores are shown before masking; -s logits shows them after it")

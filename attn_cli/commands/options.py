@@ -20,7 +20,7 @@ from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
 
 
 def _models(incomplete: str) -> list[str]:
-    """The names that begin like this: in the local cache, and what is built in."""
+    """The built-in and cached models whose names begin with `incomplete`, for shell completion."""
     import os
 
     from attn_cli.models.hub.locate import cached_models
@@ -45,7 +45,7 @@ Steps: TypeAlias = Annotated[
         "-s",
         "--step",
         metavar="STEP",
-        help="Step of the computation, as listed below; may be repeated.",
+        help="Steps of the computation, as listed below: one, or a list such as scores,weights.",
         show_default=False,
         rich_help_panel=Topic.SHOW,
     ),
@@ -75,7 +75,7 @@ Device: TypeAlias = Annotated[
         "--device",
         metavar="DEVICE",
         envvar="ATTN_DEVICE",
-        help="auto, cpu, cuda, cuda:N or mps.",
+        help="Device: auto, cpu, cuda, cuda:N or mps.",
         rich_help_panel=Topic.COMPUTE,
     ),
 ]
@@ -83,13 +83,15 @@ Device: TypeAlias = Annotated[
 
 @record(frozen=True, slots=True)
 class TextOptions:
-    """The text that is read, and those beside it."""
+    """The text to read, and the texts that go with it."""
 
     topic = Topic.READ
     text: Annotated[
         str | None,
         typer.Argument(
-            metavar="TEXT", help="The text, in quotes; - reads standard input.", show_default=False
+            metavar="TEXT",
+            help="The text, in quotes; without it, or for -, standard input.",
+            show_default=False,
         ),
     ] = None
     file: Annotated[
@@ -118,7 +120,7 @@ class TextOptions:
 
 @record(frozen=True, slots=True)
 class SourceOptions:
-    """The model that reads it."""
+    """The model that reads the text."""
 
     topic = Topic.MODEL
     model: Annotated[
@@ -152,7 +154,7 @@ class SourceOptions:
 
 @record(frozen=True, slots=True)
 class HeadOptions:
-    """Which heads are meant."""
+    """Which heads to show."""
 
     topic = Topic.HEADS
     layer: Annotated[
@@ -161,7 +163,7 @@ class HeadOptions:
             "-l",
             "--layer",
             metavar="LAYERS",
-            help="Layers, from 0: 3, -1 (the last), 0,2,5, 4-7 or all.",
+            help="Layers, from 0: 3, -1 (the last), 0,2,5, 4-7, 4- or all.",
             show_default=False,
         ),
     ] = None
@@ -171,7 +173,7 @@ class HeadOptions:
             "-H",
             "--head",
             metavar="HEADS",
-            help="Heads within the layers, from 0: 3, -1 (the last), 0,2,5, 4-7 or all.",
+            help="Heads within the layers, from 0: 3, -1 (the last), 0,2,5, 4-7, 4- or all.",
             show_default=False,
         ),
     ] = None
@@ -180,7 +182,7 @@ class HeadOptions:
         typer.Option(
             "--heads",
             metavar="L.H,L.H",
-            help="Single heads by layer and head: 0.1,3.4. With `-m random` also the number of heads: 8.",
+            help="Heads by layer and head: 0.1,3.4.",
             show_default=False,
         ),
     ] = None
@@ -188,7 +190,7 @@ class HeadOptions:
 
 @record(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
-    """A text, a model, and which heads of it are meant."""
+    """A text, a model, and which of its heads to show."""
 
     text: TextOptions
     source: SourceOptions
@@ -198,7 +200,7 @@ class ReadingOptions:
 
 @record(frozen=True, slots=True)
 class WindowOptions:
-    """Which tokens are shown of each head."""
+    """Which tokens of each head to show."""
 
     topic = Topic.SHOW
     rows: Annotated[
@@ -206,7 +208,7 @@ class WindowOptions:
         typer.Option(
             "--rows",
             metavar="TOKENS",
-            help="Show only these queries, by position: 3, -1, 0,2,5, 4-7 or all.",
+            help="Show only these queries, by position: 3, -1, 0,2,5, 4-7, 4- or all.",
             show_default=False,
         ),
     ] = None
@@ -256,7 +258,7 @@ class PictureOptions:
 
 @record(frozen=True, slots=True)
 class BackendOptions:
-    """What computes."""
+    """The device and the number format."""
 
     topic = Topic.COMPUTE
     device: Device = "auto"
@@ -268,7 +270,7 @@ class BackendOptions:
 
 @record(frozen=True, slots=True, kw_only=True)
 class ComputeOptions:
-    """What computes, with which mask; and what a random layer is like."""
+    """How to compute, with which mask, and the shape of a random layer."""
 
     topic = Topic.COMPUTE
     backend: BackendOptions
@@ -303,6 +305,18 @@ class ComputeOptions:
             rich_help_panel=Topic.MODEL,
         ),
     ] = None
+    head_count: Annotated[
+        int | None,
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Number of heads of the random layer (only with `-m random`).",
+            show_default="4",
+            rich_help_panel=Topic.MODEL,
+        ),
+    ] = None
 
 
 def out(help_text: str) -> object:
@@ -313,7 +327,7 @@ def out(help_text: str) -> object:
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer calls it: each option of its groups is a parameter, and --quiet is the last.
+    """The command as Typer calls it: each option of its groups is a parameter, and --quiet comes last.
 
     The command itself takes the `World`, its groups and its own options.
     """

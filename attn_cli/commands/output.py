@@ -1,6 +1,7 @@
 """How commands present their results: the files they write, and the lines above a table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,26 +13,86 @@ from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
-    from attn_cli.grid import Grid
+    from attn_cli.grid import Grid, Head
+    from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: a screen has no more pixels
 _FEWEST_CELLS = 128  # of one head among many
+_SHORT = 64  # tokens: they are listed above a part of their matrix too
+_SPANS = 4  # of positions in a sentence; more of them are counted
+_CELL_LINES = 3  # of tokens where cells begin
 
 
-def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
-    """What was read: the model in one line, then the tokens, on at most so many lines."""
+def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, most: int = 12) -> None:
+    """The model, then the tokens on at most `most` lines.
+
+    Of a long text of which `shown` is only a part, or a picture, one or two lines about that.
+    """
     from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
-    for tokens in filter(None, (reading.tokens, reading.texts.target)):
-        texts = [f"{token.position} {label(token.text)}" for token in tokens]
-        world.screen.print(Paragraph(texts, rest="the other tokens: attn tokens", most=most))
+    if shown is None or _is_listed(reading, shown):
+        for tokens in filter(None, (reading.tokens, reading.texts.target)):
+            world.screen.print(Paragraph(_named(tokens), rest="the other tokens: attn tokens", most=most))
+    elif shown.is_pooled:
+        for phrases in _cell_starts(reading, shown):
+            world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
+    else:
+        world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all: attn tokens"]))
+
+
+def _is_listed(reading: "Reading", shown: "Head") -> bool:
+    """Whether the tokens are listed: the matrix is whole, or they are few."""
+    sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
+    is_whole = not shown.is_pooled and all(len(places) == len(tokens) for places, tokens in sides)
+    return is_whole or max(len(reading.tokens), len(reading.texts.target)) <= _SHORT
+
+
+def _named(tokens: "Iterable[Token]") -> list[str]:
+    """Each token after its position."""
+    return [f"{token.position} {label(token.text)}" for token in tokens]
+
+
+def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
+    """The tokens at which the cells of a picture begin: its columns, and its rows where they differ."""
+    columns = _named(reading.keys[place] for place in pooled.keys)
+    rows = _named(reading.queries[place] for place in pooled.queries)
+    if rows == columns:
+        yield ["cells begin at", *columns]
+    else:
+        yield ["rows begin at", *rows]
+        yield ["columns begin at", *columns]
+
+
+def _parts(reading: "Reading", shown: "Head") -> str:
+    """Which rows and columns are shown, and of how many: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
+    queries, keys = len(reading.queries), len(reading.keys)
+    of_queries = "" if queries == keys else f" of {queries:,} tokens"
+    rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
+    return f"{rows}{of_queries} and {columns} of {keys:,} tokens"
+
+
+def _part(noun: str, places: Sequence[int], count: int) -> str:
+    """Which rows or columns are shown: `rows 3-5, 9`."""
+    if len(places) == count:
+        return f"all {noun}s"
+    spans = _spans(places)
+    if len(spans) > _SPANS:
+        return f"{len(places):,} {noun}s"
+    return f"{noun if len(places) == 1 else noun + 's'} {', '.join(spans)}"
+
+
+def _spans(places: Sequence[int]) -> list[str]:
+    """Positions as a person types them: those that follow one another as a range."""
+    starts = [place for before, place in pairwise((-2, *places)) if place != before + 1]
+    ends = [place for place, after in pairwise((*places, -2)) if after != place + 1]
+    return [f"{start}" if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
 
 
 def headline(reading: "Reading") -> list[str]:
-    """The model, its size and what computes, in phrases."""
+    """The model, its size, and the library, number format and device, as phrases."""
     card, backend = reading.source.card, reading.source.backend
     return [
         *dict.fromkeys((card.name, card.type)),
@@ -43,7 +104,7 @@ def headline(reading: "Reading") -> list[str]:
 
 
 def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tuple[str, str]]:
-    """A line for each pattern: its name, and the heads that are known for it with their scores."""
+    """A line per pattern: its name, and the heads known for it with their scores."""
     return [
         (pattern, "  ".join(f"{name} {score:.2f}" for name, score in known))
         for pattern, known in heads.items()
@@ -56,12 +117,12 @@ def size(layers: int, heads: int, features: int) -> str:
 
 
 def title(reading: "Reading", what: str, grid: "Grid") -> str:
-    """What stands above a picture of such grids."""
+    """The title of a picture of such grids."""
     return " · ".join(filter(None, (what, grid.pooled, reading.source.card.name)))
 
 
 def fitting(world: World, reading: "Reading", digits: int) -> int:
-    """How many rows and columns of a picture the terminal has room for."""
+    """How many rows and columns of averages fit the terminal."""
     from attn_cli.show.terminal.table import pooled_columns  # rich: 0.06 s
 
     longest = max(reading.whole.queries, reading.whole.keys)
@@ -69,19 +130,19 @@ def fitting(world: World, reading: "Reading", digits: int) -> int:
 
 
 def shared_out(heads: int) -> int:
-    """How many rows and columns each head has in a file: together they are about 1,024 × 1,024."""
+    """How many rows and columns each head gets in a file: about 1,024 × 1,024 for all heads together."""
     return max(_FEWEST_CELLS, int(_CELLS / heads**0.5))
 
 
 def check_pooled(targets: Mapping[Path, str]) -> None:
-    """Raise `UsageError` for a file that cannot say that its numbers are means.
+    """Raise `UsageError` for a kind of file that cannot say that its numbers are averages.
 
     Raises:
         UsageError: there is one.
     """
     for suffix in targets.values():
         if suffix in STEPS.numbers_only:
-            problem = f"the weights of a long text are pooled, and a {suffix} has no place to say so"
+            problem = f"{suffix} cannot say that the weights of a long text are averages over blocks"
             others = either(other for other in STEPS if other not in STEPS.numbers_only)
             raise UsageError(problem, f"--rows 0-19, or {others}")
 
@@ -94,7 +155,7 @@ def write(
     *,
     force: bool,
 ) -> None:
-    """Those of `targets` that are of the kind; `content` is asked what they hold where there are any."""
+    """Write the `targets` of this kind; `content` is only called if there are any."""
     from attn_cli.show import files
 
     of_kind = {path: suffix for path, suffix in targets.items() if suffix in kind}
@@ -113,7 +174,7 @@ def drawn(
 
     drawing = picture.page(groups, title, options.cmap)
     if drawing.missing:
-        world.note(f"no font here draws {' '.join(drawing.missing)}: spelled out in the picture")
+        world.note(f"no installed font has {' '.join(drawing.missing)}: spelled out in the picture")
     return Picture(drawing, options.dpi)
 
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from attn_cli.training.saved_state import RunPosition
     from attn_cli.vocabulary import Pattern
 
-PATIENCE = 0.5  # seconds before a bar is worth a look
+PATIENCE = 0.5  # seconds before a bar appears
 
 
 @contextmanager
 def reporter(world: World) -> "Iterator[Reporter]":
-    """What tells how far a run is: a bar on a terminal, else a line now and then."""
+    """Reports the progress of a run: a bar on a terminal, otherwise an occasional line."""
     if world.desk is None:
         yield Reporter(world, None)
         return
@@ -30,7 +30,7 @@ def reporter(world: World) -> "Iterator[Reporter]":
 
 @contextmanager
 def download(world: World, model: str) -> Iterator[Callable[[str, int, int], None]]:
-    """What tells how far a download is: a bar on a terminal, and where one came, a line at its end."""
+    """Reports the progress of a download: a bar on a terminal, and a line once it is done."""
     bar: Bar | None = None
     size = 0
     with ExitStack() as stack:
@@ -52,7 +52,7 @@ def download(world: World, model: str) -> Iterator[Callable[[str, int, int], Non
 
 @contextmanager
 def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
-    """What tells how many query rows are done: a bar, once it is seen to take long."""
+    """Reports how many query rows are done: a bar, if it takes longer than a moment."""
     began = monotonic()
     bar: Bar | None = None
     with ExitStack() as stack:
@@ -70,7 +70,7 @@ def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
 
 
 class Reporter:
-    """Says where a run is."""
+    """Reports the progress of a training run."""
 
     def __init__(self, world: World, bar: "Bar | None") -> None:
         self._world, self._bar = world, bar
@@ -91,7 +91,7 @@ class Reporter:
     def growth(
         self, mark: "RunPosition", nearest: "Mapping[Pattern, Sequence[tuple[int, int, float]]]"
     ) -> None:
-        """How near the nearest heads are to each pattern."""
+        """How strongly the best heads show each pattern."""
         patterns = (
             " ".join([pattern, *(f"{layer}.{head} {score:.2f}" for layer, head, score in heads)])
             for pattern, heads in nearest.items()
@@ -99,7 +99,7 @@ class Reporter:
         self._line(" · ".join([f"step {mark.step:,}", *patterns]))
 
     def _line(self, text: str) -> None:
-        """Something that stays to be read."""
+        """Print a line that stays on the screen."""
         if self._bar is not None:
             self._bar.line(text)
         else:

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_model, read_text, source_request, text_request
+from attn_cli.commands.inputs import open_model, read_text, source_request
+from attn_cli.commands.texts import text_request
 from attn_cli.console import World
 
 if TYPE_CHECKING:

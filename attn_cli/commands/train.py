@@ -1,6 +1,7 @@
 """`attn train`: trains a small model on your own text files."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
 
+_HEADS = 8  # of a layer, where nobody says how many
 _MINUTES = 10.0  # where nobody says how long
 _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
@@ -29,7 +31,7 @@ _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 
 @record(frozen=True, kw_only=True)
 class TextFileOptions:
-    """What is learned from, and where the model goes."""
+    """What to learn from, and where to write the model."""
 
     topic = Topic.READ
     files: Annotated[
@@ -64,7 +66,18 @@ class ShapeOptions:
 
     topic = Topic.SIZE
     layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Number of layers.")] = 4
-    heads: Annotated[int, typer.Option("--heads", min=1, max=256, metavar="N", help="Heads per layer.")] = 8
+    head_count: Annotated[
+        int | None,
+        typer.Option(
+            "--head-count",
+            min=1,
+            max=256,
+            metavar="N",
+            help="Number of heads per layer.",
+            show_default=str(_HEADS),
+        ),
+    ] = None
+    heads: Annotated[int | None, typer.Option("--heads", min=1, max=256, metavar="N", hidden=True)] = None
     width: Annotated[
         int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features per token.")
     ] = 256
@@ -88,7 +101,7 @@ class ShapeOptions:
 
 @record(frozen=True, kw_only=True)
 class ScheduleOptions:
-    """How long it learns, and in which steps."""
+    """How long to train, and in what steps."""
 
     topic = Topic.TRAINING
     minutes: Annotated[
@@ -127,7 +140,7 @@ class ScheduleOptions:
 
 @record(frozen=True, kw_only=True)
 class PrecisionOptions:
-    """Where it computes, and in which number formats."""
+    """The device and the number formats."""
 
     topic = Topic.COMPUTE
     device: options.Device = "auto"
@@ -195,11 +208,11 @@ def train_model(
             attn train book.txt -o tiny --layers 2 --minutes 2 --repeats 0.5 --watch
     """
     if not texts.files:
-        raise UsageError("no text file was named", "attn train book.txt -o DIR")
+        raise UsageError("no text file was given", "attn train book.txt -o DIR")
     if texts.out is None:
-        raise UsageError("no directory was named for the model", "-o DIR")
+        raise UsageError("no directory was given for the model", "-o DIR")
     if resume and force:
-        raise UsageError("--resume goes on with a run and --force begins anew", "leave one of them out")
+        raise UsageError("--resume continues a run and --force starts a new one", "leave one of them out")
     _check_format("--store", precision.store, _STORED)
     if precision.dtype is not None:
         _check_format("--dtype", precision.dtype, _COMPUTED)
@@ -208,6 +221,7 @@ def train_model(
     from attn_cli.training.request import TrainingRequest
 
     device = devices.chosen(precision.device)
+    shape = replace(shape, head_count=_head_count(world, shape))
     recipe = _recipe(shape, schedule, precision.dtype or devices.products(device))
     request = TrainingRequest(tuple(texts.files), texts.held_out, recipe, precision.store)
     if resume:
@@ -223,14 +237,31 @@ def train_model(
         _show(world, request, result)
 
 
+def _head_count(world: World, shape: ShapeOptions) -> int | None:
+    """How many heads a layer has: after --head-count, or as it once was after --heads.
+
+    Raises:
+        UsageError: both were given.
+    """
+    if shape.heads is None:
+        return shape.head_count
+    if shape.head_count is not None:
+        problem = (
+            f"two numbers of heads were given: --heads {shape.heads} and --head-count {shape.head_count}"
+        )
+        raise UsageError(problem, f"--head-count {shape.head_count} alone")
+    world.fact(f"--heads selects heads elsewhere; how many a layer has: --head-count {shape.heads}")
+    return shape.heads
+
+
 def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> "Recipe":
-    """What decides a run."""
+    """Everything that determines a run."""
     from attn_cli.training.recipe import Recipe
 
     is_timed = schedule.steps is None and schedule.minutes is None
     return Recipe(
         layers=shape.layers,
-        heads=shape.heads,
+        heads=shape.head_count or _HEADS,
         width=shape.width,
         vocabulary=shape.vocabulary,
         context=shape.length,
@@ -245,7 +276,7 @@ def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> 
 
 
 def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "TrainingResult":
-    """The run brought to its end, with a bar or with lines that tell how far it is."""
+    """Finish the run, reporting its progress with a bar or with lines."""
     from attn_cli.training import run as runs
     from attn_cli.training.measure import growth
     from attn_cli.training.publishing import finish
@@ -264,7 +295,7 @@ def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "Training
 
 
 def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> None:
-    """What was learned, how well, and what the heads do."""
+    """Print the size of the model, how well it predicts, and what its heads do."""
     from attn_cli.models.inventory import by_pattern
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
@@ -275,7 +306,7 @@ def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> 
     world.screen.print(Paragraph(phrases, between=" · "))
     world.say("")
     guesses = [(who, f"{bits:.3f}") for who, bits in outcome.surprise.guesses]
-    world.screen.print(TextTable(("held-out text", "bits a character"), guesses, right=(1,)))
+    world.screen.print(TextTable(("held-out text", "bits per character"), guesses, right=(1,)))
     if lines := known_for(by_pattern(outcome.head_labels)):
         world.say("")
         world.screen.print(TextTable(("known for", "heads"), lines))
@@ -283,7 +314,7 @@ def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> 
 
 
 def _check_format(option: str, found: DType, allowed: Sequence[DType]) -> None:
-    """Raise `UsageError` for a number format that a run cannot have."""
+    """Raise `UsageError` for a number format that training does not support."""
     if found not in allowed:
         names = " or ".join(allowed)
-        raise UsageError(f"{option} {found} is not for training", f"{option} {names}")
+        raise UsageError(f"{option} {found} is not supported in training", f"{option} {names}")

@@ -1,4 +1,4 @@
-"""Compares heads with the reference for a command: a sentence to print, or an error if they differ."""
+"""Checks heads against the reference for a command: a sentence to print, or an error if they differ."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
-    """The layers of the heads against the reference.
+    """The layers of these heads, compared with the reference.
 
     Raises:
         AttnError: there is none.
@@ -23,13 +23,13 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
 
 
 def sentence(verdict: "Verdict") -> str:
-    """What was found, and what may differ."""
+    """The largest difference, and how large it may be."""
     largest, tolerance = f"{verdict.largest:.1e}", verdict.tolerance
-    return f"the largest difference is {largest}; up to {tolerance.value:.1e} is rounding: {tolerance.reason}"
+    return f"largest difference: {largest}; up to {tolerance.value:.1e} is rounding: {tolerance.reason}"
 
 
 def check(verdict: "Verdict") -> None:
-    """Raise `DifferenceError` where a layer differs.
+    """Raise `DifferenceError` if a layer differs.
 
     Raises:
         DifferenceError: it does.
@@ -40,6 +40,8 @@ def check(verdict: "Verdict") -> None:
         )
         problem = (
             f"{first.kind} layer {first.layer} differs from eager attention by {first.largest:.1e}, "
-            f"which is more than {verdict.tolerance.value:.1e}"
+            f"more than the {verdict.tolerance.value:.1e} that rounding explains"
         )
-        raise DifferenceError(problem, "report it with the model's name: these numbers are not to be trusted")
+        raise DifferenceError(
+            problem, "do not trust these numbers; please report it with the name of the model"
+        )

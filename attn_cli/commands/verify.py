@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_model, read_text, source_request, text_request, with_suited_backend
+from attn_cli.commands.inputs import open_model, read_text, source_request, with_suited_backend
 from attn_cli.commands.output import headline
+from attn_cli.commands.texts import piped_text, text_request
 from attn_cli.commands.verdict import check, sentence
 from attn_cli.console import World
 
@@ -22,7 +23,7 @@ TEXTS = (
     "Ein naïves Café, 日本, Ελλάδα 🙂 and back again.",
     "yes",
 )
-"""What is read where no text is given: long and short, with repeats, numbers and other scripts."""
+"""The texts to check without TEXT: long and short, with repeats, numbers and other scripts."""
 
 _COLUMNS = ("kind", "layer", "weights", "output")
 
@@ -38,9 +39,10 @@ def verify_model(
 ) -> None:
     """Check the numbers against Hugging Face's eager attention.
 
-    Weights and outputs of every layer are compared on TEXT, or on five built-in texts. All kinds of
-    attention are checked unless --kind names one; the decoder of an encoder-decoder model reads TEXT too
-    unless --target is given. The exit status is 3 if a number differs by more than rounding explains.
+    Weights and outputs of every layer are compared on TEXT or the text of a pipe, or else on five built-in
+    texts. All kinds of attention are checked unless --kind names one; the decoder of an encoder-decoder
+    model reads TEXT too unless --target is given. The exit status is 3 if a number differs by more than
+    rounding explains.
 
     Examples:
         The bundled model on the built-in texts:
@@ -68,14 +70,18 @@ def verify_model(
 
 
 def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
-    """The text that is given, or else the built-in ones."""
-    is_given = text.text is not None or text.file is not None
-    texts = [text] if is_given else [replace(text, text=sample) for sample in TEXTS]
-    return [text_request(world, text_options) for text_options in texts]
+    """The given or piped text, or else the built-in ones."""
+    texts = [text.text]
+    if text.text is None and text.file is None:
+        piped = piped_text(world)
+        texts = [piped] if piped else [*TEXTS]
+        if piped:
+            world.note("the text is read from standard input; the built-in ones: attn verify < /dev/null")
+    return [text_request(world, replace(text, text=one)) for one in texts]
 
 
 def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
-    """A line for each layer, and what they come to."""
+    """A line per layer, then the verdict."""
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
@@ -84,7 +90,7 @@ def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
 
 
 def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:
-    """The texts, where there are several."""
+    """The texts, if there are several."""
     return {"texts": [request.text for request in requests]} if len(requests) > 1 else {}
 
 

@@ -1,1 +1,1 @@
-"""The arithmetic of attention, and measurements of it. It knows no models and no files."""
+"""The arithmetic of attention, and measurements of it, independent of models and files."""

@@ -1,4 +1,4 @@
-"""Which library an array belongs to, and the few functions that the array API standard lacks."""
+"""Which library an array belongs to, and the few functions missing from the array API standard."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = Any
-"""An array of NumPy or PyTorch. The array API standard names functions, not a class to annotate with."""
+"""A NumPy or PyTorch array. The array API standard defines functions, but no class for annotations."""
 
 Namespace: TypeAlias = Any
 """The functions of the standard, for one library."""
@@ -22,23 +22,23 @@ Integers: TypeAlias = npt.NDArray[np.integer]
 def namespace(array: Array) -> Namespace:
     """The functions of the array API standard for `array`'s library.
 
-    NumPy 2 follows the standard by itself; `array_api_compat.numpy` would import every corner of
-    NumPy (0.2 s), so it is left aside.
+    NumPy 2 implements the standard itself; `array_api_compat.numpy` is not used because it imports all of
+    NumPy (0.2 s).
     """
     if isinstance(array, np.ndarray | np.generic):
         return np
-    import array_api_compat  # 0.02 s: only PyTorch needs it
+    import array_api_compat  # 0.02 s: needed only for PyTorch
 
     return array_api_compat.array_namespace(array)
 
 
 def device_of(array: Array) -> Any:
-    """Where `array` lives: pass it to `arange` and `asarray`, so that nothing crosses devices."""
+    """The device of `array`; pass it to `arange` and `asarray` to avoid transfers between devices."""
     return array.device
 
 
 def is_on_cpu(array: Array) -> bool:
-    """Whether `array` lives in the machine's own memory."""
+    """Whether `array` is in CPU memory."""
     return str(device_of(array)).startswith("cpu")
 
 
@@ -48,7 +48,7 @@ def positions(count: int, like: Array) -> Array:
 
 
 def taken(array: Array, indices: Sequence[int], axis: int) -> Array:
-    """`array` with only those indices, from 0, of one axis, in their order; neighbours are a view."""
+    """Select `indices` along `axis`, in the given order; consecutive indices give a view."""
     chosen, xp = list(indices), namespace(array)
     if chosen and chosen == list(range(chosen[0], chosen[0] + len(chosen))):
         within = [slice(None)] * array.ndim
@@ -58,14 +58,14 @@ def taken(array: Array, indices: Sequence[int], axis: int) -> Array:
 
 
 def at_least_float32(array: Array) -> Array:
-    """`array` in float32 where it is coarser, untouched where it is not."""
+    """`array` converted to float32 if it is in half precision, else unchanged."""
     xp = namespace(array)
-    is_fine = array.dtype in (xp.float32, xp.float64)  # no set: NumPy's dtypes are equal, their hashes not
+    is_fine = array.dtype in (xp.float32, xp.float64)  # not a set: equal NumPy dtypes have different hashes
     return array if is_fine else xp.astype(array, xp.float32)
 
 
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:
-    """`array` as NumPy, off its device and out of its graph; half precision becomes float32."""
+    """`array` as a NumPy array, detached and on the CPU; half precision becomes float32."""
     if isinstance(array, np.ndarray):
         return array
     tensor = array.detach().cpu()
@@ -76,11 +76,11 @@ def to_numpy(array: Array) -> np.ndarray[Any, Any]:
 
 
 def erf(x: Array) -> Array:
-    """The error function, which the standard lacks and NumPy too.
+    """The error function, which both the standard and NumPy lack.
 
-    In float32 a rational approximation over [-4, 4], good to 8 units in the last place, 5e-7 (the
-    one of Eigen and XLA, `MathFunctionsImpl.h`; in float64 it would be good to 2 and take three
-    times as long); in float64 the C library, number by number.
+    In float32, a rational approximation over [-4, 4] as in Eigen and XLA (`MathFunctionsImpl.h`), accurate to
+    8 units in the last place, 5e-7 (evaluated in float64, 2 units in three times the time); in float64, the
+    C library's function, element by element.
     """
     xp = namespace(x)
     if xp is not np:
@@ -120,5 +120,5 @@ def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
 
 
 def constant(array: Array) -> Array:
-    """`array` as a number that no gradient flows through; NumPy has none anyway."""
+    """`array` detached from the autograd graph; NumPy arrays are returned as they are."""
     return array if isinstance(array, np.ndarray | np.generic) else array.detach()

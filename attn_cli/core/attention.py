@@ -1,7 +1,7 @@
 """The arithmetic of attention on projected queries, keys and values: score, mask, softmax, sum.
 
 Every number that `attn` shows comes from this file. H query heads, G key/value heads, T queries,
-S keys, D head size; any axes in front are batches. Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
+S keys, D head size; leading axes are batches. Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,15 +22,15 @@ from attn_cli.errors import AttnError
 from attn_cli.record import record
 
 Bias: TypeAlias = Callable[[Array, Array], Array]
-"""Positions of the queries (T, 1) and of the keys (1, S) to what is added to the scores: (H, T, S)."""
+"""Maps the positions of the queries (T, 1) and the keys (1, S) to what is added to the scores (H, T, S)."""
 
 
 @record(frozen=True, slots=True, eq=False)
 class Operands:
-    """One attention layer, ready to attend; nothing in it is as large as T × S.
+    """The inputs of one attention layer; nothing in it is as large as T × S.
 
-    The query heads are shared out over the key heads in order: with H = 6 and G = 2, heads 0 to 2
-    read key head 0. G = H is multi-head, 1 < G < H grouped-query (arXiv:2305.13245) and G = 1
+    The query heads are distributed over the key/value heads in order: with H = 6 and G = 2, heads 0 to 2
+    read key/value head 0. G = H is multi-head, 1 < G < H grouped-query (arXiv:2305.13245) and G = 1
     multi-query attention (arXiv:1911.02150).
     """
 
@@ -45,12 +45,12 @@ class Operands:
 
     @property
     def heads(self) -> int:
-        """H, how many query heads there are."""
+        """H, the number of query heads."""
         return int(self.queries.shape[-3])
 
     @property
     def kv_heads(self) -> int:
-        """G, how many key/value heads there are."""
+        """G, the number of key/value heads."""
         return int(self.keys.shape[-3])
 
     def kv_head(self, head: int) -> int:
@@ -61,7 +61,7 @@ class Operands:
         """The same layer with only `heads`, each with the keys and values it reads.
 
         Raises:
-            AttnError: one of `heads` is not there; they are numbered from 0.
+            AttnError: one of `heads` does not exist; heads are numbered from 0.
         """
         for head in heads:
             if not 0 <= head < self.heads:
@@ -79,7 +79,7 @@ class Operands:
         )
 
     def at(self, rows: Sequence[int]) -> "Operands":
-        """The same layer with only the queries of those places, which stand where they stood."""
+        """The same layer with only the queries at those positions, which keep their positions."""
         queries = taken(self.queries, rows, -2)
         places = namespace(queries).asarray(list(rows), device=device_of(queries))
         mask, bias = self.mask, self.bias
@@ -93,7 +93,7 @@ class Operands:
 
 @record(frozen=True, slots=True, eq=False)
 class Trace:
-    """Every step of the heads of one layer; the field names are the words of `Step`."""
+    """Every step of the heads of one layer; the fields are named as in `Step`."""
 
     scores: Array  # (H, T, S) q·k × scale, before soft cap, bias and mask
     bias: Array | None  # (H, T, S)
@@ -106,7 +106,7 @@ class Trace:
 def trace(operands: Operands) -> Trace:
     """Compute every step: Attention(Q, K, V) = softmax(QKᵀ·scale) V, masked.
 
-    The order inside: scale, soft cap, bias, mask, sink column, softmax, sink column dropped.
+    The order: scale, soft cap, bias, mask, append the sink column, softmax, drop the sink column.
     """
     scores = score(operands)
     bias = position_bias(operands)
@@ -123,7 +123,7 @@ def score(operands: Operands) -> Array:
 
 
 def position_bias(operands: Operands) -> Array | None:
-    """(H, T, S) what the model adds for the two positions; None where it adds nothing."""
+    """(H, T, S) the bias the model adds for each pair of positions; None if it adds none."""
     return None if operands.bias is None else operands.bias(*_positions(operands))
 
 
@@ -136,12 +136,12 @@ def allowed(operands: Operands) -> Array:
 
 
 def soft_capped(scores: Array, cap: float | None) -> Array:
-    """(H, T, S) scores squeezed smoothly into (-cap, cap)."""
+    """(H, T, S) scores limited smoothly to (-cap, cap): cap · tanh(scores / cap)."""
     return scores if cap is None else cap * namespace(scores).tanh(scores / cap)
 
 
 def biased(scores: Array, bias: Array | None) -> Array:
-    """(H, T, S) scores with the position's bias added."""
+    """(H, T, S) scores plus the position bias."""
     return scores if bias is None else scores + bias
 
 
@@ -153,10 +153,10 @@ def masked(scores: Array, mask: Array) -> Array:
 
 
 def softmax(logits: Array, sink: Array | None = None) -> Array:
-    """(H, T, S) each row's shares, in float32 or better; a row that may look nowhere is zeros.
+    """(H, T, S) the softmax over each row, in float32 or better; a row that may look nowhere is zeros.
 
-    A row sums to 1, less what the sink takes: the sink (H,) is one more logit of the row whose
-    share is dropped afterwards (gpt-oss, `modeling_gpt_oss.py`).
+    A row sums to 1, less what the sink takes: the sink (H,) is an additional logit in each row whose
+    weight is dropped afterwards (gpt-oss, `modeling_gpt_oss.py`).
     """
     xp = namespace(logits)
     exact = at_least_float32(logits)
@@ -174,19 +174,19 @@ def softmax(logits: Array, sink: Array | None = None) -> Array:
 
 
 def weighted_sum(weights: Array, values: Array) -> Array:
-    """(H, T, D) a_i = Σ_j α_ij v_j: the values, mixed by the weights."""
+    """(H, T, D) a_i = Σ_j α_ij v_j: the weighted sum of the values."""
     return _per_key_head(weights, values)
 
 
 def _positions(operands: Operands) -> tuple[Array, Array]:
-    """Where the queries (T, 1) and the keys (1, S) stand."""
+    """The positions of the queries (T, 1) and the keys (1, S)."""
     queries = positions(operands.queries.shape[-2], operands.queries)
     keys = positions(operands.keys.shape[-2], operands.keys)
     return queries[:, None], keys[None, :]
 
 
 def _per_key_head(left: Array, right: Array) -> Array:
-    """(H, T, A) times (G, A, B) is (H, T, B): the heads of a group stacked, so nothing is repeated."""
+    """(H, T, A) times (G, A, B) is (H, T, B); the heads of a group are stacked, so nothing is repeated."""
     xp = namespace(left)
     *batch, heads, rows, _ = left.shape
     groups = right.shape[-3]

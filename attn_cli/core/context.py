@@ -1,7 +1,8 @@
 """The context of a layer whose steps are not shown, computed without large matrices.
 
-PyTorch's own kernel (`scaled_dot_product_attention`, Dao et al. 2022, arXiv:2205.14135) does most of them; a
-soft cap, a sink or padding it does not know, so those go block by block of query rows through `trace`.
+PyTorch's fused kernel (`scaled_dot_product_attention`, Dao et al. 2022, arXiv:2205.14135) handles most
+layers. It does not support soft caps, sinks or padding; such layers are computed with `trace`, a block of
+query rows at a time.
 """
 
 import math
@@ -15,11 +16,11 @@ from attn_cli.core.arrays import Array, namespace
 from attn_cli.core.attention import Operands, allowed, position_bias, trace
 from attn_cli.core.masks import causal, everywhere, narrowed
 
-_LARGE = 1 << 22  # scores of all heads: 16 MB; what is smaller is computed as it is shown
+_LARGE = 1 << 22  # scores of all heads (16 MB); up to this size the layer is computed with `trace`
 
 
 def attend(operands: Operands) -> Array:
-    """(H, T, D) the weighted sums of the values: what `trace` calls the context."""
+    """(H, T, D) the weighted sums of the values: the `context` of `trace`."""
     rows, keys = operands.queries.shape[-2], operands.keys.shape[-2]
     is_batch = operands.queries.ndim > len("HTD")
     if is_batch or operands.heads * rows * keys <= _LARGE:
@@ -32,7 +33,7 @@ def attend(operands: Operands) -> Array:
 
 
 def _seeing(operands: Operands, columns: range) -> Operands:
-    """The same queries with only some of the keys, which keep their positions."""
+    """The same layer with only some of the keys, which keep their positions."""
     mask, bias, first = operands.mask, operands.bias, columns.start
     return replace(
         operands,
@@ -44,7 +45,7 @@ def _seeing(operands: Operands, columns: range) -> Operands:
 
 
 def _in_blocks(operands: Operands, compute: Any) -> Array:
-    """(H, T, D) a block of rows at a time, each with the keys that its band lets it see."""
+    """(H, T, D) computed a block of rows at a time, each with the keys that the mask's band allows."""
     return namespace(operands.queries).concat([compute(block) for block in _blocks(operands)], axis=-2)
 
 
@@ -55,11 +56,11 @@ def _blocks(operands: Operands) -> Iterator[Operands]:
     for start in range(0, count, size):
         rows = range(start, min(start + size, count))
         reach = band.reach(rows, keys)
-        yield _seeing(operands.at(rows), reach or range(1))  # a row that sees nothing is zeros over any key
+        yield _seeing(operands.at(rows), reach or range(1))  # rows that see no key are zeros with any key
 
 
 def _is_fusable(operands: Operands) -> bool:
-    """Whether PyTorch's kernel computes the same; a row that may look nowhere is its caller's affair."""
+    """Whether PyTorch's kernel gives the same result, apart from rows that may look nowhere."""
     is_torch = not isinstance(operands.queries, np.ndarray)
     return (
         is_torch and operands.softcap is None and operands.sink is None and not narrowed(operands.mask).rules
@@ -67,7 +68,7 @@ def _is_fusable(operands: Operands) -> bool:
 
 
 def _added(operands: Operands) -> Array:
-    """(H or 1, T, S) what is added to the scores: the bias, and -inf where masked."""
+    """(H or 1, T, S) what to add to the scores: the bias, and -inf where masked."""
     xp = namespace(operands.queries)
     mask, bias = allowed(operands), position_bias(operands)
     dtype, device = operands.queries.dtype, operands.queries.device
@@ -77,8 +78,8 @@ def _added(operands: Operands) -> Array:
 
 
 def _fused(operands: Operands, added: Array | None, *, is_causal: bool = False) -> Array:
-    """(H, T, D) by PyTorch's kernel."""
-    import torch  # it is there: a tensor was given
+    """(H, T, D) computed by PyTorch's kernel."""
+    import torch  # already imported: the operands are tensors
 
     times = operands.heads // operands.kv_heads
     keys, values = (

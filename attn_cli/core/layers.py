@@ -1,4 +1,4 @@
-"""The parts around attention in a transformer block: norms and activations."""
+"""The other parts of a transformer block: norms and activations."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from attn_cli.core.arrays import Array, at_least_float32, erf, namespace
 
 
 def layer_norm(x: Array, gain: Array, shift: Array | None, epsilon: float) -> Array:
-    """(..., M) each vector with mean 0 and variance 1, times `gain`, plus `shift`. arXiv:1607.06450."""
+    """(..., M) vectors normalised to mean 0 and variance 1, times `gain`, plus `shift`. arXiv:1607.06450."""
     xp = namespace(x)
     exact = at_least_float32(x)
     centred = exact - xp.mean(exact, axis=-1, keepdims=True)
@@ -18,7 +18,7 @@ def layer_norm(x: Array, gain: Array, shift: Array | None, epsilon: float) -> Ar
 
 
 def rms_norm(x: Array, gain: Array, epsilon: float) -> Array:
-    """(..., M) each vector with mean square 1, times `gain`. arXiv:1910.07467."""
+    """(..., M) vectors normalised to mean square 1, times `gain`. arXiv:1910.07467."""
     xp = namespace(x)
     exact = at_least_float32(x)
     square = xp.mean(exact * exact, axis=-1, keepdims=True)
@@ -26,18 +26,18 @@ def rms_norm(x: Array, gain: Array, epsilon: float) -> Array:
 
 
 def gelu(x: Array) -> Array:
-    """x · Φ(x), Φ the normal distribution. Hendrycks and Gimpel 2016, arXiv:1606.08415."""
+    """x · Φ(x), with the normal distribution function Φ. Hendrycks and Gimpel 2016, arXiv:1606.08415."""
     return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
 
 
 def gelu_tanh(x: Array) -> Array:
-    """The approximation by tanh in the same paper."""
+    """The tanh approximation of GELU, from the same paper."""
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))
     return 0.5 * x * (1 + namespace(x).tanh(inner))
 
 
 def quick_gelu(x: Array) -> Array:
-    """x · σ(1.702 x), from the same paper."""
+    """x · σ(1.702 x), the sigmoid approximation of GELU, from the same paper."""
     return x * sigmoid(1.702 * x)
 
 
@@ -47,12 +47,12 @@ def silu(x: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """σ(x) = 1 / (1 + e^-x), by way of tanh, which never overflows."""
+    """σ(x) = 1 / (1 + e^-x), computed with tanh, which never overflows."""
     return 0.5 * (1 + namespace(x).tanh(0.5 * x))
 
 
 def relu(x: Array) -> Array:
-    """x where it is positive, else 0."""
+    """max(x, 0)."""
     xp = namespace(x)
     return xp.where(x > 0, x, xp.zeros_like(x))
 

@@ -1,8 +1,8 @@
-"""Which token may look where: composable rules over two positions that store no matrix.
+"""Attention masks as composable rules about two positions, which store no matrix.
 
-A rule takes the positions of the queries (T, 1) and of the keys (1, S) and says, as booleans that
-broadcast to (T, S), whether the query may look at the key. Most rules are a `Band`, of which one can tell
-without looking at a single pair which keys a block of queries needs.
+A rule takes the positions of the queries (T, 1) and the keys (1, S) and returns booleans that broadcast to
+(T, S): whether the query may look at the key. Most rules are a `Band`, for which the keys that a block of
+queries needs are known without evaluating any pair.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Rule: TypeAlias = Callable[[Array, Array], Array]
 
 @record(frozen=True, slots=True)
 class Band:
-    """A query may look at so many positions before its own, and so many after it; None: at all of them."""
+    """A query may look at `before` positions before its own and `after` positions after it; None: at all."""
 
     before: int | None = None
     after: int | None = None
@@ -31,19 +31,19 @@ class Band:
         return allowed
 
     def reach(self, rows: range, keys: int) -> range:
-        """The keys, of so many, that some of these queries may look at."""
+        """Which of `keys` keys at least one of these queries may look at."""
         first = 0 if self.before is None else max(0, rows[0] - self.before)
         stop = keys if self.after is None else min(keys, rows[-1] + self.after + 1)
         return range(min(first, stop), stop)
 
     def shared(self, rows: range, keys: int) -> range:
-        """The keys, of so many, that every one of these queries may look at."""
+        """Which of `keys` keys all of these queries may look at."""
         first = 0 if self.before is None else max(0, rows[-1] - self.before)
         stop = keys if self.after is None else min(keys, rows[0] + self.after + 1)
         return range(min(first, stop), stop)
 
     def narrowed(self, other: "Band") -> "Band":
-        """What both bands allow."""
+        """The intersection of both bands."""
         return Band(_nearer(self.before, other.before), _nearer(self.after, other.after))
 
 
@@ -51,13 +51,13 @@ everywhere = Band()
 """Every query may look at every key."""
 
 causal = Band(after=0)
-"""A query may look at itself and at what came before."""
+"""A query may look at its own position and at earlier ones."""
 
 
 def sliding(window: int) -> Band:
-    """A query may look at the last `window` positions, itself included, and at all that follow.
+    """A query may look at the last `window` positions, its own included, and at all later ones.
 
-    Together with `causal` it is Mistral's window (`modeling_mistral.py` counts the query too).
+    Combined with `causal` it is Mistral's window (`modeling_mistral.py` counts the query too).
     """
     return Band(before=window - 1)
 
@@ -80,7 +80,7 @@ def padding(real: Array) -> Rule:
 
 @record(frozen=True, slots=True)
 class Narrowed:
-    """A band in which not every cell may be looked at: `rules` say which."""
+    """A band restricted further by `rules`."""
 
     band: Band
     rules: tuple[Rule, ...]
@@ -94,7 +94,7 @@ class Narrowed:
 
 
 def both(*rules: Rule) -> Rule:
-    """A query may look where every one of `rules` lets it."""
+    """A query may look where all of `rules` allow it."""
     band, others = everywhere, list[Rule]()
     for rule in rules:
         one = narrowed(rule)
@@ -104,7 +104,7 @@ def both(*rules: Rule) -> Rule:
 
 
 def narrowed(rule: Rule) -> Narrowed:
-    """Any rule as the band that it stays in, and what must be asked inside of it."""
+    """Any rule as a band and the rules that restrict it further."""
     if isinstance(rule, Narrowed):
         return rule
     return Narrowed(rule, ()) if isinstance(rule, Band) else Narrowed(everywhere, (rule,))

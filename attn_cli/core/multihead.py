@@ -1,4 +1,4 @@
-"""Multi-head attention as a whole: the projections, and one layer's attention with all its steps.
+"""Multi-head attention: the projections, and one layer's attention with all its steps.
 
 Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2. H query heads, G key/value heads, T queries,
 S keys, D head size, M model width.
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.stream import RowProgress
 
 Normalise: TypeAlias = Callable[[Array], Array]
-"""A norm over the last axis, with its gain: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
+"""A norm over the last axis, with its weight: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
 
-_NO_BIAS = "nothing is added per position"
+_NO_BIAS = "the model adds no position bias"
 
 
 @record(frozen=True, slots=True, eq=False)
 class Linear:
-    """x ↦ x·Wᵀ + b; the weight has a row for each output, as in `torch.nn.Linear`."""
+    """x ↦ x·Wᵀ + b; the weight has one row per output, as in `torch.nn.Linear`."""
 
     weight: Array  # (out, in)
     bias: Array | None = None  # (out,)
@@ -48,9 +48,9 @@ class Linear:
 
 @record(frozen=True, slots=True, eq=False)
 class Attention:
-    """One layer of attention at work: what it received, its operands, and the W^O that follows.
+    """The attention of one layer: its input, its operands, and the W^O that follows.
 
-    Where operands came from elsewhere, X or W^O may not be known: None, and why is `unknown`.
+    X and W^O are None if they are not known, as for recorded operands; `unknown` gives the reason.
     """
 
     input: Array | None  # (T, M)
@@ -60,12 +60,12 @@ class Attention:
 
     @property
     def heads(self) -> int:
-        """H, how many query heads there are."""
+        """H, the number of query heads."""
         return self.operands.heads
 
     @property
     def scale(self) -> float:
-        """What the products of queries and keys are multiplied by."""
+        """The factor of q·k."""
         return float(self.operands.scale)
 
     @property
@@ -75,7 +75,7 @@ class Attention:
 
     @property
     def absent(self) -> Mapping[Step, str]:
-        """The steps that are not there, each with the reason."""
+        """The steps that are missing, each with the reason."""
         without = {Step.BIAS: _NO_BIAS} if self.operands.bias is None else {}
         return without | dict(self.unknown)
 
@@ -84,12 +84,12 @@ class Attention:
         return self.operands.kv_head(head)
 
     def at(self, rows: Sequence[int]) -> "Attention":
-        """The same layer for the queries of those places alone: what they see of it is unchanged."""
+        """The same layer with only the queries at those positions; the keys are unchanged."""
         x = None if self.input is None else taken(self.input, rows, -2)
         return replace(self, input=x, operands=self.operands.at(rows))
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
+        """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
         return pool(self.operands.select(heads), most)
 
     def measure(
@@ -100,25 +100,25 @@ class Attention:
         progress: "RowProgress | None" = None,
     ) -> "RowMetrics":
         """The metrics of `heads`, row by row, in memory that grows with T + S."""
-        from attn_cli.core.streaming.row_metrics import measure_operands  # few commands measure: 0.02 s
+        from attn_cli.core.streaming.row_metrics import measure_operands  # 0.02 s: few commands measure
 
         is_whole = list(heads) == list(range(self.heads))
         operands = self.operands if is_whole else self.operands.select(heads)
         return measure_operands(operands, metrics, tokens, progress)
 
     def trace(self, heads: Sequence[int] | None = None) -> Trace:
-        """Every step of `heads`, or of all."""
+        """Every step of `heads`, by default of all heads."""
         return trace(self.operands if heads is None else self.operands.select(heads))
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
-        """The `wanted` steps of `heads`, in the order of the computation, each (H, T, ...).
+        """The `wanted` steps of `heads`, in the order of the computation, each (H, T, ...) or (H, S, ...).
 
-        Any axes in front are batches. `input` and `mask` are the same for every head; those that are
-        `absent` are left out.
+        Leading axes are batches. `input` and `mask` are repeated for every head; steps that are `absent` are
+        left out.
 
         Raises:
-            AttnError: one of `heads` is not there.
-            ValueError: one of `wanted` is no step.
+            AttnError: one of `heads` does not exist.
+            ValueError: one of `wanted` is not a step.
         """
         names = {Step(name) for name in wanted}
         operands = self.operands.select(heads)
@@ -138,31 +138,31 @@ class Attention:
 
         The shares of all heads and the bias of W^O add up to `result`.
         """
-        assert self.projection is not None, "where W^O is not known there are no shares"
+        assert self.projection is not None, "shares need W^O"
         xp = namespace(context)
         size = context.shape[-1]
         slices = [self.projection.weight[:, head * size : (head + 1) * size] for head in heads]
         return xp.matmul(context, xp.matrix_transpose(xp.stack(slices)))
 
     def contexts(self) -> Array:
-        """(H, T, D) each head's weighted sum of the values, without the steps before it."""
+        """(H, T, D) each head's weighted sum of the values, computed without the other steps."""
         return attend(self.operands)
 
     def projected(self, contexts: Array) -> Array:
-        """(T, M) the heads' contexts (H, T, D) side by side, times W^O, plus its bias.
+        """(T, M) the concatenated contexts (H, T, D) of the heads, times W^O, plus its bias.
 
-        Only where W^O is known: `absent` has the output where it is not.
+        Call it only if W^O is known: otherwise the output is in `absent`.
         """
-        assert self.projection is not None, "where W^O is not known there is no result"
+        assert self.projection is not None, "the result needs W^O"
         return self.projection(merged(contexts))
 
     def result(self) -> Array:
-        """(T, M) what the layer returns, where W^O is known."""
+        """(T, M) the output of the layer, if W^O is known."""
         return self.projected(self.contexts())
 
 
 def _arrays_by_step(operands: Operands, traced: Trace) -> dict[Step, Array]:
-    """(H, T, ...) what the operands and their trace hold; what is the same for all heads stands for each."""
+    """(H, T, ...) the steps in the operands and their trace; those shared by all heads are repeated."""
     xp = namespace(operands.queries)
     arrays: dict[Step, Array] = {Step.MASK: xp.broadcast_to(traced.mask, traced.weights.shape)}
     for step in (Step.QUERIES, Step.KEYS, Step.VALUES):
@@ -176,18 +176,18 @@ def _arrays_by_step(operands: Operands, traced: Trace) -> dict[Step, Array]:
 
 @record(frozen=True, slots=True, eq=False)
 class MultiHeadAttention:
-    """The attention layer of a transformer, over arrays of NumPy or PyTorch.
+    """The attention layer of a transformer, over NumPy or PyTorch arrays.
 
     >>> import numpy as np
     >>> layer = MultiHeadAttention.random(width=16, heads=2, seed=0)
     >>> layer(np.ones((3, 16), dtype=np.float32)).shape
     (3, 16)
 
-    `layer.attention(x)` has every step of the call. Fewer key/value heads than heads is
-    grouped-query attention. `attn_cli.MultiHeadAttentionModule` holds one as a `torch.nn.Module`.
+    `layer.attention(x)` gives every step of the call. With fewer key/value heads than heads it is
+    grouped-query attention. `attn_cli.MultiHeadAttentionModule` is the same as a `torch.nn.Module`.
 
     Raises:
-        AttnError: the projections do not fit the heads or each other.
+        AttnError: the shapes of the projections do not match the heads or each other.
     """
 
     query: Linear  # W^Q: (H · D, M)
@@ -202,7 +202,7 @@ class MultiHeadAttention:
     softcap: float | None = None
     sink: Array | None = None  # (H,)
     rotary: Rotary | None = None
-    query_norm: Normalise | None = None  # of each head's queries, before they turn
+    query_norm: Normalise | None = None  # of each head's queries, before RoPE
     key_norm: Normalise | None = None
     is_norm_whole: bool = False  # the norms span all heads together (OLMo 2)
     disentangled: Disentangled | None = None  # a bias that depends on queries and keys (DeBERTa)
@@ -214,33 +214,33 @@ class MultiHeadAttention:
             rows = linear.weight.shape[0]
             if rows != expected:
                 problem = f"the {name} projection has {rows} rows, not {self.kv_heads} × {self.head_size}"
-                raise AttnError(problem, "give it kv_heads × head size rows")
+                raise AttnError(problem, "a weight with kv_heads × head size rows")
         columns = self.output.weight.shape[1]
         if columns != self.heads * self.head_size:
             problem = f"the output projection has {columns} columns, not {self.heads} × {self.head_size}"
-            raise AttnError(problem, "give it heads × head size columns")
+            raise AttnError(problem, "a weight with heads × head size columns")
 
     @property
     def head_size(self) -> int:
-        """D, the features of one query."""
+        """D, the number of features of one query."""
         return int(self.query.weight.shape[0]) // self.heads
 
     def __call__(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Array:
-        """(T, M) for x (T, M); the keys come from `memory` (S, M) where one is given.
+        """(T, M) the output for `x` (T, M); keys and values come from `memory` (S, M) if it is given.
 
-        Any axes in front are batches. `mask` narrows the layer's own rule, for padding say.
+        Leading axes are batches. `mask` restricts the layer's own mask further, for padding for example.
         """
         return self.attention(x, memory, mask).result()
 
     def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
-        """The same call with every step at hand."""
+        """The same call, with access to every step."""
         return Attention(x, self.operands(x, memory, mask), self.output)
 
     def operands(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Operands:
-        """Q = XW^Q, K = XW^K, V = XW^V, split into heads and turned by their positions.
+        """Q = XW^Q, K = XW^K, V = XW^V, split into heads, with QK-norm and RoPE applied.
 
         Raises:
-            AttnError: `x` or `memory` is not as wide as the layer.
+            AttnError: the width of `x` or `memory` is not that of the layer.
         """
         source = x if memory is None else memory
         _check_width("x", x, self.query)
@@ -259,7 +259,7 @@ class MultiHeadAttention:
         )
 
     def _split(self, x: Array, heads: int, norm: Normalise | None) -> Array:
-        """(T, H · D) to (H, T, D), normed where the layer norms its queries and keys."""
+        """(T, H · D) to (H, T, D), with QK-norm if the layer has it."""
         if norm is None:
             return split(x, heads)
         return split(norm(x), heads) if self.is_norm_whole else norm(split(x, heads))
@@ -268,7 +268,7 @@ class MultiHeadAttention:
     def random(
         cls, width: int, heads: int, *, seed: int = 0, mask: Rule = everywhere
     ) -> "MultiHeadAttention":
-        """A random layer without biases, in NumPy; a weight is drawn from N(0, 1/width)."""
+        """A random NumPy layer without biases; weights are drawn from N(0, 1/width)."""
         check_heads(width, heads, heads)
         draw = np.random.default_rng(seed)
         spread = 1 / math.sqrt(width)
@@ -280,18 +280,18 @@ class MultiHeadAttention:
 def fused(
     linear: Linear, heads: int, kv_heads: int, *, interleaved: bool = False
 ) -> tuple[Linear, Linear, Linear]:
-    """W^Q, W^K and W^V out of the one matrix ((H + 2G) · D, M) that holds them.
+    """Split a fused matrix ((H + 2G) · D, M) into W^Q, W^K and W^V.
 
-    Usually all of Q, then all of K, then all of V (GPT-2, ModernBERT). `interleaved` takes them head by
-    head: for each key head its H/G queries, its key, its value (GPT-NeoX, BLOOM, Falcon).
+    Usually it contains all of Q, then all of K, then all of V (GPT-2, ModernBERT). If `interleaved` it is
+    ordered by key/value head: its H/G queries, its key, its value (GPT-NeoX, BLOOM, Falcon).
 
     Raises:
-        AttnError: the rows cannot be shared out.
+        AttnError: the number of rows does not match the heads.
     """
     rows = linear.weight.shape[0]
     blocks = heads + 2 * kv_heads
     if rows % blocks or heads % kv_heads:
-        problem = f"{rows} rows do not hold the queries of {heads} heads, keys and values of {kv_heads}"
+        problem = f"{rows} rows do not fit queries of {heads} heads and keys and values of {kv_heads}"
         raise AttnError(problem, "check the number of heads")
     order = _interleaved_blocks(heads, kv_heads) if interleaved else _stacked_blocks(heads, kv_heads)
     query, key, value = (_blocks(linear, chosen, rows // blocks) for chosen in order)
@@ -301,8 +301,8 @@ def fused(
 def _check_width(name: str, given: Array, linear: Linear) -> None:
     features, expected = given.shape[-1], linear.weight.shape[1]
     if features != expected:
-        problem = f"{name} has {features} features, and the layer takes {expected}"
-        raise AttnError(problem, f"give it an array of shape (T, {expected})")
+        problem = f"{name} has {features} features, but the layer takes {expected}"
+        raise AttnError(problem, f"an array of shape (T, {expected})")
 
 
 def split(x: Array, heads: int) -> Array:
@@ -313,34 +313,34 @@ def split(x: Array, heads: int) -> Array:
 
 
 def merged(x: Array) -> Array:
-    """(H, T, D) to (T, H · D): the heads' contexts side by side."""
+    """(H, T, D) to (T, H · D): the concatenated contexts of the heads."""
     xp = namespace(x)
     apart = xp.moveaxis(x, -3, -2)
     return xp.reshape(apart, (*apart.shape[:-2], apart.shape[-2] * apart.shape[-1]))
 
 
 def check_heads(width: int, heads: int, kv_heads: int) -> None:
-    """Raise `AttnError` unless `width` features can be shared out over the heads.
+    """Check that `width` is a multiple of `heads`, and `heads` a multiple of `kv_heads`.
 
     Raises:
-        AttnError: a head would get a fraction of a feature, or of a key head.
+        UsageError: one of them is not.
     """
     if heads < 1 or width < 1 or width % heads:
-        problem = f"{width} features cannot be shared out over {heads} heads"
-        raise UsageError(problem, "choose a width that is a multiple of the heads")
+        problem = f"{width} features cannot be divided evenly among {heads} heads"
+        raise UsageError(problem, "choose a width that is a multiple of the number of heads")
     if kv_heads < 1 or heads % kv_heads:
-        problem = f"{heads} heads cannot be shared out over {kv_heads} key/value heads"
-        raise UsageError(problem, "choose heads that are a multiple of the key/value heads")
+        problem = f"{heads} heads cannot be divided evenly among {kv_heads} key/value heads"
+        raise UsageError(problem, "choose a number of heads that is a multiple of the key/value heads")
 
 
 def _stacked_blocks(heads: int, kv_heads: int) -> tuple[range, range, range]:
-    """Which blocks of D rows are queries, keys and values: all of each in turn."""
+    """The indices of the blocks of D rows that are queries, keys and values, in this order."""
     end = heads + kv_heads
     return range(heads), range(heads, end), range(end, end + kv_heads)
 
 
 def _interleaved_blocks(heads: int, kv_heads: int) -> tuple[list[int], range, range]:
-    """The same where every key head keeps its queries, its key and its value together."""
+    """The same if the rows are ordered by key/value head: its queries, its key, its value."""
     group = heads // kv_heads
     stride, end = group + 2, (group + 2) * kv_heads
     queries = [start + one for start in range(0, end, stride) for one in range(group)]
@@ -348,7 +348,7 @@ def _interleaved_blocks(heads: int, kv_heads: int) -> tuple[list[int], range, ra
 
 
 def _blocks(linear: Linear, chosen: Sequence[int], size: int) -> Linear:
-    """The rows of the chosen blocks; neighbours stay a view, so that a mapped file is not copied."""
+    """The rows of the chosen blocks; consecutive blocks give a view, so that a mapped file is not copied."""
     weight, bias = linear.weight, linear.bias
     first, last = chosen[0], chosen[-1]
     if list(chosen) == list(range(first, last + 1)):

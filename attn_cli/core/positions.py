@@ -1,8 +1,8 @@
-"""Position encodings: sinusoids, rotated queries and keys, and biases on the scores.
+"""Position encodings: sinusoids, rotary embeddings, and biases on the scores.
 
-Rotary position embedding: Su et al. 2021, arXiv:2104.09864; which frequencies a checkpoint asks for is
-read in `models/native/rope.py`. ALiBi: Press et al. 2021, arXiv:2108.12409. Relative bias: Raffel et al.
-2019, arXiv:1910.10683, section 2.1.
+Rotary position embedding (RoPE): Su et al. 2021, arXiv:2104.09864; the frequencies of a checkpoint are read
+in `models/native/rope.py`. ALiBi: Press et al. 2021, arXiv:2108.12409. Relative bias: Raffel et al. 2019,
+arXiv:1910.10683, section 2.1.
 """
 
 import math
@@ -14,22 +14,22 @@ from attn_cli.record import record
 
 @record(frozen=True, slots=True)
 class Rotary:
-    """How queries and keys turn: pair r of position p turns by p · frequencies[r].
+    """A rotary embedding: at position p, pair r of features is rotated by the angle p · frequencies[r].
 
-    The first R features of a head turn, R being twice the number of frequencies; the rest stay.
-    The two features of a pair are R/2 apart (Llama, GPT-NeoX), or neighbours if `interleaved`
+    The first R features of a head are rotated, where R is twice the number of frequencies; the others are
+    unchanged. The two features of a pair are R/2 apart (Llama, GPT-NeoX), or adjacent if `interleaved`
     (GPT-J, the paper).
     """
 
-    frequencies: Array  # (R/2,) radians a position
-    gain: float = 1.0  # what the scaled variants multiply onto both queries and keys
+    frequencies: Array  # (R/2,) radians per position
+    gain: float = 1.0  # factor of both queries and keys, in the scaled variants
     interleaved: bool = False
 
 
 def rotate(x: Array, rotary: Rotary) -> Array:
-    """(H, T, D) queries or keys, each turned by its position.
+    """(H, T, D) queries or keys, each rotated according to its position.
 
-    The angles are float32, as in Hugging Face (`modeling_rope_utils.py`), whatever `x` is.
+    The angles are float32 whatever the dtype of `x`, as in transformers (`modeling_rope_utils.py`).
     """
     xp = namespace(x)
     frequencies = xp.asarray(rotary.frequencies, dtype=xp.float32, device=x.device)
@@ -44,13 +44,13 @@ def rotate(x: Array, rotary: Rotary) -> Array:
 
 
 def _pairs(x: Array, *, interleaved: bool) -> tuple[Array, Array]:
-    """The first and the second feature of every pair."""
+    """The first and the second features of all pairs."""
     half = x.shape[-1] // 2
     return (x[..., ::2], x[..., 1::2]) if interleaved else (x[..., :half], x[..., half:])
 
 
 def _joined(first: Array, second: Array, *, interleaved: bool) -> Array:
-    """The features back in their places: the inverse of `_pairs`."""
+    """The inverse of `_pairs`."""
     xp = namespace(first)
     if not interleaved:
         return xp.concat([first, second], axis=-1)
@@ -59,9 +59,9 @@ def _joined(first: Array, second: Array, *, interleaved: bool) -> Array:
 
 
 def sinusoids(places: Array, width: int) -> Array:
-    """(T, M) sines, then cosines, of the places: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
+    """(T, M) sines, then cosines, of the positions: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
 
-    The paper has them in turn; one after the other is Marian's way (`modeling_marian.py`).
+    In the paper they alternate; all sines before all cosines is Marian's order (`modeling_marian.py`).
     """
     xp = namespace(places)
     exact = xp.astype(places, xp.float64)[:, None]
@@ -71,9 +71,9 @@ def sinusoids(places: Array, width: int) -> Array:
 
 
 def alibi(heads: int, like: Array) -> Callable[[Array, Array], Array]:
-    """(H, 1, S) BLOOM's bias: a slope of the head times the position of the key.
+    """(H, 1, S) ALiBi as in BLOOM: the head's slope times the position of the key.
 
-    The paper's is the distance, which differs by one number for each row: the weights are the same
+    The paper uses the distance instead, which differs by a constant in each row, so the weights are the same
     (`modeling_bloom.py`).
     """
     xp = namespace(like)
@@ -86,7 +86,7 @@ def alibi(heads: int, like: Array) -> Callable[[Array, Array], Array]:
 
 
 def _slopes(heads: int) -> list[float]:
-    """2^(-8h/H) for head h = 1, 2, ...; where H is no power of two, between those of the next one."""
+    """2^(-8h/H) for heads h = 1, 2, ...; if H is not a power of two, the rest interleaves with these."""
     power = 2 ** math.floor(math.log2(heads))
     slopes = [2 ** (-8 * (head + 1) / power) for head in range(power)]
     between = [2 ** (-4 * (head + 1) / power) for head in range(0, 2 * (heads - power), 2)]
@@ -95,17 +95,17 @@ def _slopes(heads: int) -> list[float]:
 
 @record(frozen=True, slots=True)
 class LogarithmicBuckets:
-    """How DeBERTa counts distances: one by one up to half of `count`, from there on by their logarithm.
+    """DeBERTa's buckets of distances: exact up to half of `count`, logarithmic beyond.
 
-    Later keys are negative. He et al. 2021, arXiv:2111.09543, and `make_log_bucket_position`.
+    Distances to later keys are negative. He et al. 2021, arXiv:2111.09543, and `make_log_bucket_position`.
     """
 
-    count: int | None  # None: every distance has its own
+    count: int | None  # None: one bucket per distance
     farthest: int  # tokens
-    span: int  # distances from -span to span - 1 are told apart
+    span: int  # distances are limited to -span ... span - 1
 
     def of(self, queries: Array, keys: Array) -> Array:
-        """(T, S) from 0 to 2 · span - 1, the row of the pair's distance in a table."""
+        """(T, S) the table row of each pair's distance, from 0 to 2 · span - 1."""
         xp = namespace(keys)
         distance = queries - keys
         if self.count is not None:
@@ -124,12 +124,12 @@ class LogarithmicBuckets:
 
 @record(frozen=True, slots=True, eq=False)
 class Disentangled:
-    """DeBERTa's bias: how queries match the distance, and keys too. arXiv:2006.03654, section 3.1."""
+    """DeBERTa's bias: queries and keys times distance embeddings. arXiv:2006.03654, section 3.1."""
 
     distances: LogarithmicBuckets
     scale: float
-    keys: Array | None  # (H, 2 · span, D) what a query meets: content to position
-    queries: Array | None  # (H, 2 · span, D) what a key meets: position to content
+    keys: Array | None  # (H, 2 · span, D) multiplied by queries: content to position
+    queries: Array | None  # (H, 2 · span, D) multiplied by keys: position to content
 
     def of(self, queries: Array, keys: Array) -> Callable[[Array, Array], Array]:
         """The bias of a layer with these queries (H, T, D) and keys (H, S, D)."""
@@ -150,7 +150,7 @@ class Disentangled:
 
 
 def _looked_up(vectors: Array, table: Array, rows: Array) -> Array:
-    """(H, T, S) the product of each vector (H, T, D) with the row (T, S) of its table (H, R, D)."""
+    """(H, T, S) the product of each vector (H, T, D) with the given rows (T, S) of a table (H, R, D)."""
     xp = namespace(vectors)
     products = xp.matmul(vectors, xp.matrix_transpose(table))
     return xp.take_along_axis(products, xp.broadcast_to(rows, (*products.shape[:-2], *rows.shape)), axis=-1)
@@ -158,11 +158,11 @@ def _looked_up(vectors: Array, table: Array, rows: Array) -> Array:
 
 @record(frozen=True, slots=True)
 class Buckets:
-    """How T5 counts distances: one by one when they are small, by their logarithm when they are not."""
+    """T5's buckets of distances: exact for small ones, logarithmic for large ones."""
 
     count: int
-    farthest: int  # tokens; what is further away is in the last bucket
-    both_sides: bool  # half of the buckets are for keys that come later; else those are as near as can be
+    farthest: int  # tokens; greater distances share the last bucket
+    both_sides: bool  # half of the buckets are for later keys; else later keys count as distance 0
 
     def of(self, queries: Array, keys: Array) -> Array:
         """(T, S) the bucket of each pair."""
@@ -180,7 +180,7 @@ class Buckets:
 
 
 def relative(table: Array, buckets: Buckets) -> Callable[[Array, Array], Array]:
-    """(H, T, S) a learned number for each head and bucket of distances; `table` is (buckets, H)."""
+    """(H, T, S) a learned bias per head and bucket of distances; `table` is (buckets, H)."""
     xp = namespace(table)
 
     def bias(queries: Array, keys: Array) -> Array:

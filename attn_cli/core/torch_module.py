@@ -1,6 +1,6 @@
 """`MultiHeadAttention` as a `torch.nn.Module`: parameters, `state_dict`, autograd, `.to("cuda")`."""
 
-import torch  # 1.7 s: whoever imports this file wants it
+import torch  # 1.7 s: imported only by code that needs it anyway
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.masks import Rule, everywhere
@@ -10,10 +10,13 @@ from attn_cli.errors import AttnError
 
 
 class MultiHeadAttentionModule(torch.nn.Module):
-    """A trainable attention layer over the very function that `attn inspect` runs.
+    """A trainable attention layer that runs the same code as `attn inspect`.
 
-    It holds the four projections as `torch.nn.Linear`; the arithmetic is `MultiHeadAttention`'s.
-    (..., T, M) goes in and comes out. A position bias or a sink needs `MultiHeadAttention` itself.
+    It has the four projections as `torch.nn.Linear`; the arithmetic is that of `MultiHeadAttention`. Input
+    and output are (..., T, M). For a position bias or a sink use `MultiHeadAttention` itself.
+
+    Raises:
+        UsageError: the width is not a multiple of the heads, or the heads not one of the key/value heads.
     """
 
     def __init__(
@@ -41,19 +44,18 @@ class MultiHeadAttentionModule(torch.nn.Module):
 
     @classmethod
     def of(cls, layer: torch.nn.MultiheadAttention, *, mask: Rule = everywhere) -> "MultiHeadAttentionModule":
-        """A copy of PyTorch's own layer: the same weights, the same result without dropout.
+        """A copy of PyTorch's own layer: the same weights, and the same result without dropout.
 
-        It takes (B, T, M), whatever the layer's `batch_first` says.
+        It takes (B, T, M) whatever the layer's `batch_first` is.
 
         Raises:
-            AttnError: the layer has parts that are not in the paper (`add_bias_kv`, `add_zero_attn`,
-                keys of another width).
+            AttnError: the layer has `add_bias_kv`, `add_zero_attn`, `kdim` or `vdim`.
         """
         if layer.in_proj_weight is None or layer.bias_k is not None or layer.add_zero_attn:
-            problem = "this torch.nn.MultiheadAttention has bias_kv, zero_attn or its own key width"
+            problem = "unsupported layer: torch.nn.MultiheadAttention with add_bias_kv, add_zero_attn or kdim"
             raise AttnError(problem, "build one without add_bias_kv, add_zero_attn, kdim and vdim")
         copy = cls(layer.embed_dim, layer.num_heads, bias=layer.in_proj_bias is not None, mask=mask)
-        copy.to(layer.in_proj_weight)  # its number format, its device
+        copy.to(layer.in_proj_weight)  # its dtype and device
         projections = fused(Linear(layer.in_proj_weight, layer.in_proj_bias), copy.heads, copy.heads)
         for into, linear in zip((copy.query, copy.key, copy.value), projections, strict=True):
             _copy_into(into, linear)
@@ -61,7 +63,7 @@ class MultiHeadAttentionModule(torch.nn.Module):
         return copy
 
     def layer(self) -> MultiHeadAttention:
-        """The layer over these parameters: nothing is copied, gradients flow."""
+        """A `MultiHeadAttention` over these parameters: nothing is copied, and gradients flow."""
         projections = (self.query, self.key, self.value, self.output)
         query, key, value, output = (Linear(projection.weight, projection.bias) for projection in projections)
         return MultiHeadAttention(
@@ -78,11 +80,11 @@ class MultiHeadAttentionModule(torch.nn.Module):
         )
 
     def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
-        """A call with every step at hand."""
+        """The same as a call, with access to every step."""
         return self.layer().attention(x, memory, mask)
 
     def forward(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Array:
-        """(T, M) for x (T, M); the keys come from `memory` (S, M) where one is given."""
+        """(T, M) the output for `x` (T, M); keys and values come from `memory` (S, M) if it is given."""
         return self.layer()(x, memory, mask)
 
 

@@ -1,1 +1,1 @@
-"""From a text, a model and a selection to what is shown of them."""
+"""Turns a text, a model and a selection into what is shown."""

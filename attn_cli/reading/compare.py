@@ -1,4 +1,4 @@
-"""Heads of one reading compared: weights within the window, distances over whole rows."""
+"""Compares heads of one reading: weights within the window, distances over whole rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,22 +16,22 @@ from attn_cli.vocabulary import Distance, Step
 def compare_places(
     reading: Reading, places: Sequence[Place], distance: Distance, window: Window
 ) -> tuple[list[Head], Comparison]:
-    """The weights of the heads as far as they are shown, and their distances over whole rows.
+    """The weights of the heads within the window, and their distances over whole rows.
 
     Raises:
-        AttnError: the weights are damaged, or a step holds a number that is not finite.
+        AttnError: the weights are damaged, or a number is not finite.
     """
     if window.is_whole and window.fits:
         heads = head_steps(reading, places, (Step.WEIGHTS,))
         return heads, compare_weights(heads, distance)
     check_heads_fit(reading, places, (Step.WEIGHTS,), window)
-    layers = list(shown_layers(reading, places))  # all at hand: the same row of each is compared
+    layers = list(shown_layers(reading, places))  # all at once: the same rows of each are compared
     heads = heads_of_layers(layers, places, (Step.WEIGHTS,), window)
     return heads, compare_weights(heads, distance, _rows(layers, places, window))
 
 
 def _rows(layers: Iterable[ShownLayer], places: Sequence[Place], window: Window) -> Iterator[list[Matrix]]:
-    """The weights (R, S) of the heads at `places`, some rows of all of them at a time."""
+    """The weights (R, S) of the heads at `places`, a block of rows of all heads at a time."""
     by_number = {layer.number: layer for layer in layers}
     for rows in window.blocks(len(places)):
         yield [by_number[layer].weights([head], rows)[0] for layer, head in places]

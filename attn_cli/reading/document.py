@@ -1,4 +1,4 @@
-"""The fields that every JSON document begins with: model, library, text and tokens."""
+"""The fields at the start of every JSON document: model, library, text and tokens."""
 
 from dataclasses import asdict
 
@@ -7,7 +7,7 @@ from attn_cli.reading.reading import Reading
 
 
 def describe_reading(reading: Reading) -> dict[str, object]:
-    """The model, what computes, the text and its tokens, by the words of the schema."""
+    """The model, the library and device, the text and its tokens, named as in the schema."""
     source, request = reading.source, reading.request
     return {
         "schema": 1,
@@ -25,7 +25,7 @@ def describe_reading(reading: Reading) -> dict[str, object]:
 
 
 def _target(reading: Reading) -> dict[str, object]:
-    """The decoder's text and tokens, where there are any."""
+    """The decoder's text and tokens; empty if there are none."""
     if not reading.texts.target:
         return {}
     tokens = [asdict(token) for token in reading.texts.target]

@@ -1,4 +1,4 @@
-"""How much memory is free: the least that machine, container and process limit allow."""
+"""How much memory is free: the minimum over the machine, the container and the process limit."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,12 +7,12 @@ _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
 class _CgroupFiles(NamedTuple):
-    """Where a version of Linux's control groups says how much memory a container may take."""
+    """The files in which a version of Linux's control groups reports a container's memory."""
 
     limit: str
     usage: str
     statistics: str
-    reclaimable: str  # a field of the statistics: pages of files, which the kernel gives back
+    reclaimable: str  # a field in `statistics`: page cache, which the kernel can reclaim
 
 
 _VERSIONS = (
@@ -27,9 +27,9 @@ _VERSIONS = (
 
 
 def free_bytes(device: str) -> float | None:
-    """What may still be taken on `device`; None where nobody tells."""
+    """Free memory on `device` in bytes; None if it is unknown."""
     if device.startswith("cuda"):
-        import torch  # it computes there
+        import torch  # already imported: it computes there
 
         free, _ = torch.cuda.mem_get_info(device)
         return float(free)
@@ -42,12 +42,12 @@ def _free_in_machine() -> float | None:
 
     try:
         return float(psutil.virtual_memory().available)
-    except (OSError, psutil.Error):  # /proc may be hidden
+    except (OSError, psutil.Error):  # /proc may be inaccessible
         return None
 
 
 def _free_in_container(root: Path) -> float | None:
-    """What the control group leaves, in version 2 or 1; psutil tells of the machine alone."""
+    """What the control group (version 2 or 1) leaves; psutil reports only the machine's memory."""
     for files in _VERSIONS:
         limit, usage = _number(root / files.limit), _number(root / files.usage)
         if limit is not None and usage is not None:
@@ -56,7 +56,7 @@ def _free_in_container(root: Path) -> float | None:
 
 
 def _free_in_process() -> float | None:
-    """What `ulimit -v` leaves of the addresses; a system without the module `resource` has no such limit."""
+    """What `ulimit -v` leaves of the address space; None without a limit or the module `resource`."""
     try:
         import resource
     except ImportError:
@@ -64,7 +64,7 @@ def _free_in_process() -> float | None:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return None
-    import psutil  # paid in `_free_in_machine`
+    import psutil  # already imported in `_free_in_machine`
 
     try:
         return max(0.0, float(limit - psutil.Process().memory_info().vms))
@@ -73,7 +73,7 @@ def _free_in_process() -> float | None:
 
 
 def _number(path: Path) -> float | None:
-    """The number that a file of the system's holds; None for another word (`max`) or no file."""
+    """The number in a system file; None for a word (`max`) or a missing file."""
     try:
         text = path.read_text("utf-8").strip()
     except OSError:
@@ -82,7 +82,7 @@ def _number(path: Path) -> float | None:
 
 
 def _field(path: Path, name: str) -> float:
-    """The number behind `name` in a file of lines `name number`; 0 where there is none."""
+    """The number after `name` in a file with lines of the form `name number`; 0 if there is none."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""How much memory a reading needs, estimated before it begins.
+"""Estimates how much memory a reading needs, before it starts.
 
-What does not fit is refused with both numbers: a machine that swaps, or a process that is killed, says less.
+What does not fit is refused with both numbers, instead of swapping or being killed without an explanation.
 """
 
 from collections import Counter
@@ -15,37 +15,35 @@ from attn_cli.reading.window import LARGEST, Window
 from attn_cli.record import record
 from attn_cli.vocabulary import Step
 
-_SMALL = 1 << 21  # numbers: with all that comes with them 100 MB, which is there
-_ROOM = 0.9  # of what is free: the estimate is one, and others live here too
-_NUMBERS_OF_A_LAYER = 12  # times M²: four of the attention, eight around it (arXiv:2001.08361, table 1)
-_VECTORS = (
-    14  # of M features that a token has at once: X, Q, K, V, context, output, and what is not given back
-)
-_MATRICES = 4.5  # of T × S that a head has at once: scores, logits, powers, weights, and the mask
-_NUMBA = 80 << 20  # bytes that it takes for itself
-_BLOCK = 40 << 20  # bytes of the buffers of `summarise` on the CPU, for each thread
-_LARGE_BLOCK = 700 << 20  # on an accelerator
-_FACTS = 24  # numbers about each query of a head
-_PROGRAM = 0.4e9  # bytes that PyTorch takes for itself once it computes
-_HALF = 2  # bytes of a number
+_SMALL = 1 << 21  # numbers: about 100 MB in all, which is not worth checking
+_ROOM = 0.9  # of the free memory: the estimate is inexact, and other processes need memory too
+_NUMBERS_OF_A_LAYER = 12  # times M²: 4 for attention, 8 for feed-forward (arXiv:2001.08361, table 1)
+_VECTORS = 14  # of M features held per token: X, Q, K, V, context, output, and what is not freed yet
+_MATRICES = 4.5  # of T × S held per head: scores, logits, exponentials, weights, and the mask
+_NUMBA = 80 << 20  # bytes numba needs for itself
+_BLOCK = 40 << 20  # bytes of buffers of `summarise` on the CPU, per thread
+_LARGE_BLOCK = 700 << 20  # the same on an accelerator
+_FACTS = 24  # numbers per query of a measured head
+_PROGRAM = 0.4e9  # bytes PyTorch needs for itself once it computes
+_HALF = 2  # bytes per number
 
 
 @record(frozen=True, slots=True)
 class Work:
-    """What is to be computed: so many layers of a text, and of some heads whole matrices."""
+    """What is to be computed: a number of layers of a text, and whole matrices of some heads."""
 
     queries: int  # T
     keys: int  # S
     layers: int  # that run
-    at_once: int = 0  # heads of one layer whose matrices are there at the same time
+    at_once: int = 0  # heads of one layer whose matrices are held at the same time
     rows: int = 0  # of each of those matrices
-    kept: int = 0  # numbers of matrices that stay until the end
-    measured: int = 0  # heads of which only facts are kept
+    kept: int = 0  # numbers in matrices that are kept until the end
+    measured: int = 0  # heads of which only metrics are kept
 
 
 @record(frozen=True, slots=True)
 class Need:
-    """Bytes, estimated."""
+    """Estimated memory, in bytes."""
 
     weights: float
     activations: float
@@ -53,14 +51,14 @@ class Need:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """The sum of the three."""
         return self.weights + self.activations + self.matrices
 
 
 def need(source: Source, work: Work) -> Need:
-    """What the work takes at its peak, beside the program itself.
+    """Estimate the peak memory of the work.
 
-    Our own transformer holds one layer, transformers' model all that run.
+    Our own transformer holds one layer at a time; a transformers model holds all layers that run.
     """
     card, size = (
         source.card,
@@ -80,23 +78,23 @@ def _stream(source: Source) -> int:
         return _LARGE_BLOCK
     if source.backend.name != "torch":
         return _BLOCK
-    import torch  # it computes there
+    import torch  # already imported: it computes there
 
     return _NUMBA + _BLOCK * torch.get_num_threads()
 
 
 def check(source: Source, work: Work, hint: str) -> None:
-    """Raise `AttnError` where the work does not fit the memory that is free.
+    """Check that the work fits into free memory.
 
     Raises:
-        AttnError: it does not; `hint` says what would.
+        AttnError: it does not; `hint` says what to try.
     """
     free, asked = free_bytes(source.backend.device), need(source, work)
     if free is not None and asked.total > _ROOM * free:
         parts = {"weights": asked.weights, "activations": asked.activations, "matrices": asked.matrices}
         listed = ", ".join(f"{name} {_gigabytes(size)}" for name, size in parts.items())
         where = "" if source.backend.device == "cpu" else f" on {source.backend.device}"
-        problem = f"memory is short: this needs about {_gigabytes(asked.total)} GB ({listed})"
+        problem = f"not enough memory: this needs about {_gigabytes(asked.total)} GB ({listed})"
         otherwise = "" if not where else ", or --device cpu"
         raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint + otherwise)
 
@@ -104,7 +102,7 @@ def check(source: Source, work: Work, hint: str) -> None:
 def check_heads_fit(
     reading: Reading, places: Sequence[Place], steps: Collection[Step], window: Window
 ) -> None:
-    """Raise `AttnError` where the heads, as far as they are shown, do not fit the memory.
+    """Check that the heads, within the window, fit into free memory.
 
     Raises:
         AttnError: they do not.
@@ -116,11 +114,11 @@ def check_heads_fit(
     if reading.source.engine == "native" and kept + most * rows * window.keys + vectors <= _SMALL:
         return
     work = Work(window.queries, window.keys, 1 + max(by_layer), most, rows, kept, int(window.is_pooled))
-    check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which holds no matrix")
+    check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which needs no matrices")
 
 
 def _numbers_of(places: Sequence[Place], steps: Collection[Step], window: Window) -> tuple[int, int]:
-    """How many rows of a head are whole at once, and how many numbers of all heads are kept."""
+    """How many whole rows of a head are held at once, and how many numbers of all heads are kept."""
     if window.is_pooled:
         return 0, len(places) * window.most**2
     matrices = sum(step.is_pairwise for step in steps)

@@ -21,12 +21,12 @@ from attn_cli.vocabulary import Kind, Metric, Pattern
 
 @unwarned
 def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgress) -> list[HeadSummary]:
-    """What the heads at `places` do, in their order; layers after the last of them do not run.
+    """Measure the heads at `places`, in their order; layers after the last one do not run.
 
-    `progress` is told how many query rows of how many are done, over all layers.
+    `progress` is called with the number of query rows done and their total over all layers.
 
     Raises:
-        AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is short.
+        AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is too small.
     """
     kind, tokens = reading.kind, _key_tokens(reading)
     layers = sorted({layer for layer, _ in places})
@@ -45,15 +45,15 @@ def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgre
 
 
 def choose_metric(reading: Reading, metric: Metric | None, head_filter: HeadFilter) -> Metric:
-    """What the map shows: `metric`, or else induction where the text repeats itself, and entropy elsewhere.
+    """The metric of the map: `metric`, by default induction if the text has repetitions, else entropy.
 
     Raises:
-        UsageError: it, or what the filter asks for, cannot be measured of this kind of attention.
+        UsageError: it, or a metric in the filter, cannot be measured for this kind of attention.
     """
     kind, tokens = reading.kind, _key_tokens(reading)
     for name in filter(None, (metric, *head_filter.metrics)):
         if name not in metrics_of_kind(kind):
-            problem = f"{kind} attention has no {name}: it looks from one text at another"
+            problem = f"{kind} attention has no {name}: its queries and keys are different texts"
             raise UsageError(problem, f"one of {', '.join(metrics_of_kind(kind))}")
     if metric is not None:
         return metric
@@ -62,12 +62,12 @@ def choose_metric(reading: Reading, metric: Metric | None, head_filter: HeadFilt
 
 
 def _key_tokens(reading: Reading) -> KeyTokens:
-    """What is known of the tokens that are looked at; whose they are, where they look at themselves."""
+    """What metrics need to know about the key tokens; their ids only if the queries are the same text."""
     keys = reading.texts.keys(reading.kind)
     is_one_text = reading.kind is not Kind.CROSS
     return KeyTokens(np.asarray([token.id for token in keys]) if is_one_text else None, are_special(keys))
 
 
 def _shifted(progress: RowProgress, before: int, total: int) -> RowProgress:
-    """`progress`, told of one layer of several: `before` rows of `total` are done when it begins."""
+    """`progress` for one layer of several: `before` rows of `total` are done when the layer starts."""
     return lambda done, _: progress(before + done, total)

@@ -15,11 +15,11 @@ from attn_cli.vocabulary import RANDOM, Kind, Step
 
 @record(frozen=True, slots=True)
 class TextRequest:
-    """What a model is to read, and which of its kinds of attention is meant."""
+    """What a model is to read, and which kind of attention to show."""
 
     text: str
     pair: str | None = None
-    target: str | None = None  # what the decoder of an encoder-decoder model reads
+    target: str | None = None  # the decoder's text, for encoder-decoder models
     kind: Kind | None = None  # None: the model's first, `self` or `encoder`
 
 
@@ -39,42 +39,42 @@ class Reading:
 
     @property
     def queries(self) -> tuple[Token, ...]:
-        """The tokens that look."""
+        """The tokens the queries are computed from."""
         return self.texts.queries(self.kind)
 
     @property
     def keys(self) -> tuple[Token, ...]:
-        """The tokens that are looked at."""
+        """The tokens the keys are computed from."""
         return self.texts.keys(self.kind)
 
     @property
     def extent(self) -> Extent:
-        """Which layers attend, and with how many heads."""
+        """The layers and heads of this kind of attention."""
         return self.source.kinds[self.kind]
 
     @property
     def notes(self) -> Iterator[str]:
-        """What a person should know of this reading before trusting it."""
+        """Remarks on what limits the reliability of this reading."""
         source, count = self.source, max(len(self.tokens), len(self.texts.target))
         if source.longest is not None and count > source.longest:
             yield f"{count} tokens are more than the {source.longest} that {source.card.name} was made for"
         if source.request.is_causal is not None and source.card.name != RANDOM:
-            yield f"{source.card.name} is read with --{'' if source.is_causal else 'no-'}causal"
+            yield f"{source.card.name} runs with --{'' if source.is_causal else 'no-'}causal"
 
     @property
     def whole(self) -> Window:
-        """All of a matrix of this text."""
+        """The whole matrix of this text."""
         return whole_window(len(self.queries), len(self.keys))
 
     def window(
         self, rows: str | None, columns: str | None, steps: Collection[Step] | None, most: int
     ) -> Window:
-        """How much of each matrix is shown: the rows and columns that were chosen, or all, or a picture.
+        """How much of each matrix to show: the chosen rows and columns, or all of it, or a pooled picture.
 
-        `steps` are those that were asked for; a picture has at most `most` rows and columns.
+        `steps` are the requested steps; a picture has at most `most` rows and `most` columns.
 
         Raises:
-            UsageError: the choice is malformed or out of range; or all is too large, and no weights alone.
+            UsageError: the choice is malformed or out of range, or too large for steps other than weights.
         """
         decoder = "the decoder's text"
         of_queries = decoder if self.kind in {Kind.DECODER, Kind.CROSS} else "the text"
@@ -84,11 +84,11 @@ class Reading:
 
     @property
     def sides(self) -> Sides:
-        """What each token stands for."""
+        """The texts of the query and key tokens."""
         return Sides([token.text for token in self.queries], [token.text for token in self.keys])
 
     def with_suited_backend(self, layers: int) -> "Reading":
-        """The reading with the library, and the device, that are soonest done with so many layers of it."""
+        """The reading with the library and device that run this many layers fastest."""
         source = self.source
         work = estimate_operations(source.card.width, layers, len(self.queries), len(self.keys))
         backend = suited_backend(source.backend, source.request.device, work)
@@ -96,15 +96,15 @@ class Reading:
 
 
 def read(source: Source, request: TextRequest) -> Reading:
-    """The text that is asked for, cut into the model's tokens; no layer has run yet.
+    """Tokenize the requested text; no layer runs yet.
 
     Raises:
         AttnError: the text has no tokens, or more than the model has positions.
         UsageError: the model takes no second text, or has no such kind of attention.
     """
     if request.pair is not None and not source.takes_pairs:
-        problem = f"{source.card.name} reads one text, and --pair gives a second"
-        raise UsageError(problem, "put both in one text")
+        problem = f"{source.card.name} does not take a second text (--pair)"
+        raise UsageError(problem, "put both texts into one")
     kind = _requested_kind(source, request)
     tokens = _bounded("the text", source.tokens(request.text, request.pair), source)
     target = () if request.target is None else source.target_tokens(request.target)
@@ -114,10 +114,10 @@ def read(source: Source, request: TextRequest) -> Reading:
 
 
 def check_kind(kind: Kind, source: Source) -> None:
-    """Raise `UsageError` where the model has no such attention.
+    """Check that the model has this kind of attention.
 
     Raises:
-        UsageError: it has none.
+        UsageError: it does not.
     """
     if kind not in source.kinds:
         problem = f"{source.card.name} has no {kind} attention: it has {' and '.join(source.kinds)}"
@@ -125,33 +125,33 @@ def check_kind(kind: Kind, source: Source) -> None:
 
 
 def _requested_kind(source: Source, request: TextRequest) -> Kind:
-    """The kind of attention that was asked for, once it is seen to be there, and the decoder's text too.
+    """The requested kind of attention; the model must have it, and a target text exactly if it needs one.
 
     Raises:
-        UsageError: one of them is not.
+        UsageError: the kind or the target text does not fit.
     """
     if request.kind is not None:
         check_kind(request.kind, source)
     kind = request.kind or next(iter(source.kinds))
     if request.target is not None and not source.has_decoder:
-        problem = f"{source.card.name} has no decoder, and --target gives a text for one"
-        raise UsageError(problem, "leave --target out")
+        problem = f"{source.card.name} has no decoder, so it takes no --target"
+        raise UsageError(problem, "leave out --target")
     if request.target is None and kind in {Kind.DECODER, Kind.CROSS}:
-        problem = f"{kind} attention looks from the decoder's text, and none was given"
+        problem = f"{kind} attention needs a text for the decoder, and none was given"
         raise UsageError(problem, '--target "Le chat dormait"')
     return kind
 
 
 def _bounded(text_name: str, tokens: tuple[Token, ...], source: Source) -> tuple[Token, ...]:
-    """The tokens, if there are some and the model has a position for each.
+    """The tokens, if there are any and the model has a position for each.
 
     Raises:
         AttnError: there are none, or too many.
     """
     if not tokens:
-        raise AttnError(f"{text_name} has no tokens", "give one with words")
+        raise AttnError(f"{text_name} has no tokens", "a text with words")
     if source.is_bounded and source.longest is not None and len(tokens) > source.longest:
-        size = f"{len(tokens)} tokens, and {source.card.name} has {source.longest} positions"
+        size = f"{len(tokens)} tokens, but {source.card.name} has {source.longest} positions"
         problem = f"{text_name} is too long: {size}"
         raise AttnError(problem, "shorten the text, or use a model with more positions")
     return tokens

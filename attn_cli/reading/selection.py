@@ -1,4 +1,4 @@
-"""Which layers, heads and tokens a person asked for: `3`, `-1`, `0,2,5`, `4-7`, `all`, `2.5`."""
+"""Parses selections of layers, heads and tokens: `3`, `-1`, `0,2,5`, `4-7`, `4-`, `all`, `2.5`."""
 
 import re
 from collections.abc import Sequence
@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from attn_cli.errors import UsageError
 from attn_cli.record import record
 
-_RANGE = re.compile(r"(-?\d+)-(-?\d+)")
+_RANGE = re.compile(r"(-?\d+)-(-?\d+)?")
 _NUMBER = re.compile(r"-?\d+")
 _HEAD = re.compile(r"(-?\d+)\.(-?\d+)")
+_PART = r"(?:all|-?\d+(?:-(?:-?\d+)?)?)"
+_LIST = re.compile(f"{_PART}(?:,{_PART})*")
+_HEADS_OF_LAYERS = re.compile(rf"({_PART})\.({_PART})")
+_TO = re.compile(r"(?<=\d)\s*(?:\.\.+|[:…\u2010-\u2015]|\s-\s)\s*(?=\d)|(?<=\d)(?:\.\.+|:)$")
 _LONGEST_NUMBER = 9  # digits; no model has a billion layers
 
 Place = tuple[int, int]
-"""A layer and a head of it."""
+"""A layer and one of its heads."""
 
 
 @record(frozen=True, slots=True)
 class Selection:
-    """What was typed after `--layer`, `--head` and `--heads`; None where nothing was."""
+    """The values of `--layer`, `--head` and `--heads`; None if an option is not given."""
 
     layers: str | None = None
     heads: str | None = None
@@ -25,26 +29,26 @@ class Selection:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was asked for."""
+        """Whether none of the options is given."""
         return self.layers is None and self.heads is None and not self.places
 
     @property
     def names_layers(self) -> bool:
-        """Whether layers were named one by one: `all` are those that there are."""
+        """Whether particular layers are selected, and not `all`."""
         return bool(self.places) or self.layers not in {None, "all"}
 
     def resolve(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
-        """The heads meant, of the model `name`, in the order of the layers, each once.
+        """The selected heads of the model `name`, ordered by layer, each once.
 
-        `--layer` alone means all heads of it, `--head` alone that head in every layer, nothing at all
-        every head. Heads named by `--heads` keep the order in which they were named.
+        `--layer` alone selects all heads of the layer, `--head` alone that head in every layer, no option
+        every head. Heads selected with `--heads` keep their order.
 
         Raises:
-            UsageError: it is malformed, or out of range.
+            UsageError: the selection is malformed, or out of range.
         """
         if self.places and (self.layers is not None or self.heads is not None):
             raise UsageError(
-                "--heads names whole places, so --layer and --head add nothing", "--heads 2.5 alone"
+                "--heads already selects layers and heads: leave out --layer and --head", "--heads 2.5 alone"
             )
         if self.places:
             return self._named(name, layers, heads)
@@ -53,28 +57,28 @@ class Selection:
         return tuple((layer, head) for layer in sorted(chosen) for head in sorted(of_each))
 
     def reach(self, layers: int, heads: int) -> int:
-        """How many of the layers must run, at most; all where the selection says nothing that is there."""
+        """The maximum number of layers that must run; all of them if the selection is invalid."""
         try:
             return 1 + max(layer for layer, _ in self.resolve("", layers, heads))
-        except UsageError:  # it is reported where the heads are looked up
+        except UsageError:  # it is reported when the heads are looked up
             return layers
 
     def _named(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
+        parts = [part.strip() for part in ",".join(self.places).split(",")]
         places: dict[Place, None] = {}
-        for part in ",".join(self.places).split(","):
-            matched = _HEAD.fullmatch(part.strip())
+        for part in parts:
+            matched = _HEAD.fullmatch(part)
             if matched is None:
-                raise UsageError(
-                    f"'{part.strip()}' is no head of a layer", "LAYER.HEAD, for example --heads 2.5"
-                )
+                raise _no_place(part, parts)
             layer, head = (_number(digits) for digits in matched.groups())
-            place = _Numbered("layer", layers, name).one(layer), _Numbered("head", heads, name).one(head)
+            layer = _Numbered("layer", layers, name, suggestion=f"--heads {{}}.{head}").one(layer)
+            place = layer, _Numbered("head", heads, name, suggestion=f"--heads {layer}.{{}}").one(head)
             places[place] = None
         return tuple(places)
 
 
 def indices(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
-    """The numbers that `text` selects out of 0 to count - 1, each once, in the order typed.
+    """The numbers from 0 to count - 1 that `text` selects, each once, in the order given.
 
     Raises:
         UsageError: it is malformed, or out of range.
@@ -83,7 +87,7 @@ def indices(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
 
 
 def tokens(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
-    """The positions that `text` selects in a text of so many tokens, upwards; `what`: "row" or "column".
+    """The positions that `text` selects among `count` tokens, in ascending order; `what`: "row" or "column".
 
     Raises:
         UsageError: it is malformed, or out of range.
@@ -94,20 +98,21 @@ def tokens(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
 
 @record(frozen=True, slots=True)
 class _Numbered:
-    """Things that are numbered from 0, and where they are: a layer of a model, a row of a text."""
+    """Things that are numbered from 0: layers or heads of a model, rows or columns of a text."""
 
     what: str
     count: int
     name: str
     unit: str = ""
-    flag: str = ""  # where it is not called what the things are
+    flag: str = ""  # the option, if it is not --WHAT
+    suggestion: str = ""  # the hint for a number that is too large, with {} for the last number
 
     @property
     def option(self) -> str:
         return self.flag or f"--{self.what}"
 
     def chosen(self, text: str) -> tuple[int, ...]:
-        """Those that `text` selects, each once, in the order typed."""
+        """The numbers that `text` selects, each once, in the order given."""
         numbers: dict[int, None] = {}
         for part in text.split(","):
             if not part.strip():
@@ -116,13 +121,12 @@ class _Numbered:
         return tuple(numbers)
 
     def one(self, number: int) -> int:
-        """The number counted from 0, where -1 is the last."""
+        """The number counted from 0; -1 is the last."""
         if not -self.count <= number < self.count:
             numbered = "numbered 0" if self.count == 1 else f"numbered 0 to {self.count - 1}"
             found = f"{self.name} has {self.count}{self.unit}, {numbered}"
-            raise UsageError(
-                f"{self.what} {number} does not exist: {found}", f"{self.option} {self.count - 1}"
-            )
+            hint = (self.suggestion or f"{self.option} {{}}").format(self.count - 1)
+            raise UsageError(f"{self.what} {number} does not exist: {found}", hint)
         return number % self.count
 
     def _part(self, text: str) -> range:
@@ -134,17 +138,41 @@ class _Numbered:
         matched = _RANGE.fullmatch(text)
         if matched is None:
             raise self._nothing(text)
-        first, last = (self.one(_number(each)) for each in matched.groups())
+        first, last = (self.one(_number(each)) for each in (matched[1], matched[2] or "-1"))
         if first > last:
             problem = f"'{text}' selects no {self.what}: it ends before it begins"
             raise UsageError(problem, f"{self.option} {last}-{first}")
         return range(first, last + 1)
 
     def _nothing(self, text: str) -> UsageError:
-        hint = f"{self.option} 3, -1, 0,2,5, 4-7 or all"
+        repaired = _repaired(text)
+        if _LIST.fullmatch(repaired):
+            hint = f"{self.option} {repaired}"
+        elif _HEAD.fullmatch(text) and not self.flag:
+            hint = f"--heads {text}"
+        else:
+            hint = f"{self.option} 3, -1, 0,2,5, 4-7, 4- or all"
         return UsageError(f"'{text}' selects no {self.what}", hint)
 
 
+def _repaired(text: str) -> str:
+    """The selection in our notation, if it is in that of other tools: `3:7`, `3..7`, `0 2`, `[0;2]`."""
+    plain = text.strip("[](){} ").replace("\N{MINUS SIGN}", "-").replace("*", "all").casefold()
+    return re.sub(r"[\s,;]+", ",", _TO.sub("-", plain)).strip(",")
+
+
+def _no_place(part: str, parts: Sequence[str]) -> UsageError:
+    """The error for a malformed LAYER.HEAD; it suggests the options for heads of several layers."""
+    heads_of_layers = _HEADS_OF_LAYERS.fullmatch(part)
+    if all(_LIST.fullmatch(other) for other in parts):
+        hint = f"-H {','.join(parts)}"
+    elif heads_of_layers:
+        hint = f"-l {heads_of_layers[1]} -H {heads_of_layers[2]}"
+    else:
+        hint = "LAYER.HEAD, for example --heads 2.5"
+    return UsageError(f"'{part}' is not a head of a layer", hint)
+
+
 def _number(digits: str) -> int:
-    """The number; one that no model can reach stands for all that are too long to convert."""
+    """The number, truncated to ten digits, which is out of range for any model: int() has a limit."""
     return int(digits[: _LONGEST_NUMBER + 1])

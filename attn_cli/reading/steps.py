@@ -20,10 +20,10 @@ from attn_cli.vocabulary import Kind, Step
 Numbers = npt.NDArray[Any]
 
 DEFAULT_STEPS = (Step.SCORES, Step.WEIGHTS)
-"""The steps that are shown where nobody names one."""
+"""The steps shown by default."""
 
 unwarned = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-"""Numbers that are not finite are told as an error, and not as NumPy's warning."""
+"""Silences NumPy's warnings: numbers that are not finite are reported as an error instead."""
 
 
 @unwarned
@@ -33,13 +33,13 @@ def head_steps(
     steps: Collection[Step] | None = None,
     window: Window | None = None,
 ) -> list[Head]:
-    """The steps of the heads at `places`, in their order; layers after the last of them do not run.
+    """The steps of the heads at `places`, in their order; layers after the last one do not run.
 
-    Without `steps` they are the scores and weights, or the logits where there are no scores. Without
-    `window` they are whole.
+    The default steps are scores and weights, and also logits if the scores are missing; the default window is
+    the whole matrix.
 
     Raises:
-        AttnError: the weights are damaged, a step holds a number that is not finite, or memory is short.
+        AttnError: the weights are damaged, a number is not finite, or there is not enough memory.
     """
     window = window or reading.whole
     check_heads_fit(reading, places, steps or DEFAULT_STEPS, window)
@@ -47,13 +47,13 @@ def head_steps(
 
 
 def shown_layers(reading: Reading, places: Sequence[Place]) -> "Iterator[ShownLayer]":
-    """The layers of those heads, each run when it is asked for."""
+    """The layers of those heads, run lazily."""
     layers = sorted({layer for layer, _ in places})
     return (ShownLayer(reading.kind, number, layer) for number, layer in run_layers(reading, layers))
 
 
 def run_layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
-    """Those layers, whose numbers go up, each run when it is asked for."""
+    """The given layers, in ascending order, run lazily."""
     return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
 
 
@@ -77,7 +77,7 @@ class ShownLayer:
     layer: Layer
 
     def heads(self, chosen: Sequence[int], steps: Collection[Step] | None, window: Window) -> Iterator[Head]:
-        """The steps of the chosen heads; None is the scores and weights, or what stands in for them.
+        """The steps of the chosen heads; None: the default steps, as in `head_steps`.
 
         Raises:
             AttnError: a number is not finite.
@@ -85,7 +85,7 @@ class ShownLayer:
         return self._pooled(chosen, window) if window.is_pooled else self._whole(chosen, steps, window)
 
     def weights(self, chosen: Sequence[int], rows: Sequence[int]) -> Numbers:
-        """(H, R, S) of some rows, whole ones.
+        """(H, R, S) the weights in the given rows, over all keys.
 
         Raises:
             AttnError: a number is not finite.
@@ -115,7 +115,7 @@ class ShownLayer:
     def _arrays(
         self, chosen: Sequence[int], steps: Collection[Step], window: Window
     ) -> tuple[dict[Step, Numbers], Numbers | None]:
-        """Each step (H, R, ...) of the chosen rows and columns, and the mask (R, C) where there are pairs."""
+        """Each step (H, R, ...) within the window, and the mask (R, C) if a step is pairwise."""
         blocks = list[dict[Step, Numbers]]()
         masks = list[Numbers]()
         for layer in self._parts(window):
@@ -127,17 +127,17 @@ class ShownLayer:
         return joined, _joined(Step.MASK, masks) if masks else None
 
     def _parts(self, window: Window) -> Iterator[Layer]:
-        """The layer a block of rows at a time; as it is where one block is all of it."""
+        """The layer, a block of rows at a time; the layer itself if one block has all rows."""
         for rows in window.blocks():
             yield self.layer if len(rows) == window.queries else self.layer.at(rows)
 
     def _checked(
         self, layer: Layer, chosen: Sequence[int], steps: Collection[Step]
     ) -> tuple[dict[Step, Numbers], Numbers]:
-        """Each step (H, R, ...) of all columns, and the mask (R, S).
+        """Each step (H, R, ...) over all columns, and the mask (R, S).
 
-        The logits are judged whatever was asked for: where they overflow, the weights are zeros that look
-        like a row that may look nowhere.
+        The logits are always checked: if they overflow, the weights are zeros, as in a row that may look
+        nowhere.
         """
         arrays = {step: to_numpy(array) for step, array in layer.steps(chosen, {*steps, Step.LOGITS}).items()}
         mask = to_numpy(layer.mask)
@@ -169,23 +169,23 @@ class ShownLayer:
 
 
 def check_finite(are_finite: bool, name: str) -> None:
-    """Raise `AttnError` where some number is infinite, or none.
+    """Check that no number is infinite or NaN.
 
     Raises:
-        AttnError: some is.
+        AttnError: one is.
     """
     if not are_finite:
-        hint = "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32"
+        hint = "check the weights; float16 overflows easily: --dtype bfloat16 or float32"
         raise AttnError(f"the {name} are not all finite numbers", hint)
 
 
 def _of_columns(step: Step, values: Numbers, window: Window) -> Numbers:
-    """Only the chosen keys of a step (..., R, S) or (..., S, D); queries' own features are no keys."""
+    """Only the chosen keys of a step (..., R, S) or (..., S, D); other steps have no axis of keys."""
     if len(window.columns) == window.keys or not (step.is_pairwise or step.is_of_keys):
         return values
     return values.take(list(window.columns), axis=-1 if step.is_pairwise else -2)
 
 
 def _joined(step: Step, blocks: Sequence[Numbers]) -> Numbers:
-    """The blocks of rows as one array; each block knows all keys."""
+    """The blocks of rows as one array; steps of keys are the same in every block."""
     return blocks[0] if len(blocks) == 1 or step.is_of_keys else np.concatenate(blocks, axis=-2)

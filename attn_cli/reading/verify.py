@@ -1,4 +1,4 @@
-"""Checks the layers of readings against the reference model, one kind of attention at a time."""
+"""Compares the layers of readings with the reference model, one kind of attention at a time."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,20 +22,20 @@ from attn_cli.vocabulary import DType, Kind, Step
 
 _quiet_overflow = np.errstate(
     over="ignore", invalid="ignore", divide="ignore"
-)  # such a layer differs, and says so
+)  # such a layer is reported as a difference
 
 
 @_quiet_overflow
 def verify_readings(
     readings: Sequence[Reading], *, only_kind: Kind | None = None, only_layers: Collection[int] | None = None
 ) -> Verdict:
-    """The layers of the readings' model against the reference model: of every kind or one, all or some.
+    """Compare the layers of the readings' model with the reference model; by default all kinds and layers.
 
-    A decoder reads the text itself where no text was given for it.
+    A decoder without a text of its own reads the same text.
 
     Raises:
-        AttnError: nobody knows what the numbers must be, or the reference model cannot tell.
-        UsageError: the model is not read as it is.
+        AttnError: there is no reference model, or it fails.
+        UsageError: the request overrides the model's mask.
     """
     source = readings[0].source
     model = _reference_model(source)
@@ -54,35 +54,36 @@ def verify_readings(
 
 
 def _reference_model(source: Source) -> ReferenceModel:
-    """Who else computes the same numbers.
+    """The reference model.
 
     Raises:
-        AttnError: nobody does.
-        UsageError: the model is not read as it is.
+        AttnError: there is none.
+        UsageError: the request overrides the model's mask.
     """
     model = source.reference_model()
     if model is None:
-        problem = f"{source.card.name} has no reference: nobody else computes it"
+        problem = f"{source.card.name} cannot be verified: there is no other implementation to compare with"
         raise AttnError(problem, "attn verify -m MODEL")
     if source.request.is_causal is not None:
-        raise UsageError("a model whose mask is overruled has no reference", "leave --causal out")
+        problem = "a model whose mask is overridden cannot be verified: transformers uses the model's own"
+        raise UsageError(problem, "leave out --causal and --no-causal")
     return model
 
 
 def _rounding(
     model: ReferenceModel, texts: Texts, float32: Mapping[Kind, ReferenceAttention], dtype: DType
 ) -> float:
-    """How far the reference in float32 is from the same in another format: `dtype` if half, or float64."""
+    """The rounding error of the reference: float32 against `dtype` if that is half, else against float64."""
     others = model.attention_of(texts, list(float32), dtype if dtype.is_half else DType.FLOAT64)
     by_kind = [
         rounding_of([(a.weights, others[kind].weights), (a.outputs, others[kind].outputs)])
         for kind, a in float32.items()
     ]
-    return max(0.0, *by_kind)  # 0 first: what is no number is never the largest
+    return max(0.0, *by_kind)  # 0 first: max() then ignores NaN
 
 
 def _with_target(reading: Reading) -> Texts:
-    """The texts of the reading, the first one for the decoder too where it was given none."""
+    """The texts of the reading; a decoder without a text of its own reads the same text."""
     texts, source = reading.texts, reading.source
     if texts.target or not source.has_decoder:
         return texts
@@ -96,7 +97,7 @@ def _differences(
     reference: ReferenceAttention,
     only_layers: Collection[int] | None,
 ) -> Iterator[Difference]:
-    """How far the layers of one kind, or some of them, are from the reference."""
+    """The differences between the layers of one kind, all or some, and the reference."""
     source = reading.source
     layers = [layer for layer in source.kinds[kind].layers if only_layers is None or layer in only_layers]
     for layer, attention in zip(layers, source.attentions(texts, kind, layers), strict=True):

@@ -1,4 +1,4 @@
-"""How much of a matrix is shown: chosen rows and columns, all of it, or means if it is too large."""
+"""How much of a matrix is shown: chosen rows and columns, all of it, or pooled cells if it is too large."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -8,14 +8,14 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Step
 
 LARGEST = 1 << 20
-"""Numbers of a matrix that is shown whole: 1,024 × 1,024, as a screen has, and 12 MB of JSON."""
+"""Largest matrix shown whole, in numbers: 1,024 × 1,024, about the pixels of a screen, or 12 MB of JSON."""
 
-_MOST = 1 << 28  # numbers of a matrix that somebody insists on: 1 GB
+_MOST = 1 << 28  # numbers of a matrix shown on explicit request: 1 GB
 
 
 @record(frozen=True, slots=True)
 class TextSide:
-    """The tokens along one side of a matrix: how many there are, and of which text."""
+    """The tokens along one side of a matrix: their number, and the name of their text."""
 
     count: int
     text: str = "the text"
@@ -23,22 +23,22 @@ class TextSide:
 
 @record(frozen=True, slots=True)
 class Window:
-    """The chosen rows and columns of a matrix of T queries and S keys, or how coarse its picture is."""
+    """The chosen rows and columns of a matrix of T queries and S keys, or the size of its pooled picture."""
 
     queries: int  # T
     keys: int  # S
-    rows: Sequence[int]  # positions, upwards
+    rows: Sequence[int]  # positions, in ascending order
     columns: Sequence[int]
-    most: int = 0  # the rows and columns of the picture, where the weights are pooled; 0: they are not
+    most: int = 0  # maximum rows and columns of the picture if the weights are pooled; 0: not pooled
 
     @property
     def is_pooled(self) -> bool:
-        """Whether there are only means."""
+        """Whether cells are means of several weights."""
         return self.most > 0
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is all of a matrix, number by number."""
+        """Whether it is the whole matrix, not pooled."""
         is_all = (len(self.rows), len(self.columns)) == (self.queries, self.keys)
         return is_all and not self.is_pooled
 
@@ -48,16 +48,16 @@ class Window:
         return len(self.rows) * len(self.columns) <= LARGEST
 
     def blocks(self, heads: int = 1) -> Iterator[Sequence[int]]:
-        """The rows, so many at a time that so many heads hold no more numbers than one that is shown whole.
+        """The rows in blocks, such that `heads` heads together hold at most `LARGEST` numbers.
 
-        They are whole: columns are chosen after the softmax.
+        Rows are computed over all keys, because columns are selected after the softmax.
         """
         size = max(1, LARGEST // (self.keys * heads))
         return (self.rows[first : first + size] for first in range(0, len(self.rows), size))
 
 
 def whole_window(queries: int, keys: int) -> Window:
-    """All of a matrix."""
+    """The whole matrix."""
     return Window(queries, keys, range(queries), range(keys))
 
 
@@ -69,12 +69,12 @@ def chosen_window(
     steps: Collection[Step] | None,
     most: int,
 ) -> Window:
-    """What was chosen after `--rows` and `--columns`; where nothing was and it is too large, a picture.
+    """The window of `--rows` and `--columns`; by default the whole matrix, or a picture if it is too large.
 
-    `steps`: those that were asked for. `most`: how many rows and columns a picture of weights may have.
+    `steps` are the requested steps; `most`: the maximum rows and columns of a picture.
 
     Raises:
-        UsageError: it is malformed or out of range; or too large, and no weights alone.
+        UsageError: the choice is malformed or out of range, or too large for steps other than weights.
     """
     entire = whole_window(queries.count, keys.count)
     if rows is None and columns is None:
@@ -91,10 +91,10 @@ def chosen_window(
 
 
 def _pooled(entire: Window, steps: Collection[Step] | None, most: int) -> Window:
-    """The picture of the weights; what has no matrix of tokens stays as it is.
+    """The window of a pooled picture of the weights; the whole window if no step is a (T, S) matrix.
 
     Raises:
-        UsageError: another matrix was asked for, or something beside the weights.
+        UsageError: steps other than the weights are requested.
     """
     asked = tuple(dict.fromkeys(steps or (Step.WEIGHTS,)))
     matrices = [step for step in asked if step.is_pairwise]
@@ -102,7 +102,7 @@ def _pooled(entire: Window, steps: Collection[Step] | None, most: int) -> Window
         return entire
     if asked != (Step.WEIGHTS,):
         other = next((step for step in matrices if step is not Step.WEIGHTS), Step.WEIGHTS)
-        raise _too_large(entire, other, ", or -s weights alone, which are pooled")
+        raise _too_large(entire, other, ", or only -s weights, which are pooled")
     return Window(entire.queries, entire.keys, entire.rows, entire.columns, max(1, most))
 
 
@@ -110,5 +110,5 @@ def _too_large(window: Window, step: Step, otherwise: str) -> UsageError:
     rows, columns = len(window.rows), len(window.columns)
     megabytes = rows * columns * (1 if step is Step.MASK else 4) / 2**20
     verb = "is" if step in {Step.BIAS, Step.MASK} else "are"
-    problem = f"{step} of {rows:,} × {columns:,} tokens {verb} {megabytes:,.0f} MB a head"
+    problem = f"{step} of {rows:,} × {columns:,} tokens {verb} too large: {megabytes:,.0f} MB per head"
     return UsageError(problem, f"--rows 0-{max(1, LARGEST // columns) - 1}{otherwise}")

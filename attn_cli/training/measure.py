@@ -37,7 +37,7 @@ Scores: TypeAlias = dict[Pattern, npt.NDArray[np.floating]]
 
 @record(frozen=True, slots=True)
 class Surprise:
-    """How well held-out text was guessed: bits a character, the smaller the better."""
+    """How well held-out text was predicted: bits per character, the fewer the better."""
 
     model: float
     bigram: float  # a table of which token follows which, over the same tokens
@@ -48,7 +48,7 @@ class Surprise:
 
     @property
     def guesses(self) -> tuple[tuple[str, float], ...]:
-        """Who guessed, and at how many bits a character."""
+        """Who predicted, and at how many bits per character."""
         return (
             ("this model", self.model),
             ("bigrams of the same tokens", self.bigram),

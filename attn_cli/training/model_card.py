@@ -71,7 +71,7 @@ def _trained(run: Run, outcome: TrainingResult) -> Iterator[str]:
 
 def _losses(surprise: Surprise) -> Iterator[str]:
     rows = [(who, f"{bits:.3f}") for who, bits in surprise.guesses]
-    yield from _table(("guess", "bits a character"), rows)
+    yield from _table(("guess", "bits per character"), rows)
     yield ""
     yield (
         f"Over {surprise.characters:,} characters, {surprise.tokens:,} tokens, {surprise.nats:.3f} nats a "

@@ -43,7 +43,7 @@ class Recipe:
             if value is not None and not math.isfinite(value):
                 raise UsageError(f"{name} {value} is no number", f"{name} 0.5, for example")
         if self.width % self.heads:
-            problem = f"{self.width} features cannot be shared out over {self.heads} heads"
+            problem = f"{self.width} features cannot be divided evenly among {self.heads} heads"
             raise UsageError(problem, f"--width {math.ceil(self.width / self.heads) * self.heads}")
         if (self.steps is None) == (self.minutes is None):
             raise UsageError("a run ends after --steps or after --minutes", "give one of the two")

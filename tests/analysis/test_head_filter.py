@@ -100,18 +100,24 @@ def test_the_numbers_that_were_asked_about_stand_first() -> None:
 @pytest.mark.parametrize(
     ("where", "problem", "hint"),
     [
-        ("entropy", "'entropy' is no condition", EXAMPLE),
-        ("entropy<", "'entropy<' is no condition", EXAMPLE),
-        ("entropy<1<2", "'entropy<1<2' is no condition", EXAMPLE),
-        ("entropi<1", "'entropi' in 'entropi<1' is not known of a head", f"one of {KNOWN}"),
-        ("entropy<one", "'one' in 'entropy<one' is no number", EXAMPLE),
-        ("entropy<nan", "'nan' in 'entropy<nan' is no number", EXAMPLE),
+        ("entropy", "'entropy' is not a condition", EXAMPLE),
+        ("entropy<", "'entropy<' is not a condition", EXAMPLE),
+        ("entropy<1<2", "'entropy<1<2' is not a condition", EXAMPLE),
+        ("entropi<1", "unknown field 'entropi' in 'entropi<1'", '--where "entropy<1"'),
+        ("beauty<1", "unknown field 'beauty' in 'beauty<1'", f"one of {KNOWN}"),
+        (
+            "pattern=inducton",
+            "unknown pattern 'inducton' in 'pattern=inducton'",
+            '--where "pattern=induction"',
+        ),
+        ("entropy<one", "'one' in 'entropy<one' is not a number", EXAMPLE),
+        ("entropy<nan", "'nan' in 'entropy<nan' is not a number", EXAMPLE),
         (
             "pattern<broad",
-            "a pattern is not more or less than another: 'pattern<broad'",
+            "patterns have no order: 'pattern<broad'",
             '--where "pattern=broad"',
         ),
-        ("pattern=wide", "'wide' in 'pattern=wide' is no pattern", f"one of {', '.join(Pattern)}, none"),
+        ("pattern=wide", "unknown pattern 'wide' in 'pattern=wide'", f"one of {', '.join(Pattern)}, none"),
     ],
 )
 def test_a_bad_condition_is_refused_in_a_sentence(where: str, problem: str, hint: str) -> None:
@@ -124,4 +130,11 @@ def test_what_nobody_can_sort_by_is_refused_in_a_sentence() -> None:
     with pytest.raises(UsageError) as raised:
         parse_head_filter([], "--pattern")
     hint = f"--sort {', '.join(Metric)}, score, or -NAME"
-    assert (raised.value.problem, raised.value.hint) == ("heads are not sorted by '--pattern'", hint)
+    assert (raised.value.problem, raised.value.hint) == ("heads cannot be sorted by '--pattern'", hint)
+
+
+@pytest.mark.parametrize(("sort", "hint"), [("entropi", "--sort entropy"), ("-distanc", "--sort -distance")])
+def test_a_mistyped_metric_is_told_its_neighbour(sort: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_head_filter([], sort)
+    assert raised.value.hint == hint

@@ -51,7 +51,7 @@ def test_two_heads_are_shown_side_by_side_where_there_is_room(twins: Path) -> No
 def test_of_many_heads_only_the_distances_are_printed(twins: Path) -> None:
     answer = attn("compare", TEXT, "-m", twins / "bert", "-l", "0,1")
     assert [line.split()[0] for line in answer.out.splitlines() if "range" in line] == ["jensen-shannon"]
-    remark = "of more than 4 heads only the distances are printed; -o FILE.png draws them all"
+    remark = "more than 4 heads: only distances are printed; -o FILE.png draws the weights too"
     assert answer.err == f"{remark}\n"
 
 

@@ -17,7 +17,7 @@ from attn_cli.core.multihead import Attention, MultiHeadAttention
 from attn_cli.show import data
 from attn_cli.vocabulary import Metric, Pattern
 from tests.commands.test_progress import Terminal
-from tests.support.worlds import attn, refused, world
+from tests.support.worlds import attn, attn_in_terminal, refused, world
 
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."
 ONCE = "the cat sat on a mat"
@@ -74,7 +74,7 @@ def test_a_text_that_repeats_itself_shows_induction_and_another_entropy() -> Non
 def test_the_table_begins_with_the_clearest_heads_and_says_how_many_there_are() -> None:
     answer = attn("heads", REPEATS)
     assert listed(answer.out)[:3] == ["2.6", "3.0", "2.7"]
-    assert answer.err == "the first 10 of 32 heads are listed; all: --top 0\n"
+    assert answer.err == "listed 10 of 32 heads; --top 0 lists all\n"
     assert len(listed(answer.out)) == 10
 
 
@@ -107,13 +107,13 @@ def test_conditions_leave_heads_out_of_map_table_and_files() -> None:
 def test_a_condition_that_no_head_meets_is_said() -> None:
     answer = attn("heads", REPEATS, "--where", "layer>9")
     assert listed(answer.out) == []
-    assert answer.err == "no head meets every --where\n"
+    assert answer.err == "no head meets all --where conditions\n"
     assert heads(REPEATS, "--where", "layer>9") == []
 
 
 def test_a_metric_without_a_value_is_said() -> None:
     err = attn("heads", "the cat sat", "-m", "random", "--metric", "special").err
-    assert err == "no head that is shown has a value of special on this text\n"
+    assert err == "special has no value for any of these heads on this text\n"
     (first, *_) = heads("the cat sat", "-m", "random")
     assert (first["special"], first["induction"], first["duplicate-token"]) == (None, None, None)
 
@@ -166,7 +166,7 @@ def test_a_picture_calls_what_is_left_out_no_value(tmp_path: Path) -> None:
 
 
 def test_columns_without_room_are_named_and_come_with_a_wider_window() -> None:
-    narrow, wide = attn("heads", REPEATS), attn("heads", REPEATS, COLUMNS="200")
+    narrow, wide = (attn_in_terminal("heads", REPEATS, COLUMNS=width) for width in ("80", "200"))
     assert "no room for previous-token, first-token, " in narrow.out
     assert "no room" not in wide.out
     assert max(map(len, narrow.out.splitlines())) <= 80
@@ -193,12 +193,12 @@ def test_text_from_outside_is_no_markup() -> None:
     [
         (
             ("--where", "entropy<"),
-            "'entropy<' is no condition",
+            "'entropy<' is not a condition",
             '--where "entropy<1", "induction>=0.4" or "pattern=induction"',
         ),
         (
             ("--sort", "layers"),
-            "heads are not sorted by 'layers'",
+            "heads cannot be sorted by 'layers'",
             f"--sort {', '.join(Metric)}, score, or -NAME",
         ),
         (
@@ -264,7 +264,7 @@ def test_weights_that_are_no_numbers_are_told_of_the_head(monkeypatch: pytest.Mo
     assert refused(attn("heads", ONCE, "-m", "random")) == (
         1,
         "the weights of head 0.2 are not all finite numbers",
-        "check the weights; in float16 numbers overflow: --dtype bfloat16 or float32",
+        "check the weights; float16 overflows easily: --dtype bfloat16 or float32",
     )
     assert attn("heads", ONCE, "-m", "random", "-H", "0,1,3").status == 0
 

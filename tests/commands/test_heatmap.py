@@ -72,7 +72,7 @@ def test_markup_in_tokens_is_text(tmp_path: Path) -> None:
 
 def test_what_no_font_draws_is_said(tmp_path: Path) -> None:
     answer = attn("heatmap", "the \U00012000 cat", "-H", "0", "-m", "random", "-o", tmp_path / "a.png")
-    assert answer.err.splitlines()[-1] == "no font here draws \U00012000: spelled out in the picture"
+    assert answer.err.splitlines()[-1] == "no installed font has \U00012000: spelled out in the picture"
 
 
 @pytest.mark.parametrize(("dpi", "status"), [("9", 2), ("10", 0), ("2400", 0), ("2401", 2)])

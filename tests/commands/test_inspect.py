@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from safetensors import safe_open
 
 from attn_cli.models.devices import list_devices
-from tests.support.worlds import attn
+from tests.support.worlds import attn, attn_in_terminal
 
 GOLDEN = Path(__file__).parent / "golden"
 TEXT = "the cat sat on the mat"
@@ -103,7 +103,7 @@ def test_steps_come_in_the_order_of_the_computation() -> None:
 def test_a_step_that_the_model_lacks_is_remarked_upon() -> None:
     answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "mask", "-m", "random")
     assert titles(answer.out) == ["mask 0.0"]
-    assert answer.err == "random has no bias: nothing is added per position\n"
+    assert answer.err == "random has no bias: the model adds no position bias\n"
 
 
 def test_digits_and_top_change_how_numbers_are_shown() -> None:
@@ -135,7 +135,7 @@ def test_a_mask_can_be_asked_for_and_is_remarked_upon(flag: str, hidden: int, tw
     answer = attn("inspect", "cat", flag, "-m", model, "--heads", "0.0", "-s", "mask", "--json")
     mask = np.array(answer.document["attention"][0]["steps"]["mask"])
     assert (~mask).sum() == hidden
-    assert answer.err == f"{model.name} is read with {flag}\n"
+    assert answer.err == f"{model.name} runs with {flag}\n"
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
@@ -146,13 +146,14 @@ def test_no_line_is_wider_than_the_console(width: int, command: str, twins: Path
         "compare": ["--heads", "0.1,2.3"],
         "tokens": [],
     }
-    answer = attn(command, LONG, "-m", twins / "bert", *rest[command], COLUMNS=str(width))
+    answer = attn_in_terminal(command, LONG, "-m", twins / "bert", *rest[command], COLUMNS=str(width))
     assert answer.status == 0
     assert max(map(cell_len, answer.out.splitlines())) <= width
 
 
 def test_what_does_not_fit_is_said() -> None:
-    out = attn("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights", COLUMNS="60").out
+    line = ("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights")
+    out = attn_in_terminal(*line, COLUMNS="60").out
     *_, shown, way = out.splitlines()
     assert shown == "the 3 largest of 18 in each row; all: --out FILE.csv,"
     assert way == "--json, or a width of 79"
@@ -161,7 +162,7 @@ def test_what_does_not_fit_is_said() -> None:
 @pytest.mark.parametrize(("width", "is_whole"), [("78", False), ("79", True)])
 def test_the_width_that_is_named_is_enough_and_no_less_is(width: str, *, is_whole: bool) -> None:
     line = ("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights")
-    out = attn(*line, COLUMNS=width).out
+    out = attn_in_terminal(*line, COLUMNS=width).out
     assert ("largest of 18" not in out) == is_whole
 
 
@@ -292,8 +293,29 @@ def test_force_overwrites(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["text"] == TEXT
 
 
+def test_how_many_heads_random_has_can_be_said_the_old_way() -> None:
+    now = attn("inspect", TEXT, "-m", "random", "-H", "7", "--head-count", "8", "--json")
+    once = attn("inspect", TEXT, "-m", "random", "-H", "7", "--heads", "8", "--json")
+    assert (now.err, once.out) == ("", now.out)
+    assert now.document["model"]["heads"] == 8
+    assert once.err == "--heads selects heads; how many heads random has: --head-count 8\n"
+
+
+@pytest.mark.parametrize("command", ["inspect", "heads", "compare"])
+def test_heads_is_a_selection_of_random_too(command: str) -> None:
+    answer = attn(command, TEXT, "-m", "random", "--heads", "0.6,0.7", "--head-count", "8", "--json")
+    assert (answer.status, answer.document["model"]["heads"]) == (0, 8)
+
+
+@pytest.mark.parametrize(("chosen", "names"), [("-l 2- -H 3-", ["2.3"]), ("-l -2- -H 3", ["1.3", "2.3"])])
+def test_an_open_range_goes_on_to_the_last(chosen: str, names: list[str], twins: Path) -> None:
+    found = attn("inspect", TEXT, "-m", twins / "bert", *chosen.split(), "--rows", "2-", "--json").document
+    assert [f"{entry['layer']}.{entry['head']}" for entry in found["attention"]] == names
+    assert found["attention"][0]["queries"] == list(range(2, len(found["tokens"])))
+
+
 def test_the_same_seed_is_the_same_layer() -> None:
-    line = ("inspect", TEXT, "-m", "random", "-H", "0", "--width", "32", "--heads", "2", "--json")
+    line = ("inspect", TEXT, "-m", "random", "-H", "0", "--width", "32", "--head-count", "2", "--json")
     assert attn(*line, "--seed", "3").out == attn(*line, "--seed", "3").out
     assert attn(*line, "--seed", "3").out != attn(*line, "--seed", "4").out
     assert attn(*line).document["model"] | {"name": ""} == {
@@ -330,17 +352,17 @@ def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Pa
 
 @pytest.mark.parametrize(("model", "is_masked"), [("gpt2", True), ("bert", False)])
 def test_scores_that_a_mask_will_hide_are_remarked_upon(model: str, is_masked: bool, twins: Path) -> None:
-    remark = "scores are before the mask; after it: -s logits\n"
+    remark = "scores are shown before masking; -s logits shows them after it\n"
     answer = attn("inspect", TEXT, "-m", twins / model, "--heads", "0.1")
     assert answer.err == (remark if is_masked else "")
 
 
 def test_the_only_head_of_a_layer_needs_no_reason() -> None:
-    assert attn("inspect", "the cat sat", "-m", "random", "--heads", "1").err == ""
+    assert attn("inspect", "the cat sat", "-m", "random", "--head-count", "1").err == ""
 
 
 def test_the_title_of_the_scores_names_the_scale() -> None:
-    answer = attn("inspect", "the cat", "-m", "random", "--heads", "1", "--width", "9", "-s", "scores")
+    answer = attn("inspect", "the cat", "-m", "random", "--head-count", "1", "--width", "9", "-s", "scores")
     assert "scores 0.0 · q·k × 0.3333 · 2 × 2 · range" in answer.out
 
 
@@ -360,7 +382,9 @@ def test_the_tokens_of_a_text_have_twelve_lines_above_the_numbers() -> None:
 
 @pytest.mark.parametrize(("heads", "status"), [("1024", 0), ("1025", 2)])
 def test_random_has_1024_heads_at_most(heads: str, status: int) -> None:
-    answer = attn("inspect", "a", "-m", "random", "--heads", heads, "--width", heads, "-H", "0", "--json")
+    answer = attn(
+        "inspect", "a", "-m", "random", "--head-count", heads, "--width", heads, "-H", "0", "--json"
+    )
     assert answer.status == status
 
 

@@ -26,8 +26,8 @@ COUNT = 1100
 LONG = " ".join(f"w{number % 97}" for number in range(COUNT))
 RANDOM = (LONG, "-m", "random", "--heads", "0.1,0.2")
 REMARK = (
-    "the 1,100 × 1,100 weights of a head are pooled, a cell named by its first token; "
-    "number by number: --rows 0-19 --columns 0-63\n"
+    "1,100 × 1,100 weights are averaged over blocks, labelled by their first token; "
+    "in full: --rows 0-19 --columns 0-63\n"
 )
 
 
@@ -101,7 +101,7 @@ def test_where_nothing_is_chosen_the_terminal_shows_a_picture_and_says_so() -> N
     assert answer.err == REMARK
     *_, title, phrase, size, header = answer.out.splitlines()[:-12]
     assert title == "weights 0.1"
-    assert phrase == "pooled: each cell is the weight on 96 keys together, the mean of 96 queries"
+    assert phrase == "pooled: each cell is the total weight on 96 keys, averaged over 96 queries"
     assert size.startswith("12 × 12 · range 0 to ")
     assert header.split() == [str(place) for place in range(0, COUNT, 96)]
     assert [line.split()[0] for line in answer.out.splitlines()[-12:]] == header.split()
@@ -126,7 +126,7 @@ def test_an_array_file_says_that_it_holds_means(tmp_path: Path) -> None:
 
 
 def test_a_csv_cannot_say_that_it_holds_means(tmp_path: Path) -> None:
-    problem = "the weights of a long text are pooled, and a .csv has no place to say so"
+    problem = ".csv cannot say that the weights of a long text are averages over blocks"
     answer = attn("inspect", *RANDOM, "-q", "-o", tmp_path / "a.csv")
     assert refused(answer) == (2, problem, "--rows 0-19, or .json, .npz or .safetensors")
 
@@ -134,7 +134,10 @@ def test_a_csv_cannot_say_that_it_holds_means(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["inspect", "heatmap"])
 def test_other_matrices_of_a_long_text_are_refused_with_their_size(command: str, tmp_path: Path) -> None:
     out = ("-o", tmp_path / "a.svg") if command == "heatmap" else ()
-    problem, hint = "scores of 1,100 × 1,100 tokens are 5 MB a head", "--rows 0-952, or -s weights alone"
+    problem, hint = (
+        "scores of 1,100 × 1,100 tokens are too large: 5 MB per head",
+        "--rows 0-952, or only -s weights",
+    )
     assert refused(attn(command, *RANDOM, "-s", "scores", *out)) == (2, problem, f"{hint}, which are pooled")
 
 
@@ -197,7 +200,7 @@ def test_a_part_is_compared_by_its_whole_rows(whole: dict[str, npt.NDArray[Any]]
 
 def test_the_pictures_of_compared_heads_and_their_difference_fit_the_terminal() -> None:
     answer = attn("compare", *RANDOM)
-    assert answer.out.count("pooled: each cell is the weight on 96 keys together") == 3
+    assert answer.out.count("pooled: each cell is the total weight on 96 keys") == 3
     assert max(map(len, answer.out.splitlines())) <= 80
 
 

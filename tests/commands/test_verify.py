@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 import transformers
 
+from attn_cli.console import World
 from attn_cli.models.files.config import Config
 from attn_cli.models.native import families
 from attn_cli.models.native.spec import Spec
@@ -41,8 +42,24 @@ def test_every_layer_is_listed_and_passes(twins: Path) -> None:
         ["self", "1"],
         ["self", "2"],
     ]
-    assert lines[5].startswith("the largest difference is ")
+    assert lines[5].startswith("largest difference: ")
     assert "eager attention in float32 differs from float64 by" in found.out.replace("\n", " ")
+
+
+def test_a_pipe_is_read_where_it_holds_a_text(twins: Path) -> None:
+    found = attn("verify", "-m", twins / "llama", "--json", stdin="the cat sat\n")
+    assert found.document["text"] == "the cat sat"
+    assert "texts" not in found.document
+    remark = "the text is read from standard input; the built-in ones: attn verify < /dev/null\n"
+    assert found.err == remark
+
+
+def test_a_pipe_that_stays_silent_is_not_waited_for(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "has_input", lambda *_: False)
+    found = attn("verify", "-m", twins / "llama", "--json", stdin="the cat")
+    assert len(found.document["texts"]) == 5
+    remark = "standard input is open and sends nothing, so it is not read; - waits for a text\n"
+    assert found.err == remark
 
 
 def test_without_a_text_five_are_read(twins: Path) -> None:
@@ -78,9 +95,11 @@ def test_a_wrong_number_is_status_3(twins: Path) -> None:
     assert found.status == 3
     assert found.document["passed"] is False
     problem, hint = found.err.splitlines()
-    pattern = r"attn: self layer 0 differs from eager attention by \S+, which is more than \S+"
+    pattern = (
+        r"attn: self layer 0 differs from eager attention by \S+, more than the \S+ that rounding explains"
+    )
     assert re.fullmatch(pattern, problem)
-    assert hint == "try: report it with the model's name: these numbers are not to be trusted"
+    assert hint == "try: do not trust these numbers; please report it with the name of the model"
 
 
 @pytest.mark.usefixtures("without_its_mask")
@@ -96,18 +115,19 @@ def test_inspect_verifies_the_layers_that_it_shows(twins: Path) -> None:
     assert found.status == 0
     jsonschema.validate(found.document, json.loads(attn("inspect", "--json-schema").out))
     assert [layer["layer"] for layer in found.document["verification"]["layers"]] == [0, 2]
-    assert found.err.startswith("the largest difference is ")
+    assert found.err.startswith("largest difference: ")
 
 
 def test_a_fresh_layer_has_no_reference() -> None:
     status, problem, hint = refused(attn("verify", TEXT, "-m", "random"))
     assert (status, hint) == (1, "attn verify -m MODEL")
-    assert problem == "random has no reference: nobody else computes it"
+    assert problem == "random cannot be verified: there is no other implementation to compare with"
 
 
 def test_a_mask_that_is_overruled_has_no_reference(twins: Path) -> None:
     answer = attn("inspect", TEXT, "-m", twins / "gpt2", "--no-causal", "--heads", "0.0", "--verify", "-q")
-    assert refused(answer)[:2] == (2, "a model whose mask is overruled has no reference")
+    problem = "a model whose mask is overridden cannot be verified: transformers uses the model's own"
+    assert refused(answer)[:2] == (2, problem)
 
 
 def test_half_precision_may_differ_by_what_it_rounds(twins: Path) -> None:

@@ -307,8 +307,8 @@ def raised(call: Callable[[], object]) -> tuple[str, str]:
 
 @pytest.mark.parametrize(("width", "heads"), [(16, 3), (16, 0), (16, -2), (0, 2)])
 def test_a_width_that_cannot_be_shared_out_is_named(width: int, heads: int) -> None:
-    problem = f"{width} features cannot be shared out over {heads} heads"
-    expected = (problem, "choose a width that is a multiple of the heads")
+    problem = f"{width} features cannot be divided evenly among {heads} heads"
+    expected = (problem, "choose a width that is a multiple of the number of heads")
     assert raised(lambda: check_heads(width, heads, 1)) == expected
     assert raised(lambda: MultiHeadAttention.random(width, heads)) == expected
     assert raised(lambda: shell.MultiHeadAttentionModule(width, heads)) == expected
@@ -316,8 +316,8 @@ def test_a_width_that_cannot_be_shared_out_is_named(width: int, heads: int) -> N
 
 @pytest.mark.parametrize("kv_heads", [3, 8, 0, -2])
 def test_heads_that_cannot_be_shared_out_are_named(kv_heads: int) -> None:
-    problem = f"4 heads cannot be shared out over {kv_heads} key/value heads"
-    expected = (problem, "choose heads that are a multiple of the key/value heads")
+    problem = f"4 heads cannot be divided evenly among {kv_heads} key/value heads"
+    expected = (problem, "choose a number of heads that is a multiple of the key/value heads")
     assert raised(lambda: check_heads(16, 4, kv_heads)) == expected
     assert raised(lambda: shell.MultiHeadAttentionModule(16, 4, kv_heads=kv_heads)) == expected
 
@@ -328,22 +328,22 @@ def test_heads_that_cannot_be_shared_out_are_named(kv_heads: int) -> None:
         (
             (8, 6, 8, 8),
             "the key projection has 6 rows, not 2 × 4",
-            "give it kv_heads × head size rows",
+            "a weight with kv_heads × head size rows",
         ),
         (
             (8, 8, 4, 8),
             "the value projection has 4 rows, not 2 × 4",
-            "give it kv_heads × head size rows",
+            "a weight with kv_heads × head size rows",
         ),
         (
             (8, 8, 8, 6),
             "the output projection has 6 columns, not 2 × 4",
-            "give it heads × head size columns",
+            "a weight with heads × head size columns",
         ),
         (
             (7, 8, 8, 8),
-            "7 features cannot be shared out over 2 heads",
-            "choose a width that is a multiple of the heads",
+            "7 features cannot be divided evenly among 2 heads",
+            "choose a width that is a multiple of the number of heads",
         ),
     ],
 )
@@ -361,7 +361,7 @@ def test_a_fused_matrix_that_cannot_be_shared_out_is_named(
     array: Convert, rows: int, heads: int, kv_heads: int
 ) -> None:
     found = raised(lambda: fused(Linear(array(np.zeros((rows, 5)))), heads, kv_heads))
-    problem = f"{rows} rows do not hold the queries of {heads} heads, keys and values of {kv_heads}"
+    problem = f"{rows} rows do not fit queries of {heads} heads and keys and values of {kv_heads}"
     assert found == (problem, "check the number of heads")
 
 
@@ -379,11 +379,11 @@ def test_an_input_of_another_width_is_named(array: Convert, rng: np.random.Gener
     layer = layer_of(array, rng)
     x, narrow = array(drawn(rng, 3, WIDTH)), array(drawn(rng, 3, WIDTH - 1))
     assert raised(lambda: layer(narrow)) == (
-        f"x has {WIDTH - 1} features, and the layer takes {WIDTH}",
-        f"give it an array of shape (T, {WIDTH})",
+        f"x has {WIDTH - 1} features, but the layer takes {WIDTH}",
+        f"an array of shape (T, {WIDTH})",
     )
     assert (
-        raised(lambda: layer(x, narrow))[0] == f"memory has {WIDTH - 1} features, and the layer takes {WIDTH}"
+        raised(lambda: layer(x, narrow))[0] == f"memory has {WIDTH - 1} features, but the layer takes {WIDTH}"
     )
 
 

@@ -77,7 +77,7 @@ def test_a_copy_keeps_the_number_format(dtype: torch.dtype) -> None:
 def test_a_layer_with_parts_that_are_not_in_the_paper_is_refused(rest: dict[str, Any]) -> None:
     with pytest.raises(AttnError) as caught:
         MultiHeadAttentionModule.of(pytorch_layer(**rest))
-    problem = "this torch.nn.MultiheadAttention has bias_kv, zero_attn or its own key width"
+    problem = "unsupported layer: torch.nn.MultiheadAttention with add_bias_kv, add_zero_attn or kdim"
     assert caught.value.problem == problem
     assert caught.value.hint == "build one without add_bias_kv, add_zero_attn, kdim and vdim"
 

@@ -36,9 +36,14 @@ def test_the_texts_of_all_sections_begin_in_one_column() -> None:
     assert "  longer  second" in found
 
 
-def test_a_long_name_has_a_line_of_its_own_and_widens_no_column() -> None:
-    entries = Entry("-m", "short"), Entry("--install-completion", "long")
-    assert lines(page(*entries), 60)[1:4] == ["  -m  short", "  --install-completion", "      long"]
+@pytest.mark.parametrize(("length", "is_beside"), [(19, True), (20, False)])
+def test_a_long_name_has_a_line_of_its_own_and_widens_no_column(length: int, is_beside: bool) -> None:
+    name = "-" * length
+    found = lines(page(Entry("-m", "short"), Entry(name, "long")), 60)[1:]
+    if is_beside:
+        assert found[:2] == [f"  -m{'':19}short", f"  {name}  long"]
+    else:
+        assert found[:3] == ["  -m  short", f"  {name}", "      long"]
 
 
 def test_a_narrow_terminal_has_every_text_below_its_name() -> None:

@@ -60,7 +60,7 @@ def test_a_fresh_layer_says_what_it_is() -> None:
 def test_features_that_cannot_be_shared_out_are_refused() -> None:
     with pytest.raises(AttnError) as caught:
         open_random_layer(SourceRequest(width=16, heads=3), NUMPY)
-    assert caught.value.problem == "16 features cannot be shared out over 3 heads"
+    assert caught.value.problem == "16 features cannot be divided evenly among 3 heads"
 
 
 def test_the_same_word_has_the_same_vector_wherever_it_stands() -> None:

@@ -218,14 +218,14 @@ def test_a_kind_that_the_model_has_not_is_named() -> None:
 
 @pytest.mark.parametrize("kind", ["decoder", "cross"])
 def test_a_decoder_needs_a_text(kind: str) -> None:
-    problem = f"{kind} attention looks from the decoder's text, and none was given"
+    problem = f"{kind} attention needs a text for the decoder, and none was given"
     assert refused(attn("inspect", "x", "--kind", kind)) == (2, problem, '--target "Le chat dormait"')
 
 
 @pytest.mark.parametrize("source", [translator(has_decoder=False)], indirect=True)
 def test_a_target_needs_a_decoder() -> None:
-    problem = "translator has no decoder, and --target gives a text for one"
-    assert refused(attn("tokens", "x", "--target", "y")) == (2, problem, "leave --target out")
+    problem = "translator has no decoder, so it takes no --target"
+    assert refused(attn("tokens", "x", "--target", "y")) == (2, problem, "leave out --target")
 
 
 @pytest.mark.parametrize("source", [only_weights()], indirect=True)
@@ -256,7 +256,7 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
         entry["layer"]
         for entry in attn("inspect", "x", "-l", "0,1", "-H", "0", "--json").document["attention"]
     ] == [1]
-    problem = "layer 2 of translator does not attend; the layers to show are 1, 4"
+    problem = "layer 2 of translator has no attention; layers that can be shown: 1, 4"
     assert refused(attn("inspect", "x", "-l", "2")) == (2, problem, "--layer 1")
 
 
@@ -283,7 +283,7 @@ def test_cross_attention_weighs_the_first_token_and_what_is_received_over_all_it
     "option", [("--metric", "induction"), ("--sort", "-induction"), ("--where", "induction>0")]
 )
 def test_what_cross_attention_lacks_is_refused(option: tuple[str, str]) -> None:
-    problem = "cross attention has no induction: it looks from one text at another"
+    problem = "cross attention has no induction: its queries and keys are different texts"
     hint = "one of entropy, largest, first-token, special, received"
     assert refused(attn("heads", *LINE, "--kind", "cross", *option)) == (2, problem, hint)
 
@@ -296,7 +296,7 @@ def test_the_map_of_a_hybrid_has_the_layers_that_attend() -> None:
     assert heads.split() == ["0", "1", "2", "3"]
     assert [line.split()[0] for line in layers] == ["1", "4"]
     assert (
-        attn("heads", LINE[0], "-l", "0,1", "--top", "0").err == "layer 0 is left out: it does not attend\n"
+        attn("heads", LINE[0], "-l", "0,1", "--top", "0").err == "layer 0 is skipped: it has no attention\n"
     )
 
 

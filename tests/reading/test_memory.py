@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_refused_with_both_numbers(
     with pytest.raises(AttnError) as caught:
         check(source, Work(1, 1, 1), "attn heads")
     sizes = "this needs about 9.7 GB (weights 0.1, activations 0.2, matrices 9.4)"
-    assert caught.value.problem == f"memory is short: {sizes}, and 2.0 GB are free"
+    assert caught.value.problem == f"not enough memory: {sizes}, and 2.0 GB are free"
     assert (caught.value.hint, caught.value.status) == ("attn heads", 1)
 
 
@@ -61,7 +61,7 @@ def test_a_command_refuses_what_does_not_fit(command: str, monkeypatch: pytest.M
     monkeypatch.setattr(memory, "free_bytes", lambda _: 1e6)
     answer = attn(command, "the cat sat on a mat " * 300, "-m", "random", "--width", "1024")
     assert (answer.status, answer.out) == (1, "")
-    assert answer.err.startswith("attn: memory is short: this needs about 0.")
+    assert answer.err.startswith("attn: not enough memory: this needs about 0.")
     assert "and 0.0 GB are free" in answer.err
 
 
@@ -136,7 +136,7 @@ def test_nine_tenths_of_what_is_free_may_be_needed(source: Source, monkeypatch: 
     monkeypatch.setattr(memory, "free_bytes", lambda _: total / 0.89)
     check(source, work, "")
     monkeypatch.setattr(memory, "free_bytes", lambda _: total / 0.91)
-    with pytest.raises(AttnError, match="memory is short"):
+    with pytest.raises(AttnError, match="not enough memory"):
         check(source, work, "")
 
 

@@ -60,6 +60,15 @@ def test_a_range_may_end_at_the_last() -> None:
     assert indices("1--1", 4, "layer", "m") == (1, 2, 3)
 
 
+@given(COUNTS, st.data())
+def test_an_open_range_goes_on_to_the_last(count: int, data: st.DataObject) -> None:
+    first = data.draw(st.integers(-count, count - 1))
+    assert indices(f"{first}-", count, "layer", "m") == tuple(range(first % count, count))
+    assert tokens(f"0,{first}-", count, "row", "the text") == tuple(
+        {0: 0} | {n: n for n in range(first % count, count)}
+    )
+
+
 def test_a_layer_alone_is_every_head_of_it() -> None:
     assert resolve("1") == [(1, 0), (1, 1)]
 
@@ -81,11 +90,23 @@ def test_layers_are_sorted_but_places_stay_as_they_were_named() -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("", "'' selects no layer", "--layer 3, -1, 0,2,5, 4-7 or all"),
-        ("x", "'x' selects no layer", "--layer 3, -1, 0,2,5, 4-7 or all"),
-        ("1,,2", "'1,,2' selects no layer", "--layer 3, -1, 0,2,5, 4-7 or all"),
-        ("1,2,", "'1,2,' selects no layer", "--layer 3, -1, 0,2,5, 4-7 or all"),
-        ("0.5", "'0.5' selects no layer", "--layer 3, -1, 0,2,5, 4-7 or all"),
+        ("", "'' selects no layer", "--layer 3, -1, 0,2,5, 4-7, 4- or all"),
+        ("x", "'x' selects no layer", "--layer 3, -1, 0,2,5, 4-7, 4- or all"),
+        ("-", "'-' selects no layer", "--layer 3, -1, 0,2,5, 4-7, 4- or all"),
+        ("1,,2", "'1,,2' selects no layer", "--layer 1,2"),
+        ("1,2,", "'1,2,' selects no layer", "--layer 1,2"),
+        ("0 2", "'0 2' selects no layer", "--layer 0,2"),
+        ("[0; 2]", "'[0; 2]' selects no layer", "--layer 0,2"),
+        ("0:2", "'0:2' selects no layer", "--layer 0-2"),
+        ("1:", "'1:' selects no layer", "--layer 1-"),
+        ("0..2", "'0..2' selects no layer", "--layer 0-2"),
+        ("0\u20132", "'0\u20132' selects no layer", "--layer 0-2"),
+        ("0 - 2", "'0 - 2' selects no layer", "--layer 0-2"),
+        ("\u22121", "'\u22121' selects no layer", "--layer -1"),
+        ("ALL", "'ALL' selects no layer", "--layer all"),
+        ("*", "'*' selects no layer", "--layer all"),
+        ("0.5", "'0.5' selects no layer", "--heads 0.5"),
+        ("9-", "layer 9 does not exist: m has 3, numbered 0 to 2", "--layer 2"),
         ("2-1", "'2-1' selects no layer: it ends before it begins", "--layer 1-2"),
         ("99", "layer 99 does not exist: m has 3, numbered 0 to 2", "--layer 2"),
         ("-4", "layer -4 does not exist: m has 3, numbered 0 to 2", "--layer 2"),
@@ -98,16 +119,37 @@ def test_a_layer_that_is_none_says_what_to_type(text: str, problem: str, hint: s
     assert (caught.value.problem, caught.value.hint) == (problem, hint)
 
 
-@pytest.mark.parametrize("text", ["", "1", "1.2.3", "all", "0.1,", "a.b"])
+@pytest.mark.parametrize("text", ["", "1.2.3", "0.1,", "a.b", "0.1,3"])
 def test_a_place_is_a_layer_and_a_head(text: str) -> None:
-    with pytest.raises(UsageError, match=r"'.*' is no head of a layer") as caught:
+    with pytest.raises(UsageError, match=r"'.*' is not a head of a layer") as caught:
         resolve(None, None, text)
     assert caught.value.hint == "LAYER.HEAD, for example --heads 2.5"
 
 
+@pytest.mark.parametrize(
+    ("text", "problem", "hint"),
+    [
+        ("1", "'1' is not a head of a layer", "-H 1"),
+        ("1,0", "'1' is not a head of a layer", "-H 1,0"),
+        ("0-1", "'0-1' is not a head of a layer", "-H 0-1"),
+        ("all", "'all' is not a head of a layer", "-H all"),
+        ("0.1,2.0-1", "'2.0-1' is not a head of a layer", "-l 2 -H 0-1"),
+        ("all.1", "'all.1' is not a head of a layer", "-l all -H 1"),
+        ("3.0", "layer 3 does not exist: m has 3, numbered 0 to 2", "--heads 2.0"),
+        ("-1.2", "head 2 does not exist: m has 2, numbered 0 to 1", "--heads 2.1"),
+    ],
+)
+def test_heads_that_are_no_places_have_other_options(text: str, problem: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(None, None, text)
+    assert (caught.value.problem, caught.value.hint) == (problem, hint)
+
+
 @pytest.mark.parametrize(("layers", "heads"), [("1", None), (None, "1"), ("", None)])
 def test_places_and_layers_do_not_go_together(layers: str | None, heads: str | None) -> None:
-    with pytest.raises(UsageError, match=r"^--heads names whole places, so --layer and --head add nothing$"):
+    with pytest.raises(
+        UsageError, match=r"^--heads already selects layers and heads: leave out --layer and --head$"
+    ):
         resolve(layers, heads, "0.1")
 
 
@@ -134,8 +176,8 @@ def test_tokens_come_in_the_order_of_the_text(count: int, data: st.DataObject) -
         ),
         ("-2", 1, "row -2 does not exist: the text has 1 token, numbered 0", "--rows 0"),
         ("7-4", 9, "'7-4' selects no row: it ends before it begins", "--rows 4-7"),
-        ("the", 9, "'the' selects no row", "--rows 3, -1, 0,2,5, 4-7 or all"),
-        ("", 9, "'' selects no row", "--rows 3, -1, 0,2,5, 4-7 or all"),
+        ("the", 9, "'the' selects no row", "--rows 3, -1, 0,2,5, 4-7, 4- or all"),
+        ("", 9, "'' selects no row", "--rows 3, -1, 0,2,5, 4-7, 4- or all"),
     ],
 )
 def test_a_choice_of_tokens_that_means_nothing_is_refused(

@@ -41,11 +41,14 @@ def test_all_is_a_choice_too() -> None:
 
 def test_only_weights_are_pooled() -> None:
     assert shown(9000, None, None, Step.WEIGHTS).is_pooled
-    pooled = "--rows 0-127, or -s weights alone, which are pooled"
-    assert sentence(8192, Step.SCORES) == ("scores of 8,192 × 8,192 tokens are 256 MB a head", pooled)
-    assert sentence(8192, Step.MASK) == ("mask of 8,192 × 8,192 tokens is 64 MB a head", pooled)
+    pooled = "--rows 0-127, or only -s weights, which are pooled"
+    assert sentence(8192, Step.SCORES) == (
+        "scores of 8,192 × 8,192 tokens are too large: 256 MB per head",
+        pooled,
+    )
+    assert sentence(8192, Step.MASK) == ("mask of 8,192 × 8,192 tokens is too large: 64 MB per head", pooled)
     both = sentence(8192, Step.WEIGHTS, Step.QUERIES)
-    assert both == ("weights of 8,192 × 8,192 tokens are 256 MB a head", pooled)
+    assert both == ("weights of 8,192 × 8,192 tokens are too large: 256 MB per head", pooled)
 
 
 def test_steps_without_pairs_of_tokens_are_never_too_large() -> None:
@@ -54,7 +57,7 @@ def test_steps_without_pairs_of_tokens_are_never_too_large() -> None:
 
 def test_a_matrix_that_no_machine_wants_is_refused_though_it_was_asked_for() -> None:
     found = sentence(32_768, Step.WEIGHTS, rows="all")
-    assert found == ("weights of 32,768 × 32,768 tokens are 4,096 MB a head", "--rows 0-31")
+    assert found == ("weights of 32,768 × 32,768 tokens are too large: 4,096 MB per head", "--rows 0-31")
 
 
 def test_a_block_of_whole_rows_holds_no_more_than_a_matrix_that_is_shown() -> None:
@@ -68,7 +71,7 @@ def test_a_matrix_of_a_gigabyte_is_shown_to_who_insists_and_no_larger_one() -> N
     assert shown(16_384, "all").is_whole
     assert shown(32_768, "0-8191").rows == tuple(range(8192))
     found = sentence(16_385, Step.WEIGHTS, rows="all")
-    assert found == ("weights of 16,385 × 16,385 tokens are 1,024 MB a head", "--rows 0-62")
+    assert found == ("weights of 16,385 × 16,385 tokens are too large: 1,024 MB per head", "--rows 0-62")
 
 
 def test_a_row_more_than_a_million_numbers_makes_a_picture() -> None:

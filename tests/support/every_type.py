@@ -155,7 +155,7 @@ def verdict_of(kind: str) -> Verdict:
         try:
             model = twin_of(kind, directory)
         except AttnError as error:
-            has_no_text = error.problem.startswith("transformers builds no ")
+            has_no_text = error.problem.startswith("transformers has no text model of type ")
             return Verdict(kind, "refused" if has_no_text else "untried", error.problem)
         except Exception as error:  # noqa: BLE001  a configuration may be refused in any way
             return Verdict(kind, "untried", " ".join(str(error).split())[:160])
@@ -231,7 +231,7 @@ def twin_of(kind: str, directory: Path) -> Any:
     config.architectures = []
     size = sum(parameter.numel() for parameter in build_sketch(config).parameters())
     if size > _LARGEST:
-        raise NoTwinError(f"a configuration of small numbers has {size:,} weights")
+        raise NoTwinError(f"even a small configuration has {size:,} weights")
     torch.manual_seed(0)
     with translated_errors("no twin"):
         builder = model_builder(config)
@@ -243,7 +243,7 @@ def twin_of(kind: str, directory: Path) -> Any:
 
 
 def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
-    """A configuration of small numbers, and of those inside it."""
+    """A configuration with small numbers, its nested configurations included."""
     fields = {each.name for each in dataclasses.fields(family)} if dataclasses.is_dataclass(family) else set()
     fields |= set(inspect.signature(family.__init__).parameters)
     given: dict[str, Any] = {name: size for name, size in _SIZES.items() if name in fields}

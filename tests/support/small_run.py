@@ -19,7 +19,7 @@ SENTENCES = (
     "It was under the mat, where the dog had put it.",
 )
 OPTIONS = (
-    *("--layers", "2", "--heads", "2", "--width", "16", "--vocabulary", "300"),
+    *("--layers", "2", "--head-count", "2", "--width", "16", "--vocabulary", "300"),
     *("--context", "32", "--batch", "2", "--dtype", "float32"),
 )
 

@@ -40,7 +40,7 @@ def test_one_of_them_ends_it(ends: dict[str, Any]) -> None:
 
 
 def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"^100 features cannot be shared out over 8 heads$") as raised:
+    with pytest.raises(UsageError, match=r"^100 features cannot be divided evenly among 8 heads$") as raised:
         recipe(width=100, heads=8)
     assert raised.value.hint == "--width 104"
 

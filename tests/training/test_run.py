@@ -330,6 +330,21 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) 
     assert answer == (2, problem, "the same, or --force to begin anew")
 
 
+def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: Path) -> None:
+    """The number of heads was once the value of --heads."""
+    old = [option.replace("--head-count", "--heads") for option in OPTIONS]
+    remark = "--heads selects heads elsewhere; how many a layer has: --head-count 2"
+    for directory, options in ((tmp_path / "one", old), (tmp_path / "two", OPTIONS)):
+        run = prepared(directory, text)
+        with pytest.raises(KeyboardInterrupt):
+            runs.advance(run, run.network("cpu"), interrupted_after(1))
+        answer = attn("train", text, "-o", directory, *options, "--steps", "6", "--resume")
+        assert answer.status == 0, answer.err
+        assert (remark in answer.err.splitlines()) == (options is old)
+    found, other = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert all(torch.equal(found[name], other[name]) for name in other)
+
+
 def test_a_run_that_is_not_there_cannot_be_gone_on_with(text: Path, tmp_path: Path) -> None:
     answer = refused(train(text, tmp_path / "model", "--steps", "1", "--resume"))
     assert answer == (1, f"no unfinished run is in {tmp_path / 'model'}", "leave --resume out to begin one")
@@ -354,8 +369,8 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
             "--device auto, cpu, cuda, cuda:0 or mps",
         ),
         ("train a.txt -o m --minutes nan", "--minutes nan is no number", "--minutes 0.5, for example"),
-        ("train", "no text file was named", "attn train book.txt -o DIR"),
-        ("train a.txt", "no directory was named for the model", "-o DIR"),
+        ("train", "no text file was given", "attn train book.txt -o DIR"),
+        ("train a.txt", "no directory was given for the model", "-o DIR"),
         (
             "train a.txt -o m --steps 1 --minutes 1",
             "a run ends after --steps or after --minutes",
@@ -363,22 +378,27 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
         ),
         (
             "train a.txt -o m --resume --force",
-            "--resume goes on with a run and --force begins anew",
+            "--resume continues a run and --force starts a new one",
             "leave one of them out",
         ),
         (
+            "train a.txt -o m --heads 2 --head-count 4",
+            "two numbers of heads were given: --heads 2 and --head-count 4",
+            "--head-count 4 alone",
+        ),
+        (
             "train a.txt -o m --width 100",
-            "100 features cannot be shared out over 8 heads",
+            "100 features cannot be divided evenly among 8 heads",
             "--width 104",
         ),
         (
             "train a.txt -o m --dtype float16",
-            "--dtype float16 is not for training",
+            "--dtype float16 is not supported in training",
             "--dtype float32 or bfloat16",
         ),
         (
             "train a.txt -o m --store float64",
-            "--store float64 is not for training",
+            "--store float64 is not supported in training",
             "--store float32 or float16",
         ),
     ],
@@ -435,7 +455,8 @@ def test_weights_that_do_not_fit_their_format_are_not_published(text: Path, tmp_
 
 
 def test_the_smallest_context_there_is_can_be_trained_and_measured(text: Path, tmp_path: Path) -> None:
-    answer = train(text, tmp_path / "model", "--steps", "2", "--context", "8", "--watch")
+    smallest = ["8" if option == "32" else option for option in OPTIONS]
+    answer = attn("train", text, "-o", tmp_path / "model", *smallest, "--steps", "2", "--watch")
     assert answer.status == 0, answer.err
 
 

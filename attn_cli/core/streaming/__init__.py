@@ -1,1 +1,1 @@
-"""Measuring the heads of a layer: each metric once, its rows in blocks, never T × S."""
+"""Measures the heads of a layer in blocks of rows, without ever holding T × S numbers."""

@@ -1,4 +1,4 @@
-"""Blocks of query rows and the chunks of keys they need, sized so that the work stays in the cache."""
+"""Blocks of query rows and the chunks of keys they need, sized so that the data stay in the cache."""
 
 import math
 from collections.abc import Iterator
@@ -10,43 +10,43 @@ from attn_cli.core.arrays import Array, Floats, Indices, device_of, namespace
 from attn_cli.core.masks import Band, Narrowed
 from attn_cli.record import record
 
-_UNIT = 8  # columns: chunks that begin and end at their multiples are added and multiplied in vectors
-_LARGE_CELL, _ROUND = 64, 32  # rows or columns: of a picture that a terminal has room for
+_UNIT = 8  # columns: chunks aligned to multiples of it are vectorised
+_LARGE_CELL, _ROUND = 64, 32  # rows or columns of a cell: such cells occur in pictures for a terminal
 
 
 @record(frozen=True, slots=True)
 class BlockSizes:
-    """How large the pieces are that somebody works on best."""
+    """The preferred sizes of blocks and chunks on a device."""
 
     chunk: int  # columns
-    numbers: int  # of a block, as long as the rows are within their limits
-    rows: tuple[int, int]  # of a block: the fewest and the most
-    pairs: int | None  # of a block: a row and an earlier copy of its token; None: they are not held
+    numbers: int  # in a block, within the limits on its rows
+    rows: tuple[int, int]  # of a block: minimum and maximum
+    pairs: int | None  # of a block: a row and an earlier copy of its token; None: they are not stored
 
 
 CPU = BlockSizes(
-    chunk=1024,  # with 512 rows 2 MB of scores, whose weights are used while they are in the cache
-    numbers=1 << 23,  # 32 MB for each thread
-    rows=(128, 512),  # with fewer, what Python does for each operation takes too large a share
+    chunk=1024,  # with 512 rows, 2 MB of scores, so that the weights are still in the cache when used
+    numbers=1 << 23,  # 32 MB per thread
+    rows=(128, 512),  # with fewer rows, Python's overhead per operation is too large
     pairs=1 << 20,  # 8 MB for each of the few arrays that hold them
 )
-ACCELERATOR = BlockSizes(  # it has no cache to stay in, and starts its work slowly
+ACCELERATOR = BlockSizes(  # no cache to fit into, but a high launch overhead
     chunk=1 << 15, numbers=1 << 26, rows=(64, 8192), pairs=1 << 20
 )
 
 
 @record(frozen=True, slots=True)
 class CellSize:
-    """How a (T, S) matrix is pooled into a picture: each cell is the mean of so many rows and columns."""
+    """The size of the cells when a (T, S) matrix is pooled into a picture: each cell is their mean."""
 
     rows: int
     columns: int
 
 
 def choose_cell_size(queries: int, keys: int, most: int) -> CellSize:
-    """The smallest with which a picture has at most `most` rows and columns.
+    """The smallest cells with which a picture has at most `most` rows and `most` columns.
 
-    Large cells are rounded up, so that chunks need not be as wide as an odd number of columns times `_UNIT`.
+    Large cells are rounded up to a multiple of 32: a chunk is a multiple of both the cell and `_UNIT`.
     """
     return CellSize(_cell_length(queries, most), _cell_length(keys, most))
 
@@ -58,22 +58,22 @@ def _cell_length(count: int, most: int) -> int:
 
 @record(frozen=True, slots=True)
 class BlockLayout:
-    """How the rows and columns of a layer are cut into blocks and chunks."""
+    """How the rows and columns of a layer are divided into blocks and chunks."""
 
     queries: int  # T
     keys: int  # S
     cells: CellSize
     rows: int  # of a block
     chunk: int  # columns, a multiple of `unit`
-    unit: int  # columns: chunks begin and end at its multiples
+    unit: int  # columns: chunks are aligned to its multiples
 
     @property
     def padded(self) -> int:
-        """How many keys there are with those that fill up the last unit."""
+        """S', the number of keys padded to whole units."""
         return math.ceil(self.keys / self.unit) * self.unit
 
     def cells_of(self, rows: range, columns: range) -> tuple[slice, slice]:
-        """Which cells of the picture these rows and columns lie in."""
+        """The cells of the picture that these rows and columns belong to."""
         tall, wide = self.cells.rows, self.cells.columns
         return (
             slice(rows.start // tall, math.ceil(rows.stop / tall)),
@@ -81,12 +81,12 @@ class BlockLayout:
         )
 
     def shares(self, rows: range, columns: range) -> tuple[Floats, Floats]:
-        """1 / how many rows, and 1 / how many columns, those cells have; at the edge they have fewer."""
+        """1 / rows and 1 / columns of each of those cells; cells at the edge are smaller."""
         tall, wide = self.cells_of(rows, columns)
         return _shares(tall, self.cells.rows, self.queries), _shares(wide, self.cells.columns, self.keys)
 
     def blocks(self) -> Iterator[range]:
-        """The rows of each block: whole cells, or a part of one."""
+        """The rows of each block: whole cells, or part of one."""
         whole = max(self.rows, self.cells.rows)
         for first in range(0, self.queries, whole):
             stop = min(first + whole, self.queries)
@@ -108,9 +108,9 @@ def plan_layout(
     rows: int | None = None,
     most_rows: int | None = None,
 ) -> BlockLayout:
-    """How so many queries and keys are cut.
+    """The layout for a number of queries and keys.
 
-    A block has `rows`, or as many as is best, but not more than `most_rows`.
+    A block has `rows` rows; by default the best number, but at most `most_rows`.
     """
     unit = math.lcm(_UNIT, cells.columns)
     chunk = max(1, sizes.chunk // unit) * unit
@@ -121,7 +121,7 @@ def plan_layout(
 
 
 def _fitting(wanted: int, cell: int) -> int:
-    """About so many rows: whole cells, or an even part of one."""
+    """About `wanted` rows: a multiple of a cell, or an equal part of one."""
     if wanted >= cell:
         return wanted // cell * cell
     return math.ceil(cell / math.ceil(cell / wanted))
@@ -129,33 +129,33 @@ def _fitting(wanted: int, cell: int) -> int:
 
 @record(frozen=True, slots=True, eq=False)
 class Chunk:
-    """Some columns of a block, and what is the same for all heads there; R rows, C columns."""
+    """Some columns of a block, and what all heads share there; R rows, C columns."""
 
     start: int
     stop: int
-    offset: int  # where it begins in the block's buffer
-    hidden: tuple[tuple[slice, Array], ...]  # some columns of the chunk, and which of their cells are masked
+    offset: int  # in the block's buffer
+    hidden: tuple[tuple[slice, Array], ...]  # slices of the columns, and which of their cells are masked
 
     @property
     def width(self) -> int:
-        """How many columns there are."""
+        """C, the number of columns."""
         return self.stop - self.start
 
 
 @record(frozen=True, slots=True, eq=False)
 class Block:
-    """Some rows, and the columns that they need; its first column is `first`."""
+    """Some rows, and the columns they need, from `first` to `stop`."""
 
     rows: range
     first: int
     stop: int
-    step: int  # how wide all chunks but the last are
+    step: int  # the width of all chunks but the last
     chunks: tuple[Chunk, ...]
-    visible_keys: Indices | None  # (R,) how many keys each row may look at, where its bounds say that
+    visible_keys: Indices | None  # (R,) how many keys each row may look at, if the band alone decides
 
     @property
     def width(self) -> int:
-        """W, how many columns there are."""
+        """W, the number of columns."""
         return self.stop - self.first
 
     @property
@@ -164,9 +164,9 @@ class Block:
         return range(self.first, self.stop)
 
     def flat(self, row: Array, column: Array) -> Array:
-        """(N,) where the cells stand in a buffer that holds chunk after chunk, each (R, C) by itself.
+        """(N,) the indices of cells in a buffer that stores the chunks one after the other, each (R, C).
 
-        Rows are counted from the block's first.
+        Rows are counted from the first row of the block.
         """
         xp = namespace(column)
         count, within = len(self.rows), column - self.first
@@ -181,8 +181,8 @@ def make_block(
 ) -> Block:
     """The block of these rows: the columns that the mask lets them see, in chunks.
 
-    Its arrays are in the library and on the device of `like`. `has_bounds`: who asks keeps to the bounds of
-    the rows, so that only what other rules than the band forbid needs to be hidden.
+    Its arrays have the library and device of `like`. `has_bounds`: the caller respects the bounds of each row
+    itself, so that no cells need to be hidden if the mask is only a band.
     """
     columns = _needed_columns(layout, mask.band.reach(rows, layout.keys))
     visible_keys = None
@@ -198,13 +198,13 @@ def make_block(
 
 
 def _needed_columns(layout: BlockLayout, reach: range) -> range:
-    """Whole units, at least one: rows behind the last key may see none."""
+    """Whole units, at least one even if the rows see no key."""
     first = min(reach.start, layout.keys - 1) // layout.unit * layout.unit
     return range(first, max(first + layout.unit, math.ceil(reach.stop / layout.unit) * layout.unit))
 
 
 def visible_bounds(rows: range, band: Band, keys: int) -> tuple[Indices, Indices]:
-    """(R,) the first key, of so many, that each row may look at, and (R,) the one behind its last."""
+    """(R,) the first of `keys` keys that each row may look at, and (R,) the one after its last."""
     at = np.arange(rows.start, rows.stop)
     starts = np.zeros_like(at) if band.before is None else np.maximum(at - band.before, 0)
     stops = np.full_like(at, keys) if band.after is None else np.minimum(at + band.after + 1, keys)
@@ -214,9 +214,9 @@ def visible_bounds(rows: range, band: Band, keys: int) -> tuple[Indices, Indices
 def _hidden(
     layout: BlockLayout, rows: range, columns: range, mask: Narrowed, like: Array
 ) -> Iterator[tuple[slice, Array]]:
-    """The columns in which some cell is masked, and which cells those are."""
+    """The columns in which a cell is masked, and which cells those are."""
     candidates = [columns]
-    if not mask.rules:  # only the edges of the band, and the columns behind the last key
+    if not mask.rules:  # only the edges of the band, and the columns after the last key
         open_to_all = mask.band.shared(rows, layout.keys)
         start, stop = (
             min(max(column, columns.start), columns.stop) for column in (open_to_all.start, open_to_all.stop)
@@ -228,7 +228,7 @@ def _hidden(
 
 
 def _masked(layout: BlockLayout, rows: range, columns: range, mask: Narrowed, like: Array) -> Array:
-    """(R, C) which cells may not be looked at; columns behind the last key never may."""
+    """(R, C) true for masked cells, which include all columns after the last key."""
     xp = namespace(like)
     queries, keys = positions_in(rows, like)[:, None], positions_in(columns, like)[None, :]
     inside = xp.clip(keys, max=layout.keys - 1)
@@ -237,5 +237,5 @@ def _masked(layout: BlockLayout, rows: range, columns: range, mask: Narrowed, li
 
 
 def positions_in(places: range, like: Array, dtype: Any = None) -> Array:
-    """The numbers of those places, in the library and on the device of `like`."""
+    """The positions as an array with the library and device of `like`."""
     return namespace(like).arange(places.start, places.stop, dtype=dtype, device=device_of(like))

@@ -1,8 +1,8 @@
-"""One head over a block of query rows, compiled for the CPU: row by row, to stay in the cache.
+"""One head over a block of query rows, compiled for the CPU with numba: row by row, to stay in the cache.
 
-The metrics of `MEASURED`, whose formulas stand here once more, in three passes over a row: the largest logit,
-the powers and their sums, the columns. numba compiles them when they are first needed (6 s) and keeps what it
-compiled until this file changes: what one of its functions calls must not stand in another file.
+The formulas of the metrics in `MEASURED` are repeated here, in three passes over a row: the largest logit,
+the exponentials and their sums, the columns. numba compiles them on first use (6 s) and caches the result
+until this file changes, so the functions it compiles must not call functions in other files.
 
 R rows, W columns and n × C cells of a block.
 """
@@ -24,25 +24,25 @@ from attn_cli.core.streaming.summary import SummaryBuilder
 from attn_cli.vocabulary import Metric
 
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT=1
-    raise ImportError("numba is told not to compile: Python itself would take hours")
+    raise ImportError("numba is set not to compile, and without compilation this takes hours")
 
 Float32s: TypeAlias = npt.NDArray[np.float32]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 SIZES = BlockSizes(
-    chunk=2048,  # a product of 256 such rows writes 2 MB
-    numbers=1 << 23,  # 32 MB for each thread
+    chunk=2048,  # with 256 rows a product writes 2 MB
+    numbers=1 << 23,  # 32 MB per thread
     rows=(64, 256),
     pairs=None,
 )
 
-_LANES = 128  # a row's columns fall into so many groups: i, i + 128, ... of 8,192 columns has 64
+_LANES = 128  # groups of a row's columns: group i has columns i, i + 128, ...
 _ZERO, _ONE, _MINUS_INFINITY = np.float32(0), np.float32(1), np.float32(-np.inf)
-_LEAST = np.float32(-87)  # e to this is the smallest power that float32 holds in full; below it is 0
+_LEAST = np.float32(-87)  # about the smallest x for which e^x is a normal float32; below, e^x counts as 0
 
-# e^x = 2^n e^r, |r| <= ln 2 / 2 (Cody and Waite 1980, chapter 6); the series of e^r as far as 2⁻²³ asks
+# e^x = 2^n e^r, |r| <= ln 2 / 2 (Cody and Waite 1980, chapter 6); the series of e^r is accurate to 2⁻²³
 _LOG2_E = np.float32(1.4426950408889634)
-_ROUND = np.float32(12582912.0)  # 1.5 · 2²³: what is added to it is rounded, and stands in the lowest bits
+_ROUND = np.float32(12582912.0)  # 1.5 · 2²³: adding it rounds to an integer, in the lowest bits
 _LN2_HIGH, _LN2_LOW = np.float32(0.693145751953125), np.float32(1.428606820309417e-06)
 _C2, _C3, _C4, _C5, _C6 = (np.float32(1 / factorial) for factorial in (2, 6, 24, 120, 720))
 _MANTISSA, _EXPONENT_OF_ONE = np.int32(23), np.int32(127 << 23)  # bits
@@ -58,7 +58,7 @@ MEASURED = (
     Metric.DUPLICATE,
     Metric.INDUCTION,
 )
-"""The metrics of rows that are compiled; the numbers below say where each stands behind the logsumexp."""
+"""The row metrics that are compiled, in the order in which they follow the logsumexp in `_Results.rows`."""
 
 _LOGSUMEXP, _ENTROPY, _LARGEST, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE, _INDUCTION = (
     range(1 + len(MEASURED))
@@ -66,7 +66,7 @@ _LOGSUMEXP, _ENTROPY, _LARGEST, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL
 
 
 def _jit(*freedom: str) -> Callable[[Function], Function]:
-    """Machine code of a function, without the GIL; `freedom`: LLVM's flags of how sums may be reordered."""
+    """Compile a function that releases the GIL; `freedom` are LLVM's fast-math flags."""
 
     def compile_it(function: Function) -> Function:
         return cast("Function", numba.njit(nogil=True, fastmath=set(freedom))(function))
@@ -75,17 +75,17 @@ def _jit(*freedom: str) -> Callable[[Function], Function]:
 
 
 def _cached_jit(function: Function) -> Function:
-    """The same of a function that is called from outside; it is kept on the disk with all that it calls."""
+    """Compile an entry point, and cache it on disk together with all that it calls."""
     made = numba.njit(nogil=True)(function)
-    with suppress(RuntimeError):  # there is nowhere to keep it: it is compiled again next time
+    with suppress(RuntimeError):  # no writable cache directory: it is compiled again next time
         made.enable_caching()
     return cast("Function", made)
 
 
 @_jit("contract")
 def _exp(x: np.float32) -> np.float32:
-    """e^x for x from -87 to 0, within 2.5e-7 of it."""
-    # numba hands a caller's flags down to a function without any: "reassoc" would undo the rounding
+    """e^x for x from -87 to 0, with an error below 2.5e-7."""
+    # numba passes a caller's flags on to functions without flags: "reassoc" would undo the rounding
     rounded = x * _LOG2_E + _ROUND
     n = rounded - _ROUND
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
@@ -98,14 +98,14 @@ def _exp(x: np.float32) -> np.float32:
 def _raise_powers(
     logits: Float32s, keys: Float32s, peak: np.float32, query: np.float32
 ) -> tuple[np.float32, np.float32, np.float32]:
-    """Each logit becomes e^(logit - peak); their sum, and those times logit - peak and times the distance."""
+    """Replace logits by e^(logit - peak); return Σ of these, Σ times (logit - peak), Σ times the distance."""
     total, product, far = _ZERO, _ZERO, _ZERO
     for j in range(len(logits)):
         below = logits[j] - peak
-        power = _exp(_LEAST if below < _LEAST else below)  # so written, NaN stays NaN
+        power = _exp(_LEAST if below < _LEAST else below)  # this order keeps NaN
         power = _ZERO if below <= _LEAST else power
         total += power
-        product += power * below  # 0 · -inf is NaN: a score that overflowed is told
+        product += power * below  # 0 · -inf is NaN, so that an overflowed score is detected
         far += power * abs(keys[j] - query)
         logits[j] = power
     return total, product, far
@@ -113,7 +113,7 @@ def _raise_powers(
 
 @_jit("nsz")
 def _find_peak(logits: Float32s, lanes: Float32s) -> np.float32:
-    """The largest logit, by way of the largest of columns i, i + 128, ... in lane i; no NaN is."""
+    """The largest logit, found as the maximum over lanes of columns i, i + 128, ...; NaN is ignored."""
     lanes[:] = _MINUS_INFINITY
     whole = len(logits) // _LANES
     for group in range(whole):
@@ -131,7 +131,7 @@ def _find_peak(logits: Float32s, lanes: Float32s) -> np.float32:
 
 @_jit("contract", "nsz")
 def _add_weights(powers: Float32s, share: np.float32, sums: Float32s) -> None:
-    """Add the weights of a row to the sums of its columns."""
+    """Add a row's weights to the sums of the columns."""
     for j in range(len(powers)):
         sums[j] += powers[j] * share
 
@@ -139,7 +139,7 @@ def _add_weights(powers: Float32s, share: np.float32, sums: Float32s) -> None:
 @_jit("reassoc", "contract", "nsz")
 def _pool_columns(sums: Float32s, width: int, tall: np.float32, wide: Float32s, cells: Float32s) -> None:
     """The mean of every `width` columns, from their sums; `tall` is 1 / rows, `wide` are 1 / columns."""
-    if width == 2:  # noqa: PLR2004 — pairs alone are added in vectors
+    if width == 2:  # noqa: PLR2004 — only this width is vectorised
         for cell in range(len(cells)):
             cells[cell] = (sums[2 * cell] + sums[2 * cell + 1]) * tall * wide[cell]
         return
@@ -151,46 +151,46 @@ def _pool_columns(sums: Float32s, width: int, tall: np.float32, wide: Float32s, 
 
 
 class _Extent(NamedTuple):
-    """Which rows and columns a block has."""
+    """The rows and columns of a block."""
 
     start: int  # the first row
     first: int  # the first column
     starts: Indices  # (R,) the first key that each row may look at
-    stops: Indices  # (R,) the one behind the last; the same where it may look at none
+    stops: Indices  # (R,) the one after the last; equal to `starts` if it may look at none
     cell: tuple[int, int]  # rows and columns of a cell of the picture
     shares: tuple[Float32s, Float32s]  # `BlockLayout.shares`
 
 
 class _Keys(NamedTuple):
-    """What is known of the keys of a layer."""
+    """The keys of a layer: their positions, and what is known about their tokens."""
 
     numbers: Float32s  # (S',) 0, 1, 2, ...
-    special: Indices  # those that are no text
-    order: Indices  # `Copies`
+    special: Indices  # positions of special tokens
+    order: Indices  # this and the next two: see `Copies`
     begins: Indices
     before: Indices
 
 
 class _Results(NamedTuple):
-    """Where the numbers go."""
+    """The output arrays."""
 
     rows: Float32s  # (M, H, T) the logsumexp, then the metrics of `MEASURED`
     received: Float32s  # (W,) of one head in the block
-    pooled: Float32s  # (n, C) of one head in the block; no rows where no picture is asked for
+    pooled: Float32s  # (n, C) of one head in the block; no rows if no picture is requested
 
 
 class _Row(NamedTuple):
-    """A row whose powers are known."""
+    """A row whose exponentials have been computed."""
 
     query: int
-    start: int  # the key of the first power
-    powers: Float32s
-    share: np.float32  # times a power: the weight
+    start: int  # the key of the first exponential
+    powers: Float32s  # e^(logit - peak)
+    share: np.float32  # power · share is the weight
 
 
 @_jit("contract", "nsz")
 def _measure_places(row: _Row, rows: Float32s) -> None:
-    """The weight on the row's own place, on the one before it and on the first token."""
+    """The weight on the row's own position, on the previous one and on the first token."""
     for metric, key in ((_CURRENT, row.query), (_PREVIOUS, row.query - 1), (_FIRST, 0)):
         is_here = row.start <= key < row.start + len(row.powers)
         rows[metric, row.query] = row.powers[key - row.start] * row.share if is_here else _ZERO
@@ -198,7 +198,7 @@ def _measure_places(row: _Row, rows: Float32s) -> None:
 
 @_jit("contract", "nsz")
 def _measure_tokens(row: _Row, keys: _Keys, rows: Float32s) -> None:
-    """The weight on special tokens, on earlier copies of the row's token, and on what followed them."""
+    """The weight on special tokens, on earlier copies of the row's token, and on the tokens after those."""
     query, start, stop = row.query, row.start, row.start + len(row.powers)
     special, copies, followers = _ZERO, _ZERO, _ZERO
     for key in keys.special:
@@ -227,7 +227,7 @@ def _measure_row(
     head: int,
     out: _Results,
 ) -> np.float32:
-    """Every metric of a row, whose logits become its powers; what they are multiplied by to be weights."""
+    """Compute every metric of a row, replacing its logits by exponentials; return the factor to weights."""
     rows = out.rows[:, head]
     peak_of_keys = _find_peak(logits, lanes)
     peak = max(peak_of_keys, sink)
@@ -250,14 +250,14 @@ def _measure_row(
 
 @_jit()
 def _put_empty_row(query: int, sink: np.float32, head: int, out: _Results) -> None:
-    """The numbers of a row that may look nowhere."""
+    """Set the results of a row that may look nowhere."""
     out.rows[:, head, query] = _ZERO
     out.rows[_LOGSUMEXP, head, query] = sink
 
 
 @_jit("contract", "nsz")
 def _add_to_columns(sums: Float32s, cell: int, extent: _Extent, out: _Results) -> None:
-    """What the rows of a cell, summed, give to the block's columns."""
+    """Add the sums over the rows of a cell to the block's columns and to the picture."""
     out.received[:] += sums
     if len(out.pooled):
         _pool_columns(sums, extent.cell[1], extent.shares[0][cell], extent.shares[1], out.pooled[cell])
@@ -268,7 +268,7 @@ def _add_to_columns(sums: Float32s, cell: int, extent: _Extent, out: _Results) -
 def _measure_rows(
     logits: Float32s, extent: _Extent, keys: _Keys, sink: np.float32, head: int, out: _Results
 ) -> None:
-    """Every metric of each row of `logits` (R, W), which become the rows' powers."""
+    """Compute every metric of each row of `logits` (R, W), replacing them by exponentials."""
     count, width = logits.shape
     lanes, sums = np.empty(_LANES, np.float32), np.zeros(width, np.float32)
     out.received[:] = _ZERO
@@ -294,12 +294,12 @@ def _measure_head(
     head: int,
     out: tuple[Any, ...],
 ) -> None:
-    """The same from plain tuples: numba would not read what it kept where a class in it has been renamed."""
+    """The same with plain tuples: numba's cache could not be loaded after a class in it is renamed."""
     _measure_rows(logits, _Extent(*extent), _Keys(*keys), sink, head, _Results(*out))
 
 
 class CompiledMeasurer:
-    """Measures a layer in compiled rows: operands of PyTorch on the CPU, in float32."""
+    """Measures a layer with compiled code: PyTorch operands on the CPU, in float32."""
 
     def __init__(self, layer: MeasuredLayer) -> None:
         self._layer, self._local = layer, threading.local()
@@ -316,11 +316,11 @@ class CompiledMeasurer:
 
     @classmethod
     def can_measure(cls, metrics: Collection[Metric]) -> bool:
-        """Whether all of these metrics are compiled; what keys receive always is."""
+        """Whether all of these metrics are compiled; metrics of keys always are."""
         return all(metric in MEASURED or DEFINITIONS[metric].is_of_keys for metric in metrics)
 
     def measure(self, rows: range, stopped: threading.Event) -> None:
-        """All heads in one block."""
+        """Measure all heads in one block."""
         layer, builder = self._layer, self.builder
         block = make_block(layer.layout, rows, layer.mask, layer.queries, has_bounds=True)
         logits = Logits.of(layer, block)
@@ -348,13 +348,13 @@ class CompiledMeasurer:
         return _Extent(block.rows.start, block.first, starts, stops, cell, (tall, wide))
 
     def _pooled(self, block: Block) -> Array:
-        """(n, C) where the means of the block's cells go."""
+        """(n, C) an output array for the means of the block's cells."""
         tall, wide = self._layer.layout.cells_of(block.rows, block.columns)
         count = tall.stop - tall.start if self._layer.has_picture else 0
         return self._layer.queries.new_empty((count, wide.stop - wide.start))
 
     def _buffer(self, block: Block) -> Array:
-        """(R, W) where this thread works: allocated once."""
+        """(R, W) the working memory of this thread, allocated once."""
         count, layout, local = len(block.rows), self._layer.layout, self._local
         if not hasattr(local, "scores"):
             local.scores = self._layer.queries.new_empty(layout.rows * layout.padded)

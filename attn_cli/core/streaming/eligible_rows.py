@@ -1,4 +1,4 @@
-"""The rows of a text in which a head could do what a metric measures; no other rows count."""
+"""The rows in which a head could do what a metric measures; no other rows count in its mean."""
 
 from collections.abc import Callable, Collection
 from typing import TypeAlias
@@ -13,17 +13,17 @@ from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.vocabulary import Metric
 
 Sees: TypeAlias = Callable[[Indices, Indices], Booleans]
-"""Rows (R,) and a key for each (R,) to whether the row may look there."""
+"""Maps rows (R,) and one key for each (R,) to whether the row may look at that key."""
 
-_BLOCK = 256  # rows: a rule that is no band is asked about the pairs of a block, of which we want a diagonal
+_BLOCK = 256  # rows: other rules than bands are evaluated on square blocks, of which the diagonal is used
 
 
 def find_eligible_rows(
     metrics: Collection[Metric], tokens: KeyTokens, visible_keys: Integers, sees: Sees
 ) -> dict[Metric, Booleans]:
-    """(T,) for each metric of a row: whether the text has what it asks for, and the row may look there.
+    """(T,) for each row metric: whether the keys it is about exist for the row, and the row may look at them.
 
-    `visible_keys` (T,) is how many keys the rows may look at.
+    `visible_keys` (T,) is the number of keys each row may look at.
     """
     rows = np.arange(visible_keys.size)
     eligible: dict[Metric, Booleans] = {}
@@ -36,7 +36,7 @@ def find_eligible_rows(
 
 
 def sees_by_rule(operands: Operands) -> Sees:
-    """What the mask of a layer says of single pairs."""
+    """Evaluate the mask of a layer on single pairs."""
     rule, like = operands.mask, operands.queries
     if isinstance(rule, Band):
         return lambda rows, keys: np.asarray(rule(rows, keys))
@@ -55,11 +55,11 @@ def sees_by_rule(operands: Operands) -> Sees:
 
 
 def sees_by_matrix(mask: Booleans) -> Sees:
-    """What a mask (T, S) says of single pairs."""
+    """Look up single pairs in a mask (T, S)."""
     return lambda rows, keys: mask[rows, keys]
 
 
 def _sees_any(keys: tuple[Indices, ...], rows: Indices, sees: Sees) -> Booleans:
-    """(T,) whether each row may look at one of its keys."""
+    """(T,) whether each row may look at any of its keys."""
     visible = [(key != NO_KEY) & sees(rows, np.maximum(key, 0)) for key in keys]
     return np.asarray(np.any(visible, axis=0))

@@ -1,4 +1,4 @@
-"""The heavy operations on a block, for each library: products, softmaxes and sums, into buffers.
+"""The expensive operations on a block, for each library: products, softmax and sums, into buffers.
 
 R rows, C columns of a chunk.
 """
@@ -11,38 +11,38 @@ from attn_cli.core.arrays import Array
 from attn_cli.core.streaming.blocks import ACCELERATOR, CPU
 
 NOWHERE = -1e38
-"""What a masked cell holds: it loses against any score, and unlike -inf it makes no NaN of an empty row."""
+"""The value of a masked cell: below any score, and unlike -inf it does not make an empty row NaN."""
 
 LOWEST = -1e37
-"""A bias counts as no less: -inf in a cell that may be looked at is a weight of 0, like this."""
+"""The lower limit of a bias: like -inf it gives an unmasked cell a weight of 0."""
 
 
 class Kernels:
-    """Over NumPy alone."""
+    """NumPy."""
 
-    is_shared_out = False  # whether threads may each take a block
+    is_shared_out = False  # whether blocks are distributed over threads
     sizes = CPU
 
     def multiply(self, queries: Array, keys: Array, out: Array) -> None:
-        """(R, C) the scores of (R, D) and (C, D) into `out`."""
+        """Write the scores (R, C) of queries (R, D) and keys (C, D) into `out`."""
         np.matmul(queries, keys.T, out=out)
 
     def hide(self, scores: Array, hidden: Array) -> None:
-        """Put `NOWHERE` into `scores` (R, C) where `hidden` (R, C) is true, whatever stands there."""
+        """Set `scores` (R, C) to `NOWHERE` where `hidden` (R, C) is true."""
         np.copyto(scores, NOWHERE, where=hidden)
 
     def cap(self, scores: Array, cap: float) -> None:
-        """Squeeze `scores` (R, C) into (-cap, cap), in place: `attention.soft_capped`."""
+        """Apply `attention.soft_capped` to `scores` (R, C), in place."""
         scores /= cap
         np.tanh(scores, out=scores)
         scores *= cap
 
     def maxima(self, logits: Array) -> Array:
-        """(R,) the largest of each row of `logits` (R, C)."""
+        """(R,) the maximum of each row of `logits` (R, C)."""
         return logits.max(axis=-1)
 
     def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
-        """(R,) the logsumexp of each row, whose largest is `peak` (R,); its shares (R, C) go into `out`."""
+        """(R,) the logsumexp of rows whose maximum is `peak` (R,); write the softmax (R, C) into `out`."""
         np.subtract(logits, peak[:, None], out=out)
         np.exp(out, out=out)
         total = out.sum(axis=-1)
@@ -54,25 +54,25 @@ class Kernels:
         weights *= shares[:, None]
 
     def dots(self, one: Array, other: Array, out: Array) -> Array:
-        """(R,) each row of one (R, C) times that of the other; `out` (R, C) may be one of them."""
+        """(R,) the dot products of the rows of `one` and `other` (R, C); `out` (R, C) may be either."""
         return np.multiply(one, other, out=out).sum(axis=-1)
 
     def times(self, weights: Array, vector: Array) -> Array:
-        """(R,) each row of `weights` (R, C) times the vector (C,)."""
+        """(R,) `weights` (R, C) times the vector (C,)."""
         return np.matmul(weights, vector)
 
     def summed(self, weights: Array, rows: int) -> Array:
-        """(R / rows, C) the sum of every so many rows of `weights` (R, C)."""
+        """(R / rows, C) the sums over groups of `rows` rows of `weights` (R, C)."""
         count, width = weights.shape
         return weights.reshape(count // rows, rows, width).sum(axis=1)
 
     def pooled(self, sums: Array, columns: int) -> Array:
-        """(n, C / columns) the sum of every so many columns of `sums` (n, C)."""
+        """(n, C / columns) the sums over groups of `columns` columns of `sums` (n, C)."""
         count, width = sums.shape
         return sums if columns == 1 else sums.reshape(count, width // columns, columns).sum(axis=-1)
 
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
-        """(count,) the sum of the numbers (N,) of each row; `rows` (N,) says whose a number is."""
+        """(count,) the sum of `numbers` (N,) in each row; `rows` (N,) is the row of each number."""
         return np.bincount(rows, weights=numbers, minlength=count).astype(numbers.dtype)
 
 
@@ -85,55 +85,55 @@ class TorchKernels(Kernels):
         self.sizes = CPU if device == "cpu" else ACCELERATOR
 
     def multiply(self, queries: Array, keys: Array, out: Array) -> None:
-        """(R, C) into `out`."""
+        """Write the scores (R, C) into `out`."""
         self._torch.mm(queries, keys.T, out=out)
 
     def hide(self, scores: Array, hidden: Array) -> None:
-        """`NOWHERE` where `hidden`."""
+        """Set `scores` to `NOWHERE` where `hidden` is true."""
         scores.masked_fill_(hidden, NOWHERE)
 
     def cap(self, scores: Array, cap: float) -> None:
-        """In place."""
+        """Apply the soft cap, in place."""
         scores.div_(cap).tanh_().mul_(cap)
 
     def maxima(self, logits: Array) -> Array:
-        """(R,)."""
+        """(R,) the maximum of each row."""
         return logits.amax(dim=-1)
 
     def softmax(self, logits: Array, peak: Array, out: Array) -> Array:
-        """The shares into `out`."""
+        """(R,) the logsumexp of each row; write the softmax (R, C) into `out`."""
         self._torch.softmax(logits, -1, out=out)
         return peak - self._torch.log(out.amax(dim=-1))
 
     def dots(self, one: Array, other: Array, out: Array) -> Array:
-        """(R,)."""
+        """(R,) the dot products of the rows."""
         return self._torch.mul(one, other, out=out).sum(dim=-1)
 
     def times(self, weights: Array, vector: Array) -> Array:
-        """(R,)."""
+        """(R,) `weights` (R, C) times the vector (C,)."""
         return self._torch.mv(weights, vector)
 
     def summed(self, weights: Array, rows: int) -> Array:
-        """(R / rows, C)."""
+        """(R / rows, C) the sums over groups of rows."""
         count, width = weights.shape
         return weights.view(count // rows, rows, width).sum(dim=1)
 
     def pooled(self, sums: Array, columns: int) -> Array:
-        """(n, C / columns)."""
+        """(n, C / columns) the sums over groups of columns."""
         count, width = sums.shape
         return sums if columns == 1 else sums.view(count, width // columns, columns).sum(dim=-1)
 
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
-        """A sum for each row."""
+        """(count,) the sum of `numbers` in each row."""
         return self._torch.zeros(count, dtype=numbers.dtype, device=numbers.device).index_add_(
             0, rows, numbers
         )
 
 
 def choose_kernels(like: Array) -> Kernels:
-    """Those for operands of this library and on this device."""
+    """The kernels for the library and device of `like`."""
     if isinstance(like, np.ndarray):
         return Kernels()
-    import torch  # it is there: a tensor was given
+    import torch  # already imported: `like` is a tensor
 
     return TorchKernels(torch, like.device.type)

@@ -1,4 +1,4 @@
-"""The tokens being looked at: their ids, which are special, and where each occurred before."""
+"""The tokens of the keys: their ids, which are special, and where each occurred before."""
 
 from functools import cached_property
 
@@ -9,20 +9,20 @@ from attn_cli.core.arrays import Indices
 from attn_cli.record import record
 
 NO_KEY = -1
-"""Stands for a key that does not exist."""
+"""The index of a key that does not exist."""
 
 
 @record(frozen=True, eq=False)
 class KeyTokens:
-    """What metrics need to know of the tokens that are looked at; S keys."""
+    """What metrics need to know about the tokens of the keys; S keys."""
 
-    ids: npt.NDArray[np.integer] | None = None  # (S,) where the queries are the same tokens; else None
-    special: npt.NDArray[np.bool_] | None = None  # (S,) which are no text
+    ids: npt.NDArray[np.integer] | None = None  # (S,); None if the queries are other tokens
+    special: npt.NDArray[np.bool_] | None = None  # (S,) true for special tokens
 
     @cached_property
     def copies(self) -> "Copies":
-        """Where each token stood before; only where the ids are known."""
-        assert self.ids is not None, "copies are of tokens whose ids are known"
+        """The earlier occurrences of each token; the ids must be known."""
+        assert self.ids is not None, "copies need token ids"
         return find_copies(self.ids)
 
 
@@ -31,14 +31,14 @@ UNKNOWN_TOKENS = KeyTokens()
 
 @record(frozen=True, slots=True, eq=False)
 class Copies:
-    """The places of each token of a text, in order; nothing in it is as large as T × T."""
+    """The positions of each token of a text, in order; nothing in it is as large as T × T."""
 
-    order: Indices  # (T,) all places, those of one token together
-    first: Indices  # (T,) for the token at a place: where in `order` its places begin
-    before: Indices  # (T,) how many copies stand earlier
+    order: Indices  # (T,) all positions, grouped by token id
+    first: Indices  # (T,) for each position: where in `order` the group of its token starts
+    before: Indices  # (T,) for each position: the number of earlier copies of its token
 
     def pairs(self, rows: range) -> tuple[Indices, Indices]:
-        """The rows, counted from the first of `rows`, and the place of each earlier copy of their tokens."""
+        """The row, counted from the first of `rows`, and the key of each earlier copy of its token."""
         counts = self.before[rows.start : rows.stop]
         row = np.repeat(np.arange(len(rows)), counts)
         ends = np.cumsum(counts)
@@ -46,13 +46,13 @@ class Copies:
         return row, self.order[np.repeat(self.first[rows.start : rows.stop], counts) + within]
 
     def back(self, steps: Indices) -> Indices:
-        """(T,) the place of the copy so many copies (T,) before each token; `NO_KEY` where there is none."""
+        """(T,) the position of the copy `steps` (T,) copies before each token; `NO_KEY` if there is none."""
         place = self.order[np.maximum(self.first + self.before - steps, 0)]
         return np.where(self.before >= steps, place, NO_KEY)
 
 
 def find_copies(ids: npt.ArrayLike) -> Copies:
-    """The copies in a text of these token ids (T,)."""
+    """Group the positions of a text by token id (T,)."""
     tokens = np.asarray(ids)
     order = np.argsort(tokens, kind="stable")
     grouped = tokens[order]

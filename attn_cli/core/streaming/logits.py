@@ -21,12 +21,12 @@ RowFormula = TypeVar("RowFormula", SoftmaxFormula, WeightedSum, WeightOnPairs)
 
 @record(frozen=True, slots=True, eq=False)
 class MeasuredLayer:
-    """A layer that is being measured, and what is asked of it."""
+    """A layer being measured, and what is measured."""
 
     operands: Operands
     mask: Narrowed
     queries: Array  # (H, T, D) times the scale, in float32 or better
-    keys: Array  # (G, S', D) filled up to whole units with zeros
+    keys: Array  # (G, S', D) padded with zeros to whole units
     sink: Array | None  # (H,)
     tokens: KeyTokens
     metrics: tuple[Metric, ...]  # in the order of `Metric`
@@ -36,37 +36,37 @@ class MeasuredLayer:
 
     @property
     def row_metrics(self) -> tuple[Metric, ...]:
-        """Those that are a number for each row."""
+        """The metrics that are a number per row."""
         return tuple(metric for metric in self.metrics if not DEFINITIONS[metric].is_of_keys)
 
     def formulas(self, kind: type[RowFormula]) -> dict[Metric, RowFormula]:
-        """The metrics of rows whose formula is of this kind."""
+        """The row metrics whose formula is of this kind."""
         formulas = {metric: DEFINITIONS[metric].formula for metric in self.row_metrics}
         return {metric: formula for metric, formula in formulas.items() if isinstance(formula, kind)}
 
     @property
     def sums_columns(self) -> bool:
-        """Whether anything is asked of the keys."""
+        """Whether sums over columns are needed."""
         return self.has_picture or len(self.row_metrics) < len(self.metrics)
 
 
 @record(frozen=True, slots=True, eq=False)
 class Logits:
-    """What the logits of all heads of a block have in common."""
+    """What the logits of all heads share in a block."""
 
     layer: MeasuredLayer
     block: Block
-    bias: Array | None  # (H, R or 1, W) of all real columns of the block
+    bias: Array | None  # (H, R or 1, W), without the padded columns
     visible_keys: Array  # (R,) how many keys each row may look at
 
     @classmethod
     def of(cls, layer: MeasuredLayer, block: Block) -> "Logits":
-        """Computed once for a block."""
+        """Compute it once for a block."""
         bias = None if layer.operands.bias is None else _bias(layer, block)
         return cls(layer, block, bias, _visible_keys(layer, block))
 
     def put(self, head: int, chunk: Chunk, out: Array) -> None:
-        """The logits of a head in a chunk into `out` (R, C)."""
+        """Write the logits of a head in a chunk into `out` (R, C)."""
         layer, rows, kernels = self.layer, self.block.rows, self.layer.kernels
         queries = layer.queries[head, rows.start : rows.stop]
         keys = layer.keys[layer.operands.kv_head(head), chunk.start : chunk.stop]

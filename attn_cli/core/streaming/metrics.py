@@ -1,7 +1,7 @@
 """Every metric, defined once: its formula on a block of rows, and the rows that count.
 
-`rows` evaluates the formulas block by block, `row_metrics` on full matrices; `eligible_rows` asks about the
-nearest keys. `compiled` alone has formulas of its own, for speed; a test holds them equal to these.
+`rows` evaluates the formulas block by block, `row_metrics` on full matrices; `eligible_rows` uses the nearest
+keys. Only `compiled` has its own formulas, for speed; a test checks that they agree.
 
 T rows of a text, R rows and C columns of a block.
 """
@@ -31,34 +31,34 @@ class Definition(NamedTuple):
 
     formula: Formula
     nearest_keys: Callable[[KeyTokens, Indices], tuple[Indices, ...]] | None = None
-    """The keys that the rows (T,) ask about, (T,) each: of several the nearest, `NO_KEY` where there is none.
+    """The nearest keys (T,) of each row that the metric is about; `NO_KEY` if a row has none.
 
-    A row counts where it may look at one of them: what a mask hides of those it hides of all. None: a row
-    counts wherever it may look at any key.
+    A row counts if it may look at one of them: if the mask hides the nearest, it hides the others too. None:
+    a row counts if it may look at any key.
     """
-    needs_ids: bool = False  # whether it asks which tokens are the same
-    needs_special: bool = False  # whether it asks which tokens are no text
-    needs_one_text: bool = False  # whether it asks where the query stands among the keys
+    needs_ids: bool = False  # whether it needs to know which tokens are equal
+    needs_special: bool = False  # whether it needs to know which tokens are special
+    needs_one_text: bool = False  # whether queries and keys must be the same text
 
     @property
     def is_of_keys(self) -> bool:
-        """Whether it is a number of each key, not of each row."""
+        """Whether it is a number per key instead of per row."""
         return isinstance(self.formula, WeightReceived)
 
     def applies_to(self, tokens: KeyTokens) -> bool:
-        """Whether these tokens say what it asks."""
+        """Whether the tokens have the information it needs."""
         lacks_ids = self.needs_ids and tokens.ids is None
         return not lacks_ids and not (self.needs_special and tokens.special is None)
 
 
 def metrics_of_kind(kind: Kind) -> tuple[Metric, ...]:
-    """What can be measured of an attention of this kind: not everything where two texts meet."""
+    """The metrics that can be measured on this kind of attention: not all of them on cross-attention."""
     is_cross = kind is Kind.CROSS
     return tuple(metric for metric in Metric if not (is_cross and DEFINITIONS[metric].needs_one_text))
 
 
 def metrics_of_tokens(metrics: Collection[Metric], tokens: KeyTokens) -> tuple[Metric, ...]:
-    """Those of the metrics that can be measured on these tokens, in the order of `Metric`."""
+    """The given metrics that can be measured on these tokens, in the order of `Metric`."""
     return tuple(metric for metric in Metric if metric in metrics and DEFINITIONS[metric].applies_to(tokens))
 
 
@@ -72,7 +72,7 @@ def _largest(rows: SoftmaxRows) -> Array:
 
 
 def _distance(_: KeyTokens, rows: range, columns: range, like: Array) -> Coefficients:
-    """|i - j|: of columns on one side of the rows as far as the first, then one more or less a row."""
+    """|i - j|: for columns on one side of the rows, the first row's distances and a slope of ±1."""
     xp, keys = namespace(like), _positions(columns, like)
     side = -1 if columns.stop <= rows.start else 1 if columns.start >= rows.stop else 0
     if side:
@@ -81,13 +81,13 @@ def _distance(_: KeyTokens, rows: range, columns: range, like: Array) -> Coeffic
 
 
 def _positions(places: range, like: Array) -> Array:
-    """Those places, to compute with."""
+    """The positions in the dtype of `like`."""
     return namespace(like).arange(places.start, places.stop, dtype=like.dtype, device=device_of(like))
 
 
 def _special(tokens: KeyTokens, _: range, columns: range, like: Array) -> Coefficients | None:
-    """1 for a token that is no text."""
-    assert tokens.special is not None, "asked only where it is known"
+    """1 for special tokens, else 0."""
+    assert tokens.special is not None, "measured only if it is known"
     flags = np.zeros(len(columns))
     within = tokens.special[columns.start : columns.stop]
     flags[: within.size] = within
@@ -97,8 +97,8 @@ def _special(tokens: KeyTokens, _: range, columns: range, like: Array) -> Coeffi
 
 
 def _nearest_special(tokens: KeyTokens, rows: Indices) -> tuple[Indices, Indices]:
-    """The nearest at or before each row, and the nearest after it."""
-    assert tokens.special is not None, "asked only where it is known"
+    """The nearest special token at or before each row, and the nearest after it."""
+    assert tokens.special is not None, "measured only if it is known"
     places = np.flatnonzero(tokens.special)
     padded = np.r_[NO_KEY, places, NO_KEY]
     after = np.searchsorted(places, rows, side="right") + 1
@@ -115,14 +115,14 @@ def _nearest_copy(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
 
 
 def _followers(tokens: KeyTokens, rows: range) -> tuple[Indices, Indices]:
-    """What followed the earlier copies of each row's token, the row itself left out."""
+    """The tokens that followed earlier copies of each row's token, except the row itself."""
     row, copy = tokens.copies.pairs(rows)
     is_before = copy + 1 < row + rows.start
     return row[is_before], copy[is_before] + 1
 
 
 def _nearest_follower(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
-    """What followed the nearest copy; behind a copy right before the row stands the row itself."""
+    """The token after the nearest copy; if that is the row itself, the token after the copy before it."""
     (nearest,) = _nearest_copy(tokens, rows)
     is_right_before = (nearest == rows - 1) & (nearest != NO_KEY)
     copy = tokens.copies.back(np.where(is_right_before, 2, 1))

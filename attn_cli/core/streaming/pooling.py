@@ -1,4 +1,4 @@
-"""Weights pooled into a picture when the matrix is too large to hold: each cell is a mean.
+"""Pools weights into a picture if the matrix is too large to hold: each cell is a mean.
 
 H query heads, T queries, S keys; R rows and C columns of cells.
 """
@@ -14,16 +14,16 @@ _ROWS = 256  # of a mask at once: 32 MB for 131,072 keys
 
 @record(frozen=True, slots=True, eq=False)
 class Pooled:
-    """The weights of some heads, a cell the mean of so many rows and columns; at the edge of fewer."""
+    """The weights of some heads, averaged over cells; those at the edge may have fewer rows and columns."""
 
     weights: Floats  # (H, R, C)
     visible: Booleans  # (R, C) whether any query of the cell may look at any of its keys
-    cells: tuple[int, int]
-    are_finite: Booleans  # (H,) whether all logits that count are finite numbers
+    cells: tuple[int, int]  # rows and columns of a cell
+    are_finite: Booleans  # (H,) whether all unmasked logits are finite
 
     @classmethod
     def of(cls, weights: Floats, mask: Booleans, most: int) -> "Pooled":
-        """Of whole matrices (H, T, S), where somebody holds them."""
+        """Pool full matrices (H, T, S) with their mask (T, S)."""
         from attn_cli.core.streaming.blocks import choose_cell_size  # only long texts need it
 
         queries, keys = mask.shape
@@ -37,7 +37,7 @@ class Pooled:
 
 
 def pool(operands: Operands, most: int) -> Pooled:
-    """The weights in at most `most` rows and columns of cells, without T × S at once."""
+    """The weights in at most `most` rows and `most` columns of cells, without holding T × S numbers."""
     from attn_cli.core.streaming.stream import summarise  # only long texts need it: 0.02 s
 
     summary = summarise(operands, (), picture=most)
@@ -51,7 +51,7 @@ def pool(operands: Operands, most: int) -> Pooled:
 
 
 def _visible(operands: Operands, rows: int, columns: int) -> Booleans:
-    """(R, C) whether the mask lets any query of a cell look at any of its keys."""
+    """(R, C) whether any query of a cell may look at any of its keys."""
     queries, keys = int(operands.queries.shape[-2]), int(operands.keys.shape[-2])
     firsts = np.arange(0, keys, columns)
     cells = (range(first, min(first + rows, queries)) for first in range(0, queries, rows))
@@ -59,12 +59,12 @@ def _visible(operands: Operands, rows: int, columns: int) -> Booleans:
 
 
 def _visible_keys(operands: Operands, rows: range) -> Booleans:
-    """(S,) whether any of these queries may look at the key; some of them at a time."""
+    """(S,) whether any of these queries may look at the key; computed a few rows at a time."""
     blocks = (operands.at(rows[first : first + _ROWS]) for first in range(0, len(rows), _ROWS))
     visible: Booleans = np.logical_or.reduce([to_numpy(allowed(block)).any(axis=0) for block in blocks])
     return visible
 
 
 def _lengths(firsts: Integers, count: int) -> Integers:
-    """How many there are from each first to the next."""
+    """The number of elements from each of `firsts` to the next."""
     return np.diff(firsts, append=count)

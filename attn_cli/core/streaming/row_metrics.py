@@ -27,12 +27,12 @@ from attn_cli.vocabulary import Metric
 
 @record(frozen=True, slots=True, eq=False)
 class RowMetrics:
-    """The metrics of each query of each head, and where they mean something."""
+    """The metrics of each query of each head, and the rows in which they are meaningful."""
 
-    values: Mapping[Metric, Floats]  # (H, T) each; of `received` (H, S)
-    eligible: Mapping[Metric, Booleans]  # (T,) the rows in which a head could do what the metric asks
+    values: Mapping[Metric, Floats]  # (H, T) each; `received` is (H, S)
+    eligible: Mapping[Metric, Booleans]  # (T,) the rows in which a head could do what the metric measures
     visible_keys: Integers  # (T,) how many keys the query may look at
-    are_finite: Booleans  # (H,) whether the softmax of each head came to an end
+    are_finite: Booleans  # (H,) whether all numbers of the head are finite
 
 
 def measure_operands(
@@ -53,7 +53,7 @@ def measure_operands(
 def measure_weights(
     weights: Floats, mask: Booleans, metrics: Collection[Metric], tokens: KeyTokens
 ) -> RowMetrics:
-    """The same of full matrices: weights (H, T, S), mask (T, S)."""
+    """The same from full matrices: weights (H, T, S), mask (T, S)."""
     exact = weights.astype(np.float64)
     values = {
         metric: np.asarray(_of_matrices(DEFINITIONS[metric].formula, exact, tokens))
@@ -76,7 +76,7 @@ def _with_eligible_rows(
 
 
 def _of_matrices(formula: Formula, weights: Floats, tokens: KeyTokens) -> Array:
-    """(H, T) the formula, or (H, S), of weights (H, T, S)."""
+    """(H, T) or (H, S) the formula evaluated on weights (H, T, S)."""
     match formula:
         case SoftmaxFormula():
             return formula.compute(_softmax_rows(weights))
@@ -89,14 +89,14 @@ def _of_matrices(formula: Formula, weights: Floats, tokens: KeyTokens) -> Array:
 
 
 def _softmax_rows(weights: Floats) -> SoftmaxRows:
-    """Weights are the softmax of their own logarithms, and the logsumexp of those is 0."""
+    """The statistics of the softmax: weights are the softmax of their logarithms, whose logsumexp is 0."""
     logits = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
     total = weights.sum(axis=-1)
     return SoftmaxRows(weights.max(axis=-1), total, np.zeros_like(total), (weights * logits).sum(axis=-1))
 
 
 def _coefficients(formula: WeightedSum, weights: Floats, tokens: KeyTokens) -> Array:
-    """What the weights of a head are multiplied by, (T, S) or (S,)."""
+    """The coefficients of the weights, (T, S) or (S,)."""
     rows, keys = weights.shape[-2:]
     coefficients = formula.coefficients(tokens, range(rows), range(keys), weights)
     if coefficients is None:
@@ -106,7 +106,7 @@ def _coefficients(formula: WeightedSum, weights: Floats, tokens: KeyTokens) -> A
 
 
 def _cells(formula: WeightOnPairs, weights: Floats, tokens: KeyTokens) -> Booleans:
-    """(T, S) the pairs."""
+    """(T, S) true for the pairs of the formula."""
     count, length = weights.shape[-2:]
     rows, keys = formula.pairs(tokens, range(count))
     exist = (keys >= 0) & (keys < length)

@@ -1,6 +1,6 @@
 """One head in a block of query rows: the softmax chunk by chunk, then every metric of each row.
 
-The chunks of a row are put together by their logsumexp (Dao et al. 2022, arXiv:2205.14135, section 3.1).
+The chunks of a row are combined by their logsumexp (Dao et al. 2022, arXiv:2205.14135, section 3.1).
 R rows, W columns of a block, C columns of a chunk, N chunks.
 """
 
@@ -20,14 +20,14 @@ from attn_cli.vocabulary import Metric
 
 
 class Buffers(NamedTuple):
-    """Where one thread works: allocated once, so that it stays in the cache."""
+    """The working memory of one thread, allocated once, so that it stays in the cache."""
 
     scores: Array  # of a chunk
     weights: Array  # of a block
 
     @classmethod
     def empty(cls, layer: MeasuredLayer) -> "Buffers":
-        """As large as the largest block needs."""
+        """Buffers for the largest block."""
         xp, like, layout = namespace(layer.queries), layer.queries, layer.layout
         sizes = (layout.rows * min(layout.chunk, layout.padded), layout.rows * layout.padded)
         return cls(*(xp.empty(size, dtype=like.dtype, device=device_of(like)) for size in sizes))
@@ -36,12 +36,12 @@ class Buffers(NamedTuple):
 class BlockSum(NamedTuple):
     """The coefficients of a weighted sum in a block."""
 
-    columns: tuple[Array | None, ...]  # (C,) or (R, C) of each chunk; None where all are 0
-    slopes: Array | None  # (N,) of the chunks; None where all are 0
+    columns: tuple[Array | None, ...]  # (C,) or (R, C) per chunk; None if all are 0
+    slopes: Array | None  # (N,) one per chunk; None if all are 0
 
     @classmethod
     def of(cls, formula: WeightedSum, layer: MeasuredLayer, block: Block) -> "BlockSum":
-        """Computed once for all heads."""
+        """Compute it once for all heads."""
         like = layer.queries
         chunks = [
             formula.coefficients(layer.tokens, block.rows, range(chunk.start, chunk.stop), like)
@@ -54,14 +54,14 @@ class BlockSum(NamedTuple):
 
 
 class BlockPairs(NamedTuple):
-    """The pairs of a block on which the weight is asked; P of them."""
+    """The P pairs of a block whose weights are summed."""
 
-    rows: Array  # (P,) from the block's first
-    places: Array  # (P,) where in the buffer of the weights
+    rows: Array  # (P,) counted from the block's first row
+    places: Array  # (P,) indices into the buffer of weights
 
     @classmethod
     def of(cls, formula: WeightOnPairs, layer: MeasuredLayer, block: Block) -> "BlockPairs":
-        """Computed once for all heads; keys that the block does not have get no weight from it."""
+        """Compute them once for all heads; keys outside the block are left out."""
         rows, keys = formula.pairs(layer.tokens, block.rows)
         is_here = (keys >= block.first) & (keys < block.stop)
         rows, keys = rows[is_here], keys[is_here]
@@ -73,19 +73,19 @@ def _as_index(places: Integers, like: Array) -> Array:
 
 
 class SharedRows(NamedTuple):
-    """What all heads of a block have in common."""
+    """What all heads share in a block."""
 
     logits: Logits
-    all_see: bool  # whether each row may look at some key
-    offsets: Array  # (R,) of the rows from the first, to compute with
-    cells: Array  # (n, W / columns of a cell) 1 / how many weights each cell of the picture has
+    all_see: bool  # whether every row may look at a key
+    offsets: Array  # (R,) 0, 1, 2, ... in the dtype of the computation
+    cells: Array  # (n, W / columns of a cell) 1 / number of weights in each cell of the picture
     of_softmax: Mapping[Metric, SoftmaxFormula]
     sums: Mapping[Metric, BlockSum]
     pairs: Mapping[Metric, BlockPairs]
 
     @classmethod
     def of(cls, layer: MeasuredLayer, block: Block) -> "SharedRows":
-        """Computed once for a block."""
+        """Compute it once for a block."""
         xp, like, logits = namespace(layer.queries), layer.queries, Logits.of(layer, block)
         cells = np.multiply.outer(*layer.layout.shares(block.rows, block.columns))
         sums, pairs = layer.formulas(WeightedSum), layer.formulas(WeightOnPairs)
@@ -101,20 +101,20 @@ class SharedRows(NamedTuple):
 
     @property
     def needs_mean_logit(self) -> bool:
-        """Whether a formula asks for Σ α · logit."""
+        """Whether a formula needs Σ α · logit."""
         return any(formula.needs_mean_logit for formula in self.of_softmax.values())
 
 
 class ColumnSums(NamedTuple):
-    """What the rows of a block give to its columns; n rows of cells."""
+    """The sums of a block's weights over its rows; n rows of cells."""
 
-    received: Array  # (W,) the weights, summed
-    pooled: Array | None  # (n, W / columns of a cell) what they add to the mean of each cell of the picture
+    received: Array  # (W,) the sum of the weights
+    pooled: Array | None  # (n, W / columns of a cell) their contribution to the cells of the picture
 
 
 @record(frozen=True, slots=True, eq=False)
 class _HeadRows:
-    """One head in one block: its weights are in the buffer once it has been measured."""
+    """One head in one block; after `measure` its weights are in the buffer."""
 
     layer: MeasuredLayer
     block: Block
@@ -123,7 +123,7 @@ class _HeadRows:
     head: int
 
     def measure(self) -> tuple[Array, dict[Metric, Array], ColumnSums | None]:
-        """The logsumexp of each row (R,), every metric of it, and what the columns get."""
+        """The logsumexp (R,) and every metric (R,) of the rows, and the sums over columns."""
         xp = namespace(self.layer.queries)
         chunks = [self._softmax(chunk) for chunk in self.block.chunks]
         ends, products, peaks = zip(*chunks, strict=True)
@@ -136,7 +136,7 @@ class _HeadRows:
         return logsumexp, values | sums | self._on_pairs(), columns
 
     def _softmax(self, chunk: Chunk) -> tuple[Array, Array | None, Array]:
-        """The chunk's shares into the buffer; its logsumexp, Σ share · logit, and the largest logit."""
+        """Write the chunk's softmax into the buffer; return its logsumexp, Σ share · logit, and maximum."""
         kernels = self.layer.kernels
         logits = self._view(self.buffers.scores, 0, chunk.width)
         self.shared.logits.put(self.head, chunk, logits)
@@ -147,7 +147,7 @@ class _HeadRows:
         return end, product, peak
 
     def _joined(self, ends: Array) -> tuple[Array, Array]:
-        """(R,) the logsumexp of each row, and (N, R) the weight of each chunk; `ends` (N, R) are theirs."""
+        """(R,) the logsumexp of rows and (N, R) the weights of chunks, from the chunks' logsumexp (N, R)."""
         xp, sink = namespace(ends), self.layer.sink
         peak = xp.max(ends, axis=0)
         if sink is not None:
@@ -170,16 +170,16 @@ class _HeadRows:
         if not self.shared.all_see:
             logsumexp = xp.where(self._looks, logsumexp, xp.zeros_like(logsumexp))
         return SoftmaxRows(
-            largest=xp.exp(peak - logsumexp),  # of a row that may look nowhere 0: its peak is `NOWHERE`
+            largest=xp.exp(peak - logsumexp),  # 0 for a row that may look nowhere: its peak is `NOWHERE`
             total=xp.sum(shares, axis=0),
             logsumexp=logsumexp,
             mean_logit=xp.sum(shares * xp.stack(products), axis=0) if self.shared.needs_mean_logit else None,
         )
 
     def _weighted(self, shares: Array) -> tuple[dict[Metric, Array], ColumnSums | None]:
-        """The shares of the chunks become the row's weights, and what is a sum of them is summed.
+        """Scale the chunks' softmax to the row's weights by `shares` (N, R), and compute the weighted sums.
 
-        Chunk by chunk, while it is in the cache; `shares` (N, R).
+        This is done chunk by chunk, while each is in the cache.
         """
         xp, shared, columns = namespace(shares), self.shared, list[Array]()
         totals = {metric: xp.zeros_like(shared.offsets) for metric in shared.sums}
@@ -198,14 +198,14 @@ class _HeadRows:
         return totals, self._columns(columns) if columns else None
 
     def _dots(self, weights: Array, coefficients: Array) -> Array:
-        """(R,) the weights (R, C) times the coefficients (C,) or (R, C)."""
+        """(R,) the sums of the weights (R, C) times the coefficients (C,) or (R, C)."""
         kernels = self.layer.kernels
         if coefficients.ndim == 1:
             return kernels.times(weights, coefficients)
         return kernels.dots(weights, coefficients, self._view(self.buffers.scores, 0, weights.shape[-1]))
 
     def _on_pairs(self) -> dict[Metric, Array]:
-        """(R,) the weight on the pairs of each metric that names some."""
+        """(R,) the weight on the pairs, for each metric that is a sum over pairs."""
         xp, count = namespace(self.buffers.weights), len(self.block.rows)
         return {
             metric: self.layer.kernels.by_row(
@@ -215,7 +215,7 @@ class _HeadRows:
         }
 
     def _columns(self, sums: Sequence[Array]) -> ColumnSums:
-        """What the rows give to the block's columns; `sums` (n, C) of each chunk."""
+        """The sums over the block's rows, from those of each chunk, `sums` (n, C)."""
         xp, cell = namespace(self.layer.queries), self.layer.layout.cells.columns
         received = xp.concat([xp.sum(rows, axis=0) for rows in sums])
         if not self.layer.has_picture:
@@ -224,7 +224,7 @@ class _HeadRows:
         return ColumnSums(received, pooled * self.shared.cells)
 
     def _summed(self, weights: Array) -> Array:
-        """(n, C) over the rows of each cell of the picture, or over all; the last may be of fewer."""
+        """(n, C) the sums over the rows of each cell of the picture, or over all; the last may be partial."""
         kernels, count = self.layer.kernels, len(weights)
         cell = min(self.layer.layout.cells.rows, count) if self.layer.has_picture else count
         whole = count // cell * cell
@@ -235,7 +235,7 @@ class _HeadRows:
 
     @property
     def _looks(self) -> Array:
-        """(R,) whether each row may look at some key."""
+        """(R,) whether each row may look at any key."""
         return self.shared.logits.visible_keys > 0
 
     def _weights(self, chunk: Chunk) -> Array:
@@ -247,14 +247,14 @@ class _HeadRows:
 
 
 class StepwiseMeasurer:
-    """Measures a layer operation by operation, whatever the library and the device."""
+    """Measures a layer operation by operation, with any library and device."""
 
     def __init__(self, layer: MeasuredLayer) -> None:
         self._layer, self._local = layer, threading.local()
         self.builder = SummaryBuilder(layer, layer.row_metrics)
 
     def measure(self, rows: range, stopped: threading.Event) -> None:
-        """All heads in one block."""
+        """Measure all heads in one block."""
         layer, local = self._layer, self._local
         if not hasattr(local, "buffers"):
             local.buffers = Buffers.empty(layer)

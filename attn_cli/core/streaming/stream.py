@@ -23,12 +23,12 @@ from attn_cli.core.streaming.threads import share_out
 from attn_cli.vocabulary import Metric
 
 RowProgress: TypeAlias = Callable[[int, int], None]
-"""Told how many query rows of how many are done."""
+"""Called with the number of query rows done and their total."""
 
-PICTURE = 1024  # cells: a screen has no more
+PICTURE = 1024  # cells: about the resolution of a screen
 _FEWEST = 16  # rows of a block
-_WITH_BIAS = 512  # rows, shared out over the heads: the bias of all is there at once
-_WORTH_COMPILING = 1 << 25  # scores of a layer, 12 heads of 1,700 tokens: numba is imported in 0.4 s
+_WITH_BIAS = 512  # rows times heads: the bias of all heads is held at once
+_WORTH_COMPILING = 1 << 25  # scores of a layer: 12 heads of 1,700 tokens outweigh numba's import (0.4 s)
 
 
 class Measurer(Protocol):
@@ -39,7 +39,7 @@ class Measurer(Protocol):
     def __init__(self, layer: MeasuredLayer) -> None: ...
 
     def measure(self, rows: range, stopped: threading.Event) -> None:
-        """All heads in one block of rows, until `stopped`."""
+        """Measure all heads in one block of rows; return early once `stopped` is set."""
 
 
 def summarise(
@@ -53,9 +53,9 @@ def summarise(
 ) -> Summary:
     """The metrics of every head: equal to those of `trace`, in memory that grows with T + S.
 
-    Computed in float32, or float64 where the operands are. `picture`: the most rows and columns that the
-    pooled weights have; 0: none. `rows`: how many queries a block has, where the choice is not to be ours.
-    Metrics that need to know more of the tokens than `tokens` tells are left out.
+    Computed in float32, or float64 if the operands are. `picture`: the maximum number of rows and columns of
+    the pooled weights; 0: no picture. `rows`: queries per block; chosen automatically by default. Metrics
+    that need information missing from `tokens` are left out.
     """
     chosen = metrics_of_tokens(metrics, tokens)
     kernels = choose_kernels(operands.queries)
@@ -73,11 +73,13 @@ def summarise(
 def choose_measurer(
     operands: Operands, kernels: Kernels, metrics: Collection[Metric]
 ) -> tuple[BlockSizes, type[Measurer]]:
-    """How a layer is measured: compiled where that can be done and is worth its start."""
+    """How to measure a layer: with compiled code if possible and worth numba's import."""
     queries, scores = operands.queries, operands.heads * operands.queries.shape[-2] * operands.keys.shape[-2]
     is_wide = queries.dtype == namespace(queries).float64
     if kernels.is_shared_out and not is_wide and scores >= _WORTH_COMPILING:
-        with suppress(ImportError):  # the extra `fast` is not there, or numba cannot compile for this Python
+        with suppress(
+            ImportError
+        ):  # the extra `fast` is not installed, or numba does not support this Python
             from attn_cli.core.streaming.compiled import SIZES, CompiledMeasurer  # 0.4 s
 
             if CompiledMeasurer.can_measure(metrics):
@@ -89,7 +91,9 @@ def _layout(
     operands: Operands, tokens: KeyTokens, sizes: BlockSizes, picture: int, rows: int | None
 ) -> BlockLayout:
     queries, keys = int(operands.queries.shape[-2]), int(operands.keys.shape[-2])
-    assert tokens.ids is None or tokens.ids.size == queries == keys, "ids are of queries that are the keys"
+    assert tokens.ids is None or tokens.ids.size == queries == keys, (
+        "with ids, queries and keys are the same tokens"
+    )
     cells = choose_cell_size(queries, keys, picture)
     return plan_layout(queries, keys, cells, sizes, rows, _most_rows(operands, tokens, sizes))
 
@@ -120,7 +124,7 @@ def _measured_layer(
 
 
 def _most_rows(operands: Operands, tokens: KeyTokens, sizes: BlockSizes) -> int | None:
-    """How many rows a block may have where each brings more than its weights: a bias, or many copies."""
+    """The maximum rows of a block if a bias or many copies need memory besides the weights."""
     limits: list[int] = []
     if operands.bias is not None:
         limits.append(max(_FEWEST, _WITH_BIAS // operands.heads))
@@ -130,7 +134,7 @@ def _most_rows(operands: Operands, tokens: KeyTokens, sizes: BlockSizes) -> int 
 
 
 def _padded(keys: Array, length: int) -> Array:
-    """(G, S', D) the keys, and zeros behind them."""
+    """(G, S', D) the keys, padded with zeros."""
     xp, missing = namespace(keys), length - int(keys.shape[-2])
     if not missing:
         return keys
@@ -139,7 +143,7 @@ def _padded(keys: Array, length: int) -> Array:
 
 
 def _run(layer: MeasuredLayer, measurer: Measurer) -> Iterator[int]:
-    """Every block of rows, the long ones first; yields how many rows each had, as they are done."""
+    """Measure every block, the widest first; yield the number of rows of each as it finishes."""
     stopped = threading.Event()
 
     def work(rows: range) -> int:

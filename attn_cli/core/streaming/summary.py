@@ -1,6 +1,6 @@
-"""The measurements of a layer's heads, collected block by block, and the summary made of them.
+"""Collects the measurements of a layer's heads block by block into a summary.
 
-H query heads, T queries, S keys; R rows and C columns of a picture's cells.
+H query heads, T queries, S keys; R rows and C columns of cells in a picture.
 """
 
 import math
@@ -21,21 +21,21 @@ from attn_cli.vocabulary import Metric
 class Summary:
     """The metrics of the heads of one layer, row by row.
 
-    A row that may look nowhere has a logsumexp of -inf, or the sink, and zeros elsewhere.
+    A row that may look nowhere has a logsumexp of -inf, or the sink's logit, and zeros elsewhere.
     """
 
-    logsumexp: Array  # (H, T) of the logits, the sink's among them
+    logsumexp: Array  # (H, T) of the logits, including the sink
     visible_keys: Array  # (T,) how many keys the query may look at
-    values: Mapping[Metric, Array]  # (H, T) each that was asked for, in the order of `Metric`; (H, S) of keys
+    values: Mapping[Metric, Array]  # (H, T), or (H, S) for metrics of keys, in the order of `Metric`
     picture: Array | None = None  # (H, R, C) the mean weight in cells of `cells` rows and columns
     cells: tuple[int, int] = (1, 1)
 
 
 class SummaryBuilder:
-    """Holds what has been measured of a layer so far; threads may add to it at the same time."""
+    """Collects the measurements of a layer; threads may add to it concurrently."""
 
     def __init__(self, layer: MeasuredLayer, row_metrics: Sequence[Metric]) -> None:
-        """`row_metrics`: those that are put, in the order in which `rows` has them behind the logsumexp."""
+        """`row_metrics` are in the order in which they follow the logsumexp in `rows`."""
         self._layer, self._row_metrics, self._lock = layer, tuple(row_metrics), threading.Lock()
         heads, layout = layer.operands.heads, layer.layout
         self.visible_keys = self._zeros((layout.queries,), is_count=True)
@@ -47,17 +47,17 @@ class SummaryBuilder:
             self.picture = self._zeros((heads, *size))
 
     def put_visible_keys(self, rows: range, visible_keys: Array) -> None:
-        """How many keys a block's rows (R,) may look at."""
+        """Store how many keys a block's rows (R,) may look at."""
         self.visible_keys[rows.start : rows.stop] = visible_keys
 
     def put_rows(self, rows: range, head: int, logsumexp: Array, values: Mapping[Metric, Array]) -> None:
-        """The numbers of a head in a block's rows, (R,) each."""
+        """Store the results of a head in a block's rows, (R,) each."""
         self.rows[0, head, rows.start : rows.stop] = logsumexp
         for index, metric in enumerate(self._row_metrics, 1):
             self.rows[index, head, rows.start : rows.stop] = values[metric]
 
     def add_columns(self, block: Block, head: int, received: Array, pooled: Array | None) -> None:
-        """What a block gives to its columns (W,), and to the means of the picture's cells."""
+        """Add a block's sums over its columns (W,), and its contribution to the cells of the picture."""
         with self._lock:
             self.received[head, block.first : block.stop] += received
             if self.picture is not None and pooled is not None:
@@ -65,7 +65,7 @@ class SummaryBuilder:
                 cells += pooled
 
     def summary(self) -> Summary:
-        """All of it that was asked for."""
+        """The requested measurements."""
         layer, layout = self._layer, self._layer.layout
         columns = math.ceil(layout.keys / layout.cells.columns)
         return Summary(
@@ -83,6 +83,6 @@ class SummaryBuilder:
 
     def _zeros(self, shape: tuple[int, ...], *, is_count: bool = False) -> Array:
         xp, like = namespace(self._layer.queries), self._layer.queries
-        if is_on_cpu(like):  # memory that nobody writes is none: half of a causal picture
+        if is_on_cpu(like):  # NumPy's zeros use no memory until written: half of a causal picture
             return xp.asarray(np.zeros(shape, np.int64 if is_count else to_numpy(like[:0]).dtype))
         return xp.zeros(shape, dtype=xp.int64 if is_count else like.dtype, device=device_of(like))

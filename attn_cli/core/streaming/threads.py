@@ -1,23 +1,23 @@
-"""Shares out pieces of work over as many threads as PyTorch uses."""
+"""Distributes pieces of work over as many threads as PyTorch uses."""
 
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 
-_PATIENCE = 0.5  # seconds; whoever presses Ctrl-C shall have an answer within a second
+_PATIENCE = 0.5  # seconds: Ctrl-C must take effect within a second
 
 
 def share_out(
     work: Callable[[range], int], pieces: Sequence[range], stopped: threading.Event
 ) -> Generator[int]:
-    """What `work` returns of each piece, as they are done; a piece is computed by one thread.
+    """Yield the result of `work` for each piece, in order of completion; a piece is computed by one thread.
 
-    An operation on one piece is too small to be shared out itself: threads would wait for one another at
-    each (8,192 tokens on 2 cores: 1.3 times as long). Whoever stops listening stops the work: `stopped`
-    is set then, no further piece begins, and a thread that hears of it late (numba compiles for 6 s) is
-    left to end by itself.
+    Operations within a piece are too small to be parallelised themselves: threads would wait for each other
+    at every operation (8,192 tokens on 2 cores take 1.3 times as long). Closing the generator stops the work:
+    it sets `stopped`, no further piece starts, and a thread that reacts late (numba compiles for 6 s) is left
+    to finish by itself.
     """
-    import torch  # it is there: its arrays were given
+    import torch  # already imported: the pieces are of tensors
 
     threads = torch.get_num_threads()
     if threads == 1:
@@ -38,7 +38,7 @@ def share_out(
 
 
 def _close(pool: ThreadPoolExecutor, futures: Sequence[Future[int]]) -> None:
-    """Let what has begun end, but wait for it no longer than somebody would."""
+    """Cancel pending pieces, and wait for running ones for at most `_PATIENCE` seconds."""
     pool.shutdown(wait=False, cancel_futures=True)
     begun = [future for future in futures if not future.cancelled()]
     if not wait(begun, _PATIENCE).not_done:

@@ -1,1 +1,1 @@
-"""Hugging Face's own model, watched while it runs, and as the reference for our numbers."""
+"""transformers' own models: observed while they run, and as the reference for our numbers."""

@@ -1,7 +1,7 @@
-"""Families without a file of their own: transformers' own eager model, observed as it runs.
+"""Families without a native implementation: transformers' eager model, observed as it runs.
 
-Which attention a model has is found by running a sketch of it, a model without weights, over thirteen
-tokens that are no text. Then as many of its layers are loaded as the layers that were asked for need.
+Which attention a model has is found by running a sketch of it (the model without weights) over thirteen
+arbitrary tokens. Then only as many layers are loaded as the requested layers need.
 """
 
 import re
@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch  # 1.7 s: whoever imports this file wants it
+import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.backend import Backend, torch_backend
@@ -35,7 +35,7 @@ from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
-_LENGTH, _TARGET_LENGTH = 13, 7  # of the sketch's texts: unequal, and no number of heads or features
+_LENGTH, _TARGET_LENGTH = 13, 7  # of the sketch's texts: unequal, and unlike any head count or width
 _WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -47,33 +47,32 @@ _MOST_SHAPES = 3
 
 @record(frozen=True, slots=True, eq=False)
 class AttentionPlan:
-    """Which attention a model runs, as its sketch showed."""
+    """The attention a model computes, as found by running its sketch."""
 
-    places: Mapping[ModulePlace, tuple[Kind, int]]  # where it runs to what it is called: a kind and a layer
+    places: Mapping[ModulePlace, tuple[Kind, int]]  # where attention runs: which kind, which layer
     kinds: Mapping[Kind, Extent]
     first: AttentionRecord  # of the first kind
 
 
 def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request: SourceRequest) -> "Bridge":
-    """The model in `directory`, called `name`, of the model type `kind`.
+    """Open the model of type `kind` in `directory` under the name `name`.
 
-    Where the request trusts it, the checkpoint's own Python code may run, which knows types that nobody
-    else does.
+    If the request trusts it, the checkpoint's own Python code may run, for types that transformers lacks.
 
     Raises:
-        AttnError: transformers does not know the type or cannot read the files, or the model has no
-            attention that is a matrix of tokens.
-        UsageError: its mask is to be overruled.
+        AttnError: transformers does not support the type or cannot read the files, or the model has no
+            attention matrix over its tokens.
+        UsageError: the request overrides the mask.
     """
     if not directory.is_dir():
-        problem = f"the model type '{kind}' is read from a directory, and {directory} is a file"
-        raise AttnError(problem, "give the directory that the file was made from")
+        problem = f"model type '{kind}' can only be read from a directory: {directory} is a file"
+        raise AttnError(problem, "the directory that the file was converted from")
     if not is_known(kind) and not request.trusts_code:
-        problem = f"the model type '{kind}' is not known: {directory / 'config.json'}"
-        raise AttnError(problem, "attn models --families lists the types that are")
+        problem = f"unknown model type '{kind}': {directory / 'config.json'}"
+        raise AttnError(problem, "attn models --families lists the supported types")
     if request.is_causal is not None:
-        problem = f"{name} is computed by transformers, and its mask cannot be overruled"
-        raise UsageError(problem, "leave --causal and --no-causal out")
+        problem = f"{name} is computed by transformers, and its mask cannot be overridden"
+        raise UsageError(problem, "leave out --causal and --no-causal")
     tokenizer = open_tokenizer(directory, trusts_code=request.trusts_code)
     model = Bridge(request, name, directory, tokenizer, torch_backend(backend.device, backend.dtype))
     model.check_plan()
@@ -82,7 +81,7 @@ def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request
 
 @record(frozen=True, eq=False)
 class Bridge:
-    """A `Source` that is one model of transformers: its sketch, its plan, and as much of it as is loaded."""
+    """A `Source` over a transformers model: its sketch, its plan, and the layers that are loaded."""
 
     request: SourceRequest
     name: str
@@ -93,12 +92,12 @@ class Bridge:
     is_causal: bool = False
 
     def check_plan(self) -> None:
-        """Raise `AttnError` where the model has no attention that is a matrix of tokens.
+        """Check that the model has an attention matrix over its tokens.
 
         Raises:
             AttnError: it has none.
         """
-        assert self.plan.kinds, "a plan has a kind of attention, or is an error"
+        assert self.plan.kinds, "a plan without any kind of attention raises an error"
 
     @property
     def trusts_code(self) -> bool:
@@ -107,7 +106,7 @@ class Bridge:
 
     @property
     def kinds(self) -> Mapping[Kind, Extent]:
-        """The kinds of attention that its sketch showed."""
+        """The kinds of attention found in the sketch."""
         return self.plan.kinds
 
     @property
@@ -117,12 +116,12 @@ class Bridge:
 
     @property
     def longest(self) -> int | None:
-        """How many tokens it was made for."""
+        """The number of tokens the model was made for; None if its configuration does not say."""
         return self._room[0]
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it cannot read more: it has a vector for each position."""
+        """Whether `longest` is a hard limit: there is one learned embedding per position."""
         return self._room[1]
 
     @cached_property
@@ -130,23 +129,25 @@ class Bridge:
         return _room(self.config, self.whole)
 
     def head_labels(self) -> tuple[HeadLabel, ...]:
-        """Nobody has measured its heads."""
+        """None: only `attn train` writes head labels."""
         return ()
 
     def reference_model(self) -> ReferenceModel:
-        """transformers' eager attention over the same files."""
+        """transformers' eager attention on the same files."""
         from attn_cli.models.bridge.reference import EagerModel
 
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
         return EagerModel(self.directory, layers, {}, self.trusts_code)
 
     def with_backend(self, backend: Backend) -> "Bridge":
-        """The same model; whatever the library, transformers computes with PyTorch."""
-        return replace(self, backend=torch_backend(backend.device, backend.dtype))
+        """The same model on the backend's device; transformers always computes with PyTorch."""
+        other = replace(self, backend=torch_backend(backend.device, backend.dtype))
+        vars(other).update(vars(self) | vars(other))  # with the sketch, its plan and what else is cached
+        return other
 
     @cached_property
     def config(self) -> Any:
-        """As transformers reads it."""
+        """The configuration as transformers reads it."""
         return read_config(self.directory, trusts_code=self.trusts_code)
 
     @cached_property
@@ -156,20 +157,20 @@ class Bridge:
 
     @cached_property
     def plan(self) -> AttentionPlan:
-        """Which attention it runs."""
+        """The attention the model computes."""
         try:
             return plan_attention(self.name, self.whole)
-        except CannotSketchError:  # it looks at numbers to decide what to compute
+        except CannotSketchError:  # its control flow depends on values
             return plan_attention(self.name, self._load(self.config))
 
     def _load(self, config: Any) -> Any:
         return load_model(self.directory, config, self.backend, trusts_code=self.trusts_code)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
-        """The attention of those layers, after one run of the model; it keeps no other."""
+        """The attention of `layers`, recorded in one run of the model; no other layer is kept."""
         short = shorten_config(self.config, kind, 1 + max(layers), self.whole, trusts_code=self.trusts_code)
         records, error = self._recorded(short or self.config, texts, kind, layers)
-        if error is not None and short is not None:  # some count two attentions as a layer, some one
+        if error is not None and short is not None:  # the count may be of layers or of attentions
             records, error = self._recorded(self.config, texts, kind, layers)
         if error is not None:
             raise error
@@ -180,7 +181,7 @@ class Bridge:
     def _recorded(
         self, config: Any, texts: Texts, kind: Kind, layers: Sequence[int]
     ) -> tuple[dict[int, AttentionRecord], AttnError | None]:
-        """What was seen of those layers in one run; and where some did not show, the reason."""
+        """The records of those layers from one run, and an error if a layer is missing."""
         model = self._load(config)
         wanted = {key: at[1] for key, at in self.plan.places.items() if at[0] is kind and at[1] in layers}
         ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
@@ -195,10 +196,10 @@ class Bridge:
         return records, _no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
 
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
-        """The tokens, whose ids are checked against the size of the vocabulary.
+        """The tokens; their ids are checked against the size of the vocabulary.
 
         Raises:
-            AttnError: a token is beyond it, or of a segment that the model has not.
+            AttnError: an id is out of range, or the model does not have the token's segment.
         """
         return self._checked(self.tokenizer(text, pair))
 
@@ -207,27 +208,27 @@ class Bridge:
         size, segments = _vocabulary(self.config), getattr(self.config, "type_vocab_size", None) or 0
         for token in tokens:
             if token.id >= size:
-                problem = f"the token '{token.piece}' is number {token.id} of a vocabulary of {size}"
+                problem = f"the token '{token.piece}' has id {token.id}, but the vocabulary has {size}"
                 raise AttnError(problem, hint)
             if 0 < segments <= token.segment:
-                problem = f"the token '{token.piece}' is of segment {token.segment} of {segments}"
+                problem = f"the token '{token.piece}' is in segment {token.segment}, but there are {segments}"
                 raise AttnError(problem, hint)
         return tokens
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
-        """What the decoder reads; without a start token of its own the last one stands first.
+        """The decoder's input tokens; without a start token the last token is moved to the front.
 
-        That is how mBART moves the language to the front (`modeling_mbart.py`, `shift_tokens_right`).
+        That is what mBART does with the language token (`modeling_mbart.py`, `shift_tokens_right`).
         """
         tokenizer, start = self.tokenizer.target_tokenizer(), self._start_id()
         tokens = self._checked(tokenizer(text))
         return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
 
     def check(self) -> None:
-        """Raise `AttnError` unless there are weights.
+        """Check that there is a file of weights.
 
         Raises:
-            AttnError: there are none.
+            AttnError: there is none.
         """
         if not any((self.directory / file).exists() for file in _WEIGHTS):
             problem = f"{self.directory} has no weights: neither model.safetensors nor pytorch_model.bin"
@@ -242,14 +243,14 @@ class Bridge:
 
     @cached_property
     def takes_pairs(self) -> bool:
-        """Whether the tokenizer puts a mark between two texts."""
+        """Whether the tokenizer puts a separator between two texts."""
         tokens = self.tokenizer("a", "a")
         ordinary = [token.position for token in tokens if not token.special]
         return any(token.special for token in tokens[ordinary[0] : ordinary[-1]]) if ordinary else False
 
     @cached_property
     def card(self) -> Card:
-        """What the model is, in numbers."""
+        """The name, the type and the dimensions of the model."""
         first, text = self.plan.first, self.config.get_text_config()
         kind = next(iter(self.plan.kinds))
         heads = first.size[0]
@@ -267,14 +268,14 @@ class Bridge:
 
 
 class CannotSketchError(AttnError):
-    """A model without numbers does not run."""
+    """The model cannot run without weights."""
 
 
 def plan_attention(name: str, model: Any) -> AttentionPlan:
-    """Which attention `model`, called `name`, runs.
+    """Find the attention that `model`, called `name`, computes.
 
     Raises:
-        AttnError: none that is a matrix of tokens, or it cannot be run on tokens alone.
+        AttnError: it has no attention matrix over its tokens, or cannot be run on tokens alone.
     """
     watch = _watch_sketch(name, model)
     by_kind: dict[Kind, list[AttentionRecord]] = {}
@@ -295,11 +296,11 @@ def plan_attention(name: str, model: Any) -> AttentionPlan:
 
 
 def _watch_sketch(name: str, model: Any) -> AttentionRecorder:
-    """Every attention that runs over tokens that are no text; none is kept.
+    """Record every attention in a run over arbitrary tokens, without its numbers.
 
     Raises:
         AttnError: the model cannot be run on tokens alone.
-        CannotSketchError: it needs numbers to run, and has none.
+        CannotSketchError: it needs weights to run, and has none.
     """
     watch = AttentionRecorder(_fits(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
     size = _vocabulary(model.config)
@@ -315,20 +316,20 @@ def _watch_sketch(name: str, model: Any) -> AttentionRecorder:
 
 
 def _extent(numbered: Mapping[int, AttentionRecord], shown: Mapping[int, AttentionRecord]) -> Extent:
-    """The layers of one kind: those that are `shown`, and why the others are not."""
+    """The layers of one kind: those that can be shown, and why the others cannot."""
     others = {layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits}
     return Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
 
 
 def _other_shape(attention: AttentionRecord) -> str:
-    """The true shape of what is no matrix of tokens."""
-    return f"of {_LENGTH} tokens its softmax is over {' × '.join(map(str, attention.size))}"
+    """The shape of an attention that is not a matrix over the tokens."""
+    return f"for {_LENGTH} tokens its softmax is over {' × '.join(map(str, attention.size))}"
 
 
 def _layer_numbers(records: Sequence[AttentionRecord]) -> tuple[int, ...]:
-    """The numbers of their layers, by the modules' names; where those do not go up, by their order.
+    """The layer numbers from the modules' names; if these do not increase, the order of execution.
 
-    ALBERT runs one layer many times, Funnel numbers its layers anew in each block.
+    ALBERT runs one layer many times, and Funnel restarts its numbering in each block.
     """
     numbers = [_layer_number(attention.key[0]) for attention in records]
     named = [number for number in numbers if number is not None]
@@ -337,7 +338,7 @@ def _layer_numbers(records: Sequence[AttentionRecord]) -> tuple[int, ...]:
 
 
 def _layer_number(trail: Sequence[str]) -> int | None:
-    """The number of the outermost module that has one: 3 of `encoder.layer.3`."""
+    """The number of the outermost numbered module: 3 in `encoder.layer.3`."""
     matches = (re.search(r"\.(\d+)$", name) for name in trail)
     return next((int(match[1]) for match in matches if match), None)
 
@@ -353,36 +354,36 @@ def _kind(model: Any, attention: AttentionRecord) -> Kind:
 
 
 def _fits(model: Any, length: int, target: int) -> list[tuple[int, int]]:
-    """The shapes (T, S) that a matrix of attention has."""
+    """The shapes (T, S) an attention matrix can have."""
     square = [(length, length)]
     return [*square, (target, target), (target, length)] if model.config.is_encoder_decoder else square
 
 
 def _no_matrix(what: str, model: Any, length: int, watch: AttentionRecorder) -> AttnError:
-    """Why there is nothing to show: what the model is, or the true shape of what it has."""
+    """The error for a model without an attention matrix: what it computes instead."""
     hint = "attn models --families lists what can be shown"
     shapes = list(dict.fromkeys(watch.misfits))
     if shapes:
         shown = ", ".join(" × ".join(map(str, shape)) for shape in shapes[:_MOST_SHAPES])
         more = " and others" if len(shapes) > _MOST_SHAPES else ""
-        problem = f"{what} has no matrix of {length} × {length} tokens: its softmax is over {shown}{more}"
+        problem = f"{what} has no {length} × {length} attention matrix: its softmax is over {shown}{more}"
         return AttnError(problem, hint)
     classes = [type(module).__name__ for module in model.modules()]
     attending = " and ".join(name for name in dict.fromkeys(classes) if "Attention" in name)
     if attending:
-        return AttnError(f"{what} has no matrix of tokens: no softmax over them runs in {attending}", hint)
+        return AttnError(f"{what} has no attention matrix: no softmax over tokens runs in {attending}", hint)
     return AttnError(f"{what} has no attention: its layers are {' and '.join(_classes(model))}", hint)
 
 
 def _classes(model: Any) -> Iterator[str]:
-    """What the layers are: the classes in the longest list of modules."""
+    """The classes of the layers: those in the longest `ModuleList`."""
     lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module)]
     longest = max(lists, key=len, default=())
     yield from dict.fromkeys(type(layer).__name__ for layer in longest)
 
 
 def _room(config: Any, whole: Any) -> tuple[int | None, bool]:
-    """How many tokens the model was made for, and whether it has a learned vector for each place."""
+    """The number of tokens the model was made for, and whether it has learned position embeddings."""
     longest = _count(config.get_text_config(), "max_position_embeddings")
     for name, module in whole.named_modules():
         is_table = isinstance(module, torch.nn.Embedding) and re.search(r"position|wpe|pos_emb", name)
@@ -397,6 +398,6 @@ def _vocabulary(config: Any) -> int:
 
 
 def _count(config: Any, *names: str) -> int | None:
-    """The first of the settings that is a whole number of at least 1."""
+    """The first of the settings that is an integer of at least 1."""
     settings = (getattr(config, name, None) for name in names)
     return next((setting for setting in settings if isinstance(setting, int) and setting > 0), None)

@@ -1,8 +1,8 @@
-"""The attention of a transformers model, recorded from outside while the model's own code computes it.
+"""Records the attention of a transformers model from outside, while the model's own code computes it.
 
-Most families hand queries, keys and values to a function that `AttentionInterface` names
-(`modeling_utils.py`): what that function gets is everything. Of the rest the softmax is seen as it runs,
-which tells the logits and the weights. H query heads, G key/value heads, T queries, S keys, D head size,
+Most families pass queries, keys and values to a function registered in `AttentionInterface`
+(`modeling_utils.py`); its arguments determine every step. For other families only the softmax is observed,
+which gives the logits and the weights. H query heads, G key/value heads, T queries, S keys, D head size,
 M model width.
 """
 
@@ -13,42 +13,42 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import torch  # 1.7 s: whoever imports this file wants it
+import torch  # 1.7 s: imported only by modules that need it anyway
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.modeling_utils import AttentionInterface
 
 from attn_cli.record import record
 
 _ARGUMENTS = ("module", "query", "key", "value", "attention_mask")
-"""What an attention function is given, in this order or by name."""
+"""The arguments of an attention function, in this order or by name."""
 
-_OF_ROUTERS = 2  # axes: a softmax over experts
+_OF_ROUTERS = 2  # axes of a softmax over experts
 _WITHOUT_BATCH = 3
 
 ModulePlace: TypeAlias = tuple[tuple[str, ...], int]
-"""Where an attention ran: the modules around it, from the outermost, and how many ran there before."""
+"""Where an attention ran: the enclosing modules, outermost first, and how many ran there before."""
 
 
 @record(frozen=True, slots=True, eq=False)
 class AttentionCall:
-    """What the attention function was given, and the weights that it gave back."""
+    """The arguments of an attention function, and what it returned."""
 
     queries: torch.Tensor  # (H, T, D)
     keys: torch.Tensor  # (G, S, D)
     values: torch.Tensor  # (G, S, D)
     added: tuple[
         torch.Tensor, ...
-    ]  # masks and biases, each (1 or H, T, S) and added; booleans say who may look
+    ]  # masks and biases, each (1 or H, T, S), to be added; boolean masks are true where the query may look
     scale: float
     softcap: float | None
     sink: torch.Tensor | None
     weights: torch.Tensor | None  # (H, T, S)
-    merged: torch.Tensor  # (T, H · D) the heads' contexts side by side
+    merged: torch.Tensor  # (T, H · D) the concatenated contexts of the heads
 
 
 @record(frozen=True, slots=True, eq=False)
 class RunningModule:
-    """A module that runs, and the first tensor that it was given."""
+    """A running module and its first tensor argument."""
 
     name: str
     given: torch.Tensor | None
@@ -56,17 +56,17 @@ class RunningModule:
 
 @dataclass(slots=True, eq=False)
 class AttentionRecord:
-    """One attention as it ran; tensors only where it was to be kept."""
+    """One recorded attention; it has tensors only if they were wanted."""
 
     key: ModulePlace
     size: tuple[int, int, int]  # H, T, S
     frame: RunningModule  # the innermost module
-    fits: bool  # whether it is a matrix of the tokens
-    times: int = 1  # how often the module attended in one run of it
+    fits: bool  # whether it is a matrix over the tokens
+    times: int = 1  # attentions in one call of the module
     kv_heads: int | None = None
     head_size: int | None = None
     width: int | None = None
-    logits: torch.Tensor | None = None  # (H, T, S or more: sinks)
+    logits: torch.Tensor | None = None  # (H, T, S), or more columns with a sink
     weights: torch.Tensor | None = None
     call: AttentionCall | None = None
     input: torch.Tensor | None = None  # (T, M)
@@ -74,15 +74,15 @@ class AttentionRecord:
 
     @property
     def is_kept(self) -> bool:
-        """Whether its numbers are here."""
+        """Whether its tensors were kept."""
         return self.weights is not None or self.call is not None
 
 
 class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every attention that runs while it is active.
+    """Records every attention that runs while it is active.
 
-    `fits` are the (T, S) that a matrix of attention has; a softmax of another shape is only remembered by
-    its shape. `is_wanted` says of which attention the numbers are kept.
+    `fits` are the shapes (T, S) of an attention matrix; of a softmax over anything else only the shape is
+    recorded. `is_wanted` decides for which attentions the tensors are kept.
     """
 
     def __init__(self, fits: Sequence[tuple[int, int]], is_wanted: Callable[[ModulePlace], bool]) -> None:
@@ -92,19 +92,19 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._fits, self._is_wanted = set(fits), is_wanted
         self._running: list[RunningModule] = []
         self._turns: Counter[tuple[str, ...]] = Counter()
-        self._inside: AttentionRecord | None = None  # an attention function that is at work
-        self._merged: torch.Tensor | None = None  # what it returned, until a linear map takes it
+        self._inside: AttentionRecord | None = None  # the attention function that is running
+        self._merged: torch.Tensor | None = None  # its result, until a linear layer receives it
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001  as below
-            return args[0].dtype == torch.bool or 1  # a sketch asks whether all tokens are real: they are
+            return args[0].dtype == torch.bool or 1  # a sketch tests its mask for padding: there is none
         result = func(*args, **(kwargs or {}))
-        if func is torch.ops.aten._softmax.default:  # noqa: SLF001  its public face is made of it
+        if func is torch.ops.aten._softmax.default:  # noqa: SLF001  softmax dispatches to it
             self._softmax(args[0], args[1], result)
         return result
 
     def enter(self, name: str, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
-        """A module begins."""
+        """A module starts to run."""
         given = next((value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)), None)
         self._running.append(RunningModule(name, given))
         merged = self._merged
@@ -112,11 +112,11 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.records[-1].projection, self._merged = module, None
 
     def leave(self) -> None:
-        """The module that began last ends."""
+        """The module that started last has finished."""
         self._running.pop()
 
     def calling(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The attention function, recorded."""
+        """Wrap an attention function so that its calls are recorded."""
 
         def recording(*given: Any, **words: Any) -> Any:
             arguments = dict(zip(_ARGUMENTS, given, strict=False)) | words
@@ -152,7 +152,7 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return attention.fits and self._is_wanted(attention.key)
 
     def _record(self, shape: tuple[int, ...]) -> AttentionRecord | None:
-        """A new attention, whose logits have this shape; None where a module attends once more.
+        """Record a new attention whose logits have this shape; None if the module attends again.
 
         A differential transformer attends twice with the same weights (`modeling_diffllama.py`).
         """
@@ -174,17 +174,17 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return attention
 
     def _note_input(self, attention: AttentionRecord) -> None:
-        """The width of what the module was given, and its numbers where they are kept: a vector a token."""
+        """Record the module's input, one vector per token: its width, and its numbers if they are kept."""
         given = attention.frame.given
         if attention.fits and given is not None and given.shape[:-1] == (1, attention.size[1]):
             attention.width = int(given.shape[-1])
             if self._keeps(attention):
-                attention.input = given[0].clone()  # a residual stream may be added to in place
+                attention.input = given[0].clone()  # the residual stream may be changed in place
 
 
 @contextmanager
 def recording(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[AttentionRecorder]:
-    """While the block runs, whatever attention `model` computes is seen by `watch`."""
+    """Record the attention that `model` computes inside the block in `watch`."""
     with ExitStack() as stack:
         for name, module in model.named_modules():
             stack.enter_context(_hooked(name, module, watch))
@@ -196,7 +196,7 @@ def recording(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[Atte
 
 @contextmanager
 def _interface(watch: AttentionRecorder) -> Iterator[None]:
-    """While the block runs, every attention function that a model looks up is recorded."""
+    """Record every attention function that a model looks up inside the block."""
     find = AttentionInterface.get_interface
 
     def finding(self: AttentionInterface, name: str, default: Callable[..., Any]) -> Callable[..., Any]:
@@ -235,7 +235,7 @@ def _call(arguments: dict[str, Any], result: Any) -> AttentionCall:
         values=value[0],
         added=tuple(
             tensor[0, ..., :length] for tensor in added if tensor is not None
-        ),  # it may be for a cache
+        ),  # a mask may be longer, for a cache
         scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
         softcap=arguments.get("softcap"),
         sink=None if sink is None else sink.detach(),
@@ -245,13 +245,13 @@ def _call(arguments: dict[str, Any], result: Any) -> AttentionCall:
 
 
 def _is_matrix(module: torch.nn.Module) -> bool:
-    """Whether the module holds one matrix, as a linear map does."""
+    """Whether the module's weight is a matrix, as in a linear layer."""
     weight = getattr(module, "weight", None)
     return isinstance(weight, torch.Tensor) and weight.ndim == 2  # noqa: PLR2004
 
 
 def _is_same(given: torch.Tensor, merged: torch.Tensor) -> bool:
-    """Whether the numbers are the heads' contexts side by side: the same, in the same order."""
+    """Whether the tensor has the same numbers as the concatenated contexts, in the same order."""
     return (
         given.numel() == merged.numel()
         and given.shape[-1] != 1

@@ -1,11 +1,11 @@
-"""A recorded attention as a layer: with all of its steps, or only its logits and weights."""
+"""Turns a recorded attention into a layer: with all of its steps, or only its logits and weights."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import reduce
 from operator import add
 
-import torch  # 1.7 s: whoever imports this file wants it
+import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.core.arrays import Array, taken, to_numpy
 from attn_cli.core.attention import Bias, Operands, trace
@@ -21,26 +21,26 @@ from attn_cli.models.source import Layer
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Step
 
-# Ours and transformers' weights of the same numbers differ by float32's rounding: at most 4e-6 seen in 150
-# families, all scores made large. What differs by more was computed in another way. In half precision every
-# step of a layer rounds: scores of 10 by 0.005 (float16) and 0.04 (bfloat16), and a few such steps add up.
+# Our weights and those of transformers differ by float32 rounding: at most 4e-6 across 150 families with
+# large scores. A larger difference means another formula. In half precision every step of a layer rounds:
+# scores of 10 by 0.005 (float16) and 0.04 (bfloat16), and a few such errors add up.
 _TOLERANCE = {torch.float16: 0.02, torch.bfloat16: 0.15}
 _EXACT = 2e-5
 
-_HIDDEN = -1e9  # what families add instead of -∞ is far below
+_HIDDEN = -1e9  # the mask values that families add instead of -∞ are far below
 _SOFTMAX_STEPS = frozenset({Step.MASK, Step.LOGITS, Step.WEIGHTS})
-_UNSEEN = "this family computes it where only the softmax can be seen"
-_NO_INPUT = "the module receives no single vector for each token"
-_NO_PROJECTION = "no plain matrix W^O takes the heads' contexts as they are"
-_TWICE = "the layer attends more than once in one module, of which this is the first"
-_OTHERWISE = "the model's weights are not those of softmax(q·k × scale + bias), so only its softmax is shown"
+_UNSEEN = "only the softmax of this family can be observed"
+_NO_INPUT = "the module does not receive one vector per token"
+_NO_PROJECTION = "no linear layer W^O is applied directly to the heads' contexts"
+_TWICE = "the module computes attention more than once, and this is only the first"
+_OTHERWISE = "the model's weights are not softmax(q·k × scale + bias), so only its softmax is shown"
 
 
 @record(frozen=True, slots=True, eq=False)
 class CapturedLayer:
-    """A layer of which only the softmax was seen: what went in, what came out."""
+    """A layer of which only the softmax was observed: its input and its output."""
 
-    logits: torch.Tensor | None  # (H, T, S) -inf where masked; None: not seen either
+    logits: torch.Tensor | None  # (H, T, S) -inf where masked; None: not observed either
     weights: torch.Tensor  # (H, T, S)
     kv_heads: int
     why: str
@@ -53,13 +53,13 @@ class CapturedLayer:
 
     @property
     def mask(self) -> Array:
-        """(T, S) true where some head gives weight, or could."""
+        """(T, S) true where some head has a finite logit, or, without logits, a weight above 0."""
         shown = self.weights > 0 if self.logits is None else torch.isfinite(self.logits)
         return shown.any(dim=0)
 
     @property
     def absent(self) -> Mapping[Step, str]:
-        """The steps that were not seen."""
+        """The steps that were not observed, each with the reason."""
         unseen = {step for step in Step if step not in _SOFTMAX_STEPS} | (
             {Step.LOGITS} if self.logits is None else set()
         )
@@ -70,12 +70,12 @@ class CapturedLayer:
         return head * self.kv_heads // self.heads
 
     def at(self, rows: Sequence[int]) -> "CapturedLayer":
-        """The same layer for the queries of those places alone."""
+        """The same layer with only the queries at those positions."""
         logits = None if self.logits is None else taken(self.logits, rows, -2)
         return replace(self, logits=logits, weights=taken(self.weights, rows, -2))
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        """The weights of `heads` as the means of cells, at most `most` rows and columns of them."""
+        """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
         return Pooled.of(to_numpy(taken(self.weights, heads, -3)), to_numpy(self.mask), most)
 
     def measure(
@@ -85,7 +85,7 @@ class CapturedLayer:
         tokens: KeyTokens,
         progress: RowProgress | None = None,
     ) -> RowMetrics:
-        """The metrics of `heads`, row by row, of the weights that were seen."""
+        """The metrics of `heads`, row by row, computed from the observed weights."""
         weights = to_numpy(taken(self.weights, heads, -3))
         measured = measure_weights(weights, to_numpy(self.mask), metrics, tokens)
         if progress is not None:
@@ -93,14 +93,14 @@ class CapturedLayer:
         return measured
 
     def result(self) -> Array:
-        """What the layer returns was not seen: `absent` says so."""
+        """Never called: the output is in `absent`."""
         raise AssertionError(self.why)
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
-        """The `wanted` steps of `heads`, each (H, T, S), less those that were not seen.
+        """The `wanted` steps of `heads`, each (H, T, S), without those that were not observed.
 
         Raises:
-            AttnError: one of `heads` is not there.
+            AttnError: one of `heads` does not exist.
         """
         for head in heads:
             if not 0 <= head < self.heads:
@@ -117,7 +117,7 @@ class CapturedLayer:
 
 
 def build_layer(attention: AttentionRecord, kv_heads: int) -> Layer:
-    """The layer that was seen: every step where they can be computed again to the model's own weights."""
+    """The recorded layer: with every step if recomputing them reproduces the model's weights."""
     call = attention.call
     if call is None:
         return _softmax_alone(attention, kv_heads, _UNSEEN)
@@ -139,10 +139,10 @@ def _softmax_alone(attention: AttentionRecord, kv_heads: int, why: str) -> Captu
     _, _, length = attention.size
     weights = attention.weights
     if weights is None:
-        assert attention.call is not None, "an attention is seen by its call or by its softmax"
-        assert attention.call.weights is not None, "an attention function gives its weights back"
+        assert attention.call is not None, "an attention is recorded by its call or by its softmax"
+        assert attention.call.weights is not None, "an attention function returns its weights"
         return CapturedLayer(None, attention.call.weights, kv_heads, why)
-    weights = weights[..., :length]  # one more column is a sink
+    weights = weights[..., :length]  # an extra column is a sink
     if attention.logits is None:
         return CapturedLayer(None, weights, kv_heads, why)
     logits = attention.logits[..., :length]
@@ -151,9 +151,9 @@ def _softmax_alone(attention: AttentionRecord, kv_heads: int, why: str) -> Captu
 
 
 def _operands(call: AttentionCall) -> Iterator[Operands]:
-    """The operands, where mask and biases can be told apart: heads that are masked differently have none.
+    """The possible operands; none if the mask differs between heads, so that it cannot be told from the bias.
 
-    Some families drop the sink's share from the weights, some scale the contexts by it afterwards.
+    Some families drop the sink's share from the weights, others scale the contexts by it afterwards.
     """
     size = (call.queries.shape[-3], call.queries.shape[-2], call.keys.shape[-2])
     mask: Rule = everywhere
@@ -173,7 +173,7 @@ def _operands(call: AttentionCall) -> Iterator[Operands]:
 
 
 def _as_added(given: torch.Tensor) -> torch.Tensor:
-    """(1 or H, T, S) numbers that are added; of truth values -inf where the query may not look."""
+    """(1 or H, T, S) numbers to add to the scores; a boolean mask becomes -inf where it is false."""
     added = given if given.ndim == 3 else given[None]  # noqa: PLR2004
     if added.dtype != torch.bool:
         return added
@@ -181,22 +181,22 @@ def _as_added(given: torch.Tensor) -> torch.Tensor:
 
 
 def _rule(mask: torch.Tensor) -> Rule:
-    """The rule that a (T, S) matrix spells out."""
+    """A mask rule that looks up a (T, S) matrix."""
     return lambda queries, keys: mask[queries, keys]
 
 
 def _added(bias: torch.Tensor) -> Bias:
-    """The bias that an (H, T, S) array spells out."""
+    """A bias that looks up an (H, T, S) array."""
     return lambda queries, keys: bias[:, queries, keys]
 
 
 def _hidden(numbers: torch.Tensor) -> float:
-    """What is no more than this hides a cell."""
+    """The threshold below which an added number counts as masking."""
     return max(_HIDDEN, torch.finfo(numbers.dtype).min / 2)
 
 
 def _agrees(operands: Operands, call: AttentionCall) -> bool:
-    """Whether our weights are the model's."""
+    """Whether our weights equal the model's, within the tolerance."""
     ours, weights = trace(operands).weights, call.weights
     if weights is None or weights.shape != ours.shape:
         return False
@@ -204,7 +204,7 @@ def _agrees(operands: Operands, call: AttentionCall) -> bool:
 
 
 def _returns(operands: Operands, call: AttentionCall) -> bool:
-    """Whether the contexts are what the model goes on with."""
+    """Whether our contexts equal what the attention function returned, within the tolerance."""
     ours = merged(trace(operands).context)
     if ours.shape != call.merged.shape:
         return False
@@ -213,7 +213,7 @@ def _returns(operands: Operands, call: AttentionCall) -> bool:
 
 
 def _linear(module: torch.nn.Module) -> Linear | None:
-    """A linear map of PyTorch, or GPT-2's `Conv1D` that keeps its weight as (in, out); None for any other."""
+    """A PyTorch `Linear`, or GPT-2's `Conv1D`, whose weight is (in, out); None for any other module."""
     weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
     if isinstance(module, torch.nn.Linear):
         return Linear(module.weight.detach(), None if module.bias is None else module.bias.detach())

@@ -1,4 +1,4 @@
-"""Eager transformers models: sketches without weights, or loaded with only the layers needed."""
+"""Builds eager transformers models: sketches without weights, or loaded with only the layers needed."""
 
 import copy
 import inspect
@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch  # 1.7 s: whoever imports this file wants it
+import torch  # 1.7 s: imported only by modules that need it anyway
 import transformers
 from transformers.models.auto import configuration_auto
 
@@ -23,10 +23,10 @@ _CLASSES = (
     "AutoModelForMaskedLM",
     "AutoModelForTextEncoding",
 )
-"""The first that knows the type builds it: the bare model, where there is one."""
+"""In order of preference: the bare model if there is one."""
 
 _IN_LAYERS = re.compile(r"\.\d+\.|embed|wte|wpe|shared")
-"""What the attention depends on: numbered layers, and embeddings; poolers and classifiers come behind."""
+"""Parameters the attention depends on: numbered layers and embeddings, but not poolers and classifiers."""
 
 _HINT = "check that config.json and the weights belong to the same model"
 _OF_ENCODER = ("encoder_layers", "num_encoder_layers", "num_layers", "num_hidden_layers")
@@ -43,18 +43,18 @@ def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
     """The configuration of the model in `directory`, as transformers reads it.
 
     Raises:
-        AttnError: it cannot.
+        AttnError: it cannot be read.
     """
     with translated_errors(f"transformers cannot read the configuration in {directory}"):
         config = transformers.AutoConfig.from_pretrained(
             directory, local_files_only=True, trust_remote_code=trusts_code
         )
-        config.architectures = config.architectures or []  # Funnel looks through them, and may have none
+        config.architectures = config.architectures or []  # Funnel iterates over it even if it is None
         return config
 
 
 def model_builder(config: Any) -> Any:
-    """The class of transformers that builds such a model: the bare one, where there is one.
+    """The Auto class that builds this model: the bare model if there is one.
 
     Raises:
         AttnError: there is none for text.
@@ -62,16 +62,16 @@ def model_builder(config: Any) -> Any:
     for name in _CLASSES:
         builder = getattr(transformers, name)
         is_own = name in (getattr(config, "auto_map", None) or {})  # the checkpoint's own code
-        if is_own or type(config) in builder._model_mapping:  # noqa: SLF001  it has no public face
+        if is_own or type(config) in builder._model_mapping:  # noqa: SLF001  there is no public way
             return builder
     problem = (
-        f"transformers builds no {config.model_type} by itself: it is a part of others, or reads no text"
+        f"transformers has no text model of type {config.model_type}: it is part of others, or reads no text"
     )
     raise AttnError(problem, "use a model that reads text: attn models --families")
 
 
 def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
-    """The model without weights: every module and the shape of every tensor, and no number.
+    """Build the model without weights, on the meta device: every module and shape, but no numbers.
 
     Raises:
         AttnError: transformers has no such model for text.
@@ -83,14 +83,14 @@ def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
             attn_implementation="eager",
             experts_implementation="batched_mm",
             trust_remote_code=trusts_code,
-        ).eval()  # of the ways to run experts the one that asks no tensor for a number
+        ).eval()  # batched_mm is the one way to run experts that reads no values
 
 
 def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: bool = False) -> Any:
-    """The model with the weights of `directory`, in the library's number format and place.
+    """Load the model with the weights in `directory`, in the backend's number format and on its device.
 
     Raises:
-        AttnError: they cannot be read, or are not those of this model.
+        AttnError: the weights cannot be read, or do not belong to this model.
     """
     builder = model_builder(config)
     with translated_errors(f"transformers cannot load {directory}"):
@@ -111,12 +111,12 @@ def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: b
 
 
 def _computed(whole: Any) -> set[str]:
-    """The parameters that no training changes and no file needs to hold: Marian's sinusoids."""
+    """The parameters that are computed, not trained, so that files may omit them: Marian's sinusoids."""
     return {name for name, parameter in whole.named_parameters() if not parameter.requires_grad}
 
 
 def _check_whole(directory: Path, lacking: Collection[str]) -> None:
-    """Raise `AttnError` for a tensor that transformers drew at random; heads behind the layers may lack."""
+    """Raise `AttnError` for a missing tensor, which transformers draws at random; task heads are exempt."""
     needed = sorted(name for name in lacking if _IN_LAYERS.search(name))
     if needed:
         problem = f"the tensor {needed[0]} is missing from {directory}"
@@ -124,10 +124,10 @@ def _check_whole(directory: Path, lacking: Collection[str]) -> None:
 
 
 def shorten_config(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:
-    """The configuration of the same model with only the `count` layers that are needed.
+    """The configuration of the same model with only its first `count` layers.
 
-    None where that would be another model: some build a layer by how many there are, and `whole`, the
-    sketch of all of them, would differ from the short one.
+    None if that would be another model: in some families a layer depends on the number of layers, and then
+    the short sketch differs from `whole`, the sketch of all layers.
     """
     try:
         with translated_errors(""):
@@ -140,7 +140,7 @@ def shorten_config(config: Any, kind: Kind, count: int, whole: Any, *, trusts_co
 
 
 def _cut(config: Any, kind: Kind, count: int) -> Any:
-    """The configuration changed to `count` layers; None where it has none to leave out."""
+    """The configuration changed to `count` layers; None if that is impossible."""
     text = config.get_text_config()
     if kind is Kind.SELF:
         names = {"num_hidden_layers": count}
@@ -156,7 +156,7 @@ def _cut(config: Any, kind: Kind, count: int) -> Any:
         layers = getattr(text, name)
         if number > layers:
             return None
-        for setting, value in list(vars(text).items()):  # a list with an entry for each layer
+        for setting, value in list(vars(text).items()):  # a list with one entry per layer
             if isinstance(value, list | tuple) and len(value) == layers > 1:
                 setattr(text, setting, value[:number])
         setattr(text, name, number)
@@ -164,7 +164,7 @@ def _cut(config: Any, kind: Kind, count: int) -> Any:
 
 
 def _is_part(short: Any, whole: Any) -> bool:
-    """Whether every module of the short model is one of the whole one, with the same settings."""
+    """Whether every module of the short model exists in the whole model with the same settings."""
     there = dict(whole.named_modules())
     return all(
         name in there and (not name or _settings(module) == _settings(there[name]))
@@ -174,7 +174,7 @@ def _is_part(short: Any, whole: Any) -> bool:
 
 
 def _settings(module: torch.nn.Module) -> dict[str, Any]:
-    """What a module keeps besides tensors and modules: numbers, flags and words."""
+    """A module's class, parameter shapes, and attributes that are numbers, flags or strings."""
     plain = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str)}
     shapes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters(recurse=False)}
     return plain | shapes | {"class": type(module)}
@@ -183,7 +183,7 @@ def _settings(module: torch.nn.Module) -> dict[str, Any]:
 def inputs_of(
     model: Any, ids: Sequence[int], segments: Sequence[int], target: Sequence[int]
 ) -> dict[str, Any]:
-    """What the model's `forward` is given; no token is padding."""
+    """The arguments of the model's `forward`; no token is padding."""
     takes = inspect.signature(model.forward).parameters
 
     def row(numbers: Sequence[int]) -> torch.Tensor:
@@ -202,5 +202,5 @@ def inputs_of(
 
 
 def is_sketch(model: Any) -> bool:
-    """Whether the model has no weights; a few tensors may be there all the same (`FloatTensor` in XLNet)."""
+    """Whether the model has no weights; a few tensors may exist anyway (`FloatTensor` in XLNet)."""
     return any(parameter.is_meta for parameter in model.parameters())

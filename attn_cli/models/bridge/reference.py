@@ -1,6 +1,6 @@
-"""The reference model: Hugging Face's eager attention on the same files.
+"""The reference model: transformers' eager attention on the same files.
 
-It is their own model, whole, asked for its attentions; what W^O returns is read off the module as it runs.
+It runs transformers' complete model with `output_attentions`; the output of W^O is recorded by a hook.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-import torch  # 1.7 s: whoever imports this file wants it
+import torch  # 1.7 s: imported only by modules that need it anyway
 import transformers
 
 from attn_cli.core.arrays import to_numpy
@@ -23,7 +23,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
 VERSION: str = transformers.__version__
-"""Of transformers."""
+"""The version of transformers."""
 
 _FIELDS = {
     Kind.SELF: "attentions",
@@ -35,7 +35,7 @@ _FIELDS = {
 
 @record(frozen=True, eq=False)
 class EagerModel:
-    """Hugging Face's own model over the files in `directory`; `outputs` names W^O of a kind's layers.
+    """transformers' own model over the files in `directory`; `outputs` names the module W^O of each layer.
 
     Raises:
         AttnError: `directory` is a file, which transformers reads in another way.
@@ -49,16 +49,16 @@ class EagerModel:
 
     def __post_init__(self) -> None:
         if self.directory.is_file():
-            problem = f"{self.directory} has no reference: transformers reads directories"
-            raise AttnError(problem, "verify the checkpoint that the file was made from")
+            problem = f"{self.directory} cannot be compared with transformers: it is a file, not a directory"
+            raise AttnError(problem, "verify the checkpoint that the file was converted from")
 
     def attention_of(
         self, texts: Texts, kinds: Collection[Kind], dtype: DType
     ) -> dict[Kind, ReferenceAttention]:
-        """The attention of all layers of those kinds, out of one run of the model.
+        """The attention of all layers for each of `kinds`, from one run of the model.
 
         Raises:
-            AttnError: transformers cannot run the model, or returns no such attention.
+            AttnError: transformers cannot run the model, or does not return these attentions.
         """
         model = self._model(dtype)
         inputs = _inputs(model, texts)
@@ -77,7 +77,7 @@ class EagerModel:
         }
 
     def _output_names(self, model: torch.nn.Module, kind: Kind) -> dict[int, str]:
-        """What transformers calls W^O of each layer."""
+        """The name of W^O of each layer in transformers' model."""
         return {layer: _full_name(model, name) for layer, name in self.outputs.get(kind, {}).items()}
 
     def _model(self, dtype: DType) -> Any:
@@ -89,7 +89,7 @@ class EagerModel:
 
 
 def _inputs(model: Any, texts: Texts) -> dict[str, Any]:
-    """What the model is called with; a decoder that has no text gets one token."""
+    """The model's inputs; a decoder without a text gets a single token."""
     return inputs_of(
         model,
         [token.id for token in texts.tokens],
@@ -99,25 +99,29 @@ def _inputs(model: Any, texts: Texts) -> dict[str, Any]:
 
 
 def _by_layer(attentions: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:
-    """The attentions of the layers: transformers lists all layers, or those alone that attend."""
+    """The attentions by layer: transformers lists all layers, or only those with attention.
+
+    Raises:
+        AttnError: their number differs.
+    """
     present = [attention for attention in attentions or () if attention is not None]
     if len(present) == len(layers):
         return {layer: to_numpy(attention[0]) for layer, attention in zip(layers, present, strict=True)}
-    problem = f"transformers returns {len(present)} attentions of {len(layers)} layers for {directory}"
-    raise AttnError(problem, "there is nothing to compare with: attn inspect shows what was computed")
+    problem = f"transformers returns {len(present)} attentions for the {len(layers)} layers of {directory}"
+    raise AttnError(problem, "attn inspect instead: there is no reference to compare this model with")
 
 
 def _full_name(model: torch.nn.Module, name: str) -> str:
-    """What transformers' model calls the module: the name, perhaps with something before it.
+    """The module's full name in transformers' model, which may have a prefix.
 
     Raises:
-        AttnError: it has no such module, in this release.
+        AttnError: this version of transformers has no such module.
     """
     full_names = (path for path, _ in model.named_modules() if path == name or path.endswith(f".{name}"))
     full_name: str | None = next(full_names, None)
     if full_name is None:
-        problem = f"transformers {VERSION} calls {name} by another name, so outputs cannot be compared"
-        raise AttnError(problem, "use a release of transformers that attn was tested with: constraints.txt")
+        problem = f"transformers {VERSION} has no module {name}, so outputs cannot be compared"
+        raise AttnError(problem, "the version of transformers in constraints.txt, which attn was tested with")
     return full_name
 
 
@@ -125,7 +129,7 @@ def _full_name(model: torch.nn.Module, name: str) -> str:
 def _record_outputs(
     model: torch.nn.Module, names: Collection[str]
 ) -> Iterator[Mapping[str, list[FloatArray]]]:
-    """While the block runs, what the named modules return, call by call, (T, M)."""
+    """Record what the named modules return inside the block, (T, M) for each call."""
     calls: dict[str, list[FloatArray]] = {name: [] for name in names}
 
     def hook(name: str) -> Callable[..., None]:

@@ -1,1 +1,1 @@
-"""Our own transformer over a checkpoint. No transformers here, and no torch unless asked for."""
+"""Our own transformer over a checkpoint; never imports transformers, and torch only if requested."""

@@ -1,14 +1,14 @@
-"""A checkpoint that our own transformer reads: a directory in Hugging Face layout, or a GGUF file."""
+"""A checkpoint run by our own transformer: a directory in Hugging Face layout, or a GGUF file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
-from attn_cli.models.native.checkpoint_files import CheckpointFiles
 from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
@@ -19,12 +19,12 @@ from attn_cli.vocabulary import Kind
 
 @record(frozen=True)
 class Checkpoint:
-    """A `Source` over the files of a model; the weights are opened by `check`, or with the first layer."""
+    """A `Source` over the files of a model; the weights are opened by `check`, or for the first layer."""
 
     request: SourceRequest
     name: str
     path: Path  # a directory, or a .gguf file
-    files: CheckpointFiles
+    open_weights: Callable[[], Weights]  # which opens them once, whatever computes
     spec: Spec
     tokenizer: Tokenizer
     backend: Backend
@@ -32,33 +32,33 @@ class Checkpoint:
 
     @property
     def card(self) -> Card:
-        """What the model is, in numbers."""
+        """The name, the type and the dimensions of the model."""
         spec = self.spec
         return Card(self.name, spec.type, spec.layers, spec.heads, spec.kv_heads, spec.head_size, spec.width)
 
     @property
     def takes_pairs(self) -> bool:
-        """Whether it tells a second text from the first."""
+        """Whether the model accepts a second text (`--pair`) as a segment of its own."""
         return self.spec.takes_pairs
 
     @property
     def has_decoder(self) -> bool:
-        """Whether it has a decoder that looks at what its encoder read."""
+        """Whether it is an encoder-decoder model, with cross-attention."""
         return self.spec.decoder is not None and self.spec.start is not None
 
     @property
     def is_causal(self) -> bool:
-        """Whether a token sees only what came before it."""
+        """Whether a token can attend only to itself and to earlier tokens."""
         return self.spec.is_causal
 
     @property
     def longest(self) -> int | None:
-        """How many tokens it was made for."""
+        """The number of tokens the model was made for; None if its configuration does not say."""
         return self.spec.longest
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it cannot read more: it has a vector for each position."""
+        """Whether `longest` is a hard limit: the position embeddings form a table."""
         return self.spec.embeddings.positions is not None or self.spec.embeddings.has_sinusoids
 
     @property
@@ -71,43 +71,43 @@ class Checkpoint:
         return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
-        """The tokens of the text, whose ids fit the vocabulary.
+        """The tokens of the text; their ids are checked against the size of the vocabulary.
 
         Raises:
-            AttnError: one does not, or the vocabulary cannot spell the text.
+            AttnError: an id is out of range, or the text cannot be tokenized.
         """
         return self._checked(self.tokenizer(text, pair), self.spec)
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
-        """What the decoder reads: its start token, then the tokens of the text, the last one left off.
+        """The decoder's input: its start token, then the tokens of the text without the last one.
 
         Raises:
             AttnError: as `tokens`.
         """
         decoder, start = self.spec.decoder, self.spec.start
-        assert decoder is not None, "only a model with a decoder is asked"
-        assert start is not None, "a decoder's text begins with a token"
+        assert decoder is not None, "called only for a model with a decoder"
+        assert start is not None, "a decoder has a start token"
         tokenizer = self.tokenizer.target_tokenizer()
         return shift_right(tokenizer.token(start), self._checked(tokenizer(text, None), decoder))
 
     def check(self) -> None:
-        """Raise `AttnError` unless the weights are those of this model.
+        """Check that the weights belong to this model.
 
         Raises:
-            AttnError: a file is missing or damaged.
+            AttnError: a file is missing or damaged, or does not match the configuration.
         """
         self._transformer.check()
 
     def head_labels(self) -> tuple[HeadLabel, ...]:
-        """What its heads are known for, the clearest first."""
+        """The heads with a known pattern, the highest score first."""
         return read_head_labels(self.path, self.spec.layers, self.spec.heads)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
-        """The attention of those layers, one after the other, each run when it is asked for."""
+        """The attention of each of `layers`, in ascending order, computed lazily."""
         return of_layers(self._every_attention(texts, kind), layers)
 
     def reference_model(self) -> ReferenceModel:
-        """transformers' model over the same files; a file's names of W^O are those of its modules."""
+        """transformers' model over the same files; its modules have the names of the tensors."""
         from attn_cli.models.bridge.reference import EagerModel  # transformers and torch: 5 s
 
         layers = {kind: extent.layers for kind, extent in self.kinds.items()}
@@ -123,34 +123,34 @@ class Checkpoint:
 
     @cached_property
     def _transformer(self) -> Transformer:
-        return Transformer(self.spec, self.files.weights(self.spec.prefixes, self.spec.aliases), self.backend)
+        return Transformer(self.spec, self.open_weights(), self.backend)
 
     def _every_attention(self, texts: Texts, kind: Kind) -> Iterator[Layer]:
-        """The attention of one kind, layer by layer; of the encoder nothing runs before it is looked at."""
+        """The attention of one kind, layer by layer; the encoder runs only when cross-attention needs it."""
         model, inputs = self._transformer, _inputs(texts.tokens)
         if kind in {Kind.SELF, Kind.ENCODER}:
             return model.attentions(inputs)
-        assert self.spec.decoder is not None, "the source names its kinds"
+        assert self.spec.decoder is not None, "only a model with a decoder has these kinds"
         decoder = replace(model, spec=self.spec.decoder)
         memory = cache(lambda: model.memory(inputs))
         run = decoder.attentions if kind is Kind.DECODER else decoder.cross_attentions
         return run(_inputs(texts.target), memory)
 
     def _checked(self, tokens: tuple[Token, ...], spec: Spec) -> tuple[Token, ...]:
-        """The tokens, whose ids are checked against the size of the vocabulary."""
+        """The tokens, if their ids and segments are in range."""
         hint = f"check that tokenizer.json and config.json in {self.path} belong to the same model"
         for token in tokens:
             if token.id >= spec.vocabulary:
-                size = f"number {token.id} of a vocabulary of {spec.vocabulary}"
-                raise AttnError(f"the token '{token.piece}' is {size}", hint)
+                size = f"id {token.id}, but the vocabulary has {spec.vocabulary}"
+                raise AttnError(f"the token '{token.piece}' has {size}", hint)
             if spec.segments and token.segment >= spec.segments:
-                problem = f"the token '{token.piece}' is of segment {token.segment} of {spec.segments}"
-                raise AttnError(problem, hint)
+                segment = f"segment {token.segment}, but there are {spec.segments}"
+                raise AttnError(f"the token '{token.piece}' is in {segment}", hint)
         return tokens
 
 
 def _layer_names(part: Part, spec: Spec) -> dict[int, str]:
-    """What the part is called in each layer."""
+    """The part's module name in each layer."""
     return {layer: part.name.format(**spec.numbers(layer)) for layer in range(spec.layers)}
 
 

@@ -12,17 +12,17 @@ from attn_cli.record import record
 
 
 class CheckpointFiles(Protocol):
-    """The configuration; the weights and the tokenizer, which are opened when they are asked for."""
+    """The configuration of a checkpoint; its weights and its tokenizer are opened on demand."""
 
     @property
     def config(self) -> Config:
         """The configuration."""
 
     def weights(self, prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
-        """The weights; `Weights` says what the prefixes and aliases of a family are."""
+        """The weights; `Weights` explains prefixes and aliases."""
 
     def tokenizer(self) -> Tokenizer:
-        """What cuts a text into the model's tokens."""
+        """The tokenizer of the model."""
 
 
 @record(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class DirectoryFiles:
     config: Config
 
     def weights(self, prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
-        """The weights in the directory.
+        """Open the weights in the directory.
 
         Raises:
             AttnError: there are none, or a file is damaged.
@@ -41,7 +41,7 @@ class DirectoryFiles:
         return open_weights(self.directory, prefixes, aliases)
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer in the directory.
+        """Open the tokenizer in the directory.
 
         Raises:
             AttnError: there is none, or it cannot be read.
@@ -50,7 +50,7 @@ class DirectoryFiles:
 
 
 def open_files(path: Path) -> CheckpointFiles:
-    """The checkpoint in a directory in Hugging Face layout, or in a `.gguf` file.
+    """Open the checkpoint in a directory in Hugging Face layout, or in a `.gguf` file.
 
     Raises:
         AttnError: the configuration cannot be read.

@@ -1,4 +1,4 @@
-"""Finds the families that have a file of their own here, and reads a model's spec from its config."""
+"""Finds the native families in `architectures/`, and reads a model's spec from its config."""
 
 import importlib
 from collections.abc import Mapping
@@ -13,19 +13,27 @@ from attn_cli.models.native.spec import Spec
 
 
 def native_families() -> tuple[str, ...]:
-    """The model types that have a file of their own here."""
+    """The model types with a native implementation, sorted."""
     return tuple(sorted(_modules()))
 
 
+def native_groups() -> dict[str, tuple[str, ...]]:
+    """The families by the folder of their files: `encoders`, `decoders`, and so on."""
+    groups: dict[str, list[str]] = {}
+    for name, module in sorted(_modules().items()):
+        groups.setdefault(module.split(".")[-2], []).append(name)
+    return {folder: tuple(names) for folder, names in sorted(groups.items())}
+
+
 def native_types() -> frozenset[str]:
-    """How `model_type` may spell the families: file names have no hyphen."""
+    """The native families as `model_type` may spell them, with hyphens or underscores."""
     return frozenset(alias for name in _modules() for alias in (name, name.replace("_", "-")))
 
 
 def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None:
-    """What the model is; None where it has no file here, or is a variant that its file leaves to others.
+    """The model's spec; None if its family, or this variant of it, has no native implementation.
 
-    `is_causal` overrules the model's own mask.
+    `is_causal` overrides the model's own mask.
 
     Raises:
         AttnError: a value of the configuration is missing or damaged.
@@ -39,23 +47,23 @@ def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None
 
 
 def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
-    """What the model is, by the file that is named after its `model_type`.
+    """The model's spec, from the module named after its `model_type`.
 
     Raises:
-        AttnError: the family is not known here, or a value is missing or damaged.
+        AttnError: the family is not native, or a value is missing or damaged.
     """
     kind = config.text("model_type")
     name = kind.replace("-", "_")
     if name not in _modules():
-        problem = f"the model type '{kind}' is not known: {config.path}"
-        raise AttnError(problem, f"use a model of the type {', '.join(native_families())}")
+        problem = f"unknown model type '{kind}': {config.path}"
+        raise AttnError(problem, f"use a model of type {', '.join(native_families())}")
     spec: Spec = importlib.import_module(_modules()[name]).spec(config)
     return spec if is_causal is None else replace(spec, is_causal=is_causal)
 
 
 @cache
 def _modules() -> Mapping[str, str]:
-    """The module of each family, by the name of its file."""
+    """The module of each family, by file name."""
     (home,) = architectures.__path__
     files = Path(home).glob("*/[!_]*.py")
     return {file.stem: f"{architectures.__name__}.{file.parent.name}.{file.stem}" for file in files}

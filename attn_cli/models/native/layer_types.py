@@ -1,4 +1,4 @@
-"""Which layers use a sliding window, by the config's list or the family's own rule."""
+"""Which layers use a sliding window, according to the config's list or the family's rule."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -7,16 +7,16 @@ from attn_cli.core.masks import Rule, everywhere, sliding
 from attn_cli.models.files.config import Config
 
 LayerTypes: TypeAlias = Callable[[int], str]
-"""A layer's number to its type, `full_attention` or `sliding_attention`."""
+"""Maps a layer's number to its type, `full_attention` or `sliding_attention`."""
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def read_layer_types(config: Config, layers: int, slides: Callable[[int], bool]) -> LayerTypes:
-    """The types that `layer_types` lists; without a list a layer slides where `slides` says so.
+    """The types in the config's `layer_types`; without it, `slides` tells which layers have a window.
 
     Raises:
-        AttnError: the list is too short, or names a type that is not known.
+        AttnError: the list is too short, or contains an unknown type.
     """
     listed = config.values.get("layer_types")
     if listed is None:
@@ -28,16 +28,16 @@ def read_layer_types(config: Config, layers: int, slides: Callable[[int], bool])
 
 
 def windows_by_type(layer_type: LayerTypes, window: Rule) -> Callable[[int], Rule]:
-    """The window of every layer: `window` where it slides."""
+    """The window of each layer: `window` if it is sliding, else everything."""
     return lambda layer: window if layer_type(layer) == SLIDING else everywhere
 
 
 def read_window(config: Config, default: int | None = 4096) -> Rule:
-    """The last so many positions that the config names, or `default` where it says nothing; null is all."""
+    """The window of the config's `sliding_window`, in positions; `default` if it is missing, all if null."""
     size = config.values.get("sliding_window", default)
     return everywhere if size is None else sliding(config.count("sliding_window", default=default))
 
 
 def in_every_layer(rule: Rule) -> Callable[[int], Rule]:
-    """The same rule in each layer."""
+    """The same rule in every layer."""
     return lambda _layer: rule

@@ -1,7 +1,7 @@
-"""Which rotary embedding a config asks for: RoPE's frequencies, and the variants for longer texts.
+"""Reads the rotary position embedding (RoPE) of a config: its frequencies, and the variants for long texts.
 
-The formulas and their order are those of `modeling_rope_utils.py` in transformers, in float32 as
-there: a frequency that is off by one rounding is 0.0002 radians off at position 4096.
+The formulas follow `modeling_rope_utils.py` in transformers, in the same order of operations and in float32:
+one rounding error in a frequency is 0.0002 radians at position 4096.
 """
 
 import math
@@ -17,7 +17,7 @@ from attn_cli.errors import AttnError
 from attn_cli.record import record
 
 Frequencies: TypeAlias = npt.NDArray[np.floating]
-"""(R/2,) float32, radians a position."""
+"""(R/2,) float32, in radians per position."""
 
 _ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
 _HINT = "check rope_parameters, or rope_scaling, in the config"
@@ -25,18 +25,18 @@ _HINT = "check rope_parameters, or rope_scaling, in the config"
 
 @record(frozen=True, slots=True)
 class _RopeParameters:
-    """What a config says of its rotary embedding, and how much there is to turn."""
+    """The config's RoPE parameters, and the number of features and tokens."""
 
     values: Mapping[str, Any]
-    size: int  # R, how many features of a head turn
-    length: int  # T, how many tokens the text has
+    size: int  # R, the number of rotated features per head
+    length: int  # T, the number of tokens in the text
 
     def number(self, name: str, default: float | None = None) -> float:
-        """The positive number `name`; null is as good as absent."""
+        """The positive number `name`; null counts as absent."""
         return _number(self.values, name, default)
 
     def numbers(self, name: str) -> Frequencies:
-        """(R/2,) the list `name`, one positive number for each pair of features."""
+        """(R/2,) the list `name`, one positive number per pair of features."""
         listed, pairs = self.values.get(name), len(range(0, self.size, 2))
         if isinstance(listed, list) and len(listed) == pairs and all(map(_is_positive, listed)):
             return np.asarray(listed, dtype=np.float32)
@@ -54,24 +54,24 @@ def read_rotary(
     interleaved: bool = False,
     is_whole: bool = False,
 ) -> Rotary:
-    """The rotary embedding that `config`, a parsed config.json of the Llama kind, asks for.
+    """The rotary embedding of `config`, a parsed config.json in Llama's format.
 
-    Read from `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling` (before). The
-    frequencies of `dynamic` and `longrope` depend on `length`, how many tokens the text has. `is_whole`:
-    the family turns whole heads and does not read `partial_rotary_factor` (`modeling_llama.py`).
+    It is read from `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling` (before). The
+    frequencies of `dynamic` and `longrope` depend on `length`, the number of tokens in the text. `is_whole`:
+    the family rotates whole heads and ignores `partial_rotary_factor` (`modeling_llama.py`).
 
     Raises:
-        AttnError: the type is unknown, or a number is missing or not usable.
+        AttnError: the type is unknown, or a number is missing or invalid.
     """
     given = _rope_object(config)
     name = given.get("rope_type") or given.get("type") or "default"
     values = _top_level_values(config) | given | _trained_length(config, given)
     if is_whole and values.pop("partial_rotary_factor", 1) != 1 and name != "default":
-        problem = f"the rotary embedding {name} is to turn a part of each head, and this family turns all"
+        problem = f"rotary embedding {name} with partial_rotary_factor: this family rotates whole heads"
         raise AttnError(problem, _HINT)
     frequencies, gain = _compute(name, values, head_size, length)
     if 2 * len(frequencies) > head_size:
-        problem = f"{2 * len(frequencies)} features cannot turn in a head of {head_size}"
+        problem = f"{2 * len(frequencies)} features cannot be rotated in a head of {head_size}"
         raise AttnError(problem, "check head_dim and partial_rotary_factor in the config")
     return Rotary(frequencies, gain, interleaved)
 
@@ -79,12 +79,12 @@ def read_rotary(
 def of_layer_type(
     config: Mapping[str, Any], layer_type: str, theta: float, scaling: Mapping[str, Any] | None = None
 ) -> Mapping[str, Any]:
-    """`config` as the layers of one type read it: `rope_parameters` may hold an object for each type.
+    """`config` with the RoPE parameters of one layer type, which `rope_parameters` may list by type.
 
-    `theta` and `scaling` are what an older config says of this type in other places.
+    `theta` and `scaling` are the parameters of this type in an older config.
 
     Raises:
-        AttnError: one of them is no object.
+        AttnError: the parameters are not an object.
     """
     by_type = config.get("rope_parameters")
     given = by_type.get(layer_type) if isinstance(by_type, Mapping) else None
@@ -96,9 +96,9 @@ def of_layer_type(
 
 
 def _compute(name: Any, values: Mapping[str, Any], head_size: int, length: int) -> tuple[Frequencies, float]:
-    """What the variant `name` makes of `values`: a config may hold anything, zeros too."""
-    if name not in list(_VARIANTS):  # a list: what stands in a config need not be hashable
-        problem = f"the config asks for an unknown rotary embedding: {reprlib.repr(name)}"
+    """Compute the variant `name` from `values`, which are unchecked and may be zero."""
+    if name not in list(_VARIANTS):  # a list: the config's value may be unhashable
+        problem = f"the config has an unknown rotary embedding: {reprlib.repr(name)}"
         raise AttnError(problem, f"use a model with one of {', '.join(_VARIANTS)}")
     try:
         size = int(head_size * _number(values, "partial_rotary_factor", 1.0))
@@ -110,25 +110,25 @@ def _compute(name: Any, values: Mapping[str, Any], head_size: int, length: int) 
 
 
 def _rope_object(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The object that names the rope type; as in transformers the older one wins where both stand."""
+    """The object with the RoPE type; if both exist the older one takes precedence, as in transformers."""
     given = config.get("rope_scaling") or config.get("rope_parameters") or {}
     if not isinstance(given, Mapping):
         raise AttnError(f"the rotary parameters are not an object: {reprlib.repr(given)}", _HINT)
     nested = [key for key, value in given.items() if isinstance(value, Mapping)]
     if nested:
-        problem = f"the rotary embedding differs between kinds of layers: {', '.join(nested)}"
-        raise AttnError(problem, "pass the parameters of one kind as rope_parameters")
+        problem = f"the rotary embedding differs between layer types: {', '.join(nested)}"
+        raise AttnError(problem, "pass the parameters of one type as rope_parameters")
     return {key: value for key, value in given.items() if value is not None}
 
 
 def _top_level_values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What may stand at the top of the config; the object's own values go before it."""
+    """Parameters at the top level of the config; those in the RoPE object take precedence."""
     names = ("rope_theta", "partial_rotary_factor")
     return {name: config[name] for name in names if config.get(name) is not None}
 
 
 def _trained_length(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """How many positions the model knows, and knew before it was stretched: the top goes first here."""
+    """The number of positions now and before extension; here the top level takes precedence."""
     known, original = "max_position_embeddings", "original_max_position_embeddings"
     longest = config.get(known)
     return {known: longest, original: config.get(original) or given.get(original) or longest}
@@ -158,12 +158,12 @@ def _default(rope: _RopeParameters) -> tuple[Frequencies, float]:
 
 
 def _linear(rope: _RopeParameters) -> tuple[Frequencies, float]:
-    """Positions squeezed together by `factor`: Chen et al. 2023, arXiv:2306.15595."""
+    """Positions divided by `factor`: Chen et al. 2023, arXiv:2306.15595."""
     return 1 / _periods(rope) / rope.number("factor"), 1.0
 
 
 def _dynamic(rope: _RopeParameters) -> tuple[Frequencies, float]:
-    """NTK-aware: θ grows with a text that is longer than the model knows.
+    """Dynamic NTK: θ grows once the text is longer than `max_position_embeddings`.
 
     By bloc97 and emozilla, 2023; described in arXiv:2309.00071, sections 3.1 and 3.3.
     """
@@ -173,7 +173,7 @@ def _dynamic(rope: _RopeParameters) -> tuple[Frequencies, float]:
 
 
 def _yarn(rope: _RopeParameters) -> tuple[Frequencies, float]:
-    """Fast pairs kept, slow ones squeezed, a ramp between: YaRN, Peng et al. 2023, arXiv:2309.00071."""
+    """High frequencies kept, low ones divided, a ramp between: YaRN, Peng et al. 2023, arXiv:2309.00071."""
     periods, factor = _periods(rope), _stretch(rope)
     low, high = _yarn_ramp(rope)
     ramp = (np.arange(len(periods), dtype=np.float32) - low) / (high - low)
@@ -182,7 +182,7 @@ def _yarn(rope: _RopeParameters) -> tuple[Frequencies, float]:
 
 
 def _yarn_ramp(rope: _RopeParameters) -> tuple[float, float]:
-    """The pairs between which the ramp runs: those that turn `beta_fast` and `beta_slow` times."""
+    """The ends of the ramp: the pairs that make `beta_fast` and `beta_slow` turns in the original length."""
     theta, original = _theta(rope), rope.number("original_max_position_embeddings")
 
     def pair(turns: float) -> float:
@@ -196,7 +196,7 @@ def _yarn_ramp(rope: _RopeParameters) -> tuple[float, float]:
 
 
 def _yarn_gain(rope: _RopeParameters, factor: float) -> float:
-    """0.1 · ln(factor) + 1; DeepSeek sets the slopes of a numerator and a denominator."""
+    """0.1 · ln(factor) + 1; DeepSeek uses a ratio of two such gains, with a slope (`mscale`) for each."""
 
     def gain(slope: float) -> float:
         return 1.0 if factor <= 1 else 0.1 * slope * math.log(factor) + 1
@@ -209,7 +209,7 @@ def _yarn_gain(rope: _RopeParameters, factor: float) -> float:
 
 
 def _longrope(rope: _RopeParameters) -> tuple[Frequencies, float]:
-    """A learned factor for every pair, short texts and long: Ding et al. 2024, arXiv:2402.13753."""
+    """One factor per pair, in separate lists for short and long texts: Ding et al. 2024, arXiv:2402.13753."""
     original, factor = rope.number("original_max_position_embeddings"), _stretch(rope)
     factors = rope.numbers("long_factor" if rope.length > original else "short_factor")
     gain = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(original))
@@ -217,10 +217,10 @@ def _longrope(rope: _RopeParameters) -> tuple[Frequencies, float]:
 
 
 def _llama3(rope: _RopeParameters) -> tuple[Frequencies, float]:
-    """Slow pairs squeezed by `factor`, fast ones kept: Llama 3.1, arXiv:2407.21783.
+    """Low frequencies divided by `factor`, high ones kept: Llama 3.1, arXiv:2407.21783.
 
-    The bounds are wavelengths: `original_max_position_embeddings` over `low_freq_factor` and over
-    `high_freq_factor`; between them the two are mixed.
+    The bounds are wavelengths: `original_max_position_embeddings` divided by `low_freq_factor` and by
+    `high_freq_factor`; between them the two are interpolated.
     """
     factor, original = rope.number("factor"), rope.number("original_max_position_embeddings")
     low, high = rope.number("low_freq_factor"), rope.number("high_freq_factor")
@@ -239,7 +239,7 @@ _VARIANTS: dict[str, _Variant] = {
     "dynamic": _dynamic,
     "yarn": _yarn,
     "longrope": _longrope,
-    "su": _longrope,  # what the first Phi-3 checkpoints call it (`configuration_phi3.py`)
+    "su": _longrope,  # its name in the first Phi-3 checkpoints (`configuration_phi3.py`)
     "llama3": _llama3,
 }
 
@@ -249,14 +249,14 @@ def _theta(rope: _RopeParameters) -> float:
 
 
 def _periods(rope: _RopeParameters, stretch: float = 1.0) -> Frequencies:
-    """(R/2,) θ^(2r/R): positions a radian."""
+    """(R/2,) θ^(2r/R), in positions per radian."""
     exponents = np.arange(0, rope.size, 2, dtype=np.float32) / rope.size
     periods: Frequencies = (_theta(rope) * stretch) ** exponents
     return periods
 
 
 def _stretch(rope: _RopeParameters) -> float:
-    """By how much a text may outgrow the original; without `factor` (Phi-3, DeepSeek) the ratio."""
+    """The extension factor: `factor`, or without it (Phi-3, DeepSeek) the ratio of the two lengths."""
     if rope.values.get("factor") is not None:
         return rope.number("factor")
     return rope.number("max_position_embeddings") / rope.number("original_max_position_embeddings")

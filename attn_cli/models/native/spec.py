@@ -1,4 +1,4 @@
-"""A model family as data: everything that differs between families, and nothing they share."""
+"""A model family as data: everything that differs between families, and nothing that they share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
@@ -10,7 +10,7 @@ from attn_cli.record import record
 
 
 class Norm(StrEnum):
-    """How a layer is normalised."""
+    """The type of normalisation."""
 
     LAYER = "layer"  # Ba et al. 2016, arXiv:1607.06450
     RMS = "rms"  # Zhang and Sennrich 2019, arXiv:1910.07467
@@ -18,30 +18,30 @@ class Norm(StrEnum):
 
 @record(frozen=True, slots=True)
 class Part:
-    """Where a linear map or a norm stands in the file: the name before `.weight` and `.bias`."""
+    """The name of a linear layer or a norm in the file, without `.weight` and `.bias`."""
 
-    name: str  # with `{layer}` where it belongs to one
+    name: str  # with `{layer}` if it belongs to a layer
     has_bias: bool = True
     since: int = 0  # the first layer that has it
 
 
 @record(frozen=True, slots=True)
 class Projections:
-    """Where the queries, keys and values come from: three matrices, or one that holds them all."""
+    """The projections to queries, keys and values: three matrices, or a fused one."""
 
     query: Part | None = None
     key: Part | None = None
     value: Part | None = None
     fused: Part | None = None
-    is_interleaved: bool = False  # of a fused matrix: head by head
+    is_interleaved: bool = False  # a fused matrix is ordered by head
     query_norm: Part | None = None  # QK-norm
     key_norm: Part | None = None
-    is_norm_whole: bool = False  # it spans all heads together
+    is_norm_whole: bool = False  # QK-norm over all heads together
 
 
 @record(frozen=True, slots=True)
 class FeedForward:
-    """What follows the attention: W_down · act(W_up x), or with a gate W_down · (act(W_gate x) ⊙ W_up x)."""
+    """The feed-forward block: W_down · act(W_up x), or with a gate W_down · (act(W_gate x) ⊙ W_up x)."""
 
     up: Part
     down: Part
@@ -53,25 +53,25 @@ class FeedForward:
 
 @record(frozen=True, slots=True)
 class Embeddings:
-    """What a token's vector is made of before the first layer: a sum, then perhaps a norm."""
+    """The embeddings that are summed to form the input of the first layer, with an optional norm."""
 
     tokens: str
-    positions: str | None = None  # a learned vector for each place
-    has_sinusoids: bool = False  # sines and cosines instead, which no file holds
-    segments: str | None = None  # a learned vector for the first and the second text
+    positions: str | None = None  # learned position embeddings
+    has_sinusoids: bool = False  # computed sines and cosines instead
+    segments: str | None = None  # learned segment embeddings
     norm: Part | None = None
-    width: int | None = None  # of the vectors, where a projection brings them to the model's
+    width: int | None = None  # of the embeddings, if `projection` maps them to the model's width
     projection: Part | None = None
-    projects_tokens: bool = False  # before positions are added; else the sum, after its norm
-    scale: float = 1.0  # of the tokens' vectors
+    projects_tokens: bool = False  # before positions are added; else the sum is projected, after its norm
+    scale: float = 1.0  # of the token embeddings
     first: int = 0  # the row of the first position
-    padding: int | None = None  # a token that takes no position: those behind it move up
-    skips_padding: bool = False  # padding takes no position either
+    padding: int | None = None  # a token id that has no position; later tokens are numbered without it
+    skips_padding: bool = False  # masked padding has no position either
 
 
 @record(frozen=True, slots=True)
 class Relative:
-    """A bias on the scores by distance: a table with a row for each bucket."""
+    """A bias on the scores by distance, as in T5: a table with one row per bucket."""
 
     table: Part
     buckets: Buckets
@@ -79,22 +79,22 @@ class Relative:
 
 @record(frozen=True, slots=True)
 class ContentBias:
-    """A bias by distance that queries and keys meet as vectors: DeBERTa's. arXiv:2006.03654."""
+    """DeBERTa's bias: products of queries and keys with embeddings of the distance. arXiv:2006.03654."""
 
-    table: Part  # a vector for each distance
+    table: Part  # one embedding per distance
     norm: Part | None
     distances: LogarithmicBuckets
-    keys: Part | None  # W^K of distances; None: queries meet none
-    queries: Part | None  # W^Q of distances; None: keys meet none
+    keys: Part | None  # W^K of distances; None: no content-to-position term
+    queries: Part | None  # W^Q of distances; None: no position-to-content term
 
 
 @record(frozen=True, slots=True)
 class Cross:
-    """The attention of a decoder's layer that looks at the encoder's text."""
+    """The cross-attention of a decoder layer."""
 
     projections: Projections
     output: Part
-    norm: Part  # where the self-attention's stands: before, or behind the sum
+    norm: Part  # before the attention in pre-norm models, else after the sum
 
 
 def _numbered(layer: int) -> Mapping[str, int]:
@@ -115,7 +115,7 @@ def _no_rotary(_layer: int, _length: int) -> Rotary | None:
 
 @record(frozen=True, slots=True)
 class Spec:
-    """One model, ready to be read from its file."""
+    """One model: its dimensions, the names of its tensors, and how its layers compute."""
 
     type: str
     layers: int
@@ -124,7 +124,7 @@ class Spec:
     head_size: int
     width: int
     vocabulary: int
-    longest: int | None  # how many positions it has; None: no limit
+    longest: int | None  # the number of positions; None: unlimited
     embeddings: Embeddings
     projections: Projections
     output: Part
@@ -135,31 +135,31 @@ class Spec:
     norm: Norm
     epsilon: float
     is_pre_norm: bool  # x + f(norm(x)), else norm(x + f(x))
-    attention_result_norm: Part | None = None  # of what the attention returns, before it is added
+    attention_result_norm: Part | None = None  # of the attention's output, before it is added
     feed_forward_result_norm: Part | None = None
-    is_parallel: bool = False  # attention and feed-forward part read the same x, and both are added
-    residual_is_normed: bool = False  # norm(x) + f(norm(x)): BLOOM's option
-    residual_scale: float = 1.0  # of what is added to the residual stream
-    gain_offset: float = 0.0  # added to every gain: Gemma stores them less one
+    is_parallel: bool = False  # attention and feed-forward block read the same x, and both outputs are added
+    residual_is_normed: bool = False  # norm(x) + f(norm(x)): an option of BLOOM
+    residual_scale: float = 1.0  # multiplies what is added to the residual stream
+    gain_offset: float = 0.0  # added to the weights of norms, which Gemma stores minus 1
     is_causal: bool = False
     is_transposed: bool = False  # weights as (in, out): GPT-2's Conv1D
-    segments: int = 0  # how many kinds of segment there are
-    takes_pairs: bool = False  # whether it was made to read two texts
+    segments: int = 0  # the number of segment embeddings
+    takes_pairs: bool = False  # whether the model was trained on pairs of texts
     prefixes: tuple[str, ...] = ("",)
     aliases: Mapping[str, str] = field(default_factory=dict)
     softcap: float | None = None
     is_alibi: bool = False
     relative: Relative | None = None
     content_bias: ContentBias | None = None
-    numbers: Callable[[int], Mapping[str, int]] = _numbered  # what stands in a layer's names
+    numbers: Callable[[int], Mapping[str, int]] = _numbered  # the numbers in a layer's tensor names
     scale: Callable[[int], float | None] = _no_scale  # of a layer; None: 1/√D
-    window: Callable[[int], Rule] = _everywhere  # of a layer: what of the unmasked a token may see
-    rotary: Callable[[int, int], Rotary | None] = _no_rotary  # of a layer, for a text of that length
+    window: Callable[[int], Rule] = _everywhere  # of a layer, in addition to the causal mask
+    rotary: Callable[[int, int], Rotary | None] = _no_rotary  # of a layer and a number of tokens
 
-    cross: Cross | None = None  # of a decoder that reads what an encoder made
-    decoder: "Spec | None" = None  # of an encoder-decoder model; this is its encoder
-    start: int | None = None  # the token that the decoder's text begins with
+    cross: Cross | None = None  # of a decoder
+    decoder: "Spec | None" = None  # of an encoder-decoder model, where this is the encoder
+    start: int | None = None  # the decoder's start token
 
     def mask(self, layer: int) -> Rule:
-        """Who may look where in a layer, padding aside."""
+        """Where a query may look in a layer, apart from padding."""
         return both(causal, self.window(layer)) if self.is_causal else self.window(layer)

@@ -1,7 +1,7 @@
-"""A transformer run from a checkpoint, layer by layer: weights are read when their layer runs.
+"""Runs a transformer layer by layer; weights are read when their layer runs.
 
-It stops where its reader stops: whoever asks for layer 2 never touches layer 3, nor the feed-forward
-part of layer 2.
+The computation is lazy: requesting the attention of layer 2 runs neither layer 3 nor the feed-forward block
+of layer 2.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,75 +25,75 @@ from attn_cli.record import record
 
 @record(frozen=True, slots=True)
 class Inputs:
-    """What a model reads: T token ids, which text each belongs to, and which are no padding."""
+    """A model's input: T token ids, the segment of each, and which of them are not padding."""
 
-    ids: Sequence[int] | Array  # an array (B, T) is a batch of texts, for weights that are arrays too
+    ids: Sequence[int] | Array  # an array (B, T) is a batch of texts, for trainable weights
     segments: Sequence[int]
-    real: Sequence[bool] | None = None  # None: all are
-    first: int = 0  # the position of the first token: a model that trains on short rows sees every one
+    real: Sequence[bool] | None = None  # false for padding; None: no padding
+    first: int = 0  # position of the first token, so that training on short rows covers every position
 
 
 Memory: TypeAlias = Callable[[], Array]
-"""What a decoder looks at, (S, M), computed when it is first needed."""
+"""The encoder's output (S, M), computed when the decoder first needs it."""
 
 
 class Tensors(Protocol):
-    """Where weights come from: a file (`models.files.Weights`), or parameters that learn."""
+    """The source of weights: a file (`models.files.Weights`), or trainable parameters."""
 
     def read(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The tensor; raises `AttnError` unless it is there in this shape."""
+        """The tensor; raises `AttnError` if it is missing or has another shape."""
 
     def rows(self, name: str, shape: tuple[int, int], indices: Any) -> Array:
-        """(T, M) only those rows of a matrix."""
+        """(T, M) the given rows of a matrix."""
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raise `AttnError` unless the tensor is there."""
+        """Raise `AttnError` if the tensor is missing or has another shape."""
 
 
 @record(frozen=True, slots=True)
 class Transformer:
-    """The blocks that a `Spec` describes, with the weights of a file or of a training run."""
+    """The model that a `Spec` describes, with weights from a file or a training run."""
 
     spec: Spec
     weights: Tensors
     backend: Backend
 
     def check(self) -> None:
-        """Raise `AttnError` unless the file holds the last layer: a config may claim a billion.
+        """Check that the file contains the last layer: a config may claim a billion layers.
 
         Raises:
-            AttnError: it does not, or in another shape.
+            AttnError: the layer's W^O is missing or has another shape.
         """
         spec = self.spec
         name = self._name(spec.output, spec.layers - 1)
         self.weights.check(f"{name}.weight", self._stored_shape(spec.width, spec.heads * spec.head_size))
 
     def attentions(self, inputs: Inputs, memory: Memory | None = None) -> Iterator[Attention]:
-        """The self-attention of layer 0, 1, 2, ..., each computed when it is asked for."""
+        """The self-attention of layers 0, 1, 2, ..., computed lazily."""
         return (block.attention for block in self._run(inputs, memory))
 
     def cross_attentions(self, inputs: Inputs, memory: Memory) -> Iterator[Attention]:
-        """The attention of a decoder's layers to the text that its encoder read."""
+        """The cross-attention of a decoder's layers 0, 1, 2, ..., computed lazily."""
         return (block.cross_attention for block in self._run(inputs, memory))
 
     def hidden_states(self, inputs: Inputs, memory: Memory | None = None) -> Iterator[Array]:
-        """(T, M) what enters each layer, L times; then what leaves the last, after the final norm.
+        """(T, M) the input of each of the L layers, then the output of the last, after the final norm.
 
-        No command shows them: they are what the tests compare with Hugging Face's.
+        Commands do not show them; tests compare them with those of transformers.
         """
         block: _Block | None = None
         for block in self._run(inputs, memory):
             yield block.x
-        assert block is not None, "a model has a layer"
+        assert block is not None, "a model has at least one layer"
         yield self._normalise(self.spec.final_norm, 0, block.leaving)
 
     def memory(self, inputs: Inputs) -> Array:
-        """(T, M) what leaves the last layer of an encoder: what its decoder looks at."""
+        """(T, M) the output of an encoder's last layer, to which the decoder attends."""
         *_, last = self.hidden_states(inputs)
         return last
 
     def _run(self, inputs: Inputs, memory: Memory | None) -> Iterator["_Block"]:
-        """The layers, each at work when it is asked for."""
+        """The layers in order, run lazily."""
         spec = self.spec
         x = self._embed(inputs)
         mask, bias = _mask(inputs, x), self._shared_bias(x)
@@ -106,7 +106,7 @@ class Transformer:
                 x = block.leaving
 
     def _embed(self, inputs: Inputs) -> Array:
-        """(T, M) the sum of the tokens', positions' and segments' vectors, normed."""
+        """(T, M) the sum of the token, position and segment embeddings, normalised."""
         spec, names = self.spec, self.spec.embeddings
         narrow = names.width or spec.width
         x = self._read_rows(names.tokens, spec.vocabulary, narrow, inputs.ids)
@@ -125,12 +125,12 @@ class Transformer:
         return x if names.projects_tokens else self._project_embeddings(x)
 
     def _project_embeddings(self, x: Array) -> Array:
-        """(T, M) embeddings that are narrower than the model, brought to its width."""
+        """(T, M) embeddings narrower than the model, projected to its width."""
         part = self.spec.embeddings.projection
         return x if part is None else self._linear(part, 0, self.spec.width, x.shape[-1])(x)
 
     def _shared_bias(self, like: Array) -> Bias | None:
-        """What every layer adds to its scores for the two positions."""
+        """The position bias that all layers share: ALiBi's or T5's."""
         spec = self.spec
         if spec.is_alibi:
             return alibi(spec.heads, like)
@@ -142,7 +142,7 @@ class Transformer:
         return relative(table, buckets)
 
     def _self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
-        """W^Q, W^K, W^V and W^O of the layer."""
+        """The layer's self-attention: W^Q, W^K, W^V, W^O and how they are used."""
         spec, parts = self.spec, self.spec.projections
         query, key, value = self._projections(parts, layer)
         return MultiHeadAttention(
@@ -164,7 +164,7 @@ class Transformer:
         )
 
     def _content_bias(self, layer: int) -> Disentangled | None:
-        """What queries and keys of the layer meet at each distance."""
+        """The projected distance embeddings of the layer, for DeBERTa's bias."""
         spec, bias = self.spec, self.spec.content_bias
         if bias is None:
             return None
@@ -179,11 +179,11 @@ class Transformer:
             return split(linear(normed), spec.heads)
 
         scale = spec.scale(layer)
-        assert scale is not None, "the family gives it"
+        assert scale is not None, "families with a content bias set the scale"
         return Disentangled(bias.distances, scale, projected(bias.keys), projected(bias.queries))
 
     def _cross_attention(self, cross: Cross, layer: int) -> MultiHeadAttention:
-        """The same of the attention to the encoder's text, which knows no positions."""
+        """The layer's cross-attention, which has no position information."""
         spec = self.spec
         query, key, value = self._projections(cross.projections, layer)
         output = self._linear(cross.output, layer, spec.width, spec.heads * spec.head_size)
@@ -204,7 +204,7 @@ class Transformer:
         )
 
     def add_attention(self, layer: int, x: Array, attention: Attention) -> Array:
-        """(T, M) the residual stream behind the layer's self-attention."""
+        """(T, M) the residual stream after the layer's self-attention."""
         spec = self.spec
         added = self._scale_result(spec.attention_result_norm, layer, _apply_output_weights(attention))
         if spec.is_pre_norm:
@@ -212,23 +212,23 @@ class Transformer:
         return self._normalise(spec.attention_norm, layer, x + added)
 
     def cross_attention(self, layer: int, x: Array, memory: Memory) -> Attention:
-        """The attention of a decoder's layer to the encoder's text; `x` (T, M) comes out of its own."""
+        """The cross-attention of a decoder layer; `x` (T, M) is the stream after its self-attention."""
         spec, cross = self.spec, self.spec.cross
-        assert cross is not None, "a decoder's family names its parts"
+        assert cross is not None, "the spec of a decoder has cross-attention"
         entering = self._normalise(cross.norm, layer, x) if spec.is_pre_norm else x
         return self._cross_attention(cross, layer).attention(entering, memory())
 
     def add_cross_attention(self, layer: int, x: Array, cross_attention: Attention) -> Array:
-        """(T, M) the residual stream behind the attention to the encoder's text."""
+        """(T, M) the residual stream after the layer's cross-attention."""
         spec, cross = self.spec, self.spec.cross
-        assert cross is not None, "a decoder's family names its parts"
+        assert cross is not None, "the spec of a decoder has cross-attention"
         summed = x + _apply_output_weights(cross_attention)
         return summed if spec.is_pre_norm else self._normalise(cross.norm, layer, summed)
 
     def add_feed_forward(self, layer: int, x: Array, before: Array) -> Array:
-        """(T, M) what leaves the layer: the stream `x` (T, M) behind its attention, fed forward.
+        """(T, M) the layer's output: `x` (T, M), the stream after its attention, plus the feed-forward block.
 
-        A layer whose parts work side by side feeds what came in, `before` (T, M).
+        In a parallel layer the feed-forward block reads the layer's input, `before` (T, M).
         """
         spec = self.spec
         if spec.is_parallel:
@@ -239,19 +239,19 @@ class Transformer:
         return self._normalise(spec.feed_forward_norm, layer, x + self._feed_forward(layer, x))
 
     def _feed_forward(self, layer: int, x: Array) -> Array:
-        """(T, M) what the feed-forward part adds to the residual stream."""
+        """(T, M) what the feed-forward block adds to the residual stream."""
         parts, width = self.spec.feed_forward, self.spec.width
         inner, down = self._expand(layer), self._linear(parts.down, layer, width, parts.size)
         result = row_by_row(lambda rows: down(inner(rows)), x)
         return self._scale_result(self.spec.feed_forward_result_norm, layer, result)
 
     def _scale_result(self, norm: Part | None, layer: int, result: Array) -> Array:
-        """(T, M) what the residual stream takes of a part's result."""
+        """(T, M) a sublayer's output, normalised and scaled as the family does before adding it."""
         result = self._normalise(norm, layer, result)
         return result if self.spec.residual_scale == 1.0 else result * self.spec.residual_scale
 
     def _expand(self, layer: int) -> Callable[[Array], Array]:
-        """From (T, M) to (T, size), what stands between the two maps of the feed-forward part."""
+        """The feed-forward block before W_down, from (T, M) to (T, size)."""
         parts, width = self.spec.feed_forward, self.spec.width
         activation = find_activation(parts.activation)
         up = self._linear(parts.up, layer, 2 * parts.size if parts.holds_gate else parts.size, width)
@@ -263,12 +263,12 @@ class Transformer:
         return lambda x: activation(gate(x)) * up(x)
 
     def _normalise(self, part: Part | None, layer: int, x: Array) -> Array:
-        """`x` normed; as it is where the layer has no such norm."""
+        """`x` normalised, or unchanged if the layer has no such norm."""
         norm = self._norm(part, layer)
         return x if norm is None else norm(x)
 
     def _norm(self, part: Part | None, layer: int) -> Normalise | None:
-        """The norm of a layer, ready to be applied; None where there is none."""
+        """A layer's norm as a function; None if there is none."""
         if part is None or layer < part.since:
             return None
         spec, name = self.spec, self._name(part, layer)
@@ -285,7 +285,7 @@ class Transformer:
         return norm
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
-        assert part is not None, "a family names its parts"
+        assert part is not None, "a spec names every part that is used"
         name = self._name(part, layer)
         stored = self.weights.read(f"{name}.weight", self._stored_shape(rows, columns))
         weight = self.backend.convert(stored.T if self.spec.is_transposed else stored)
@@ -296,7 +296,7 @@ class Transformer:
         return part.name.format(**self.spec.numbers(layer))
 
     def _stored_shape(self, rows: int, columns: int) -> tuple[int, int]:
-        """The shape of a linear map's weight as the file has it."""
+        """The shape of a linear layer's weight in the file."""
         return (columns, rows) if self.spec.is_transposed else (rows, columns)
 
     def _read_rows(self, name: str, count: int, width: int, indices: Sequence[int] | Array) -> Array:
@@ -305,11 +305,11 @@ class Transformer:
 
 @dataclass(eq=False)
 class _Block:
-    """One layer at work: each part of it is computed once, when it is asked for."""
+    """One running layer; each part is computed once, when it is first needed."""
 
     transformer: Transformer
     layer: int
-    x: Array  # (T, M) what enters it
+    x: Array  # (T, M) the layer's input
     attention: Attention
     memory: Memory | None
 
@@ -319,13 +319,13 @@ class _Block:
 
     @cached_property
     def cross_attention(self) -> Attention:
-        """The attention to the encoder's text."""
-        assert self.memory is not None, "a decoder is given one"
+        """The layer's cross-attention."""
+        assert self.memory is not None, "a decoder is run with the encoder's output"
         return self.transformer.cross_attention(self.layer, self._after_attention, self.memory)
 
     @cached_property
     def leaving(self) -> Array:
-        """(T, M) what leaves the layer."""
+        """(T, M) the layer's output."""
         x = self._after_attention
         if self.transformer.spec.cross is not None:
             x = self.transformer.add_cross_attention(self.layer, x, self.cross_attention)
@@ -333,28 +333,28 @@ class _Block:
 
 
 def _apply_output_weights(attention: Attention) -> Array:
-    """(T, M) what an attention returns: the one place where its heads' contexts (H, T, D) meet W^O.
+    """(T, M) the output of an attention: the one place where the heads' contexts (H, T, D) meet W^O.
 
-    Every layer of every family comes through here, a decoder's attention to its encoder's text too.
+    Every attention of every family passes through here, cross-attention included.
     """
     contexts = attention.contexts()
     return attention.projected(contexts)
 
 
 def _apply_gate(activation: Callable[[Array], Array], both: Array, size: int) -> Array:
-    """(T, size) the first half of `both` (T, 2 size) as a gate of the second."""
+    """(T, size) the second half of `both` (T, 2 size), gated by the first."""
     return activation(both[..., :size]) * both[..., size:]
 
 
 def _sinusoids(inputs: Inputs, like: Array) -> Array:
-    """(T, M) the sines and cosines of the positions, in the format of `like`."""
+    """(T, M) the sinusoidal position embeddings, in the dtype of `like`."""
     xp = namespace(like)
     places = positions(like.shape[-2], like) + inputs.first
     return xp.astype(sinusoids(places, like.shape[-1]), like.dtype, copy=False)
 
 
 def _places(names: Embeddings, inputs: Inputs, length: int) -> Sequence[int]:
-    """(T,) the row of each token's position; a token that takes none stands before the first."""
+    """(T,) the row of each token's position embedding; without a position, the row before the first."""
     if names.padding is not None and names.padding in inputs.ids:
         takes = [id_ != names.padding for id_ in inputs.ids]
     elif names.skips_padding and inputs.real is not None:
@@ -366,19 +366,19 @@ def _places(names: Embeddings, inputs: Inputs, length: int) -> Sequence[int]:
 
 
 def _mask(inputs: Inputs, like: Array) -> Rule:
-    """The rule that hides padding, on the device of `like`."""
+    """The mask that hides padding, on the device of `like`."""
     if inputs.real is None:
         return everywhere
     return padding(namespace(like).asarray(list(inputs.real), device=device_of(like)))
 
 
 def find_activation(name: str) -> Callable[[Array], Array]:
-    """The activation that a config names.
+    """The activation function named in a config.
 
     Raises:
-        AttnError: we have none of this name.
+        AttnError: the name is unknown.
     """
     if name not in ACTIVATIONS:
-        problem = f"the activation '{name}' is not known"
+        problem = f"unknown activation '{name}'"
         raise AttnError(problem, f"use a model with one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]

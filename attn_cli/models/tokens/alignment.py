@@ -1,4 +1,4 @@
-"""Token offsets found by comparing letters, for tokenizers that do not report them."""
+"""Finds token offsets by comparing letters, for tokenizers that do not report them."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ _SPACE = "▁"  # SentencePiece's
 
 
 def align_pieces(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
-    """The characters of `text` that each of its pieces stands for, as start and end.
+    """The start and end in `text` of the characters that each piece stands for.
 
-    Letters are compared as tokenizers see them: normalised (NFKC), without case, without white space. Pieces
-    of which no letter is found share what lies between their neighbours; one of spaces alone has the spaces
-    that follow the piece before it.
+    Letters are compared after normalisation (NFKC), case folding and removal of white space. Pieces none of
+    whose letters are found share the text between their neighbours; a piece of spaces alone gets the spaces
+    after the previous piece.
     """
     letters, places = _letters(text)
     owners = [(letter, index) for index, piece in enumerate(pieces) for letter in _letters(piece)[0]]
@@ -25,7 +25,7 @@ def align_pieces(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _letters(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """The letters that are compared, and the characters that each of them comes from."""
+    """The letters to compare, and the start and end of the characters each of them comes from."""
     letters, places = "", []
     for start, end in _clusters(text):
         plain = unicodedata.normalize("NFKC", text[start:end]).casefold()
@@ -36,18 +36,18 @@ def _letters(text: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """Each character with the accents that follow it, as start and end.
+    """The start and end of each character with its combining accents, the unit of normalisation.
 
-    What is normalised together, so no graphemes: with those of `rich.cells` a letter would have the line
-    break behind it, and the two pieces of a joined emoji one place.
+    Not graphemes: those of `rich.cells` would join a letter with the line break after it, and give the two
+    pieces of a joined emoji the same place.
     """
     starts = [place for place, letter in enumerate(text) if not place or not unicodedata.combining(letter)]
     return pairwise((*starts, len(text)))
 
 
 def _matching_letters(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
-    """Which letter of ours is which of theirs, both in their order."""
-    if ours == theirs:  # almost always, and comparing takes the square of the length
+    """Pairs of indices of matching letters, in order."""
+    if ours == theirs:  # the usual case, and SequenceMatcher is quadratic
         yield from zip(range(len(ours)), range(len(ours)), strict=True)
         return
     for block in SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks():
@@ -59,7 +59,7 @@ def _matching_letters(ours: str, theirs: str) -> Iterator[tuple[int, int]]:
 def _fill_gaps(
     text: str, matched: dict[int, tuple[int, int]], has_letters: Sequence[bool]
 ) -> list[tuple[int, int]]:
-    """The places that were found, and for each run of pieces without one what lies between its neighbours."""
+    """The spans found, and for each run of pieces without one the text between its neighbours."""
     spans: list[tuple[int, int]] = []
     for is_matched, run in groupby(range(len(has_letters)), matched.__contains__):
         indices = list(run)
@@ -73,7 +73,7 @@ def _fill_gaps(
 
 
 def _share_gap(text: str, start: int, end: int, has_letters: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """The places of a run between `start` and `end`: pieces of spaces before and behind those of letters."""
+    """The spans of a run between `start` and `end`; pieces of spaces get the leading and trailing spaces."""
     gap = text[start:end]
     first = end - len(gap.lstrip())
     last = max(first, start + len(gap.rstrip()))

@@ -1,4 +1,4 @@
-"""A tokenizer from a single `tokenizer.json`, run by the `tokenizers` library."""
+"""A tokenizer from a `tokenizer.json`, run by the `tokenizers` library."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _RELOAD = "download tokenizer.json again"
 PieceDecoder: TypeAlias = Callable[[str], str]
-"""A piece of the vocabulary (`##ing`, `Ġthe`) to the text that it stands for."""
+"""Converts a piece of the vocabulary (`##ing`, `Ġthe`) to the text it stands for."""
 
 
 class FastTokenizer:
@@ -22,7 +22,7 @@ class FastTokenizer:
 
     def __init__(self, inner: "tokenizers.Tokenizer") -> None:
         inner.no_padding()  # MiniLM's file pads every text to 128
-        inner.no_truncation()  # and cuts it there: a text that is too long is an error, not a shorter text
+        inner.no_truncation()  # and truncates to 128: a text that is too long is an error here
         self._inner = inner
         self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()
@@ -33,9 +33,9 @@ class FastTokenizer:
         """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
 
         Raises:
-            AttnError: the vocabulary cannot spell the text.
+            AttnError: the text cannot be tokenized.
         """
-        with tokenizer_errors("the tokenizer cannot cut the text"):
+        with tokenizer_errors("the text cannot be tokenized"):
             encoding = self._inner.encode(text, pair)
             spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
             lists = (encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, spans)
@@ -55,10 +55,10 @@ class FastTokenizer:
         )
 
     def token(self, index: int) -> Token:
-        """The token of a number, standing before any text.
+        """The token with this id, as a special token at the start of a text.
 
         Raises:
-            AttnError: the vocabulary has no such number.
+            AttnError: the vocabulary has no such id.
         """
         piece = self._inner.id_to_token(index)
         if piece is None:
@@ -66,13 +66,13 @@ class FastTokenizer:
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
     def target_tokenizer(self) -> "FastTokenizer":
-        """What cuts the decoder's text: the same."""
+        """The tokenizer for the decoder's text: the same one."""
         return self
 
 
 @contextmanager
 def tokenizer_errors(problem: str) -> Iterator[None]:
-    """Whatever the library raises inside is an `AttnError`: plain Exception, and a panic in Rust is none."""
+    """Turn any exception raised inside into an `AttnError`, including Rust panics (`BaseException`)."""
     try:
         yield
     except (KeyboardInterrupt, MemoryError, AttnError):
@@ -84,7 +84,7 @@ def tokenizer_errors(problem: str) -> Iterator[None]:
 def _spans(
     offsets: Sequence[tuple[int, int]], sequences: Sequence[int | None], texts: tuple[str, str]
 ) -> list[tuple[int, int]]:
-    """The offsets, where a token that a template added stands at the end of the text before it."""
+    """The offsets; a token added by the template gets the end of the text before it."""
     spans: list[tuple[int, int]] = []
     place = 0
     for offset, sequence in zip(offsets, sequences, strict=True):
@@ -95,7 +95,7 @@ def _spans(
 
 
 def _piece_decoder(inner: "tokenizers.Tokenizer") -> PieceDecoder:
-    """How this tokenizer's pieces are read back: what its decoder undoes, piece by piece."""
+    """A function that applies the tokenizer's decoder to a single piece."""
     components = _components(inner.decoder) or _components(inner.pre_tokenizer)
     decoders = [decoder for state in components if (decoder := _component_decoder(state)) is not None]
 
@@ -108,7 +108,7 @@ def _piece_decoder(inner: "tokenizers.Tokenizer") -> PieceDecoder:
 
 
 def _components(component: Any) -> list[dict[str, Any]]:
-    """The component as the tokenizer's file describes it, a sequence taken apart."""
+    """The component's settings as in `tokenizer.json`; a sequence is flattened."""
     if component is None:
         return []
     state = json.loads(component.__getstate__())
@@ -117,7 +117,7 @@ def _components(component: Any) -> list[dict[str, Any]]:
 
 
 def _component_decoder(state: dict[str, Any]) -> PieceDecoder | None:
-    """What one component of the decoder does to a single piece; None where it only joins pieces."""
+    """What one component of the decoder does to a single piece; None if it only joins pieces."""
     match state:
         case {"type": "WordPiece", "prefix": str(prefix)}:
             return partial(_strip_prefix, prefix)
@@ -136,7 +136,7 @@ def _component_decoder(state: dict[str, Any]) -> PieceDecoder | None:
 
 
 def _strip_prefix(prefix: str, piece: str) -> str:
-    """`##ing` as `ing`; a piece that is nothing else stays."""
+    """`##ing` as `ing`; a piece that is only the prefix is kept."""
     return piece.removeprefix(prefix) or piece
 
 
@@ -145,9 +145,9 @@ def _replace(old: str, new: str, piece: str) -> str:
 
 
 def _decode_byte_letters(piece: str) -> str:
-    r"""`ĠcafÃ©` as ` café`; a part of a character becomes `\xf0`.
+    r"""`ĠcafÃ©` as ` café`; an incomplete character becomes `\xf0`.
 
-    Byte-level BPE writes each byte as a letter (GPT-2, `encoder.py`, `bytes_to_unicode`).
+    Byte-level BPE represents each byte as a letter (GPT-2, `encoder.py`, `bytes_to_unicode`).
     """
     try:
         return bytes(_BYTES[letter] for letter in piece).decode("utf-8", "backslashreplace")
@@ -156,7 +156,7 @@ def _decode_byte_letters(piece: str) -> str:
 
 
 def _byte_letters() -> dict[str, int]:
-    """GPT-2's letter of each byte: itself where it prints, else the next free one from U+0100 on."""
+    """GPT-2's letters and their bytes: a printable byte is itself, others are numbered from U+0100."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in plain]
     moved = {chr(256 + place): byte for place, byte in enumerate(others)}

@@ -1,4 +1,4 @@
-"""Opens the tokenizer in a directory: its `tokenizer.json`, or files in an older format."""
+"""Opens the tokenizer in a directory: `tokenizer.json`, or files in an older format."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from attn_cli.models.tokens.token import Tokenizer
 
 _OLDER = (
     *("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken"),
-    "tokenizer_config.json",  # of bytes or characters, which need no vocabulary
+    "tokenizer_config.json",  # byte and character tokenizers have no vocabulary file
 )
 
 
 def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
-    """The tokenizer in `directory`; one that has no `tokenizer.json` may be written in Python of its own.
+    """Open the tokenizer in `directory`; `trusts_code` allows a tokenizer class in the checkpoint's own code.
 
     Raises:
         AttnError: there is none, or it cannot be read.
@@ -23,11 +23,11 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
     if not path.is_file():
         if not any(file for pattern in _OLDER for file in directory.glob(pattern)):
             hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
-            raise AttnError(f"{directory} has no tokenizer.json, nor an older file in its place", hint)
+            raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
         from attn_cli.models.tokens.slow import open_slow_tokenizer  # transformers and torch: 3 s
 
         return open_slow_tokenizer(directory, trusts_code=trusts_code)
     import tokenizers  # 0.03 s
 
-    with tokenizer_errors(f"{path} is no tokenizer"):
+    with tokenizer_errors(f"{path} is not a valid tokenizer"):
         return FastTokenizer(tokenizers.Tokenizer.from_file(str(path)))

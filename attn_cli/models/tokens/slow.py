@@ -1,8 +1,8 @@
 """A tokenizer without a `tokenizer.json`: transformers reads its files in an older format.
 
-`vocab.txt`, `vocab.json` with `merges.txt`, and SentencePiece's models become the library `tokenizers`' own
-in transformers' hands. A few tokenizers stay Python (Marian's, for one): they do not say which characters a
-piece stands for, so that is found by comparing letters.
+transformers converts `vocab.txt`, `vocab.json` with `merges.txt`, and SentencePiece models to tokenizers of
+the library `tokenizers`. A few tokenizers remain in Python (Marian, for example): they report no offsets, so
+these are found by comparing letters.
 """
 
 import copy
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import transformers  # with torch 3 s: whoever imports this file wants it
+import transformers  # with torch 3 s: imported only by modules that need it anyway
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_json
@@ -35,10 +35,10 @@ _RELOAD = "download the tokenizer's files again"
 
 
 def open_slow_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
-    """The tokenizer in `directory`, which has no `tokenizer.json`.
+    """Open the tokenizer in `directory`, which has no `tokenizer.json`.
 
     Raises:
-        AttnError: it is kept in no other files either, or they cannot be read.
+        AttnError: its files are missing, damaged, or cannot be read.
     """
     for pattern in _READ:
         for file in directory.glob(pattern):
@@ -54,7 +54,7 @@ def open_slow_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokeni
 
 
 class SlowTokenizer:
-    """A tokenizer that is written in Python."""
+    """A tokenizer implemented in Python."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -65,10 +65,10 @@ class SlowTokenizer:
         """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
 
         Raises:
-            AttnError: the vocabulary cannot spell the text.
+            AttnError: the text cannot be tokenized.
         """
         texts = [text] if pair is None else [text, pair]
-        with _tokenizer_errors("the tokenizer cannot cut the text"):
+        with _tokenizer_errors("the text cannot be tokenized"):
             pieces = [self._inner.tokenize(part) for part in texts]
             ids = [self._inner.convert_tokens_to_ids(names) for names in pieces]
             encoding = self._inner.prepare_for_model(*ids, return_token_type_ids=True)
@@ -77,33 +77,33 @@ class SlowTokenizer:
         return tuple(self._in_template(encoding["input_ids"], encoding["token_type_ids"], tokens, lengths))
 
     def token(self, index: int) -> Token:
-        """The token of a number, standing before any text.
+        """The token with this id, as a special token at the start of a text.
 
         Raises:
-            AttnError: the vocabulary has no such number.
+            AttnError: the vocabulary has no such id.
         """
         with _tokenizer_errors(f"the vocabulary has no token {index}"):
             piece = str(self._inner.convert_ids_to_tokens(index))
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
     def target_tokenizer(self) -> "SlowTokenizer":
-        """What cuts the decoder's text: Marian has two vocabularies."""
+        """The tokenizer for the decoder's text; Marian has two vocabularies."""
         if getattr(self._inner, "tgt_lang", "") is None:
-            return self  # nobody said which language it is
-        with _tokenizer_errors("the tokenizer cannot cut the decoder's text"):
+            return self  # the target language is not set
+        with _tokenizer_errors("the decoder's text cannot be tokenized"):
             inner = copy.copy(self._inner)
-            inner._switch_to_target_mode()  # noqa: SLF001  `text_target` of a call does no more
+            inner._switch_to_target_mode()  # noqa: SLF001  the call's `text_target` does just this
         return SlowTokenizer(inner)
 
     def _of_text(self, text: str, pieces: Sequence[str], ids: Sequence[int]) -> list[Token]:
-        """The tokens of one text; their positions and segments are not known yet."""
+        """The tokens of one text; their positions and segments are set later."""
         inner, undivided = self._inner, self._special | self._added
         decoded = [
             piece if index in undivided and index != inner.unk_token_id else _decode(piece)
             for piece, index in zip(pieces, ids, strict=True)
         ]
         spans = align_pieces(text, [_searched(letters) for letters in decoded])
-        unknown = {inner.unk_token_id: str(inner.unk_token)}  # its piece is the text that nobody can spell
+        unknown = {inner.unk_token_id: str(inner.unk_token)}  # its piece is the unknown text itself
         return [
             Token(
                 position=0,
@@ -125,10 +125,10 @@ class SlowTokenizer:
         texts: Sequence[Sequence[Token]],
         lengths: Sequence[int],
     ) -> Iterator[Token]:
-        """All tokens in their order; those that the template adds stand at the end of the text before them.
+        """All tokens in order; one added by the template gets the end of the text before it.
 
         Raises:
-            AttnError: the texts do not stand among `ids` as they were cut.
+            AttnError: the tokens of a text are not found unchanged among `ids`.
         """
         starts = _starts_of_texts(ids, texts)
         by_position = {
@@ -145,10 +145,10 @@ class SlowTokenizer:
 
 
 def _starts_of_texts(ids: Sequence[int], texts: Sequence[Sequence[Token]]) -> list[int]:
-    """The position among `ids` where the tokens of each text begin, one text behind the other.
+    """The position in `ids` at which the tokens of each text start, one text after the other.
 
     Raises:
-        AttnError: they do not stand there as they were cut.
+        AttnError: the tokens of a text are not found unchanged.
     """
     starts, place = list[int](), 0
     for tokens in texts:
@@ -156,20 +156,20 @@ def _starts_of_texts(ids: Sequence[int], texts: Sequence[Sequence[Token]]) -> li
         places = range(place, len(ids))
         start = next((at for at in places if list(ids[at : at + len(tokens)]) == text_ids), None)
         if start is None:
-            raise AttnError("the tokenizer changes the text's tokens where it adds its own", _RELOAD)
+            raise AttnError("the tokenizer changes the text's tokens when it adds special tokens", _RELOAD)
         starts.append(start)
         place = start + len(tokens)
     return starts
 
 
 def _decode(piece: str) -> str:
-    """The text that a piece stands for: the marks of word pieces, BPE and SentencePiece are undone."""
+    """The text a piece stands for, without the markers of WordPiece, BPE and SentencePiece."""
     plain = piece.removesuffix("@@").replace("</w>", " ").replace("▁", " ")
     return decode_byte_name(plain.removeprefix("##") or plain)
 
 
 def _searched(letters: str) -> str:
-    r"""What is looked for in the text: of a part of a character, `\xf0`, nothing can be found."""
+    r"""What to search for in the text: an incomplete character (`\xf0`) cannot be found."""
     return "\ufffd" if letters.startswith("\\x") else letters
 
 
@@ -178,39 +178,39 @@ def _tokenizer_errors(problem: str) -> AbstractContextManager[None]:
 
 
 def _check_class(directory: Path) -> None:
-    """Raise `AttnError` for a class that is no tokenizer: transformers would build whatever is named."""
+    """Raise `AttnError` for a class that is not a tokenizer: transformers instantiates any class."""
     for name in ("tokenizer_config.json", "config.json"):
         path = directory / name
         kind = read_json(path).get("tokenizer_class") if path.exists() else None
         if kind is not None and not (isinstance(kind, str) and _CLASS.fullmatch(kind)):
-            raise AttnError(f"{path} names a tokenizer_class that is none: {kind!r}", _RELOAD)
+            raise AttnError(f"{path} names a tokenizer_class that is not a tokenizer: {kind!r}", _RELOAD)
 
 
 def _check_pieces(directory: Path) -> None:
-    """Raise `AttnError` where a model of SentencePiece is damaged, or a package to read it is absent."""
+    """Raise `AttnError` if a SentencePiece model is damaged, or a package to read it is not installed."""
     for path in sorted(file for pattern in _PIECES for file in directory.glob(pattern)):
         try:
-            import google.protobuf  # noqa: F401  what transformers opens it with
+            import google.protobuf  # noqa: F401  transformers needs it to read the file
             from sentencepiece import SentencePieceProcessor
         except ImportError as error:
-            problem = f"{path} is read with the packages sentencepiece and protobuf, which are not installed"
+            problem = f"{path} needs the packages sentencepiece and protobuf, which are not installed"
             raise AttnError(problem, "pip install 'attn-cli[sentencepiece]'") from error
         try:
             SentencePieceProcessor(model_file=str(path))
         except (RuntimeError, OSError) as error:
-            raise AttnError(f"{path} is no model of SentencePiece", _RELOAD) from error
+            raise AttnError(f"{path} is not a SentencePiece model", _RELOAD) from error
 
 
 def _check_whole(directory: Path, inner: Any) -> None:
-    """Raise `AttnError` where transformers went on without a file, or without knowing the class.
+    """Raise `AttnError` if transformers ignored a missing file or guessed the class.
 
-    It makes a tokenizer of marks alone where there is no vocabulary, and a plain one, which leaves out what
-    the family adds, where nobody says whose the files are.
+    Without a vocabulary file it builds a tokenizer of special tokens only; without a class name it builds a
+    generic one, which omits what the family adds.
     """
     named = {file for key, file in inner.vocab_files_names.items() if key not in _SETTINGS}
     lacking = sorted(file for file in named if not (directory / file).exists())
     if lacking and not any(directory.glob("*.model")):
         raise AttnError(f"{directory} has neither tokenizer.json nor {' and '.join(lacking)}", _RELOAD)
     if type(inner).__name__ in _GENERIC:
-        problem = f"{directory} does not say which tokenizer its files are of"
+        problem = f"{directory} does not say which tokenizer class its files belong to"
         raise AttnError(problem, 'name it in tokenizer_config.json: {"tokenizer_class": "LlamaTokenizer"}')

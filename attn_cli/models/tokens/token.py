@@ -1,4 +1,4 @@
-"""A token, what a tokenizer does, and the shifted tokens that a decoder reads."""
+"""A token, the interface of a tokenizer, and the shifted tokens that a decoder reads."""
 
 import re
 from collections.abc import Sequence
@@ -14,33 +14,33 @@ class Token:
 
     position: int
     id: int
-    piece: str  # as the vocabulary spells it
-    text: str  # as a reader would: without word-piece markers
-    start: int  # characters of the text as given; of the second text in segment 1
+    piece: str  # as in the vocabulary
+    text: str  # without word-piece markers
+    start: int  # in characters of the text as given; in segment 1, of the second text
     end: int
     special: bool
     segment: int
 
 
 class Tokenizer(Protocol):
-    """Whatever cuts texts into the tokens of one vocabulary."""
+    """Splits texts into the tokens of one vocabulary."""
 
     def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
         """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens."""
 
     def token(self, index: int) -> Token:
-        """The token of a number, standing before any text."""
+        """The token with this id, as a special token at the start of a text."""
 
     def target_tokenizer(self) -> "Tokenizer":
-        """What cuts the decoder's text."""
+        """The tokenizer for the decoder's text."""
 
 
 def shift_right(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:
-    """What a decoder reads: its start token, then the tokens, the last one left off, as in training."""
+    """The decoder's input: its start token, then the tokens without the last one, as in training."""
     return tuple(replace(token, position=place) for place, token in enumerate((start, *tokens[:-1])))
 
 
 def decode_byte_name(piece: str) -> str:
-    r"""`<0x0A>` as the byte's own character, or `\xf0` where it is a part of one."""
+    r"""`<0x0A>` as the character of that byte, or as `\xf0` if the byte is part of a longer character."""
     named = re.fullmatch(r"<0x([0-9A-Fa-f]{2})>", piece)
     return bytes.fromhex(named[1]).decode("utf-8", "backslashreplace") if named else piece

@@ -30,7 +30,7 @@ from tests.support.worlds import attn, refused
 pytestmark = pytest.mark.slow  # each model is made, saved and loaded by transformers
 
 TEXT = "the cat sat on the mat and the mat sat on the cat"
-UNSEEN = "this family computes it where only the softmax can be seen"
+UNSEEN = "only the softmax of this family can be observed"
 
 # Seen at most, over all families: 4e-7, the rounding of another order of sums.
 CLOSE = 2e-5
@@ -191,13 +191,13 @@ def test_a_window_is_in_the_mask_and_a_bias_is_a_step(saved: Callable[[str], Pat
 
 
 @pytest.mark.parametrize("asked", [("-l", "0,1,2", "-H", "0"), ("--heads", "0.0,1.0,2.0")])
-def test_a_layer_of_a_hybrid_that_does_not_attend_is_said_to_be_left_out(
+def test_a_layer_of_a_hybrid_that_has_no_attention_is_said_to_be_skipped(
     saved: Callable[[str], Path], asked: tuple[str, ...]
 ) -> None:
     answer = attn("inspect", TEXT, "-m", saved("jamba"), *asked, "--json")
     assert [each["layer"] for each in answer.document["attention"]] == [1]
-    left = [f"layer {layer} is left out: it does not attend" for layer in (0, 2)]
-    assert [line for line in answer.err.splitlines() if "left out" in line] == left
+    skipped = [f"layer {layer} is skipped: it has no attention" for layer in (0, 2)]
+    assert [line for line in answer.err.splitlines() if "skipped" in line] == skipped
 
 
 def test_all_layers_of_a_hybrid_are_those_that_attend(saved: Callable[[str], Path]) -> None:
@@ -211,16 +211,16 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown(saved: Callable[[str], Pat
     assert [entry["layer"] for entry in found["attention"]] == [1, 3]
     assert found["model"]["layers"] == 4
     answer = refused(attn("inspect", TEXT, "-m", saved("jamba"), "-l", "2"))
-    problem = f"layer 2 of {saved('jamba').name} does not attend; the layers to show are 1, 3"
+    problem = f"layer 2 of {saved('jamba').name} has no attention; layers that can be shown: 1, 3"
     assert answer == (2, problem, "--layer 1")
 
 
 REFUSED = {
     "mamba": "{name} has no attention: its layers are MambaBlock",
     "fnet": "{name} has no attention: its layers are FNetLayer",
-    "reformer": "{name} has no matrix of tokens: no softmax over them runs in ReformerAttention and "
+    "reformer": "{name} has no attention matrix: no softmax over tokens runs in ReformerAttention and "
     "LocalSelfAttention and LSHSelfAttention",
-    "longformer": "{name} has no matrix of 13 × 13 tokens: its softmax is over 1 × 16 × 4 × 5",
+    "longformer": "{name} has no 13 × 13 attention matrix: its softmax is over 1 × 16 × 4 × 5",
     "vit": "{name} cannot be run on tokens alone: AttributeError: 'NoneType' object has no attribute 'dtype'",
 }
 
@@ -238,24 +238,24 @@ def test_blocks_of_a_longer_text_are_no_matrix(saved: Callable[[str], Path]) -> 
     shapes = "1 × 4 × 4 × 44, 1 × 4 × 4 × 20, 1 × 4 × 7 × 4 × 24"  # first and last, next to them, the others
     name = saved("big_bird").name
     assert status == 1
-    assert problem == f"layer 0 of {name} has no matrix of 44 × 44 tokens: its softmax is over {shapes}"
+    assert problem == f"layer 0 of {name} has no 44 × 44 attention matrix: its softmax is over {shapes}"
 
 
 def test_a_type_that_nobody_knows_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "swoosh"}')
-    problem = f"the model type 'swoosh' is not known: {tmp_path}/config.json"
+    problem = f"unknown model type 'swoosh': {tmp_path}/config.json"
     assert refused(attn("inspect", "x", "-m", tmp_path)) == (
         1,
         problem,
-        "attn models --families lists the types that are",
+        "attn models --families lists the supported types",
     )
 
 
 def test_a_mask_that_transformers_makes_cannot_be_overruled(saved: Callable[[str], Path]) -> None:
     name = saved("mpt").name
-    problem = f"{name} is computed by transformers, and its mask cannot be overruled"
+    problem = f"{name} is computed by transformers, and its mask cannot be overridden"
     found = refused(attn("inspect", "x", "-m", saved("mpt"), "--no-causal"))
-    assert found == (2, problem, "leave --causal and --no-causal out")
+    assert found == (2, problem, "leave out --causal and --no-causal")
 
 
 def test_weights_may_be_in_a_bin_file_or_missing(saved: Callable[[str], Path], tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_wrong_recomputation_is_not_shown(
     call = capture._call  # noqa: SLF001
     monkeypatch.setattr(capture, "_call", lambda asked, result: call(asked | {"scaling": 9.0}, result))
     (layer, *_) = layers(source(saved("cohere")), Kind.SELF)
-    why = "the model's weights are not those of softmax(q·k × scale + bias), so only its softmax is shown"
+    why = "the model's weights are not softmax(q·k × scale + bias), so only its softmax is shown"
     assert layer.absent[Step.SCORES] == why
     monkeypatch.undo()
     (whole, *_) = layers(source(saved("cohere")), Kind.SELF)
@@ -325,7 +325,7 @@ def test_a_token_beyond_the_vocabulary_is_named(saved: Callable[[str], Path], tm
     (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 6}))
     with pytest.raises(AttnError) as caught:
         source(tmp_path).tokens("the cat", None)
-    assert caught.value.problem == "the token 'cat' is number 6 of a vocabulary of 6"
+    assert caught.value.problem == "the token 'cat' has id 6, but the vocabulary has 6"
 
 
 def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
@@ -357,7 +357,7 @@ def test_of_more_than_three_shapes_without_a_matrix_the_first_are_named() -> Non
         watch.misfits = [(1, 2, size) for size in range(1, count + 1)]
         error = bridging._no_matrix("layer 0", torch.nn.Module(), 9, watch)  # noqa: SLF001
         named = f"1 × 2 × 1, 1 × 2 × 2, {end}"
-        assert error.problem == f"layer 0 has no matrix of 9 × 9 tokens: its softmax is over {named}"
+        assert error.problem == f"layer 0 has no 9 × 9 attention matrix: its softmax is over {named}"
 
 
 def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turned_is_read(
@@ -367,7 +367,7 @@ def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turn
     fitting, longer = " ".join(["cat"] * 62), " ".join(["cat"] * 63)  # and two marks, one at each end
     shown = ("--heads", "0.0", "-s", "weights")
     assert attn("inspect", fitting, "-m", saved("biogpt"), *shown).status == 0
-    problem = f"the text is too long: 65 tokens, and {saved('biogpt').name} has 64 positions"
+    problem = f"the text is too long: 65 tokens, but {saved('biogpt').name} has 64 positions"
     answer = refused(attn("inspect", longer, "-m", saved("biogpt"), *shown))
     assert answer == (1, problem, "shorten the text, or use a model with more positions")
     assert attn("inspect", longer, "-m", saved("cohere"), *shown).status == 0

@@ -134,10 +134,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_type_that_has_no_file_here_is_not_known(kind: str, tmp_path: Path) -> None:
-    problem = f"the model type '{kind}' is not known: {{file}}"
-    refused(
-        tmp_path, {"model_type": kind}, problem, f"use a model of the type {', '.join(native_families())}"
-    )
+    problem = f"unknown model type '{kind}': {{file}}"
+    refused(tmp_path, {"model_type": kind}, problem, f"use a model of type {', '.join(native_families())}")
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in SMALLEST for name in SMALLEST[kind]])

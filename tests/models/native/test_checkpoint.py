@@ -59,7 +59,7 @@ def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:
     found = source(directory)
     layers = found.attentions(Texts(found.tokens(TEXTS[0], None)), Kind.SELF, range(3))
     assert next(layers).heads == 4
-    with pytest.raises(AttnError, match="the activation 'swoosh' is not known"):
+    with pytest.raises(AttnError, match="unknown activation 'swoosh'"):
         next(layers)
 
 
@@ -132,7 +132,7 @@ def test_a_token_beyond_the_vocabulary_is_named(save: Save) -> None:
     change(directory, vocab_size=6)
     with pytest.raises(AttnError) as caught:
         source(directory).tokens("the cat", None)
-    assert caught.value.problem == "the token 'cat' is number 6 of a vocabulary of 6"
+    assert caught.value.problem == "the token 'cat' has id 6, but the vocabulary has 6"
     assert (
         caught.value.hint
         == f"check that tokenizer.json and config.json in {directory} belong to the same model"
@@ -147,7 +147,7 @@ def test_a_segment_that_the_model_has_not_is_named(save: Save) -> None:
     inner.save(file)
     with pytest.raises(AttnError) as caught:
         source(directory).tokens("the", None)
-    assert caught.value.problem == "the token 'the' is of segment 2 of 2"
+    assert caught.value.problem == "the token 'the' is in segment 2, but there are 2"
     assert (
         caught.value.hint
         == f"check that tokenizer.json and config.json in {directory} belong to the same model"
@@ -159,7 +159,7 @@ def test_a_segment_that_the_model_has_not_is_named(save: Save) -> None:
     [
         ("config.json", "{file} cannot be read: No such file or directory"),
         ("model.safetensors", "{file} does not exist"),
-        ("tokenizer.json", "{directory} has no tokenizer.json, nor an older file in its place"),
+        ("tokenizer.json", "{directory} has no tokenizer: neither tokenizer.json nor an older file"),
     ],
 )
 def test_a_directory_that_lacks_a_file_says_which(file: str, problem: str, save: Save) -> None:
@@ -189,6 +189,6 @@ def test_a_text_beyond_the_last_sinusoid_is_refused(tmp_path: Path) -> None:
     fitting, longer = "the cat" + "\t" * (96 - count), "the cat" + "\t" * (97 - count)
     assert len(source(tmp_path).tokens(fitting, None)) == 96
     assert attn("inspect", fitting, *line).status == 0
-    problem = f"the text is too long: 97 tokens, and {tmp_path.name} has 96 positions"
+    problem = f"the text is too long: 97 tokens, but {tmp_path.name} has 96 positions"
     hint = "shorten the text, or use a model with more positions"
     assert refused(attn("inspect", longer, *line)) == (1, problem, hint)

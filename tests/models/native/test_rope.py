@@ -134,7 +134,7 @@ def test_a_partial_factor_at_scaled_frequencies_is_nothing_that_llama_can_do() -
     own = {"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}
     with pytest.raises(AttnError) as caught:
         read_rotary({"rope_parameters": own}, HEAD_SIZE, 10, is_whole=True)
-    problem = "the rotary embedding linear is to turn a part of each head, and this family turns all"
+    problem = "rotary embedding linear with partial_rotary_factor: this family rotates whole heads"
     assert caught.value.problem == problem
 
 
@@ -255,7 +255,7 @@ def test_a_model_that_does_not_say_its_longest_text_cannot_stretch_it() -> None:
 def test_an_unknown_type_is_named_beside_those_that_are_known(name: Any) -> None:
     with pytest.raises(AttnError) as caught:
         read_rotary({"rope_parameters": {"rope_type": name}}, HEAD_SIZE, 10)
-    assert caught.value.problem == f"the config asks for an unknown rotary embedding: {name!r}"
+    assert caught.value.problem == f"the config has an unknown rotary embedding: {name!r}"
     known = "default, linear, dynamic, yarn, longrope, su, llama3"
     assert caught.value.hint == f"use a model with one of {known}"
 
@@ -265,13 +265,13 @@ def test_parameters_by_kind_of_layer_are_not_taken_for_the_default() -> None:
     with pytest.raises(AttnError) as caught:
         read_rotary({"rope_parameters": nested}, HEAD_SIZE, 10)
     assert caught.value.problem == (
-        "the rotary embedding differs between kinds of layers: full_attention, sliding_attention"
+        "the rotary embedding differs between layer types: full_attention, sliding_attention"
     )
-    assert caught.value.hint == "pass the parameters of one kind as rope_parameters"
+    assert caught.value.hint == "pass the parameters of one type as rope_parameters"
 
 
 def test_more_features_than_the_head_has_cannot_turn() -> None:
     with pytest.raises(AttnError) as caught:
         read_rotary({}, 5, 10)
-    assert caught.value.problem == "6 features cannot turn in a head of 5"
+    assert caught.value.problem == "6 features cannot be rotated in a head of 5"
     assert caught.value.hint == "check head_dim and partial_rotary_factor in the config"

@@ -240,5 +240,5 @@ def test_an_unknown_activation_is_named_beside_those_that_are_known() -> None:
     with pytest.raises(AttnError) as caught:
         find_activation("swoosh")
     known = ", ".join(ACTIVATIONS)
-    assert caught.value.problem == "the activation 'swoosh' is not known"
+    assert caught.value.problem == "unknown activation 'swoosh'"
     assert caught.value.hint == f"use a model with one of {known}"

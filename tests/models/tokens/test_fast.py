@@ -185,7 +185,7 @@ def test_a_text_of_nothing_has_only_special_tokens(text: str) -> None:
 def test_a_directory_without_a_tokenizer_says_so(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         open_tokenizer(tmp_path)
-    assert caught.value.problem == f"{tmp_path} has no tokenizer.json, nor an older file in its place"
+    assert caught.value.problem == f"{tmp_path} has no tokenizer: neither tokenizer.json nor an older file"
     hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
     assert caught.value.hint == hint
 
@@ -205,7 +205,7 @@ def test_a_damaged_tokenizer_says_so(tmp_path: Path, content: bytes, problem: st
     file.write_bytes(content)
     with pytest.raises(AttnError) as caught:
         open_tokenizer(tmp_path)
-    start = f"{file} is no tokenizer: "
+    start = f"{file} is not a valid tokenizer: "
     assert caught.value.problem.startswith(start)
     assert problem is None or caught.value.problem == start + problem
     assert caught.value.hint == "download tokenizer.json again"
@@ -216,7 +216,7 @@ def test_a_vocabulary_without_its_own_unknown_word_says_so() -> None:
     with pytest.raises(AttnError) as caught:
         broken("b")
     missing = "WordPiece error: Missing [UNK] token from the vocabulary"
-    assert caught.value.problem == f"the tokenizer cannot cut the text: {missing}"
+    assert caught.value.problem == f"the text cannot be tokenized: {missing}"
     assert caught.value.hint == "download tokenizer.json again"
 
 
@@ -224,7 +224,7 @@ def test_a_template_that_contradicts_itself_says_so(tmp_path: Path) -> None:
     state = json.loads(word_piece().to_str())
     state["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [2, 2]  # two numbers of one token
     (tmp_path / "tokenizer.json").write_text(json.dumps(state))
-    with pytest.raises(AttnError, match=r"^the tokenizer cannot cut the text: ") as caught:
+    with pytest.raises(AttnError, match=r"^the text cannot be tokenized: ") as caught:
         open_tokenizer(tmp_path)("a")
     assert caught.value.hint == "download tokenizer.json again"
 
@@ -238,5 +238,5 @@ def test_a_panic_of_the_library_is_an_error_like_any_other(
     (tmp_path / "tokenizer.json").write_text(json.dumps(state))
     with pytest.raises(AttnError) as caught:
         open_tokenizer(tmp_path)("a")
-    assert caught.value.problem == "the tokenizer cannot cut the text: no entry found for key"
+    assert caught.value.problem == "the text cannot be tokenized: no entry found for key"
     assert "panicked" in capfd.readouterr().err  # Rust's own words, which nobody can hold back

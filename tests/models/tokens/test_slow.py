@@ -219,7 +219,7 @@ def refused(directory: Path) -> tuple[str, str]:
 def test_without_the_packages_it_says_what_to_install(of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = of("t5")
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    problem = "is read with the packages sentencepiece and protobuf, which are not installed"
+    problem = "needs the packages sentencepiece and protobuf, which are not installed"
     hint = "pip install 'attn-cli[sentencepiece]'"
     assert refused(directory) == (f"{directory}/spiece.model {problem}", hint)
 
@@ -240,7 +240,7 @@ def test_half_of_a_vocabulary_is_refused(of: Make, name: str) -> None:
 def test_files_of_an_unnamed_tokenizer_are_refused(of: Make) -> None:
     directory = of("llama")
     (directory / "tokenizer_config.json").unlink()
-    problem = f"{directory} does not say which tokenizer its files are of"
+    problem = f"{directory} does not say which tokenizer class its files belong to"
     hint = 'name it in tokenizer_config.json: {"tokenizer_class": "LlamaTokenizer"}'
     assert refused(directory) == (problem, hint)
 
@@ -249,7 +249,7 @@ def test_files_of_an_unnamed_tokenizer_are_refused(of: Make) -> None:
 def test_a_damaged_model_of_sentencepiece_is_named(of: Make, content: bytes) -> None:
     directory = of("t5")
     (directory / "spiece.model").write_bytes(content)
-    assert refused(directory) == (f"{directory}/spiece.model is no model of SentencePiece", RELOAD)
+    assert refused(directory) == (f"{directory}/spiece.model is not a SentencePiece model", RELOAD)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"a": "b"}', b"\xff"])
@@ -264,7 +264,7 @@ def test_a_damaged_vocabulary_is_refused(of: Make, content: bytes) -> None:
 def test_a_class_that_is_no_tokenizer_is_not_built(of: Make, kind: object) -> None:
     directory = of("bert")
     (directory / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
-    problem = f"{directory}/tokenizer_config.json names a tokenizer_class that is none: {kind!r}"
+    problem = f"{directory}/tokenizer_config.json names a tokenizer_class that is not a tokenizer: {kind!r}"
     assert refused(directory) == (problem, RELOAD)
 
 

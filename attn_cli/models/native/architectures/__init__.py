@@ -1,1 +1,1 @@
-"""The families that are written out: one file each, named after the config's `model_type`."""
+"""The native families: one file each, named after the config's `model_type`."""

@@ -1,1 +1,1 @@
-"""GPT-2 and the decoders that came before Llama's layout, or beside it."""
+"""GPT-2 and other decoders without Llama's layout."""

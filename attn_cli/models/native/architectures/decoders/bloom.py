@@ -1,4 +1,4 @@
-"""BLOOM: a bias that grows with the distance instead of positions. BigScience 2022, arXiv:2211.05100."""
+"""BLOOM: ALiBi instead of position embeddings. BigScience 2022, arXiv:2211.05100."""
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
@@ -7,7 +7,7 @@ _LAYER = "h.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A BLOOM of this configuration (`modeling_bloom.py`)."""
+    """The spec of a BLOOM model (`modeling_bloom.py`)."""
     width = config.count("n_embed", "hidden_size")
     heads = config.heads("n_head", "num_attention_heads", width=width)
     return Spec(

@@ -1,4 +1,4 @@
-"""GPT-2: a decoder with learned positions and one matrix for Q, K and V. Radford et al. 2019."""
+"""GPT-2: a decoder with learned positions and a fused matrix for Q, K and V. Radford et al. 2019."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ _LAYER = "h.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A GPT-2 of this configuration (`modeling_gpt2.py`)."""
+    """The spec of a GPT-2 model (`modeling_gpt2.py`)."""
     width = config.count("n_embd", "hidden_size")
     heads = config.heads("n_head", "num_attention_heads", width=width, of="n_embd")
     return Spec(
@@ -48,7 +48,7 @@ def _feed_forward(config: Config, width: int) -> FeedForward:
 
 
 def _scale(config: Config, head_size: int) -> Callable[[int], float]:
-    """The scale of each layer; Mistral's GPT-2s divide by the layer's number as well."""
+    """The scale of each layer; the GPT-2 models of Stanford's Mistral project also divide by layer + 1."""
     scaled = config.flag("scale_attn_weights", default=True)
     by_layer = config.flag("scale_attn_by_inverse_layer_idx", default=False)
     base = head_size**-0.5 if scaled else 1.0

@@ -1,4 +1,4 @@
-"""GPT-Neo: GPT-2's blocks, scores that are not scaled, every other layer sees a window. Black et al. 2021."""
+"""GPT-Neo: GPT-2's blocks, unscaled scores, a sliding window in every other layer. Black et al. 2021."""
 
 from collections.abc import Callable
 from itertools import cycle, islice
@@ -17,7 +17,7 @@ _PROJECTIONS = Projections(
 
 
 def spec(config: Config) -> Spec:
-    """A GPT-Neo of this configuration (`modeling_gpt_neo.py`)."""
+    """The spec of a GPT-Neo model (`modeling_gpt_neo.py`)."""
     width = config.count("hidden_size")
     heads = config.heads("num_heads", "num_attention_heads", width=width)
     layers = config.count("num_layers", "num_hidden_layers")
@@ -57,7 +57,7 @@ def _feed_forward(config: Config, width: int) -> FeedForward:
 
 
 def _windows(config: Config, layers: int) -> Callable[[int], Rule]:
-    """Local layers see the last `window_size` tokens: `attention_types` is [[kinds, times], ...]."""
+    """The window of each layer, from `attention_types`: [[kinds, times], ...]."""
     local = sliding(config.count("window_size", default=256))
     listed = config.values.get("attention_types")
     if listed is None:

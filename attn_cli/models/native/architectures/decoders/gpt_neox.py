@@ -1,4 +1,4 @@
-"""GPT-NeoX, and Pythia: rotary positions on a part of each head, both parts side by side.
+"""GPT-NeoX and Pythia: RoPE on part of each head, attention and feed-forward block in parallel.
 
 Black et al. 2022, arXiv:2204.06745.
 """
@@ -11,7 +11,7 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A GPT-NeoX of this configuration (`modeling_gpt_neox.py`)."""
+    """The spec of a GPT-NeoX model (`modeling_gpt_neox.py`)."""
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     head_size, has_bias = width // heads, config.flag("attention_bias", default=True)

@@ -1,4 +1,4 @@
-"""GPT-J: neighbouring features turn as pairs, both parts read one norm. Wang and Komatsuzaki 2021."""
+"""GPT-J: interleaved RoPE, attention and feed-forward block share one norm. Wang and Komatsuzaki 2021."""
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.rope import read_rotary
@@ -13,7 +13,7 @@ _PROJECTIONS = Projections(
 
 
 def spec(config: Config) -> Spec:
-    """A GPT-J of this configuration (`modeling_gptj.py`)."""
+    """The spec of a GPT-J model (`modeling_gptj.py`)."""
     width = config.count("n_embd", "hidden_size")
     heads = config.heads("n_head", "num_attention_heads", width=width, of="n_embd")
     head_size, longest = width // heads, config.count("n_positions", default=2048)

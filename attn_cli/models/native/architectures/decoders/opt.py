@@ -1,4 +1,4 @@
-"""OPT: GPT-2's blocks with positions that begin at row 2. Zhang et al. 2022, arXiv:2205.01068."""
+"""OPT: GPT-2's blocks, positions that start at row 2. Zhang et al. 2022, arXiv:2205.01068."""
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
@@ -8,10 +8,10 @@ _ATTENTION = _LAYER + "self_attn."
 
 
 def spec(config: Config) -> Spec:
-    """An OPT of this configuration (`modeling_opt.py`).
+    """The spec of an OPT model (`modeling_opt.py`).
 
     Raises:
-        NotNativeError: its norms have no weights.
+        NotNativeError: the norms have no weights.
     """
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)

@@ -1,4 +1,4 @@
-"""Phi: attention and feed-forward part side by side, a part of each head turns. arXiv:2309.05463."""
+"""Phi: attention and feed-forward block in parallel, RoPE on part of each head. arXiv:2309.05463."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A Phi of this configuration (`modeling_phi.py`)."""
+    """The spec of a Phi model (`modeling_phi.py`)."""
     whole = decoder(config, has_bias=True)
     norm = Part(_LAYER + "input_layernorm")
     is_normed = config.flag("qk_layernorm", default=False)

@@ -1,1 +1,1 @@
-"""Encoders with a decoder that looks at them."""
+"""Encoder-decoder models."""

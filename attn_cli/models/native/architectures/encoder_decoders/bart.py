@@ -1,4 +1,4 @@
-"""BART: BERT's encoder and a decoder that reads it. Lewis et al. 2019, arXiv:1910.13461."""
+"""BART: an encoder like BERT's, and a decoder. Lewis et al. 2019, arXiv:1910.13461."""
 
 from dataclasses import replace
 
@@ -7,16 +7,16 @@ from attn_cli.models.native.spec import Cross, Embeddings, FeedForward, Norm, Pa
 
 
 def spec(config: Config) -> Spec:
-    """A BART of this configuration (`modeling_bart.py`)."""
+    """The spec of a BART model (`modeling_bart.py`)."""
     both = translator(config)
-    assert both.decoder is not None, "it was just made"
+    assert both.decoder is not None, "translator sets the decoder"
     decoder = _learned(config, both.decoder, "decoder")
     start = config.integer("decoder_start_token_id", default=2)
     return replace(_learned(config, both, "encoder"), decoder=decoder, start=start)
 
 
 def _learned(config: Config, side: Spec, name: str) -> Spec:
-    """With positions that are learned, from row 2 on, and a norm behind the embeddings."""
+    """The same side with learned positions, which start at row 2, and a norm after the embeddings."""
     return replace(
         side,
         longest=config.count("max_position_embeddings", default=1024),
@@ -30,7 +30,7 @@ def _learned(config: Config, side: Spec, name: str) -> Spec:
 
 
 def translator(config: Config) -> Spec:
-    """What BART and Marian have in common: blocks whose norms stand behind the sums."""
+    """What BART and Marian have in common: post-norm blocks."""
     return replace(_side(config, "encoder"), decoder=_decoder(config))
 
 

@@ -8,9 +8,9 @@ from attn_cli.models.native.spec import Spec
 
 
 def spec(config: Config) -> Spec:
-    """A Marian of this configuration (`modeling_marian.py`)."""
+    """The spec of a Marian model (`modeling_marian.py`)."""
     both = translator(config)
-    assert both.decoder is not None, "it was just made"
+    assert both.decoder is not None, "translator sets the decoder"
     vocabulary = config.count("decoder_vocab_size", default=both.vocabulary)
     decoder = replace(_with_waves(config, both.decoder, "decoder"), vocabulary=vocabulary)
     start = config.integer("decoder_start_token_id", default=58100)
@@ -18,7 +18,7 @@ def spec(config: Config) -> Spec:
 
 
 def _with_waves(config: Config, side: Spec, name: str) -> Spec:
-    """With positions that no file holds; the sides may have a vocabulary each."""
+    """The same side with sinusoidal positions; encoder and decoder may have separate vocabularies."""
     is_shared = config.flag("share_encoder_decoder_embeddings", default=True)
     tokens = side.embeddings.tokens if is_shared else f"{name}.embed_tokens"
     return replace(

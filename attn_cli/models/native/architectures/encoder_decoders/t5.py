@@ -1,4 +1,4 @@
-"""T5: encoder and decoder, a bias by distance, scores not scaled. Raffel et al. 2019, arXiv:1910.10683."""
+"""T5: an encoder-decoder, relative position bias, unscaled scores. Raffel et al. 2019, arXiv:1910.10683."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ _TABLE = "block.0.layer.0.SelfAttention.relative_attention_bias"
 
 
 def spec(config: Config) -> Spec:
-    """A T5 of this configuration (`modeling_t5.py`)."""
+    """The spec of a T5 model (`modeling_t5.py`)."""
     encoder = _stack(config, "encoder.", _ENCODER, config.count("num_layers", "num_hidden_layers"))
     layers = config.count("num_decoder_layers", default=encoder.layers)
     decoder = replace(
@@ -38,7 +38,7 @@ def spec(config: Config) -> Spec:
 
 
 def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -> Spec:
-    """One side; its feed-forward part is number `feeds` of a block's parts."""
+    """The encoder or the decoder; `feeds` is the index of the feed-forward sublayer in a block."""
     heads = config.count("num_heads", "num_attention_heads")
     buckets = Buckets(
         config.count("relative_attention_num_buckets", default=32),
@@ -79,10 +79,10 @@ def _projections(attention: str) -> Projections:
 
 
 def _feed_forward(config: Config, name: str) -> FeedForward:
-    """`relu`, or with a gate `gated-gelu`, which is its approximation by tanh."""
+    """The feed-forward block: `relu`, or gated, where `gated-gelu` means the tanh approximation."""
     kind, _, gated = config.text("feed_forward_proj", default="relu").partition("-")
     if gated and kind != "gated":
-        raise config.unfit("feed_forward_proj", what='an activation, or "gated-" and one')
+        raise config.unfit("feed_forward_proj", what='an activation, or "gated-" followed by one')
     activation = "gelu_new" if gated == "gelu" else gated or kind
     return FeedForward(
         gate=_plain(name + "wi_0") if gated else None,

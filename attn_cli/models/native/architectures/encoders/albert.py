@@ -1,4 +1,4 @@
-"""ALBERT: BERT's blocks, of which all layers share a few. Lan et al. 2019, arXiv:1909.11942."""
+"""ALBERT: BERT's blocks, with weights shared between layers. Lan et al. 2019, arXiv:1909.11942."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ _PROJECTIONS = Projections(
 
 
 def spec(config: Config) -> Spec:
-    """An ALBERT of this configuration (`modeling_albert.py`); a group's inner layers count as layers."""
+    """The spec of an ALBERT model (`modeling_albert.py`); the inner layers of a group count as layers."""
     whole = encoder(config)
     inner, groups = config.count("inner_group_num", default=1), config.count("num_hidden_groups", default=1)
     if groups > whole.layers:

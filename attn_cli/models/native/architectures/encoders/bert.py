@@ -1,4 +1,4 @@
-"""BERT: an encoder that reads to both sides. Devlin et al. 2018, arXiv:1810.04805."""
+"""BERT: a bidirectional encoder. Devlin et al. 2018, arXiv:1810.04805."""
 
 from dataclasses import replace
 
@@ -20,16 +20,16 @@ _PROJECTIONS = Projections(
 
 
 def spec(config: Config) -> Spec:
-    """A BERT of this configuration (`modeling_bert.py`)."""
+    """The spec of a BERT model (`modeling_bert.py`)."""
     segments = config.count("type_vocab_size", default=2)
     return replace(encoder(config), takes_pairs=segments > 1)
 
 
 def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = None) -> Spec:
-    """A BERT, whose blocks many families have; those with `segments` given may have none.
+    """A BERT encoder, as the basis of other families; `segments` is their default number of segments.
 
     Raises:
-        AttnError: positions are not learned one by one; relative keys were dropped by transformers 5.
+        AttnError: the position embeddings are not absolute; transformers 5 dropped relative keys.
     """
     if config.text("position_embedding_type", default="absolute") != "absolute":
         raise config.unfit("position_embedding_type", what='"absolute"')

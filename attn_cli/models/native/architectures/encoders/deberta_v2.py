@@ -1,4 +1,4 @@
-"""DeBERTa 2 and 3: queries meet the distance, and keys too. He et al. 2021, arXiv:2111.09543."""
+"""DeBERTa v2 and v3: queries and keys attend to relative positions. He et al. 2021, arXiv:2111.09543."""
 
 from dataclasses import replace
 
@@ -12,11 +12,10 @@ _KINDS = ("c2p", "p2c")
 
 
 def spec(config: Config) -> Spec:
-    """A DeBERTa of this configuration (`modeling_deberta_v2.py`).
+    """The spec of a DeBERTa model (`modeling_deberta_v2.py`).
 
     Raises:
-        NotNativeError: it has a convolution behind its first layer (the xlarge of version 2), or narrower
-            embeddings.
+        NotNativeError: it has a convolution after its first layer (v2 xlarge), or narrower embeddings.
     """
     whole = encoder(config, epsilon=1e-7, segments=0)
     if config.integer("conv_kernel_size", default=0):
@@ -44,7 +43,7 @@ def spec(config: Config) -> Spec:
 
 
 def _kinds(config: Config) -> tuple[str, ...]:
-    """Who meets the distance: a list, or words between bars."""
+    """The terms of the bias (content to position, position to content), from a list or a string "p2c|c2p"."""
     given = config.values.get("pos_att_type") or ()
     words = [word.strip() for word in given.lower().split("|")] if isinstance(given, str) else given
     if not isinstance(words, list | tuple):
@@ -72,6 +71,6 @@ def _content_bias(config: Config, kinds: tuple[str, ...]) -> ContentBias | None:
 
 
 def _positive(config: Config, name: str) -> int | None:
-    """The number, where it is more than 0: -1 means that there is none."""
+    """The number if it is positive, else None: the config uses -1 for none."""
     value = config.number(name, default=-1)
     return config.count(name) if value > 0 else None

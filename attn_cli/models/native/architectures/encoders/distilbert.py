@@ -1,4 +1,4 @@
-"""DistilBERT: half of BERT's layers, no segments. Sanh et al. 2019, arXiv:1910.01108."""
+"""DistilBERT: half of BERT's layers, no segment embeddings. Sanh et al. 2019, arXiv:1910.01108."""
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
@@ -17,7 +17,7 @@ _PROJECTIONS = Projections(
 
 
 def spec(config: Config) -> Spec:
-    """A DistilBERT of this configuration (`modeling_distilbert.py`)."""
+    """The spec of a DistilBERT model (`modeling_distilbert.py`)."""
     width = config.count("dim", "hidden_size")
     heads = config.heads("n_heads", "num_attention_heads", width=width, of="dim")
     return Spec(

@@ -1,4 +1,4 @@
-"""ELECTRA: BERT's blocks behind narrower embeddings. Clark et al. 2020, arXiv:2003.10555."""
+"""ELECTRA: BERT's blocks with narrower embeddings. Clark et al. 2020, arXiv:2003.10555."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from attn_cli.models.native.spec import Part, Spec
 
 
 def spec(config: Config) -> Spec:
-    """An ELECTRA of this configuration (`modeling_electra.py`)."""
+    """The spec of an ELECTRA model (`modeling_electra.py`)."""
     whole = encoder(config)
     narrow = config.count("embedding_size", default=128)
     return replace(

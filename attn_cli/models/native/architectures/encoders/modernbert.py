@@ -1,4 +1,4 @@
-"""ModernBERT: rotary positions, a gate, two of three layers see a window. arXiv:2412.13663."""
+"""ModernBERT: RoPE, gated feed-forward, a window in two of three layers. arXiv:2412.13663."""
 
 from attn_cli.core.masks import nearby
 from attn_cli.core.positions import Rotary
@@ -11,7 +11,7 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A ModernBERT of this configuration (`modeling_modernbert.py`)."""
+    """The spec of a ModernBERT model (`modeling_modernbert.py`)."""
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     layers = config.count("num_hidden_layers")
@@ -60,10 +60,10 @@ def _feed_forward(config: Config) -> FeedForward:
 
 
 def _rotary(config: Config, layer_type: str, head_size: int, length: int) -> Rotary:
-    """Global layers turn slowly, local ones fast.
+    """The rotary embedding of a layer type: local layers have a smaller θ than global ones.
 
-    `local_rope_theta` may be null: local layers turn as global ones. That is transformers 4's reading;
-    transformers 5 keeps the null and cannot compute with it.
+    If `local_rope_theta` is null, local layers use the global θ, as in transformers 4; transformers 5 keeps
+    the null and fails.
     """
     values = {"max_position_embeddings": 8192} | dict(config.values)
     theta = config.number("global_rope_theta", default=160000.0)

@@ -1,4 +1,4 @@
-"""MPNet: BERT's blocks with a bias by distance that all layers share. Song et al. 2020, arXiv:2004.09297."""
+"""MPNet: BERT's blocks, a position bias shared by all layers. Song et al. 2020, arXiv:2004.09297."""
 
 from dataclasses import replace
 
@@ -21,12 +21,12 @@ _RELATIVE = Relative(
 
 
 def spec(config: Config) -> Spec:
-    """An MPNet of this configuration (`modeling_mpnet.py`).
+    """The spec of an MPNet model (`modeling_mpnet.py`).
 
-    It counts 32 buckets, and positions from behind token 1, whatever the config says.
+    transformers always uses 32 buckets and padding token 1, whatever the config says.
 
     Raises:
-        NotNativeError: the config says otherwise.
+        NotNativeError: the config has another number of buckets.
     """
     whole = encoder(config)
     if config.count("relative_attention_num_buckets", default=_BUCKETS) != _BUCKETS:

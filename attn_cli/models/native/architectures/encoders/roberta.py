@@ -1,4 +1,4 @@
-"""RoBERTa: BERT's blocks, positions begin behind the padding's. Liu et al. 2019, arXiv:1907.11692."""
+"""RoBERTa: BERT's blocks, positions that start after the padding id. Liu et al. 2019, arXiv:1907.11692."""
 
 from dataclasses import replace
 
@@ -8,17 +8,17 @@ from attn_cli.models.native.spec import Spec
 
 
 def spec(config: Config) -> Spec:
-    """A RoBERTa of this configuration (`modeling_roberta.py`)."""
+    """The spec of a RoBERTa model (`modeling_roberta.py`)."""
     whole = encoder(config)
     padding = config.integer("pad_token_id", default=1)
     return behind_padding(config, replace(whole, takes_pairs=True, prefixes=("", "roberta.")), padding)
 
 
 def behind_padding(config: Config, whole: Spec, padding: int) -> Spec:
-    """The same model with positions counted from behind the padding's, which padding itself takes.
+    """The same model with positions that start at `padding` + 1; padding tokens have position `padding`.
 
     Raises:
-        AttnError: there is no position left.
+        AttnError: no position is left.
     """
     rows = config.count("max_position_embeddings", default=512)
     if rows <= padding + 1:

@@ -1,1 +1,1 @@
-"""Llama and the decoders with its layout: RMS norms, rotary positions, gated feed-forward."""
+"""Llama and decoders with its layout: RMSNorm, RoPE, gated feed-forward blocks."""

@@ -1,4 +1,4 @@
-"""Gemma: Llama's blocks, gains stored less one, embeddings × √M. Gemma Team 2024, arXiv:2403.08295."""
+"""Gemma: Llama's blocks, norm weights stored minus 1, embeddings × √M. Gemma Team 2024, arXiv:2403.08295."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from attn_cli.models.native.spec import Spec
 
 
 def spec(config: Config) -> Spec:
-    """A Gemma of this configuration (`modeling_gemma.py`); "gelu" means its approximation by tanh.
+    """The spec of a Gemma model (`modeling_gemma.py`); "gelu" means its tanh approximation.
 
     Raises:
-        NotNativeError: it reads to both sides.
+        NotNativeError: its attention is bidirectional.
     """
     refuse_both_sides(config)
     named = config.text("hidden_act", default="gelu")
@@ -19,7 +19,7 @@ def spec(config: Config) -> Spec:
 
 
 def scaled(config: Config, activation: str, kv_heads: int, longest: int = 8192) -> Spec:
-    """What all Gemmas have in common."""
+    """What all Gemma models have in common."""
     has_bias = config.flag("attention_bias", default=False)
     whole = decoder(config, has_bias=has_bias, kv_heads=kv_heads, head_size=256, longest=longest)
     return replace(
@@ -31,10 +31,10 @@ def scaled(config: Config, activation: str, kv_heads: int, longest: int = 8192) 
 
 
 def refuse_both_sides(config: Config) -> None:
-    """Raise `AttnError` for an encoder in Gemma's clothes, whose mask differs between releases.
+    """Refuse a bidirectional Gemma, whose mask differs between versions of transformers.
 
     Raises:
-        NotNativeError: it is one.
+        NotNativeError: its attention is bidirectional.
     """
     if config.flag("use_bidirectional_attention", default=False):
         raise config.not_native("use_bidirectional_attention", what="false")

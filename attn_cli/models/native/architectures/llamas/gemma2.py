@@ -1,4 +1,4 @@
-"""Gemma 2: a soft cap on the scores, norms on both sides of each part, every other layer slides.
+"""Gemma 2: soft-capped scores, norms before and after each sublayer, a window in every other layer.
 
 Gemma Team 2024, arXiv:2408.00118.
 """
@@ -14,10 +14,10 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A Gemma 2 of this configuration (`modeling_gemma2.py`).
+    """The spec of a Gemma 2 model (`modeling_gemma2.py`).
 
     Raises:
-        AttnError: it reads to both sides.
+        AttnError: its attention is bidirectional.
     """
     refuse_both_sides(config)
     whole = sandwiched(config)
@@ -26,13 +26,13 @@ def spec(config: Config) -> Spec:
 
 
 def _softcap(config: Config) -> float | None:
-    """The soft cap; null is none, and a config that says nothing means 50."""
+    """The soft cap; null means none, and the default is 50."""
     name = "attn_logit_softcapping"
     return config.number(name, default=50.0) if config.values.get(name, 50.0) is not None else None
 
 
 def sandwiched(config: Config, longest: int = 8192) -> Spec:
-    """A Gemma with a norm before and after each part, and a scale of its own."""
+    """A Gemma with norms before and after each sublayer, and its own scale."""
     whole = scaled(config, config.text("hidden_activation", default="gelu_pytorch_tanh"), 4, longest)
     size = config.number("query_pre_attn_scalar", default=256.0)
     if size <= 0:

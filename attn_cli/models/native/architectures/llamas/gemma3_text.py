@@ -1,4 +1,4 @@
-"""Gemma 3: a norm on each head's queries and keys, five sliding layers to a full one, two kinds of RoPE.
+"""Gemma 3: QK-norm, five sliding-window layers per full one, a different RoPE for each type.
 
 Gemma Team 2025, arXiv:2503.19786. With `use_bidirectional_attention` it is EmbeddingGemma.
 """
@@ -17,7 +17,7 @@ _ATTENTION = "layers.{layer}.self_attn."
 
 
 def spec(config: Config) -> Spec:
-    """A Gemma 3 of this configuration (`modeling_gemma3.py`, which never applies its soft cap)."""
+    """The spec of a Gemma 3 model (`modeling_gemma3.py`, which never applies its soft cap)."""
     whole = sandwiched(config, longest=131072)
     stride = config.count("sliding_window_pattern", default=6)
     layer_type = read_layer_types(config, whole.layers, lambda layer: (layer + 1) % stride != 0)
@@ -42,7 +42,7 @@ def spec(config: Config) -> Spec:
 
 
 def _rope(config: Config, layer_type: str) -> dict[str, object]:
-    """Global layers turn slowly, and may be stretched; sliding ones turn as in Gemma 2."""
+    """The RoPE parameters of a layer type: a large θ, perhaps scaled, or Gemma 2's θ in sliding layers."""
     values = {"max_position_embeddings": 131072} | dict(config.values)
     if layer_type == SLIDING:
         return dict(of_layer_type(values, layer_type, config.number("rope_local_base_freq", default=1e4)))
@@ -51,5 +51,5 @@ def _rope(config: Config, layer_type: str) -> dict[str, object]:
 
 
 def _window_to_both_sides(config: Config) -> Rule:
-    """Half of the window to either side (`_bidirectional_window_overlay`)."""
+    """Half of the window on either side (`_bidirectional_window_overlay`)."""
     return nearby(config.count("sliding_window", default=4096) // 2)

@@ -8,7 +8,7 @@ from attn_cli.models.native.spec import Spec
 
 
 def spec(config: Config) -> Spec:
-    """A Granite of this configuration (`modeling_granite.py`)."""
+    """The spec of a Granite model (`modeling_granite.py`)."""
     whole = decoder(config, has_bias=config.flag("attention_bias", default=False))
     scale = config.number("attention_multiplier", default=1.0)
     return replace(

@@ -1,4 +1,4 @@
-"""Llama: a decoder with rotary positions, grouped heads and a gate. Touvron et al. 2023, arXiv:2302.13971."""
+"""Llama: a decoder with RoPE, grouped-query attention and SwiGLU. Touvron et al. 2023, arXiv:2302.13971."""
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.rope import read_rotary
@@ -8,7 +8,7 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A Llama of this configuration (`modeling_llama.py`)."""
+    """The spec of a Llama model (`modeling_llama.py`)."""
     return decoder(config, has_bias=config.flag("attention_bias", default=False))
 
 
@@ -21,10 +21,10 @@ def decoder(
     theta: float = 10000.0,
     longest: int = 2048,
 ) -> Spec:
-    """A Llama, whose blocks many families have; `has_bias` is of its projections, the rest are defaults."""
+    """A Llama decoder, as the basis of other families; has_bias is for projections, the rest are defaults."""
     width = config.count("hidden_size")
     heads = config.count("num_attention_heads")
-    is_said = "num_key_value_heads" in config.values  # null is as many as there are heads
+    is_said = "num_key_value_heads" in config.values  # null means as many as heads
     kv_heads = config.count("num_key_value_heads", default=heads if is_said else kv_heads or heads)
     head_size = config.count("head_dim", default=head_size or max(1, width // heads))
     if heads % kv_heads:

@@ -1,4 +1,4 @@
-"""Mistral: Llama's blocks, a token sees the last few thousand. Jiang et al. 2023, arXiv:2310.06825."""
+"""Mistral: Llama's blocks with a sliding window. Jiang et al. 2023, arXiv:2310.06825."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from attn_cli.models.native.spec import Spec
 
 
 def spec(config: Config) -> Spec:
-    """A Mistral of this configuration (`modeling_mistral.py`)."""
+    """The spec of a Mistral model (`modeling_mistral.py`)."""
     return replace(
         decoder(config, has_bias=False, kv_heads=8, longest=131072),
         window=in_every_layer(read_window(config)),

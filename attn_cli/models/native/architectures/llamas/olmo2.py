@@ -1,4 +1,4 @@
-"""OLMo 2: norms behind the attention and the feed-forward part, and on all queries and keys of a layer.
+"""OLMo 2: norms after the attention and the feed-forward block, QK-norm over all heads together.
 
 OLMo team 2025, arXiv:2501.00656.
 """
@@ -13,7 +13,7 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """An OLMo 2 of this configuration (`modeling_olmo2.py`)."""
+    """The spec of an OLMo 2 model (`modeling_olmo2.py`)."""
     whole = decoder(config, has_bias=config.flag("attention_bias", default=False))
     return replace(
         whole,

@@ -14,7 +14,7 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """A Phi-3 of this configuration (`modeling_phi3.py`)."""
+    """The spec of a Phi-3 model (`modeling_phi3.py`)."""
     whole = decoder(config, has_bias=False, longest=4096)
     values = _rope(config)
     return replace(
@@ -34,7 +34,7 @@ def spec(config: Config) -> Spec:
 
 
 def _rope(config: Config) -> Mapping[str, Any]:
-    """The config, where what early checkpoints call `yarn` is longrope (`configuration_phi3.py`)."""
+    """The config; early checkpoints say `yarn` and mean longrope (`configuration_phi3.py`)."""
     values: dict[str, Any] = {"max_position_embeddings": 4096, "original_max_position_embeddings": 4096}
     values |= config.values
     for name in ("rope_scaling", "rope_parameters"):

@@ -10,7 +10,7 @@ from attn_cli.models.native.spec import Part, Spec
 
 
 def spec(config: Config) -> Spec:
-    """A Qwen 2 of this configuration (`modeling_qwen2.py`)."""
+    """The spec of a Qwen 2 model (`modeling_qwen2.py`)."""
     whole = decoder(config, has_bias=True, kv_heads=32, longest=32768)
     return replace(
         whole,
@@ -20,11 +20,11 @@ def spec(config: Config) -> Spec:
 
 
 def sliding_layer_types(config: Config, layers: int) -> LayerTypes:
-    """The layers from `max_window_layers` on slide."""
+    """The layer types; by default layers from `max_window_layers` on have a sliding window."""
     first = config.integer("max_window_layers", default=28)
     return read_layer_types(config, layers, lambda layer: layer >= first)
 
 
 def switched_window(config: Config) -> Rule:
-    """The window, where it is switched on."""
+    """The window if `use_sliding_window` is set, else everything."""
     return read_window(config) if config.flag("use_sliding_window", default=False) else everywhere

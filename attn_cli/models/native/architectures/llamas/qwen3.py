@@ -1,4 +1,4 @@
-"""Qwen 3: Llama's blocks with a norm on each head's queries and keys. Yang et al. 2025, arXiv:2505.09388."""
+"""Qwen 3: Llama's blocks with QK-norm. Yang et al. 2025, arXiv:2505.09388."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ _ATTENTION = "layers.{layer}.self_attn."
 
 
 def spec(config: Config) -> Spec:
-    """A Qwen 3 of this configuration (`modeling_qwen3.py`)."""
+    """The spec of a Qwen 3 model (`modeling_qwen3.py`)."""
     has_bias = config.flag("attention_bias", default=False)
     whole = decoder(config, has_bias=has_bias, kv_heads=32, head_size=128, longest=32768)
     return replace(

@@ -1,6 +1,6 @@
-"""SmolLM3: Llama's blocks, in which every fourth layer does not turn its queries and keys.
+"""SmolLM3: Llama's blocks, without RoPE in every fourth layer (NoPE).
 
-Bakouch et al. 2025; the idea: Yang et al. 2025, arXiv:2501.18795.
+Bakouch et al. 2025; the idea is from Yang et al. 2025, arXiv:2501.18795.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from attn_cli.models.native.spec import Spec
 
 
 def spec(config: Config) -> Spec:
-    """A SmolLM3 of this configuration (`modeling_smollm3.py`)."""
+    """The spec of a SmolLM3 model (`modeling_smollm3.py`)."""
     has_bias = config.flag("attention_bias", default=False)
     whole = decoder(config, has_bias=has_bias, kv_heads=4, theta=2000000.0, longest=32768)
     turns = _turning(config, whole.layers)
@@ -30,7 +30,7 @@ def spec(config: Config) -> Spec:
 
 
 def _turning(config: Config, layers: int) -> Callable[[int], bool]:
-    """Which layers turn: 1 in `no_rope_layers`, whose name says the opposite."""
+    """Which layers use RoPE: those with 1 in `no_rope_layers`, despite its name."""
     listed = config.values.get("no_rope_layers")
     if listed is None:
         stride = config.count("no_rope_layer_interval", default=4)
