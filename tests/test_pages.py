@@ -33,7 +33,7 @@ from tests.support.pages import (
     pictures,
 )
 from tests.support.twins import minilm
-from tests.support.worlds import Answer, attn
+from tests.support.worlds import Answer, attn, attn_in_terminal
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 T5 = "google/flan-t5-small"
@@ -83,10 +83,10 @@ def there(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def answer_of(command: str, home: Path) -> Answer:
-    """What the command line leaves behind; one with pipes or loops is run by a shell."""
+    """What the command line leaves on a terminal of 80 columns; one with pipes or loops is run by a shell."""
     command = re.sub(r"--minutes \S+", _SHORT_TRAINING, command)
     if command.startswith("attn "):
-        return attn(*shlex.split(command)[1:], HF_HOME=str(home))
+        return attn_in_terminal(*shlex.split(command)[1:], HF_HOME=str(home))
     script = f'attn() {{ {shlex.quote(sys.executable)} -m attn_cli "$@"; }}\nset -eo pipefail\n{command}'
     variables = {"COLUMNS": "80", "HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "PYTHONPATH": str(ROOT)}
     shell = subprocess.run(
