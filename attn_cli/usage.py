@@ -112,13 +112,14 @@ def repeated(option: Any, values: Sequence[Any]) -> UsageError:
     return UsageError(problem, "leave one of them out")
 
 
-def bad_choice(option: Any, value: str, choices: Sequence[str], command: str) -> UsageError:
-    """The error for a word that is none of those that the option takes."""
-    name = option_name(option)
+def bad_choice(place: str, value: str, choices: Sequence[str], command: str) -> UsageError:
+    """The error for a word not among `choices`; `place` is what it follows: `--step `, `ATTN_THEME=`."""
     same = _WORDS.get(value.casefold())
     near = same if same in choices else nearest(value, choices)
-    hint = f"{command} --help" if near is None else f"{name} {near}"
-    return UsageError(f"{name} cannot be '{shortened(value)}': it is one of {', '.join(choices)}", hint)
+    hint = f"{command} --help" if near is None else f"{place}{near}"
+    return UsageError(
+        f"{place.rstrip(' =')} cannot be '{shortened(value)}': it is one of {', '.join(choices)}", hint
+    )
 
 
 def bad_number(option: Any, value: str) -> UsageError:
