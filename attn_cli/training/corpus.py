@@ -76,7 +76,7 @@ def described(path: Path) -> TextFile:
     """
     with _explained(path):
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise AttnError(f"{path} is a pipe, and is read more than once", "write it to a file")
+            raise AttnError(f"{path} is a pipe, but is read more than once", "save it to a file first")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     characters, is_blank = 0, True
@@ -84,7 +84,7 @@ def described(path: Path) -> TextFile:
         characters += len(stretch)
         is_blank = is_blank and not stretch.strip()
     if is_blank:
-        raise AttnError(f"{path} holds no words", "give a text file with words")
+        raise AttnError(f"{path} contains no words", "choose a text file with words")
     return TextFile(path.name, digest, characters)
 
 

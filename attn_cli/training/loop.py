@@ -1,4 +1,4 @@
-"""The training loop: rows in, an AdamW step, and now and then a check on held-out text."""
+"""The training loop: a batch of rows, a step of the optimizer, and regular checks on held-out text."""
 
 import ctypes
 import signal

@@ -44,7 +44,7 @@ def finish(run: Run, network: Network, mark: RunPosition) -> TrainingResult:
 
 
 def _publish(run: Run, network: Network, outcome: TrainingResult) -> None:
-    """Put the model's files in place, each whole, `config.json` last; then clear away the rest.
+    """Move the model's files into place, each complete, `config.json` last; then remove the rest.
 
     While they change places there is no `config.json`, so nothing takes a mixture for a model.
     """
@@ -65,7 +65,7 @@ def _publish(run: Run, network: Network, outcome: TrainingResult) -> None:
 
 
 def _write_weights(directory: Path, run: Run, network: Network) -> None:
-    """Write `model.safetensors`, which whoever may read the run's other files may read.
+    """Write `model.safetensors` with the same permissions as the run's other files.
 
     Raises:
         AttnError: it cannot be written.

@@ -54,7 +54,7 @@ class Run:
 
     @property
     def characters_per_token(self) -> float:
-        """How long a token is, in the first held-out text."""
+        """The mean length of a token, over the beginning of the held-out text."""
         ids = self.held_out[:_SAMPLE].tolist()
         return max(1, len(self.tokenizer.decode(ids))) / len(ids)
 
@@ -102,7 +102,7 @@ def _make_empty(scratch: Path, directory: Path) -> None:
 
 
 def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None]) -> Run:
-    """The run in `directory`, if it was begun with the same recipe and the same text.
+    """The run in `directory`, if it was started with the same recipe and the same text.
 
     Raises:
         AttnError: there is none, it is damaged, or a text cannot be read.
@@ -110,7 +110,7 @@ def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None])
     """
     path = _scratch(directory) / RECORD
     if not path.is_file():
-        raise AttnError(f"no unfinished run is in {directory}", "leave --resume out to begin one")
+        raise AttnError(f"no unfinished run is in {directory}", "leave out --resume to start one")
     record = read_json(path)
     texts, held_out = _described(order)
     now = json.loads(json.dumps(_record(order, texts, held_out)))
@@ -136,9 +136,11 @@ def _check_free(directory: Path, *, force: bool) -> bool:
     if (scratch / RECORD).exists():
         if not force:
             problem = f"an unfinished run is in {directory}"
-            raise AttnError(problem, "--resume to go on with it, --force to begin anew")
+            raise AttnError(problem, "--resume to continue it, --force to start over")
     elif scratch.exists() and (not scratch.is_dir() or any(scratch.iterdir())):
-        raise AttnError(f"{scratch} is in the way, and no run of attn", "move it, or another directory")
+        raise AttnError(
+            f"{scratch} is in the way and is not a run of attn", "move it, or choose another directory"
+        )
     if not directory.exists():
         return False
     if not directory.is_dir():
@@ -156,7 +158,7 @@ def _described(order: TrainingRequest) -> tuple[tuple[TextFile, ...], TextFile |
 
 
 def _record(order: TrainingRequest, texts: Sequence[TextFile], held_out: TextFile | None) -> dict[str, Any]:
-    """What a run is, for whoever goes on with it."""
+    """Everything that must be the same when the run is resumed."""
     return {
         "recipe": asdict(order.recipe),
         "texts": [asdict(text) for text in texts],
@@ -166,17 +168,17 @@ def _record(order: TrainingRequest, texts: Sequence[TextFile], held_out: TextFil
 
 
 def _check_same(directory: Path, now: dict[str, Any], before: dict[str, Any]) -> None:
-    """Raise `UsageError` for the first thing that the run was begun with and that is another now."""
+    """Raise `UsageError` for the first setting that differs from the one the run was started with."""
     recipe = before.get("recipe")
     for name, value in now["recipe"].items():
         begun_with = recipe.get(name, _ADDED.get(name)) if isinstance(recipe, dict) else None
         if value != begun_with:
-            problem = f"the run in {directory} was begun with {name} {begun_with}, not {value}"
-            raise UsageError(problem, "the same options, or --force to begin anew")
+            problem = f"the run in {directory} was started with {name} {begun_with}, not {value}"
+            raise UsageError(problem, "the same options, or --force to start over")
     for part, what in (("texts", "text"), ("held_out", "held-out text"), ("store", "--store")):
         if now[part] != before.get(part):
-            problem = f"the run in {directory} was begun with another {what}"
-            raise UsageError(problem, "the same, or --force to begin anew")
+            problem = f"the run in {directory} was started with another {what}"
+            raise UsageError(problem, "the same, or --force to start over")
 
 
 def _ready(
@@ -222,7 +224,7 @@ def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises plain ones
-        raise AttnError(f"{path} is damaged: {error}", "--force to begin anew") from error
+        raise AttnError(f"{path} is damaged: {error}", "--force to start over") from error
 
 
 def _tokens(

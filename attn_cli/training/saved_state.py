@@ -20,7 +20,7 @@ _FILE = "state.safetensors"
 
 @record(frozen=True, slots=True)
 class RunPosition:
-    """How far a run has come."""
+    """The position of a run."""
 
     step: int = 0
     seconds: float = 0.0  # of training, pauses left out
@@ -28,7 +28,7 @@ class RunPosition:
 
 
 def save(directory: Path, network: Network, optimizer: MuonAdamW, mark: RunPosition) -> None:
-    """Write the weights, the moments of AdamW and how far the run is, whole or not at all.
+    """Write the weights, the moments of the optimizer and the position of the run, atomically.
 
     Raises:
         AttnError: there is no room.
@@ -48,7 +48,7 @@ def save(directory: Path, network: Network, optimizer: MuonAdamW, mark: RunPosit
 
 
 def load(directory: Path, network: Network, optimizer: MuonAdamW) -> RunPosition:
-    """Put the saved numbers where they were; a run that saved nothing yet stands at its beginning.
+    """Restore the saved state, and return its position; a run that has saved nothing is at its beginning.
 
     Raises:
         AttnError: the file is damaged.
@@ -68,18 +68,18 @@ def load(directory: Path, network: Network, optimizer: MuonAdamW) -> RunPosition
                     optimizer.state[tensor] = _optimizer_state(mark.step, moments, network.device)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         problem = f"the state of the run cannot be read: {path}: {error}"
-        raise AttnError(problem, "--force to begin anew") from error
+        raise AttnError(problem, "--force to start over") from error
     return mark
 
 
 def _optimizer_state(step: int, moments: Mapping[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
-    """What AdamW keeps of one tensor after `step` steps."""
+    """The optimizer's state of one tensor after `step` steps."""
     steps = torch.tensor(float(step), device=device)
     return {"step": steps} | {name: moment.clone().to(device) for name, moment in moments.items()}
 
 
 def _shaped(saved: torch.Tensor, like: torch.Tensor, name: str) -> torch.Tensor:
-    """`saved`, if it is as large as it must be: PyTorch would spread a smaller one."""
+    """`saved`, if it has the right shape: PyTorch would broadcast a smaller tensor."""
     if saved.shape != like.shape:
         raise ValueError(f"{name} has the shape {tuple(saved.shape)}, not {tuple(like.shape)}")
     return saved

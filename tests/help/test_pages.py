@@ -119,7 +119,7 @@ def test_a_metric_is_explained_with_its_unit() -> None:
 def test_a_default_is_told_and_a_range_only_where_it_helps() -> None:
     page = help_of("train", columns=100)
     assert "Peak learning rate. [default: 0.003, brief: 0.005]" in page
-    assert "Minutes to train for. [default: 10]" in page
+    assert "Rows per step, each of --context tokens. [default: 8]" in page
     assert not re.search(r"\dx|<=", page)
 
 

@@ -69,7 +69,7 @@ def test_a_text_is_described_by_its_checksum(story: Path) -> None:
 def test_a_text_without_words_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "blank.txt"
     path.write_text(content)
-    with pytest.raises(AttnError, match=r"blank\.txt holds no words"):
+    with pytest.raises(AttnError, match=r"blank\.txt contains no words"):
         described(path)
 
 
@@ -108,7 +108,7 @@ def test_the_spelling_of_the_start_in_a_text_is_text(story: Path, tmp_path: Path
 
 def test_a_pipe_cannot_be_read_twice(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(AttnError, match=r"pipe is a pipe, and is read more than once"):
+    with pytest.raises(AttnError, match=r"pipe is a pipe, but is read more than once"):
         described(tmp_path / "pipe")
 
 

@@ -1,0 +1,30 @@
+"""A brief run from the command line: a small model, said in one line, continued where it was interrupted."""
+
+import json
+from pathlib import Path
+
+from tests.support.small_run import story
+from tests.support.worlds import attn
+
+
+def test_a_brief_run_says_what_it_trains_and_keeps_what_was_set(tmp_path: Path) -> None:
+    text = story(tmp_path / "story.txt")
+    options = ("--minutes", "0.02", "--layers", "1", "--watch")
+    answer = attn("train", text, "-o", tmp_path / "m", *options)
+    assert answer.status == 0, answer.err
+    remark = (
+        "brief run: 1 layer × 4 heads of 16 features, vocabulary of 300, context of 64 tokens; "
+        "more than 3 minutes train a larger model"
+    )
+    assert remark in answer.err.splitlines()
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert (config["n_layer"], config["n_head"], config["n_embd"], config["n_positions"]) == (1, 4, 64, 64)
+
+
+def test_a_run_of_steps_is_not_brief(tmp_path: Path) -> None:
+    text = story(tmp_path / "story.txt", sentences=600)
+    options = ("--steps", "1", "--width", "16", "--layers", "1", "--dtype", "float32")
+    answer = attn("train", text, "-o", tmp_path / "m", *options)
+    assert answer.status == 0, answer.err
+    assert "brief" not in answer.err
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["n_positions"] == 256
