@@ -122,6 +122,8 @@ class _Parser(_OptionParser):
                 raise usage.no_value(option, following)
         elif option.is_flag and sign:
             raise usage.needless_value(name, value)
+        elif not name.startswith("--") and sign:
+            raise usage.short_with_equals(name, value)
 
     def _check_unknown(self, arg: str, name: str, known: Any) -> None:
         if words.is_text(arg, self._short_opt):
@@ -137,6 +139,8 @@ class _Parser(_OptionParser):
         owners = list(_owners(context, name))
         if context.parent is None and owners:
             return words.misplaced_option(name, self.typed, context.command.list_commands(context))
+        if context.parent is not None and usage.synonym(name) in _spellings(context.parent):
+            return usage.unknown_option(name, context.command_path, f"attn {usage.synonym(name)}", ())
         near = usage.suggested(name, known)
         hint = "" if near is None else usage.takes(known[near], near)
         return usage.unknown_option(name, context.command_path, hint, owners)
@@ -180,16 +184,24 @@ def _check_words(ctx: Any, extra: Sequence[str], typed: Sequence[str]) -> None:
         return
     if not any(param.name == _TEXT for param in ctx.command.params):
         raise words.needless_words(extra, ctx.command_path)
-    selection = words.continued_selection(found, typed, ctx.command.params)
-    raise selection or words.several_texts(found, ctx.command_path)
+    raise (
+        words.option_as_word(extra, _spellings(ctx))
+        or words.continued_selection(found, typed, ctx.command.params)
+        or words.several_texts(found, ctx.command_path)
+    )
 
 
 def _check_dashes(ctx: Any, found: Sequence[str]) -> None:
     """Raise `UsageError` where one is an option whose dash is a typographic one."""
-    known = [name for param in ctx.command.get_params(ctx) for name in (*param.opts, *param.secondary_opts)]
-    error = words.typographic_option(found, [name for name in known if name.startswith("-")])
+    error = words.typographic_option(found, _spellings(ctx))
     if error is not None:
         raise error
+
+
+def _spellings(ctx: Any) -> list[str]:
+    """Every option of the command as it may be typed."""
+    names = (name for param in ctx.command.get_params(ctx) for name in (*param.opts, *param.secondary_opts))
+    return [name for name in names if name.startswith("-")]
 
 
 def _arguments(ctx: Any) -> Iterator[str]:

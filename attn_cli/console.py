@@ -70,7 +70,7 @@ class World:
             highlight=False,
             markup=False,
             emoji=False,
-            soft_wrap=False,
+            soft_wrap=not stream.isatty(),  # a file and a pipe take lines of any length
             _environ=environment,
         )
 

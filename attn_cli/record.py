@@ -46,15 +46,29 @@ else:
 
     def _fields(cls, *, kw_only):
         """The fields by name, in the form that `dataclasses` expects."""
+        assert not any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__), (
+            "records do not inherit"
+        )
         fields = {}
         for name, annotation in cls.__annotations__.items():
             default = vars(cls).get(name, MISSING)
             one = default if isinstance(default, Field) else field(default=default)
+            _check_is_plain(name, annotation, one)
             one.name, one.type, one.kw_only, one._field_type = name, annotation, kw_only, _FIELD  # noqa: SLF001
             if isinstance(default, Field):
                 delattr(cls, name)
             fields[name] = one
         return fields
+
+    _NO_FIELDS = ("typing.ClassVar", "ClassVar", "dataclasses.InitVar", "InitVar")
+
+    def _check_is_plain(name, annotation, one):
+        """Check that the field uses no feature of `dataclasses` that records do not support."""
+        is_field = type(annotation) is type or not str(annotation).startswith(_NO_FIELDS)
+        assert is_field, f"{name}: ClassVar and InitVar are not supported"
+        is_plain = one.compare and one.repr and one.hash is None and one.kw_only is MISSING
+        assert is_plain, f"{name}: a field supports only default, default_factory and init"
+        assert one.default is MISSING or type(one.default).__hash__ is not None, f"{name}: mutable default"
 
     def _init(fields):
         taken = [one for one in fields.values() if one.init]

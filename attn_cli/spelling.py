@@ -28,7 +28,7 @@ def edits(one: str, other: str) -> int:
     Optimal string alignment: Damerau 1964, doi:10.1145/363958.363994.
     """
     if max(len(one), len(other)) > _LONGEST:
-        return _LONGEST
+        return max(len(one), len(other))
     before: list[int] = []
     last = list(range(len(other) + 1))
     for i, letter in enumerate(one):

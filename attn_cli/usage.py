@@ -1,5 +1,6 @@
 """What a command line gets wrong, in two sentences: what was found, and what to type instead."""
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from attn_cli.spelling import nearest
 
 _PLAIN = re.compile(r"[\w@%+=:,./…-]+")
 SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of what may be a list
+_FEW_CHOICES = 4  # are listed in a hint
 _LONGEST_HINT = 60  # characters of a text that is repeated in a hint
 _SYNONYMS = {
     "--input": "--file",
@@ -30,6 +32,18 @@ _SYNONYMS = {
 }
 """What other programs call an option of ours."""
 
+_WORDS = {
+    **dict.fromkeys(("attention", "attn", "softmax", "probabilities"), "weights"),
+    **dict.fromkeys(("q", "query"), "queries"),
+    **dict.fromkeys(("k", "key"), "keys"),
+    **dict.fromkeys(("v", "value"), "values"),
+    **dict.fromkeys(("fp16", "half"), "float16"),
+    "fp32": "float32",
+    "fp64": "float64",
+    "bf16": "bfloat16",
+}
+"""What others call a step or a number format."""
+
 _TEXT_OPTIONS = {"--text", "--prompt", "--sentence", "-t"}  # what they call our argument
 
 
@@ -44,16 +58,27 @@ def unknown_option(name: str, command: str, hint: str, owners: Sequence[str]) ->
     return UsageError(f"no such option: {name}", hint or f"{command} --help")
 
 
+def synonym(name: str) -> str:
+    """Our name of an option that others call otherwise; the name itself where they do not."""
+    return _SYNONYMS.get(name, name)
+
+
 def suggested(name: str, known: Collection[str]) -> str | None:
-    """The option that was probably meant: what others call by that name, or the nearest."""
-    synonym = _SYNONYMS.get(name)
-    return synonym if synonym in known else nearest(name, known)
+    """The option that was probably meant: what others call by that name, the other case, or the nearest."""
+    is_short = not name.startswith("--")
+    same = [word for word in (synonym(name), name.swapcase() if is_short else name) if word in known]
+    return same[0] if same else nearest(name, known)
 
 
 def single_dash(typed: str) -> UsageError:
     """The error for a long option that begins with one dash."""
     name = typed.partition("=")[0]
     return UsageError(f"a long option begins with two dashes: {name} has one", f"-{typed}")
+
+
+def short_with_equals(name: str, value: str) -> UsageError:
+    """The error for a short option with an equals sign, which would be part of its value."""
+    return UsageError(f"a short option takes no =: {name}={shortened(value)}", line(name, value))
 
 
 def no_value(option: Any, following: Sequence[str]) -> UsageError:
@@ -89,7 +114,8 @@ def repeated(option: Any, values: Sequence[Any]) -> UsageError:
 def bad_choice(option: Any, value: str, choices: Sequence[str], command: str) -> UsageError:
     """The error for a word that is none of those that the option takes."""
     name = option_name(option)
-    near = nearest(value, choices)
+    same = _WORDS.get(value.casefold())
+    near = same if same in choices else nearest(value, choices)
     hint = f"{command} --help" if near is None else f"{name} {near}"
     return UsageError(f"{name} cannot be '{shortened(value)}': it is one of {', '.join(choices)}", hint)
 
@@ -116,8 +142,8 @@ def option_name(option: Any) -> str:
 
 def takes(option: Any, name: str = "") -> str:
     """The option, by that name or the long one, with the value that it takes as its help shows it."""
-    value = "" if option.is_flag else f" {option.metavar or 'VALUE'}"
-    return f"{name or option_name(option)}{value}"
+    value = option.metavar or "|".join(getattr(option.type, "choices", ["VALUE"]))
+    return f"{name or option_name(option)}{'' if option.is_flag else f' {value}'}"
 
 
 def line(start: str, *words: str, always_quoted: bool = False) -> str:
@@ -146,7 +172,7 @@ def _within(value: str, low: float | None, high: float | None) -> float | None:
         number = float(value)
     except ValueError:
         return None
-    if number != number:  # noqa: PLR0124  NaN
+    if not math.isfinite(number):
         return None
     number = number if low is None else max(low, number)
     return number if high is None else min(high, number)

@@ -69,6 +69,15 @@ def typographic_option(words: Sequence[str], known: Collection[str]) -> UsageErr
     return None
 
 
+def option_as_word(extra: Sequence[str], known: Collection[str]) -> UsageError | None:
+    """The error for an option after `--`, or without its dashes; None where none is among the words."""
+    late = next((word for word in extra if word.partition("=")[0] in known), None)
+    if late is not None:
+        return UsageError(f"everything after -- is text, and {late} stands there", "options before --")
+    bare = next((word for word in extra if "=" in word and f"--{word.partition('=')[0]}" in known), None)
+    return None if bare is None else UsageError(f"an option begins with dashes: {bare} has none", f"--{bare}")
+
+
 def needless_words(extra: Sequence[str], command: str) -> UsageError:
     """The error for words after a command that takes none."""
     return UsageError(

@@ -72,7 +72,9 @@ def test_steps_can_be_a_list_and_repeated() -> None:
         ("score", "score", "--step scores"),
         ("scores,wieghts", "wieghts", "--step weights"),
         ("Weights", "Weights", "--step weights"),
-        ("softmax", "softmax", "attn inspect --help"),
+        ("softmax", "softmax", "--step weights"),
+        ("q,k", "q", "--step queries"),
+        ("pictures", "pictures", "attn inspect --help"),
         ("scores,", "", "attn inspect --help"),
     ],
 )
@@ -134,6 +136,12 @@ def test_a_text_that_begins_with_a_dash_comes_after_two(line: str, text: str) ->
     assert attn("tokens", "--json", "--", text).document["text"] == text
 
 
+def test_a_long_text_is_cut_in_a_hint() -> None:
+    problem, hint = told(f"'{'the cat ' * 8}'")
+    assert problem == f"no command was named for the text '{'the cat ' * 4}the cat…'"
+    assert hint == f'attn inspect "{"the cat " * 7}the…"'
+
+
 @pytest.mark.parametrize(
     ("line", "problem", "hint"),
     [
@@ -143,6 +151,14 @@ def test_a_text_that_begins_with_a_dash_comes_after_two(line: str, text: str) ->
         ("inspect x --haeds 1.2", "no such option: --haeds", "--heads L.H,L.H"),
         ("inspect x --output a.json", "no such option: --output", "--out FILE"),
         ("inspect -f a.txt", "no such option: -f", "--file PATH"),
+        ("inspect x -L 2", "no such option: -L", "-l LAYERS"),
+        ("inspect x -V", "no such option: -V", "attn --version"),
+        ("inspect x --version", "no such option: --version", "attn --version"),
+        ("-V", "no such option: -V", "--version"),
+        ("inspect x -l=2", "a short option takes no =: -l=2", "-l 2"),
+        ("inspect x layer=2", "an option begins with dashes: layer=2 has none", "--layer=2"),
+        ("inspect x -- -l 2", "everything after -- is text, and -l stands there", "options before --"),
+        ("inspect x --dtype bf16", None, "--dtype bfloat16"),
         ("inspect x -qx", "no such option: -x", "attn inspect --help"),
         (
             "inspect --text x",
@@ -165,6 +181,9 @@ def test_a_text_that_begins_with_a_dash_comes_after_two(line: str, text: str) ->
         ("inspect x --file=", "the value of --file is empty", "--file PATH, or leave it out"),
         ("inspect x --json=yes", "--json takes no value: 'yes' was given", "--json"),
         ("inspect x --top 3.0", "--top takes a whole number of at least 1, not '3.0'", "--top 3"),
+        ("inspect x --top 1e2", "--top takes a whole number of at least 1, not '1e2'", "--top 100"),
+        ("inspect x --top inf", "--top takes a whole number of at least 1, not 'inf'", "--top 1"),
+        ("inspect x --dtype", None, "--dtype float32|float16|bfloat16|float64"),
         ("heatmap x --dpi 9", "--dpi takes a whole number from 10 to 2400, not '9'", "--dpi 10"),
         ("heatmap x --dpi x", "--dpi takes a whole number from 10 to 2400, not 'x'", "--dpi 150"),
         ("train x --rate 7", "--rate takes a number from 1e-08 to 1.0, not '7'", "--rate 1.0"),
@@ -251,10 +270,26 @@ def test_the_shell_is_told_what_could_follow_a_line_that_is_not_finished(
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("lair", "layer"), ("sed", "seed"), ("colu", "columns"), ("x", None), ("", None), ("zzz", None)],
+    [
+        ("lair", "layer"),  # and not pair, whose first letter would have to be wrong
+        ("sed", "seed"),
+        ("colu", "columns"),
+        ("col", "columns"),
+        ("co", None),  # a beginning has three letters
+        ("head-cout", "head-count"),  # and not head, which goes on otherwise
+        ("heads", "head"),
+        ("lxxer", "layer"),  # two letters of five
+        ("lxxxr", None),
+        ("xayer", "layer"),  # the first letter counts twice
+        ("xayxr", None),
+        ("x", None),
+        ("", None),
+        ("zzz", None),
+        ("s" * 5000, None),
+    ],
 )
 def test_the_nearest_word_has_the_fewest_wrong_letters(word: str, meant: str | None) -> None:
-    assert nearest(word, ["pair", "layer", "seed", "columns"]) == meant
+    assert nearest(word, ["pair", "layer", "seed", "columns", "head", "head-count"]) == meant
 
 
 @pytest.mark.parametrize(

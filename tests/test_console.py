@@ -148,7 +148,7 @@ def test_a_text_that_was_named_leaves_the_pipe_alone() -> None:
 
 
 def test_a_silent_pipe_is_waited_for_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(World, "has_input", lambda *_: False)
+    monkeypatch.setattr(World, "has_input", lambda _, patience: patience > 1)  # nothing within a second
     found = attn("tokens", "-q", "--json", stdin="the cat")
     assert (found.document["text"], found.err) == ("the cat", "")
     remark = "the text is read from standard input, which has sent nothing so far\n"

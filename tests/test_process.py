@@ -61,6 +61,19 @@ def test_a_text_comes_through_a_pipe() -> None:
     assert [line.split()[2] for line in done.stdout.decode().splitlines()] == ["piece", "the", "café"]
 
 
+def test_echo_and_an_argument_give_the_same_numbers() -> None:
+    argument = shell("attn inspect 'the cat sat' --json")
+    assert argument.returncode == 0
+    assert shell("echo the cat sat | attn inspect --json").stdout == argument.stdout
+
+
+@pytest.mark.parametrize("closed", ["</dev/null", "<&-"])
+def test_nothing_on_standard_input_is_no_text(closed: str) -> None:
+    done = shell(f"attn inspect {closed}")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"attn: no text was given\ntry: ")
+
+
 @pytest.mark.parametrize("arguments", ["inspect x -q", "inspect x -q --json", "tokens x -q", "--help"])
 def test_a_reader_that_closes_the_pipe_is_no_error(arguments: str) -> None:
     reading, writing = os.pipe()

@@ -4,7 +4,7 @@ import copy
 import inspect
 import pickle
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -134,3 +134,25 @@ def test_a_record_is_the_class_that_was_written() -> None:
         __name__,
         "With slots.",
     )
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "message"),
+    [
+        (ClassVar[int], 1, "a: ClassVar and InitVar are not supported"),
+        (int, field(default=1, compare=False), "a: a field supports only default"),
+        (int, field(default=1, repr=False), "a: a field supports only default"),
+        (int, field(default=1, kw_only=True), "a: a field supports only default"),
+        (list[int], [], "a: mutable default"),
+    ],
+)
+def test_what_a_dataclass_does_and_a_record_does_not_is_refused(
+    annotation: Any, default: Any, message: str
+) -> None:
+    with pytest.raises(AssertionError, match=message):
+        record(frozen=True)(type("Odd", (), {"__annotations__": {"a": annotation}, "a": default}))
+
+
+def test_no_record_inherits_from_another() -> None:
+    with pytest.raises(AssertionError, match="no inheritance"):
+        record(frozen=True)(type("Longer", (Open,), {"__annotations__": {"c": int}}))

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.errors import UsageError
 from attn_cli.record import record
+from attn_cli.spelling import nearest
 from attn_cli.vocabulary import Metric, Pattern
 
 HeadFields: TypeAlias = Mapping[str, object]
@@ -123,8 +124,10 @@ def parse_condition(text: str) -> Condition:
     if name == _PATTERN:
         return Condition(name, sign, _parse_pattern(text, sign, value))
     if name not in {*_NUMBERS, *_PLACE}:
-        names = ", ".join((*_NUMBERS, *_PLACE, _PATTERN))
-        raise UsageError(f"unknown field '{name}' in '{text}'", f"one of {names}")
+        names = (*_NUMBERS, *_PLACE, _PATTERN)
+        near = nearest(name, names)
+        hint = f"one of {', '.join(names)}" if near is None else f'--where "{near}{sign}{value}"'
+        raise UsageError(f"unknown field '{name}' in '{text}'", hint)
     return Condition(name, sign, _parse_number(text, value))
 
 
@@ -136,7 +139,10 @@ def parse_sort_order(text: str) -> SortOrder:
     """
     name = text.removeprefix("-")
     if name not in set(_NUMBERS):
-        raise UsageError(f"heads cannot be sorted by '{text}'", f"--sort {', '.join(_NUMBERS)}, or -NAME")
+        near = nearest(name, _NUMBERS)
+        all_names = f"--sort {', '.join(_NUMBERS)}, or -NAME"
+        hint = all_names if near is None else f"--sort {'-' if name != text else ''}{near}"
+        raise UsageError(f"heads cannot be sorted by '{text}'", hint)
     return SortOrder(name, is_rising=text.startswith("-"))
 
 
@@ -144,8 +150,10 @@ def _parse_pattern(text: str, sign: str, value: str) -> str | None:
     if sign not in _EQUALITIES:
         raise UsageError(f"patterns have no order: '{text}'", '--where "pattern=broad"')
     if value != NO_PATTERN and value not in set(Pattern):
-        problem = f"unknown pattern '{value}' in '{text}'"
-        raise UsageError(problem, f"one of {', '.join((*Pattern, NO_PATTERN))}")
+        problem, names = f"unknown pattern '{value}' in '{text}'", (*Pattern, NO_PATTERN)
+        near = nearest(value, names)
+        hint = f"one of {', '.join(names)}" if near is None else f'--where "pattern{sign}{near}"'
+        raise UsageError(problem, hint)
     return None if value == NO_PATTERN else value
 
 

@@ -85,7 +85,7 @@ def compare_heads(
     weights = weights_on_one_scale(reading.sides, heads)
     beside = _beside(comparison, weights)
     if is_text:
-        show_reading(world, reading)
+        show_reading(world, reading, heads[0])
         _show(world, reading, weights, beside, table)
         return
     answer = describe_reading(reading) | comparison.fields()

@@ -101,7 +101,7 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
     from attn_cli.show.grids import step_grids, summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
-    show_reading(world, reading)
+    show_reading(world, reading, heads[0])
     for grid in step_grids(reading.sides, heads):
         world.say("")
         view = Matrices(summed_cells(reading.sides, grid), digits=table.digits, top=table.top)

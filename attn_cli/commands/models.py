@@ -1,6 +1,6 @@
 """`attn models`: the models and devices that can be used here."""
 
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,111 +8,196 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.output import known_for, size
+from attn_cli.commands.progress import megabytes
 from attn_cli.console import World
+from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.vocabulary import RANDOM
 
 if TYPE_CHECKING:
-    from attn_cli.models.inventory import Available, Embedded
+    from attn_cli.models.inventory import Available, Embedded, Snapshot
+
+_SUPPORT = {
+    "native": "native",
+    "bridge": "through transformers",
+    "fallback": "through transformers, logits and weights only",
+    "refused": "not supported",
+    "untried": "not tested",
+    "": "not known",
+}
+_READ_BY = {"native": "attn", "bridge": "transformers", "fallback": "transformers"}
+_GROUPS = {"llamas": "Llama family"}
 
 
 def list_models(
     world: World,
     *,
-    all_families: Annotated[
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="With --families: only these model types.",
+            show_default=False,
+            rich_help_panel=Topic.SHOW,
+        ),
+    ] = None,
+    families: Annotated[
         bool,
         typer.Option(
             "--families",
-            help="List every model type and how it is supported.",
+            help="List all model types and how each is supported, or only those named.",
             rich_help_panel=Topic.SHOW,
         ),
+    ] = False,
+    devices: Annotated[
+        bool, typer.Option("--devices", help="List what --device accepts.", rich_help_panel=Topic.SHOW)
     ] = False,
     as_json: options.Json = False,
 ) -> None:
     """List the models and devices that can be used here.
 
-    The list has the built-in models, those in the local Hugging Face cache and the supported families,
-    then what the heads of the bundled model are known for.
+    The list has the built-in models, those in the local Hugging Face cache, what the heads of the bundled
+    model are known for, and the model types in a few lines.
 
-    With --families, a model type is native (read without transformers), a bridge (run by transformers, with
-    every step), a fallback (run by transformers, with logits and weights only) or refused: it has no
-    attention, or none that is a matrix of tokens.
+    With --families, a model type is native (attn computes its attention itself), a bridge (run by
+    transformers, with every step), a fallback (run by transformers, with logits and weights only) or
+    refused: it has no attention, or none between tokens.
 
     Examples:
         What is here:
             attn models
-        Every model type and how it is supported:
-            attn models --families
+        How two model types are supported:
+            attn models --families bert gpt2
+        The devices of this machine:
+            attn models --devices
     """
-    if all_families:
-        _list_families(world, as_json=as_json)
-        return
-    from attn_cli.models.inventory import available  # NumPy, and torch for the devices: 1.8 s
+    _check(names or (), families=families, devices=devices)
+    if families:
+        _list_types(world, names or (), as_json=as_json)
+    elif devices:
+        _list_devices(world, as_json=as_json)
+    else:
+        _list_models(world, as_json=as_json)
+
+
+def _check(names: Sequence[str], *, families: bool, devices: bool) -> None:
+    """Raise `UsageError` where two lists are asked for, or names without the list that they belong to."""
+    if names and not families:
+        problem = f"model types are named only with --families: {' '.join(names)}"
+        raise UsageError(problem, f"attn models --families {' '.join(names)}")
+    if families and devices:
+        raise UsageError("--families and --devices are two lists", "attn models --devices")
+
+
+def _list_models(world: World, *, as_json: bool) -> None:
+    """What is built in, what is cached, and the model types in a few lines."""
+    from attn_cli.models.inventory import available  # NumPy: 0.1 s
 
     here = available(world.environment)
     if as_json:
         from attn_cli.show import data
 
-        world.say(data.as_json(_describe(here)))
-    else:
-        _print_tables(world, here)
+        world.say(data.as_json(_described(here)))
+        return
+    _print_tables(world, here)
+    if not here.cached:
+        world.note(f"the Hugging Face cache has no models: {here.cache}")
+    world.note("all model types: attn models --families; devices: attn models --devices")
 
 
-def _describe(here: "Available") -> dict[str, object]:
+def _described(here: "Available") -> dict[str, object]:
     """The JSON object."""
-    cached = [{"name": model.name, "type": model.type, "path": str(model.path)} for model in here.cached]
     return {
         "schema": 1,
-        "families": here.families,
         "embedded": asdict(here.embedded),
         "cache": str(here.cache),
-        "cached": cached,
-        "devices": here.devices,
+        "cached": [asdict(model) | {"path": str(model.path)} for model in here.cached],
+        "families": sorted(name for names in here.native.values() for name in names),
+        "types": here.counts,
     }
 
 
 def _print_tables(world: World, here: "Available") -> None:
-    """What can be loaded, and what storybook's heads do."""
     from attn_cli.models.inventory import by_pattern
-    from attn_cli.show.terminal.lists import TextTable
+    from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
-    world.screen.print(TextTable(("kind", "name", "about"), _rows(here)))
-    world.say("")
-    heads = (f"heads of {here.embedded.name} known for", "each with its score, 0 to 1")
-    world.screen.print(TextTable(heads, known_for(by_pattern(here.embedded.known))))
-    if not here.cached:
-        world.note(f"no models in the cache {here.cache}")
-
-
-def _list_families(world: World, *, as_json: bool) -> None:
-    from attn_cli.models.inventory import every_family  # NumPy: 0.1 s
-    from attn_cli.show import data
-    from attn_cli.show.terminal.lists import TextTable
-
-    support = every_family()
-    if as_json:
-        families = [asdict(family) for family in support.families]
-        world.say(data.as_json({"schema": 1, "transformers": support.transformers, "families": families}))
-        return
-    rows = [(family.type, family.served, family.why) for family in support.families]
-    world.screen.print(TextTable(("type", "served", "why not"), rows))
-    world.note(f"measured with transformers {support.transformers}; another version may have other types")
+    known = ("known for", f"heads of {here.embedded.name}, with scores from 0 to 1")
+    tables = [
+        TextTable(("built in", ""), _built_in(here.embedded), is_broken=True),
+        TextTable(known, known_for(by_pattern(here.embedded.known)), is_broken=True),
+        TextTable(
+            ("model types", "computed by attn, or read through transformers"),
+            _types(here),
+            is_broken=True,
+        ),
+    ]
+    if here.cached:
+        columns = ("cached", "type", "read by", "size", "revision")
+        tables.insert(1, TextTable(columns, [_cached(model) for model in here.cached]))
+    for number, table in enumerate(tables):
+        if number:
+            world.say("")
+        world.screen.print(table)
 
 
-def _rows(here: "Available") -> list[tuple[str, str, str]]:
-    """What can be loaded, a line each."""
+def _built_in(model: "Embedded") -> list[tuple[str, str]]:
+    shape = f"{model.type}, {size(model.layers, model.heads, model.head_size)}"
     return [
-        ("built in", here.embedded.name, _size(here.embedded)),
-        ("built in", RANDOM, "a fresh, seeded layer: --seed, --width, --head-count"),
-        *(("family", name, "any directory in Hugging Face layout: -m DIR") for name in here.families),
-        *(("cached", model.name, _served(model.type, here.families)) for model in here.cached),
-        *(("device", name, about) for name, about in here.devices.items()),
+        (model.name, f"{shape}; used without --model"),
+        (RANDOM, "one attention layer with random weights: --seed, --width, --head-count"),
     ]
 
 
-def _size(model: "Embedded") -> str:
-    return f"{model.type}, {size(model.layers, model.heads, model.head_size)}: what is read without --model"
+def _cached(model: "Snapshot") -> tuple[str, ...]:
+    on_disk = megabytes(model.size) + ("" if model.has_weights else ", no weights")
+    return model.name, model.type, _READ_BY.get(model.served, _SUPPORT[model.served]), on_disk, model.revision
 
 
-def _served(kind: str, families: Collection[str]) -> str:
-    return kind if kind in families else f"{kind}: through transformers"
+def _types(here: "Available") -> list[tuple[str, str]]:
+    """The native types by their kinship, and how many others there are."""
+    bridged, partly = here.counts["bridge"], here.counts["fallback"]
+    native = [(_group(folder), ", ".join(names)) for folder, names in here.native.items()]
+    others = f"{bridged + partly} more types; {partly} of them show logits and weights only"
+    return [*native, ("through transformers", others)]
+
+
+def _group(folder: str) -> str:
+    return _GROUPS.get(folder, folder.replace("_", "-"))
+
+
+def _list_types(world: World, names: Iterable[str], *, as_json: bool) -> None:
+    """Every model type, or those that are named, and how each is served."""
+    from attn_cli.models.inventory import model_types, named_types  # NumPy: 0.1 s
+
+    known = model_types()
+    words = [word for name in names for word in name.split(",")]
+    shown = named_types(words, known.families) if words else known.families
+    if as_json:
+        from attn_cli.show import data
+
+        entries = [asdict(each) for each in shown]
+        world.say(data.as_json({"schema": 1, "transformers": known.transformers, "families": entries}))
+        return
+    rows = [(each.type, _SUPPORT[each.served], each.why) for each in shown]
+    columns = ("type", "support", "why not") if any(why for *_, why in rows) else ("type", "support")
+    _print_list(world, columns, [row[: len(columns)] for row in rows])
+    world.note(f"measured with transformers {known.transformers}; other versions may have other types")
+
+
+def _list_devices(world: World, *, as_json: bool) -> None:
+    """What --device accepts here."""
+    from attn_cli.models.devices import list_devices  # torch, where there may be an accelerator: 1.7 s
+
+    devices = list_devices()
+    if as_json:
+        from attn_cli.show import data
+
+        world.say(data.as_json({"schema": 1, "devices": devices}))
+    else:
+        _print_list(world, ("device", "hardware"), list(devices.items()))
+
+
+def _print_list(world: World, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
+
+    world.screen.print(TextTable(columns, rows, is_broken=True))

@@ -1,6 +1,7 @@
 """How commands present their results: the files they write, and the lines above a table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,22 +13,82 @@ from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
-    from attn_cli.grid import Grid
+    from attn_cli.grid import Grid, Head
+    from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: a screen has no more pixels
 _FEWEST_CELLS = 128  # of one head among many
+_SHORT = 64  # tokens: they are listed above a part of their matrix too
+_SPANS = 4  # of positions in a sentence; more of them are counted
+_CELL_LINES = 3  # of tokens where cells begin
 
 
-def show_reading(world: World, reading: "Reading", most: int = 12) -> None:
-    """The model in one line, then the tokens on at most `most` lines."""
+def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, most: int = 12) -> None:
+    """The model, then the tokens on at most `most` lines.
+
+    Of a long text of which `shown` is only a part, or a picture, one or two lines about that.
+    """
     from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
-    for tokens in filter(None, (reading.tokens, reading.texts.target)):
-        texts = [f"{token.position} {label(token.text)}" for token in tokens]
-        world.screen.print(Paragraph(texts, rest="the other tokens: attn tokens", most=most))
+    if shown is None or _is_listed(reading, shown):
+        for tokens in filter(None, (reading.tokens, reading.texts.target)):
+            world.screen.print(Paragraph(_named(tokens), rest="the other tokens: attn tokens", most=most))
+    elif shown.is_pooled:
+        for phrases in _cell_starts(reading, shown):
+            world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
+    else:
+        world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all: attn tokens"]))
+
+
+def _is_listed(reading: "Reading", shown: "Head") -> bool:
+    """Whether the tokens are listed: the matrix is whole, or they are few."""
+    sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
+    is_whole = not shown.is_pooled and all(len(places) == len(tokens) for places, tokens in sides)
+    return is_whole or max(len(reading.tokens), len(reading.texts.target)) <= _SHORT
+
+
+def _named(tokens: "Iterable[Token]") -> list[str]:
+    """Each token after its position."""
+    return [f"{token.position} {label(token.text)}" for token in tokens]
+
+
+def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
+    """The tokens at which the cells of a picture begin: its columns, and its rows where they differ."""
+    columns = _named(reading.keys[place] for place in pooled.keys)
+    rows = _named(reading.queries[place] for place in pooled.queries)
+    if rows == columns:
+        yield ["cells begin at", *columns]
+    else:
+        yield ["rows begin at", *rows]
+        yield ["columns begin at", *columns]
+
+
+def _parts(reading: "Reading", shown: "Head") -> str:
+    """Which rows and columns are shown, and of how many: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
+    queries, keys = len(reading.queries), len(reading.keys)
+    of_queries = "" if queries == keys else f" of {queries:,} tokens"
+    rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
+    return f"{rows}{of_queries} and {columns} of {keys:,} tokens"
+
+
+def _part(noun: str, places: Sequence[int], count: int) -> str:
+    """Which rows or columns are shown: `rows 3-5, 9`."""
+    if len(places) == count:
+        return f"all {noun}s"
+    spans = _spans(places)
+    if len(spans) > _SPANS:
+        return f"{len(places):,} {noun}s"
+    return f"{noun if len(places) == 1 else noun + 's'} {', '.join(spans)}"
+
+
+def _spans(places: Sequence[int]) -> list[str]:
+    """Positions as a person types them: those that follow one another as a range."""
+    starts = [place for before, place in pairwise((-2, *places)) if place != before + 1]
+    ends = [place for place, after in pairwise((*places, -2)) if after != place + 1]
+    return [f"{start}" if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
 
 
 def headline(reading: "Reading") -> list[str]:

@@ -3,6 +3,7 @@
 import copyreg
 import os
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 
 from attn_cli.errors import AttnError
@@ -66,7 +67,8 @@ def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequ
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
         return open_bridge(name, path, files.config.text("model_type"), backend, request)
-    return Checkpoint(request, name, path, files, spec, files.tokenizer(), backend)
+    open_weights = cache(partial(files.weights, spec.prefixes, spec.aliases))
+    return Checkpoint(request, name, path, open_weights, spec, files.tokenizer(), backend)
 
 
 def _located(

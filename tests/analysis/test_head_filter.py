@@ -103,7 +103,13 @@ def test_the_numbers_that_were_asked_about_stand_first() -> None:
         ("entropy", "'entropy' is not a condition", EXAMPLE),
         ("entropy<", "'entropy<' is not a condition", EXAMPLE),
         ("entropy<1<2", "'entropy<1<2' is not a condition", EXAMPLE),
-        ("entropi<1", "unknown field 'entropi' in 'entropi<1'", f"one of {KNOWN}"),
+        ("entropi<1", "unknown field 'entropi' in 'entropi<1'", '--where "entropy<1"'),
+        ("beauty<1", "unknown field 'beauty' in 'beauty<1'", f"one of {KNOWN}"),
+        (
+            "pattern=inducton",
+            "unknown pattern 'inducton' in 'pattern=inducton'",
+            '--where "pattern=induction"',
+        ),
         ("entropy<one", "'one' in 'entropy<one' is not a number", EXAMPLE),
         ("entropy<nan", "'nan' in 'entropy<nan' is not a number", EXAMPLE),
         (
@@ -125,3 +131,10 @@ def test_what_nobody_can_sort_by_is_refused_in_a_sentence() -> None:
         parse_head_filter([], "--pattern")
     hint = f"--sort {', '.join(Metric)}, score, or -NAME"
     assert (raised.value.problem, raised.value.hint) == ("heads cannot be sorted by '--pattern'", hint)
+
+
+@pytest.mark.parametrize(("sort", "hint"), [("entropi", "--sort entropy"), ("-distanc", "--sort -distance")])
+def test_a_mistyped_metric_is_told_its_neighbour(sort: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_head_filter([], sort)
+    assert raised.value.hint == hint

@@ -17,7 +17,7 @@ from attn_cli.core.multihead import Attention, MultiHeadAttention
 from attn_cli.show import data
 from attn_cli.vocabulary import Metric, Pattern
 from tests.commands.test_progress import Terminal
-from tests.support.worlds import attn, refused, world
+from tests.support.worlds import attn, attn_in_terminal, refused, world
 
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."
 ONCE = "the cat sat on a mat"
@@ -166,7 +166,7 @@ def test_a_picture_calls_what_is_left_out_no_value(tmp_path: Path) -> None:
 
 
 def test_columns_without_room_are_named_and_come_with_a_wider_window() -> None:
-    narrow, wide = attn("heads", REPEATS), attn("heads", REPEATS, COLUMNS="200")
+    narrow, wide = (attn_in_terminal("heads", REPEATS, COLUMNS=width) for width in ("80", "200"))
     assert "no room for previous-token, first-token, " in narrow.out
     assert "no room" not in wide.out
     assert max(map(len, narrow.out.splitlines())) <= 80

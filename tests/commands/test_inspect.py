@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from safetensors import safe_open
 
 from attn_cli.models.devices import list_devices
-from tests.support.worlds import attn
+from tests.support.worlds import attn, attn_in_terminal
 
 GOLDEN = Path(__file__).parent / "golden"
 TEXT = "the cat sat on the mat"
@@ -146,13 +146,14 @@ def test_no_line_is_wider_than_the_console(width: int, command: str, twins: Path
         "compare": ["--heads", "0.1,2.3"],
         "tokens": [],
     }
-    answer = attn(command, LONG, "-m", twins / "bert", *rest[command], COLUMNS=str(width))
+    answer = attn_in_terminal(command, LONG, "-m", twins / "bert", *rest[command], COLUMNS=str(width))
     assert answer.status == 0
     assert max(map(cell_len, answer.out.splitlines())) <= width
 
 
 def test_what_does_not_fit_is_said() -> None:
-    out = attn("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights", COLUMNS="60").out
+    line = ("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights")
+    out = attn_in_terminal(*line, COLUMNS="60").out
     *_, shown, way = out.splitlines()
     assert shown == "the 3 largest of 18 in each row; all: --out FILE.csv,"
     assert way == "--json, or a width of 79"
@@ -161,7 +162,7 @@ def test_what_does_not_fit_is_said() -> None:
 @pytest.mark.parametrize(("width", "is_whole"), [("78", False), ("79", True)])
 def test_the_width_that_is_named_is_enough_and_no_less_is(width: str, *, is_whole: bool) -> None:
     line = ("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights")
-    out = attn(*line, COLUMNS=width).out
+    out = attn_in_terminal(*line, COLUMNS=width).out
     assert ("largest of 18" not in out) == is_whole
 
 

@@ -109,6 +109,14 @@ def test_a_narrow_terminal_has_words_and_no_bar(width: int, *, has_bar: bool) ->
     assert ("━" in stderr.getvalue()) is has_bar
 
 
+@pytest.mark.parametrize("width", [20, 30, 80])
+def test_the_percentage_is_whole_however_narrow_the_terminal(width: int) -> None:
+    stderr = Terminal()
+    with Bar(Console(file=stderr, width=width, force_terminal=True, color_system=None)) as bar:
+        bar.show(1.0, "model.safetensors · 1,234.5 MB of 5,000.0 MB")
+    assert "100% model.saf" in stderr.getvalue()
+
+
 def test_a_bar_comes_once_work_has_taken_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 7.0
     monkeypatch.setattr(progress, "monotonic", lambda: now)

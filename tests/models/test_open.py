@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from attn_cli.models import open as opening
-from attn_cli.models.backend import choose_backend
-from attn_cli.models.files import config
+from attn_cli.models.backend import torch_backend
+from attn_cli.models.bridge import bridge
+from attn_cli.models.files import config, safetensors_file
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.reading.reading import TextRequest, read
 from attn_cli.reading.steps import head_steps
 from attn_cli.vocabulary import DType, Step
+from tests.conftest import TWINS
+from tests.support.every_type import save_twin
 
 TEXT = "the cat sat on the mat"
 
@@ -63,12 +66,25 @@ def test_two_texts_open_a_model_once(twins: Path, monkeypatch: pytest.MonkeyPatc
     assert len(opened) == 1
 
 
-def test_another_backend_reads_no_file_again(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = opening.open_source(SourceRequest(str(twins / "bert")), {})
+@pytest.fixture(params=["bert", "xlnet"], ids=["ours", "bridge"])
+def source(request: pytest.FixtureRequest, twins: Path, tmp_path: Path) -> Source:
+    kind = str(request.param)
+    if kind not in TWINS:
+        save_twin(kind, tmp_path)
+    return opening.open_source(SourceRequest(str(twins / kind if kind in TWINS else tmp_path)), {})
 
-    def unread(path: Path) -> dict[str, object]:
+
+def test_another_backend_opens_no_file_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.check()
+    kinds = source.kinds
+
+    def unread(path: Path, **_: object) -> None:
         raise AssertionError(path)
 
     monkeypatch.setattr(config, "read_json", unread)
-    other = source.with_backend(choose_backend("cpu", DType.FLOAT32))
-    assert weights_of(other) == weights_of(source)
+    monkeypatch.setattr(safetensors_file, "map_file", unread)
+    monkeypatch.setattr(bridge, "read_config", unread)
+    monkeypatch.setattr(bridge, "build_sketch", unread)
+    other = source.with_backend(torch_backend("cpu", DType.FLOAT32))
+    other.check()
+    assert (other.kinds, other.backend.name) == (kinds, "torch")

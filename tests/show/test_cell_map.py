@@ -8,7 +8,7 @@ import pytest
 from attn_cli.grid import Grid
 from attn_cli.show.grids import grid_of
 from attn_cli.show.terminal.cell_map import CellMap
-from tests.show.test_terminal import coloured, plain, printed
+from tests.show.test_terminal import coloured, endless, plain, printed
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -69,6 +69,33 @@ def test_what_is_too_wide_even_so_goes_on_below() -> None:
 
 def test_a_name_without_room_is_left_out() -> None:
     assert drawn(heads(1, 101), width=104)[1].split()[-1] == "96"
+
+
+def test_a_file_has_all_numbers_and_names_a_row_on_a_line() -> None:
+    console = endless(60)
+    console.print(CellMap(heads(2, 64), digits=2))
+    _, names, *rows = printed(console).splitlines()
+    assert names.split() == [str(number) for number in range(64)]
+    assert [row.count(".") for row in rows] == [63, 64]
+    assert rows[1].startswith("1 █0.94█1.00█0.94")
+
+
+def test_what_fits_in_a_terminal_is_the_same_in_a_file() -> None:
+    console = endless(80)
+    console.print(CellMap(heads(12, 12)))
+    assert [line.rstrip() for line in printed(console).splitlines()] == drawn(heads(12, 12))
+
+
+def test_a_file_has_the_decimals_that_were_asked_for() -> None:
+    console = endless(80)
+    console.print(CellMap(heads(1, 16, 4.8), digits=3))
+    assert printed(console).splitlines()[2].startswith("0 █4.800     ·▒2.400░1.200 0.000")
+
+
+def test_names_have_room_above_numbers_without_decimals() -> None:
+    console = endless(80)
+    console.print(CellMap(heads(1, 12), digits=0))
+    assert printed(console).splitlines()[1].split() == [str(number) for number in range(12)]
 
 
 def test_colours_take_the_place_of_glyphs() -> None:

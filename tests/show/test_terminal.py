@@ -46,6 +46,11 @@ def plain(width: int) -> Console:
     return Console(width=width, file=io.StringIO(), color_system=None)
 
 
+def endless(width: int) -> Console:
+    """A pipe or a file: lines are broken at a width, and may be longer."""
+    return Console(width=width, file=io.StringIO(), color_system=None, soft_wrap=True)
+
+
 def coloured(width: int, colours: Colours) -> Console:
     return Console(width=width, file=io.StringIO(), color_system=colours, force_terminal=True)
 
@@ -62,6 +67,13 @@ def printed(console: Console) -> str:
 def drawn(drawing: Grid, width: int = 80, top: int | None = None, digits: int = 2) -> list[str]:
     console = plain(width)
     console.print(Matrices(drawing, top=top, digits=digits))
+    return printed(console).splitlines()
+
+
+def written(*drawings: Grid, width: int = 80, top: int | None = None) -> list[str]:
+    """The lines in a file."""
+    console = endless(width)
+    console.print(Matrices(*drawings, top=top))
     return printed(console).splitlines()
 
 
@@ -246,6 +258,103 @@ def test_no_line_is_wider_than_the_console(width: int, top: int | None) -> None:
     )
     for drawing in (weights(), uniform(90), named(64), large):
         assert max(map(cell_len, drawn(drawing, width, top))) <= width
+
+
+def test_a_title_goes_on_below_where_a_phrase_of_it_is_too_wide() -> None:
+    pooled = replace(grid_of("w", np.full((2, 2), 0.5), "ab", "ab", limits=(0, 1)), cells=(3, 3))
+    assert drawn(pooled, width=30)[:4] == [
+        "w",
+        "pooled: each cell is the mean",
+        "of 3 × 3 weights · 2 × 2",
+        "range 0 to 1",
+    ]
+
+
+def test_what_fits_is_the_same_in_a_file() -> None:
+    for drawing in (weights(), uniform(18), named(7)):
+        assert written(drawing) == drawn(drawing)
+    assert written(weights(), top=2) == drawn(weights(), top=2)
+
+
+def test_a_file_has_all_columns_however_wide_the_console() -> None:
+    for drawing in (uniform(40), named(64)):
+        header, *rows = [line for line in written(drawing, width=40) if "range" not in line][-2:]
+        assert len(header.split()) >= len(drawing.columns)
+        assert rows[0].startswith("39 t39  0.03 0.03" if drawing.are_tokens else "0 the  0.00 0.12")
+    mask = grid_of("mask 2", np.eye(40), ["a"] * 40, ["a"] * 40, limits=(0, 1))
+    assert written(mask)[1].split() == [str(number) for number in range(40)]
+
+
+def test_a_file_has_names_in_full() -> None:
+    _, _, *header, row = written(wide(3), width=40)
+    assert "".join(line.split()[0] for line in header) == LETTERS
+    assert row == f"0 {LETTERS} ░0.33░0.33░0.33"
+    (listed,) = written(wide(3), width=40, top=3)[1:]
+    assert listed.count(LETTERS) == 4
+
+
+def test_a_file_has_as_many_values_as_were_asked_for() -> None:
+    lines = written(uniform(40), width=40, top=30)
+    assert lines[1].count("0.03") == 30
+    assert lines[-1] == "the 30 largest of 40 in each row"
+
+
+def test_a_narrow_file_has_its_tables_one_below_the_other() -> None:
+    lines = written(uniform(7, "one"), uniform(7, "two"), width=40)
+    assert [line for line in lines if "range" in line] == [
+        "one · 7 × 7 · range 0 to 1",
+        "two · 7 × 7 · range 0 to 1",
+    ]
+
+
+def test_a_list_in_a_file_has_all_columns_in_full() -> None:
+    console = endless(20)
+    long = "x" * 30
+    for options in ({}, {"rest": "--json"}, {"is_broken": True}):
+        console.print(TextTable(["id", "piece"], [["1", f"{long} {long}"]], **options))
+    assert printed(console).splitlines() == ["id  piece", f"1   {long} {long}"] * 3
+
+
+@pytest.mark.parametrize(
+    ("width", "row"),
+    [(30, "n" * 20 + "  ccccccc…"), (26, "n" * 20 + "  ccc…"), (25, "n" * 18 + "…  ccc…")],
+)
+def test_the_first_column_of_a_list_gives_way_last(width: int, row: str) -> None:
+    console = plain(width)
+    console.print(TextTable(["name", "commit"], [["n" * 20, "c" * 40]]))
+    assert printed(console).splitlines()[1] == row
+
+
+def test_a_title_line_without_words_is_left_out() -> None:
+    console = plain(12)
+    names = ("head", "score", "current-\ntoken")
+    console.print(TextTable(names, [("2.6", "0.85", "0.10")], rest="--json"))
+    assert printed(console).splitlines()[:2] == ["head  score", "2.6   0.85"]
+
+
+def test_a_broken_list_goes_on_below_its_names_and_cells() -> None:
+    console = plain(24)
+    console.print(TextTable(["type", "why it is not"], [["a b", "one two three four"]], is_broken=True))
+    assert printed(console).splitlines() == ["type  why it is not", "a b   one two three four"]
+    narrow = plain(16)
+    narrow.print(TextTable(["type", "why it is not"], [["a b", "one two three four"]], is_broken=True))
+    assert printed(narrow).splitlines() == [
+        "type  why it is",
+        "      not",
+        "a b   one two",
+        "      three four",
+    ]
+
+
+def test_a_row_that_sees_few_keys_has_no_more_to_list() -> None:
+    seen = np.zeros((1, 40), dtype=bool)
+    seen[0, :4] = True
+    few = grid_of("w", np.full((1, 40), 0.25), ["a"], ["b"] * 40, seen, limits=(0, 1))
+    assert len(drawn(few, top=10**20)) == 2
+    assert drawn(few, width=30, top=10**20)[2:] == [
+        "the 2 largest of 4 in each",
+        "row; 2 more in a wider window",
+    ]
 
 
 def test_numbers_that_are_too_large_have_exponents() -> None:

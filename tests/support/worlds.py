@@ -25,6 +25,14 @@ class Answer:
         return found
 
 
+class Terminal(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
 def world(stdin: str | TextIO = "", **environment: str) -> World:
     """80 columns, no colour, no hub, and nothing else but what is given."""
     source = io.StringIO(stdin) if isinstance(stdin, str) else stdin
@@ -32,8 +40,18 @@ def world(stdin: str | TextIO = "", **environment: str) -> World:
 
 
 def attn(*arguments: str | Path, stdin: str | TextIO = "", **environment: str) -> Answer:
-    """One command, in this process."""
-    found = world(stdin, **environment)
+    """One command, in this process; its output goes into a pipe."""
+    return _called(arguments, world(stdin, **environment))
+
+
+def attn_in_terminal(*arguments: str | Path, **environment: str) -> Answer:
+    """One command, in this process, on a terminal without colours."""
+    found = world(TERM="dumb", LINES="24", **environment)
+    found.stdout = Terminal()
+    return _called(arguments, found)
+
+
+def _called(arguments: tuple[str | Path, ...], found: World) -> Answer:
     status = run([str(argument) for argument in arguments], found)
     assert isinstance(found.stdout, io.StringIO)
     assert isinstance(found.stderr, io.StringIO)

@@ -39,6 +39,7 @@ from attn_cli.models.hub.locate import (
     WantedFiles,
     absent,
     model_directory,
+    model_like,
     no_progress,
     own_modules,
 )
@@ -95,6 +96,7 @@ class _Hub:
         self._token = environment.get("HF_TOKEN") or None
         self._folder = model_directory(name, environment)
         self._absent = partial(absent, name, environment, revision)
+        self._like = partial(model_like, name, environment)
 
     def fetch(self, watch: DownloadProgress, wanted: WantedFiles) -> Path:
         """Download the files that are wanted and return the snapshot directory.
@@ -291,8 +293,9 @@ class _Hub:
             return AttnError(problem, hint)
         if isinstance(error, errors.RepositoryNotFoundError):
             problem = f"model '{self._name}' not found: neither on this machine nor publicly on the hub"
-            hint = "check the name (attn models lists local models); for a private model set HF_TOKEN"
-            return AttnError(problem, hint)
+            meant = self._like()
+            hint = "check the name (attn models lists local models)" if meant is None else f"-m {meant}"
+            return AttnError(problem, f"{hint}; for a private model set HF_TOKEN")
         if isinstance(error, errors.RevisionNotFoundError):
             problem = f"{self._name} has no revision '{self._revision}' on the hub"
             return AttnError(problem, f"see {page}/tree/main, or leave out --revision")

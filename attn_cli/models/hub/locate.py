@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
+from attn_cli.models.hub.names import directory_with_model, name_at, slip, suggestion
 from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED
 
@@ -83,12 +84,27 @@ def locate_model(
     if not _NAME.fullmatch(name):
         raise absent(name, environment)
     snapshot = _snapshot(model_directory(name, environment), revision)
+    if snapshot is None and revision is None:
+        _check_name(name, environment)
     if fetch is not None and (snapshot is None or not _is_whole(snapshot, wanted or WantedFiles())):
         return Located(name, fetch(name, revision))
     if snapshot is None:
         offline = "HF_HUB_OFFLINE forbids downloading it" if is_offline(environment) else ""
         raise absent(name, environment, revision, offline)
     return Located(name, snapshot)
+
+
+def _check_name(name: str, environment: Mapping[str, str]) -> None:
+    """Raise `AttnError` for a name that is probably mistyped, before the hub is contacted.
+
+    It is not called if a revision is given.
+    """
+    if name.endswith(".gguf"):
+        raise AttnError(f"the file {name} does not exist", "check the path after --model")
+    meant = slip(name, cached_names(environment))
+    if meant is not None:
+        insist = f"or --revision {MAIN} for the model of that name on the hub"
+        raise AttnError(f"model '{name}' not found, but there is {meant}", f"-m {meant}, {insist}")
 
 
 def _check_no_revision(on_disk: Located, revision: str | None) -> None:
@@ -111,14 +127,20 @@ def absent(
         what, here = f"revision '{revision}' of {name} not found", f"cached are {_listed(revisions)}"
         hint = f"--revision {revisions[0]}"
     else:
-        models = [model.name for model in cached_models(environment)] if why else []
+        models = cached_names(environment) if why else []
         what = f"model '{name}' not found"
         here = f"cached are {_listed(models)}" if models else f"no such directory, and not cached in {cache}"
-        hint = "attn models lists the models on this machine"
+        meant = model_like(name, environment)
+        hint = f"{'' if meant is None else f'-m {meant}, or: '}attn models lists the models on this machine"
     if why:
         cause = "unset HF_HUB_OFFLINE" if is_offline(environment) else "check the connection"
         what, hint = f"{what}, and {why}", f"{cause}, or: {hint}"
     return AttnError(f"{what}: {here}", hint)
+
+
+def model_like(name: str, environment: Mapping[str, str]) -> str | None:
+    """The model that was probably meant: the one at that URL, or a local one with a similar name."""
+    return name_at(name) or suggestion(name, cached_names(environment))
 
 
 def is_offline(environment: Mapping[str, str]) -> bool:
@@ -136,6 +158,11 @@ def cached_models(environment: Mapping[str, str]) -> Iterator[CachedModel]:
             yield CachedModel(
                 folder.name.removeprefix("models--").replace("--", "/"), _type(snapshot), snapshot
             )
+
+
+def cached_names(environment: Mapping[str, str]) -> list[str]:
+    """The names of all models in the cache."""
+    return [model.name for model in cached_models(environment)]
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:
@@ -166,13 +193,21 @@ def _on_disk(name: str) -> Located | None:
         if (path / "config.json").is_file():
             return Located(path.resolve().name, path)
         problem = f"{name} is not a model: the directory has no config.json"
-        raise AttnError(problem, "a directory with config.json, model.safetensors and tokenizer.json")
+        raise AttnError(
+            problem, _near(path, "a directory with config.json, model.safetensors and tokenizer.json")
+        )
     if os.path.exists(path):  # noqa: PTH110  as above
         if path.suffix == ".gguf":
             return Located(path.stem, path)
         problem = f"{name} is not a model: it is a file, and not a .gguf file"
-        raise AttnError(problem, "a .gguf file, or the directory that contains the model")
+        raise AttnError(problem, _near(path, "a .gguf file, or the directory that contains the model"))
     return None
+
+
+def _near(path: Path, otherwise: str) -> str:
+    """The hint: `-m` with a model near the path, or else `otherwise`."""
+    place = directory_with_model(path)
+    return otherwise if place is None else f"-m {place}"
 
 
 def _expanded(path: str) -> Path:
@@ -182,12 +217,12 @@ def _expanded(path: str) -> Path:
 def _is_whole(snapshot: Path, wanted: WantedFiles) -> bool:
     """Whether the snapshot has all files that are wanted, judging by their names."""
     has_tokenizer = any(file for pattern in _TOKENIZERS for file in snapshot.glob(pattern))
-    has_weights = not wanted.weights or _has_weights(snapshot)
+    all_weights = not wanted.weights or has_weights(snapshot)
     has_code = not wanted.code or all((snapshot / f"{name}.py").exists() for name in own_modules(snapshot))
-    return has_weights and has_code and (has_tokenizer or wanted.weights)
+    return all_weights and has_code and (has_tokenizer or wanted.weights)
 
 
-def _has_weights(snapshot: Path) -> bool:
+def has_weights(snapshot: Path) -> bool:
     """Whether there is a file of weights, or every shard that an index names."""
     names: set[str] = set()
     for index in snapshot.glob("*.index.json"):

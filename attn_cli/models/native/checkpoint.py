@@ -1,14 +1,14 @@
 """A checkpoint run by our own transformer: a directory in Hugging Face layout, or a GGUF file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
-from attn_cli.models.native.checkpoint_files import CheckpointFiles
 from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
@@ -24,7 +24,7 @@ class Checkpoint:
     request: SourceRequest
     name: str
     path: Path  # a directory, or a .gguf file
-    files: CheckpointFiles
+    open_weights: Callable[[], Weights]  # opens them once, whatever the backend
     spec: Spec
     tokenizer: Tokenizer
     backend: Backend
@@ -123,7 +123,7 @@ class Checkpoint:
 
     @cached_property
     def _transformer(self) -> Transformer:
-        return Transformer(self.spec, self.files.weights(self.spec.prefixes, self.spec.aliases), self.backend)
+        return Transformer(self.spec, self.open_weights(), self.backend)
 
     def _every_attention(self, texts: Texts, kind: Kind) -> Iterator[Layer]:
         """The attention of one kind, layer by layer; the encoder runs only when cross-attention needs it."""

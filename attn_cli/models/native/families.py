@@ -17,6 +17,14 @@ def native_families() -> tuple[str, ...]:
     return tuple(sorted(_modules()))
 
 
+def native_groups() -> dict[str, tuple[str, ...]]:
+    """The families by folder: `encoders`, `decoders`, and so on."""
+    groups: dict[str, list[str]] = {}
+    for name, module in sorted(_modules().items()):
+        groups.setdefault(module.split(".")[-2], []).append(name)
+    return {folder: tuple(names) for folder, names in sorted(groups.items())}
+
+
 def native_types() -> frozenset[str]:
     """The native families as `model_type` may spell them, with hyphens or underscores."""
     return frozenset(alias for name in _modules() for alias in (name, name.replace("_", "-")))

@@ -8,7 +8,7 @@ from rich.segment import Segment
 from attn_cli.grid import Grid
 from attn_cli.show.scale import is_signed
 from attn_cli.show.terminal.number_format import short
-from attn_cli.show.terminal.text_width import cut, filled, to_left
+from attn_cli.show.terminal.text_width import to_left
 from attn_cli.show.terminal.view import DIM, Line, Sheet
 
 
@@ -27,12 +27,12 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:
     """The phrases in as many lines as they need."""
-    return filled(phrases, sheet.ink(" · "), width, sheet.ink("…"))
+    return sheet.filled(phrases, " · ", width)
 
 
 def note(text: str, sheet: Sheet) -> list[Line]:
     """One line that says what is not shown; more where the console is narrow."""
-    return [[Segment(line, DIM)] for line in filled(text.split(" "), " ", sheet.width, sheet.ink("…"))]
+    return [[Segment(line, DIM)] for line in sheet.filled(text.split(" "), " ", sheet.width)]
 
 
 def numbers(labels: tuple[str, ...], places: Sequence[int] | None = None) -> list[str]:
@@ -49,12 +49,8 @@ def label_width(grid: Grid) -> int:
 
 def row_labels(grid: Grid, width: int, sheet: Sheet) -> list[Line]:
     """The labels of the rows, each `width` wide."""
-    ellipsis = sheet.ink("…")
     return [
-        [
-            Segment(number, DIM),
-            Segment(to_left(cut(name, width - len(number), ellipsis), width - len(number))),
-        ]
+        [Segment(number, DIM), Segment(to_left(sheet.cut(name, width - len(number)), width - len(number)))]
         for number, name in zip(_numbers_of_rows(grid), grid.rows, strict=True)
     ]
 

@@ -1,8 +1,9 @@
 """A compact map of every cell, such as layer × head: numbers where they fit, otherwise shades."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.grid import Grid
@@ -18,7 +19,10 @@ _STEPS = (1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100)  # one label in so many is
 
 
 class CellMap(View):
-    """A matrix with every cell in view, whatever the width; a wider map goes on below."""
+    """A matrix with every cell in view, whatever the width; a wider map goes on below.
+
+    On an endless sheet every number and every name is written out, a row on a line.
+    """
 
     def __init__(self, grid: Grid, *, digits: int = 2) -> None:
         self._grid, self._digits = grid, digits
@@ -27,17 +31,25 @@ class CellMap(View):
         """A title, the columns, a line for each row."""
         grid, digits = sheet.inked(self._grid), self._digits
         label = max(len(row) for row in grid.rows) + 1
-        written = _numbers(grid, digits, sheet.width - label)
-        size = written.width + 1 if written else _tile(grid, sheet.width - label)
+        written, size = _cell_layout(grid, digits, sheet, sheet.width - label)
         for text in title(heading(grid, digits, sheet), sheet.width, sheet):
             yield [Segment(text, BOLD)]
-        step = max(1, (sheet.width - label) // size)
+        step = len(grid.columns) if sheet.is_endless else max(1, (sheet.width - label) // size)
         for first in range(0, len(grid.columns), step):
             part = range(first, min(first + step, len(grid.columns)))
             yield from _part(grid, part, label, size, written, sheet)
         if not written:
             needed = label + (format_for(grid, digits, compact=True).width + 1) * len(grid.columns)
             yield from note(f"the numbers: --json, -o FILE.csv, or a width of {needed}", sheet)
+
+
+def _cell_layout(grid: Grid, digits: int, sheet: Sheet, room: int) -> tuple[NumberFormat | None, int]:
+    """How the numbers are written, None where they are not, and how wide a cell is."""
+    if sheet.is_endless:
+        written = next(_fitting(grid, (digits,), room), format_for(grid, digits))
+        return written, max(written.width, *map(cell_len, grid.columns)) + 1
+    fitting = next(_fitting(grid, _fewer_and_fewer(grid, digits), room), None)
+    return fitting, fitting.width + 1 if fitting else _tile(grid, room)
 
 
 def _part(
@@ -49,12 +61,16 @@ def _part(
         yield [Segment(to_right(row, label - 1), DIM), Segment(" "), *line]
 
 
-def _numbers(grid: Grid, digits: int, width: int) -> NumberFormat | None:
-    """The most exact way to write the numbers with which all fit; None where none does."""
+def _fitting(grid: Grid, decimals: Iterable[int], width: int) -> Iterator[NumberFormat]:
+    """The ways to write the numbers with which all fit, those with the first number of decimals first."""
+    ways = (format_for(grid, count, compact=compact) for count in decimals for compact in (False, True))
+    return (way for way in ways if (way.width + 1) * len(grid.columns) <= width)
+
+
+def _fewer_and_fewer(grid: Grid, digits: int) -> Iterable[int]:
+    """How many decimals the numbers may have where room is short."""
     fewest = 0 if grid.limits[1] >= _LARGE else min(digits, 1)
-    counts = range(digits, fewest - 1, -1)
-    ways = (format_for(grid, count, compact=compact) for count in counts for compact in (False, True))
-    return next((way for way in ways if (way.width + 1) * len(grid.columns) <= width), None)
+    return range(digits, fewest - 1, -1)
 
 
 def _tile(grid: Grid, width: int) -> int:

@@ -14,14 +14,14 @@ from attn_cli.grid import Grid
 from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
-from attn_cli.show.terminal.text_width import cut, to_left
+from attn_cli.show.terminal.text_width import to_left
 from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet
 
 MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
 
 _BETWEEN = "  "  # two values
 _LABEL, _SHORT_LABEL = 20, 6  # a row's label is at most this wide where there is room, and where not
-_TEXT = 12  # how much of a token stands before its value
+_TEXT = 12  # how much of a token stands before its value in a terminal
 
 
 class Listing(NamedTuple):
@@ -61,23 +61,29 @@ class Listing(NamedTuple):
 
     def _entry(self, column: int, value: float, shade: Shade, width: int) -> Line:
         """A token and its value."""
-        key = to_left(cut(self.grid.columns[column], width, self.sheet.ink("…")), width)
+        key = to_left(self.sheet.cut(self.grid.columns[column], width), width)
         number = self.number_format(value).rjust(self.number_format.width)
         return [Segment(key + " "), Segment(shade.glyph + number, shade.style)]
 
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
-    """The largest `most` of each row, or as many of them as fit the width."""
+    """The largest `most` of each row, or as many of them as fit the width; on an endless sheet all fit."""
     written = format_for(grid, digits)
+    order = _largest_first(grid)[:, : min(most, longest_row(grid))]
+    if sheet.is_endless:
+        return Listing(grid, order, written, label_width(grid), _text_widths(grid, order), sheet)
     label = min(label_width(grid), _LABEL, max(_SHORT_LABEL, sheet.width // 5))
     room = sheet.width - label - len(f" {sheet.ink('→')} ")
     around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width
-    widest = max(1, min(_TEXT, sheet.width // 10, room - around))
-    order = _largest_first(grid)[:, :most]
-    texts = _text_widths(grid, order, widest)
+    texts = _text_widths(grid, order, max(1, min(_TEXT, sheet.width // 10, room - around)))
     ends = accumulate(len(_BETWEEN) + text + around for text in texts)
     fit = max(1, sum(end - len(_BETWEEN) <= room for end in ends))
     return Listing(grid, order[:, :fit], written, label, texts[:fit], sheet)
+
+
+def longest_row(grid: Grid) -> int:
+    """How many values the row has that has most of them."""
+    return int(grid.visible.sum(axis=1).max(initial=0))
 
 
 def lines(listing: Listing, digits: int, sheet: Sheet) -> Iterator[Line]:
@@ -93,9 +99,10 @@ def _largest_first(grid: Grid) -> npt.NDArray[np.int64]:
     return np.argsort(np.where(grid.visible, -size, np.inf), axis=1, kind="stable")
 
 
-def _text_widths(grid: Grid, order: npt.NDArray[np.int64], widest: int) -> list[int]:
-    """How wide the widest token of each rank is, at most `widest`; a masked key needs no room."""
-    widths = np.minimum([cell_len(column) for column in grid.columns], widest)
+def _text_widths(grid: Grid, order: npt.NDArray[np.int64], most: int | None = None) -> list[int]:
+    """How wide the widest token of each rank is, at most `most`; a masked key needs no room."""
+    widths = np.array([cell_len(column) for column in grid.columns])
+    widths = widths if most is None else np.minimum(widths, most)
     visible = np.take_along_axis(grid.visible, order, axis=1)
     room: list[int] = np.max(np.where(visible, widths[order], 0), axis=0, initial=0).tolist()
     return room

@@ -9,17 +9,20 @@ from rich.style import Style
 
 from attn_cli.safe_text import printable
 from attn_cli.show.terminal.captions import note
-from attn_cli.show.terminal.text_width import cut, filled, to_left, to_right
+from attn_cli.show.terminal.text_width import to_left, to_right
 from attn_cli.show.terminal.view import BOLD, Line, Sheet, View
 
 _LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
 _GAP = "  "  # between the columns of a list
+_TELLING = 4  # cells of a column: it is cut to them before the names of the rows are cut
 
 
 class TextTable(View):
-    """A list under the names of its columns; those in `right` end at one place, the widest give way.
+    """A list under the names of its columns; those in `right` end at one place.
 
-    With `rest` the last columns give way instead, and it says where they are. A line end in a name is one.
+    In a terminal the widest give way, the first one last. With `rest` the last columns give way instead,
+    and it says where they are; with `is_broken` cells continue on further lines. A file has every column
+    in full. A line end in a name is one.
     """
 
     def __init__(
@@ -29,23 +32,47 @@ class TextTable(View):
         *,
         right: Collection[int] = (),
         rest: str = "",
+        is_broken: bool = False,
     ) -> None:
         self._names, self._rows = names, rows
         self._right, self._rest = right, rest
+        self._is_broken = is_broken
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """The names, the rows, and a note where columns are left out."""
-        names = list(zip_longest(*(name.split("\n") for name in self._names), fillvalue=""))
-        cells = [[sheet.ink(printable(cell)) for cell in row] for row in (*names, *self._rows)]
-        wanted = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-        shown = _fitting(sheet.width, wanted) if self._rest else len(wanted)
-        widths = _shared_out(sheet.width, wanted[:shown])
-        for number, row in enumerate(cells):
-            style = BOLD if number < len(names) else Style.null()
-            yield [Segment(_in_columns(row[:shown], widths, self._right, sheet), style)]
-        if shown < len(wanted):
+        names = [[sheet.ink(printable(line)) for line in name.split("\n")] for name in self._names]
+        rows = [[sheet.ink(printable(cell)) for cell in row] for row in self._rows]
+        widths = self._widths(list(_columns(names, rows)), sheet)
+        shown = len(widths)
+        for line in zip_longest(*names[:shown], fillvalue=""):
+            yield from self._lines_of(line, widths, BOLD, sheet)
+        for row in rows:
+            yield from self._lines_of(row[:shown], widths, Style.null(), sheet)
+        if shown < len(names):
             left_out = ", ".join(name.replace("\n", "") for name in self._names[shown:])
             yield from note(f"no room for {left_out}: {self._rest}", sheet)
+
+    def _widths(self, columns: Sequence[Sequence[str]], sheet: Sheet) -> list[int]:
+        """How wide the columns are for which there is room."""
+        wanted = [max(map(cell_len, column)) for column in columns]
+        if sheet.is_endless:
+            return wanted
+        if self._rest:
+            wanted = wanted[: _fitting(sheet.width, wanted)]
+        least = [_longest_word(column) for column in columns] if self._is_broken else _telling(wanted)
+        return _shared_out(sheet.width, _shared_out(sheet.width, wanted, least), [1] * len(wanted))
+
+    def _lines_of(
+        self, row: Sequence[str], widths: Sequence[int], style: Style, sheet: Sheet
+    ) -> Iterator[Line]:
+        """The row, over several lines where its cells are broken."""
+        cells = [[cell] for cell in row]
+        if self._is_broken and not sheet.is_endless:
+            cells = [
+                sheet.filled(cell.split(_GAP), _GAP, width) for cell, width in zip(row, widths, strict=True)
+            ]
+        for line in zip_longest(*cells, fillvalue=""):
+            yield [Segment(_in_columns(line, widths, self._right, sheet), style)]
 
 
 class Paragraph(View):
@@ -60,10 +87,25 @@ class Paragraph(View):
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """As many phrases on a line as it has room for."""
         phrases = [sheet.ink(printable(phrase)) for phrase in self._phrases]
-        lines = filled(phrases, sheet.ink(self._between), sheet.width, sheet.ink("…"))
+        lines = sheet.filled(phrases, self._between, sheet.width)
         yield from ([Segment(line)] for line in lines[: self._most])
         if len(lines) > self._most:
             yield from note(self._rest, sheet)
+
+
+def _columns(names: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """What stands in each column: the lines of its name, and its cells."""
+    cells = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return ((*name, *column) for name, column in zip(names, cells, strict=True))
+
+
+def _longest_word(column: Sequence[str]) -> int:
+    return max(cell_len(word) for cell in column for word in cell.split(" "))
+
+
+def _telling(wanted: Sequence[int]) -> list[int]:
+    """The first column, which names the rows, in full, and a little of the others."""
+    return [*wanted[:1], *(min(width, _TELLING) for width in wanted[1:])]
 
 
 def _fitting(width: int, wanted: Sequence[int]) -> int:
@@ -72,16 +114,19 @@ def _fitting(width: int, wanted: Sequence[int]) -> int:
     return max(1, sum(end - len(_GAP) <= width for end in ends))
 
 
-def _shared_out(width: int, wanted: list[int]) -> list[int]:
-    """The widths of columns: what they want, the widest cut first until all fit."""
+def _shared_out(width: int, wanted: Sequence[int], least: Sequence[int]) -> list[int]:
+    """The widths of columns: the widest is cut first, until all fit or each has its least."""
     widths = list(wanted)
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > width and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
+        spare = [(size, -number) for number, size in enumerate(widths) if size > least[number]]
+        if not spare:
+            break
+        widths[-max(spare)[1]] -= 1
     return widths
 
 
 def _in_columns(row: Sequence[str], widths: Sequence[int], right: Collection[int], sheet: Sheet) -> str:
-    texts = [cut(cell, width, sheet.ink("…")) for cell, width in zip(row, widths, strict=True)]
+    texts = [sheet.cut(cell, width) for cell, width in zip(row, widths, strict=True)]
     aligned = [
         (to_right if number in right else to_left)(text, width)
         for number, (text, width) in enumerate(zip(texts, widths, strict=True))

@@ -14,8 +14,9 @@ from attn_cli.show.terminal.view import Line, Sheet, View
 class Matrices(View):
     """Grids as tables of shaded cells, side by side where there is room, else one below the other.
 
-    A table that is too wide even so is shown by its largest values or as a window. `top`, at least 1,
-    asks for the largest of each row; of a difference or of features by size.
+    In a terminal a table that is too wide even so is shown by its largest values or as a window; elsewhere
+    it is printed whole. `top`, at least 1, asks for the largest of each row; of a difference or of
+    features by size.
     """
 
     def __init__(self, *grids: Grid, digits: int = 2, top: int | None = None) -> None:
@@ -37,6 +38,8 @@ class Matrices(View):
         """One grid with all the width, and a note where it is not enough."""
         if self._top is None and (whole := table.side_by_side([grid], self._digits, sheet)):
             return table.lines(whole, self._digits, sheet)
+        if self._top is None and sheet.is_endless:
+            return table.lines([table.unlimited(grid, self._digits, sheet)], self._digits, sheet)
         if self._top is not None or (grid.are_tokens and not _is_whole(grid)):
             return self._largest(grid, sheet)
         return self._window(grid, sheet)
@@ -48,18 +51,20 @@ class Matrices(View):
         most = largest_values.MOST if self._top is None else self._top
         listing = largest_values.listing(grid, self._digits, sheet, most)
         yield from largest_values.lines(listing, self._digits, sheet)
-        shown, there = len(listing.texts), len(grid.columns)
+        shown, there = len(listing.texts), largest_values.longest_row(grid)
         if shown < there:
             by_size = " by size" if grid.by_size else ""
             where = ", of those where it may look" if hides else ""
             text = f"the {shown} largest{by_size} of {there} in each row{where}"
-            yield from note(text + self._others(grid, shown), sheet)
+            yield from note(text + self._others(grid, shown, there, sheet), sheet)
+        elif hides:
+            yield from note("only the keys where a token may look are listed", sheet)
 
-    def _others(self, grid: Grid, shown: int) -> str:
+    def _others(self, grid: Grid, shown: int, there: int, sheet: Sheet) -> str:
         """Where the values are that are not listed; nothing where nobody asked for them."""
         if self._top is None:
-            return f"; {_where_all_are(grid, self._digits)}"
-        more = min(self._top, len(grid.columns)) - shown
+            return f"; {_where_all_are(grid, self._digits, sheet)}"
+        more = min(self._top, there) - shown
         return f"; {more} more in a wider window" if more > 0 else ""
 
     def _window(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
@@ -69,11 +74,11 @@ class Matrices(View):
         first, end = window.shown[gap - 1] + 1, (*window.shown, len(grid.columns))[gap + 1]
         names = [table.position(grid, number) or grid.columns[number] for number in (first, end - 1)]
         left_out = f"column {names[0]} is" if end - first == 1 else f"columns {names[0]} to {names[1]} are"
-        yield from note(f"{left_out} left out; {_where_all_are(grid, self._digits)}", sheet)
+        yield from note(f"{left_out} left out; {_where_all_are(grid, self._digits, sheet)}", sheet)
 
 
-def _where_all_are(grid: Grid, digits: int) -> str:
-    width = table.narrowest(grid, digits).width(len(grid.columns))
+def _where_all_are(grid: Grid, digits: int, sheet: Sheet) -> str:
+    width = table.narrowest(grid, digits, sheet).width(len(grid.columns))
     return f"all: --out FILE.csv, --json, or a width of {width}"
 
 

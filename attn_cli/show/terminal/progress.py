@@ -5,6 +5,7 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
 
 from attn_cli.safe_text import printable
 
@@ -16,8 +17,9 @@ class Bar:
 
     def __init__(self, console: Console) -> None:
         bars = [BarColumn(bar_width=20)] if console.width >= _NARROW else []
-        words = TextColumn("{task.description}", markup=False)
-        self._progress = Progress(*bars, TaskProgressColumn(), words, console=console, transient=True)
+        share = TaskProgressColumn(table_column=Column(no_wrap=True, min_width=len("100%")))
+        words = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1))
+        self._progress = Progress(*bars, share, words, console=console, transient=True, expand=True)
         self._task = self._progress.add_task("", total=1.0)
 
     def __enter__(self) -> Self:

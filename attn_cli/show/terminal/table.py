@@ -17,15 +17,15 @@ from attn_cli.grid import Grid
 from attn_cli.show.terminal.captions import heading, label_width, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade, shade_indices
-from attn_cli.show.terminal.text_width import folded, to_left, to_right
+from attn_cli.show.terminal.text_width import to_left, to_right
 from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 
 GAP = -1  # a column that stands for those left out
 
 _BETWEEN = "   "  # two tables
-_LABEL = 20  # a row's label is at most this wide,
+_LABEL = 20  # in a terminal a row's label is at most this wide,
 _SHORT_LABEL = 7  # and this where that makes the table fit
-_HEADER_LINES = 3  # a token is folded over at most as many,
+_HEADER_LINES = 3  # a token is folded over at most as many there,
 _NARROWEST, _WIDEST = 3, 8  # and this much of it stands on one
 
 
@@ -69,7 +69,7 @@ class GridTable(NamedTuple):
     def _named(self, column: int) -> list[str]:
         if column == GAP:
             return [self._gap]
-        lines = folded(self.grid.columns[column], self.layout.text, _HEADER_LINES, self.sheet.ink("…"))
+        lines = self.sheet.folded(self.grid.columns[column], self.layout.text, _HEADER_LINES)
         width = max(map(cell_len, lines))
         number = position(self.grid, column)
         texts = ([number] if number else []) + [to_left(line, width) for line in lines]
@@ -102,7 +102,7 @@ class GridTable(NamedTuple):
 
 def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[GridTable] | None:
     """The grids as tables with room to stand next to each other; None where there is too little."""
-    for layouts in _layouts(grids, digits):
+    for layouts in _layouts(grids, digits, sheet):
         tables = [_whole(grid, layout, sheet) for grid, layout in zip(grids, layouts, strict=True)]
         spare = sheet.width - sum(_widths(tables, digits)) - len(_BETWEEN) * (len(tables) - 1)
         if spare >= 0:
@@ -111,9 +111,15 @@ def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[GridT
     return None
 
 
+def unlimited(grid: Grid, digits: int, sheet: Sheet) -> GridTable:
+    """The grid as a table of all its columns, however wide."""
+    (layout,) = next(_layouts([grid], digits, sheet))
+    return _whole(grid, layout, sheet)
+
+
 def window(grid: Grid, digits: int, sheet: Sheet) -> GridTable:
     """As many of the first columns as fit, a gap, and the last column where it fits too."""
-    layout = narrowest(grid, digits)
+    layout = narrowest(grid, digits, sheet)
     gap = len(" " + sheet.ink("…"))
     fit = (sheet.width - layout.width(0) - gap) // (layout.text + 1)
     first = range(max(1, fit - 1))
@@ -134,9 +140,9 @@ def pooled_columns(width: int, count: int, digits: int) -> int:
     return max(1, (width - name - 1) // (max(name, len("0.") + digits) + 1))
 
 
-def narrowest(grid: Grid, digits: int) -> TableLayout:
+def narrowest(grid: Grid, digits: int, sheet: Sheet) -> TableLayout:
     """The layout with which most columns fit."""
-    *_, (layout,) = _layouts([grid], digits)
+    *_, (layout,) = _layouts([grid], digits, sheet)
     return layout
 
 
@@ -166,10 +172,12 @@ def _joined(rows: Sequence[Line], widths: Sequence[int]) -> Line:
     return line
 
 
-def _layouts(grids: Sequence[Grid], digits: int) -> Iterator[list[TableLayout]]:
+def _layouts(grids: Sequence[Grid], digits: int, sheet: Sheet) -> Iterator[list[TableLayout]]:
     """From the roomiest to the narrowest; labels that are the same everywhere stand on the left only."""
     repeated = any(grid.rows != grids[0].rows for grid in grids)
-    for compact, most in ((False, _LABEL), (True, _LABEL), (True, _SHORT_LABEL)):
+    longest = max(map(label_width, grids)) if sheet.is_endless else _LABEL
+    shortest = longest if sheet.is_endless else _SHORT_LABEL
+    for compact, most in ((False, longest), (True, longest), (True, shortest)):
         yield [
             _layout(grid, format_for(grid, digits, compact=compact), most if repeated or number == 0 else 0)
             for number, grid in enumerate(grids)

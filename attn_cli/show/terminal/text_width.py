@@ -32,23 +32,29 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
     return kept + ellipsis[:width]
 
 
-def folded(text: str, width: int, lines: int, ellipsis: str = "…") -> list[str]:
-    """`text` over at most `lines` lines of `width`, the last one cut where there is more."""
+def folded(text: str, width: int, lines: int | None, ellipsis: str = "…") -> list[str]:
+    """`text` over at most `lines` lines of `width`, the last one cut where there is more; None: over all."""
     pieces = list(_pieces(text, width))
-    if len(pieces) <= lines:
+    if lines is None or len(pieces) <= lines:
         return pieces
     return [*pieces[: lines - 1], cut(pieces[lines - 1] + ellipsis + " ", width, ellipsis)]
 
 
-def filled(phrases: Sequence[str], between: str, width: int, ellipsis: str = "…") -> list[str]:
-    """Whole phrases on lines of at most `width`; a phrase that is wider is cut."""
+def filled(phrases: Sequence[str], between: str, width: int) -> list[str]:
+    """Whole phrases on lines of at most `width`; one that is wider is broken at its spaces.
+
+    A word that is wider stands alone, and whole.
+    """
     lines: list[str] = []
     for phrase in phrases:
+        if cell_len(phrase) > width and " " in phrase:
+            lines += filled(phrase.split(" "), " ", width)
+            continue
         longer = f"{lines[-1]}{between}{phrase}" if lines else ""
         if longer and cell_len(longer) <= width:
             lines[-1] = longer
         else:
-            lines.append(cut(phrase, width, ellipsis))
+            lines.append(phrase)
     return lines
 
 

@@ -1,6 +1,6 @@
 """The base of all terminal views, and the sheet they draw on: its width, encoding and colours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Self
 
@@ -13,7 +13,7 @@ from attn_cli.grid import Grid
 from attn_cli.safe_text import label, printable
 from attn_cli.show.scale import is_signed
 from attn_cli.show.terminal.shades import Shade, ramp
-from attn_cli.show.terminal.text_width import encodable
+from attn_cli.show.terminal.text_width import cut, encodable, filled, folded
 
 Line = list[Segment]
 
@@ -24,19 +24,33 @@ MASKED = Shade(" ", DIM)
 class Sheet(NamedTuple):
     """The room that a console gives to a view."""
 
-    width: int  # how many cells a line may have
+    width: int  # how many cells a line has, where it can be broken
     encoding: str
     colours: str | None  # the console's colour system; None: it has no colours, or may not use them
+    is_endless: bool = False  # whether a line may be longer, as in a file: then nothing is cut
 
     @classmethod
     def of(cls, console: Console, options: ConsoleOptions) -> Self:
         """The sheet as wide as the options say, in the console's characters and colours."""
         colours = None if console.no_color else console.color_system
-        return cls(options.max_width, options.encoding, colours)
+        is_endless = options.overflow == "ignore"  # Rich's word for a console that leaves long lines alone
+        return cls(options.max_width, options.encoding, colours, is_endless)
 
     def ink(self, text: str) -> str:
         """`text` in characters that the console's encoding has."""
         return encodable(text, self.encoding)
+
+    def cut(self, text: str, width: int) -> str:
+        """`text` in at most `width` cells; on an endless sheet all of it."""
+        return text if self.is_endless else cut(text, width, self.ink("…"))
+
+    def folded(self, text: str, width: int, lines: int) -> list[str]:
+        """`text` over at most so many lines of `width`; on an endless sheet over as many as it needs."""
+        return folded(text, width, None if self.is_endless else lines, self.ink("…"))
+
+    def filled(self, phrases: Sequence[str], between: str, width: int) -> list[str]:
+        """The phrases on lines of `width`; one that is wider is broken at its spaces, or else cut."""
+        return [self.cut(line, width) for line in filled(phrases, self.ink(between), width)]
 
     def inked(self, grid: Grid) -> Grid:
         """The same grid, its text safe to print."""
@@ -56,7 +70,8 @@ class Sheet(NamedTuple):
 class View:
     """A Rich renderable made of whole lines.
 
-    The lines are made for the width that the console or a container gives; none is wrapped.
+    The lines are made for the width that the console or a container gives; none is wrapped. A console
+    with `soft_wrap` leaves long lines alone, and nothing is cut for it.
     """
 
     def lines(self, sheet: Sheet) -> Iterable[Line]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from attn_cli.models.inventory import every_family
+from attn_cli.models.inventory import model_types
 from tests.support.every_type import TYPES, Verdict, verdict_of
 
 SAMPLE = (
@@ -48,5 +48,5 @@ def test_no_type_is_wrong(verdicts: list[Verdict]) -> None:
 
 @pytest.mark.every_type
 def test_what_is_listed_is_what_was_measured(verdicts: list[Verdict]) -> None:
-    listed = {each.type: each.served for each in every_family().families}
+    listed = {each.type: each.served for each in model_types().families}
     assert {each.kind: each.served for each in verdicts}.items() <= listed.items()

@@ -242,6 +242,12 @@ def test_a_refusal_says_what_the_hub_said(
     assert not place.snapshot.exists()
 
 
+def test_a_model_that_the_hub_has_not_is_told_its_neighbour(place: Place) -> None:
+    place.locate()
+    hint = "-m org/small; for a private model set HF_TOKEN"
+    assert place.refused("org/smal")[1] == hint
+
+
 def test_a_token_that_is_not_known_is_told_from_a_model_that_is_not(place: Place, hub: Hub) -> None:
     hub.refusal = (401, "Invalid credentials in Authorization header")
     place.environment |= {"HF_TOKEN": "hf_old"}

@@ -276,3 +276,96 @@ def test_a_model_whose_tokenizer_is_cached_needs_no_hub_to_cut_a_text(file: str,
     (snapshot / file).touch()
     locate_model("a/b", at_home(tmp_path), None, fetch, wanted)
     assert asked == ["a/b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("storybok", "storybook"),
+        ("STORYBOOK", "storybook"),
+        ("stroybok", "storybook"),
+        ("Random", "random"),
+        ("ramdon", "random"),
+        ("rando", "random"),
+        ("distilbert-base-uncasd", "distilbert-base-uncased"),
+        ("GPT2-xl", "gpt2-xl"),
+        ("gpt-2-xl", "gpt2-xl"),
+        ("ORG/Model", "org/model"),
+    ],
+)
+def test_a_slip_is_told_before_the_hub_is_asked(name: str, meant: str, tmp_path: Path) -> None:
+    for cached in ("distilbert-base-uncased", "gpt2-xl", "org/model"):
+        cache(tmp_path, cached)
+
+    def fetch(*_: object) -> Path:
+        raise AssertionError
+
+    with pytest.raises(AttnError) as caught:
+        locate_model(name, at_home(tmp_path), fetch=fetch)
+    assert caught.value.problem == f"model '{name}' not found, but there is {meant}"
+    insist = "or --revision main for the model of that name on the hub"
+    assert caught.value.hint == f"-m {meant}, {insist}"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gpt2", "bert-base-cased", "albert-base-v1", "t5-3b", "bart", "t5-small", "org/modell"),
+        *("strybk", "rand"),  # three letters of storybook, and too short for two of random
+    ],
+)
+def test_a_name_that_may_be_one_of_its_own_goes_to_the_hub(name: str, tmp_path: Path) -> None:
+    for cached in (
+        "gpt2-xl",
+        "bert-base-uncased",
+        "albert-base-v2",
+        "t5-11b",
+        "bert",
+        "org/model",
+        "t5-base",
+    ):
+        cache(tmp_path, cached)
+    found = locate_model(name, at_home(tmp_path), fetch=lambda *_: tmp_path)
+    assert (found.name, found.directory) == (name, tmp_path)
+
+
+def test_whoever_names_a_revision_is_believed(tmp_path: Path) -> None:
+    found = locate_model("storybok", at_home(tmp_path), "main", fetch=lambda *_: tmp_path)
+    assert found.directory == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("sentence-transformer/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("https://huggingface.co/org/name", "org/name"),
+        ("https://huggingface.co/gpt2", "gpt2"),
+        ("huggingface.co/org/name/tree/main?x=1", "org/name"),
+        ("story", "storybook"),
+    ],
+)
+def test_a_model_that_is_nowhere_is_told_its_neighbour(name: str, meant: str, tmp_path: Path) -> None:
+    cache(tmp_path, "sentence-transformers/all-MiniLM-L6-v2")
+    with pytest.raises(AttnError) as caught:
+        locate_model(name, at_home(tmp_path))
+    assert caught.value.hint == f"-m {meant}, or: attn models lists the models on this machine"
+
+
+def test_a_gguf_file_that_is_not_there_is_no_name_of_a_model(tmp_path: Path) -> None:
+    with pytest.raises(AttnError) as caught:
+        locate_model("llama.gguf", at_home(tmp_path), fetch=lambda *_: tmp_path)
+    assert caught.value.problem == "the file llama.gguf does not exist"
+    assert caught.value.hint == "check the path after --model"
+
+
+@pytest.mark.parametrize("place", ["m", "m/snapshots/abc"])
+def test_a_model_near_by_is_named(place: str, tmp_path: Path) -> None:
+    directory = tmp_path / "all" / place
+    directory.mkdir(parents=True)
+    (directory / "config.json").touch()
+    (directory / "model.safetensors").touch()
+    for path in (directory / "model.safetensors", directory.parent):
+        with pytest.raises(AttnError, match="is not a model: ") as caught:
+            locate_model(str(path), {})
+        assert caught.value.hint == f"-m {directory}"

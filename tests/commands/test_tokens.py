@@ -1,10 +1,9 @@
-"""`attn tokens` and `attn models`: what a model reads, and what can be loaded here."""
+"""`attn tokens`: what a model reads, and where the model comes from."""
 
 from pathlib import Path
 
 import pytest
 
-from attn_cli.models.native.families import native_families
 from tests.support.worlds import attn, refused
 
 
@@ -47,48 +46,6 @@ def test_a_pair_is_a_second_segment(twins: Path) -> None:
 def test_no_token_commands_the_terminal(text: str) -> None:
     out = attn("tokens", text).out
     assert all(character.isprintable() for line in out.splitlines() for character in line)
-
-
-def test_models_lists_families_devices_and_an_empty_cache(tmp_path: Path) -> None:
-    answer = attn("models", HF_HOME=str(tmp_path))
-    lines = [line.split()[:2] for line in answer.out.splitlines()]
-    assert lines[:3] == [["kind", "name"], ["built", "in"], ["built", "in"]]
-    assert [line[1] for line in lines if line[:1] == ["family"]] == list(native_families())
-    assert ["device", "cpu"] in lines
-    assert answer.err == f"no models in the cache {tmp_path / 'hub'}\n"
-
-
-def test_every_type_is_listed_with_how_it_is_served() -> None:
-    found = attn("models", "--families", "--json").document["families"]
-    by_type = {each["type"]: each for each in found}
-    assert {by_type[name]["served"] for name in ("bert", "gpt2", "llama")} == {"native"}
-    assert (by_type["gpt_oss"]["served"], by_type["mpt"]["served"]) == ("bridge", "fallback")
-    assert by_type["mamba"] == {
-        "type": "mamba",
-        "served": "refused",
-        "why": "has no attention: its layers are MambaBlock",
-    }
-    answer = attn("models", "--families")
-    assert "mamba " in answer.out
-    assert answer.err.startswith("measured with transformers 5.")
-
-
-def test_models_lists_the_cache_in_which_names_are_found(tmp_path: Path, twins: Path) -> None:
-    for folder, kind in (("models--somebody--small", "gpt2"), ("models--other", "")):
-        snapshots = tmp_path / "hub" / folder / "snapshots"
-        snapshots.mkdir(parents=True)
-        (snapshots / "1").symlink_to(twins / (kind or "bert"))
-    home = {"HF_HOME": str(tmp_path)}
-    cached = attn("models", "--json", **home).document["cached"]
-    assert [(model["name"], model["type"]) for model in cached] == [
-        ("other", "bert"),
-        ("somebody/small", "gpt2"),
-    ]
-    assert "cached    somebody/small  gpt2" in attn("models", **home).out
-    assert (
-        attn("tokens", "cat", "-m", "somebody/small", "--json", **home).document["model"]["name"]
-        == "somebody/small"
-    )
 
 
 def test_a_revision_is_read_out_of_the_cache(tmp_path: Path, twins: Path) -> None:
