@@ -168,11 +168,13 @@ def _listed(option: Any, given: Sequence[Any]) -> list[Any]:
 def _bad_value(error: BadParameter, ctx: Any) -> UsageError:
     """The error for a value that is not of the option's type."""
     option: Any = error.param
-    given = ctx.meta.get(f"{_GIVEN}.{option.name}", [""])
+    given = ctx.meta.get(f"{_GIVEN}.{option.name}")
+    place = f"{option.envvar}=" if given is None else f"{usage.option_name(option)} "
+    given = given or [option.resolve_envvar_value(ctx) or ""]
     if option.type.name == _CHOICE:
         choices = [str(choice) for choice in option.type.choices]
         value = next((value for value in given if value not in choices), given[0])
-        return usage.bad_choice(option, value, choices, ctx.command_path)
+        return usage.bad_choice(place, value, choices, ctx.command_path)
     return usage.bad_number(option, given[0])
 
 

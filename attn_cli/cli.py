@@ -131,9 +131,9 @@ def main() -> None:
     # OpenBLAS wait for each other ten times as long as one computes (MiniLM, 20 tokens, 2 cores:
     # 0.28 s against 0.03 s). Whoever has the cores to themselves sets the variable.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # PyTorch's threads are worth having in a training, but they shall not wait for each other in a
-    # loop for long: beside another busy process that made 57 tokens a second of 2,500.
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    # PyTorch's threads wait for each other asleep, not in a loop: beside three busy programs the loop took
+    # more than half of their time, on idle cores it saves 2 %. OpenMP reads it when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if "_ATTN_COMPLETE" in os.environ:  # the shell asks what could follow
         typer.main.get_command(app).main(prog_name="attn")
     sys.exit(run(sys.argv[1:], World.real()))

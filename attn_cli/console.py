@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
 from attn_cli.safe_text import printable
+from attn_cli.vocabulary import Theme
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_LIGHT_BACKGROUNDS = frozenset({"7", *map(str, range(9, 16))})  # of 16 colours: grey, and the bright ones
 
 
 @dataclass
@@ -52,6 +56,16 @@ class World:
     def desk(self) -> "Console | None":
         """Standard error as something to draw progress on; None if it is not a terminal, or with --quiet."""
         return self._console(self.stderr) if self.stderr.isatty() and not self.is_quiet else None
+
+    def theme(self, chosen: Theme) -> Theme:
+        """The theme of the screen: the chosen one; of `auto` what COLORFGBG says, else dark.
+
+        Terminals set it to `foreground;background`, some to `foreground;default;background`.
+        """
+        if chosen is not Theme.AUTO:
+            return chosen
+        _, is_there, background = self.environment.get("COLORFGBG", "").rpartition(";")
+        return Theme.LIGHT if is_there and background in _LIGHT_BACKGROUNDS else Theme.DARK
 
     def _console(self, stream: TextIO) -> "Console":
         from rich.console import Console  # 0.06 s

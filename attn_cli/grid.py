@@ -28,12 +28,22 @@ class Grid:
     visible: npt.NDArray[np.bool_]  # (R, C)
     limits: tuple[float, float]  # the range that colours span
     are_tokens: bool = True  # whether the columns are tokens; False for an axis of numbered features
-    ranked: npt.NDArray[np.bool_] | None = None  # the cells to rank as largest; None: all visible ones
+    allowed: npt.NDArray[np.bool_] | None = None  # (R, C) false where a later step masks the cell
     row_places: tuple[int, ...] | None = None  # positions in the text; None: 0, 1, 2, ...
     column_places: tuple[int, ...] | None = None
     cells: tuple[int, int] = (1, 1)  # how many queries and keys a cell covers; fewer at the edge
     is_summed: bool = False  # whether a cell is the sum over its keys instead of their mean
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
+
+    @property
+    def unmasked(self) -> npt.NDArray[np.bool_]:
+        """(R, C) the cells that are visible and that no later step masks."""
+        return self.visible if self.allowed is None else self.visible & self.allowed
+
+    @property
+    def is_masked_later(self) -> bool:
+        """Whether a later step masks some of the visible cells."""
+        return not np.array_equal(self.unmasked, self.visible)
 
     @property
     def is_pooled(self) -> bool:

@@ -46,9 +46,7 @@ else:
 
     def _fields(cls, *, kw_only):
         """The fields by name, in the form that `dataclasses` expects."""
-        assert not any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__), (
-            "records do not inherit"
-        )
+        assert not any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__), "no inheritance"
         fields = {}
         for name, annotation in cls.__annotations__.items():
             default = vars(cls).get(name, MISSING)

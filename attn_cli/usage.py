@@ -11,6 +11,7 @@ from attn_cli.spelling import nearest
 _PLAIN = re.compile(r"[\w@%+=:,./…-]+")
 SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of what may be a list
 _FEW_CHOICES = 4  # are listed in a hint
+_FEW_CHOICES = 4  # are listed in a hint
 _LONGEST_HINT = 60  # characters of a text that is repeated in a hint
 _SYNONYMS = {
     "--input": "--file",
@@ -111,13 +112,14 @@ def repeated(option: Any, values: Sequence[Any]) -> UsageError:
     return UsageError(problem, "leave one of them out")
 
 
-def bad_choice(option: Any, value: str, choices: Sequence[str], command: str) -> UsageError:
-    """The error for a word that is none of those that the option takes."""
-    name = option_name(option)
+def bad_choice(place: str, value: str, choices: Sequence[str], command: str) -> UsageError:
+    """The error for a word that is none of `choices`; `place` is what it follows: `--step `, `ATTN_THEME=`."""
     same = _WORDS.get(value.casefold())
     near = same if same in choices else nearest(value, choices)
-    hint = f"{command} --help" if near is None else f"{name} {near}"
-    return UsageError(f"{name} cannot be '{shortened(value)}': it is one of {', '.join(choices)}", hint)
+    hint = f"{command} --help" if near is None else f"{place}{near}"
+    return UsageError(
+        f"{place.rstrip(' =')} cannot be '{shortened(value)}': it is one of {', '.join(choices)}", hint
+    )
 
 
 def bad_number(option: Any, value: str) -> UsageError:
@@ -142,7 +144,8 @@ def option_name(option: Any) -> str:
 
 def takes(option: Any, name: str = "") -> str:
     """The option, by that name or the long one, with the value that it takes as its help shows it."""
-    value = option.metavar or "|".join(getattr(option.type, "choices", ["VALUE"]))
+    choices = [str(choice) for choice in getattr(option.type, "choices", ())]
+    value = "|".join(choices) if 0 < len(choices) <= _FEW_CHOICES else option.metavar or "VALUE"
     return f"{name or option_name(option)}{'' if option.is_flag else f' {value}'}"
 
 

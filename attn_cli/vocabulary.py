@@ -98,6 +98,14 @@ class Distance(Word):
     TOTAL_VARIATION = "total-variation", "the weight that would have to move to make the rows equal"
 
 
+class Theme(StrEnum):
+    """The background that colours in a terminal are made for."""
+
+    AUTO = "auto"  # as COLORFGBG says, else dark
+    DARK = "dark"
+    LIGHT = "light"
+
+
 class DType(StrEnum):
     """The number format of the computation; the softmax runs in float32 or better."""
 

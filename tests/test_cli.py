@@ -1,6 +1,7 @@
 """The program itself: its help, its statuses, and what happens to an error on the way out."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,6 +140,42 @@ def test_colour_is_for_terminals_and_for_those_who_ask(environment: dict[str, st
     backgrounds = [f"\x1b[{code}" for code in ("97;4", "30;4")]
     out = attn("inspect", "the cat sat", **environment).out
     assert any(code in out for code in backgrounds) == coloured
+
+
+COLOURED = {"FORCE_COLOR": "1", "COLORTERM": "truecolor"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("inspect", "the cat sat", "-m", "random"),
+        ("compare", "the cat sat", "-m", "random", "--heads", "0.1,0.2"),
+        ("heads", "the cat sat", "-m", "random"),
+    ],
+)
+def test_the_theme_is_the_options_then_the_environments_then_the_terminals_and_else_dark(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dark, light = (attn(*command, "--theme", theme, **COLOURED).out for theme in ("dark", "light"))
+    assert not set(re.findall(r"48;[0-9;]+m", dark)) & set(re.findall(r"48;[0-9;]+m", light))
+    assert attn(*command, **COLOURED).out == dark
+    assert attn(*command, **COLOURED, COLORFGBG="0;15").out == light
+    assert attn(*command, "--theme", "dark", **COLOURED, COLORFGBG="0;15").out == dark
+    monkeypatch.setenv("ATTN_THEME", "light")
+    assert attn(*command, **COLOURED, COLORFGBG="15;0").out == light
+    assert attn(*command, "--theme", "dark", **COLOURED).out == dark
+    assert attn(*command, "--theme", "auto", **COLOURED).out == dark
+
+
+def test_the_environment_names_a_theme_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTN_THEME", "purple")
+    problem = "ATTN_THEME cannot be 'purple': it is one of auto, dark, light"
+    assert refused(attn("inspect", "the cat")) == (2, problem, "attn inspect --help")
+
+
+def test_without_colours_a_theme_changes_nothing() -> None:
+    dark, light = (attn("inspect", "the cat", "--theme", theme).out for theme in ("dark", "light"))
+    assert dark == light
 
 
 def test_a_pipe_gets_no_control_character() -> None:

@@ -12,6 +12,7 @@ from attn_cli.commands.texts import checked, text_request
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.usage import shortened
+from attn_cli.vocabulary import Theme
 from tests.support.worlds import attn, world
 
 
@@ -67,6 +68,29 @@ def test_the_width_is_that_of_the_environment(columns: int) -> None:
 
 def test_a_width_of_0_is_as_good_as_unknown() -> None:
     assert world(COLUMNS="0").screen.width == world(COLUMNS="wide").screen.width > 0
+
+
+@pytest.mark.parametrize(
+    ("colours", "theme"),
+    [
+        *((f"15;{number}", Theme.DARK) for number in (*range(7), 8)),
+        *((f"0;{number}", Theme.LIGHT) for number in (7, *range(9, 16))),
+        ("0;default;15", Theme.LIGHT),
+        ("15;default;0", Theme.DARK),
+        ("default;default", Theme.DARK),
+        ("15", Theme.DARK),
+        ("0;16", Theme.DARK),
+        ("", Theme.DARK),
+    ],
+)
+def test_the_background_is_what_the_terminal_says(colours: str, theme: Theme) -> None:
+    assert world(COLORFGBG=colours).theme(Theme.AUTO) is theme
+    assert world(COLORFGBG=colours).theme(Theme.LIGHT) is Theme.LIGHT
+    assert world(COLORFGBG=colours).theme(Theme.DARK) is Theme.DARK
+
+
+def test_a_terminal_that_says_nothing_is_taken_for_dark() -> None:
+    assert world().theme(Theme.AUTO) is Theme.DARK
 
 
 def test_closed_streams_are_empty_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,11 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x --top abc", "--top takes a whole number of at least 1, not 'abc'", "--top 1"),
     ("inspect x --top 0", "--top takes a whole number of at least 1, not '0'", "--top 1"),
     (
+        "inspect x --theme purple",
+        "--theme cannot be 'purple': it is one of auto, dark, light",
+        "attn inspect --help",
+    ),
+    (
         "heatmap x -s foo -o a.png",
         f"--step cannot be 'foo': it is one of {', '.join(STEPS.split())}",
         "attn heatmap --help",

@@ -150,10 +150,10 @@ def _parse_pattern(text: str, sign: str, value: str) -> str | None:
     if sign not in _EQUALITIES:
         raise UsageError(f"patterns have no order: '{text}'", '--where "pattern=broad"')
     if value != NO_PATTERN and value not in set(Pattern):
-        problem, names = f"unknown pattern '{value}' in '{text}'", (*Pattern, NO_PATTERN)
+        names = (*Pattern, NO_PATTERN)
         near = nearest(value, names)
         hint = f"one of {', '.join(names)}" if near is None else f'--where "pattern{sign}{near}"'
-        raise UsageError(problem, hint)
+        raise UsageError(f"unknown pattern '{value}' in '{text}'", hint)
     return None if value == NO_PATTERN else value
 
 

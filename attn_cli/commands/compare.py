@@ -118,10 +118,11 @@ def _show(
     from attn_cli.show.grids import summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
+    theme = world.theme(table.theme)
     if len(weights) <= _MOST_SHOWN:
         world.say("")
         summed = [summed_cells(reading.sides, grid) for grid in weights]
-        world.screen.print(Matrices(*summed, digits=table.digits, top=table.top))
+        world.screen.print(Matrices(*summed, digits=table.digits, top=table.top, theme=theme))
     else:
         world.note(
             f"more than {_MOST_SHOWN} heads: only distances are printed; -o FILE.png draws the weights too"
@@ -129,4 +130,4 @@ def _show(
     for grid in (summed_cells(reading.sides, grid) for grid in beside):
         world.say("")
         top = table.top if grid.are_tokens else None
-        world.screen.print(Matrices(grid, digits=table.digits, top=top))
+        world.screen.print(Matrices(grid, digits=table.digits, top=top, theme=theme))

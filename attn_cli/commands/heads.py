@@ -13,7 +13,7 @@ from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.show.writers import PICTURES, RECORDS, Results
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,6 +65,7 @@ class ListOptions:
         int, typer.Option("--top", min=0, metavar="N", help="Number of heads in the table; 0: all.")
     ] = 10
     digits: options.Digits = 2
+    theme: options.ThemeOption = Theme.AUTO
 
 
 def list_heads(
@@ -117,7 +118,7 @@ def list_heads(
         if as_json:
             world.say(data.as_json(answer))
         return
-    _show_map(world, reading, grid, listing.digits)
+    _show_map(world, reading, grid, listing)
     if chosen and not grid.visible.any():
         world.note(f"{on_map} has no value for any of these heads on this text")
     columns = head_filter.columns(summaries[0], on_map)
@@ -142,13 +143,13 @@ def _answer(
     return describe_reading(reading) | {"metrics": list(metrics), "heads": records}
 
 
-def _show_map(world: World, reading: "Reading", grid: "Grid", digits: int) -> None:
+def _show_map(world: World, reading: "Reading", grid: "Grid", listing: ListOptions) -> None:
     """The first tokens, then the map."""
     from attn_cli.show.terminal.cell_map import CellMap  # rich: 0.06 s
 
     show_reading(world, reading, most=_TOKENS)
     world.say("")
-    world.screen.print(CellMap(grid, digits=digits))
+    world.screen.print(CellMap(grid, digits=listing.digits, theme=world.theme(listing.theme)))
 
 
 def _list(

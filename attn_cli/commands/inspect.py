@@ -104,7 +104,8 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
     show_reading(world, reading, heads[0])
     for grid in step_grids(reading.sides, heads):
         world.say("")
-        view = Matrices(summed_cells(reading.sides, grid), digits=table.digits, top=table.top)
-        world.screen.print(view)
+        whole = summed_cells(reading.sides, grid)
+        theme = world.theme(table.theme)
+        world.screen.print(Matrices(whole, digits=table.digits, top=table.top, theme=theme))
     if any(head.is_masked and Step.SCORES in head.steps for head in heads):
         world.note("scores are shown before masking; -s logits shows them after it")

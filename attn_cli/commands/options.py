@@ -16,7 +16,7 @@ import typer
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.record import record
-from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step
+from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step, Theme
 
 
 def _models(incomplete: str) -> list[str]:
@@ -58,6 +58,16 @@ Digits: TypeAlias = Annotated[
         max=9,
         metavar="N",
         help="Decimal places, 0 to 9.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+ThemeOption: TypeAlias = Annotated[
+    Theme,
+    typer.Option(
+        "--theme",
+        metavar="THEME",
+        envvar="ATTN_THEME",
+        help="The terminal's background: dark, light, or auto, which reads COLORFGBG.",
         rich_help_panel=Topic.SHOW,
     ),
 ]
@@ -239,6 +249,7 @@ class TableOptions:
         ),
     ] = None
     digits: Digits = 2
+    theme: ThemeOption = Theme.AUTO
 
 
 @record(frozen=True, slots=True)

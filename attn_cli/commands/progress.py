@@ -1,9 +1,10 @@
 """The progress of long tasks: a bar on a terminal, otherwise an occasional line."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from attn_cli.console import World
 
@@ -14,18 +15,22 @@ if TYPE_CHECKING:
     from attn_cli.vocabulary import Pattern
 
 PATIENCE = 0.5  # seconds before a bar appears
+_LINE_EVERY = 5.0  # seconds, where there is no bar
+_LOOK_EVERY = 2.0  # seconds between two looks at the heads
+BestHeads: TypeAlias = "Mapping[Pattern, Sequence[tuple[int, int, float]]]"
+"""Layer, head and score of the heads that come nearest to each pattern, the best first."""
 
 
 @contextmanager
-def reporter(world: World) -> "Iterator[Reporter]":
-    """Reports the progress of a run: a bar on a terminal, otherwise an occasional line."""
+def reporter(world: World, characters_per_token: float) -> "Iterator[Reporter]":
+    """Reports the progress of a run: a bar on a terminal, otherwise a line every few seconds."""
     if world.desk is None:
-        yield Reporter(world, None)
+        yield Reporter(world, None, characters_per_token)
         return
     from attn_cli.show.terminal.progress import Bar  # rich: 0.06 s
 
     with Bar(world.desk) as bar:
-        yield Reporter(world, bar)
+        yield Reporter(world, bar, characters_per_token)
 
 
 @contextmanager
@@ -43,7 +48,7 @@ def download(world: World, model: str) -> Iterator[Callable[[str, int, int], Non
 
                 bar = stack.enter_context(Bar(world.desk))
             if bar is not None:
-                bar.show(done / max(1, total), f"{file} · {megabytes(done)} of {megabytes(total)}")
+                bar.show(done / max(1, total), [file, f"{megabytes(done)} of {megabytes(total)}"])
 
         yield watch
     if size:
@@ -64,58 +69,70 @@ def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
 
                 bar = stack.enter_context(Bar(world.desk))
             if bar is not None:
-                bar.show(done / max(1, total), f"{done:,} of {total:,} query rows")
+                bar.show(done / max(1, total), [f"{done:,} of {total:,} query rows"])
 
         yield watch
 
 
 class Reporter:
-    """Reports the progress of a training run."""
+    """Reports the progress of a training run: time, speed, loss, and the heads that form."""
 
-    def __init__(self, world: World, bar: "Bar | None") -> None:
+    def __init__(self, world: World, bar: "Bar | None", characters_per_token: float) -> None:
         self._world, self._bar = world, bar
+        self._nats = math.log(2) * characters_per_token  # a token, for each bit per character
         self._first: RunPosition | None = None
         self._held_out: float | None = None
+        self._heads: list[BestHeads] = []  # at the first look and at the last
+        self._shown, self._looked = -math.inf, -math.inf  # when
 
     def step(self, progress: "Progress") -> None:
-        """A step is done."""
+        """Show where the run is after a step."""
         if progress.held_out is not None:
             self._held_out = progress.held_out
         self._first = self._first or progress.mark
-        words = " · ".join(self._words(progress))
         if self._bar is not None:
-            self._bar.show(progress.share, words)
-        elif progress.held_out is not None:
-            self._world.fact(f"{progress.share:.0%} · {words}")
+            self._bar.show(progress.share, list(self._phrases(progress)))
+        elif progress.held_out is not None and self._is_due(progress, self._shown, _LINE_EVERY):
+            self._shown = monotonic()
+            self._world.fact(" · ".join([f"{progress.share:.0%}", *self._phrases(progress)]))
 
-    def growth(
-        self, mark: "RunPosition", nearest: "Mapping[Pattern, Sequence[tuple[int, int, float]]]"
-    ) -> None:
-        """How strongly the best heads show each pattern."""
-        patterns = (
-            " ".join([pattern, *(f"{layer}.{head} {score:.2f}" for layer, head, score in heads)])
-            for pattern, heads in nearest.items()
-        )
-        self._line(" · ".join([f"step {mark.step:,}", *patterns]))
+    def is_time_for_heads(self, progress: "Progress") -> bool:
+        """Whether heads are to be looked at now: where held-out text was, but not all the time."""
+        return progress.held_out is not None and self._is_due(progress, self._looked, _LOOK_EVERY)
 
-    def _line(self, text: str) -> None:
-        """Print a line that stays on the screen."""
-        if self._bar is not None:
-            self._bar.line(text)
-        else:
-            self._world.fact(text)
+    def heads(self, nearest: "BestHeads") -> None:
+        """Show the heads that come nearest to each pattern from now on."""
+        self._looked = monotonic()
+        self._heads = [*self._heads[:1], nearest]
 
-    def _words(self, progress: "Progress") -> Iterator[str]:
+    def summary(self) -> None:
+        """Say from which score to which the best heads came."""
+        first, *_, last = [*self._heads, *self._heads]
+        changes = [
+            f"{pattern} {first[pattern][0][2]:.2f} → {score:.2f} (head {layer}.{head})"
+            for pattern, ((layer, head, score), *_) in last.items()
+        ]
+        self._world.fact(f"best heads, start → end: {', '.join(changes)}")
+        self._world.fact("score: the share of a head's weight on the tokens of the pattern, from 0 to 1")
+
+    def _phrases(self, progress: "Progress") -> Iterator[str]:
         mark = progress.mark
+        if progress.share > 0:
+            yield f"{clock(mark.seconds * (1 - progress.share) / progress.share)} left"
         yield f"step {mark.step:,}"
-        yield f"loss {progress.loss:.3f}"
-        if self._held_out is not None:
-            yield f"held-out {self._held_out:.3f}"
         if self._first is not None and mark.seconds > self._first.seconds:
             speed = (mark.tokens - self._first.tokens) / (mark.seconds - self._first.seconds)
             yield f"{speed:,.0f} tokens/s"
-        if progress.share > 0:
-            yield f"{clock(mark.seconds * (1 - progress.share) / progress.share)} left"
+        yield f"loss {progress.loss / self._nats:.2f} bits per character"
+        if self._held_out is not None:
+            yield f"held-out text {self._held_out / self._nats:.2f}"
+        for pattern, ((layer, head, score), *_) in self._heads[-1].items() if self._heads else ():
+            yield f"{pattern} head {layer}.{head} {score:.2f}"
+
+    @staticmethod
+    def _is_due(progress: "Progress", last: float, pause: float) -> bool:
+        """Whether so many seconds have passed, or the run begins or ends."""
+        return progress.mark.step == 1 or progress.share >= 1 or monotonic() - last >= pause
 
 
 def clock(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,13 +19,12 @@ from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
     from attn_cli.training.loop import Progress
-    from attn_cli.training.recipe import Recipe
-    from attn_cli.training.request import TrainingRequest
+    from attn_cli.training.recipe import Recipe, TrainingRequest
     from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
 
-_HEADS = 8  # of a layer, where nobody says how many
-_MINUTES = 10.0  # where nobody says how long
+_STARTING = 2.0  # seconds of a busy machine: Python before this module, files and exit at the end
+_MARGIN = 1.3  # the final evaluation may find the cores busier
 _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 
@@ -62,10 +62,15 @@ class TextFileOptions:
 
 @record(frozen=True, kw_only=True)
 class ShapeOptions:
-    """How large the model is."""
+    """How large the model is; what is None depends on how long the run takes."""
 
     topic = Topic.SIZE
-    layers: Annotated[int, typer.Option("--layers", min=1, max=64, metavar="N", help="Number of layers.")] = 4
+    layers: Annotated[
+        int | None,
+        typer.Option(
+            "--layers", min=1, max=64, metavar="N", help="Number of layers.", show_default="4, brief: 2"
+        ),
+    ] = None
     head_count: Annotated[
         int | None,
         typer.Option(
@@ -74,29 +79,43 @@ class ShapeOptions:
             max=256,
             metavar="N",
             help="Number of heads per layer.",
-            show_default=str(_HEADS),
+            show_default="8, brief: 4",
         ),
     ] = None
     heads: Annotated[int | None, typer.Option("--heads", min=1, max=256, metavar="N", hidden=True)] = None
     width: Annotated[
-        int, typer.Option("--width", min=1, max=8192, metavar="N", help="Features per token.")
-    ] = 256
-    vocabulary: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--vocabulary", min=257, max=1 << 20, metavar="N", help="Largest number of pieces, at least 257."
+            "--width",
+            min=1,
+            max=8192,
+            metavar="N",
+            help="Features per token.",
+            show_default="256, brief: 64",
         ),
-    ] = 8192
+    ] = None
+    vocabulary: Annotated[
+        int | None,
+        typer.Option(
+            "--vocabulary",
+            min=257,
+            max=1 << 20,
+            metavar="N",
+            help="Largest number of pieces, at least 257.",
+            show_default="8192, brief: 300",
+        ),
+    ] = None
     length: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--context",
             min=8,
             max=1 << 16,
             metavar="N",
             help="Longest text that the model can read, in tokens.",
+            show_default="256, brief: 64",
         ),
-    ] = 256
+    ] = None
 
 
 @record(frozen=True, kw_only=True)
@@ -106,7 +125,13 @@ class ScheduleOptions:
     topic = Topic.TRAINING
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", min=0.01, metavar="X", help="Minutes to train for.", show_default="10"),
+        typer.Option(
+            "--minutes",
+            min=0.01,
+            metavar="X",
+            help="Minutes for everything, the final evaluation included; up to 3 is a brief run.",
+            show_default="10",
+        ),
     ] = None
     steps: Annotated[
         int | None,
@@ -115,24 +140,38 @@ class ScheduleOptions:
         ),
     ] = None
     repeats: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--repeats",
             min=0.0,
             max=1.0,
             metavar="SHARE",
             help="Share of rows in which a passage occurs twice, 0 to 1; makes induction heads form early.",
+            show_default="0, brief: 0.75",
         ),
-    ] = 0.0
+    ] = None
     batch: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--batch", min=1, max=1 << 16, metavar="N", help="Rows per step, each of --context tokens."
+            "--batch",
+            min=1,
+            max=1 << 16,
+            metavar="N",
+            help="Rows per step, each of --context tokens.",
+            show_default="8",
         ),
-    ] = 8
+    ] = None
     rate: Annotated[
-        float, typer.Option("--rate", min=1e-8, max=1.0, metavar="X", help="Peak learning rate.")
-    ] = 3e-3
+        float | None,
+        typer.Option(
+            "--rate",
+            min=1e-8,
+            max=1.0,
+            metavar="X",
+            help="Peak learning rate.",
+            show_default="0.003, brief: 0.005",
+        ),
+    ] = None
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=(1 << 32) - 1, metavar="N", help="Seed of the run.")
     ] = 0
@@ -173,7 +212,7 @@ def train_model(
         bool,
         typer.Option(
             "--watch",
-            help="Print how previous-token and induction heads form.",
+            help="Show how previous-token and induction heads form.",
             rich_help_panel=Topic.TRAINING,
         ),
     ] = False,
@@ -199,14 +238,18 @@ def train_model(
     Ctrl-C keeps what has been learned, and --resume continues with the same files and options. With --steps,
     on a CPU, an interrupted run ends with exactly the same weights.
 
+    A run of at most 3 minutes is brief: it trains a small model, in which heads form within a minute. Where
+    the defaults of a brief run differ, they are listed beside the others.
+
     Examples:
         Ten minutes on one book:
             attn train book.txt -o my-model --minutes 10
         Look at the result:
             attn inspect "the cat sat" -m my-model
         Watch induction heads form:
-            attn train book.txt -o tiny --layers 2 --minutes 2 --repeats 0.5 --watch
+            attn train book.txt -o tiny --minutes 1 --watch
     """
+    began = monotonic()
     if not texts.files:
         raise UsageError("no text file was given", "attn train book.txt -o DIR")
     if texts.out is None:
@@ -218,7 +261,7 @@ def train_model(
         _check_format("--dtype", precision.dtype, _COMPUTED)
     from attn_cli.training import device as devices  # torch: 1.7 s
     from attn_cli.training import run as runs
-    from attn_cli.training.request import TrainingRequest
+    from attn_cli.training.recipe import TrainingRequest
 
     device = devices.chosen(precision.device)
     shape = replace(shape, head_count=_head_count(world, shape))
@@ -228,7 +271,10 @@ def train_model(
         run = runs.resume(texts.out, request, world.fact)
     else:
         run = runs.begin(texts.out, request, world.fact, force=force)
-    result = _trained(world, run, device, watch=watch)
+    if recipe.is_brief:
+        world.fact(_brief_remark(recipe))
+    spent = 0.0 if resume else monotonic() - began + _STARTING
+    result = _trained(world, run, device, spent, watch=watch)
     if as_json:
         from attn_cli.show import data
 
@@ -256,41 +302,55 @@ def _head_count(world: World, shape: ShapeOptions) -> int | None:
 
 def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> "Recipe":
     """Everything that determines a run."""
-    from attn_cli.training.recipe import Recipe
+    from attn_cli.training.recipe import completed
 
-    is_timed = schedule.steps is None and schedule.minutes is None
-    return Recipe(
-        layers=shape.layers,
-        heads=shape.head_count or _HEADS,
-        width=shape.width,
-        vocabulary=shape.vocabulary,
-        context=shape.length,
-        steps=schedule.steps,
-        minutes=_MINUTES if is_timed else schedule.minutes,
-        batch=schedule.batch,
-        rate=schedule.rate,
-        repeats=schedule.repeats,
-        seed=schedule.seed,
-        products=products,
+    return completed(
+        {
+            "layers": shape.layers,
+            "heads": shape.head_count,
+            "width": shape.width,
+            "vocabulary": shape.vocabulary,
+            "context": shape.length,
+            "steps": schedule.steps,
+            "minutes": schedule.minutes,
+            "batch": schedule.batch,
+            "rate": schedule.rate,
+            "repeats": schedule.repeats,
+            "seed": schedule.seed,
+            "products": products,
+        }
     )
 
 
-def _trained(world: World, run: "Run", device: str, *, watch: bool) -> "TrainingResult":
-    """Finish the run, reporting its progress with a bar or with lines."""
+def _brief_remark(recipe: "Recipe") -> str:
+    """What a brief run trains, in one line."""
+    shape = size(recipe.layers, recipe.heads, recipe.width // recipe.heads)
+    return (
+        f"brief run: {shape}, vocabulary of {recipe.vocabulary}, context of {recipe.context} tokens; "
+        "more than 3 minutes train a larger model"
+    )
+
+
+def _trained(world: World, run: "Run", device: str, spent: float, *, watch: bool) -> "TrainingResult":
+    """The run trained to its end and measured; `spent` seconds of its minutes are over already."""
     from attn_cli.training import run as runs
-    from attn_cli.training.measure import growth
+    from attn_cli.training.measure import growth, seconds_needed
     from attn_cli.training.publishing import finish
 
     network = run.network(device)
-    with reporter(world) as report:
+    is_timed = run.order.recipe.minutes is not None
+    reserved = spent + _MARGIN * seconds_needed(network, run.held_out, run.train) if is_timed else 0.0
+    with reporter(world, run.characters_per_token) as report:
 
         def seen(progress: "Progress") -> None:
+            if watch and report.is_time_for_heads(progress):
+                report.heads(growth(network, run.held_out))
             report.step(progress)
-            if watch and progress.held_out is not None:
-                report.growth(progress.mark, growth(network, run.held_out))
 
-        mark = runs.advance(run, network, seen)
-    world.fact(f"measuring {run.directory}")
+        mark = runs.advance(run, network, seen, reserved)
+    if watch:
+        report.summary()
+    world.fact(f"evaluating {run.directory}")
     return finish(run, network, mark)
 
 

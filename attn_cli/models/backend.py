@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import Array
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.cores import suited_threads
 from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
@@ -48,9 +50,7 @@ def suited_backend(backend: Backend, device: str, operations: float) -> Backend:
     """The given backend for short work, else PyTorch: with `auto` on a GPU if there is one."""
     if backend.name != "numpy" or operations < _WORTH_TORCH:
         return backend
-    import torch  # 1.7 s
-
-    is_cuda = device == "auto" and torch.cuda.is_available()
+    is_cuda = device == "auto" and torch_on_granted_cores().cuda.is_available()
     return torch_backend("cuda" if is_cuda else "cpu", backend.dtype)
 
 
@@ -80,12 +80,20 @@ def torch_backend(device: str, dtype: DType) -> Backend:
     Raises:
         AttnError: the device is not available.
     """
-    import torch  # 1.7 s
-
+    torch = torch_on_granted_cores()
     device = "cpu" if device == "auto" else device
     check_device(device, dtype)
     numbers = getattr(torch, dtype.value)
     return Backend("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))
+
+
+@cache
+def torch_on_granted_cores() -> Any:
+    """PyTorch, limited to the cores granted to the container; by default it uses all cores of the machine."""
+    import torch  # 1.7 s
+
+    torch.set_num_threads(suited_threads(torch.get_num_threads()))
+    return torch
 
 
 def check_device(device: str, dtype: DType) -> None:

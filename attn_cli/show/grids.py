@@ -10,7 +10,8 @@ from attn_cli.grid import Grid, Head, Matrix, Sides
 from attn_cli.show.scale import limits_by_size, limits_of, limits_of_step, stands_out_by_size
 from attn_cli.vocabulary import Distance, Metric, Step
 
-_MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})  # scores and bias precede the mask
+_MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})
+_BEFORE_THE_MASK = frozenset({Step.SCORES, Step.BIAS})
 
 
 def grid_of(
@@ -113,8 +114,8 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
     grid = grid_of(name, values, queries, keys, visible, limits_of_step(step, values, visible))
-    ranked = None if step is Step.WEIGHTS else head.mask  # masked scores are not ranked
-    return replace(grid, row_places=head.queries, column_places=head.keys, cells=head.cells, ranked=ranked)
+    allowed = head.mask if step in _BEFORE_THE_MASK else None
+    return replace(grid, row_places=head.queries, column_places=head.keys, cells=head.cells, allowed=allowed)
 
 
 def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:

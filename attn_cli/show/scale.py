@@ -4,6 +4,7 @@ Terminal and pictures share these rules, so that a cell is as light or as dark i
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import isfinite
 from typing import TypeAlias
 
@@ -57,6 +58,19 @@ def is_signed(limits: Limits) -> bool:
     """Whether 0 is inside the limits, which calls for a diverging colour map."""
     low, high = limits
     return low < 0 < high
+
+
+def is_below_zero(limits: Limits) -> bool:
+    """Whether the limits end at or below 0, so that the lowest value is the furthest from it."""
+    low, high = limits
+    return low < 0 and high <= 0
+
+
+def on_unmasked(grid: Grid) -> Grid:
+    """The same grid, its limits those of the cells that the mask leaves, where it hides some of them."""
+    if grid.is_masked_later and grid.unmasked.any():
+        return replace(grid, limits=limits_of(grid.values, grid.unmasked))
+    return grid
 
 
 def stands_out_by_size(step: Step) -> bool:

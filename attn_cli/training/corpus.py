@@ -180,7 +180,7 @@ def _coprime(draw: np.random.Generator, count: int) -> int:
 def _repeat(ids: npt.NDArray[np.int64], draw: np.random.Generator) -> None:
     """Let a passage of the row, `START` aside, stand once more somewhere behind itself."""
     size = ids.size - 1
-    length = int(draw.integers(min(_SHORTEST_REPEAT, size // 2), size // 2 + 1))
+    length = int(draw.integers(min(_SHORTEST_REPEAT, max(1, size // 4)), size // 2 + 1))
     first = 1 + int(draw.integers(0, size - 2 * length + 1))
     second = int(draw.integers(first + length, 1 + size - length + 1))
     ids[second : second + length] = ids[first : first + length]

@@ -15,13 +15,12 @@ from attn_cli.errors import AttnError
 from attn_cli.record import record
 from attn_cli.training import saved_state
 from attn_cli.training.corpus import Ids, TrainingRows, windows
+from attn_cli.training.gradient import StepGradient, mixed_precision, threads_on
+from attn_cli.training.muon import MuonAdamW
 from attn_cli.training.network import Network
 from attn_cli.training.recipe import Recipe
 from attn_cli.training.saved_state import RunPosition
-from attn_cli.vocabulary import DType
 
-_SCORES_AT_ONCE = 1 << 22  # of one layer: with four times as many 17 % slower (2 cores, 32 MB of cache)
-_TOKENS_AT_ONCE = 1 << 11  # where rows are short, for the same reason
 _DECAY = 0.1  # of matrices, a step, times the learning rate
 _CLIP = 1.0  # the largest norm of a step's gradient
 _SAVE_EVERY = 60.0  # seconds
@@ -46,12 +45,13 @@ def train(
     held_out: Ids,
     directory: Path,
     seen: Callable[[Progress], None],
+    reserved: float = 0.0,
 ) -> RunPosition:
     """Train on rows of `ids` to the recipe's end, from where the state in `directory` stands.
 
     A step depends on the recipe, its number, the weights and AdamW's moments alone, so a run that was
     killed ends with the same weights as one that was not, on a CPU and with --steps. `seen` is told of
-    every step.
+    every step. Of --minutes, `reserved` seconds are for what is done before and after.
 
     Raises:
         AttnError: the loss is no longer a number.
@@ -61,8 +61,9 @@ def train(
     optimizer = network.optimizer(_DECAY)
     mark = saved_state.load(directory, network, optimizer)
     saved = mark.seconds
-    with _politely_interrupted() as is_interrupted:
-        for progress in _steps(network, optimizer, recipe, ids, held_out, mark):
+    with _politely_interrupted() as is_interrupted, threads_on(network.device) as threads:
+        gradient = StepGradient(network, recipe, threads)
+        for progress in _steps(gradient, network, optimizer, recipe, ids, held_out, mark, reserved):
             seen(progress)
             mark = progress.mark
             is_to_stop = is_interrupted()
@@ -77,21 +78,23 @@ def train(
 
 
 def _steps(
+    gradient: StepGradient,
     network: Network,
-    optimizer: torch.optim.AdamW,
+    optimizer: MuonAdamW,
     recipe: Recipe,
     ids: Ids,
     held_out: Ids,
     mark: RunPosition,
+    reserved: float,
 ) -> Iterator[Progress]:
     """Where the run is after every step, from `mark` to the recipe's end."""
     begun = time.perf_counter() - mark.seconds
-    while (before := recipe.share(mark.step, mark.seconds)) < 1:
+    while (before := recipe.share(mark.step, mark.seconds, reserved)) < 1:
         rows = _rows(recipe, ids, before, mark.step).to(network.device)
-        loss = _step(network, optimizer, recipe, mark.step, before, rows)
+        loss = _step(gradient, network, optimizer, recipe, mark.step, before, rows)
         mark = RunPosition(mark.step + 1, time.perf_counter() - begun, mark.tokens + rows[:, 1:].numel())
-        share = recipe.share(mark.step, mark.seconds)
-        is_due = share >= 1 or share // _LOOK_EVERY > before // _LOOK_EVERY
+        share = recipe.share(mark.step, mark.seconds, reserved)
+        is_due = share >= 1 or mark.step == 1 or share // _LOOK_EVERY > before // _LOOK_EVERY
         yield Progress(mark, share, loss, _look(network, recipe, held_out) if is_due else None)
 
 
@@ -99,7 +102,7 @@ def _look(network: Network, recipe: Recipe, held_out: Ids) -> float:
     """Nats a token on a few rows of held-out text, always the same."""
     every = max(network.context, held_out.size // _LOOK_AT)
     total, tokens = 0.0, 0
-    with torch.no_grad(), _products(network, recipe):
+    with torch.no_grad(), mixed_precision(network, recipe):
         for row, _ in islice(windows(held_out, network.context, every), _LOOK_AT):
             total += network.losses(torch.from_numpy(row[None]).to(network.device)).sum().item()
             tokens += row.size - 1
@@ -107,8 +110,9 @@ def _look(network: Network, recipe: Recipe, held_out: Ids) -> float:
 
 
 def _step(
+    gradient: StepGradient,
     network: Network,
-    optimizer: torch.optim.AdamW,
+    optimizer: MuonAdamW,
     recipe: Recipe,
     step: int,
     share: float,
@@ -122,7 +126,7 @@ def _step(
     rate, first = recipe.rate_at(share), recipe.first_at(share, step)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    loss = _add_gradients(network, recipe, rows, first)
+    loss = gradient.add(rows, first)
     norm = torch.nn.utils.clip_grad_norm_(network.learning.values(), _CLIP)
     if not bool(torch.isfinite(norm)):
         problem = f"the loss is no longer a number at a learning rate of {rate:.2g}"
@@ -132,36 +136,10 @@ def _step(
     return loss
 
 
-def _add_gradients(network: Network, recipe: Recipe, rows: torch.Tensor, first: int) -> float:
-    """The mean loss of `rows` (B, T + 1) from position `first` on, in nats; its gradient is added."""
-    total = 0.0
-    for part in torch.split(rows, _rows_at_once(network, recipe, rows)):
-        with _products(network, recipe):
-            loss = network.losses(part, first).sum() / rows[:, 1:].numel()
-        torch.autograd.backward(loss)
-        total += loss.item()
-    return total
-
-
 def _rows(recipe: Recipe, ids: Ids, share: float, step: int) -> torch.Tensor:
     """(B, T + 1) the rows of one step, at this share of the run."""
     count, length = recipe.rows_at(share)
     return torch.from_numpy(TrainingRows(ids, length, recipe.seed, recipe.repeats).batch(step, count))
-
-
-def _rows_at_once(network: Network, recipe: Recipe, rows: torch.Tensor) -> int:
-    """How many of `rows` (B, T + 1) go through the network together."""
-    count, length = rows.shape[0], rows.shape[1] - 1
-    if network.device != "cpu":
-        return count
-    return max(1, min(_SCORES_AT_ONCE // (recipe.heads * length**2), _TOKENS_AT_ONCE // length))
-
-
-def _products(network: Network, recipe: Recipe) -> torch.autocast:
-    """Matrix products in bfloat16 where the recipe says so."""
-    return torch.autocast(
-        network.device.partition(":")[0], torch.bfloat16, enabled=recipe.products is DType.BFLOAT16
-    )
 
 
 def _keep_memory() -> None:

@@ -2,7 +2,8 @@
 
 import gzip
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ _TEXTS = 16  # of each material, for the heads
 _GLANCE = 8  # texts, while it learns
 _GLIMPSE = 32  # tokens of each
 _SHOWN = 3  # heads of each pattern, while it learns
+_PER_TOKEN = 3e-7  # seconds to count bigrams, and less than that to compress
 _BLOCK = 1 << 22  # tokens counted at once
 
 
@@ -95,6 +97,25 @@ def surprise(network: Network, held_out: Ids, train: Ids, text: str) -> Surprise
         characters=len(text),
         tokens=held_out.size,
     )
+
+
+def seconds_needed(network: Network, held_out: Ids, train: Ids) -> float:
+    """About how long `surprise` and `heads` will take, from one window and one text of theirs."""
+    half = (network.context - 1) // 2
+    row = np.resize(held_out, network.context).astype(np.int64)
+    windows_left = max(1, 2 * held_out.size // network.context)
+    texts = _TEXTS + sum(max(1, min(_TEXTS, held_out.size // max(size, 1))) for size in (half, 2 * half))
+    window = _seconds_of(lambda: nats_of(network, row))
+    text = _seconds_of(lambda: scored(network, [_once(row[1:])]))
+    return windows_left * window + texts * text + _PER_TOKEN * (held_out.size + train.size)
+
+
+def _seconds_of(work: Callable[[], object]) -> float:
+    """How long it takes, the second time: the first prepares what later ones find."""
+    work()
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def nats_of(network: Network, ids: Ids) -> float:

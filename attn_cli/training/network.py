@@ -15,16 +15,35 @@ from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.decoders.gpt2 import spec
 from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
+from attn_cli.record import record
 from attn_cli.training.corpus import START
+from attn_cli.training.muon import MuonAdamW
 from attn_cli.training.recipe import Recipe
 from attn_cli.vocabulary import DType
 
-_SPREAD = 0.02  # of a fresh matrix: GPT-2's
-_SHARPER = 3.0  # times that for queries and keys: even weights among many tokens teach nothing
+_SHARPER = 3.0  # times the spread for queries and keys: even weights among many tokens teach nothing
 _ALIKE = 0.5  # the correlation of queries and keys: attention begins near the token itself
 _SPREAD_OF_TOKENS = 0.05
-_SPREAD_OF_POSITIONS = 0.1  # the tokens' vectors grow to it
 _BETAS = (0.9, 0.95)  # AdamW's memory of gradients and of their squares: GPT-3's, arXiv:2005.14165
+
+
+@record(frozen=True, slots=True)
+class Start:
+    """How large the numbers of a fresh model are."""
+
+    spread: float  # of a matrix
+    positions: float  # the tokens' vectors grow to it
+
+
+_USUAL_START = Start(spread=0.02, positions=0.1)  # the spread is GPT-2's
+
+
+def brief_start(width: int) -> Start:
+    """For a run of few steps: heads find the token before themselves sooner.
+
+    The spread keeps sums over `width` features as large as GPT-2's are over 256.
+    """
+    return Start(spread=0.32 / width**0.5, positions=0.15)
 
 
 class Parameters:
@@ -34,9 +53,9 @@ class Parameters:
     drawn, so that names and shapes stand in one place, the family's own file.
     """
 
-    def __init__(self, spec: Spec, seed: int, device: str) -> None:
+    def __init__(self, spec: Spec, seed: int, device: str, start: Start) -> None:
         self.tensors: dict[str, torch.nn.Parameter] = {}
-        self._spec, self._seed, self._device = spec, seed, device
+        self._spec, self._seed, self._device, self._start = spec, seed, device, start
         self._tokens = f"{spec.embeddings.tokens}.weight"
         self._positions = f"{spec.embeddings.positions}.weight"
 
@@ -65,7 +84,7 @@ class Parameters:
         they do in trained models (Trockman and Kolter 2023, arXiv:2305.09828).
         """
         if name == self._positions:
-            return torch.from_numpy(_SPREAD_OF_POSITIONS * waves(*shape))
+            return torch.from_numpy(self._start.positions * waves(*shape))
         if len(shape) == 1:
             return torch.ones(shape) if _is_gain(name) else torch.zeros(shape)
         generator = torch.Generator().manual_seed(zlib.crc32(name.encode(), self._seed))
@@ -80,7 +99,8 @@ class Parameters:
     def _spread(self, name: str) -> float:
         if name == self._tokens:
             return _SPREAD_OF_TOKENS
-        return _SPREAD * (2 * self._spec.layers) ** -0.5 if self._is_added(name) else _SPREAD
+        spread = self._start.spread
+        return spread * (2 * self._spec.layers) ** -0.5 if self._is_added(name) else spread
 
     def _is_added(self, name: str) -> bool:
         return any(_belongs(name, part) for part in (self._spec.output, self._spec.feed_forward.down))
@@ -114,10 +134,11 @@ def _is_gain(name: str) -> bool:
 class Network:
     """A transformer whose weights are parameters, and the loss of its guesses."""
 
-    def __init__(self, config: dict[str, Any], seed: int, device: str) -> None:
-        self.config = config
+    def __init__(self, config: dict[str, Any], seed: int, device: str, *, is_brief: bool = False) -> None:
+        self.config, self.is_brief = config, is_brief
         self.spec = spec(Config(config, Path("config.json")))
-        self.parameters = Parameters(self.spec, seed, device)
+        start = brief_start(self.spec.width) if is_brief else _USUAL_START
+        self.parameters = Parameters(self.spec, seed, device, start)
         backend = Backend("torch", device, DType.FLOAT32, lambda array: array)
         self.transformer = Transformer(self.spec, self.parameters, backend)
         self.device = device
@@ -162,12 +183,27 @@ class Network:
         surprise = cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="none")
         return surprise.view(following.shape)
 
-    def optimizer(self, decay: float) -> torch.optim.AdamW:
-        """AdamW over all tensors: matrices shrink by `decay`, gains and shifts do not. arXiv:1711.05101."""
-        matrices = [tensor for tensor in self.learning.values() if tensor.ndim > 1]
-        others = [tensor for tensor in self.learning.values() if tensor.ndim == 1]
-        groups = [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, betas=_BETAS, fused=True)
+    def optimizer(self, decay: float) -> MuonAdamW:
+        """AdamW over all tensors: matrices shrink by `decay`, gains and shifts do not. arXiv:1711.05101.
+
+        For a brief run matrices inside the blocks take steps of Muon instead.
+        """
+        groups: dict[tuple[int, float], list[torch.nn.Parameter]] = {}
+        for name, tensor in self.learning.items():
+            pieces = self._pieces(name, tensor) if self.is_brief else 0
+            shrinks = decay if tensor.ndim > 1 and not pieces else 0.0
+            groups.setdefault((pieces, shrinks), []).append(tensor)
+        listed = [
+            {"params": tensors, "pieces": pieces, "weight_decay": shrinks}
+            for (pieces, shrinks), tensors in groups.items()
+        ]
+        return MuonAdamW(listed, betas=_BETAS, fused=True)
+
+    def _pieces(self, name: str, tensor: torch.Tensor) -> int:
+        """How many matrices of a block stand side by side in the tensor; 0 where it is none of a block."""
+        if tensor.ndim == 1 or not name.startswith("h."):
+            return 0
+        return 3 if _belongs(name, self.spec.projections.fused) else 1
 
 
 def config_of(recipe: Recipe, vocabulary: int) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""Everything that determines how a training run turns out, apart from the corpus."""
+"""Everything that determines how a training run turns out: the recipe, and the files it is used on."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,30 @@ _LENGTHS = ((0.0, 8), (0.3, 4), (0.5, 2), (0.7, 1))
 _WARM_UP = 0.02  # of the run
 _LEAST = 0.01  # of the largest rate: the first step learns something too
 _SHORTEST = 16  # tokens a row
+
+_MINUTES = 10.0  # where nobody says how long
+_BRIEF = 3.0  # minutes: up to here a small model shows more than a large one
+
+_USUAL: dict[str, Any] = {
+    "layers": 4,
+    "heads": 8,
+    "width": 256,
+    "vocabulary": 8192,
+    "context": 256,
+    "batch": 8,
+    "rate": 3e-3,
+    "repeats": 0.0,
+}
+_FOR_A_BRIEF_RUN: dict[str, Any] = {
+    "layers": 2,  # an induction head reads what a previous-token head of the layer below has written
+    "heads": 4,
+    "width": 64,
+    "vocabulary": 300,  # hardly more than bytes: a few pages are many tokens, and not soon known by heart
+    "context": 64,
+    "batch": 8,
+    "rate": 5e-3,
+    "repeats": 0.75,
+}
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -37,6 +63,7 @@ class Recipe:
     products: DType  # float32 or bfloat16; weights, norms and softmax are float32
     steps: int | None = None
     minutes: float | None = None
+    is_brief: bool = False  # Muon, and a start that suits narrow models: heads form within thousands of rows
 
     def __post_init__(self) -> None:
         for name, value in (("--minutes", self.minutes), ("--rate", self.rate), ("--repeats", self.repeats)):
@@ -48,12 +75,19 @@ class Recipe:
         if (self.steps is None) == (self.minutes is None):
             raise UsageError("a run ends after --steps or after --minutes", "give one of the two")
 
-    def share(self, step: int, seconds: float) -> float:
-        """How much of the run is over after so many steps and seconds: 0 to 1."""
+    def share(self, step: int, seconds: float, reserved: float = 0.0) -> float:
+        """How much of the run is over after so many steps and seconds: 0 to 1.
+
+        `reserved` seconds of the minutes belong to what is done before and after the steps.
+        """
         if self.steps is not None:
             return min(1.0, step / self.steps)
-        assert self.minutes is not None, "one of the two is given"
-        return min(1.0, seconds / (60 * self.minutes))
+        return min(1.0, seconds / self.training_seconds(reserved))
+
+    def training_seconds(self, reserved: float) -> float:
+        """What is left of the minutes for the steps: half of them at least."""
+        assert self.minutes is not None, "the run ends by the clock"
+        return 60 * self.minutes - min(reserved, 30 * self.minutes)
 
     def rows_at(self, share: float) -> tuple[int, int]:
         """How many rows a step has, and of how many tokens each: together always `batch` × `context`.
@@ -83,3 +117,26 @@ class Recipe:
         if share < _WARM_UP:
             return self.rate * max(share / _WARM_UP, _LEAST)
         return self.rate * 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))
+
+
+@record(frozen=True, slots=True)
+class TrainingRequest:
+    """The files that a model learns from, one that it does not, and the recipe."""
+
+    files: tuple[Path, ...]
+    held_out: Path | None  # None: the end of the files is held out
+    recipe: Recipe
+    store: DType = DType.FLOAT32  # of the weights in the model's file
+
+
+def completed(given: dict[str, Any]) -> Recipe:
+    """The recipe of what was given; what is None or missing gets its default.
+
+    Raises:
+        UsageError: the values do not go together.
+    """
+    said = {name: value for name, value in given.items() if value is not None}
+    minutes = said.get("minutes", None if "steps" in said else _MINUTES)
+    is_brief = minutes is not None and minutes <= _BRIEF
+    defaults = _FOR_A_BRIEF_RUN if is_brief else _USUAL
+    return Recipe(**(defaults | {"minutes": minutes} | said), is_brief=is_brief)

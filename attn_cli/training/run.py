@@ -24,14 +24,15 @@ from attn_cli.training.atomic_write import written_atomically
 from attn_cli.training.corpus import START, Ids, TextFile
 from attn_cli.training.loop import Progress
 from attn_cli.training.network import Network, config_of
-from attn_cli.training.recipe import Recipe
-from attn_cli.training.request import TrainingRequest
+from attn_cli.training.recipe import Recipe, TrainingRequest
 from attn_cli.training.saved_state import RunPosition
 
 _HELD_OUT = 20  # one part in so many, where no file is held out
 _MOST_HELD_OUT = 500_000  # tokens
 _LEAST_HELD_OUT = 32
+_SAMPLE = 10_000  # tokens
 RECORD = "run.json"
+_ADDED = {"is_brief": False}  # what recipes of older versions lack, and how they trained
 
 
 @record(frozen=True, slots=True)
@@ -51,10 +52,17 @@ class Run:
         """Where everything lies that is not the model."""
         return _scratch(self.directory)
 
+    @property
+    def characters_per_token(self) -> float:
+        """How long a token is, in the first held-out text."""
+        ids = self.held_out[:_SAMPLE].tolist()
+        return max(1, len(self.tokenizer.decode(ids))) / len(ids)
+
     def network(self, device: str) -> Network:
         """A fresh model of the recipe."""
         recipe = self.order.recipe
-        return Network(config_of(recipe, self.tokenizer.get_vocab_size()), recipe.seed, device)
+        config = config_of(recipe, self.tokenizer.get_vocab_size())
+        return Network(config, recipe.seed, device, is_brief=recipe.is_brief)
 
 
 def begin(directory: Path, order: TrainingRequest, said: Callable[[str], None], *, force: bool) -> Run:
@@ -110,9 +118,11 @@ def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None])
     return _ready(directory, order, texts, held_out, said)
 
 
-def advance(run: Run, network: Network, seen: Callable[[Progress], None]) -> RunPosition:
+def advance(
+    run: Run, network: Network, seen: Callable[[Progress], None], reserved: float = 0.0
+) -> RunPosition:
     """Train `network` to the recipe's end, from where the run stands; `loop.train` says how."""
-    return loop.train(network, run.order.recipe, run.train, run.held_out, run.scratch, seen)
+    return loop.train(network, run.order.recipe, run.train, run.held_out, run.scratch, seen, reserved)
 
 
 def _scratch(directory: Path) -> Path:
@@ -159,7 +169,7 @@ def _check_same(directory: Path, now: dict[str, Any], before: dict[str, Any]) ->
     """Raise `UsageError` for the first thing that the run was begun with and that is another now."""
     recipe = before.get("recipe")
     for name, value in now["recipe"].items():
-        begun_with = recipe.get(name) if isinstance(recipe, dict) else None
+        begun_with = recipe.get(name, _ADDED.get(name)) if isinstance(recipe, dict) else None
         if value != begun_with:
             problem = f"the run in {directory} was begun with {name} {begun_with}, not {value}"
             raise UsageError(problem, "the same options, or --force to begin anew")

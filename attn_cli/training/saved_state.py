@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from attn_cli.errors import AttnError
 from attn_cli.record import record
 from attn_cli.training.atomic_write import written_atomically
+from attn_cli.training.muon import MuonAdamW
 from attn_cli.training.network import Network
 
 _FILE = "state.safetensors"
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @record(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RunPosition:
     tokens: int = 0  # learned from, those of a second epoch counted again
 
 
-def save(directory: Path, network: Network, optimizer: torch.optim.AdamW, mark: RunPosition) -> None:
+def save(directory: Path, network: Network, optimizer: MuonAdamW, mark: RunPosition) -> None:
     """Write the weights, the moments of AdamW and how far the run is, whole or not at all.
 
     Raises:
@@ -35,9 +35,8 @@ def save(directory: Path, network: Network, optimizer: torch.optim.AdamW, mark: 
     """
     tensors = {f"weights.{name}": tensor.detach() for name, tensor in network.parameters.tensors.items()}
     for name, tensor in network.parameters.tensors.items():
-        for moment in _MOMENTS:
-            if tensor in optimizer.state:
-                tensors[f"{moment}.{name}"] = optimizer.state[tensor][moment]
+        for moment in optimizer.moments_of(tensor) if tensor in optimizer.state else ():
+            tensors[f"{moment}.{name}"] = optimizer.state[tensor][moment]
     metadata = {"mark": json.dumps(asdict(mark))}
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     try:
@@ -48,7 +47,7 @@ def save(directory: Path, network: Network, optimizer: torch.optim.AdamW, mark: 
         raise AttnError(problem, "make room on the disk, then --resume") from error
 
 
-def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> RunPosition:
+def load(directory: Path, network: Network, optimizer: MuonAdamW) -> RunPosition:
     """Put the saved numbers where they were; a run that saved nothing yet stands at its beginning.
 
     Raises:
@@ -63,7 +62,9 @@ def load(directory: Path, network: Network, optimizer: torch.optim.AdamW) -> Run
             for name, tensor in network.parameters.tensors.items():
                 tensor.data.copy_(_shaped(file.get_tensor(f"weights.{name}"), tensor, name))
                 if mark.step and tensor.requires_grad:
-                    moments = {moment: file.get_tensor(f"{moment}.{name}") for moment in _MOMENTS}
+                    moments = {
+                        moment: file.get_tensor(f"{moment}.{name}") for moment in optimizer.moments_of(tensor)
+                    }
                     optimizer.state[tensor] = _optimizer_state(mark.step, moments, network.device)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         problem = f"the state of the run cannot be read: {path}: {error}"

@@ -49,12 +49,17 @@ def main() -> None:
 
 
 def measured(directory: Path, length: int) -> Cost:
-    """`attn heads` over so many tokens: words that are a token each, behind the one that begins a text."""
+    """`attn heads` over so many tokens."""
     text = directory / "text.txt"
-    draws = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat", "and", "ran"], length - 1)
-    text.write_text(" ".join(draws), encoding="utf-8")
+    text.write_text(words(length), encoding="utf-8")
     command = [sys.executable, "-m", "attn_cli", "heads", "--file", str(text), "-m", str(directory), "--json"]
     return cost(command)
+
+
+def words(length: int) -> str:
+    """A text of so many tokens: words that are one each, behind the one that begins a text."""
+    draws = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat", "and", "ran"], length - 1)
+    return " ".join(draws)
 
 
 def make(directory: Path) -> None:

@@ -28,7 +28,7 @@ PAIRWISE = ("-s", "scores", "-s", "mask", "-s", "logits", "-s", "weights")
 def titles(out: str) -> list[str]:
     """The names of the matrices, such as `weights 0.3`."""
     return [
-        line.partition(" · ")[0] for line in out.splitlines() if " · range " in line or " · shades " in line
+        line.partition(" · ")[0] for line in out.splitlines() if re.search(r" · (unmasked )?range ", line)
     ]
 
 
@@ -355,6 +355,15 @@ def test_scores_that_a_mask_will_hide_are_remarked_upon(model: str, is_masked: b
     remark = "scores are shown before masking; -s logits shows them after it\n"
     answer = attn("inspect", TEXT, "-m", twins / model, "--heads", "0.1")
     assert answer.err == (remark if is_masked else "")
+
+
+def test_scores_that_a_mask_will_hide_keep_their_numbers_and_have_no_shade(twins: Path) -> None:
+    asked = ("inspect", "the cat sat", "-m", twins / "gpt2", "--heads", "0.1", "-s", "scores", "-q")
+    scores = attn(*asked, "--json").document["attention"][0]["steps"]["scores"]
+    upper = attn(*asked).out.splitlines()[-3]
+    assert upper.endswith("".join(f" {number:5.2f}" for number in scores[0][1:]))
+    coloured = attn(*asked, FORCE_COLOR="1", COLORTERM="truecolor").out.splitlines()[-3]
+    assert re.search(r"\x1b\[2m( +-?[0-9.]+){2}\x1b\[0m$", coloured)
 
 
 def test_the_only_head_of_a_layer_needs_no_reason() -> None:

@@ -1,6 +1,8 @@
 """How far long work is: a bar for a terminal, lines for everything else, nothing for the quiet."""
 
 import io
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ from rich.console import Console
 from attn_cli.cli import run
 from attn_cli.commands import progress
 from attn_cli.commands.progress import clock, download
-from attn_cli.show.terminal.progress import Bar
+from attn_cli.show.terminal.progress import Bar, wrapped
+from attn_cli.training.loop import Progress
+from attn_cli.training.saved_state import RunPosition
 from tests.support.small_run import OPTIONS, story
 from tests.support.worlds import world
 
@@ -30,21 +34,53 @@ def trained(stderr: io.StringIO, directory: Path, *options: str, **environment: 
 
 
 def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(tmp_path: Path) -> None:
-    shown = trained(Terminal(), tmp_path, "--watch", TERM="xterm-256color")
-    assert "step 9 · loss " in shown
+    shown = trained(Terminal(), tmp_path, TERM="xterm-256color", COLUMNS="120")
     assert "100%" in shown
-    assert "left" in shown
+    assert re.search(r"0:00 left · step 9 · [\d,]+ tokens/s", shown)
+    assert re.search(r"loss \d\.\d\d bits per character · held-out text \d\.\d\d", shown)
     assert "\x1b[2K" in shown  # the bar's line is cleared
-    assert "step 9 · previous-token " in shown
+    assert "previous-token" not in shown
+
+
+def test_watch_shows_the_best_heads_as_they_form_and_what_became_of_them(tmp_path: Path) -> None:
+    shown = trained(Terminal(), tmp_path, "--watch", TERM="xterm-256color", COLUMNS="120")
+    assert re.search(r"previous-token head \d\.\d 0\.\d\d · induction head \d\.\d 0\.\d\d", shown)
+    change = r"0\.\d\d → 0\.\d\d \(head \d\.\d\)"
+    assert re.search(f"best heads, start → end: previous-token {change}, induction {change}\n", shown)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_no_phrase_of_a_training_is_cut_where_the_terminal_is_narrow(width: int, tmp_path: Path) -> None:
+    shown = trained(Terminal(), tmp_path, "--watch", TERM="xterm-256color", COLUMNS=str(width))
+    lines = [re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]", shown)]
+    assert "…" not in shown
+    assert any(re.search(r"induction head \d\.\d 0\.\d\d$", line) for line in lines)
 
 
 def test_a_pipe_gets_lines_without_control_characters(tmp_path: Path) -> None:
     shown = trained(io.StringIO(), tmp_path)
     assert all(character.isprintable() for line in shown.splitlines() for character in line)
     last = next(line for line in reversed(shown.splitlines()) if "step 9" in line)
-    assert last.startswith("100% · step 9 · loss ")
-    assert " · held-out " in last
-    assert last.endswith(" · 0:00 left")
+    phrases = (
+        r"100% · 0:00 left · step 9 · [\d,]+ tokens/s · loss \d\.\d\d bits per character · "
+        r"held-out text \d\.\d\d"
+    )
+    assert re.fullmatch(phrases, last)
+
+
+def test_a_pipe_gets_a_line_every_five_seconds_beside_the_first_and_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress, "monotonic", lambda: now)
+    here = world()
+    with progress.reporter(here, 2.0) as report:
+        for step, now in enumerate((0.0, 1.0, 4.9, 5.0, 7.0, 10.1, 10.2), 1):
+            position = RunPosition(step, now, step * 10)
+            report.step(Progress(position, step / 7, loss=2 * math.log(2), held_out=4 * math.log(2)))
+    lines = vars(here)["stderr"].getvalue().splitlines()
+    assert [re.findall(r"step (\d)", line)[0] for line in lines] == ["1", "4", "6", "7"]
+    assert all("loss 1.00 bits per character · held-out text 2.00" in line for line in lines)
 
 
 @pytest.mark.parametrize("stderr", [Terminal(), io.StringIO()])
@@ -57,10 +93,14 @@ def test_words_are_no_markup() -> None:
     here.stderr = Terminal()
     assert here.desk is not None
     with Bar(here.desk) as bar:
-        bar.show(0.5, "[bold]half[/bold] \x1b[31m")
-        bar.line("[/bold] above")
+        bar.show(0.5, ["[bold]half[/bold] \x1b[31m"])
     assert "[bold]half[/bold] \\x1b[31m" in here.stderr.getvalue()
-    assert "[/bold] above" in here.stderr.getvalue()
+
+
+def test_phrases_stand_side_by_side_where_there_is_room() -> None:
+    assert wrapped(["one", "two", "three"], 9) == ["one · two", "three"]
+    assert wrapped(["one", "two", "three"], 8) == ["one", "two", "three"]
+    assert wrapped(["longer than that"], 8) == ["longer than that"]
 
 
 def downloaded(stderr: io.StringIO, *, is_quiet: bool = False) -> str:
@@ -104,7 +144,7 @@ def test_time_reads_as_on_a_clock(seconds: float, shown: str) -> None:
 def test_a_narrow_terminal_has_words_and_no_bar(width: int, *, has_bar: bool) -> None:
     stderr = Terminal()
     with Bar(Console(file=stderr, width=width, force_terminal=True)) as bar:
-        bar.show(0.5, "half")
+        bar.show(0.5, ["half"])
     assert "half" in stderr.getvalue()
     assert ("━" in stderr.getvalue()) is has_bar
 
@@ -113,7 +153,7 @@ def test_a_narrow_terminal_has_words_and_no_bar(width: int, *, has_bar: bool) ->
 def test_the_percentage_is_whole_however_narrow_the_terminal(width: int) -> None:
     stderr = Terminal()
     with Bar(Console(file=stderr, width=width, force_terminal=True, color_system=None)) as bar:
-        bar.show(1.0, "model.safetensors · 1,234.5 MB of 5,000.0 MB")
+        bar.show(1.0, ["model.safetensors", "1,234.5 MB of 5,000.0 MB"])
     assert "100% model.saf" in stderr.getvalue()
 
 

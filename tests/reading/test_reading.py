@@ -63,7 +63,7 @@ def test_masked_cells_are_hidden_in_weights_but_not_in_scores(reading: Reading) 
     )
     np.testing.assert_array_equal(weights.visible, np.tri(size, dtype=bool))
     assert scores.visible.all()
-    np.testing.assert_array_equal(scores.ranked, np.tri(size, dtype=bool))
+    np.testing.assert_array_equal(scores.allowed, np.tri(size, dtype=bool))
     assert weights.limits[0] == 0
     assert keys.columns == tuple(str(feature) for feature in range(8))
 

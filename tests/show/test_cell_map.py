@@ -101,7 +101,7 @@ def test_names_have_room_above_numbers_without_decimals() -> None:
 def test_colours_take_the_place_of_glyphs() -> None:
     console = coloured(80, "truecolor")
     console.print(CellMap(heads(1, 32)))
-    assert "\x1b[38;5;16;48;2;253;231;37m  \x1b[0m\x1b[2m ·\x1b[0m" in printed(console)
+    assert "\x1b[38;5;16;48;2;253;216;153m  \x1b[0m\x1b[2m ·\x1b[0m" in printed(console)
 
 
 def test_a_map_of_nothing_is_all_dots() -> None:

@@ -1,5 +1,6 @@
 """Numbers as labelled matrices: what is visible, named and coloured."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,21 @@ def test_a_step_is_named_and_scores_say_what_they_are() -> None:
     assert step_grid(TEXTS, head, Step.WEIGHTS).title == "weights 2.5"
 
 
-def test_weights_are_masked_and_scores_only_ranked_by_the_mask() -> None:
-    head = a_head(scores=ONE, weights=ONE)
-    weights, scores = (step_grid(TEXTS, head, step) for step in (Step.WEIGHTS, Step.SCORES))
-    assert (weights.visible.tolist(), weights.ranked) == (CAUSAL.tolist(), None)
-    assert scores.visible.all()
-    assert scores.ranked is head.mask
+def test_weights_are_masked_and_scores_and_bias_are_so_later() -> None:
+    head = a_head(scores=ONE, bias=ONE, weights=ONE)
+    weights, scores, bias = (step_grid(TEXTS, head, step) for step in (Step.WEIGHTS, Step.SCORES, Step.BIAS))
+    assert (weights.visible.tolist(), weights.is_masked_later) == (CAUSAL.tolist(), False)
+    for grid in (scores, bias):
+        assert grid.visible.all()
+        assert grid.is_masked_later
+        assert grid.unmasked.tolist() == CAUSAL.tolist()
+
+
+def test_a_mask_is_shown_whole() -> None:
+    head = replace(a_head(), steps={Step.MASK: CAUSAL})
+    mask = step_grid(TEXTS, head, Step.MASK)
+    assert mask.unmasked.all()
+    assert mask.limits == (0.0, 1.0)
 
 
 def test_the_colours_of_weights_begin_at_zero() -> None:

@@ -1,5 +1,7 @@
 """What colours span, the same on a terminal and in a picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,22 @@ def test_limits_reach_as_far_below_zero_as_above_where_zero_is_inside(
     limits: tuple[float, float], even: tuple[float, float]
 ) -> None:
     assert scale.symmetric(limits) == even
+
+
+@pytest.mark.parametrize(
+    ("limits", "is_below"),
+    [((-3, -1), True), ((-3, 0), True), ((-3, 1), False), ((0, 0), False), ((0, 3), False), ((1, 3), False)],
+)
+def test_limits_are_below_zero_where_nothing_is_above_it(limits: tuple[float, float], is_below: bool) -> None:
+    assert scale.is_below_zero(limits) == is_below
+
+
+def test_the_limits_of_scores_are_those_of_the_cells_that_the_mask_leaves() -> None:
+    grid = grid_of("scores", np.array([[1.0, -9.0], [2.0, 3.0]]), ["a", "b"], ["a", "b"])
+    assert scale.on_unmasked(grid) is grid
+    assert scale.on_unmasked(replace(grid, allowed=np.tri(2, dtype=bool))).limits == (1.0, 3.0)
+    nowhere = replace(grid, allowed=np.zeros((2, 2), dtype=bool))
+    assert scale.on_unmasked(nowhere).limits == (-9.0, 9.0)
 
 
 def test_weights_begin_at_zero_and_scores_where_they_begin() -> None:

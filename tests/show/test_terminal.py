@@ -5,18 +5,15 @@ import unicodedata
 from dataclasses import replace
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.color import Color
 from rich.console import Console
 
 from attn_cli.grid import Grid
 from attn_cli.show.grids import grid_of
-from attn_cli.show.terminal import shades
 from attn_cli.show.terminal.lists import Paragraph, TextTable
 from attn_cli.show.terminal.matrices import Matrices
 from attn_cli.show.terminal.text_width import cut, folded
@@ -94,12 +91,6 @@ def test_a_masked_cell_is_not_a_zero() -> None:
     assert "0.00" not in first
     assert "0.00" in last
     assert "·" not in last
-
-
-def test_a_masked_cell_has_no_colour_of_a_value() -> None:
-    console = coloured(80, "truecolor")
-    console.print(Matrices(weights()))
-    assert "\x1b[38;5;16;48;2;253;231;37m 1.00\x1b[0m\x1b[2m    ·    ·\x1b[0m\n" in printed(console)
 
 
 def test_zeros_before_the_point_go_where_room_is_short() -> None:
@@ -208,13 +199,6 @@ def test_a_row_that_may_look_nowhere_lists_nothing() -> None:
 def test_the_largest_scores_are_those_that_the_softmax_prefers() -> None:
     scores = grid_of("scores 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
     assert drawn(scores, top=2)[1] == "0 the → 2 sat ▓ 2.00  1 cat ▒ 1.50"
-
-
-def test_a_score_that_the_mask_will_hide_is_in_the_table_but_not_among_the_largest() -> None:
-    scores = grid_of("scores 2.5", np.array([[1.5, 9.0], [2.5, 1.5]]), ["the", "cat"], ["the", "cat"])
-    masked = replace(scores, ranked=np.tri(2, dtype=bool))
-    assert drawn(masked)[3:] == drawn(scores)[3:]
-    assert drawn(masked, top=1)[1:3] == ["0 the → 0 the  1.50", "1 cat → 0 the  2.50"]
 
 
 def test_the_largest_of_a_difference_are_the_largest_by_size() -> None:
@@ -476,48 +460,6 @@ def test_no_color_keeps_the_glyphs() -> None:
     assert "48;2" not in printed(console)
 
 
-def test_sixteen_colours_are_black_blue_cyan_and_yellow() -> None:
-    console = coloured(80, "standard")
-    console.print(Matrices(weights()))
-    assert "\x1b[30;46m 0.50 0.50\x1b[0m\n" in printed(console)
-    assert "\x1b[97;44m 0.25\x1b[0m\x1b[30;43m 0.75\x1b[0m" in printed(console)
-    assert "\x1b[97;40m 0.00\x1b[0m" in printed(console)
-
-
-def test_256_colours_are_from_the_palette() -> None:
-    console = coloured(80, "256")
-    console.print(Matrices(weights()))
-    assert "\x1b[38;5;231;48;5;24m 0.25\x1b[0m\x1b[38;5;16;48;5;148m 0.75\x1b[0m" in printed(console)
-
-
-def test_signs_have_two_colours_and_zero_is_dark() -> None:
-    console = coloured(80, "truecolor")
-    console.print(Matrices(grid_of("scores", np.array([[-1.5, 0, 1.5]]), ["a"], CAT)))
-    assert "48;2;166;211;255m -1.50" in printed(console)
-    assert "48;2;38;38;38m  0.00" in printed(console)
-    assert "48;2;255;207;148m  1.50" in printed(console)
-
-
-@pytest.mark.parametrize("colours", ["256", "truecolor"])
-@pytest.mark.parametrize("signed", [False, True])
-def test_a_ramp_gets_lighter_away_from_zero_and_its_text_can_be_read(
-    colours: Colours, *, signed: bool
-) -> None:
-    ramp = [shade.style for shade in shades.ramp(colours, signed=signed)]
-    lights = [shades._luminance(style.bgcolor) for style in ramp if style.bgcolor]  # noqa: SLF001
-    middle = len(lights) // 2 if signed else 0
-    assert lights[middle:] == sorted(lights[middle:])
-    assert lights[: middle + 1] == sorted(lights[: middle + 1], reverse=True)
-    for style, light in zip(ramp, lights, strict=True):
-        text = 0.0 if style.color == Color.from_ansi(16) else 1.0
-        assert (max(text, light) + 0.05) / (min(text, light) + 0.05) >= 4.5  # WCAG 2.1, 1.4.3
-
-
-def test_zero_has_the_middle_shade_whatever_the_limits() -> None:
-    uneven = grid_of("difference", np.array([[-3.0, 0.0, 1.0]]), ["a"], CAT, limits=(-3, 1))
-    assert shades.shade_indices(uneven, 9).tolist() == [[0, 4, 6]]
-
-
 def test_grids_of_the_same_rows_share_their_labels() -> None:
     console = plain(80)
     scores = grid_of("scores 2.5", WEIGHTS * 8 - 4, CAT, CAT, CAUSAL)
@@ -654,30 +596,3 @@ def test_a_paragraph_has_twelve_lines() -> None:
     whole = plain(10)
     whole.print(Paragraph(["a phrase"] * 12, rest="the rest"))
     assert printed(whole).splitlines() == ["a phrase"] * 12
-
-
-def test_light_colours_are_those_of_the_pictures() -> None:
-    """Viridis at every eighth, which the picture has at each of 256."""
-    light = [shade.style.bgcolor for shade in shades.ramp("truecolor", signed=False)]
-    assert len(light) == 33
-    viridis = mpl.colormaps["viridis"]
-    for number, colour in enumerate(light[::4]):
-        assert colour is not None
-        theirs = np.array(viridis(number / 8, bytes=True)[:3], dtype=int)
-        assert np.abs(theirs - colour.get_truecolor()).max() <= 1
-
-
-@pytest.mark.parametrize(
-    ("value", "colours"), [(1.5, "30;43"), (0.7, "97;41"), (0.0, "97;40"), (-0.7, "97;44")]
-)
-def test_text_on_sixteen_colours_is_white_on_the_dark_ones(value: float, colours: str) -> None:
-    console = coloured(80, "standard")
-    console.print(Matrices(grid_of("s", np.array([[value, -1.5]]), ["a"], ["a", "b"], limits=(-1.5, 1.5))))
-    assert f"\x1b[{colours}m {value:5.2f}\x1b" in printed(console)
-
-
-@pytest.mark.parametrize(("part", "light"), [(10, 10 / 255 / 12.92), (11, 0.0033465), (119, 0.1844750)])
-def test_the_light_of_grey_is_that_of_srgb(part: int, light: float) -> None:
-    """IEC 61966-2-1: linear up to 10 of 255, a power above."""
-    found = shades._luminance(Color.from_rgb(part, part, part))  # noqa: SLF001
-    assert found == pytest.approx(light, rel=1e-4)

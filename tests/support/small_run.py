@@ -8,8 +8,7 @@ import numpy as np
 
 from attn_cli.training import run as runs
 from attn_cli.training.network import Network, config_of
-from attn_cli.training.recipe import Recipe
-from attn_cli.training.request import TrainingRequest
+from attn_cli.training.recipe import Recipe, TrainingRequest
 from attn_cli.vocabulary import DType
 
 SENTENCES = (

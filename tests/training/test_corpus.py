@@ -150,7 +150,7 @@ def test_a_passage_of_a_repeating_row_stands_twice(context: int, seed: int) -> N
     values, counts = np.unique(row[1:], return_counts=True)
     twice = values[counts == 2]
     assert counts.max() == 2
-    assert min(8, context // 2) <= twice.size <= context // 2
+    assert min(8, max(1, context // 4)) <= twice.size <= context // 2
     assert np.diff(twice).tolist() == [1] * (twice.size - 1)
 
 

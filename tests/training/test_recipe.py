@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_cli.errors import UsageError
+from attn_cli.training.recipe import completed
+from attn_cli.vocabulary import DType
 from tests.support.small_run import RECIPE, recipe
 
 
@@ -84,3 +86,42 @@ def test_a_step_has_always_as_many_tokens(context: int, batch: int) -> None:
     rows, length = recipe(context=context, batch=batch).rows_at(0.0)
     assert rows * length == batch * context
     assert min(context, 16) <= length <= context
+
+
+def test_the_usual_run_is_the_one_that_trained_storybook() -> None:
+    """The recipe in the README gives the context, the vocabulary, the repeats and the minutes."""
+    line = {"context": 512, "vocabulary": 4096, "repeats": 0.5, "minutes": 110.0}
+    found = completed({**line, "steps": None, "seed": 0, "products": DType.BFLOAT16})
+    assert (found.layers, found.heads, found.width, found.batch, found.rate) == (4, 8, 256, 8, 3e-3)
+    assert (found.context, found.vocabulary, found.repeats) == (512, 4096, 0.5)
+    assert not found.is_brief
+
+
+@pytest.mark.parametrize(
+    ("given", "is_brief"),
+    [
+        ({}, False),
+        ({"minutes": 3.0}, True),
+        ({"minutes": 3.1}, False),
+        ({"steps": 5}, False),
+        ({"minutes": 1.0, "width": 128}, True),
+    ],
+)
+def test_a_run_of_three_minutes_is_brief_and_trains_a_small_model(
+    given: dict[str, Any], is_brief: bool
+) -> None:
+    found = completed({"layers": None, **given, "seed": 0, "products": DType.FLOAT32})
+    assert found.is_brief is is_brief
+    assert found.layers == (2 if is_brief else 4)
+    assert found.width == given.get("width", 64 if is_brief else 256)
+
+
+def test_without_steps_and_minutes_a_run_takes_ten_minutes() -> None:
+    assert completed({"seed": 0, "products": DType.FLOAT32}).minutes == 10.0
+
+
+def test_what_comes_before_and_after_is_taken_off_the_minutes_but_never_more_than_half() -> None:
+    found = recipe(steps=None, minutes=1)
+    assert found.share(0, 20.0, reserved=20.0) == 0.5
+    assert found.share(0, 15.0, reserved=50.0) == 0.5
+    assert recipe(steps=10).share(5, 0.0, reserved=50.0) == 0.5

@@ -20,7 +20,7 @@ from attn_cli.training import loop, saved_state
 from attn_cli.training import run as runs
 from attn_cli.training.loop import Progress
 from attn_cli.training.publishing import finish
-from attn_cli.training.request import TrainingRequest
+from attn_cli.training.recipe import TrainingRequest
 from attn_cli.vocabulary import DType
 from tests.support.small_run import OPTIONS, network, prepared, recipe, story
 from tests.support.worlds import Answer, attn, refused
@@ -134,7 +134,7 @@ def test_what_train_prints_is_what_the_card_says(text: Path, tmp_path: Path) -> 
     lines = answer.err.splitlines()
     assert lines[0] == "learning the vocabulary"
     assert lines[1] == "cutting story.txt into tokens"
-    assert sum(line.startswith("step 5 · previous-token ") and "induction" in line for line in lines) == 1
+    assert sum(line.startswith("100% · ") and "previous-token head" in line for line in lines) == 1
     assert lines[-1] == f'look at it: attn inspect "..." -m {tmp_path / "model"}'
 
 

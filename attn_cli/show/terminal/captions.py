@@ -17,12 +17,14 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
 
     Shades of both signs span as far down as up, which the values need not: then it is theirs.
     """
-    seen = grid.values[grid.visible]
+    is_part = grid.is_masked_later and bool(grid.unmasked.any())
+    seen = grid.values[grid.unmasked if is_part else grid.visible]
     limits = (float(seen.min()), float(seen.max())) if is_signed(grid.limits) and seen.size else grid.limits
     low, high = (short(limit, digits) for limit in limits)
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
-    return [grid.title, *pooled, size, f"range {low} to {high}"]
+    span = "unmasked range" if is_part else "range"
+    return [grid.title, *pooled, size, f"{span} {low} to {high}"]
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:

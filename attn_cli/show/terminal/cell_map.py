@@ -9,11 +9,13 @@ from rich.segment import Segment
 from attn_cli.grid import Grid
 from attn_cli.show.terminal.captions import heading, note, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
-from attn_cli.show.terminal.shades import Shade, shade_indices
+from attn_cli.show.terminal.shades import Shade
 from attn_cli.show.terminal.text_width import to_left, to_right
 from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet, View
+from attn_cli.vocabulary import Theme
 
 _LARGE = 10  # from here on a number without decimals says enough
+_DECIMALS = 2  # where no number is written, this decides which ones count as zero
 _TILE = 2  # cells of a console: about as wide as high
 _STEPS = (1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100)  # one label in so many is written
 
@@ -24,8 +26,8 @@ class CellMap(View):
     On an endless sheet every number and every name is written out, a row on a line.
     """
 
-    def __init__(self, grid: Grid, *, digits: int = 2) -> None:
-        self._grid, self._digits = grid, digits
+    def __init__(self, grid: Grid, *, digits: int = 2, theme: Theme = Theme.DARK) -> None:
+        self._grid, self._digits, self.theme = grid, digits, theme
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """A title, the columns, a line for each row."""
@@ -95,10 +97,9 @@ def _spread(names: Sequence[str], every: int, size: int) -> Iterator[tuple[int, 
 
 def _cells(grid: Grid, part: range, size: int, written: NumberFormat | None, sheet: Sheet) -> Iterator[Line]:
     """Lines of shaded cells, those of one shade as one piece."""
-    shades = sheet.shades(grid)
-    ranks, values = shade_indices(grid, len(shades) - 1), grid.values
-    for row in range(len(grid.rows)):
-        cells = [(shades[ranks[row, i]], float(values[row, i])) for i in part]
+    shades = sheet.shades(grid, written or format_for(grid, _DECIMALS))
+    for values, shades_of_row in zip(grid.values.tolist(), shades, strict=True):
+        cells = [(shades_of_row[i], values[i]) for i in part]
         texts = [(shade.style, _text(shade, value, size, written, sheet)) for shade, value in cells]
         yield [
             Segment("".join(text for _, text in alike), style)

@@ -13,9 +13,9 @@ from rich.segment import Segment
 from attn_cli.grid import Grid
 from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
-from attn_cli.show.terminal.shades import Shade, shade_indices
+from attn_cli.show.terminal.shades import Shade
 from attn_cli.show.terminal.text_width import to_left
-from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet
+from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 
 MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
 
@@ -43,20 +43,20 @@ class Listing(NamedTuple):
             yield [*row_label, arrow, *(entries or [masked])]
 
     def _entries(self) -> Iterator[Line]:
-        shades, positions = self.sheet.shades(self.grid), _positions(self.grid)
+        positions = _positions(self.grid)
         part = replace(
             self.grid,
             values=np.take_along_axis(self.grid.values, self.order, axis=1),
             visible=np.take_along_axis(self.grid.visible, self.order, axis=1),
         )
-        indices = shade_indices(part, len(shades) - 1).tolist()
-        for columns, values, ranks in zip(self.order.tolist(), part.values.tolist(), indices, strict=True):
+        shades = self.sheet.shades(part, self.number_format)
+        for columns, values, of_row in zip(self.order.tolist(), part.values.tolist(), shades, strict=True):
             line: Line = []
-            for column, value, rank, width in zip(columns, values, ranks, self.texts, strict=True):
-                if rank >= 0:
+            for column, value, shade, width in zip(columns, values, of_row, self.texts, strict=True):
+                if shade is not MASKED:
                     line.append(Segment(_BETWEEN if line else ""))
                     line.append(Segment(positions[column], DIM))
-                    line += self._entry(column, value, shades[rank], width)
+                    line += self._entry(column, value, shade, width)
             yield line
 
     def _entry(self, column: int, value: float, shade: Shade, width: int) -> Line:

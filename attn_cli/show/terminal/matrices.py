@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from attn_cli.grid import Grid
+from attn_cli.show.scale import on_unmasked
 from attn_cli.show.terminal import largest_values, table
 from attn_cli.show.terminal.captions import note
 from attn_cli.show.terminal.view import Line, Sheet, View
+from attn_cli.vocabulary import Theme
 
 
 class Matrices(View):
@@ -19,12 +21,14 @@ class Matrices(View):
     features by size.
     """
 
-    def __init__(self, *grids: Grid, digits: int = 2, top: int | None = None) -> None:
-        self._grids, self._digits, self._top = grids, digits, top
+    def __init__(
+        self, *grids: Grid, digits: int = 2, top: int | None = None, theme: Theme = Theme.DARK
+    ) -> None:
+        self._grids, self._digits, self._top, self.theme = grids, digits, top, theme
 
     def lines(self, sheet: Sheet) -> Iterable[Line]:
         """The tables, each under its title, and a note below one that is not shown whole."""
-        grids = [sheet.inked(grid) for grid in self._grids]
+        grids = [sheet.inked(on_unmasked(grid)) for grid in self._grids]
         tables = table.side_by_side(grids, self._digits, sheet) if self._top is None else None
         return self._below(grids, sheet) if tables is None else table.lines(tables, self._digits, sheet)
 
@@ -45,9 +49,8 @@ class Matrices(View):
         return self._window(grid, sheet)
 
     def _largest(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
-        hides = grid.ranked is not None and bool((grid.visible & ~grid.ranked).any())
-        if grid.ranked is not None:
-            grid = replace(grid, visible=grid.visible & grid.ranked)
+        hides = grid.is_masked_later
+        grid = replace(grid, visible=grid.unmasked, allowed=None)
         most = largest_values.MOST if self._top is None else self._top
         listing = largest_values.listing(grid, self._digits, sheet, most)
         yield from largest_values.lines(listing, self._digits, sheet)

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from attn_cli.grid import Grid
+from attn_cli.grid import Grid, Matrix
 
 _LONG = 1e6  # from here on an exponent is shorter and reads better
 _AROUND_DECIMALS = len("-1.") + len("e-300")
@@ -21,6 +22,11 @@ class NumberFormat(NamedTuple):
         """`value` as it stands in a cell, without padding."""
         text = format(value, self.spec)
         return _without_zero(text) if self.compact else text
+
+    def zeros(self, values: Matrix) -> npt.NDArray[np.bool_]:
+        """(R, C) which values are written as zero."""
+        is_zero = np.vectorize(lambda value: float(format(value, self.spec)) == 0, otypes=[bool])
+        return np.asarray(is_zero(values))
 
 
 def format_for(grid: Grid, digits: int, *, compact: bool = False) -> NumberFormat:

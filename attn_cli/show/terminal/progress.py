@@ -1,8 +1,10 @@
 """A progress bar on standard error."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
@@ -10,13 +12,16 @@ from rich.table import Column
 from attn_cli.safe_text import printable
 
 _NARROW = 60  # cells: below, the words count more than the bar
+_BAR = 20
+_PERCENT = 5  # cells, and the gap behind them
 
 
 class Bar:
-    """A share from 0 to 1 and a few words beside it; gone when the work is done."""
+    """A share from 0 to 1 and a few phrases beside it; gone when the work is done."""
 
     def __init__(self, console: Console) -> None:
-        bars = [BarColumn(bar_width=20)] if console.width >= _NARROW else []
+        bars = [BarColumn(bar_width=_BAR)] if console.width >= _NARROW else []
+        self._room = console.width - _PERCENT - (_BAR + 1) * len(bars)
         share = TaskProgressColumn(table_column=Column(no_wrap=True, min_width=len("100%")))
         words = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1))
         self._progress = Progress(*bars, share, words, console=console, transient=True, expand=True)
@@ -31,10 +36,19 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def show(self, share: float, words: str) -> None:
-        """Move the bar to `share` of the whole."""
-        self._progress.update(self._task, completed=share, description=printable(words))
+    def show(self, share: float, phrases: Sequence[str]) -> None:
+        """Move the bar to `share` of the whole; phrases that find no room stand on lines below."""
+        lines = wrapped([printable(phrase) for phrase in phrases], self._room)
+        self._progress.update(self._task, completed=share, description="\n".join(lines))
 
-    def line(self, text: str) -> None:
-        """A line that stays, above the bar."""
-        self._progress.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+def wrapped(phrases: Sequence[str], room: int) -> list[str]:
+    """Phrases with a dot between them, in lines of at most `room` cells where each has so much room."""
+    lines: list[str] = []
+    for phrase in phrases:
+        longer = f"{lines[-1]} · {phrase}" if lines else phrase
+        if lines and cell_len(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(phrase)
+    return lines

@@ -1,6 +1,9 @@
-"""A ramp of shades for numbers: colours where the console has them, glyphs where it has none."""
+"""Shades for numbers: colours where the console has them, glyphs where it has none.
 
-from collections.abc import Sequence
+Zero is as quiet as the terminal's background, and lightness alone tells the order.
+"""
+
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,6 +15,7 @@ from rich.style import Style
 
 from attn_cli.grid import Grid
 from attn_cli.show import scale
+from attn_cli.vocabulary import Theme
 
 Rgb = tuple[int, int, int]
 
@@ -23,54 +27,112 @@ class Shade(NamedTuple):
     style: Style
 
 
-# viridis, as in the pictures: light is large, and it stays so in grey and for the colour-blind.
-_RISING = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725")
-# Dark is zero on both sides, so that the cells without effect step back as they do in viridis.
-_DIVERGING = ("a6d3ff", "5fa3e6", "356eab", "24476e", "262626", "6b3b1c", "a85f27", "e0913f", "ffcf94")
-_STEPS = 4  # shades between two colours above: 33 in all
+class Arms(NamedTuple):
+    """What numbers above and below zero look like, those nearest to zero first."""
 
-# The nearest of 256 colours are not always lighter where they should be; these are.
-_RISING_256 = (53, 55, 24, 30, 36, 77, 148, 220)
-_DIVERGING_256 = (153, 75, 32, 24, 235, 94, 172, 215, 223)
-
-# A palette of 16 is the user's own: only black < blue, red < cyan, yellow holds in nearly all of them.
-_RISING_16 = ("black", "blue", "cyan", "yellow")
-_DIVERGING_16 = ("cyan", "blue", "black", "red", "yellow")
-_DARK_16 = {"black", "blue", "red"}
-
-_RISING_GLYPHS = " ░▒▓█"
-_DIVERGING_GLYPHS = "█▓▒░ ░▒▓█"
+    above: tuple[Shade, ...]
+    below: tuple[Shade, ...]
 
 
-@cache
-def ramp(colours: str | None, *, signed: bool) -> tuple[Shade, ...]:
+_PLAIN, *_ = _GLYPHS = tuple(Shade(glyph, Style.null()) for glyph in " ░▒▓█")
+
+# Above and below zero: orange and blue. CIE L* rises evenly from 20, which is just above a dark background,
+# to 88; on a light one it falls from 94 to 30.
+_TRUECOLOR = {
+    Theme.DARK: (
+        "3d2d23 623a19 834902 9d5d05 b77209 d28701 e7a02b f4bc63 fdd899",
+        "283140 2b446a 285894 1f6eb9 1885d9 229ef1 4eb7fd 84cefd b8e3fc",
+    ),
+    Theme.LIGHT: (
+        "f9edd8 f0d3aa e7ba7d dd9f52 cf8627 bb7007 a25c09 894903 713701",
+        "ddf1fc b1ddfc 88c8f7 65b2f0 489be5 3584d4 2b6ebe 2759a3 244583",
+    ),
+}
+_STEPS = 4  # shades between two of these: 33 in all
+
+# The same in every terminal. Those nearest to the colours above are not always in order; these are. Of a
+# range on one side of zero the first are grey, which is quieter; on two sides they tell the sign.
+_256 = {
+    Theme.DARK: ("52 94 136 179 222", "18 25 33 75 153"),
+    Theme.LIGHT: ("230 223 180 137 94 88", "195 153 110 68 26 20"),
+}
+_256_OF_ONE_SIDE = {
+    Theme.DARK: ("236 239 94 136 179 222", "236 239 25 33 75 153"),
+    Theme.LIGHT: ("255 223 180 137 94 88", "255 153 110 68 26 20"),
+}
+
+# A palette of 16 is the user's own. In nearly all of them blue < cyan, red < yellow, and these greys are in
+# order; the other bright colours are not: in Solarized they are greys.
+_16 = {
+    Theme.DARK: ("red yellow", "blue cyan"),
+    Theme.LIGHT: ("yellow red", "cyan blue"),
+}
+_16_OF_ONE_SIDE = {
+    Theme.DARK: ("bright_black white bright_white",) * 2,
+    Theme.LIGHT: ("white bright_black black",) * 2,
+}
+_DARK_16 = {"black", "bright_black", "blue", "red"}
+
+
+def ramp(colours: str | None, theme: Theme, limits: scale.Limits) -> tuple[Shade, ...]:
     """The shades from the lowest to the highest value; an odd number where zero is in the middle.
 
     `colours`: the console's colour system, by Rich's word for it; None where it has none.
     """
-    if colours is None:
-        return tuple(
-            Shade(glyph, Style.null()) for glyph in (_DIVERGING_GLYPHS if signed else _RISING_GLYPHS)
-        )
-    if colours == "truecolor":
-        return _readable([Color.from_rgb(*rgb) for rgb in _between(_DIVERGING if signed else _RISING)])
-    if colours == "256":
-        return _readable([Color.from_ansi(number) for number in (_DIVERGING_256 if signed else _RISING_256)])
-    return tuple(_on_palette(name) for name in (_DIVERGING_16 if signed else _RISING_16))
+    if scale.is_signed(limits):
+        above, below = _arms(colours, theme)
+        return (*reversed(below), _PLAIN, *above)
+    above, below = _arms_of_one_side(colours, theme)
+    return below[::-1] if scale.is_below_zero(limits) else above
 
 
 def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:
-    """(R, C) which of `count` shades each cell has; -1 where it is masked."""
-    level = scale.levels(grid.values, grid.limits)
-    shades = np.minimum(level * count, count - 1).astype(np.int64)
-    return np.where(grid.visible, shades, -1)
+    """(R, C) which of `count` shades, from the lowest value's to the highest's, each cell has."""
+    if scale.is_below_zero(grid.limits):  # the nearest to zero is the first of them
+        low, high = grid.limits
+        return count - 1 - _indices(scale.levels(-grid.values, (-high, -low)), count)
+    return _indices(scale.levels(grid.values, grid.limits), count)
 
 
-def _between(colours: Sequence[str]) -> list[Rgb]:
+def _indices(levels: npt.NDArray[np.floating], count: int) -> npt.NDArray[np.int64]:
+    return np.asarray(np.minimum(levels * count, count - 1), dtype=np.int64)
+
+
+@cache
+def _arms(colours: str | None, theme: Theme) -> Arms:
+    """The shades of a range with zero inside it; numbers next to zero have none."""
+    if colours is None:
+        return Arms(_GLYPHS[1:], _GLYPHS[1:])
+    if colours == "truecolor":
+        return Arms(*(_readable(_between(arm)) for arm in _TRUECOLOR[theme]))
+    if colours == "256":
+        return Arms(*(_readable(_numbered(arm)) for arm in _256[theme]))
+    return Arms(*(_on_palette(arm) for arm in _16[theme]))
+
+
+@cache
+def _arms_of_one_side(colours: str | None, theme: Theme) -> Arms:
+    """The shades of a range above zero, and of one below it."""
+    if colours is None:
+        return Arms(_GLYPHS, _GLYPHS)
+    if colours == "truecolor":
+        return _arms(colours, theme)
+    if colours == "256":
+        return Arms(*(_readable(_numbered(arm)) for arm in _256_OF_ONE_SIDE[theme]))
+    return Arms(*((_PLAIN, *_on_palette(arm)) for arm in _16_OF_ONE_SIDE[theme]))
+
+
+def _numbered(numbers: str) -> Iterator[Color]:
+    return (Color.from_ansi(int(number)) for number in numbers.split())
+
+
+def _between(colours: str) -> Iterator[Color]:
     """The colours with even steps between them, the last one included."""
-    known = [(int(c[:2], 16), int(c[2:4], 16), int(c[4:], 16)) for c in colours]
-    steps = [_mixed(a, b, step / _STEPS) for a, b in pairwise(known) for step in range(_STEPS)]
-    return [*steps, known[-1]]
+    known = [Color.parse(f"#{colour}").get_truecolor() for colour in colours.split()]
+    for one, other in pairwise(known):
+        for step in range(_STEPS):
+            yield Color.from_rgb(*_mixed(one, other, step / _STEPS))
+    yield Color.from_rgb(*known[-1])
 
 
 def _mixed(a: Rgb, b: Rgb, share: float) -> Rgb:
@@ -78,7 +140,7 @@ def _mixed(a: Rgb, b: Rgb, share: float) -> Rgb:
     return red, green, blue
 
 
-def _readable(backgrounds: Sequence[Color]) -> tuple[Shade, ...]:
+def _readable(backgrounds: Iterable[Color]) -> tuple[Shade, ...]:
     """Each background under black or white text, whichever has more contrast."""
     black, white = Color.from_ansi(16), Color.from_ansi(231)
     return tuple(
@@ -87,8 +149,15 @@ def _readable(backgrounds: Sequence[Color]) -> tuple[Shade, ...]:
     )
 
 
-def _on_palette(name: str) -> Shade:
-    return Shade(" ", Style(color="bright_white" if name in _DARK_16 else "black", bgcolor=name))
+def _on_palette(names: str) -> tuple[Shade, ...]:
+    """The colours of those names; the last of them, where numbers are the largest, under bold text."""
+    *others, last = names.split()
+    return (*(_on_named(name) for name in others), _on_named(last, bold=True))
+
+
+def _on_named(name: str, *, bold: bool | None = None) -> Shade:
+    text = "bright_white" if name in _DARK_16 else "black"
+    return Shade(" ", Style(color=text, bgcolor=name, bold=bold))
 
 
 _TOE = 0.04045  # sRGB is linear up to here

@@ -16,7 +16,7 @@ from rich.segment import Segment
 from attn_cli.grid import Grid
 from attn_cli.show.terminal.captions import heading, label_width, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
-from attn_cli.show.terminal.shades import Shade, shade_indices
+from attn_cli.show.terminal.shades import Shade
 from attn_cli.show.terminal.text_width import to_left, to_right
 from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 
@@ -76,19 +76,24 @@ class GridTable(NamedTuple):
         return [to_right(text, self.layout.text + 1) for text in texts]
 
     def _cells(self) -> Iterator[Line]:
-        shades, chosen = self.sheet.shades(self.grid), list(self.shown)
-        part = replace(self.grid, values=self.grid.values[:, chosen], visible=self.grid.visible[:, chosen])
-        for numbers, ranks in zip(
-            part.values.tolist(), shade_indices(part, len(shades) - 1).tolist(), strict=True
-        ):
-            texts = [self._cell(number, shades[rank]) for number, rank in zip(numbers, ranks, strict=True)]
-            if GAP in chosen:
-                ranks[chosen.index(GAP)], texts[chosen.index(GAP)] = -1, self._gap
-            cells = zip(ranks, texts, strict=True)
+        part = self._part()
+        shades = self.sheet.shades(part, self.layout.number_format)
+        for numbers, of_row in zip(part.values.tolist(), shades, strict=True):
+            texts = [self._cell(number, shade) for number, shade in zip(numbers, of_row, strict=True)]
+            styles = [shade.style for shade in of_row]
+            if GAP in self.shown:
+                gap = self.shown.index(GAP)
+                styles[gap], texts[gap] = DIM, self._gap
             yield [
-                Segment("".join(text for _, text in alike), shades[rank].style)
-                for rank, alike in groupby(cells, key=itemgetter(0))
+                Segment("".join(text for _, text in alike), style)
+                for style, alike in groupby(zip(styles, texts, strict=True), key=itemgetter(0))
             ]
+
+    def _part(self) -> Grid:
+        """The numbers of the columns that are shown; where columns are left out, some number."""
+        grid, chosen = self.grid, list(self.shown)
+        allowed = None if grid.allowed is None else grid.allowed[:, chosen]
+        return replace(grid, values=grid.values[:, chosen], visible=grid.visible[:, chosen], allowed=allowed)
 
     def _cell(self, number: float, shade: Shade) -> str:
         """A number with the glyph of its shade beside it, or the sign for a masked cell."""

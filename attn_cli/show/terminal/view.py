@@ -11,14 +11,16 @@ from rich.style import Style
 
 from attn_cli.grid import Grid
 from attn_cli.safe_text import label, printable
-from attn_cli.show.scale import is_signed
-from attn_cli.show.terminal.shades import Shade, ramp
+from attn_cli.show.terminal.number_format import NumberFormat
+from attn_cli.show.terminal.shades import Shade, ramp, shade_indices
 from attn_cli.show.terminal.text_width import cut, encodable, filled, folded
+from attn_cli.vocabulary import Theme
 
 Line = list[Segment]
 
 BOLD, DIM = Style(bold=True), Style(dim=True)
 MASKED = Shade(" ", DIM)
+QUIET = Shade(" ", DIM)  # a number without a shade: it is written as zero, or the mask will hide it
 
 
 class Sheet(NamedTuple):
@@ -28,13 +30,14 @@ class Sheet(NamedTuple):
     encoding: str
     colours: str | None  # the console's colour system; None: it has no colours, or may not use them
     is_endless: bool = False  # whether a line may be longer, as in a file: then nothing is cut
+    theme: Theme = Theme.DARK
 
     @classmethod
-    def of(cls, console: Console, options: ConsoleOptions) -> Self:
+    def of(cls, console: Console, options: ConsoleOptions, theme: Theme) -> Self:
         """The sheet as wide as the options say, in the console's characters and colours."""
         colours = None if console.no_color else console.color_system
         is_endless = options.overflow == "ignore"  # Rich's word for a console that leaves long lines alone
-        return cls(options.max_width, options.encoding, colours, is_endless)
+        return cls(options.max_width, options.encoding, colours, is_endless, theme)
 
     def ink(self, text: str) -> str:
         """`text` in characters that the console's encoding has."""
@@ -61,10 +64,14 @@ class Sheet(NamedTuple):
             columns=tuple(self.ink(label(column)) for column in grid.columns),
         )
 
-    def shades(self, grid: Grid) -> tuple[Shade, ...]:
-        """The shades for the numbers of `grid`, then, where -1 finds it, the one for masked cells."""
-        shades = ramp(self.colours, signed=is_signed(grid.limits))
-        return (*(shade._replace(glyph=self.ink(shade.glyph)) for shade in shades), MASKED)
+    def shades(self, grid: Grid, written: NumberFormat) -> list[list[Shade]]:
+        """The shade of each cell, whose number is `written` like that: of the ramp, QUIET or MASKED."""
+        of_theme = ramp(self.colours, self.theme, grid.limits)
+        shades = [shade._replace(glyph=self.ink(shade.glyph)) for shade in of_theme] + [QUIET, MASKED]
+        indices = shade_indices(grid, len(of_theme))
+        indices[written.zeros(grid.values) | ~grid.unmasked] = -2
+        indices[~grid.visible] = -1
+        return [[shades[index] for index in row] for row in indices.tolist()]
 
 
 class View:
@@ -74,16 +81,19 @@ class View:
     with `soft_wrap` leaves long lines alone, and nothing is cut for it.
     """
 
+    theme = Theme.DARK
+
     def lines(self, sheet: Sheet) -> Iterable[Line]:
         """The lines for a sheet, without line ends."""
         raise NotImplementedError
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in self.lines(Sheet.of(console, options)):
+        for line in self.lines(Sheet.of(console, options, self.theme)):
             yield from line
             yield Segment.line()
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Any width will do; more than the longest line is not needed."""
-        widest = max(map(Segment.get_line_length, self.lines(Sheet.of(console, options))), default=0)
+        lines = self.lines(Sheet.of(console, options, self.theme))
+        widest = max(map(Segment.get_line_length, lines), default=0)
         return Measurement(min(1, widest), widest)
