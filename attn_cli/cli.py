@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from attn_cli import __version__
-from attn_cli.arguments import CarefulCommand, CarefulGroup
+from attn_cli.arguments.parser import CarefulCommand, CarefulGroup
 from attn_cli.console import World
 from attn_cli.errors import AttnError
 from attn_cli.help.command import DocumentedCommand, option_entry, parse_docstring

@@ -10,7 +10,7 @@ EMBEDDED = "storybook"
 """The model that ships with the package, used where no model is named."""
 
 
-class Word(StrEnum):
+class Term(StrEnum):
     """A word that a user types, what it means, and the unit of its numbers where they have one."""
 
     explanation: str
@@ -23,7 +23,7 @@ class Word(StrEnum):
         return member
 
 
-class Step(Word):
+class Step(Term):
     """A step of one head, in the order of the computation."""
 
     INPUT = "input", "the hidden states that enter the attention layer, after any layer norm before it"
@@ -61,7 +61,7 @@ class Kind(StrEnum):
     CROSS = "cross"
 
 
-class Metric(Word):
+class Metric(Term):
     """What is measured of each row of a head; for the head, the mean of its rows is shown.
 
     Weights on a kind of token range from 0 to 1. `core/streaming/metrics.py` defines how each is measured.
@@ -79,7 +79,7 @@ class Metric(Word):
     RECEIVED = "received", "share of all weight that the most attended token receives", "0 to 1"
 
 
-class Pattern(Word):
+class Pattern(Term):
     """What a head may be known to attend to."""
 
     INDUCTION = "induction", "attends to the token that followed an earlier copy of the current token"
@@ -90,7 +90,7 @@ class Pattern(Word):
     BROAD = "broad", "attends to many tokens almost evenly"
 
 
-class Distance(Word):
+class Distance(Term):
     """How far apart the weights of two heads are: from 0 (identical) to 1 (nothing in common)."""
 
     JENSEN_SHANNON = "jensen-shannon", "square root of the Jensen-Shannon divergence in bits"

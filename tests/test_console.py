@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from attn_cli.arguments.usage import shortened
 from attn_cli.commands.options import TextOptions
 from attn_cli.commands.texts import checked, text_request
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.usage import shortened
 from attn_cli.vocabulary import Theme
 from tests.support.worlds import attn, world
 

@@ -50,10 +50,8 @@ FLOORS = {
     "console": GROUND,
     "help": GROUND,
     "commands": GROUND
-    | {"help", "grid", "console", "usage", "reading", "models", "analysis", "show", "training"},
-    "usage": GROUND,
-    "words": GROUND | {"usage"},
-    "arguments": GROUND | {"usage", "words"},
+    | {"help", "arguments", "grid", "console", "reading", "models", "analysis", "show", "training"},
+    "arguments": GROUND,
     "cli": GROUND | {"", "console", "help", "commands", "arguments"},
     "__main__": {"cli", "interrupts"},
 }

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attn_cli.arguments.usage import line, shortened
 from attn_cli.commands.options import TextOptions
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.usage import line, shortened
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typer.core import TyperArgument, TyperCommand, TyperOption
 
 if TYPE_CHECKING:
     from attn_cli.help.layout import Entry, Example, Section
-    from attn_cli.vocabulary import Word
+    from attn_cli.vocabulary import Term
 
 
 class Topic(StrEnum):
@@ -118,7 +118,7 @@ def _vocabulary(parameters: Sequence[Any]) -> "Iterator[Section]":
             yield Section(heading, [Entry(word, _explained(word)) for word in words])
 
 
-def _explained(word: "Word") -> str:
+def _explained(word: "Term") -> str:
     from attn_cli.help.layout import unbroken
 
     return f"{word.explanation} ({unbroken(word.unit)})" if word.unit else word.explanation

@@ -4,7 +4,7 @@
 
 Prints a table of medians: wall time, CPU time and peak memory of ours, of the other, and their ratio, taken
 pair by pair. CPU time, user and system together, stays nearly the same on a busy machine; wall time does not.
-MODEL_DIRECTORY is all-MiniLM-L6-v2 in Hugging Face layout for the figures in the README.
+MODEL_DIRECTORY is all-MiniLM-L6-v2 in Hugging Face layout for the figures in docs/long-texts.md.
 """
 
 import argparse

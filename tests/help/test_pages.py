@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.help.command import Topic
-from attn_cli.vocabulary import Distance, Metric, Pattern, Step, Word
+from attn_cli.vocabulary import Distance, Metric, Pattern, Step, Term
 from tests.support.hub_cache import hub_cache
 from tests.support.twins import minilm
 from tests.support.worlds import attn
@@ -104,7 +104,7 @@ def test_the_everyday_option_of_a_topic_comes_first(topic: Topic, first: str) ->
     ],
 )
 def test_the_words_that_a_command_takes_are_explained(
-    command: str, heading: str, vocabulary: type[Word]
+    command: str, heading: str, vocabulary: type[Term]
 ) -> None:
     listed = re.findall(r"^  (\S+)  +(\S.*)", section(help_of(command, columns=100), heading), re.MULTILINE)
     assert [word for word, _ in listed] == list(vocabulary)
@@ -118,7 +118,7 @@ def test_a_metric_is_explained_with_its_unit() -> None:
 
 def test_a_default_is_told_and_a_range_only_where_it_helps() -> None:
     page = help_of("train", columns=100)
-    assert "Peak learning rate. [default: 0.003]" in page
+    assert "Peak learning rate. [default: 0.003, brief: 0.005]" in page
     assert "Minutes to train for. [default: 10]" in page
     assert not re.search(r"\dx|<=", page)
 

@@ -113,7 +113,7 @@ def repeated(option: Any, values: Sequence[Any]) -> UsageError:
 
 
 def bad_choice(place: str, value: str, choices: Sequence[str], command: str) -> UsageError:
-    """The error for a word that is none of `choices`; `place` is what it follows: `--step `, `ATTN_THEME=`."""
+    """The error for a word not among `choices`; `place` is what it follows: `--step `, `ATTN_THEME=`."""
     same = _WORDS.get(value.casefold())
     near = same if same in choices else nearest(value, choices)
     hint = f"{command} --help" if near is None else f"{place}{near}"

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from itertools import takewhile
 from typing import Any
 
+from attn_cli.arguments.usage import SELECTIONS, line, shortened
 from attn_cli.errors import UsageError
 from attn_cli.spelling import nearest
-from attn_cli.usage import SELECTIONS, line, shortened
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # hyphens, dashes and the minus sign
 _CURLY = set("\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")

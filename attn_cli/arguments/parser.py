@@ -7,7 +7,7 @@ from typer._click.exceptions import BadOptionUsage, BadParameter, NoSuchOption  
 from typer._click.parser import _OptionParser
 from typer.core import TyperCommand, TyperGroup
 
-from attn_cli import usage, words
+from attn_cli.arguments import usage, words
 from attn_cli.errors import UsageError
 
 _GIVEN = "attn.given"
@@ -21,7 +21,7 @@ class CarefulCommand(TyperCommand):
 
     def make_parser(self, ctx: Any) -> _OptionParser:
         """What reads the words."""
-        return _parser(self, ctx)
+        return _parser_of(self, ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the values of options and arguments into the context."""
@@ -40,7 +40,7 @@ class CarefulGroup(TyperGroup):
 
     def make_parser(self, ctx: Any) -> _OptionParser:
         """What reads the words before the command."""
-        return _parser(self, ctx)
+        return _parser_of(self, ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command of that name, and what is left for it."""
@@ -151,7 +151,7 @@ class _Parser(_OptionParser):
         return {name: option.obj for name, option in options.items() if hidden or not option.obj.hidden}
 
 
-def _parser(command: Any, ctx: Any) -> _OptionParser:
+def _parser_of(command: Any, ctx: Any) -> _OptionParser:
     parser = _Parser(ctx)
     for param in command.get_params(ctx):
         param.add_to_parser(parser, ctx)

@@ -1,0 +1,1 @@
+"""What a person typed becomes options and values, and what is mistyped gets an error that helps."""

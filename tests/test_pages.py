@@ -1,0 +1,241 @@
+"""README and docs/: every example runs and prints what the page says, and every link leads somewhere."""
+
+import doctest
+import importlib.util
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from attn_cli.analysis.patterns import name_pattern
+from attn_cli.vocabulary import Distance, Kind, Metric, Pattern, Step
+from tests.support.families import TRANSLATORS
+from tests.support.hub_cache import hub_cache
+from tests.support.pages import (
+    LINKED,
+    PAGES,
+    README,
+    ROOT,
+    Example,
+    anchors,
+    blocks,
+    examples,
+    links,
+    pictures,
+)
+from tests.support.twins import minilm
+from tests.support.worlds import Answer, attn, attn_in_terminal
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+T5 = "google/flan-t5-small"
+EXAMPLES = [example for page in PAGES for example in examples(page)]
+BASH = shutil.which("bash") or "bash"
+IMAGES = ROOT / "docs" / "images"
+_SHORT_TRAINING = "--steps 2 --batch 1"
+_MOST_LINES = 150
+_MOST_BYTES = 100_000  # of a picture: it is fetched over SSH, and stays in the history
+
+
+def python_of(page: Path) -> str:
+    """The Python of all its blocks."""
+    return "\n".join(content for language, _, content in blocks(page) if language == "python")
+
+
+def is_setup(example: Example) -> bool:
+    """Whether it makes an environment: what runs these tests stands in one."""
+    return example.command.startswith("python3 -m venv")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face cache with all-MiniLM-L6-v2, and a small random T5 in place of the real one."""
+    twin = tmp_path_factory.mktemp("twin") / "t5"
+    TRANSLATORS["t5"].save(twin)
+    return hub_cache(tmp_path_factory.mktemp("huggingface"), {MINILM: minilm(), T5: twin})
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the examples find their texts and write; one reads what another wrote."""
+    directory = tmp_path_factory.mktemp("pages")
+    samples = ROOT / "sample_inputs"
+    (directory / "sample_inputs").symlink_to(samples)
+    story = (samples / "alice.txt").read_text("utf-8")
+    (directory / "train.txt").write_text(story[:20_000], "utf-8")
+    (directory / "valid.txt").write_text(story[20_000:24_000], "utf-8")
+    return directory
+
+
+@pytest.fixture
+def there(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The workplace, as the directory that one is in."""
+    monkeypatch.chdir(workplace)
+    return workplace
+
+
+def answer_of(command: str, home: Path) -> Answer:
+    """What the command line leaves on a terminal of 80 columns; one with pipes or loops is run by a shell."""
+    command = re.sub(r"--minutes \S+", _SHORT_TRAINING, command)
+    if command.startswith("attn "):
+        return attn_in_terminal(*shlex.split(command)[1:], HF_HOME=str(home))
+    script = f'attn() {{ {shlex.quote(sys.executable)} -m attn_cli "$@"; }}\nset -eo pipefail\n{command}'
+    variables = {"COLUMNS": "80", "HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    shell = subprocess.run(
+        [BASH, "-c", script], env=os.environ | variables, capture_output=True, text=True, check=False
+    )
+    return Answer(shell.returncode, shell.stdout, shell.stderr)
+
+
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if not is_setup(each)], ids=str)
+def test_an_example_runs_and_prints_what_the_page_says(example: Example, home: Path, there: Path) -> None:
+    answer = answer_of(example.command, home)
+    assert answer.status == 0, answer.err
+    if example.printed is not None:  # the result, or all that a terminal shows
+        assert example.printed in {answer.out, answer.out + answer.err}
+    assert all((there / name).exists() for name in re.findall(r"-o (\w\S*\.\w+)", example.command))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=lambda page: page.name)
+def test_the_python_examples_answer_what_the_page_says(page: Path, home: Path, there: Path) -> None:
+    assert there.is_dir()
+    for example in examples(page):
+        if example.command.startswith("attn inspect") and "-o " in example.command:
+            assert answer_of(f"{example.command} --force", home).status == 0
+    tests = doctest.DocTestParser().get_doctest(python_of(page), {}, page.name, None, None)
+    report = io.StringIO()
+    assert doctest.DocTestRunner().run(tests, out=report.write).failed == 0, report.getvalue()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_block_is_passed_over(page: Path) -> None:
+    """A block is an example of one of three kinds; only the plan of the house is a drawing."""
+    allowed = {"console", "python", "sh"} | ({""} if page.name == "architecture.md" else set())
+    found = list(blocks(page))
+    assert {language for language, _, _ in found} <= allowed
+    assert page.read_text("utf-8").count("```") == 2 * len(found)
+    assert all(content.startswith("$ ") for language, _, content in found if language == "console")
+
+
+def test_python_and_console_examples_are_found() -> None:
+    assert any(map(python_of, PAGES))
+    assert sum(example.printed is not None for example in EXAMPLES) >= 10
+
+
+def test_the_readme_is_read_to_its_end() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= _MOST_LINES
+
+
+def test_the_readme_begins_with_the_main_job_and_what_its_head_does() -> None:
+    first = next(examples(README))
+    assert first.command.startswith("attn inspect ")
+    assert first.printed is not None
+    assert "\nhead 2.7 is shown, the clearest induction head of 32" in first.printed
+
+
+def test_set_up_runs_the_first_command_and_ci_runs_the_test_command() -> None:
+    run, check = (example.command for example in EXAMPLES if is_setup(example))
+    main_job = run.rpartition(" && ")[2]
+    assert next(examples(README)).command.startswith(main_job)
+    assert attn(*shlex.split(main_job)[1:]).status == 0
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == check
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        target, _, anchor = link.partition("#")
+        place = page.parent / target if target else page
+        assert place.exists(), link
+        assert not anchor or anchor in anchors(place), link
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    led = {(README.parent / link).resolve() for link in links(README)}
+    assert {page for page in PAGES if page != README} <= led
+
+
+def test_every_picture_is_small_is_there_and_is_shown() -> None:
+    shown = {picture.resolve() for page in PAGES for picture in pictures(page)}
+    assert shown == set(IMAGES.iterdir())
+    for picture in shown:
+        content = picture.read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert len(content) < _MOST_BYTES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_picture_says_in_words_what_it_shows(page: Path) -> None:
+    said = re.findall(r"!\[([^]]*)\]", page.read_text("utf-8"))
+    assert all(len(words.split()) >= 8 for words in said)
+
+
+def test_a_picture_of_the_bundled_model_is_what_the_command_beside_it_draws(home: Path, there: Path) -> None:
+    (example,) = (each for each in EXAMPLES if each.command.endswith(" -o heads.png"))
+    assert answer_of(f"{example.command} --force", home).status == 0
+    drawn, kept = (matplotlib.image.imread(place / "heads.png") for place in (there, IMAGES))
+    assert drawn.shape == kept.shape
+    assert np.abs(drawn - kept).mean() < 0.002  # a letter that another version of FreeType draws another way
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_of_the_repository_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for script in re.findall(r"`python (tests/\S+\.py)", text):
+        assert (ROOT / script).exists()
+    for module in re.findall(r"`python -m (tests\.[\w.]+)", text):
+        assert importlib.util.find_spec(module) is not None
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(re.findall(r"attn-cli\[(\w+)\]", text)) <= extras.keys()
+
+
+def test_the_glossary_explains_every_word_of_the_interface() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    steps = re.findall(r"^- \*\*(\w+)\*\*", glossary, re.MULTILINE)
+    singular = {Step.QUERIES: "query", Step.KEYS: "key", Step.VALUES: "value"}
+    assert {singular.get(step, step) for step in Step} <= set(steps)
+    assert all(f"| `{word}` |" in glossary for words in (Metric, Pattern, Distance) for word in words)
+    assert all(kind in glossary for kind in Kind)
+    assert all(f"| `{metric}` | {metric.unit} |" in glossary for metric in Metric)
+
+
+def test_the_glossary_gives_every_pattern_a_source() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    source = r"\[[^]]+\]\(https://arxiv\.org/abs/\d{4}\.\d{4,5}\) \|$"
+    for pattern in Pattern:
+        assert re.search(rf"^\| `{pattern}` \| [^|]+ \| {source}", glossary, re.MULTILINE)
+
+
+def test_the_glossary_says_from_which_score_on_a_head_has_its_name() -> None:
+    glossary = " ".join((ROOT / "docs" / "glossary.md").read_text("utf-8").split())
+    said = re.search(r"\*score\* is at least (\S+) \(`first-token`: (\S+), `broad`: (\S+)\)", glossary)
+    assert said is not None
+    for pattern, least in zip((Pattern.INDUCTION, Pattern.FIRST, Pattern.BROAD), said.groups(), strict=True):
+        assert name_pattern({pattern: float(least)}) is pattern
+        assert name_pattern({pattern: float(least) - 0.001}) is None
+
+
+def test_files_lists_the_steps_in_their_order() -> None:
+    page = (ROOT / "docs" / "files.md").read_text("utf-8")
+    table = re.findall(r"^\| (`[a-z` ]+`) \| \(T", page, re.MULTILINE)
+    assert re.findall(r"\w+", " ".join(table)) == list(Step)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_figure_is_owed(page: Path) -> None:
+    assert "@@" not in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("sample", sorted((ROOT / "sample_inputs").iterdir()), ids=lambda path: path.name)
+def test_every_sample_can_be_inspected(sample: Path, home: Path) -> None:
+    models = ("random",) if sample.name == "alice.txt" else ("random", "storybook", MINILM)  # to train on
+    for model in models:
+        assert attn("inspect", "--file", sample, "-m", model, HF_HOME=str(home)).status == 0
