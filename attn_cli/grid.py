@@ -37,12 +37,12 @@ class Grid:
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
-        """(R, C) which cells have a value that no mask hides, now or later."""
+        """(R, C) the cells that are visible and that no later step masks."""
         return self.visible if self.allowed is None else self.visible & self.allowed
 
     @property
     def is_masked_later(self) -> bool:
-        """Whether a mask that is applied later hides some of the values."""
+        """Whether a later step masks some of the visible cells."""
         return not np.array_equal(self.unmasked, self.visible)
 
     @property

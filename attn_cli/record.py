@@ -46,7 +46,7 @@ else:
 
     def _fields(cls, *, kw_only):
         """The fields by name, in the form that `dataclasses` expects."""
-        assert not any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__), "no record inherits"
+        assert not any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__), "no inheritance"
         fields = {}
         for name, annotation in cls.__annotations__.items():
             default = vars(cls).get(name, MISSING)
@@ -61,12 +61,12 @@ else:
     _NO_FIELDS = ("typing.ClassVar", "ClassVar", "dataclasses.InitVar", "InitVar")
 
     def _check_is_plain(name, annotation, one):
-        """What `dataclasses` would do for a field and a record does not, said where the class is written."""
+        """Check that the field uses no feature of `dataclasses` that records do not support."""
         is_field = type(annotation) is type or not str(annotation).startswith(_NO_FIELDS)
-        assert is_field, f"{name}: what is annotated is a field"
+        assert is_field, f"{name}: ClassVar and InitVar are not supported"
         is_plain = one.compare and one.repr and one.hash is None and one.kw_only is MISSING
-        assert is_plain, f"{name}: of a field's options default, default_factory and init count"
-        assert one.default is MISSING or type(one.default).__hash__ is not None, f"{name}: default is shared"
+        assert is_plain, f"{name}: a field supports only default, default_factory and init"
+        assert one.default is MISSING or type(one.default).__hash__ is not None, f"{name}: mutable default"
 
     def _init(fields):
         taken = [one for one in fields.values() if one.init]

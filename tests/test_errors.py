@@ -221,7 +221,7 @@ def test_a_directory_that_cannot_be_written_is_found_before_the_model_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    problem = "the directory cannot be written: empty"
+    problem = "the directory is not writable: empty"
     assert error("inspect", "x", "-m", "gone", "-o", "empty/a.csv") == (1, problem, "another directory")
 
 
@@ -229,7 +229,7 @@ def test_a_directory_that_cannot_be_written_is_found_before_the_model_runs(
 def test_the_disk_may_be_full() -> None:
     Path("full.png").symlink_to("/dev/full")
     problem = "full.png cannot be written: no space left on device"
-    hint = "another name, or a directory with room and permission to write"
+    hint = "another name, or a directory with free space and write permission"
     assert error("heatmap", "x", "-o", "full.png") == (1, problem, hint)
 
 

@@ -89,7 +89,7 @@ def torch_backend(device: str, dtype: DType) -> Backend:
 
 @cache
 def torch_on_granted_cores() -> Any:
-    """PyTorch, with no more threads than a container grants cores; it would count those of the machine."""
+    """PyTorch, limited to the cores granted to the container; by default it uses all cores of the machine."""
     import torch  # 1.7 s
 
     torch.set_num_threads(suited_threads(torch.get_num_threads()))

@@ -35,13 +35,13 @@ class Embedded:
 
 @record(frozen=True, slots=True)
 class Snapshot:
-    """What the cache holds of a model: the revision that is read where none is named."""
+    """A model in the cache, in the revision that is used by default."""
 
     name: str
-    type: str  # the config's model_type; empty where there is none
-    served: str  # by the words of `TypeSupport`; empty where the type is not known
-    size: int  # bytes on the disk
-    has_weights: bool  # without them only the configuration and the tokenizer were downloaded
+    type: str  # the config's model_type; empty if there is none
+    served: str  # as in `TypeSupport`; empty if the type is unknown
+    size: int  # bytes on disk
+    has_weights: bool  # False if only the configuration and the tokenizer were downloaded
     revision: str
     path: Path
 
@@ -53,8 +53,8 @@ class Available:
     embedded: Embedded
     cache: Path
     cached: tuple[Snapshot, ...]
-    native: Mapping[str, tuple[str, ...]]  # the model types by the folder of their files
-    counts: Mapping[str, int]  # how many model types are served each way
+    native: Mapping[str, tuple[str, ...]]  # the native model types, by folder
+    counts: Mapping[str, int]  # the number of model types for each value of `TypeSupport.served`
 
 
 def available(environment: Mapping[str, str]) -> Available:
@@ -79,10 +79,10 @@ def model_types() -> MeasuredSupport:
 
 
 def named_types(words: Iterable[str], types: Sequence[TypeSupport]) -> tuple[TypeSupport, ...]:
-    """The types of those names; where none has a name, those that contain it.
+    """The types with those names; for a name that no type has, the types that contain it.
 
     Raises:
-        UsageError: none does.
+        UsageError: there are none.
     """
     chosen: dict[str, TypeSupport] = {}
     for word in words:
@@ -103,17 +103,17 @@ def by_pattern(heads: Iterable[HeadLabel]) -> dict[Pattern, list[tuple[str, floa
 
 
 def _unknown(word: str, types: Sequence[TypeSupport]) -> UsageError:
-    """The error for a name that no type has; it names those that are spelled almost like it."""
-    from difflib import get_close_matches  # only a typing error needs it
+    """The error for a name that no type contains; the hint lists types with similar names."""
+    from difflib import get_close_matches  # only this error needs it
 
     spelled = {_spelling(each.type): each.type for each in types}
     names = [spelled[near] for near in get_close_matches(_spelling(word), spelled)]
-    problem = f"no model type is called '{word}': of {len(types)} known types, none contains it"
+    problem = f"unknown model type '{word}': none of the {len(types)} known types contains it"
     return UsageError(problem, f"attn models --families {' '.join(names)}".rstrip())
 
 
 def _spelling(name: str) -> str:
-    """A name without what people confuse: upper case, and hyphens for underscores."""
+    """The name in lower case and with underscores for hyphens, which people confuse."""
     return name.casefold().replace("-", "_")
 
 
@@ -124,7 +124,7 @@ def _snapshot(model: CachedModel, served: Mapping[str, str]) -> Snapshot:
 
 
 def _native(types: Iterable[TypeSupport]) -> dict[str, tuple[str, ...]]:
-    """The types that have a file of their own, spelled as configurations do, by the folder of the file."""
+    """The native types, by folder, as spelled in configurations."""
     spelled = {_spelling(each.type): each.type for each in types}
     return {
         folder: tuple(spelled.get(name, name) for name in names) for folder, names in native_groups().items()

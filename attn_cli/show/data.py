@@ -1,11 +1,11 @@
-"""Steps and comparisons as data files: .json, .npz, .safetensors and .csv.
+"""Writes steps and comparisons to data files: .json, .npz, .safetensors and .csv.
 
-A float in a text is the shortest decimal that reads back to the same number of the same format:
-0.17677669 for a float32, not 0.1767766922712326.
+A float is written as the shortest decimal that reads back as the same number in the same format: 0.17677669
+for a float32, not 0.1767766922712326.
 
-JSON is written here: `json` knows float64 alone, and `orjson` (3.13) writes null for any number that is
-not finite, a float16 with the digits of a float32, letters outside ASCII as they are, and lays each number
-on its own line or all of them on one.
+JSON is written here because `json` supports only float64, and `orjson` (3.13) writes null for every number
+that is not finite, formats float16 with the digits of float32, does not escape characters outside ASCII, and
+puts either each number on its own line or everything on one line.
 """
 
 import io
@@ -35,47 +35,47 @@ def schema() -> str:
 
 
 def attention_entries(heads: Sequence[Head]) -> list[dict[str, object]]:
-    """The list `attention` of a document; the steps stay arrays until they are written."""
+    """The list `attention` of a document; the steps remain arrays until they are written."""
     return [_entry(head) | {"steps": _named(head.steps)} | _absent(head) for head in heads]
 
 
 def as_json(document: Mapping[str, object]) -> str:
-    """Standard JSON, a row of a matrix on a line: finite numbers, null for a masked cell of `logits`.
+    """Standard JSON with one matrix row per line; numbers are finite, and masked cells of `logits` null.
 
-    Raises `AttnError` for any other number that is not finite. Everything outside ASCII is escaped:
-    so no token can command a terminal, and half a surrogate pair breaks no encoding.
+    Raises `AttnError` for any other number that is not finite. Everything outside ASCII is escaped, so that
+    no token can control a terminal and lone surrogates do not break the encoding.
     """
     return _written(document)
 
 
 def as_npz(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """What `numpy.load` opens: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as `meta`."""
+    """A file for `numpy.load`: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as JSON in `meta`."""
     import zipfile  # 10 ms
 
     content = io.BytesIO()
     arrays = _arrays(document, heads) | {"meta": np.array(_meta(document, heads))}
     with zipfile.ZipFile(content, "w") as archive:
         for name, array in arrays.items():
-            # A ZipInfo is dated 1980, so the same numbers are the same bytes.
+            # A ZipInfo is dated 1980, so equal numbers give equal bytes.
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
     return content.getvalue()
 
 
 def as_safetensors(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """What `safetensors` opens: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as `meta`."""
+    """A safetensors file: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as JSON in `meta`."""
     from safetensors.numpy import save  # 2 ms, no torch
 
     return save(_arrays(document, heads), {"meta": _meta(document, heads)})
 
 
 def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """The steps of the heads as one long table, a number on a line.
+    """The steps of the heads as one long table, with one number per line.
 
-    `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and
-    have no token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are left as
-    they are but for control characters, which are spelled out: a token `=1+1` stays `=1+1`, and
-    a spreadsheet must be told that the column is text.
+    `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and have no
+    token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are unchanged except for control
+    characters, which are escaped: a token `=1+1` remains `=1+1`, so spreadsheets must import the column as
+    text.
     """
     lines = (
         line
@@ -87,7 +87,7 @@ def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
 
 
 def comparison_as_csv(document: Mapping[str, object]) -> bytes:
-    """The matrix of a comparison as a square table: a header of the items, then each with its distances."""
+    """The matrix of a comparison as a square table: a header with the items, then a line per item."""
     items = [printable(item) for item in cast("Sequence[str]", document["items"])]
     rows = _finite(np.asarray(document["matrix"]), "matrix", "")
     return csv_table([["item", *items], *([item, *row] for item, row in zip(items, rows, strict=True))])
@@ -95,7 +95,7 @@ def comparison_as_csv(document: Mapping[str, object]) -> bytes:
 
 def csv_table(lines: Iterable[Iterable[object]]) -> bytes:
     """Comma-separated values, one line of text for each of `lines`."""
-    import csv  # 0.5 ms, and most answers are tables
+    import csv  # 0.5 ms, and most output is tables
 
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(lines)
@@ -116,17 +116,17 @@ def _entry(head: Head) -> dict[str, object]:
 
 
 def _named(steps: Mapping[Step, object]) -> dict[str, object]:
-    """The steps under their names in a file."""
+    """The steps by their names in a file."""
     return {str(step): value for step, value in steps.items()}
 
 
 def _absent(head: Head) -> dict[str, object]:
-    """The missing steps and why each is missing; empty where none is."""
+    """The missing steps, each with the reason; empty if there are none."""
     return {"absent": _named(head.absent)} if head.absent else {}
 
 
 def _scale(head: Head) -> float | None:
-    """The scale in the precision in which it was multiplied: float32, unless the steps are float64."""
+    """The scale in the precision of the computation: float32, unless the steps are float64."""
     if head.scale is None:
         return None
     dtype = np.result_type(np.float32, *(values.dtype for values in head.steps.values()))
@@ -134,7 +134,7 @@ def _scale(head: Head) -> float | None:
 
 
 def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, Values]:
-    """Every array by name: the steps of the heads, and what the document itself holds."""
+    """Every array by name: the steps of the heads, and those in the document itself."""
     own = {name: value for name, value in document.items() if isinstance(value, np.ndarray)}
     steps = {
         f"{head.kind}.{head.name}.{step}": values for head in heads for step, values in head.steps.items()
@@ -151,7 +151,7 @@ def _meta(document: Mapping[str, object], heads: Sequence[Head]) -> str:
 
 
 def _written(value: object, key: str = "", owner: str = "") -> str:
-    """`value` as JSON; `key` and `owner` say in an error where it stands."""
+    """`value` as JSON; `key` and `owner` locate it in an error message."""
     if isinstance(value, np.ndarray | np.generic):
         return _written_array(_finite(np.asarray(value), key, owner))
     if isinstance(value, Mapping):
@@ -159,7 +159,7 @@ def _written(value: object, key: str = "", owner: str = "") -> str:
         return _laid_out("{}", [f"{json.dumps(k)}: {_written(v, k, owner)}" for k, v in value.items()])
     if isinstance(value, Sequence) and not isinstance(value, str):
         if all(isinstance(item, int) for item in value):
-            return json.dumps(list(value))  # positions: ten times as fast as one by one
+            return json.dumps(list(value))  # positions: ten times faster than one by one
         return _laid_out("[]", [_written(item, key, owner) for item in value])
     if isinstance(value, float) and not isfinite(value):
         raise _not_finite(value, key, owner)
@@ -177,16 +177,16 @@ def _written_array(array: Values) -> str:
 
 
 def _laid_out(brackets: str, items: Sequence[str]) -> str:
-    """The items on one line; or a line each, where an item is itself a list, an object or several lines."""
+    """The items on one line; or one line each, if an item is itself a list, an object or several lines."""
     first, last = brackets[0], brackets[1]
     if not any("\n" in item or item[0] in "[{" for item in items):
         return f"{first}{', '.join(items)}{last}"
-    lines = ",\n".join(items).replace("\n", "\n ")  # a text's own line ends are escaped
+    lines = ",\n".join(items).replace("\n", "\n ")  # newlines in texts are escaped
     return f"{first}\n {lines}\n{last}"
 
 
 def _finite(values: Values, key: str, owner: str) -> Values:
-    """`values`, if each is a finite number or a masked logit."""
+    """`values`, if every number is finite or a masked logit; raises `AttnError` otherwise."""
     odd = values[~np.isfinite(values)]
     if key == Step.LOGITS:
         odd = odd[odd != -np.inf]
@@ -217,7 +217,7 @@ def _cells(
 
 
 def _fields(line: Values) -> list[object]:
-    """A row's numbers as `csv` writes them: truth as 1 or 0, None for a masked cell."""
+    """A row's values for `csv`: booleans as 1 or 0, None for a masked cell."""
     if line.dtype == bool:
         return [int(value) for value in line]
     masked = line == -np.inf

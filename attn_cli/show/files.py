@@ -25,11 +25,11 @@ def suffix_of(path: Path, known: Collection[str]) -> str:
 
 
 def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> dict[Path, str]:
-    """The suffix of each file that is to be written, all checked before anything is computed.
+    """The suffix of each file to be written; all are checked before anything is computed.
 
     Raises:
-        UsageError: a name does not say its kind, or is there twice.
-        AttnError: a file could not be written.
+        UsageError: a suffix is missing or unknown, or a file is named twice.
+        AttnError: a file cannot be written.
     """
     suffixes: dict[Path, str] = {}
     for path in paths:
@@ -42,7 +42,7 @@ def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> di
 
 
 def check_writable(path: Path, *, force: bool) -> None:
-    """Raise `AttnError` if `write` could not succeed: known before the computation, not after it."""
+    """Raise `AttnError` if `write` cannot succeed, so that this is known before the computation."""
     with _explained(path):
         if _is_stream(path):
             return
@@ -57,26 +57,26 @@ def check_writable(path: Path, *, force: bool) -> None:
 def write(path: Path, content: bytes, *, force: bool) -> None:
     """Write `content` under a temporary name, then rename it in one step.
 
-    With `force` an existing file is replaced and its mode is kept; a link keeps pointing to its
-    target. Without, a file that appeared in the meantime is kept. A pipe is written as it stands.
+    With `force` an existing file is replaced and its mode is kept; a link keeps pointing to its target.
+    Without it, a file that has appeared in the meantime is kept. A pipe or device is written directly.
     """
     with _explained(path):
         if _is_stream(path):
-            with suppress(BrokenPipeError):  # a reader that has seen enough is no error
+            with suppress(BrokenPipeError):  # it is not an error if the reader closes the pipe
                 path.write_bytes(content)
         else:
             _write_whole(_target(path), content, force=force)
 
 
 def _write_whole(target: Path, content: bytes, *, force: bool) -> None:
-    import secrets  # 0.01 s, and most answers are tables
+    import secrets  # 0.01 s, and most output is tables
 
     temporary = target.with_name(f".attn-{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
             if force and target.exists():
-                temporary.chmod(stat.S_IMODE(target.stat().st_mode))  # before there is anything to read
-            for start in range(0, len(content), _AT_ONCE):  # Ctrl-C is heard between two of them
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))  # before it has any content
+            for start in range(0, len(content), _AT_ONCE):  # Ctrl-C takes effect between two of them
                 file.write(memoryview(content)[start : start + _AT_ONCE])
         if force:
             temporary.replace(target)
@@ -87,7 +87,7 @@ def _write_whole(target: Path, content: bytes, *, force: bool) -> None:
 
 
 def _name_unless_taken(temporary: Path, target: Path) -> None:
-    """Let `target` name what `temporary` names; raises `FileExistsError` where the name is taken."""
+    """Give the file `temporary` the name `target`; raises `FileExistsError` if the name is taken."""
     try:
         target.hardlink_to(temporary)
     except OSError:  # the name is taken; or FAT and some network shares, which have no hard links
@@ -95,7 +95,7 @@ def _name_unless_taken(temporary: Path, target: Path) -> None:
 
 
 def _claim_and_replace(temporary: Path, target: Path) -> None:
-    """Take the name with an empty file, which only one writer can, then put the whole file in its place."""
+    """Claim the name with an empty file, which only one writer can do, then replace it with the real one."""
     target.touch(exist_ok=False)
     try:
         temporary.replace(target)
@@ -110,22 +110,22 @@ def _check_directory(directory: Path) -> None:
     if not directory.is_dir():
         raise AttnError(f"not a directory: {_shown(directory)}", "another name")
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise AttnError(f"the directory cannot be written: {_shown(directory)}", "another directory")
+        raise AttnError(f"the directory is not writable: {_shown(directory)}", "another directory")
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether it is a pipe or a device such as /dev/stdout: nothing there to keep or to replace."""
+    """Whether it is a pipe or a device such as /dev/stdout, which is neither kept nor replaced."""
     return path.is_fifo() or path.is_char_device()
 
 
 def _target(path: Path) -> Path:
-    """What a link points to, else the path as typed; unlike `Path.resolve`, no circle of links raises."""
+    """The target of a link, else the path itself; unlike `Path.resolve`, a link loop does not raise."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Say an `OSError` in a sentence about `path`."""
+    """Turn an `OSError` into an `AttnError` about `path`."""
     try:
         yield
     except FileExistsError as error:
@@ -133,7 +133,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise AttnError(problem, hint) from error
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        hint = "another name, or a directory with room and permission to write"
+        hint = "another name, or a directory with free space and write permission"
         raise AttnError(f"{_shown(path)} cannot be written: {reason}", hint) from error
 
 

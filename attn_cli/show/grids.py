@@ -1,4 +1,4 @@
-"""Labelled matrices to show: the steps of heads, distances between heads, a metric of every head."""
+"""Builds labelled matrices: the steps of heads, distances between heads, a metric of every head."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,14 +24,14 @@ def grid_of(
     *,
     are_tokens: bool = True,
 ) -> Grid:
-    """A `Grid`; without `visible` every cell is, without `limits` they are those of the visible cells."""
+    """A `Grid`; by default every cell is visible, and the limits are those of the visible cells."""
     seen = np.ones(values.shape, dtype=bool) if visible is None else visible
     span = limits_of(values, seen) if limits is None else limits
     return Grid(title, values, tuple(rows), tuple(columns), seen, span, are_tokens)
 
 
 def step_grids(texts: Sides, heads: Sequence[Head]) -> Iterator[Grid]:
-    """Every step of the heads; `texts` is what the tokens stand for."""
+    """Every step of the heads; `texts` are the texts of the tokens."""
     return (step_grid(texts, head, step) for head in heads for step in head.steps)
 
 
@@ -45,7 +45,7 @@ def step_grid(texts: Sides, head: Head, step: Step) -> Grid:
 
 
 def step_panels(texts: Sides, heads: Sequence[Head], step: Step) -> list[list[Grid]]:
-    """One step of the heads as panels: a row for each layer, where every layer has the same heads."""
+    """One step of the heads as panels: one row per layer, if every layer has the same heads."""
     by_layer: dict[int, list[Head]] = {}
     for head in heads:
         by_layer.setdefault(head.layer, []).append(head)
@@ -56,32 +56,32 @@ def step_panels(texts: Sides, heads: Sequence[Head], step: Step) -> list[list[Gr
 
 
 def weights_on_one_scale(texts: Sides, heads: Sequence[Head]) -> list[Grid]:
-    """The weights of the heads, coloured alike: equal colours are equal weights."""
+    """The weights of the heads with common limits, so that equal colours are equal weights."""
     grids = [step_grid(texts, head, Step.WEIGHTS) for head in heads]
     limits = (0.0, max(grid.limits[1] for grid in grids))
     return [replace(grid, limits=limits) for grid in grids]
 
 
 def summed_cells(texts: Sides, pooled: Grid) -> Grid:
-    """Pooled weights summed over the keys of a cell instead of averaged, which is readable in a table.
+    """Pooled weights summed over the keys of a cell instead of averaged: larger numbers, legible in a table.
 
     A grid that is not pooled is returned unchanged.
     """
     if not pooled.is_pooled:
         return pooled
-    assert pooled.column_places is not None, "a cell is named by the first of its keys"
+    assert pooled.column_places is not None, "pooled cells are labelled with their first key"
     values = pooled.values * np.diff(pooled.column_places, append=len(texts.keys))
     low, high = limits_by_size(values, pooled.visible)
     return replace(pooled, values=values, limits=(low if pooled.by_size else 0.0, high), is_summed=True)
 
 
 def distance_grid(distance: Distance, heads: Sequence[str], matrix: Matrix) -> Grid:
-    """The distances with the heads' names on both sides, coloured from 0 to 1."""
+    """The distances, labelled with the heads' names on both sides, with limits 0 and 1."""
     return grid_of(str(distance), matrix, heads, heads, limits=(0.0, 1.0), are_tokens=False)
 
 
 def difference_grid(heads: Sequence[str], difference: Matrix, one: Grid, other: Grid) -> Grid:
-    """The weights `one` of the first head less `other`, those of the second, where either may look."""
+    """The weights of the first head minus those of the second, visible where either head may look."""
     title = f"weights {heads[0]} − {heads[1]}"
     values = np.asarray(difference, dtype=np.float64)
     visible = one.visible | other.visible
@@ -94,7 +94,7 @@ def metric_grid(
     places: Sequence[tuple[int, int]],
     values_of: Mapping[tuple[int, int], float | None],
 ) -> Grid:
-    """A metric of the heads at `places`, a row for each layer; a head without a value is left blank."""
+    """A metric of the heads at `places`, one row per layer; a head without a value is blank."""
     layers, heads = (sorted(set(numbers)) for numbers in zip(*places, strict=True))
     values = np.full((len(layers), len(heads)), np.nan)
     for (layer, head), value in values_of.items():
@@ -119,7 +119,7 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
 
 
 def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
-    """A step that has a vector for each token: tokens by numbered features."""
+    """A step with one vector per token: tokens by numbered features."""
     texts_of_rows, places = (texts.keys, head.keys) if step.is_of_keys else (texts.queries, head.queries)
     rows = _names(texts_of_rows, places, is_pooled=head.is_pooled)
     features = [str(feature) for feature in range(values.shape[-1])]
@@ -128,5 +128,5 @@ def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -
 
 
 def _names(texts: Sequence[str], places: Sequence[int], *, is_pooled: bool) -> list[str]:
-    """The texts of the tokens at `places`; a pooled cell is named by the position of its first token."""
+    """The texts of the tokens at `places`; a pooled cell is labelled with the position of its first token."""
     return [str(place) if is_pooled else texts[place] for place in places]

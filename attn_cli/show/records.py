@@ -1,4 +1,4 @@
-"""The metrics of heads as data files: .npz arrays (layers × heads), .csv with a line per head."""
+"""Writes the metrics of heads to data files: .npz with arrays (layers × heads), .csv with a line per head."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
@@ -9,19 +9,19 @@ import numpy.typing as npt
 from attn_cli.show import data
 
 Record: TypeAlias = Mapping[str, int | float | str | None]
-"""A head by the words of a file; None where there is no value."""
+"""A head as named fields; None for a missing value."""
 
 _WORDS = ("kind", "layer", "head", "pattern", "score")  # before the metrics
 
 
 def as_npz(document: Mapping[str, object]) -> bytes:
-    """An array (L, H) for each number of the heads, NaN where there is none; `pattern` as words."""
+    """An array (L, H) for each metric and the score, NaN if missing; `pattern` as strings."""
     rest = {name: value for name, value in document.items() if name != "heads"}
     return data.as_npz(rest | _arrays(_metrics(document), _heads_of(document)), ())
 
 
 def as_csv(document: Mapping[str, object]) -> bytes:
-    """A head on a line; what has no value is empty."""
+    """One line per head; missing values are empty."""
     words = (*_WORDS, *_metrics(document))
     return data.csv_table([words, *([record[word] for word in words] for record in _heads_of(document))])
 
@@ -35,7 +35,7 @@ def _heads_of(document: Mapping[str, object]) -> Sequence[Record]:
 
 
 def _arrays(metrics: Sequence[str], records: Sequence[Record]) -> dict[str, npt.NDArray[np.generic]]:
-    """(L, H) for each number, NaN where there is none, `pattern` as words; `layer` (L,) and `head` (H,)."""
+    """(L, H) per number, NaN if missing, and `pattern` as strings; also `layer` (L,) and `head` (H,)."""
     layers, heads = (sorted({cast("int", record[side]) for record in records}) for side in ("layer", "head"))
     size = (len(layers), len(heads))
     numbers = {name: np.full(size, np.nan) for name in ("score", *metrics)}

@@ -1,6 +1,6 @@
 """The registry of file writers: for each kind of file, suffix → function. A new format is one entry.
 
-A writer is imported when a file asks for it; this module alone imports nothing that computes or draws.
+A writer is imported when it is used; this module itself imports nothing that computes or draws.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,26 +15,26 @@ Content = TypeVar("Content")
 
 
 class Results(NamedTuple):
-    """The content of data files: the object that --json prints, and the heads whose steps are in it."""
+    """The content of data files: the object that --json prints, and the heads whose steps it contains."""
 
     document: Mapping[str, object]
     heads: "Sequence[Head]" = ()
 
 
 class Picture(NamedTuple):
-    """The content of pictures: a drawing, and its pixels per inch for formats that have pixels."""
+    """The content of pictures: a drawing, and the pixels per inch for raster formats."""
 
     drawing: "Drawing"
     dpi: int
 
 
 class FileKind(Generic[Content]):
-    """One kind of file: its suffixes, and for each the function that turns the content into bytes."""
+    """One kind of file: its suffixes, and for each a function that turns the content into bytes."""
 
     def __init__(
         self, writers: Mapping[str, Callable[[Content], bytes]], numbers_only: Collection[str] = ()
     ) -> None:
-        """`numbers_only`: suffixes of files that have no place to say what their numbers are."""
+        """`numbers_only`: suffixes of formats that cannot hold metadata about their numbers."""
         self._writers, self.numbers_only = writers, numbers_only
 
     def __iter__(self) -> Iterator[str]:
@@ -111,7 +111,7 @@ STEPS = FileKind(
 """The steps of heads, number by number."""
 
 COMPARISONS = FileKind({".json": _json, ".npz": _npz, ".safetensors": _safetensors, ".csv": _comparison_csv})
-"""The distances of heads, and the difference of two."""
+"""The distances between heads, and the difference of two."""
 
 RECORDS = FileKind({".json": _json, ".npz": _records_npz, ".csv": _records_csv})
-"""Heads at a glance: a record of each."""
+"""The metrics of heads: one record per head."""

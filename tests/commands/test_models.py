@@ -153,9 +153,9 @@ def test_a_named_type_is_found_by_its_name_or_else_by_a_part_of_it(
 
 
 def test_a_type_that_does_not_exist_is_an_error_that_names_those_near() -> None:
-    problem, hint = "no model type is called 'brt': of 804 known types, none contains it", "bert bart mbart"
+    problem, hint = "unknown model type 'brt': none of the 804 known types contains it", "bert bart mbart"
     assert refused(attn("models", "--families", "brt")) == (2, problem, f"attn models --families {hint}")
-    problem = "no model type is called 'zzzzzz': of 804 known types, none contains it"
+    problem = "unknown model type 'zzzzzz': none of the 804 known types contains it"
     assert refused(attn("models", "--families", "zzzzzz")) == (2, problem, "attn models --families")
 
 

@@ -102,14 +102,14 @@ def test_a_directory_is_no_file(*, force: bool) -> None:
 
 def test_a_directory_without_permission_is_known_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root, who may write anywhere
-    assert refusal(Path("out.png")) == ("the directory cannot be written: .", "another directory")
+    assert refusal(Path("out.png")) == ("the directory is not writable: .", "another directory")
 
 
 def test_a_name_too_long_is_explained() -> None:
     name = "x" * 300 + ".png"
     problem, hint = refusal(Path(name))
     assert problem == f"{name} cannot be written: {os.strerror(errno.ENAMETOOLONG).lower()}"
-    assert hint == "another name, or a directory with room and permission to write"
+    assert hint == "another name, or a directory with free space and write permission"
 
 
 def test_an_existing_file_needs_force() -> None:
@@ -265,7 +265,7 @@ def test_a_full_disk_is_explained_and_leaves_nothing(monkeypatch: pytest.MonkeyP
     with pytest.raises(AttnError) as caught:
         files.write(Path("out.png"), b"new", force=True)
     assert caught.value.problem == "out.png cannot be written: no space left on device"
-    assert caught.value.hint == "another name, or a directory with room and permission to write"
+    assert caught.value.hint == "another name, or a directory with free space and write permission"
     assert names() == ["out.png"]
     assert Path("out.png").read_bytes() == b"old"
 

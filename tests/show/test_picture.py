@@ -120,7 +120,7 @@ def test_groups_stand_below_each_other_with_their_own_scales() -> None:
 
 
 def test_nothing_is_no_picture() -> None:
-    with pytest.raises(AssertionError, match="a picture of nothing"):
+    with pytest.raises(AssertionError, match="a picture needs at least one grid"):
         page([[[]]], "none")
 
 
@@ -206,8 +206,8 @@ def test_cells_have_numbers_where_the_picture_has_at_most_500() -> None:
 
 
 def test_thinned_labels_are_admitted() -> None:
-    assert "1 row in 7 is named, 1 column in 7 is named" in texts(page([[[many(1000)]]], "long"))
-    assert not [text for text in texts(page([[[many(200)]]], "long")) if "is named" in text]
+    assert "1 row in 7 is labelled, 1 column in 7 is labelled" in texts(page([[[many(1000)]]], "long"))
+    assert not [text for text in texts(page([[[many(200)]]], "long")) if "is labelled" in text]
 
 
 def test_a_long_token_is_cut() -> None:
@@ -289,19 +289,19 @@ def test_a_picture_too_large_to_hold_is_refused() -> None:
     drawing = replace(page([[[weights_of("a")]]], "tiny"), width=20.0, height=20.0)
     with pytest.raises(UsageError) as caught:
         render(drawing, ".png", dpi=1000)
-    assert caught.value.problem == "--dpi 1000 is out of range: it makes 20000 × 20000 pixels"
+    assert caught.value.problem == "--dpi 1000 is out of range: it gives 20000 × 20000 pixels"
     assert caught.value.hint == "--dpi 300, or .svg"
 
 
 def test_no_dots_per_inch_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"^--dpi 0 is out of range: it makes no picture$"):
+    with pytest.raises(UsageError, match=r"^--dpi 0 is out of range: it gives no pixels$"):
         render(page([[[weights_of("a")]]], "tiny"), ".svg", dpi=0)
 
 
 def test_an_unknown_kind_of_picture_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         render(page([[[weights_of("a")]]], "tiny"), ".jpg")
-    assert caught.value.problem == "a picture cannot be '.jpg'"
+    assert caught.value.problem == "unknown picture format '.jpg'"
     assert caught.value.hint == "one of .png, .svg, .pdf"
 
 
@@ -332,14 +332,14 @@ def test_four_grids_stand_in_one_row() -> None:
 
 
 def thinning(*rows: list[Grid]) -> list[str]:
-    return [text for text in texts(page([list(rows)], "long")) if "is named" in text]
+    return [text for text in texts(page([list(rows)], "long")) if "is labelled" in text]
 
 
 def test_every_token_is_named_as_long_as_its_name_has_four_points() -> None:
     assert thinning([many(250)]) == []
-    assert thinning([many(251)]) == ["1 row in 2 is named, 1 column in 2 is named"]
+    assert thinning([many(251)]) == ["1 row in 2 is labelled, 1 column in 2 is labelled"]
     assert thinning(*[[many(31)] * 12] * 2) == []
-    assert thinning(*[[many(32)] * 12] * 2) == ["1 row in 2 is named, 1 column in 2 is named"]
+    assert thinning(*[[many(32)] * 12] * 2) == ["1 row in 2 is labelled, 1 column in 2 is labelled"]
 
 
 def test_two_hundred_million_pixels_are_the_most() -> None:

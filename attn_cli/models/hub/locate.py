@@ -95,9 +95,9 @@ def locate_model(
 
 
 def _check_name(name: str, environment: Mapping[str, str]) -> None:
-    """Raise `AttnError` for a name that is no model's of the hub, before the hub is asked.
+    """Raise `AttnError` for a name that is probably mistyped, before the hub is contacted.
 
-    With a revision it is asked all the same.
+    It is not called if a revision is given.
     """
     if name.endswith(".gguf"):
         raise AttnError(f"the file {name} does not exist", "check the path after --model")
@@ -139,7 +139,7 @@ def absent(
 
 
 def model_like(name: str, environment: Mapping[str, str]) -> str | None:
-    """The model that was probably meant: at that address, or here under a name that is close."""
+    """The model that was probably meant: the one at that URL, or a local one with a similar name."""
     return name_at(name) or suggestion(name, cached_names(environment))
 
 
@@ -205,7 +205,7 @@ def _on_disk(name: str) -> Located | None:
 
 
 def _near(path: Path, otherwise: str) -> str:
-    """The model that lies near, or else what would be one."""
+    """The hint: `-m` with a model near the path, or else `otherwise`."""
     place = directory_with_model(path)
     return otherwise if place is None else f"-m {place}"
 

@@ -1,4 +1,4 @@
-"""Which model a mistyped name stands for, and which name an address on the hub has."""
+"""Guesses the model meant by a mistyped name, and reads a model's name from its URL on the hub."""
 
 import re
 from collections.abc import Collection
@@ -8,20 +8,20 @@ from attn_cli.spelling import edits, nearest
 from attn_cli.vocabulary import EMBEDDED, RANDOM
 
 BUILT_IN = (EMBEDDED, RANDOM)
-"""The names that no hub is asked for."""
+"""The names that never refer to a model on the hub."""
 
-_MOST_EDITS = 2  # letters of a built-in name that may be wrong; of a cached one a single letter
-_SHORTEST = 5  # letters: of shorter names one letter makes another model (bert, bart)
+_MOST_EDITS = 2  # wrong letters allowed in a built-in name; in a cached one only one
+_SHORTEST = 5  # letters: in shorter names one letter makes another model (bert, bart)
 _ADDRESS = re.compile(
     r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.\-]+(?:/[\w.\-]+)?)(?:[/?#].*)?", re.ASCII
 )
 
 
 def slip(name: str, cached: Collection[str]) -> str | None:
-    """The built-in or cached model that was meant; None where the name may well be one of its own.
+    """The built-in or cached model that was meant; None if the name may be another model's.
 
-    Models are told apart by a digit (`albert-base-v1` and `-v2`) or by two letters (`-cased` and `-uncased`),
-    so those are no slips; nor is what has an organisation before it, but for capitals, which the hub ignores.
+    A digit (`albert-base-v1` and `-v2`) or two letters (`-cased` and `-uncased`) can make another model, so
+    these are not slips. A name with an organisation may differ only in case, which the hub ignores.
     """
     for known in (*BUILT_IN, *cached):
         if known != name and known.casefold() == name.casefold():
@@ -35,20 +35,20 @@ def slip(name: str, cached: Collection[str]) -> str | None:
 
 
 def suggestion(name: str, cached: Collection[str]) -> str | None:
-    """The built-in or cached model whose name is close, or the same but for the organisation."""
+    """The built-in or cached model whose name is close, or equal apart from the organisation."""
     last = name.rpartition("/")[2].casefold()
     same = next((known for known in cached if known.rpartition("/")[2].casefold() == last), None)
     return same or nearest(name, (*BUILT_IN, *cached))
 
 
 def name_at(address: str) -> str | None:
-    """The model's name in the address of its page; None where it is no such address."""
+    """The model's name in the URL of its page; None if it is not such a URL."""
     matched = _ADDRESS.fullmatch(address)
     return None if matched is None else matched[1]
 
 
 def directory_with_model(path: Path) -> Path | None:
-    """Where a model lies near a file or a directory that is none: beside the file, or a floor below."""
+    """A directory with a model near a path that is not one: beside a file, or inside a directory."""
     places = (path.parent,) if path.is_file() else (*path.glob("*"), *path.glob("snapshots/*"))
     return next((place for place in sorted(places) if (place / "config.json").is_file()), None)
 

@@ -24,7 +24,7 @@ class Checkpoint:
     request: SourceRequest
     name: str
     path: Path  # a directory, or a .gguf file
-    open_weights: Callable[[], Weights]  # which opens them once, whatever computes
+    open_weights: Callable[[], Weights]  # opens them once, whatever the backend
     spec: Spec
     tokenizer: Tokenizer
     backend: Backend

@@ -18,7 +18,7 @@ def native_families() -> tuple[str, ...]:
 
 
 def native_groups() -> dict[str, tuple[str, ...]]:
-    """The families by the folder of their files: `encoders`, `decoders`, and so on."""
+    """The families by folder: `encoders`, `decoders`, and so on."""
     groups: dict[str, list[str]] = {}
     for name, module in sorted(_modules().items()):
         groups.setdefault(module.split(".")[-2], []).append(name)

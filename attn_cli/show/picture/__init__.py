@@ -1,4 +1,4 @@
-"""Grids as pictures; matplotlib is imported when one is drawn."""
+"""Draws grids as pictures; matplotlib is imported only when one is drawn."""
 
 from attn_cli.show.picture.drawing import check_colours, page, render
 

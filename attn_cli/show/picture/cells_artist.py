@@ -1,7 +1,7 @@
-"""A matplotlib artist for a matrix of cells: each a rectangle of one colour, with sharp edges.
+"""A matplotlib artist for a matrix of cells: each is a rectangle of one colour, with sharp edges.
 
-matplotlib's `AxesImage` resamples, at 3 ms an image; cells need only be repeated. Import this late: it
-imports matplotlib.
+matplotlib's `AxesImage` resamples, which takes 3 ms per image; cells only need to be repeated. Import this
+module late: it imports matplotlib.
 """
 
 from typing import TYPE_CHECKING
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class CellsArtist(Artist):
-    """An `Image` where its box stands, in the units of the axes."""
+    """An `Image` at its box, in data coordinates of the axes."""
 
     def __init__(self, image: Image) -> None:
         super().__init__()
         self._image = image
 
     def draw(self, renderer: "RendererBase") -> None:
-        """Draw one pixel a cell where the format can stretch it, else as many as it takes."""
-        box, colours = self._image.box, self._image.colours[::-1]  # the renderer begins at the bottom
+        """Draw one pixel per cell if the format can stretch images, else as many as the box has."""
+        box, colours = self._image.box, self._image.colours[::-1]  # the renderer's first row is the bottom
         corners = self.get_transform().transform([(box.x, box.bottom), (box.right, box.y)])
         (left, bottom), (right, top) = corners
         context = renderer.new_gc()
@@ -42,5 +42,5 @@ class CellsArtist(Artist):
 
 
 def _repeated(pixels: int, cells: int) -> npt.NDArray[np.int64]:
-    """Which of the cells each pixel shows."""
+    """The cell that each pixel shows."""
     return np.arange(pixels) * cells // max(pixels, 1)

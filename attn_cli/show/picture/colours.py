@@ -1,4 +1,4 @@
-"""One colour scale shared by several grids: the colour of each value, and how numbers are written."""
+"""A colour scale shared by several grids: the colour of each value, and the format of numbers."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -16,28 +16,28 @@ from attn_cli.show.scale import Limits, common_limits, is_signed, levels
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
-_SEQUENTIAL = "viridis"  # perceptually uniform, safe for colour-blind readers, uneven in no place
-_DIVERGING = "RdBu_r"  # its middle is white, which the grey of a masked cell is not
+_SEQUENTIAL = "viridis"  # perceptually uniform, and safe for colour-blind readers
+_DIVERGING = "RdBu_r"  # white in the middle, unlike the grey of masked cells
 
 
 @record(frozen=True, slots=True)
 class ColourScale:
-    """A range of values and the colours that span it."""
+    """A range of values and its colour map."""
 
     limits: Limits
     cmap: "Colormap"
 
     def colours(self, values: Matrix) -> npt.NDArray[np.uint8]:
-        """(R, C, 4) what is beyond the limits has the colour of the limit."""
+        """(R, C, 4) the colours as RGBA bytes; values outside the limits have the colour of the limit."""
         return np.asarray(self.cmap(levels(values, self.limits), bytes=True), dtype=np.uint8)
 
     def number(self, value: float) -> str:
-        """`value` as short as the width of a cell."""
-        usual = 0.1 <= max(map(abs, self.limits)) < 100  # noqa: PLR2004  the scores of most models
+        """`value`, short enough for a cell."""
+        usual = 0.1 <= max(map(abs, self.limits)) < 100  # noqa: PLR2004  as the scores of most models
         return with_minus_sign(f"{value:.2f}" if usual else f"{value:.3g}")
 
     def ticks(self) -> list[float]:
-        """About five round numbers from the lowest to the highest value."""
+        """About five round numbers within the limits."""
         from matplotlib.ticker import MaxNLocator  # 0.01 s
 
         low, high = self.limits
@@ -47,13 +47,13 @@ class ColourScale:
 
 
 def colour_scale(grids: Sequence[Grid], cmap: str | None) -> ColourScale:
-    """One scale for all: their limits together, 0 in the middle where both signs are in them."""
+    """One scale for all grids: their common limits, diverging around 0 if these have both signs."""
     limits = common_limits(grids)
     return ColourScale(limits, colour_map(cmap or (_DIVERGING if is_signed(limits) else _SEQUENTIAL)))
 
 
 def colour_map(name: str) -> "Colormap":
-    """The colour map of that name; raises `UsageError` where there is none."""
+    """The colour map of that name; raises `UsageError` if there is none."""
     import matplotlib as mpl  # 0.15 s
 
     if name not in mpl.colormaps:
@@ -64,5 +64,5 @@ def colour_map(name: str) -> "Colormap":
 
 
 def with_minus_sign(number: str) -> str:
-    """A minus as long as a plus, and none before a zero."""
+    """The number with a typographic minus sign, and none before zero."""
     return number.replace("-", "−") if number.strip("-0.") else number.removeprefix("-")

@@ -1,4 +1,4 @@
-"""Pictures of grids: panels with their tokens, a colour scale for each group, rendered as an image file."""
+"""Draws grids as panels labelled with tokens, with a colour scale per group, and renders image files."""
 
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -16,13 +16,13 @@ from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word
 from attn_cli.show.picture.painting import figure_of
 from attn_cli.show.picture.panels import panel_marks
 
-_PIXELS = 200_000_000  # 0.8 GB of memory while it is drawn
+_PIXELS = 200_000_000  # 0.8 GB of memory while drawing
 _SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",  # words stay words, to find and edit; anchored, so another font moves none
-    "svg.hashsalt": "attn",  # without it the ids of an .svg are random
-    "pdf.fonttype": 42,  # whole glyphs, not drawings of them: words stay words here too
+    "svg.fonttype": "none",  # text stays text, searchable and editable; anchors hold it in place in any font
+    "svg.hashsalt": "attn",  # without it the ids in an .svg are random
+    "pdf.fonttype": 42,  # TrueType fonts instead of outlines: text stays text here too
     "hatch.linewidth": 0.4,
-    "text.hinting": "none",  # a third of the time of a thousand labels went into hints
+    "text.hinting": "none",  # hinting takes a third of the time of a thousand labels
     "savefig.bbox": None,
     "savefig.transparent": False,
     "text.usetex": False,
@@ -30,20 +30,20 @@ _SETTINGS: dict[Any, Any] = {
     "figure.constrained_layout.use": False,
 }
 _FORMATS: dict[str, dict[str, Any]] = {
-    ".png": {"pil_kwargs": {"compress_level": 1}},  # a fourth larger than 6, in two thirds of the time
+    ".png": {"pil_kwargs": {"compress_level": 1}},  # 25 % larger than level 6, in two thirds of the time
     ".svg": {"metadata": {"Date": None}},
     ".pdf": {"metadata": {"CreationDate": None}},
 }
 
 
 def page(groups: Sequence[PanelRows], title: str, cmap: str | None = None) -> Drawing:
-    """Groups of grids, one below the other, each with its own colour scale.
+    """Lay out groups of grids, one below the other, each with its own colour scale.
 
-    A group of one row begins a new one after four grids. Tokens that a neighbour names are not named
-    again. Raises `UsageError` where the colour map `cmap` does not exist.
+    A group with a single row is wrapped after four grids. Tokens already labelled by a neighbour are not
+    labelled again. Raises `UsageError` if the colour map `cmap` does not exist.
     """
     tables = [rows for table in groups if (rows := [row for row in table if row])]
-    assert tables, "a picture of nothing"
+    assert tables, "a picture needs at least one grid"
     letters = _letters(tables, title)
     plans = [plan_panels(table, letters) for table in tables]
     size = max(plan.readable(12) for plan in plans)
@@ -59,14 +59,17 @@ def page(groups: Sequence[PanelRows], title: str, cmap: str | None = None) -> Dr
 
 
 def check_colours(cmap: str | None) -> None:
-    """Raise `UsageError` where there is no such colour map, before anything else is done."""
+    """Raise `UsageError` if there is no such colour map, before anything else is done."""
     if cmap is not None:
         colour_map(cmap)
 
 
 def render(drawing: Drawing, suffix: str, dpi: int = 150) -> bytes:
-    """The file: the same drawing is the same bytes. `dpi` matters to .png only."""
-    import matplotlib as mpl  # with its figure, which the other late imports load too: 0.35 to 0.6 s
+    """Render the image file; equal drawings give equal bytes. `dpi` applies only to .png.
+
+    Raises `UsageError` for an unknown suffix or a size out of range.
+    """
+    import matplotlib as mpl  # with matplotlib.figure, as in the other late imports: 0.35 to 0.6 s
 
     _refuse(drawing, suffix, dpi)
     out = BytesIO()
@@ -76,14 +79,14 @@ def render(drawing: Drawing, suffix: str, dpi: int = 150) -> bytes:
 
 
 def _letters(tables: Sequence[PanelRows], title: str) -> Letters:
-    """The fonts for every word of the page; most grids have the same tokens."""
+    """The fonts for all text on the page; most grids have the same tokens."""
     grids = list(chain.from_iterable(chain.from_iterable(tables)))
     tokens = {token for grid in grids for token in (*grid.rows, *grid.columns)}
     return letters_for(tokens, {title, *(grid.title for grid in grids)})
 
 
 def _group(plan: PanelPlan, letters: Letters, top: float, cmap: str | None) -> Iterator[PageMark]:
-    """The panels that share a colour scale, and what a reader has to know about them."""
+    """The panels that share a colour scale, with its legend and a remark on omitted labels."""
     grids = list(chain.from_iterable(plan.table))
     scale = colour_scale(grids, cmap)
     for panel in plan.panels(top):
@@ -94,7 +97,7 @@ def _group(plan: PanelPlan, letters: Letters, top: float, cmap: str | None) -> I
 
 
 def _right(marks: Sequence[PageMark], letters: Letters) -> float:
-    """Where the words beside the colour bar end; nothing else stands as far to the right."""
+    """The right edge of the labels beside the colour bar, the rightmost text."""
     words = [mark for mark in marks if isinstance(mark, Word) and mark.across == "left"]
     return max(word.x + letters.inches(word.text, word.size) for word in words)
 
@@ -110,11 +113,11 @@ def _bottom(mark: PageMark) -> float:
 
 
 def _refuse(drawing: Drawing, suffix: str, dpi: int) -> None:
-    """Raise `UsageError` for a picture that no file can hold."""
+    """Raise `UsageError` for an unknown suffix, or for a picture that is too large."""
     if suffix not in _FORMATS:
-        raise UsageError(f"a picture cannot be '{printable(suffix)}'", f"one of {', '.join(_FORMATS)}")
+        raise UsageError(f"unknown picture format '{printable(suffix)}'", f"one of {', '.join(_FORMATS)}")
     width, height = int(drawing.width * dpi), int(drawing.height * dpi)
     most = int(sqrt(_PIXELS / (drawing.width * drawing.height)))
     if dpi < 1 or (suffix == ".png" and dpi > most):
-        size = f"{width} × {height} pixels" if dpi > 0 else "no picture"
-        raise UsageError(f"--dpi {dpi} is out of range: it makes {size}", f"--dpi {min(most, 300)}, or .svg")
+        size = f"{width} × {height} pixels" if dpi > 0 else "no pixels"
+        raise UsageError(f"--dpi {dpi} is out of range: it gives {size}", f"--dpi {min(most, 300)}, or .svg")

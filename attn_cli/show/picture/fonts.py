@@ -1,4 +1,4 @@
-r"""The fonts that can draw a text, its width, and missing glyphs spelled out (`\u4e2d`)."""
+r"""Finds fonts for a text, measures its width, and escapes characters without a glyph (`\u4e2d`)."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
 
 _FAMILY = "DejaVu Sans"  # comes with matplotlib
-_LAST_RESORT = "lastresort"  # comes with matplotlib, and with macOS: every glyph is a box
+_LAST_RESORT = "lastresort"  # comes with matplotlib and macOS: all its glyphs are boxes
 _REGULAR = 400
 _INKLESS = {"Zs", "Cf", "Mn"}  # spaces, joiners, variation selectors
 _LONGEST_LABEL, _LONGEST_TITLE = 20, 120  # characters
@@ -23,25 +23,25 @@ _LONGEST_LABEL, _LONGEST_TITLE = 20, 120  # characters
 
 @record(frozen=True, slots=True)
 class Letters:
-    """The fonts of a page: what is written with them, and how wide it is."""
+    """The fonts of a page; they format labels and titles, and measure text."""
 
     families: tuple[str, ...]
     missing: tuple[str, ...]
 
     def label(self, token: str) -> str:
-        """What stands beside a row or a column."""
+        """The label of a row or a column."""
         return self._cut(safe_text.label(token), _LONGEST_LABEL)
 
     def title(self, text: str) -> str:
-        """What stands above a panel or a page."""
+        """The title of a panel or a page."""
         return self._cut(safe_text.printable(text), _LONGEST_TITLE)
 
     def inches(self, text: str, size: float) -> float:
-        """How wide `text` is in `size` points."""
+        """The width of `text` at `size` points, in inches."""
         return _points(text, self.families) * size / INCH
 
     def _cut(self, text: str, longest: int) -> str:
-        """`text` in characters that the fonts have, and no more of them than `longest`."""
+        """`text` with missing characters escaped, truncated to `longest` characters."""
         spelled = [_spelled(character) if character in self.missing else character for character in text]
         ends = list(accumulate(map(len, spelled), initial=0))
         if ends[-1] <= longest:
@@ -50,7 +50,7 @@ class Letters:
 
 
 def letters_for(tokens: Iterable[str], titles: Iterable[str]) -> Letters:
-    """The fonts that write these: one, and only where it lacks a character others that are installed."""
+    """The fonts for these texts: DejaVu Sans, and other installed fonts only for characters it lacks."""
     written = "".join([*map(safe_text.label, tokens), *map(safe_text.printable, titles)])
     families, missing = [_FAMILY], _lacking(_FAMILY, set(written))
     for family in _installed() if missing else ():
@@ -64,7 +64,7 @@ def letters_for(tokens: Iterable[str], titles: Iterable[str]) -> Letters:
 def _installed() -> list[str]:
     from matplotlib.font_manager import fontManager  # paid in `_lacking`
 
-    # of a family without a regular weight matplotlib complains each time that it is asked for
+    # matplotlib warns at every use of a family without a regular weight
     regular = {
         font.name for font in fontManager.ttflist if font.style == "normal" and font.weight == _REGULAR
     }
@@ -72,7 +72,7 @@ def _installed() -> list[str]:
 
 
 def _lacking(family: str, characters: set[str]) -> set[str]:
-    """Those of `characters` that the font does not draw."""
+    """The characters that the font cannot draw."""
     if not characters:
         return characters
     from matplotlib.font_manager import FontProperties, findfont, get_font  # 0.1 s
@@ -80,12 +80,12 @@ def _lacking(family: str, characters: set[str]) -> set[str]:
     try:
         font = get_font(findfont(FontProperties(family=[family])))
         return {character for character in characters if not _draws(font, character)}
-    except (OSError, RuntimeError):  # a file that is gone, or that FreeType cannot read
+    except (OSError, RuntimeError):  # a file that is missing, or that FreeType cannot read
         return characters
 
 
 def _draws(font: "FT2Font", character: str) -> bool:
-    """Whether there is a glyph with an outline: matplotlib draws nothing of a colour emoji."""
+    """Whether there is a glyph with an outline: matplotlib cannot draw colour emoji."""
     if not font.get_char_index(ord(character)):
         return False
     font.load_char(ord(character))
@@ -98,7 +98,7 @@ def _spelled(character: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _points(text: str, families: tuple[str, ...]) -> float:
-    """How wide `text` is in a size of 1 point."""
+    """The width of `text` at a size of 1 point, in points."""
     from matplotlib.font_manager import FontProperties  # paid in `_lacking`
     from matplotlib.textpath import text_to_path  # 0.02 s
 

@@ -1,4 +1,4 @@
-"""How large the cells, labels and panels of a page are, and where each panel stands."""
+"""Computes the sizes of cells, labels and panels on a page, and the position of each panel."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,56 +14,56 @@ from attn_cli.show.picture.marks import INCH, Box
 PanelRows: TypeAlias = Sequence[Sequence[Grid]]
 
 GAP, TICK = 0.12, 0.04  # inches
-_SHEET, _PANEL = 24.0, 16.0  # inches: about all panels of a row, and one panel
-_LEGIBLE = 4.0  # points: the smallest label, for a picture that one zooms into
-_ACROSS = 4  # grids side by side before a new row begins
-_NUMBERED = 12  # columns and rows of a grid whose cells have room for their numbers
-_NUMBERS = 500  # cells with a number in one picture: a word costs 1 ms
+_SHEET, _PANEL = 24.0, 16.0  # inches: approximate width of all panels in a row, and of one panel
+_LEGIBLE = 4.0  # points: the smallest label, legible when zooming in
+_ACROSS = 4  # grids side by side before a new row starts
+_NUMBERED = 12  # maximum rows and columns of a grid whose cells show their numbers
+_NUMBERS = 500  # maximum number of such cells in one picture: each takes 1 ms
 
 
 @record(frozen=True, slots=True)
 class PanelSide:
-    """One side of every panel: how large a cell is along it, and how its tokens are written."""
+    """One side of every panel: the size of a cell along it, and the format of its token labels."""
 
     cell: float  # inches
-    size: float  # points
-    every: int  # one label in so many has room
-    outward: bool = True  # labels lead away from the panel: those of columns may stand under them instead
+    size: float  # of labels, in points
+    every: int  # one label in `every` is shown
+    outward: bool = True  # labels are perpendicular to the side; those of columns may be horizontal instead
 
     def name_room(self, grid: Grid) -> float:
-        """Inches for the word key or query."""
+        """Inches for the axis title, "key" or "query"."""
         return line(self.size + 1) + 0.04 if grid.are_tokens else 0.0
 
     def reach(self, tokens: Sequence[str], letters: Letters) -> float:
-        """Inches that the longest label needs."""
+        """Inches for the longest label."""
         if not self.outward:
             return line(self.size)
         return max(letters.inches(letters.label(token), self.size) for token in tokens[:: self.every])
 
     def room(self, grid: Grid, tokens: Sequence[str], letters: Letters) -> float:
-        """Inches between the panel and the end of all that names its tokens."""
+        """Inches from the panel to the far edge of its labels and axis title."""
         return self.reach(tokens, letters) + self.name_room(grid) + 2 * TICK
 
 
 @record(frozen=True, slots=True)
 class Panel:
-    """A grid in its place."""
+    """A grid and its position."""
 
     grid: Grid
     box: Box
-    names_rows: bool  # what a neighbour has said is not said again
+    names_rows: bool  # False if a neighbour has the same labels
     names_columns: bool
 
 
 @record(frozen=True, slots=True)
 class PanelPlan:
-    """The sizes that all panels share; each column and row of the table is as wide as its widest panel."""
+    """The sizes that all panels share; each column of the table is as wide as its widest panel."""
 
     table: PanelRows
     down: PanelSide
     along: PanelSide
-    numbered: bool  # whether a cell has room for its number
-    title: float  # points, of a panel
+    numbered: bool  # whether cells show their numbers
+    title: float  # size of a panel's title, in points
     lefts: tuple[float, ...]  # inches before each column of panels, for the labels of the rows
     widths: tuple[float, ...]
     heights: tuple[float, ...]
@@ -76,26 +76,26 @@ class PanelPlan:
 
     @property
     def width(self) -> float:
-        """Of all panels, their labels and a margin."""
+        """The width of all panels, with their labels and a margin, in inches."""
         return sum(self.lefts) + sum(self.widths) + GAP
 
     @property
     def height(self) -> float:
-        """Of all panels, their titles and labels, and a margin."""
+        """The height of all panels, with their titles, labels and a margin, in inches."""
         return self.head * len(self.table) + sum(self.heights) + sum(self.feet) + GAP
 
     @property
     def thinned(self) -> str:
-        """What the reader has to know where not every token has room for its name."""
+        """A remark if there is not enough room to label every token; else empty."""
         sides = [("row", self.down.every), ("column", self.along.every)]
-        return ", ".join(f"1 {name} in {every} is named" for name, every in sides if every > 1)
+        return ", ".join(f"1 {name} in {every} is labelled" for name, every in sides if every > 1)
 
     def readable(self, points: float) -> float:
-        """The size of the page's own words: what is readable on a small page is not on a large one."""
+        """The font size for the page's own text, which grows with the width of the page."""
         return points * min(2.5, max(1.0, self.width / 10))
 
     def panels(self, top: float) -> Iterator[Panel]:
-        """Every grid of the table, the first row's titles at `top`."""
+        """Every grid of the table with its position; the titles of the first row are at `top`."""
         y = top
         for i, row in enumerate(self.table):
             x, y = 0.0, y + self.head
@@ -109,7 +109,7 @@ class PanelPlan:
 
 
 def plan_panels(table: PanelRows, letters: Letters) -> PanelPlan:
-    """Cells as large as the page allows, labels as large as the cells allow."""
+    """Plan the panels: cells as large as the page allows, and labels as large as the cells allow."""
     table = _wrapped(table)
     across, grids = max(map(len, table)), list(chain.from_iterable(table))
     room = min(_PANEL, max(1.0, _SHEET / max(across, len(table))))
@@ -130,12 +130,12 @@ def plan_panels(table: PanelRows, letters: Letters) -> PanelPlan:
 
 
 def line(size: float) -> float:
-    """Inches that a line of text of so many points is high."""
+    """The height in inches of a line of text with a size in points."""
     return size * 1.15 / INCH
 
 
 def _wrapped(table: PanelRows) -> PanelRows:
-    """A single long row as several of about the same length."""
+    """Wrap a single long row into several of about the same length."""
     if len(table) > 1:
         return table
     (row,) = table
@@ -144,7 +144,7 @@ def _wrapped(table: PanelRows) -> PanelRows:
 
 
 def _are_numbered(grids: Sequence[Grid]) -> bool:
-    """Whether a cell of these has room for its number."""
+    """Whether cells of these grids have room for their numbers."""
     longest = max(max(grid.values.shape) for grid in grids)
     return longest <= _NUMBERED and sum(grid.values.size for grid in grids) <= _NUMBERS
 
@@ -152,7 +152,7 @@ def _are_numbered(grids: Sequence[Grid]) -> bool:
 def _sides(
     grids: Sequence[Grid], room: float, letters: Letters, *, numbered: bool
 ) -> tuple[PanelSide, PanelSide]:
-    """Rows and columns in `room` inches; labels of columns stand under them where the longest fits."""
+    """Rows and columns in `room` inches; column labels are horizontal if the longest fits."""
     down = _side(max(len(grid.rows) for grid in grids), room, numbered=numbered)
     along = _side(max(len(grid.columns) for grid in grids), room, numbered=numbered)
     longest = along.reach(list({token for grid in grids for token in grid.columns}), letters)
@@ -168,13 +168,13 @@ def _side(count: int, room: float, *, numbered: bool) -> PanelSide:
 
 
 def _title_size(grids: Sequence[Grid], across: int, room: float, letters: Letters) -> float:
-    """Points: as large as the longest title of a panel allows."""
+    """The size of panel titles in points, as large as the longest title allows."""
     longest = max(letters.inches(letters.title(grid.title), 9) for grid in grids)
     return max(5.0, min(9.0 if across <= _ACROSS else 11.0, 8 * room / max(longest, 0.1)))
 
 
 def _width(grid: Grid, along: PanelSide, title: float, letters: Letters) -> float:
-    """Inches that a grid or its title needs, whichever is wider."""
+    """The width in inches of a grid or its title, whichever is wider."""
     return max(len(grid.columns) * along.cell, letters.inches(letters.title(grid.title), title))
 
 
@@ -199,16 +199,16 @@ def _feet(table: PanelRows, along: PanelSide, letters: Letters) -> tuple[float, 
 
 
 def _widest(rows: Iterable[Iterable[float]]) -> tuple[float, ...]:
-    """The largest number of each column; rows may be of different lengths."""
+    """The largest number in each column; rows may have different lengths."""
     return tuple(map(max, zip_longest(*rows, fillvalue=0.0)))
 
 
 def _names_rows(row: Sequence[Grid], j: int) -> bool:
-    """Whether panel `j` names its rows: its neighbour at the left may do for both."""
+    """Whether panel `j` labels its rows: not if its left neighbour has the same rows."""
     return j == 0 or row[j - 1].rows != row[j].rows
 
 
 def _names_columns(table: PanelRows, i: int, j: int) -> bool:
-    """Whether panel `i`, `j` names its columns: the one below it may do for both."""
+    """Whether panel `i`, `j` labels its columns: not if the panel below has the same columns."""
     below = table[i + 1] if i + 1 < len(table) else ()
     return j >= len(below) or below[j].columns != table[i][j].columns

@@ -1,4 +1,4 @@
-"""The legend of a group of panels: a colour bar beside them, and the grey swatch below it."""
+"""The legend of a group of panels: a colour bar beside them, and a grey swatch below it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from attn_cli.show.picture.marks import INCH, Blank, Box, Image, PageMark, Strok
 def legend_marks(
     grids: Sequence[Grid], scale: ColourScale, plan: PanelPlan, top: float
 ) -> Iterator[PageMark]:
-    """The colour bar at the right of the panels, which start at `top`."""
+    """The colour bar to the right of the panels, which start at `top`, and the swatch of blank cells."""
     size = plan.readable(8)
     unit = size / INCH
     panels = plan.height - plan.head - plan.feet[-1] - GAP
@@ -37,7 +37,7 @@ def _bar(box: Box, scale: ColourScale, size: float) -> Iterator[PageMark]:
 
 
 def _blank_name(grids: Sequence[Grid]) -> str:
-    """What the cells without a colour are called; nothing where there are none."""
+    """The name of the cells without a colour; empty if there are none."""
     if any((grid.visible & ~np.isfinite(grid.values)).any() for grid in grids):
         return "masked or not finite"
     if all(grid.visible.all() for grid in grids):

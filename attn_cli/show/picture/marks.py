@@ -1,4 +1,4 @@
-"""What a picture is made of: images, words, strokes and blanks, in inches from the top left corner."""
+"""The elements of a picture: images, words, strokes and blanks, in inches from the top left corner."""
 
 from collections.abc import Iterator
 from itertools import pairwise, starmap
@@ -25,22 +25,22 @@ class Box:
 
     @property
     def right(self) -> float:
-        """Where it ends."""
+        """The x of its right edge."""
         return self.x + self.width
 
     @property
     def bottom(self) -> float:
-        """Where it ends below."""
+        """The y of its bottom edge."""
         return self.y + self.height
 
     @property
     def middle(self) -> Point:
-        """As far from the left as from the right, from the top as from the bottom."""
+        """Its centre."""
         return self.x + self.width / 2, self.y + self.height / 2
 
     @property
     def outline(self) -> tuple[Point, ...]:
-        """Once around: the last corner is the first."""
+        """Its corners as a closed path: the last is the first."""
         start = (self.x, self.y)
         return start, (self.right, self.y), (self.right, self.bottom), (self.x, self.bottom), start
 
@@ -55,7 +55,7 @@ class Image:
 
 @record(frozen=True, slots=True)
 class Word:
-    """A line of text; `x` and `y` are where its `across` and `down` edges, as one reads it, stand."""
+    """A line of text, anchored at `x` and `y` by its `across` and `down` alignment."""
 
     text: str
     x: float
@@ -77,7 +77,7 @@ class Stroke:
 
 @record(frozen=True, slots=True)
 class Blank:
-    """Cells in a row that have no value: grey, hatched, no colour of the scale."""
+    """Adjacent cells in a row that have no value: hatched grey, not a colour of the scale."""
 
     box: Box
 
@@ -87,13 +87,13 @@ PageMark: TypeAlias = Image | Word | Stroke | Blank
 
 @record(frozen=True, slots=True)
 class Drawing:
-    """What stands where on the page, and which characters no font here has."""
+    """The page: its size, its elements, its fonts, and the characters that no installed font has."""
 
     width: float  # inches
     height: float
     marks: tuple[PageMark, ...]
-    families: tuple[str, ...]  # the fonts, in the order in which they are asked
-    missing: tuple[str, ...]  # characters that are spelled out (`\u4e2d`) for want of a glyph
+    families: tuple[str, ...]  # the fonts, in order of preference
+    missing: tuple[str, ...]  # characters without a glyph, which are escaped (`\u4e2d`)
 
 
 def frame(box: Box) -> Iterator[Stroke]:

@@ -1,4 +1,4 @@
-"""One grid on a page: its cells, its title, and the labels of its rows and columns."""
+"""Draws one grid on a page: its cells, its title, and the labels of its rows and columns."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.layout import TICK, Panel, PanelPlan
 from attn_cli.show.picture.marks import Blank, Box, Image, PageMark, Stroke, Word, frame
 
-GREY = "#dcdcdc"  # of a cell without a colour
+GREY = "#dcdcdc"  # of cells without a value
 _GREY = (0xDC, 0xDC, 0xDC, 0xFF)
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue: Rec. 709
 
 
 def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Letters) -> Iterator[PageMark]:
-    """Everything about one grid but the colour bar."""
+    """All elements of one grid except the colour bar."""
     yield from _cells(panel, scale, numbered=plan.numbered)
     yield Word(letters.title(panel.grid.title), panel.box.middle[0], panel.box.y - plan.head / 2, plan.title)
     if panel.names_rows:
@@ -41,7 +41,7 @@ def _cells(panel: Panel, scale: ColourScale, *, numbered: bool) -> Iterator[Page
 
 
 def _runs(blank: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
-    """Row, first column and the column after the last, of each stretch that is true."""
+    """The row, the first column and the column after the last, of each run of true cells."""
     edges = np.diff(np.pad(blank, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
     ends = np.nonzero(edges == -1)[1]
@@ -49,7 +49,7 @@ def _runs(blank: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
 
 
 def _ink(colour: npt.NDArray[np.uint8]) -> str:
-    """Black on what is light, white on what is dark."""
+    """Black on light colours, white on dark ones."""
     return "black" if colour[:3] @ _LUMINANCE > 127 else "white"  # noqa: PLR2004  half of 255
 
 
