@@ -68,12 +68,12 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, value in (("--minutes", self.minutes), ("--rate", self.rate), ("--repeats", self.repeats)):
             if value is not None and not math.isfinite(value):
-                raise UsageError(f"{name} {value} is no number", f"{name} 0.5, for example")
+                raise UsageError(f"{name} {value} is not a number", f"{name} 0.5, for example")
         if self.width % self.heads:
             problem = f"{self.width} features cannot be divided evenly among {self.heads} heads"
             raise UsageError(problem, f"--width {math.ceil(self.width / self.heads) * self.heads}")
         if (self.steps is None) == (self.minutes is None):
-            raise UsageError("a run ends after --steps or after --minutes", "give one of the two")
+            raise UsageError("a run ends after --steps or after --minutes, not both", "give one of the two")
 
     def share(self, step: int, seconds: float, reserved: float = 0.0) -> float:
         """How much of the run is over after so many steps and seconds: 0 to 1.

@@ -37,7 +37,7 @@ def test_minutes_end_a_run_whatever_the_steps_are() -> None:
 
 @pytest.mark.parametrize("ends", [{"steps": None}, {"steps": 1, "minutes": 1.0}])
 def test_one_of_them_ends_it(ends: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"^a run ends after --steps or after --minutes$"):
+    with pytest.raises(UsageError, match=r"^a run ends after --steps or after --minutes, not both$"):
         replace(RECIPE, **ends)
 
 
@@ -50,7 +50,7 @@ def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
 @pytest.mark.parametrize("name", ["minutes", "rate", "repeats"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_none_is_refused(name: str, value: float) -> None:
-    with pytest.raises(UsageError, match=f"^--{name} {value} is no number$"):
+    with pytest.raises(UsageError, match=f"^--{name} {value} is not a number$"):
         recipe(**{name: value} | ({"steps": None} if name == "minutes" else {}))
 
 

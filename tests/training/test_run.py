@@ -272,7 +272,7 @@ def test_what_cannot_be_trained_on_is_said(tmp_path: Path) -> None:
     problem = "the text is too short: 5 tokens, and a step takes 2 rows of 32"
     assert refused(train(short, tmp_path / "m", "--steps", "1", "--quiet")) == (1, problem, LONGER)
     refusal = refused(train(blank, tmp_path / "m", "--steps", "1"))
-    assert refusal == (1, f"{blank} holds no words", "give a text file with words")
+    assert refusal == (1, f"{blank} contains no words", "choose a text file with words")
     hint = "convert it, for example: iconv -f latin1 -t utf-8"
     refusal = refused(train(bad, tmp_path / "m", "--steps", "1"))
     assert refusal == (1, f"{bad} is not UTF-8: byte 3 is 0xe9", hint)
@@ -318,16 +318,16 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) 
     unfinished = (
         1,
         f"an unfinished run is in {directory}",
-        "--resume to go on with it, --force to begin anew",
+        "--resume to continue it, --force to start over",
     )
     assert refused(train(text, directory, "--steps", "6")) == unfinished
-    hint = "the same options, or --force to begin anew"
-    problem = f"the run in {directory} was begun with steps 6, not 7"
+    hint = "the same options, or --force to start over"
+    problem = f"the run in {directory} was started with steps 6, not 7"
     assert refused(train(text, directory, "--steps", "7", "--resume")) == (2, problem, hint)
     text.write_text("Another story. " * 200)
-    problem = f"the run in {directory} was begun with another text"
+    problem = f"the run in {directory} was started with another text"
     answer = refused(train(text, directory, "--steps", "6", "--resume"))
-    assert answer == (2, problem, "the same, or --force to begin anew")
+    assert answer == (2, problem, "the same, or --force to start over")
 
 
 def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: 
 
 def test_a_run_that_is_not_there_cannot_be_gone_on_with(text: Path, tmp_path: Path) -> None:
     answer = refused(train(text, tmp_path / "model", "--steps", "1", "--resume"))
-    assert answer == (1, f"no unfinished run is in {tmp_path / 'model'}", "leave --resume out to begin one")
+    assert answer == (1, f"no unfinished run is in {tmp_path / 'model'}", "leave out --resume to start one")
     assert not (tmp_path / "model").exists()
 
 
@@ -356,7 +356,7 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
     path = tmp_path / "model" / "attn-training" / "state.safetensors"
     path.write_bytes(b"\x00" * 20)
     status, problem, hint = refused(train(text, tmp_path / "model", "--steps", "6", "--resume", "--quiet"))
-    assert (status, hint) == (1, "--force to begin anew")
+    assert (status, hint) == (1, "--force to start over")
     assert problem.startswith(f"the state of the run cannot be read: {path}: ")
 
 
@@ -368,12 +368,12 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
             "unknown device 'abacus'",
             "--device auto, cpu, cuda, cuda:0 or mps",
         ),
-        ("train a.txt -o m --minutes nan", "--minutes nan is no number", "--minutes 0.5, for example"),
+        ("train a.txt -o m --minutes nan", "--minutes nan is not a number", "--minutes 0.5, for example"),
         ("train", "no text file was given", "attn train book.txt -o DIR"),
         ("train a.txt", "no directory was given for the model", "-o DIR"),
         (
             "train a.txt -o m --steps 1 --minutes 1",
-            "a run ends after --steps or after --minutes",
+            "a run ends after --steps or after --minutes, not both",
             "give one of the two",
         ),
         (
@@ -427,9 +427,9 @@ def test_what_is_in_the_way_is_left_alone(text: Path, tmp_path: Path) -> None:
     mine = tmp_path / "model" / "attn-training" / "mine.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    problem = f"{mine.parent} is in the way, and no run of attn"
+    problem = f"{mine.parent} is in the way and is not a run of attn"
     refusal = refused(train(text, tmp_path / "model", "--steps", "1", "--force"))
-    assert refusal == (1, problem, "move it, or another directory")
+    assert refusal == (1, problem, "move it, or choose another directory")
     assert mine.read_text() == "mine"
 
 
@@ -438,7 +438,7 @@ def test_a_damaged_record_is_said(text: Path, tmp_path: Path) -> None:
     path = tmp_path / "model" / "attn-training" / "run.json"
     path.write_text('{"recipe": []}')
     status, problem, _ = refused(train(text, tmp_path / "model", "--steps", "6", "--resume"))
-    assert (status, problem) == (2, f"the run in {tmp_path / 'model'} was begun with layers None, not 2")
+    assert (status, problem) == (2, f"the run in {tmp_path / 'model'} was started with layers None, not 2")
     path.write_text("[]")
     assert refused(train(text, tmp_path / "model", "--steps", "6", "--resume"))[0] == 1
 
