@@ -1,4 +1,4 @@
-"""The commands of `attn`, and how an error becomes two lines and an exit status."""
+"""The commands of `attn`, and the translation of errors into two lines and an exit status."""
 
 import errno
 import importlib
@@ -39,27 +39,27 @@ _COMMANDS = {
     "verify": ("verify_model", "Check the numbers against Hugging Face's eager attention.", _CHECK),
     "train": ("train_model", "Train a small model of your own on text files.", _TRAIN),
 }
-"""Each command: the function in the module of its name, what it is for, and its heading in the help."""
+"""For each command: the function in the module of the same name, a summary, and its heading in the help."""
 
 
 class _Command(DocumentedCommand, CarefulCommand):
-    """A command with a page of help, whose mistakes are told in sentences of ours."""
+    """A command with a help page and our own usage errors."""
 
 
 class _Commands(CarefulGroup):
-    """The commands, each loaded when it is called: a list of them needs none."""
+    """The commands, each loaded only when called: listing them loads none."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  click asks with it
-        """Their names, in the order of the help."""
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  click passes it
+        """The names of the commands, in the order of the help."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002  as above
-        """The command of that name; None where there is none."""
+        """The command with this name; None if there is none."""
         return _loaded(cmd_name) if cmd_name in _COMMANDS else None
 
     def get_help(self, ctx: Any) -> str:
-        """What each command is for, examples, and where to read on."""
-        from attn_cli.help.layout import Entry, Page, Section  # for those who ask
+        """A summary of each command, examples, and where to read more."""
+        from attn_cli.help.layout import Entry, Page, Section  # needed only for --help
 
         paragraphs, examples = parse_docstring(self.help or "")
         commands = {
@@ -80,7 +80,7 @@ class _Commands(CarefulGroup):
 
 
 def _loaded(name: str) -> TyperCommand:
-    """The command of that name, with its options."""
+    """The command with this name and its options."""
     from attn_cli.commands.options import spread
 
     function = getattr(importlib.import_module(f"attn_cli.commands.{name}"), _COMMANDS[name][0])
@@ -93,7 +93,7 @@ app = typer.Typer(
     name="attn",
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode=None,  # Rich takes as long to load as the rest of the help
+    rich_markup_mode=None,  # importing Rich takes as long as the rest of the help
     pretty_exceptions_enable=False,
 )
 
@@ -127,23 +127,23 @@ def attn(
 
 def main() -> None:
     """Run `attn` as a process."""
-    # A sentence's products are too small to share: beside another busy process two threads of
-    # OpenBLAS wait for each other ten times as long as one computes (MiniLM, 20 tokens, 2 cores:
-    # 0.28 s against 0.03 s). Whoever has the cores to themselves sets the variable.
+    # The matrix products of a sentence are too small to parallelise: beside another busy process, two
+    # OpenBLAS threads take ten times as long as one, waiting for each other (MiniLM, 20 tokens, 2 cores:
+    # 0.28 s against 0.03 s). On idle cores, users can set the variable themselves.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # PyTorch's threads wait for each other asleep, not in a loop: beside three busy programs the loop took
-    # more than half of their time, on idle cores it saves 2 %. OpenMP reads it when it is loaded.
+    # PyTorch's threads sleep while they wait for each other, instead of spinning: beside three busy programs
+    # spinning took more than half of their time, and on idle cores it saves 2 %. OpenMP reads it when loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    if "_ATTN_COMPLETE" in os.environ:  # the shell asks what could follow
+    if "_ATTN_COMPLETE" in os.environ:  # shell completion
         typer.main.get_command(app).main(prog_name="attn")
     sys.exit(run(sys.argv[1:], World.real()))
 
 
 def run(arguments: Sequence[str], world: World) -> int:
-    """Run one command in `world`; returns the exit status of CONTRACT's table."""
+    """Run one command in `world`; returns the exit status listed in docs/files.md."""
     try:
         return _run(arguments, world)
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         _discard_output(world)
         with suppress(BrokenPipeError):
             world.finish()
@@ -159,7 +159,7 @@ def _run(arguments: Sequence[str], world: World) -> int:
         world.finish()
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001  a mistake of ours is no traceback for a user either
+    except Exception as error:  # noqa: BLE001  users should not see a traceback for our bugs either
         problem, hint, status = _explained(error, arguments)
         if world.environment.get("ATTN_DEBUG"):
             traceback.print_exc(file=world.stderr)
@@ -168,7 +168,7 @@ def _run(arguments: Sequence[str], world: World) -> int:
 
 
 def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, int]:
-    """What is wrong, what to try, and the status."""
+    """The problem, a hint, and the exit status."""
     if isinstance(error, AttnError):
         return error.problem, error.hint, error.status
     if isinstance(error, _UsageProblem):
@@ -183,7 +183,7 @@ def _explained(error: Exception, arguments: Sequence[str]) -> tuple[str, str, in
 
 
 def _is_short_of_memory(error: Exception) -> bool:
-    """Whether the error means that memory ran out: Python's, the system's, torch's or another library's."""
+    """Whether memory ran out, according to Python, the system, PyTorch or another library."""
     is_torchs = type(error).__name__ == "OutOfMemoryError"
     is_systems = isinstance(error, OSError) and error.errno == errno.ENOMEM
     signs = ("DefaultCPUAllocator", "bad_alloc", "failed to map segment", "annot allocate memory")
@@ -196,7 +196,7 @@ def _called(arguments: Sequence[str], world: World) -> int:
     command = typer.main.get_command(app)
     try:
         with (
-            redirect_stdout(world.stdout),  # --help prints by itself
+            redirect_stdout(world.stdout),  # typer prints the help itself
             command.make_context("attn", _without_help(arguments), obj=world) as context,
         ):
             command.invoke(context)
@@ -206,7 +206,7 @@ def _called(arguments: Sequence[str], world: World) -> int:
 
 
 def _without_help(arguments: Sequence[str]) -> list[str]:
-    """The arguments, where `help COMMAND` is `COMMAND --help`."""
+    """The arguments, with `help COMMAND` rewritten as `COMMAND --help`."""
     first, *rest = arguments or ("",)
     if first != "help":
         return list(arguments)
@@ -214,18 +214,18 @@ def _without_help(arguments: Sequence[str]) -> list[str]:
 
 
 def _asked(arguments: Sequence[str]) -> str:
-    """The command that was called, as far as it can be told."""
+    """The command that was called, as far as it can be determined."""
     return next((f"attn {word}" for word in arguments if word in _COMMANDS), "attn")
 
 
 def _sentence(message: str) -> str:
-    """Typer's message in the shape of ours: one line, no capital, no full stop."""
+    """Typer's message in our style: one line, no capital, no full stop."""
     line = " ".join(message.split()).rstrip(".")
     return line[:1].lower() + line[1:]
 
 
 def _sentence_of(error: OSError) -> str:
-    """The file and what the system says about it, as a sentence."""
+    """The file and the system's error message, as a sentence."""
     reason = (error.strerror or str(error)).lower()
     if error.filename is None:
         return f"the result cannot be written: {reason}"
@@ -233,7 +233,7 @@ def _sentence_of(error: OSError) -> str:
 
 
 def _discard_output(world: World) -> None:
-    """Send what the interpreter flushes at its end to the null device."""
+    """Redirect standard output, which the interpreter flushes at exit, to the null device."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, world.stdout.fileno())
     os.close(nothing)

@@ -1,4 +1,4 @@
-"""The outside world as one object: what comes in, where results and notes go, the environment."""
+"""The outside world as one object: input, output, and the environment."""
 
 import io
 import os
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-_LIGHT_BACKGROUNDS = frozenset({"7", *map(str, range(9, 16))})  # of 16 colours: grey, and the bright ones
+_LIGHT_BACKGROUNDS = frozenset({"7", *map(str, range(9, 16))})  # of 16 colours: white and the bright ones
 
 
 @dataclass
 class World:
-    """Standard input, output and error, and the environment; a test brings its own."""
+    """Standard input, output and error, and the environment; tests use their own."""
 
     stdin: TextIO
     stdout: TextIO
@@ -35,7 +35,7 @@ class World:
 
     @classmethod
     def real(cls) -> "World":
-        """The process's own."""
+        """The standard streams and environment of the process."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # an ASCII terminal has no ×
@@ -43,24 +43,24 @@ class World:
 
     @property
     def width(self) -> int:
-        """Columns of the terminal, without `screen`: a help text does not wait for Rich."""
+        """The terminal's columns, without using `screen`: the help need not import Rich."""
         columns = self.environment.get("COLUMNS", "")
         return int(columns) if columns.isdecimal() and int(columns) else get_terminal_size().columns
 
     @cached_property
     def screen(self) -> "Console":
-        """Standard output as something to draw on; it knows its width and its colours."""
+        """Standard output as a console that knows its width and colours."""
         return self._console(self.stdout)
 
     @cached_property
     def desk(self) -> "Console | None":
-        """Standard error as something to draw progress on; None if it is not a terminal, or with --quiet."""
+        """Standard error as a console for progress bars; None if it is not a terminal, or with --quiet."""
         return self._console(self.stderr) if self.stderr.isatty() and not self.is_quiet else None
 
     def theme(self, chosen: Theme) -> Theme:
-        """The theme of the screen: the chosen one; of `auto` what COLORFGBG says, else dark.
+        """The theme of the screen: the chosen one; for `auto`, that of COLORFGBG, else dark.
 
-        Terminals set it to `foreground;background`, some to `foreground;default;background`.
+        Terminals set COLORFGBG to `foreground;background`, some to `foreground;default;background`.
         """
         if chosen is not Theme.AUTO:
             return chosen
@@ -71,58 +71,58 @@ class World:
         from rich.console import Console  # 0.06 s
 
         class Screen(Console):
-            """Raises on a closed pipe, where Rich would end the process with status 1."""
+            """Raises on a closed pipe, instead of exiting with status 1 as Rich does."""
 
             def on_broken_pipe(self) -> None:
                 raise BrokenPipeError
 
         environment = dict(self.environment)
-        if environment.get("COLUMNS") == "0":  # how some programs say that they do not know the width
+        if environment.get("COLUMNS") == "0":  # set by programs that do not know the width
             del environment["COLUMNS"]
         return Screen(
             file=stream,
             highlight=False,
             markup=False,
             emoji=False,
-            soft_wrap=not stream.isatty(),  # a file and a pipe take lines of any length
+            soft_wrap=not stream.isatty(),  # files and pipes take lines of any length
             _environ=environment,
         )
 
     def say(self, text: str) -> None:
-        """A result: one or more lines on standard output."""
+        """Write a result: one or more lines on standard output."""
         self.stdout.write(f"{text}\n")
 
     def note(self, text: str) -> None:
-        """A remark: one line on standard error below the result, unless --quiet is given."""
+        """Add a remark: one line on standard error after the result, unless --quiet is given."""
         if not self.is_quiet:
             self.remarks.append(text)
 
     def fact(self, text: str) -> None:
-        """Something that has been done, such as a file written: one line on standard error, at once."""
+        """Report an event, such as a file written, at once: one line on standard error, unless --quiet."""
         if not self.is_quiet:
             self.stdout.flush()
             self._to_stderr(printable(text))
 
     def finish(self) -> None:
-        """Flush the result, then print the remarks; after an error there are none."""
+        """Flush the result, then print the remarks; not called after an error."""
         self.stdout.flush()
         for remark in self.remarks:
             self._to_stderr(printable(remark))
         self.remarks.clear()
 
     def complain(self, problem: str, hint: str) -> None:
-        """An error: two lines on standard error."""
-        with suppress(OSError):  # a full disk may be what the error is about
+        """Report an error: two lines on standard error."""
+        with suppress(OSError):  # the error may be a full disk
             self.stdout.flush()
         self._to_stderr(f"attn: {printable(problem)}")
         self._to_stderr(f"try: {printable(hint)}")
 
     def interrupted(self) -> None:
-        """Ctrl-C: one line on standard error."""
+        """Report Ctrl-C: one line on standard error."""
         self._to_stderr("attn: interrupted")
 
     def read(self, file: Path | None) -> str:
-        """The text of `file`, or of standard input, without one line end at its very end.
+        """The text of `file`, or of standard input, without one trailing newline.
 
         Raises:
             AttnError: it cannot be read, or is not UTF-8.
@@ -142,12 +142,12 @@ class World:
             raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from error
 
     def has_input(self, patience: float) -> bool:
-        """Whether standard input has something to read, or is at its end, within so many seconds."""
+        """Whether standard input has data, or ends, within `patience` seconds."""
         import select
 
         try:
             return bool(select.select([self.stdin.fileno()], [], [], patience)[0])
-        except (OSError, ValueError):  # no descriptor, or none that can be asked: reading it will tell
+        except (OSError, ValueError):  # no descriptor, or one that cannot be polled: read it instead
             return True
 
     def _bytes(self) -> bytes:
@@ -162,7 +162,7 @@ class World:
 
 
 def _without_line_end(text: str) -> str:
-    """The text without the line end that editors and `echo` put after the last line."""
+    """The text without the newline that editors and `echo` put after the last line."""
     for end in ("\r\n", "\n", "\r"):
         if text.endswith(end):
             return text.removesuffix(end)

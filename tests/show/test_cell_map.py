@@ -57,7 +57,7 @@ def test_cells_are_one_wide_where_two_do_not_fit() -> None:
     lines = drawn(heads(2, 64))
     assert lines[1] == "  0   4   8   12  16  20  24  28  32  36  40  44  48  52  56  60"
     assert lines[2] == "0 █·██▓▓▓▒▒▒░░░"
-    assert lines[-1] == "the numbers: --json, -o FILE.csv, or a width of 258"
+    assert lines[-1] == "to see the numbers: --json, -o FILE.csv, or a width of 258"
 
 
 def test_what_is_too_wide_even_so_goes_on_below() -> None:

@@ -205,7 +205,7 @@ def test_the_largest_of_a_difference_are_the_largest_by_size() -> None:
     difference = grid_of("0.1 − 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
     lines = drawn(replace(difference, by_size=True), top=2)
     assert lines[1] == "0 the → 0 the █-3.00  2 sat ▓ 2.00"
-    assert lines[2].startswith("the 2 largest by size of 3 in each row")
+    assert lines[2].startswith("the 2 largest by absolute value of 3 in each row")
 
 
 def test_a_masked_cell_is_never_among_the_largest() -> None:

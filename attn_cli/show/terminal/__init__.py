@@ -1,1 +1,1 @@
-"""Terminal views of grids and lists: Rich renderables that ask the console for its width and little else."""
+"""Terminal views of grids and lists: Rich renderables that depend on little more than the console's width."""

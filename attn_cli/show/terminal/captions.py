@@ -1,4 +1,4 @@
-"""The text around a matrix: its title, the labels of its rows, a note below."""
+"""The text around a matrix: its title, row labels and a note below."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from attn_cli.show.terminal.view import DIM, Line, Sheet
 
 
 def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
-    """What a title says, in phrases: the name, the size, the range that the shades span.
+    """The phrases of a title: the name, the size, and the range that the shades span.
 
-    Shades of both signs span as far down as up, which the values need not: then it is theirs.
+    A diverging scale is symmetric around zero and the values need not be: then their own range is given.
     """
     is_part = grid.is_masked_later and bool(grid.unmasked.any())
     seen = grid.values[grid.unmasked if is_part else grid.visible]
@@ -28,29 +28,29 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:
-    """The phrases in as many lines as they need."""
+    """The phrases, wrapped over as many lines as they need."""
     return sheet.filled(phrases, " · ", width)
 
 
 def note(text: str, sheet: Sheet) -> list[Line]:
-    """One line that says what is not shown; more where the console is narrow."""
+    """A line that says what is not shown, wrapped on a narrow console."""
     return [[Segment(line, DIM)] for line in sheet.filled(text.split(" "), " ", sheet.width)]
 
 
 def numbers(labels: tuple[str, ...], places: Sequence[int] | None = None) -> list[str]:
-    """The positions of the labels, with a space after them: equal tokens are told apart."""
+    """The positions of the labels, each followed by a space: they distinguish equal tokens."""
     positions = range(len(labels)) if places is None else places
     width = len(str(max(positions, default=0)))
     return [f"{position:>{width}} " for position in positions]
 
 
 def label_width(grid: Grid) -> int:
-    """How wide the labels of the rows are when none is cut."""
+    """The width of the row labels if none is truncated."""
     return max(map(cell_len, grid.rows), default=0) + max(map(len, _numbers_of_rows(grid)), default=0)
 
 
 def row_labels(grid: Grid, width: int, sheet: Sheet) -> list[Line]:
-    """The labels of the rows, each `width` wide."""
+    """The row labels, each `width` wide."""
     return [
         [Segment(number, DIM), Segment(to_left(sheet.cut(name, width - len(number)), width - len(number)))]
         for number, name in zip(_numbers_of_rows(grid), grid.rows, strict=True)
@@ -58,7 +58,7 @@ def row_labels(grid: Grid, width: int, sheet: Sheet) -> list[Line]:
 
 
 def _numbers_of_rows(grid: Grid) -> list[str]:
-    """Positions for tokens; heads against heads, or rows named 0, 1, 2, have names that tell them apart."""
+    """Positions for tokens; none for heads against heads or rows named 0, 1, 2, whose names are unique."""
     are_names = grid.rows == grid.columns or all(row == str(i) for i, row in enumerate(grid.rows))
     if grid.is_pooled or (are_names and not grid.are_tokens):
         return [""] * len(grid.rows)

@@ -1,4 +1,4 @@
-"""The largest values of each row as a list, for --top and for matrices that are too wide."""
+"""Lists the largest values of each row, for --top and for matrices that are too wide."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,25 +17,25 @@ from attn_cli.show.terminal.shades import Shade
 from attn_cli.show.terminal.text_width import to_left
 from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 
-MOST = 8  # how many are listed where nobody says how many: those after them are close to nothing
+MOST = 8  # how many are listed without --top: the values after them are close to zero
 
-_BETWEEN = "  "  # two values
-_LABEL, _SHORT_LABEL = 20, 6  # a row's label is at most this wide where there is room, and where not
-_TEXT = 12  # how much of a token stands before its value in a terminal
+_BETWEEN = "  "  # between two values
+_LABEL, _SHORT_LABEL = 20, 6  # maximum width of a row label, with enough space and without
+_TEXT = 12  # maximum width of a token before its value in a terminal
 
 
 class Listing(NamedTuple):
-    """The largest values of each row of one grid, the largest first."""
+    """The largest values of each row of one grid, in descending order."""
 
     grid: Grid
-    order: npt.NDArray[np.int64]  # (R, K) the columns, the largest value's first
+    order: npt.NDArray[np.int64]  # (R, K) the columns, by descending value
     number_format: NumberFormat
     label: int
-    texts: list[int]  # (K) how much room the tokens have
+    texts: list[int]  # (K) the widths of the tokens
     sheet: Sheet
 
     def rows(self) -> Iterator[Line]:
-        """`token → key 0.42  key 0.21`, the keys with their positions; no value, no key: masked."""
+        """`token → key 0.42  key 0.21`, the keys with their positions; masked keys are left out."""
         arrow = Segment(f" {self.sheet.ink('→')} ", DIM)
         masked = Segment(self.sheet.ink("·"), DIM)
         labels = row_labels(self.grid, self.label, self.sheet)
@@ -67,7 +67,7 @@ class Listing(NamedTuple):
 
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
-    """The largest `most` of each row, or as many of them as fit the width; on an endless sheet all fit."""
+    """The `most` largest values of each row, or as many as fit the width; an endless sheet fits all."""
     written = format_for(grid, digits)
     order = _largest_first(grid)[:, : min(most, longest_row(grid))]
     if sheet.is_endless:
@@ -82,7 +82,7 @@ def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
 
 
 def longest_row(grid: Grid) -> int:
-    """How many values the row has that has most of them."""
+    """The largest number of values in any row."""
     return int(grid.visible.sum(axis=1).max(initial=0))
 
 
@@ -94,13 +94,13 @@ def lines(listing: Listing, digits: int, sheet: Sheet) -> Iterator[Line]:
 
 
 def _largest_first(grid: Grid) -> npt.NDArray[np.int64]:
-    """(R, C) the columns of each row, the largest visible value first, or the largest by size."""
+    """(R, C) the columns of each row, by descending visible value or absolute value."""
     size = np.abs(grid.values) if grid.by_size else grid.values
     return np.argsort(np.where(grid.visible, -size, np.inf), axis=1, kind="stable")
 
 
 def _text_widths(grid: Grid, order: npt.NDArray[np.int64], most: int | None = None) -> list[int]:
-    """How wide the widest token of each rank is, at most `most`; a masked key needs no room."""
+    """The width of the widest token of each rank, at most `most`; masked keys take no space."""
     widths = np.array([cell_len(column) for column in grid.columns])
     widths = widths if most is None else np.minimum(widths, most)
     visible = np.take_along_axis(grid.visible, order, axis=1)

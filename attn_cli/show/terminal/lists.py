@@ -1,4 +1,4 @@
-"""Lists of text: as a table with column headings, or as a paragraph of phrases."""
+"""Lists of text: a table with column headings, or a paragraph of phrases."""
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, zip_longest
@@ -12,17 +12,17 @@ from attn_cli.show.terminal.captions import note
 from attn_cli.show.terminal.text_width import to_left, to_right
 from attn_cli.show.terminal.view import BOLD, Line, Sheet, View
 
-_LINES = 12  # of a paragraph: 100 tokens or so at 80 columns
+_LINES = 12  # of a paragraph: about 100 tokens at 80 columns
 _GAP = "  "  # between the columns of a list
-_TELLING = 4  # cells of a column: it is cut to them before the names of the rows are cut
+_TELLING = 4  # cells of a column: it shrinks to this width before the row names are truncated
 
 
 class TextTable(View):
-    """A list under the names of its columns; those in `right` end at one place.
+    """A list under the names of its columns; those in `right` are right-aligned.
 
-    In a terminal the widest give way, the first one last. With `rest` the last columns give way instead,
-    and it says where they are; with `is_broken` cells continue on further lines. A file has every column
-    in full. A line end in a name is one.
+    In a terminal the widest columns shrink, the first one last. With `rest` the last columns are left out
+    instead, and it says where to find them; with `is_broken` cells wrap onto further lines. A file has
+    every column in full. A newline in a name starts a new line.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TextTable(View):
         self._is_broken = is_broken
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
-        """The names, the rows, and a note where columns are left out."""
+        """The names, the rows, and a note if columns are left out."""
         names = [[sheet.ink(printable(line)) for line in name.split("\n")] for name in self._names]
         rows = [[sheet.ink(printable(cell)) for cell in row] for row in self._rows]
         widths = self._widths(list(_columns(names, rows)), sheet)
@@ -53,7 +53,7 @@ class TextTable(View):
             yield from note(f"no room for {left_out}: {self._rest}", sheet)
 
     def _widths(self, columns: Sequence[Sequence[str]], sheet: Sheet) -> list[int]:
-        """How wide the columns are for which there is room."""
+        """The widths of the columns that fit."""
         wanted = [max(map(cell_len, column)) for column in columns]
         if sheet.is_endless:
             return wanted
@@ -65,7 +65,7 @@ class TextTable(View):
     def _lines_of(
         self, row: Sequence[str], widths: Sequence[int], style: Style, sheet: Sheet
     ) -> Iterator[Line]:
-        """The row, over several lines where its cells are broken."""
+        """The row, over several lines if its cells are wrapped."""
         cells = [[cell] for cell in row]
         if self._is_broken and not sheet.is_endless:
             cells = [
@@ -76,7 +76,7 @@ class TextTable(View):
 
 
 class Paragraph(View):
-    """Phrases one after the other, each whole; beyond `most` lines `rest` says where the others are."""
+    """Phrases in sequence, each unbroken; beyond `most` lines `rest` says where to find the others."""
 
     def __init__(
         self, phrases: Sequence[str], *, between: str = "  ", rest: str = "", most: int = _LINES
@@ -85,7 +85,7 @@ class Paragraph(View):
         self._rest, self._most = rest, most
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
-        """As many phrases on a line as it has room for."""
+        """As many phrases on each line as fit."""
         phrases = [sheet.ink(printable(phrase)) for phrase in self._phrases]
         lines = sheet.filled(phrases, self._between, sheet.width)
         yield from ([Segment(line)] for line in lines[: self._most])
@@ -94,7 +94,7 @@ class Paragraph(View):
 
 
 def _columns(names: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
-    """What stands in each column: the lines of its name, and its cells."""
+    """The content of each column: the lines of its name, and its cells."""
     cells = zip(*rows, strict=True) if rows else ((),) * len(names)
     return ((*name, *column) for name, column in zip(names, cells, strict=True))
 
@@ -104,18 +104,18 @@ def _longest_word(column: Sequence[str]) -> int:
 
 
 def _telling(wanted: Sequence[int]) -> list[int]:
-    """The first column, which names the rows, in full, and a little of the others."""
+    """The full width of the first column, which names the rows, and a minimum for the others."""
     return [*wanted[:1], *(min(width, _TELLING) for width in wanted[1:])]
 
 
 def _fitting(width: int, wanted: Sequence[int]) -> int:
-    """How many of the first columns fit with all their width; at least one."""
+    """The number of leading columns that fit at full width; at least one."""
     ends = accumulate(width + len(_GAP) for width in wanted)
     return max(1, sum(end - len(_GAP) <= width for end in ends))
 
 
 def _shared_out(width: int, wanted: Sequence[int], least: Sequence[int]) -> list[int]:
-    """The widths of columns: the widest is cut first, until all fit or each has its least."""
+    """The column widths: the widest column shrinks first, until all fit or each is at its minimum."""
     widths = list(wanted)
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         spare = [(size, -number) for number, size in enumerate(widths) if size > least[number]]

@@ -14,11 +14,11 @@ from attn_cli.vocabulary import Theme
 
 
 class Matrices(View):
-    """Grids as tables of shaded cells, side by side where there is room, else one below the other.
+    """Grids as tables of shaded cells, side by side if there is room, else one below the other.
 
-    In a terminal a table that is too wide even so is shown by its largest values or as a window; elsewhere
-    it is printed whole. `top`, at least 1, asks for the largest of each row; of a difference or of
-    features by size.
+    In a terminal a table that is still too wide is reduced to its largest values or to a window; elsewhere
+    it is printed whole. `top`, at least 1, selects the largest values of each row, in a difference or in
+    features by absolute value.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Matrices(View):
         self._grids, self._digits, self._top, self.theme = grids, digits, top, theme
 
     def lines(self, sheet: Sheet) -> Iterable[Line]:
-        """The tables, each under its title, and a note below one that is not shown whole."""
+        """The tables, each under its title, with a note below those that are not complete."""
         grids = [sheet.inked(on_unmasked(grid)) for grid in self._grids]
         tables = table.side_by_side(grids, self._digits, sheet) if self._top is None else None
         return self._below(grids, sheet) if tables is None else table.lines(tables, self._digits, sheet)
@@ -39,7 +39,7 @@ class Matrices(View):
             yield from self._alone(grid, sheet)
 
     def _alone(self, grid: Grid, sheet: Sheet) -> Iterable[Line]:
-        """One grid with all the width, and a note where it is not enough."""
+        """One grid at full width, with a note if it does not fit."""
         if self._top is None and (whole := table.side_by_side([grid], self._digits, sheet)):
             return table.lines(whole, self._digits, sheet)
         if self._top is None and sheet.is_endless:
@@ -56,15 +56,15 @@ class Matrices(View):
         yield from largest_values.lines(listing, self._digits, sheet)
         shown, there = len(listing.texts), largest_values.longest_row(grid)
         if shown < there:
-            by_size = " by size" if grid.by_size else ""
-            where = ", of those where it may look" if hides else ""
+            by_size = " by absolute value" if grid.by_size else ""
+            where = ", masked keys left out" if hides else ""
             text = f"the {shown} largest{by_size} of {there} in each row{where}"
             yield from note(text + self._others(grid, shown, there, sheet), sheet)
         elif hides:
-            yield from note("only the keys where a token may look are listed", sheet)
+            yield from note("masked keys are not listed", sheet)
 
     def _others(self, grid: Grid, shown: int, there: int, sheet: Sheet) -> str:
-        """Where the values are that are not listed; nothing where nobody asked for them."""
+        """Where to find the values that are not listed; nothing beyond those that --top requests."""
         if self._top is None:
             return f"; {_where_all_are(grid, self._digits, sheet)}"
         more = min(self._top, there) - shown
@@ -86,6 +86,6 @@ def _where_all_are(grid: Grid, digits: int, sheet: Sheet) -> str:
 
 
 def _is_whole(grid: Grid) -> bool:
-    """Whether there are only whole numbers, such as a mask's: no few of them stand out."""
+    """Whether all numbers are integers, as in a mask: then the largest ones do not stand out."""
     seen = grid.values[grid.visible]
     return np.array_equal(seen, np.rint(seen))

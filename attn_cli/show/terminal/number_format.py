@@ -7,33 +7,33 @@ import numpy.typing as npt
 
 from attn_cli.grid import Grid, Matrix
 
-_LONG = 1e6  # from here on an exponent is shorter and reads better
+_LONG = 1e6  # from this value on, an exponent is shorter and easier to read
 _AROUND_DECIMALS = len("-1.") + len("e-300")
 
 
 class NumberFormat(NamedTuple):
-    """One way to write a number, and how wide it can get."""
+    """A format for numbers, and the largest width of a formatted number."""
 
     spec: str
     width: int
     compact: bool = False
 
     def __call__(self, value: float) -> str:
-        """`value` as it stands in a cell, without padding."""
+        """`value` as it is written in a cell, without padding."""
         text = format(value, self.spec)
         return _without_zero(text) if self.compact else text
 
     def zeros(self, values: Matrix) -> npt.NDArray[np.bool_]:
-        """(R, C) which values are written as zero."""
+        """(R, C) whether each value is written as zero."""
         is_zero = np.vectorize(lambda value: float(format(value, self.spec)) == 0, otypes=[bool])
         return np.asarray(is_zero(values))
 
 
 def format_for(grid: Grid, digits: int, *, compact: bool = False) -> NumberFormat:
-    """How to write the visible numbers of `grid`: whole ones without decimals, the others with `digits`.
+    """The format for the visible numbers of `grid`: no decimals if all are integers, else `digits`.
 
-    `compact` leaves out the zero before the point where no number is beyond 1 (`.42`, `1.0`), as is
-    usual for numbers that cannot be (Publication Manual of the APA, 7th edition, 6.36).
+    `compact` drops the zero before the decimal point if no number exceeds 1 (`.42`, `1.0`), as is usual
+    for quantities that cannot exceed 1 (Publication Manual of the APA, 7th edition, 6.36).
     """
     seen = grid.values[grid.visible]
     low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
@@ -50,7 +50,7 @@ def format_for(grid: Grid, digits: int, *, compact: bool = False) -> NumberForma
 
 
 def short(value: float, digits: int) -> str:
-    """`value` for a sentence: no zeros at the end, and never 0 for what is not."""
+    """`value` for a sentence: no trailing zeros, and 0 only for zero itself."""
     fixed = format(value, f"z.{digits}f")
     if float(fixed) == 0 or abs(value) >= _LONG:
         return format(value, f"z.{max(1, digits)}g")
@@ -58,6 +58,6 @@ def short(value: float, digits: int) -> str:
 
 
 def _without_zero(text: str) -> str:
-    """`.42` for `0.42`, and `1.0` for `1.00`: as wide as the others."""
+    """`.42` for `0.42`, and `1.0` for `1.00`: all of the same width."""
     sign, size = ("-", text[1:]) if text.startswith("-") else ("", text)
     return sign + (size[1:] if size.startswith("0") else size[:-1])

@@ -11,13 +11,13 @@ from rich.table import Column
 
 from attn_cli.safe_text import printable
 
-_NARROW = 60  # cells: below, the words count more than the bar
+_NARROW = 60  # cells: on a narrower console the words matter more than the bar
 _BAR = 20
-_PERCENT = 5  # cells, and the gap behind them
+_PERCENT = 5  # cells, including the gap after it
 
 
 class Bar:
-    """A share from 0 to 1 and a few phrases beside it; gone when the work is done."""
+    """A fraction from 0 to 1 with a few phrases beside it; removed when the work is done."""
 
     def __init__(self, console: Console) -> None:
         bars = [BarColumn(bar_width=_BAR)] if console.width >= _NARROW else []
@@ -37,13 +37,13 @@ class Bar:
         self._progress.stop()
 
     def show(self, share: float, phrases: Sequence[str]) -> None:
-        """Move the bar to `share` of the whole; phrases that find no room stand on lines below."""
+        """Move the bar to `share` of the whole; phrases that do not fit go on lines below."""
         lines = wrapped([printable(phrase) for phrase in phrases], self._room)
         self._progress.update(self._task, completed=share, description="\n".join(lines))
 
 
 def wrapped(phrases: Sequence[str], room: int) -> list[str]:
-    """Phrases with a dot between them, in lines of at most `room` cells where each has so much room."""
+    """Phrases separated by dots, in lines of at most `room` cells unless a single phrase is longer."""
     lines: list[str] = []
     for phrase in phrases:
         longer = f"{lines[-1]} · {phrase}" if lines else phrase

@@ -1,6 +1,6 @@
-"""Shades for numbers: colours where the console has them, glyphs where it has none.
+"""Shades for numbers: colours if the console supports them, otherwise glyphs.
 
-Zero is as quiet as the terminal's background, and lightness alone tells the order.
+Zero is as unobtrusive as the terminal's background, and lightness alone conveys the order.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,14 +21,14 @@ Rgb = tuple[int, int, int]
 
 
 class Shade(NamedTuple):
-    """How a cell is drawn: a glyph before its number, a style under both."""
+    """How a cell is drawn: a glyph before its number, and a style for both."""
 
     glyph: str
     style: Style
 
 
 class Arms(NamedTuple):
-    """What numbers above and below zero look like, those nearest to zero first."""
+    """The shades of numbers above and below zero, those nearest to zero first."""
 
     above: tuple[Shade, ...]
     below: tuple[Shade, ...]
@@ -36,7 +36,7 @@ class Arms(NamedTuple):
 
 _PLAIN, *_ = _GLYPHS = tuple(Shade(glyph, Style.null()) for glyph in " ░▒▓█")
 
-# Above and below zero: orange and blue. CIE L* rises evenly from 20, which is just above a dark background,
+# Orange above zero, blue below it. CIE L* rises evenly from 20, which is just above a dark background,
 # to 88; on a light one it falls from 94 to 30.
 _TRUECOLOR = {
     Theme.DARK: (
@@ -48,10 +48,10 @@ _TRUECOLOR = {
         "ddf1fc b1ddfc 88c8f7 65b2f0 489be5 3584d4 2b6ebe 2759a3 244583",
     ),
 }
-_STEPS = 4  # shades between two of these: 33 in all
+_STEPS = 4  # shades per interval between two of these: 33 in all
 
-# The same in every terminal. Those nearest to the colours above are not always in order; these are. Of a
-# range on one side of zero the first are grey, which is quieter; on two sides they tell the sign.
+# The same in every terminal. The nearest matches of the colours above are not always in order; these are.
+# The first shades of a one-sided range are grey, which is less obtrusive; with both signs, hue tells the sign.
 _256 = {
     Theme.DARK: ("52 94 136 179 222", "18 25 33 75 153"),
     Theme.LIGHT: ("230 223 180 137 94 88", "195 153 110 68 26 20"),
@@ -61,8 +61,8 @@ _256_OF_ONE_SIDE = {
     Theme.LIGHT: ("255 223 180 137 94 88", "255 153 110 68 26 20"),
 }
 
-# A palette of 16 is the user's own. In nearly all of them blue < cyan, red < yellow, and these greys are in
-# order; the other bright colours are not: in Solarized they are greys.
+# Users choose their own palette of 16. In nearly all of them blue < cyan, red < yellow, and these greys are
+# in order; the other bright colours cannot be relied on: in Solarized they are greys.
 _16 = {
     Theme.DARK: ("red yellow", "blue cyan"),
     Theme.LIGHT: ("yellow red", "cyan blue"),
@@ -75,9 +75,9 @@ _DARK_16 = {"black", "bright_black", "blue", "red"}
 
 
 def ramp(colours: str | None, theme: Theme, limits: scale.Limits) -> tuple[Shade, ...]:
-    """The shades from the lowest to the highest value; an odd number where zero is in the middle.
+    """The shades from the lowest to the highest value; an odd number if zero is in the middle.
 
-    `colours`: the console's colour system, by Rich's word for it; None where it has none.
+    `colours`: Rich's name of the console's colour system; None if it has no colours.
     """
     if scale.is_signed(limits):
         above, below = _arms(colours, theme)
@@ -87,8 +87,8 @@ def ramp(colours: str | None, theme: Theme, limits: scale.Limits) -> tuple[Shade
 
 
 def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:
-    """(R, C) which of `count` shades, from the lowest value's to the highest's, each cell has."""
-    if scale.is_below_zero(grid.limits):  # the nearest to zero is the first of them
+    """(R, C) the index of each cell's shade among `count`, from the lowest value to the highest."""
+    if scale.is_below_zero(grid.limits):  # counted from the shade nearest to zero
         low, high = grid.limits
         return count - 1 - _indices(scale.levels(-grid.values, (-high, -low)), count)
     return _indices(scale.levels(grid.values, grid.limits), count)
@@ -100,7 +100,7 @@ def _indices(levels: npt.NDArray[np.floating], count: int) -> npt.NDArray[np.int
 
 @cache
 def _arms(colours: str | None, theme: Theme) -> Arms:
-    """The shades of a range with zero inside it; numbers next to zero have none."""
+    """The shades of a range that contains zero; numbers next to zero have none."""
     if colours is None:
         return Arms(_GLYPHS[1:], _GLYPHS[1:])
     if colours == "truecolor":
@@ -112,7 +112,7 @@ def _arms(colours: str | None, theme: Theme) -> Arms:
 
 @cache
 def _arms_of_one_side(colours: str | None, theme: Theme) -> Arms:
-    """The shades of a range above zero, and of one below it."""
+    """The shades of a range above zero, and those of a range below it."""
     if colours is None:
         return Arms(_GLYPHS, _GLYPHS)
     if colours == "truecolor":
@@ -127,7 +127,7 @@ def _numbered(numbers: str) -> Iterator[Color]:
 
 
 def _between(colours: str) -> Iterator[Color]:
-    """The colours with even steps between them, the last one included."""
+    """Colours in even steps between the given ones, including the last."""
     known = [Color.parse(f"#{colour}").get_truecolor() for colour in colours.split()]
     for one, other in pairwise(known):
         for step in range(_STEPS):
@@ -141,7 +141,7 @@ def _mixed(a: Rgb, b: Rgb, share: float) -> Rgb:
 
 
 def _readable(backgrounds: Iterable[Color]) -> tuple[Shade, ...]:
-    """Each background under black or white text, whichever has more contrast."""
+    """Each background with black or white text, whichever has more contrast."""
     black, white = Color.from_ansi(16), Color.from_ansi(231)
     return tuple(
         Shade(" ", Style(color=white if _luminance(colour) < _EQUAL_CONTRAST else black, bgcolor=colour))
@@ -150,7 +150,7 @@ def _readable(backgrounds: Iterable[Color]) -> tuple[Shade, ...]:
 
 
 def _on_palette(names: str) -> tuple[Shade, ...]:
-    """The colours of those names; the last of them, where numbers are the largest, under bold text."""
+    """The colours by name; the last, for the largest numbers, with bold text."""
     *others, last = names.split()
     return (*(_on_named(name) for name in others), _on_named(last, bold=True))
 
@@ -160,12 +160,12 @@ def _on_named(name: str, *, bold: bool | None = None) -> Shade:
     return Shade(" ", Style(color=text, bgcolor=name, bold=bold))
 
 
-_TOE = 0.04045  # sRGB is linear up to here
+_TOE = 0.04045  # sRGB is linear up to this value
 _EQUAL_CONTRAST = 0.179  # (1 + 0.05) / (L + 0.05) = (L + 0.05) / 0.05
 
 
 def _luminance(colour: Color) -> float:
-    """How light a colour looks, 0 to 1: WCAG 2.1, relative luminance."""
+    """The relative luminance of a colour, 0 to 1 (WCAG 2.1)."""
     red, green, blue = (_linear(part / 255) for part in colour.get_truecolor())
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 

@@ -1,7 +1,7 @@
-"""A matrix as a table of shaded cells, laid out for a given width, whole or with columns left out.
+"""A matrix as a table of shaded cells, laid out for a given width, complete or with columns left out.
 
-`rich.table` (15.0) narrows the columns of a table that does not fit until their numbers are cut, so the
-layout is made here.
+`rich.table` (15.0) shrinks the columns of a table that does not fit until numbers are truncated, so the
+layout is computed here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,29 +20,29 @@ from attn_cli.show.terminal.shades import Shade
 from attn_cli.show.terminal.text_width import to_left, to_right
 from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 
-GAP = -1  # a column that stands for those left out
+GAP = -1  # a placeholder for the columns left out
 
-_BETWEEN = "   "  # two tables
-_LABEL = 20  # in a terminal a row's label is at most this wide,
-_SHORT_LABEL = 7  # and this where that makes the table fit
-_HEADER_LINES = 3  # a token is folded over at most as many there,
-_NARROWEST, _WIDEST = 3, 8  # and this much of it stands on one
+_BETWEEN = "   "  # between two tables
+_LABEL = 20  # maximum width of a row label in a terminal,
+_SHORT_LABEL = 7  # and if that makes the table fit
+_HEADER_LINES = 3  # a token in a terminal is folded over at most this many lines,
+_NARROWEST, _WIDEST = 3, 8  # of a width in this range
 
 
 class TableLayout(NamedTuple):
-    """How much room the parts of a table have."""
+    """The widths of the parts of a table."""
 
     number_format: NumberFormat
-    label: int  # with a space after it; 0: the table to the left has the labels
-    text: int  # a cell is one wider: the space, or the glyph of its shade, in front
+    label: int  # including the space after it; 0 if the table to the left has the labels
+    text: int  # a cell is one wider: a space, or the glyph of its shade, comes first
 
     def width(self, columns: int) -> int:
-        """How wide a table of so many columns is."""
+        """The width of a table with this many columns."""
         return self.label + (self.text + 1) * columns
 
 
 class GridTable(NamedTuple):
-    """One grid, laid out; only some of its columns are drawn."""
+    """A grid and its layout; only the columns in `shown` are drawn."""
 
     grid: Grid
     layout: TableLayout
@@ -50,7 +50,7 @@ class GridTable(NamedTuple):
     shown: Sequence[int]
 
     def header(self) -> Iterator[str]:
-        """Lines that name the columns: the position, and the token over as many lines as it needs."""
+        """The header lines: the position of each column, then its token, folded if necessary."""
         named = [self._named(column) for column in self.shown]
         blanks = [" " * cell_len(lines[0]) for lines in named]
         for texts in zip_longest(*named):
@@ -58,7 +58,7 @@ class GridTable(NamedTuple):
             yield " " * self.layout.label + "".join(cells)
 
     def rows(self) -> Iterator[Line]:
-        """Lines of cells, each row's label in front where the table has labels."""
+        """Lines of cells, each after its row label if the table has labels."""
         if self.layout.label == 0:
             yield from self._cells()
             return
@@ -90,13 +90,13 @@ class GridTable(NamedTuple):
             ]
 
     def _part(self) -> Grid:
-        """The numbers of the columns that are shown; where columns are left out, some number."""
+        """The columns that are shown; the gap holds an arbitrary column."""
         grid, chosen = self.grid, list(self.shown)
         allowed = None if grid.allowed is None else grid.allowed[:, chosen]
         return replace(grid, values=grid.values[:, chosen], visible=grid.visible[:, chosen], allowed=allowed)
 
     def _cell(self, number: float, shade: Shade) -> str:
-        """A number with the glyph of its shade beside it, or the sign for a masked cell."""
+        """A number after the glyph of its shade, or the symbol for a masked cell."""
         text = shade.glyph + self.layout.number_format(number).rjust(self.layout.number_format.width)
         return (self.sheet.ink("·") if shade is MASKED else text).rjust(self.layout.text + 1)
 
@@ -106,7 +106,7 @@ class GridTable(NamedTuple):
 
 
 def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[GridTable] | None:
-    """The grids as tables with room to stand next to each other; None where there is too little."""
+    """The grids as tables that fit next to each other; None if they do not fit."""
     for layouts in _layouts(grids, digits, sheet):
         tables = [_whole(grid, layout, sheet) for grid, layout in zip(grids, layouts, strict=True)]
         spare = sheet.width - sum(_widths(tables, digits)) - len(_BETWEEN) * (len(tables) - 1)
@@ -117,13 +117,13 @@ def side_by_side(grids: Sequence[Grid], digits: int, sheet: Sheet) -> list[GridT
 
 
 def unlimited(grid: Grid, digits: int, sheet: Sheet) -> GridTable:
-    """The grid as a table of all its columns, however wide."""
+    """The grid as a table of all its columns, whatever its width."""
     (layout,) = next(_layouts([grid], digits, sheet))
     return _whole(grid, layout, sheet)
 
 
 def window(grid: Grid, digits: int, sheet: Sheet) -> GridTable:
-    """As many of the first columns as fit, a gap, and the last column where it fits too."""
+    """As many of the first columns as fit, a gap, and the last column if it fits too."""
     layout = narrowest(grid, digits, sheet)
     gap = len(" " + sheet.ink("…"))
     fit = (sheet.width - layout.width(0) - gap) // (layout.text + 1)
@@ -133,26 +133,26 @@ def window(grid: Grid, digits: int, sheet: Sheet) -> GridTable:
 
 
 def position(grid: Grid, column: int) -> str:
-    """Where the column's token stands; nothing where its label says that, or columns are no tokens."""
+    """The position of the column's token; empty if its label gives it, or if columns are not tokens."""
     if grid.is_pooled or not grid.are_tokens:
         return ""
     return str(column if grid.column_places is None else grid.column_places[column])
 
 
 def pooled_columns(width: int, count: int, digits: int) -> int:
-    """How many columns of a picture of so many keys fit, each named by a position, its weights at most 1."""
+    """The number of block averages that fit, each labelled with a position below `count`; weights up to 1."""
     name = len(str(count - 1))
     return max(1, (width - name - 1) // (max(name, len("0.") + digits) + 1))
 
 
 def narrowest(grid: Grid, digits: int, sheet: Sheet) -> TableLayout:
-    """The layout with which most columns fit."""
+    """The layout in which the most columns fit."""
     *_, (layout,) = _layouts([grid], digits, sheet)
     return layout
 
 
 def lines(tables: Sequence[GridTable], digits: int, sheet: Sheet) -> Iterator[Line]:
-    """The tables next to each other, each under its title."""
+    """The tables side by side, each under its title."""
     widths = [sheet.width] if len(tables) == 1 else _widths(tables, digits)
     titles = [
         title(heading(table.grid, digits, sheet), width, sheet)
@@ -167,7 +167,7 @@ def lines(tables: Sequence[GridTable], digits: int, sheet: Sheet) -> Iterator[Li
 
 
 def _joined(rows: Sequence[Line], widths: Sequence[int]) -> Line:
-    """The same row of all tables as one line, without space at its end."""
+    """The same row of all tables as one line, without trailing spaces."""
     line: Line = []
     due = 0
     for row, width in zip(rows, widths, strict=True):
@@ -178,7 +178,7 @@ def _joined(rows: Sequence[Line], widths: Sequence[int]) -> Line:
 
 
 def _layouts(grids: Sequence[Grid], digits: int, sheet: Sheet) -> Iterator[list[TableLayout]]:
-    """From the roomiest to the narrowest; labels that are the same everywhere stand on the left only."""
+    """From the widest to the narrowest; labels that all tables share appear on the left only."""
     repeated = any(grid.rows != grids[0].rows for grid in grids)
     longest = max(map(label_width, grids)) if sheet.is_endless else _LABEL
     shortest = longest if sheet.is_endless else _SHORT_LABEL
@@ -201,14 +201,14 @@ def _whole(grid: Grid, layout: TableLayout, sheet: Sheet) -> GridTable:
 
 
 def _roomier(table: GridTable, spare: int) -> GridTable:
-    """The same table, its cells wider by at most `spare` where that shows more of the tokens."""
+    """The same table with cells up to `spare` wider if that shows more of the tokens."""
     layout = table.layout
     wanted = max(layout.text, min(_longest(table.grid), _WIDEST))
     return table._replace(layout=layout._replace(text=min(layout.text + spare, wanted)))
 
 
 def _widths(tables: Sequence[GridTable], digits: int) -> list[int]:
-    """How wide each table is; next to others, at least as wide as a phrase of its title."""
+    """The width of each table; next to others, at least that of the longest phrase in its title."""
     widths = [table.layout.width(len(table.grid.columns)) for table in tables]
     if len(tables) == 1:
         return widths

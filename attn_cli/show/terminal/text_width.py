@@ -1,4 +1,4 @@
-"""Text fitted to a console: encodable characters, cut, folded or padded to a width in cells."""
+"""Fits text to a console: makes it encodable, and truncates, folds or pads it to a width in cells."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,14 @@ _FLAG = re.compile("[\N{REGIONAL INDICATOR SYMBOL LETTER A}-\N{REGIONAL INDICATO
 
 
 def encodable(text: str, encoding: str) -> str:
-    r"""`text` in characters that `encoding` has: `->` for an arrow, `\u65e5` for a letter it lacks."""
+    r"""`text` in characters that `encoding` supports: `->` for an arrow, `\u65e5` for other characters."""
     if _carries(encoding, text):
         return text
     return "".join(c if _carries(encoding, c) else _spelled(c) for c in text)
 
 
 def cut(text: str, width: int, ellipsis: str = "…") -> str:
-    """`text` if it is at most `width` wide, else as many whole characters as leave room for the ellipsis."""
+    """`text` if it is at most `width` wide, else as many characters as fit before the ellipsis."""
     if cell_len(text) <= width:
         return text
     kept = ""
@@ -33,7 +33,7 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def folded(text: str, width: int, lines: int | None, ellipsis: str = "…") -> list[str]:
-    """`text` over at most `lines` lines of `width`, the last one cut where there is more; None: over all."""
+    """`text` over at most `lines` lines of `width`, the last one truncated if needed; None: no limit."""
     pieces = list(_pieces(text, width))
     if lines is None or len(pieces) <= lines:
         return pieces
@@ -41,9 +41,9 @@ def folded(text: str, width: int, lines: int | None, ellipsis: str = "…") -> l
 
 
 def filled(phrases: Sequence[str], between: str, width: int) -> list[str]:
-    """Whole phrases on lines of at most `width`; one that is wider is broken at its spaces.
+    """Unbroken phrases on lines of at most `width`; a wider phrase is broken at its spaces.
 
-    A word that is wider stands alone, and whole.
+    A wider word gets a line of its own and is not broken.
     """
     lines: list[str] = []
     for phrase in phrases:
@@ -59,12 +59,12 @@ def filled(phrases: Sequence[str], between: str, width: int) -> list[str]:
 
 
 def to_left(text: str, width: int) -> str:
-    """`text` and then spaces, `width` wide on a screen."""
+    """`text` padded with spaces on the right to `width` cells."""
     return text + " " * (width - cell_len(text))
 
 
 def to_right(text: str, width: int) -> str:
-    """Spaces and then `text`, `width` wide on a screen."""
+    """`text` padded with spaces on the left to `width` cells."""
     return " " * (width - cell_len(text)) + text
 
 
@@ -81,7 +81,7 @@ def _spelled(character: str) -> str:
 
 
 def _pieces(text: str, width: int) -> Iterator[str]:
-    """`text` in pieces of at most `width`, unless one character alone is wider."""
+    """`text` in pieces of at most `width`, unless a single character is wider."""
     piece = ""
     for grapheme in _graphemes(text):
         if piece and cell_len(piece + grapheme) > width:
@@ -92,7 +92,7 @@ def _pieces(text: str, width: int) -> Iterator[str]:
 
 
 def _graphemes(text: str) -> Iterator[str]:
-    """What a reader takes for one character: a letter and its accents, a joined emoji, a flag."""
-    inside_flags = {flag.start() + 1 for flag in _FLAG.finditer(text)}  # which Rich takes for two letters
+    """User-perceived characters: a letter with its accents, a joined emoji, a flag."""
+    inside_flags = {flag.start() + 1 for flag in _FLAG.finditer(text)}  # Rich splits a flag into two letters
     ends = [end for _, end, _ in split_graphemes(text)[0] if end not in inside_flags]
     return (text[start:end] for start, end in pairwise((0, *ends)))

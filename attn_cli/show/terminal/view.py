@@ -1,4 +1,4 @@
-"""The base of all terminal views, and the sheet they draw on: its width, encoding and colours."""
+"""The base class of terminal views, and the sheet they draw on: its width, encoding and colours."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,43 +20,43 @@ Line = list[Segment]
 
 BOLD, DIM = Style(bold=True), Style(dim=True)
 MASKED = Shade(" ", DIM)
-QUIET = Shade(" ", DIM)  # a number without a shade: it is written as zero, or the mask will hide it
+QUIET = Shade(" ", DIM)  # a number without a shade: it is written as zero, or will be masked
 
 
 class Sheet(NamedTuple):
-    """The room that a console gives to a view."""
+    """The space that a console gives to a view."""
 
-    width: int  # how many cells a line has, where it can be broken
+    width: int  # cells per line, for text that can be wrapped
     encoding: str
-    colours: str | None  # the console's colour system; None: it has no colours, or may not use them
-    is_endless: bool = False  # whether a line may be longer, as in a file: then nothing is cut
+    colours: str | None  # the console's colour system; None if it has no colours, or they are disabled
+    is_endless: bool = False  # whether lines may be longer, as in a file: then nothing is truncated
     theme: Theme = Theme.DARK
 
     @classmethod
     def of(cls, console: Console, options: ConsoleOptions, theme: Theme) -> Self:
-        """The sheet as wide as the options say, in the console's characters and colours."""
+        """A sheet of the width in `options`, with the console's encoding and colours."""
         colours = None if console.no_color else console.color_system
-        is_endless = options.overflow == "ignore"  # Rich's word for a console that leaves long lines alone
+        is_endless = options.overflow == "ignore"  # set for a console that does not break long lines
         return cls(options.max_width, options.encoding, colours, is_endless, theme)
 
     def ink(self, text: str) -> str:
-        """`text` in characters that the console's encoding has."""
+        """`text` in characters that the console's encoding supports."""
         return encodable(text, self.encoding)
 
     def cut(self, text: str, width: int) -> str:
-        """`text` in at most `width` cells; on an endless sheet all of it."""
+        """`text` truncated to `width` cells; on an endless sheet all of it."""
         return text if self.is_endless else cut(text, width, self.ink("…"))
 
     def folded(self, text: str, width: int, lines: int) -> list[str]:
-        """`text` over at most so many lines of `width`; on an endless sheet over as many as it needs."""
+        """`text` over at most `lines` lines of `width`; on an endless sheet over as many as it needs."""
         return folded(text, width, None if self.is_endless else lines, self.ink("…"))
 
     def filled(self, phrases: Sequence[str], between: str, width: int) -> list[str]:
-        """The phrases on lines of `width`; one that is wider is broken at its spaces, or else cut."""
+        """The phrases on lines of `width`; a wider phrase is broken at its spaces, or else truncated."""
         return [self.cut(line, width) for line in filled(phrases, self.ink(between), width)]
 
     def inked(self, grid: Grid) -> Grid:
-        """The same grid, its text safe to print."""
+        """The same grid with text that is safe to print."""
         return replace(
             grid,
             title=self.ink(printable(grid.title)),
@@ -65,7 +65,7 @@ class Sheet(NamedTuple):
         )
 
     def shades(self, grid: Grid, written: NumberFormat) -> list[list[Shade]]:
-        """The shade of each cell, whose number is `written` like that: of the ramp, QUIET or MASKED."""
+        """The shade of each cell: one of the ramp, QUIET or MASKED; `written` tells which are zero."""
         of_theme = ramp(self.colours, self.theme, grid.limits)
         shades = [shade._replace(glyph=self.ink(shade.glyph)) for shade in of_theme] + [QUIET, MASKED]
         indices = shade_indices(grid, len(of_theme))
@@ -75,16 +75,16 @@ class Sheet(NamedTuple):
 
 
 class View:
-    """A Rich renderable made of whole lines.
+    """A Rich renderable made of complete lines.
 
-    The lines are made for the width that the console or a container gives; none is wrapped. A console
-    with `soft_wrap` leaves long lines alone, and nothing is cut for it.
+    The lines are made for the width of the console or container and are not wrapped. A console with
+    `soft_wrap` does not break long lines, so nothing is truncated for it.
     """
 
     theme = Theme.DARK
 
     def lines(self, sheet: Sheet) -> Iterable[Line]:
-        """The lines for a sheet, without line ends."""
+        """The lines for a sheet, without newlines."""
         raise NotImplementedError
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -93,7 +93,7 @@ class View:
             yield Segment.line()
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Any width will do; more than the longest line is not needed."""
+        """Any width will do; no more than the longest line is needed."""
         lines = self.lines(Sheet.of(console, options, self.theme))
         widest = max(map(Segment.get_line_length, lines), default=0)
         return Measurement(min(1, widest), widest)
