@@ -1,18 +1,18 @@
-"""Which known word a mistyped one is close to, and how far apart two words are."""
+"""Finds the known word closest to a mistyped one, by edit distance."""
 
 from collections.abc import Iterable
 
-_LONGEST = 64  # letters; nobody mistypes a longer name, and the table of edits is quadratic
-_SHARE = 0.4  # of the longer word's letters may be wrong in a word that is still close
-_SHORTEST = 3  # letters of a beginning that tells the word
-_CUT_SHORT, _RUN_ON = 0.1, 0.3  # the share that counts as wrong of `--col`, and of `--layers`
-_FIRST = 0.2  # what a wrong first letter adds
+_LONGEST = 64  # letters; longer words are not compared, as the edit distance takes quadratic time
+_SHARE = 0.4  # the fraction of the longer word's letters that may be wrong in a close match
+_SHORTEST = 3  # letters of a prefix that identifies the word
+_CUT_SHORT, _RUN_ON = 0.1, 0.3  # the fraction that counts as wrong in `--col`, and in `--layers`
+_FIRST = 0.2  # penalty for a wrong first letter
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was most probably meant; None where none is close.
+    """The known word that was most probably meant; None if none is close.
 
-    Case does not count, nor do dashes in front. The beginning of a word is close to it.
+    Case and leading dashes are ignored. A prefix of a word is close to it.
     """
     typed = _plain(word)
     if len(typed) == 1 or not typed:  # one letter is close to everything
@@ -23,7 +23,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def edits(one: str, other: str) -> int:
-    """How many letters were added, left out, replaced or swapped with their neighbour.
+    """The number of insertions, deletions, substitutions and swaps of adjacent letters.
 
     Optimal string alignment: Damerau 1964, doi:10.1145/363958.363994.
     """
@@ -42,7 +42,7 @@ def edits(one: str, other: str) -> int:
 
 
 def _effort(typed: str, known: str) -> float:
-    """How much of the word would have to change, 0 to 1; the first letter is seldom the wrong one."""
+    """The fraction of the word that would have to change, 0 to 1; first letters are seldom wrong."""
     if len(typed) >= _SHORTEST and known.startswith(typed):
         return _CUT_SHORT
     if len(known) >= _SHORTEST and typed.startswith(known):

@@ -1,17 +1,17 @@
-"""The words of the interface, each explained once: steps, kinds, metrics, patterns, distances, data types."""
+"""The words of the interface, each defined once: steps, kinds, metrics, patterns, distances, data types."""
 
 from enum import StrEnum
 from typing import Self
 
 RANDOM = "random"
-"""The model that is a fresh, seeded layer."""
+"""The name of the model that is a single layer of seeded random weights."""
 
 EMBEDDED = "storybook"
-"""The model that ships with the package, used where no model is named."""
+"""The name of the model bundled with the package, the default."""
 
 
 class Term(StrEnum):
-    """A word that a user types, what it means, and the unit of its numbers where they have one."""
+    """A word that users type, its meaning, and the unit of its values if they have one."""
 
     explanation: str
     unit: str
@@ -48,7 +48,7 @@ class Step(Term):
 
     @property
     def is_of_keys(self) -> bool:
-        """Whether the step has a row for each key, and none for a query."""
+        """Whether the step has a row per key rather than per query."""
         return self in {Step.KEYS, Step.VALUES}
 
 
@@ -62,9 +62,9 @@ class Kind(StrEnum):
 
 
 class Metric(Term):
-    """What is measured of each row of a head; for the head, the mean of its rows is shown.
+    """What is measured for each row of a head; the value for the head is the mean of its rows.
 
-    Weights on a kind of token range from 0 to 1. `core/streaming/metrics.py` defines how each is measured.
+    Weights on a kind of token range from 0 to 1. `core/streaming/metrics.py` defines the formulas.
     """
 
     ENTROPY = "entropy", "how evenly the weights are spread; 0 if all weight is on one token", "nats"
@@ -80,7 +80,7 @@ class Metric(Term):
 
 
 class Pattern(Term):
-    """What a head may be known to attend to."""
+    """What a head is known to attend to."""
 
     INDUCTION = "induction", "attends to the token that followed an earlier copy of the current token"
     DUPLICATE = "duplicate-token", "attends to an earlier copy of the current token"
@@ -99,7 +99,7 @@ class Distance(Term):
 
 
 class Theme(StrEnum):
-    """The background that colours in a terminal are made for."""
+    """The terminal background that colours are chosen for."""
 
     AUTO = "auto"  # as COLORFGBG says, else dark
     DARK = "dark"

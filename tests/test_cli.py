@@ -108,7 +108,7 @@ def test_the_remarks_come_after_the_result() -> None:
     assert isinstance(here.stdout, io.StringIO)
     assert (
         here.stdout.getvalue().splitlines()[-1]
-        == "others: -H 0-3, --heads LAYER.HEAD; all: attn heads, attn heatmap"
+        == "other heads: -H 0-3, --heads LAYER.HEAD; all heads: attn heads, attn heatmap"
     )
 
 
@@ -169,7 +169,7 @@ def test_the_theme_is_the_options_then_the_environments_then_the_terminals_and_e
 
 def test_the_environment_names_a_theme_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTN_THEME", "purple")
-    problem = "ATTN_THEME cannot be 'purple': it is one of auto, dark, light"
+    problem = "ATTN_THEME cannot be 'purple': it must be one of auto, dark, light"
     assert refused(attn("inspect", "the cat")) == (2, problem, "attn inspect --help")
 
 

@@ -175,7 +175,7 @@ def test_a_silent_pipe_is_waited_for_and_said_to_be(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(World, "has_input", lambda _, patience: patience > 1)  # nothing within a second
     found = attn("tokens", "-q", "--json", stdin="the cat")
     assert (found.document["text"], found.err) == ("the cat", "")
-    remark = "the text is read from standard input, which has sent nothing so far\n"
+    remark = "waiting for a text on standard input\n"
     assert attn("tokens", "--json", stdin="the cat").err == remark
 
 
@@ -197,7 +197,7 @@ def test_a_text_that_names_a_file_is_read_with_a_remark(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my story.txt").write_text("the cat\n")
-    remark = "'my story.txt' is read as a text; to read the file of that name: --file \"my story.txt\"\n"
+    remark = "'my story.txt' is read as text; to read the file with that name: --file \"my story.txt\"\n"
     found = attn("tokens", "my story.txt", "--json")
     assert (found.document["text"], found.err) == ("my story.txt", remark)
     assert attn("tokens", "--file", "my story.txt", "--json").document["text"] == "the cat"
@@ -222,13 +222,13 @@ def test_half_a_surrogate_pair_is_no_text() -> None:
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("", "the text is empty"), (" \n\t", "the text is blank: 3 white-space characters")],
+    [("", "the text is empty"), (" \n\t", "the text is blank: 3 whitespace characters")],
 )
 def test_a_text_has_words(text: str, problem: str) -> None:
     with pytest.raises(UsageError) as caught:
         checked(text, "the text")
     assert caught.value.problem == problem
-    assert caught.value.hint == 'give one with words, for example "The cat sat on the mat"'
+    assert caught.value.hint == 'a text with words, for example "The cat sat on the mat"'
 
 
 def test_a_text_is_given_once() -> None:

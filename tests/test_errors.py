@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.support.worlds import attn, refused
 
-WORDS = 'give one with words, for example "The cat sat on the mat"'
+WORDS = 'a text with words, for example "The cat sat on the mat"'
 LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
 PLACE = "LAYER.HEAD, for example --heads 2.5"
 TOGETHER = "check that config.json and the weights belong to the same model"
@@ -62,22 +62,22 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x --top 0", "--top takes a whole number of at least 1, not '0'", "--top 1"),
     (
         "inspect x --theme purple",
-        "--theme cannot be 'purple': it is one of auto, dark, light",
+        "--theme cannot be 'purple': it must be one of auto, dark, light",
         "attn inspect --help",
     ),
     (
         "heatmap x -s foo -o a.png",
-        f"--step cannot be 'foo': it is one of {', '.join(STEPS.split())}",
+        f"--step cannot be 'foo': it must be one of {', '.join(STEPS.split())}",
         "attn heatmap --help",
     ),
     (
         "compare x -d foo",
-        "--distance cannot be 'foo': it is one of jensen-shannon, cosine, total-variation",
+        "--distance cannot be 'foo': it must be one of jensen-shannon, cosine, total-variation",
         "attn compare --help",
     ),
     (
         "inspect x --dtype foo",
-        "--dtype cannot be 'foo': it is one of float32, float16, bfloat16, float64",
+        "--dtype cannot be 'foo': it must be one of float32, float16, bfloat16, float64",
         "attn inspect --help",
     ),
     ("inspect", "no text was given", '"The cat sat on the mat", or --file PATH, or a pipe'),
@@ -163,7 +163,7 @@ def test_wrong_usage_is_2(line: str, problem: str, hint: str) -> None:
 
 @pytest.mark.usefixtures("place")
 def test_a_blank_text_is_refused() -> None:
-    assert error("inspect", " \t ") == (2, "the text is blank: 3 white-space characters", WORDS)
+    assert error("inspect", " \t ") == (2, "the text is blank: 3 whitespace characters", WORDS)
     assert error("tokens", "x", "--pair", "", "-m", "bert") == (2, "the second text is empty", WORDS)
 
 

@@ -13,7 +13,7 @@ from attn_cli.vocabulary import Metric, Pattern
 
 @record(frozen=True, slots=True)
 class TokenPair:
-    """A query, a key that it looks at, and the weight between them."""
+    """A query, a key that it attends to, and the weight."""
 
     query: int
     key: int
@@ -22,7 +22,7 @@ class TokenPair:
 
 @record(frozen=True, slots=True)
 class Evidence:
-    """How one head shows a pattern on one text."""
+    """How clearly one head shows a pattern on one text."""
 
     pattern: Pattern
     score: float  # 0 to 1: the mean weight on the pattern's keys, over the rows that could show it
@@ -32,7 +32,7 @@ class Evidence:
 def find_evidence(
     weights: Matrix, mask: npt.NDArray[np.bool_], tokens: KeyTokens, pattern: Pattern
 ) -> Evidence | None:
-    """How weights (T, S) with a mask (T, S) show the pattern; None if no row could show it.
+    """How clearly weights (T, S) with a mask (T, S) show the pattern; None if no row could show it.
 
     The first row does not count, as in `summarise_heads`. The pattern must be one with keys: any but `broad`.
     """

@@ -1,1 +1,1 @@
-"""What a person typed becomes options and values, and what is mistyped gets an error that helps."""
+"""Parses the command line into options and values, and explains what was mistyped."""

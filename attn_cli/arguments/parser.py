@@ -1,4 +1,4 @@
-"""How the words of a command line become options and values: nothing is dropped in silence."""
+"""Parses the words of a command line into options and values; nothing is silently dropped."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,19 +12,19 @@ from attn_cli.errors import UsageError
 
 _GIVEN = "attn.given"
 _KEEPS_ALL = {"store": "append", "store_const": "append_const"}
-_TEXT = "text"  # the argument of commands that read one
-_CHOICE = "choice"  # what click calls the type of an option that takes one of a few words
+_TEXT = "text"  # the argument of commands that read a text
+_CHOICE = "choice"  # click's name for the type of an option with a fixed set of values
 
 
 class CarefulCommand(TyperCommand):
-    """A command whose mistakes are told in sentences of ours."""
+    """A command with our own usage errors."""
 
     def make_parser(self, ctx: Any) -> _OptionParser:
-        """What reads the words."""
+        """The parser of the command's words."""
         return _parser_of(self, ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the values of options and arguments into the context."""
+        """Parse options and arguments into the context."""
         typed, ctx.allow_extra_args = tuple(args), True
         try:
             extra = super().parse_args(ctx, args)
@@ -36,14 +36,14 @@ class CarefulCommand(TyperCommand):
 
 
 class CarefulGroup(TyperGroup):
-    """Commands, where what is none of them is told in sentences of ours."""
+    """A group of commands with our own errors for unknown commands."""
 
     def make_parser(self, ctx: Any) -> _OptionParser:
-        """What reads the words before the command."""
+        """The parser of the words before the command."""
         return _parser_of(self, ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """The command of that name, and what is left for it."""
+        """The command with this name, and the remaining words."""
         commands = self.list_commands(ctx)
         if args[0] not in commands and not ctx.resilient_parsing:
             _check_dashes(ctx, args[:1])
@@ -52,7 +52,7 @@ class CarefulGroup(TyperGroup):
 
 
 class _Parser(_OptionParser):
-    """Click's parser, but for an option of one value that is given twice: an error, and not the last one."""
+    """Click's parser, except that repeating an option that takes one value is an error."""
 
     def __init__(self, ctx: Any) -> None:
         super().__init__(ctx)
@@ -68,11 +68,11 @@ class _Parser(_OptionParser):
         nargs: int = 1,
         const: Any = None,
     ) -> None:
-        """Have every value of the option kept."""
+        """Add the option so that all its values are kept."""
         super().add_option(obj, opts, dest, _KEEPS_ALL.get(action, action), nargs, const)
 
     def parse_args(self, args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
-        """The value of each option, the words that are left, and the parameters in their order."""
+        """The value of each option, the remaining words, and the parameters in order."""
         self.typed = tuple(args)
         values, rest, order = super().parse_args(args)
         for option in dict.fromkeys(order):
@@ -84,7 +84,7 @@ class _Parser(_OptionParser):
         return values, rest, order
 
     def _only(self, option: Any, given: Sequence[Any]) -> Any:
-        """The one value that was given.
+        """The single value that was given.
 
         Raises:
             UsageError: there are several, or it is empty.
@@ -98,8 +98,8 @@ class _Parser(_OptionParser):
         return given[0]
 
     def _process_opts(self, arg: str, state: Any) -> None:
-        """Read an option, and its value from the words that follow."""
-        if self.context.resilient_parsing:  # the shell asks what could follow
+        """Parse an option, and its value from the following words."""
+        if self.context.resilient_parsing:  # shell completion
             super()._process_opts(arg, state)
             return
         self._check(arg, state.rargs)
@@ -111,7 +111,7 @@ class _Parser(_OptionParser):
             raise usage.no_value(self._known()[error.option_name], ()) from error
 
     def _check(self, arg: str, following: Sequence[str]) -> None:
-        """Raise `UsageError` where the word is no option that can be read."""
+        """Raise `UsageError` if the word is not a well-formed option."""
         name, sign, value = arg.partition("=")
         known = self._known()
         option = known.get(name)
@@ -134,7 +134,7 @@ class _Parser(_OptionParser):
             raise self._unknown(name)
 
     def _unknown(self, name: str) -> UsageError:
-        """The error for an option that the command has not."""
+        """The error for an option that the command does not have."""
         context, known = self.context, self._known(hidden=False)
         owners = list(_owners(context, name))
         if context.parent is None and owners:
@@ -146,7 +146,7 @@ class _Parser(_OptionParser):
         return usage.unknown_option(name, context.command_path, hint, owners)
 
     def _known(self, *, hidden: bool = True) -> dict[str, Any]:
-        """Every option by its spellings."""
+        """Every option, by each of its names."""
         options = {**self._short_opt, **self._long_opt}
         return {name: option.obj for name, option in options.items() if hidden or not option.obj.hidden}
 
@@ -159,14 +159,14 @@ def _parser_of(command: Any, ctx: Any) -> _OptionParser:
 
 
 def _listed(option: Any, given: Sequence[Any]) -> list[Any]:
-    """All values of an option: one of words that may be repeated takes a list of them too."""
+    """All values of an option; a repeatable option with fixed values also takes a comma-separated list."""
     if not option.multiple or option.type.name != _CHOICE:
         return list(given)
     return [word.strip() for value in given for word in value.split(",")]
 
 
 def _bad_value(error: BadParameter, ctx: Any) -> UsageError:
-    """The error for a value that is not of the option's type."""
+    """The error for a value of the wrong type."""
     option: Any = error.param
     given = ctx.meta.get(f"{_GIVEN}.{option.name}")
     place = f"{option.envvar}=" if given is None else f"{usage.option_name(option)} "
@@ -179,7 +179,7 @@ def _bad_value(error: BadParameter, ctx: Any) -> UsageError:
 
 
 def _check_words(ctx: Any, extra: Sequence[str], typed: Sequence[str]) -> None:
-    """Raise `UsageError` where the words that no option took are not what the command reads."""
+    """Raise `UsageError` if the words that are not options are not what the command reads."""
     found = [*_arguments(ctx), *extra]
     _check_dashes(ctx, found)
     if not extra:
@@ -194,20 +194,20 @@ def _check_words(ctx: Any, extra: Sequence[str], typed: Sequence[str]) -> None:
 
 
 def _check_dashes(ctx: Any, found: Sequence[str]) -> None:
-    """Raise `UsageError` where one is an option whose dash is a typographic one."""
+    """Raise `UsageError` if a word is an option with a typographic dash."""
     error = words.typographic_option(found, _spellings(ctx))
     if error is not None:
         raise error
 
 
 def _spellings(ctx: Any) -> list[str]:
-    """Every option of the command as it may be typed."""
+    """Every name of every option of the command."""
     names = (name for param in ctx.command.get_params(ctx) for name in (*param.opts, *param.secondary_opts))
     return [name for name in names if name.startswith("-")]
 
 
 def _arguments(ctx: Any) -> Iterator[str]:
-    """The words that the command's arguments took."""
+    """The words parsed as arguments of the command."""
     for param in ctx.command.params:
         if param.param_type_name == "argument":
             value = ctx.params.get(param.name)
@@ -215,7 +215,7 @@ def _arguments(ctx: Any) -> Iterator[str]:
 
 
 def _owners(ctx: Any, name: str) -> Iterator[str]:
-    """The commands that have the option: all of them are loaded for it, which takes 0.1 s."""
+    """The commands that have the option; this loads all of them, which takes 0.1 s."""
     group = ctx if ctx.parent is None else ctx.parent
     for command in group.command.list_commands(group):
         params = group.command.get_command(group, command).params
@@ -224,5 +224,5 @@ def _owners(ctx: Any, name: str) -> Iterator[str]:
 
 
 def _reader(ctx: Any) -> str:
-    """The command that a text would be for."""
+    """The command that would read a text."""
     return "attn inspect" if ctx.parent is None else str(ctx.command_path)

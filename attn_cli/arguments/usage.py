@@ -1,4 +1,4 @@
-"""What a command line gets wrong, in two sentences: what was found, and what to type instead."""
+"""Errors about options, in two sentences: what is wrong, and what to type instead."""
 
 import math
 import re
@@ -9,10 +9,10 @@ from attn_cli.errors import UsageError
 from attn_cli.spelling import nearest
 
 _PLAIN = re.compile(r"[\w@%+=:,./…-]+")
-SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of what may be a list
+SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of options that take a list
 _FEW_CHOICES = 4  # are listed in a hint
 _FEW_CHOICES = 4  # are listed in a hint
-_LONGEST_HINT = 60  # characters of a text that is repeated in a hint
+_LONGEST_HINT = 60  # characters of a text quoted in a hint
 _SYNONYMS = {
     "--input": "--file",
     "--path": "--file",
@@ -31,7 +31,7 @@ _SYNONYMS = {
     "--epochs": "--steps",
     "--lr": "--rate",
 }
-"""What other programs call an option of ours."""
+"""Other programs' names for our options."""
 
 _WORDS = {
     **dict.fromkeys(("attention", "attn", "softmax", "probabilities"), "weights"),
@@ -43,13 +43,13 @@ _WORDS = {
     "fp64": "float64",
     "bf16": "bfloat16",
 }
-"""What others call a step or a number format."""
+"""Other names for a step or a number format."""
 
-_TEXT_OPTIONS = {"--text", "--prompt", "--sentence", "-t"}  # what they call our argument
+_TEXT_OPTIONS = {"--text", "--prompt", "--sentence", "-t"}  # other programs' options for our argument
 
 
 def unknown_option(name: str, command: str, hint: str, owners: Sequence[str]) -> UsageError:
-    """The error for an option that the command has not; `owners` are the commands that have it."""
+    """The error for an option that the command does not have; `owners` are the commands that have it."""
     if name in _TEXT_OPTIONS:
         return UsageError(f"no such option: {name}", f'{command} "The cat sat": the text needs no option')
     if owners:
@@ -60,12 +60,12 @@ def unknown_option(name: str, command: str, hint: str, owners: Sequence[str]) ->
 
 
 def synonym(name: str) -> str:
-    """Our name of an option that others call otherwise; the name itself where they do not."""
+    """Our name for an option of other programs; any other name is returned unchanged."""
     return _SYNONYMS.get(name, name)
 
 
 def suggested(name: str, known: Collection[str]) -> str | None:
-    """The option that was probably meant: what others call by that name, the other case, or the nearest."""
+    """The option that was probably meant: a synonym, the other case, or the nearest spelling."""
     is_short = not name.startswith("--")
     same = [word for word in (synonym(name), name.swapcase() if is_short else name) if word in known]
     return same[0] if same else nearest(name, known)
@@ -89,7 +89,7 @@ def no_value(option: Any, following: Sequence[str]) -> UsageError:
 
 
 def empty_value(option: Any) -> UsageError:
-    """The error for an option whose value is empty: often a variable of the shell that is not set."""
+    """The error for an option whose value is empty, often because a shell variable is unset."""
     return UsageError(f"the value of {option_name(option)} is empty", f"{takes(option)}, or leave it out")
 
 
@@ -99,7 +99,7 @@ def needless_value(name: str, value: str) -> UsageError:
 
 
 def repeated(option: Any, values: Sequence[Any]) -> UsageError:
-    """The error for an option of one value that was given several."""
+    """The error for a single-valued option that was given several values."""
     name = option_name(option)
     if option.is_flag:
         problem = f"{name} and {option.secondary_opts[0]} contradict each other: both were given"
@@ -113,17 +113,17 @@ def repeated(option: Any, values: Sequence[Any]) -> UsageError:
 
 
 def bad_choice(place: str, value: str, choices: Sequence[str], command: str) -> UsageError:
-    """The error for a word not among `choices`; `place` is what it follows: `--step `, `ATTN_THEME=`."""
+    """The error for a word not in `choices`; `place` is the text before it: `--step `, `ATTN_THEME=`."""
     same = _WORDS.get(value.casefold())
     near = same if same in choices else nearest(value, choices)
     hint = f"{command} --help" if near is None else f"{place}{near}"
     return UsageError(
-        f"{place.rstrip(' =')} cannot be '{shortened(value)}': it is one of {', '.join(choices)}", hint
+        f"{place.rstrip(' =')} cannot be '{shortened(value)}': it must be one of {', '.join(choices)}", hint
     )
 
 
 def bad_number(option: Any, value: str) -> UsageError:
-    """The error for what is no number, or one out of range."""
+    """The error for a value that is not a number, or is out of range."""
     name, kind = option_name(option), option.type
     low, high = getattr(kind, "min", None), getattr(kind, "max", None)
     what = "a whole number" if kind.name.startswith("int") else "a number"
@@ -138,26 +138,26 @@ def bad_number(option: Any, value: str) -> UsageError:
 
 
 def option_name(option: Any) -> str:
-    """The long spelling of an option."""
+    """The long name of an option."""
     return str(max(option.opts, key=len))
 
 
 def takes(option: Any, name: str = "") -> str:
-    """The option, by that name or the long one, with the value that it takes as its help shows it."""
+    """The option, by `name` or its long name, with its value as shown in the help."""
     choices = [str(choice) for choice in getattr(option.type, "choices", ())]
     value = "|".join(choices) if 0 < len(choices) <= _FEW_CHOICES else option.metavar or "VALUE"
     return f"{name or option_name(option)}{'' if option.is_flag else f' {value}'}"
 
 
 def line(start: str, *words: str, always_quoted: bool = False) -> str:
-    """What to type: the words are quoted where a shell needs it, and a long text is cut."""
+    """A command line to type, with words quoted if the shell needs it and long text truncated."""
     return " ".join(
         [start, *(_quoted(shortened(word, _LONGEST_HINT), always=always_quoted) for word in words)]
     )
 
 
 def shortened(text: str, most: int = 40) -> str:
-    """The text, cut where it is long."""
+    """The text, truncated to `most` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
@@ -170,7 +170,7 @@ def _quoted(word: str, *, always: bool) -> str:
 
 
 def _within(value: str, low: float | None, high: float | None) -> float | None:
-    """The nearest number that is allowed; None where the value is no number."""
+    """The nearest number in range; None if the value is not a number."""
     try:
         number = float(value)
     except ValueError:
@@ -182,5 +182,5 @@ def _within(value: str, low: float | None, high: float | None) -> float | None:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The names in a sentence."""
+    """The names as a list in a sentence."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

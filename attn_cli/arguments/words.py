@@ -1,4 +1,4 @@
-"""What is wrong with the words of a command line that no option takes: texts, commands, files."""
+"""Errors about the words of a command line that are not options: texts, commands, files."""
 
 import os
 import re
@@ -17,14 +17,14 @@ _SELECTED = re.compile(r"[-\d.,]+|all")
 
 
 def unknown_command(words: Sequence[str], commands: Collection[str]) -> UsageError:
-    """The error for a first word that is no command: a mistyped one, or a text or a file without one."""
+    """The error for a first word that is not a command: a typo, or a text or file without a command."""
     first, rest = words[0], words[1:]
     if any(letter.isspace() for letter in first):
-        problem = f"no command was named for the text '{shortened(first)}'"
+        problem = f"no command was given for the text '{shortened(first)}'"
         return UsageError(problem, line("attn inspect", *words))
     if _is_file(first):
         hint = line("attn inspect --file", *words)
-        return UsageError(f"no command was named for the file '{first}'", hint)
+        return UsageError(f"no command was given for the file '{first}'", hint)
     problem = f"no such command '{first}'"
     near = "--version" if first == "version" else nearest(first, [*commands, "help"])
     if near is not None:
@@ -33,23 +33,23 @@ def unknown_command(words: Sequence[str], commands: Collection[str]) -> UsageErr
 
 
 def misplaced_option(name: str, words: Sequence[str], commands: Collection[str]) -> UsageError:
-    """The error for an option that stands before its command."""
+    """The error for an option before its command."""
     command = next((word for word in words if word in commands), None)
     rest = list(words)
     if command is not None:
         rest.remove(command)
     hint = line("attn", command or "inspect", *rest)
-    return UsageError(f"{name} stands before a command: options come after it", hint)
+    return UsageError(f"{name} comes before the command: options go after it", hint)
 
 
 def dashed_text(text: str, command: str) -> UsageError:
-    """The error for a text that begins with a dash, and so was taken for an option."""
+    """The error for a text that begins with a dash and so was parsed as an option."""
     problem = f"a text that begins with a dash looks like an option: '{shortened(text)}'"
     return UsageError(problem, line(f"{command} --", text, always_quoted=True))
 
 
 def is_text(word: str, short: Collection[str]) -> bool:
-    """Whether a word that begins with a dash is meant as text: it has spaces, or no letter after the dash."""
+    """Whether a word that begins with a dash is meant as text: it has spaces, or no letter follows."""
     name = word.partition("=")[0]
     if not name.lstrip("-")[:1].isalpha():
         return True
@@ -58,7 +58,7 @@ def is_text(word: str, short: Collection[str]) -> bool:
 
 
 def typographic_option(words: Sequence[str], known: Collection[str]) -> UsageError | None:
-    """The error for an option among the words whose dash is not the keyboard's; None where there is none."""
+    """The error for an option with a typographic dash; None if there is none."""
     plain = {name.lstrip("-"): name for name in known}
     for word in words:
         name, sign, value = word.partition("=")
@@ -70,16 +70,16 @@ def typographic_option(words: Sequence[str], known: Collection[str]) -> UsageErr
 
 
 def option_as_word(extra: Sequence[str], known: Collection[str]) -> UsageError | None:
-    """The error for an option after `--`, or without its dashes; None where none is among the words."""
+    """The error for an option after `--`, or without its dashes; None if there is none."""
     late = next((word for word in extra if word.partition("=")[0] in known), None)
     if late is not None:
-        return UsageError(f"everything after -- is text, and {late} stands there", "options before --")
+        return UsageError(f"everything after -- is text, including {late}", "options before --")
     bare = next((word for word in extra if "=" in word and f"--{word.partition('=')[0]}" in known), None)
     return None if bare is None else UsageError(f"an option begins with dashes: {bare} has none", f"--{bare}")
 
 
 def needless_words(extra: Sequence[str], command: str) -> UsageError:
-    """The error for words after a command that takes none."""
+    """The error for words after a command that takes no text."""
     return UsageError(
         f"{command} takes no text: '{shortened(' '.join(extra))}' was given", f"{command} --help"
     )
@@ -88,21 +88,21 @@ def needless_words(extra: Sequence[str], command: str) -> UsageError:
 def continued_selection(
     words: Sequence[str], typed: Sequence[str], options: Sequence[Any]
 ) -> UsageError | None:
-    """The error for a selection that goes on in words of its own: `-l 1 2`, `-H 1 , 2`."""
+    """The error for a selection that continues in further words: `-l 1 2`, `-H 1 , 2`."""
     names = {name for option in options if option.metavar in SELECTIONS for name in option.opts}
     for place, word in enumerate(typed):
         name, sign, first = word.partition("=")
         values = [first] if sign else []
         values += takewhile(_SELECTED.fullmatch, typed[place + 1 :])
         if name in names and len(values) > 1 and set(values[1:]) <= set(words):
-            problem = f"{name} takes one value: {values[0]}, and then comes {' '.join(values[1:])}"
+            problem = f"{name} takes one value, but {values[0]} is followed by {' '.join(values[1:])}"
             numbers = [part for value in values for part in value.split(",") if part]
             return UsageError(problem, f"{name} {','.join(numbers)}")
     return None
 
 
 def several_texts(words: Sequence[str], command: str) -> UsageError:
-    """The error for more words than the one text that the command reads."""
+    """The error for several texts after a command that reads one."""
     problem = f"{command} reads one text: {len(words)} were given"
     joined = " ".join(words)
     written = next((word for word in words if word.endswith(_WRITTEN) and not _is_file(word)), None)
@@ -113,7 +113,7 @@ def several_texts(words: Sequence[str], command: str) -> UsageError:
     elif any(letter.isspace() for word in words for letter in word):
         hint = "put both in one text, or --pair TEXT for a model that takes two"
     elif _CURLY & {joined[0], joined[-1]}:
-        problem += ": curly quotes do not hold words together"
+        problem += ": curly quotes do not group words"
         hint = line(command, joined.strip("".join(_CURLY)))
     else:
         hint = f"{line(command, joined)}: quotes around the text"

@@ -1,1 +1,1 @@
-"""One file per command, and what the commands share."""
+"""One module per command, and the code that commands share."""

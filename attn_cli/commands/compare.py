@@ -1,4 +1,4 @@
-"""`attn compare`: how heads differ, by distance and weight by weight."""
+"""`attn compare`: the distances between heads, and their weights side by side."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,8 +53,8 @@ def compare_heads(
     Name two or more heads. Up to four are shown side by side, then the distance between any two; for two
     heads also their difference, the first one's weights minus the second one's.
 
-    Distances are averaged over all rows, or over --rows. Beyond 1,024 tokens, the matrices beside them are
-    averaged over blocks. Data files have the distances and the difference, .csv only the distances.
+    Distances are averaged over all rows, or over --rows. Beyond 1,024 tokens, the matrices are averaged over
+    blocks. Data files have the distances and the difference, .csv only the distances.
 
     Examples:
         Two heads and their difference:

@@ -1,4 +1,4 @@
-"""`attn heads`: every head at a glance, as a layer × head map of a metric and a table."""
+"""`attn heads`: all heads at a glance, as a table and a layer × head map of a metric."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.selection import Place
 
 _FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}) instead; may be repeated."
-_TOKENS = 2  # lines of them: a long text is what the command is for
+_TOKENS = 2  # lines of tokens: the command is meant for long texts
 
 
 @record(frozen=True, kw_only=True)
@@ -82,16 +82,16 @@ def list_heads(
     """Show all heads at a glance, and find heads by what they do.
 
     A map shows one metric for every layer and head. A table below it lists the heads with the largest
-    values, and for each the pattern that it is known by and how strongly it shows it (the score).
-    Without --metric, the map shows induction if the text repeats itself, else entropy. Texts may be of
-    any length. Files and --json have all metrics of the heads that --where selects.
+    values, each with its pattern and how strongly it follows that pattern (the score). Without --metric,
+    the map shows induction if the text repeats itself, else entropy. Texts may be of any length. Files and
+    --json have all metrics of the heads that --where selects.
 
     Examples:
         All heads on a text that repeats itself:
             attn heads "the cat sat and the cat sat"
         Only the induction heads:
             attn heads "the cat sat and the cat sat" --where "pattern=induction"
-        The heads that look furthest back in a long text:
+        The heads that look farthest back in a long text:
             attn heads --file story.txt --sort distance --top 5
     """
     from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
@@ -126,7 +126,7 @@ def list_heads(
 
 
 def _map(places: "Sequence[Place]", chosen: "Sequence[HeadSummary]", metric: Metric) -> "Grid":
-    """The metric of the chosen heads, layer by head."""
+    """The metric of the chosen heads, as a layer × head grid."""
     from attn_cli.analysis.head_summary import values_of
     from attn_cli.show.grids import metric_grid
 
@@ -136,7 +136,7 @@ def _map(places: "Sequence[Place]", chosen: "Sequence[HeadSummary]", metric: Met
 def _answer(
     reading: "Reading", metrics: "Iterable[Metric]", chosen: "Sequence[HeadSummary]"
 ) -> dict[str, object]:
-    """The JSON object: a record for each head that is shown."""
+    """The JSON object: a record for each chosen head."""
     from attn_cli.reading.document import describe_reading
 
     records = [summary.fields() for summary in chosen]
@@ -155,8 +155,8 @@ def _show_map(world: World, reading: "Reading", grid: "Grid", listing: ListOptio
 def _list(
     world: World, summaries: "Sequence[HeadSummary]", metrics: "Sequence[Metric]", listing: ListOptions
 ) -> None:
-    """The table of the first `top` heads; 0: of all."""
-    from attn_cli.show.terminal.lists import TextTable  # paid
+    """The table of the first `top` heads; 0: of all heads."""
+    from attn_cli.show.terminal.lists import TextTable  # rich: already imported
 
     if not summaries:
         world.note("no head meets all --where conditions")
@@ -164,7 +164,7 @@ def _list(
     shown = summaries[: listing.top or None]
     names = ["head", "pattern", "score", *(metric.replace("-", "-\n") for metric in metrics)]
     rows = [list(_cells(summary, metrics, listing.digits)) for summary in shown]
-    rest = "a wider window, or --json"
+    rest = "widen the window, or use --json"
     world.say("")
     world.screen.print(TextTable(names, rows, right=range(2, len(names)), rest=rest))
     if len(shown) < len(summaries):

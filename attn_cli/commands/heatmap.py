@@ -1,4 +1,4 @@
-"""`attn heatmap`: one head, several side by side, or every head as a layer × head grid."""
+"""`attn heatmap`: draws one head, several side by side, or all as a layer × head grid."""
 
 from pathlib import Path
 from typing import Annotated

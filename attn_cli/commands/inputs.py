@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from attn_cli.reading.reading import Reading, TextRequest
     from attn_cli.reading.window import Window
 
-_HEADS = 4  # of random
-_WIDTH = 64  # likewise
-_MOST_HEADS = 1024  # as --head-count
+_HEADS = 4  # of the random layer
+_WIDTH = 64  # of the random layer
+_MOST_HEADS = 1024  # as for --head-count
 
 
 def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions) -> "Reading":
-    """The text as the model reads it, with the library that suits the chosen heads.
+    """The text as the model reads it, with the backend that suits the chosen heads.
 
     Raises:
         AttnError: the text, the model or its weights cannot be read.
@@ -44,19 +44,19 @@ def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions)
 
 
 def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> "Reading":
-    """The reading with the library that is fastest for the chosen heads, or for all heads."""
+    """The reading with the backend that is fastest for the chosen heads, or for all heads."""
     layers = _layers_with_room(reading)
     reach = layers if chosen is None else chosen.reach(layers, reading.extent.heads)
     return reading.with_suited_backend(reach)
 
 
 def source_request(options: SourceOptions, compute: ComputeOptions | None = None) -> "SourceRequest":
-    """Which model is meant, and how it computes.
+    """The requested model, and how to run it.
 
     Raises:
-        UsageError: an option is for another model than the one that is named.
+        UsageError: an option does not apply to this model.
     """
-    from attn_cli.models.source import SourceRequest  # paid in `text_request`
+    from attn_cli.models.source import SourceRequest  # already imported by `text_request`
 
     compute = compute or ComputeOptions(backend=BackendOptions())
     _check_random(options.model, compute)
@@ -80,19 +80,19 @@ def open_model(world: World, request: "SourceRequest", *, weights: bool = True) 
     Raises:
         AttnError: it is missing or damaged.
     """
-    from attn_cli.models.open import open_source  # paid in `text_request`
+    from attn_cli.models.open import open_source  # mostly imported by `text_request`
 
     with download(world, request.model or "") as watch:
         return open_source(request, world.environment, watch, weights=weights)
 
 
 def read_text(world: World, source: "Source", texts: "TextRequest") -> "Reading":
-    """The texts as the model reads them; remarks go to standard error.
+    """The texts as the model reads them, with remarks on standard error.
 
     Raises:
         AttnError: the text has no tokens, or more than the model has positions.
     """
-    from attn_cli.reading.reading import read  # paid in `text_request`
+    from attn_cli.reading.reading import read  # already imported by `text_request`
 
     reading = read(source, texts)
     for note in reading.notes:
@@ -101,7 +101,7 @@ def read_text(world: World, source: "Source", texts: "TextRequest") -> "Reading"
 
 
 def selection(options: ReadingOptions) -> Selection:
-    """Which heads were asked for."""
+    """The heads that were requested."""
     chosen, counts = options.chosen, _counts(options)
     named = tuple(value for value in chosen.heads or () if value not in counts)
     return Selection(chosen.layer, chosen.head, named)
@@ -118,14 +118,14 @@ def selected_places(world: World, reading: "Reading", chosen: Selection) -> tupl
     card, extent = reading.source.card, reading.extent
     layers = _layers_with_room(reading)
     if reading.kind is Kind.SELF:
-        layers = max(layers, card.layers)  # a hybrid may end with layers that do not attend
+        layers = max(layers, card.layers)  # a hybrid model may end with layers without attention
     places = chosen.resolve(card.name, layers, extent.heads)
     attending = tuple(place for place in places if place[0] in extent.layers)
     silent = sorted({layer for layer, _ in places} - set(extent.layers))
     if not attending:
         those = ", ".join(map(str, extent.layers))
         which = f"layer {silent[0]} of {card.name} {_without_matrix(extent.others, silent[0])}"
-        raise UsageError(f"{which}; layers that can be shown: {those}", f"--layer {extent.layers[0]}")
+        raise UsageError(f"{which}; layers with attention weights: {those}", f"--layer {extent.layers[0]}")
     if chosen.names_layers:
         for layer in silent:
             world.note(f"layer {layer} is skipped: it {_without_matrix(extent.others, layer)}")
@@ -133,7 +133,7 @@ def selected_places(world: World, reading: "Reading", chosen: Selection) -> tupl
 
 
 def _layers_with_room(reading: "Reading") -> int:
-    """How many layers there are, up to the last one with any attention."""
+    """The number of layers, up to the last one with any attention."""
     return 1 + max((*reading.extent.layers, *reading.extent.others))
 
 
@@ -155,7 +155,7 @@ def chosen_window(
         size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"
         world.note(
-            f"{size} weights are averaged over blocks, labelled by their first token; in full: {closer}"
+            f"{size} weights are averaged over blocks, each labelled by its first token; in full: {closer}"
         )
     return window
 
@@ -182,24 +182,24 @@ def selected_heads(
 
 
 def _name_other_heads(world: World, reading: "Reading") -> None:
-    """Remark on how to choose other heads."""
+    """Remark on how to select other heads."""
     extent = reading.extent
     layers = "" if len(extent.layers) == 1 else f"-l {_as_selection(extent.layers)}, "
     heads = f"-H 0-{extent.heads - 1}, --heads LAYER.HEAD"
-    world.note(f"others: {layers}{heads}; all: attn heads, attn heatmap")
+    world.note(f"other heads: {layers}{heads}; all heads: attn heads, attn heatmap")
 
 
 def _as_selection(layers: Sequence[int]) -> str:
-    """The layers as a selection: a range where they follow one another."""
+    """The layers as a selection: a range if they are consecutive."""
     first, last = layers[0], layers[-1]
     return f"{first}-{last}" if last - first + 1 == len(layers) else ",".join(map(str, layers))
 
 
 def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> None:
-    """Remark on steps that the model lacks: a bias if it adds none, scores that transformers does not expose.
+    """Remark on steps that are not available, such as a bias or scores that transformers does not expose.
 
     Raises:
-        UsageError: it lacks all of them.
+        UsageError: none of them is available.
     """
     shown = {step for head in heads for step in head.steps}
     lacking = {step: why for head in heads for step, why in head.absent.items() if step not in shown}
@@ -212,7 +212,7 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
 
 
 def _check_random(model: str, compute: ComputeOptions) -> None:
-    """Raise `UsageError` if an option of `random` is given for another model."""
+    """Raise `UsageError` if an option of `random` is used with another model."""
     shape = {"--seed": compute.seed, "--width": compute.width, "--head-count": compute.head_count}
     for option, value in shape.items():
         if value is not None and model != RANDOM:
@@ -221,17 +221,17 @@ def _check_random(model: str, compute: ComputeOptions) -> None:
 
 
 def _check_revision(options: SourceOptions) -> None:
-    """Raise `UsageError` if a revision is given for a built-in model."""
+    """Raise `UsageError` if `--revision` is used with a built-in model."""
     if options.revision is not None and options.model in {"", EMBEDDED, RANDOM}:
         problem = f"--revision applies only to models from the hub: '{options.model or EMBEDDED}' is built in"
         raise UsageError(problem, "leave out --revision, or name a model: -m NAME")
 
 
 def _head_count(world: World, options: ReadingOptions, compute: ComputeOptions) -> int | None:
-    """How many heads `random` is to have: after --head-count, or as it once was a plain number after --heads.
+    """The number of heads of `random`: from --head-count, or a plain number after --heads, as it once was.
 
     Raises:
-        UsageError: there are several such numbers, or it is out of range.
+        UsageError: several numbers were given, or it is out of range.
     """
     counts = _counts(options)
     if not counts:
@@ -243,12 +243,12 @@ def _head_count(world: World, options: ReadingOptions, compute: ComputeOptions) 
         raise UsageError(
             f"random cannot have {' and '.join(counts)} heads", f"--head-count {compute.head_count or 8}"
         )
-    world.note(f"--heads selects heads; how many heads random has: --head-count {count}")
+    world.note(f"--heads selects heads; the number of heads of random is --head-count {count}")
     return count
 
 
 def _counts(options: ReadingOptions) -> tuple[str, ...]:
-    """The values of --heads that say of `random` how many heads it has: plain numbers, the old way."""
+    """The values of --heads that are plain numbers: with `random` they once gave the number of heads."""
     if options.source.model != RANDOM:
         return ()
     return tuple(value for value in options.chosen.heads or () if value.isdecimal())

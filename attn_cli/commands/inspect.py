@@ -1,4 +1,4 @@
-"""`attn inspect`: tokens, then the steps of the chosen heads as tables, as JSON, or as files."""
+"""`attn inspect`: the tokens and the steps of the chosen heads, as tables, JSON or files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,8 +49,8 @@ def inspect_heads(
 ) -> None:
     """Show tokens, scores and softmax weights, head by head.
 
-    Rows of a table are queries, columns are keys: a row of weights tells how much one token attends to
-    each of the others, and sums to 1.
+    Rows of a table are queries, columns are keys: a row of weights shows how much one token attends to each
+    token, and sums to 1.
 
     Without -l, -H or --heads, one head that stands out on this text is shown. -l alone shows all heads of
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
@@ -97,7 +97,7 @@ def inspect_heads(
 
 
 def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: options.TableOptions) -> None:
-    """The tokens, then every step of the heads as a table."""
+    """The tokens, then each step of the heads as a table."""
     from attn_cli.show.grids import step_grids, summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
@@ -108,4 +108,4 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
         theme = world.theme(table.theme)
         world.screen.print(Matrices(whole, digits=table.digits, top=table.top, theme=theme))
     if any(head.is_masked and Step.SCORES in head.steps for head in heads):
-        world.note("scores are shown before masking; -s logits shows them after it")
+        world.note("scores are shown before masking; -s logits shows them after masking")

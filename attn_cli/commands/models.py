@@ -56,15 +56,15 @@ def list_models(
 ) -> None:
     """List the models and devices that can be used here.
 
-    The list has the built-in models, those in the local Hugging Face cache, what the heads of the bundled
-    model are known for, and the model types in a few lines.
+    Shows the built-in models, those in the local Hugging Face cache, what the heads of the bundled model are
+    known for, and a summary of the model types.
 
-    With --families, a model type is native (attn computes its attention itself), a bridge (run by
-    transformers, with every step), a fallback (run by transformers, with logits and weights only) or
-    refused: it has no attention, or none between tokens.
+    With --families, a model type is native (attn computes its attention itself), read through transformers
+    with every step (bridge) or with logits and weights only (fallback), or not supported (refused): it has
+    no attention, or none between tokens.
 
     Examples:
-        What is here:
+        The models on this machine:
             attn models
         How two model types are supported:
             attn models --families bert gpt2
@@ -81,16 +81,16 @@ def list_models(
 
 
 def _check(names: Sequence[str], *, families: bool, devices: bool) -> None:
-    """Raise `UsageError` where two lists are asked for, or names without the list that they belong to."""
+    """Raise `UsageError` if two lists are requested, or names are given without --families."""
     if names and not families:
-        problem = f"model types are named only with --families: {' '.join(names)}"
+        problem = f"names apply only to --families: {' '.join(names)}"
         raise UsageError(problem, f"attn models --families {' '.join(names)}")
     if families and devices:
-        raise UsageError("--families and --devices are two lists", "attn models --devices")
+        raise UsageError("--families and --devices cannot be combined", "attn models --devices")
 
 
 def _list_models(world: World, *, as_json: bool) -> None:
-    """What is built in, what is cached, and the model types in a few lines."""
+    """The built-in and cached models, and a summary of the model types."""
     from attn_cli.models.inventory import available  # NumPy: 0.1 s
 
     here = available(world.environment)
@@ -143,7 +143,7 @@ def _print_tables(world: World, here: "Available") -> None:
 def _built_in(model: "Embedded") -> list[tuple[str, str]]:
     shape = f"{model.type}, {size(model.layers, model.heads, model.head_size)}"
     return [
-        (model.name, f"{shape}; used without --model"),
+        (model.name, f"{shape}; the default model"),
         (RANDOM, "one attention layer with random weights: --seed, --width, --head-count"),
     ]
 
@@ -154,10 +154,10 @@ def _cached(model: "Snapshot") -> tuple[str, ...]:
 
 
 def _types(here: "Available") -> list[tuple[str, str]]:
-    """The native types by their kinship, and how many others there are."""
+    """The native types by group, and the number of other types."""
     bridged, partly = here.counts["bridge"], here.counts["fallback"]
     native = [(_group(folder), ", ".join(names)) for folder, names in here.native.items()]
-    others = f"{bridged + partly} more types; {partly} of them show logits and weights only"
+    others = f"{bridged + partly} more types, {partly} of them with logits and weights only"
     return [*native, ("through transformers", others)]
 
 
@@ -166,7 +166,7 @@ def _group(folder: str) -> str:
 
 
 def _list_types(world: World, names: Iterable[str], *, as_json: bool) -> None:
-    """Every model type, or those that are named, and how each is served."""
+    """All model types, or those named, and how each is supported."""
     from attn_cli.models.inventory import model_types, named_types  # NumPy: 0.1 s
 
     known = model_types()
@@ -179,14 +179,14 @@ def _list_types(world: World, names: Iterable[str], *, as_json: bool) -> None:
         world.say(data.as_json({"schema": 1, "transformers": known.transformers, "families": entries}))
         return
     rows = [(each.type, _SUPPORT[each.served], each.why) for each in shown]
-    columns = ("type", "support", "why not") if any(why for *_, why in rows) else ("type", "support")
+    columns = ("type", "support", "reason") if any(why for *_, why in rows) else ("type", "support")
     _print_list(world, columns, [row[: len(columns)] for row in rows])
-    world.note(f"measured with transformers {known.transformers}; other versions may have other types")
+    world.note(f"tested with transformers {known.transformers}; other versions may have other types")
 
 
 def _list_devices(world: World, *, as_json: bool) -> None:
-    """What --device accepts here."""
-    from attn_cli.models.devices import list_devices  # torch, where there may be an accelerator: 1.7 s
+    """The devices that --device accepts on this machine."""
+    from attn_cli.models.devices import list_devices  # torch, if there may be a GPU: 1.7 s
 
     devices = list_devices()
     if as_json:

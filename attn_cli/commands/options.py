@@ -1,7 +1,7 @@
-"""The options that commands share: one name, one meaning, one help text, in groups that go together.
+"""The options that commands share, in groups: one name, one meaning, one help text for each.
 
-A command takes groups; `spread` shows Typer each option of them as a parameter of its own. The topic of a
-group is the heading of its options in the help.
+A command takes groups; `spread` presents each of their options to Typer as a separate parameter. The topic
+of a group is the heading of its options in the help.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step, Theme
 
 
 def _models(incomplete: str) -> list[str]:
-    """The built-in and cached models whose names begin with `incomplete`, for shell completion."""
+    """The built-in and cached models whose names start with `incomplete`, for shell completion."""
     import os
 
     from attn_cli.models.hub.locate import cached_models
@@ -93,14 +93,14 @@ Device: TypeAlias = Annotated[
 
 @record(frozen=True, slots=True)
 class TextOptions:
-    """The text to read, and the texts that go with it."""
+    """The text to read, with its second or target text."""
 
     topic = Topic.READ
     text: Annotated[
         str | None,
         typer.Argument(
             metavar="TEXT",
-            help="The text, in quotes; without it, or for -, standard input.",
+            help="The text, in quotes; if omitted or -, it is read from standard input.",
             show_default=False,
         ),
     ] = None
@@ -113,7 +113,7 @@ class TextOptions:
         typer.Option(
             "--pair",
             metavar="TEXT",
-            help="A second text, for models that read pairs (BERT and its relatives).",
+            help="A second text, for models that read text pairs (such as BERT).",
             show_default=False,
         ),
     ] = None
@@ -143,7 +143,7 @@ class SourceOptions:
             autocompletion=_models,
             help="A directory in Hugging Face layout, a model name (from the local cache, or else "
             f"downloaded from the hub), a .gguf file, {EMBEDDED} (bundled, the default) or {RANDOM} "
-            "(a fresh layer with random weights).",
+            "(a new layer with random weights).",
             show_default=False,
         ),
     ] = ""
@@ -158,7 +158,7 @@ class SourceOptions:
     ] = None
     trust_remote_code: Annotated[
         bool,
-        typer.Option("--trust-remote-code", help="Allow the model to run Python code that it brings along."),
+        typer.Option("--trust-remote-code", help="Allow the model to run its own Python code."),
     ] = False
 
 
@@ -227,7 +227,7 @@ class WindowOptions:
         typer.Option(
             "--columns",
             metavar="TOKENS",
-            help="Show only these keys, by position; the weights are still those of the whole row.",
+            help="Show only these keys, by position; the softmax still covers the whole row.",
             show_default=False,
         ),
     ] = None
@@ -235,7 +235,7 @@ class WindowOptions:
 
 @record(frozen=True, slots=True)
 class TableOptions:
-    """How a table shows its numbers."""
+    """How tables show numbers."""
 
     topic = Topic.SHOW
     top: Annotated[
@@ -254,7 +254,7 @@ class TableOptions:
 
 @record(frozen=True, slots=True)
 class PictureOptions:
-    """How a picture is drawn."""
+    """How pictures are drawn."""
 
     topic = Topic.SHOW
     cmap: Annotated[
@@ -289,7 +289,7 @@ class ComputeOptions:
         bool | None,
         typer.Option(
             "--causal/--no-causal",
-            help="Hide later tokens from each query, or do not; by default as the model does.",
+            help="Hide later tokens from each query, or do not; by default, as the model does.",
             show_default=False,
         ),
     ] = None
@@ -331,14 +331,14 @@ class ComputeOptions:
 
 
 def out(help_text: str) -> object:
-    """`-o`, whose kinds of file differ from command to command."""
+    """The option `-o`, whose file types depend on the command."""
     return typer.Option(
         "-o", "--out", metavar="FILE", help=help_text, show_default=False, rich_help_panel=Topic.OUTPUT
     )
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer calls it: each option of its groups is a parameter, and --quiet comes last.
+    """The command as Typer calls it: every option of its groups is a parameter, and --quiet comes last.
 
     The command itself takes the `World`, its groups and its own options.
     """
@@ -351,13 +351,13 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 
     options = [option for parameter in parameters for option in _flattened(parameter)]
     whole = [_keyword("context", typer.Context), *options, _keyword("quiet", Quiet, default=False)]
-    vars(called)["__signature__"] = inspect.Signature(whole)  # what `inspect` looks at first: PEP 362
+    vars(called)["__signature__"] = inspect.Signature(whole)  # takes precedence in `inspect`: PEP 362
     called.__annotations__, called.__doc__ = {}, command.__doc__
     return called
 
 
 def _flattened(parameter: inspect.Parameter, topic: Topic | None = None) -> Iterator[inspect.Parameter]:
-    """The parameter, or those of its group, under the group's topic in the help."""
+    """The parameter, or the options of its group under the group's topic in the help."""
     if _is_group(parameter):
         for option in _fields(parameter.annotation):
             yield from _flattened(option, getattr(parameter.annotation, "topic", None))
@@ -367,14 +367,14 @@ def _flattened(parameter: inspect.Parameter, topic: Topic | None = None) -> Iter
 
 
 def _under(topic: Topic | None, annotation: Any) -> Any:
-    """The annotation of an option under the topic, unless it names one itself."""
+    """The annotation of an option with this topic, unless it has its own."""
     option = copy(annotation.__metadata__[0])
     option.rich_help_panel = option.rich_help_panel or topic
     return Annotated[annotation.__origin__, option]
 
 
 def _value(parameter: inspect.Parameter, options: Mapping[str, Any]) -> Any:
-    """What was given for the parameter, or for its group."""
+    """The value of the parameter, or its group with the values of the options."""
     if not _is_group(parameter):
         return options[parameter.name]
     group = parameter.annotation
@@ -386,7 +386,7 @@ def _is_group(parameter: inspect.Parameter) -> bool:
 
 
 def _fields(group: Any) -> Iterator[inspect.Parameter]:
-    """The options of a group, or the groups in it."""
+    """The options of a group, or its subgroups."""
     return (_keyword(field.name, field.type, default=field.default) for field in fields(group))
 
 

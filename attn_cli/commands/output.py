@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from attn_cli.reading.reading import Reading
     from attn_cli.vocabulary import Pattern
 
-_CELLS = 1024  # along each side of a picture: a screen has no more pixels
-_FEWEST_CELLS = 128  # of one head among many
-_SHORT = 64  # tokens: they are listed above a part of their matrix too
-_SPANS = 4  # of positions in a sentence; more of them are counted
-_CELL_LINES = 3  # of tokens where cells begin
+_CELLS = 1024  # along each side of a picture: about as many as a screen has pixels
+_FEWEST_CELLS = 128  # along each side, for one head among many
+_SHORT = 64  # tokens: a text up to this length is listed even above a part of its matrix
+_SPANS = 4  # of positions in a sentence; if there are more, the positions are counted
+_CELL_LINES = 3  # of the tokens at which cells begin
 
 
 def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, most: int = 12) -> None:
-    """The model, then the tokens on at most `most` lines.
+    """Print the model, then the tokens on at most `most` lines.
 
-    Of a long text of which `shown` is only a part, or a picture, one or two lines about that.
+    If `shown` is a part of a long text, or averaged over blocks, one or two lines say so instead.
     """
     from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
 
@@ -44,7 +44,7 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
 
 
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
-    """Whether the tokens are listed: the matrix is whole, or they are few."""
+    """Whether the tokens are listed: the matrix is complete, or there are few."""
     sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
     is_whole = not shown.is_pooled and all(len(places) == len(tokens) for places, tokens in sides)
     return is_whole or max(len(reading.tokens), len(reading.texts.target)) <= _SHORT
@@ -56,7 +56,7 @@ def _named(tokens: "Iterable[Token]") -> list[str]:
 
 
 def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
-    """The tokens at which the cells of a picture begin: its columns, and its rows where they differ."""
+    """The tokens at which the averaged blocks begin: for columns, and for rows if they differ."""
     columns = _named(reading.keys[place] for place in pooled.keys)
     rows = _named(reading.queries[place] for place in pooled.queries)
     if rows == columns:
@@ -67,7 +67,7 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 
 
 def _parts(reading: "Reading", shown: "Head") -> str:
-    """Which rows and columns are shown, and of how many: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
+    """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
     of_queries = "" if queries == keys else f" of {queries:,} tokens"
     rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
@@ -75,7 +75,7 @@ def _parts(reading: "Reading", shown: "Head") -> str:
 
 
 def _part(noun: str, places: Sequence[int], count: int) -> str:
-    """Which rows or columns are shown: `rows 3-5, 9`."""
+    """The rows or columns shown: `rows 3-5, 9`."""
     if len(places) == count:
         return f"all {noun}s"
     spans = _spans(places)
@@ -85,14 +85,14 @@ def _part(noun: str, places: Sequence[int], count: int) -> str:
 
 
 def _spans(places: Sequence[int]) -> list[str]:
-    """Positions as a person types them: those that follow one another as a range."""
+    """Positions as a user would type them, consecutive ones as a range."""
     starts = [place for before, place in pairwise((-2, *places)) if place != before + 1]
     ends = [place for place, after in pairwise((*places, -2)) if after != place + 1]
     return [f"{start}" if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
 
 
 def headline(reading: "Reading") -> list[str]:
-    """The model, its size, and the library, number format and device, as phrases."""
+    """The model, its size, and the backend, number format and device, as phrases."""
     card, backend = reading.source.card, reading.source.backend
     return [
         *dict.fromkeys((card.name, card.type)),
@@ -104,7 +104,7 @@ def headline(reading: "Reading") -> list[str]:
 
 
 def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tuple[str, str]]:
-    """A line per pattern: its name, and the heads known for it with their scores."""
+    """A row per pattern: its name, and the heads known for it with their scores."""
     return [
         (pattern, "  ".join(f"{name} {score:.2f}" for name, score in known))
         for pattern, known in heads.items()
@@ -112,17 +112,17 @@ def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tu
 
 
 def size(layers: int, heads: int, features: int) -> str:
-    """How large a model's attention is."""
+    """The size of a model's attention: layers, heads, features."""
     return f"{_counted(layers, 'layer')} × {_counted(heads, 'head')} of {features} features"
 
 
 def title(reading: "Reading", what: str, grid: "Grid") -> str:
-    """The title of a picture of such grids."""
+    """The title of a picture of grids like this one."""
     return " · ".join(filter(None, (what, grid.pooled, reading.source.card.name)))
 
 
 def fitting(world: World, reading: "Reading", digits: int) -> int:
-    """How many rows and columns of averages fit the terminal."""
+    """The number of rows and columns of block averages that fit the terminal."""
     from attn_cli.show.terminal.table import pooled_columns  # rich: 0.06 s
 
     longest = max(reading.whole.queries, reading.whole.keys)
@@ -130,19 +130,19 @@ def fitting(world: World, reading: "Reading", digits: int) -> int:
 
 
 def shared_out(heads: int) -> int:
-    """How many rows and columns each head gets in a file: about 1,024 × 1,024 for all heads together."""
+    """The number of rows and columns per head in a file: about 1,024 × 1,024 for all heads together."""
     return max(_FEWEST_CELLS, int(_CELLS / heads**0.5))
 
 
 def check_pooled(targets: Mapping[Path, str]) -> None:
-    """Raise `UsageError` for a kind of file that cannot say that its numbers are averages.
+    """Check that every file type can record that its numbers are averages.
 
     Raises:
-        UsageError: there is one.
+        UsageError: one cannot.
     """
     for suffix in targets.values():
         if suffix in STEPS.numbers_only:
-            problem = f"{suffix} cannot say that the weights of a long text are averages over blocks"
+            problem = f"{suffix} cannot record that the weights of a long text are averages over blocks"
             others = either(other for other in STEPS if other not in STEPS.numbers_only)
             raise UsageError(problem, f"--rows 0-19, or {others}")
 
@@ -155,7 +155,7 @@ def write(
     *,
     force: bool,
 ) -> None:
-    """Write the `targets` of this kind; `content` is only called if there are any."""
+    """Write the `targets` of this kind; `content` is called only if there are any."""
     from attn_cli.show import files
 
     of_kind = {path: suffix for path, suffix in targets.items() if suffix in kind}
@@ -169,8 +169,8 @@ def write(
 def drawn(
     world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, options: PictureOptions
 ) -> Picture:
-    """The groups of panels, one below the other, as a picture; a group shares one scale."""
-    from attn_cli.show import picture  # matplotlib, when it draws: 0.4 s
+    """A picture of the groups of panels, one below the other; each group shares one scale."""
+    from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
     drawing = picture.page(groups, title, options.cmap)
     if drawing.missing:

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from attn_cli.vocabulary import Pattern
 
 PATIENCE = 0.5  # seconds before a bar appears
-_LINE_EVERY = 5.0  # seconds, where there is no bar
-_LOOK_EVERY = 2.0  # seconds between two looks at the heads
+_LINE_EVERY = 5.0  # seconds, without a bar
+_LOOK_EVERY = 2.0  # seconds between two measurements of the heads
 BestHeads: TypeAlias = "Mapping[Pattern, Sequence[tuple[int, int, float]]]"
-"""Layer, head and score of the heads that come nearest to each pattern, the best first."""
+"""Layer, head and score of the heads that best match each pattern, the best first."""
 
 
 @contextmanager
 def reporter(world: World, characters_per_token: float) -> "Iterator[Reporter]":
-    """Reports the progress of a run: a bar on a terminal, otherwise a line every few seconds."""
+    """Reports the progress of a training run: a bar on a terminal, otherwise a line every few seconds."""
     if world.desk is None:
         yield Reporter(world, None, characters_per_token)
         return
@@ -57,7 +57,7 @@ def download(world: World, model: str) -> Iterator[Callable[[str, int, int], Non
 
 @contextmanager
 def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
-    """Reports how many query rows are done: a bar, if it takes longer than a moment."""
+    """Reports how many query rows are done: a bar on a terminal, if it takes longer than `PATIENCE`."""
     began = monotonic()
     bar: Bar | None = None
     with ExitStack() as stack:
@@ -79,14 +79,14 @@ class Reporter:
 
     def __init__(self, world: World, bar: "Bar | None", characters_per_token: float) -> None:
         self._world, self._bar = world, bar
-        self._nats = math.log(2) * characters_per_token  # a token, for each bit per character
+        self._nats = math.log(2) * characters_per_token  # nats per token for each bit per character
         self._first: RunPosition | None = None
         self._held_out: float | None = None
-        self._heads: list[BestHeads] = []  # at the first look and at the last
-        self._shown, self._looked = -math.inf, -math.inf  # when
+        self._heads: list[BestHeads] = []  # the first and the latest measurement
+        self._shown, self._looked = -math.inf, -math.inf  # times of the last line and the last measurement
 
     def step(self, progress: "Progress") -> None:
-        """Show where the run is after a step."""
+        """Show the progress after a step."""
         if progress.held_out is not None:
             self._held_out = progress.held_out
         self._first = self._first or progress.mark
@@ -97,16 +97,16 @@ class Reporter:
             self._world.fact(" · ".join([f"{progress.share:.0%}", *self._phrases(progress)]))
 
     def is_time_for_heads(self, progress: "Progress") -> bool:
-        """Whether heads are to be looked at now: where held-out text was, but not all the time."""
+        """Whether to measure the heads now: after an evaluation on held-out text, but not too often."""
         return progress.held_out is not None and self._is_due(progress, self._looked, _LOOK_EVERY)
 
     def heads(self, nearest: "BestHeads") -> None:
-        """Show the heads that come nearest to each pattern from now on."""
+        """Record the heads that best match each pattern, to be shown from now on."""
         self._looked = monotonic()
         self._heads = [*self._heads[:1], nearest]
 
     def summary(self) -> None:
-        """Say from which score to which the best heads came."""
+        """Report the scores of the best heads at the start and at the end."""
         first, *_, last = [*self._heads, *self._heads]
         changes = [
             f"{pattern} {first[pattern][0][2]:.2f} → {score:.2f} (head {layer}.{head})"
@@ -131,7 +131,7 @@ class Reporter:
 
     @staticmethod
     def _is_due(progress: "Progress", last: float, pause: float) -> bool:
-        """Whether so many seconds have passed, or the run begins or ends."""
+        """Whether `pause` seconds have passed, or the run begins or ends."""
         return progress.mark.step == 1 or progress.share >= 1 or monotonic() - last >= pause
 
 

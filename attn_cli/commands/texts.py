@@ -1,4 +1,4 @@
-"""Where the text comes from: an argument, a file, standard input."""
+"""Gets the text from an argument, a file or standard input."""
 
 import os
 from pathlib import Path
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from attn_cli.reading.reading import TextRequest
 
 _STDIN = "-"
-_PATIENCE = 1.0  # seconds that standard input may be silent before a remark says what is waited for
+_PATIENCE = 1.0  # seconds without data on standard input before a remark
 
 
 def text_request(world: World, options: TextOptions, kind: Kind | None = None) -> "TextRequest":
-    """What is to be read, once it is seen to be text.
+    """The texts to read, checked.
 
     Raises:
-        UsageError: there is no text, or two, or one is blank.
-        AttnError: one is not UTF-8.
+        UsageError: no text was given, or two, or one is blank.
+        AttnError: a text is not UTF-8.
     """
     text = checked(_text(world, options.text, options.file), "the text")
     pair = None if options.pair is None else checked(options.pair, "the second text")
@@ -33,9 +33,9 @@ def text_request(world: World, options: TextOptions, kind: Kind | None = None) -
 
 
 def piped_text(world: World) -> str:
-    """The text that stands in a pipe, for a command that needs none; empty where nothing comes.
+    """The text in a pipe, for a command that does not need one; empty if there is none.
 
-    A pipe that somebody else holds open, as in a CI job, is not waited for.
+    It does not wait for a pipe that another process keeps open, as in a CI job.
 
     Raises:
         AttnError: it is not UTF-8.
@@ -43,13 +43,13 @@ def piped_text(world: World) -> str:
     if world.stdin.isatty():
         return ""
     if not world.has_input(_PATIENCE):
-        world.note("standard input is open and sends nothing, so it is not read; - waits for a text")
+        world.note("standard input is open but sends nothing, so it is not read; use - to wait for a text")
         return ""
     return world.read(None)
 
 
 def _text(world: World, text: str | None, file: Path | None) -> str:
-    """The text that a person gave: as an argument, in a file, or on standard input.
+    """The text given as an argument, in a file, or on standard input.
 
     Raises:
         UsageError: there is none, or two.
@@ -66,20 +66,20 @@ def _text(world: World, text: str | None, file: Path | None) -> str:
         return world.read(None)
     if os.path.isfile(text):  # noqa: PTH113  Path.is_file raises for a name that is too long
         world.note(
-            f"'{shortened(text)}' is read as a text; to read the file of that name: {line('--file', text)}"
+            f"'{shortened(text)}' is read as text; to read the file with that name: {line('--file', text)}"
         )
     return text
 
 
 def _awaited(world: World) -> str:
-    """What comes through standard input where no text was named.
+    """The text from standard input, used if no other is given.
 
     Raises:
         UsageError: it is a terminal, or empty.
     """
     is_terminal = world.stdin.isatty()
     if not is_terminal and not world.has_input(_PATIENCE):
-        world.fact("the text is read from standard input, which has sent nothing so far")
+        world.fact("waiting for a text on standard input")
     content = "" if is_terminal else world.read(None)
     if not content:
         raise UsageError("no text was given", '"The cat sat on the mat", or --file PATH, or a pipe')
@@ -87,15 +87,15 @@ def _awaited(world: World) -> str:
 
 
 def checked(text: str, name: str) -> str:
-    """The text, if it holds something, and can be encoded.
+    """The text, if it is not blank and can be encoded.
 
     Raises:
         UsageError: it is empty or blank.
         AttnError: it is not Unicode.
     """
     if not text.strip():
-        size = "empty" if not text else f"blank: {len(text)} white-space characters"
-        raise UsageError(f"{name} is {size}", 'give one with words, for example "The cat sat on the mat"')
+        size = "empty" if not text else f"blank: {len(text)} whitespace characters"
+        raise UsageError(f"{name} is {size}", 'a text with words, for example "The cat sat on the mat"')
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""`attn tokens`: what the model reads, piece by piece."""
+"""`attn tokens`: the tokens that the model reads."""
 
 from typing import TYPE_CHECKING
 
@@ -23,14 +23,14 @@ def list_tokens(
 ) -> None:
     """Show how a model splits a text into tokens.
 
-    A line per token: its position (for --rows and --columns), its id and piece in the model's vocabulary,
-    its text, and where that starts and ends, counted in characters. A token without text of its own starts
-    and ends at the same place.
+    One line per token: its position (for --rows and --columns), its id and piece in the model's vocabulary,
+    its text, and where the text starts and ends, in characters. A token without text of its own starts and
+    ends at the same place.
 
     Examples:
         The tokens of the bundled model:
             attn tokens "the cat's pyjamas"
-        Those of BERT, for a script:
+        The tokens of BERT, for a script:
             attn tokens "the cat's pyjamas" -m bert-base-cased --json
     """
     texts = text_request(world, text)
@@ -45,17 +45,17 @@ def list_tokens(
 
 
 def _show(world: World, reading: "Reading") -> None:
-    """The tokens as a table, and those of the decoder's text below."""
+    """The tokens as a table, followed by those of the decoder's text."""
     from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
     world.screen.print(TextTable(_COLUMNS, _rows(reading), right=_RIGHT))
     if reading.texts.target:
-        world.say("\nthe decoder reads")
+        world.say("\ndecoder tokens")
         world.screen.print(TextTable(_COLUMNS, _rows(reading, of_target=True), right=_RIGHT))
 
 
 def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:
-    """The tokens, or those of the decoder, as lines under `_COLUMNS`."""
+    """The tokens, or those of the decoder, as rows for `_COLUMNS`."""
     return [
         (
             *(str(token.position), str(token.id), token.piece, token.text),

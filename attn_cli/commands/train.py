@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.training.result import TrainingResult
     from attn_cli.training.run import Run
 
-_STARTING = 2.0  # seconds of a busy machine: Python before this module, files and exit at the end
+_STARTING = 2.0  # seconds on a busy machine: Python before this module, files and exit at the end
 _MARGIN = 1.3  # the final evaluation may find the cores busier
 _STORED = (DType.FLOAT32, DType.FLOAT16)
 _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
@@ -31,7 +31,7 @@ _COMPUTED = (DType.FLOAT32, DType.BFLOAT16)
 
 @record(frozen=True, kw_only=True)
 class TextFileOptions:
-    """What to learn from, and where to write the model."""
+    """What to train on, and where to write the model."""
 
     topic = Topic.READ
     files: Annotated[
@@ -53,7 +53,7 @@ class TextFileOptions:
         typer.Option(
             "--held-out",
             metavar="FILE",
-            help="Text to measure on, of which at most 500,000 tokens are used; by default the last "
+            help="Text to evaluate on, of which at most 500,000 tokens are used; by default the last "
             "twentieth of FILE...",
             show_default=False,
         ),
@@ -62,7 +62,7 @@ class TextFileOptions:
 
 @record(frozen=True, kw_only=True)
 class ShapeOptions:
-    """How large the model is; what is None depends on how long the run takes."""
+    """The size of the model; the defaults, None here, depend on the duration of the run."""
 
     topic = Topic.SIZE
     layers: Annotated[
@@ -101,7 +101,7 @@ class ShapeOptions:
             min=257,
             max=1 << 20,
             metavar="N",
-            help="Largest number of pieces, at least 257.",
+            help="Maximum vocabulary size, at least 257.",
             show_default="8192, brief: 300",
         ),
     ] = None
@@ -112,7 +112,7 @@ class ShapeOptions:
             min=8,
             max=1 << 16,
             metavar="N",
-            help="Longest text that the model can read, in tokens.",
+            help="Context length: the longest text that the model can read, in tokens.",
             show_default="256, brief: 64",
         ),
     ] = None
@@ -129,7 +129,7 @@ class ScheduleOptions:
             "--minutes",
             min=0.01,
             metavar="X",
-            help="Minutes for everything, the final evaluation included; up to 3 is a brief run.",
+            help="Total time in minutes, including the final evaluation; up to 3 is a brief run.",
             show_default="10",
         ),
     ] = None
@@ -212,7 +212,7 @@ def train_model(
         bool,
         typer.Option(
             "--watch",
-            help="Show how previous-token and induction heads form.",
+            help="Show previous-token and induction heads as they form.",
             rich_help_panel=Topic.TRAINING,
         ),
     ] = False,
@@ -226,7 +226,7 @@ def train_model(
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Write to a directory that exists.", rich_help_panel=Topic.OUTPUT),
+        typer.Option("--force", help="Write to an existing directory.", rich_help_panel=Topic.OUTPUT),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -235,16 +235,16 @@ def train_model(
     Trains a byte-level BPE tokenizer and a GPT-2 decoder, and writes them to a directory in Hugging Face
     layout that attn and transformers can load.
 
-    Ctrl-C keeps what has been learned, and --resume continues with the same files and options. With --steps,
-    on a CPU, an interrupted run ends with exactly the same weights.
+    Ctrl-C saves the state of the run, and --resume continues it with the same files and options. With
+    --steps, on a CPU, an interrupted run ends with exactly the same weights.
 
-    A run of at most 3 minutes is brief: it trains a small model, in which heads form within a minute. Where
-    the defaults of a brief run differ, they are listed beside the others.
+    A run of at most 3 minutes is brief: it trains a small model, in which heads form within a minute. If the
+    default of a brief run differs, it is listed beside the other.
 
     Examples:
         Ten minutes on one book:
             attn train book.txt -o my-model --minutes 10
-        Look at the result:
+        Inspect the result:
             attn inspect "the cat sat" -m my-model
         Watch induction heads form:
             attn train book.txt -o tiny --minutes 1 --watch
@@ -284,7 +284,7 @@ def train_model(
 
 
 def _head_count(world: World, shape: ShapeOptions) -> int | None:
-    """How many heads a layer has: after --head-count, or as it once was after --heads.
+    """The number of heads per layer: from --head-count, or from --heads as in older versions.
 
     Raises:
         UsageError: both were given.
@@ -293,10 +293,10 @@ def _head_count(world: World, shape: ShapeOptions) -> int | None:
         return shape.head_count
     if shape.head_count is not None:
         problem = (
-            f"two numbers of heads were given: --heads {shape.heads} and --head-count {shape.head_count}"
+            f"the number of heads was given twice: --heads {shape.heads} and --head-count {shape.head_count}"
         )
         raise UsageError(problem, f"--head-count {shape.head_count} alone")
-    world.fact(f"--heads selects heads elsewhere; how many a layer has: --head-count {shape.heads}")
+    world.fact(f"--heads selects heads in other commands; heads per layer: --head-count {shape.heads}")
     return shape.heads
 
 
@@ -327,12 +327,12 @@ def _brief_remark(recipe: "Recipe") -> str:
     shape = size(recipe.layers, recipe.heads, recipe.width // recipe.heads)
     return (
         f"brief run: {shape}, vocabulary of {recipe.vocabulary}, context of {recipe.context} tokens; "
-        "more than 3 minutes train a larger model"
+        "a run of more than 3 minutes trains a larger model"
     )
 
 
 def _trained(world: World, run: "Run", device: str, spent: float, *, watch: bool) -> "TrainingResult":
-    """The run trained to its end and measured; `spent` seconds of its minutes are over already."""
+    """Train the run to its end and evaluate it; `spent` seconds of its minutes are already used."""
     from attn_cli.training import run as runs
     from attn_cli.training.measure import growth, seconds_needed
     from attn_cli.training.publishing import finish
@@ -355,7 +355,7 @@ def _trained(world: World, run: "Run", device: str, spent: float, *, watch: bool
 
 
 def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> None:
-    """Print the size of the model, how well it predicts, and what its heads do."""
+    """Print the size of the model, how well it predicts, and what its heads are known for."""
     from attn_cli.models.inventory import by_pattern
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
@@ -370,7 +370,7 @@ def _show(world: World, order: "TrainingRequest", outcome: "TrainingResult") -> 
     if lines := known_for(by_pattern(outcome.head_labels)):
         world.say("")
         world.screen.print(TextTable(("known for", "heads"), lines))
-    world.note(f'look at it: attn inspect "..." -m {outcome.directory}')
+    world.note(f'to inspect it: attn inspect "..." -m {outcome.directory}')
 
 
 def _check_format(option: str, found: DType, allowed: Sequence[DType]) -> None:

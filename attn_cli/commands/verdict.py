@@ -1,4 +1,4 @@
-"""Checks heads against the reference for a command: a sentence to print, or an error if they differ."""
+"""Compares heads with the reference: a sentence to print, or an error if they differ."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
-    """The layers of these heads, compared with the reference.
+    """Compare the layers of these heads with the reference.
 
     Raises:
-        AttnError: there is none.
+        AttnError: there is no reference for the model.
     """
     from attn_cli.reading.verify import verify_readings  # transformers: 5 s
 
@@ -23,16 +23,16 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
 
 
 def sentence(verdict: "Verdict") -> str:
-    """The largest difference, and how large it may be."""
+    """The largest difference, and the tolerance."""
     largest, tolerance = f"{verdict.largest:.1e}", verdict.tolerance
     return f"largest difference: {largest}; up to {tolerance.value:.1e} is rounding: {tolerance.reason}"
 
 
 def check(verdict: "Verdict") -> None:
-    """Raise `DifferenceError` if a layer differs.
+    """Check that no layer differs by more than the tolerance.
 
     Raises:
-        DifferenceError: it does.
+        DifferenceError: one does.
     """
     if not verdict.passed:
         first = next(

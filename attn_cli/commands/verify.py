@@ -1,4 +1,4 @@
-"""`attn verify`: our numbers against Hugging Face's eager attention, layer by layer."""
+"""`attn verify`: compares our numbers with Hugging Face's eager attention, layer by layer."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ TEXTS = (
     "Ein naïves Café, 日本, Ελλάδα 🙂 and back again.",
     "yes",
 )
-"""The texts to check without TEXT: long and short, with repeats, numbers and other scripts."""
+"""The texts used without TEXT: long and short, with repetition, numbers and other scripts."""
 
 _COLUMNS = ("kind", "layer", "weights", "output")
 
@@ -39,10 +39,10 @@ def verify_model(
 ) -> None:
     """Check the numbers against Hugging Face's eager attention.
 
-    Weights and outputs of every layer are compared on TEXT or the text of a pipe, or else on five built-in
-    texts. All kinds of attention are checked unless --kind names one; the decoder of an encoder-decoder
-    model reads TEXT too unless --target is given. The exit status is 3 if a number differs by more than
-    rounding explains.
+    Weights and outputs of every layer are compared on TEXT or piped text, or else on five built-in texts.
+    All kinds of attention are checked unless --kind selects one; the decoder of an encoder-decoder model
+    reads TEXT too unless --target is given. The exit status is 3 if a number differs by more than rounding
+    explains.
 
     Examples:
         The bundled model on the built-in texts:
@@ -76,12 +76,12 @@ def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
         piped = piped_text(world)
         texts = [piped] if piped else [*TEXTS]
         if piped:
-            world.note("the text is read from standard input; the built-in ones: attn verify < /dev/null")
+            world.note("the text is read from standard input; for the built-in ones: attn verify < /dev/null")
     return [text_request(world, replace(text, text=one)) for one in texts]
 
 
 def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
-    """A line per layer, then the verdict."""
+    """Print a line per layer, then the verdict."""
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
     world.screen.print(Paragraph(headline(reading), between=" · "))

@@ -1,1 +1,1 @@
-"""How the help of `attn` and of its commands is written: by topic, in plain text, as wide as the terminal."""
+"""The help of `attn` and of its commands: options by topic, in plain text, as wide as the terminal."""

@@ -1,4 +1,4 @@
-"""Commands whose help has options by topic, the words of the vocabulary explained, and examples."""
+"""Commands whose help has options by topic, explanations of the vocabulary, and examples."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Topic(StrEnum):
-    """What an option is about, in the order in which a page of help has them."""
+    """The topics of options, in the order of the help page."""
 
     READ = "What to read"
     MODEL = "Which model"
@@ -27,11 +27,11 @@ class Topic(StrEnum):
 
 
 class DocumentedCommand(TyperCommand):
-    """A command whose docstring has a sentence, paragraphs and examples."""
+    """A command whose help page is made from its docstring: a summary, paragraphs and examples."""
 
     def get_help(self, ctx: Any) -> str:
-        """The page of help, as wide as the terminal."""
-        from attn_cli.help.layout import Page  # for those who ask
+        """The help page, as wide as the terminal."""
+        from attn_cli.help.layout import Page  # needed only for --help
 
         paragraphs, examples = parse_docstring(self.help or "")
         parameters = self.get_params(ctx)
@@ -45,7 +45,7 @@ class DocumentedCommand(TyperCommand):
 
 
 def parse_docstring(text: str) -> "tuple[list[str], list[Example]]":
-    """The paragraphs of a docstring, and its examples: a caption, then a line that begins with `attn`."""
+    """The paragraphs of a docstring and its examples: a caption, then a line that begins with `attn`."""
     from attn_cli.help.layout import Example
 
     prose, _, listed = inspect.cleandoc(text).partition("Examples:\n")
@@ -61,7 +61,7 @@ def parse_docstring(text: str) -> "tuple[list[str], list[Example]]":
 
 
 def options_by_topic(parameters: Sequence[Any]) -> "list[Section]":
-    """The options in sections, in the order of `Topic`; within one as the command has them."""
+    """The options in sections, in the order of `Topic`; within a section, in the command's order."""
     from attn_cli.help.layout import Section
 
     by_topic: dict[str, list[Entry]] = {topic: [] for topic in Topic}
@@ -73,7 +73,7 @@ def options_by_topic(parameters: Sequence[Any]) -> "list[Section]":
 
 
 def option_entry(parameter: Any) -> "Entry":
-    """The names of an option with what it takes, and what it is for."""
+    """The names and value of an option, and its description."""
     from attn_cli.help.layout import Entry
 
     if isinstance(parameter, TyperArgument):
@@ -86,7 +86,7 @@ def option_entry(parameter: Any) -> "Entry":
 
 
 def _defaults(option: TyperOption) -> Iterator[str]:
-    """What counts where the option is not given."""
+    """The default and the environment variable of an option."""
     from attn_cli.help.layout import unbroken
 
     phrases = []
@@ -102,7 +102,7 @@ def _defaults(option: TyperOption) -> Iterator[str]:
 
 
 def _vocabulary(parameters: Sequence[Any]) -> "Iterator[Section]":
-    """The words that the options take, each with a line on what it means."""
+    """The words that the options accept, each with a one-line explanation."""
     from attn_cli.help.layout import Entry, Section
     from attn_cli.vocabulary import Distance, Metric, Pattern, Step
 

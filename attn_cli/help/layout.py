@@ -1,4 +1,4 @@
-"""Lays out a page of help for a given width: paragraphs, lists of names, examples; no line is wider."""
+"""Lays out a help page for a given width: paragraphs, lists of names, examples."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,16 +8,16 @@ from typing import NamedTuple
 _WIDEST = 100  # columns: longer lines are hard to read
 _INDENT = 2
 _GAP = 2
-_LONGEST_NAME = 19  # of a longer one the text begins on the next line
-_NARROWEST_TEXT = 30  # with less room beside the names, every text stands below its name
-_BELOW = 6  # how far a text is indented below its name
+_LONGEST_NAME = 19  # the text for a longer name begins on the next line
+_NARROWEST_TEXT = 30  # with less space beside the names, every text is placed below its name
+_BELOW = 6  # indentation of a text below its name
 _NO_BREAK = "\xa0"
 _WORD = r'(?:"[^"]*"|[^\s"])+'
 _OPTION = rf"-[\w-]+ (?!-[^\d]){_WORD}"
 
 
 class Entry(NamedTuple):
-    """A name, and what it is."""
+    """A name and its description."""
 
     name: str
     about: str
@@ -31,14 +31,14 @@ class Section(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A command line, and what it shows."""
+    """A command line and its description."""
 
     about: str
     command: str
 
 
 class Page(NamedTuple):
-    """Everything that a help text says."""
+    """The content of a help page."""
 
     usage: str
     paragraphs: Sequence[str]
@@ -60,7 +60,7 @@ class Page(NamedTuple):
 
 
 def _sections(sections: Sequence[Section], width: int) -> Iterator[list[str]]:
-    """Each section as lines; the texts of all sections begin in one column."""
+    """Each section as lines; the texts of all sections begin in the same column."""
     lengths = [len(entry.name) for section in sections for entry in section.entries]
     longest = max((length for length in lengths if length <= _LONGEST_NAME), default=0)
     column = _INDENT + longest + _GAP
@@ -83,7 +83,7 @@ def _entries(entries: Iterable[Entry], width: int, column: int | None) -> Iterat
 
 
 def _examples(examples: Iterable[Example], width: int) -> list[str]:
-    """The examples; one that is too long goes on behind a backslash, as a shell reads it."""
+    """The examples; long command lines continue after a backslash, as in a shell."""
     lines = ["Examples:"]
     for about, command in examples:
         lines += _wrapped(f"{about}:", width, _INDENT)
@@ -104,9 +104,9 @@ def _continued(command: str, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, indent: int, hanging: int = 0) -> list[str]:
-    """The text in lines that begin with `indent` spaces, and `hanging` more from the second on.
+    """The text in lines indented by `indent` spaces, plus `hanging` from the second line on.
 
-    What stands in backquotes is not broken.
+    Text in backquotes is not broken.
     """
     lines = wrap(
         re.sub(r"`[^`]*`", lambda code: unbroken(code[0]), text),
@@ -120,5 +120,5 @@ def _wrapped(text: str, width: int, indent: int, hanging: int = 0) -> list[str]:
 
 
 def unbroken(phrase: str) -> str:
-    """The phrase, so that it stands on one line."""
+    """The phrase with non-breaking spaces."""
     return phrase.replace(" ", _NO_BREAK)

@@ -1,4 +1,4 @@
-"""The head shown by default, and why: one known for a pattern in the text, or else the sharpest."""
+"""Chooses the head shown by default: one known for a pattern in the text, or else the sharpest."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -30,40 +30,40 @@ from attn_cli.record import record
 from attn_cli.safe_text import label as token_label
 from attn_cli.vocabulary import Kind, Pattern, Step
 
-_LAYERS_TO_CHOOSE_FROM = 12  # of a model that takes longer than a second: it is not run to its end
+_LAYERS_TO_CHOOSE_FROM = 12  # the first layers of a model that takes longer than a second to run
 _OPERATIONS_PER_SECOND = 7e10  # of NumPy on one core: SmolLM2-135M, 512 tokens, all layers in 2.1 s
-_WEIGHTS_PER_SECOND = 5e8  # of a checkpoint, read from bfloat16 into float32: SmolLM2-135M in 0.2 s
-_TOKENS_TO_CHOOSE_BY = 512  # of a long text: as many as the patterns of a model's heads are measured on
+_WEIGHTS_PER_SECOND = 5e8  # read from a bfloat16 checkpoint into float32: SmolLM2-135M in 0.2 s
+_TOKENS_TO_CHOOSE_BY = 512  # of a long text: as many as the head labels of a model are measured on
 _DOES = {
-    Pattern.INDUCTION: "it looks at what followed an earlier copy of the token",
-    Pattern.DUPLICATE: "it looks at earlier copies of the token",
-    Pattern.PREVIOUS: "each token looks at the one before it",
+    Pattern.INDUCTION: "it attends to what followed an earlier copy of the token",
+    Pattern.DUPLICATE: "it attends to earlier copies of the token",
+    Pattern.PREVIOUS: "each token attends to the one before it",
 }
 
 
 @record(frozen=True, slots=True)
 class DefaultHead:
-    """The head that is shown, and why."""
+    """The default head, and the reasons for choosing it."""
 
     head: Head
-    out_of: int  # how many heads it was chosen from
-    layers: int  # how many layers those are in, from the first on
-    stands_out: bool  # whether it looks at anything telling at all
-    label: HeadLabel | None = None  # what it is known for, where that was why
-    evidence: Evidence | None = None  # how it shows a pattern on this text
-    clearest: TokenPair | None = None  # where it looks most sharply
+    out_of: int  # the number of heads it was chosen from
+    layers: int  # the number of layers, from the first, that those heads are in
+    stands_out: bool  # whether its attention is sharp anywhere
+    label: HeadLabel | None = None  # what it is known for, if it was chosen for that
+    evidence: Evidence | None = None  # how clearly it shows a pattern on this text
+    clearest: TokenPair | None = None  # the pair with the sharpest attention
 
 
 @unwarned
 def choose_default_head(
     reading: Reading, steps: Collection[Step] | None = None, window: Window | None = None
 ) -> DefaultHead:
-    """The steps of the head that is known to show most of such a text, or that looks most sharply at it.
+    """The steps of the head best known for a pattern in the text, or else of the sharpest head.
 
-    Of a long text the first 512 tokens decide how sharply each head looks.
+    In a long text, sharpness is measured on the first 512 tokens.
 
     Raises:
-        AttnError: the weights are damaged, or a step holds a number that is not finite.
+        AttnError: the weights are damaged, or a step contains a number that is not finite.
     """
     window = window or reading.whole
     label = _best_label(reading)
@@ -81,34 +81,34 @@ def choose_default_head(
 
 
 def describe_choice(reading: Reading, default: DefaultHead) -> Iterator[str]:
-    """Why the head is shown and what it does on this text, in one or two sentences."""
+    """Why the head is shown, and what it does on this text, in one or two sentences."""
     yield f"head {default.head.name} is shown{_why(reading, default)}"
     evidence, pair = default.evidence, default.clearest
     if evidence is not None:
         pair = evidence.clearest if evidence.pattern is not Pattern.PREVIOUS else None
         example = "" if pair is None else f"; {_look(reading, pair)}"
-        yield f"here it puts {evidence.score:.2f} of its weight there on average{example}"
+        yield f"on this text, it puts {evidence.score:.2f} of its weight there on average{example}"
     elif pair is not None:
-        yield f"here {_look(reading, pair)}"
+        yield f"on this text, {_look(reading, pair)}"
 
 
 def _why(reading: Reading, default: DefaultHead) -> str:
-    """The rest of the sentence that says why."""
+    """The part of the sentence that gives the reason."""
     if default.label is not None:
         pattern = default.label.pattern
         return f", the clearest {pattern} head of {default.out_of}: {_DOES[pattern]}"
     total = len(reading.extent.layers)
-    those = f"of {default.out_of} heads"
+    those = f"of the {default.out_of} heads"
     if default.layers < total:
-        those = f"of the {default.out_of} heads of the first {default.layers} layers (of {total})"
+        those = f"of the {default.out_of} heads in the first {default.layers} layers (of {total})"
     if not default.stands_out:
-        return f", the first of {default.out_of}: the text is too short for one to stand out"
+        return f", the first of {default.out_of}: the text is too short for any head to stand out"
     does = "" if default.evidence is None else f"; {_DOES[default.evidence.pattern]}"
-    return f": {those} it looks most sharply at words further away{does}"
+    return f": {those}, it attends most sharply to distant tokens{does}"
 
 
 def _look(reading: Reading, pair: TokenPair) -> str:
-    """One pair of tokens, in words."""
+    """A pair of tokens and its weight, in words."""
     query, key = reading.queries[pair.query], reading.keys[pair.key]
     return f"{_named(query)} puts {pair.weight:.2f} of its weight on {_named(key)}"
 
@@ -118,7 +118,7 @@ def _named(token: Token) -> str:
 
 
 def _best_label(reading: Reading) -> HeadLabel | None:
-    """The head that is known best for what shows in this text; None where nothing is known of it."""
+    """The best label for a pattern that occurs in this text; None if the model has no labels."""
     labels = [label for label in reading.source.head_labels() if label.kind is reading.kind]
     if not labels:
         return None
@@ -128,13 +128,13 @@ def _best_label(reading: Reading) -> HeadLabel | None:
 
 
 def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) -> DefaultHead:
-    """The head that looks most sharply at the text, of the layers that can be looked at in a second."""
+    """The head with the sharpest attention in the layers that can be run in about a second."""
     layers = layers_to_choose_from(reading)
     check_heads_fit(reading, [(max(layers), 0)], steps or DEFAULT_STEPS, window)
     best: tuple[float, ShownLayer, int] | None = None
     for number, layer in run_layers(reading, layers):
         sharp = _sharpness(reading, layer)
-        head = int(sharp.argmax())  # of one that is no number, where there is such a one
+        head = int(sharp.argmax())  # argmax returns a NaN if there is one
         check_finite(bool(np.isfinite(sharp[head])), f"weights of head {number}.{head}")
         if best is None or sharp[head] > best[0]:
             best = (float(sharp[head]), ShownLayer(reading.kind, number, layer), head)
@@ -150,17 +150,17 @@ def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) 
 
 
 def layers_to_choose_from(reading: Reading) -> Sequence[int]:
-    """All of them where that takes a second or less, else the first."""
+    """All layers if running them takes a second or less, else the first ones."""
     layers, width = reading.extent.layers, reading.source.card.width
     count = 1 + max(layers)
     operations = estimate_operations(width, count, len(reading.queries), len(reading.keys))
-    weights = 12 * count * width**2  # four matrices of attention, and a feed-forward four times as wide
+    weights = 12 * count * width**2  # four attention matrices, and a feed-forward layer four times as wide
     seconds = operations / _OPERATIONS_PER_SECOND + weights / _WEIGHTS_PER_SECOND
     return layers if seconds <= 1 else layers[:_LAYERS_TO_CHOOSE_FROM]
 
 
 class _Glance:
-    """The weights of one head on a text, or on the first tokens of a long one."""
+    """The weights of one head on a text, or on the first tokens of a long text."""
 
     def __init__(self, reading: Reading, layer: Layer, head: int) -> None:
         self._reading = reading
@@ -172,18 +172,18 @@ class _Glance:
 
     @property
     def clearest(self) -> TokenPair:
-        """Where it looks most sharply."""
+        """The pair of tokens with the sharpest attention."""
         keys = are_special(self._keys) if self._reading.kind is Kind.CROSS else None
         query, key = find_sharpest_pair(self._weights, are_special(self._queries), keys)
         return TokenPair(query, key, float(self._weights[query, key]))
 
     def evidence(self, pattern: Pattern) -> Evidence | None:
-        """How it shows a pattern."""
+        """How clearly the head shows a pattern."""
         tokens = KeyTokens(np.asarray([token.id for token in self._keys]))
         return find_evidence(self._weights, self._mask, tokens, pattern)
 
     def named_evidence(self) -> Evidence | None:
-        """How it shows the pattern that names it on this text, of those that look further away."""
+        """The evidence for the long-range pattern that the head shows on this text; None if there is none."""
         if self._reading.kind is Kind.CROSS:
             return None
         shown = filter(None, map(self.evidence, (Pattern.INDUCTION, Pattern.DUPLICATE)))
@@ -193,7 +193,7 @@ class _Glance:
 
 
 def _sharpness(reading: Reading, layer: Layer) -> npt.NDArray[np.floating]:
-    """(H,) how sharply each head looks at the text, or at its first tokens where it is long."""
+    """(H,) how sharp the attention of each head is on the text, or on the first tokens of a long text."""
     queries = are_special(reading.queries)
     keys = are_special(reading.keys) if reading.kind is Kind.CROSS else None
     if reading.whole.fits:
@@ -206,10 +206,10 @@ def _sharpness(reading: Reading, layer: Layer) -> npt.NDArray[np.floating]:
 
 
 def _weights(layer: Layer, heads: Sequence[int]) -> Matrix:
-    """(H, T, S) of the heads."""
+    """The weights (H, T, S) of the heads."""
     return to_numpy(layer.steps(heads, {Step.WEIGHTS})[Step.WEIGHTS])
 
 
 def are_special(tokens: Sequence[Token]) -> npt.NDArray[np.bool_]:
-    """Which tokens are no text."""
+    """Which tokens are special, not text."""
     return np.asarray([token.special for token in tokens])

@@ -79,7 +79,7 @@ def test_steps_can_be_a_list_and_repeated() -> None:
     ],
 )
 def test_a_step_that_is_none_names_the_nearest_and_lists_all(value: str, found: str, hint: str) -> None:
-    assert told(f"inspect x -s {value}") == (f"--step cannot be '{found}': it is one of {STEPS}", hint)
+    assert told(f"inspect x -s {value}") == (f"--step cannot be '{found}': it must be one of {STEPS}", hint)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_step_that_is_none_names_the_nearest_and_lists_all(value: str, found: 
     [
         (
             '"hello world" -m random',
-            "no command was named for the text 'hello world'",
+            "no command was given for the text 'hello world'",
             'attn inspect "hello world" -m random',
         ),
         ("inspct 'the cat'", "no such command 'inspct'", 'attn inspect "the cat"'),
@@ -97,10 +97,10 @@ def test_a_step_that_is_none_names_the_nearest_and_lists_all(value: str, found: 
         ("story", "no such command 'story'", "attn inspect story for a text, or attn --help"),
         (
             "-m random inspect x",
-            "-m stands before a command: options come after it",
+            "-m comes before the command: options go after it",
             "attn inspect -m random x",
         ),
-        ("-l 2 x", "-l stands before a command: options come after it", "attn inspect -l 2 x"),
+        ("-l 2 x", "-l comes before the command: options go after it", "attn inspect -l 2 x"),
         ("\u2013-help", "'\u2013-help' begins with a typographic dash (U+2013), not with -", "--help"),
     ],
 )
@@ -111,7 +111,7 @@ def test_what_is_no_command_is_told_which_one_was_meant(line: str, problem: str,
 def test_a_file_without_a_command_is_read_with_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("the cat")
-    problem = "no command was named for the file 'a.txt'"
+    problem = "no command was given for the file 'a.txt'"
     assert told("a.txt -l 2") == (problem, "attn inspect --file a.txt -l 2")
     Path("b.txt").write_text("the dog")
     assert told("inspect a.txt b.txt") == (
@@ -138,7 +138,7 @@ def test_a_text_that_begins_with_a_dash_comes_after_two(line: str, text: str) ->
 
 def test_a_long_text_is_cut_in_a_hint() -> None:
     problem, hint = told(f"'{'the cat ' * 8}'")
-    assert problem == f"no command was named for the text '{'the cat ' * 4}the cat…'"
+    assert problem == f"no command was given for the text '{'the cat ' * 4}the cat…'"
     assert hint == f'attn inspect "{"the cat " * 7}the…"'
 
 
@@ -157,7 +157,7 @@ def test_a_long_text_is_cut_in_a_hint() -> None:
         ("-V", "no such option: -V", "--version"),
         ("inspect x -l=2", "a short option takes no =: -l=2", "-l 2"),
         ("inspect x layer=2", "an option begins with dashes: layer=2 has none", "--layer=2"),
-        ("inspect x -- -l 2", "everything after -- is text, and -l stands there", "options before --"),
+        ("inspect x -- -l 2", "everything after -- is text, including -l", "options before --"),
         ("inspect x --dtype bf16", None, "--dtype bfloat16"),
         ("inspect x -qx", "no such option: -x", "attn inspect --help"),
         (
@@ -205,13 +205,17 @@ def test_a_mistyped_option_is_told_its_neighbour(line: str, problem: str | None,
         ),
         (
             "inspect “the cat sat”",
-            "attn inspect reads one text: 3 were given: curly quotes do not hold words together",
+            "attn inspect reads one text: 3 were given: curly quotes do not group words",
             'attn inspect "the cat sat"',
         ),
-        ("inspect x -l 1 2", "-l takes one value: 1, and then comes 2", "-l 1,2"),
-        ("inspect -l 1 2 'the cat'", "-l takes one value: 1, and then comes 2", "-l 1,2"),
-        ("inspect x -H 1 , 2", "-H takes one value: 1, and then comes , 2", "-H 1,2"),
-        ("inspect x --heads=1.2 3.4", "--heads takes one value: 1.2, and then comes 3.4", "--heads 1.2,3.4"),
+        ("inspect x -l 1 2", "-l takes one value, but 1 is followed by 2", "-l 1,2"),
+        ("inspect -l 1 2 'the cat'", "-l takes one value, but 1 is followed by 2", "-l 1,2"),
+        ("inspect x -H 1 , 2", "-H takes one value, but 1 is followed by , 2", "-H 1,2"),
+        (
+            "inspect x --heads=1.2 3.4",
+            "--heads takes one value, but 1.2 is followed by 3.4",
+            "--heads 1.2,3.4",
+        ),
         (
             "inspect 'a b' 'c d'",
             "attn inspect reads one text: 2 were given",

@@ -42,14 +42,14 @@ def test_without_a_selection_one_telling_head_is_shown_and_the_way_to_the_others
     why, here, others = answer.err.splitlines()
     place = why.split()[1]
     assert titles(answer.out) == [f"scores {place}", f"weights {place}"]
-    assert why == f"head {place} is shown: of 12 heads it looks most sharply at words further away"
-    assert re.fullmatch(r'here ".*" \(\d+\) puts [01]\.\d\d of its weight on ".*" \(\d+\)', here)
-    assert others == "others: -l 0-2, -H 0-3, --heads LAYER.HEAD; all: attn heads, attn heatmap"
+    assert why == f"head {place} is shown: of the 12 heads, it attends most sharply to distant tokens"
+    assert re.fullmatch(r'on this text, ".*" \(\d+\) puts [01]\.\d\d of its weight on ".*" \(\d+\)', here)
+    assert others == "other heads: -l 0-2, -H 0-3, --heads LAYER.HEAD; all heads: attn heads, attn heatmap"
 
 
 def test_one_token_makes_no_head_stand_out() -> None:
     answer = attn("inspect", "cat", "-m", "random")
-    assert "head 0.0 is shown, the first of 4: the text is too short for one to stand out" in answer.err
+    assert "head 0.0 is shown, the first of 4: the text is too short for any head to stand out" in answer.err
     assert titles(answer.out) == ["scores 0.0", "weights 0.0"]
 
 
@@ -298,7 +298,7 @@ def test_how_many_heads_random_has_can_be_said_the_old_way() -> None:
     once = attn("inspect", TEXT, "-m", "random", "-H", "7", "--heads", "8", "--json")
     assert (now.err, once.out) == ("", now.out)
     assert now.document["model"]["heads"] == 8
-    assert once.err == "--heads selects heads; how many heads random has: --head-count 8\n"
+    assert once.err == "--heads selects heads; the number of heads of random is --head-count 8\n"
 
 
 @pytest.mark.parametrize("command", ["inspect", "heads", "compare"])
@@ -352,7 +352,7 @@ def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Pa
 
 @pytest.mark.parametrize(("model", "is_masked"), [("gpt2", True), ("bert", False)])
 def test_scores_that_a_mask_will_hide_are_remarked_upon(model: str, is_masked: bool, twins: Path) -> None:
-    remark = "scores are shown before masking; -s logits shows them after it\n"
+    remark = "scores are shown before masking; -s logits shows them after masking\n"
     answer = attn("inspect", TEXT, "-m", twins / model, "--heads", "0.1")
     assert answer.err == (remark if is_masked else "")
 

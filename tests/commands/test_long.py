@@ -26,7 +26,7 @@ COUNT = 1100
 LONG = " ".join(f"w{number % 97}" for number in range(COUNT))
 RANDOM = (LONG, "-m", "random", "--heads", "0.1,0.2")
 REMARK = (
-    "1,100 × 1,100 weights are averaged over blocks, labelled by their first token; "
+    "1,100 × 1,100 weights are averaged over blocks, each labelled by its first token; "
     "in full: --rows 0-19 --columns 0-63\n"
 )
 
@@ -126,7 +126,7 @@ def test_an_array_file_says_that_it_holds_means(tmp_path: Path) -> None:
 
 
 def test_a_csv_cannot_say_that_it_holds_means(tmp_path: Path) -> None:
-    problem = ".csv cannot say that the weights of a long text are averages over blocks"
+    problem = ".csv cannot record that the weights of a long text are averages over blocks"
     answer = attn("inspect", *RANDOM, "-q", "-o", tmp_path / "a.csv")
     assert refused(answer) == (2, problem, "--rows 0-19, or .json, .npz or .safetensors")
 

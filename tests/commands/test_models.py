@@ -34,7 +34,7 @@ def test_models_names_what_is_built_in_and_what_its_heads_are_known_for(tmp_path
     found = sections(attn("models", HF_HOME=str(tmp_path)).out)
     assert list(found) == ["built in", "known for", "model types"]
     assert found["built in"] == [
-        "storybook  gpt2, 4 layers × 8 heads of 32 features; used without --model",
+        "storybook  gpt2, 4 layers × 8 heads of 32 features; the default model",
         "random     one attention layer with random weights: --seed, --width, --head-count",
     ]
     assert found["known for"][1] == "previous-token  0.2 0.99"
@@ -118,12 +118,12 @@ def test_every_type_is_listed_with_how_it_is_served() -> None:
     }
     answer = attn("models", "--families")
     assert len(answer.out.splitlines()) == len(found) + 1
-    assert answer.err.startswith("measured with transformers 5.")
+    assert answer.err.startswith("tested with transformers 5.")
 
 
 def test_types_can_be_named() -> None:
     assert attn("models", "--families", "mamba", "bert", "mpt").out == (
-        "type   support                                        why not\n"
+        "type   support                                        reason\n"
         "mamba  not supported                                  has no attention: its layers are MambaBlock\n"
         "bert   native\n"
         "mpt    through transformers, logits and weights only\n"
@@ -160,19 +160,19 @@ def test_a_type_that_does_not_exist_is_an_error_that_names_those_near() -> None:
 
 
 def test_a_name_without_families_is_an_error() -> None:
-    problem = "model types are named only with --families: bert gpt2"
+    problem = "names apply only to --families: bert gpt2"
     assert refused(attn("models", "bert", "gpt2")) == (2, problem, "attn models --families bert gpt2")
 
 
 def test_two_lists_at_once_are_an_error() -> None:
     answer = attn("models", "--families", "--devices")
-    assert refused(answer) == (2, "--families and --devices are two lists", "attn models --devices")
+    assert refused(answer) == (2, "--families and --devices cannot be combined", "attn models --devices")
 
 
 def test_in_a_narrow_terminal_reasons_go_on_below() -> None:
     out = attn_in_terminal("models", "--families", "mamba", "bert", COLUMNS="40").out
     assert out.splitlines() == [
-        "type   support        why not",
+        "type   support        reason",
         "mamba  not supported  has no attention:",
         "                      its layers are",
         "                      MambaBlock",

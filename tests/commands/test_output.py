@@ -47,7 +47,7 @@ def test_a_pipe_gets_the_numbers_of_a_map_whatever_its_width() -> None:
     line = ("heads", "the cat sat", "--metric", "entropy", "--top", "1")
     row = attn(*line, COLUMNS="20").out.split("\n\n")[1].splitlines()[-4]
     assert len(re.findall(r"\d\.\d\d", row)) == 8
-    assert "the numbers: " in attn_in_terminal(*line, COLUMNS="20").out
+    assert "to see the numbers:" in attn_in_terminal(*line, COLUMNS="20").out
 
 
 def test_a_head_table_in_a_pipe_has_every_metric() -> None:

@@ -50,7 +50,7 @@ def test_a_pipe_is_read_where_it_holds_a_text(twins: Path) -> None:
     found = attn("verify", "-m", twins / "llama", "--json", stdin="the cat sat\n")
     assert found.document["text"] == "the cat sat"
     assert "texts" not in found.document
-    remark = "the text is read from standard input; the built-in ones: attn verify < /dev/null\n"
+    remark = "the text is read from standard input; for the built-in ones: attn verify < /dev/null\n"
     assert found.err == remark
 
 
@@ -58,7 +58,7 @@ def test_a_pipe_that_stays_silent_is_not_waited_for(twins: Path, monkeypatch: py
     monkeypatch.setattr(World, "has_input", lambda *_: False)
     found = attn("verify", "-m", twins / "llama", "--json", stdin="the cat")
     assert len(found.document["texts"]) == 5
-    remark = "standard input is open and sends nothing, so it is not read; - waits for a text\n"
+    remark = "standard input is open but sends nothing, so it is not read; use - to wait for a text\n"
     assert found.err == remark
 
 

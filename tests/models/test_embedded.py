@@ -93,7 +93,7 @@ def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source
 def test_where_words_repeat_an_induction_head_is_shown_and_finds_what_followed() -> None:
     answer = attn("inspect", "Tom Thumb went to sea, and Tom Thumb went home again.", "--json")
     name = best(Pattern.INDUCTION).name
-    does = "it looks at what followed an earlier copy of the token"
+    does = "it attends to what followed an earlier copy of the token"
     why, here, _ = answer.err.splitlines()
     assert why == f"head {name} is shown, the clearest induction head of 32: {does}"
     assert here.endswith('on average; "went" (13) puts 0.84 of its weight on "to" (6)')
@@ -109,8 +109,8 @@ def test_where_nothing_repeats_the_previous_token_head_is_shown() -> None:
     answer = attn("inspect", "A mouse ran up the old clock.")
     shown = f"head {best(Pattern.PREVIOUS).name} is shown, the clearest previous-token head of 32"
     why, here, _, _ = answer.err.splitlines()
-    assert why == f"{shown}: each token looks at the one before it"
-    assert here == "here it puts 0.98 of its weight there on average"
+    assert why == f"{shown}: each token attends to the one before it"
+    assert here == "on this text, it puts 0.98 of its weight there on average"
 
 
 @pytest.mark.parametrize("text", TEXTS)

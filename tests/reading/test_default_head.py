@@ -75,7 +75,7 @@ def test_of_a_slow_model_the_remark_says_of_how_many_layers(
     monkeypatch.setattr(default_head, "_WEIGHTS_PER_SECOND", 1)
     reading_of_layers(13, tmp_path)
     why = attn("inspect", TEXT, "-m", tmp_path).err.splitlines()[0]
-    assert " is shown: of the 48 heads of the first 12 layers (of 13) it looks most sharply at words " in why
+    assert " is shown: of the 48 heads in the first 12 layers (of 13), it attends most sharply to " in why
 
 
 def known(twins: Path, directory: Path, pattern: str) -> Path:
@@ -93,9 +93,10 @@ def test_the_remark_tells_what_the_head_does_on_this_text(twins: Path, tmp_path:
     measured = next(head for head in attn(*heads).document["heads"] if head["head"] == 1)
     assert why == (
         "head 2.1 is shown, the clearest induction head of 12: "
-        "it looks at what followed an earlier copy of the token"
+        "it attends to what followed an earlier copy of the token"
     )
-    assert here.startswith(f"here it puts {measured['induction']:.2f} of its weight there on average; ")
+    score = f"{measured['induction']:.2f}"
+    assert here.startswith(f"on this text, it puts {score} of its weight there on average; ")
 
 
 def test_the_pair_in_the_remark_has_the_weight_that_is_printed(twins: Path) -> None:
@@ -104,7 +105,7 @@ def test_the_pair_in_the_remark_has_the_weight_that_is_printed(twins: Path) -> N
     query, key = (int(words.split(")")[0]) for words in here.split("(")[1:])
     weight = answer.document["attention"][0]["steps"]["weights"][query][key]
     assert f" puts {weight:.2f} of its weight on " in here
-    assert here.startswith(f'here "{answer.document["tokens"][query]["text"].strip()}" ({query}) ')
+    assert here.startswith(f'on this text, "{answer.document["tokens"][query]["text"].strip()}" ({query}) ')
 
 
 def test_a_token_in_the_remark_is_no_control_sequence(twins: Path) -> None:

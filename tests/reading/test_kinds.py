@@ -178,14 +178,14 @@ def test_a_cross_head_is_chosen_and_drawn_with_both_sides() -> None:
     )
     assert "cross attention" in answer.out
     assert answer.out.splitlines()[2:4] == ["0 the  1 cat  2 sat  3 on", "0 <s>  1 le  2 chat"]
-    assert "of 8 heads it looks most sharply" in answer.err
+    assert "of the 8 heads, it attends most sharply" in answer.err
     rows = [line for line in answer.out.splitlines() if "→" in line]
     assert [row.split(" →")[0].strip() for row in rows] == ["0 <s>", "1 le", "2 chat"]
 
 
 def test_the_tokens_of_the_decoder_are_listed() -> None:
     out = attn("tokens", *LINE).out
-    assert out.split("the decoder reads\n")[1].splitlines()[1].split()[:3] == ["0", "0", "<s>"]
+    assert out.split("decoder tokens\n")[1].splitlines()[1].split()[:3] == ["0", "0", "<s>"]
 
 
 def test_files_name_the_kind_and_label_both_sides(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
         entry["layer"]
         for entry in attn("inspect", "x", "-l", "0,1", "-H", "0", "--json").document["attention"]
     ] == [1]
-    problem = "layer 2 of translator has no attention; layers that can be shown: 1, 4"
+    problem = "layer 2 of translator has no attention; layers with attention weights: 1, 4"
     assert refused(attn("inspect", "x", "-l", "2")) == (2, problem, "--layer 1")
 
 

@@ -14,7 +14,7 @@ def test_a_brief_run_says_what_it_trains_and_keeps_what_was_set(tmp_path: Path) 
     assert answer.status == 0, answer.err
     remark = (
         "brief run: 1 layer × 4 heads of 16 features, vocabulary of 300, context of 64 tokens; "
-        "more than 3 minutes train a larger model"
+        "a run of more than 3 minutes trains a larger model"
     )
     assert remark in answer.err.splitlines()
     config = json.loads((tmp_path / "m" / "config.json").read_text())

@@ -135,7 +135,7 @@ def test_what_train_prints_is_what_the_card_says(text: Path, tmp_path: Path) -> 
     assert lines[0] == "learning the vocabulary"
     assert lines[1] == "cutting story.txt into tokens"
     assert sum(line.startswith("100% · ") and "previous-token head" in line for line in lines) == 1
-    assert lines[-1] == f'look at it: attn inspect "..." -m {tmp_path / "model"}'
+    assert lines[-1] == f'to inspect it: attn inspect "..." -m {tmp_path / "model"}'
 
 
 def test_json_is_what_the_file_holds(text: Path, tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) 
 def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: Path) -> None:
     """The number of heads was once the value of --heads."""
     old = [option.replace("--head-count", "--heads") for option in OPTIONS]
-    remark = "--heads selects heads elsewhere; how many a layer has: --head-count 2"
+    remark = "--heads selects heads in other commands; heads per layer: --head-count 2"
     for directory, options in ((tmp_path / "one", old), (tmp_path / "two", OPTIONS)):
         run = prepared(directory, text)
         with pytest.raises(KeyboardInterrupt):
@@ -383,7 +383,7 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
         ),
         (
             "train a.txt -o m --heads 2 --head-count 4",
-            "two numbers of heads were given: --heads 2 and --head-count 4",
+            "the number of heads was given twice: --heads 2 and --head-count 4",
             "--head-count 4 alone",
         ),
         (

@@ -51,7 +51,7 @@ _TRUECOLOR = {
 _STEPS = 4  # shades per interval between two of these: 33 in all
 
 # The same in every terminal. The nearest matches of the colours above are not always in order; these are.
-# The first shades of a one-sided range are grey, which is less obtrusive; with both signs, hue tells the sign.
+# The first shades of a one-sided range are grey, which is less obtrusive; with two sides, hue tells the sign.
 _256 = {
     Theme.DARK: ("52 94 136 179 222", "18 25 33 75 153"),
     Theme.LIGHT: ("230 223 180 137 94 88", "195 153 110 68 26 20"),

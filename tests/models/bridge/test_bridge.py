@@ -211,7 +211,7 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown(saved: Callable[[str], Pat
     assert [entry["layer"] for entry in found["attention"]] == [1, 3]
     assert found["model"]["layers"] == 4
     answer = refused(attn("inspect", TEXT, "-m", saved("jamba"), "-l", "2"))
-    problem = f"layer 2 of {saved('jamba').name} has no attention; layers that can be shown: 1, 3"
+    problem = f"layer 2 of {saved('jamba').name} has no attention; layers with attention weights: 1, 3"
     assert answer == (2, problem, "--layer 1")
 
 
