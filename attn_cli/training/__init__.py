@@ -1,1 +1,1 @@
-"""Training a small model of our own: text in, a directory in Hugging Face layout out."""
+"""Trains a small model on text files and writes it to a directory in Hugging Face layout."""

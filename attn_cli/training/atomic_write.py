@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def written_atomically(target: Path) -> Iterator[Path]:
-    """A name beside `target` to write to; what is written there gets its own name when it is complete."""
+    """A temporary path beside `target`; the file written there is renamed to `target` once it is complete."""
     temporary = target.with_name(f".{target.name}.part")
     yield temporary
     temporary.replace(target)

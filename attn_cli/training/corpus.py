@@ -1,4 +1,4 @@
-"""Text files of any size as shuffled rows of token ids, read in chunks and memory-mapped."""
+"""Turns text files of any size into shuffled rows of token ids, read in chunks and memory-mapped."""
 
 import codecs
 import hashlib
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 Ids = npt.NDArray[np.integer[Any]]
 
 START = 0
-"""The id of the token that every text and every row begins with."""
+"""The id of the token that begins every text and every row."""
 
 _BLOCK = 1 << 20  # bytes read at once
-_STRETCH = 1 << 16  # characters encoded at once
-_TOGETHER = 64  # stretches that the tokenizer's threads share
+_STRETCH = 1 << 16  # characters per chunk to encode
+_TOGETHER = 64  # chunks encoded as one batch by the tokenizer's threads
 _SHORTEST_REPEAT = 8  # tokens
 
 
 @record(frozen=True, slots=True)
 class TextFile:
-    """What a text file holds, for the card."""
+    """A text file's name, checksum and length, for the model card."""
 
     name: str
     sha256: str
@@ -41,7 +41,7 @@ class TextFile:
 
 
 def stretches(path: Path) -> Iterator[str]:
-    """The text of the file in order, cut between words where there are some; a block of it in memory.
+    """The text of the file in chunks, split between words if possible; only a block is held in memory.
 
     Raises:
         AttnError: the file cannot be read, or is not UTF-8.
@@ -49,7 +49,7 @@ def stretches(path: Path) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest, place = "", 0
     with _explained(path), path.open("rb") as file:
-        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:  # a mark of the encoding is no text
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:  # a byte order mark is not text
             file.seek(0)
         place = file.tell()
         while block := file.read(_BLOCK):
@@ -69,14 +69,14 @@ def stretches(path: Path) -> Iterator[str]:
 
 
 def described(path: Path) -> TextFile:
-    """The file's checksum and length.
+    """Compute the file's checksum and length.
 
     Raises:
-        AttnError: it cannot be read, is no file, is not UTF-8, or is blank.
+        AttnError: it cannot be read, is not a regular file, is not UTF-8, or is blank.
     """
     with _explained(path):
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise AttnError(f"{path} is a pipe, but is read more than once", "save it to a file first")
+            raise AttnError(f"{path} is a pipe, but must be read more than once", "save it to a file first")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     characters, is_blank = 0, True
@@ -89,9 +89,9 @@ def described(path: Path) -> TextFile:
 
 
 def encode(files: Sequence[Path], tokenizer: "tokenizers.Tokenizer", target: Path) -> None:
-    """Write the ids of all files, each file begun by `START`, as one array of 16 or 32 bits each."""
+    """Write the ids of all files, each file preceded by `START`, as one array of 16- or 32-bit integers."""
     numbers = id_type(tokenizer.get_vocab_size())
-    tokenizer.encode_special_tokens = True  # `<s>` in a text is three characters, not its beginning
+    tokenizer.encode_special_tokens = True  # `<s>` in a text is three characters, not the special token
     with written_atomically(target) as temporary, temporary.open("wb") as out:
         for path in files:
             out.write(np.asarray([START], numbers).tobytes())
@@ -102,12 +102,12 @@ def encode(files: Sequence[Path], tokenizer: "tokenizers.Tokenizer", target: Pat
 
 
 def id_type(vocabulary: int) -> type[np.uint16 | np.uint32]:
-    """The smallest type that holds every id."""
+    """The smallest integer type that fits every id."""
     return np.uint16 if vocabulary <= 1 << 16 else np.uint32
 
 
 def windows(ids: Ids, context: int, stride: int) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
-    """Rows of up to T + 1 tokens over `ids`, `stride` apart; with each, how many of its last are new."""
+    """Rows of up to T + 1 tokens over `ids`, `stride` apart, each with the number of its new tokens."""
     done = 0
     for start in range(0, ids.size, stride):
         if done == ids.size:
@@ -119,11 +119,11 @@ def windows(ids: Ids, context: int, stride: int) -> Iterator[tuple[npt.NDArray[n
 
 @record(frozen=True, slots=True, eq=False)
 class TrainingRows:
-    """Rows of T + 1 tokens out of a long text, in an order that depends on the seed alone.
+    """Rows of T + 1 tokens from a long text, in an order that depends only on the seed.
 
-    In every epoch each row comes once. The order is i ↦ (i · stride + start) mod rows with a stride
-    that shares no divisor with the rows: nothing is kept, so a text of any length can be shuffled,
-    and row i of a run is known without the rows before it.
+    Every epoch contains each row once. The order is i ↦ (i · stride + start) mod rows with a stride
+    coprime to the number of rows: nothing is stored, so a text of any length can be shuffled, and row i
+    of a run is known without the rows before it.
     """
 
     ids: Ids
@@ -133,7 +133,7 @@ class TrainingRows:
 
     @property
     def count(self) -> int:
-        """How many rows an epoch has."""
+        """The number of rows per epoch."""
         return self.ids.size // self.context - 1
 
     def batch(self, step: int, size: int) -> npt.NDArray[np.int64]:
@@ -155,9 +155,9 @@ class TrainingRows:
 
 @record(frozen=True, slots=True)
 class _Shuffle:
-    """How the rows of one epoch follow each other."""
+    """The order of the rows in one epoch."""
 
-    shift: int  # tokens: an epoch cuts the text elsewhere than the one before
+    shift: int  # tokens: each epoch splits the text into rows at different places
     stride: int  # rows
     start: int
 
@@ -170,7 +170,7 @@ def _order(seed: int, epoch: int, count: int, context: int) -> _Shuffle:
 
 
 def _coprime(draw: np.random.Generator, count: int) -> int:
-    """A number without a common divisor with `count`."""
+    """A random number coprime to `count`."""
     while True:
         number = int(draw.integers(1, count + 1))
         if math.gcd(number, count) == 1:
@@ -178,7 +178,7 @@ def _coprime(draw: np.random.Generator, count: int) -> int:
 
 
 def _repeat(ids: npt.NDArray[np.int64], draw: np.random.Generator) -> None:
-    """Let a passage of the row, `START` aside, stand once more somewhere behind itself."""
+    """Copy a passage of the row, without `START`, to a later place in the row."""
     size = ids.size - 1
     length = int(draw.integers(min(_SHORTEST_REPEAT, max(1, size // 4)), size // 2 + 1))
     first = 1 + int(draw.integers(0, size - 2 * length + 1))
@@ -188,7 +188,7 @@ def _repeat(ids: npt.NDArray[np.int64], draw: np.random.Generator) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Say an `OSError` in a sentence about `path`."""
+    """Turn an `OSError` into an `AttnError` about `path`."""
     try:
         yield
     except FileNotFoundError as error:
@@ -198,13 +198,13 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _not_utf8(path: Path, error: UnicodeDecodeError, place: int) -> AttnError:
-    """The error for a byte of the file, `error.object` beginning at `place` of it."""
+    """The error for an invalid byte; `error.object` starts at byte `place` of the file."""
     byte = f"byte {place + error.start} is 0x{error.object[error.start]:02x}"
     return AttnError(f"{path} is not UTF-8: {byte}", "convert it, for example: iconv -f latin1 -t utf-8")
 
 
 def _cut(text: str) -> list[str]:
-    """`text` in stretches of about `_STRETCH` characters; the last is unfinished."""
+    """`text` in chunks of about `_STRETCH` characters; the last one is incomplete."""
     complete, start = [], 0
     while len(text) - start > _STRETCH:
         end = _break(text, start, start + _STRETCH)
@@ -214,6 +214,6 @@ def _cut(text: str) -> list[str]:
 
 
 def _break(text: str, start: int, end: int) -> int:
-    """Before the last line break, else before the last space, else at `end`."""
+    """The place before the last newline, else before the last space, else `end`."""
     places = (text.rfind(white, start + 1, end) for white in "\n ")
     return next((place for place in places if place > start), end)

@@ -1,4 +1,4 @@
-"""Which device a model is trained on, and the number format in which its products are fast."""
+"""Chooses the training device, and the number format in which its matrix products are fast."""
 
 import torch
 
@@ -7,11 +7,11 @@ from attn_cli.vocabulary import DType
 
 
 def chosen(device: str) -> str:
-    """The device that was asked for; `auto` is the first GPU, or else the CPU.
+    """The requested device; `auto` is the first GPU if there is one, else the CPU.
 
     Raises:
-        UsageError: no such device is known.
-        AttnError: it is absent.
+        UsageError: the device name is unknown.
+        AttnError: the device is not available.
     """
     check_device_name(device)
     if device == "auto":
@@ -21,14 +21,14 @@ def chosen(device: str) -> str:
 
 
 def products(device: str) -> DType:
-    """The format of products there: bfloat16 where they are faster in it than in float32."""
+    """The number format of matrix products on the device: bfloat16 if that is faster than float32."""
     return DType.BFLOAT16 if _has_bfloat16(device) else DType.FLOAT32
 
 
 def _has_bfloat16(device: str) -> bool:
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # older releases
+    if device != "cpu" or not hasattr(torch.cpu, "get_capabilities"):  # older releases of PyTorch
         return False
     able = torch.cpu.get_capabilities()
     return any(bool(able.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,9 +1,9 @@
-"""The gradient of one step: parts of its rows, each computed by one thread, added up in one order.
+"""Computes the gradient of one step: one thread per part of its rows, summed in a fixed order.
 
-How many threads there are changes no bit of the sum. PyTorch's own threads share out every single operation
-and wait for one another at each, in a loop: beside other programs the one that has no core makes the others
-burn theirs. Here threads meet once a step, and wait asleep, so a thread for each core costs nothing even
-where the cores are shared (2 cores beside 3 busy loops, tokens/s: 1,650; one thread 1,270; PyTorch's 680).
+The sum is bit-identical for any number of threads. PyTorch's own threads split every single operation and
+spin while they wait for each other: if one of them gets no core because of other programs, the rest waste
+theirs. Here the threads synchronise once per step and sleep while they wait, so one thread per core costs
+nothing even on shared cores (2 cores beside 3 busy loops, tokens/s: 1,650; one thread 1,270; PyTorch's 680).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,13 +18,13 @@ from attn_cli.training.network import Network
 from attn_cli.training.recipe import Recipe
 from attn_cli.vocabulary import DType
 
-_SCORES_AT_ONCE = 1 << 22  # of one layer: with four times as many 17 % slower (2 cores, 32 MB of cache)
-_TOKENS_AT_ONCE = 1 << 11  # where rows are short, for the same reason
-_PARTS = 8  # of a step, so that so many cores have something to do,
-_LEAST_TOKENS = 1 << 9  # unless they would become so small that starting an operation takes as long as it
+_SCORES_AT_ONCE = 1 << 22  # of one layer: four times as many are 17 % slower (2 cores, 32 MB of cache)
+_TOKENS_AT_ONCE = 1 << 11  # if rows are short, for the same reason
+_PARTS = 8  # of a step, so that up to 8 cores are used,
+_LEAST_TOKENS = 1 << 9  # unless parts become so small that the overhead of operations dominates
 
 PartGradient: TypeAlias = tuple[float, Sequence[torch.Tensor]]
-"""The loss of a part, as a share of the step's, and its gradient by tensor."""
+"""The contribution of a part to the step's loss, and its gradient for each tensor."""
 
 
 class StepGradient:
@@ -35,7 +35,7 @@ class StepGradient:
         self._tensors = list(network.learning.values())
 
     def add(self, rows: torch.Tensor, first: int) -> float:
-        """The mean loss of `rows` (B, T + 1) from position `first` on, in nats; its gradient is added."""
+        """The mean loss of `rows` (B, T + 1) from position `first` on, in nats; accumulates its gradient."""
         total = 0.0
         parts = torch.split(rows, rows_at_once(self._network.device, self._recipe, rows))
         for loss, gradient in self._threads.each(
@@ -53,7 +53,7 @@ class StepGradient:
 
 
 def rows_at_once(device: str, recipe: Recipe, rows: torch.Tensor) -> int:
-    """How many of `rows` (B, T + 1) go through the network together; never a question of the cores."""
+    """How many of `rows` (B, T + 1) are computed together; independent of the number of cores."""
     count, length = rows.shape[0], rows.shape[1] - 1
     if device != "cpu":
         return count
@@ -62,14 +62,14 @@ def rows_at_once(device: str, recipe: Recipe, rows: torch.Tensor) -> int:
 
 
 def mixed_precision(network: Network, recipe: Recipe) -> torch.autocast:
-    """Matrix products in bfloat16 where the recipe says so; threads share no copy of a weight."""
+    """Matrix products in bfloat16 if the recipe says so; threads do not share converted weights."""
     is_half = recipe.products is DType.BFLOAT16
     device = network.device.partition(":")[0]
     return torch.autocast(device, torch.bfloat16, enabled=is_half, cache_enabled=False)
 
 
 class Threads:
-    """A pool of threads, each on a part of its own."""
+    """A pool of threads that each work on one part at a time."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -78,17 +78,17 @@ class Threads:
     def each(
         self, work: Callable[[torch.Tensor], PartGradient], parts: Sequence[torch.Tensor]
     ) -> Iterator[PartGradient]:
-        """What `work` returns of each part, in their order."""
+        """The results of `work` for each part, in order."""
         return map(work, parts) if min(self.count, len(parts)) == 1 else self._pool.map(work, parts)
 
     def close(self) -> None:
-        """Let them end."""
+        """Shut the threads down."""
         self._pool.shutdown()
 
 
 @contextmanager
 def threads_on(device: str) -> Iterator[Threads]:
-    """A thread for each core that may be used; meanwhile PyTorch shares out no single operation."""
+    """One thread for each available core; meanwhile PyTorch runs every operation on a single thread."""
     before = torch.get_num_threads()
     threads = Threads(suited_threads(before) if device == "cpu" else 1)
     try:

@@ -1,4 +1,4 @@
-"""The training loop: a batch of rows, a step of the optimizer, and regular checks on held-out text."""
+"""The training loop: a batch of rows, an optimizer step, and regular evaluation on held-out text."""
 
 import ctypes
 import signal
@@ -21,8 +21,8 @@ from attn_cli.training.network import Network
 from attn_cli.training.recipe import Recipe
 from attn_cli.training.saved_state import RunPosition
 
-_DECAY = 0.1  # of matrices, a step, times the learning rate
-_CLIP = 1.0  # the largest norm of a step's gradient
+_DECAY = 0.1  # weight decay of matrices
+_CLIP = 1.0  # the maximum norm of a step's gradient
 _SAVE_EVERY = 60.0  # seconds
 _LOOK_EVERY = 1 / 40  # of the run
 _LOOK_AT = 16  # held-out rows
@@ -30,12 +30,12 @@ _LOOK_AT = 16  # held-out rows
 
 @record(frozen=True, slots=True)
 class Progress:
-    """Where a run is, after a step."""
+    """The progress of a run after a step."""
 
     mark: RunPosition
     share: float  # of the run, 0 to 1
-    loss: float  # nats a token, of this step
-    held_out: float | None  # nats a token, where it was just measured
+    loss: float  # of this step, in nats per token
+    held_out: float | None  # nats per token, if it was just evaluated
 
 
 def train(
@@ -47,14 +47,14 @@ def train(
     seen: Callable[[Progress], None],
     reserved: float = 0.0,
 ) -> RunPosition:
-    """Train on rows of `ids` to the recipe's end, from where the state in `directory` stands.
+    """Train on rows of `ids` to the end of the recipe, from the state saved in `directory`.
 
-    A step depends on the recipe, its number, the weights and AdamW's moments alone, so a run that was
-    killed ends with the same weights as one that was not, on a CPU and with --steps. `seen` is told of
-    every step. Of --minutes, `reserved` seconds are for what is done before and after.
+    A step depends only on the recipe, its number, the weights and the optimizer's moments, so with --steps
+    on a CPU a run that was killed ends with the same weights as an uninterrupted one. `seen` is called
+    after every step. Of --minutes, `reserved` seconds are for the work before and after training.
 
     Raises:
-        AttnError: the loss is no longer a number.
+        AttnError: the loss is no longer finite.
         KeyboardInterrupt: Ctrl-C; the state was saved.
     """
     _keep_memory()
@@ -87,7 +87,7 @@ def _steps(
     mark: RunPosition,
     reserved: float,
 ) -> Iterator[Progress]:
-    """Where the run is after every step, from `mark` to the recipe's end."""
+    """The progress after every step, from `mark` to the end of the recipe."""
     begun = time.perf_counter() - mark.seconds
     while (before := recipe.share(mark.step, mark.seconds, reserved)) < 1:
         rows = _rows(recipe, ids, before, mark.step).to(network.device)
@@ -99,7 +99,7 @@ def _steps(
 
 
 def _look(network: Network, recipe: Recipe, held_out: Ids) -> float:
-    """Nats a token on a few rows of held-out text, always the same."""
+    """Nats per token on a few fixed rows of held-out text."""
     every = max(network.context, held_out.size // _LOOK_AT)
     total, tokens = 0.0, 0
     with torch.no_grad(), mixed_precision(network, recipe):
@@ -118,10 +118,10 @@ def _step(
     share: float,
     rows: torch.Tensor,
 ) -> float:
-    """One step of AdamW over `rows` (B, T + 1); the mean loss of its tokens, in nats.
+    """One optimizer step over `rows` (B, T + 1); returns the mean loss of its tokens, in nats.
 
     Raises:
-        AttnError: the gradient is no longer finite; the weights are as they were.
+        AttnError: the gradient is no longer finite; the weights are unchanged.
     """
     rate, first = recipe.rate_at(share), recipe.first_at(share, step)
     for group in optimizer.param_groups:
@@ -129,23 +129,23 @@ def _step(
     loss = gradient.add(rows, first)
     norm = torch.nn.utils.clip_grad_norm_(network.learning.values(), _CLIP)
     if not bool(torch.isfinite(norm)):
-        problem = f"the loss is no longer a number at a learning rate of {rate:.2g}"
-        raise AttnError(problem, f"a smaller one: --rate {recipe.rate / 3:.1g} --force")
+        problem = f"the loss is no longer finite at a learning rate of {rate:.2g}"
+        raise AttnError(problem, f"a smaller rate: --rate {recipe.rate / 3:.1g} --force")
     optimizer.step()
     optimizer.zero_grad()
     return loss
 
 
 def _rows(recipe: Recipe, ids: Ids, share: float, step: int) -> torch.Tensor:
-    """(B, T + 1) the rows of one step, at this share of the run."""
+    """(B, T + 1) the rows of one step, after this fraction of the run."""
     count, length = recipe.rows_at(share)
     return torch.from_numpy(TrainingRows(ids, length, recipe.seed, recipe.repeats).batch(step, count))
 
 
 def _keep_memory() -> None:
-    """Let glibc keep what was freed: given back to the system, every large array is paged in anew.
+    """Make glibc keep freed memory: if it is returned to the system, every large array is paged in again.
 
-    A third faster on two cores (4 layers of 6 heads, 512 tokens). Elsewhere nothing happens.
+    A third faster on two cores (4 layers of 6 heads, 512 tokens). With another libc it does nothing.
     """
     try:
         tune = ctypes.CDLL(None).mallopt
@@ -158,7 +158,7 @@ def _keep_memory() -> None:
 
 @contextmanager
 def _politely_interrupted() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C waits for the end of a step, so that its weights can be saved; a second does not."""
+    """Delay the first Ctrl-C to the end of a step, so that the weights can be saved; not the second."""
     pressed: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -168,8 +168,8 @@ def _politely_interrupted() -> Iterator[Callable[[], bool]]:
 
     try:
         before = signal.signal(signal.SIGINT, note)
-        signal.set_wakeup_fd(-1)  # a training ends in order, however long that takes: see `interruption`
-    except ValueError:  # not the main thread: nobody presses anything here
+        signal.set_wakeup_fd(-1)  # training shuts down cleanly, however long that takes: see `interruption`
+    except ValueError:  # not the main thread, which alone receives Ctrl-C
         yield lambda: False
         return
     try:

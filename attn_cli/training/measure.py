@@ -1,4 +1,4 @@
-"""How well a model predicts unseen text, beside a bigram table and gzip, and what its heads do."""
+"""Evaluates a model: how well it predicts unseen text, beside bigrams and gzip, and what its heads do."""
 
 import gzip
 import math
@@ -18,11 +18,11 @@ from attn_cli.training.corpus import START, Ids, windows
 from attn_cli.training.network import Network
 from attn_cli.vocabulary import Pattern
 
-_TEXTS = 16  # of each material, for the heads
-_GLANCE = 8  # texts, while it learns
-_GLIMPSE = 32  # tokens of each
-_SHOWN = 3  # heads of each pattern, while it learns
-_PER_TOKEN = 3e-7  # seconds to count bigrams, and less than that to compress
+_TEXTS = 16  # of each material, to score the heads
+_GLANCE = 8  # texts, during training
+_GLIMPSE = 32  # tokens per text, during training
+_SHOWN = 3  # heads per pattern, during training
+_PER_TOKEN = 3e-7  # seconds to count bigrams; compression takes less
 _BLOCK = 1 << 22  # tokens counted at once
 
 
@@ -31,26 +31,26 @@ REPEATED_PROSE = "repeated prose"
 RANDOM_REPEATS = "random repeats"
 
 ScoredText: TypeAlias = tuple[npt.NDArray[np.int64], int]
-"""The ids of a text (T,) and the first row of it that counts."""
+"""The ids of a text (T,) and its first row that counts."""
 
 Scores: TypeAlias = dict[Pattern, npt.NDArray[np.floating]]
-"""(H,) of one layer for each pattern; NaN where a pattern was possible nowhere."""
+"""(H,) of one layer for each pattern; NaN if no row could show the pattern."""
 
 
 @record(frozen=True, slots=True)
 class Surprise:
-    """How well held-out text was predicted: bits per character, the fewer the better."""
+    """How well held-out text was predicted: bits per character, lower is better."""
 
     model: float
-    bigram: float  # a table of which token follows which, over the same tokens
-    gzip: float  # gzip -9 over the same text
-    nats: float  # the model's, a token
+    bigram: float  # a bigram model of the same tokens
+    gzip: float  # gzip -9 on the same text
+    nats: float  # of the model, per token
     characters: int
     tokens: int
 
     @property
     def guesses(self) -> tuple[tuple[str, float], ...]:
-        """Who predicted, and at how many bits per character."""
+        """The predictors and their bits per character."""
         return (
             ("this model", self.model),
             ("bigrams of the same tokens", self.bigram),
@@ -60,25 +60,25 @@ class Surprise:
 
 @record(frozen=True, slots=True)
 class HeadReport:
-    """What one head does: its scores on each material."""
+    """The scores of one head on each material."""
 
     layer: int
     head: int
-    scores: Mapping[str, Mapping[Pattern, float]]  # by material; without what was possible nowhere
+    scores: Mapping[str, Mapping[Pattern, float]]  # by material; without patterns that no row could show
 
     @property
     def pattern(self) -> Pattern | None:
-        """What it is known for."""
+        """The pattern that the head is known for."""
         return name_pattern(self.shown)
 
     @property
     def score(self) -> float:
-        """How clearly it does what it is known for; 0 where it is known for nothing."""
+        """The score of that pattern; 0 if the head is known for none."""
         return 0.0 if self.pattern is None else self.shown[self.pattern]
 
     @property
     def shown(self) -> Mapping[Pattern, float]:
-        """Each pattern's score where it shows: copies in random repeats, the rest in prose."""
+        """The score of each pattern: induction and duplicate tokens on random repeats, the rest on prose."""
         copying = (Pattern.INDUCTION, Pattern.DUPLICATE)
         prose, repeats = self.scores[PROSE], self.scores[RANDOM_REPEATS]
         scores = {pattern: (repeats if pattern in copying else prose).get(pattern) for pattern in Pattern}
@@ -86,7 +86,7 @@ class HeadReport:
 
 
 def surprise(network: Network, held_out: Ids, train: Ids, text: str) -> Surprise:
-    """The three guesses at the tokens `held_out`, which spell `text`."""
+    """The three predictions of the tokens `held_out`, whose text is `text`."""
     nats = nats_of(network, held_out)
     bits = math.log(2) * len(text)
     return Surprise(
@@ -100,7 +100,7 @@ def surprise(network: Network, held_out: Ids, train: Ids, text: str) -> Surprise
 
 
 def seconds_needed(network: Network, held_out: Ids, train: Ids) -> float:
-    """About how long `surprise` and `heads` will take, from one window and one text of theirs."""
+    """The estimated duration of `surprise` and `heads`, extrapolated from one window and one text."""
     half = (network.context - 1) // 2
     row = np.resize(held_out, network.context).astype(np.int64)
     windows_left = max(1, 2 * held_out.size // network.context)
@@ -111,7 +111,7 @@ def seconds_needed(network: Network, held_out: Ids, train: Ids) -> float:
 
 
 def _seconds_of(work: Callable[[], object]) -> float:
-    """How long it takes, the second time: the first prepares what later ones find."""
+    """How long `work` takes the second time, after a warm-up."""
     work()
     began = time.perf_counter()
     work()
@@ -119,9 +119,9 @@ def _seconds_of(work: Callable[[], object]) -> float:
 
 
 def nats_of(network: Network, ids: Ids) -> float:
-    """The model's surprise at all of `ids`: windows that overlap by half, each token counted once.
+    """The model's total surprise at `ids`: windows overlap by half, and each token is counted once.
 
-    But for the first window a token is guessed from at least half a context.
+    Except in the first window, a token is predicted from at least half a context.
     """
     total = 0.0
     with torch.no_grad():
@@ -132,10 +132,10 @@ def nats_of(network: Network, ids: Ids) -> float:
 
 
 def bigram_nats(ids: Ids, train: Ids, vocabulary: int) -> float:
-    """The surprise of a bigram table at `ids`, the first after `START`.
+    """The surprise of a bigram model at `ids`; the first token follows `START`.
 
-    Interpolated as Witten and Bell 1991: p(b|a) = (c(ab) + n(a) · p(b)) / (c(a) + n(a)), n(a) how many
-    different tokens follow a; p(b) = (c(b) + 1) / (N + V), N how many pairs there are.
+    Interpolated as in Witten and Bell 1991: p(b|a) = (c(ab) + n(a) · p(b)) / (c(a) + n(a)), where n(a) is
+    the number of different tokens that follow a; p(b) = (c(b) + 1) / (N + V), where N is the number of pairs.
     """
     codes, counts = _pairs(train, vocabulary)
     first = codes // vocabulary
@@ -153,7 +153,7 @@ def bigram_nats(ids: Ids, train: Ids, vocabulary: int) -> float:
 
 
 def _pairs(ids: Ids, vocabulary: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Which pairs of neighbours there are, a · V + b in ascending order, and how often each."""
+    """The pairs of adjacent tokens, as a · V + b in ascending order, and their counts."""
     codes, counts = np.empty(0, np.int64), np.empty(0, np.float64)
     for start in range(0, ids.size - 1, _BLOCK):
         block = np.asarray(ids[start : start + _BLOCK + 1], np.int64)
@@ -165,9 +165,9 @@ def _pairs(ids: Ids, vocabulary: int) -> tuple[npt.NDArray[np.int64], npt.NDArra
 
 
 def growth(network: Network, held_out: Ids) -> dict[Pattern, list[tuple[int, int, float]]]:
-    """Layer, head and score of those that come nearest to a previous-token and to an induction head.
+    """Layer, head and score of the heads that best match the previous-token and the induction pattern.
 
-    On rows as short as most of the training has them: what is learned shows there first.
+    Measured on rows as short as those of early training, where patterns appear first.
     """
     size = min(_GLIMPSE, (network.context - 1) // 2)
     passages = list(_passages(held_out, size))[:_GLANCE]
@@ -179,10 +179,10 @@ def growth(network: Network, held_out: Ids) -> dict[Pattern, list[tuple[int, int
 
 
 def heads(network: Network, held_out: Ids, seed: int) -> list[HeadReport]:
-    """What every head does on held-out prose, on passages of it that stand twice, on random tokens twice."""
+    """The scores of every head on held-out prose, on repeated prose, and on repeated random tokens."""
     half = (network.context - 1) // 2
     draw = np.random.default_rng(seed)
-    kinds = network.spec.vocabulary - 1  # START aside
+    kinds = network.spec.vocabulary - 1  # without START
     random = [1 + draw.permutation(kinds)[:half] for _ in range(_TEXTS)]
     materials = {
         PROSE: scored(network, [_once(passage) for passage in _passages(held_out, network.context - 1)]),
@@ -212,7 +212,7 @@ def scored(network: Network, texts: Iterable[ScoredText]) -> list[Scores]:
 
 
 def _best(layers: Sequence[Scores], pattern: Pattern) -> list[tuple[int, int, float]]:
-    """Layer, head and score of the few heads that score highest."""
+    """Layer, head and score of the `_SHOWN` heads with the highest scores."""
     listed = [
         (layer, head, float(score))
         for layer, scores in enumerate(layers)
@@ -223,12 +223,12 @@ def _best(layers: Sequence[Scores], pattern: Pattern) -> list[tuple[int, int, fl
 
 
 def _of(scores: Scores, head: int) -> dict[Pattern, float]:
-    """The scores of one head; what was possible nowhere is left out."""
+    """The scores of one head, without patterns that no row could show."""
     return {pattern: float(values[head]) for pattern, values in scores.items() if np.isfinite(values[head])}
 
 
 def _passages(ids: Ids, size: int) -> Iterator[npt.NDArray[np.int64]]:
-    """A few passages of `size` tokens, spread evenly; one that is shorter where there are no more."""
+    """A few evenly spaced passages of `size` tokens; a single shorter one if there are not enough."""
     size = max(size, 1)
     count = max(1, min(_TEXTS, ids.size // size))
     for index in range(count):
@@ -237,10 +237,10 @@ def _passages(ids: Ids, size: int) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def _once(passage: npt.NDArray[np.integer]) -> ScoredText:
-    """`START` and the passage; every row but the first counts."""
+    """`START` and the passage; all rows but the first count."""
     return np.concatenate([[START], passage]).astype(np.int64), 1
 
 
 def _twice(passage: npt.NDArray[np.integer]) -> ScoredText:
-    """`START` and the passage two times; the rows of the second count."""
+    """`START` and the passage twice; the rows of the second copy count."""
     return np.concatenate([[START], passage, passage]).astype(np.int64), 1 + passage.size

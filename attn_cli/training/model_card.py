@@ -1,4 +1,4 @@
-"""The model card: what it was trained on, for how long, how well it does, what its heads do."""
+"""The model card: what the model was trained on, for how long, how well it predicts, what its heads do."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -55,14 +55,14 @@ def _trained(run: Run, outcome: TrainingResult) -> Iterator[str]:
     yield ""
     yield (
         f"{mark.step:,} steps, {mark.tokens:,} tokens, in {mark.seconds / 60:.1f} minutes: rows of {length} "
-        f"tokens at first, of {recipe.context} in the end. AdamW, learning rate {recipe.rate:g} with warm-up "
-        f"and cosine decay, seed {recipe.seed}, products in {recipe.products}."
+        f"tokens at first, of {recipe.context} at the end. AdamW, learning rate {recipe.rate:g} with "
+        f"warm-up and cosine decay, seed {recipe.seed}, matrix products in {recipe.products}."
     )
     if recipe.repeats:
         yield ""
         yield (
-            f"In {recipe.repeats:.0%} of the rows a passage was made to stand twice, so that induction heads "
-            "form early: it repeats what it has read more readily than the text alone would teach it."
+            f"In {recipe.repeats:.0%} of the rows a passage was repeated, so that induction heads form "
+            "early: the model repeats what it has read more readily than one trained on the text alone."
         )
     if run.held_out_text is not None:
         yield ""
@@ -71,12 +71,12 @@ def _trained(run: Run, outcome: TrainingResult) -> Iterator[str]:
 
 def _losses(surprise: Surprise) -> Iterator[str]:
     rows = [(who, f"{bits:.3f}") for who, bits in surprise.guesses]
-    yield from _table(("guess", "bits per character"), rows)
+    yield from _table(("prediction", "bits per character"), rows)
     yield ""
     yield (
-        f"Over {surprise.characters:,} characters, {surprise.tokens:,} tokens, {surprise.nats:.3f} nats a "
-        "token; each is guessed from at least half a context, the first ones aside. The bigrams are "
-        "interpolated as in Witten and Bell 1991."
+        f"Over {surprise.characters:,} characters, {surprise.tokens:,} tokens, {surprise.nats:.3f} nats per "
+        "token; except at the beginning, each token is predicted from at least half a context. The bigrams "
+        "are interpolated as in Witten and Bell 1991."
     )
 
 
@@ -86,9 +86,9 @@ def _heads(heads: Sequence[HeadReport]) -> Iterator[str]:
     yield ""
     yield (
         "The mean weight, 0 to 1, that a row puts on the tokens of the pattern (`broad`: its entropy as a "
-        "share of the largest). Induction and duplicate token on random tokens that stand twice, the rest on "
-        "held-out text; `attn.json` has every pattern on held-out text, on held-out text that stands "
-        "twice, and on random tokens."
+        "fraction of the maximum). Induction and duplicate token are measured on repeated random tokens, the "
+        "rest on held-out text; `attn.json` has every pattern on held-out text, on repeated held-out text, "
+        "and on repeated random tokens."
     )
 
 
@@ -105,7 +105,7 @@ def _row(text: TextFile) -> tuple[str, ...]:
 
 
 def _plain(name: str) -> str:
-    """A name from outside as text that Markdown cannot take for its own."""
+    """An external name as text without Markdown markup."""
     return printable(name).translate(_MARKUP)
 
 

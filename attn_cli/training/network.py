@@ -1,4 +1,4 @@
-"""A trainable model: our own transformer over tensors that are initialised when first read."""
+"""A trainable model: the native transformer over parameters that are initialised when first read."""
 
 import zlib
 from pathlib import Path
@@ -21,36 +21,36 @@ from attn_cli.training.muon import MuonAdamW
 from attn_cli.training.recipe import Recipe
 from attn_cli.vocabulary import DType
 
-_SHARPER = 3.0  # times the spread for queries and keys: even weights among many tokens teach nothing
-_ALIKE = 0.5  # the correlation of queries and keys: attention begins near the token itself
+_SHARPER = 3.0  # factor on the spread of queries and keys: uniform attention learns nothing
+_ALIKE = 0.5  # correlation of queries and keys: attention starts near the token itself
 _SPREAD_OF_TOKENS = 0.05
-_BETAS = (0.9, 0.95)  # AdamW's memory of gradients and of their squares: GPT-3's, arXiv:2005.14165
+_BETAS = (0.9, 0.95)  # of AdamW, as for GPT-3, arXiv:2005.14165
 
 
 @record(frozen=True, slots=True)
 class Start:
-    """How large the numbers of a fresh model are."""
+    """The scale of a model's initial weights."""
 
-    spread: float  # of a matrix
-    positions: float  # the tokens' vectors grow to it
+    spread: float  # standard deviation of a matrix
+    positions: float  # root mean square of the position embeddings; token embeddings grow to it
 
 
 _USUAL_START = Start(spread=0.02, positions=0.1)  # the spread is GPT-2's
 
 
 def brief_start(width: int) -> Start:
-    """For a run of few steps: heads find the token before themselves sooner.
+    """The initialisation for a brief run, in which previous-token heads form sooner.
 
-    The spread keeps sums over `width` features as large as GPT-2's are over 256.
+    The spread keeps sums over `width` features as large as those of GPT-2 over 256.
     """
     return Start(spread=0.32 / width**0.5, positions=0.15)
 
 
 class Parameters:
-    """The tensors of a checkpoint by name, as parameters that take gradients.
+    """The tensors of a checkpoint by name, as trainable parameters.
 
-    It answers what `models.files.Weights` answers; what the transformer reads for the first time is
-    drawn, so that names and shapes stand in one place, the family's own file.
+    It has the interface of `models.files.Weights`, but draws each tensor when the transformer first reads
+    it, so that names and shapes are defined in one place, the family's own file.
     """
 
     def __init__(self, spec: Spec, seed: int, device: str, start: Start) -> None:
@@ -60,28 +60,28 @@ class Parameters:
         self._positions = f"{spec.embeddings.positions}.weight"
 
     def read(self, name: str, shape: tuple[int, ...]) -> Array:
-        """The tensor, drawn when it is first read; positions take no gradient."""
+        """The tensor, drawn when it is first read; position embeddings take no gradient."""
         if name not in self.tensors:
             drawn = self._drawn(name, shape).to(self._device)
             self.tensors[name] = torch.nn.Parameter(drawn, requires_grad=name != self._positions)
         return self.tensors[name]
 
     def rows(self, name: str, shape: tuple[int, int], indices: Any) -> Array:
-        """(..., M) the rows of a matrix: neighbours for a `range`, else those of an array of ids."""
+        """(..., M) the rows of a matrix: consecutive ones for a `range`, else those of an array of ids."""
         matrix = self.read(name, shape)
         return (
             matrix[indices.start : indices.stop] if isinstance(indices, range) else embedding(indices, matrix)
         )
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Nothing can be missing."""
+        """No tensor can be missing."""
 
     def _drawn(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
-        """A fresh tensor: gains are 1, shifts 0, positions `waves`; the rest is normal around 0.
+        """A new tensor: gains are 1, biases 0, position embeddings `waves`; the rest is normal around 0.
 
-        Of spread 0.02, three times that for queries and keys, divided by √2L for what is added to the
-        residual stream (Radford et al. 2019); vectors of tokens 0.05. Keys correlate with queries, as
-        they do in trained models (Trockman and Kolter 2023, arXiv:2305.09828).
+        The standard deviation is 0.02, three times that for queries and keys, divided by √2L for matrices
+        that write to the residual stream (Radford et al. 2019); for token embeddings it is 0.05. Keys
+        correlate with queries, as in trained models (Trockman and Kolter 2023, arXiv:2305.09828).
         """
         if name == self._positions:
             return torch.from_numpy(self._start.positions * waves(*shape))
@@ -107,11 +107,11 @@ class Parameters:
 
 
 def waves(places: int, width: int) -> npt.NDArray[np.float32]:
-    """(T, M) a vector for each place: sines and cosines from 2.5 to T/4 tokens long, of mean square 1.
+    """(T, M) sinusoidal position embeddings with wavelengths from 2.5 to T/4 tokens and mean square 1.
 
-    As in Vaswani et al. 2017 (arXiv:1706.03762, section 3.5), but with shorter ones, which tell
-    neighbours apart, none so long that it is nearly the same everywhere, and with mean 0 over the
-    places. They are not learned: the step to the place before is one rotation, the same for all places.
+    As in Vaswani et al. 2017 (arXiv:1706.03762, section 3.5), but with shorter wavelengths, which
+    distinguish adjacent positions, none so long that it is almost constant, and with mean 0 over the
+    positions. They are not learned: the step to the previous position is the same rotation everywhere.
     """
     lengths = np.geomspace(2.5, max(places / 4, 8.0), (width + 1) // 2)
     angles = 2 * np.pi * np.arange(places)[:, None] / lengths
@@ -121,7 +121,7 @@ def waves(places: int, width: int) -> npt.NDArray[np.float32]:
 
 
 def _belongs(name: str, part: Part | None) -> bool:
-    """Whether the tensor is a weight of this part of some layer."""
+    """Whether the tensor is the weight of this part in some layer."""
     assert part is not None, "a family names its parts"
     before, after = part.name.split("{layer}")
     return name.startswith(before) and name.endswith(f"{after}.weight")
@@ -132,7 +132,7 @@ def _is_gain(name: str) -> bool:
 
 
 class Network:
-    """A transformer whose weights are parameters, and the loss of its guesses."""
+    """A transformer whose weights are parameters, and the loss of its predictions."""
 
     def __init__(self, config: dict[str, Any], seed: int, device: str, *, is_brief: bool = False) -> None:
         self.config, self.is_brief = config, is_brief
@@ -147,46 +147,46 @@ class Network:
 
     @property
     def context(self) -> int:
-        """T, how many tokens the model can read."""
-        assert self.spec.longest is not None, "GPT-2 has so many positions"
+        """T, the number of tokens the model can read."""
+        assert self.spec.longest is not None, "GPT-2 has a maximum length"
         return self.spec.longest
 
     @property
     def learning(self) -> dict[str, torch.nn.Parameter]:
-        """The tensors that are not fixed, by name."""
+        """The trainable tensors by name."""
         return {name: tensor for name, tensor in self.parameters.tensors.items() if tensor.requires_grad}
 
     @property
     def size(self) -> int:
-        """How many numbers the weights are, those of the positions included."""
+        """The number of parameters, including the fixed position embeddings."""
         return sum(tensor.numel() for tensor in self.parameters.tensors.values())
 
     @property
     def is_finite(self) -> bool:
-        """Whether every weight is a number."""
+        """Whether every weight is finite."""
         return all(bool(torch.isfinite(tensor).all()) for tensor in self.parameters.tensors.values())
 
     def round_to(self, dtype: DType) -> None:
-        """Round every weight to what a file of this format holds."""
+        """Round every weight to the precision of this format."""
         for tensor in self.parameters.tensors.values():
             tensor.data.copy_(tensor.data.to(getattr(torch, dtype.value)))
 
     def logits(self, ids: torch.Tensor, first: int = 0) -> torch.Tensor:
-        """(B, T, V) for ids (B, T) from position `first` on: what is expected to follow each token."""
+        """(B, T, V) next-token logits for ids (B, T) from position `first` on."""
         *_, last = self.transformer.hidden_states(Inputs(ids, (), first=first))
         name = f"{self.spec.embeddings.tokens}.weight"
         return last @ self.parameters.tensors[name].T  # type: ignore[no-any-return]
 
     def losses(self, rows: torch.Tensor, first: int = 0) -> torch.Tensor:
-        """(B, T) nats: the surprise at each token but the first of rows (B, T + 1), from `first` on."""
+        """(B, T) nats: the cross-entropy of each token but the first of rows (B, T + 1), from `first` on."""
         logits, following = self.logits(rows[:, :-1], first).float(), rows[:, 1:]
         surprise = cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="none")
         return surprise.view(following.shape)
 
     def optimizer(self, decay: float) -> MuonAdamW:
-        """AdamW over all tensors: matrices shrink by `decay`, gains and shifts do not. arXiv:1711.05101.
+        """AdamW over all tensors; matrices have weight decay, gains and biases do not. arXiv:1711.05101.
 
-        For a brief run matrices inside the blocks take steps of Muon instead.
+        In a brief run, Muon updates the matrices inside the blocks instead.
         """
         groups: dict[tuple[int, float], list[torch.nn.Parameter]] = {}
         for name, tensor in self.learning.items():
@@ -200,21 +200,21 @@ class Network:
         return MuonAdamW(listed, betas=_BETAS, fused=True)
 
     def _pieces(self, name: str, tensor: torch.Tensor) -> int:
-        """How many matrices of a block stand side by side in the tensor; 0 where it is none of a block."""
+        """The number of matrices concatenated in a tensor of a block; 0 for all other tensors."""
         if tensor.ndim == 1 or not name.startswith("h."):
             return 0
         return 3 if _belongs(name, self.spec.projections.fused) else 1
 
 
 def config_of(recipe: Recipe, vocabulary: int) -> dict[str, Any]:
-    """GPT-2's `config.json` for a model of this recipe."""
+    """The GPT-2 `config.json` for a model of this recipe."""
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
         "activation_function": "gelu_new",
         "attn_pdrop": 0.0,
         "bos_token_id": START,
-        "dtype": "float32",  # what it computes in, whatever it is stored in
+        "dtype": "float32",  # of the computation, whatever the stored format
         "embd_pdrop": 0.0,
         "eos_token_id": START,
         "layer_norm_epsilon": 1e-5,

@@ -1,4 +1,4 @@
-"""Finishes a run: measures the model as it will be stored, and puts its files in place."""
+"""Finishes a run: evaluates the model as it will be stored, and moves its files into place."""
 
 import json
 import shutil
@@ -21,10 +21,10 @@ _CONFIG = "config.json"
 
 
 def finish(run: Run, network: Network, mark: RunPosition) -> TrainingResult:
-    """Measure the model, write it, and clear away what only the run needed.
+    """Evaluate the model, write it, and remove the files that only the run needed.
 
     Raises:
-        AttnError: a weight does not fit the format of the file, or there is no room for it.
+        AttnError: a weight does not fit the format of the file, or the disk is full.
     """
     network.round_to(run.order.store)
     if not network.is_finite:
@@ -44,9 +44,9 @@ def finish(run: Run, network: Network, mark: RunPosition) -> TrainingResult:
 
 
 def _publish(run: Run, network: Network, outcome: TrainingResult) -> None:
-    """Move the model's files into place, each complete, `config.json` last; then remove the rest.
+    """Move the model's complete files into place, `config.json` last; then remove the rest.
 
-    While they change places there is no `config.json`, so nothing takes a mixture for a model.
+    Meanwhile there is no `config.json`, so a mixture of old and new files cannot be loaded as a model.
     """
     made = run.scratch / "model"
     shutil.rmtree(made, ignore_errors=True)
@@ -60,7 +60,7 @@ def _publish(run: Run, network: Network, outcome: TrainingResult) -> None:
     (run.directory / _CONFIG).unlink(missing_ok=True)
     for name in sorted((file.name for file in made.iterdir()), key=_CONFIG.__eq__):
         (made / name).replace(run.directory / name)
-    (run.scratch / RECORD).unlink()  # first: without it nobody takes the rest for a run
+    (run.scratch / RECORD).unlink()  # first: without it the rest cannot be mistaken for a run
     shutil.rmtree(run.scratch)
 
 
@@ -75,12 +75,12 @@ def _write_weights(directory: Path, run: Run, network: Network) -> None:
         save_file(_stored(run, network), path, {"format": "pt"})
     except SafetensorError as error:
         problem = f"{directory} cannot be written: {error}"
-        raise AttnError(problem, "make room on the disk, then --resume") from error
-    path.chmod(0o666 & ~_umask(run))  # safetensors makes it readable for its owner alone
+        raise AttnError(problem, "free some disk space, then --resume") from error
+    path.chmod(0o666 & ~_umask(run))  # safetensors makes it readable only by its owner
 
 
 def _stored(run: Run, network: Network) -> dict[str, torch.Tensor]:
-    """The weights by the names that transformers has for them, in the format of the file."""
+    """The weights by their names in transformers, in the format of the file."""
     dtype = getattr(torch, run.order.store.value)
     tensors = network.parameters.tensors
     return {
@@ -90,7 +90,7 @@ def _stored(run: Run, network: Network) -> dict[str, torch.Tensor]:
 
 
 def _umask(run: Run) -> int:
-    """What a new file may not be, read off one: the system tells it only to those who change it."""
+    """The umask, inferred from a file's mode, since the system reveals it only when it is changed."""
     return 0o666 & ~(run.scratch / RECORD).stat().st_mode
 
 

@@ -1,4 +1,4 @@
-"""Everything that determines how a training run turns out: the recipe, and the files it is used on."""
+"""Everything that determines the outcome of a training run: the recipe and the text files."""
 
 import math
 from pathlib import Path
@@ -11,14 +11,14 @@ from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 _LENGTHS = ((0.0, 8), (0.3, 4), (0.5, 2), (0.7, 1))
-"""From each share of a run on, the part of the context that a row has at least."""
+"""From each fraction of a run on, the minimum length of a row, as a divisor of the context."""
 
 _WARM_UP = 0.02  # of the run
-_LEAST = 0.01  # of the largest rate: the first step learns something too
-_SHORTEST = 16  # tokens a row
+_LEAST = 0.01  # of the peak learning rate, so that the first step has an effect
+_SHORTEST = 16  # tokens per row
 
-_MINUTES = 10.0  # where nobody says how long
-_BRIEF = 3.0  # minutes: up to here a small model shows more than a large one
+_MINUTES = 10.0  # the default
+_BRIEF = 3.0  # minutes: up to this duration a small model shows more than a large one
 
 _USUAL: dict[str, Any] = {
     "layers": 4,
@@ -31,10 +31,10 @@ _USUAL: dict[str, Any] = {
     "repeats": 0.0,
 }
 _FOR_A_BRIEF_RUN: dict[str, Any] = {
-    "layers": 2,  # an induction head reads what a previous-token head of the layer below has written
+    "layers": 2,  # an induction head reads what a previous-token head in the layer below has written
     "heads": 4,
     "width": 64,
-    "vocabulary": 300,  # hardly more than bytes: a few pages are many tokens, and not soon known by heart
+    "vocabulary": 300,  # little more than bytes: a few pages yield many tokens, and are not soon memorised
     "context": 64,
     "batch": 8,
     "rate": 5e-3,
@@ -47,56 +47,58 @@ class Recipe:
     """A model's size and how it is trained.
 
     Raises:
-        UsageError: the heads cannot share the width, a number is none, or not one of `steps` and
-            `minutes` is given.
+        UsageError: the width is not divisible by the heads, a number is not finite, or not exactly one of
+            `steps` and `minutes` is given.
     """
 
     layers: int
     heads: int
     width: int
-    vocabulary: int  # pieces at most: a short text yields fewer
+    vocabulary: int  # maximum number of pieces: a short text yields fewer
     context: int  # T, tokens that the model can read
-    batch: int  # rows of T tokens a step
-    rate: float  # the largest learning rate
-    repeats: float  # the share of rows in which a passage stands twice
+    batch: int  # rows of T tokens per step
+    rate: float  # the peak learning rate
+    repeats: float  # the fraction of rows in which a passage is repeated
     seed: int
     products: DType  # float32 or bfloat16; weights, norms and softmax are float32
     steps: int | None = None
     minutes: float | None = None
-    is_brief: bool = False  # Muon, and a start that suits narrow models: heads form within thousands of rows
+    is_brief: bool = (
+        False  # Muon, and an initialisation for narrow models: heads form after thousands of rows
+    )
 
     def __post_init__(self) -> None:
         for name, value in (("--minutes", self.minutes), ("--rate", self.rate), ("--repeats", self.repeats)):
             if value is not None and not math.isfinite(value):
-                raise UsageError(f"{name} {value} is not a number", f"{name} 0.5, for example")
+                raise UsageError(f"{name} {value} is not a finite number", f"{name} 0.5, for example")
         if self.width % self.heads:
             problem = f"{self.width} features cannot be divided evenly among {self.heads} heads"
             raise UsageError(problem, f"--width {math.ceil(self.width / self.heads) * self.heads}")
         if (self.steps is None) == (self.minutes is None):
-            raise UsageError("a run ends after --steps or after --minutes, not both", "give one of the two")
+            raise UsageError("a run ends after --steps or after --minutes, not both", "give only one of them")
 
     def share(self, step: int, seconds: float, reserved: float = 0.0) -> float:
-        """How much of the run is over after so many steps and seconds: 0 to 1.
+        """The completed fraction of the run after this many steps and seconds: 0 to 1.
 
-        `reserved` seconds of the minutes belong to what is done before and after the steps.
+        `reserved` seconds of the minutes are for the work before and after the steps.
         """
         if self.steps is not None:
             return min(1.0, step / self.steps)
         return min(1.0, seconds / self.training_seconds(reserved))
 
     def training_seconds(self, reserved: float) -> float:
-        """What is left of the minutes for the steps: half of them at least."""
-        assert self.minutes is not None, "the run ends by the clock"
+        """The part of the minutes left for the steps: at least half."""
+        assert self.minutes is not None, "the run has a time limit"
         return 60 * self.minutes - min(reserved, 30 * self.minutes)
 
     def rows_at(self, share: float) -> tuple[int, int]:
-        """How many rows a step has, and of how many tokens each: together always `batch` × `context`.
+        """The number of rows of a step and of tokens per row; their product is always `batch` × `context`.
 
-        Rows begin with an eighth of the context and double three times: among few tokens no weight is
-        near 0, nor its gradient, and heads find sooner what to look at (Press et al. 2021,
-        arXiv:2012.15832). Seen on the embedded model's text, 4.3 million parameters: with short rows and
-        sharper queries and keys an induction head scored 0.5 over 63 tokens after 4 million tokens of
-        training, without either 0.03 after 3 million.
+        Rows start at an eighth of the context and double three times: among few tokens neither weights nor
+        gradients are near 0, and heads learn sooner what to attend to (Press et al. 2021,
+        arXiv:2012.15832). On the bundled model's text, with 4.3 million parameters, short rows and sharper
+        queries and keys gave an induction head a score of 0.5 over 63 tokens after 4 million tokens of
+        training; without them it was 0.03 after 3 million.
         """
         part = next(part for begin, part in reversed(_LENGTHS) if share >= begin)
         least = min(self.context, max(self.context // part, _SHORTEST))
@@ -104,16 +106,16 @@ class Recipe:
         return self.batch * (self.context // length), length
 
     def first_at(self, share: float, step: int) -> int:
-        """The position of the first token of a step's rows: short ones stand anywhere in the context.
+        """The position of the first token of a step's rows: short rows are placed anywhere in the context.
 
-        Were it always 0, the rest would be new to every head when the rows become long, and what they
-        had learned would go: an induction head fell from 0.85 to 0.31.
+        If it were always 0, the other positions would be new to every head when the rows become longer, and
+        heads would be lost: the score of an induction head fell from 0.85 to 0.31.
         """
         _, length = self.rows_at(share)
         return int(np.random.default_rng([self.seed, 2, step]).integers(self.context - length + 1))
 
     def rate_at(self, share: float) -> float:
-        """The learning rate: a straight line up to `rate`, then half a cosine down to 0. arXiv:1608.03983."""
+        """The learning rate: linear warm-up to `rate`, then cosine decay to 0. arXiv:1608.03983."""
         if share < _WARM_UP:
             return self.rate * max(share / _WARM_UP, _LEAST)
         return self.rate * 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))
@@ -121,7 +123,7 @@ class Recipe:
 
 @record(frozen=True, slots=True)
 class TrainingRequest:
-    """The files that a model learns from, one that it does not, and the recipe."""
+    """The text files to train on, a held-out file, and the recipe."""
 
     files: tuple[Path, ...]
     held_out: Path | None  # None: the end of the files is held out
@@ -130,10 +132,10 @@ class TrainingRequest:
 
 
 def completed(given: dict[str, Any]) -> Recipe:
-    """The recipe of what was given; what is None or missing gets its default.
+    """The recipe with the given values, and defaults for those that are None or missing.
 
     Raises:
-        UsageError: the values do not go together.
+        UsageError: the values are inconsistent.
     """
     said = {name: value for name, value in given.items() if value is not None}
     minutes = said.get("minutes", None if "steps" in said else _MINUTES)

@@ -1,4 +1,4 @@
-"""The results of a run, in numbers, for the model card, `attn train` and `attn.json`."""
+"""The results of a run, for the model card, `attn train` and `attn.json`."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from attn_cli.vocabulary import Kind
 
 @record(frozen=True, slots=True)
 class TrainingResult:
-    """A trained model, measured."""
+    """A trained model and its evaluation."""
 
     directory: Path
     vocabulary: int  # pieces
@@ -23,16 +23,16 @@ class TrainingResult:
 
     @property
     def name(self) -> str:
-        """What the model is called: its directory."""
+        """The name of the model: that of its directory."""
         return self.directory.resolve().name
 
     @property
     def head_labels(self) -> tuple[HeadLabel, ...]:
-        """The heads that are known for something, the clearest first."""
+        """The heads that are known for a pattern, the clearest first."""
         return parse_head_labels(self.as_json()["heads"])
 
     def as_json(self) -> dict[str, Any]:
-        """All of it by name."""
+        """The content of `attn.json`."""
         surprise = self.surprise
         return {
             "schema": 1,

@@ -1,8 +1,8 @@
-"""A training run and its directory: how it is begun, resumed and advanced.
+"""A training run and its directory: how it is started, resumed and advanced.
 
-`DIR/attn-training` holds the recipe, the tokens and the state while it lasts. A new model has no
-`config.json` before it is finished, so nothing takes it for one; an older one that `--force` replaces
-stands until then.
+`DIR/attn-training` holds the recipe, the tokens and the state during the run. A new model has no
+`config.json` until it is finished, so it cannot be loaded before; an older model that `--force` replaces
+stays until then.
 """
 
 import json
@@ -27,17 +27,17 @@ from attn_cli.training.network import Network, config_of
 from attn_cli.training.recipe import Recipe, TrainingRequest
 from attn_cli.training.saved_state import RunPosition
 
-_HELD_OUT = 20  # one part in so many, where no file is held out
+_HELD_OUT = 20  # the last twentieth is held out if no file is
 _MOST_HELD_OUT = 500_000  # tokens
 _LEAST_HELD_OUT = 32
 _SAMPLE = 10_000  # tokens
 RECORD = "run.json"
-_ADDED = {"is_brief": False}  # what recipes of older versions lack, and how they trained
+_ADDED = {"is_brief": False}  # settings that recipes of older versions lack, with their values
 
 
 @record(frozen=True, slots=True)
 class Run:
-    """A run whose text is ready: tokens in mapped files, the tokenizer beside them."""
+    """A run whose text is prepared: memory-mapped tokens, and the tokenizer."""
 
     directory: Path
     order: TrainingRequest
@@ -49,26 +49,26 @@ class Run:
 
     @property
     def scratch(self) -> Path:
-        """Where everything lies that is not the model."""
+        """The directory of everything that is not the model."""
         return _scratch(self.directory)
 
     @property
     def characters_per_token(self) -> float:
-        """The mean length of a token, over the beginning of the held-out text."""
+        """The mean length of a token at the beginning of the held-out text."""
         ids = self.held_out[:_SAMPLE].tolist()
         return max(1, len(self.tokenizer.decode(ids))) / len(ids)
 
     def network(self, device: str) -> Network:
-        """A fresh model of the recipe."""
+        """A newly initialised model of the recipe."""
         recipe = self.order.recipe
         config = config_of(recipe, self.tokenizer.get_vocab_size())
         return Network(config, recipe.seed, device, is_brief=recipe.is_brief)
 
 
 def begin(directory: Path, order: TrainingRequest, said: Callable[[str], None], *, force: bool) -> Run:
-    """A new run in `directory`, which is made; nothing is left of it where its text cannot be used.
+    """Start a run in `directory`, which is created, and removed again if the text cannot be used.
 
-    With `force` an unfinished run that was there is gone in any case.
+    With `force`, an unfinished run there is deleted in any case.
 
     Raises:
         AttnError: the directory exists or cannot be written, a text cannot be read, or is too short.
@@ -87,7 +87,7 @@ def begin(directory: Path, order: TrainingRequest, said: Callable[[str], None], 
 
 
 def _make_empty(scratch: Path, directory: Path) -> None:
-    """Make the scratch directory of a run; what was in it is gone.
+    """Create the scratch directory of a run, deleting its old content.
 
     Raises:
         AttnError: `directory` cannot be written.
@@ -102,15 +102,15 @@ def _make_empty(scratch: Path, directory: Path) -> None:
 
 
 def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None]) -> Run:
-    """The run in `directory`, if it was started with the same recipe and the same text.
+    """The run in `directory`, if it was started with the same recipe and text.
 
     Raises:
         AttnError: there is none, it is damaged, or a text cannot be read.
-        UsageError: it was begun otherwise.
+        UsageError: it was started with other settings.
     """
     path = _scratch(directory) / RECORD
     if not path.is_file():
-        raise AttnError(f"no unfinished run is in {directory}", "leave out --resume to start one")
+        raise AttnError(f"{directory} has no unfinished run", "leave out --resume to start one")
     record = read_json(path)
     texts, held_out = _described(order)
     now = json.loads(json.dumps(_record(order, texts, held_out)))
@@ -121,38 +121,36 @@ def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None])
 def advance(
     run: Run, network: Network, seen: Callable[[Progress], None], reserved: float = 0.0
 ) -> RunPosition:
-    """Train `network` to the recipe's end, from where the run stands; `loop.train` says how."""
+    """Train `network` from the current position to the end of the recipe; see `loop.train`."""
     return loop.train(network, run.order.recipe, run.train, run.held_out, run.scratch, seen, reserved)
 
 
 def _scratch(directory: Path) -> Path:
-    """Where everything lies that is not the model."""
+    """The directory of everything that is not the model."""
     return directory / "attn-training"
 
 
 def _check_free(directory: Path, *, force: bool) -> bool:
-    """Whether `directory` is there; raises `AttnError` where a run would harm what it holds."""
+    """Whether `directory` exists; raises `AttnError` if a run would damage its content."""
     scratch = _scratch(directory)
     if (scratch / RECORD).exists():
         if not force:
-            problem = f"an unfinished run is in {directory}"
+            problem = f"{directory} has an unfinished run"
             raise AttnError(problem, "--resume to continue it, --force to start over")
     elif scratch.exists() and (not scratch.is_dir() or any(scratch.iterdir())):
-        raise AttnError(
-            f"{scratch} is in the way and is not a run of attn", "move it, or choose another directory"
-        )
+        raise AttnError(f"{scratch} exists but is not a training run", "move it, or choose another directory")
     if not directory.exists():
         return False
     if not directory.is_dir():
         raise AttnError(f"not a directory: {directory}", "another name")
     if any(directory.iterdir()) and not force:
         hint = "another name, or --force to write a model into it"
-        raise AttnError(f"the directory exists: {directory}", hint)
+        raise AttnError(f"{directory} already exists", hint)
     return True
 
 
 def _described(order: TrainingRequest) -> tuple[tuple[TextFile, ...], TextFile | None]:
-    """Checksum and length of every text."""
+    """The checksum and length of every text."""
     held_out = None if order.held_out is None else corpus.described(order.held_out)
     return tuple(corpus.described(path) for path in order.files), held_out
 
@@ -177,8 +175,8 @@ def _check_same(directory: Path, now: dict[str, Any], before: dict[str, Any]) ->
             raise UsageError(problem, "the same options, or --force to start over")
     for part, what in (("texts", "text"), ("held_out", "held-out text"), ("store", "--store")):
         if now[part] != before.get(part):
-            problem = f"the run in {directory} was started with another {what}"
-            raise UsageError(problem, "the same, or --force to start over")
+            problem = f"the run in {directory} was started with a different {what}"
+            raise UsageError(problem, "the same one, or --force to start over")
 
 
 def _ready(
@@ -188,7 +186,7 @@ def _ready(
     held_out_text: TextFile | None,
     said: Callable[[str], None],
 ) -> Run:
-    """The run with its tokenizer and its tokens, which are made where they are not there yet."""
+    """The run with its tokenizer and tokens, which are created if they do not exist yet."""
     scratch = _scratch(directory)
     tokenizer = _learned_tokenizer(scratch / "tokenizer.json", order, texts, said)
     train = _tokens(scratch / "train.bin", order.files, tokenizer, said)
@@ -197,7 +195,7 @@ def _ready(
         train, held_out = train[: train.size - size], train[train.size - size :]
     else:
         held_out = _tokens(scratch / "held_out.bin", [order.held_out], tokenizer, said)[:_MOST_HELD_OUT]
-    held_out = held_out[held_out != START]  # nobody could guess where a file begins
+    held_out = held_out[held_out != START]  # the start of a file cannot be predicted
     _check_length(train, held_out, order.recipe)
     return Run(directory, order, texts, held_out_text, tokenizer, train, held_out)
 
@@ -205,9 +203,9 @@ def _ready(
 def _learned_tokenizer(
     path: Path, order: TrainingRequest, texts: tuple[TextFile, ...], said: Callable[[str], None]
 ) -> tokenizers.Tokenizer:
-    """The tokenizer in the file `path`, which is learned from the texts where it is not there yet."""
+    """The tokenizer in the file `path`, trained on the texts if it does not exist yet."""
     if not path.exists():
-        said("learning the vocabulary")
+        said("training the tokenizer")
         characters = sum(text.characters for text in texts)
         learned = bpe.learn(order.files, characters, order.recipe.vocabulary)
         with written_atomically(path) as temporary:
@@ -223,7 +221,7 @@ def _read_tokenizer(path: Path) -> tokenizers.Tokenizer:
     """
     try:
         return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain ones
+    except Exception as error:  # the library raises plain `Exception`
         raise AttnError(f"{path} is damaged: {error}", "--force to start over") from error
 
 
@@ -232,19 +230,19 @@ def _tokens(
 ) -> Ids:
     """The ids of the files' text, mapped into memory."""
     if not path.exists():
-        said(f"cutting {', '.join(file.name for file in files)} into tokens")
+        said(f"tokenizing {', '.join(file.name for file in files)}")
         corpus.encode(files, tokenizer, path)
     ids: Ids = np.memmap(path, corpus.id_type(tokenizer.get_vocab_size()), mode="r")
     return ids
 
 
 def _check_length(train: Ids, held_out: Ids, recipe: Recipe) -> None:
-    """Raise `AttnError` where the text does not fill the rows of one step."""
+    """Raise `AttnError` if the text does not fill the rows of one step."""
     needed = (recipe.batch + 1) * recipe.context
     if train.size < needed:
-        rows = f"a step takes {recipe.batch} rows of {recipe.context}"
-        problem = f"the text is too short: {train.size} tokens, and {rows}"
+        rows = f"a step needs {recipe.batch} rows of {recipe.context}"
+        problem = f"the text is too short: it has {train.size} tokens, and {rows}"
         raise AttnError(problem, "a longer text, or a smaller --context or --batch")
     if held_out.size < _LEAST_HELD_OUT:
-        problem = f"the held-out text is too short: {held_out.size} tokens of at least {_LEAST_HELD_OUT}"
-        raise AttnError(problem, "a longer one: --held-out FILE")
+        problem = f"the held-out text is too short: {held_out.size} tokens, at least {_LEAST_HELD_OUT} needed"
+        raise AttnError(problem, "a longer text: --held-out FILE")

@@ -23,15 +23,15 @@ class RunPosition:
     """The position of a run."""
 
     step: int = 0
-    seconds: float = 0.0  # of training, pauses left out
-    tokens: int = 0  # learned from, those of a second epoch counted again
+    seconds: float = 0.0  # of training, without pauses
+    tokens: int = 0  # trained on, counted again in every epoch
 
 
 def save(directory: Path, network: Network, optimizer: MuonAdamW, mark: RunPosition) -> None:
-    """Write the weights, the moments of the optimizer and the position of the run, atomically.
+    """Save the weights, the moments of the optimizer and the position of the run, atomically.
 
     Raises:
-        AttnError: there is no room.
+        AttnError: the file cannot be written.
     """
     tensors = {f"weights.{name}": tensor.detach() for name, tensor in network.parameters.tensors.items()}
     for name, tensor in network.parameters.tensors.items():
@@ -44,11 +44,11 @@ def save(directory: Path, network: Network, optimizer: MuonAdamW, mark: RunPosit
             save_file(whole, temporary, metadata)
     except SafetensorError as error:
         problem = f"the state of the run cannot be written to {directory}: {error}"
-        raise AttnError(problem, "make room on the disk, then --resume") from error
+        raise AttnError(problem, "free some disk space, then --resume") from error
 
 
 def load(directory: Path, network: Network, optimizer: MuonAdamW) -> RunPosition:
-    """Restore the saved state, and return its position; a run that has saved nothing is at its beginning.
+    """Restore the saved state and return its position; without a saved state, the run is at its beginning.
 
     Raises:
         AttnError: the file is damaged.
@@ -73,13 +73,13 @@ def load(directory: Path, network: Network, optimizer: MuonAdamW) -> RunPosition
 
 
 def _optimizer_state(step: int, moments: Mapping[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
-    """The optimizer's state of one tensor after `step` steps."""
+    """The optimizer's state for one tensor after `step` steps."""
     steps = torch.tensor(float(step), device=device)
     return {"step": steps} | {name: moment.clone().to(device) for name, moment in moments.items()}
 
 
 def _shaped(saved: torch.Tensor, like: torch.Tensor, name: str) -> torch.Tensor:
-    """`saved`, if it has the right shape: PyTorch would broadcast a smaller tensor."""
+    """`saved`, after checking its shape: PyTorch would broadcast a smaller tensor."""
     if saved.shape != like.shape:
         raise ValueError(f"{name} has the shape {tuple(saved.shape)}, not {tuple(like.shape)}")
     return saved

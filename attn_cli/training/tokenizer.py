@@ -1,4 +1,4 @@
-"""A byte-level BPE tokenizer, learned from text.
+"""Trains a byte-level BPE tokenizer.
 
 Sennrich et al. 2016, arXiv:1508.07909; over bytes: Radford et al. 2019 (GPT-2).
 """
@@ -15,13 +15,13 @@ from attn_cli.training.corpus import START, stretches
 
 START_PIECE = "<s>"
 
-_ENOUGH = 100_000_000  # characters to learn from: a longer corpus is sampled evenly
+_ENOUGH = 100_000_000  # characters to train on: a longer corpus is sampled evenly
 
 
 def learn(files: Sequence[Path], characters: int, size: int) -> tokenizers.Tokenizer:
-    """A tokenizer of at most `size` pieces for the text of `files`, `characters` long.
+    """A tokenizer of at most `size` pieces, trained on `files` with `characters` characters in total.
 
-    Its file makes every text begin with `<s>`, as every row of the training does.
+    It puts `<s>` before every text, as in every training row.
     """
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -40,7 +40,7 @@ def learn(files: Sequence[Path], characters: int, size: int) -> tokenizers.Token
 
 
 def config(context: int) -> dict[str, Any]:
-    """What `transformers` wants to know beside `tokenizer.json`."""
+    """The `tokenizer_config.json` that transformers needs beside `tokenizer.json`."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": START_PIECE,

@@ -87,7 +87,7 @@ def test_model_types_are_a_few_lines_with_every_native_one(tmp_path: Path) -> No
     assert sorted(named) == list(native_families())
     counts = attn("models", "--json", HF_HOME=str(tmp_path)).document["types"]
     more, partly = counts["bridge"] + counts["fallback"], counts["fallback"]
-    assert others == f"{more} more types; {partly} of them show logits and weights only"
+    assert others == f"{more} more types, {partly} of them with logits and weights only"
 
 
 def test_devices_are_looked_for_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_the_spelling_of_the_start_in_a_text_is_text(story: Path, tmp_path: Path
 
 def test_a_pipe_cannot_be_read_twice(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(AttnError, match=r"pipe is a pipe, but is read more than once"):
+    with pytest.raises(AttnError, match=r"pipe is a pipe, but must be read more than once"):
         described(tmp_path / "pipe")
 
 

@@ -50,7 +50,7 @@ def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
 @pytest.mark.parametrize("name", ["minutes", "rate", "repeats"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_none_is_refused(name: str, value: float) -> None:
-    with pytest.raises(UsageError, match=f"^--{name} {value} is not a number$"):
+    with pytest.raises(UsageError, match=f"^--{name} {value} is not a finite number$"):
         recipe(**{name: value} | ({"steps": None} if name == "minutes" else {}))
 
 

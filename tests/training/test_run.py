@@ -132,8 +132,8 @@ def test_what_train_prints_is_what_the_card_says(text: Path, tmp_path: Path) -> 
     for guess in ("model", "bigram", "gzip"):
         assert f" {measured['bits_per_character'][guess]:.3f}\n" in answer.out
     lines = answer.err.splitlines()
-    assert lines[0] == "learning the vocabulary"
-    assert lines[1] == "cutting story.txt into tokens"
+    assert lines[0] == "training the tokenizer"
+    assert lines[1] == "tokenizing story.txt"
     assert sum(line.startswith("100% · ") and "previous-token head" in line for line in lines) == 1
     assert lines[-1] == f'to inspect it: attn inspect "..." -m {tmp_path / "model"}'
 
@@ -269,7 +269,7 @@ def test_what_cannot_be_trained_on_is_said(tmp_path: Path) -> None:
     short.write_text("The cat sat.")
     blank.write_text("\n")
     bad.write_bytes(b"caf\xe9")
-    problem = "the text is too short: 5 tokens, and a step takes 2 rows of 32"
+    problem = "the text is too short: it has 5 tokens, and a step needs 2 rows of 32"
     assert refused(train(short, tmp_path / "m", "--steps", "1", "--quiet")) == (1, problem, LONGER)
     refusal = refused(train(blank, tmp_path / "m", "--steps", "1"))
     assert refusal == (1, f"{blank} contains no words", "choose a text file with words")
@@ -287,7 +287,7 @@ def test_what_stands_there_is_kept_unless_it_is_forced(text: Path, tmp_path: Pat
     mine.parent.mkdir()
     mine.write_text("mine")
     problem, hint = (
-        f"the directory exists: {mine.parent}",
+        f"{mine.parent} already exists",
         "another name, or --force to write a model into it",
     )
     assert refused(train(text, mine.parent, "--steps", "1")) == (1, problem, hint)
@@ -317,7 +317,7 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) 
         runs.advance(run, run.network("cpu"), interrupted_after(1))
     unfinished = (
         1,
-        f"an unfinished run is in {directory}",
+        f"{directory} has an unfinished run",
         "--resume to continue it, --force to start over",
     )
     assert refused(train(text, directory, "--steps", "6")) == unfinished
@@ -325,9 +325,9 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) 
     problem = f"the run in {directory} was started with steps 6, not 7"
     assert refused(train(text, directory, "--steps", "7", "--resume")) == (2, problem, hint)
     text.write_text("Another story. " * 200)
-    problem = f"the run in {directory} was started with another text"
+    problem = f"the run in {directory} was started with a different text"
     answer = refused(train(text, directory, "--steps", "6", "--resume"))
-    assert answer == (2, problem, "the same, or --force to start over")
+    assert answer == (2, problem, "the same one, or --force to start over")
 
 
 def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: 
 
 def test_a_run_that_is_not_there_cannot_be_gone_on_with(text: Path, tmp_path: Path) -> None:
     answer = refused(train(text, tmp_path / "model", "--steps", "1", "--resume"))
-    assert answer == (1, f"no unfinished run is in {tmp_path / 'model'}", "leave out --resume to start one")
+    assert answer == (1, f"{tmp_path / 'model'} has no unfinished run", "leave out --resume to start one")
     assert not (tmp_path / "model").exists()
 
 
@@ -368,13 +368,17 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
             "unknown device 'abacus'",
             "--device auto, cpu, cuda, cuda:0 or mps",
         ),
-        ("train a.txt -o m --minutes nan", "--minutes nan is not a number", "--minutes 0.5, for example"),
+        (
+            "train a.txt -o m --minutes nan",
+            "--minutes nan is not a finite number",
+            "--minutes 0.5, for example",
+        ),
         ("train", "no text file was given", "attn train book.txt -o DIR"),
         ("train a.txt", "no directory was given for the model", "-o DIR"),
         (
             "train a.txt -o m --steps 1 --minutes 1",
             "a run ends after --steps or after --minutes, not both",
-            "give one of the two",
+            "give only one of them",
         ),
         (
             "train a.txt -o m --resume --force",
@@ -412,7 +416,7 @@ def test_a_loss_that_is_no_number_ends_the_run(text: Path, tmp_path: Path) -> No
     ours = run.network("cpu")
     with torch.no_grad():
         ours.parameters.tensors["ln_f.weight"].fill_(float("nan"))
-    with pytest.raises(AttnError, match=r"^the loss is no longer a number at a learning rate of "):
+    with pytest.raises(AttnError, match=r"^the loss is no longer finite at a learning rate of "):
         runs.advance(run, ours, lambda _: None)
 
 
@@ -427,7 +431,7 @@ def test_what_is_in_the_way_is_left_alone(text: Path, tmp_path: Path) -> None:
     mine = tmp_path / "model" / "attn-training" / "mine.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    problem = f"{mine.parent} is in the way and is not a run of attn"
+    problem = f"{mine.parent} exists but is not a training run"
     refusal = refused(train(text, tmp_path / "model", "--steps", "1", "--force"))
     assert refusal == (1, problem, "move it, or choose another directory")
     assert mine.read_text() == "mine"
