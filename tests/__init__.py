@@ -1,4 +1,4 @@
-"""The tests mirror the rooms of the package."""
+"""The tests mirror the structure of the package."""
 
 import os
 import signal

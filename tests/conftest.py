@@ -1,4 +1,4 @@
-"""What every test runs with, and small random models that commands read, made once."""
+"""Settings for all tests, and small random models for commands, created once."""
 
 import sys
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ TWINS = ("bert", "gpt2", "llama")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Whether every type of transformers is tried, and not a sample."""
+    """Add --every-type, which tests all model types instead of a sample."""
     parser.addoption("--every-type", action="store_true", help="a twin of every model type: four minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the whole registry out, unless it was asked for."""
+    """Skip the test of all model types, unless it was requested."""
     if not config.getoption("--every-type"):
         long = [item for item in items if item.get_closest_marker("every_type")]
         items[:] = [item for item in items if item not in long]
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what this machine could not be asked."""
+    """Report in one line what could not be tested on this machine."""
     import torch  # 1.7 s, and long there
 
     if not terminalreporter.config.getoption("--every-type"):
@@ -51,13 +51,13 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=TWINS)
 def twin(request: pytest.FixtureRequest, twins: Path) -> Path:
-    """The directory of each in turn."""
+    """The directory of each twin in turn."""
     return twins / str(request.param)
 
 
 @pytest.fixture(scope="session")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where transformers copies code that is trusted, instead of the cache of whoever runs the tests."""
+    """Where transformers copies trusted code, instead of the user's cache."""
     place = tmp_path_factory.mktemp("modules")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(place))

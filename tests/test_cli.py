@@ -1,4 +1,4 @@
-"""The program itself: its help, its statuses, and what happens to an error on the way out."""
+"""The program itself: its help, its exit statuses, and its handling of errors."""
 
 import io
 import re

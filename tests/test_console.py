@@ -1,4 +1,4 @@
-"""The outside world: what is read, and in which order results, remarks and errors appear."""
+"""The outside world: input, and the order of results, remarks and errors."""
 
 import io
 import os

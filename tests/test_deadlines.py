@@ -1,4 +1,4 @@
-"""No example of hypothesis is timed: a busy machine takes any time for it, and that is no mistake of ours."""
+"""No hypothesis test has a deadline: on a busy machine an example may take any time."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ TESTS = Path(__file__).parent
 
 
 def given(file: Path, keyword: str) -> list[str]:
-    """Each value of a keyword argument of that name in the file."""
+    """The values of every keyword argument with this name in the file."""
     source = file.read_text("utf-8")
     nodes = ast.walk(ast.parse(source)) if keyword in source else ()
     calls = [node for node in nodes if isinstance(node, ast.Call)]

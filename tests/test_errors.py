@@ -1,4 +1,4 @@
-"""Every error that a person can cause: a status, two lines, word for word, and nothing left behind."""
+"""Every error that a user can cause: the status, two lines, word for word, and no files left behind."""
 
 import json
 import os
@@ -21,7 +21,7 @@ STEPS = "input queries keys values scores bias mask logits weights context outpu
 
 @pytest.fixture
 def place(tmp_path: Path, twins: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory to work in: three models, a cache without any, and a few files."""
+    """A working directory with three models, an empty cache, and a few files."""
     for twin in twins.iterdir():
         (tmp_path / twin.name).symlink_to(twin)
     (tmp_path / "latin1.txt").write_bytes(b"caf\xe9 au lait")

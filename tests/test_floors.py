@@ -1,4 +1,4 @@
-"""Imports point down the floors of the house, and in no circle; docs/architecture.md draws it.
+"""Imports point down the layers of the package, without cycles, as in docs/architecture.md.
 
 Imports inside functions and those for types alone count like all others.
 """
@@ -58,7 +58,7 @@ FLOORS = {
 
 
 def module_of(file: Path) -> str:
-    """`models.open` of `attn_cli/models/open.py`, and "" of the package itself."""
+    """`models.open` for `attn_cli/models/open.py`, and "" for the package itself."""
     return ".".join(file.relative_to(HOUSE).with_suffix("").parts).removesuffix("__init__").rstrip(".")
 
 
@@ -66,7 +66,7 @@ MODULES = {module_of(file): file for file in sorted(HOUSE.rglob("*.py"))}
 
 
 def imported(file: Path) -> set[str]:
-    """The modules of the package that a file names, wherever in it."""
+    """The modules of the package that a file imports anywhere."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "attn_cli":
@@ -84,7 +84,7 @@ def is_in(module: str, room: str) -> bool:
 
 
 def floor_of(module: str) -> str:
-    """The innermost room with a floor of its own."""
+    """The innermost package with a position in the order."""
     return max((room for room in FLOORS if is_in(module, room)), key=len)
 
 

@@ -1,4 +1,4 @@
-"""What a view may know: a labelled matrix, and the steps of one head."""
+"""The input of views: a labelled matrix, and the steps of one head."""
 
 import dataclasses
 

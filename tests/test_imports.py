@@ -1,4 +1,4 @@
-"""What is loaded for what: the start is fast because most of the house stays dark."""
+"""Which modules each command loads: the start is fast because most stay unloaded."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ sys.exit(status)
 
 
 def loaded(*arguments: str | Path) -> set[str]:
-    """The modules in a fresh process after the command."""
+    """The modules loaded in a new process after the command."""
     done = subprocess.run(
         [sys.executable, "-c", _CODE, *map(str, arguments)],
         stdout=subprocess.DEVNULL,

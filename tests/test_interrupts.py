@@ -1,4 +1,4 @@
-"""How long Ctrl-C may take: time for the main thread to leave its work in order, and less than a second."""
+"""How long Ctrl-C may take: enough for the main thread to clean up, but less than a second."""
 
 import os
 import signal
@@ -14,12 +14,12 @@ from attn_cli.core.streaming import threads
 
 
 class EndedError(Exception):
-    """The process would have ended."""
+    """Raised instead of ending the process."""
 
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> float:
-    """Seconds between Ctrl-C and the end of the process, where the main thread hears nothing."""
+    """Seconds between Ctrl-C and the end of the process, if the main thread does not react."""
     slept: list[float] = []
 
     def end(_status: int) -> None:
@@ -40,7 +40,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> float:
 
 @pytest.fixture
 def waited(monkeypatch: pytest.MonkeyPatch) -> float:
-    """Seconds that whoever is interrupted gives threads that are at work."""
+    """Seconds that interrupted code waits for its running threads."""
     given: list[float] = []
 
     def wait(begun: Any, seconds: float) -> Any:

@@ -46,18 +46,18 @@ _MOST_BYTES = 100_000  # of a picture: it is fetched over SSH, and stays in the 
 
 
 def python_of(page: Path) -> str:
-    """The Python of all its blocks."""
+    """The Python code of all blocks."""
     return "\n".join(content for language, _, content in blocks(page) if language == "python")
 
 
 def is_setup(example: Example) -> bool:
-    """Whether it makes an environment: what runs these tests stands in one."""
+    """Whether it creates an environment: these tests already run in one."""
     return example.command.startswith("python3 -m venv")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face cache with all-MiniLM-L6-v2, and a small random T5 in place of the real one."""
+    """A Hugging Face cache with all-MiniLM-L6-v2, and a small random T5 instead of the real one."""
     twin = tmp_path_factory.mktemp("twin") / "t5"
     TRANSLATORS["t5"].save(twin)
     return hub_cache(tmp_path_factory.mktemp("huggingface"), {MINILM: minilm(), T5: twin})
@@ -65,7 +65,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the examples find their texts and write; one reads what another wrote."""
+    """The working directory of the examples, shared so that one can read what another wrote."""
     directory = tmp_path_factory.mktemp("pages")
     samples = ROOT / "sample_inputs"
     (directory / "sample_inputs").symlink_to(samples)
@@ -77,13 +77,13 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def there(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The workplace, as the directory that one is in."""
+    """Change to the working directory."""
     monkeypatch.chdir(workplace)
     return workplace
 
 
 def answer_of(command: str, home: Path) -> Answer:
-    """What the command line leaves on a terminal of 80 columns; one with pipes or loops is run by a shell."""
+    """The output of the command line on a terminal of 80 columns; pipes and loops are run by a shell."""
     command = re.sub(r"--minutes \S+", _SHORT_TRAINING, command)
     if command.startswith("attn "):
         return attn_in_terminal(*shlex.split(command)[1:], HF_HOME=str(home))
@@ -117,7 +117,7 @@ def test_the_python_examples_answer_what_the_page_says(page: Path, home: Path, t
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_block_is_passed_over(page: Path) -> None:
-    """A block is an example of one of three kinds; only the plan of the house is a drawing."""
+    """Every block is an example of one of three kinds, except the diagram of the architecture."""
     allowed = {"console", "python", "sh"} | ({""} if page.name == "architecture.md" else set())
     found = list(blocks(page))
     assert {language for language, _, _ in found} <= allowed

@@ -27,7 +27,7 @@ def attn(
 
 
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """A line of `sh` in which `attn` is this one."""
+    """Run a line of `sh` in which `attn` is this checkout."""
     return subprocess.run(
         ["sh", "-c", f'attn() {{ "{sys.executable}" -m attn_cli "$@"; }}; {line}'],  # noqa: S607
         capture_output=True,
@@ -166,7 +166,7 @@ def test_ctrl_c_while_a_library_computes_for_hours_is_130() -> None:
     "handled", ["signal.signal(signal.SIGINT, lambda *_: None)", "signal.set_wakeup_fd(-1)"]
 )
 def test_who_answers_ctrl_c_in_another_way_is_let_be(handled: str) -> None:
-    """The second as a training does, which saves its state: the main thread ends when it has done so."""
+    """The second as in training, which saves its state: the main thread ends after that."""
     status, out, _ = interrupted_in_a_library(handled, 12_000_000)  # longer than one is patient
     assert (status, out) == (0 if "lambda" in handled else 130, b"in order\n")
 

@@ -1,4 +1,4 @@
-"""Records are frozen dataclasses in all that anybody sees of them."""
+"""Records behave like frozen dataclasses."""
 
 import copy
 import inspect
@@ -27,7 +27,7 @@ class Slotted:
 
 @record(frozen=True)
 class Open:
-    """With a dictionary."""
+    """Without slots."""
 
     a: int
     b: str = "b"
@@ -35,14 +35,14 @@ class Open:
 
 @record(frozen=True, eq=False)
 class Same:
-    """Equal to itself alone."""
+    """Equal only to itself."""
 
     a: int
 
 
 @record(frozen=True, kw_only=True)
 class Named:
-    """By name alone."""
+    """With keyword-only fields."""
 
     a: int = 1
     b: str
@@ -54,7 +54,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What the record must be like."""
+    """The dataclass that the record must behave like."""
 
     a: int
     b: str = "b"

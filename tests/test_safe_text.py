@@ -1,4 +1,4 @@
-"""Labels: text from outside, harmless and visible."""
+"""Labels: external text, made harmless and visible."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Heads against heads, as numbers and as JSON."""
+"""Comparison of heads, as numbers and as JSON."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def head(layer: int, index: int, weights: Matrix) -> Head:
     return Head(Kind.SELF, layer, index, index, 1.0, (0, 1), (0, 1), {Step.WEIGHTS: weights})
 
 
-def test_the_difference_is_the_first_less_the_second() -> None:
+def test_the_difference_is_the_first_minus_the_second() -> None:
     compared = compare_weights((head(0, 1, ONE), head(3, 4, OTHER)), Distance.TOTAL_VARIATION)
     np.testing.assert_array_equal(compared.difference, [[0, 0], [0.25, -0.25]])
     np.testing.assert_array_equal(compared.matrix, [[0, 0.125], [0.125, 0]])

@@ -1,4 +1,4 @@
-"""Distances whose answers are known by hand, and what makes them distances."""
+"""Distances with known values, and the properties of a metric."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ SURE, OTHER, EVEN, NOWHERE = (np.array([row]) for row in ([1.0, 0.0], [0.0, 1.0]
 
 @st.composite
 def rows(draw: st.DrawFn, count: int = 3) -> list[Matrix]:
-    """`count` distributions over five keys, with zeros in them."""
+    """`count` distributions over five keys, some of them zero."""
     drawn = draw(
         arrays(np.float64, (count, 5), elements=st.floats(0, 1).map(lambda x: x if x > 0.01 else 0.0))
     )
@@ -37,7 +37,7 @@ def apart(one: Matrix, other: Matrix, kind: Distance) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_some_rows_at_a_time_are_as_far_apart_as_all_at_once(kind: Distance, data: st.DataObject) -> None:
+def test_distances_of_blocks_of_rows_equal_those_of_all_rows(kind: Distance, data: st.DataObject) -> None:
     one, other = (np.concatenate(data.draw(rows(count=4))) for _ in range(2))
     cut = data.draw(st.integers(1, 3))
     blocks = [(one[:cut], other[:cut]), (one[cut:], other[cut:])]
@@ -47,12 +47,12 @@ def test_some_rows_at_a_time_are_as_far_apart_as_all_at_once(kind: Distance, dat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_weights_are_0_apart(kind: Distance) -> None:
+def test_equal_weights_have_distance_0(kind: Distance) -> None:
     assert apart(EVEN, EVEN.copy(), kind) == pytest.approx(0, abs=1e-15)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_without_a_key_in_common_are_1_apart(kind: Distance) -> None:
+def test_weights_without_a_common_key_have_distance_1(kind: Distance) -> None:
     assert apart(SURE, OTHER, kind) == 1
 
 
@@ -79,7 +79,7 @@ def test_the_distance_of_two_heads_is_the_mean_of_their_rows() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_may_look_nowhere_are_alike(kind: Distance) -> None:
+def test_fully_masked_rows_have_distance_0(kind: Distance) -> None:
     assert apart(NOWHERE, NOWHERE, kind) == 0
 
 
@@ -88,7 +88,7 @@ def test_a_row_of_zeros_has_nothing_in_common_with_a_row_of_weights(kind: Distan
     assert apart(NOWHERE, SURE, kind) == apart(EVEN, NOWHERE, kind) == 1
 
 
-def test_a_table_names_every_two() -> None:
+def test_the_matrix_has_every_pair() -> None:
     table = measure_distances([SURE, OTHER, EVEN], Distance.TOTAL_VARIATION)
     np.testing.assert_array_equal(table, [[0, 1, 0.5], [1, 0, 0.5], [0.5, 0.5, 0]])
 
@@ -109,7 +109,7 @@ def test_a_distance_is_symmetric_and_from_0_to_1(kind: Distance, drawn: list[Mat
 # A square root makes 1e-7 of the rounding of a divergence of 0, 1e-15: so far may a sum be short.
 @pytest.mark.parametrize("kind", [Distance.JENSEN_SHANNON, Distance.TOTAL_VARIATION])
 @given(drawn=rows())
-def test_no_detour_is_shorter(kind: Distance, drawn: list[Matrix]) -> None:
+def test_the_triangle_inequality_holds(kind: Distance, drawn: list[Matrix]) -> None:
     a, b, c = drawn
     assert apart(a, c, kind) <= apart(a, b, kind) + apart(b, c, kind) + 1e-7
 
@@ -140,7 +140,7 @@ BY_HAND: dict[Distance, Callable[[Numbers, Numbers], float]] = {
 
 
 def by_hand(one: Matrix, other: Matrix, kind: Distance) -> float:
-    """The mean over the rows, number by number; of rows without weight 0, and of one such row alone 1."""
+    """The mean over the rows, number by number; 0 if both rows have no weight, 1 if only one has none."""
     total = 0.0
     for p, q in zip(one.tolist(), other.tolist(), strict=True):
         if any(p) and any(q):
@@ -152,7 +152,7 @@ def by_hand(one: Matrix, other: Matrix, kind: Distance) -> float:
 
 @st.composite
 def heads(draw: st.DrawFn, count: int) -> list[Matrix]:
-    """Weights of `count` heads under one mask: a sink has its share of some rows, and all of others."""
+    """Weights of `count` heads under one mask: a sink takes a part of some rows, and all of others."""
     queries, keys = draw(st.integers(1, 6)), draw(st.integers(1, 7))
     mask = draw(arrays(np.bool_, (queries, keys)))
     powers = draw(arrays(np.float64, (count, queries, keys), elements=st.floats(2**-40, 1)))
@@ -187,5 +187,5 @@ def test_the_share_of_a_sink_is_no_weight_on_a_key(kind: Distance, expected: flo
     assert apart(np.array([[0.5, 0.0]]), np.array([[0.25, 0.0]]), kind) == pytest.approx(expected, abs=1e-15)
 
 
-def test_the_smallest_number_there_is_makes_nobody_1_apart() -> None:
+def test_the_smallest_float_does_not_give_distance_1() -> None:
     assert apart(np.array([[1.0, 5e-324]]), SURE, Distance.JENSEN_SHANNON) == 0

@@ -1,4 +1,4 @@
-"""What one head shows on one text: the score of `attn heads`, and the pair of tokens that shows it best."""
+"""Evidence for a pattern on one text: the score of `attn heads`, and the clearest pair of tokens."""
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,11 @@ def test_the_clearest_pair_and_the_mean_by_hand() -> None:
     assert evidence.clearest == TokenPair(4, 2, 0.75)
 
 
-def test_what_a_text_cannot_show_has_no_evidence() -> None:
+def test_a_pattern_that_no_row_could_show_has_no_evidence() -> None:
     assert find_evidence(np.eye(5), EVERYWHERE, KeyTokens(np.arange(5)), Pattern.INDUCTION) is None
 
 
-def test_what_the_mask_hides_does_not_count() -> None:
+def test_masked_keys_do_not_count() -> None:
     near = np.tril(EVERYWHERE) & np.triu(EVERYWHERE, -1)  # each token and the one before it
     ids = KeyTokens(np.array([7, 8, 9, 7, 8]))
     assert find_evidence(np.eye(5), near, ids, Pattern.DUPLICATE) is None
@@ -55,7 +55,7 @@ def test_the_score_is_that_of_attn_heads(pattern: Pattern, data: st.DataObject) 
         assert weights[evidence.clearest.query, evidence.clearest.key] == evidence.clearest.weight
 
 
-def test_the_sharpest_pair_is_the_one_that_the_sharpness_is_made_of() -> None:
+def test_the_sharpest_pair_has_the_largest_sharpness() -> None:
     weights = np.full((5, 5), 0.01)
     weights[4, 1] = 0.9
     weights[1, 1], weights[3, 2], weights[2, 0] = 0.99, 0.98, 0.97  # itself, a neighbour, the first
@@ -64,7 +64,7 @@ def test_the_sharpest_pair_is_the_one_that_the_sharpness_is_made_of() -> None:
     assert measure_sharpness(weights[None], plain)[0] > 0
 
 
-def test_the_sharpest_pair_of_two_texts_may_be_in_the_same_place() -> None:
+def test_the_sharpest_pair_of_cross_attention_may_have_equal_positions() -> None:
     weights = np.full((3, 4), 0.01)
     weights[1, 1], weights[2, 3] = 0.9, 0.95
     special = np.array([False, False, False, True])

@@ -1,4 +1,4 @@
-"""What a person may ask of heads, and what is said where it makes no sense."""
+"""Conditions on heads, and the errors for invalid ones."""
 
 from collections.abc import Mapping
 
@@ -56,7 +56,7 @@ def test_a_condition_is_a_name_a_comparison_and_a_value(text: str, found: Condit
         (["layer>2"], []),
     ],
 )
-def test_all_conditions_hold_of_the_heads_that_are_listed(where: list[str], met: list[HeadSummary]) -> None:
+def test_listed_heads_meet_all_conditions(where: list[str], met: list[HeadSummary]) -> None:
     assert parse_head_filter(where, None).select(HEADS) == met
 
 
@@ -75,17 +75,17 @@ def test_a_metric_without_a_value_meets_no_condition(sign: str) -> None:
         ("score", [SHARP, EVEN, COPYING, NEITHER]),
     ],
 )
-def test_heads_without_a_value_are_last_either_way(sort: str, heads: list[HeadSummary]) -> None:
+def test_heads_without_a_value_come_last_in_either_order(sort: str, heads: list[HeadSummary]) -> None:
     assert parse_head_filter([], sort).select(HEADS) == heads
 
 
-def test_a_list_begins_with_the_clearest_heads_where_nobody_sorts_it() -> None:
+def test_by_default_the_clearest_heads_come_first() -> None:
     assert parse_head_filter([], None).rank(HEADS, Metric.INDUCTION)[0] is COPYING
     assert parse_head_filter([], None).rank(HEADS, Metric.ENTROPY)[0] is SHARP
     assert parse_head_filter([], None).select(HEADS) == HEADS
 
 
-def test_the_numbers_that_were_asked_about_stand_first() -> None:
+def test_requested_metrics_come_first() -> None:
     one = head(0, entropy=1.0, largest=1.0, distance=1.0, induction=1.0, received=1.0)
     asked = parse_head_filter(["received>0", "layer=2"], "-distance")
     assert asked.columns(one, Metric.INDUCTION) == [
@@ -120,13 +120,13 @@ def test_the_numbers_that_were_asked_about_stand_first() -> None:
         ("pattern=wide", "unknown pattern 'wide' in 'pattern=wide'", f"one of {', '.join(Pattern)}, none"),
     ],
 )
-def test_a_bad_condition_is_refused_in_a_sentence(where: str, problem: str, hint: str) -> None:
+def test_an_invalid_condition_is_an_error(where: str, problem: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_head_filter([where], None)
     assert (raised.value.problem, raised.value.hint) == (problem, hint)
 
 
-def test_what_nobody_can_sort_by_is_refused_in_a_sentence() -> None:
+def test_an_unknown_sort_key_is_an_error() -> None:
     with pytest.raises(UsageError) as raised:
         parse_head_filter([], "--pattern")
     hint = f"--sort {', '.join(Metric)}, score, or -NAME"
@@ -134,7 +134,7 @@ def test_what_nobody_can_sort_by_is_refused_in_a_sentence() -> None:
 
 
 @pytest.mark.parametrize(("sort", "hint"), [("entropi", "--sort entropy"), ("-distanc", "--sort -distance")])
-def test_a_mistyped_metric_is_told_its_neighbour(sort: str, hint: str) -> None:
+def test_a_mistyped_metric_gets_a_suggestion(sort: str, hint: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse_head_filter([], sort)
     assert raised.value.hint == hint

@@ -1,4 +1,4 @@
-"""Heads made by hand in summary: the pattern that each is known by, and the map of a metric."""
+"""Summaries of hand-made heads: the pattern of each, and the map of a metric."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def one(operands: Operands, tokens: KeyTokens = TOKENS, kind: Kind = Kind.SELF) 
 
 
 @pytest.mark.parametrize("pattern", [each for each in Pattern if each is not Pattern.BROAD])
-def test_a_perfect_head_scores_one_and_has_its_name(pattern: Pattern) -> None:
+def test_a_perfect_head_scores_one_and_gets_its_pattern(pattern: Pattern) -> None:
     metric = Metric(pattern.value)
     found = one(looking_at(named_cells(TOKENS, 8, 8)[metric]))
     assert found.metrics[metric] == 1.0
@@ -54,7 +54,7 @@ def test_a_head_on_special_tokens_scores_one_on_them() -> None:
     assert found.metrics[Metric.SPECIAL] == 1.0
 
 
-def test_what_no_row_could_do_has_no_value() -> None:
+def test_a_metric_that_no_row_could_show_has_no_value() -> None:
     tokens = KeyTokens(np.arange(8), np.zeros(8, dtype=bool))
     found = one(looking_at(np.eye(8, dtype=bool)), tokens).metrics
     assert [metric for metric, value in found.items() if value is None] == [
@@ -64,7 +64,7 @@ def test_what_no_row_could_do_has_no_value() -> None:
     ]
 
 
-def test_cross_attention_has_what_makes_sense_between_two_texts() -> None:
+def test_cross_attention_has_only_metrics_that_apply_to_two_texts() -> None:
     cells = np.zeros((3, 8), dtype=bool)
     cells[:, 0] = True
     found = one(looking_at(cells, masks.everywhere), KeyTokens(None, SPECIAL), Kind.CROSS)

@@ -1,4 +1,4 @@
-"""Heads made by hand, each of which does one thing, score 1 on it."""
+"""Hand-made heads that follow a single pattern score 1 for it."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,12 @@ from tests.support.made_heads import IDS
 
 
 def cells_of(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(T, T) the cells that the pattern names."""
+    """(T, T) the cells of the pattern."""
     return named_cells(KeyTokens(ids), ids.size, ids.size)[Metric(pattern.value)]
 
 
 def head(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """(1, T, T) evenly over the tokens that the pattern names; where it names none, on the first."""
+    """(1, T, T) uniform over the tokens of the pattern; rows without such a token attend to the first."""
     cells = cells_of(pattern, ids).astype(float)
     cells[cells.sum(axis=-1) == 0, 0] = 1.0
     weights: npt.NDArray[np.float64] = (cells / cells.sum(axis=-1, keepdims=True))[None]
@@ -28,17 +28,17 @@ def head(pattern: Pattern, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64
 
 
 def measured(weights: npt.NDArray[np.float64], ids: npt.NDArray[np.int64]) -> RowMetrics:
-    """Of heads that see what came before."""
+    """The measurements of causal heads."""
     mask = np.tril(np.ones(weights.shape[-2:], dtype=bool))
     return measure_weights(weights, mask, NEEDED, KeyTokens(ids))
 
 
 @pytest.mark.parametrize("pattern", [each for each in Pattern if each is not Pattern.BROAD])
-def test_a_head_that_does_nothing_else_scores_one(pattern: Pattern) -> None:
+def test_a_head_that_follows_only_one_pattern_scores_one(pattern: Pattern) -> None:
     assert tally_patterns(measured(head(pattern, IDS), IDS))[pattern].scores == [1.0]
 
 
-def test_the_cells_are_what_the_words_say() -> None:
+def test_the_cells_of_a_pattern_match_its_description() -> None:
     def of_row(pattern: Pattern) -> list[int]:
         return np.flatnonzero(cells_of(pattern, IDS)[6]).tolist()
 
@@ -62,7 +62,7 @@ def test_rows_in_which_the_pattern_is_impossible_do_not_count() -> None:
     ).all()
 
 
-def test_an_even_head_is_as_broad_as_can_be_and_a_sharp_one_not_at_all() -> None:
+def test_a_uniform_head_is_fully_broad_and_a_sharp_one_not_at_all() -> None:
     even = np.tril(np.ones((8, 8)))[None] / np.arange(1, 9)[:, None]
     assert tally_patterns(measured(even, IDS))[Pattern.BROAD].scores == pytest.approx([1.0])
     assert tally_patterns(measured(head(Pattern.PREVIOUS, IDS), IDS))[Pattern.BROAD].scores == [0.0]
@@ -104,7 +104,9 @@ def test_two_texts_score_as_the_mean_of_their_rows(ids: list[int], seed: int) ->
         ({}, None),
     ],
 )
-def test_a_head_is_known_for_what_stands_out(scores: dict[Pattern, float], name: Pattern | None) -> None:
+def test_a_head_is_known_for_its_most_prominent_pattern(
+    scores: dict[Pattern, float], name: Pattern | None
+) -> None:
     assert name_pattern(scores) is name
 
 
@@ -114,7 +116,7 @@ def test_four_tenths_of_the_weight_single_a_head_out(pattern: Pattern) -> None:
     assert name_pattern({pattern: 0.399}) is None
 
 
-def test_a_head_that_rests_has_half_of_its_weight_on_the_first_token() -> None:
+def test_a_first_token_head_has_half_of_its_weight_there() -> None:
     assert name_pattern({Pattern.FIRST: 0.5, Pattern.BROAD: 0.9}) is Pattern.FIRST
     assert name_pattern({Pattern.FIRST: 0.499, Pattern.BROAD: 0.9}) is Pattern.BROAD
 

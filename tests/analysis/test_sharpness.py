@@ -1,4 +1,4 @@
-"""Which of several heads is shown where nobody named one."""
+"""The sharpness that decides which head is shown by default."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ BRACKETED = np.array([True, False, False, False, True])  # [CLS] ... [SEP]
 
 
 def looking(*targets: int) -> npt.NDArray[np.float64]:
-    """(T, T) each row puts all its weight on one token."""
+    """(T, T) weights in which each row attends to one token."""
     return np.eye(len(targets))[list(targets)]
 
 
@@ -39,17 +39,17 @@ def test_the_sharpness_of_a_few_rows_by_hand() -> None:
     assert measure_sharpness(weights[None], PLAIN)[0] == pytest.approx((0.8 + 0.8) / 5)
 
 
-def test_a_row_that_has_nothing_to_tell_does_not_count() -> None:
+def test_an_uninformative_row_does_not_count() -> None:
     # Of three tokens only the first has one that is two places away and not the first.
     assert measure_sharpness(looking(2, 0, 0)[None], np.zeros(3, dtype=bool))[0] == pytest.approx(1 - 1 / 3)
 
 
-def test_a_word_that_every_row_looks_at_tells_little() -> None:
+def test_a_token_that_every_row_attends_to_counts_little() -> None:
     one_word, own_words = looking(4, 4, 4, 4, 4), ELSEWHERE
     assert measure_sharpness(one_word[None], PLAIN)[0] < measure_sharpness(own_words[None], PLAIN)[0] / 2
 
 
-def test_special_tokens_neither_look_nor_are_looked_at() -> None:
+def test_special_tokens_count_neither_as_queries_nor_as_keys() -> None:
     cells = telling_cells(BRACKETED)
     assert not cells[BRACKETED].any()
     assert not cells[:, BRACKETED].any()
@@ -61,6 +61,6 @@ def test_a_head_that_looks_at_special_tokens_is_dull() -> None:
 
 
 @pytest.mark.parametrize("special", [np.zeros(1, bool), np.zeros(2, bool), np.ones(3, bool)])
-def test_a_text_too_short_to_tell_has_sharpness_0(special: npt.NDArray[np.bool_]) -> None:
+def test_a_very_short_text_has_sharpness_0(special: npt.NDArray[np.bool_]) -> None:
     size = special.size
     np.testing.assert_array_equal(measure_sharpness(np.full((4, size, size), 1 / size), special), np.zeros(4))

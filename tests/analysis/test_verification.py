@@ -1,4 +1,4 @@
-"""Our numbers against the reference model's: by hand."""
+"""Verification against the reference model, with known answers."""
 
 import math
 
@@ -25,7 +25,7 @@ def test_the_largest_difference_counts() -> None:
     assert relative_difference(np.asarray([3.0, -9.0]), np.asarray([3.0, -10.0])) == pytest.approx(0.1)
 
 
-def test_arrays_of_two_shapes_are_infinitely_apart() -> None:
+def test_arrays_of_different_shapes_differ_infinitely() -> None:
     assert largest_difference(np.zeros((2, 3)), np.zeros((2, 2))) == math.inf
 
 
@@ -56,19 +56,19 @@ def test_several_texts_count_as_their_largest() -> None:
         (math.inf, 0.0, False),
     ],
 )
-def test_a_number_that_is_none_never_passes(weights: float, output: float | None, passed: bool) -> None:
+def test_nan_never_passes(weights: float, output: float | None, passed: bool) -> None:
     verdict = Verdict(LIMIT, (Difference(Kind.SELF, 0, 0.0, 0.0), Difference(Kind.SELF, 1, weights, output)))
     assert verdict.passed is passed
 
 
-def test_what_may_differ_grows_with_what_rounding_does() -> None:
+def test_the_tolerance_grows_with_the_rounding_error() -> None:
     assert tolerance(DType.FLOAT32, 0.0).value == 1e-5
     assert tolerance(DType.FLOAT32, 3e-5).value == pytest.approx(3e-4)
     assert tolerance(DType.FLOAT16, 0.01).value == pytest.approx(0.04)
     assert tolerance(DType.FLOAT32, math.nan).value == 1e-5  # what is no number excuses nothing
 
 
-def test_a_reference_that_is_unsure_of_itself_excuses_little() -> None:
+def test_an_imprecise_reference_raises_the_tolerance_little() -> None:
     assert tolerance(DType.FLOAT32, 1.0).value == 1e-2
     assert tolerance(DType.BFLOAT16, 1.0).value == 0.5
     assert tolerance(DType.FLOAT32, 1.0).reason.startswith("the reference is not accurate enough for less: ")

@@ -1,1 +1,1 @@
-"""How the words of a command line become options, and what is said of mistakes."""
+"""Parsing of the command line, and its errors."""

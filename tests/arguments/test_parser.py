@@ -1,4 +1,4 @@
-"""What people mistype, and what they are told: two lines, word for word, and status 2."""
+"""Mistyped command lines and their errors: two lines, word for word, and status 2."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ STEPS = "input, queries, keys, values, scores, bias, mask, logits, weights, cont
 
 
 def told(line: str) -> tuple[str, str]:
-    """The problem and the hint, of a wrong usage."""
+    """The problem and the hint of a usage error."""
     status, problem, hint = refused(attn(*shlex.split(line)))
     assert status == 2
     return problem, hint
@@ -78,7 +78,7 @@ def test_steps_can_be_a_list_and_repeated() -> None:
         ("scores,", "", "attn inspect --help"),
     ],
 )
-def test_a_step_that_is_none_names_the_nearest_and_lists_all(value: str, found: str, hint: str) -> None:
+def test_an_unknown_step_gets_a_suggestion_and_a_list(value: str, found: str, hint: str) -> None:
     assert told(f"inspect x -s {value}") == (f"--step cannot be '{found}': it must be one of {STEPS}", hint)
 
 
@@ -104,11 +104,13 @@ def test_a_step_that_is_none_names_the_nearest_and_lists_all(value: str, found: 
         ("\u2013-help", "'\u2013-help' begins with a typographic dash (U+2013), not with -", "--help"),
     ],
 )
-def test_what_is_no_command_is_told_which_one_was_meant(line: str, problem: str, hint: str) -> None:
+def test_an_unknown_command_gets_a_suggestion(line: str, problem: str, hint: str) -> None:
     assert told(line) == (problem, hint)
 
 
-def test_a_file_without_a_command_is_read_with_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_a_command_suggests_inspect_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("the cat")
     problem = "no command was given for the file 'a.txt'"
@@ -136,7 +138,7 @@ def test_a_text_that_begins_with_a_dash_comes_after_two(line: str, text: str) ->
     assert attn("tokens", "--json", "--", text).document["text"] == text
 
 
-def test_a_long_text_is_cut_in_a_hint() -> None:
+def test_a_long_text_is_truncated_in_a_hint() -> None:
     problem, hint = told(f"'{'the cat ' * 8}'")
     assert problem == f"no command was given for the text '{'the cat ' * 4}the cat…'"
     assert hint == f'attn inspect "{"the cat " * 7}the…"'
@@ -190,7 +192,7 @@ def test_a_long_text_is_cut_in_a_hint() -> None:
         ("heads x --metric entropi", None, "--metric entropy"),
     ],
 )
-def test_a_mistyped_option_is_told_its_neighbour(line: str, problem: str | None, hint: str) -> None:
+def test_a_mistyped_option_gets_a_suggestion(line: str, problem: str | None, hint: str) -> None:
     found = told(line)
     assert found == (problem or found[0], hint)
 
@@ -228,12 +230,12 @@ def test_a_mistyped_option_is_told_its_neighbour(line: str, problem: str | None,
         ),
     ],
 )
-def test_quotes_are_asked_for_only_where_they_are_missing(line: str, problem: str, hint: str) -> None:
+def test_quotes_are_suggested_only_if_they_are_missing(line: str, problem: str, hint: str) -> None:
     assert told(line) == (problem, hint)
 
 
 @pytest.mark.parametrize("line", ["-l -1", "-l2", "--layer=-1", "--rows -1"])
-def test_a_value_may_look_like_an_option_where_it_is_a_number(line: str) -> None:
+def test_a_value_may_be_a_negative_number(line: str) -> None:
     assert attn("inspect", "the cat", *line.split()).status == 0
 
 
@@ -248,7 +250,7 @@ def test_help_is_a_command_too(line: str, same: str) -> None:
     assert attn(*line.split()).status == 0
 
 
-def test_help_wins_over_what_is_too_much() -> None:
+def test_help_takes_precedence_over_extra_words() -> None:
     assert attn("inspect", "--help", "extra", "words") == attn("inspect", "--help")
 
 
@@ -256,7 +258,7 @@ def test_help_is_a_text_after_a_command() -> None:
     assert attn("tokens", "help", "--json").document["text"] == "help"
 
 
-def test_the_shell_is_told_what_could_follow_a_line_that_is_not_finished(
+def test_shell_completion_of_an_unfinished_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import typer
@@ -300,5 +302,5 @@ def test_the_nearest_word_has_the_fewest_wrong_letters(word: str, meant: str | N
     ("one", "other", "count"),
     [("", "", 0), ("cat", "cat", 0), ("cat", "act", 1), ("cat", "cats", 1), ("kitten", "sitting", 3)],
 )
-def test_an_edit_is_a_letter_more_or_less_or_other_or_swapped(one: str, other: str, count: int) -> None:
+def test_an_edit_is_an_insertion_deletion_substitution_or_swap(one: str, other: str, count: int) -> None:
     assert edits(one, other) == edits(other, one) == count

@@ -24,7 +24,7 @@ TEXTS = (
 
 
 def main() -> None:
-    """Measure every directory, and the twin."""
+    """Measure every directory and the twin."""
     print("| model | tokens | largest difference of a weight | of a hidden state, relative |")
     print("|---|--:|--:|--:|")
     for directory in map(Path, sys.argv[1:]):

@@ -1,4 +1,4 @@
-"""The commands that `same_bytes` runs in two installs: what a user can type today, a line each."""
+"""The command lines that `same_bytes` runs in two installs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ TARGET = "Das Tier ging nicht, weil es zu müde war."
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One command: its arguments, what it reads, what its environment adds, files that stand there."""
+    """One command: its arguments, standard input, environment variables and existing files."""
 
     arguments: tuple[str, ...]
     stdin: str = ""
@@ -34,7 +34,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        """What tells it from every other line, as a folder's name."""
+        """A unique name for the line, usable as a folder name."""
         return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as it is named in a line."""
+    """A model and its name in a command line."""
 
     options: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()  # of an encoder-decoder model
@@ -54,7 +54,7 @@ class Model:
 
     @classmethod
     def of(cls, directory: Path, name: str) -> "Model":
-        """The checkpoint in `directory`, which a line calls `name`."""
+        """The checkpoint in `directory`, called `name` in command lines."""
         config = json.loads((directory / "config.json").read_text("utf-8"))
         if config.get("is_encoder_decoder"):
             return cls(("-m", name, "--target", TARGET), ("encoder", "decoder", "cross"))
@@ -62,7 +62,7 @@ class Model:
 
 
 def lines(directories: Mapping[str, Path], samples: Sequence[str]) -> list[Line]:
-    """Every line: `directories` are models by the name that a line calls them, `samples` paths of texts."""
+    """Every line: `directories` maps names to models, `samples` are paths of texts."""
     bundled = Model(is_bundled=True)
     models = [bundled, Model(("-m", "random"))]
     models += [Model.of(directory, name) for name, directory in directories.items()]
@@ -91,7 +91,7 @@ def _outputs(stem: str, suffixes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _of_text(model: Model, source: Sequence[str]) -> list[Line]:
-    """What is worth running on every short text."""
+    """The commands to run on every short text."""
     kinds: list[tuple[str, ...]] = [("--kind", kind) for kind in model.kinds] or [()]
     common = [
         *(
@@ -118,7 +118,7 @@ def _of_text(model: Model, source: Sequence[str]) -> list[Line]:
 
 
 def _of_model(model: Model, path: str) -> list[Line]:
-    """What is worth running on one text of each model."""
+    """The commands to run on one text for each model."""
     source = ("--file", path)
     chosen = (
         [model.options] if not model.kinds else [(*model.options, "--kind", kind) for kind in model.kinds]
@@ -171,7 +171,7 @@ def _inspecting(source: Sequence[str], options: Sequence[str]) -> list[Line]:
 
 
 def _choices() -> list[tuple[str, ...]]:
-    """Parts of a table, and how it is written."""
+    """Options that select parts of a table and format it."""
     return [
         ("--rows", "1-3"),
         ("--columns", "0,-1"),
@@ -254,7 +254,7 @@ def _of_random(source: Sequence[str], options: Sequence[str]) -> list[Line]:
 
 
 def _appearance(source: Sequence[str]) -> list[Line]:
-    """Widths of the terminal, and colours."""
+    """Terminal widths and colours."""
     shown = [
         ("inspect", *source),
         ("inspect", *source, "-l", "1"),
@@ -278,7 +278,7 @@ _ROWS = (("2000-2003", "1990-2003"), ("200-203", "190-203"))
 
 
 def _of_long(model: Model, source: Sequence[str], part: tuple[str, str]) -> list[Line]:
-    """A text of thousands of tokens, pooled, or refused where the model cannot read it; or its first part."""
+    """A text of thousands of tokens: averaged, refused if too long for the model, or its first part."""
     options = model.options
     return [
         _line("tokens", source, options, "--json"),
@@ -296,7 +296,7 @@ def _of_long(model: Model, source: Sequence[str], part: tuple[str, str]) -> list
 
 
 def _without_text(directories: Mapping[str, Path]) -> list[Line]:
-    """Help, lists, and what is refused."""
+    """Help, lists, and errors."""
     text = "The cat sat on the mat."
     taken = {"taken.json": "{}\n"}
     wrong = [
@@ -359,7 +359,7 @@ def _without_text(directories: Mapping[str, Path]) -> list[Line]:
 
 
 def _as_processes(path: str, directories: Mapping[str, Path]) -> Iterator[Line]:
-    """The same as whole processes, which have streams and an exit status of their own."""
+    """Lines run as separate processes, with their own streams and exit status."""
     named: list[Sequence[str]] = [("-m", name) for name in list(directories)[:1]]
     words: list[tuple[str, ...]] = [
         ("--help",),
@@ -382,7 +382,7 @@ def _as_processes(path: str, directories: Mapping[str, Path]) -> Iterator[Line]:
 
 
 def _is_possible(line: Line, model: Model) -> bool:
-    """Leave out what would take minutes: every head of every layer as tables, of a model with many."""
+    """Whether the line takes less than minutes, unlike tables of every head of a large model."""
     return model.is_bundled or "random" in model.options or not _is_every_table(line) or not model.kinds
 
 

@@ -1,4 +1,4 @@
-"""What the metrics of heads cost beside PyTorch's flash attention, over the same queries, keys and values.
+"""The cost of head metrics compared with PyTorch's flash attention on the same queries, keys and values.
 
     python -m tests.benchmarks.facts [--tokens 2048,8192,32768] [--pairs 5] [--device cuda] [--dtype bfloat16]
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def line(tokens: int, pairs: int, device: str, dtype: str, *, is_causal: bool) -> str:
-    """One line of the table; the first pair warms up and does not count."""
+    """One line of the table; the first pair is a warm-up and is not counted."""
     torch.manual_seed(0)
     q, k, v = (
         torch.randn(HEADS, tokens, FEATURES, device=device, dtype=getattr(torch, dtype)) for _ in range(3)
@@ -83,7 +83,7 @@ def line(tokens: int, pairs: int, device: str, dtype: str, *, is_causal: bool) -
 
 
 def zipf(tokens: int) -> KeyTokens:
-    """Ids whose frequency falls with their rank; the first and the last token are no text."""
+    """Token ids that follow Zipf's law; the first and the last token are special."""
     frequency = 1 / np.arange(1, VOCABULARY + 1)
     ids = np.random.default_rng(0).choice(VOCABULARY, tokens, p=frequency / frequency.sum())
     special = np.zeros(tokens, dtype=bool)
@@ -92,7 +92,7 @@ def zipf(tokens: int) -> KeyTokens:
 
 
 def seconds(run: Callable[[], Any], device: str) -> float:
-    """How long it takes until the device is done."""
+    """The time until the device has finished."""
     begun = time.perf_counter()
     run()
     if device.startswith("cuda"):

@@ -1,4 +1,4 @@
-"""From the start to the matrices: `attn inspect` beside the transformers script, family by family.
+"""From process start to matrices: `attn inspect` compared with a transformers script, family by family.
 
     python -m tests.benchmarks.families [--pairs 3] [--only llama,falcon]
 
@@ -36,7 +36,7 @@ READ = """
 
 
 def main() -> None:
-    """Run every race and print the table."""
+    """Run every comparison and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -53,17 +53,17 @@ def main() -> None:
 
 
 def seconds(found: Race, pairs: int) -> str:
-    """The wall times of `line`; this process has PyTorch in its memory, which would count as theirs."""
+    """The wall times of `line`; its memory columns would include PyTorch, which this process has loaded."""
     return "|".join(line(found, pairs).split("|")[:6]) + "|"
 
 
 def natives() -> list[str]:
-    """One twin of each family that has a file of its own."""
+    """One twin of each native family."""
     return [name for name in TWINS if "," not in name]
 
 
 def save(name: str, directory: Path) -> None:
-    """The family's twin in the directory."""
+    """Save the family's twin in the directory."""
     if name in TWINS:
         TWINS[name].save(directory)
         return
@@ -78,7 +78,7 @@ def save(name: str, directory: Path) -> None:
 
 
 def race(name: str, directory: str) -> Race:
-    """One head of one layer of it, both ways."""
+    """Time one head of one layer, both ways."""
     ours = [sys.executable, "-m", "attn_cli", "inspect", TEXTS[0], "-m", directory, "--heads", "1.1"]
     theirs = script(READ.format(model=directory, text=TEXTS[0]))
     goal = NATIVE if name in TWINS else BRIDGE

@@ -23,7 +23,7 @@ WIDTH, LAYERS, HEADS, POSITIONS, VOCABULARY = 768, 12, 12, 32_768, 4_096
 
 
 def main() -> None:
-    """Make the model, run the command for each length, print the table, draw the picture."""
+    """Create the model, run the command for each length, print the table, draw the picture."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measured(directory: Path, length: int) -> Cost:
-    """`attn heads` over so many tokens."""
+    """Run `attn heads` on this many tokens."""
     text = directory / "text.txt"
     text.write_text(words(length), encoding="utf-8")
     command = [sys.executable, "-m", "attn_cli", "heads", "--file", str(text), "-m", str(directory), "--json"]
@@ -57,7 +57,7 @@ def measured(directory: Path, length: int) -> Cost:
 
 
 def words(length: int) -> str:
-    """A text of so many tokens: words that are one each, behind the one that begins a text."""
+    """A text of this many tokens: the start token, then words of one token each."""
     draws = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat", "and", "ran"], length - 1)
     return " ".join(draws)
 
@@ -99,7 +99,7 @@ def make(directory: Path) -> None:
 
 
 def draw(lengths: list[int], found: list[Cost], picture: Path) -> None:
-    """Seconds and memory over tokens, both axes doubling."""
+    """Plot seconds and memory against tokens, with logarithmic axes."""
     figure = Figure(figsize=(7, 3), layout="constrained")
     times, memory = figure.subplots(1, 2)
     times.plot(lengths, [each.seconds for each in found], "o-", color="#3b528b")

@@ -1,4 +1,4 @@
-"""What a layer of a large model costs: a Llama of 7 billion parameters, looked at in layer 0, 2 and 5.
+"""The cost of a layer of a large model: a Llama of 7 billion parameters, inspected at layer 0, 2 and 5.
 
     python -m tests.benchmarks.layers [--layers 0,2,5]
 
@@ -24,7 +24,7 @@ TEXT = "the cat sat on the mat"
 
 
 def main() -> None:
-    """Make the file, run the command for each layer, print the table."""
+    """Create the file, run the command for each layer, print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def make(directory: Path) -> None:
-    """The configuration, the tokenizer, and the weights as one hole."""
+    """Write the configuration, the tokenizer, and the weights as a sparse file."""
     config = {
         "model_type": "llama",
         "hidden_size": WIDTH,
@@ -81,7 +81,7 @@ def tensors() -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def matrices(layer: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Those of one layer."""
+    """The matrices of one layer."""
     for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
         yield f"model.layers.{layer}.self_attn.{name}.weight", (WIDTH, WIDTH)
     for name in ("gate_proj", "up_proj"):

@@ -1,4 +1,4 @@
-"""Runs lines of `command_lines` with the attn of the python that runs this file, all in one process.
+"""Runs the lines of `command_lines` with the attn of the current Python, all in one process.
 
     python -P line_runner.py LINES.json FOLDER
 
@@ -19,7 +19,7 @@ from attn_cli.console import World
 
 
 def main() -> None:
-    """Run every line of the file that is named first."""
+    """Run every line of the file given as the first argument."""
     lines = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     folder = Path(sys.argv[2]).resolve()
     plain = dict(os.environ)
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def run_line(line: dict[str, Any], folder: Path) -> None:
-    """Run one, and leave what it gave in `folder`."""
+    """Run one line, and save its results in `folder`."""
     directory = folder / "files"
     directory.mkdir(parents=True)
     for name, content in line["files"].items():
@@ -54,7 +54,7 @@ def run_line(line: dict[str, Any], folder: Path) -> None:
 
 
 def stream() -> Any:
-    """Standard output or error as a pipe has it, kept in memory."""
+    """Standard output or error as in a pipe, kept in memory."""
     return io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace", newline="")
 
 

@@ -1,4 +1,4 @@
-"""Whether two installs of attn give the same bytes: status, output, remarks and every file, line for line.
+"""Checks that two installs of attn give the same bytes: status, output, remarks and files, line by line.
 
     python -m tests.benchmarks.same_bytes BEFORE AFTER [--models DIR...] [--keep FOLDER] [--only WORDS]
 
@@ -38,13 +38,13 @@ _WORDS = 300  # fewer than 512 tokens
 
 @dataclass(frozen=True, slots=True)
 class Install:
-    """One attn: the python that runs it, and the checkout that it reads instead of what is installed."""
+    """An attn: the Python that runs it, and the checkout to use instead of the installed package."""
 
     python: Path
     checkout: Path | None = None
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """The plain environment of its lines; threads could round differently."""
+        """The environment of its lines, with one thread, as more could round differently."""
         names = ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR")
         plain = {name: os.environ[name] for name in names if name in os.environ}
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -53,14 +53,14 @@ class Install:
         return plain | threads | fixed | tree | {"PYTHONDONTWRITEBYTECODE": "1"}
 
     def source(self, folder: Path) -> str:
-        """Where its code lies."""
+        """The directory of its code."""
         command: list[str | Path] = [self.python, "-P", "-c", "import attn_cli; print(attn_cli.__file__)"]
         return subprocess.check_output(command, env=self.environment(folder), cwd=folder, text=True).strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where two runs of a line part."""
+    """A difference between two runs of a line."""
 
     line: Line
     what: str  # status, stdout, stderr or a file's name
@@ -71,7 +71,7 @@ class Difference:
 
 
 def main() -> None:
-    """Run what is missing, compare, and say so."""
+    """Run the missing lines, compare, and report."""
     given = arguments()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (given.keep or Path(temporary)).resolve()
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What was asked."""
+    """The parsed arguments."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -107,7 +107,7 @@ def arguments() -> argparse.Namespace:
 
 
 def install(path: Path, other: Path) -> Install:
-    """The attn that `path` names."""
+    """The attn at `path`."""
     if path.is_dir():
         return Install(
             Path(sys.executable) if other.is_dir() else install(other, path).python, path.resolve()
@@ -117,7 +117,7 @@ def install(path: Path, other: Path) -> Install:
 
 
 def prepared(folder: Path, models: Sequence[Path]) -> list[Line]:
-    """Put texts, models and a cache into `folder`; the lines that read them."""
+    """Put texts, models and a cache into `folder`; returns the lines that read them."""
     for name in ("samples", "models", "hub"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir()
@@ -140,7 +140,7 @@ def prepared(folder: Path, models: Sequence[Path]) -> list[Line]:
 
 
 def forget_others(folder: Path, before: Install) -> None:
-    """Leave of BEFORE only what this install gave: another's libraries may round differently."""
+    """Keep only results of this install of BEFORE: the libraries of another may round differently."""
     (folder / "before").mkdir(exist_ok=True)
     record = folder / "before" / "install"
     if not record.exists() or record.read_text("utf-8") != str(before):
@@ -150,7 +150,7 @@ def forget_others(folder: Path, before: Install) -> None:
 
 
 def run_all(installs: dict[str, Install], every: Sequence[Line], folder: Path, jobs: int) -> None:
-    """Run the lines of both installs, which is done at the same time: `jobs` runners of each."""
+    """Run the lines of both installs in parallel, with `jobs` runners each."""
     with tempfile.TemporaryDirectory() as temporary:
         runners = []
         processes = []
@@ -175,13 +175,13 @@ def run_all(installs: dict[str, Install], every: Sequence[Line], folder: Path, j
 def runner(
     one: Install, listing: Path, place: Path, environment: dict[str, str]
 ) -> "subprocess.Popen[bytes]":
-    """Begin the lines of `listing` in one process."""
+    """Start a process that runs the lines of `listing`."""
     command: list[str | Path] = [one.python, "-P", RUNNER, listing, place]
     return subprocess.Popen(command, env=environment)
 
 
 def run_process(one: Install, line: Line, folder: Path, place: Path) -> None:
-    """Run one line as a process, and leave what it gave in `place` as `line_runner` does."""
+    """Run one line as a process, and save its results in `place` as `line_runner` does."""
     (place / "files").mkdir(parents=True)
     ended = subprocess.run(
         [one.python, "-P", "-m", "attn_cli", *line.arguments],
@@ -197,7 +197,7 @@ def run_process(one: Install, line: Line, folder: Path, place: Path) -> None:
 
 
 def differences(line: Line, folder: Path) -> Iterator[Difference]:
-    """Everything in which AFTER's run of a line is not BEFORE's."""
+    """All differences between the runs of a line with BEFORE and AFTER."""
     before, after = folder / "before" / line.name, folder / "after" / line.name
     for name in ("status", "stdout", "stderr"):
         contents = content(before, before / name), content(after, after / name)
@@ -214,12 +214,12 @@ def differences(line: Line, folder: Path) -> Iterator[Difference]:
 
 
 def files_of(directory: Path) -> dict[str, Path]:
-    """Every file below, by its path there."""
+    """All files in the folder, by relative path."""
     return {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
 
 
 def content(place: Path, path: Path) -> bytes:
-    """The bytes of a file, without the folder where the line ran and the time that its training took."""
+    """The bytes of a file, without the folder where the line ran and the training time."""
     return _DURATION.sub(rb"\1", path.read_bytes().replace(str(place.parent).encode(), b"FOLDER"))
 
 

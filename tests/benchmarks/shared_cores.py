@@ -1,4 +1,4 @@
-"""What default threads cost on cores that other programs use too, beside one thread and one a core.
+"""The cost of the default threads on shared cores, compared with one thread and one per core.
 
     python -m tests.benchmarks.shared_cores [--loops 0,3] [--tokens 2048] [--steps 20] [--before CHECKOUT]
 
@@ -28,7 +28,7 @@ ALICE = ROOT / "sample_inputs" / "alice.txt"
 
 @dataclass(frozen=True)
 class Case:
-    """A version of attn, and how its threads are chosen."""
+    """A version of attn and its choice of threads."""
 
     name: str
     checkout: Path
@@ -36,7 +36,7 @@ class Case:
 
 
 def main() -> None:
-    """Run every command in every case beside every load, and print the table."""
+    """Run every command in every case under every load, and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def cases(before: Path | None) -> Iterator[Case]:
-    """The default of each version, then one thread and one a core of this one."""
+    """The default of each version, then one thread and one per core for this version."""
     if before is not None:
         yield Case("before", before.resolve(), None)
     yield Case("default", ROOT, None)
@@ -70,7 +70,7 @@ def cases(before: Path | None) -> Iterator[Case]:
 
 @contextmanager
 def busy(loops: int) -> Iterator[None]:
-    """So many programs that compute all the time."""
+    """This many busy processes."""
     programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
     try:
         yield
@@ -81,14 +81,14 @@ def busy(loops: int) -> Iterator[None]:
 
 
 def heads_line(loops: int, case: Case, directory: Path) -> str:
-    """The line of `attn heads`."""
+    """The command line of `attn heads`."""
     text, model = str(directory / "long.txt"), str(directory)
     wall, cpu, _ = timed(case, ["heads", "--file", text, "-m", model, "--json"], directory)
     return f"| {loops} | heads | {case.name} | {wall:.1f} | {cpu:.1f} | |"
 
 
 def train_line(loops: int, case: Case, directory: Path, steps: int) -> str:
-    """The line of `attn train`; tokens a second without what is done before and after the steps."""
+    """The command line of `attn train`, and its tokens per second during the steps."""
     target = str(directory / "trained")
     command = ["train", str(ALICE), "-o", target, "--steps", str(steps), "--json", "--force"]
     wall, cpu, printed = timed(case, command, directory)
@@ -98,7 +98,7 @@ def train_line(loops: int, case: Case, directory: Path, steps: int) -> str:
 
 
 def timed(case: Case, arguments: Sequence[str], directory: Path) -> tuple[float, float, str]:
-    """Seconds by the clock and of CPU, and what was printed."""
+    """Wall time, CPU time and output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
     environment["PYTHONPATH"] = str(case.checkout)
     if case.threads is not None:

@@ -1,4 +1,4 @@
-"""How long `attn` takes beside the script that one would write: whole processes, in turns, in one run.
+"""Times `attn` against the script one would write instead: whole processes, alternating, in one run.
 
     python tests/benchmarks/start.py MODEL_DIRECTORY [--pairs 9]
 
@@ -68,7 +68,7 @@ LIBRARIES = "import numpy, tokenizers, rich.console, typer"
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took."""
+    """The cost of a process."""
 
     seconds: float
     cpu: float  # seconds of it, user and system, of all threads
@@ -77,7 +77,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Race:
-    """Two commands that do the same, and the ratios that ours is to stay below."""
+    """Two equivalent commands, and the maximum ratios for ours."""
 
     name: str
     ours: list[str]
@@ -88,7 +88,7 @@ class Race:
 
 
 def main() -> None:
-    """Run every race and print the table."""
+    """Run every comparison and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -98,8 +98,8 @@ def main() -> None:
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{machine}, {given.pairs} pairs")
     print(
-        "| command | ours | the other | ratio | goal | ours, CPU | other, CPU | ratio | goal "
-        "| ours, MiB | other, MiB | ratio | goal |"
+        "| command | attn | baseline | ratio | goal | CPU, attn | CPU, baseline | ratio | goal "
+        "| MiB, attn | MiB, baseline | ratio | goal |"
     )
     print(f"|---|{'--:|' * 12}")
     with tempfile.TemporaryDirectory() as directory:
@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def races(model: Path, directory: Path) -> list[Race]:
-    """The commands, each beside what it replaces."""
+    """The commands, each with what it replaces."""
     attn = [sys.executable, "-m", "attn_cli"]
     chosen = ["-m", str(model), "--layer", str(LAYER), "--head", str(HEAD)]
     picture = str(directory / "ours.png")
@@ -141,7 +141,7 @@ def script(source: str) -> list[str]:
 
 
 def line(race: Race, pairs: int) -> str:
-    """One line of the table; the first pair warms the file cache and does not count."""
+    """One line of the table; the first pair warms the file cache and is not counted."""
     measured = [(cost(race.ours), cost(race.theirs)) for _ in range(pairs + 1)][1:]
     ours, theirs = zip(*measured, strict=True)
     wall = median(our.seconds / their.seconds for our, their in measured)
@@ -166,12 +166,12 @@ def line(race: Race, pairs: int) -> str:
 
 
 def limit(goal: float | None) -> str:
-    """The cell of a goal, empty where there is none."""
+    """The cell of a goal, empty if there is none."""
     return "" if goal is None else f"≤ {goal}"
 
 
 def cost(command: list[str]) -> Cost:
-    """Wall time, CPU time and peak memory of one run; its output is thrown away.
+    """Wall time, CPU time and peak memory of one run; its output is discarded.
 
     `posix_spawn` and `wait4` give times and peak of this child alone, on Linux in KiB.
 

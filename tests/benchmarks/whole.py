@@ -1,4 +1,4 @@
-"""All heads of a model on a long text beside its own forward pass: whole processes, in turns, in one run.
+"""All heads of a model on a long text compared with its forward pass: whole processes, alternating.
 
     python -m tests.benchmarks.whole DIRECTORY [--tokens 8192] [--pairs 1]
 

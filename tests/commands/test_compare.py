@@ -1,4 +1,4 @@
-"""`attn compare`: heads against heads."""
+"""`attn compare`: distances and differences of heads."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ TEXT = "the cat sat on the mat"
 
 
 def weights(model: Path, *places: str) -> list[Any]:
-    """The float32 weights of heads, as `inspect` gives them."""
+    """The float32 weights of heads, as shown by `inspect`."""
     found = attn("inspect", TEXT, "-m", model, "--heads", ",".join(places), "-s", "weights", "--json")
     return [np.array(entry["steps"]["weights"], dtype=np.float32) for entry in found.document["attention"]]
 
@@ -27,14 +27,14 @@ def test_the_matrix_is_the_distance_of_the_weights_that_inspect_shows(kind: Dist
     np.testing.assert_allclose(found["matrix"], measure_distances(weights(twin, *places), kind), atol=1e-12)
 
 
-def test_the_difference_of_two_is_the_first_less_the_second(twin: Path) -> None:
+def test_the_difference_of_two_heads_is_the_first_minus_the_second(twin: Path) -> None:
     found = attn("compare", TEXT, "-m", twin, "--heads", "2.3,0.1", "--json").document
     first, second = weights(twin, "2.3", "0.1")
     assert found["items"] == ["2.3", "0.1"]
     np.testing.assert_array_equal(found["difference"], first.astype(np.float64) - second)
 
 
-def test_a_head_is_not_far_from_itself_in_another_order(twins: Path) -> None:
+def test_the_order_of_heads_does_not_change_their_distances(twins: Path) -> None:
     one = attn("compare", TEXT, "-m", twins / "bert", "--heads", "0.1,0.2", "--json").document
     other = attn("compare", TEXT, "-m", twins / "bert", "--heads", "0.2,0.1", "--json").document
     assert one["matrix"] == other["matrix"]

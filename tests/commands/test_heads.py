@@ -1,4 +1,4 @@
-"""`attn heads`: every head at a glance."""
+"""`attn heads`: all heads at a glance."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def listed(out: str) -> list[str]:
     return [line.split()[0] for line in lines if line[:1].isdigit()]
 
 
-def test_the_heads_that_ship_are_found_by_what_they_are_known_for() -> None:
+def test_heads_of_the_bundled_model_are_found_by_pattern() -> None:
     found = by_name(heads(REPEATS))
     assert found["0.2"]["pattern"] == "previous-token"
     assert found["0.2"]["score"] == found["0.2"]["previous-token"] > 0.95
@@ -79,11 +79,11 @@ def test_the_table_begins_with_the_clearest_heads_and_says_how_many_there_are() 
 
 
 @pytest.mark.parametrize(("top", "count"), [("1", 1), ("0", 32), ("50", 32)])
-def test_the_table_is_as_long_as_asked(top: str, count: int) -> None:
+def test_top_sets_the_length_of_the_table(top: str, count: int) -> None:
     assert len(listed(attn("heads", REPEATS, "--top", top).out)) == count
 
 
-def test_entropy_is_listed_from_the_sharpest_on_unless_it_is_sorted_by() -> None:
+def test_entropy_is_listed_from_the_smallest_unless_sorted_by_it() -> None:
     by_itself = listed(attn("heads", ONCE, "--top", "0").out)
     assert by_itself == listed(attn("heads", ONCE, "--top", "0", "--sort", "-entropy").out)
     assert by_itself == listed(attn("heads", ONCE, "--top", "0", "--sort", "entropy").out)[::-1]
@@ -104,21 +104,21 @@ def test_conditions_leave_heads_out_of_map_table_and_files() -> None:
     assert out.count("·   ") >= 16  # two layers of the map have no value
 
 
-def test_a_condition_that_no_head_meets_is_said() -> None:
+def test_a_condition_that_no_head_meets_gets_a_remark() -> None:
     answer = attn("heads", REPEATS, "--where", "layer>9")
     assert listed(answer.out) == []
     assert answer.err == "no head meets all --where conditions\n"
     assert heads(REPEATS, "--where", "layer>9") == []
 
 
-def test_a_metric_without_a_value_is_said() -> None:
+def test_a_metric_without_a_value_gets_a_remark() -> None:
     err = attn("heads", "the cat sat", "-m", "random", "--metric", "special").err
     assert err == "special has no value for any of these heads on this text\n"
     (first, *_) = heads("the cat sat", "-m", "random")
     assert (first["special"], first["induction"], first["duplicate-token"]) == (None, None, None)
 
 
-def test_a_selection_is_all_that_is_measured() -> None:
+def test_only_the_selected_heads_are_measured() -> None:
     whole = by_name(heads(REPEATS))
     found = heads(REPEATS, "--heads", "2.7,0.2")
     assert names(found) == ["2.7", "0.2"]
@@ -137,7 +137,7 @@ def test_the_document_agrees_with_its_schema(twin: Path) -> None:
     assert not validator.is_valid(found | {"heads": [found["heads"][0] | {"pattern": "wide"}]})
 
 
-def test_the_schema_and_the_vocabulary_say_the_same_metrics() -> None:
+def test_the_schema_and_the_vocabulary_have_the_same_metrics() -> None:
     known = json.loads(data.schema())["$defs"]
     assert known["metric"]["enum"] == list(Metric)
     assert known["glance"]["properties"]["pattern"]["enum"] == [*Pattern, None]
@@ -172,18 +172,18 @@ def test_columns_without_room_are_named_and_come_with_a_wider_window() -> None:
     assert max(map(len, narrow.out.splitlines())) <= 80
 
 
-def test_what_was_asked_about_has_room() -> None:
+def test_requested_columns_are_shown_first() -> None:
     out = attn("heads", REPEATS, "--sort", "received", "--where", "special>0").out
     heading = out.partition("\nhead ")[2].splitlines()[0].split()
     assert heading[:5] == ["pattern", "score", "received", "special", "induction"]
 
 
-def test_a_long_text_is_cut_short_above_the_map() -> None:
+def test_a_long_text_is_truncated_above_the_map() -> None:
     out = attn("heads", "word " * 200, "-m", "random").out
     assert out.splitlines()[3] == "the other tokens: attn tokens"
 
 
-def test_text_from_outside_is_no_markup() -> None:
+def test_external_text_is_not_markup() -> None:
     out = attn("heads", "a\x1b[31m b [/bold] <script>").out
     assert all(character.isprintable() for line in out.splitlines() for character in line)
 
@@ -209,9 +209,7 @@ def test_text_from_outside_is_no_markup() -> None:
         (("-l", "4"), "layer 4 does not exist: storybook has 4, numbered 0 to 3", "--layer 3"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(
-    arguments: tuple[str, ...], problem: str, hint: str
-) -> None:
+def test_failures_are_reported_in_a_sentence(arguments: tuple[str, ...], problem: str, hint: str) -> None:
     assert refused(attn("heads", ONCE, *arguments)) == (2, problem, hint)
 
 
@@ -233,7 +231,7 @@ def test_ctrl_c_leaves_no_file_and_no_result(monkeypatch: pytest.MonkeyPatch, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_long_work_has_a_bar_where_someone_looks_and_none_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_has_a_bar_on_a_terminal_and_none_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PATIENCE", 0)
     here = world(TERM="xterm-256color")
     here.stderr = Terminal()
@@ -251,7 +249,7 @@ def test_short_work_has_no_bar() -> None:
     assert here.stderr.getvalue() == ""
 
 
-def test_weights_that_are_no_numbers_are_told_of_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_weights_are_reported_with_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
     real = MultiHeadAttention.attention
 
     def damaged(self: MultiHeadAttention, *inputs: Any) -> Attention:

@@ -1,4 +1,4 @@
-"""`attn heatmap`: one head, several, or a whole model as a picture."""
+"""`attn heatmap`: pictures of one head, several, or a whole model."""
 
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -25,7 +25,7 @@ def drawn(tmp_path: Path, *arguments: str | Path) -> list[str]:
 
 
 @pytest.mark.parametrize("suffix", SIGNATURES)
-def test_the_suffix_names_the_kind(suffix: str, tmp_path: Path) -> None:
+def test_the_suffix_determines_the_file_type(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{suffix}"
     assert attn("heatmap", TEXT, "-H", "0", "-o", path).status == 0
     assert path.read_bytes().startswith(SIGNATURES[suffix])
@@ -70,18 +70,18 @@ def test_markup_in_tokens_is_text(tmp_path: Path) -> None:
     assert {"<", "$", "&", "\\x1b"} <= set(words(path))
 
 
-def test_what_no_font_draws_is_said(tmp_path: Path) -> None:
+def test_a_missing_glyph_gets_a_remark(tmp_path: Path) -> None:
     answer = attn("heatmap", "the \U00012000 cat", "-H", "0", "-m", "random", "-o", tmp_path / "a.png")
     assert answer.err.splitlines()[-1] == "no installed font has \U00012000: spelled out in the picture"
 
 
 @pytest.mark.parametrize(("dpi", "status"), [("9", 2), ("10", 0), ("2400", 0), ("2401", 2)])
-def test_a_picture_has_ten_to_2400_pixels_an_inch(dpi: str, status: int, tmp_path: Path) -> None:
+def test_dpi_is_between_10_and_2400(dpi: str, status: int, tmp_path: Path) -> None:
     answer = attn("heatmap", "a", "-m", "random", "-H", "0", "--dpi", dpi, "-o", tmp_path / "a.svg")
     assert answer.status == status
 
 
-def test_a_picture_has_150_pixels_an_inch_where_nobody_says_how_many(tmp_path: Path) -> None:
+def test_the_default_is_150_dpi(tmp_path: Path) -> None:
     line = ("heatmap", "a", "-m", "random", "-H", "0", "-o")
     attn(*line, tmp_path / "a.png")
     attn(*line, tmp_path / "b.png", "--dpi", "150")

@@ -1,4 +1,4 @@
-"""`attn inspect`: tables, JSON and files of the heads that were asked for."""
+"""`attn inspect`: tables, JSON and files of the requested heads."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def test_the_output_is_the_golden_one() -> None:
     assert answer.out == (GOLDEN / "inspect_random.txt").read_text("utf-8")
 
 
-def test_without_a_selection_one_telling_head_is_shown_and_the_way_to_the_others(twins: Path) -> None:
+def test_without_a_selection_one_head_is_shown_and_how_to_select_others(twins: Path) -> None:
     answer = attn("inspect", TEXT, "-m", twins / "bert")
     why, here, others = answer.err.splitlines()
     place = why.split()[1]
@@ -53,7 +53,7 @@ def test_one_token_makes_no_head_stand_out() -> None:
     assert titles(answer.out) == ["scores 0.0", "weights 0.0"]
 
 
-def test_without_a_model_the_one_that_ships_is_read() -> None:
+def test_without_a_model_the_bundled_one_is_used() -> None:
     assert attn("inspect", "the cat", "--json").document["model"]["name"] == "storybook"
     assert attn("inspect", "the cat").out == attn("inspect", "the cat", "-m", "storybook").out
 
@@ -65,7 +65,7 @@ def test_without_a_model_the_one_that_ships_is_read() -> None:
         ("and the cat sat, and the cat sat", "induction", "2.1"),
     ],
 )
-def test_the_head_that_is_known_to_show_the_text_is_shown(
+def test_the_head_known_for_a_pattern_in_the_text_is_shown(
     text: str, pattern: str, place: str, twins: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(twins / "gpt2", tmp_path, dirs_exist_ok=True)
@@ -88,7 +88,7 @@ def test_the_head_that_is_known_to_show_the_text_is_shown(
         ("--heads 2.1,0.3 --heads 2.1", ["2.1", "0.3"]),
     ],
 )
-def test_the_heads_that_were_asked_for_are_shown(selection: str, shown: list[str], twins: Path) -> None:
+def test_the_selected_heads_are_shown(selection: str, shown: list[str], twins: Path) -> None:
     answer = attn("inspect", TEXT, "-m", twins / "bert", *selection.split(), "-s", "weights")
     assert titles(answer.out) == [f"weights {place}" for place in shown]
     assert answer.err == ""
@@ -100,7 +100,7 @@ def test_steps_come_in_the_order_of_the_computation() -> None:
     assert titles(answer.out) == ["queries 0.0", "scores 0.0", "weights 0.0"]
 
 
-def test_a_step_that_the_model_lacks_is_remarked_upon() -> None:
+def test_a_missing_step_gets_a_remark() -> None:
     answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "mask", "-m", "random")
     assert titles(answer.out) == ["mask 0.0"]
     assert answer.err == "random has no bias: the model adds no position bias\n"
@@ -117,9 +117,7 @@ def test_digits_and_top_change_how_numbers_are_shown() -> None:
     ]
 
 
-def test_a_text_longer_than_the_model_was_made_for_is_remarked_upon_and_read(
-    tmp_path: Path, twins: Path
-) -> None:
+def test_a_text_beyond_the_models_length_gets_a_remark_and_is_read(tmp_path: Path, twins: Path) -> None:
     shutil.copytree(twins / "llama", tmp_path, dirs_exist_ok=True)
     config = json.loads((twins / "llama" / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 4}))
@@ -130,7 +128,7 @@ def test_a_text_longer_than_the_model_was_made_for_is_remarked_upon_and_read(
 
 
 @pytest.mark.parametrize(("flag", "hidden"), [("--causal", 3), ("--no-causal", 0)])
-def test_a_mask_can_be_asked_for_and_is_remarked_upon(flag: str, hidden: int, twins: Path) -> None:
+def test_a_mask_can_be_requested_and_gets_a_remark(flag: str, hidden: int, twins: Path) -> None:
     model = twins / ("bert" if flag == "--causal" else "gpt2")
     answer = attn("inspect", "cat", flag, "-m", model, "--heads", "0.0", "-s", "mask", "--json")
     mask = np.array(answer.document["attention"][0]["steps"]["mask"])
@@ -151,7 +149,7 @@ def test_no_line_is_wider_than_the_console(width: int, command: str, twins: Path
     assert max(map(cell_len, answer.out.splitlines())) <= width
 
 
-def test_what_does_not_fit_is_said() -> None:
+def test_omitted_columns_get_a_note() -> None:
     line = ("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights")
     out = attn_in_terminal(*line, COLUMNS="60").out
     *_, shown, way = out.splitlines()
@@ -160,7 +158,7 @@ def test_what_does_not_fit_is_said() -> None:
 
 
 @pytest.mark.parametrize(("width", "is_whole"), [("78", False), ("79", True)])
-def test_the_width_that_is_named_is_enough_and_no_less_is(width: str, *, is_whole: bool) -> None:
+def test_the_suggested_width_is_the_smallest_that_fits(width: str, *, is_whole: bool) -> None:
     line = ("inspect", " ".join([TEXT] * 3), "-m", "random", "-H", "0", "-s", "weights")
     out = attn_in_terminal(*line, COLUMNS=width).out
     assert ("largest of 18" not in out) == is_whole
@@ -207,7 +205,7 @@ def test_json_keeps_the_schema_that_inspect_prints(line: str, twins: Path) -> No
     jsonschema.Draft202012Validator(schema).validate(found.document)
 
 
-def test_the_schema_needs_no_text_and_holds_no_letter_that_a_console_could_lack() -> None:
+def test_the_schema_needs_no_text_and_is_ascii() -> None:
     answer = attn("inspect", "--json-schema")
     assert answer.out.isascii()
     assert answer.err == ""
@@ -234,7 +232,7 @@ Files = tuple[dict[str, Any], dict[str, Path]]
 
 
 def arrays(document: dict[str, Any]) -> dict[str, Any]:
-    """What the JSON has of each array, -inf for null."""
+    """The arrays of the JSON, with -inf for null."""
     return {
         f"self.{entry['layer']}.{entry['head']}.{step}": [
             [-np.inf if value is None else value for value in row] for row in rows
@@ -249,7 +247,7 @@ def test_a_json_file_is_what_json_prints(files: Files) -> None:
     assert json.loads(paths["json"].read_text("utf-8")) == document
 
 
-def test_npz_holds_the_numbers_of_the_json(files: Files) -> None:
+def test_npz_has_the_numbers_of_the_json(files: Files) -> None:
     document, paths = files
     with np.load(paths["npz"]) as found:
         assert json.loads(str(found["meta"]))["tokens"] == document["tokens"]
@@ -258,7 +256,7 @@ def test_npz_holds_the_numbers_of_the_json(files: Files) -> None:
             np.testing.assert_array_equal(found[name], np.array(expected, dtype=found[name].dtype))
 
 
-def test_safetensors_hold_the_numbers_of_the_json(files: Files) -> None:
+def test_safetensors_have_the_numbers_of_the_json(files: Files) -> None:
     document, paths = files
     with safe_open(paths["safetensors"], framework="numpy") as found:
         assert json.loads(found.metadata()["meta"])["model"] == document["model"]
@@ -268,7 +266,7 @@ def test_safetensors_hold_the_numbers_of_the_json(files: Files) -> None:
             np.testing.assert_array_equal(tensor, np.array(expected, dtype=tensor.dtype))
 
 
-def test_csv_holds_the_numbers_of_the_json(files: Files) -> None:
+def test_csv_has_the_numbers_of_the_json(files: Files) -> None:
     document, paths = files
     rows = list(csv.DictReader(io.StringIO(paths["csv"].read_text("utf-8"))))
     for row in rows:
@@ -282,7 +280,7 @@ def test_csv_holds_the_numbers_of_the_json(files: Files) -> None:
     assert len(rows) == sum(len(m) * len(m[0]) for e in document["attention"] for m in e["steps"].values())
 
 
-def test_files_take_the_place_of_tables(tmp_path: Path) -> None:
+def test_files_replace_tables(tmp_path: Path) -> None:
     assert attn("inspect", TEXT, "-o", tmp_path / "a.csv").out == ""
 
 
@@ -293,7 +291,7 @@ def test_force_overwrites(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["text"] == TEXT
 
 
-def test_how_many_heads_random_has_can_be_said_the_old_way() -> None:
+def test_heads_still_sets_the_head_count_of_random() -> None:
     now = attn("inspect", TEXT, "-m", "random", "-H", "7", "--head-count", "8", "--json")
     once = attn("inspect", TEXT, "-m", "random", "-H", "7", "--heads", "8", "--json")
     assert (now.err, once.out) == ("", now.out)
@@ -308,7 +306,7 @@ def test_heads_is_a_selection_of_random_too(command: str) -> None:
 
 
 @pytest.mark.parametrize(("chosen", "names"), [("-l 2- -H 3-", ["2.3"]), ("-l -2- -H 3", ["1.3", "2.3"])])
-def test_an_open_range_goes_on_to_the_last(chosen: str, names: list[str], twins: Path) -> None:
+def test_an_open_range_extends_to_the_last(chosen: str, names: list[str], twins: Path) -> None:
     found = attn("inspect", TEXT, "-m", twins / "bert", *chosen.split(), "--rows", "2-", "--json").document
     assert [f"{entry['layer']}.{entry['head']}" for entry in found["attention"]] == names
     assert found["attention"][0]["queries"] == list(range(2, len(found["tokens"])))
@@ -330,7 +328,7 @@ def test_the_same_seed_is_the_same_layer() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
-def test_other_number_formats_agree_as_far_as_they_go(dtype: str, twins: Path) -> None:
+def test_other_number_formats_agree_within_their_precision(dtype: str, twins: Path) -> None:
     line = ("inspect", TEXT, "-m", twins / "bert", "--heads", "1.2", "-s", "weights", "--json")
     exact, found = attn(*line).document, attn(*line, "--dtype", dtype).document
     assert (found["dtype"], found["library"]) == (dtype, "numpy" if dtype == "float64" else "torch")
@@ -341,7 +339,7 @@ def test_other_number_formats_agree_as_far_as_they_go(dtype: str, twins: Path) -
 
 
 @pytest.mark.parametrize("device", list_devices())
-def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Path) -> None:
+def test_half_precision_runs_on_every_available_device(device: str, twins: Path) -> None:
     asked = ("inspect", TEXT, "-m", twins / "llama", "--heads", "0.1", "--json")
     found = attn(*asked, "--dtype", "bfloat16", "--device", device).document
     expected = attn(*asked).document
@@ -351,13 +349,13 @@ def test_half_precision_runs_on_every_device_that_is_here(device: str, twins: Pa
 
 
 @pytest.mark.parametrize(("model", "is_masked"), [("gpt2", True), ("bert", False)])
-def test_scores_that_a_mask_will_hide_are_remarked_upon(model: str, is_masked: bool, twins: Path) -> None:
+def test_scores_before_masking_get_a_remark(model: str, is_masked: bool, twins: Path) -> None:
     remark = "scores are shown before masking; -s logits shows them after masking\n"
     answer = attn("inspect", TEXT, "-m", twins / model, "--heads", "0.1")
     assert answer.err == (remark if is_masked else "")
 
 
-def test_scores_that_a_mask_will_hide_keep_their_numbers_and_have_no_shade(twins: Path) -> None:
+def test_scores_that_will_be_masked_keep_their_numbers_without_shade(twins: Path) -> None:
     asked = ("inspect", "the cat sat", "-m", twins / "gpt2", "--heads", "0.1", "-s", "scores", "-q")
     scores = attn(*asked, "--json").document["attention"][0]["steps"]["scores"]
     upper = attn(*asked).out.splitlines()[-3]
@@ -370,19 +368,19 @@ def test_the_only_head_of_a_layer_needs_no_reason() -> None:
     assert attn("inspect", "the cat sat", "-m", "random", "--head-count", "1").err == ""
 
 
-def test_the_title_of_the_scores_names_the_scale() -> None:
+def test_the_title_of_the_scores_has_the_scale() -> None:
     answer = attn("inspect", "the cat", "-m", "random", "--head-count", "1", "--width", "9", "-s", "scores")
     assert "scores 0.0 · q·k × 0.3333 · 2 × 2 · range" in answer.out
 
 
-def test_the_largest_scores_are_those_where_the_query_may_look_and_it_says_so() -> None:
+def test_the_largest_scores_are_unmasked_ones_with_a_note() -> None:
     out = attn("inspect", "the cat sat", "-s", "scores", "--heads", "0.1", "--top", "1").out
     assert out.splitlines()[-1] == "the 1 largest of 4 in each row, masked keys left out"
     out = attn("inspect", "the cat sat", "-s", "logits", "--heads", "0.1", "--top", "1").out
     assert out.splitlines()[-1] == "the 1 largest of 4 in each row"
 
 
-def test_the_tokens_of_a_text_have_twelve_lines_above_the_numbers() -> None:
+def test_at_most_twelve_lines_of_tokens_precede_the_table() -> None:
     text = " ".join(f"word{number}" for number in range(200))
     answer = attn("inspect", text, "-m", "random", "--heads", "0.1", "-s", "weights", "--top", "1")
     lines = answer.out.splitlines()
@@ -390,7 +388,7 @@ def test_the_tokens_of_a_text_have_twelve_lines_above_the_numbers() -> None:
 
 
 @pytest.mark.parametrize(("heads", "status"), [("1024", 0), ("1025", 2)])
-def test_random_has_1024_heads_at_most(heads: str, status: int) -> None:
+def test_random_has_at_most_1024_heads(heads: str, status: int) -> None:
     answer = attn(
         "inspect", "a", "-m", "random", "--head-count", heads, "--width", heads, "-H", "0", "--json"
     )
@@ -412,10 +410,10 @@ def test_random_has_1024_heads_at_most(heads: str, status: int) -> None:
         ("--seed", "-1", 2),
     ],
 )
-def test_a_number_beyond_its_range_is_wrong_usage(option: str, value: str, status: int) -> None:
+def test_a_number_out_of_range_is_a_usage_error(option: str, value: str, status: int) -> None:
     assert attn("inspect", "the cat", "-m", "random", "-H", "0", option, value).status == status
 
 
-def test_numbers_have_two_decimals_where_nobody_says_how_many() -> None:
+def test_numbers_have_two_decimals_by_default() -> None:
     line = ("inspect", "the cat sat", "-m", "random", "-H", "0")
     assert attn(*line).out == attn(*line, "--digits", "2").out != attn(*line, "--digits", "3").out

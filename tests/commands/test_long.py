@@ -1,4 +1,4 @@
-"""`attn inspect`, `heatmap` and `compare` on long texts: a part number by number, or a picture of means."""
+"""`attn inspect`, `heatmap` and `compare` on long texts: a part in full, or block averages."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ REMARK = (
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, npt.NDArray[Any]]:
-    """Every step of two heads, as a person gets them who insists."""
+    """Every step of two heads, in full (`--rows all`)."""
     path = tmp_path_factory.mktemp("long") / "a.npz"
     steps = [word for step in Step if step is not Step.BIAS for word in ("-s", step)]
     assert attn("inspect", *RANDOM, "--causal", "--rows", "all", *steps, "-o", path).status == 0
@@ -63,13 +63,13 @@ def test_a_part_of_every_step_is_that_part_of_the_whole(whole: dict[str, npt.NDA
         )  # float32, another order of sums
 
 
-def test_only_the_rows_that_were_asked_for_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_selected_rows_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = spied(monkeypatch)
     attn("inspect", *RANDOM, "--rows", "3-5", "--json")
     assert counts == [3]
 
 
-def test_a_table_names_tokens_by_their_places_in_the_text() -> None:
+def test_a_table_labels_tokens_by_position_in_the_text() -> None:
     chosen = ("--rows", "100-101", "--columns", "970,971", "-s", "weights", "--digits", "4")
     answer = attn("inspect", LONG, "-m", "random", "--heads", "0.1", *chosen)
     assert answer.out.splitlines()[-4:] == [
@@ -81,7 +81,7 @@ def test_a_table_names_tokens_by_their_places_in_the_text() -> None:
     assert answer.err == ""
 
 
-def test_a_csv_names_tokens_by_their_places_in_the_text(tmp_path: Path) -> None:
+def test_a_csv_labels_tokens_by_position_in_the_text(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     attn("inspect", *RANDOM, "--rows", "100", "--columns", "1000", "-s", "weights", "-s", "keys", "-o", path)
     lines = list(csv.DictReader(path.read_text().splitlines()))
@@ -96,7 +96,7 @@ def test_a_row_that_does_not_exist_is_refused() -> None:
     assert refused(attn("inspect", "a b c", "-m", "random", "--columns", "8")) == (2, problem, "--columns 2")
 
 
-def test_where_nothing_is_chosen_the_terminal_shows_a_picture_and_says_so() -> None:
+def test_without_a_selection_the_terminal_shows_block_averages_and_says_so() -> None:
     answer = attn("inspect", LONG, "-m", "random", "--heads", "0.1")
     assert answer.err == REMARK
     *_, title, phrase, size, header = answer.out.splitlines()[:-12]
@@ -108,7 +108,7 @@ def test_where_nothing_is_chosen_the_terminal_shows_a_picture_and_says_so() -> N
     assert max(map(len, answer.out.splitlines())) <= 80
 
 
-def test_json_holds_the_means_of_cells(whole: dict[str, npt.NDArray[Any]]) -> None:
+def test_json_has_the_block_averages(whole: dict[str, npt.NDArray[Any]]) -> None:
     answer = attn("inspect", *RANDOM, "--causal", "--json")
     entry = valid(answer.document)["attention"][1]
     assert (entry["cells"], entry["queries"]) == ([2, 2], list(range(0, COUNT, 2)))
@@ -118,14 +118,14 @@ def test_json_holds_the_means_of_cells(whole: dict[str, npt.NDArray[Any]]) -> No
     assert answer.err == REMARK
 
 
-def test_an_array_file_says_that_it_holds_means(tmp_path: Path) -> None:
+def test_an_array_file_records_that_it_has_averages(tmp_path: Path) -> None:
     attn("inspect", *RANDOM, "-o", tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as found:
         assert found["self.0.1.weights"].shape == (550, 550)
         assert json.loads(str(found["meta"]))["attention"][0]["cells"] == [2, 2]
 
 
-def test_a_csv_cannot_say_that_it_holds_means(tmp_path: Path) -> None:
+def test_a_csv_cannot_record_averages(tmp_path: Path) -> None:
     problem = ".csv cannot record that the weights of a long text are averages over blocks"
     answer = attn("inspect", *RANDOM, "-q", "-o", tmp_path / "a.csv")
     assert refused(answer) == (2, problem, "--rows 0-19, or .json, .npz or .safetensors")
@@ -141,7 +141,7 @@ def test_other_matrices_of_a_long_text_are_refused_with_their_size(command: str,
     assert refused(attn(command, *RANDOM, "-s", "scores", *out)) == (2, problem, f"{hint}, which are pooled")
 
 
-def test_steps_of_single_tokens_are_shown_whole() -> None:
+def test_steps_without_token_pairs_are_shown_in_full() -> None:
     found = attn("inspect", *RANDOM, "-s", "queries", "-s", "context", "--json").document["attention"][0]
     assert np.shape(found["steps"]["queries"]) == np.shape(found["steps"]["context"]) == (COUNT, 16)
     assert "cells" not in found
@@ -160,7 +160,7 @@ def test_a_picture_of_a_part_has_its_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", list(Distance))
-def test_distances_of_a_long_text_are_those_of_its_whole_matrices(
+def test_distances_of_a_long_text_are_those_of_its_full_matrices(
     kind: Distance, whole: dict[str, npt.NDArray[Any]]
 ) -> None:
     answer = attn("compare", *RANDOM, "--causal", "-d", kind, "--json")
@@ -171,14 +171,14 @@ def test_distances_of_a_long_text_are_those_of_its_whole_matrices(
     assert answer.err == REMARK
 
 
-def test_no_two_whole_matrices_are_compared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_matrices_are_never_compared_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = spied(monkeypatch)
     attn("compare", *RANDOM, "--json")
     assert sum(counts) == 2 * COUNT
     assert max(counts) * COUNT <= 2**20 // 2
 
 
-def test_the_difference_of_a_long_text_is_that_of_its_pictures() -> None:
+def test_the_difference_of_a_long_text_is_that_of_its_block_averages() -> None:
     found = valid(attn("compare", *RANDOM, "--json").document)
     one, other = (
         np.array(entry["steps"]["weights"], dtype=np.float32)
@@ -188,7 +188,7 @@ def test_the_difference_of_a_long_text_is_that_of_its_pictures() -> None:
     np.testing.assert_allclose(found["difference"], one.astype(float) - other, atol=1e-12)
 
 
-def test_a_part_is_compared_by_its_whole_rows(whole: dict[str, npt.NDArray[Any]]) -> None:
+def test_selected_rows_are_compared_over_all_keys(whole: dict[str, npt.NDArray[Any]]) -> None:
     chosen = ("--causal", "--rows", "900-902", "--columns", "5-6")
     found = valid(attn("compare", *RANDOM, *chosen, "--json").document)
     one, other = (whole[f"self.0.{head}.weights"][900:903].astype(float) for head in (1, 2))
@@ -198,13 +198,13 @@ def test_a_part_is_compared_by_its_whole_rows(whole: dict[str, npt.NDArray[Any]]
     np.testing.assert_allclose(found["matrix"], expected, rtol=1e-5)  # likewise
 
 
-def test_the_pictures_of_compared_heads_and_their_difference_fit_the_terminal() -> None:
+def test_block_averages_of_compared_heads_fit_the_terminal() -> None:
     answer = attn("compare", *RANDOM)
     assert answer.out.count("pooled: each cell is the total weight on 96 keys") == 3
     assert max(map(len, answer.out.splitlines())) <= 80
 
 
-def test_the_telling_head_of_a_long_text_is_chosen_by_its_first_tokens(
+def test_the_default_head_of_a_long_text_is_chosen_by_its_first_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reading = reading_of(LONG, "random")
@@ -218,7 +218,7 @@ def test_the_telling_head_of_a_long_text_is_chosen_by_its_first_tokens(
 
 
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many queries each call of `steps` computes."""
+    """The number of queries in each call of `steps`."""
     counts = list[int]()
     steps = Attention.steps
 

@@ -1,4 +1,4 @@
-"""`attn models`: what is built in, what is cached, which model types are served how, and devices."""
+"""`attn models`: built-in and cached models, the support of model types, and devices."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ POINTERS = "all model types: attn models --families; devices: attn models --devi
 
 @pytest.fixture
 def home(tmp_path: Path, twins: Path) -> str:
-    """A Hugging Face cache of two models; of one only the tokenizer was downloaded."""
+    """A Hugging Face cache of two models, one of them with only its tokenizer."""
     snapshots = tmp_path / "hub" / "models--somebody--small" / "snapshots"
     snapshots.mkdir(parents=True)
     (snapshots / COMMIT).symlink_to(twins / "gpt2")
@@ -30,7 +30,7 @@ def sections(out: str) -> dict[str, list[str]]:
     return {heading.partition("  ")[0]: rows for heading, *rows in tables}
 
 
-def test_models_names_what_is_built_in_and_what_its_heads_are_known_for(tmp_path: Path) -> None:
+def test_models_lists_built_in_models_and_what_heads_are_known_for(tmp_path: Path) -> None:
     found = sections(attn("models", HF_HOME=str(tmp_path)).out)
     assert list(found) == ["built in", "known for", "model types"]
     assert found["built in"] == [
@@ -40,7 +40,7 @@ def test_models_names_what_is_built_in_and_what_its_heads_are_known_for(tmp_path
     assert found["known for"][1] == "previous-token  0.2 0.99"
 
 
-def test_an_empty_cache_is_remarked_upon(tmp_path: Path) -> None:
+def test_an_empty_cache_gets_a_remark(tmp_path: Path) -> None:
     remark = f"the Hugging Face cache has no models: {tmp_path / 'hub'}\n"
     assert attn("models", HF_HOME=str(tmp_path)).err == remark + POINTERS
 
@@ -57,7 +57,7 @@ def test_the_cache_is_listed_with_size_and_revision(home: str, twins: Path) -> N
     assert answer.err == POINTERS
 
 
-def test_cached_models_are_in_json_with_what_a_script_needs(home: str, twins: Path) -> None:
+def test_json_has_the_cached_models_with_details(home: str, twins: Path) -> None:
     other, small = attn("models", "--json", HF_HOME=home).document["cached"]
     assert (other["name"], other["served"], other["has_weights"]) == ("other", "bridge", False)
     assert small == {
@@ -106,7 +106,7 @@ def test_devices_are_looked_for_only_on_request(tmp_path: Path, monkeypatch: pyt
         assert (answer.status, "cpu" in answer.out) == (0, False)
 
 
-def test_every_type_is_listed_with_how_it_is_served() -> None:
+def test_every_type_is_listed_with_its_support() -> None:
     found = attn("models", "--families", "--json").document["families"]
     by_type = {each["type"]: each for each in found}
     assert {by_type[name]["served"] for name in ("bert", "gpt2", "llama")} == {"native"}
@@ -152,7 +152,7 @@ def test_a_named_type_is_found_by_its_name_or_else_by_a_part_of_it(
     assert [each["type"] for each in found] == types
 
 
-def test_a_type_that_does_not_exist_is_an_error_that_names_those_near() -> None:
+def test_an_unknown_type_is_an_error_with_suggestions() -> None:
     problem, hint = "unknown model type 'brt': none of the 804 known types contains it", "bert bart mbart"
     assert refused(attn("models", "--families", "brt")) == (2, problem, f"attn models --families {hint}")
     problem = "unknown model type 'zzzzzz': none of the 804 known types contains it"
@@ -164,12 +164,12 @@ def test_a_name_without_families_is_an_error() -> None:
     assert refused(attn("models", "bert", "gpt2")) == (2, problem, "attn models --families bert gpt2")
 
 
-def test_two_lists_at_once_are_an_error() -> None:
+def test_families_and_devices_cannot_be_combined() -> None:
     answer = attn("models", "--families", "--devices")
     assert refused(answer) == (2, "--families and --devices cannot be combined", "attn models --devices")
 
 
-def test_in_a_narrow_terminal_reasons_go_on_below() -> None:
+def test_in_a_narrow_terminal_reasons_wrap() -> None:
     out = attn_in_terminal("models", "--families", "mamba", "bert", COLUMNS="40").out
     assert out.splitlines() == [
         "type   support        reason",

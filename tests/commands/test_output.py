@@ -1,4 +1,4 @@
-"""What a table says in a pipe, where nothing is cut, and what stands above it."""
+"""Tables in a pipe, where nothing is truncated, and the lines above them."""
 
 import re
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_pipe_with_colours_is_a_pipe(colour: dict[str, str]) -> None:
     assert "largest of" not in out
 
 
-def test_above_a_part_of_a_long_text_stands_one_line_about_its_tokens() -> None:
+def test_a_part_of_a_long_text_has_one_line_about_its_tokens() -> None:
     out = attn(*PART, "--rows", "100-101", "--columns", "0-4").out
     assert out.splitlines()[:4] == [
         "random · 1 layer × 4 heads of 16 features · 300 tokens · numpy, float32, cpu",
@@ -97,7 +97,7 @@ def test_up_to_64_tokens_are_listed_above_a_part_too(count: int, *, is_listed: b
     assert out.splitlines()[1].startswith("0 w0  1 w1  2 w2") == is_listed
 
 
-def test_a_long_text_that_is_shown_whole_is_listed() -> None:
+def test_a_long_text_that_is_shown_in_full_is_listed() -> None:
     assert attn(*PART).out.splitlines()[1].startswith("0 w0  1 w1  2 w2")
 
 
@@ -111,7 +111,7 @@ def test_both_texts_of_cross_attention_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow  # 1,100 tokens
-def test_above_a_picture_of_a_long_text_stand_the_tokens_where_its_cells_begin() -> None:
+def test_block_averages_are_preceded_by_the_tokens_where_blocks_begin() -> None:
     words = " ".join(f"w{number}" for number in range(1100))
     lines = attn("inspect", words, "-m", "random", "--heads", "0.1").out.splitlines()
     assert lines[1:4] == [
@@ -121,7 +121,7 @@ def test_above_a_picture_of_a_long_text_stand_the_tokens_where_its_cells_begin()
     ]
 
 
-def test_top_says_only_of_what_a_row_may_see_that_there_is_more() -> None:
+def test_top_counts_only_unmasked_keys() -> None:
     line = ("inspect", WORDS, "-m", "random", "--causal", "--heads", "0.1", "--rows", "3", "-s", "weights")
     *_, row = attn_in_terminal(*line, "--top", "10000000", COLUMNS="100").out.splitlines()
     assert row.startswith("3 w3 → ")
@@ -129,7 +129,7 @@ def test_top_says_only_of_what_a_row_may_see_that_there_is_more() -> None:
     assert note == "row; 3 more in a wider window"
 
 
-def test_scores_that_the_mask_hides_are_said_to_be_left_out_of_a_list() -> None:
+def test_a_list_without_masked_scores_has_a_note() -> None:
     line = ("inspect", "a b c", "-m", "random", "--causal", "--heads", "0.1", "-s", "scores", "--rows", "1")
     assert attn(*line, "--top", "9").out.splitlines()[-1] == "masked keys are not listed"
 

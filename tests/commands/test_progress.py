@@ -1,4 +1,4 @@
-"""How far long work is: a bar for a terminal, lines for everything else, nothing for the quiet."""
+"""Progress of long tasks: a bar on a terminal, lines elsewhere, nothing with --quiet."""
 
 import io
 import math
@@ -19,7 +19,7 @@ from tests.support.worlds import world
 
 
 class Terminal(io.StringIO):
-    """Standard error that someone looks at."""
+    """Standard error as a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -33,7 +33,7 @@ def trained(stderr: io.StringIO, directory: Path, *options: str, **environment: 
     return stderr.getvalue()
 
 
-def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(tmp_path: Path) -> None:
+def test_a_terminal_gets_a_bar_that_is_removed_at_the_end(tmp_path: Path) -> None:
     shown = trained(Terminal(), tmp_path, TERM="xterm-256color", COLUMNS="120")
     assert "100%" in shown
     assert re.search(r"0:00 left · step 9 · [\d,]+ tokens/s", shown)
@@ -42,7 +42,7 @@ def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(tmp_path: Path) -> None:
     assert "previous-token" not in shown
 
 
-def test_watch_shows_the_best_heads_as_they_form_and_what_became_of_them(tmp_path: Path) -> None:
+def test_watch_shows_the_best_heads_and_a_summary(tmp_path: Path) -> None:
     shown = trained(Terminal(), tmp_path, "--watch", TERM="xterm-256color", COLUMNS="120")
     assert re.search(r"previous-token head \d\.\d 0\.\d\d · induction head \d\.\d 0\.\d\d", shown)
     change = r"0\.\d\d → 0\.\d\d \(head \d\.\d\)"
@@ -50,7 +50,7 @@ def test_watch_shows_the_best_heads_as_they_form_and_what_became_of_them(tmp_pat
 
 
 @pytest.mark.parametrize("width", [40, 80])
-def test_no_phrase_of_a_training_is_cut_where_the_terminal_is_narrow(width: int, tmp_path: Path) -> None:
+def test_training_phrases_are_not_truncated_on_a_narrow_terminal(width: int, tmp_path: Path) -> None:
     shown = trained(Terminal(), tmp_path, "--watch", TERM="xterm-256color", COLUMNS=str(width))
     lines = [re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]", shown)]
     assert "…" not in shown
@@ -88,7 +88,7 @@ def test_quiet_means_quiet(stderr: io.StringIO, tmp_path: Path) -> None:
     assert trained(stderr, tmp_path, "--quiet", "--watch") == ""
 
 
-def test_words_are_no_markup() -> None:
+def test_words_are_not_markup() -> None:
     here = world(TERM="xterm")
     here.stderr = Terminal()
     assert here.desk is not None
@@ -97,7 +97,7 @@ def test_words_are_no_markup() -> None:
     assert "[bold]half[/bold] \\x1b[31m" in here.stderr.getvalue()
 
 
-def test_phrases_stand_side_by_side_where_there_is_room() -> None:
+def test_phrases_share_a_line_if_they_fit() -> None:
     assert wrapped(["one", "two", "three"], 9) == ["one · two", "three"]
     assert wrapped(["one", "two", "three"], 8) == ["one", "two", "three"]
     assert wrapped(["longer than that"], 8) == ["longer than that"]
@@ -122,11 +122,11 @@ def test_a_download_into_a_pipe_is_one_line() -> None:
     assert downloaded(io.StringIO()) == "downloaded org/small: 90.9 MB\n"
 
 
-def test_a_quiet_download_says_nothing() -> None:
+def test_a_quiet_download_prints_nothing() -> None:
     assert downloaded(Terminal(), is_quiet=True) == ""
 
 
-def test_nothing_is_said_where_nothing_was_downloaded() -> None:
+def test_without_a_download_nothing_is_printed() -> None:
     here = world()
     with download(here, "org/small"):
         pass
@@ -136,7 +136,7 @@ def test_nothing_is_said_where_nothing_was_downloaded() -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0.0, "0:00"), (61.4, "1:01"), (3599.6, "1:00:00"), (3723.0, "1:02:03")]
 )
-def test_time_reads_as_on_a_clock(seconds: float, shown: str) -> None:
+def test_times_are_formatted_as_on_a_clock(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 

@@ -1,4 +1,4 @@
-"""The steps of the contract, held against each other from `--json` alone, and against Hugging Face."""
+"""The steps in `--json`, checked against each other and against Hugging Face."""
 
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def close(found: Any, expected: Any) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=EXACT)
 
 
-def test_every_head_of_every_layer_is_there_with_every_step(heads: list[dict[str, Any]]) -> None:
+def test_every_head_of_every_layer_has_every_step(heads: list[dict[str, Any]]) -> None:
     assert [(head["layer"], head["head"]) for head in heads] == [(i, j) for i in range(3) for j in range(4)]
     assert {tuple(head["steps"]) for head in heads} == {tuple(step for step in Step if step != "bias")}
 
@@ -109,7 +109,7 @@ def test_the_outputs_of_the_heads_and_the_bias_are_what_hugging_face_computes(
 
 
 def outputs(twin: Path, ids: list[int]) -> list[Numbers]:
-    """(T, M) of each layer, what leaves W^O in Hugging Face's model."""
+    """(T, M) for each layer, the output of W^O in Hugging Face's model."""
     model = AutoModel.from_pretrained(twin, attn_implementation="eager", dtype=torch.float32).eval()
     found: list[Numbers] = []
     for layer in range(3):

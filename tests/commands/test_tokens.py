@@ -1,4 +1,4 @@
-"""`attn tokens`: what a model reads, and where the model comes from."""
+"""`attn tokens`: the tokens that a model reads, and where the model comes from."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_a_pair_is_a_second_segment(twins: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\x1b[31mb", "[/bold]", "<script>", "a\u202eb"])
-def test_no_token_commands_the_terminal(text: str) -> None:
+def test_no_token_controls_the_terminal(text: str) -> None:
     out = attn("tokens", text).out
     assert all(character.isprintable() for line in out.splitlines() for character in line)
 
@@ -61,7 +61,7 @@ def test_a_revision_is_read_out_of_the_cache(tmp_path: Path, twins: Path) -> Non
 
 
 @pytest.mark.parametrize("options", [(), ("-m", "storybook"), ("-m", "random")])
-def test_what_is_built_in_has_no_revisions(options: tuple[str, ...]) -> None:
+def test_built_in_models_have_no_revisions(options: tuple[str, ...]) -> None:
     name = options[-1] if options else "storybook"
     problem = f"--revision applies only to models from the hub: '{name}' is built in"
     answer = attn("tokens", "cat", "--revision", "main", *options)

@@ -1,4 +1,4 @@
-"""`attn verify`, and `attn inspect --verify`: ours against Hugging Face's eager attention."""
+"""`attn verify` and `attn inspect --verify`: comparison with Hugging Face's eager attention."""
 
 import json
 import re
@@ -23,7 +23,7 @@ TEXT = "the cat sat on the mat"
 
 @pytest.fixture
 def without_its_mask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own code, wrong: no model is causal."""
+    """Break our own code: no model is causal."""
     read_spec = families.read_spec
 
     def crippled(config: Config, **how: bool | None) -> Spec:
@@ -46,7 +46,7 @@ def test_every_layer_is_listed_and_passes(twins: Path) -> None:
     assert "eager attention in float32 differs from float64 by" in found.out.replace("\n", " ")
 
 
-def test_a_pipe_is_read_where_it_holds_a_text(twins: Path) -> None:
+def test_a_pipe_with_a_text_is_read(twins: Path) -> None:
     found = attn("verify", "-m", twins / "llama", "--json", stdin="the cat sat\n")
     assert found.document["text"] == "the cat sat"
     assert "texts" not in found.document
@@ -62,7 +62,7 @@ def test_a_pipe_that_stays_silent_is_not_waited_for(twins: Path, monkeypatch: py
     assert found.err == remark
 
 
-def test_without_a_text_five_are_read(twins: Path) -> None:
+def test_without_a_text_five_built_in_ones_are_read(twins: Path) -> None:
     found = attn("verify", "-m", twins / "llama", "--json")
     schema = json.loads(attn("inspect", "--json-schema").out)
     jsonschema.validate(found.document, schema)
@@ -103,7 +103,7 @@ def test_a_wrong_number_is_status_3(twins: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_its_mask")
-def test_inspect_shows_and_then_says_that_it_is_wrong(twins: Path) -> None:
+def test_inspect_shows_the_numbers_and_then_reports_the_difference(twins: Path) -> None:
     found = attn("inspect", TEXT, "-m", twins / "gpt2", "--heads", "1.0", "--verify")
     assert found.status == 3
     assert "weights 1.0" in found.out
@@ -118,7 +118,7 @@ def test_inspect_verifies_the_layers_that_it_shows(twins: Path) -> None:
     assert found.err.startswith("largest difference: ")
 
 
-def test_a_fresh_layer_has_no_reference() -> None:
+def test_a_random_layer_has_no_reference() -> None:
     status, problem, hint = refused(attn("verify", TEXT, "-m", "random"))
     assert (status, hint) == (1, "attn verify -m MODEL")
     assert problem == "random cannot be verified: there is no other implementation to compare with"
@@ -130,7 +130,7 @@ def test_a_mask_that_is_overruled_has_no_reference(twins: Path) -> None:
     assert refused(answer)[:2] == (2, problem)
 
 
-def test_half_precision_may_differ_by_what_it_rounds(twins: Path) -> None:
+def test_half_precision_may_differ_by_its_rounding(twins: Path) -> None:
     found = attn("verify", TEXT, "-m", twins / "bert", "--dtype", "bfloat16", "--json").document
     assert found["passed"] is True
     assert found["largest"] > 1e-4  # it is half precision
@@ -138,7 +138,7 @@ def test_half_precision_may_differ_by_what_it_rounds(twins: Path) -> None:
     assert "eager attention in bfloat16 differs from float32 by" in found["reason"]
 
 
-def test_a_decoder_reads_the_text_itself_where_no_target_is_given(tmp_path: Path) -> None:
+def test_without_a_target_a_decoder_reads_the_text(tmp_path: Path) -> None:
     TRANSLATORS["bart"].save(tmp_path)
     found = attn("verify", TEXT, "--kind", "cross", "-m", tmp_path, "--json")
     assert found.status == 0
@@ -152,7 +152,7 @@ def test_a_kind_that_the_model_lacks_is_refused(twins: Path) -> None:
 
 
 def test_a_reference_that_lacks_weights_is_none(tmp_path: Path) -> None:
-    """transformers draws what is missing at random, and would then differ from itself."""
+    """transformers initialises missing weights at random, and would differ from itself."""
     config = transformers.Starcoder2Config(
         vocab_size=300,
         hidden_size=32,

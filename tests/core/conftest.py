@@ -1,4 +1,4 @@
-"""Every test of the arithmetic runs on both array libraries."""
+"""Tests of the arithmetic run on both array libraries."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from tests.support.libraries import LIBRARIES, Convert
 
 @pytest.fixture(scope="session", params=LIBRARIES)
 def array(request: pytest.FixtureRequest) -> Convert:
-    """Numbers to an array of the library under test, dtype kept."""
+    """Convert numbers to an array of the library under test, keeping the dtype."""
     return LIBRARIES[request.param]
 
 

@@ -1,4 +1,4 @@
-"""The five steps: against a loop over single numbers, answers known by hand, and PyTorch's own."""
+"""The five steps, compared with a plain loop, known answers, and PyTorch."""
 
 import math
 from collections.abc import Callable
@@ -36,7 +36,7 @@ RULES: dict[str, tuple[masks.Rule, Callable[[int, int], bool]]] = {
 
 
 def with_scores(array: Convert, scores: npt.ArrayLike, **rest: Any) -> Operands:
-    """One head a matrix (H, T, S) whose scores are these, and whose context is the weights."""
+    """A head per matrix (H, T, S), with these scores, whose context equals the weights."""
     queries = np.asarray(scores, dtype=np.float32)
     each = np.stack([np.eye(queries.shape[-1], dtype=np.float32)] * len(queries))
     return Operands(array(queries), array(each), array(each), scale=1.0, **rest)
@@ -52,7 +52,7 @@ def drawn(rng: np.random.Generator, *shape: int, spread: float = 1.0) -> npt.NDA
 
 @st.composite
 def layers(draw: st.DrawFn) -> tuple[str, list[bool], loop.Layer]:
-    """A rule, which keys are real, and a layer of any shape whose rows are peaked."""
+    """A mask rule, the padding, and a layer of any shape with peaked rows."""
     size = st.integers(1, 5)
     kv_heads, group, rows, columns, features = (draw(size) for _ in range(5))
     heads, rng = group * kv_heads, np.random.default_rng(draw(st.integers(0, 999)))

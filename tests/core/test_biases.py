@@ -1,4 +1,4 @@
-"""Biases by position: answers known by hand, the functions of transformers, and blocks of a longer text."""
+"""Position biases: known answers, the functions of transformers, and blocks of a longer text."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows that are computed a few at a time are what they are together."""
+"""Rows computed in pieces equal those computed together."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from tests.support.libraries import Convert
 
 
 def test_rows_by_themselves_are_what_they_are_together(array: Convert) -> None:
-    """In 3 pieces, the last of one row; the last bit is the matrix product's, which adds in another order."""
+    """In 3 pieces, the last of one row; the last bit may differ, as matrix products sum in another order."""
     seen: list[int] = []
     x, weight = (
         np.random.default_rng(0).normal(0, 1, shape).astype(np.float32) for shape in ((1025, 8), (8, 8))

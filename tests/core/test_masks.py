@@ -1,4 +1,4 @@
-"""Who may look where: small matrices, drawn by hand."""
+"""Mask rules as small hand-drawn matrices."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from tests.support.libraries import Convert
 
 
 def drawn(array: Convert, rule: Rule, rows: int, columns: int) -> list[str]:
-    """The rule as a picture: a row a query, `x` where it may look."""
+    """The rule as a picture: a row per query, `x` where it may attend."""
     queries, keys = array(np.arange(rows))[:, None], array(np.arange(columns))[None, :]
     allowed: npt.NDArray[np.bool_] = np.broadcast_to(to_numpy(rule(queries, keys)), (rows, columns))
     assert allowed.dtype == np.bool_

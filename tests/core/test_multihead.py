@@ -1,4 +1,4 @@
-"""Multi-head attention whole: PyTorch's own layer, answers known by hand, and its errors."""
+"""Multi-head attention, compared with PyTorch's layer and known answers, and its errors."""
 
 import doctest
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def drawn(rng: np.random.Generator, *shape: int, spread: float = 1.0) -> npt.NDA
 
 
 def linear(array: Convert, rng: np.random.Generator, rows: int, columns: int) -> Linear:
-    """Weights that are wide enough for the rows of attention to be peaked."""
+    """Weights large enough for peaked rows of attention."""
     return Linear(array(drawn(rng, rows, columns, spread=0.5)), array(drawn(rng, rows)))
 
 
@@ -43,7 +43,7 @@ def layer_of(
 
 
 def pytorch_layer(array: Convert) -> tuple[torch.nn.MultiheadAttention, MultiHeadAttention]:
-    """PyTorch's layer with peaked rows, and ours over the same numbers."""
+    """PyTorch's layer with peaked rows, and ours with the same weights."""
     torch.manual_seed(0)
     theirs = torch.nn.MultiheadAttention(WIDTH, HEADS, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
@@ -172,7 +172,7 @@ def test_a_batch_is_its_members_one_by_one(array: Convert, rng: np.random.Genera
 
 @pytest.fixture
 def attention(array: Convert, rng: np.random.Generator) -> Attention:
-    """A grouped layer with a bias and a sink at work on six tokens."""
+    """A grouped layer with a bias and a sink on six tokens."""
     bias = array(drawn(rng, HEADS, T, T))
     rules: dict[str, Any] = {
         "mask": masks.causal,
@@ -236,7 +236,7 @@ def test_the_trace_of_a_call_is_that_of_its_operands(attention: Attention) -> No
 
 
 def labelled(array: Convert, blocks: str) -> Linear:
-    """A fused matrix whose blocks of two rows are named by a letter each; the bias names them too."""
+    """A fused matrix and bias in which each block of two rows encodes a letter."""
     rows = np.repeat([float(ord(letter)) for letter in blocks], 2).astype(np.float32)
     return Linear(array(np.stack([rows] * 3, axis=-1)), array(rows))
 

@@ -1,4 +1,4 @@
-"""Rotary positions: turns known by hand, and the functions of transformers."""
+"""Rotary positions: known rotations, and the functions of transformers."""
 
 import math
 

@@ -28,7 +28,7 @@ def same(found: torch.Tensor, expected: torch.Tensor) -> None:
 
 
 def pytorch_layer(**rest: Any) -> torch.nn.MultiheadAttention:
-    """PyTorch's own, in float64, with biases that are not zero and rows that are peaked."""
+    """PyTorch's layer in float64, with nonzero biases and peaked rows."""
     layer = torch.nn.MultiheadAttention(WIDTH, HEADS, batch_first=True, dtype=torch.float64, **rest)
     for name, parameter in layer.named_parameters():
         torch.nn.init.normal_(parameter, std=1.0 if name.endswith("bias") else 0.7)

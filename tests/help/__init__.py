@@ -1,1 +1,1 @@
-"""What the help says, how it is laid out, and that its examples run."""
+"""The help: content, layout, and examples that run."""

@@ -1,4 +1,4 @@
-"""Pages of help at a given width, to the character."""
+"""Help pages at a given width, to the character."""
 
 import pytest
 

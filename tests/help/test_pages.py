@@ -1,4 +1,4 @@
-"""The help of every command: options by topic, words explained, examples that run; at every width."""
+"""The help of every command: options by topic, explanations, examples that run; at every width."""
 
 import re
 import shlex
@@ -35,7 +35,7 @@ def section(page: str, heading: str) -> str:
 
 
 def words(page: str) -> list[str]:
-    """What is said, whatever the width; a backslash only continues a line."""
+    """The words of a page, independent of the width; a backslash only continues a line."""
     return page.replace(" \\\n", " ").split()
 
 
@@ -152,7 +152,7 @@ def test_a_page_has_two_or_three_examples(command: tuple[str, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the examples find their texts and write; one reads the model that another trained."""
+    """The working directory of the examples, shared so that one can read a model trained by another."""
     directory = tmp_path_factory.mktemp("examples")
     (directory / "story.txt").symlink_to(ROOT / "sample_inputs" / "repeated.txt")
     (directory / "book.txt").symlink_to(ROOT / "sample_inputs" / "alice.txt")
@@ -161,7 +161,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face cache where all-MiniLM-L6-v2, a BERT, stands for the BERT of the examples."""
+    """A Hugging Face cache in which all-MiniLM-L6-v2, a BERT, replaces the BERT of the examples."""
     return hub_cache(tmp_path_factory.mktemp("huggingface"), {"bert-base-cased": minilm()})
 
 

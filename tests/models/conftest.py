@@ -1,4 +1,4 @@
-"""Twins and real weights in directories, made once; both array libraries."""
+"""Twins and real weights in directories, created once; both array libraries."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.twins import RECIPES, Save, minilm
 
 @pytest.fixture(scope="session")
 def save(tmp_path_factory: pytest.TempPathFactory) -> Save:
-    """A twin's directory: `save("bert")`, or with the words of `save_pretrained`."""
+    """A twin's directory: `save("bert")`, with arguments of `save_pretrained`."""
 
     def saved(name: str, **how: Any) -> Path:
         directory = tmp_path_factory.mktemp("twin")

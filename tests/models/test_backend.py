@@ -1,4 +1,4 @@
-"""Which backend computes, where and in which format; a device that is not here is named with its reason."""
+"""The choice of backend, device and number format; errors for devices that are not available."""
 
 import subprocess
 import sys
@@ -137,6 +137,6 @@ def test_the_work_of_a_layer_is_counted_by_hand() -> None:
 def test_the_metrics_of_a_small_llama_go_to_pytorch_from_some_hundred_tokens_on(
     tokens: int, name: str
 ) -> None:
-    """SmolLM2-135M, 30 layers of 576 features: as fast in both at 600 tokens or so."""
+    """SmolLM2-135M, 30 layers of 576 features: both are equally fast at about 600 tokens."""
     work = estimate_operations(576, 30, tokens, tokens)
     assert suited_backend(choose_backend("cpu", DType.FLOAT32), "cpu", work).name == name

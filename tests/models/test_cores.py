@@ -1,4 +1,4 @@
-"""How many threads compute: one for each core that may be used, or what the user says."""
+"""The number of threads: one per available core, or as set by the user."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which devices are listed, and where PyTorch is asked for them."""
+"""The listed devices, and when PyTorch is loaded to find them."""
 
 import ctypes
 import platform
@@ -18,14 +18,14 @@ NONE = "cuda: Optional[str] = None\nhip: Optional[str] = None\n"
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the installed PyTorch says what it is built for."""
+    """Fake the build information of the installed PyTorch."""
     found = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda _: found)  # type: ignore[attr-defined]
     return tmp_path / "version.py"
 
 
 def drivers(monkeypatch: pytest.MonkeyPatch, *there: str) -> None:
-    """The libraries that the system has."""
+    """Fake the driver libraries of the system."""
 
     def load(name: str) -> None:
         if name not in there:

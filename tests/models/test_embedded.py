@@ -1,4 +1,4 @@
-"""The model that ships: small, whole, honest about its heads, and the same in transformers."""
+"""The bundled model: small, complete, correctly labelled, and the same in transformers."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def best(pattern: Pattern) -> HeadLabel:
 
 
 def score(source: Source, head: HeadLabel, texts: list[list[int]], first_row: int = 1) -> float:
-    """What the head that is known for a pattern scores on these tokens."""
+    """The score of the head known for a pattern on these tokens."""
     found = []
     for ids in texts:
         tokens = tuple(

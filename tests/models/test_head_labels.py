@@ -1,4 +1,4 @@
-"""`attn.json`: what is known of a model's heads, believed only where it can be true."""
+"""`attn.json`: the labels of a model's heads, validated before use."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A model is opened once, reads many texts, and is opened again wherever its source is sent."""
+"""A model is opened once, reads many texts, and is reopened in other processes."""
 
 import multiprocessing
 import pickle
@@ -23,7 +23,7 @@ TEXT = "the cat sat on the mat"
 
 
 def weights_of(source: Source, text: str = TEXT) -> list[list[float]]:
-    """The weights of head 0.1, as plain numbers that any process can send."""
+    """The weights of head 0.1, as plain numbers that can be pickled."""
     (head,) = head_steps(read(source, TextRequest(text)), [(0, 1)], (Step.WEIGHTS,))
     weights: list[list[float]] = np.asarray(head.steps[Step.WEIGHTS]).tolist()
     return weights

@@ -1,4 +1,4 @@
-"""The fresh layer: the same numbers for the same seed, and words where they stand."""
+"""The random layer: the same numbers for the same seed, and words at their positions."""
 
 import math
 
@@ -17,7 +17,7 @@ TEXT = "The cat saw the cat."
 
 
 def weights(seed: int, backend: Backend = NUMPY, text: str = TEXT, *, is_causal: bool = False) -> Numbers:
-    """(H, T, S) of a fresh layer."""
+    """(H, T, S) of a random layer."""
     request = SourceRequest(width=16, heads=4, seed=seed, is_causal=is_causal)
     source = open_random_layer(request, backend)
     (attention,) = source.attentions(Texts(source.tokens(text, None)), Kind.SELF, [0])

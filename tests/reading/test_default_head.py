@@ -1,4 +1,4 @@
-"""The head that is shown where nobody names one, and what is said of it."""
+"""The default head, and the remarks about it."""
 
 import json
 import shutil
@@ -79,7 +79,7 @@ def test_of_a_slow_model_the_remark_says_of_how_many_layers(
 
 
 def known(twins: Path, directory: Path, pattern: str) -> Path:
-    """A twin of which 2.1 is known for the pattern."""
+    """A twin whose head 2.1 is known for the pattern."""
     shutil.copytree(twins / "gpt2", directory, dirs_exist_ok=True)
     heads = [{"layer": 2, "head": 1, "pattern": pattern, "score": 0.9}]
     (directory / "attn.json").write_text(json.dumps({"heads": heads}))

@@ -1,4 +1,4 @@
-"""How much memory is free, as machines, containers and shells of many kinds tell it."""
+"""Free memory as reported by machines, containers and shells."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ VERSION_1 = {
 
 @pytest.fixture
 def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cgroup:
-    """No container, as on macOS and Windows, until its files are written."""
+    """No container, as on macOS and Windows, until its files are created."""
     monkeypatch.setattr(free_memory, "_CGROUP_ROOT", tmp_path / "cgroup")
 
     def write(files: Mapping[str, str]) -> None:
@@ -39,7 +39,7 @@ def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cgroup:
 
 
 class Machine:
-    """One whose memory and limits are simulated: at first 10,000 bytes are free and nothing is limited."""
+    """A machine with simulated memory and limits: initially 10,000 bytes are free, without limits."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -61,11 +61,11 @@ class Machine:
         self._monkeypatch.setitem(sys.modules, "resource", module)
 
     def lacks_resource(self) -> None:
-        """As Windows does: an import of it fails."""
+        """Importing `resource` fails, as on Windows."""
         self._monkeypatch.setitem(sys.modules, "resource", None)
 
     def has_process_of(self, size: int) -> None:
-        """A process that has taken so many addresses."""
+        """A process with this much address space in use."""
         process = SimpleNamespace(memory_info=lambda: SimpleNamespace(vms=size))
         self._monkeypatch.setattr(psutil, "Process", lambda: process)
 

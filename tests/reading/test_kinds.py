@@ -1,4 +1,4 @@
-"""Encoder, decoder and cross attention, and layers that know only some steps: through every view."""
+"""Encoder, decoder and cross-attention, and layers that expose only some steps, in every view."""
 
 import csv
 import io
@@ -39,7 +39,7 @@ FLOAT64 = choose_backend("cpu", DType.FLOAT64)
 
 @dataclass(frozen=True)
 class OnlyWeights:
-    """A layer that tells nothing but its logits and weights."""
+    """A layer that exposes only its logits and weights."""
 
     inner: Layer
     scale: None = None
@@ -86,7 +86,7 @@ class OnlyWeights:
 
 @dataclass(frozen=True)
 class Translator:
-    """A source of three encoder layers, two decoder layers, four heads of each."""
+    """A source with three encoder layers and two decoder layers of four heads."""
 
     kinds: Mapping[Kind, Extent]
     has_decoder: bool = True
@@ -134,7 +134,7 @@ def translator(**changed: Any) -> Source:
 
 @pytest.fixture(autouse=True)
 def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever model is named, the translator is read; a parameter is the source's own."""
+    """Replace every model by the translator, or by the source given as parameter."""
     made: Source = getattr(request, "param", None) or translator()
     monkeypatch.setattr("attn_cli.models.open.open_source", lambda *_, **__: made)
 
@@ -144,7 +144,7 @@ def only_weights() -> Source:
 
 
 def hybrid() -> Source:
-    """Of six layers the second and the fifth attend."""
+    """A hybrid of six layers, of which the second and the fifth have attention."""
     return translator(kinds={Kind.ENCODER: Extent((1, 4), 4)})
 
 

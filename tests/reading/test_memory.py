@@ -1,4 +1,4 @@
-"""What a reading will need is estimated, and refused where it is not there."""
+"""The estimated memory of a reading, and the error if it is not available."""
 
 import subprocess
 import sys
@@ -76,7 +76,7 @@ def test_what_fits_and_what_nobody_can_tell_is_let_through(
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process its peak")
 def test_the_estimate_is_near_the_peak_that_is_measured(source: Source, tmp_path: Path) -> None:
-    """Of whole processes; what a short text takes is subtracted, the interpreter and its modules with it."""
+    """For whole processes; the memory for a short text, with the interpreter and modules, is subtracted."""
     short, long, width = 200, 12_000, 256
     peaks = [peak_of_heads(tokens, width, tmp_path) for tokens in (short, long)]
     wide = open_random_layer(SourceRequest(width=width), source.backend)
@@ -86,7 +86,7 @@ def test_the_estimate_is_near_the_peak_that_is_measured(source: Source, tmp_path
 
 
 def peak_of_heads(tokens: int, width: int, directory: Path) -> float:
-    """The bytes that `attn heads` held at most, on the one layer of `random`, as the system counted them."""
+    """The peak memory of `attn heads` on the layer of `random`, according to the system."""
     text = directory / "text.txt"
     text.write_text("the cat sat on " * (tokens // 4), encoding="utf-8")
     arguments = ["heads", "-m", "random", "--width", str(width), "--quiet", "--file", str(text)]
@@ -108,7 +108,7 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 
 def test_what_a_reading_needs_by_hand(source: RandomLayer) -> None:
-    """12 · M² numbers of a layer, 14 vectors a token, 4.5 matrices a head, 24 numbers a query of a head."""
+    """12 · M² numbers per layer, 14 vectors per token, 4.5 matrices per head, 24 per query and head."""
     work = Work(100, 200, 3, at_once=2, rows=50, kept=1000)
     assert need(source, work) == Need(12 * 64**2 * 4, 14 * 200 * 64 * 4, (4.5 * 2 * 50 * 200 + 1000) * 4)
     assert need(source, Work(100, 200, 3, measured=5)).matrices == 24 * 5 * 100 * 4 + (40 << 20)
@@ -144,7 +144,7 @@ def test_nine_tenths_of_what_is_free_may_be_needed(source: Source, monkeypatch: 
 def test_two_million_numbers_are_computed_without_asking_what_is_free(
     tokens: int, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of one head: three matrices of T × T, and M numbers a token, and M² of the layer."""
+    """For one head: three T × T matrices, M numbers per token, and M² for the layer."""
     monkeypatch.setattr(memory, "free_bytes", lambda _: 1.0)
     answer = attn("inspect", "a " * tokens, "-m", "random", "--heads", "0.0", "--json")
     assert answer.status == status

@@ -11,7 +11,7 @@ COUNTS = st.integers(1, 40)
 
 
 def resolve(layers: str | None = None, heads: str | None = None, *places: str) -> list[tuple[int, int]]:
-    """In a model of 3 layers and 2 heads."""
+    """Resolve a selection in a model of 3 layers and 2 heads."""
     return list(Selection(layers, heads, places).resolve("m", 3, 2))
 
 
@@ -61,7 +61,7 @@ def test_a_range_may_end_at_the_last() -> None:
 
 
 @given(COUNTS, st.data())
-def test_an_open_range_goes_on_to_the_last(count: int, data: st.DataObject) -> None:
+def test_an_open_range_extends_to_the_last(count: int, data: st.DataObject) -> None:
     first = data.draw(st.integers(-count, count - 1))
     assert indices(f"{first}-", count, "layer", "m") == tuple(range(first % count, count))
     assert tokens(f"0,{first}-", count, "row", "the text") == tuple(

@@ -1,4 +1,4 @@
-"""Our numbers against the reference model's, over all kinds of attention."""
+"""Verification against the reference model, for all kinds of attention."""
 
 from collections import Counter
 from pathlib import Path

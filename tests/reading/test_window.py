@@ -1,4 +1,4 @@
-"""How much of a matrix is shown: what was chosen, the whole, or a picture."""
+"""How much of a matrix is shown: a selection, all of it, or block averages."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The map of all heads at 80 columns: golden files that a person can read."""
+"""The map of all heads at 80 columns: readable golden files."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def heads(layers: int, count: int, high: float = 1.0) -> Grid:
-    """Each layer has its strongest head one further right, weaker ones around it; head 0.1 has no value."""
+    """The strongest head moves one to the right with each layer; head 0.1 has no value."""
     apart = np.abs(np.arange(layers)[:, None] - np.arange(count))
     values = high * np.maximum(0, 1 - apart / (count / 4))
     names = [list(map(str, range(size))) for size in (layers, count)]

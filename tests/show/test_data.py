@@ -1,4 +1,4 @@
-"""Data files: the numbers that were computed, bit for bit, in formats that other programs read."""
+"""Data files: the computed numbers, bit for bit, in formats that other programs read."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ MATRICES = arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 4)), e
 
 
 def a_head(kind: Kind = Kind.SELF, layer: int = 0, head: int = 3, **steps: Any) -> Head:
-    """A head of the tokens 0 and 1 with `steps`, lists becoming float32."""
+    """A head over the tokens 0 and 1 with `steps`; lists become float32."""
     made = {
         Step(word): numbers if isinstance(numbers, np.ndarray) else np.array(numbers, np.float32)
         for word, numbers in steps.items()
@@ -73,7 +73,7 @@ def compared(**more: object) -> dict[str, Any]:
 
 
 def encoded(suffix: str, document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """A file of that name, as `compare` or as `inspect` writes it."""
+    """The content of a file with this name, as written by `compare` or `inspect`."""
     return (COMPARISONS if "matrix" in document else STEPS).encode(suffix, Results(document, heads))
 
 
@@ -241,7 +241,7 @@ def test_a_binary_file_keeps_the_number_format(dtype: type[np.floating[Any]]) ->
 
 
 def metas(content: Mapping[str, bytes], directory: Any) -> list[Any]:
-    """What each of the two binary files says beside its arrays."""
+    """The metadata of each of the two binary files."""
     with np.load(io.BytesIO(content[".npz"]), allow_pickle=False) as held:
         of_npz = json.loads(held["meta"].item())
     (directory / "x.safetensors").write_bytes(content[".safetensors"])
@@ -386,7 +386,7 @@ def test_the_schema_is_a_schema() -> None:
 
 
 def is_valid(document: Mapping[str, object]) -> bool:
-    """Whether what a user gets agrees with the schema that a user gets."""
+    """Whether the output agrees with the printed schema."""
     written = json.loads(data.as_json(document))
     return bool(Draft202012Validator(json.loads(data.schema())).is_valid(written))
 

@@ -1,4 +1,4 @@
-"""Files: whole or not at all, and what stood there is kept."""
+"""Files are written atomically, and existing ones are kept."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Pictures: what stands on the page, in which colours, and what is in the file."""
+"""Pictures: the content of the page, its colours, and the file."""
 
 import math
 import struct
@@ -184,7 +184,7 @@ def test_labels_never_overlap(count: int) -> None:
 
 
 def numbered(drawing: Drawing) -> int:
-    """How many cells have their number in them."""
+    """The number of cells that show their value."""
     return sum(text == "0.50" for text in texts(drawing))
 
 

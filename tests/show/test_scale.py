@@ -1,4 +1,4 @@
-"""What colours span, the same on a terminal and in a picture."""
+"""The range of colours, the same in a terminal and in a picture."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Shades: zero is the quietest, lightness alone tells the order, on a dark and on a light background."""
+"""Shades: zero is least prominent and lightness alone conveys the order, on dark and light backgrounds."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -36,7 +36,7 @@ NAMES = ("black", *HUES, "white", "bright_black", "bright_white")
 
 
 def luminance(colour: Color, palette: str) -> float:
-    """WCAG 2.1, relative luminance, 0 to 1; one of 16 colours is as the palette has it."""
+    """WCAG 2.1 relative luminance, 0 to 1; the 16 colours are those of the palette."""
     named = dict(zip(NAMES, PALETTES[palette].split(), strict=True)).get(colour.name)
     parts = bytes.fromhex(named) if named else colour.get_truecolor()
     shares = [part / 255 for part in parts]
@@ -51,7 +51,7 @@ def lightness(colour: Color, palette: str = "xterm") -> float:
 
 
 def contrast(style: Style, palette: str = "xterm") -> float:
-    """Of the text with its background: WCAG 2.1, 1 to 21."""
+    """The contrast of the text with its background: WCAG 2.1, 1 to 21."""
     assert style.color
     assert style.bgcolor
     lights = [luminance(colour, palette) for colour in (style.color, style.bgcolor)]
@@ -67,13 +67,13 @@ def from_zero(colours: str, theme: Theme, limits: Limits) -> list[list[Color]]:
 
 
 def segments(view: View, colours: str | None = "truecolor") -> list[Segment]:
-    """What is drawn below the title, which takes one line."""
+    """The segments below the title, which takes one line."""
     _, *lines = view.lines(Sheet(80, "utf-8", colours, theme=view.theme))
     return [segment for line in lines for segment in line]
 
 
 def style_of(text: str, view: View, colours: str | None = "truecolor") -> Style:
-    """The style of the one piece of a line that has the text in it."""
+    """The style of the only segment of a line that contains the text."""
     (found,) = {segment.style for segment in segments(view, colours) if text in segment.text}
     return found or Style.null()
 

@@ -44,7 +44,7 @@ def plain(width: int) -> Console:
 
 
 def endless(width: int) -> Console:
-    """A pipe or a file: lines are broken at a width, and may be longer."""
+    """A pipe or a file: text is wrapped at a width, but lines may be longer."""
     return Console(width=width, file=io.StringIO(), color_system=None, soft_wrap=True)
 
 
@@ -547,7 +547,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def wide(count: int) -> Grid:
-    """A row that looks evenly at so many keys, under a long name and at long names."""
+    """A row with uniform weights on this many keys, with long names."""
     return grid_of("w", np.full((1, count), 1 / count), [LETTERS], [LETTERS] * count, limits=(0, 1))
 
 

@@ -1,4 +1,4 @@
-"""Views are renderables of Rich: whatever holds one gives it its room."""
+"""Views are Rich renderables: their container determines their width."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Which suffix is written by what, and what that loads."""
+"""The writer of each suffix, and what it imports."""
 
 import subprocess
 import sys

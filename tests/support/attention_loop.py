@@ -1,4 +1,4 @@
-"""Attention in plain Python, one number at a time in float64: what the arrays are compared with.
+"""Attention in plain Python, one number at a time in float64: the reference for the arrays.
 
 Written from the words of DESIGN.md: scale, soft cap, bias, mask, sink column, softmax, sink column
 dropped. H query heads, G key/value heads, T queries, S keys, D head size.
@@ -65,7 +65,7 @@ def _each_pair(layer: Layer, number: Callable[[int, int, int], float]) -> Number
 
 
 def _read_by(layer: Layer, head: int) -> int:
-    """Neighbouring query heads share a key head."""
+    """The key head that a query head reads: adjacent query heads share one."""
     group = len(layer.queries) // len(layer.keys)
     return head // group
 

@@ -1,4 +1,4 @@
-"""A tiny random twin of every model type that transformers has, and how it is served here.
+"""A tiny random twin of every model type in transformers, and how attn supports it.
 
 A fresh model attends almost evenly: its weights are made larger until rows are peaked, and whatever
 begins as zeros or ones is made random, so that no bias and no norm can be left out unseen.
@@ -133,12 +133,12 @@ _ASKING = ("query", "key", "q_", "k_", "qkv", "attn", "attention")  # what makes
 
 
 class NoTwinError(Exception):
-    """We do not know how to make a small one."""
+    """A small model of this type cannot be created."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a type is served, and what was seen."""
+    """How a type is supported, with the evidence."""
 
     kind: str
     served: str  # native, bridge, fallback, refused, untried, wrong
@@ -149,7 +149,7 @@ class Verdict:
 
 
 def verdict_of(kind: str) -> Verdict:
-    """A twin of the type is made, saved, read by us, and compared with eager attention: layers and heads."""
+    """Create and save a twin of the type, read it, and compare all layers and heads with eager attention."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         try:
@@ -167,7 +167,7 @@ def verdict_of(kind: str) -> Verdict:
 
 
 def record(verdicts: Sequence[Verdict]) -> None:
-    """Write what `attn models --families` tells."""
+    """Write the data of `attn models --families`."""
     assert not [each for each in verdicts if each.served == "wrong"]
     lines = [
         f"  {json.dumps(each.kind)}: {json.dumps([each.served, *([_reason(each)] if each.why else [])])}"
@@ -205,7 +205,7 @@ def _compared(kind: str, source: Source, model: Any) -> Verdict:
 def _paired(
     ours: Sequence[Numbers], numbers: Sequence[int], theirs: Sequence[Numbers]
 ) -> Iterator[tuple[Numbers, Numbers]]:
-    """Our layers and theirs: eager gives back those that attend, or something for every layer."""
+    """Pair our layers with theirs: eager returns those with attention, or something for every layer."""
     if len(theirs) == len(ours):
         yield from zip(ours, theirs, strict=True)
     elif theirs and max(numbers) < len(theirs):
@@ -213,14 +213,14 @@ def _paired(
 
 
 def difference(ours: Numbers, theirs: Numbers) -> float:
-    """How far two layers are apart; a column more of theirs is a sink."""
+    """The difference of two layers; an extra column of theirs is a sink."""
     if theirs.shape[-1] == ours.shape[-1] + 1:
         theirs = theirs[..., :-1]
     return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else np.inf
 
 
 def save_twin(kind: str, directory: Path) -> None:
-    """The twin with a tokenizer, as a person would have it."""
+    """Save the twin with a tokenizer, as in a real checkpoint."""
     twin_of(kind, directory)
     word_piece().save(str(directory / "tokenizer.json"))
 
@@ -272,7 +272,7 @@ def _stir(model: torch.nn.Module) -> None:
 
 @torch.no_grad()
 def _sharpen(model: Any) -> None:
-    """Larger queries and keys, until the rows of eager attention are peaked."""
+    """Enlarge queries and keys until the rows of eager attention are peaked."""
     asking = [
         parameter
         for name, parameter in model.named_parameters()
@@ -288,7 +288,7 @@ def _sharpen(model: Any) -> None:
 
 
 def eager_weights(model: Any) -> dict[Kind, list[Numbers]]:
-    """The weights (H, T, S) of every layer that eager attention gives back, by kind."""
+    """The weights (H, T, S) of every layer that eager attention returns, by kind."""
     with torch.no_grad():
         found = model(**_inputs_of(model), output_attentions=True)
     names = {
@@ -302,7 +302,7 @@ def eager_weights(model: Any) -> dict[Kind, list[Numbers]]:
 
 
 def _inputs_of(model: Any) -> dict[str, Any]:
-    """The ids, and a decoder's; with a cache FSMT's decoder would read its last token alone."""
+    """The ids, and those of a decoder; with a cache, FSMT's decoder would read only its last token."""
     given: dict[str, Any] = {"input_ids": torch.tensor([IDS])}
     if model.config.is_encoder_decoder:
         given["decoder_input_ids"] = torch.tensor([TARGET])
@@ -312,7 +312,7 @@ def _inputs_of(model: Any) -> dict[str, Any]:
 
 
 def _plain(layers: Any) -> Iterator[Numbers]:
-    """Of SqueezeBERT and ProphetNet they are what the softmax receives (`modeling_squeezebert.py`)."""
+    """SqueezeBERT and ProphetNet return the input of the softmax (`modeling_squeezebert.py`)."""
     for each in layers:
         if isinstance(each, torch.Tensor):
             is_shares = each.min() >= 0 and each.max() <= 1 + CLOSE

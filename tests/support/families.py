@@ -1,4 +1,4 @@
-"""A small random twin of every family that has a file of its own, its peculiarities switched on."""
+"""A small random twin of every native family, with its special features enabled."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

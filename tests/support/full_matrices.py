@@ -1,4 +1,4 @@
-"""The metrics of heads from full matrices, cell by cell: what `summarise` is compared with."""
+"""The metrics of heads from full matrices, cell by cell: the reference for `summarise`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Expected:
 
 
 def summary_of(operands: Operands, tokens: KeyTokens, picture: int) -> Expected:
-    """From the matrices that `trace` holds."""
+    """The summary computed from the matrices of `trace`."""
     steps = trace(operands)
     weights = to_numpy(steps.weights).astype(np.float64)
     logits = to_numpy(steps.logits).astype(np.float64)
@@ -40,7 +40,7 @@ def summary_of(operands: Operands, tokens: KeyTokens, picture: int) -> Expected:
 
 
 def named_cells(tokens: KeyTokens, rows: int, columns: int) -> dict[Metric, npt.NDArray[np.bool_]]:
-    """(T, S) the cells that a metric names, as far as the tokens say.
+    """(T, S) the cells that a metric covers, according to the tokens.
 
     An induction head looks from a token at what followed its earlier copies (not at itself, where the
     copy stands right before).
@@ -79,13 +79,13 @@ def _logsumexp(logits: Numbers, sink: Any) -> Numbers:
 
 
 def in_cells(weights: Numbers, most: int) -> Numbers:
-    """(H, R, C) the means of the smallest cells of which there are at most so many on a side."""
+    """(H, R, C) the means of the smallest blocks with at most this many on a side."""
     tall, wide = (-(-size // most) for size in weights.shape[-2:])
     return means_of_cells(weights, tall, wide)
 
 
 def means_of_cells(weights: Numbers, tall: int, wide: int) -> Numbers:
-    """(H, R, C) the mean of every so many rows and columns; at the edge of fewer."""
+    """(H, R, C) the mean of every block of rows and columns; blocks at the edge are smaller."""
     _, rows, columns = weights.shape
     cells = [
         [weights[:, r : r + tall, c : c + wide].mean(axis=(-2, -1)) for c in range(0, columns, wide)]

@@ -10,7 +10,7 @@ import torch
 from attn_cli.core.arrays import Array
 
 Convert: TypeAlias = Callable[[npt.ArrayLike], Array]
-"""Numbers to an array of the library under test, dtype kept."""
+"""Convert numbers to an array of the library under test, keeping the dtype."""
 
 
 def to_torch(values: npt.ArrayLike) -> Array:

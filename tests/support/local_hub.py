@@ -1,4 +1,4 @@
-"""A hub of the test's own: a server on this machine that answers as Hugging Face's does."""
+"""A hub for tests: a local server that answers like Hugging Face's."""
 
 import hashlib
 import threading
@@ -16,7 +16,7 @@ Refusal: TypeAlias = tuple[int, str]
 
 @dataclass
 class Hub:
-    """What it has, and what it was asked for."""
+    """The files of the hub, and the requests it received."""
 
     files: dict[str, bytes]
     name: str = "org/small"
@@ -32,11 +32,11 @@ class Hub:
 
     @property
     def fetched(self) -> list[str]:
-        """The files whose content was asked for, with the first byte where it is not 0."""
+        """The files whose content was requested, with the first byte if it is not 0."""
         return [line.removeprefix("GET ") for line in self.asked if line.startswith("GET ")]
 
     def found(self, path: str) -> bytes | Refusal:
-        """What stands at `/org/name/resolve/REVISION/FILE`."""
+        """The content at `/org/name/resolve/REVISION/FILE`."""
         if self.refusal is not None:
             return self.refusal
         name, _, rest = path.strip("/").partition("/resolve/")
@@ -53,7 +53,7 @@ class _Answer(BaseHTTPRequestHandler):
     hub: Hub
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
     def do_HEAD(self) -> None:
         self._head(self.hub.found(self.path), 0)
@@ -87,7 +87,7 @@ class _Answer(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(hub: Hub) -> Iterator[Hub]:
-    """The hub on a free port of this machine."""
+    """Serve the hub on a free local port."""
     handler = type("Answer", (_Answer,), {"hub": hub})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Heads made by hand, and a text in which tokens stand twice."""
+"""Hand-made heads, and a text with repeated tokens."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ TOKENS = KeyTokens(IDS, SPECIAL)
 
 
 def looking_at(cells: npt.NDArray[np.bool_], mask: masks.Rule = masks.causal) -> Operands:
-    """One head that looks evenly at the cells (T, S); from rows without one, at the first token."""
+    """A head with uniform weights on the cells (T, S); rows without a cell attend to the first token."""
     chosen = cells.astype(np.float32)
     chosen[chosen.sum(axis=-1) == 0, 0] = 1.0
     keys = np.eye(cells.shape[1], dtype=np.float32)[None]

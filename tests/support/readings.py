@@ -8,5 +8,5 @@ from attn_cli.reading.reading import Reading, TextRequest, read
 
 
 def reading_of(text: str, model: str | None = None, **request: Any) -> Reading:
-    """The text, read by the model; `request` is the rest of what can be asked of a model."""
+    """The text, read by the model; `request` has further fields of the model request."""
     return read(open_source(SourceRequest(model, **request), {}), TextRequest(text))

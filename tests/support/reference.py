@@ -1,4 +1,4 @@
-"""The reference model: what Hugging Face's eager attention computes from the same file."""
+"""The reference model: Hugging Face's eager attention on the same file."""
 
 import copy
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ Numbers = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Answer:
-    """The weights (H, T, S) of each layer, and what enters and leaves the layers (T, M)."""
+    """The weights (H, T, S) of each layer, and the hidden states (T, M) between layers."""
 
     weights: list[Numbers]
     hidden: list[Numbers]
@@ -43,7 +43,7 @@ def weights_of(layer: Layer) -> Numbers:
 
 
 def inputs_of(directory: Path, text: str, pair: str | None = None) -> Inputs:
-    """The text as the tokenizer in the directory cuts it."""
+    """The text, tokenized by the tokenizer in the directory."""
     tokens = open_tokenizer(directory)(text, pair)
     return Inputs([token.id for token in tokens], [token.segment for token in tokens])
 
@@ -56,7 +56,7 @@ def every_weight_of(source: Source, text: str) -> list[Numbers]:
 
 
 def ours(directory: Path, inputs: Inputs, backend: Backend = NUMPY, **how: Any) -> Answer:
-    """What our transformer computes."""
+    """The results of the native transformer."""
     model = transformer(directory, backend, **how)
     return Answer(
         weights=[to_numpy(trace(layer.operands).weights) for layer in model.attentions(inputs)],
@@ -65,13 +65,13 @@ def ours(directory: Path, inputs: Inputs, backend: Backend = NUMPY, **how: Any) 
 
 
 def transformer(directory: Path, backend: Backend = NUMPY, **how: Any) -> Transformer:
-    """Our transformer over the directory."""
+    """The native transformer for the directory."""
     spec = read_spec(read_config(directory), **how)
     return Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), backend)
 
 
 def reference_of(directory: Path, inputs: Inputs, dtype: torch.dtype = torch.float32, **given: Any) -> Answer:
-    """What Hugging Face computes; each time a fresh copy, for dynamic RoPE remembers the longest text."""
+    """The results of Hugging Face, each time from a new copy, as dynamic RoPE remembers the longest text."""
     model = copy.deepcopy(_loaded(directory)).to(dtype)
     ids = torch.tensor([list(inputs.ids)])
     if getattr(model.config, "type_vocab_size", 1) > 1:
@@ -92,7 +92,7 @@ def _loaded(directory: Path) -> Any:
 
 
 def pad(inputs: Inputs, count: int, where: str) -> tuple[Inputs, slice]:
-    """The same text with padding on one side, and where its own tokens now stand."""
+    """The same text with padding on one side, and the positions of its tokens."""
     length = len(inputs.ids)
 
     def beside(own: Sequence[Any], filling: Any) -> list[Any]:
@@ -104,7 +104,7 @@ def pad(inputs: Inputs, count: int, where: str) -> tuple[Inputs, slice]:
 
 
 def largest_differences(found: Answer, expected: Answer, rows: Any = slice(None)) -> tuple[float, float]:
-    """The largest difference of weights, and of hidden states as a share of the layer's largest number."""
+    """The largest difference of weights, and of hidden states relative to the layer's largest number."""
     weights = [
         float(np.abs(a[:, rows] - b[:, rows]).max())
         for a, b in zip(found.weights, expected.weights, strict=True)

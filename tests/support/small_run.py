@@ -1,4 +1,4 @@
-"""A run that takes a second: two layers over a story that repeats a few sentences."""
+"""A run of about a second: two layers on a story that repeats a few sentences."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ OPTIONS = (
 
 
 def story(path: Path, sentences: int = 120, seed: int = 0) -> Path:
-    """A text file of so many sentences."""
+    """A text file with this many sentences."""
     draw = np.random.default_rng(seed)
     text = " ".join(SENTENCES[place] for place in draw.integers(0, len(SENTENCES), sentences))
     path.write_text(f"{text}\n", encoding="utf-8")
@@ -48,16 +48,16 @@ RECIPE = Recipe(
 
 
 def recipe(**changes: Any) -> Recipe:
-    """`RECIPE` but for some values."""
+    """`RECIPE` with some values changed."""
     return replace(RECIPE, **changes)
 
 
 def network(seed: int = 0, vocabulary: int = 300) -> Network:
-    """A fresh model of `recipe`."""
+    """A new model of `recipe`."""
     return Network(config_of(recipe(), vocabulary), seed, "cpu")
 
 
 def prepared(directory: Path, text: Path, **changes: Any) -> runs.Run:
-    """A run of `recipe` over `text`, begun."""
+    """A newly started run of `recipe` on `text`."""
     order = TrainingRequest((text,), None, recipe(**changes))
     return runs.begin(directory, order, lambda _: None, force=False)

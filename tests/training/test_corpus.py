@@ -1,4 +1,4 @@
-"""Text files as rows: nothing lost, nothing twice, the same rows for the same seed."""
+"""Text files as rows: nothing lost or duplicated, the same rows for the same seed."""
 
 import hashlib
 import os

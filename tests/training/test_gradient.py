@@ -1,4 +1,4 @@
-"""The gradient of a step: the same to the last bit, however many threads compute it."""
+"""The gradient of a step is bit-identical for any number of threads."""
 
 import threading
 
@@ -13,7 +13,7 @@ ROWS = torch.randint(0, 300, (64, 33), generator=torch.Generator().manual_seed(0
 
 
 def added(threads: Threads) -> tuple[float, list[torch.Tensor]]:
-    """The loss of `ROWS` and its gradient."""
+    """The loss of `ROWS` and its accumulated gradient."""
     ours = network()
     loss = StepGradient(ours, recipe(batch=64), threads).add(ROWS, 0)
     return loss, [tensor.grad for tensor in ours.learning.values() if tensor.grad is not None]
@@ -21,7 +21,7 @@ def added(threads: Threads) -> tuple[float, list[torch.Tensor]]:
 
 @pytest.fixture
 def whole() -> tuple[float, list[torch.Tensor]]:
-    """The same of all rows at once."""
+    """The same for all rows at once."""
     ours = network()
     loss = ours.losses(ROWS).mean()
     loss.backward()  # type: ignore[no-untyped-call]

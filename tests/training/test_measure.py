@@ -1,4 +1,4 @@
-"""The figures of the card: the model's own loss, bigrams by hand, heads that were made by hand."""
+"""The figures of the model card: the model's loss, bigrams, and hand-made heads."""
 
 import math
 from collections import Counter, defaultdict
@@ -77,7 +77,7 @@ def test_bits_a_character_are_nats_over_the_text() -> None:
 
 
 def test_a_head_that_was_made_to_look_back_is_found() -> None:
-    """Queries that are the keys of the place before, over the positions alone."""
+    """Its queries are the keys of the previous position, computed from positions only."""
     ours = network()
     tensors = ours.parameters.tensors
     with torch.no_grad():

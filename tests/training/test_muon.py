@@ -1,4 +1,4 @@
-"""A brief run: matrices turn by Muon, the rest learns by AdamW, and the state of both is kept."""
+"""A brief run: Muon updates matrices, AdamW the rest, and the state of both is saved."""
 
 from pathlib import Path
 

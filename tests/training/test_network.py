@@ -1,4 +1,4 @@
-"""What learns is what `inspect` runs: the same loss and the same gradients as transformers' GPT-2."""
+"""The trained network has the same loss and gradients as transformers' GPT-2."""
 
 import math
 from typing import Any

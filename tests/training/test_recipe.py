@@ -1,4 +1,4 @@
-"""When a run ends, how fast it learns on the way, and how long its rows are."""
+"""The end of a run, its learning rate, and the length of its rows."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`attn train`: a text becomes a model, whatever interrupts it."""
+"""`attn train`: training a model, with and without interruptions."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def train(text: Path, directory: Path, *options: str) -> Answer:
 
 
 def advanced(run: runs.Run) -> dict[str, torch.Tensor]:
-    """The weights at the end of the run."""
+    """The weights after the run."""
     ours = run.network("cpu")
     runs.advance(run, ours, lambda _: None)
     return {name: tensor.detach().clone() for name, tensor in ours.parameters.tensors.items()}
@@ -163,7 +163,7 @@ def test_held_out_text_is_its_own_file_or_the_end_of_the_text(text: Path, tmp_pa
 
 
 def interrupted_after(step: int) -> Any:
-    """What presses Ctrl-C once the step is done."""
+    """A callback that presses Ctrl-C after the step."""
 
     def seen(progress: Progress) -> None:
         if progress.mark.step == step:
@@ -331,7 +331,7 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) 
 
 
 def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: Path) -> None:
-    """The number of heads was once the value of --heads."""
+    """The number of heads was once given by --heads."""
     old = [option.replace("--head-count", "--heads") for option in OPTIONS]
     remark = "--heads selects heads in other commands; heads per layer: --head-count 2"
     for directory, options in ((tmp_path / "one", old), (tmp_path / "two", OPTIONS)):

@@ -1,4 +1,4 @@
-"""Some rows of a layer are those of the whole; its picture is the mean of its matrices."""
+"""Rows of a layer equal those of the whole; its block averages are the means of its matrices."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Metrics of heads made by hand, from operands and from full matrices, and the rows that count."""
+"""Metrics of hand-made heads, from operands and from full matrices, and the rows that count."""
 
 import numpy as np
 import pytest
@@ -115,7 +115,7 @@ def test_what_compares_places_is_not_measured_between_two_texts() -> None:
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_metric_is_one_entry(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any entry is measured by every route: here Σ α_ij (i + 2j), where a row may look at token 2."""
+    """Any entry works on every route: here Σ α_ij (i + 2j), for rows that may attend to token 2."""
 
     def coefficients(_: KeyTokens, rows: range, columns: range, like: Array) -> Coefficients:
         keys = namespace(like).arange(columns.start, columns.stop, dtype=like.dtype)

@@ -1,4 +1,4 @@
-"""`summarise` measures what full matrices say, whatever the layer and however it is cut into blocks."""
+"""`summarise` agrees with full matrices, for any layer and any block size."""
 
 import math
 import os
@@ -127,7 +127,7 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
 @given(data=st.data())
 @settings(max_examples=60)
 def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject) -> None:
-    """`accelerator`: what runs on a GPU, on the one that is here or else on the processor."""
+    """`accelerator`: the GPU code path, on the GPU if there is one, else on the CPU."""
     make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
     operands, ids, special = layer_of(data.draw, make[way])
     tokens = KeyTokens(ids if operands.queries.shape[1] == len(ids) else None, special)
@@ -238,7 +238,7 @@ def measurer_of(operands: Operands, metrics: Collection[Metric] = tuple(Metric))
 
 @pytest.mark.parametrize("rule", ["everywhere", "window"])
 def test_rows_longer_than_what_is_searched_at_once_and_cells_wider(array: Convert, rule: str) -> None:
-    """The compiled search takes 128 columns at once; cells of more than 64 rows are rounded up."""
+    """The compiled search processes 128 columns at once; cells of more than 64 rows are rounded up."""
     rng = np.random.default_rng(0)
     q, k = (array(rng.normal(0, 2, (2, 700, 8)).astype(np.float32)) for _ in range(2))
     operands = Operands(q, k, k, 0.3, RULES[rule](q, 400))
@@ -430,7 +430,7 @@ def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
 
 @pytest.mark.usefixtures("two_threads")
 def test_threads_that_begin_when_a_layer_is_measured_have_as_many_for_their_products_as_before() -> None:
-    """PyTorch hands a new thread the number that was set last, in whatever thread."""
+    """A new thread of PyTorch takes the number that was set last, in any thread."""
     list(share_out(lambda _: 1, [range(piece, piece + 1) for piece in range(4)], threading.Event()))
     counts: list[int] = []
     later = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
@@ -474,7 +474,7 @@ def test_a_context_is_computed_in_blocks_where_its_scores_are_more_than_16_megab
 
 
 def test_biases_far_below_zero_are_told_from_one_another(array: Convert) -> None:
-    """A large negative bias on every key hides none: the softmax sees their differences."""
+    """A large negative bias on every key hides none: only differences matter to the softmax."""
     x, far = array(np.zeros((1, 2, 2), np.float32)), np.array([-2e5, -2e5 - 1], np.float32)
 
     def bias(i: Array, j: Array) -> Array:

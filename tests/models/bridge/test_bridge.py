@@ -1,4 +1,4 @@
-"""Families without a file of their own, through transformers: commands, steps, refusals."""
+"""Families without native support, through transformers: commands, steps, errors."""
 
 import json
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def layers(found: Source, kind: Kind, target: str = "") -> list[Layer]:
 
 
 def eager(directory: Path, *ids: list[int]) -> Any:
-    """What transformers says when it is asked as anyone would."""
+    """The weights that transformers returns in ordinary use."""
     model = transformers.AutoModel.from_pretrained(directory, attn_implementation="eager").eval()
     names = ("input_ids", "decoder_input_ids")
     given = {name: torch.tensor([each]) for name, each in zip(names, ids, strict=False)}
@@ -110,7 +110,7 @@ def test_the_steps_add_up(kind: str, saved: Callable[[str], Path]) -> None:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The models that were loaded."""
+    """Record the models that are loaded."""
     models: list[Any] = []
     load_model = eager_models.load_model
 

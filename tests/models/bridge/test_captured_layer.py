@@ -1,4 +1,4 @@
-"""A layer of which only the softmax was seen, on a long text: some of its rows, and its picture."""
+"""A layer with only its softmax recorded, on a long text: some rows, and block averages."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def layer_seen(
     context_apart: float = 0.0,
     context_times: float = 1.0,
 ) -> Layer:
-    """Two heads of three tokens, all alike: weights of 1/3; what the model says is so far from that."""
+    """Two uniform heads of three tokens, and a model whose results differ from them by this much."""
     vectors = torch.ones(2, 3, 4, dtype=dtype)
     values = vectors * context_times
     exact = trace(Operands(vectors, vectors, values, 1.0))

@@ -1,4 +1,4 @@
-"""Every model type of transformers: served with eager's numbers, or refused with a reason."""
+"""Every model type of transformers agrees with eager attention, or is refused with a reason."""
 
 from collections import Counter
 from collections.abc import Iterator

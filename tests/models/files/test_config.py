@@ -1,4 +1,4 @@
-"""`config.json`: values of the right type, or a sentence that says which is not."""
+"""`config.json`: values of the right type, or an error that names the wrong one."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A checkpoint that means harm: a clear word, nothing read that is not its own, no memory taken."""
+"""Malicious checkpoints: a clear error, no access to other files, no excessive memory."""
 
 import json
 import os
@@ -35,13 +35,13 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(twins: Path, tmp_path: Path) -> Path:
-    """A GPT-2 of the test's own."""
+    """A GPT-2 for one test."""
     return Path(shutil.copytree(twins / "gpt2", tmp_path / "model"))
 
 
 @np.errstate(all="ignore")  # numbers that are not finite are the pipeline's to refuse
 def read_all(directory: Path) -> int:
-    """Everything that a command would read; how many layers there are."""
+    """Read everything that a command would read; returns the number of layers."""
     found = open_checkpoint("m", directory, NUMPY)
     found.tokens("the cat sat", None)
     found.check()
@@ -51,7 +51,7 @@ def read_all(directory: Path) -> int:
 
 @contextmanager
 def memory_under(most: int) -> Iterator[None]:
-    """Python and NumPy take fewer bytes than that inside."""
+    """Assert that Python and NumPy allocate fewer bytes than this inside the block."""
     tracemalloc.start()
     try:
         yield

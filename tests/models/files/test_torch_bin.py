@@ -1,4 +1,4 @@
-"""Reading PyTorch's `.bin` files: what safetensors would say, and nothing that a pickle would run."""
+"""Reads PyTorch's `.bin` files: the same numbers as safetensors, and no code of a pickle runs."""
 
 import io
 import json
@@ -29,7 +29,7 @@ OTHERWISE = "use a checkpoint with model.safetensors, or ask its author for one"
 
 
 def save(directory: Path, content: Any = None, **how: Any) -> Path:
-    """The content, or one tensor, as PyTorch writes it."""
+    """Save the content, or one tensor, as PyTorch does."""
     file = directory / "pytorch_model.bin"
     torch.save({"six": SIX} if content is None else content, file, **how)
     return file
@@ -77,7 +77,7 @@ def test_a_pickled_checkpoint_computes_what_its_twin_does(save: Save, tmp_path: 
 
 
 def rename(twin: Path, directory: Path) -> None:
-    """The twin's safetensors files as `.bin` files, with an index where there are several."""
+    """Convert the twin's safetensors files to `.bin` files, with an index if there are several."""
     for file in twin.glob("*.safetensors"):
         name = file.name.replace("model", "pytorch_model", 1).replace(".safetensors", ".bin")
         torch.save(load_file(file), directory / name)
@@ -94,7 +94,7 @@ def test_safetensors_go_before_pickles(tmp_path: Path) -> None:
 
 
 class Hostile:
-    """A pickle that would leave a file where it was opened."""
+    """A pickle that would create a file when it is loaded."""
 
     def __init__(self, call: Callable[..., object], *arguments: object) -> None:
         self.call, self.arguments = call, arguments

@@ -1,4 +1,4 @@
-"""Reading safetensors: whole, by the row, in shards; and every way in which a file can be wrong."""
+"""Reading safetensors: complete, by row, in shards; and every way in which a file can be invalid."""
 
 import json
 import os
@@ -26,7 +26,7 @@ TOGETHER = "check that config.json and the weights belong to the same model"
 
 
 def write(directory: Path, header: object, body: bytes = b"", length: int | None = None) -> Path:
-    """A safetensors file by hand; `length` is what it claims its header to have."""
+    """Write a safetensors file by hand; `length` is the claimed length of its header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     file = directory / "model.safetensors"
     file.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + body)
@@ -38,7 +38,7 @@ def entry(shape: object = (2,), offsets: object = (0, 8), dtype: object = "F32")
 
 
 def saved(directory: Path, **tensors: npt.NDArray[Any]) -> Path:
-    """A file as the library writes it."""
+    """A file written by the library."""
     file = directory / "model.safetensors"
     safetensors.numpy.save_file(tensors, file)
     return file
@@ -313,7 +313,7 @@ MUTATE = settings(max_examples=300, suppress_health_check=[HealthCheck.function_
 
 
 def is_right_or_refused(directory: Path, content: bytes) -> bool:
-    """Whether the tensors came, and then they are right; anything but an `AttnError` is a failure."""
+    """Whether the tensors were read, and correctly; any error but `AttnError` is a failure."""
     (directory / "model.safetensors").write_bytes(content)
     try:
         weights = open_weights(directory)

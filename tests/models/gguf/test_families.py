@@ -1,4 +1,4 @@
-"""Every family that GGUF is read of: the file attends as the model that it was written from."""
+"""Every supported GGUF family: the file gives the attention of the original model."""
 
 import json
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _GEMMA3 = {
 
 @dataclass(frozen=True)
 class Written:
-    """A twin, the architecture that GGUF calls it, and what its converter writes besides the shape."""
+    """A twin, its architecture name in GGUF, and what its converter writes besides the shape."""
 
     arch: str
     recipe: Recipe
@@ -146,7 +146,7 @@ WRITTEN = {
 
 
 def numbers_of(config: Mapping[str, Any], arch: str) -> dict[str, Any]:
-    """What the converter writes of every config."""
+    """What the converter writes for every config."""
     width = config.get("hidden_size", config.get("n_embd"))
     heads = config.get("num_attention_heads", config.get("n_head"))
     found: dict[str, Any] = {
@@ -220,7 +220,7 @@ WORDS = (*TEXTS, "it's IT'S 12345 x_y\n\n  z", "naïve Straße ÉTÉ iPhone/x\r\
 
 
 def _as_transformers(file: Path) -> Any:
-    """What transformers rebuilds of the file's tokenizer."""
+    """The tokenizer that transformers rebuilds from the file."""
     architecture, described, _ = get_gguf_tokenizer(str(file))
     return convert_gguf_tokenizer(architecture, described)[0]
 
@@ -259,7 +259,7 @@ def test_qwen_composes_letters_and_accents_first(qwen: Path) -> None:
 
 
 def _gemmas(writer: gguf.GGUFWriter) -> None:
-    """A vocabulary as Gemma's: runs of spaces are spelled as spaces, and scores say nothing."""
+    """A vocabulary like Gemma's: runs of spaces are written as spaces, and scores carry no information."""
     pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "  ", "   ", *(f"<0x{byte:02X}>" for byte in range(256))]
     pieces += ["▁", *"abcdehinst", "▁t", "th", "▁th", "▁the", "at", "▁c", "▁cat", "in"]
     kinds = [3, 3, 3, 2, 4, 4, *[6] * 256, *[1] * (len(pieces) - 262)]

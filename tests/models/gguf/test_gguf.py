@@ -1,4 +1,4 @@
-"""A GGUF file is the model it was written from; and every way in which such a file can be wrong."""
+"""A GGUF file equals the model it was converted from; and every way in which it can be invalid."""
 
 import json
 import struct
@@ -56,7 +56,7 @@ Change = Callable[[gguf.GGUFWriter], object]
 
 
 def permuted(tensor: Numbers, heads: int) -> Numbers:
-    """As `permute` in llama.cpp's `convert_hf_to_gguf.py`."""
+    """Like `permute` in llama.cpp's `convert_hf_to_gguf.py`."""
     return (
         tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
         .swapaxes(1, 2)
@@ -109,7 +109,7 @@ def heads(name: str) -> int:
 
 
 def write(writer: gguf.GGUFWriter, name: str, tensor: Numbers, kind: KIND) -> None:
-    """Norms and biases stay float32, as in llama.cpp, and so do rows that no block fits."""
+    """Norms and biases stay float32, as in llama.cpp, and so do rows that do not fit a block."""
     small = tensor.ndim == 1 or tensor.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] != 0
     chosen = KIND.F32 if small else kind
     writer.add_tensor(name, gguf.quants.quantize(tensor, chosen), raw_dtype=chosen)
@@ -135,7 +135,7 @@ def scored(writer: gguf.GGUFWriter) -> None:
 
 
 def byte_letters(pre: str, *, begins: bool | None = None) -> Change:
-    """GPT-2's kind of tokenizer."""
+    """A tokenizer like GPT-2's."""
 
     def change(writer: gguf.GGUFWriter) -> None:
         marked(writer, byte_level())
@@ -278,7 +278,7 @@ def key(name: str, value: int) -> Change:
 
 
 def tokenizer(**changed: Any) -> Change:
-    """A tokenizer of two pieces, changed."""
+    """A tokenizer of two pieces, with changes."""
 
     def change(writer: gguf.GGUFWriter) -> None:
         values = {"model": "llama", "tokens": ["a", "b"], "scores": [0.0, 0.0], "token_type": [1, 1]}

@@ -1,4 +1,4 @@
-"""Downloading a model: only what is read, whole or not at all, and a clear word where it cannot be."""
+"""Downloading a model: only needed files, atomically, with clear errors."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ WEIGHTS = bytes(range(256)) * 40  # 10 KiB
 
 @pytest.fixture(autouse=True)
 def _online(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests run with HF_HUB_OFFLINE=1, which the library reads once and for all."""
+    """Go online: the tests run with HF_HUB_OFFLINE=1, which the library reads only once."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(downloads, "_CHUNK", 1024)
 
@@ -35,7 +35,7 @@ def hub() -> Iterator[Hub]:
 
 
 class Place:
-    """A cache in which names are sought, and the hub behind it."""
+    """A cache, and the hub behind it."""
 
     def __init__(self, home: Path, hub: Hub) -> None:
         self.environment = {"HF_HOME": str(home), "HF_ENDPOINT": hub.endpoint}
@@ -69,7 +69,7 @@ class Place:
 
     @property
     def blobs(self) -> list[str]:
-        """What lies there unfinished."""
+        """The unfinished downloads."""
         return [each.name for each in self.folder.glob("blobs/*.incomplete")]
 
 
@@ -401,7 +401,7 @@ def test_git_hashes_are_checked_and_others_tell_nothing(place: Place, hub: Hub, 
 def test_a_mirror_that_only_says_404_lacks_the_file(
     place: Place, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hugging Face's own hub says beside it that the entry is not found (`X-Error-Code`)."""
+    """Hugging Face's hub adds a header that the entry is not found (`X-Error-Code`)."""
     answered = Hub.found
 
     def plain(self: Hub, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""What a model's name means: a directory, or a name in a cache laid out as Hugging Face does."""
+"""Resolving a model's name: a directory, or a name in a Hugging Face cache."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def cache(home: Path, name: str, revision: str = "abc123", config: str = '{"mode
 
 
 def refer(snapshot: Path, revision: str, name: str = "main") -> None:
-    """Let a branch or tag name the revision."""
+    """Make a branch or tag refer to the revision."""
     ref = snapshot.parent.parent / "refs" / name
     ref.parent.mkdir(parents=True, exist_ok=True)
     ref.write_text(revision)

@@ -1,4 +1,4 @@
-"""From a config to a spec: families, their defaults, and configs that nobody should believe."""
+"""From a config to a spec: families, their defaults, and implausible configs."""
 
 import json
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 
 
 def spec_of(directory: Path, kind: str, changed: Mapping[str, object] | None = None, **how: Any) -> Spec:
-    """The smallest config of the family, changed, as a spec."""
+    """The spec of the family's smallest config, with changes."""
     values = {"model_type": kind} | SMALLEST[kind] | dict(changed or {})
     (directory / "config.json").write_text(json.dumps(values))
     return read_spec(read_config(directory), **how)
@@ -63,7 +63,7 @@ def test_a_config_as_transformers_writes_it_is_read(kind: str, tmp_path: Path) -
 
 
 def drawn(spec: Spec) -> list[str]:
-    """Who may look where among three tokens."""
+    """The mask over three tokens, as a picture."""
     places = np.arange(3)
     return [
         "".join("x" if seen else "." for seen in row)

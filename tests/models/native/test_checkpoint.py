@@ -1,4 +1,4 @@
-"""A directory as a source: tokens, then the attention of layer after layer, as transformers has them."""
+"""A directory as a source: tokens, and the attention of each layer, as in transformers."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every family that has a file of its own, against Hugging Face's eager attention over the same file."""
+"""Every native family, compared with Hugging Face's eager attention on the same file."""
 
 import json
 from collections.abc import Callable

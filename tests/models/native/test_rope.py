@@ -1,4 +1,4 @@
-"""Rotary frequencies against the embedding modules of transformers, after they have seen a text."""
+"""Rotary frequencies, compared with the embedding modules of transformers after a forward pass."""
 
 import copy
 from typing import Any
@@ -59,7 +59,7 @@ def twin(config: dict[str, Any], length: int) -> tuple[npt.NDArray[np.float32], 
 
 
 def older(asked: dict[str, Any], theta: float) -> dict[str, Any]:
-    """The same wish as transformers 4 wrote it."""
+    """The same parameters as transformers 4 wrote them."""
     rest = {key: value for key, value in asked.items() if key != "rope_type"}
     return SHAPE | {"rope_theta": theta, "rope_scaling": {"type": asked["rope_type"], **rest}}
 

@@ -1,4 +1,4 @@
-"""Our transformer against Hugging Face's eager attention: twins of every family, and MiniLM."""
+"""The native transformer, compared with Hugging Face's eager attention: twins, and MiniLM."""
 
 import json
 from collections.abc import Sequence

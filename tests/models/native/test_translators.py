@@ -1,4 +1,4 @@
-"""Encoder, decoder and cross-attention against Hugging Face's eager attention over the same file."""
+"""Encoder, decoder and cross-attention, compared with Hugging Face's eager attention on the same file."""
 
 from collections.abc import Callable
 from dataclasses import replace

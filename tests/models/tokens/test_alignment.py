@@ -1,4 +1,4 @@
-"""Where pieces stand in a text: answers known by hand."""
+"""The places of pieces in a text: known answers."""
 
 import pytest
 from hypothesis import given

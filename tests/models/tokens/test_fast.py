@@ -1,4 +1,4 @@
-"""A text cut into pieces: the same as transformers, with texts and places that a reader knows."""
+"""Tokenizing a text: the ids of transformers, with readable texts and places."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ STRANGE = (
 
 @pytest.fixture(scope="session", params=[*TOKENIZERS, "MiniLM"])
 def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a `tokenizer.json` lies."""
+    """A directory with a `tokenizer.json`."""
     if request.param == "MiniLM":
         return minilm()
     place = tmp_path_factory.mktemp("tokenizer")
@@ -39,7 +39,7 @@ def directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def theirs_in(directory: Path) -> Any:
-    """The tokenizer of transformers over the same file."""
+    """The tokenizer of transformers for the same file."""
     kind: Any = PreTrainedTokenizerFast
     return kind(tokenizer_file=str(directory / "tokenizer.json"))
 

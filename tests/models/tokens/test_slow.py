@@ -1,4 +1,4 @@
-"""Tokenizers without `tokenizer.json`: the same ids as transformers' and SentencePiece's own, true places."""
+"""Tokenizers without `tokenizer.json`: the ids of transformers and SentencePiece, correct places."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ STRANGE = ("it's  CAFÉ, naïve", "a </s> b [SEP] c", "Cafe\u0301 ﬁn 🙂", "x
 
 
 def trained(path: Path, pieces: int, kind: str = "unigram", texts: list[str] = WORDS, **how: Any) -> None:
-    """A model of SentencePiece that knows the texts."""
+    """A SentencePiece model trained on the texts."""
     import io
 
     import sentencepiece
@@ -47,14 +47,14 @@ def trained(path: Path, pieces: int, kind: str = "unigram", texts: list[str] = W
 
 
 def pieces_of(path: Path) -> Any:
-    """What SentencePiece itself makes of the file."""
+    """The pieces according to SentencePiece itself."""
     import sentencepiece
 
     return sentencepiece.SentencePieceProcessor(model_file=str(path))
 
 
 def said(directory: Path, kind: str, **tokenizer: Any) -> None:
-    """What the directory says of itself."""
+    """Write the configuration files of the directory."""
     (directory / "config.json").write_text(json.dumps({"model_type": kind}))
     if tokenizer:
         (directory / "tokenizer_config.json").write_text(json.dumps(tokenizer))
