@@ -27,11 +27,11 @@ def test_numpy_costs_no_import_of_the_compatibility_layer() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_pytorch_is_given_the_functions_of_the_standard() -> None:
+def test_pytorch_gets_the_functions_of_the_standard() -> None:
     assert namespace(torch.zeros(1)).__name__ == "array_api_compat.torch"
 
 
-def test_positions_count_from_zero_where_the_array_lives(array: Convert) -> None:
+def test_positions_count_from_zero_on_the_device_of_the_array(array: Convert) -> None:
     found = positions(3, array([1.0]))
     assert to_numpy(found).tolist() == [0, 1, 2]
     assert positions(3, torch.empty(1, device="meta")).device == torch.device("meta")
@@ -39,12 +39,12 @@ def test_positions_count_from_zero_where_the_array_lives(array: Convert) -> None
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_fine_format_is_untouched(array: Convert, dtype: type[np.floating]) -> None:
+def test_float32_and_float64_are_unchanged(array: Convert, dtype: type[np.floating]) -> None:
     x = array(np.ones(2, dtype=dtype))
     assert at_least_float32(x) is x
 
 
-def test_a_coarse_format_becomes_float32(array: Convert) -> None:
+def test_half_precision_becomes_float32(array: Convert) -> None:
     assert to_numpy(at_least_float32(array(np.ones(2, dtype=np.float16)))).dtype == np.float32
     assert at_least_float32(torch.ones(2, dtype=torch.bfloat16)).dtype == torch.float32
 
@@ -107,5 +107,5 @@ def test_erf_goes_from_minus_one_to_one_and_leaves_its_argument_alone(array: Con
     np.testing.assert_array_equal(to_numpy(x), before)
 
 
-def test_erf_of_no_number_is_no_number(array: Convert) -> None:
+def test_erf_of_nan_is_nan(array: Convert) -> None:
     assert np.isnan(to_numpy(erf(array(np.array([np.nan], dtype=np.float32))))).all()

@@ -90,7 +90,7 @@ def operands_of(array: Convert, dtype: str, rule: masks.Rule, layer: loop.Layer)
 
 @settings(max_examples=200)
 @given(drawn=layers(), dtype=st.sampled_from(sorted(TOLERANCES)))
-def test_every_step_is_what_a_loop_over_single_numbers_finds(
+def test_every_step_equals_that_of_a_plain_loop(
     array: Convert, drawn: tuple[str, list[bool], loop.Layer], dtype: str
 ) -> None:
     name, real, layer = drawn
@@ -131,13 +131,13 @@ def test_a_masked_key_has_no_logit_and_no_weight_but_a_score(array: Convert) -> 
     np.testing.assert_allclose(to_numpy(found.weights), [[[1.0, 0.0], [0.75, 0.25]]], atol=1e-7)  # float32
 
 
-def test_a_row_that_may_look_nowhere_is_zeros(array: Convert) -> None:
+def test_a_fully_masked_row_is_zeros(array: Convert) -> None:
     found = spelled(array, [[[1, 2]]], mask=masks.padding(array([False, False])))
     np.testing.assert_array_equal(to_numpy(found.weights), [[[0, 0]]])
     np.testing.assert_array_equal(to_numpy(found.context), [[[0, 0]]])
 
 
-def test_a_row_that_may_look_nowhere_is_zeros_beside_a_sink_too(array: Convert) -> None:
+def test_a_fully_masked_row_with_a_sink_is_zeros_too(array: Convert) -> None:
     nowhere = masks.padding(array([False, False]))
     found = spelled(array, [[[1, 2]]], mask=nowhere, sink=array(np.array([-1e5], dtype=np.float32)))
     np.testing.assert_array_equal(to_numpy(found.weights), [[[0, 0]]])
@@ -218,7 +218,7 @@ STEPS = ("scores", "bias", "logits", "weights", "context")
 
 
 @pytest.mark.parametrize("heads", [[2], [3, 0], [1, 1, 2], [0, 1, 2, 3]])
-def test_chosen_heads_are_the_same_as_in_the_whole_layer(
+def test_selected_heads_are_the_same_as_in_the_whole_layer(
     array: Convert, rng: np.random.Generator, heads: list[int]
 ) -> None:
     operands = full(array, rng)
@@ -229,12 +229,12 @@ def test_chosen_heads_are_the_same_as_in_the_whole_layer(
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_chosen_heads_of_a_plain_layer_have_no_bias_and_no_sink(array: Convert) -> None:
+def test_selected_heads_of_a_plain_layer_have_no_bias_and_no_sink(array: Convert) -> None:
     chosen = with_scores(array, [[[0.0, 0.0]], [[LN3, 0.0]]]).select([1])
     assert (chosen.bias, chosen.sink, chosen.heads) == (None, None, 1)
 
 
-def test_a_batch_is_its_members_one_by_one(array: Convert, rng: np.random.Generator) -> None:
+def test_a_batch_equals_its_members_one_by_one(array: Convert, rng: np.random.Generator) -> None:
     batch = full(array, rng, 2, 3)
     found = trace(batch)
     for place in np.ndindex(2, 3):
@@ -245,7 +245,7 @@ def test_a_batch_is_its_members_one_by_one(array: Convert, rng: np.random.Genera
             np.testing.assert_allclose(ours, to_numpy(getattr(trace(one), step)), atol=1e-5)
 
 
-def test_a_batch_may_be_padded_member_by_member(array: Convert) -> None:
+def test_each_member_of_a_batch_may_have_its_own_padding(array: Convert) -> None:
     queries, keys = (array(np.zeros(shape, dtype=np.float32)) for shape in ((2, 1, 1, 4), (2, 1, 2, 4)))
     real = array([[True, False], [True, True]])  # (B, S)
     found = trace(Operands(queries, keys, keys, scale=1.0, mask=masks.padding(real)))
@@ -254,7 +254,7 @@ def test_a_batch_may_be_padded_member_by_member(array: Convert) -> None:
 
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 @pytest.mark.parametrize("is_causal", [False, True])
-def test_pytorch_s_own_attention_finds_the_same(
+def test_pytorchs_attention_gives_the_same(
     array: Convert, rng: np.random.Generator, kv_heads: int, *, is_causal: bool
 ) -> None:
     queries = drawn(rng, 4, 7, 16, spread=6)
@@ -267,9 +267,7 @@ def test_pytorch_s_own_attention_finds_the_same(
     np.testing.assert_allclose(to_numpy(found.context), theirs[0].numpy(), atol=2e-5)  # scores near 50
 
 
-def test_pytorch_s_own_attention_takes_the_same_mask_and_bias(
-    array: Convert, rng: np.random.Generator
-) -> None:
+def test_pytorchs_attention_agrees_with_mask_and_bias(array: Convert, rng: np.random.Generator) -> None:
     queries, keys, values = drawn(rng, 3, 4, 7, 16, spread=2)
     bias, visible = drawn(rng, 4, 7, 7), rng.random((7, 7)) < 0.6
     visible[3] = False  # a row that may look nowhere: zeros there too

@@ -30,7 +30,7 @@ def test_alibi_of_two_heads_by_hand(array: Convert) -> None:
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3, 6, 8, 12, 20, 112])
-def test_alibi_is_blooms(heads: int) -> None:
+def test_alibi_equals_that_of_bloom(heads: int) -> None:
     theirs = modeling_bloom.build_alibi_tensor(torch.ones(1, 9), heads, torch.float32).numpy()
     found = alibi(heads, np.zeros(1, np.float32))(np.arange(9)[:, None], np.arange(9)[None, :])
     np.testing.assert_allclose(found, theirs, rtol=2e-6)  # they raise a rounded base to a power
@@ -49,7 +49,7 @@ def test_small_distances_have_a_bucket_each_by_hand() -> None:
 
 @pytest.mark.parametrize("both_sides", [True, False])
 @pytest.mark.parametrize(("count", "farthest"), [(32, 128), (8, 20), (64, 300)])
-def test_buckets_are_t5s(array: Convert, count: int, farthest: int, both_sides: bool) -> None:
+def test_buckets_equal_those_of_t5(array: Convert, count: int, farthest: int, both_sides: bool) -> None:
     bucket: Any = modeling_t5.T5Attention._relative_position_bucket  # noqa: SLF001
     theirs = bucket(torch.tensor(COLUMNS - ROWS), both_sides, count, farthest)
     found = Buckets(count, farthest, both_sides=both_sides).of(array(ROWS), array(COLUMNS))
@@ -64,7 +64,7 @@ def test_a_relative_bias_is_the_row_of_its_bucket(array: Convert) -> None:
 
 
 @pytest.mark.parametrize(("count", "farthest"), [(256, 512), (6, 64), (32, 33)])
-def test_logarithmic_buckets_are_debertas(array: Convert, count: int, farthest: int) -> None:
+def test_logarithmic_buckets_equal_those_of_deberta(array: Convert, count: int, farthest: int) -> None:
     theirs = modeling_deberta_v2.build_relative_position(
         torch.zeros(LENGTH, 1), torch.zeros(LENGTH, 1), count, farthest
     )[0]
@@ -73,7 +73,7 @@ def test_logarithmic_buckets_are_debertas(array: Convert, count: int, farthest: 
 
 
 @given(st.integers(1, 9), st.integers(0, 8), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_a_block_of_a_disentangled_bias_is_a_block_of_the_whole(
+def test_a_block_of_a_disentangled_bias_equals_that_of_the_whole(
     rows: int, first: int, columns: int, seed: int
 ) -> None:
     draw = np.random.default_rng(seed)

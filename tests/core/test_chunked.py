@@ -9,7 +9,7 @@ from attn_cli.core.layers import gelu_tanh
 from tests.support.libraries import Convert
 
 
-def test_rows_by_themselves_are_what_they_are_together(array: Convert) -> None:
+def test_rows_computed_in_pieces_equal_those_computed_together(array: Convert) -> None:
     """In 3 pieces, the last of one row; the last bit may differ, as matrix products sum in another order."""
     seen: list[int] = []
     x, weight = (
@@ -31,7 +31,7 @@ def test_rows_of_a_batch_take_gradients_in_pieces_too() -> None:
     torch.testing.assert_close(x.grad, 2 * x.detach())
 
 
-def test_what_is_computed_decides_the_kind_of_number_however_long_the_text() -> None:
+def test_the_dtype_does_not_depend_on_the_length() -> None:
     for count in (512, 513):
         x = torch.ones(count, 2, dtype=torch.float16)
         assert row_by_row(lambda rows: rows.float(), x).dtype == torch.float32

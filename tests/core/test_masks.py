@@ -33,7 +33,7 @@ def drawn(array: Convert, rule: Rule, rows: int, columns: int) -> list[str]:
         (both(causal, sliding(3), sliding(2)), ["x...", "xx..", ".xx.", "..xx"]),
     ],
 )
-def test_a_rule_is_the_picture_one_would_draw(array: Convert, rule: Rule, picture: list[str]) -> None:
+def test_a_rule_matches_its_picture(array: Convert, rule: Rule, picture: list[str]) -> None:
     assert drawn(array, rule, 4, 4) == picture
 
 
@@ -42,7 +42,7 @@ def test_a_rule_counts_both_positions_from_the_start(array: Convert) -> None:
     assert drawn(array, sliding(2), 4, 2) == ["xx", "xx", ".x", ".."]
 
 
-def test_nobody_may_look_at_padding(array: Convert) -> None:
+def test_padding_is_masked(array: Convert) -> None:
     rule = padding(array([True, False, True]))
     assert drawn(array, rule, 2, 3) == ["x.x", "x.x"]
     assert drawn(array, both(causal, rule), 3, 3) == ["x..", "x..", "x.x"]

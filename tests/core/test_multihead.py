@@ -71,7 +71,7 @@ def weights_and_output(
     return weights, output
 
 
-def test_pytorch_s_own_layer_finds_the_same(array: Convert, rng: np.random.Generator) -> None:
+def test_pytorchs_layer_gives_the_same(array: Convert, rng: np.random.Generator) -> None:
     theirs, ours = pytorch_layer(array)
     x = array(drawn(rng, T, WIDTH, spread=2))
     weights, output = weights_and_output(theirs, x, x)
@@ -80,7 +80,7 @@ def test_pytorch_s_own_layer_finds_the_same(array: Convert, rng: np.random.Gener
     same(ours(x), output)
 
 
-def test_keys_come_from_the_memory_where_one_is_given(array: Convert, rng: np.random.Generator) -> None:
+def test_keys_come_from_the_memory_if_given(array: Convert, rng: np.random.Generator) -> None:
     theirs, ours = pytorch_layer(array)
     x, memory = array(drawn(rng, T, WIDTH, spread=2)), array(drawn(rng, S, WIDTH, spread=2))
     weights, output = weights_and_output(theirs, x, memory)
@@ -89,7 +89,7 @@ def test_keys_come_from_the_memory_where_one_is_given(array: Convert, rng: np.ra
     same(ours(x, memory), output)
 
 
-def test_pytorch_s_attention_mask_is_a_rule(array: Convert, rng: np.random.Generator) -> None:
+def test_pytorchs_attention_mask_is_a_rule(array: Convert, rng: np.random.Generator) -> None:
     theirs, ours = pytorch_layer(array)
     x = array(drawn(rng, T, WIDTH, spread=2))
     hidden = torch.ones(T, T, dtype=torch.bool).triu(1)
@@ -98,7 +98,7 @@ def test_pytorch_s_attention_mask_is_a_rule(array: Convert, rng: np.random.Gener
     same(ours(x, mask=masks.causal), output)
 
 
-def test_pytorch_s_padding_mask_is_a_rule_for_every_text_of_a_batch(
+def test_pytorchs_padding_mask_is_a_rule_for_every_text_of_a_batch(
     array: Convert, rng: np.random.Generator
 ) -> None:
     theirs, ours = pytorch_layer(array)
@@ -134,7 +134,7 @@ def test_grouped_attention_is_multi_head_attention_whose_key_rows_are_repeated(
     same(layer(x), whole(x))
 
 
-def test_a_layer_passes_on_all_that_it_is_told(array: Convert, rng: np.random.Generator) -> None:
+def test_a_layer_passes_on_all_arguments(array: Convert, rng: np.random.Generator) -> None:
     sink = array(drawn(rng, HEADS))
     rules: dict[str, Any] = {"bias": lambda i, j: i - j, "softcap": 30.0, "sink": sink, "mask": masks.causal}
     operands = layer_of(array, rng, scale=0.125, **rules).operands(array(drawn(rng, T, WIDTH)))
@@ -152,9 +152,7 @@ def test_without_a_scale_it_is_one_over_the_root_of_the_head_size(
     assert layer(array(drawn(rng, T, 3))).shape == (T, 3)
 
 
-def test_queries_and_keys_turn_by_their_positions_and_values_do_not(
-    array: Convert, rng: np.random.Generator
-) -> None:
+def test_queries_and_keys_are_rotated_and_values_are_not(array: Convert, rng: np.random.Generator) -> None:
     x = array(np.broadcast_to(drawn(rng, 1, WIDTH), (3, WIDTH)))
     rotary = Rotary(np.array([1.0, 0.1, 0.01], dtype=np.float32))
     found = layer_of(array, rng, rotary=rotary).operands(x)
@@ -163,7 +161,7 @@ def test_queries_and_keys_turn_by_their_positions_and_values_do_not(
     same(found.values[:, 0], found.values[:, 1])
 
 
-def test_a_batch_is_its_members_one_by_one(array: Convert, rng: np.random.Generator) -> None:
+def test_a_batch_equals_its_members_one_by_one(array: Convert, rng: np.random.Generator) -> None:
     layer, x = layer_of(array, rng, 2, mask=masks.causal), drawn(rng, 2, 3, T, WIDTH)
     found = layer(array(x))
     for place in np.ndindex(2, 3):
@@ -212,7 +210,7 @@ def test_each_step_follows_from_the_ones_before(attention: Attention) -> None:
     same(step[Step.CONTEXT], step[Step.WEIGHTS] @ to_numpy(attention.operands.values)[[0, 0, 1, 1]])
 
 
-def test_the_heads_shares_and_the_bias_of_w_o_add_up_to_the_result(attention: Attention) -> None:
+def test_the_outputs_of_heads_and_the_bias_of_w_o_add_up_to_the_result(attention: Attention) -> None:
     assert attention.projection is not None
     shares = to_numpy(attention.steps(range(HEADS), [Step.OUTPUT])[Step.OUTPUT])
     same(shares.sum(axis=0) + to_numpy(attention.projection.bias), to_numpy(attention.result()))
@@ -224,7 +222,7 @@ def test_the_input_and_the_mask_are_the_same_for_every_head(attention: Attention
     np.testing.assert_array_equal(to_numpy(found[Step.MASK]), [np.tri(T, dtype=bool)] * 2)
 
 
-def test_a_layer_that_adds_no_bias_has_no_such_step(array: Convert, rng: np.random.Generator) -> None:
+def test_a_layer_without_a_bias_has_no_bias_step(array: Convert, rng: np.random.Generator) -> None:
     found = layer_of(array, rng).attention(array(drawn(rng, T, WIDTH))).steps([0], set(Step))
     assert list(found) == [step for step in Step if step != Step.BIAS]
 
@@ -259,7 +257,7 @@ def letters(one: Linear) -> str:
         ("ABCa1", 3, 1, True, ["AABBCC", "aa", "11"]),
     ],
 )
-def test_a_fused_matrix_comes_apart(
+def test_a_fused_matrix_is_split(
     array: Convert, blocks: str, heads: int, kv_heads: int, *, interleaved: bool, parts: list[str]
 ) -> None:
     found = fused(labelled(array, blocks), heads, kv_heads, interleaved=interleaved)
@@ -306,7 +304,7 @@ def raised(call: Callable[[], object]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("width", "heads"), [(16, 3), (16, 0), (16, -2), (0, 2)])
-def test_a_width_that_cannot_be_shared_out_is_named(width: int, heads: int) -> None:
+def test_an_indivisible_width_is_an_error(width: int, heads: int) -> None:
     problem = f"{width} features cannot be divided evenly among {heads} heads"
     expected = (problem, "choose a width that is a multiple of the number of heads")
     assert raised(lambda: check_heads(width, heads, 1)) == expected
@@ -315,7 +313,7 @@ def test_a_width_that_cannot_be_shared_out_is_named(width: int, heads: int) -> N
 
 
 @pytest.mark.parametrize("kv_heads", [3, 8, 0, -2])
-def test_heads_that_cannot_be_shared_out_are_named(kv_heads: int) -> None:
+def test_indivisible_heads_are_an_error(kv_heads: int) -> None:
     problem = f"4 heads cannot be divided evenly among {kv_heads} key/value heads"
     expected = (problem, "choose a number of heads that is a multiple of the key/value heads")
     assert raised(lambda: check_heads(16, 4, kv_heads)) == expected
@@ -347,7 +345,7 @@ def test_heads_that_cannot_be_shared_out_are_named(kv_heads: int) -> None:
         ),
     ],
 )
-def test_projections_that_do_not_fit_are_named(
+def test_projections_of_the_wrong_shape_are_an_error(
     array: Convert, rows: tuple[int, int, int, int], problem: str, hint: str
 ) -> None:
     *inner, columns = rows
@@ -357,7 +355,7 @@ def test_projections_that_do_not_fit_are_named(
 
 
 @pytest.mark.parametrize(("rows", "heads", "kv_heads"), [(13, 2, 2), (10, 3, 2)])
-def test_a_fused_matrix_that_cannot_be_shared_out_is_named(
+def test_an_indivisible_fused_matrix_is_an_error(
     array: Convert, rows: int, heads: int, kv_heads: int
 ) -> None:
     found = raised(lambda: fused(Linear(array(np.zeros((rows, 5)))), heads, kv_heads))
@@ -365,17 +363,17 @@ def test_a_fused_matrix_that_cannot_be_shared_out_is_named(
     assert found == (problem, "check the number of heads")
 
 
-def test_the_package_offers_both_layers() -> None:
+def test_the_package_exports_both_layers() -> None:
     assert attn_cli.MultiHeadAttention is MultiHeadAttention
     assert attn_cli.MultiHeadAttentionModule is shell.MultiHeadAttentionModule
 
 
-def test_the_package_names_what_it_offers() -> None:
+def test_dir_lists_the_exports_of_the_package() -> None:
     assert {*attn_cli.__all__, "MultiHeadAttentionModule"} <= set(dir(attn_cli))
     assert all(getattr(attn_cli, name) is not None for name in attn_cli.__all__)
 
 
-def test_an_input_of_another_width_is_named(array: Convert, rng: np.random.Generator) -> None:
+def test_an_input_of_the_wrong_width_is_an_error(array: Convert, rng: np.random.Generator) -> None:
     layer = layer_of(array, rng)
     x, narrow = array(drawn(rng, 3, WIDTH)), array(drawn(rng, 3, WIDTH - 1))
     assert raised(lambda: layer(narrow)) == (
@@ -388,14 +386,14 @@ def test_an_input_of_another_width_is_named(array: Convert, rng: np.random.Gener
 
 
 @pytest.mark.parametrize("head", [-1, 9])
-def test_a_head_that_is_not_there_is_named(array: Convert, rng: np.random.Generator, head: int) -> None:
+def test_a_head_that_does_not_exist_is_an_error(array: Convert, rng: np.random.Generator, head: int) -> None:
     attention = layer_of(array, rng).attention(array(drawn(rng, 3, WIDTH)))
     problem = f"head {head} does not exist: there are {attention.operands.heads}, numbered from 0"
     assert raised(lambda: attention.trace([head]))[0] == problem
     assert raised(lambda: attention.steps([head], ["output"]))[0] == problem
 
 
-def test_a_step_that_does_not_exist_is_refused(array: Convert, rng: np.random.Generator) -> None:
+def test_a_step_that_does_not_exist_is_an_error(array: Convert, rng: np.random.Generator) -> None:
     attention = layer_of(array, rng).attention(array(drawn(rng, 3, WIDTH)))
     with pytest.raises(ValueError, match="'nonsense' is not a valid Step"):
         attention.steps([0], ["nonsense"])

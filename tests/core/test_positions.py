@@ -29,7 +29,7 @@ def drawn(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:
     return rng.normal(size=shape).astype(np.float32)
 
 
-def test_each_position_turns_a_quarter_further(array: Convert) -> None:
+def test_each_position_rotates_by_another_quarter(array: Convert) -> None:
     found = turned(array, [[[1, 0]] * 5], Rotary(QUARTER))
     np.testing.assert_allclose(found, [[[1, 0], [0, 1], [-1, 0], [0, -1], [1, 0]]], atol=1e-6)  # π in float32
 
@@ -40,20 +40,20 @@ def test_the_features_of_a_pair_are_half_a_head_apart(array: Convert) -> None:
     np.testing.assert_allclose(found[0, 1], [-3, 2, 1, 4], atol=1e-6)  # π in float32
 
 
-def test_the_features_of_a_pair_are_neighbours_if_interleaved(array: Convert) -> None:
+def test_the_features_of_a_pair_are_adjacent_if_interleaved(array: Convert) -> None:
     still = np.array([math.pi / 2, 0], dtype=np.float32)
     found = turned(array, [[[1, 2, 3, 4]] * 2], Rotary(still, interleaved=True))
     np.testing.assert_allclose(found[0, 1], [-2, 1, 3, 4], atol=1e-6)  # π in float32
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
-def test_the_features_behind_the_rotary_ones_stay(array: Convert, *, interleaved: bool) -> None:
+def test_features_after_the_rotary_ones_are_unchanged(array: Convert, *, interleaved: bool) -> None:
     found = turned(array, [[[1, 2, 3, 4, 5]] * 2], Rotary(QUARTER, gain=2.0, interleaved=interleaved))
     np.testing.assert_allclose(found[0, 1], [-4, 2, 3, 4, 5], atol=1e-6)  # π in float32
 
 
 @pytest.mark.parametrize("gain", [1.0, 1.3])
-def test_pairs_half_a_head_apart_turn_as_in_llama(
+def test_pairs_half_a_head_apart_rotate_as_in_llama(
     array: Convert, rng: np.random.Generator, gain: float
 ) -> None:
     x = drawn(rng, 3, 40, SIZE)
@@ -66,7 +66,7 @@ def test_pairs_half_a_head_apart_turn_as_in_llama(
     np.testing.assert_allclose(found, theirs[0].numpy(), atol=1e-5)  # angles up to 40 in float32
 
 
-def test_neighbouring_pairs_turn_as_in_gpt_j(array: Convert, rng: np.random.Generator) -> None:
+def test_adjacent_pairs_rotate_as_in_gpt_j(array: Convert, rng: np.random.Generator) -> None:
     x = drawn(rng, 3, 40, SIZE)
     sine, cosine = modeling_gptj.create_sinusoidal_positions(40, SIZE)[None].chunk(2, dim=-1)
     theirs = modeling_gptj.apply_rotary_pos_emb(torch.tensor(x).movedim(0, 1)[None], sine, cosine)
@@ -78,9 +78,7 @@ def test_neighbouring_pairs_turn_as_in_gpt_j(array: Convert, rng: np.random.Gene
 
 @pytest.mark.parametrize("interleaved", [False, True])
 @given(seed=st.integers(0, 99))
-def test_a_score_depends_on_how_far_apart_the_two_stand(
-    array: Convert, seed: int, *, interleaved: bool
-) -> None:
+def test_a_score_depends_on_the_relative_position(array: Convert, seed: int, *, interleaved: bool) -> None:
     query, key = drawn(np.random.default_rng(seed), 2, 1, 1, SIZE)
     rotary = Rotary(FREQUENCIES, interleaved=interleaved)
     queries, keys = (turned(array, np.repeat(one, 12, axis=1), rotary)[0] for one in (query, key))
@@ -89,25 +87,25 @@ def test_a_score_depends_on_how_far_apart_the_two_stand(
     assert np.ptp(scores[0]) > 1e-3
 
 
-def test_the_first_token_is_not_turned(array: Convert, rng: np.random.Generator) -> None:
+def test_the_first_token_is_not_rotated(array: Convert, rng: np.random.Generator) -> None:
     x = drawn(rng, 2, 3, SIZE)
     np.testing.assert_array_equal(turned(array, x, Rotary(FREQUENCIES))[:, 0], x[:, 0])
 
 
-def test_turning_keeps_the_length(array: Convert, rng: np.random.Generator) -> None:
+def test_rotation_keeps_the_norm(array: Convert, rng: np.random.Generator) -> None:
     x = drawn(rng, 2, 30, SIZE)
     found = turned(array, x, Rotary(FREQUENCIES))
     before, after = np.linalg.norm(x, axis=-1), np.linalg.norm(found, axis=-1)
     np.testing.assert_allclose(after, before, rtol=1e-5)  # float32
 
 
-def test_a_batch_is_turned_member_by_member(array: Convert, rng: np.random.Generator) -> None:
+def test_a_batch_is_rotated_member_by_member(array: Convert, rng: np.random.Generator) -> None:
     x, rotary = drawn(rng, 5, 2, 3, SIZE), Rotary(FREQUENCIES)
     np.testing.assert_array_equal(turned(array, x, rotary), [turned(array, one, rotary) for one in x])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_the_angles_are_float32_whatever_turns(dtype: torch.dtype) -> None:
+def test_the_angles_are_float32_for_any_dtype(dtype: torch.dtype) -> None:
     places, ones = 3001, torch.tensor([1, 0], dtype=dtype)  # bfloat16 has no 3000
     found = rotate(ones.expand(1, places, 2), Rotary(np.array([0.01], dtype=np.float32)))
     assert found.dtype == dtype
@@ -117,7 +115,7 @@ def test_the_angles_are_float32_whatever_turns(dtype: torch.dtype) -> None:
     np.testing.assert_allclose(to_numpy(found)[0, -1], expected, atol=reach)
 
 
-def test_frequencies_may_be_of_either_library(array: Convert) -> None:
+def test_frequencies_may_be_arrays_of_either_library(array: Convert) -> None:
     x = array(np.ones((1, 4, 2), dtype=np.float32))
     one, other = (to_numpy(rotate(x, Rotary(each))) for each in (QUARTER, array(QUARTER)))
     np.testing.assert_array_equal(one, other)

@@ -40,7 +40,7 @@ def numbers(*shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_copy_of_pytorch_s_layer_finds_the_same(*, bias: bool) -> None:
+def test_a_copy_of_pytorchs_layer_gives_the_same(*, bias: bool) -> None:
     theirs = pytorch_layer(bias=bias)
     ours, x, memory = MultiHeadAttentionModule.of(theirs), numbers(2, T, WIDTH), numbers(2, S, WIDTH)
     output, weights = theirs(x, memory, memory, average_attn_weights=False)
@@ -49,7 +49,7 @@ def test_a_copy_of_pytorch_s_layer_finds_the_same(*, bias: bool) -> None:
     same(ours.attention(x, memory).trace().weights, weights)
 
 
-def test_a_copy_of_pytorch_s_layer_takes_the_same_masks() -> None:
+def test_a_copy_of_pytorchs_layer_takes_the_same_masks() -> None:
     theirs, x = pytorch_layer(), numbers(2, T, WIDTH)
     ours = MultiHeadAttentionModule.of(theirs, mask=masks.causal)
     real = torch.tensor([[True] * T, [True, True, True, False, False]])
@@ -74,7 +74,7 @@ def test_a_copy_keeps_the_number_format(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("rest", [{"add_bias_kv": True}, {"add_zero_attn": True}, {"kdim": 5}, {"vdim": 5}])
-def test_a_layer_with_parts_that_are_not_in_the_paper_is_refused(rest: dict[str, Any]) -> None:
+def test_a_layer_with_unsupported_parts_is_an_error(rest: dict[str, Any]) -> None:
     with pytest.raises(AttnError) as caught:
         MultiHeadAttentionModule.of(pytorch_layer(**rest))
     problem = "unsupported layer: torch.nn.MultiheadAttention with add_bias_kv, add_zero_attn or kdim"
@@ -87,7 +87,7 @@ def slope(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.grad
 
 
-def test_gradients_are_those_of_pytorch_s_layer() -> None:
+def test_gradients_are_those_of_pytorchs_layer() -> None:
     theirs, x, goal = pytorch_layer(), numbers(2, T, WIDTH), numbers(2, T, WIDTH)
     ours = MultiHeadAttentionModule.of(theirs, mask=masks.causal)
     later = torch.ones(T, T, dtype=torch.bool).triu(1)
@@ -101,7 +101,7 @@ def test_gradients_are_those_of_pytorch_s_layer() -> None:
         same(slope(getattr(ours.output, kind)), slope(getattr(theirs.out_proj, kind)))
 
 
-def test_gradients_are_the_slopes_that_small_steps_find() -> None:
+def test_gradients_match_finite_differences() -> None:
     layer = MultiHeadAttentionModule(4, 2, kv_heads=1, mask=masks.causal).double()
     names, parameters = zip(*layer.named_parameters(), strict=True)
 
@@ -112,7 +112,7 @@ def test_gradients_are_the_slopes_that_small_steps_find() -> None:
     assert torch.autograd.gradcheck(call, (*inputs, *parameters))
 
 
-def test_a_row_that_may_look_nowhere_has_gradients_without_nan() -> None:
+def test_a_fully_masked_row_has_gradients_without_nan() -> None:
     layer, x = MultiHeadAttentionModule(WIDTH, HEADS), torch.randn(T, WIDTH, requires_grad=True)
     layer(x, mask=masks.padding(torch.zeros(T, dtype=torch.bool))).sum().backward()
     torch.testing.assert_close(x.grad, torch.zeros(T, WIDTH))
@@ -155,7 +155,7 @@ def test_the_state_has_four_projections() -> None:
     }
 
 
-def test_the_module_and_the_numpy_layer_are_one() -> None:
+def test_the_module_and_the_numpy_layer_agree() -> None:
     shell, x = MultiHeadAttentionModule(WIDTH, HEADS, kv_heads=1, mask=masks.causal), torch.randn(2, T, WIDTH)
 
     def plain(one: torch.nn.Linear) -> Linear:
@@ -167,7 +167,7 @@ def test_the_module_and_the_numpy_layer_are_one() -> None:
     torch.testing.assert_close(found, shell(x).detach(), rtol=0, atol=1e-6)  # float32, outputs below 1
 
 
-def test_the_steps_of_a_module_are_at_hand() -> None:
+def test_the_steps_of_a_module_are_available() -> None:
     shell, x = MultiHeadAttentionModule(WIDTH, HEADS), torch.randn(T, WIDTH)
     steps = shell.attention(x).steps(range(HEADS), [Step.OUTPUT, Step.WEIGHTS])
     torch.testing.assert_close(steps[Step.WEIGHTS].sum(dim=-1), torch.ones(HEADS, T))
@@ -185,7 +185,7 @@ def test_a_module_runs_in_any_format_on_any_device(device: str, dtype: torch.dty
     torch.testing.assert_close(found.float().cpu(), exact(x), rtol=0, atol=reach)
 
 
-def test_a_module_without_memory_for_its_numbers_still_knows_its_shape() -> None:
+def test_a_meta_module_knows_its_shape() -> None:
     layer = MultiHeadAttentionModule(WIDTH, HEADS, mask=masks.causal).to("meta")
     found = layer(torch.empty(2, T, WIDTH, device="meta"), torch.empty(2, S, WIDTH, device="meta"))
     assert found.device.type == "meta"

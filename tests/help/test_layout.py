@@ -13,7 +13,7 @@ def lines(found: Page, width: int) -> list[str]:
     return found.text(width).splitlines()[2:]
 
 
-def test_a_text_stands_beside_its_name() -> None:
+def test_a_text_is_placed_beside_its_name() -> None:
     assert lines(page(Entry("-m", "which model"), Entry("--file", "a file")), 60)[:3] == [
         "Words:",
         "  -m      which model",
@@ -21,7 +21,7 @@ def test_a_text_stands_beside_its_name() -> None:
     ]
 
 
-def test_a_text_goes_on_below_itself() -> None:
+def test_a_text_is_wrapped_below_itself() -> None:
     text = "one two three four five six seven eight"
     assert lines(page(Entry("-m", text)), 37)[1:3] == [
         "  -m  one two three four five six",
@@ -57,7 +57,7 @@ def test_a_narrow_terminal_has_every_text_below_its_name() -> None:
 
 
 @pytest.mark.parametrize(("width", "is_beside"), [(51, True), (50, False)])
-def test_texts_stand_beside_the_names_where_thirty_columns_are_left(width: int, is_beside: bool) -> None:
+def test_texts_are_beside_names_if_thirty_columns_are_left(width: int, is_beside: bool) -> None:
     line = lines(page(Entry("-m, --model MODEL", "which model")), width)[1]
     assert ("which" in line) == is_beside
 
@@ -66,7 +66,7 @@ def test_no_line_is_longer_than_a_hundred_columns() -> None:
     assert max(map(len, Page("attn", ["word " * 100], ()).text(200).splitlines())) <= 100
 
 
-def test_an_example_that_is_too_long_goes_on_behind_a_backslash() -> None:
+def test_a_long_example_continues_after_a_backslash() -> None:
     command = 'attn inspect "the cat sat on the mat" -l 2 -H 5'
     assert lines(page(command=command), 40)[-2:] == [
         "    attn inspect \\",

@@ -47,7 +47,7 @@ def test_no_line_is_wider_than_the_terminal(command: tuple[str, ...], columns: i
 
 @pytest.mark.parametrize("command", PAGES)
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_every_width_says_the_same_and_cuts_no_word(command: tuple[str, ...], columns: int) -> None:
+def test_every_width_has_the_same_unbroken_words(command: tuple[str, ...], columns: int) -> None:
     assert words(help_of(*command, columns=columns)) == words(help_of(*command, columns=1000))
 
 
@@ -65,7 +65,7 @@ def test_help_is_plain_ascii(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_options_stand_by_topic_and_the_everyday_topics_come_first(command: str) -> None:
+def test_options_are_grouped_by_topic_and_common_topics_come_first(command: str) -> None:
     order = [*Topic, "Steps", "Metrics", "Patterns", "Distances", "Examples"]
     found = [heading.partition(",")[0] for heading in headings(help_of(command))]
     assert found == sorted(found, key=order.index)
@@ -73,7 +73,7 @@ def test_options_stand_by_topic_and_the_everyday_topics_come_first(command: str)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_only_what_every_command_takes_has_no_topic(command: str) -> None:
+def test_only_options_of_every_command_have_no_topic(command: str) -> None:
     others = section(help_of(command), Topic.OTHER).splitlines()
     assert [line.split("  ")[1] for line in others] == ["-q, --quiet", "-h, --help"]
 
@@ -89,7 +89,7 @@ def test_only_what_every_command_takes_has_no_topic(command: str) -> None:
         (Topic.COMPUTE, "--device"),
     ],
 )
-def test_the_everyday_option_of_a_topic_comes_first(topic: Topic, first: str) -> None:
+def test_the_most_common_option_of_a_topic_comes_first(topic: Topic, first: str) -> None:
     assert section(help_of("inspect"), topic).startswith(f"  {first}")
 
 
@@ -116,7 +116,7 @@ def test_a_metric_is_explained_with_its_unit() -> None:
     assert {metric.unit for metric in Metric} == {"nats", "tokens", "0 to 1"}
 
 
-def test_a_default_is_told_and_a_range_only_where_it_helps() -> None:
+def test_defaults_are_shown_and_ranges_only_if_they_help() -> None:
     page = help_of("train", columns=100)
     assert "Peak learning rate. [default: 0.003, brief: 0.005]" in page
     assert "Rows per step, each of --context tokens. [default: 8]" in page
@@ -132,7 +132,7 @@ def test_the_first_page_groups_the_commands_and_says_where_to_read_on() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_first_page_says_of_a_command_what_its_own_page_begins_with(command: str) -> None:
+def test_the_first_page_has_the_summary_of_each_command(command: str) -> None:
     about = help_of(command, columns=100).splitlines()[2].strip()
     assert re.search(rf"\n  {command} +{re.escape(about)}\n", help_of(columns=100))
 

@@ -16,7 +16,7 @@ SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 @pytest.mark.parametrize("dtype", [DType.FLOAT32, DType.FLOAT64])
-def test_whole_precision_on_a_processor_is_for_numpy(device: str, dtype: DType) -> None:
+def test_full_precision_on_a_cpu_uses_numpy(device: str, dtype: DType) -> None:
     backend = choose_backend(device, dtype)
     assert (backend.name, backend.device, backend.dtype) == ("numpy", "cpu", dtype)
     assert backend.convert(SIX).dtype == np.dtype(dtype.value)
@@ -29,7 +29,7 @@ def test_float32_is_adopted_as_it_is() -> None:
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 @pytest.mark.parametrize("dtype", [DType.FLOAT16, DType.BFLOAT16])
-def test_half_precision_is_for_pytorch(device: str, dtype: DType) -> None:
+def test_half_precision_uses_pytorch(device: str, dtype: DType) -> None:
     backend = choose_backend(device, dtype)
     assert (backend.name, backend.device, backend.dtype) == ("torch", "cpu", dtype)
     found = backend.convert(SIX)
@@ -71,13 +71,13 @@ def test_cuda_where_there_is_none_says_why(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_cuda_is_absent_on_this_very_machine() -> None:
+def test_cuda_is_not_available_on_this_machine() -> None:
     with pytest.raises(AttnError, match=r"^device cuda is not available: PyTorch "):
         choose_backend("cuda", DType.BFLOAT16)
 
 
 @pytest.mark.parametrize("device", ["cuda:2", "cuda:99999999999999999999"])
-def test_a_gpu_beyond_the_last_is_absent(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_beyond_the_last_does_not_exist(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(AttnError) as caught:
@@ -109,19 +109,19 @@ def test_numpy_is_chosen_without_loading_pytorch() -> None:
     assert ran.stdout == "False\n"
 
 
-def test_little_work_stays_with_numpy_and_much_goes_to_pytorch() -> None:
+def test_short_work_uses_numpy_and_long_work_pytorch() -> None:
     numpy = choose_backend("auto", DType.FLOAT64)
     assert suited_backend(numpy, "auto", 1e9) is numpy
     found = suited_backend(numpy, "auto", 1e13)
     assert (found.name, found.dtype) == ("torch", DType.FLOAT64)
 
 
-def test_who_names_the_cpu_stays_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_explicit_cpu_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert suited_backend(choose_backend("cpu", DType.FLOAT32), "cpu", 1e13).device == "cpu"
 
 
-def test_work_on_a_gpu_is_left_there() -> None:
+def test_work_on_a_gpu_stays_there() -> None:
     half = choose_backend("cpu", DType.BFLOAT16)
     assert suited_backend(half, "cpu", 1e13) is half
 
@@ -134,9 +134,7 @@ def test_the_work_of_a_layer_is_counted_by_hand() -> None:
 @pytest.mark.parametrize(
     ("tokens", "name"), [(512, "numpy"), (640, "numpy"), (704, "torch"), (1024, "torch")]
 )
-def test_the_metrics_of_a_small_llama_go_to_pytorch_from_some_hundred_tokens_on(
-    tokens: int, name: str
-) -> None:
+def test_a_small_llama_uses_pytorch_above_some_hundred_tokens(tokens: int, name: str) -> None:
     """SmolLM2-135M, 30 layers of 576 features: both are equally fast at about 600 tokens."""
     work = estimate_operations(576, 30, tokens, tokens)
     assert suited_backend(choose_backend("cpu", DType.FLOAT32), "cpu", work).name == name

@@ -70,12 +70,12 @@ def test_without_pytorch_or_its_version_there_is_none(build: Path, monkeypatch: 
     assert not may_have_accelerator()
 
 
-def test_no_accelerator_is_missed_here() -> None:
+def test_no_accelerator_of_this_machine_is_missed() -> None:
     has_one = torch.cuda.is_available() or torch.backends.mps.is_available()
     assert may_have_accelerator() or not has_one
 
 
-def test_the_devices_of_this_machine_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_devices_of_this_machine_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "may_have_accelerator", lambda: True)
     assert list_devices()["cpu"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -68,7 +68,7 @@ def test_it_has_heads_worth_looking_at() -> None:
 
 
 @pytest.mark.parametrize("pattern", [Pattern.PREVIOUS, Pattern.CURRENT])
-def test_a_head_does_in_another_story_what_it_is_known_for(pattern: Pattern, storybook: Source) -> None:
+def test_a_head_shows_its_pattern_on_another_story(pattern: Pattern, storybook: Source) -> None:
     text = (ROOT / "sample_inputs" / "alice.txt").read_text("utf-8")
     ids = [token.id for token in storybook.tokens(text, None)][:512]
     head = best(pattern)
@@ -78,7 +78,7 @@ def test_a_head_does_in_another_story_what_it_is_known_for(pattern: Pattern, sto
 
 
 @pytest.mark.slow
-def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source) -> None:
+def test_repeated_random_tokens_score_as_the_card_says(storybook: Source) -> None:
     draw = np.random.default_rng(0)  # the card's own: the same tokens, by NumPy instead of PyTorch
     halves = [1 + draw.permutation(4095)[:255] for _ in range(16)]
     texts = [[0, *half.tolist(), *half.tolist()] for half in halves]
@@ -90,7 +90,7 @@ def test_random_tokens_that_stand_twice_score_as_the_card_says(storybook: Source
         assert score(storybook, head, texts, first_row=256) == pytest.approx(expected, abs=1e-4)
 
 
-def test_where_words_repeat_an_induction_head_is_shown_and_finds_what_followed() -> None:
+def test_repeated_words_show_an_induction_head() -> None:
     answer = attn("inspect", "Tom Thumb went to sea, and Tom Thumb went home again.", "--json")
     name = best(Pattern.INDUCTION).name
     does = "it attends to what followed an earlier copy of the token"
@@ -105,7 +105,7 @@ def test_where_words_repeat_an_induction_head_is_shown_and_finds_what_followed()
     assert row.max() > 0.5
 
 
-def test_where_nothing_repeats_the_previous_token_head_is_shown() -> None:
+def test_without_repetition_the_previous_token_head_is_shown() -> None:
     answer = attn("inspect", "A mouse ran up the old clock.")
     shown = f"head {best(Pattern.PREVIOUS).name} is shown, the clearest previous-token head of 32"
     why, here, _, _ = answer.err.splitlines()
@@ -130,7 +130,7 @@ def test_transformers_loads_it_as_it_is_and_agrees(text: str, storybook: Source)
         )  # float32 rounding: a tenth of it
 
 
-def test_it_guesses_better_than_those_who_know_less() -> None:
+def test_it_predicts_better_than_the_baselines() -> None:
     bits = MEASURED["bits_per_character"]
     assert bits["model"] <= 1.75
     assert bits["model"] < 0.9 * bits["bigram"] < 0.9 * bits["gzip"]

@@ -24,7 +24,7 @@ def written(directory: Path, *heads: Any) -> Path:
     return directory
 
 
-def test_the_clearest_comes_first_and_the_unknown_not_at_all(tmp_path: Path) -> None:
+def test_labels_are_sorted_and_unknown_heads_left_out(tmp_path: Path) -> None:
     other, unknown = HEAD | {"head": 1, "score": 0.9}, HEAD | {"pattern": None, "score": 0.0}
     found = read_head_labels(written(tmp_path, HEAD, unknown, other), 2, 2)
     assert found == (HeadLabel(1, 1, Pattern.INDUCTION, 0.9), HeadLabel(1, 0, Pattern.INDUCTION, 0.75))
@@ -50,14 +50,14 @@ def test_what_does_not_fit_the_model_is_refused(wrong: dict[str, float], tmp_pat
     + [json.dumps({"heads": [HEAD | {"layer": value}]}) for value in ("x", None, float("inf"))]
     + [json.dumps({"heads": [HEAD | {"pattern": "dancing"}]})],
 )
-def test_damage_is_said(content: str, tmp_path: Path) -> None:
+def test_damage_is_reported(content: str, tmp_path: Path) -> None:
     (tmp_path / "attn.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(AttnError, match=r"attn\.json is damaged: "):
         read_head_labels(tmp_path, 2, 2)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
-def test_induction_is_shown_where_enough_tokens_stood_before(ids: list[int]) -> None:
+def test_induction_is_chosen_if_enough_tokens_repeat(ids: list[int]) -> None:
     rows = named_cells(KeyTokens(np.array(ids)), len(ids), len(ids))[Metric.INDUCTION].any(axis=-1).sum()
     expected = Pattern.INDUCTION if rows >= 3 else Pattern.PREVIOUS
     assert choose_pattern(np.array(ids)) is expected

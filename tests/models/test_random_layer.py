@@ -29,7 +29,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_others() -> None:
     assert np.abs(weights(1) - weights(2)).max() > 0.1
 
 
-def test_a_seed_means_the_same_numbers_next_year() -> None:
+def test_a_seed_gives_fixed_numbers() -> None:
     assert weights(0)[0, 0, 0] == pytest.approx(0.048855, abs=1e-6)  # as many digits as stand here
 
 
@@ -40,14 +40,14 @@ def test_both_libraries_compute_the_same_layer() -> None:
     np.testing.assert_allclose(weights(0), exact, atol=1e-6)  # as above
 
 
-def test_the_layer_is_causal_where_it_is_asked_to_be() -> None:
+def test_the_layer_is_causal_on_request() -> None:
     seen = weights(0, is_causal=True)
     assert (np.triu(seen, 1) == 0).all()
     np.testing.assert_allclose(seen.sum(-1), 1, atol=1e-6)  # float32 sums of at most 6 numbers
     assert (weights(0) > 0).all()
 
 
-def test_a_fresh_layer_says_what_it_is() -> None:
+def test_a_random_layer_describes_itself() -> None:
     source = open_random_layer(SourceRequest(width=16), NUMPY)
     assert source.card == Card("random", "random", 1, 4, 4, 4, 16)
     assert (source.takes_pairs, source.is_causal, source.longest, source.is_bounded) == (False,) * 2 + (
@@ -57,13 +57,13 @@ def test_a_fresh_layer_says_what_it_is() -> None:
     assert len(list(source.attentions(Texts(source.tokens("a b", None)), Kind.SELF, [0]))) == 1
 
 
-def test_features_that_cannot_be_shared_out_are_refused() -> None:
+def test_indivisible_features_are_an_error() -> None:
     with pytest.raises(AttnError) as caught:
         open_random_layer(SourceRequest(width=16, heads=3), NUMPY)
     assert caught.value.problem == "16 features cannot be divided evenly among 3 heads"
 
 
-def test_the_same_word_has_the_same_vector_wherever_it_stands() -> None:
+def test_a_word_has_the_same_vector_everywhere() -> None:
     found = vectors(words("cat dog cat"), 8, 0)
     np.testing.assert_array_equal(found[0], found[2])
     assert np.abs(found[0] - found[1]).max() > 0.1
@@ -71,7 +71,7 @@ def test_the_same_word_has_the_same_vector_wherever_it_stands() -> None:
     assert np.abs(found[0] - vectors(words("cat"), 8, 1)[0]).max() > 0.1
 
 
-def test_a_word_s_features_have_mean_0_and_variance_1() -> None:
+def test_the_features_of_a_word_have_mean_0_and_variance_1() -> None:
     found = vectors(words("cat"), 100_000, 0)
     assert abs(found.mean()) < 0.02  # six standard errors, 1/√100000 each
     assert abs(found.var() - 1) < 0.03  # six of √(2/100000)
@@ -87,7 +87,7 @@ def test_positions_are_the_sinusoids_of_the_paper(width: int) -> None:
     np.testing.assert_allclose(sinusoids(5, width), expected, atol=1e-14)  # float64, angles up to 4
 
 
-def test_words_and_marks_stand_where_they_are_in_the_text() -> None:
+def test_words_and_punctuation_have_their_places_in_the_text() -> None:
     found = words("Don’t stop,  the cat's—日本!")
     assert [token.text for token in found] == ["Don’t", "stop", ",", "the", "cat's", "—", "日本", "!"]
     text = "Don’t stop,  the cat's—日本!"
@@ -95,7 +95,7 @@ def test_words_and_marks_stand_where_they_are_in_the_text() -> None:
     assert [token.position for token in found] == list(range(8))
 
 
-def test_a_word_s_number_counts_the_different_words() -> None:
+def test_ids_number_the_distinct_words() -> None:
     assert [token.id for token in words("a b a c b")] == [0, 1, 0, 2, 1]
     assert words("a")[0] == Token(0, 0, "a", "a", 0, 1, special=False, segment=0)
     assert words("") == words(" \n ") == ()

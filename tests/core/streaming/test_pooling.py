@@ -20,7 +20,7 @@ from tests.support.libraries import LIBRARIES, Convert
 @pytest.mark.parametrize("library", LIBRARIES)
 @given(data=st.data())
 @settings(max_examples=60)
-def test_a_few_queries_see_what_they_see_among_all(library: str, data: st.DataObject) -> None:
+def test_a_few_queries_give_the_rows_of_all_queries(library: str, data: st.DataObject) -> None:
     operands, _, _ = layer_of(data.draw, LIBRARIES[library])
     places = st.integers(0, operands.queries.shape[1] - 1)
     rows = data.draw(st.lists(places, min_size=1, max_size=9, unique=True))
@@ -35,7 +35,7 @@ def test_a_few_queries_see_what_they_see_among_all(library: str, data: st.DataOb
 @pytest.mark.parametrize("library", LIBRARIES)
 @given(data=st.data(), most=st.sampled_from([1, 2, 5, 33, 1024]))
 @settings(max_examples=60)
-def test_the_picture_is_the_mean_of_the_matrices(library: str, data: st.DataObject, most: int) -> None:
+def test_block_averages_are_the_means_of_the_matrices(library: str, data: st.DataObject, most: int) -> None:
     operands, _, _ = layer_of(data.draw, LIBRARIES[library])
     whole = trace(operands)
     found = pool(operands, most)
@@ -47,7 +47,7 @@ def test_the_picture_is_the_mean_of_the_matrices(library: str, data: st.DataObje
     np.testing.assert_array_equal(found.are_finite, expected.are_finite)
 
 
-def test_a_cell_is_the_mean_of_its_corner_and_an_edge_of_what_is_left(array: Convert) -> None:
+def test_a_block_at_the_edge_is_the_mean_of_what_is_left(array: Convert) -> None:
     weights = to_numpy(array(np.arange(9, dtype=np.float32).reshape(1, 3, 3)))
     found = Pooled.of(weights, np.tri(3, dtype=bool), 2)
     assert found.cells == (2, 2)
@@ -55,7 +55,7 @@ def test_a_cell_is_the_mean_of_its_corner_and_an_edge_of_what_is_left(array: Con
     np.testing.assert_array_equal(found.visible, [[True, False], [True, True]])
 
 
-def test_a_head_whose_logits_overflow_is_told_from_one_that_may_look_nowhere(array: Convert) -> None:
+def test_overflowing_logits_differ_from_fully_masked_rows(array: Convert) -> None:
     queries = np.array([[[1.0], [1.0]], [[np.inf], [1.0]]], dtype=np.float32)
     keys = np.ones((2, 2, 1), dtype=np.float32)
     nowhere: Any = lambda i, j: (i > 0) & (j >= 0)  # noqa: E731  a rule is a function
@@ -66,7 +66,7 @@ def test_a_head_whose_logits_overflow_is_told_from_one_that_may_look_nowhere(arr
         assert pool(masked, 1).are_finite.tolist() == [True, True]
 
 
-def test_a_layer_at_some_rows_has_their_inputs_and_all_keys() -> None:
+def test_a_layer_at_some_rows_has_their_input_and_all_keys() -> None:
     layer = MultiHeadAttention.random(8, 2, mask=masks.causal)
     x = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32)
     whole = layer.attention(x).steps([1], set(Step))

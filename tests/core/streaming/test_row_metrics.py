@@ -21,7 +21,7 @@ from tests.support.made_heads import IDS, TOKENS, looking_at
 EVERY = tuple(Metric)
 
 
-def test_a_token_beyond_the_window_is_asked_of_no_row() -> None:
+def test_a_token_beyond_the_window_is_eligible_in_no_row() -> None:
     window = masks.both(masks.causal, masks.sliding(2))
     found = measure_operands(looking_at(np.eye(8, dtype=bool), window), EVERY, TOKENS).eligible
     assert np.flatnonzero(found[Metric.FIRST]).tolist() == [0, 1]
@@ -29,7 +29,7 @@ def test_a_token_beyond_the_window_is_asked_of_no_row() -> None:
     assert np.flatnonzero(found[Metric.INDUCTION]).tolist() == [3, 4]  # what followed stands right before
 
 
-def test_of_a_row_of_copies_the_one_before_is_followed_by_the_row_itself() -> None:
+def test_the_token_after_an_adjacent_copy_is_the_row_itself() -> None:
     tokens = KeyTokens(np.array([3, 3, 3]))
     found = measure_operands(looking_at(np.eye(3, dtype=bool)), EVERY, tokens).eligible
     assert np.flatnonzero(found[Metric.INDUCTION]).tolist() == [2]
@@ -46,7 +46,7 @@ RULES: dict[str, masks.Rule] = {
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=9), st.integers(0, 99), st.integers(1, 30))
-def test_two_routes_lead_to_the_same_metrics(rule: masks.Rule, ids: list[int], seed: int, times: int) -> None:
+def test_two_routes_give_the_same_metrics(rule: masks.Rule, ids: list[int], seed: int, times: int) -> None:
     text, draw = np.array(ids * times)[:270], np.random.default_rng(seed)
     tokens = KeyTokens(text, draw.random(text.size) < 0.3)
     queries, keys = draw.normal(0, 2, (2, 2, text.size, 4))
@@ -65,7 +65,7 @@ def same(found: RowMetrics, expected: RowMetrics) -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
-def test_a_row_is_eligible_where_a_cell_is_named(ids: list[int]) -> None:
+def test_a_row_is_eligible_if_it_has_a_cell_of_the_metric(ids: list[int]) -> None:
     tokens = KeyTokens(np.array(ids), np.array(ids) == 0)
     mask = np.tril(np.ones((len(ids), len(ids)), dtype=bool))
     found = measure_weights(mask[None].astype(float), mask, EVERY, tokens).eligible
@@ -73,7 +73,7 @@ def test_a_row_is_eligible_where_a_cell_is_named(ids: list[int]) -> None:
         np.testing.assert_array_equal(found[metric], (cells & mask).any(axis=-1), metric)
 
 
-def test_numbers_that_are_none_are_told_of_each_head() -> None:
+def test_nan_is_reported_for_each_head() -> None:
     queries = np.zeros((3, 8, 8), dtype=np.float32)
     queries[1, 5] = np.nan
     keys = np.eye(8, dtype=np.float32)[None]
@@ -82,7 +82,7 @@ def test_numbers_that_are_none_are_told_of_each_head() -> None:
     assert found.are_finite.tolist() == [True, False, True]
 
 
-def test_a_score_that_overflows_is_no_number_though_the_rest_of_its_row_is_one() -> None:
+def test_an_overflowing_score_is_reported_although_its_row_is_finite() -> None:
     queries, keys = np.zeros((1, 8, 8), dtype=np.float32), np.eye(8, dtype=np.float32)[None]
     queries[0, 5, 1], keys[0, 1, 1] = -1e30, 1e30
     with np.errstate(over="ignore", invalid="ignore"):
@@ -90,14 +90,14 @@ def test_a_score_that_overflows_is_no_number_though_the_rest_of_its_row_is_one()
     assert found.are_finite.tolist() == [False]
 
 
-def test_rows_that_may_look_nowhere_are_not_eligible_and_keys_have_no_rows() -> None:
+def test_fully_masked_rows_are_not_eligible() -> None:
     nowhere = masks.padding(np.zeros(8, dtype=bool))
     measured = measure_operands(looking_at(np.eye(8, dtype=bool), nowhere), EVERY, TOKENS)
     assert list(measured.eligible) == [metric for metric in Metric if metric is not Metric.RECEIVED]
     assert not any(rows.any() for rows in measured.eligible.values())
 
 
-def test_special_tokens_are_asked_about_on_both_sides() -> None:
+def test_special_tokens_count_on_both_sides() -> None:
     tokens = KeyTokens(IDS, np.arange(8) == 5)
     found = measure_operands(looking_at(np.eye(8, dtype=bool), masks.nearby(1)), EVERY, tokens).eligible
     assert np.flatnonzero(found[Metric.SPECIAL]).tolist() == [4, 5, 6]
@@ -107,7 +107,7 @@ def test_every_metric_is_defined() -> None:
     assert set(DEFINITIONS) == set(Metric)
 
 
-def test_what_compares_places_is_not_measured_between_two_texts() -> None:
+def test_metrics_of_positions_are_not_measured_in_cross_attention() -> None:
     both = {Metric.ENTROPY, Metric.LARGEST, Metric.FIRST, Metric.SPECIAL, Metric.RECEIVED}
     assert set(metrics_of_kind(Kind.CROSS)) == both
     assert metrics_of_kind(Kind.SELF) == EVERY

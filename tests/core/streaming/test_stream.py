@@ -126,7 +126,7 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
 @pytest.mark.parametrize("way", [*LIBRARIES, "compiled", "accelerator"])
 @given(data=st.data())
 @settings(max_examples=60)
-def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject) -> None:
+def test_metrics_equal_those_of_full_matrices(way: str, data: st.DataObject) -> None:
     """`accelerator`: the GPU code path, on the GPU if there is one, else on the CPU."""
     make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
     operands, ids, special = layer_of(data.draw, make[way])
@@ -146,9 +146,7 @@ def test_the_facts_are_those_of_the_full_matrices(way: str, data: st.DataObject)
 @pytest.mark.parametrize("library", LIBRARIES)
 @given(data=st.data())
 @settings(max_examples=60)
-def test_a_layer_whose_steps_are_not_shown_returns_what_the_matrices_would(
-    library: str, data: st.DataObject
-) -> None:
+def test_a_context_without_steps_equals_that_of_the_matrices(library: str, data: st.DataObject) -> None:
     operands, *_ = layer_of(data.draw, LIBRARIES[library])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attending, "_LARGE", data.draw(st.sampled_from([1, 500, 3000])))
@@ -194,7 +192,7 @@ def test_half_precision_is_measured_in_float32_and_float64_in_itself(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_only_float32_is_compiled_and_only_where_numba_is(
+def test_only_float32_is_compiled_and_only_with_numba(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled_or_not(monkeypatch, "compiled")
@@ -218,7 +216,7 @@ def test_a_metric_that_is_not_compiled_is_measured_step_by_step(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(("tokens", "name"), [(1672, "StepwiseMeasurer"), (1673, "CompiledMeasurer")])
-def test_a_layer_is_compiled_from_33_million_scores_on(tokens: int, name: str) -> None:
+def test_a_layer_is_compiled_above_33_million_scores(tokens: int, name: str) -> None:
     q = torch.ones(12, tokens, 1)
     assert measurer_of(Operands(q, q, q, 1.0)) == name
 
@@ -249,7 +247,7 @@ def test_rows_longer_than_what_is_searched_at_once_and_cells_wider(array: Conver
     same(summary, replace(expected, picture=means_of_cells(expected.weights, 128, 128)))
 
 
-def test_a_picture_of_few_cells_asks_for_no_larger_blocks() -> None:
+def test_few_cells_do_not_enlarge_blocks() -> None:
     from attn_cli.core.streaming.compiled import SIZES  # numba, which may be missing
 
     sizes = (choose_cell_size(50_000, 50_000, most) for most in (1024, 10))
@@ -257,7 +255,7 @@ def test_a_picture_of_few_cells_asks_for_no_larger_blocks() -> None:
     assert max(small, large) * 50_000 <= SIZES.numbers
 
 
-def test_rows_behind_a_sink_that_takes_all_weight_give_none(array: Convert) -> None:
+def test_rows_whose_sink_takes_all_weight_have_none(array: Convert) -> None:
     x = array(np.zeros((1, 4, 2), np.float32))
     found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([200.0], np.float32))))
     values = row_values(found, Metric.LARGEST, Metric.ENTROPY, Metric.RECEIVED)
@@ -272,7 +270,7 @@ def test_a_row_that_sees_nothing_ends_in_its_sink(array: Convert) -> None:
     assert to_numpy(found.logsumexp)[:, 0].tolist() == [-np.inf, 1.5, 200.0]
 
 
-def test_a_score_that_overflows_is_told_though_its_weight_is_zero(array: Convert) -> None:
+def test_an_overflowing_score_is_reported_although_its_weight_is_zero(array: Convert) -> None:
     q, k = np.zeros((1, 8, 8), np.float32), np.eye(8, dtype=np.float32)[None]
     q[0, 5, 1], k[0, 1, 1] = -1e30, 1e30
     with np.errstate(over="ignore", invalid="ignore"):
@@ -280,7 +278,7 @@ def test_a_score_that_overflows_is_told_though_its_weight_is_zero(array: Convert
     assert np.flatnonzero(np.isnan(to_numpy(found.values[Metric.ENTROPY]))).tolist() == [5]
 
 
-def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
+def test_a_nan_sink_is_reported(array: Convert) -> None:
     x = array(np.zeros((1, 4, 2), np.float32))
     found = summarise(Operands(x, x, x, 1.0, sink=array(np.array([np.nan], np.float32))))
     assert np.isnan(to_numpy(found.logsumexp)).all()
@@ -288,7 +286,7 @@ def test_a_sink_that_is_no_number_is_not_passed_over(array: Convert) -> None:
 
 
 @pytest.mark.slow
-def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
+def test_numba_is_not_used_if_its_compiler_is_disabled() -> None:
     code = (
         "import torch; from attn_cli.core import attention;"
         "from attn_cli.core.streaming import kernels, stream;"
@@ -305,7 +303,7 @@ def test_where_numba_is_told_not_to_compile_it_is_not_used() -> None:
 
 
 @pytest.mark.slow
-def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path: Path) -> None:
+def test_the_numba_cache_refers_to_no_class_of_the_package(tmp_path: Path) -> None:
     code = (
         "import torch; from attn_cli.core import attention; from attn_cli.core.streaming import stream;"
         "stream._WORTH_COMPILING = 0;"
@@ -317,13 +315,13 @@ def test_what_numba_keeps_names_no_class_that_a_later_version_may_lack(tmp_path:
     assert b"attn_cli" not in index.read_bytes()
 
 
-def test_rows_that_stand_behind_the_last_key_they_may_see_see_nothing(array: Convert) -> None:
+def test_rows_beyond_their_last_visible_key_are_fully_masked(array: Convert) -> None:
     q, k = (array(np.ones((1, count, 2), np.float32)) for count in (40, 8))
     found = summarise(Operands(q, k, k, 1.0, masks.nearby(1)), rows=1)
     assert to_numpy(found.visible_keys).tolist() == [2, *[3] * 6, 2, 1, *[0] * 31]
 
 
-def test_progress_is_told_row_by_row_until_all_are_done() -> None:
+def test_progress_is_reported_until_all_rows_are_done() -> None:
     told: list[tuple[int, int]] = []
     x = np.ones((1, 10, 2), np.float32)
     summarise(Operands(x, x, x, 1.0), rows=4, progress=lambda done, total: told.append((done, total)))
@@ -331,7 +329,7 @@ def test_progress_is_told_row_by_row_until_all_are_done() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
+def test_an_interruption_leaves_no_thread_behind() -> None:
     class EnoughError(Exception):
         pass
 
@@ -347,7 +345,7 @@ def test_whoever_is_interrupted_leaves_no_thread_behind() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_a_thread_that_does_not_hear_of_an_interruption_is_not_waited_for() -> None:
+def test_an_unresponsive_thread_is_not_waited_for() -> None:
     go_on, stopped, at_work = threading.Event(), threading.Event(), threading.Semaphore(0)
     begun, ended = [], []
 
@@ -371,7 +369,7 @@ def test_a_thread_that_does_not_hear_of_an_interruption_is_not_waited_for() -> N
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("way", ["torch", "compiled"])
-def test_what_two_threads_find_adds_up(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_of_two_threads_add_up(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells of 34 rows in blocks of 17: two blocks add to one cell."""
     compiled_or_not(monkeypatch, way)
     q = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (3, 400, 8)).astype(np.float32))
@@ -381,7 +379,7 @@ def test_what_two_threads_find_adds_up(way: str, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float32).min, -1e38])
-def test_a_bias_that_hides_is_a_weight_of_zero_and_spoils_nothing(array: Convert, lowest: float) -> None:
+def test_a_bias_of_minus_infinity_gives_weight_zero(array: Convert, lowest: float) -> None:
     q = array(np.random.default_rng(0).normal(0, 1, (2, 30, 4)).astype(np.float32))
     odd = np.where(np.arange(30) % 2 == 1, np.float32(lowest), np.float32(0))
 
@@ -393,7 +391,7 @@ def test_a_bias_that_hides_is_a_weight_of_zero_and_spoils_nothing(array: Convert
     same(summarise(operands, tokens=tokens, picture=8), summary_of(operands, tokens, 8))
 
 
-def test_what_stands_in_a_masked_cell_does_not_matter(array: Convert) -> None:
+def test_the_content_of_a_masked_cell_does_not_matter(array: Convert) -> None:
     q = np.random.default_rng(0).normal(0, 1, (1, 30, 4)).astype(np.float32)
     k = q.copy()
     k[:, -1] = np.inf
@@ -402,21 +400,21 @@ def test_what_stands_in_a_masked_cell_does_not_matter(array: Convert) -> None:
     assert np.isfinite(to_numpy(found.logsumexp)[:, :-1]).all()
 
 
-def test_a_key_that_is_hidden_has_no_weight_at_all(array: Convert) -> None:
+def test_a_masked_key_has_exactly_zero_weight(array: Convert) -> None:
     x, real = array(np.zeros((1, 4, 2), np.float32)), array(np.array([True, False, True, True]))
     found = summarise(Operands(x, x, x, 1.0, masks.padding(real)), picture=4)
     assert to_numpy(found.picture)[0, :, 1].tolist() == [0] * 4
     assert to_numpy(found.values[Metric.RECEIVED])[0, 1] == 0
 
 
-def test_what_was_not_asked_for_is_not_there(array: Convert) -> None:
+def test_only_requested_metrics_are_present(array: Convert) -> None:
     x = array(np.ones((1, 4, 2), np.float32))
     found = summarise(Operands(x, x, x, 1.0), [Metric.DUPLICATE], KeyTokens(np.zeros(4, np.int64)))
     assert list(found.values) == [Metric.DUPLICATE]
     assert found.picture is None
 
 
-def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
+def test_a_repeated_token_limits_rows_by_its_pairs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x = np.ones((1, 600, 2), np.float32)
@@ -429,7 +427,7 @@ def test_a_text_of_one_token_repeated_takes_no_more_rows_than_its_pairs_allow(
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_threads_that_begin_when_a_layer_is_measured_have_as_many_for_their_products_as_before() -> None:
+def test_measuring_a_layer_does_not_change_the_threads_of_new_threads() -> None:
     """A new thread of PyTorch takes the number that was set last, in any thread."""
     list(share_out(lambda _: 1, [range(piece, piece + 1) for piece in range(4)], threading.Event()))
     counts: list[int] = []
@@ -440,7 +438,7 @@ def test_threads_that_begin_when_a_layer_is_measured_have_as_many_for_their_prod
 
 
 @pytest.mark.parametrize(("tokens", "name"), [(1600, "StepwiseMeasurer"), (1700, "CompiledMeasurer")])
-def test_numba_is_imported_where_twelve_heads_have_a_text_that_is_worth_it(tokens: int, name: str) -> None:
+def test_numba_is_imported_for_a_long_text_of_twelve_heads(tokens: int, name: str) -> None:
     queries = torch.zeros(12, tokens, 1)
     operands = Operands(queries, queries, queries, 1.0)
     _, measurer = stream.choose_measurer(operands, choose_kernels(queries), tuple(Metric))
@@ -457,7 +455,7 @@ def test_heads_that_have_a_bias_share_512_rows_and_no_block_has_fewer_than_16(he
 
 
 @pytest.mark.parametrize(("rows", "is_whole"), [(2048, True), (2049, False)])
-def test_a_context_is_computed_in_blocks_where_its_scores_are_more_than_16_megabytes(
+def test_a_context_is_computed_in_blocks_above_16_megabytes_of_scores(
     rows: int, is_whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
@@ -473,7 +471,7 @@ def test_a_context_is_computed_in_blocks_where_its_scores_are_more_than_16_megab
     assert sum(counts) == rows
 
 
-def test_biases_far_below_zero_are_told_from_one_another(array: Convert) -> None:
+def test_large_negative_biases_are_distinguished(array: Convert) -> None:
     """A large negative bias on every key hides none: only differences matter to the softmax."""
     x, far = array(np.zeros((1, 2, 2), np.float32)), np.array([-2e5, -2e5 - 1], np.float32)
 

@@ -122,7 +122,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return models
 
 
-def test_the_heads_outputs_and_the_bias_are_what_w_o_gives(
+def test_the_outputs_of_heads_and_the_bias_are_the_output_of_w_o(
     saved: Callable[[str], Path], loaded: list[Any]
 ) -> None:
     (layer, *_) = layers(source(saved("gpt_oss")), Kind.SELF)
@@ -134,9 +134,7 @@ def test_the_heads_outputs_and_the_bias_are_what_w_o_gives(
     np.testing.assert_allclose(total, whole, atol=1e-5)  # another order of sums
 
 
-def test_no_more_layers_are_loaded_than_are_asked_for(
-    saved: Callable[[str], Path], loaded: list[Any]
-) -> None:
+def test_only_requested_layers_are_loaded(saved: Callable[[str], Path], loaded: list[Any]) -> None:
     assert attn("inspect", TEXT, "-m", saved("cohere"), "--heads", "1.0").status == 0
     line = ("--target", "the cat", "--kind", "cross", "-l", "0")
     assert attn("inspect", TEXT, "-m", saved("m2m_100"), *line).status == 0
@@ -144,7 +142,7 @@ def test_no_more_layers_are_loaded_than_are_asked_for(
     assert (len(loaded[1].encoder.layers), len(loaded[1].decoder.layers)) == (3, 1)
 
 
-def test_layers_that_are_built_by_their_number_are_not_cut(
+def test_layers_that_depend_on_the_layer_count_are_all_loaded(
     saved: Callable[[str], Path], loaded: list[Any]
 ) -> None:
     layers(source(saved("jamba")), Kind.SELF)
@@ -161,7 +159,7 @@ def test_a_layer_is_the_same_in_a_shorter_model(saved: Callable[[str], Path]) ->
     np.testing.assert_array_equal(weights_of(alone), weights_of(together[0]))
 
 
-def test_json_says_who_computed_and_what_is_absent(saved: Callable[[str], Path]) -> None:
+def test_json_has_the_engine_and_absent_steps(saved: Callable[[str], Path]) -> None:
     found = attn("inspect", TEXT, "-m", saved("mpt"), "--heads", "0.1", "--json").document
     jsonschema.Draft202012Validator(json.loads(attn("inspect", "--json-schema").out)).validate(found)
     assert (found["engine"], found["library"], found["model"]["type"]) == ("transformers", "torch", "mpt")
@@ -191,7 +189,7 @@ def test_a_window_is_in_the_mask_and_a_bias_is_a_step(saved: Callable[[str], Pat
 
 
 @pytest.mark.parametrize("asked", [("-l", "0,1,2", "-H", "0"), ("--heads", "0.0,1.0,2.0")])
-def test_a_layer_of_a_hybrid_that_has_no_attention_is_said_to_be_skipped(
+def test_a_hybrid_layer_without_attention_gets_a_remark(
     saved: Callable[[str], Path], asked: tuple[str, ...]
 ) -> None:
     answer = attn("inspect", TEXT, "-m", saved("jamba"), *asked, "--json")
@@ -226,12 +224,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_has_no_matrix_says_what_it_has(kind: str, saved: Callable[[str], Path]) -> None:
+def test_a_model_without_a_matrix_says_what_it_has(kind: str, saved: Callable[[str], Path]) -> None:
     status, problem, _ = refused(attn("inspect", TEXT, "-m", saved(kind)))
     assert (status, problem) == (1, REFUSED[kind].format(name=saved(kind).name))
 
 
-def test_blocks_of_a_longer_text_are_no_matrix(saved: Callable[[str], Path]) -> None:
+def test_blocks_of_a_longer_text_are_not_a_matrix(saved: Callable[[str], Path]) -> None:
     """BigBird attends in full to a short text, and in blocks to a longer one (`modeling_big_bird.py`)."""
     assert attn("inspect", "the cat sat", "-m", saved("big_bird"), "-l", "0").status == 0
     status, problem, _ = refused(attn("inspect", " ".join(["cat"] * 42), "-m", saved("big_bird"), "-l", "0"))
@@ -241,7 +239,7 @@ def test_blocks_of_a_longer_text_are_no_matrix(saved: Callable[[str], Path]) -> 
     assert problem == f"layer 0 of {name} has no 44 × 44 attention matrix: its softmax is over {shapes}"
 
 
-def test_a_type_that_nobody_knows_is_named(tmp_path: Path) -> None:
+def test_an_unknown_type_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "swoosh"}')
     problem = f"unknown model type 'swoosh': {tmp_path}/config.json"
     assert refused(attn("inspect", "x", "-m", tmp_path)) == (
@@ -271,9 +269,7 @@ def test_weights_may_be_in_a_bin_file_or_missing(saved: Callable[[str], Path], t
     assert one["attention"] == other["attention"]
 
 
-def test_weights_of_another_shape_are_what_transformers_cannot_load(
-    saved: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_weights_of_the_wrong_shape_cannot_be_loaded(saved: Callable[[str], Path], tmp_path: Path) -> None:
     for file in saved("cohere").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     tensors = safetensors.torch.load_file(tmp_path / "model.safetensors")
@@ -328,7 +324,7 @@ def test_a_token_beyond_the_vocabulary_is_named(saved: Callable[[str], Path], tm
     assert caught.value.problem == "the token 'cat' has id 6, but the vocabulary has 6"
 
 
-def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
+def test_trusted_code_of_a_checkpoint_runs(
     saved: Callable[[str], Path], tmp_path: Path, modules: Path
 ) -> None:
     for file in saved("cohere").iterdir():
@@ -360,7 +356,7 @@ def test_of_more_than_three_shapes_without_a_matrix_the_first_are_named() -> Non
         assert error.problem == f"layer 0 has no 9 × 9 attention matrix: its softmax is over {named}"
 
 
-def test_a_text_longer_than_a_table_of_positions_is_refused_and_one_that_is_turned_is_read(
+def test_only_learned_positions_limit_the_length_of_a_text(
     saved: Callable[[str], Path],
 ) -> None:
     """BioGPT's table has two rows more than positions (`modeling_biogpt.py`); Cohere turns its keys."""

@@ -27,13 +27,13 @@ def test_some_rows_are_those_of_the_whole() -> None:
         assert torch.equal(values, whole[step][:, [3, 1]])
 
 
-def test_rows_of_a_layer_that_tells_only_weights_are_theirs() -> None:
+def test_rows_of_a_layer_with_only_weights_are_theirs() -> None:
     part = CapturedLayer(None, LAYER.weights, 2, "it is a test").at([4])
     assert torch.equal(part.weights, LAYER.weights[:, [4]])
     assert part.logits is None
 
 
-def test_what_it_measures_is_that_of_the_weights_that_were_seen() -> None:
+def test_its_metrics_are_those_of_the_recorded_weights() -> None:
     tokens, told = KeyTokens(np.arange(5), np.zeros(5, dtype=bool)), list[tuple[int, int]]()
     found = LAYER.measure([1], [Metric.LARGEST, Metric.FIRST], tokens, lambda *rows: told.append(rows))
     np.testing.assert_array_equal(found.values[Metric.LARGEST], LAYER.weights[1:].amax(-1))
@@ -42,7 +42,7 @@ def test_what_it_measures_is_that_of_the_weights_that_were_seen() -> None:
     assert found.visible_keys.tolist() == [1, 2, 3, 4, 5]
 
 
-def test_its_picture_is_that_of_the_weights_that_were_seen() -> None:
+def test_its_block_averages_are_those_of_the_recorded_weights() -> None:
     found = LAYER.pooled([1], 3)
     assert found.cells == (2, 2)
     np.testing.assert_allclose(found.weights[0, 0, 0], LAYER.weights[1, :2, :2].mean(), rtol=1e-6)  # float32
@@ -76,14 +76,14 @@ NEAR_AND_FAR = {torch.float32: (1.5e-5, 2.5e-5), torch.float16: (0.017, 0.023), 
 
 
 @pytest.mark.parametrize("dtype", NEAR_AND_FAR)
-def test_every_step_is_shown_where_our_weights_are_the_models_to_rounding(dtype: torch.dtype) -> None:
+def test_every_step_is_shown_if_our_weights_agree_with_the_models(dtype: torch.dtype) -> None:
     near, far = NEAR_AND_FAR[dtype]
     assert Step.SCORES not in layer_seen(dtype, weight_apart=near).absent
     assert Step.SCORES in layer_seen(dtype, weight_apart=far).absent
 
 
 @pytest.mark.parametrize("dtype", NEAR_AND_FAR)
-def test_the_output_is_shown_where_our_contexts_are_the_models_to_rounding(dtype: torch.dtype) -> None:
+def test_the_output_is_shown_if_our_contexts_agree_with_the_models(dtype: torch.dtype) -> None:
     near, far = NEAR_AND_FAR[dtype]
     for times in (1.0, 8.0):  # what is larger is rounded by more
         close = layer_seen(dtype, context_times=times, context_apart=near * times)
@@ -100,7 +100,7 @@ def test_the_output_is_shown_where_our_contexts_are_the_models_to_rounding(dtype
         (torch.float16, -40_000, -30_000),  # it has no -1e9: its least number is -65,504
     ],
 )
-def test_a_large_negative_number_that_is_added_is_a_mask_and_a_smaller_one_a_bias(
+def test_a_large_negative_addend_is_a_mask_and_a_smaller_one_a_bias(
     dtype: torch.dtype, hiding: float, lowering: float
 ) -> None:
     def seen(number: float) -> tuple[int, bool]:

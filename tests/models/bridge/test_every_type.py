@@ -41,12 +41,12 @@ def verdicts(request: pytest.FixtureRequest) -> Iterator[list[Verdict]]:
 
 
 @pytest.mark.every_type
-def test_no_type_is_wrong(verdicts: list[Verdict]) -> None:
+def test_every_type_agrees_or_is_refused(verdicts: list[Verdict]) -> None:
     assert [each for each in verdicts if each.served == "wrong"] == []
     assert sum(each.served in {"native", "bridge", "fallback"} for each in verdicts) >= 150
 
 
 @pytest.mark.every_type
-def test_what_is_listed_is_what_was_measured(verdicts: list[Verdict]) -> None:
+def test_the_list_of_types_is_what_was_tested(verdicts: list[Verdict]) -> None:
     listed = {each.type: each.served for each in model_types().families}
     assert {each.kind: each.served for each in verdicts}.items() <= listed.items()
