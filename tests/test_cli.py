@@ -46,7 +46,7 @@ def test_ctrl_c_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_short_memory_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_memory_error_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(MemoryError()))
     hint = "a shorter text, fewer layers or heads"
     assert refused(attn("inspect", "the cat", "-H", "1")) == (1, "not enough memory", hint)
@@ -59,7 +59,7 @@ def test_short_memory_says_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> N
         (PermissionError(13, "Permission denied", "/a"), "/a cannot be used: permission denied"),
     ],
 )
-def test_what_the_system_refuses_is_said_in_a_sentence(
+def test_a_system_error_is_reported_in_a_sentence(
     raised: OSError, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(raised))
@@ -86,7 +86,7 @@ def test_debugging_shows_where_an_error_was_raised(monkeypatch: pytest.MonkeyPat
     assert (problem, hint) == ("attn: no", "try: yes")
 
 
-def test_a_fault_of_our_own_says_that_it_is_and_how_to_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_says_so_and_how_to_debug_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(ZeroDivisionError("by\nzero")))
     assert refused(attn("inspect", "x", "-H", "1")) == (
         1,
@@ -96,7 +96,7 @@ def test_a_fault_of_our_own_says_that_it_is_and_how_to_find_it(monkeypatch: pyte
     assert "Traceback" in attn("inspect", "x", "-H", "1", ATTN_DEBUG="1").err
 
 
-def test_pytorch_s_want_of_memory_is_want_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_memory_error_of_pytorch_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(torch.OutOfMemoryError("CUDA out of memory")))
     assert refused(attn("inspect", "x", "-H", "1"))[:2] == (1, "not enough memory")
 
@@ -116,13 +116,13 @@ def test_quiet_means_quiet() -> None:
     assert attn("inspect", "the cat sat", "-q").err == ""
 
 
-def test_the_environment_names_the_model(monkeypatch: pytest.MonkeyPatch, twins: Path) -> None:
+def test_the_environment_sets_the_model(monkeypatch: pytest.MonkeyPatch, twins: Path) -> None:
     monkeypatch.setenv("ATTN_MODEL", str(twins / "gpt2"))
     assert attn("inspect", "the cat", "--json").document["model"]["type"] == "gpt2"
     assert attn("inspect", "the cat", "--json", "-m", "random").document["model"]["type"] == "random"
 
 
-def test_the_environment_names_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTN_DEVICE", "abacus")
     assert refused(attn("inspect", "the cat"))[1] == "unknown device 'abacus'"
 
@@ -136,7 +136,7 @@ def test_the_environment_names_the_device(monkeypatch: pytest.MonkeyPatch) -> No
         ({"FORCE_COLOR": "1", "TERM": "dumb"}, False),
     ],
 )
-def test_colour_is_for_terminals_and_for_those_who_ask(environment: dict[str, str], coloured: bool) -> None:
+def test_colour_is_for_terminals_or_on_request(environment: dict[str, str], coloured: bool) -> None:
     backgrounds = [f"\x1b[{code}" for code in ("97;4", "30;4")]
     out = attn("inspect", "the cat sat", **environment).out
     assert any(code in out for code in backgrounds) == coloured
@@ -153,7 +153,7 @@ COLOURED = {"FORCE_COLOR": "1", "COLORTERM": "truecolor"}
         ("heads", "the cat sat", "-m", "random"),
     ],
 )
-def test_the_theme_is_the_options_then_the_environments_then_the_terminals_and_else_dark(
+def test_the_theme_comes_from_option_environment_terminal_or_is_dark(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dark, light = (attn(*command, "--theme", theme, **COLOURED).out for theme in ("dark", "light"))
@@ -197,8 +197,6 @@ def test_the_screen_is_one_for_the_whole_run() -> None:
         OSError(12, "Cannot allocate memory"),
     ],
 )
-def test_a_library_without_room_is_short_memory_too(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_memory_error_of_a_library_is_one(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "selected_heads", failing(error))
     assert refused(attn("inspect", "the cat", "-H", "1"))[:2] == (1, "not enough memory")

@@ -40,7 +40,7 @@ def test_an_error_stands_alone() -> None:
     assert written(here.stderr) == "attn: nothing works: at all\ntry: something else\n"
 
 
-def test_remarks_can_be_declined() -> None:
+def test_quiet_suppresses_remarks() -> None:
     here = world()
     here.is_quiet = True
     here.note("a remark")
@@ -66,7 +66,7 @@ def test_the_width_is_that_of_the_environment(columns: int) -> None:
     assert world(COLUMNS=str(columns)).screen.width == columns
 
 
-def test_a_width_of_0_is_as_good_as_unknown() -> None:
+def test_a_width_of_0_is_unknown() -> None:
     assert world(COLUMNS="0").screen.width == world(COLUMNS="wide").screen.width > 0
 
 
@@ -89,7 +89,7 @@ def test_the_background_is_what_the_terminal_says(colours: str, theme: Theme) ->
     assert world(COLORFGBG=colours).theme(Theme.DARK) is Theme.DARK
 
 
-def test_a_terminal_that_says_nothing_is_taken_for_dark() -> None:
+def test_the_default_background_is_dark() -> None:
     assert world().theme(Theme.AUTO) is Theme.DARK
 
 
@@ -131,14 +131,14 @@ def test_text_is_read_as_it_stands_but_for_a_byte_order_mark(
         ("\nthe cat", "\nthe cat"),
     ],
 )
-def test_one_line_end_at_the_very_end_is_no_part_of_the_text(content: str, text: str, tmp_path: Path) -> None:
+def test_one_trailing_newline_is_not_part_of_the_text(content: str, text: str, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(content.encode())
     for options in (TextOptions(), TextOptions("-"), TextOptions(file=Path("-"))):
         assert text_request(bytes_in(content.encode()), options).text == text
     assert text_request(world(), TextOptions(file=tmp_path / "text")).text == text
 
 
-def test_an_argument_keeps_its_line_end() -> None:
+def test_an_argument_keeps_its_newline() -> None:
     assert text_request(world(), TextOptions("the cat\n")).text == "the cat\n"
 
 
@@ -167,7 +167,7 @@ def test_pictures_and_comparisons_read_a_pipe_too(tmp_path: Path) -> None:
     assert attn("compare", "-H", "1", "--json", stdin="the cat\n").document["text"] == "the cat"
 
 
-def test_a_text_that_was_named_leaves_the_pipe_alone() -> None:
+def test_a_given_text_leaves_the_pipe_unread() -> None:
     assert attn("tokens", "the cat", "--json", stdin="a dog").document["text"] == "the cat"
 
 
@@ -215,7 +215,7 @@ def test_text_that_is_not_utf_8_names_the_byte() -> None:
     assert caught.value.hint == "convert it, for example: iconv -f latin1 -t utf-8"
 
 
-def test_half_a_surrogate_pair_is_no_text() -> None:
+def test_half_a_surrogate_pair_is_not_text() -> None:
     with pytest.raises(AttnError, match=r"^the text is not UTF-8: character 1 is '\\udcff'$"):
         checked("a\udcff", "the text")
 
@@ -238,5 +238,5 @@ def test_a_text_is_given_once() -> None:
 
 
 @pytest.mark.parametrize(("text", "short"), [("abc", "abc"), ("abcdef", "abc…")])
-def test_a_long_text_is_cut(text: str, short: str) -> None:
+def test_a_long_text_is_truncated(text: str, short: str) -> None:
     assert shortened(text, 4) == short

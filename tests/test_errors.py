@@ -157,7 +157,7 @@ USAGE: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("line", "problem", "hint"), USAGE, ids=[line for line, *_ in USAGE])
 @pytest.mark.usefixtures("place")
-def test_wrong_usage_is_2(line: str, problem: str, hint: str) -> None:
+def test_a_usage_error_is_2(line: str, problem: str, hint: str) -> None:
     assert error(*line.split()) == (2, problem, hint)
 
 
@@ -200,9 +200,7 @@ IMPOSSIBLE: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("line", "problem", "hint"), IMPOSSIBLE, ids=[line for line, *_ in IMPOSSIBLE])
-def test_what_cannot_be_done_is_1_and_nothing_is_written(
-    line: str, problem: str, hint: str, place: Path
-) -> None:
+def test_a_failure_is_1_and_nothing_is_written(line: str, problem: str, hint: str, place: Path) -> None:
     before = sorted(place.iterdir())
     assert error(*line.split()) == (1, problem, hint)
     assert sorted(place.iterdir()) == before
@@ -234,7 +232,7 @@ def test_the_disk_may_be_full() -> None:
 
 
 @pytest.mark.usefixtures("place")
-def test_cuda_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -376,14 +374,14 @@ def test_a_damaged_model_says_what_is_wrong_with_it(
 
 
 @pytest.mark.parametrize("command", ["inspect", "heads"])
-def test_a_head_that_is_no_number_is_told_where_nobody_names_one(command: str, place: Path) -> None:
+def test_a_nan_head_is_reported_without_a_selection(command: str, place: Path) -> None:
     shutil.copytree(place / "bert", place / "m")
     tensors(lambda weights: weights[QUERY].fill(np.nan))(place / "m")
     problem = "the weights of head 1.0 are not all finite numbers"
     assert error(command, "the cat sat on a mat", "-m", "m") == (1, problem, NOT_FINITE)
 
 
-def test_weights_that_were_cut_short_name_the_first_tensor_that_is_gone(place: Path) -> None:
+def test_truncated_weights_name_the_first_missing_tensor(place: Path) -> None:
     shutil.copytree(place / "bert", place / "m")
     cut_short(place / "m")
     status, problem, hint = error("inspect", "the cat", "-m", "m")
@@ -391,7 +389,7 @@ def test_weights_that_were_cut_short_name_the_first_tensor_that_is_gone(place: P
     assert problem.startswith("m/model.safetensors is truncated: 20000 bytes, but the tensor ")
 
 
-def test_damage_in_a_later_layer_is_no_matter_to_an_earlier_one(place: Path) -> None:
+def test_damage_in_a_later_layer_does_not_affect_an_earlier_one(place: Path) -> None:
     shutil.copytree(place / "bert", place / "m")
     tensors(lambda weights: weights.pop(QUERY))(place / "m")
     assert attn("inspect", "the cat", "-m", "m", "-l", "0").status == 0

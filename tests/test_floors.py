@@ -95,7 +95,7 @@ def test_imports_point_down(module: str) -> None:
     assert {other for other in IMPORTS[module] if not any(is_in(other, room) for room in allowed)} == set()
 
 
-def test_no_imports_run_in_a_circle() -> None:
+def test_imports_have_no_cycles() -> None:
     remaining = {module: others & IMPORTS.keys() for module, others in IMPORTS.items()}
     while free := {module for module, others in remaining.items() if not others}:
         remaining = {module: others - free for module, others in remaining.items() if module not in free}
@@ -103,12 +103,12 @@ def test_no_imports_run_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("room", ["show", "commands", "cli", "console", "analysis", "reading.selection"])
-def test_only_models_and_core_know_torch(room: str) -> None:
+def test_only_models_and_core_import_torch(room: str) -> None:
     sources = [file.read_text("utf-8") for module, file in MODULES.items() if is_in(module, room)]
     assert sources
     assert not any("import torch" in source for source in sources)
 
 
-def test_no_folder_has_more_files_than_a_reader_can_hold() -> None:
+def test_no_folder_has_too_many_files() -> None:
     folders = {file.parent for file in MODULES.values()}
     assert {folder.name for folder in folders if len(list(folder.glob("*.py"))) > 16} == set()  # __init__ too

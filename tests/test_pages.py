@@ -116,7 +116,7 @@ def test_the_python_examples_answer_what_the_page_says(page: Path, home: Path, t
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_no_block_is_passed_over(page: Path) -> None:
+def test_every_block_is_tested(page: Path) -> None:
     """Every block is an example of one of three kinds, except the diagram of the architecture."""
     allowed = {"console", "python", "sh"} | ({""} if page.name == "architecture.md" else set())
     found = list(blocks(page))
@@ -130,7 +130,7 @@ def test_python_and_console_examples_are_found() -> None:
     assert sum(example.printed is not None for example in EXAMPLES) >= 10
 
 
-def test_the_readme_is_read_to_its_end() -> None:
+def test_the_readme_is_short() -> None:
     assert len(README.read_text("utf-8").splitlines()) <= _MOST_LINES
 
 
@@ -230,7 +230,7 @@ def test_files_lists_the_steps_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_no_figure_is_owed(page: Path) -> None:
+def test_no_figure_is_missing(page: Path) -> None:
     assert "@@" not in page.read_text("utf-8")
 
 

@@ -68,7 +68,7 @@ def test_echo_and_an_argument_give_the_same_numbers() -> None:
 
 
 @pytest.mark.parametrize("closed", ["</dev/null", "<&-"])
-def test_nothing_on_standard_input_is_no_text(closed: str) -> None:
+def test_empty_standard_input_is_not_a_text(closed: str) -> None:
     done = shell(f"attn inspect {closed}")
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.startswith(b"attn: no text was given\ntry: ")
@@ -165,13 +165,13 @@ def test_ctrl_c_while_a_library_computes_for_hours_is_130() -> None:
 @pytest.mark.parametrize(
     "handled", ["signal.signal(signal.SIGINT, lambda *_: None)", "signal.set_wakeup_fd(-1)"]
 )
-def test_who_answers_ctrl_c_in_another_way_is_let_be(handled: str) -> None:
+def test_other_handlers_of_ctrl_c_are_kept(handled: str) -> None:
     """The second as in training, which saves its state: the main thread ends after that."""
     status, out, _ = interrupted_in_a_library(handled, 12_000_000)  # longer than one is patient
     assert (status, out) == (0 if "lambda" in handled else 130, b"in order\n")
 
 
-def test_a_ctrl_c_that_is_held_is_one() -> None:
+def test_a_held_ctrl_c_counts_once() -> None:
     code = """
 import os, signal
 import attn_cli.__main__ as process, attn_cli.cli

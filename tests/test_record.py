@@ -71,7 +71,7 @@ def test_values_come_by_place_and_by_name() -> None:
 @pytest.mark.parametrize(
     "wrong", [(), (1, "b", [], 0.5), {"a": 1, "e": 2}, {"a": 1, "d": 2.0}, ((1,), {"a": 1})], ids=repr
 )
-def test_what_a_dataclass_does_not_take_a_record_does_not_either(wrong: Any) -> None:
+def test_records_reject_what_dataclasses_reject(wrong: Any) -> None:
     values, named = (
         wrong if isinstance(wrong, tuple) and wrong and isinstance(wrong[0], tuple) else (wrong, {})
     )
@@ -84,7 +84,7 @@ def test_what_a_dataclass_does_not_take_a_record_does_not_either(wrong: Any) -> 
 
 
 @pytest.mark.parametrize("kind", [Slotted, Open, Same, Model])
-def test_nothing_is_changed_in_place(kind: Any) -> None:
+def test_records_cannot_be_changed(kind: Any) -> None:
     one = kind(1)
     with pytest.raises(FrozenInstanceError):
         one.a = 2

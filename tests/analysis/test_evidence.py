@@ -55,7 +55,7 @@ def test_the_score_is_that_of_attn_heads(pattern: Pattern, data: st.DataObject) 
         assert weights[evidence.clearest.query, evidence.clearest.key] == evidence.clearest.weight
 
 
-def test_the_sharpest_pair_has_the_largest_sharpness() -> None:
+def test_the_sharpest_pair_is_a_distant_one() -> None:
     weights = np.full((5, 5), 0.01)
     weights[4, 1] = 0.9
     weights[1, 1], weights[3, 2], weights[2, 0] = 0.99, 0.98, 0.97  # itself, a neighbour, the first

@@ -21,7 +21,7 @@ from tests.support.worlds import attn
 TEXT = "the cat sat on the mat"
 
 
-def test_the_telling_head_costs_no_second_run(reading: Reading, ran: list[int]) -> None:
+def test_the_default_head_costs_no_second_run(reading: Reading, ran: list[int]) -> None:
     found = choose_default_head(reading, [Step.WEIGHTS])
     assert ran == [0, 1, 2]
     again = head_steps(reading, [(found.head.layer, found.head.head)], [Step.WEIGHTS])[0]
@@ -60,7 +60,7 @@ def reading_of_layers(layers: int, directory: Path) -> Reading:
         (20, 10, 9350, 12),
     ],
 )
-def test_a_model_is_quick_where_reading_and_running_it_take_a_second(
+def test_a_model_is_quick_if_reading_and_running_it_take_a_second(
     layers: int, width: int, tokens: int, looked_at: int
 ) -> None:
     card, extent = SimpleNamespace(width=width), SimpleNamespace(layers=range(layers))
@@ -69,7 +69,7 @@ def test_a_model_is_quick_where_reading_and_running_it_take_a_second(
     assert len(default_head.layers_to_choose_from(reading)) == looked_at
 
 
-def test_of_a_slow_model_the_remark_says_of_how_many_layers(
+def test_for_a_slow_model_the_remark_has_the_number_of_layers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(default_head, "_WEIGHTS_PER_SECOND", 1)
@@ -86,7 +86,7 @@ def known(twins: Path, directory: Path, pattern: str) -> Path:
     return directory
 
 
-def test_the_remark_tells_what_the_head_does_on_this_text(twins: Path, tmp_path: Path) -> None:
+def test_the_remark_says_what_the_head_does_on_this_text(twins: Path, tmp_path: Path) -> None:
     line = ("inspect", "and the cat sat, and the cat sat", "-m", known(twins, tmp_path, "induction"))
     why, here, *_ = attn(*line).err.splitlines()
     heads = ("heads", *line[1:], "--where", "layer=2", "--json")
@@ -108,6 +108,6 @@ def test_the_pair_in_the_remark_has_the_weight_that_is_printed(twins: Path) -> N
     assert here.startswith(f'on this text, "{answer.document["tokens"][query]["text"].strip()}" ({query}) ')
 
 
-def test_a_token_in_the_remark_is_no_control_sequence(twins: Path) -> None:
+def test_a_token_in_the_remark_is_not_a_control_sequence(twins: Path) -> None:
     answer = attn("inspect", "\x1b[31m \x1b[31m \x1b \x1b sat", "-m", twins / "gpt2")
     assert "\x1b" not in answer.err

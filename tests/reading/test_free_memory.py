@@ -127,7 +127,7 @@ def test_a_container_that_does_not_tell_what_it_gives_back_gives_back_nothing(
 
 
 @pytest.mark.usefixtures("cgroup")
-def test_a_limit_on_addresses_leaves_what_the_process_has_not_taken(machine: Machine) -> None:
+def test_an_address_space_limit_leaves_what_is_unused(machine: Machine) -> None:
     machine.has_resource(3_000)
     machine.has_process_of(2_900)
     assert free_bytes("cpu") == 100
@@ -136,7 +136,7 @@ def test_a_limit_on_addresses_leaves_what_the_process_has_not_taken(machine: Mac
 
 
 @pytest.mark.usefixtures("cgroup")
-def test_a_machine_that_tells_nothing_has_no_limit(machine: Machine) -> None:
+def test_a_machine_that_reports_nothing_has_no_limit(machine: Machine) -> None:
     machine.hides_its_memory()
     assert free_bytes("cpu") is None
     machine.has_resource(3_000)

@@ -166,7 +166,7 @@ def test_each_kind_has_its_own_queries_and_keys(kind: Kind, queries: int, keys: 
     assert np.shape(entry["steps"]["weights"]) == (queries, keys)
 
 
-def test_the_encoder_is_shown_where_nothing_is_said() -> None:
+def test_the_encoder_is_shown_by_default() -> None:
     found = attn("inspect", "the cat sat on", "--json").document
     assert found["attention"][0]["kind"] == "encoder"
     assert "target_tokens" not in found
@@ -207,7 +207,7 @@ def test_unequal_lengths_are_drawn_and_compared(command: str, tmp_path: Path) ->
     assert (answer.status, path.read_bytes()[:4]) == (0, b"\x89PNG")
 
 
-def test_a_kind_that_the_model_has_not_is_named() -> None:
+def test_a_kind_that_the_model_lacks_is_named() -> None:
     problem = "translator has no self attention: it has encoder and decoder and cross"
     assert refused(attn("inspect", "x", "--kind", "self")) == (
         2,
@@ -229,7 +229,7 @@ def test_a_target_needs_a_decoder() -> None:
 
 
 @pytest.mark.parametrize("source", [only_weights()], indirect=True)
-def test_where_there_are_no_scores_logits_and_weights_are_shown_and_why() -> None:
+def test_without_scores_logits_and_weights_are_shown_with_the_reason() -> None:
     answer = attn("inspect", "the cat sat on", "--heads", "0.1")
     assert [line.split()[0] for line in answer.out.splitlines() if "range" in line] == ["logits", "weights"]
     assert answer.err == f"translator has no scores: {WHY}\n"

@@ -32,14 +32,14 @@ def test_matrices_grow_with_rows_times_keys(source: Source) -> None:
     assert need(source, Work(1000, 1000, 1, at_once=4, rows=1000, kept=10)).matrices == one + 10 * 4
 
 
-def test_facts_grow_with_the_text_alone(source: Source) -> None:
+def test_metrics_grow_only_with_the_text(source: Source) -> None:
     short, long, longer = (
         need(source, Work(tokens, tokens, 1, measured=4)).matrices for tokens in (1000, 2000, 3000)
     )
     assert long - short == longer - long
 
 
-def test_our_own_model_holds_one_layer_and_a_bridged_one_all(source: RandomLayer) -> None:
+def test_a_native_model_holds_one_layer_and_a_bridged_one_all(source: RandomLayer) -> None:
     work = Work(10, 10, 12)
     assert need(replace(source, engine="transformers"), work).weights == 12 * need(source, work).weights
 
@@ -65,9 +65,7 @@ def test_a_command_refuses_what_does_not_fit(command: str, monkeypatch: pytest.M
     assert "and 0.0 GB are free" in answer.err
 
 
-def test_what_fits_and_what_nobody_can_tell_is_let_through(
-    source: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fits_or_is_unknown_is_accepted(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     for free in (1e12, None):
         monkeypatch.setattr(memory, "free_bytes", lambda _, free=free: free)
         check(source, Work(1000, 1000, 1, at_once=4, rows=1000), "")
@@ -114,7 +112,7 @@ def test_what_a_reading_needs_by_hand(source: RandomLayer) -> None:
     assert need(source, Work(100, 200, 3, measured=5)).matrices == 24 * 5 * 100 * 4 + (40 << 20)
 
 
-def test_pytorch_takes_room_for_itself_and_half_precision_halves_the_weights_alone(
+def test_pytorch_needs_memory_and_half_precision_halves_only_the_weights(
     source: RandomLayer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
@@ -130,7 +128,9 @@ def test_pytorch_takes_room_for_itself_and_half_precision_halves_the_weights_alo
     assert need(wide, work).weights == 2 * numpy.weights
 
 
-def test_nine_tenths_of_what_is_free_may_be_needed(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_up_to_nine_tenths_of_free_memory_may_be_needed(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work = Work(1000, 1000, 1, at_once=4, rows=1000)
     total = need(source, work).total
     monkeypatch.setattr(memory, "free_bytes", lambda _: total / 0.89)
@@ -141,7 +141,7 @@ def test_nine_tenths_of_what_is_free_may_be_needed(source: Source, monkeypatch: 
 
 
 @pytest.mark.parametrize(("tokens", "status"), [(824, 0), (825, 1)])
-def test_two_million_numbers_are_computed_without_asking_what_is_free(
+def test_two_million_numbers_are_computed_without_a_memory_check(
     tokens: int, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For one head: three T × T matrices, M numbers per token, and M² for the layer."""

@@ -18,7 +18,7 @@ from tests.support.readings import reading_of
 TEXT = "the cat sat on the mat"
 
 
-def test_only_the_layers_that_were_asked_for_run(reading: Reading, ran: list[int]) -> None:
+def test_only_the_requested_layers_run(reading: Reading, ran: list[int]) -> None:
     head_steps(reading, [(1, 0)], [Step.WEIGHTS])
     assert ran == [0, 1]
 
@@ -39,7 +39,7 @@ def test_a_number_that_is_not_finite_is_never_shown(
         head_steps(reading, [(0, 0)], [step])
 
 
-def test_scores_that_overflow_are_no_row_that_may_look_nowhere(
+def test_overflowing_scores_are_not_fully_masked_rows(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = attention.score
@@ -86,7 +86,7 @@ def test_heads_are_a_grid_where_every_layer_has_the_same(
     assert [len(row) for row in step_panels(reading.sides, found, Step.WEIGHTS)] == shape
 
 
-def test_the_headline_says_what_computes(reading: Reading) -> None:
+def test_the_headline_has_the_backend(reading: Reading) -> None:
     count = len(reading.tokens)
     assert headline(reading) == [
         "gpt2",

@@ -29,13 +29,13 @@ def test_a_number_outside_does_not_exist(count: int, data: st.DataObject) -> Non
 
 
 @given(COUNTS, st.data())
-def test_a_range_holds_both_its_ends(count: int, data: st.DataObject) -> None:
+def test_a_range_includes_both_ends(count: int, data: st.DataObject) -> None:
     first, last = sorted(data.draw(st.tuples(*[st.integers(0, count - 1)] * 2)))
     assert indices(f"{first}-{last}", count, "head", "m") == tuple(range(first, last + 1))
 
 
 @given(COUNTS, st.data())
-def test_a_list_keeps_its_order_and_names_nothing_twice(count: int, data: st.DataObject) -> None:
+def test_a_list_keeps_its_order_without_duplicates(count: int, data: st.DataObject) -> None:
     numbers = data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=8))
     found = indices(" , ".join(map(str, numbers)), count, "head", "m")
     assert found == tuple(dict.fromkeys(numbers))
@@ -77,7 +77,7 @@ def test_a_head_alone_is_that_head_of_every_layer() -> None:
     assert resolve(None, "-1") == [(0, 1), (1, 1), (2, 1)]
 
 
-def test_nothing_is_every_head() -> None:
+def test_no_selection_is_every_head() -> None:
     assert Selection().is_empty
     assert len(resolve()) == 6
 
@@ -113,7 +113,7 @@ def test_layers_are_sorted_but_places_stay_as_they_were_named() -> None:
         ("9" * 5000, "layer 9999999999 does not exist: m has 3, numbered 0 to 2", "--layer 2"),
     ],
 )
-def test_a_layer_that_is_none_says_what_to_type(text: str, problem: str, hint: str) -> None:
+def test_an_invalid_layer_says_what_to_type(text: str, problem: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         resolve(text)
     assert (caught.value.problem, caught.value.hint) == (problem, hint)
@@ -180,9 +180,7 @@ def test_tokens_come_in_the_order_of_the_text(count: int, data: st.DataObject) -
         ("", 9, "'' selects no row", "--rows 3, -1, 0,2,5, 4-7, 4- or all"),
     ],
 )
-def test_a_choice_of_tokens_that_means_nothing_is_refused(
-    text: str, count: int, problem: str, hint: str
-) -> None:
+def test_an_invalid_selection_of_tokens_is_refused(text: str, count: int, problem: str, hint: str) -> None:
     with pytest.raises(UsageError) as refused:
         tokens(text, count, "row", "the text")
     assert (refused.value.problem, refused.value.hint) == (problem, hint)

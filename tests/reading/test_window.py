@@ -17,7 +17,7 @@ def sentence(count: int, *steps: Step, rows: str | None = None) -> tuple[str, st
     return refused.value.problem, refused.value.hint
 
 
-def test_a_matrix_of_1024_tokens_is_shown_whole_and_a_larger_one_as_a_picture() -> None:
+def test_a_matrix_of_1024_tokens_is_shown_in_full_and_a_larger_one_averaged() -> None:
     assert shown(1024).is_whole
     assert (shown(1025).is_pooled, shown(1025).most) == (True, 40)
 
@@ -27,14 +27,14 @@ def test_the_two_sides_count_together() -> None:
     assert chosen_window(TextSide(100), TextSide(100_000), None, None, None, 40).is_pooled
 
 
-def test_a_choice_is_shown_number_by_number() -> None:
+def test_a_selection_is_shown_in_full() -> None:
     found = shown(9000, "100-120", "-1,3")
     assert (found.rows, found.columns) == (tuple(range(100, 121)), (3, 8999))
     assert not found.is_pooled
     assert not found.is_whole
 
 
-def test_all_is_a_choice_too() -> None:
+def test_all_is_a_selection_too() -> None:
     assert shown(3000, "all").is_whole
     assert len(shown(9000, None, "0-64").rows) == 9000
 
@@ -55,7 +55,7 @@ def test_steps_without_pairs_of_tokens_are_never_too_large() -> None:
     assert shown(9000, None, None, Step.QUERIES, Step.OUTPUT).is_whole
 
 
-def test_a_matrix_that_no_machine_wants_is_refused_though_it_was_asked_for() -> None:
+def test_a_huge_matrix_is_refused_even_if_requested() -> None:
     found = sentence(32_768, Step.WEIGHTS, rows="all")
     assert found == ("weights of 32,768 × 32,768 tokens are too large: 4,096 MB per head", "--rows 0-31")
 
@@ -67,7 +67,7 @@ def test_a_block_of_whole_rows_holds_no_more_than_a_matrix_that_is_shown() -> No
     assert list(shown(1024).blocks()) == [range(1024)]
 
 
-def test_a_matrix_of_a_gigabyte_is_shown_to_who_insists_and_no_larger_one() -> None:
+def test_at_most_a_gigabyte_is_shown_on_request() -> None:
     assert shown(16_384, "all").is_whole
     assert shown(32_768, "0-8191").rows == tuple(range(8192))
     found = sentence(16_385, Step.WEIGHTS, rows="all")

@@ -48,7 +48,7 @@ def test_what_is_within_one_keeps_two_decimals_as_long_as_it_can() -> None:
     assert drawn(heads(1, 16))[2].startswith("0 █1.0   ·▒.50░.25 .00")
 
 
-def test_nobody_is_shown_fewer_decimals_than_fit_or_more_than_asked() -> None:
+def test_as_many_decimals_as_fit_are_shown_up_to_the_requested() -> None:
     assert drawn(heads(1, 5), digits=0)[2] == "0 █1 · 0 0 0"
     assert drawn(heads(1, 6, 0.75), digits=3)[2] == "0 █0.750     · 0.000 0.000 0.000 0.000"
 
@@ -60,7 +60,7 @@ def test_cells_are_one_wide_where_two_do_not_fit() -> None:
     assert lines[-1] == "to see the numbers: --json, -o FILE.csv, or a width of 258"
 
 
-def test_what_is_too_wide_even_so_goes_on_below() -> None:
+def test_what_is_still_too_wide_continues_below() -> None:
     lines = drawn(heads(1, 100), width=60)
     assert lines[1] == "  0   4   8   12  16  20  24  28  32  36  40  44  48  52  56"
     assert lines[3].split()[0] == "58"
@@ -71,7 +71,7 @@ def test_a_name_without_room_is_left_out() -> None:
     assert drawn(heads(1, 101), width=104)[1].split()[-1] == "96"
 
 
-def test_a_file_has_all_numbers_and_names_a_row_on_a_line() -> None:
+def test_a_file_has_all_numbers_and_names_with_one_row_per_line() -> None:
     console = endless(60)
     console.print(CellMap(heads(2, 64), digits=2))
     _, names, *rows = printed(console).splitlines()
@@ -98,7 +98,7 @@ def test_names_have_room_above_numbers_without_decimals() -> None:
     assert printed(console).splitlines()[1].split() == [str(number) for number in range(12)]
 
 
-def test_colours_take_the_place_of_glyphs() -> None:
+def test_colours_replace_glyphs() -> None:
     console = coloured(80, "truecolor")
     console.print(CellMap(heads(1, 32)))
     assert "\x1b[38;5;16;48;2;253;216;153m  \x1b[0m\x1b[2m ·\x1b[0m" in printed(console)

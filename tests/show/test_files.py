@@ -64,7 +64,7 @@ def test_a_name_in_an_error_is_harmless() -> None:
     assert caught.value.problem == r"attn cannot write '.b\x07': \x1b[31m\udcff.b\x07"
 
 
-def test_every_file_is_checked_before_anything_is_computed() -> None:
+def test_every_file_is_checked_before_the_computation() -> None:
     found = files.targets([Path("a.png"), Path("b.SVG")], KNOWN, force=False)
     assert found == {Path("a.png"): ".png", Path("b.SVG"): ".svg"}
     Path("b.SVG").touch()
@@ -79,7 +79,7 @@ def test_a_file_named_twice_is_wrong_usage() -> None:
     assert caught.value.hint == "leave one of them out"
 
 
-def test_a_free_name_in_a_directory_can_be_written() -> None:
+def test_a_new_name_in_a_directory_can_be_written() -> None:
     files.check_writable(Path("out.png"), force=False)
     assert names() == []
 
@@ -89,13 +89,13 @@ def test_a_missing_directory_is_known_before_the_work() -> None:
     assert refusal(Path("figures/out.png")) == expected
 
 
-def test_a_file_is_no_directory() -> None:
+def test_a_file_is_not_a_directory() -> None:
     Path("notes.txt").touch()
     assert refusal(Path("notes.txt/out.png")) == ("not a directory: notes.txt", "another name")
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_directory_is_no_file(*, force: bool) -> None:
+def test_a_directory_is_not_a_file(*, force: bool) -> None:
     Path("out.png").mkdir()
     assert refusal(Path("out.png"), force=force) == ("not a file: out.png", "another name")
 
@@ -209,7 +209,7 @@ def test_a_link_into_a_missing_directory_is_known_before_the_work() -> None:
     assert refusal(Path("out.png"))[0] == expected
 
 
-def test_a_circle_of_links_is_kept() -> None:
+def test_a_cycle_of_links_is_kept() -> None:
     Path("out.png").symlink_to("out.png")
     with pytest.raises(AttnError, match=r"^the file exists: out\.png$"):
         files.write(Path("out.png"), b"new", force=False)
@@ -229,7 +229,7 @@ def test_a_pipe_is_written_as_it_stands(*, force: bool) -> None:
     assert path.is_fifo()
 
 
-def test_a_reader_that_closes_the_pipe_early_is_no_error() -> None:
+def test_a_reader_that_closes_the_pipe_early_is_not_an_error() -> None:
     path = Path("out.csv")
     os.mkfifo(path)
     reader = threading.Thread(target=lambda: path.open("rb").close(), daemon=True)

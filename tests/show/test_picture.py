@@ -79,7 +79,7 @@ def test_the_words_of_an_svg_keep_their_place_in_another_font() -> None:
     assert len(anchored) == 20 + 20  # rows end at the grid, columns turned upwards do too
 
 
-def test_a_token_between_dollars_is_no_formula() -> None:
+def test_a_token_between_dollars_is_not_a_formula() -> None:
     svg = render(page([[[weights_of("$x^2$", r"$\frac{1}$")]]], "$ & $", None), ".svg").decode()
     assert ">$x^2$</text>" in svg
     assert r">$\frac{1}$</text>" in svg
@@ -110,7 +110,7 @@ def test_zero_is_in_the_middle_where_any_grid_is_signed() -> None:
     assert left[0, 0, 2] > left[0, 0, 0]  # what is negative is blue
 
 
-def test_groups_stand_below_each_other_with_their_own_scales() -> None:
+def test_groups_are_placed_below_each_other_with_their_own_scales() -> None:
     signed = grid_of("difference", np.array([[-1.0, 0.0, 1.0]]), ["a"], ["b", "c", "d"])
     drawing = page([[[weights_of("a", "b")] * 2], [[signed]], []], "heads and their difference")
     upper, _, _, lower, _ = [mark for mark in drawing.marks if isinstance(mark, Image)]
@@ -119,7 +119,7 @@ def test_groups_stand_below_each_other_with_their_own_scales() -> None:
     assert upper.colours[0, 0, :3].max() < 100
 
 
-def test_nothing_is_no_picture() -> None:
+def test_a_picture_needs_a_grid() -> None:
     with pytest.raises(AssertionError, match="a picture needs at least one grid"):
         page([[[]]], "none")
 
@@ -158,7 +158,7 @@ def test_rows_are_queries_and_columns_are_keys_where_they_are_tokens() -> None:
     assert not {"query", "key"} & set(texts(page([[[features]]], "tiny")))
 
 
-def test_what_a_neighbour_has_named_is_not_named_again() -> None:
+def test_labels_of_a_neighbour_are_not_repeated() -> None:
     drawing = page([[[weights_of("the", "cat")] * 3] * 2], "tiny")
     assert texts(drawing).count("the") == 2 + 3  # two rows at the left, three columns at the bottom
 
@@ -205,7 +205,7 @@ def test_cells_have_numbers_where_the_picture_has_at_most_500() -> None:
     assert numbered(page([[[*fifty, halves(1, 1)]]], "501 cells")) == 0
 
 
-def test_thinned_labels_are_admitted() -> None:
+def test_thinned_labels_get_a_note() -> None:
     assert "1 row in 7 is labelled, 1 column in 7 is labelled" in texts(page([[[many(1000)]]], "long"))
     assert not [text for text in texts(page([[[many(200)]]], "long")) if "is labelled" in text]
 

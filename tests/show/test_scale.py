@@ -32,7 +32,7 @@ def test_the_limits_are_the_extremes_and_symmetric_around_zero_where_both_signs_
 
 
 @pytest.mark.parametrize("hidden", [-np.inf, np.nan, 1e9])
-def test_a_masked_cell_has_no_say_in_the_limits(hidden: float) -> None:
+def test_a_masked_cell_does_not_affect_the_limits(hidden: float) -> None:
     assert limits_of(np.array([[1.0, hidden, 2.0]]), np.array([[True, False, True]])) == (1.0, 2.0)
 
 
@@ -117,7 +117,7 @@ def test_a_level_is_a_share_of_the_way_between_the_limits() -> None:
     assert scale.levels(np.array([2.0, 2.5, 4.0]), (2.0, 4.0)).tolist() == [0.0, 0.25, 1.0]
 
 
-def test_what_is_beyond_a_limit_stands_on_it() -> None:
+def test_values_beyond_a_limit_are_clipped() -> None:
     assert scale.levels(np.array([-9.0, 9.0, np.inf, -np.inf]), (0.0, 0.5)).tolist() == [0.0, 1.0, 1.0, 0.0]
 
 

@@ -213,7 +213,7 @@ def test_sixteen_colours_tell_the_sign(theme: Theme) -> None:
     assert {colour.name for colour in below} == {"blue", "cyan"}
 
 
-def test_one_number_is_as_loud_below_zero_as_above() -> None:
+def test_a_number_is_as_prominent_below_zero_as_above() -> None:
     assert drawn(row(-2.5, -2.5))[-1] == "0 a  -2.50 -2.50"
     assert drawn(row(2.5, 2.5))[-1] == "0 a  2.50 2.50"
 

@@ -93,7 +93,7 @@ def test_a_masked_cell_is_not_a_zero() -> None:
     assert "·" not in last
 
 
-def test_zeros_before_the_point_go_where_room_is_short() -> None:
+def test_zeros_before_the_point_are_dropped_if_space_is_short() -> None:
     assert drawn(weights(), width=20)[4:] == [
         "0 the █1.0   ·   ·",
         "1 cat ░.25▓.75   ·",
@@ -112,7 +112,7 @@ def test_a_long_token_is_folded_over_its_column() -> None:
     ]
 
 
-def test_equal_tokens_are_told_apart_by_their_positions() -> None:
+def test_equal_tokens_are_distinguished_by_position() -> None:
     lines = drawn(weights(("the", "cat", "the")))
     assert lines[1:3] == ["          0    1    2", "        the  cat  the"]
     assert [line[:5] for line in lines[3:]] == ["0 the", "1 cat", "2 the"]
@@ -146,7 +146,7 @@ def test_eighteen_tokens_fit_eighty_columns() -> None:
     assert lines[3] == " 0 t0  " + " .06" * 18
 
 
-def test_labels_give_way_before_numbers_do() -> None:
+def test_labels_shrink_before_numbers_do() -> None:
     labels = [f"token{number}" for number in range(18)]
     lines = drawn(grid_of("weights", np.full((18, 18), 1 / 18), labels, labels, limits=(0, 1)))
     assert lines[4:][-1] == "17 tok… " + " .06" * 18
@@ -168,7 +168,7 @@ def test_top_lists_the_largest_of_each_row() -> None:
     ]
 
 
-def test_eight_are_listed_where_nobody_says_how_many_and_more_would_fit() -> None:
+def test_eight_are_listed_by_default_even_if_more_would_fit() -> None:
     wide = drawn(uniform(60), width=200)
     assert wide[1].count("0.02") == 8
     assert wide[-1].startswith("the 8 largest of 60 in each row; all:")
@@ -191,7 +191,7 @@ def test_top_that_does_not_fit_says_how_many_do() -> None:
     ]
 
 
-def test_a_row_that_may_look_nowhere_lists_nothing() -> None:
+def test_a_fully_masked_row_lists_nothing() -> None:
     nowhere = np.zeros((3, 3), dtype=bool)
     assert drawn(grid_of("w", WEIGHTS, CAT, CAT, nowhere), top=2)[1] == "0 the → ·"
 
@@ -201,7 +201,7 @@ def test_the_largest_scores_are_those_that_the_softmax_prefers() -> None:
     assert drawn(scores, top=2)[1] == "0 the → 2 sat ▓ 2.00  1 cat ▒ 1.50"
 
 
-def test_the_largest_of_a_difference_are_the_largest_by_size() -> None:
+def test_the_largest_of_a_difference_are_the_largest_by_absolute_value() -> None:
     difference = grid_of("0.1 − 2.5", np.array([[-3.0, 1.5, 2.0]]), ["the"], CAT)
     lines = drawn(replace(difference, by_size=True), top=2)
     assert lines[1] == "0 the → 0 the █-3.00  2 sat ▓ 2.00"
@@ -303,7 +303,7 @@ def test_a_list_in_a_file_has_all_columns_in_full() -> None:
     ("width", "row"),
     [(30, "n" * 20 + "  ccccccc…"), (26, "n" * 20 + "  ccc…"), (25, "n" * 18 + "…  ccc…")],
 )
-def test_the_first_column_of_a_list_gives_way_last(width: int, row: str) -> None:
+def test_the_first_column_of_a_list_shrinks_last(width: int, row: str) -> None:
     console = plain(width)
     console.print(TextTable(["name", "commit"], [["n" * 20, "c" * 40]]))
     assert printed(console).splitlines()[1] == row
@@ -316,7 +316,7 @@ def test_a_title_line_without_words_is_left_out() -> None:
     assert printed(console).splitlines()[:2] == ["head  score", "2.6   0.85"]
 
 
-def test_a_broken_list_goes_on_below_its_names_and_cells() -> None:
+def test_a_wrapped_list_continues_below_its_names_and_cells() -> None:
     console = plain(24)
     console.print(TextTable(["type", "why it is not"], [["a b", "one two three four"]], is_broken=True))
     assert printed(console).splitlines() == ["type  why it is not", "a b   one two three four"]
@@ -384,7 +384,7 @@ def test_escape_sequences_and_line_ends_are_spelled_out() -> None:
     assert len(lines) == 6
 
 
-def test_a_title_is_text_from_outside_too() -> None:
+def test_a_title_is_external_text_too() -> None:
     assert drawn(uniform(2, "\x1b[2J[bold]"))[0] == "\\x1b[2J[bold] · 2 × 2 · range 0 to 1"
 
 
@@ -505,7 +505,7 @@ def test_a_list_has_straight_columns() -> None:
     ]
 
 
-def test_the_widest_column_of_a_list_gives_way() -> None:
+def test_the_widest_column_of_a_list_shrinks() -> None:
     console = plain(20)
     console.print(
         TextTable(["id", "piece", "text"], [["1", "x" * 30, "\x1b"], ["22", "日" * 30, " a"]], right={0})
@@ -536,7 +536,7 @@ def test_a_list_without_rows_is_its_names() -> None:
         (20, ["head  current-", "         token", "2.6       0.85", "no room for share:", "--json"]),
     ],
 )
-def test_the_last_columns_of_a_list_give_way_and_are_named(width: int, lines: list[str]) -> None:
+def test_the_last_columns_of_a_list_are_left_out_and_named(width: int, lines: list[str]) -> None:
     console = plain(width)
     names = ("head", "current-\ntoken", "share")
     console.print(TextTable(names, [("2.6", "0.85", "0.10")], right=(1, 2), rest="--json"))
@@ -551,7 +551,7 @@ def wide(count: int) -> Grid:
     return grid_of("w", np.full((1, count), 1 / count), [LETTERS], [LETTERS] * count, limits=(0, 1))
 
 
-def test_eight_keys_are_listed_where_nobody_says_how_many_and_there_is_room() -> None:
+def test_eight_keys_are_listed_by_default_if_they_fit() -> None:
     line = drawn(uniform(80), width=200)[1]
     assert [word for word in line.split() if word.startswith("t")] == ["t0", *(f"t{i}" for i in range(8))]
 

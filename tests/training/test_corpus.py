@@ -42,7 +42,7 @@ def test_a_stretch_ends_before_white_space_where_there_is_some(
 
 
 @pytest.mark.parametrize("block", [1, 3, 1 << 20])
-def test_a_byte_that_is_no_text_is_named_by_its_place(
+def test_an_invalid_byte_is_reported_with_its_place(
     block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus, "_BLOCK", block)
@@ -86,7 +86,7 @@ def test_the_ids_spell_the_files_each_begun_by_the_start(story: Path, tmp_path: 
     assert tokenizer.decode(ids) == TEXT + TEXT
 
 
-def test_a_mark_of_the_encoding_is_no_text(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "marked.txt"
     path.write_bytes(b"\xef\xbb\xbfabc \xff")
     with pytest.raises(AttnError, match=r"byte 7 is 0xff"):
@@ -96,7 +96,7 @@ def test_a_mark_of_the_encoding_is_no_text(tmp_path: Path) -> None:
     assert described(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_spelling_of_the_start_in_a_text_is_text(story: Path, tmp_path: Path) -> None:
+def test_the_start_token_in_a_text_is_text(story: Path, tmp_path: Path) -> None:
     tokenizer = learn([story], len(TEXT), 300)
     page = tmp_path / "page.txt"
     page.write_text("a <s>b</s> c")
@@ -143,7 +143,7 @@ def test_another_seed_or_epoch_is_another_order() -> None:
 
 
 @given(st.integers(2, 64), st.integers(0, 99))
-def test_a_passage_of_a_repeating_row_stands_twice(context: int, seed: int) -> None:
+def test_a_passage_of_a_repeating_row_occurs_twice(context: int, seed: int) -> None:
     found = rows(context * 4, context, seed, repeats=1.0)
     (row,) = found.batch(0, 1)
     assert row[0] == START

@@ -71,7 +71,7 @@ def test_there_is_a_thread_for_each_core_that_is_granted_on_a_cpu(monkeypatch: p
         torch.set_num_threads(before)
 
 
-def test_pytorch_shares_out_nothing_meanwhile() -> None:
+def test_pytorch_uses_one_thread_meanwhile() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

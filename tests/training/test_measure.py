@@ -42,7 +42,7 @@ def test_bigrams_are_counted_as_by_hand(block: int, monkeypatch: pytest.MonkeyPa
     assert bigram_nats(HELD_OUT, TRAIN, VOCABULARY) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_guesses_of_the_bigrams_add_up_to_one() -> None:
+def test_the_bigram_probabilities_sum_to_one() -> None:
     each = [
         bigram_nats(np.array([3, following], np.uint16), TRAIN, VOCABULARY) for following in range(VOCABULARY)
     ]
@@ -57,7 +57,7 @@ def test_a_text_within_one_context_costs_what_its_row_costs() -> None:
     assert nats_of(ours, ids) == pytest.approx(ours.losses(row).sum().item(), rel=1e-5)
 
 
-def test_a_longer_text_is_guessed_from_half_a_context_or_more() -> None:
+def test_a_longer_text_is_predicted_from_at_least_half_a_context() -> None:
     ours = network()
     ids = DRAW.integers(1, 300, 48)
     with torch.no_grad():
@@ -66,7 +66,7 @@ def test_a_longer_text_is_guessed_from_half_a_context_or_more() -> None:
     assert nats_of(ours, ids) == pytest.approx(first + rest, rel=1e-5)
 
 
-def test_bits_a_character_are_nats_over_the_text() -> None:
+def test_bits_per_character_are_nats_over_the_text() -> None:
     ours = network()
     ids = np.arange(1, 17)
     found = surprise(ours, ids, np.r_[0, ids, ids], "x" * 40)
@@ -76,7 +76,7 @@ def test_bits_a_character_are_nats_over_the_text() -> None:
     assert found.gzip == pytest.approx(8 * 23 / 40, abs=0.3)  # a header of 18 bytes and hardly anything
 
 
-def test_a_head_that_was_made_to_look_back_is_found() -> None:
+def test_a_hand_made_previous_token_head_is_found() -> None:
     """Its queries are the keys of the previous position, computed from positions only."""
     ours = network()
     tensors = ours.parameters.tensors

@@ -26,7 +26,7 @@ def test_what_is_made_orthogonal_has_singular_values_near_one(shape: tuple[int, 
     assert values.max() < 1.3
 
 
-def test_a_step_turns_the_matrices_of_blocks_and_adamw_moves_the_rest() -> None:
+def test_muon_updates_the_matrices_of_blocks_and_adamw_the_rest() -> None:
     ours = brief()
     before = {name: tensor.detach().clone() for name, tensor in ours.learning.items()}
     optimizer = ours.optimizer(0.1)
@@ -58,7 +58,7 @@ def test_the_state_of_a_brief_run_is_restored(tmp_path: Path) -> None:
             assert torch.equal(optimizer.state[tensor][moment], restored.state[theirs][moment])
 
 
-def test_a_wide_brief_model_begins_as_gpt2_does() -> None:
+def test_a_wide_brief_model_is_initialised_as_gpt2() -> None:
     config = config_of(recipe(width=256), 300)
     usual, ours = (Network(config, 0, "cpu", is_brief=is_brief) for is_brief in (False, True))
     name = "h.0.mlp.c_fc.weight"

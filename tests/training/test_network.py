@@ -47,7 +47,7 @@ def test_loss_and_gradients_are_those_of_transformers() -> None:
         assert difference < 1e-4, name  # float32, four products deep
 
 
-def test_a_fresh_model_knows_nothing() -> None:
+def test_a_new_model_predicts_at_chance() -> None:
     loss = network().losses(IDS).mean().item()
     assert loss == pytest.approx(math.log(300), rel=0.05)  # even guesses, but for the fresh weights
 
@@ -60,7 +60,7 @@ def test_the_same_seed_is_the_same_model_and_another_is_another() -> None:
     assert not torch.equal(first.parameters.tensors[name], other.parameters.tensors[name])
 
 
-def test_positions_are_fixed_waves_and_all_else_learns() -> None:
+def test_positions_are_fixed_and_all_else_is_trainable() -> None:
     ours = network()
     assert set(ours.parameters.tensors) - set(ours.learning) == {"wpe.weight"}
     optimizer = ours.optimizer(0.1)
@@ -68,7 +68,7 @@ def test_positions_are_fixed_waves_and_all_else_learns() -> None:
     assert len(held) == len(ours.learning)
 
 
-def test_a_step_to_the_place_before_is_one_rotation() -> None:
+def test_a_step_to_the_previous_position_is_one_rotation() -> None:
     places, width = 64, 32
     found = waves(places, width)
     assert np.mean(found**2) == pytest.approx(1.0, rel=1e-5)
@@ -78,7 +78,7 @@ def test_a_step_to_the_place_before_is_one_rotation() -> None:
     assert np.abs(guessed - found[:-1]).max() < 1e-3  # one linear map for all places; float32 waves
 
 
-def test_rounding_is_what_the_file_will_hold() -> None:
+def test_rounding_gives_the_numbers_of_the_file() -> None:
     ours = network()
     ours.round_to(DType.FLOAT16)
     for tensor in ours.parameters.tensors.values():

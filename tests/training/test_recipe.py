@@ -14,7 +14,7 @@ from attn_cli.vocabulary import DType
 from tests.support.small_run import RECIPE, recipe
 
 
-def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
+def test_the_rate_rises_to_its_peak_and_falls_to_zero() -> None:
     rates = [recipe(rate=0.01).rate_at(share / 1000) for share in range(1001)]
     assert rates[0] == pytest.approx(0.0001)  # the first step learns something too
     assert max(rates) == pytest.approx(0.01)
@@ -36,12 +36,12 @@ def test_minutes_end_a_run_whatever_the_steps_are() -> None:
 
 
 @pytest.mark.parametrize("ends", [{"steps": None}, {"steps": 1, "minutes": 1.0}])
-def test_one_of_them_ends_it(ends: dict[str, Any]) -> None:
+def test_exactly_one_of_steps_and_minutes_is_given(ends: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=r"^a run ends after --steps or after --minutes, not both$"):
         replace(RECIPE, **ends)
 
 
-def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
+def test_a_width_indivisible_by_the_heads_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^100 features cannot be divided evenly among 8 heads$") as raised:
         recipe(width=100, heads=8)
     assert raised.value.hint == "--width 104"
@@ -49,7 +49,7 @@ def test_a_width_that_the_heads_cannot_share_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["minutes", "rate", "repeats"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_number_that_is_none_is_refused(name: str, value: float) -> None:
+def test_a_number_that_is_not_finite_is_refused(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"^--{name} {value} is not a finite number$"):
         recipe(**{name: value} | ({"steps": None} if name == "minutes" else {}))
 
@@ -73,7 +73,7 @@ def test_rows_are_short_and_many_before_they_are_long(
             assert found.rows_at(share) == (batch * context // length, length)
 
 
-def test_short_rows_stand_anywhere_in_the_context() -> None:
+def test_short_rows_are_placed_anywhere_in_the_context() -> None:
     found = recipe(context=512)
     firsts = [found.first_at(0.0, step) for step in range(4000)]
     assert (min(firsts), max(firsts)) == (0, 512 - 64)
@@ -82,7 +82,7 @@ def test_short_rows_stand_anywhere_in_the_context() -> None:
 
 
 @given(st.integers(8, 3000), st.integers(1, 64))
-def test_a_step_has_always_as_many_tokens(context: int, batch: int) -> None:
+def test_every_step_has_the_same_number_of_tokens(context: int, batch: int) -> None:
     rows, length = recipe(context=context, batch=batch).rows_at(0.0)
     assert rows * length == batch * context
     assert min(context, 16) <= length <= context
@@ -120,7 +120,7 @@ def test_without_steps_and_minutes_a_run_takes_ten_minutes() -> None:
     assert completed({"seed": 0, "products": DType.FLOAT32}).minutes == 10.0
 
 
-def test_what_comes_before_and_after_is_taken_off_the_minutes_but_never_more_than_half() -> None:
+def test_at_most_half_of_the_minutes_is_reserved() -> None:
     found = recipe(steps=None, minutes=1)
     assert found.share(0, 20.0, reserved=20.0) == 0.5
     assert found.share(0, 15.0, reserved=50.0) == 0.5

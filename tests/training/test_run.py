@@ -103,7 +103,7 @@ def test_transformers_loads_it_and_its_attention_is_ours(trained: Path) -> None:
         np.testing.assert_allclose(entry["steps"]["weights"], theirs, atol=1e-5)
 
 
-def test_the_weights_can_be_stored_in_half_the_room_and_are_measured_so(text: Path, tmp_path: Path) -> None:
+def test_weights_stored_in_half_precision_are_evaluated_so(text: Path, tmp_path: Path) -> None:
     for store in ("float32", "float16"):
         assert train(text, tmp_path / store, "--steps", "5", "--store", store).status == 0
     whole, half = (load_file(tmp_path / name / "model.safetensors") for name in ("float32", "float16"))
@@ -113,7 +113,7 @@ def test_the_weights_can_be_stored_in_half_the_room_and_are_measured_so(text: Pa
     assert json.loads((tmp_path / "float16" / "config.json").read_text())["dtype"] == "float32"
 
 
-def test_the_card_tells_where_the_model_comes_from(trained: Path) -> None:
+def test_the_card_says_what_the_model_was_trained_on(trained: Path) -> None:
     card, measured = (
         (trained / "README.md").read_text("utf-8"),
         json.loads((trained / "attn.json").read_text()),
@@ -172,7 +172,7 @@ def interrupted_after(step: int) -> Any:
     return seen
 
 
-def test_ctrl_c_keeps_what_was_learned_and_the_end_is_the_same(text: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_the_state_and_resuming_gives_the_same_end(text: Path, tmp_path: Path) -> None:
     expected = advanced(prepared(tmp_path / "whole", text))
     run = prepared(tmp_path / "model", text)
     with pytest.raises(KeyboardInterrupt):
@@ -264,7 +264,7 @@ def test_the_state_is_what_was_saved(tmp_path: Path) -> None:
 LONGER = "a longer text, or a smaller --context or --batch"
 
 
-def test_what_cannot_be_trained_on_is_said(tmp_path: Path) -> None:
+def test_a_text_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     short, blank, bad = (tmp_path / name for name in ("short.txt", "blank.txt", "bad.txt"))
     short.write_text("The cat sat.")
     blank.write_text("\n")
@@ -282,7 +282,7 @@ def test_what_cannot_be_trained_on_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "m").exists()
 
 
-def test_what_stands_there_is_kept_unless_it_is_forced(text: Path, tmp_path: Path) -> None:
+def test_an_existing_directory_is_kept_without_force(text: Path, tmp_path: Path) -> None:
     mine = tmp_path / "model" / "mine.txt"
     mine.parent.mkdir()
     mine.write_text("mine")
@@ -297,7 +297,7 @@ def test_what_stands_there_is_kept_unless_it_is_forced(text: Path, tmp_path: Pat
     assert mine.read_text() == "mine"
 
 
-def test_a_directory_that_cannot_be_made_is_said(text: Path, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_reported(text: Path, tmp_path: Path) -> None:
     answer = refused(train(text, text, "--steps", "1"))
     assert answer == (1, f"not a directory: {text}", "another name")
     answer = refused(train(text, text / "model", "--steps", "1"))
@@ -310,7 +310,7 @@ def test_a_directory_that_cannot_be_made_is_said(text: Path, tmp_path: Path) -> 
     assert refused(train(text, locked / "model", "--steps", "1"))[0] == 1
 
 
-def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) -> None:
+def test_a_run_is_resumed_only_with_the_same_settings(text: Path, tmp_path: Path) -> None:
     directory = tmp_path / "model"
     run = prepared(directory, text)
     with pytest.raises(KeyboardInterrupt):
@@ -330,7 +330,7 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) 
     assert answer == (2, problem, "the same one, or --force to start over")
 
 
-def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: Path) -> None:
+def test_a_run_started_with_heads_can_be_resumed(text: Path, tmp_path: Path) -> None:
     """The number of heads was once given by --heads."""
     old = [option.replace("--head-count", "--heads") for option in OPTIONS]
     remark = "--heads selects heads in other commands; heads per layer: --head-count 2"
@@ -345,13 +345,13 @@ def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: 
     assert all(torch.equal(found[name], other[name]) for name in other)
 
 
-def test_a_run_that_is_not_there_cannot_be_gone_on_with(text: Path, tmp_path: Path) -> None:
+def test_a_missing_run_cannot_be_resumed(text: Path, tmp_path: Path) -> None:
     answer = refused(train(text, tmp_path / "model", "--steps", "1", "--resume"))
     assert answer == (1, f"{tmp_path / 'model'} has no unfinished run", "leave out --resume to start one")
     assert not (tmp_path / "model").exists()
 
 
-def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
+def test_a_damaged_state_is_reported(text: Path, tmp_path: Path) -> None:
     prepared(tmp_path / "model", text)
     path = tmp_path / "model" / "attn-training" / "state.safetensors"
     path.write_bytes(b"\x00" * 20)
@@ -407,11 +407,11 @@ def test_a_damaged_state_is_said(text: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_wrong_usage_is_2(line: str, problem: str, hint: str) -> None:
+def test_a_usage_error_is_2(line: str, problem: str, hint: str) -> None:
     assert refused(attn(*line.split())) == (2, problem, hint)
 
 
-def test_a_loss_that_is_no_number_ends_the_run(text: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_ends_the_run(text: Path, tmp_path: Path) -> None:
     run = prepared(tmp_path / "model", text)
     ours = run.network("cpu")
     with torch.no_grad():
@@ -420,14 +420,14 @@ def test_a_loss_that_is_no_number_ends_the_run(text: Path, tmp_path: Path) -> No
         runs.advance(run, ours, lambda _: None)
 
 
-def test_bfloat16_learns_too(text: Path, tmp_path: Path) -> None:
+def test_bfloat16_training_works_too(text: Path, tmp_path: Path) -> None:
     losses: list[float] = []
     run = prepared(tmp_path / "model", text, products=DType.BFLOAT16, steps=40)
     runs.advance(run, run.network("cpu"), lambda progress: losses.append(progress.loss))
     assert losses[-1] < losses[0] - 0.3
 
 
-def test_what_is_in_the_way_is_left_alone(text: Path, tmp_path: Path) -> None:
+def test_other_files_in_the_way_are_kept(text: Path, tmp_path: Path) -> None:
     mine = tmp_path / "model" / "attn-training" / "mine.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
@@ -437,7 +437,7 @@ def test_what_is_in_the_way_is_left_alone(text: Path, tmp_path: Path) -> None:
     assert mine.read_text() == "mine"
 
 
-def test_a_damaged_record_is_said(text: Path, tmp_path: Path) -> None:
+def test_a_damaged_record_is_reported(text: Path, tmp_path: Path) -> None:
     prepared(tmp_path / "model", text)
     path = tmp_path / "model" / "attn-training" / "run.json"
     path.write_text('{"recipe": []}')
@@ -464,7 +464,7 @@ def test_the_smallest_context_there_is_can_be_trained_and_measured(text: Path, t
     assert answer.status == 0, answer.err
 
 
-def test_a_model_of_the_name_of_the_one_that_ships_is_read_where_it_stands(
+def test_a_directory_named_like_the_bundled_model_can_be_read(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "storybook").symlink_to(trained)

@@ -7,16 +7,16 @@ resumes it.
 The library's `hf_hub_download` (2.4.0) fails the tests in tests/models/hub/test_download.py:
 
 - An interrupted file is deleted, and the next process starts over (`_download_to_tmp_and_move`):
-  test_ctrl_c_leaves_no_model_and_the_next_run_goes_on.
-- A download over HTTP is checked for its length but not for its hash: test_what_came_damaged_is_not_kept.
+  test_ctrl_c_leaves_no_model_and_the_next_run_resumes.
+- A download over HTTP is checked for its length but not for its hash: test_a_damaged_download_is_not_kept.
 - The server's ETag is used as a file name, so that `../..` writes outside the cache:
-  test_a_hub_whose_etag_leads_out_of_the_cache_is_none.
+  test_a_hub_whose_etag_leads_out_of_the_cache_is_refused.
 - If the hub answers 500 or 429, or cannot be reached, the library logs warnings, sleeps for half a minute and
-  then raises the same error in all three cases: test_a_refusal_says_what_the_hub_said.
+  then raises the same error in all three cases: test_a_refusal_quotes_the_hub.
 - A full disk causes a warning, and the download starts anyway: test_a_full_disk_says_so.
 
 The library's `http_get`, which can resume a file, reads blocks of 10 MiB: a partial block is lost when the
-connection breaks (test_a_connection_that_breaks_is_taken_up_again), and progress is reported once per block.
+connection breaks (test_a_broken_connection_is_resumed), and progress is reported once per block.
 """
 
 import errno

@@ -379,7 +379,7 @@ def test_results_of_two_threads_add_up(way: str, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float32).min, -1e38])
-def test_a_bias_of_minus_infinity_gives_weight_zero(array: Convert, lowest: float) -> None:
+def test_a_bias_that_hides_keys_gives_weight_zero(array: Convert, lowest: float) -> None:
     q = array(np.random.default_rng(0).normal(0, 1, (2, 30, 4)).astype(np.float32))
     odd = np.where(np.arange(30) % 2 == 1, np.float32(lowest), np.float32(0))
 

@@ -52,7 +52,7 @@ def test_a_value_that_is_missing_is_named_by_its_newest_name() -> None:
     ("value", "shown"),
     [(True, "true"), (2.0, "2.0"), ("2", '"2"'), (-1, "-1"), ([2], "[2]"), ({}, "{}")],
 )
-def test_a_whole_number_is_nothing_else(value: object, shown: str) -> None:
+def test_only_integers_are_accepted_as_integers(value: object, shown: str) -> None:
     with pytest.raises(AttnError) as caught:
         of(n=value).integer("n")
     refused(caught, f"there/config.json says n is {shown}, which is not a whole number")
@@ -80,7 +80,7 @@ def test_a_number_is_finite(value: object, shown: str) -> None:
     refused(caught, f"there/config.json says x is {shown}, which is not a number")
 
 
-def test_a_string_and_a_flag_are_nothing_else() -> None:
+def test_only_strings_and_flags_are_accepted_as_such() -> None:
     with pytest.raises(AttnError) as caught:
         of(s=["gelu"]).text("s")
     refused(caught, 'there/config.json says s is ["gelu"], which is not a string')
@@ -89,7 +89,7 @@ def test_a_string_and_a_flag_are_nothing_else() -> None:
     refused(caught, "there/config.json says f is 1, which is not true or false")
 
 
-def test_the_name_that_stands_in_the_file_is_the_one_that_is_blamed() -> None:
+def test_the_error_has_the_name_in_the_file() -> None:
     config = of(new=None, old=-3)
     with pytest.raises(AttnError) as caught:
         config.integer("new", "old")
@@ -98,7 +98,7 @@ def test_the_name_that_stands_in_the_file_is_the_one_that_is_blamed() -> None:
     assert error.problem == "there/config.json says old is -3, which is not a divisor of 12"
 
 
-def test_a_long_value_is_cut() -> None:
+def test_a_long_value_is_truncated() -> None:
     with pytest.raises(AttnError) as caught:
         of(n="x" * 1000).integer("n")
     refused(caught, f'there/config.json says n is "{"x" * 38}…, which is not a whole number')
@@ -124,7 +124,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
         (b"null", "contains a JSON NoneType, not an object"),
     ],
 )
-def test_a_file_that_holds_no_object_says_so(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_a_file_without_an_object_says_so(tmp_path: Path, content: bytes, problem: str) -> None:
     file = tmp_path / "config.json"
     file.write_bytes(content)
     with pytest.raises(AttnError) as caught:
@@ -133,21 +133,21 @@ def test_a_file_that_holds_no_object_says_so(tmp_path: Path, content: bytes, pro
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b'{"a": ' + b"9" * 5000 + b"}"])
-def test_json_without_an_end_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_deeply_nested_json_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "config.json"
     file.write_bytes(content)
     with pytest.raises(AttnError, match="is not JSON: "):
         read_json(file)
 
 
-def test_heads_share_a_width_evenly() -> None:
+def test_heads_must_divide_the_width() -> None:
     assert of(n_head=4).heads("n_head", "heads", width=32) == 4
     with pytest.raises(AttnError) as caught:
         of(heads=5).heads("n_head", "heads", width=32, of="n_embd")
     refused(caught, f"{FILE} says heads is 5, which is not a divisor of n_embd 32")
 
 
-def test_a_whole_number_has_63_bits_at_most() -> None:
+def test_an_integer_has_at_most_63_bits() -> None:
     assert of(size=2**63 - 1).integer("size") == 2**63 - 1
     with pytest.raises(AttnError):
         of(size=2**63).integer("size")

@@ -106,7 +106,7 @@ def test_a_snapshot_in_the_cache_links_to_its_blobs_or_to_those_of_all(
     assert read_all(snapshot) == 3
 
 
-def test_a_snapshot_in_the_cache_links_to_nobody_elses_blobs(model: Path, tmp_path: Path) -> None:
+def test_a_snapshot_in_the_cache_may_not_link_to_other_blobs(model: Path, tmp_path: Path) -> None:
     other = tmp_path / "hub" / "models--other" / "blobs"
     shutil.copytree(model, other)
     snapshot = Path(shutil.copytree(model, tmp_path / "hub" / "models--a--b" / "snapshots" / "1"))
@@ -117,7 +117,7 @@ def test_a_snapshot_in_the_cache_links_to_nobody_elses_blobs(model: Path, tmp_pa
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(model: Path, name: str) -> None:
+def test_a_pipe_instead_of_a_file_is_not_waited_for(model: Path, name: str) -> None:
     (model / name).unlink()
     os.mkfifo(model / name)
     assert refused(model) == (f"{model / name} is not a regular file", "replace it with a regular file")

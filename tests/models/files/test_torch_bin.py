@@ -87,7 +87,7 @@ def rename(twin: Path, directory: Path) -> None:
         (directory / "pytorch_model.bin.index.json").write_text(text)
 
 
-def test_safetensors_go_before_pickles(tmp_path: Path) -> None:
+def test_safetensors_take_precedence_over_pickles(tmp_path: Path) -> None:
     save(tmp_path)
     (tmp_path / "model.safetensors").touch()
     refused(tmp_path, f"{tmp_path}/model.safetensors is empty", AGAIN)
@@ -123,7 +123,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(
         (b"\x82\x01.", "code under a name assembled at run time"),
     ],
 )
-def test_code_is_named_however_the_pickle_spells_it(tmp_path: Path, content: bytes, code: str) -> None:
+def test_code_is_named_in_every_encoding_of_a_pickle(tmp_path: Path, content: bytes, code: str) -> None:
     file = tmp_path / "pytorch_model.bin"
     file.write_bytes(content)
     refused(tmp_path, f"{file} is refused: it is a pickle that would run {code}", OTHERWISE)
@@ -144,12 +144,12 @@ def test_a_compressed_archive_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, f"{file} is damaged: its archive is compressed", AGAIN)
 
 
-def test_what_is_no_table_of_tensors_is_refused(tmp_path: Path) -> None:
+def test_a_pickle_of_anything_but_tensors_is_refused(tmp_path: Path) -> None:
     file = save(tmp_path, [SIX])
     refused(tmp_path, f"{file} contains a list, not a dict of tensors", OTHERWISE)
 
 
-def test_a_tensor_larger_than_its_numbers_is_refused(tmp_path: Path) -> None:
+def test_a_tensor_larger_than_its_data_is_refused(tmp_path: Path) -> None:
     file = save(tmp_path, {"six": SIX[0, 0].expand(10**6, 10**6)})
     refused(tmp_path, f"{file} is damaged: the tensor six is larger than its storage", AGAIN)
 
@@ -165,7 +165,7 @@ def test_an_empty_pickle_says_so(tmp_path: Path) -> None:
     refused(tmp_path, f"{tmp_path}/pytorch_model.bin is empty", AGAIN)
 
 
-def test_an_index_of_pickles_names_only_pickles(tmp_path: Path) -> None:
+def test_an_index_of_pickles_may_list_only_pickles(tmp_path: Path) -> None:
     index = tmp_path / "pytorch_model.bin.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "a.safetensors"}}))
     refused(tmp_path, f"{index} lists a file outside its directory: 'a.safetensors'", AGAIN)
@@ -199,14 +199,14 @@ def test_a_mutated_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) 
     assert peak < 2**22  # the file has 2 KiB; hypothesis and PyTorch take the rest
 
 
-def test_a_damaged_escape_sequence_is_no_warning(tmp_path: Path) -> None:
+def test_a_damaged_escape_sequence_gives_no_warning(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"c\\K\nOrderedDict\n.")
     with pytest.raises(AttnError):
         open_weights(tmp_path)
 
 
 @pytest.mark.parametrize("before", range(5))
-def test_each_of_the_five_pickles_of_an_older_file_is_looked_at(before: int, tmp_path: Path) -> None:
+def test_all_five_pickles_of_an_older_file_are_checked(before: int, tmp_path: Path) -> None:
     """Magic number, version, system, tensors, their order (`torch/serialization.py`, `_legacy_save`)."""
     trap = tmp_path / "trap"
     file = tmp_path / "pytorch_model.bin"

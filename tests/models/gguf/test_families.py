@@ -203,7 +203,7 @@ def as_gguf(directory: Path, written: Written, vocabulary: Change | None = None)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(name: str, tmp_path: Path) -> None:
+def test_a_gguf_file_gives_the_attention_of_its_original(name: str, tmp_path: Path) -> None:
     written = WRITTEN[name]
     written.recipe.save(tmp_path)
     found = open_checkpoint("small", as_gguf(tmp_path, written), NUMPY)
@@ -234,14 +234,14 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("text", WORDS)
 @pytest.mark.parametrize("pre", PRE)
-def test_a_text_is_cut_as_transformers_cuts_it(qwen: Path, pre: str, text: str) -> None:
+def test_a_text_is_tokenized_as_by_transformers(qwen: Path, pre: str, text: str) -> None:
     file = as_gguf(qwen, WRITTEN["qwen2"], byte_letters(pre, begins=False))
     found = open_checkpoint("small", file, NUMPY).tokens(text, None)
     assert [token.id for token in found] == _as_transformers(file).encode(text).ids
 
 
 @pytest.mark.parametrize("pre", ["smollm", "starcoder"])
-def test_some_cut_every_digit_off(qwen: Path, pre: str) -> None:
+def test_some_split_every_digit(qwen: Path, pre: str) -> None:
     inner = byte_level()
     inner.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]

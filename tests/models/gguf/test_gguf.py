@@ -169,7 +169,7 @@ def twin(save: Save) -> Path:
     return save("llama")
 
 
-def test_a_gguf_file_attends_as_the_model_that_it_was_written_from(twin: Path) -> None:
+def test_a_gguf_file_gives_the_attention_of_its_original(twin: Path) -> None:
     found = source(written(twin))
     assert found.card == open_checkpoint("small", twin, NUMPY).card
     expected = reference_of(twin, inputs_of(twin, TEXTS[0])).weights
@@ -193,14 +193,14 @@ def test_quantised_weights_are_what_transformers_makes_of_them(twin: Path, kind:
         np.testing.assert_allclose(ours, theirs_[0].numpy(), atol=1e-5)
 
 
-def test_biases_turn_with_their_rows(save: Save) -> None:
+def test_biases_are_permuted_with_their_rows(save: Save) -> None:
     twin = save("llama, biases")
     expected = reference_of(twin, inputs_of(twin, TEXTS[0])).weights
     for ours, weights in zip(every_weight_of(source(written(twin)), TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=1e-5)
 
 
-def test_heads_may_be_wider_than_their_share_and_rope_may_be_stretched(save: Save) -> None:
+def test_heads_may_have_any_size_and_rope_may_be_scaled(save: Save) -> None:
     twin = save("llama, wide heads")  # Llama 3's frequencies, which GGUF has as a factor for each pair
 
     def frequencies(writer: gguf.GGUFWriter) -> None:
@@ -214,7 +214,7 @@ def test_heads_may_be_wider_than_their_share_and_rope_may_be_stretched(save: Sav
         np.testing.assert_allclose(ours, weights, atol=2e-5)  # the factors round once more: 2e-6 seen
 
 
-def test_a_linear_stretch_is_read(save: Save) -> None:
+def test_linear_rope_scaling_is_read(save: Save) -> None:
     twin = save("llama, linear")
 
     def stretch(writer: gguf.GGUFWriter) -> None:
@@ -229,14 +229,12 @@ def test_a_linear_stretch_is_read(save: Save) -> None:
 
 
 @pytest.mark.parametrize("text", [*TEXTS, "  two  spaces\n", "\U0001f642<s>x"])
-def test_a_scored_tokenizer_cuts_as_the_one_it_was_written_from(twin: Path, text: str) -> None:
+def test_a_scored_tokenizer_agrees_with_its_original(twin: Path, text: str) -> None:
     assert source(written(twin)).tokens(text, None) == open_tokenizer(twin)(text)
 
 
 @pytest.mark.parametrize("text", [*TEXTS, "  two  spaces\n it's 1234 ", "a<|endoftext|>b"])
-def test_a_byte_level_tokenizer_cuts_as_the_one_it_was_written_from(
-    twin: Path, tmp_path: Path, text: str
-) -> None:
+def test_a_byte_level_tokenizer_agrees_with_its_original(twin: Path, tmp_path: Path, text: str) -> None:
     byte_level().save(str(tmp_path / "tokenizer.json"))
     found = source(written(twin, vocabulary=byte_letters("gpt-2")))
     assert found.tokens(text, None) == open_tokenizer(tmp_path)(text)
@@ -251,14 +249,14 @@ def test_a_byte_level_tokenizer_cuts_as_the_one_it_was_written_from(
         ("llama-bpe", False, "t"),
     ],
 )
-def test_a_text_begins_with_a_mark_where_the_file_wants_it(
+def test_a_text_begins_with_a_start_token_if_the_file_says_so(
     twin: Path, pre: str, first: str, *, begins: bool | None
 ) -> None:
     found = source(written(twin, vocabulary=byte_letters(pre, begins=begins)))
     assert found.tokens("tx", None)[0].piece == first
 
 
-def test_llama_3_cuts_numbers_by_three_and_takes_whole_words(twin: Path) -> None:
+def test_llama_3_splits_numbers_into_three_digits_and_keeps_words(twin: Path) -> None:
     pieces = ["<s>", *"0123456789", "012", "Ġthe", *"Ġthe"]
 
     def change(writer: gguf.GGUFWriter) -> None:
@@ -312,14 +310,14 @@ def test_a_tokenizer_that_cannot_be_rebuilt_says_why(twin: Path, change: Change,
     refused(file, problem, f"{LAYOUT}, with its tokenizer.json")
 
 
-def test_merges_of_pieces_that_are_not_there_are_refused(twin: Path) -> None:
+def test_merges_of_missing_pieces_are_refused(twin: Path) -> None:
     file = written(twin, vocabulary=tokenizer(model="gpt2", pre="gpt-2", merges=["x y"]))
     with pytest.raises(AttnError, match="has no tokenizer that can be rebuilt: "):
         source(file)
 
 
 @pytest.mark.parametrize("change", [key("llama.expert_count", 8), key("split.count", 2)])
-def test_what_is_not_a_whole_plain_model_is_refused(twin: Path, change: Change) -> None:
+def test_anything_but_a_complete_plain_model_is_refused(twin: Path, change: Change) -> None:
     with pytest.raises(AttnError, match=r"(is only one part of a model|is a mixture of experts)"):
         source(written(twin, change))
 
@@ -335,7 +333,7 @@ def test_another_architecture_is_named(tmp_path: Path) -> None:
     refused(file, problem, f"use one of {known}, or {LAYOUT.removeprefix('use ')}")
 
 
-def test_a_quantised_type_that_nobody_widens_is_named(twin: Path) -> None:
+def test_an_unsupported_quantisation_is_named(twin: Path) -> None:
     def unread(writer: gguf.GGUFWriter) -> None:
         writer.add_tensor("blk.2.attn_output.weight", np.zeros((32, 40), np.uint8), raw_dtype=KIND.Q8_1)
 
@@ -351,12 +349,12 @@ def test_a_missing_tensor_is_named(twin: Path) -> None:
     refused(file, problem, "check that config.json and the weights belong to the same model")
 
 
-def test_a_billion_layers_are_not_believed(twin: Path) -> None:
+def test_a_billion_layers_are_refused(twin: Path) -> None:
     with pytest.raises(AttnError, match=r"^the tensor layers\.999999999\..* is missing from "):
         source(written(twin, block_count=10**9)).check()
 
 
-def test_only_the_rows_asked_for_are_widened(twin: Path) -> None:
+def test_only_the_requested_rows_are_dequantised(twin: Path) -> None:
     found = open_files(written(twin, kind=KIND.Q8_0)).weights(("",), None)
     assert isinstance(found, Weights)
     whole = found.read("embed_tokens.weight", (310, 32))
@@ -445,7 +443,7 @@ LYING: list[tuple[bytes, str]] = [
 
 
 @pytest.mark.parametrize(("content", "problem"), LYING)
-def test_a_header_that_lies_is_refused_and_takes_no_memory(
+def test_an_inconsistent_header_is_refused_without_taking_memory(
     tmp_path: Path, content: bytes, problem: str
 ) -> None:
     file = tmp_path / "a.gguf"

@@ -78,7 +78,7 @@ def place(tmp_path: Path, hub: Hub) -> Place:
     return Place(tmp_path, hub)
 
 
-def test_what_is_needed_lies_in_the_cache_afterwards_and_nothing_else(place: Place, hub: Hub) -> None:
+def test_the_cache_contains_exactly_the_needed_files_afterwards(place: Place, hub: Hub) -> None:
     assert place.locate() == Located("org/small", place.snapshot)
     names = {each.name: each.read_bytes() for each in place.snapshot.iterdir()}
     assert names == BASE | {"model.safetensors": WEIGHTS}
@@ -86,7 +86,7 @@ def test_what_is_needed_lies_in_the_cache_afterwards_and_nothing_else(place: Pla
     assert sorted(hub.fetched) == ["config.json", "model.safetensors", "tokenizer.json"]
 
 
-def test_a_model_that_is_cached_is_not_asked_for_again(place: Place, hub: Hub) -> None:
+def test_a_cached_model_is_not_requested_again(place: Place, hub: Hub) -> None:
     place.locate()
     hub.asked.clear()
     place.locate()
@@ -117,14 +117,14 @@ def test_shards_are_those_of_the_index(place: Place, hub: Hub) -> None:
     assert found == {*BASE, *names, "model.safetensors.index.json"}
 
 
-def test_pickles_come_only_where_there_is_nothing_better(place: Place, hub: Hub) -> None:
+def test_pickles_are_downloaded_only_without_safetensors(place: Place, hub: Hub) -> None:
     del hub.files["model.safetensors"], hub.files["tokenizer.json"]
     place.locate()
     found = {each.name for each in place.snapshot.iterdir()}
     assert found == {"config.json", "pytorch_model.bin", "vocab.json"}
 
 
-def test_a_download_tells_how_far_it_is(place: Place) -> None:
+def test_a_download_reports_progress(place: Place) -> None:
     seen: list[tuple[str, int, int]] = []
     place.locate(watch=lambda *told: seen.append(told))
     total = len(WEIGHTS) + sum(map(len, BASE.values()))
@@ -138,7 +138,7 @@ def interrupted(_file: str, done: int, _total: int) -> None:
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_leaves_no_model_and_the_next_run_goes_on(place: Place, hub: Hub) -> None:
+def test_ctrl_c_leaves_no_model_and_the_next_run_resumes(place: Place, hub: Hub) -> None:
     with pytest.raises(KeyboardInterrupt):
         place.locate(watch=interrupted)
     assert not place.snapshot.exists()
@@ -152,9 +152,7 @@ def test_ctrl_c_leaves_no_model_and_the_next_run_goes_on(place: Place, hub: Hub)
     assert place.blobs == []
 
 
-def test_ctrl_c_among_the_last_links_leaves_no_model_either(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_while_linking_leaves_no_model_either(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     linked: list[str] = []
     link = vars(downloads)["_link"]
 
@@ -172,14 +170,14 @@ def test_ctrl_c_among_the_last_links_leaves_no_model_either(
         locate_model("org/small", place.environment)
 
 
-def test_a_connection_that_breaks_is_taken_up_again(place: Place, hub: Hub) -> None:
+def test_a_broken_connection_is_resumed(place: Place, hub: Hub) -> None:
     hub.breaks_after = 4096
     place.locate()
     assert (place.snapshot / "model.safetensors").read_bytes() == WEIGHTS
     assert any(file.startswith("model.safetensors from ") for file in hub.fetched)
 
 
-def test_a_server_that_begins_anew_is_followed(place: Place, hub: Hub) -> None:
+def test_a_server_that_restarts_the_file_is_supported(place: Place, hub: Hub) -> None:
     with pytest.raises(KeyboardInterrupt):
         place.locate(watch=interrupted)
     hub.takes_ranges = False
@@ -195,7 +193,7 @@ def test_a_snapshot_without_weights_is_completed(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("environment", "header"), [({}, None), ({"HF_TOKEN": "hf_x"}, "Bearer hf_x")])
-def test_the_token_goes_along(
+def test_the_token_is_sent(
     environment: dict[str, str], header: str | None, place: Place, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -234,7 +232,7 @@ SEE = "{endpoint}/org/small"
         ((429, ""), "the hub answered 429 to a request for org/small", "run the command again later"),
     ],
 )
-def test_a_refusal_says_what_the_hub_said(
+def test_a_refusal_quotes_the_hub(
     refusal: tuple[int, str], problem: str, hint: str, place: Place, hub: Hub
 ) -> None:
     hub.refusal = refusal
@@ -242,20 +240,20 @@ def test_a_refusal_says_what_the_hub_said(
     assert not place.snapshot.exists()
 
 
-def test_a_model_that_the_hub_has_not_is_told_its_neighbour(place: Place) -> None:
+def test_a_model_missing_from_the_hub_gets_a_suggestion(place: Place) -> None:
     place.locate()
     hint = "-m org/small; for a private model set HF_TOKEN"
     assert place.refused("org/smal")[1] == hint
 
 
-def test_a_token_that_is_not_known_is_told_from_a_model_that_is_not(place: Place, hub: Hub) -> None:
+def test_an_invalid_token_differs_from_a_missing_model(place: Place, hub: Hub) -> None:
     hub.refusal = (401, "Invalid credentials in Authorization header")
     place.environment |= {"HF_TOKEN": "hf_old"}
     hint = f"create a new one at {hub.endpoint}/settings/tokens, or unset HF_TOKEN"
     assert place.refused() == ("the hub rejected the token in HF_TOKEN", hint)
 
 
-def test_a_revision_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> None:
+def test_a_revision_missing_from_the_hub_is_named(place: Place, hub: Hub) -> None:
     problem = "org/small has no revision '../x' on the hub"
     hint = f"see {hub.endpoint}/org/small/tree/main, or leave out --revision"
     assert place.refused("org/small", "../x") == (problem, hint)
@@ -267,7 +265,7 @@ def test_a_model_without_weights_says_so(place: Place, hub: Hub) -> None:
     assert place.refused() == (problem, f"see {hub.endpoint}/org/small")
 
 
-def test_a_shard_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> None:
+def test_a_shard_missing_from_the_hub_is_named(place: Place, hub: Hub) -> None:
     hub.files["model.safetensors.index.json"] = b'{"weight_map": {"a": "a.safetensors"}}'
     del hub.files["model.safetensors"]
     problem = "org/small is incomplete: the hub has no a.safetensors, which the model's index names"
@@ -275,13 +273,13 @@ def test_a_shard_that_the_hub_has_not_is_named(place: Place, hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("commit", ["../../evil", ""])
-def test_a_hub_that_names_no_commit_is_none(commit: str, place: Place, hub: Hub) -> None:
+def test_a_hub_without_a_commit_is_refused(commit: str, place: Place, hub: Hub) -> None:
     hub.commit = commit
     url = f"{hub.endpoint}/org/small/resolve/main/config.json"
     assert place.refused() == (f"{hub.endpoint} is not a Hugging Face hub: {url}", "check HF_ENDPOINT")
 
 
-def test_a_hub_whose_etag_leads_out_of_the_cache_is_none(place: Place, hub: Hub, tmp_path: Path) -> None:
+def test_a_hub_whose_etag_leads_out_of_the_cache_is_refused(place: Place, hub: Hub, tmp_path: Path) -> None:
     hub.etags["config.json"] = "../../../../evil"
     url = f"{hub.endpoint}/org/small/resolve/main/config.json"
     assert place.refused() == (f"{hub.endpoint} is not a Hugging Face hub: {url}", "check HF_ENDPOINT")
@@ -289,7 +287,7 @@ def test_a_hub_whose_etag_leads_out_of_the_cache_is_none(place: Place, hub: Hub,
 
 
 @pytest.mark.parametrize("name", ["-x", "a--b", "a/b.git"])
-def test_a_name_that_no_hub_can_have_is_not_asked_for(name: str, place: Place, hub: Hub) -> None:
+def test_an_invalid_hub_name_is_not_requested(name: str, place: Place, hub: Hub) -> None:
     where = f"no such directory, and not cached in {place.folder.parent}"
     assert place.refused(name) == (
         f"model '{name}' not found: {where}",
@@ -349,7 +347,7 @@ def test_a_snapshot_that_lacks_a_shard_of_its_index_is_completed(place: Place, h
     assert first in place.names
 
 
-def test_tokens_need_no_weights_and_whoever_needs_them_completes(place: Place, hub: Hub) -> None:
+def test_tokens_need_no_weights_and_a_later_command_fetches_them(place: Place, hub: Hub) -> None:
     place.locate(wanted=WantedFiles(weights=False))
     assert place.names == set(BASE)
     hub.asked.clear()
@@ -367,7 +365,7 @@ OWN = {
 }
 
 
-def test_code_comes_only_where_it_is_trusted(place: Place, hub: Hub) -> None:
+def test_code_is_downloaded_only_if_trusted(place: Place, hub: Hub) -> None:
     hub.files |= OWN
     place.locate()
     assert not [name for name in place.names if name.endswith(".py")]
@@ -383,7 +381,7 @@ def git_hash(content: bytes) -> str:
 
 
 @pytest.mark.parametrize("etag", ["0" * 64, "0" * 40])
-def test_what_came_damaged_is_not_kept(place: Place, hub: Hub, etag: str) -> None:
+def test_a_damaged_download_is_not_kept(place: Place, hub: Hub, etag: str) -> None:
     hub.etags["model.safetensors"] = etag
     problem = "model.safetensors of org/small is damaged: its hash differs from the one on the hub"
     assert place.refused() == (problem, "run the command again later")
@@ -392,13 +390,13 @@ def test_what_came_damaged_is_not_kept(place: Place, hub: Hub, etag: str) -> Non
 
 
 @pytest.mark.parametrize("etag", [git_hash(WEIGHTS), "a-mirrors-own"])
-def test_git_hashes_are_checked_and_others_tell_nothing(place: Place, hub: Hub, etag: str) -> None:
+def test_git_hashes_are_checked_and_others_ignored(place: Place, hub: Hub, etag: str) -> None:
     hub.etags["model.safetensors"] = etag
     place.locate()
     assert (place.snapshot / "model.safetensors").read_bytes() == WEIGHTS
 
 
-def test_a_mirror_that_only_says_404_lacks_the_file(
+def test_a_plain_404_means_the_file_is_missing(
     place: Place, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hugging Face's hub adds a header that the entry is not found (`X-Error-Code`)."""
@@ -414,9 +412,7 @@ def test_a_mirror_that_only_says_404_lacks_the_file(
     assert (place.snapshot / "pytorch_model.bin").exists()
 
 
-def test_a_hub_that_says_nothing_is_waited_for_some_seconds(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_hub_times_out_after_some_seconds(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[float] = []
     asked: Any = huggingface_hub.get_hf_file_metadata
 

@@ -55,7 +55,7 @@ def test_a_name_in_the_cache_is_its_snapshot(tmp_path: Path, name: str) -> None:
     assert locate_model(name, at_home(tmp_path)) == Located(name, snapshot)
 
 
-def test_a_directory_goes_before_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_takes_precedence_over_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache(tmp_path, "a/b")
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "config.json").touch()
@@ -63,7 +63,7 @@ def test_a_directory_goes_before_the_cache(tmp_path: Path, monkeypatch: pytest.M
     assert locate_model("a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
 
 
-def test_a_directory_may_be_called_like_a_user_who_is_not_there(
+def test_a_directory_may_have_the_name_of_an_unknown_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "~nosuch").mkdir()
@@ -72,7 +72,7 @@ def test_a_directory_may_be_called_like_a_user_who_is_not_there(
     assert locate_model("~nosuch", at_home(tmp_path)).name == "~nosuch"
 
 
-def test_main_names_the_revision_and_a_line_end_is_no_part_of_it(tmp_path: Path) -> None:
+def test_main_refers_to_the_revision_without_its_newline(tmp_path: Path) -> None:
     old, new = cache(tmp_path, "a/b", "old"), cache(tmp_path, "a/b", "new")
     os.utime(new, (2e9, 2e9))
     refer(old, "old\n")
@@ -80,7 +80,7 @@ def test_main_names_the_revision_and_a_line_end_is_no_part_of_it(tmp_path: Path)
 
 
 @pytest.mark.parametrize("revision", ["gone", "", "../../../elsewhere", "a\0b", "x" * 5000])
-def test_without_a_revision_to_trust_the_newest_is_taken(tmp_path: Path, revision: str) -> None:
+def test_without_a_valid_ref_the_newest_snapshot_is_used(tmp_path: Path, revision: str) -> None:
     old, new = cache(tmp_path, "a/b", "old"), cache(tmp_path, "a/b", "new")
     os.utime(old, (1e9, 1e9))
     os.utime(new, (2e9, 2e9))
@@ -90,7 +90,7 @@ def test_without_a_revision_to_trust_the_newest_is_taken(tmp_path: Path, revisio
     assert locate_model("a/b", at_home(tmp_path)).directory == new
 
 
-def test_a_ref_that_is_not_text_is_no_model(tmp_path: Path) -> None:
+def test_a_ref_that_is_not_text_is_ignored(tmp_path: Path) -> None:
     snapshot = cache(tmp_path, "a/b")
     refer(snapshot, "abc123")
     (snapshot.parent.parent / "refs" / "main").write_bytes(b"\xff")
@@ -98,7 +98,7 @@ def test_a_ref_that_is_not_text_is_no_model(tmp_path: Path) -> None:
         locate_model("a/b", at_home(tmp_path))
 
 
-def test_a_snapshot_without_a_config_is_passed_over(tmp_path: Path) -> None:
+def test_a_snapshot_without_a_config_is_skipped(tmp_path: Path) -> None:
     whole, half = cache(tmp_path, "a/b", "whole"), cache(tmp_path, "a/b", "half")
     (half / "config.json").unlink()
     refer(half, "half")
@@ -134,7 +134,7 @@ def test_of_many_revisions_the_first_are_listed(tmp_path: Path) -> None:
         locate_model("a", at_home(tmp_path), "main")
 
 
-def test_a_revision_of_a_model_that_is_nowhere_says_so(tmp_path: Path) -> None:
+def test_a_revision_of_a_missing_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(AttnError, match=r"^model 'a/b' not found: no such directory"):
         locate_model("a/b", at_home(tmp_path), "main")
 
@@ -162,7 +162,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_model_that_is_nowhere_says_where_it_was_sought(tmp_path: Path, name: str) -> None:
+def test_a_missing_model_says_where_it_was_searched(tmp_path: Path, name: str) -> None:
     with pytest.raises(AttnError) as caught:
         locate_model(name, at_home(tmp_path))
     where = f"no such directory, and not cached in {tmp_path}/hub"
@@ -170,7 +170,7 @@ def test_a_model_that_is_nowhere_says_where_it_was_sought(tmp_path: Path, name: 
     assert caught.value.hint == "attn models lists the models on this machine"
 
 
-def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_cannot_leave_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outside = tmp_path / "hub" / "snapshots" / "x"
     outside.mkdir(parents=True)
     (outside / "config.json").touch()
@@ -180,7 +180,7 @@ def test_a_name_climbs_out_of_no_cache(tmp_path: Path, monkeypatch: pytest.Monke
             locate_model(name, at_home(tmp_path))
 
 
-def test_a_file_is_no_model(tmp_path: Path) -> None:
+def test_a_file_is_not_a_model(tmp_path: Path) -> None:
     file = tmp_path / "model.bin"
     file.touch()
     with pytest.raises(AttnError) as caught:
@@ -195,7 +195,7 @@ def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
     assert locate_model(str(file), {}) == Located("small.Q8_0", file)
 
 
-def test_a_directory_without_a_config_is_no_model(tmp_path: Path) -> None:
+def test_a_directory_without_a_config_is_not_a_model(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         locate_model(str(tmp_path), {})
     assert caught.value.problem == f"{tmp_path} is not a model: the directory has no config.json"
@@ -228,14 +228,14 @@ def test_a_model_whose_type_cannot_be_read_is_listed_without_one(tmp_path: Path,
     assert list(cached_models(at_home(tmp_path))) == [CachedModel("a/b", "", snapshot)]
 
 
-def test_a_config_of_somebody_else_is_not_read_for_a_list(tmp_path: Path) -> None:
+def test_a_config_outside_the_cache_is_not_read_for_a_list(tmp_path: Path) -> None:
     snapshot = cache(tmp_path, "a/b")
     (snapshot / "config.json").rename(tmp_path / "config.json")
     (snapshot / "config.json").symlink_to(tmp_path / "config.json")
     assert list(cached_models(at_home(tmp_path))) == [CachedModel("a/b", "", snapshot)]
 
 
-def test_a_strange_type_is_text_all_the_same(tmp_path: Path) -> None:
+def test_a_strange_type_is_shown_as_text(tmp_path: Path) -> None:
     cache(tmp_path, "a/b", config=json.dumps({"model_type": ["bert"]}))
     assert [each.type for each in cached_models(at_home(tmp_path))] == ["['bert']"]
 
@@ -254,16 +254,14 @@ def test_finding_a_model_loads_nothing_heavy() -> None:
     ("value", "offline"),
     [("1", True), ("ON", True), ("yes", True), ("True", True), ("0", False), ("", False)],
 )
-def test_the_hub_is_left_alone_where_the_library_would_leave_it_alone(
-    name: str, value: str, offline: bool
-) -> None:
+def test_the_hub_is_not_contacted_in_offline_mode(name: str, value: str, offline: bool) -> None:
     assert is_offline({name: value}) is offline
 
 
 @pytest.mark.parametrize(
     "file", ["tokenizer.json", "tokenizer.model", "vocab.txt", "spiece.model", "source.spm"]
 )
-def test_a_model_whose_tokenizer_is_cached_needs_no_hub_to_cut_a_text(file: str, tmp_path: Path) -> None:
+def test_a_cached_tokenizer_needs_no_hub(file: str, tmp_path: Path) -> None:
     snapshot, asked = cache(tmp_path, "a/b"), []
 
     def fetch(name: str, _revision: str | None) -> Path:
@@ -293,7 +291,7 @@ def test_a_model_whose_tokenizer_is_cached_needs_no_hub_to_cut_a_text(file: str,
         ("ORG/Model", "org/model"),
     ],
 )
-def test_a_slip_is_told_before_the_hub_is_asked(name: str, meant: str, tmp_path: Path) -> None:
+def test_a_typo_is_reported_before_the_hub_is_queried(name: str, meant: str, tmp_path: Path) -> None:
     for cached in ("distilbert-base-uncased", "gpt2-xl", "org/model"):
         cache(tmp_path, cached)
 
@@ -314,7 +312,7 @@ def test_a_slip_is_told_before_the_hub_is_asked(name: str, meant: str, tmp_path:
         *("strybk", "rand"),  # three letters of storybook, and too short for two of random
     ],
 )
-def test_a_name_that_may_be_one_of_its_own_goes_to_the_hub(name: str, tmp_path: Path) -> None:
+def test_a_plausible_name_is_sent_to_the_hub(name: str, tmp_path: Path) -> None:
     for cached in (
         "gpt2-xl",
         "bert-base-uncased",
@@ -329,7 +327,7 @@ def test_a_name_that_may_be_one_of_its_own_goes_to_the_hub(name: str, tmp_path: 
     assert (found.name, found.directory) == (name, tmp_path)
 
 
-def test_whoever_names_a_revision_is_believed(tmp_path: Path) -> None:
+def test_an_explicit_revision_skips_the_typo_check(tmp_path: Path) -> None:
     found = locate_model("storybok", at_home(tmp_path), "main", fetch=lambda *_: tmp_path)
     assert found.directory == tmp_path
 
@@ -345,14 +343,14 @@ def test_whoever_names_a_revision_is_believed(tmp_path: Path) -> None:
         ("story", "storybook"),
     ],
 )
-def test_a_model_that_is_nowhere_is_told_its_neighbour(name: str, meant: str, tmp_path: Path) -> None:
+def test_a_missing_model_gets_a_suggestion(name: str, meant: str, tmp_path: Path) -> None:
     cache(tmp_path, "sentence-transformers/all-MiniLM-L6-v2")
     with pytest.raises(AttnError) as caught:
         locate_model(name, at_home(tmp_path))
     assert caught.value.hint == f"-m {meant}, or: attn models lists the models on this machine"
 
 
-def test_a_gguf_file_that_is_not_there_is_no_name_of_a_model(tmp_path: Path) -> None:
+def test_a_missing_gguf_file_is_not_a_model_name(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         locate_model("llama.gguf", at_home(tmp_path), fetch=lambda *_: tmp_path)
     assert caught.value.problem == "the file llama.gguf does not exist"
@@ -360,7 +358,7 @@ def test_a_gguf_file_that_is_not_there_is_no_name_of_a_model(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("place", ["m", "m/snapshots/abc"])
-def test_a_model_near_by_is_named(place: str, tmp_path: Path) -> None:
+def test_a_nearby_model_is_suggested(place: str, tmp_path: Path) -> None:
     directory = tmp_path / "all" / place
     directory.mkdir(parents=True)
     (directory / "config.json").touch()

@@ -133,14 +133,14 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_type_that_has_no_file_here_is_not_known(kind: str, tmp_path: Path) -> None:
+def test_a_type_without_a_module_is_unknown(kind: str, tmp_path: Path) -> None:
     problem = f"unknown model type '{kind}': {{file}}"
     refused(tmp_path, {"model_type": kind}, problem, f"use a model of type {', '.join(native_families())}")
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in SMALLEST for name in SMALLEST[kind]])
 @pytest.mark.parametrize("value", [None, "12", 1.5, True, -1, 0, [1]])
-def test_a_size_that_is_no_count_is_named(kind: str, name: str, value: object, tmp_path: Path) -> None:
+def test_a_size_that_is_not_a_count_is_named(kind: str, name: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         spec_of(tmp_path, kind, {name: value})
     said = f"has no {name}" if value is None else f"says {name} is {json.dumps(value)}, which is not"
@@ -181,7 +181,7 @@ def test_a_size_that_is_no_count_is_named(kind: str, name: str, value: object, t
         ("llama", {"attention_bias": 0}, "attention_bias is 0, which is not true or false"),
     ],
 )
-def test_a_value_that_cannot_be_is_named(
+def test_an_impossible_value_is_named(
     kind: str, changed: dict[str, Any], problem: str, tmp_path: Path
 ) -> None:
     values = {"model_type": kind} | SMALLEST[kind] | changed

@@ -53,7 +53,7 @@ def test_a_source_says_what_it_can_read(
     assert found.backend is NUMPY
 
 
-def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:
+def test_a_layer_is_computed_on_demand(save: Save) -> None:
     directory = save("llama")
     change(directory, hidden_act="swoosh")  # the feed-forward part of layer 0 cannot run
     found = source(directory)
@@ -71,7 +71,7 @@ def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:
         ("llama", "layers.999999999.self_attn.o_proj.weight"),
     ],
 )
-def test_a_billion_layers_are_not_believed(name: str, tensor: str, save: Save) -> None:
+def test_a_billion_layers_are_refused(name: str, tensor: str, save: Save) -> None:
     directory = save(name)
     change(directory, **{"n_layer" if name == "gpt2" else "num_hidden_layers": 10**9})
     with pytest.raises(AttnError) as caught:
@@ -94,20 +94,20 @@ def test_a_checkpoint_with_code_of_its_own_is_refused_and_runs_nothing(save: Sav
     assert caught.value.hint == "--trust-remote-code, if you have read that code or trust its author"
 
 
-def test_code_is_not_asked_for_where_the_family_is_known(save: Save) -> None:
+def test_code_is_not_needed_for_a_known_family(save: Save) -> None:
     directory = save("llama")
     change(directory, auto_map=OWN)
     source(directory).check()
 
 
-def test_code_that_is_trusted_is_not_refused(save: Save) -> None:
+def test_trusted_code_is_accepted(save: Save) -> None:
     directory = save("llama")
     change(directory, model_type="own", auto_map=OWN)
     with pytest.raises(AttnError, match=r"^transformers cannot read the configuration in "):  # there is none
         open_checkpoint("twin", directory, NUMPY, request=SourceRequest(trusts_code=True))
 
 
-def test_a_billion_heads_are_not_believed(save: Save) -> None:
+def test_a_billion_heads_are_refused(save: Save) -> None:
     directory = save("llama")
     change(directory, num_attention_heads=10**9, num_key_value_heads=1, head_dim=1)
     with pytest.raises(AttnError) as caught:
@@ -139,7 +139,7 @@ def test_a_token_beyond_the_vocabulary_is_named(save: Save) -> None:
     )
 
 
-def test_a_segment_that_the_model_has_not_is_named(save: Save) -> None:
+def test_a_segment_that_the_model_lacks_is_named(save: Save) -> None:
     directory = save("bert")
     file = str(directory / "tokenizer.json")
     inner = tokenizers.Tokenizer.from_file(file)
@@ -174,7 +174,7 @@ def test_a_directory_that_lacks_a_file_says_which(file: str, problem: str, save:
     ("name", "longest", "is_bounded"),
     [("marian", 96, True), ("bart", 96, True), ("t5", None, False)],  # sinusoids, a table, distances
 )
-def test_a_translator_says_how_much_it_can_read(
+def test_a_translator_has_a_maximum_length(
     name: str, longest: int | None, is_bounded: bool, tmp_path: Path
 ) -> None:
     TRANSLATORS[name].save(tmp_path)

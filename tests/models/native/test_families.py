@@ -143,7 +143,7 @@ def unbiased(parts: Projections) -> Projections:
 @pytest.mark.parametrize(
     ("what", "name"), [(what, name) for what, (names, _) in WITHOUT.items() for name in names]
 )
-def test_nothing_can_be_left_out_unseen(what: str, name: str, tmp_path: Path) -> None:
+def test_every_part_affects_the_result(what: str, name: str, tmp_path: Path) -> None:
     directory = saved(name, tmp_path)
     spec = WITHOUT[what][1](read_spec(read_config(directory)))
     crippled = Transformer(spec, open_weights(directory, spec.prefixes, spec.aliases), NUMPY)
@@ -220,7 +220,7 @@ def test_a_config_that_makes_no_sense_is_an_error(kind: str, change: dict[str, A
         list(ours(directory, inputs_of(directory, TEXTS[0])).weights)
 
 
-def test_a_variant_that_is_not_written_goes_over_the_bridge(tmp_path: Path) -> None:
+def test_an_unsupported_variant_uses_the_bridge(tmp_path: Path) -> None:
     size = {"vocab_size": 80, "hidden_size": 32, "intermediate_size": 48, "conv_kernel_size": 3}
     config: Any = transformers.DebertaV2Config
     config = config(**size, num_hidden_layers=2, num_attention_heads=4)
@@ -228,7 +228,7 @@ def test_a_variant_that_is_not_written_goes_over_the_bridge(tmp_path: Path) -> N
     assert open_checkpoint("twin", tmp_path, NUMPY).engine == "transformers"
 
 
-def test_modernbert_turns_local_layers_as_global_ones_where_theirs_is_null(tmp_path: Path) -> None:
+def test_modernbert_uses_the_global_base_if_the_local_one_is_null(tmp_path: Path) -> None:
     directory = saved("modernbert", tmp_path)
     file = directory / "config.json"
     values = json.loads(file.read_text()) | {"rope_parameters": None, "global_rope_theta": 50.0}

@@ -66,7 +66,7 @@ def older(asked: dict[str, Any], theta: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED.keys())
-def test_every_variant_turns_as_in_transformers(asked: dict[str, Any], length: int) -> None:
+def test_every_variant_rotates_as_in_transformers(asked: dict[str, Any], length: int) -> None:
     config = SHAPE | {"rope_parameters": {"rope_theta": 500000.0, **asked}}
     found, (frequencies, gain) = read_rotary(config, HEAD_SIZE, length), twin(config, length)
     assert found.frequencies.dtype == np.float32
@@ -85,14 +85,14 @@ def test_the_older_layout_says_the_same(asked: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("head_size", [8, 64, 80, 96, 128, 256])
 @pytest.mark.parametrize("name", ["linear", "dynamic", "yarn", "llama3"])
-def test_every_head_size_turns_as_in_transformers(name: str, head_size: int) -> None:
+def test_every_head_size_rotates_as_in_transformers(name: str, head_size: int) -> None:
     config = SHAPE | {"head_dim": head_size, "rope_parameters": {"rope_theta": 1e6, **ASKED[name]}}
     theirs, _ = ROPE_INIT_FUNCTIONS[name](LlamaConfig(**copy.deepcopy(config)), seq_len=2000)
     found = read_rotary(config, head_size, 2000).frequencies
     np.testing.assert_array_max_ulp(found, theirs.numpy(), maxulp=ULPS)
 
 
-def test_without_a_word_on_it_the_base_is_ten_thousand() -> None:
+def test_the_default_base_is_ten_thousand() -> None:
     found = read_rotary({}, 4, 10)
     np.testing.assert_allclose(found.frequencies, [1, 0.01], rtol=1e-7)  # 10000^(-0/4), 10000^(-2/4)
     assert found.gain == 1
@@ -101,18 +101,18 @@ def test_without_a_word_on_it_the_base_is_ten_thousand() -> None:
 
 
 @pytest.mark.parametrize("name", ["rope_scaling", "rope_parameters"])
-def test_null_is_as_good_as_absent(name: str) -> None:
+def test_null_counts_as_absent(name: str) -> None:
     found = read_rotary({"rope_theta": 100, name: None, "partial_rotary_factor": None}, 4, 10)
     np.testing.assert_allclose(found.frequencies, [1, 0.1], rtol=1e-7)  # one rounding of float32
 
 
-def test_the_parameters_own_base_goes_before_the_one_at_the_top() -> None:
+def test_the_base_in_the_parameters_takes_precedence() -> None:
     found = read_rotary({"rope_theta": 100, "rope_parameters": {"rope_theta": 10000}}, 4, 10)
     np.testing.assert_allclose(found.frequencies, [1, 0.01], rtol=1e-7)  # one rounding of float32
 
 
 @pytest.mark.parametrize("place", ["top", "parameters"])
-def test_a_partial_factor_turns_only_the_first_features(place: str) -> None:
+def test_a_partial_factor_rotates_only_the_first_features(place: str) -> None:
     partial = {"partial_rotary_factor": 0.5}
     own = {"rope_theta": 10000.0} | (partial if place == "parameters" else {})
     config = SHAPE | {"rope_parameters": own} | (partial if place == "top" else {})
@@ -121,7 +121,7 @@ def test_a_partial_factor_turns_only_the_first_features(place: str) -> None:
     np.testing.assert_array_max_ulp(read_rotary(config, HEAD_SIZE, 10).frequencies, theirs, maxulp=ULPS)
 
 
-def test_llama_turns_whole_heads_whatever_a_partial_factor_says() -> None:
+def test_llama_ignores_a_partial_factor() -> None:
     config = SHAPE | {
         "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5, "rope_type": "default"}
     }
@@ -130,7 +130,7 @@ def test_llama_turns_whole_heads_whatever_a_partial_factor_says() -> None:
     np.testing.assert_array_max_ulp(found, frequencies, maxulp=ULPS)
 
 
-def test_a_partial_factor_at_scaled_frequencies_is_nothing_that_llama_can_do() -> None:
+def test_llama_refuses_a_partial_factor_with_scaled_frequencies() -> None:
     own = {"rope_type": "linear", "factor": 2.0, "partial_rotary_factor": 0.5}
     with pytest.raises(AttnError) as caught:
         read_rotary({"rope_parameters": own}, HEAD_SIZE, 10, is_whole=True)
@@ -140,7 +140,7 @@ def test_a_partial_factor_at_scaled_frequencies_is_nothing_that_llama_can_do() -
 
 @pytest.mark.parametrize("length", [ORIGINAL, ORIGINAL + 1])
 @pytest.mark.parametrize("name", ["yarn", "longrope", "llama3"])
-def test_the_original_length_may_stand_at_the_top_and_goes_first_there(name: str, length: int) -> None:
+def test_the_original_length_at_the_top_takes_precedence(name: str, length: int) -> None:
     config = SHAPE | STRETCHED | {"rope_parameters": ASKED[name] | {"rope_theta": 1e4}}
     config["rope_parameters"]["original_max_position_embeddings"] = 99
     frequencies, gain = twin(config, length)
@@ -150,7 +150,7 @@ def test_the_original_length_may_stand_at_the_top_and_goes_first_there(name: str
 
 
 @pytest.mark.parametrize("name", ["yarn", "longrope", "llama3"])
-def test_without_an_original_length_it_is_the_longest(name: str) -> None:
+def test_the_default_original_length_is_the_maximum(name: str) -> None:
     asked = {key: value for key, value in ASKED[name].items() if key not in STRETCHED}
     config = SHAPE | {"rope_parameters": {"rope_theta": 1e4, **asked}}
     found, (frequencies, gain) = read_rotary(config, HEAD_SIZE, KNOWN + 1), twin(config, KNOWN + 1)
@@ -166,7 +166,7 @@ def test_phi_3_calls_longrope_su() -> None:
     assert found.gain == same.gain
 
 
-def test_dynamic_leaves_a_text_that_the_model_knows_alone() -> None:
+def test_dynamic_rope_does_not_scale_short_texts() -> None:
     config = SHAPE | {"rope_parameters": ASKED["dynamic"]}
     plain = read_rotary(SHAPE, HEAD_SIZE, KNOWN).frequencies
     np.testing.assert_array_equal(read_rotary(config, HEAD_SIZE, KNOWN).frequencies, plain)
@@ -243,7 +243,7 @@ def test_a_number_that_cannot_be_used_is_named(asked: Any, problem: str) -> None
     assert (caught.value.problem, caught.value.hint) == (problem, HINT)
 
 
-def test_a_model_that_does_not_say_its_longest_text_cannot_stretch_it() -> None:
+def test_a_model_without_a_maximum_length_cannot_scale_it() -> None:
     with pytest.raises(AttnError) as caught:
         read_rotary({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, HEAD_SIZE, 10)
     assert caught.value.problem == (
@@ -270,7 +270,7 @@ def test_parameters_by_kind_of_layer_are_not_taken_for_the_default() -> None:
     assert caught.value.hint == "pass the parameters of one type as rope_parameters"
 
 
-def test_more_features_than_the_head_has_cannot_turn() -> None:
+def test_no_more_features_than_the_head_has_can_rotate() -> None:
     with pytest.raises(AttnError) as caught:
         read_rotary({}, 5, 10)
     assert caught.value.problem == "6 features cannot be rotated in a head of 5"

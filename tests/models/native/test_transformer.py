@@ -166,7 +166,7 @@ def test_a_causal_model_asked_to_be_causal_is_itself(name: str, save: Save) -> N
     assert largest_differences(ours(directory, inputs, is_causal=own), ours(directory, inputs)) == (0, 0)
 
 
-def test_gpt2_divides_by_the_number_of_the_layer_where_it_says_so(save: Save) -> None:
+def test_gpt2_divides_by_the_layer_number_if_configured(save: Save) -> None:
     scales = [transformer(save(name)).spec.scale for name in ("gpt2", "gpt2, by layer", "gpt2, unscaled")]
     assert [scale(0) for scale in scales] == [8**-0.5, 8**-0.5, 1]
     assert [scale(2) for scale in scales] == [8**-0.5, 8**-0.5 / 3, 1]
@@ -195,7 +195,7 @@ OUTPUTS = {"bert": "attention.output.dense", "gpt2": "attn.c_proj", "llama": "se
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2", "llama"])
-def test_only_what_the_asked_layer_needs_is_read(
+def test_only_what_the_requested_layer_needs_is_read(
     name: str, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []

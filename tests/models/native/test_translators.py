@@ -84,7 +84,7 @@ def test_every_layer_and_head_agrees_with_eager(twin: Path, backend: Backend) ->
     assert np.mean(peaks) > 0.5  # flat rows would pass with broken maths
 
 
-def test_the_decoder_reads_its_start_and_then_the_target_less_its_last(twin: Path) -> None:
+def test_the_decoder_reads_its_start_token_and_the_target_without_its_last(twin: Path) -> None:
     source = open_checkpoint("twin", twin, NUMPY)
     assert source.has_decoder
     start = read_spec(read_config(twin)).start
@@ -150,7 +150,7 @@ def nothing_hidden(_layer: int) -> Any:
 @pytest.mark.parametrize(
     ("what", "name"), [(what, name) for what, (names, *_) in WITHOUT.items() for name in names]
 )
-def test_nothing_can_be_left_out_unseen(what: str, name: str, tmp_path: Path) -> None:
+def test_every_part_affects_the_result(what: str, name: str, tmp_path: Path) -> None:
     directory = saved(name, tmp_path)
     _, kind, change = WITHOUT[what]
     spec = change(read_spec(read_config(directory)))

@@ -11,7 +11,7 @@ def shown(text: str, *pieces: str) -> list[str]:
     return [text[start:end] for start, end in align_pieces(text, pieces)]
 
 
-def test_pieces_stand_where_their_letters_do() -> None:
+def test_pieces_have_the_places_of_their_letters() -> None:
     assert align_pieces("the cat", [" the", " c", "at"]) == [(0, 3), (4, 5), (5, 7)]
 
 

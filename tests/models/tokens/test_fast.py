@@ -154,14 +154,14 @@ def test_special_tokens_stand_at_the_ends_of_their_texts() -> None:
     assert [token.special for token in found] == [True, False, False, True, False, True]
 
 
-def test_special_tokens_that_a_person_typed_keep_their_places() -> None:
+def test_typed_special_tokens_keep_their_places() -> None:
     found = cut(word_piece(), "the [MASK] [SEP]")
     assert texts(found) == ["[CLS]", "the", "[MASK]", "[SEP]", "[SEP]"]
     assert spans(found) == [(0, 0), (0, 3), (4, 10), (11, 16), (16, 16)]
     assert [token.special for token in found] == [True, False, True, True, True]
 
 
-def test_an_added_token_is_not_spelled_anew() -> None:
+def test_an_added_token_is_kept_verbatim() -> None:
     inner = byte_level()
     inner.add_tokens(["Ġodd"])
     found = cut(inner, "Ġodd")
@@ -176,7 +176,7 @@ def test_no_padding_and_no_truncation_though_the_file_asks_for_both() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t "])
-def test_a_text_of_nothing_has_only_special_tokens(text: str) -> None:
+def test_an_empty_text_has_only_special_tokens(text: str) -> None:
     assert texts(cut(word_piece(), text)) == ["[CLS]", "[SEP]"]
     assert spans(cut(word_piece(), "")) == [(0, 0), (0, 0)]
     assert cut(byte_level(), "") == []

@@ -166,7 +166,7 @@ def test_every_token_has_a_place_in_the_text(directory: Path, text: str) -> None
     )
 
 
-def test_a_vocabulary_of_sentencepiece_cuts_as_sentencepiece_does(of: Make) -> None:
+def test_a_sentencepiece_vocabulary_tokenizes_as_sentencepiece_does(of: Make) -> None:
     directory = of("t5")
     theirs = pieces_of(directory / "spiece.model")
     for text in TEXTS:
@@ -180,7 +180,7 @@ def test_a_llama_begins_with_a_mark_and_a_space(of: Make) -> None:
         assert ids(open_tokenizer(directory)(text)) == [1, *theirs.encode(text)]
 
 
-def test_marian_cuts_its_two_languages_with_two_vocabularies(of: Make) -> None:
+def test_marian_tokenizes_its_languages_with_two_vocabularies(of: Make) -> None:
     directory = of("marian")
     cut, known = open_tokenizer(directory), json.loads((directory / "vocab.json").read_text())
     for name, tokenizer, text in (("source", cut, TEXTS[1]), ("target", cut.target_tokenizer(), FRENCH)):
@@ -189,7 +189,7 @@ def test_marian_cuts_its_two_languages_with_two_vocabularies(of: Make) -> None:
     assert ids(cut.target_tokenizer()(FRENCH)) != ids(cut(FRENCH))
 
 
-def test_a_python_tokenizer_tells_texts_and_places(of: Make) -> None:
+def test_a_python_tokenizer_gives_texts_and_places(of: Make) -> None:
     found = open_tokenizer(of("marian"))("the cat Ω </s>")
     assert not isinstance(found, FastTokenizer)
     words = [(token.piece, token.text, token.start, token.end, token.special) for token in found]
@@ -261,7 +261,7 @@ def test_a_damaged_vocabulary_is_refused(of: Make, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["AutoTokenizer", "AutoModel", "pipeline", 7])
-def test_a_class_that_is_no_tokenizer_is_not_built(of: Make, kind: object) -> None:
+def test_a_class_that_is_not_a_tokenizer_is_not_created(of: Make, kind: object) -> None:
     directory = of("bert")
     (directory / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
     problem = f"{directory}/tokenizer_config.json names a tokenizer_class that is not a tokenizer: {kind!r}"
@@ -269,7 +269,7 @@ def test_a_class_that_is_no_tokenizer_is_not_built(of: Make, kind: object) -> No
 
 
 @pytest.mark.usefixtures("modules")
-def test_a_tokenizer_of_the_checkpoints_own_runs_only_where_it_is_trusted(of: Make) -> None:
+def test_a_custom_tokenizer_runs_only_if_trusted(of: Make) -> None:
     directory = of("bert")
     own = {"tokenizer_class": "OwnTokenizer", "auto_map": {"AutoTokenizer": ["own.OwnTokenizer", None]}}
     (directory / "tokenizer_config.json").write_text(json.dumps(own))
