@@ -7,4 +7,4 @@ import signal
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # and so with PyTorch's
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub, not even by mistake
-signal.signal(signal.SIGINT, signal.default_int_handler)  # behind `&` a shell starts deaf to Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process started with `&` ignores Ctrl-C

@@ -55,7 +55,7 @@ def test_what_followed_a_copy_right_before_is_not_the_token_itself() -> None:
 
 def test_rows_in_which_the_pattern_is_impossible_do_not_count() -> None:
     found = tally_patterns(measured(head(Pattern.INDUCTION, IDS), IDS))
-    assert found[Pattern.INDUCTION].rows == 4  # 5 and 7 stand before: places 3, 4, 6, 7
+    assert found[Pattern.INDUCTION].rows == 4  # 5 and 7 occurred before: positions 3, 4, 6, 7
     assert found[Pattern.PREVIOUS].rows == 7
     assert np.isnan(
         tally_patterns(measured(np.ones((1, 2, 2)), np.array([1, 2])))[Pattern.INDUCTION].scores

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.facts [--tokens 2048,8192,32768] [--pairs 5] [--device cuda] [--dtype bfloat16]
 
-12 heads of 64 features. `all`: every metric of `core.streaming.stream.summarise`, with the pooled
-picture; `five`: entropy, distance, first and previous token, received weight. Ratios are taken pair by pair;
-token ids follow Zipf's law, so that copies are as frequent as in a text.
+12 heads of 64 features. `all`: every metric of `core.streaming.stream.summarise`, with the block
+averages; `five`: entropy, distance, first and previous token, received weight. Ratios are taken pair by pair;
+token ids follow Zipf's law, so that repetitions are as frequent as in a text.
 """
 
 import argparse

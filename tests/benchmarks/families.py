@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.families [--pairs 3] [--only llama,falcon]
 
-Every family is its small random twin, so that what is timed is the start: what is imported, and what is
-read before the first matrix. Prints medians of wall time and of the ratio, pair by pair. The goals: 0.1
-for a family that has a file of its own, 1.1 for one that goes over the bridge.
+Every family is a small random twin, so that mainly the start is timed: imports, and what is read before the
+first matrix. Prints medians of wall time and of the ratio, pair by pair. The goals: 0.1 for a native family,
+1.1 for one over the bridge.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.layers [--layers 0,2,5]
 
-The checkpoint is a sparse file: float16 zeros that take no room on the disk, in the layout and the
-shapes of Llama 2 7B. Prints the peak memory of `attn inspect` for each layer, and as a multiple of one
-layer's weights in float32, in which they are computed with.
+The checkpoint is a sparse file: float16 zeros that take no disk space, in the layout and shapes of Llama 2
+7B. Prints the peak memory of `attn inspect` for each layer, also as a multiple of one layer's weights in
+float32, the format of the computation.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python -P line_runner.py LINES.json FOLDER
 
-Each line gets FOLDER/NAME: `files/` is where it runs, beside it `status`, `stdout` and `stderr`. It
-imports nothing of tests/: the other install may have none.
+Each line gets FOLDER/NAME: it runs in `files/`, with `status`, `stdout` and `stderr` beside it. This script
+imports nothing from tests/, which the other install may not have.
 """
 
 import io

@@ -2,15 +2,14 @@
 
     python -m tests.benchmarks.same_bytes BEFORE AFTER [--models DIR...] [--keep FOLDER] [--only WORDS]
 
-BEFORE and AFTER are an `attn`, a python that has it, or a checkout. A checkout is read with the libraries
-of the other install, where that is one, and two checkouts with those of the python that runs this: so
-numbers differ only where the code does (numba, where it is installed, rounds differently). Most lines run
-in one process an install (`line_runner`), a few as processes of their own. --keep leaves everything in
-FOLDER, and what the same BEFORE gave is not run again there. Prints one line for each difference, and
-their count; the exit status is 1 where something differs.
+BEFORE and AFTER are an `attn`, a Python that has it, or a checkout. A checkout uses the libraries of the
+other install, and two checkouts those of the current Python, so that numbers differ only if the code does
+(numba, if installed, rounds differently). Most lines run in one process per install (`line_runner`), a few
+in separate processes. --keep saves everything in FOLDER, and results of the same BEFORE are reused. Prints
+one line per difference, and their count; the exit status is 1 if something differs.
 
-Pictures hold no times, and members of .npz are all of 1980: so nothing is left out of the comparison
-but the name of the folder where a line ran, and how long a training took.
+Pictures contain no times, and members of .npz are all dated 1980, so the comparison ignores only the name
+of the folder where a line ran, and the duration of training.
 """
 
 import argparse

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.shared_cores [--loops 0,3] [--tokens 2048] [--steps 20] [--before CHECKOUT]
 
-`attn train` of --steps steps on sample_inputs/alice.txt, and `attn heads` on a text of --tokens tokens, each
-beside so many busy loops: whole processes, in turns, wall and CPU time. CHECKOUT is another version of attn.
+`attn train` of --steps steps on sample_inputs/alice.txt, and `attn heads` on a text of --tokens tokens,
+each beside --loops busy loops: whole processes, alternating, wall and CPU time. CHECKOUT is another version
+of attn.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/start.py MODEL_DIRECTORY [--pairs 9]
 
-Prints a table of medians: wall time, CPU time and peak memory of ours, of the other, and their ratio, taken
-pair by pair. CPU time, user and system together, stays nearly the same on a busy machine; wall time does not.
+Prints a table of medians: wall time, CPU time and peak memory of attn and of the baseline, and their ratio,
+taken pair by pair. CPU time (user and system) is nearly the same on a busy machine; wall time is not.
 MODEL_DIRECTORY is all-MiniLM-L6-v2 in Hugging Face layout for the figures in docs/long-texts.md.
 """
 

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.whole DIRECTORY [--tokens 8192] [--pairs 1]
 
-DIRECTORY is SmolLM2-135M in Hugging Face layout for the figures in docs/long-texts.md. The other is
-transformers' model with its `sdpa` attention, which shows nothing. The text is made of the model's own
+DIRECTORY is SmolLM2-135M in Hugging Face layout for the figures in docs/long-texts.md. The baseline is
+transformers' model with `sdpa` attention, which returns no weights. The text consists of the model's own
 tokens.
 """
 

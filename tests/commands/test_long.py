@@ -214,7 +214,7 @@ def test_the_default_head_of_a_long_text_is_chosen_by_its_first_tokens(
     counts = spied(monkeypatch)
     found = choose_default_head(reading, None, window)
     assert found.head.head == measure_sharpness(weights, np.zeros(512, dtype=bool)).argmax()
-    assert counts == [512, 512, 512, 512, 1, 512]  # what it shows is told of as many tokens
+    assert counts == [512, 512, 512, 512, 1, 512]  # its evidence covers as many tokens
 
 
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -62,7 +62,7 @@ def test_it_is_small() -> None:
 
 def test_it_has_heads_worth_looking_at() -> None:
     assert best(Pattern.PREVIOUS).score >= 0.7
-    assert best(Pattern.INDUCTION).score >= 0.6  # on random tokens that stand twice
+    assert best(Pattern.INDUCTION).score >= 0.6  # on repeated random tokens
     on_prose = [head["scores"]["repeated prose"]["induction"] for head in MEASURED["heads"]]
     assert max(on_prose) >= 0.6
 

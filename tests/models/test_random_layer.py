@@ -30,7 +30,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_others() -> None:
 
 
 def test_a_seed_gives_fixed_numbers() -> None:
-    assert weights(0)[0, 0, 0] == pytest.approx(0.048855, abs=1e-6)  # as many digits as stand here
+    assert weights(0)[0, 0, 0] == pytest.approx(0.048855, abs=1e-6)  # the digits given here
 
 
 def test_both_libraries_compute_the_same_layer() -> None:

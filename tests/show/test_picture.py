@@ -228,7 +228,7 @@ def test_a_character_that_no_font_has_is_spelled_out_and_reported(caplog: pytest
     assert drawing.missing == ("\U00012345",)
     assert r"\U00012345" in texts(drawing)
     assert render(drawing, ".png")
-    assert not caplog.records  # every font was asked, and matplotlib tells its doubts about fonts to the log
+    assert not caplog.records  # every font was tried, and matplotlib logs its warnings about fonts
 
 
 def test_another_font_is_asked_only_for_what_the_first_lacks() -> None:

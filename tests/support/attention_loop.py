@@ -1,7 +1,7 @@
 """Attention in plain Python, one number at a time in float64: the reference for the arrays.
 
-Written from the words of DESIGN.md: scale, soft cap, bias, mask, sink column, softmax, sink column
-dropped. H query heads, G key/value heads, T queries, S keys, D head size.
+The steps of DESIGN.md: scale, soft cap, bias, mask, sink column, softmax, sink column dropped. H query
+heads, G key/value heads, T queries, S keys, D head size.
 """
 
 import math

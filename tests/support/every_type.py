@@ -1,10 +1,10 @@
 """A tiny random twin of every model type in transformers, and how attn supports it.
 
-A fresh model attends almost evenly: its weights are made larger until rows are peaked, and whatever
-begins as zeros or ones is made random, so that no bias and no norm can be left out unseen.
+A newly initialised model attends almost uniformly: its weights are enlarged until rows are peaked, and
+whatever is initialised to zeros or ones is randomised, so that a missing bias or norm is noticed.
 
-Run as a module it writes a file that ships, `attn_cli/models/bridge/support.json`. It stands among the tests
-all the same: what it measures are their twins, and the package must not carry what makes them.
+Run as a module, it writes a file of the package, `attn_cli/models/bridge/support.json`. It is among the tests
+because it uses their twins, and the package should not contain the code that creates them.
 """
 
 import dataclasses

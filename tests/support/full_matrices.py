@@ -42,8 +42,8 @@ def summary_of(operands: Operands, tokens: KeyTokens, picture: int) -> Expected:
 def named_cells(tokens: KeyTokens, rows: int, columns: int) -> dict[Metric, npt.NDArray[np.bool_]]:
     """(T, S) the cells that a metric covers, according to the tokens.
 
-    An induction head looks from a token at what followed its earlier copies (not at itself, where the
-    copy stands right before).
+    An induction head attends from a token to what followed its earlier copies (not to itself, if the
+    copy is right before).
     """
     back = np.arange(rows)[:, None] - np.arange(columns)
     cells = {

@@ -1,7 +1,7 @@
 """Small random twins: Hugging Face models and tokenizers, saved for our code to read.
 
-A fresh model attends almost evenly, and even rows pass with broken maths: the queries and keys are
-made large, and norms and biases random, so that none of them can be left out unseen.
+A newly initialised model attends almost uniformly, and uniform rows hide errors: queries and keys are
+enlarged, and norms and biases randomised, so that a missing one is noticed.
 """
 
 import importlib.util

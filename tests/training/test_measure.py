@@ -90,5 +90,5 @@ def test_a_hand_made_previous_token_head_is_found() -> None:
     found = heads(ours, np.arange(1, 200), seed=0)
     first = next(head for head in found if (head.layer, head.head) == (0, 0))
     assert first.pattern is Pattern.PREVIOUS
-    assert first.score > 0.8  # eight of its sixteen features say where a token stands
+    assert first.score > 0.8  # eight of its sixteen features encode the position
     assert {head.layer for head in found} == {0, 1}

@@ -305,7 +305,7 @@ def test_a_directory_that_cannot_be_created_is_reported(text: Path, tmp_path: Pa
     locked = tmp_path / "locked"
     locked.mkdir()
     locked.chmod(0o500)
-    if os.access(locked, os.W_OK):  # root may write anywhere: a place where nobody may
+    if os.access(locked, os.W_OK):  # root may write anywhere: use a path that cannot exist
         locked = Path("/proc")
     assert refused(train(text, locked / "model", "--steps", "1"))[0] == 1
 

@@ -25,8 +25,11 @@ def test_a_token_beyond_the_window_is_eligible_in_no_row() -> None:
     window = masks.both(masks.causal, masks.sliding(2))
     found = measure_operands(looking_at(np.eye(8, dtype=bool), window), EVERY, TOKENS).eligible
     assert np.flatnonzero(found[Metric.FIRST]).tolist() == [0, 1]
-    assert not found[Metric.DUPLICATE].any()  # copies stand two tokens back or more
-    assert np.flatnonzero(found[Metric.INDUCTION]).tolist() == [3, 4]  # what followed stands right before
+    assert not found[Metric.DUPLICATE].any()  # copies are at least two tokens back
+    assert np.flatnonzero(found[Metric.INDUCTION]).tolist() == [
+        3,
+        4,
+    ]  # what followed is the token right before
 
 
 def test_the_token_after_an_adjacent_copy_is_the_row_itself() -> None:

@@ -395,7 +395,7 @@ def test_the_content_of_a_masked_cell_does_not_matter(array: Convert) -> None:
     q = np.random.default_rng(0).normal(0, 1, (1, 30, 4)).astype(np.float32)
     k = q.copy()
     k[:, -1] = np.inf
-    with np.errstate(invalid="ignore"):  # infinity minus infinity, where nobody looks
+    with np.errstate(invalid="ignore"):  # infinity minus infinity, in unused cells
         found = summarise(Operands(array(q), array(k), array(q), 1.0, masks.causal))
     assert np.isfinite(to_numpy(found.logsumexp)[:, :-1]).all()
 

@@ -343,7 +343,7 @@ def test_trusted_code_of_a_checkpoint_runs(
     assert "comes with the checkpoint" in attn("inspect", TEXT, "-m", tmp_path, *line).err
     found = attn("inspect", TEXT, "-m", tmp_path, *line, "--trust-remote-code").document
     assert found["model"]["type"] == "own"
-    assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this
+    assert [*modules.rglob("modeling_own.py")]  # not in the user's cache
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]
 
 

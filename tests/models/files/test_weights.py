@@ -78,7 +78,7 @@ def test_float32_is_not_copied(tmp_path: Path) -> None:
     weights = open_weights(tmp_path)
     first, second = weights.read("six", (2, 3)), weights.read("six", (2, 3))
     assert np.shares_memory(first, second)
-    assert not first.flags.writeable  # nobody can change the file
+    assert not first.flags.writeable  # the file cannot be changed
 
 
 def test_tensors_may_start_anywhere(tmp_path: Path) -> None:

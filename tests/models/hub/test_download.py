@@ -430,5 +430,5 @@ def test_a_silent_hub_times_out_after_some_seconds(place: Place, monkeypatch: py
 
     monkeypatch.setattr(session, "stream", stream)
     place.locate()
-    assert 7 < min(limits) <= max(limits) < 15  # a slow hub answers in 5 seconds, and nobody waits for 20
+    assert 7 < min(limits) <= max(limits) < 15  # a slow hub answers in 5 seconds, and 20 are too long to wait
     assert len(limits) > len(BASE)
