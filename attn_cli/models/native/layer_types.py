@@ -1,9 +1,9 @@
-"""Which layers use a sliding window, by the config's list or the family's own rule."""
+"""Which layers use a sliding window, and whether a decoder is causal at all, by what the config says."""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-from attn_cli.core.masks import Rule, everywhere, sliding
+from attn_cli.core.masks import Rule, everywhere, nearby, sliding
 from attn_cli.models.files.config import Config
 
 LayerTypes: TypeAlias = Callable[[int], str]
@@ -33,9 +33,26 @@ def windows_by_type(layer_type: LayerTypes, window: Rule) -> Callable[[int], Rul
 
 
 def read_window(config: Config, default: int | None = 4096) -> Rule:
-    """The last so many positions that the config names, or `default` where it says nothing; null is all."""
-    size = config.values.get("sliding_window", default)
-    return everywhere if size is None else sliding(config.count("sliding_window", default=default))
+    """The last so many positions that the config names, or `default` where it says nothing; null is all.
+
+    Where the model is not causal, it is that many to either side: `sliding_window_bidirectional_overlay` in
+    `masking_utils.py`, which counts one position more.
+    """
+    if config.values.get("sliding_window", default) is None:
+        return everywhere
+    size = config.count("sliding_window", default=default)
+    return sliding(size) if reads_causally(config) else nearby(size)
+
+
+def reads_causally(config: Config) -> bool:
+    """Whether a decoder hides later tokens: since transformers 5.2 not with `"is_causal": false` or null.
+
+    Embedding models made from decoders (gte-Qwen2) say so; see `create_causal_mask` in `masking_utils.py`.
+    """
+    value = config.values.get("is_causal", True)
+    if value is not None and not isinstance(value, bool):
+        raise config.unfit("is_causal", what="true, false or null")
+    return bool(value)
 
 
 def in_every_layer(rule: Rule) -> Callable[[int], Rule]:

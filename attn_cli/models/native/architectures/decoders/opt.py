@@ -1,6 +1,7 @@
 """OPT: GPT-2's blocks with positions that begin at row 2. Zhang et al. 2022, arXiv:2205.01068."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import reads_causally
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
@@ -39,7 +40,7 @@ def spec(config: Config) -> Spec:
         norm=Norm.LAYER,
         epsilon=1e-5,
         is_pre_norm=is_pre_norm,
-        is_causal=True,
+        is_causal=reads_causally(config),
         prefixes=("model.decoder.", "decoder."),
     )
 
