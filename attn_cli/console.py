@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
-from attn_cli.safe_text import printable
+from attn_cli.safe_text import printable, text_encoding
 from attn_cli.vocabulary import Theme
 
 if TYPE_CHECKING:
@@ -125,12 +125,14 @@ class World:
         """The text of `file`, or of standard input, without one line end at its very end.
 
         Raises:
-            AttnError: it cannot be read, or is not UTF-8.
+            AttnError: it cannot be read, or is neither UTF-8 nor begins with the mark of UTF-16 or UTF-32.
         """
         name = "standard input" if file is None else str(file)
+        encoding = "utf-8"
         try:
             content = self._bytes() if file is None else file.read_bytes()
-            return _without_line_end(content.decode("utf-8-sig"))
+            encoding = text_encoding(content)
+            return _without_line_end(content.decode(encoding))
         except FileNotFoundError as error:
             raise AttnError(f"{name} does not exist", "check the path after --file") from error
         except OSError as error:
@@ -138,7 +140,8 @@ class World:
                 f"{name} cannot be read: {error.strerror}", "check the path after --file"
             ) from error
         except UnicodeDecodeError as error:
-            problem = f"{name} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+            format_name = encoding.removesuffix("-sig").upper()
+            problem = f"{name} is not {format_name}: byte {error.start} is 0x{error.object[error.start]:02x}"
             raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from error
 
     def has_input(self, patience: float) -> bool:

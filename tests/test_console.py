@@ -215,6 +215,20 @@ def test_text_that_is_not_utf_8_names_the_byte() -> None:
     assert caught.value.hint == "convert it, for example: iconv -f latin1 -t utf-8"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_names_the_encoding(encoding: str, tmp_path: Path) -> None:
+    text = "the cat 日本 🙂"
+    assert bytes_in(f"{text}\r\n".encode(encoding)).read(None) == text
+    file = tmp_path / "powershell.txt"
+    file.write_bytes(b"\xfe\xff" + text.encode("utf-16-be"))
+    assert attn("tokens", "--file", file, "--json").document["text"] == text
+
+
+def test_half_a_character_of_utf_16_names_the_byte() -> None:
+    with pytest.raises(AttnError, match=r"^standard input is not UTF-16: byte 4 is 0x68$"):
+        bytes_in(b"\xff\xfet\0h").read(None)
+
+
 def test_half_a_surrogate_pair_is_no_text() -> None:
     with pytest.raises(AttnError, match=r"^the text is not UTF-8: character 1 is '\\udcff'$"):
         checked("a\udcff", "the text")

@@ -62,13 +62,30 @@ def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequ
     files = open_files(path)
     if not request.trusts_code:
         _check_own_code(files.config)
-    spec = native_spec(files.config, is_causal=request.is_causal)
+    runs_own_code = request.trusts_code and has_own_model(files.config)
+    spec = None if runs_own_code else native_spec(files.config, is_causal=request.is_causal)
     if spec is None:
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
         return open_bridge(name, path, files.config.text("model_type"), backend, request)
     open_weights = cache(partial(files.weights, spec.prefixes, spec.aliases))
-    return Checkpoint(request, name, path, open_weights, spec, files.tokenizer(), backend)
+    return Checkpoint(
+        request,
+        name,
+        path,
+        open_weights,
+        spec,
+        files.tokenizer(),
+        backend,
+        remarks=_remarks(name, files.config),
+    )
+
+
+def _remarks(name: str, config: Config) -> tuple[str, ...]:
+    """A remark on the checkpoint's own code, which transformers ignores too unless it is trusted."""
+    if not has_own_model(config):
+        return ()
+    return (f"{name} comes with its own Python code, which was not run; --trust-remote-code runs it",)
 
 
 def _located(
@@ -101,6 +118,12 @@ def _reopening(source: Source) -> Source:
 
 def _as_request(source: Source) -> tuple[Callable[..., Source], tuple[SourceRequest]]:
     return open_source, (source.request,)
+
+
+def has_own_model(config: Config) -> bool:
+    """Whether Python code that comes with the checkpoint defines the model or its configuration."""
+    names = config.values.get("auto_map")
+    return isinstance(names, dict) and any(name.startswith(("AutoModel", "AutoConfig")) for name in names)
 
 
 def _check_own_code(config: Config) -> None:

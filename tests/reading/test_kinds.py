@@ -99,6 +99,7 @@ class Translator:
     is_causal: bool = False
     longest: int | None = None
     is_bounded: bool = False
+    remarks: tuple[str, ...] = ()
 
     def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
         return words(text)

@@ -89,6 +89,7 @@ class Bridge:
     tokenizer: Tokenizer
     backend: Backend
     engine: str = "transformers"
+    remarks: tuple[str, ...] = ()
     is_causal: bool = False
 
     def check_plan(self) -> None:

@@ -29,6 +29,7 @@ class Checkpoint:
     tokenizer: Tokenizer
     backend: Backend
     engine: str = "native"
+    remarks: tuple[str, ...] = ()
 
     @property
     def card(self) -> Card:

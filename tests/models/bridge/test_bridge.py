@@ -25,6 +25,7 @@ from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.vocabulary import DType, Kind, Step
 from tests.support.every_type import save_twin
 from tests.support.reference import NUMPY, weights_of
+from tests.support.twins import Save
 from tests.support.worlds import attn, refused
 
 pytestmark = pytest.mark.slow  # each model is made, saved and loaded by transformers
@@ -349,6 +350,44 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     assert found["model"]["type"] == "own"
     assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]
+
+
+LOOKS_AHEAD = """
+from transformers import LlamaConfig, LlamaModel
+
+
+class BothSidesConfig(LlamaConfig):
+    model_type = "llama"
+
+
+class BothSidesModel(LlamaModel):
+    config_class = BothSidesConfig
+
+    def __init__(self, config):
+        config.is_causal = False
+        super().__init__(config)
+"""
+
+
+def test_code_beside_a_family_of_ours_runs_where_it_is_trusted(
+    save: Save, modules: Path
+) -> None:  # LLM2Vec's layout
+    directory = save("llama")
+    (directory / "modeling_both_sides.py").write_text(LOOKS_AHEAD)
+    config = json.loads((directory / "config.json").read_text())
+    names = {"auto_map": {"AutoModel": "modeling_both_sides.BothSidesModel"}}
+    (directory / "config.json").write_text(json.dumps(config | names))
+    line = ("inspect", TEXT, "-m", directory, "--heads", "0.1", "-s", "weights", "--json")
+    plain, trusting = attn(*line), attn(*line, "--trust-remote-code")
+    assert "comes with its own Python code, which was not run" in plain.err
+    assert (plain.document["engine"], trusting.document["engine"]) == ("native", "transformers")
+    assert [*modules.rglob("modeling_both_sides.py")]
+    masked, seen = (
+        np.triu(answer.document["attention"][0]["steps"]["weights"], 1).max() for answer in (plain, trusting)
+    )
+    assert masked == 0
+    assert seen > 0.1
+    assert attn("verify", TEXT, "-m", directory, "--trust-remote-code", "--json").document["passed"]
 
 
 def test_of_more_than_three_shapes_without_a_matrix_the_first_are_named() -> None:

@@ -94,10 +94,25 @@ def test_a_checkpoint_with_code_of_its_own_is_refused_and_runs_nothing(save: Sav
     assert caught.value.hint == "--trust-remote-code, if you have read that code or trust its author"
 
 
-def test_code_is_not_asked_for_where_the_family_is_known(save: Save) -> None:
+def test_code_beside_a_known_family_does_not_run_and_a_remark_says_so(save: Save) -> None:
     directory = save("llama")
     change(directory, auto_map=OWN)
-    source(directory).check()
+    (directory / "modeling_own.py").write_text("raise SystemExit")
+    found = source(directory)
+    found.check()
+    assert found.engine == "native"
+    assert found.remarks == (
+        "twin comes with its own Python code, which was not run; --trust-remote-code runs it",
+    )
+
+
+@pytest.mark.parametrize("names", [{"AutoTokenizer": ["own.T", None]}, {}, None, "own.Model"])
+def test_a_family_without_code_of_its_own_has_no_remark(save: Save, names: object) -> None:
+    directory = save("llama")
+    change(directory, auto_map=names)
+    assert source(directory).remarks == ()
+    trusting = open_checkpoint("twin", directory, NUMPY, request=SourceRequest(trusts_code=True))
+    assert trusting.engine == "native"
 
 
 def test_code_that_is_trusted_is_not_refused(save: Save) -> None:
