@@ -21,7 +21,7 @@ from attn_cli.models.hub.locate import (
 )
 from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.native.checkpoint_files import open_files
-from attn_cli.models.native.families import native_spec, native_types
+from attn_cli.models.native.families import native_spec
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.vocabulary import EMBEDDED, RANDOM
 
@@ -60,11 +60,11 @@ def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequ
     """
     request = request or SourceRequest(str(path))
     files = open_files(path)
-    if not request.trusts_code:
-        _check_own_code(files.config)
     runs_own_code = request.trusts_code and has_own_model(files.config)
     spec = None if runs_own_code else native_spec(files.config, is_causal=request.is_causal)
     if spec is None:
+        if not request.trusts_code:
+            _check_own_code(files.config)
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
         return open_bridge(name, path, files.config.text("model_type"), backend, request)
@@ -127,9 +127,8 @@ def has_own_model(config: Config) -> bool:
 
 
 def _check_own_code(config: Config) -> None:
-    """Raise `AttnError` if the family is not native and the checkpoint comes with its own code."""
-    kind = config.text("model_type", default="")
-    if config.values.get("auto_map") and kind not in native_types():
+    """Raise `AttnError` if the checkpoint, which is not native, comes with its own code."""
+    if config.values.get("auto_map"):
         needs = f"{config.path} needs the Python code that comes with the checkpoint"
         problem = f"{needs}, and that code would run with your permissions"
         raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")

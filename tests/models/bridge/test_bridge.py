@@ -352,6 +352,15 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]
 
 
+@pytest.mark.parametrize("name", ["relu2", "mish", "laplace"])
+def test_a_variant_of_a_family_of_ours_is_read_over_the_bridge(save: Save, name: str) -> None:
+    directory = save("bert")
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | {"hidden_act": name}))
+    answer = attn("verify", TEXT, "-m", directory, "--json")
+    assert (answer.document["engine"], answer.document["passed"]) == ("transformers", True)
+
+
 LOOKS_AHEAD = """
 from transformers import LlamaConfig, LlamaModel
 

@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import processors
 
 from attn_cli.errors import AttnError
+from attn_cli.models.native import transformer
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Card, Source, SourceRequest, Texts
 from attn_cli.vocabulary import Kind
@@ -53,13 +54,16 @@ def test_a_source_says_what_it_can_read(
     assert found.backend is NUMPY
 
 
-def test_a_layer_is_computed_when_it_is_asked_for(save: Save) -> None:
-    directory = save("llama")
-    change(directory, hidden_act="swoosh")  # the feed-forward part of layer 0 cannot run
-    found = source(directory)
+def test_a_layer_is_computed_when_it_is_asked_for(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = source(save("llama"))
+
+    def broken(_: str) -> Any:
+        raise AttnError("broken", "")
+
+    monkeypatch.setattr(transformer, "find_activation", broken)  # the feed-forward of layer 0 cannot run
     layers = found.attentions(Texts(found.tokens(TEXTS[0], None)), Kind.SELF, range(3))
     assert next(layers).heads == 4
-    with pytest.raises(AttnError, match="unknown activation 'swoosh'"):
+    with pytest.raises(AttnError, match=r"^broken$"):
         next(layers)
 
 
@@ -113,6 +117,13 @@ def test_a_family_without_code_of_its_own_has_no_remark(save: Save, names: objec
     assert source(directory).remarks == ()
     trusting = open_checkpoint("twin", directory, NUMPY, request=SourceRequest(trusts_code=True))
     assert trusting.engine == "native"
+
+
+def test_a_variant_that_is_not_native_needs_its_code(save: Save) -> None:
+    directory = save("bert")
+    change(directory, position_embedding_type="alibi", auto_map=OWN)  # Jina's embeddings v2
+    with pytest.raises(AttnError, match="needs the Python code that comes with the checkpoint"):
+        source(directory)
 
 
 def test_code_that_is_trusted_is_not_refused(save: Save) -> None:

@@ -33,7 +33,7 @@ def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = No
         AttnError: the position embeddings are not absolute; transformers 5 dropped relative keys.
     """
     if config.text("position_embedding_type", default="absolute") != "absolute":
-        raise config.unfit("position_embedding_type", what='"absolute"')
+        raise config.not_native("position_embedding_type", what='"absolute"')
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     return Spec(
