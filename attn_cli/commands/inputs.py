@@ -39,8 +39,19 @@ def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions)
     compute = replace(compute, head_count=_head_count(world, options, compute))
     source = open_model(world, source_request(options.source, compute))
     reading = read_text(world, source, texts)
-    source.check()
+    check_source(world, source)
     return with_suited_backend(reading, selection(options))
+
+
+def check_source(world: World, source: "Source") -> None:
+    """Check that the weights belong to the model; what to know of them goes to standard error.
+
+    Raises:
+        AttnError: they do not.
+    """
+    source.check()
+    for remark in source.remarks:
+        world.note(remark)
 
 
 def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> "Reading":

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_model, read_text, source_request, with_suited_backend
+from attn_cli.commands.inputs import check_source, open_model, read_text, source_request, with_suited_backend
 from attn_cli.commands.output import headline
 from attn_cli.commands.texts import piped_text, text_request
 from attn_cli.commands.verdict import check, sentence
@@ -56,7 +56,7 @@ def verify_model(
 
     model = open_model(world, source_request(source, options.ComputeOptions(backend=backend)))
     readings = [read_text(world, model, request) for request in requests]
-    model.check()
+    check_source(world, model)
     readings = [with_suited_backend(reading) for reading in readings]
     verdict = verify_readings(readings, only_kind=kind)
     if as_json:

@@ -9,6 +9,7 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config
+from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
     EMBEDDED_DIRECTORY,
     DownloadProgress,
@@ -19,9 +20,10 @@ from attn_cli.models.hub.locate import (
     locate_model,
     no_progress,
 )
-from attn_cli.models.native.checkpoint import Checkpoint
-from attn_cli.models.native.checkpoint_files import open_files
+from attn_cli.models.native.checkpoint import Checkpoint, anchor_names
+from attn_cli.models.native.checkpoint_files import CheckpointFiles, open_files
 from attn_cli.models.native.families import native_spec
+from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.vocabulary import EMBEDDED, RANDOM
 
@@ -68,24 +70,13 @@ def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequ
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
         return open_bridge(name, path, files.config.text("model_type"), backend, request)
-    open_weights = cache(partial(files.weights, spec.prefixes, spec.aliases))
-    return Checkpoint(
-        request,
-        name,
-        path,
-        open_weights,
-        spec,
-        files.tokenizer(),
-        backend,
-        remarks=_remarks(name, files.config),
-    )
+    open_weights = cache(partial(_open_weights, files, spec))
+    ignores_code = has_own_model(files.config)
+    return Checkpoint(request, name, path, open_weights, spec, files.tokenizer(), backend, ignores_code)
 
 
-def _remarks(name: str, config: Config) -> tuple[str, ...]:
-    """A remark on the checkpoint's own code, which transformers ignores too unless it is trusted."""
-    if not has_own_model(config):
-        return ()
-    return (f"{name} comes with its own Python code, which was not run; --trust-remote-code runs it",)
+def _open_weights(files: CheckpointFiles, spec: Spec) -> Weights:
+    return files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
 
 
 def _located(

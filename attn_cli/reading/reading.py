@@ -56,7 +56,6 @@ class Reading:
     def notes(self) -> Iterator[str]:
         """Remarks on what limits the reliability of this reading."""
         source, count = self.source, max(len(self.tokens), len(self.texts.target))
-        yield from source.remarks
         if source.longest is not None and count > source.longest:
             yield f"{count} tokens are more than the {source.longest} that {source.card.name} was made for"
         if source.request.is_causal is not None and source.card.name != RANDOM:
