@@ -4,18 +4,21 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 import safetensors.numpy
 import transformers
+from safetensors.torch import load_file, save_file
 
 from attn_cli.console import World
+from attn_cli.models.bridge.reference import EagerModel
 from attn_cli.models.files.config import Config
 from attn_cli.models.native import families
 from attn_cli.models.native.spec import Spec
 from tests.support.families import TRANSLATORS
-from tests.support.twins import byte_level
+from tests.support.twins import RECIPES, byte_level
 from tests.support.worlds import attn, refused
 
 TEXT = "the cat sat on the mat"
@@ -172,3 +175,45 @@ def test_a_reference_that_lacks_weights_is_none(tmp_path: Path) -> None:
         status, problem, _ = refused(attn(command, TEXT, "-m", tmp_path))
         assert status == 1
         assert problem == f"the tensor layers.1.self_attn.q_proj.weight is missing from {tmp_path}"
+
+
+def test_a_reference_that_is_not_finite_is_not_blamed_on_us(tmp_path: Path) -> None:
+    RECIPES["llama"].save(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.1.self_attn.q_proj.weight"][3, 5] = float("nan")
+    save_file(tensors, file, metadata={"format": "pt"})
+    problem = f"eager attention itself is not finite: self layer 1 of {tmp_path.name} in float32"
+    assert refused(attn("verify", TEXT, "-m", tmp_path)) == (
+        1,
+        problem,
+        "check the weights for NaN and infinities",
+    )
+
+
+def test_float16_that_overflows_in_the_reference_too_is_said(tmp_path: Path) -> None:
+    RECIPES["llama"].save(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.0.mlp.down_proj.weight"] *= 1e6
+    save_file(tensors, file, metadata={"format": "pt"})
+    _, problem, hint = refused(attn("verify", TEXT, "-m", tmp_path, "--dtype", "float16"))
+    assert problem.startswith("eager attention itself is not finite: self layer 1 of ")
+    assert hint == "--dtype float32"
+
+
+def test_attentions_that_are_no_weights_are_named(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute = EagerModel.attention_of
+
+    def scores(self: EagerModel, *asked: Any) -> Any:  # SqueezeBERT's are before the softmax
+        found = compute(self, *asked)
+        return {
+            kind: replace(each, weights={layer: 3 * weights for layer, weights in each.weights.items()})
+            for kind, each in found.items()
+        }
+
+    monkeypatch.setattr(EagerModel, "attention_of", scores)
+    problem = (
+        "what transformers calls attentions of bert are not softmax weights: a row of self layer 0 sums to 3"
+    )
+    assert refused(attn("verify", TEXT, "-m", twins / "bert"))[:2] == (1, problem)
