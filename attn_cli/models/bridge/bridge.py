@@ -268,6 +268,9 @@ class Bridge:
         )
 
 
+_READS_TEXT = "use a model that reads text alone: attn models --families lists them"
+
+
 class CannotSketchError(AttnError):
     """The model cannot run without weights."""
 
@@ -310,10 +313,20 @@ def _watch_sketch(name: str, model: Any) -> AttentionRecorder:
         with translated_errors(f"{name} cannot be run on tokens alone"), recording(model, watch):
             model(**inputs_of(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
     except AttnError as error:
+        needs = _other_inputs(model)
+        if needs:
+            raise AttnError(f"{name} reads {needs}, not text alone", _READS_TEXT) from error
         if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
         raise
     return watch
+
+
+def _other_inputs(model: Any) -> str:
+    """What the model reads besides text or instead of it, as transformers declares; empty if nothing."""
+    declared = getattr(model, "input_modalities", None) or ()
+    names = (declared,) if isinstance(declared, str) else tuple(declared)
+    return " and ".join(name for name in names if name != "text")
 
 
 def _extent(numbered: Mapping[int, AttentionRecord], shown: Mapping[int, AttentionRecord]) -> Extent:

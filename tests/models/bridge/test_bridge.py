@@ -222,7 +222,9 @@ REFUSED = {
     "reformer": "{name} has no attention matrix: no softmax over tokens runs in ReformerAttention and "
     "LocalSelfAttention and LSHSelfAttention",
     "longformer": "{name} has no 13 × 13 attention matrix: its softmax is over 1 × 16 × 4 × 5",
-    "vit": "{name} cannot be run on tokens alone: AttributeError: 'NoneType' object has no attribute 'dtype'",
+    "vit": "{name} reads image, not text alone",
+    "clip": "{name} reads image, not text alone",
+    "whisper": "{name} reads audio, not text alone",
 }
 
 
