@@ -107,14 +107,17 @@ class World:
         """Flush the result, then print the remarks; after an error there are none."""
         self.stdout.flush()
         for remark in self.remarks:
-            self._to_stderr(printable(remark))
+            self._to_stderr(self._filled(printable(remark)))
         self.remarks.clear()
 
     def complain(self, problem: str, hint: str) -> None:
-        """An error: two lines on standard error."""
+        """An error: what is wrong and what to try, each a line on standard error.
+
+        In a narrow terminal the first one is wrapped; the second is for copying.
+        """
         with suppress(OSError):  # a full disk may be what the error is about
             self.stdout.flush()
-        self._to_stderr(f"attn: {printable(problem)}")
+        self._to_stderr(self._filled(f"attn: {printable(problem)}"))
         self._to_stderr(f"try: {printable(hint)}")
 
     def interrupted(self) -> None:
@@ -157,6 +160,17 @@ class World:
         if hasattr(self.stdin, "buffer"):
             return bytes(self.stdin.buffer.read())
         return self.stdin.read().encode("utf-8", "surrogateescape")
+
+    def _filled(self, sentence: str) -> str:
+        """The sentence; for a terminal in lines that end between words, as a terminal itself cuts words."""
+        if not self.stderr.isatty():
+            return sentence
+        import textwrap
+
+        lines = textwrap.wrap(
+            sentence, self.width, replace_whitespace=False, break_long_words=False, break_on_hyphens=False
+        )
+        return "\n".join(lines)
 
     def _to_stderr(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"

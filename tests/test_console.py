@@ -13,7 +13,7 @@ from attn_cli.commands.texts import checked, text_request
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Theme
-from tests.support.worlds import attn, world
+from tests.support.worlds import Terminal, attn, world
 
 
 def written(stream: object) -> str:
@@ -59,6 +59,22 @@ def test_standard_error_takes_what_its_encoding_lacks() -> None:
     here.stderr = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     here.complain("no model 'é'", "another")
     assert here.stderr.buffer.getvalue() == b"attn: no model '\\xe9'\ntry: another\n"
+
+
+def test_a_terminal_gets_remarks_and_errors_that_end_their_lines_between_words() -> None:
+    here = world(COLUMNS="24")
+    here.stderr = Terminal()
+    here.note("head 2.7 is shown, the clearest induction head of 32")
+    here.finish()
+    here.complain("layer 99 does not exist", "attn inspect --file 'a story.txt' --heads 2.7")
+    assert written(here.stderr).splitlines() == [
+        "head 2.7 is shown, the",
+        "clearest induction head",
+        "of 32",
+        "attn: layer 99 does not",
+        "exist",
+        "try: attn inspect --file 'a story.txt' --heads 2.7",
+    ]
 
 
 @pytest.mark.parametrize("columns", [20, 200])
@@ -140,11 +156,6 @@ def test_one_line_end_at_the_very_end_is_no_part_of_the_text(content: str, text:
 
 def test_an_argument_keeps_its_line_end() -> None:
     assert text_request(world(), TextOptions("the cat\n")).text == "the cat\n"
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize("stdin", [Terminal("the cat"), io.StringIO(""), io.StringIO("\n")])

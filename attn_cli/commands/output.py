@@ -40,7 +40,7 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
     else:
-        world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all: attn tokens"]))
+        world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all tokens: attn tokens"]))
 
 
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
@@ -179,4 +179,4 @@ def drawn(
 
 
 def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

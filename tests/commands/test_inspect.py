@@ -113,7 +113,7 @@ def test_digits_and_top_change_how_numbers_are_shown() -> None:
         "0 the → 0 the ▓0.5118",
         "1 cat → 0 the █0.8170",
         "2 sat → 0 the ▓0.5954",
-        "the 1 largest of 3 in each row",
+        "the largest of 3 in each row",
     ]
 
 
@@ -377,9 +377,9 @@ def test_the_title_of_the_scores_names_the_scale() -> None:
 
 def test_the_largest_scores_are_those_where_the_query_may_look_and_it_says_so() -> None:
     out = attn("inspect", "the cat sat", "-s", "scores", "--heads", "0.1", "--top", "1").out
-    assert out.splitlines()[-1] == "the 1 largest of 4 in each row, of those where it may look"
+    assert out.splitlines()[-1] == "the largest of 4 in each row, of those where it may look"
     out = attn("inspect", "the cat sat", "-s", "logits", "--heads", "0.1", "--top", "1").out
-    assert out.splitlines()[-1] == "the 1 largest of 4 in each row"
+    assert out.splitlines()[-1] == "the largest of 4 in each row"
 
 
 def test_the_tokens_of_a_text_have_twelve_lines_above_the_numbers() -> None:

@@ -58,7 +58,8 @@ class Matrices(View):
         if shown < there:
             by_size = " by size" if grid.by_size else ""
             where = ", of those where it may look" if hides else ""
-            text = f"the {shown} largest{by_size} of {there} in each row{where}"
+            largest = "the largest" if shown == 1 else f"the {shown} largest"
+            text = f"{largest}{by_size} of {there:,} in each row{where}"
             yield from note(text + self._others(grid, shown, there, sheet), sheet)
         elif hides:
             yield from note("only the keys where a token may look are listed", sheet)
