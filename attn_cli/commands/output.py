@@ -97,10 +97,15 @@ def headline(reading: "Reading") -> list[str]:
     return [
         *dict.fromkeys((card.name, card.type)),
         size(card.layers, card.heads, card.head_size),
-        *(() if reading.kind is Kind.SELF else (f"{reading.kind} attention",)),
+        *filter(None, (_kind(reading),)),
         _counted(len(reading.tokens), "token"),
         f"{backend.name}, {backend.dtype}, {backend.device}",
     ]
+
+
+def _kind(reading: "Reading") -> str:
+    """The kind of attention of a model that has several; empty for one that has not."""
+    return "" if reading.kind is Kind.SELF else f"{reading.kind} attention"
 
 
 def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tuple[str, str]]:
@@ -118,7 +123,7 @@ def size(layers: int, heads: int, features: int) -> str:
 
 def title(reading: "Reading", what: str, grid: "Grid") -> str:
     """The title of a picture of such grids."""
-    return " · ".join(filter(None, (what, grid.pooled, reading.source.card.name)))
+    return " · ".join(filter(None, (what, grid.pooled, _kind(reading), reading.source.card.name)))
 
 
 def fitting(world: World, reading: "Reading", digits: int) -> int:
