@@ -14,6 +14,7 @@ from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
     from attn_cli.grid import Grid, Head
+    from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
     from attn_cli.vocabulary import Pattern
@@ -92,13 +93,19 @@ def _spans(places: Sequence[int]) -> list[str]:
 
 
 def headline(reading: "Reading") -> list[str]:
-    """The model, its size, and the library, number format and device, as phrases."""
-    card, backend = reading.source.card, reading.source.backend
+    """The model, its size, what it reads, and the library, number format and device, as phrases."""
+    return headline_of(
+        reading.source, *filter(None, (_kind(reading),)), counted(len(reading.tokens), "token")
+    )
+
+
+def headline_of(source: "Source", *what: str) -> list[str]:
+    """The headline of `what` the model reads."""
+    card, backend = source.card, source.backend
     return [
         *dict.fromkeys((card.name, card.type)),
         size(card.layers, card.heads, card.head_size),
-        *filter(None, (_kind(reading),)),
-        _counted(len(reading.tokens), "token"),
+        *what,
         f"{backend.name}, {backend.dtype}, {backend.device}",
     ]
 
@@ -118,7 +125,7 @@ def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tu
 
 def size(layers: int, heads: int, features: int) -> str:
     """How large a model's attention is."""
-    return f"{_counted(layers, 'layer')} × {_counted(heads, 'head')} of {features} features"
+    return f"{counted(layers, 'layer')} × {counted(heads, 'head')} of {features} features"
 
 
 def title(reading: "Reading", what: str, grid: "Grid") -> str:
@@ -183,5 +190,6 @@ def drawn(
     return Picture(drawing, options.dpi)
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """The number and the noun, with its plural."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
