@@ -142,7 +142,7 @@ USAGE: list[tuple[str, str, str]] = [
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",
-        "random has no bias: the model adds no position bias",
+        "random has no bias: the layer adds no position bias",
         "--step scores, logits or weights",
     ),
     (

@@ -103,7 +103,7 @@ def test_steps_come_in_the_order_of_the_computation() -> None:
 def test_a_step_that_the_model_lacks_is_remarked_upon() -> None:
     answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "mask", "-m", "random")
     assert titles(answer.out) == ["mask 0.0"]
-    assert answer.err == "random has no bias: the model adds no position bias\n"
+    assert answer.err == "random has no bias: the layer adds no position bias\n"
 
 
 def test_digits_and_top_change_how_numbers_are_shown() -> None:

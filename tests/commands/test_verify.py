@@ -46,7 +46,10 @@ def test_every_layer_is_listed_and_passes(twins: Path) -> None:
         ["self", "2"],
     ]
     assert lines[5].startswith("largest difference: ")
-    assert "eager attention in float32 differs from float64 by" in found.out.replace("\n", " ")
+    said = (
+        r" rounding explains up to \S+ \(.*: eager attention in float32 differs from float64 by \S+ here\)$"
+    )
+    assert re.search(said, " ".join(found.out.splitlines()))
 
 
 def test_a_pipe_is_read_where_it_holds_a_text(twins: Path) -> None:
@@ -90,6 +93,16 @@ def test_a_translator_is_compared_in_every_kind(tmp_path: Path) -> None:
     assert all(layer["output"] is not None for layer in found["layers"])
     only = attn("verify", TEXT, "--target", "the mat", "--kind", "cross", "-m", tmp_path, "--json").document
     assert {layer["kind"] for layer in only["layers"]} == {"cross"}
+
+
+@pytest.mark.parametrize(("given", "read"), [((), "5 texts"), ((TEXT,), "6 tokens")])
+def test_the_headline_says_how_much_was_read_and_no_single_kind(
+    given: tuple[str, ...], read: str, tmp_path: Path
+) -> None:
+    TRANSLATORS["t5"].save(tmp_path)
+    headline = attn("verify", *given, "-m", tmp_path).out.partition("\nkind")[0]
+    assert read in headline
+    assert "attention" not in headline
 
 
 @pytest.mark.usefixtures("without_its_mask")
