@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
@@ -101,20 +102,20 @@ class World:
         """Something that has been done, such as a file written: one line on standard error, at once."""
         if not self.is_quiet:
             self.stdout.flush()
-            self._to_stderr(printable(text))
+            self._to_stderr(self._wrapped(printable(text)))
 
     def finish(self) -> None:
         """Flush the result, then print the remarks; after an error there are none."""
         self.stdout.flush()
         for remark in self.remarks:
-            self._to_stderr(printable(remark))
+            self._to_stderr(self._wrapped(printable(remark)))
         self.remarks.clear()
 
     def complain(self, problem: str, hint: str) -> None:
-        """An error: two lines on standard error."""
+        """An error: two lines on standard error; the hint is not wrapped, so that it can be copied."""
         with suppress(OSError):  # a full disk may be what the error is about
             self.stdout.flush()
-        self._to_stderr(f"attn: {printable(problem)}")
+        self._to_stderr(self._wrapped(f"attn: {printable(problem)}"))
         self._to_stderr(f"try: {printable(hint)}")
 
     def interrupted(self) -> None:
@@ -154,6 +155,12 @@ class World:
         if hasattr(self.stdin, "buffer"):
             return bytes(self.stdin.buffer.read())
         return self.stdin.read().encode("utf-8", "surrogateescape")
+
+    def _wrapped(self, line: str) -> str:
+        """The line as a terminal shows it: broken between words, not inside one."""
+        if not self.stderr.isatty():
+            return line
+        return fill(line, self.width, break_long_words=False, break_on_hyphens=False)
 
     def _to_stderr(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"
