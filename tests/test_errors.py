@@ -14,7 +14,7 @@ from tests.support.worlds import attn, refused
 
 WORDS = 'give one with words, for example "The cat sat on the mat"'
 LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
-PLACE = "LAYER.HEAD, for example --heads 2.5"
+PLACE = "--heads 2.5"
 TOGETHER = "check that config.json and the weights belong to the same model"
 STEPS = "input queries keys values scores bias mask logits weights context output"
 
@@ -92,13 +92,18 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
     ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", "--layer 1,2"),
     ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--heads 0.5"),
-    ("inspect x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
-    ("compare x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
-    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is not a head of a layer", PLACE),
+    ("inspect x -m bert --heads 1", "--heads takes LAYER.HEAD, such as 2.5, not '1'", "-H 1 for every layer"),
+    ("compare x -m bert --heads 1", "--heads takes LAYER.HEAD, such as 2.5, not '1'", "-H 1 for every layer"),
+    ("inspect x -m bert --heads 1.2.3", "--heads takes LAYER.HEAD, such as 2.5, not '1.2.3'", PLACE),
     (
         "inspect x -m bert --heads 1.2 -l 1",
         "--heads already selects layers and heads: leave out --layer and --head",
-        "--heads 2.5 alone",
+        "--heads 1.2 alone",
+    ),
+    (
+        "inspect x -m bert -l 2 --heads 3",
+        "--heads already selects layers and heads: leave out --layer and --head",
+        "-l 2 -H 3",
     ),
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
     (
@@ -124,7 +129,11 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m random --heads 0", "random cannot have 0 heads", "--head-count 8"),
     ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--head-count 8"),
     ("inspect x -m random --heads 8 --head-count 4", "random cannot have 8 and 4 heads", "--head-count 4"),
-    ("inspect x -m random --heads 1,3", "'1' is not a head of a layer", "-H 1,3"),
+    (
+        "inspect x -m random --heads 1,3",
+        "--heads takes LAYER.HEAD, such as 2.5, not '1'",
+        "-H 1,3 for every layer",
+    ),
     (
         "inspect x -m random --pair y",
         "random does not take a second text (--pair)",
@@ -142,8 +151,18 @@ USAGE: list[tuple[str, str, str]] = [
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",
-        "random has no bias: the model adds no position bias",
+        "random has no bias: nothing is added to its scores for position",
         "--step scores, logits or weights",
+    ),
+    (
+        "heatmap x -o a.csv",
+        "a.csv would be a data file",
+        "attn inspect, or a name that ends in .png, .svg or .pdf",
+    ),
+    (
+        "inspect x -o a.png",
+        "a.png would be a picture",
+        "attn heatmap, or a name that ends in .json, .npz, .safetensors or .csv",
     ),
     ("heatmap x -o a.txt", "attn cannot write '.txt': a.txt", "a name that ends in .png, .svg or .pdf"),
     (

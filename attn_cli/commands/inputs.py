@@ -203,7 +203,9 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
     """
     shown = {step for head in heads for step in head.steps}
     lacking = {step: why for head in heads for step, why in head.absent.items() if step not in shown}
-    problems = [f"{reading.source.card.name} has no {step}: {why}" for step, why in lacking.items()]
+    name = reading.source.card.name
+    whose = name if len(reading.source.kinds) == 1 else f"the {reading.kind} attention of {name}"
+    problems = [f"{whose} has no {step}: {why}" for step, why in lacking.items()]
     if not shown:
         instead = "scores, logits or weights" if set(lacking) == {Step.BIAS} else "logits or weights"
         raise UsageError(problems[0], f"--step {instead}")

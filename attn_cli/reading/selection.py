@@ -47,9 +47,7 @@ class Selection:
             UsageError: the selection is malformed, or out of range.
         """
         if self.places and (self.layers is not None or self.heads is not None):
-            raise UsageError(
-                "--heads already selects layers and heads: leave out --layer and --head", "--heads 2.5 alone"
-            )
+            raise self._twice()
         if self.places:
             return self._named(name, layers, heads)
         chosen = indices("all" if self.layers is None else self.layers, layers, "layer", name)
@@ -62,6 +60,14 @@ class Selection:
             return 1 + max(layer for layer, _ in self.resolve("", layers, heads))
         except UsageError:  # it is reported when the heads are looked up
             return layers
+
+    def _twice(self) -> UsageError:
+        """The error for `--heads` next to `--layer` or `--head`; `-l 2 --heads 7` means `-l 2 -H 7`."""
+        problem = "--heads already selects layers and heads: leave out --layer and --head"
+        named = ",".join(self.places).replace(" ", "")
+        if self.heads is None and _LIST.fullmatch(named):
+            return UsageError(problem, f"-l {self.layers} -H {named}")
+        return UsageError(problem, f"--heads {named} alone")
 
     def _named(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
         parts = [part.strip() for part in ",".join(self.places).split(",")]
@@ -165,12 +171,12 @@ def _no_place(part: str, parts: Sequence[str]) -> UsageError:
     """The error for a malformed LAYER.HEAD; it suggests the options for heads of several layers."""
     heads_of_layers = _HEADS_OF_LAYERS.fullmatch(part)
     if all(_LIST.fullmatch(other) for other in parts):
-        hint = f"-H {','.join(parts)}"
+        hint = f"-H {','.join(parts)} for every layer"
     elif heads_of_layers:
         hint = f"-l {heads_of_layers[1]} -H {heads_of_layers[2]}"
     else:
-        hint = "LAYER.HEAD, for example --heads 2.5"
-    return UsageError(f"'{part}' is not a head of a layer", hint)
+        hint = "--heads 2.5"
+    return UsageError(f"--heads takes LAYER.HEAD, such as 2.5, not '{part}'", hint)
 
 
 def _number(digits: str) -> int:

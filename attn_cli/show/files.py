@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.safe_text import printable
-from attn_cli.show.writers import either
+from attn_cli.show.writers import PICTURES, STEPS, either
 
 _AT_ONCE = 1 << 24  # bytes
 
@@ -18,10 +18,14 @@ def suffix_of(path: Path, known: Collection[str]) -> str:
     suffix = path.suffix.lower()
     if suffix in known:
         return suffix
-    what = (
-        f"attn cannot write '{printable(suffix)}'" if suffix else "the name does not say which kind of file"
-    )
-    raise UsageError(f"{what}: {_shown(path)}", f"a name that ends in {either(known)}")
+    hint = f"a name that ends in {either(known)}"
+    if not suffix:
+        raise UsageError(f"the name does not say which kind of file: {_shown(path)}", hint)
+    if suffix in PICTURES:
+        raise UsageError(f"{_shown(path)} would be a picture", f"attn heatmap, or {hint}")
+    if suffix in STEPS:
+        raise UsageError(f"{_shown(path)} would be a data file", f"attn inspect, or {hint}")
+    raise UsageError(f"attn cannot write '{printable(suffix)}': {_shown(path)}", hint)
 
 
 def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> dict[Path, str]:

@@ -203,8 +203,8 @@ def test_text_from_outside_is_no_markup() -> None:
         ),
         (
             ("-o", "a.safetensors"),
-            "attn cannot write '.safetensors': a.safetensors",
-            "a name that ends in .png, .svg, .pdf, .json, .npz or .csv",
+            "a.safetensors would be a data file",
+            "attn inspect, or a name that ends in .png, .svg, .pdf, .json, .npz or .csv",
         ),
         (("-l", "4"), "layer 4 does not exist: storybook has 4, numbered 0 to 3", "--layer 3"),
     ],

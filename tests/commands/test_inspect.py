@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from safetensors import safe_open
 
 from attn_cli.models.devices import list_devices
+from tests.support.families import TRANSLATORS
 from tests.support.worlds import attn, attn_in_terminal
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -103,7 +104,15 @@ def test_steps_come_in_the_order_of_the_computation() -> None:
 def test_a_step_that_the_model_lacks_is_remarked_upon() -> None:
     answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "mask", "-m", "random")
     assert titles(answer.out) == ["mask 0.0"]
-    assert answer.err == "random has no bias: the model adds no position bias\n"
+    assert answer.err == "random has no bias: nothing is added to its scores for position\n"
+
+
+def test_one_kind_of_attention_lacks_a_step_that_another_has(tmp_path: Path) -> None:
+    TRANSLATORS["t5"].save(tmp_path / "t5")
+    line = ("inspect", TEXT, "--target", TEXT, "-m", tmp_path / "t5", "--heads", "0.0", "-s", "bias,weights")
+    lacking = "the cross attention of t5 has no bias: nothing is added to its scores for position\n"
+    assert attn(*line, "--kind", "cross").err == lacking
+    assert attn(*line, "--kind", "decoder").err == ""
 
 
 def test_digits_and_top_change_how_numbers_are_shown() -> None:

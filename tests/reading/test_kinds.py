@@ -232,7 +232,7 @@ def test_a_target_needs_a_decoder() -> None:
 def test_where_there_are_no_scores_logits_and_weights_are_shown_and_why() -> None:
     answer = attn("inspect", "the cat sat on", "--heads", "0.1")
     assert [line.split()[0] for line in answer.out.splitlines() if "range" in line] == ["logits", "weights"]
-    assert answer.err == f"translator has no scores: {WHY}\n"
+    assert answer.err == f"the encoder attention of translator has no scores: {WHY}\n"
     found = attn("inspect", "the cat sat on", "--heads", "0.1", "--json").document
     schema().validate(found)
     (entry,) = found["attention"]
@@ -247,7 +247,11 @@ def test_where_there_are_no_scores_logits_and_weights_are_shown_and_why() -> Non
 @pytest.mark.parametrize("step", ["scores", "queries", "output"])
 def test_asking_for_an_absent_step_says_why(step: str) -> None:
     found = refused(attn("inspect", "x", "--heads", "0.1", "-s", step))
-    assert found == (2, f"translator has no {step}: {WHY}", "--step logits or weights")
+    assert found == (
+        2,
+        f"the encoder attention of translator has no {step}: {WHY}",
+        "--step logits or weights",
+    )
 
 
 @pytest.mark.parametrize("source", [hybrid()], indirect=True)

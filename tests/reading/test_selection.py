@@ -121,20 +121,20 @@ def test_a_layer_that_is_none_says_what_to_type(text: str, problem: str, hint: s
 
 @pytest.mark.parametrize("text", ["", "1.2.3", "0.1,", "a.b", "0.1,3"])
 def test_a_place_is_a_layer_and_a_head(text: str) -> None:
-    with pytest.raises(UsageError, match=r"'.*' is not a head of a layer") as caught:
+    with pytest.raises(UsageError, match=r"--heads takes LAYER.HEAD, such as 2.5, not '.*'") as caught:
         resolve(None, None, text)
-    assert caught.value.hint == "LAYER.HEAD, for example --heads 2.5"
+    assert caught.value.hint == "--heads 2.5"
 
 
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("1", "'1' is not a head of a layer", "-H 1"),
-        ("1,0", "'1' is not a head of a layer", "-H 1,0"),
-        ("0-1", "'0-1' is not a head of a layer", "-H 0-1"),
-        ("all", "'all' is not a head of a layer", "-H all"),
-        ("0.1,2.0-1", "'2.0-1' is not a head of a layer", "-l 2 -H 0-1"),
-        ("all.1", "'all.1' is not a head of a layer", "-l all -H 1"),
+        ("1", "--heads takes LAYER.HEAD, such as 2.5, not '1'", "-H 1 for every layer"),
+        ("1,0", "--heads takes LAYER.HEAD, such as 2.5, not '1'", "-H 1,0 for every layer"),
+        ("0-1", "--heads takes LAYER.HEAD, such as 2.5, not '0-1'", "-H 0-1 for every layer"),
+        ("all", "--heads takes LAYER.HEAD, such as 2.5, not 'all'", "-H all for every layer"),
+        ("0.1,2.0-1", "--heads takes LAYER.HEAD, such as 2.5, not '2.0-1'", "-l 2 -H 0-1"),
+        ("all.1", "--heads takes LAYER.HEAD, such as 2.5, not 'all.1'", "-l all -H 1"),
         ("3.0", "layer 3 does not exist: m has 3, numbered 0 to 2", "--heads 2.0"),
         ("-1.2", "head 2 does not exist: m has 2, numbered 0 to 1", "--heads 2.1"),
     ],
