@@ -57,11 +57,11 @@ class Matrices(View):
         shown, there = len(listing.texts), largest_values.longest_row(grid)
         if shown < there:
             by_size = " by size" if grid.by_size else ""
-            where = ", of those where it may look" if hides else ""
+            where = ", masked keys aside" if hides else ""
             text = f"the {shown} largest{by_size} of {there} in each row{where}"
             yield from note(text + self._others(grid, shown, there, sheet), sheet)
         elif hides:
-            yield from note("only the keys where a token may look are listed", sheet)
+            yield from note("masked keys are not listed", sheet)
 
     def _others(self, grid: Grid, shown: int, there: int, sheet: Sheet) -> str:
         """Where the values are that are not listed; nothing where nobody asked for them."""
