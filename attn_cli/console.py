@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
@@ -101,7 +102,7 @@ class World:
         """Something that has been done, such as a file written: one line on standard error, at once."""
         if not self.is_quiet:
             self.stdout.flush()
-            self._to_stderr(printable(text))
+            self._to_stderr(self._wrapped(printable(text)))
 
     def finish(self) -> None:
         """Flush the result, then print the remarks; after an error there are none."""

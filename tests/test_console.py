@@ -48,6 +48,21 @@ def test_remarks_can_be_declined() -> None:
     assert written(here.stderr) == ""
 
 
+def test_a_terminal_gets_remarks_and_problems_broken_between_words_and_hints_whole() -> None:
+    here = world(COLUMNS="24")
+    here.stderr = Terminal()
+    here.fact("wrote a-file-with-a-name-that-is-long.csv")
+    here.note("each token looks at the one before it")
+    here.finish()
+    here.complain("the text is too long for it", 'attn inspect "The cat sat on the mat"')
+    assert written(here.stderr) == (
+        "wrote\na-file-with-a-name-that-is-long.csv\n"
+        "each token looks at the\none before it\n"
+        "attn: the text is too\nlong for it\n"
+        'try: attn inspect "The cat sat on the mat"\n'
+    )
+
+
 def test_control_characters_are_spelled_out_on_standard_error() -> None:
     here = world()
     here.complain("no model '\x1b[31m'", "one\nline")

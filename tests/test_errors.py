@@ -14,7 +14,7 @@ from tests.support.worlds import attn, refused
 
 WORDS = 'give one with words, for example "The cat sat on the mat"'
 LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
-PLACE = "LAYER.HEAD, for example --heads 2.5"
+PLACE = "--heads 2.5"
 TOGETHER = "check that config.json and the weights belong to the same model"
 STEPS = "input queries keys values scores bias mask logits weights context output"
 
@@ -98,7 +98,12 @@ USAGE: list[tuple[str, str, str]] = [
     (
         "inspect x -m bert --heads 1.2 -l 1",
         "--heads already selects layers and heads: leave out --layer and --head",
-        "--heads 2.5 alone",
+        "--heads 1.2 alone",
+    ),
+    (
+        "inspect x -m bert -l 2 --heads 3",
+        "--heads already selects layers and heads: leave out --layer and --head",
+        "-l 2 -H 3",
     ),
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
     (

@@ -114,6 +114,9 @@ class Reporter:
         ]
         self._world.fact(f"best heads, start → end: {', '.join(changes)}")
         self._world.fact("score: the share of a head's weight on the tokens of the pattern, from 0 to 1")
+        self._world.fact(
+            "induction is scored here on short held-out passages that occur twice, below on random tokens"
+        )
 
     def _phrases(self, progress: "Progress") -> Iterator[str]:
         mark = progress.mark

@@ -340,14 +340,18 @@ def _trained(world: World, run: "Run", device: str, spent: float, *, watch: bool
     network = run.network(device)
     is_timed = run.order.recipe.minutes is not None
     reserved = spent + _MARGIN * seconds_needed(network, run.held_out, run.train) if is_timed else 0.0
-    with reporter(world, run.characters_per_token) as report:
+    try:
+        with reporter(world, run.characters_per_token) as report:
 
-        def seen(progress: "Progress") -> None:
-            if watch and report.is_time_for_heads(progress):
-                report.heads(growth(network, run.held_out))
-            report.step(progress)
+            def seen(progress: "Progress") -> None:
+                if watch and report.is_time_for_heads(progress):
+                    report.heads(growth(network, run.held_out))
+                report.step(progress)
 
-        mark = runs.advance(run, network, seen, reserved)
+            mark = runs.advance(run, network, seen, reserved)
+    except KeyboardInterrupt:
+        world.fact(f"{run.directory} can be continued: --resume with the same files and options")
+        raise
     if watch:
         report.summary()
     world.fact(f"evaluating {run.directory}")

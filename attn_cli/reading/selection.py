@@ -49,9 +49,7 @@ class Selection:
             UsageError: the selection is malformed, or out of range.
         """
         if self.places and (self.layers is not None or self.heads is not None):
-            raise UsageError(
-                "--heads already selects layers and heads: leave out --layer and --head", "--heads 2.5 alone"
-            )
+            raise self._twice()
         if self.places:
             return self._named(name, layers, heads)
         chosen = indices("all" if self.layers is None else self.layers, layers, "layer", name)
@@ -64,6 +62,14 @@ class Selection:
             return 1 + max(layer for layer, _ in self.resolve("", layers, heads))
         except UsageError:  # it is reported when the heads are looked up
             return layers
+
+    def _twice(self) -> UsageError:
+        """The error for `--heads` next to `--layer` or `--head`; `-l 2 --heads 7` means `-l 2 -H 7`."""
+        problem = "--heads already selects layers and heads: leave out --layer and --head"
+        named = ",".join(self.places).replace(" ", "")
+        if self.heads is None and _LIST.fullmatch(named):
+            return UsageError(problem, f"-l {self.layers} -H {named}")
+        return UsageError(problem, f"--heads {named} alone")
 
     def _named(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
         parts = [part.strip() for part in ",".join(self.places).split(",")]

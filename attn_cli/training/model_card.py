@@ -61,7 +61,7 @@ def _trained(run: Run, outcome: TrainingResult) -> Iterator[str]:
     if recipe.repeats:
         yield ""
         yield (
-            f"In {recipe.repeats:.0%} of the rows a passage was made to stand twice, so that induction heads "
+            f"In {recipe.repeats:.0%} of the rows a passage occurs twice, so that induction heads "
             "form early: it repeats what it has read more readily than the text alone would teach it."
         )
     if run.held_out_text is not None:
@@ -71,11 +71,11 @@ def _trained(run: Run, outcome: TrainingResult) -> Iterator[str]:
 
 def _losses(surprise: Surprise) -> Iterator[str]:
     rows = [(who, f"{bits:.3f}") for who, bits in surprise.guesses]
-    yield from _table(("guess", "bits per character"), rows)
+    yield from _table(("prediction", "bits per character"), rows)
     yield ""
     yield (
-        f"Over {surprise.characters:,} characters, {surprise.tokens:,} tokens, {surprise.nats:.3f} nats a "
-        "token; each is guessed from at least half a context, the first ones aside. The bigrams are "
+        f"Over {surprise.characters:,} characters, {surprise.tokens:,} tokens, {surprise.nats:.3f} nats per "
+        "token; except at the start, each is predicted from at least half a context. The bigrams are "
         "interpolated as in Witten and Bell 1991."
     )
 
@@ -86,9 +86,9 @@ def _heads(heads: Sequence[HeadReport]) -> Iterator[str]:
     yield ""
     yield (
         "The mean weight, 0 to 1, that a row puts on the tokens of the pattern (`broad`: its entropy as a "
-        "share of the largest). Induction and duplicate token on random tokens that stand twice, the rest on "
-        "held-out text; `attn.json` has every pattern on held-out text, on held-out text that stands "
-        "twice, and on random tokens."
+        "share of the largest). Induction and duplicate-token are measured on random tokens that occur "
+        "twice, the rest on held-out text; `attn.json` has every pattern on held-out text, on held-out text "
+        "that occurs twice, and on random tokens."
     )
 
 

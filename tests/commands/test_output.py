@@ -132,7 +132,7 @@ def test_top_says_only_of_what_a_row_may_see_that_there_is_more() -> None:
 
 def test_scores_that_the_mask_hides_are_said_to_be_left_out_of_a_list() -> None:
     line = ("inspect", "a b c", "-m", "random", "--causal", "--heads", "0.1", "-s", "scores", "--rows", "1")
-    assert attn(*line, "--top", "9").out.splitlines()[-1] == "only the keys where a token may look are listed"
+    assert attn(*line, "--top", "9").out.splitlines()[-1] == "masked keys are not listed"
 
 
 @pytest.mark.slow  # 1,100 tokens

@@ -47,6 +47,7 @@ def test_watch_shows_the_best_heads_as_they_form_and_what_became_of_them(tmp_pat
     assert re.search(r"previous-token head \d\.\d 0\.\d\d · induction head \d\.\d 0\.\d\d", shown)
     change = r"0\.\d\d → 0\.\d\d \(head \d\.\d\)"
     assert re.search(f"best heads, start → end: previous-token {change}, induction {change}\n", shown)
+    assert "here on short held-out passages that occur twice, below on random tokens\n" in shown
 
 
 @pytest.mark.parametrize("width", [40, 80])

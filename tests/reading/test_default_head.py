@@ -95,7 +95,9 @@ def test_the_remark_tells_what_the_head_does_on_this_text(twins: Path, tmp_path:
         "head 2.1 is shown, the clearest induction head of 12: "
         "it looks at what followed an earlier copy of the token"
     )
-    assert here.startswith(f"here it puts {measured['induction']:.2f} of its weight there on average; ")
+    assert here.startswith(
+        f"on this text it puts {measured['induction']:.2f} of its weight there on average; "
+    )
 
 
 def test_the_pair_in_the_remark_has_the_weight_that_is_printed(twins: Path) -> None:

@@ -123,7 +123,7 @@ def test_a_layer_that_is_none_says_what_to_type(text: str, problem: str, hint: s
 def test_a_place_is_a_layer_and_a_head(text: str) -> None:
     with pytest.raises(UsageError, match=r"'.*' is not a layer and a head \(LAYER\.HEAD\)") as caught:
         resolve(None, None, text)
-    assert caught.value.hint == "LAYER.HEAD, for example --heads 2.5"
+    assert caught.value.hint == "--heads 2.5"
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,8 @@ def test_the_card_tells_where_the_model_comes_from(trained: Path) -> None:
     assert f"| this model | {measured['bits_per_character']['model']:.3f} |" in card
     assert [(head["layer"], head["head"]) for head in measured["heads"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert card.count("\n| 1.") == 2
+    assert "except at the start, each is predicted from at least half a context" in card
+    assert "are measured on random tokens that occur twice" in card
 
 
 def test_what_train_prints_is_what_the_card_says(text: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class Matrices(View):
             text = f"{largest}{by_size} of {there:,} in each row{where}"
             yield from note(text + self._others(grid, shown, there, sheet), sheet)
         elif hides:
-            yield from note("only the keys where a token may look are listed", sheet)
+            yield from note("masked keys are not listed", sheet)
 
     def _others(self, grid: Grid, shown: int, there: int, sheet: Sheet) -> str:
         """Where the values are that are not listed; nothing where nobody asked for them."""
