@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
-from textwrap import fill
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
@@ -102,7 +101,7 @@ class World:
         """Something that has been done, such as a file written: one line on standard error, at once."""
         if not self.is_quiet:
             self.stdout.flush()
-            self._to_stderr(self._wrapped(printable(text)))
+            self._to_stderr(self._filled(printable(text)))
 
     def finish(self) -> None:
         """Flush the result, then print the remarks; after an error there are none."""

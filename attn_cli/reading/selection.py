@@ -189,7 +189,7 @@ def _no_place(part: str, parts: Sequence[str], layers: int, heads: int) -> Usage
     elif heads_of_layers:
         hint = f"-l {heads_of_layers[1]} -H {heads_of_layers[2]}"
     else:
-        hint = "LAYER.HEAD, for example --heads 2.5"
+        hint = "--heads 2.5"
     return UsageError(f"'{part}' is not a layer and a head (LAYER.HEAD)", hint)
 
 

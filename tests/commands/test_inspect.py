@@ -15,7 +15,6 @@ from rich.cells import cell_len
 from safetensors import safe_open
 
 from attn_cli.models.devices import list_devices
-from tests.support.families import TRANSLATORS
 from tests.support.worlds import attn, attn_in_terminal
 
 GOLDEN = Path(__file__).parent / "golden"
