@@ -11,7 +11,6 @@ from attn_cli.spelling import nearest
 _PLAIN = re.compile(r"[\w@%+=:,./…-]+")
 SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of what may be a list
 _FEW_CHOICES = 4  # are listed in a hint
-_FEW_CHOICES = 4  # are listed in a hint
 _LONGEST_HINT = 60  # characters of a text that is repeated in a hint
 _SYNONYMS = {
     "--input": "--file",
