@@ -96,6 +96,11 @@ def test_a_step_that_is_none_names_the_nearest_and_lists_all(value: str, found: 
         ("help inspct", "no such command 'inspct'", "attn inspect --help"),
         ("story", "no such command 'story'", "attn inspect story for a text, or attn --help"),
         (
+            "x" * 100,
+            f"no such command '{'x' * 39}…'",
+            f"attn inspect {'x' * 59}… for a text, or attn --help",
+        ),
+        (
             "-m random inspect x",
             "-m stands before a command: options come after it",
             "attn inspect -m random x",
