@@ -44,13 +44,16 @@ _WORDS = {
 }
 """What others call a step or a number format."""
 
-_TEXT_OPTIONS = {"--text", "--prompt", "--sentence", "-t"}  # what they call our argument
+TEXT_OPTIONS = {"--text", "--prompt", "--sentence", "-t"}  # what they call our argument
+
+
+def text_option(name: str, reader: str) -> UsageError:
+    """The error for an option before a text; `reader` is the command that a text is for."""
+    return UsageError(f"no such option: {name}", f'{reader} "The cat sat": the text needs no option')
 
 
 def unknown_option(name: str, command: str, hint: str, owners: Sequence[str]) -> UsageError:
     """The error for an option that the command has not; `owners` are the commands that have it."""
-    if name in _TEXT_OPTIONS:
-        return UsageError(f"no such option: {name}", f'{command} "The cat sat": the text needs no option')
     if owners:
         have = "has" if len(owners) == 1 else "have"
         problem = f"{command} has no option {name}: attn {listed(owners)} {have} it"

@@ -106,6 +106,7 @@ def test_a_step_that_is_none_names_the_nearest_and_lists_all(value: str, found: 
             "attn inspect -m random x",
         ),
         ("-l 2 x", "-l stands before a command: options come after it", "attn inspect -l 2 x"),
+        ("-t x", "no such option: -t", 'attn inspect "The cat sat": the text needs no option'),
         ("\u2013-help", "'\u2013-help' begins with a typographic dash (U+2013), not with -", "--help"),
     ],
 )
