@@ -147,8 +147,11 @@ class World:
             problem = f"{name} is not {format_name}: byte {error.start} is 0x{error.object[error.start]:02x}"
             raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from error
 
-    def has_input(self, patience: float) -> bool:
-        """Whether standard input has something to read, or is at its end, within so many seconds."""
+    def has_input(self, patience: float | None) -> bool:
+        """Whether standard input has something to read, or is at its end, within so many seconds.
+
+        None: it is waited for, however long.
+        """
         import select
 
         try:
@@ -157,9 +160,16 @@ class World:
             return True
 
     def _bytes(self) -> bytes:
-        if hasattr(self.stdin, "buffer"):
-            return bytes(self.stdin.buffer.read())
-        return self.stdin.read().encode("utf-8", "surrogateescape")
+        if not hasattr(self.stdin, "buffer"):
+            return self.stdin.read().encode("utf-8", "surrogateescape")
+        content = self.stdin.buffer.read()
+        if not _returns_early(self.stdin):
+            return bytes(content)
+        pieces = [content]
+        while pieces[-1] != b"":  # the end; None: nothing has come yet
+            self.has_input(None)
+            pieces.append(self.stdin.buffer.read())
+        return b"".join(filter(None, pieces))
 
     def _filled(self, sentence: str) -> str:
         """The sentence; for a terminal in lines that end between words, as a terminal itself cuts words."""
@@ -176,6 +186,17 @@ class World:
         encoding = self.stderr.encoding or "utf-8"
         self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         self.stderr.flush()
+
+
+def _returns_early(stream: TextIO) -> bool:
+    """Whether reading the stream ends where nothing is left for now: whoever started us made it so.
+
+    Other programs that share it may do so too (Node.js does).
+    """
+    try:
+        return os.name == "posix" and not os.get_blocking(stream.fileno())
+    except OSError:  # a stream without a descriptor
+        return False
 
 
 def _without_line_end(text: str) -> str:

@@ -218,6 +218,29 @@ def test_a_pipe_has_something_when_it_is_written_to_and_when_it_ends() -> None:
         assert here.has_input(0)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has pipes that do not block")
+@pytest.mark.parametrize("at_once", [b"", b"the "])
+def test_a_pipe_that_does_not_block_is_read_to_its_end(
+    at_once: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.write(writing, at_once)
+    later = iter([b"cat ", b"sat"])
+
+    def waited(_world: World, _patience: None) -> bool:
+        piece = next(later, None)
+        if piece is None:
+            os.close(writing)
+        else:
+            os.write(writing, piece)
+        return True
+
+    monkeypatch.setattr(World, "has_input", waited)
+    with os.fdopen(reading, encoding="utf-8") as stdin:
+        assert world(stdin).read(None) == (at_once + b"cat sat").decode()
+
+
 def test_a_text_that_names_a_file_is_read_with_a_remark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

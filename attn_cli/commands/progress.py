@@ -106,7 +106,9 @@ class Reporter:
         self._heads = [*self._heads[:1], nearest]
 
     def summary(self) -> None:
-        """Say from which score to which the best heads came."""
+        """Say from which score to which the best heads came; nothing if no step was left to take."""
+        if not self._heads:
+            return
         first, *_, last = [*self._heads, *self._heads]
         changes = [
             f"{pattern} {first[pattern][0][2]:.2f} → {score:.2f} (head {layer}.{head})"

@@ -168,7 +168,7 @@ def _politely_interrupted() -> Iterator[Callable[[], bool]]:
 
     try:
         before = signal.signal(signal.SIGINT, note)
-        signal.set_wakeup_fd(-1)  # a training ends in order, however long that takes: see `interruption`
+        signal.set_wakeup_fd(-1)  # a training ends in order, however long that takes: see `interrupts`
     except ValueError:  # not the main thread: nobody presses anything here
         yield lambda: False
         return

@@ -332,6 +332,16 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(text: Path, tmp_path: Path) 
     assert answer == (2, problem, "the same, or --force to start over")
 
 
+def test_a_short_run_of_an_older_version_does_not_become_brief(text: Path, tmp_path: Path) -> None:
+    """Older versions knew no brief runs: their short ones have the usual rate and the usual repeats."""
+    run = prepared(tmp_path / "model", text, steps=None, minutes=0.01)
+    record = json.loads((run.scratch / runs.RECORD).read_text())
+    del record["recipe"]["is_brief"]
+    (run.scratch / runs.RECORD).write_text(json.dumps(record))
+    answer = train(text, tmp_path / "model", "--minutes", "0.01", "--resume")
+    assert (answer.status, "brief run" in answer.err) == (0, False), answer.err
+
+
 def test_a_run_that_was_begun_the_old_way_is_gone_on_with(text: Path, tmp_path: Path) -> None:
     """The number of heads was once the value of --heads."""
     old = [option.replace("--head-count", "--heads") for option in OPTIONS]
