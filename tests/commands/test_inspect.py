@@ -377,7 +377,7 @@ def test_the_title_of_the_scores_names_the_scale() -> None:
 
 def test_the_largest_scores_are_those_where_the_query_may_look_and_it_says_so() -> None:
     out = attn("inspect", "the cat sat", "-s", "scores", "--heads", "0.1", "--top", "1").out
-    assert out.splitlines()[-1] == "the largest of 4 in each row, of those where it may look"
+    assert out.splitlines()[-1] == "the largest of 4 in each row, masked keys aside"
     out = attn("inspect", "the cat sat", "-s", "logits", "--heads", "0.1", "--top", "1").out
     assert out.splitlines()[-1] == "the largest of 4 in each row"
 

@@ -57,7 +57,7 @@ class Matrices(View):
         shown, there = len(listing.texts), largest_values.longest_row(grid)
         if shown < there:
             by_size = " by size" if grid.by_size else ""
-            where = ", of those where it may look" if hides else ""
+            where = ", masked keys aside" if hides else ""
             largest = "the largest" if shown == 1 else f"the {shown} largest"
             text = f"{largest}{by_size} of {there:,} in each row{where}"
             yield from note(text + self._others(grid, shown, there, sheet), sheet)
