@@ -1,6 +1,7 @@
 """Families without a file of their own, through transformers: commands, steps, refusals."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -352,6 +353,30 @@ def test_code_of_the_checkpoints_own_runs_where_it_is_trusted(
     assert found["model"]["type"] == "own"
     assert [*modules.rglob("modeling_own.py")]  # and not the cache of whoever runs this
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]
+
+
+def test_a_router_s_softmax_is_no_layer() -> None:
+    config = transformers.SwitchTransformersConfig(
+        vocab_size=128, d_model=32, d_kv=8, d_ff=48, num_layers=4, num_decoder_layers=4, num_heads=4,
+        num_experts=4, num_sparse_encoder_layers=2, num_sparse_decoder_layers=2, router_jitter_noise=0.0,
+    )  # fmt: skip
+    model: Any = transformers.SwitchTransformersModel(config)
+    plan = bridging.plan_attention("switch", model.eval())
+    assert {kind: list(extent.layers) for kind, extent in plan.kinds.items()} == {
+        Kind.ENCODER: [0, 1, 2, 3],
+        Kind.DECODER: [0, 1, 2, 3],
+        Kind.CROSS: [0, 1, 2, 3],
+    }
+    assert not any(extent.others for extent in plan.kinds.values())
+
+
+@pytest.mark.parametrize("kind", ["deepseek_v4", "prophetnet", "switch_transformers"])
+def test_layers_have_the_numbers_of_their_modules(kind: str, saved: Callable[[str], Path]) -> None:
+    found = source(saved(kind))
+    assert isinstance(found, bridging.Bridge)
+    for (trail, _), (_, layer) in found.plan.places.items():
+        numbered = next(name for name in trail if re.search(r"\.\d+$", name))
+        assert numbered.endswith(f".{layer}")
 
 
 @pytest.mark.parametrize("name", ["relu2", "mish", "laplace"])
