@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
-from attn_cli.safe_text import printable
+from attn_cli.safe_text import printable, text_encoding
 from attn_cli.vocabulary import Theme
 
 if TYPE_CHECKING:
@@ -101,20 +101,23 @@ class World:
         """Report an event, such as a file written, at once: one line on standard error, unless --quiet."""
         if not self.is_quiet:
             self.stdout.flush()
-            self._to_stderr(printable(text))
+            self._to_stderr(self._filled(printable(text)))
 
     def finish(self) -> None:
         """Flush the result, then print the remarks; not called after an error."""
         self.stdout.flush()
         for remark in self.remarks:
-            self._to_stderr(printable(remark))
+            self._to_stderr(self._filled(printable(remark)))
         self.remarks.clear()
 
     def complain(self, problem: str, hint: str) -> None:
-        """Report an error: two lines on standard error."""
+        """Report an error: the problem and a hint, each a line on standard error.
+
+        In a narrow terminal the first line is wrapped; the second is meant to be copied.
+        """
         with suppress(OSError):  # the error may be a full disk
             self.stdout.flush()
-        self._to_stderr(f"attn: {printable(problem)}")
+        self._to_stderr(self._filled(f"attn: {printable(problem)}"))
         self._to_stderr(f"try: {printable(hint)}")
 
     def interrupted(self) -> None:
@@ -125,12 +128,14 @@ class World:
         """The text of `file`, or of standard input, without one trailing newline.
 
         Raises:
-            AttnError: it cannot be read, or is not UTF-8.
+            AttnError: it cannot be read, or is neither UTF-8 nor begins with the mark of UTF-16 or UTF-32.
         """
         name = "standard input" if file is None else str(file)
+        encoding = "utf-8"
         try:
             content = self._bytes() if file is None else file.read_bytes()
-            return _without_line_end(content.decode("utf-8-sig"))
+            encoding = text_encoding(content)
+            return _without_line_end(content.decode(encoding))
         except FileNotFoundError as error:
             raise AttnError(f"{name} does not exist", "check the path after --file") from error
         except OSError as error:
@@ -138,11 +143,12 @@ class World:
                 f"{name} cannot be read: {error.strerror}", "check the path after --file"
             ) from error
         except UnicodeDecodeError as error:
-            problem = f"{name} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+            format_name = encoding.removesuffix("-sig").upper()
+            problem = f"{name} is not {format_name}: byte {error.start} is 0x{error.object[error.start]:02x}"
             raise AttnError(problem, "convert it, for example: iconv -f latin1 -t utf-8") from error
 
-    def has_input(self, patience: float) -> bool:
-        """Whether standard input has data, or ends, within `patience` seconds."""
+    def has_input(self, patience: float | None) -> bool:
+        """Whether standard input has data, or ends, within `patience` seconds; None: wait indefinitely."""
         import select
 
         try:
@@ -151,14 +157,43 @@ class World:
             return True
 
     def _bytes(self) -> bytes:
-        if hasattr(self.stdin, "buffer"):
-            return bytes(self.stdin.buffer.read())
-        return self.stdin.read().encode("utf-8", "surrogateescape")
+        if not hasattr(self.stdin, "buffer"):
+            return self.stdin.read().encode("utf-8", "surrogateescape")
+        content = self.stdin.buffer.read()
+        if not _returns_early(self.stdin):
+            return bytes(content)
+        pieces = [content]
+        while pieces[-1] != b"":  # the end; None: nothing has come yet
+            self.has_input(None)
+            pieces.append(self.stdin.buffer.read())
+        return b"".join(filter(None, pieces))
+
+    def _filled(self, sentence: str) -> str:
+        """The sentence; for a terminal in lines that end between words, as a terminal itself cuts words."""
+        if not self.stderr.isatty():
+            return sentence
+        import textwrap
+
+        lines = textwrap.wrap(
+            sentence, self.width, replace_whitespace=False, break_long_words=False, break_on_hyphens=False
+        )
+        return "\n".join(lines)
 
     def _to_stderr(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"
         self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         self.stderr.flush()
+
+
+def _returns_early(stream: TextIO) -> bool:
+    """Whether reading the stream ends where nothing is left for now: whoever started us made it so.
+
+    Other programs that share it may do so too (Node.js does).
+    """
+    try:
+        return os.name == "posix" and not os.get_blocking(stream.fileno())
+    except OSError:  # a stream without a descriptor
+        return False
 
 
 def _without_line_end(text: str) -> str:

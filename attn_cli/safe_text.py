@@ -1,5 +1,6 @@
 """Makes text from outside harmless and visible: no control sequences, no invisible labels."""
 
+import codecs
 import unicodedata
 
 _NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
@@ -10,6 +11,20 @@ _PICTURE = "\N{VARIATION SELECTOR-16}"  # requests the emoji form of the precedi
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that are blank
 _NOTHING = "\N{DOTTED CIRCLE}"  # the base of a combining mark without a letter, Unicode 7.9
+
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SKIN_TONES = range(0x1F3FB, 0x1F400)  # modify the picture before them, and draw nothing of known width alone
+
+
+def text_encoding(beginning: bytes) -> str:
+    """The encoding of a text by its byte order mark: UTF-8 without one. PowerShell 5 writes UTF-16."""
+    return next((name for mark, name in _MARKS if beginning.startswith(mark)), "utf-8-sig")
 
 
 def printable(text: str) -> str:
@@ -29,9 +44,15 @@ def _printable_character(before: str, character: str, after: str) -> str:
         return _NAMED[character]
     if character == _JOINER and _is_inside_emoji(before, after):
         return character
-    if character in _BLANK_LETTERS or unicodedata.category(character) in _UNPRINTABLE:
+    is_lone_tone = ord(character) in _SKIN_TONES and not _modifies(before)
+    if is_lone_tone or character in _BLANK_LETTERS or unicodedata.category(character) in _UNPRINTABLE:
         return character.encode("unicode_escape").decode("ascii")
     return character
+
+
+def _modifies(before: str) -> bool:
+    """Whether a skin tone after this character is drawn as a part of it."""
+    return before == _PICTURE or unicodedata.category(before) == "So"
 
 
 def _is_inside_emoji(before: str, after: str) -> bool:

@@ -13,7 +13,7 @@ from attn_cli.commands.texts import checked, text_request
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Theme
-from tests.support.worlds import attn, world
+from tests.support.worlds import Terminal, attn, world
 
 
 def written(stream: object) -> str:
@@ -48,6 +48,21 @@ def test_quiet_suppresses_remarks() -> None:
     assert written(here.stderr) == ""
 
 
+def test_a_terminal_gets_remarks_and_problems_broken_between_words_and_hints_whole() -> None:
+    here = world(COLUMNS="24")
+    here.stderr = Terminal()
+    here.fact("wrote a-file-with-a-name-that-is-long.csv")
+    here.note("each token looks at the one before it")
+    here.finish()
+    here.complain("the text is too long for it", 'attn inspect "The cat sat on the mat"')
+    assert written(here.stderr) == (
+        "wrote\na-file-with-a-name-that-is-long.csv\n"
+        "each token looks at the\none before it\n"
+        "attn: the text is too\nlong for it\n"
+        'try: attn inspect "The cat sat on the mat"\n'
+    )
+
+
 def test_control_characters_are_spelled_out_on_standard_error() -> None:
     here = world()
     here.complain("no model '\x1b[31m'", "one\nline")
@@ -59,6 +74,22 @@ def test_standard_error_takes_what_its_encoding_lacks() -> None:
     here.stderr = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     here.complain("no model 'é'", "another")
     assert here.stderr.buffer.getvalue() == b"attn: no model '\\xe9'\ntry: another\n"
+
+
+def test_a_terminal_gets_remarks_and_errors_that_end_their_lines_between_words() -> None:
+    here = world(COLUMNS="24")
+    here.stderr = Terminal()
+    here.note("head 2.7 is shown, the clearest induction head of 32")
+    here.finish()
+    here.complain("layer 99 does not exist", "attn inspect --file 'a story.txt' --heads 2.7")
+    assert written(here.stderr).splitlines() == [
+        "head 2.7 is shown, the",
+        "clearest induction head",
+        "of 32",
+        "attn: layer 99 does not",
+        "exist",
+        "try: attn inspect --file 'a story.txt' --heads 2.7",
+    ]
 
 
 @pytest.mark.parametrize("columns", [20, 200])
@@ -142,11 +173,6 @@ def test_an_argument_keeps_its_newline() -> None:
     assert text_request(world(), TextOptions("the cat\n")).text == "the cat\n"
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize("stdin", [Terminal("the cat"), io.StringIO(""), io.StringIO("\n")])
 def test_without_a_pipe_there_is_no_text(stdin: io.StringIO) -> None:
     with pytest.raises(UsageError) as caught:
@@ -192,6 +218,29 @@ def test_a_pipe_has_something_when_it_is_written_to_and_when_it_ends() -> None:
         assert here.has_input(0)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has pipes that do not block")
+@pytest.mark.parametrize("at_once", [b"", b"the "])
+def test_a_pipe_that_does_not_block_is_read_to_its_end(
+    at_once: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.write(writing, at_once)
+    later = iter([b"cat ", b"sat"])
+
+    def waited(_world: World, _patience: None) -> bool:
+        piece = next(later, None)
+        if piece is None:
+            os.close(writing)
+        else:
+            os.write(writing, piece)
+        return True
+
+    monkeypatch.setattr(World, "has_input", waited)
+    with os.fdopen(reading, encoding="utf-8") as stdin:
+        assert world(stdin).read(None) == (at_once + b"cat sat").decode()
+
+
 def test_a_text_that_names_a_file_is_read_with_a_remark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +262,20 @@ def test_text_that_is_not_utf_8_names_the_byte() -> None:
     with pytest.raises(AttnError, match=r"^standard input is not UTF-8: byte 3 is 0xe9$") as caught:
         bytes_in(b"caf\xe9").read(None)
     assert caught.value.hint == "convert it, for example: iconv -f latin1 -t utf-8"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_names_the_encoding(encoding: str, tmp_path: Path) -> None:
+    text = "the cat 日本 🙂"
+    assert bytes_in(f"{text}\r\n".encode(encoding)).read(None) == text
+    file = tmp_path / "powershell.txt"
+    file.write_bytes(b"\xfe\xff" + text.encode("utf-16-be"))
+    assert attn("tokens", "--file", file, "--json").document["text"] == text
+
+
+def test_half_a_character_of_utf_16_names_the_byte() -> None:
+    with pytest.raises(AttnError, match=r"^standard input is not UTF-16: byte 4 is 0x68$"):
+        bytes_in(b"\xff\xfet\0h").read(None)
 
 
 def test_half_a_surrogate_pair_is_not_text() -> None:

@@ -14,7 +14,7 @@ from tests.support.worlds import attn, refused
 
 WORDS = 'a text with words, for example "The cat sat on the mat"'
 LAYERS = "--layer 3, -1, 0,2,5, 4-7, 4- or all"
-PLACE = "LAYER.HEAD, for example --heads 2.5"
+PLACE = "--heads 2.5"
 TOGETHER = "check that config.json and the weights belong to the same model"
 STEPS = "input queries keys values scores bias mask logits weights context output"
 
@@ -92,13 +92,18 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m bert -l x", "'x' selects no layer", LAYERS),
     ("inspect x -m bert -l 1,,2", "'1,,2' selects no layer", "--layer 1,2"),
     ("inspect x -m bert -H 0.5", "'0.5' selects no head", "--heads 0.5"),
-    ("inspect x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
-    ("compare x -m bert --heads 1", "'1' is not a head of a layer", "-H 1"),
-    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is not a head of a layer", PLACE),
+    ("inspect x -m bert --heads 1", "'1' is not a layer and a head (LAYER.HEAD)", "-H 1"),
+    ("compare x -m bert --heads 1", "'1' is not a layer and a head (LAYER.HEAD)", "-H 1"),
+    ("inspect x -m bert --heads 1.2.3", "'1.2.3' is not a layer and a head (LAYER.HEAD)", PLACE),
     (
         "inspect x -m bert --heads 1.2 -l 1",
         "--heads already selects layers and heads: leave out --layer and --head",
-        "--heads 2.5 alone",
+        "--heads 1.2 alone",
+    ),
+    (
+        "inspect x -m bert -l 2 --heads 3",
+        "--heads already selects layers and heads: leave out --layer and --head",
+        "-l 2 -H 3",
     ),
     ("inspect x -m random -H 9", "head 9 does not exist: random has 4, numbered 0 to 3", "--head 3"),
     (
@@ -124,7 +129,7 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x -m random --heads 0", "random cannot have 0 heads", "--head-count 8"),
     ("inspect x -m random --heads 8 --heads 4", "random cannot have 8 and 4 heads", "--head-count 8"),
     ("inspect x -m random --heads 8 --head-count 4", "random cannot have 8 and 4 heads", "--head-count 4"),
-    ("inspect x -m random --heads 1,3", "'1' is not a head of a layer", "-H 1,3"),
+    ("inspect x -m random --heads 1,3", "'1' is not a layer and a head (LAYER.HEAD)", "-H 1,3"),
     (
         "inspect x -m random --pair y",
         "random does not take a second text (--pair)",
@@ -142,10 +147,24 @@ USAGE: list[tuple[str, str, str]] = [
     ("heatmap x -o a.png --cmap foo", "colour map 'foo' does not exist", "--cmap viridis"),
     (
         "heatmap x -m random -o a.png -s bias",
-        "random has no bias: the model adds no position bias",
+        "random has no bias: the layer adds no position bias",
         "--step scores, logits or weights",
     ),
-    ("heatmap x -o a.txt", "attn cannot write '.txt': a.txt", "a name that ends in .png, .svg or .pdf"),
+    (
+        "heatmap x -o a.txt",
+        "this command writes no '.txt' file: a.txt",
+        "a name that ends in .png, .svg or .pdf",
+    ),
+    (
+        "inspect x -o a.png",
+        "this command writes no '.png' file: a.png",
+        "attn heatmap for a picture, or a name that ends in .json, .npz, .safetensors or .csv",
+    ),
+    (
+        "heatmap x -o a.csv",
+        "this command writes no '.csv' file: a.csv",
+        "attn inspect for the numbers, or a name that ends in .png, .svg or .pdf",
+    ),
     (
         "inspect x -o a",
         "the name does not say which kind of file: a",

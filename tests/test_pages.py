@@ -3,6 +3,7 @@
 import doctest
 import importlib.util
 import io
+import json
 import os
 import re
 import shlex
@@ -102,6 +103,17 @@ def test_an_example_runs_and_prints_what_the_page_says(example: Example, home: P
     if example.printed is not None:  # the result, or all that a terminal shows
         assert example.printed in {answer.out, answer.out + answer.err}
     assert all((there / name).exists() for name in re.findall(r"-o (\w\S*\.\w+)", example.command))
+
+
+def test_the_loop_over_a_file_writes_one_file_for_each_line_and_loses_none(home: Path, there: Path) -> None:
+    lines = ["- yes", "-", "  two spaces", r"C:\new", "the last"]
+    (there / "odd.txt").write_text("\n".join(lines), "utf-8")  # no newline ends the last line
+    (loop,) = (each.command for each in EXAMPLES if "while" in each.command)
+    loop = loop.replace("sample_inputs/sentences.txt", "odd.txt").replace("heads-$n.csv", "odd-$n.json")
+    answer = answer_of(loop, home)
+    assert answer.status == 0, answer.err
+    written = [json.loads((there / f"odd-{n}.json").read_text("utf-8"))["text"] for n in range(1, 6)]
+    assert written == lines
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if python_of(page)], ids=lambda page: page.name)

@@ -77,3 +77,15 @@ def test_a_label_of_spaces_shows_how_many() -> None:
 
 def test_an_accent_alone_stands_on_a_circle() -> None:
     assert label("\u0301") == "◌\u0301"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\U0001f3fd", "\\U0001f3fd"),
+        ("a\U0001f3fd", "a\\U0001f3fd"),
+        ("\U0001f44d\U0001f3fd", "\U0001f44d\U0001f3fd"),
+    ],
+)
+def test_a_skin_tone_without_a_picture_is_spelled_out(text: str, shown: str) -> None:
+    assert printable(text) == shown  # terminals draw it two columns wide, and Rich counts none

@@ -10,7 +10,7 @@ from attn_cli.analysis.distance import (
 )
 from attn_cli.grid import Head, Matrix
 from attn_cli.record import record
-from attn_cli.vocabulary import Distance, Step
+from attn_cli.vocabulary import Distance, Kind, Step
 
 _PAIR = 2
 
@@ -19,6 +19,7 @@ _PAIR = 2
 class Comparison:
     """The distances between two or more heads; N heads, T queries, S keys."""
 
+    kind: Kind
     distance: Distance
     items: tuple[str, ...]  # names of the heads
     matrix: Matrix  # (N, N)
@@ -28,6 +29,7 @@ class Comparison:
     def fields(self) -> dict[str, object]:
         """Its fields in the JSON object."""
         found: dict[str, object] = {
+            "kind": self.kind.value,
             "distance": self.distance.value,
             "items": list(self.items),
             "matrix": self.matrix,
@@ -43,14 +45,17 @@ class Comparison:
 
 
 def compare_weights(
-    heads: Sequence[Head], kind: Distance, rows: Iterable[Sequence[Matrix]] | None = None
+    heads: Sequence[Head], distance: Distance, rows: Iterable[Sequence[Matrix]] | None = None
 ) -> Comparison:
-    """Compare the weights of the heads with the distance `kind`.
+    """Compare the weights of heads of one kind with this distance.
 
     `rows`: the weights to measure, a block of rows of all heads at a time, if `heads` do not have all rows.
     """
     weights = [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads]
     difference = weights[0] - weights[1] if len(weights) == _PAIR else None
-    matrix = measure_distances(weights, kind) if rows is None else measure_distances_of_rows(rows, kind)
+    matrix = (
+        measure_distances(weights, distance) if rows is None else measure_distances_of_rows(rows, distance)
+    )
     part = None if rows is None else heads[0]
-    return Comparison(kind, tuple(head.name for head in heads), matrix, difference, part)
+    items = tuple(head.name for head in heads)
+    return Comparison(heads[0].kind, distance, items, matrix, difference, part)

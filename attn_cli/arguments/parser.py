@@ -136,6 +136,8 @@ class _Parser(_OptionParser):
     def _unknown(self, name: str) -> UsageError:
         """The error for an option that the command does not have."""
         context, known = self.context, self._known(hidden=False)
+        if name in usage.TEXT_OPTIONS:
+            return usage.text_option(name, _reader(context))
         owners = list(_owners(context, name))
         if context.parent is None and owners:
             return words.misplaced_option(name, self.typed, context.command.list_commands(context))

@@ -11,7 +11,6 @@ from attn_cli.spelling import nearest
 _PLAIN = re.compile(r"[\w@%+=:,./…-]+")
 SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of options that take a list
 _FEW_CHOICES = 4  # are listed in a hint
-_FEW_CHOICES = 4  # are listed in a hint
 _LONGEST_HINT = 60  # characters of a text quoted in a hint
 _SYNONYMS = {
     "--input": "--file",
@@ -45,13 +44,16 @@ _WORDS = {
 }
 """Other names for a step or a number format."""
 
-_TEXT_OPTIONS = {"--text", "--prompt", "--sentence", "-t"}  # other programs' options for our argument
+TEXT_OPTIONS = {"--text", "--prompt", "--sentence", "-t"}  # other programs' options for our argument
+
+
+def text_option(name: str, reader: str) -> UsageError:
+    """The error for an option before a text; `reader` is the command that a text is for."""
+    return UsageError(f"no such option: {name}", f'{reader} "The cat sat": the text needs no option')
 
 
 def unknown_option(name: str, command: str, hint: str, owners: Sequence[str]) -> UsageError:
     """The error for an option that the command does not have; `owners` are the commands that have it."""
-    if name in _TEXT_OPTIONS:
-        return UsageError(f"no such option: {name}", f'{command} "The cat sat": the text needs no option')
     if owners:
         have = "has" if len(owners) == 1 else "have"
         problem = f"{command} has no option {name}: attn {listed(owners)} {have} it"

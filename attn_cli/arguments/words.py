@@ -25,7 +25,7 @@ def unknown_command(words: Sequence[str], commands: Collection[str]) -> UsageErr
     if _is_file(first):
         hint = line("attn inspect --file", *words)
         return UsageError(f"no command was given for the file '{first}'", hint)
-    problem = f"no such command '{first}'"
+    problem = f"no such command '{shortened(first)}'"
     near = "--version" if first == "version" else nearest(first, [*commands, "help"])
     if near is not None:
         return UsageError(problem, line("attn", near, *rest))

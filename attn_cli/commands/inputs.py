@@ -39,8 +39,19 @@ def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions)
     compute = replace(compute, head_count=_head_count(world, options, compute))
     source = open_model(world, source_request(options.source, compute))
     reading = read_text(world, source, texts)
-    source.check()
+    check_source(world, source)
     return with_suited_backend(reading, selection(options))
+
+
+def check_source(world: World, source: "Source") -> None:
+    """Check that the weights belong to the model; what to know of them goes to standard error.
+
+    Raises:
+        AttnError: they do not.
+    """
+    source.check()
+    for remark in source.remarks:
+        world.note(remark)
 
 
 def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> "Reading":
@@ -203,7 +214,8 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
     """
     shown = {step for head in heads for step in head.steps}
     lacking = {step: why for head in heads for step, why in head.absent.items() if step not in shown}
-    problems = [f"{reading.source.card.name} has no {step}: {why}" for step, why in lacking.items()]
+    where = "" if reading.kind is Kind.SELF else f" in {reading.kind} attention"
+    problems = [f"{reading.source.card.name} has no {step}{where}: {why}" for step, why in lacking.items()]
     if not shown:
         instead = "scores, logits or weights" if set(lacking) == {Step.BIAS} else "logits or weights"
         raise UsageError(problems[0], f"--step {instead}")

@@ -170,7 +170,7 @@ def _list_types(world: World, names: Iterable[str], *, as_json: bool) -> None:
     from attn_cli.models.inventory import model_types, named_types  # NumPy: 0.1 s
 
     known = model_types()
-    words = [word for name in names for word in name.split(",")]
+    words = [word for name in names for word in name.split(",") if word]
     shown = named_types(words, known.families) if words else known.families
     if as_json:
         from attn_cli.show import data

@@ -14,6 +14,7 @@ from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
     from attn_cli.grid import Grid, Head
+    from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
     from attn_cli.vocabulary import Pattern
@@ -40,7 +41,7 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
     else:
-        world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all: attn tokens"]))
+        world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all tokens: attn tokens"]))
 
 
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
@@ -92,15 +93,26 @@ def _spans(places: Sequence[int]) -> list[str]:
 
 
 def headline(reading: "Reading") -> list[str]:
-    """The model, its size, and the backend, number format and device, as phrases."""
-    card, backend = reading.source.card, reading.source.backend
+    """The model, its size, what it reads, and the backend, number format and device, as phrases."""
+    return headline_of(
+        reading.source, *filter(None, (_kind(reading),)), counted(len(reading.tokens), "token")
+    )
+
+
+def headline_of(source: "Source", *what: str) -> list[str]:
+    """The headline of a model; `what` are phrases about what it reads."""
+    card, backend = source.card, source.backend
     return [
         *dict.fromkeys((card.name, card.type)),
         size(card.layers, card.heads, card.head_size),
-        *(() if reading.kind is Kind.SELF else (f"{reading.kind} attention",)),
-        _counted(len(reading.tokens), "token"),
+        *what,
         f"{backend.name}, {backend.dtype}, {backend.device}",
     ]
+
+
+def _kind(reading: "Reading") -> str:
+    """The kind of attention if the model has several, else empty."""
+    return "" if reading.kind is Kind.SELF else f"{reading.kind} attention"
 
 
 def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tuple[str, str]]:
@@ -113,12 +125,12 @@ def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tu
 
 def size(layers: int, heads: int, features: int) -> str:
     """The size of a model's attention: layers, heads, features."""
-    return f"{_counted(layers, 'layer')} × {_counted(heads, 'head')} of {features} features"
+    return f"{counted(layers, 'layer')} × {counted(heads, 'head')} of {features} features"
 
 
 def title(reading: "Reading", what: str, grid: "Grid") -> str:
     """The title of a picture of grids like this one."""
-    return " · ".join(filter(None, (what, grid.pooled, reading.source.card.name)))
+    return " · ".join(filter(None, (what, grid.pooled, _kind(reading), reading.source.card.name)))
 
 
 def fitting(world: World, reading: "Reading", digits: int) -> int:
@@ -178,5 +190,6 @@ def drawn(
     return Picture(drawing, options.dpi)
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def counted(count: int, noun: str) -> str:
+    """The number and the noun, with its plural."""
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -106,7 +106,9 @@ class Reporter:
         self._heads = [*self._heads[:1], nearest]
 
     def summary(self) -> None:
-        """Report the scores of the best heads at the start and at the end."""
+        """Report the scores of the best heads at the start and at the end, if any step was taken."""
+        if not self._heads:
+            return
         first, *_, last = [*self._heads, *self._heads]
         changes = [
             f"{pattern} {first[pattern][0][2]:.2f} → {score:.2f} (head {layer}.{head})"
@@ -114,6 +116,9 @@ class Reporter:
         ]
         self._world.fact(f"best heads, start → end: {', '.join(changes)}")
         self._world.fact("score: the share of a head's weight on the tokens of the pattern, from 0 to 1")
+        self._world.fact(
+            "induction is scored here on short held-out passages that occur twice, below on random tokens"
+        )
 
     def _phrases(self, progress: "Progress") -> Iterator[str]:
         mark = progress.mark

@@ -265,7 +265,8 @@ def train_model(
 
     device = devices.chosen(precision.device)
     shape = replace(shape, head_count=_head_count(world, shape))
-    recipe = _recipe(shape, schedule, precision.dtype or devices.products(device))
+    is_brief = runs.was_started_brief(texts.out) if resume else None
+    recipe = _recipe(shape, schedule, precision.dtype or devices.products(device), is_brief=is_brief)
     request = TrainingRequest(tuple(texts.files), texts.held_out, recipe, precision.store)
     if resume:
         run = runs.resume(texts.out, request, world.fact)
@@ -300,8 +301,10 @@ def _head_count(world: World, shape: ShapeOptions) -> int | None:
     return shape.heads
 
 
-def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> "Recipe":
-    """Everything that determines a run."""
+def _recipe(
+    shape: ShapeOptions, schedule: ScheduleOptions, products: DType, *, is_brief: bool | None
+) -> "Recipe":
+    """Everything that determines a run; `is_brief`: None: its minutes say so."""
     from attn_cli.training.recipe import completed
 
     return completed(
@@ -318,7 +321,8 @@ def _recipe(shape: ShapeOptions, schedule: ScheduleOptions, products: DType) -> 
             "repeats": schedule.repeats,
             "seed": schedule.seed,
             "products": products,
-        }
+        },
+        is_brief=is_brief,
     )
 
 
@@ -340,14 +344,18 @@ def _trained(world: World, run: "Run", device: str, spent: float, *, watch: bool
     network = run.network(device)
     is_timed = run.order.recipe.minutes is not None
     reserved = spent + _MARGIN * seconds_needed(network, run.held_out, run.train) if is_timed else 0.0
-    with reporter(world, run.characters_per_token) as report:
+    try:
+        with reporter(world, run.characters_per_token) as report:
 
-        def seen(progress: "Progress") -> None:
-            if watch and report.is_time_for_heads(progress):
-                report.heads(growth(network, run.held_out))
-            report.step(progress)
+            def seen(progress: "Progress") -> None:
+                if watch and report.is_time_for_heads(progress):
+                    report.heads(growth(network, run.held_out))
+                report.step(progress)
 
-        mark = runs.advance(run, network, seen, reserved)
+            mark = runs.advance(run, network, seen, reserved)
+    except KeyboardInterrupt:
+        world.fact(f"{run.directory} can be continued: --resume with the same files and options")
+        raise
     if watch:
         report.summary()
     world.fact(f"evaluating {run.directory}")

@@ -24,8 +24,8 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
 
 def sentence(verdict: "Verdict") -> str:
     """The largest difference, and the tolerance."""
-    largest, tolerance = f"{verdict.largest:.1e}", verdict.tolerance
-    return f"largest difference: {largest}; up to {tolerance.value:.1e} is rounding: {tolerance.reason}"
+    explained = f"{verdict.tolerance.value:.1e} ({verdict.tolerance.reason})"
+    return f"largest difference: {verdict.largest:.1e}; rounding explains up to {explained}"
 
 
 def check(verdict: "Verdict") -> None:

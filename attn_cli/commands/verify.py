@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_model, read_text, source_request, with_suited_backend
-from attn_cli.commands.output import headline
+from attn_cli.commands.inputs import check_source, open_model, read_text, source_request, with_suited_backend
+from attn_cli.commands.output import counted, headline_of
 from attn_cli.commands.texts import piped_text, text_request
 from attn_cli.commands.verdict import check, sentence
 from attn_cli.console import World
@@ -56,7 +56,7 @@ def verify_model(
 
     model = open_model(world, source_request(source, options.ComputeOptions(backend=backend)))
     readings = [read_text(world, model, request) for request in requests]
-    model.check()
+    check_source(world, model)
     readings = [with_suited_backend(reading) for reading in readings]
     verdict = verify_readings(readings, only_kind=kind)
     if as_json:
@@ -65,7 +65,7 @@ def verify_model(
         fields = describe_reading(readings[0]) | _texts(requests) | verdict.fields()
         world.say(data.as_json(fields))
     else:
-        _print_table(world, readings[0], verdict)
+        _print_table(world, readings, verdict)
     check(verdict)
 
 
@@ -80,11 +80,13 @@ def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
     return [text_request(world, replace(text, text=one)) for one in texts]
 
 
-def _print_table(world: World, reading: "Reading", verdict: "Verdict") -> None:
+def _print_table(world: World, readings: "Sequence[Reading]", verdict: "Verdict") -> None:
     """Print a line per layer, then the verdict."""
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
-    world.screen.print(Paragraph(headline(reading), between=" · "))
+    first = readings[0]
+    read = (len(first.tokens), "token") if len(readings) == 1 else (len(readings), "text")
+    world.screen.print(Paragraph(headline_of(first.source, counted(*read)), between=" · "))
     world.screen.print(TextTable(_COLUMNS, list(_rows(verdict)), right=(1, 2, 3)))
     world.say(sentence(verdict))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Normalise: TypeAlias = Callable[[Array], Array]
 """A norm over the last axis, with its weight: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
 
-_NO_BIAS = "the model adds no position bias"
+_NO_BIAS = "the layer adds no position bias"
 
 
 @record(frozen=True, slots=True, eq=False)

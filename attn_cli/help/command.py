@@ -108,7 +108,7 @@ def _vocabulary(parameters: Sequence[Any]) -> "Iterator[Section]":
 
     explained = {
         "STEP": ("Steps, in the order of the computation", Step),
-        "METRIC": ("Metrics, each the mean over the rows of a head", Metric),
+        "METRIC": ("Metrics, each the mean over the rows of a head that count for it", Metric),
         "CONDITION": ("Patterns, for --where pattern=NAME (or none)", Pattern),
         "DISTANCE": ("Distances, each the mean over the rows of two heads", Distance),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config
+from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
     EMBEDDED_DIRECTORY,
     DownloadProgress,
@@ -19,9 +20,10 @@ from attn_cli.models.hub.locate import (
     locate_model,
     no_progress,
 )
-from attn_cli.models.native.checkpoint import Checkpoint
-from attn_cli.models.native.checkpoint_files import open_files
-from attn_cli.models.native.families import native_spec, native_types
+from attn_cli.models.native.checkpoint import Checkpoint, anchor_names
+from attn_cli.models.native.checkpoint_files import CheckpointFiles, open_files
+from attn_cli.models.native.families import native_spec
+from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.vocabulary import EMBEDDED, RANDOM
 
@@ -60,15 +62,21 @@ def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequ
     """
     request = request or SourceRequest(str(path))
     files = open_files(path)
-    if not request.trusts_code:
-        _check_own_code(files.config)
-    spec = native_spec(files.config, is_causal=request.is_causal)
+    runs_own_code = request.trusts_code and has_own_model(files.config)
+    spec = None if runs_own_code else native_spec(files.config, is_causal=request.is_causal)
     if spec is None:
+        if not request.trusts_code:
+            _check_own_code(files.config)
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
         return open_bridge(name, path, files.config.text("model_type"), backend, request)
-    open_weights = cache(partial(files.weights, spec.prefixes, spec.aliases))
-    return Checkpoint(request, name, path, open_weights, spec, files.tokenizer(), backend)
+    open_weights = cache(partial(_open_weights, files, spec))
+    ignores_code = has_own_model(files.config)
+    return Checkpoint(request, name, path, open_weights, spec, files.tokenizer(), backend, ignores_code)
+
+
+def _open_weights(files: CheckpointFiles, spec: Spec) -> Weights:
+    return files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
 
 
 def _located(
@@ -103,10 +111,15 @@ def _as_request(source: Source) -> tuple[Callable[..., Source], tuple[SourceRequ
     return open_source, (source.request,)
 
 
+def has_own_model(config: Config) -> bool:
+    """Whether Python code that comes with the checkpoint defines the model or its configuration."""
+    names = config.values.get("auto_map")
+    return isinstance(names, dict) and any(name.startswith(("AutoModel", "AutoConfig")) for name in names)
+
+
 def _check_own_code(config: Config) -> None:
-    """Raise `AttnError` if the family is not native and the checkpoint comes with its own code."""
-    kind = config.text("model_type", default="")
-    if config.values.get("auto_map") and kind not in native_types():
+    """Raise `AttnError` if the checkpoint, which is not native, comes with its own code."""
+    if config.values.get("auto_map"):
         needs = f"{config.path} needs the Python code that comes with the checkpoint"
         problem = f"{needs}, and that code would run with your permissions"
         raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")

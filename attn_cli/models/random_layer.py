@@ -28,6 +28,7 @@ class RandomLayer:
     backend: Backend
     layer: MultiHeadAttention
     engine: str = "native"
+    remarks: tuple[str, ...] = ()
     takes_pairs: bool = False
     has_decoder: bool = False
     longest: None = None

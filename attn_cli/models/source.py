@@ -178,6 +178,10 @@ class Source(Protocol):
     def kinds(self) -> Mapping[Kind, Extent]:
         """The kinds of attention the model has, the default first."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What to know of the model before trusting its numbers, as sentences."""
+
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
         """The tokens of a text, and of a second one if the model takes pairs."""
 

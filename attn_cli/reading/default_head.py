@@ -87,7 +87,7 @@ def describe_choice(reading: Reading, default: DefaultHead) -> Iterator[str]:
     if evidence is not None:
         pair = evidence.clearest if evidence.pattern is not Pattern.PREVIOUS else None
         example = "" if pair is None else f"; {_look(reading, pair)}"
-        yield f"on this text, it puts {evidence.score:.2f} of its weight there on average{example}"
+        yield f"on this text it puts {evidence.score:.2f} of its weight there on average{example}"
     elif pair is not None:
         yield f"on this text, {_look(reading, pair)}"
 

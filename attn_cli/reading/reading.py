@@ -57,7 +57,8 @@ class Reading:
         """Remarks on what limits the reliability of this reading."""
         source, count = self.source, max(len(self.tokens), len(self.texts.target))
         if source.longest is not None and count > source.longest:
-            yield f"{count} tokens are more than the {source.longest} that {source.card.name} was made for"
+            name, longest = source.card.name, source.longest
+            yield f"{count:,} tokens are more than the {longest:,} that {name} was made for"
         if source.request.is_causal is not None and source.card.name != RANDOM:
             yield f"{source.card.name} runs with --{'' if source.is_causal else 'no-'}causal"
 
@@ -151,7 +152,7 @@ def _bounded(text_name: str, tokens: tuple[Token, ...], source: Source) -> tuple
     if not tokens:
         raise AttnError(f"{text_name} has no tokens", "a text with words")
     if source.is_bounded and source.longest is not None and len(tokens) > source.longest:
-        size = f"{len(tokens)} tokens, but {source.card.name} has {source.longest} positions"
+        size = f"{len(tokens):,} tokens, but {source.card.name} has {source.longest:,} positions"
         problem = f"{text_name} is too long: {size}"
         raise AttnError(problem, "shorten the text, or use a model with more positions")
     return tokens

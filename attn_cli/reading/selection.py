@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from attn_cli.errors import UsageError
 from attn_cli.record import record
@@ -13,6 +14,7 @@ _PART = r"(?:all|-?\d+(?:-(?:-?\d+)?)?)"
 _LIST = re.compile(f"{_PART}(?:,{_PART})*")
 _HEADS_OF_LAYERS = re.compile(rf"({_PART})\.({_PART})")
 _TO = re.compile(r"(?<=\d)\s*(?:\.\.+|[:…\u2010-\u2015]|\s-\s)\s*(?=\d)|(?<=\d)(?:\.\.+|:)$")
+_PLACE_NUMBERS = 2  # a layer and a head
 _LONGEST_NUMBER = 9  # digits; no model has a billion layers
 
 Place = tuple[int, int]
@@ -47,9 +49,7 @@ class Selection:
             UsageError: the selection is malformed, or out of range.
         """
         if self.places and (self.layers is not None or self.heads is not None):
-            raise UsageError(
-                "--heads already selects layers and heads: leave out --layer and --head", "--heads 2.5 alone"
-            )
+            raise self._twice()
         if self.places:
             return self._named(name, layers, heads)
         chosen = indices("all" if self.layers is None else self.layers, layers, "layer", name)
@@ -63,13 +63,21 @@ class Selection:
         except UsageError:  # it is reported when the heads are looked up
             return layers
 
+    def _twice(self) -> UsageError:
+        """The error for `--heads` next to `--layer` or `--head`; `-l 2 --heads 7` means `-l 2 -H 7`."""
+        problem = "--heads already selects layers and heads: leave out --layer and --head"
+        named = ",".join(self.places).replace(" ", "")
+        if self.heads is None and _LIST.fullmatch(named):
+            return UsageError(problem, f"-l {self.layers} -H {named}")
+        return UsageError(problem, f"--heads {named} alone")
+
     def _named(self, name: str, layers: int, heads: int) -> tuple[Place, ...]:
         parts = [part.strip() for part in ",".join(self.places).split(",")]
         places: dict[Place, None] = {}
         for part in parts:
             matched = _HEAD.fullmatch(part)
             if matched is None:
-                raise _no_place(part, parts)
+                raise _no_place(part, parts, layers, heads)
             layer, head = (_number(digits) for digits in matched.groups())
             layer = _Numbered("layer", layers, name, suggestion=f"--heads {{}}.{head}").one(layer)
             place = layer, _Numbered("head", heads, name, suggestion=f"--heads {layer}.{{}}").one(head)
@@ -124,7 +132,7 @@ class _Numbered:
         """The number counted from 0; -1 is the last."""
         if not -self.count <= number < self.count:
             numbered = "numbered 0" if self.count == 1 else f"numbered 0 to {self.count - 1}"
-            found = f"{self.name} has {self.count}{self.unit}, {numbered}"
+            found = f"{self.name} has {self.count:,}{self.unit}, {numbered}"
             hint = (self.suggestion or f"{self.option} {{}}").format(self.count - 1)
             raise UsageError(f"{self.what} {number} does not exist: {found}", hint)
         return number % self.count
@@ -138,7 +146,9 @@ class _Numbered:
         matched = _RANGE.fullmatch(text)
         if matched is None:
             raise self._nothing(text)
-        first, last = (self.one(_number(each)) for each in (matched[1], matched[2] or "-1"))
+        first = self.one(_number(matched[1]))
+        up_to = replace(self, suggestion=f"{self.option} {matched[1]}-{{}}")  # an end that is too large
+        last = up_to.one(_number(matched[2] or "-1"))
         if first > last:
             problem = f"'{text}' selects no {self.what}: it ends before it begins"
             raise UsageError(problem, f"{self.option} {last}-{first}")
@@ -161,16 +171,26 @@ def _repaired(text: str) -> str:
     return re.sub(r"[\s,;]+", ",", _TO.sub("-", plain)).strip(",")
 
 
-def _no_place(part: str, parts: Sequence[str]) -> UsageError:
+def _is_slip(parts: Sequence[str], layers: int, heads: int) -> bool:
+    """Whether a comma stands for the point of LAYER.HEAD: `17,5` in a model without a head 17."""
+    if len(parts) != _PLACE_NUMBERS or not all(part.isdecimal() for part in parts):
+        return False
+    layer, head = map(_number, parts)
+    return heads <= layer < layers and head < heads
+
+
+def _no_place(part: str, parts: Sequence[str], layers: int, heads: int) -> UsageError:
     """The error for a malformed LAYER.HEAD; it suggests the options for heads of several layers."""
     heads_of_layers = _HEADS_OF_LAYERS.fullmatch(part)
-    if all(_LIST.fullmatch(other) for other in parts):
+    if _is_slip(parts, layers, heads):
+        hint = f"--heads {'.'.join(parts)}"
+    elif all(_LIST.fullmatch(other) for other in parts):
         hint = f"-H {','.join(parts)}"
     elif heads_of_layers:
         hint = f"-l {heads_of_layers[1]} -H {heads_of_layers[2]}"
     else:
-        hint = "LAYER.HEAD, for example --heads 2.5"
-    return UsageError(f"'{part}' is not a head of a layer", hint)
+        hint = "--heads 2.5"
+    return UsageError(f"'{part}' is not a layer and a head (LAYER.HEAD)", hint)
 
 
 def _number(digits: str) -> int:

@@ -20,6 +20,8 @@ from attn_cli.models.source import Layer, ReferenceAttention, ReferenceModel, So
 from attn_cli.reading.reading import Reading, check_kind
 from attn_cli.vocabulary import DType, Kind, Step
 
+_SLACK = 1e-2  # of a sum of weights: half precision rounds each of them
+
 _quiet_overflow = np.errstate(
     over="ignore", invalid="ignore", divide="ignore"
 )  # such a layer is reported as a difference
@@ -47,7 +49,8 @@ def verify_readings(
     for reading in readings:
         texts = _with_target(reading)
         reference = model.attention_of(texts, kinds, DType.FLOAT32)
-        rounding = max(rounding, _rounding(model, texts, reference, source.backend.dtype))
+        _check_reference(source.card.name, reference, DType.FLOAT32)
+        rounding = max(rounding, _rounding(model, source, texts, reference))
         for kind in kinds:
             differences += _differences(reading, texts, kind, reference[kind], only_layers)
     return Verdict(tolerance(source.backend.dtype, rounding), largest_by_layer(differences))
@@ -70,11 +73,28 @@ def _reference_model(source: Source) -> ReferenceModel:
     return model
 
 
+def _check_reference(name: str, reference: Mapping[Kind, ReferenceAttention], dtype: DType) -> None:
+    """Raise `AttnError` if eager attention itself has no weights to compare with."""
+    for kind, attention in reference.items():
+        for layer, weights in attention.weights.items():
+            if not np.isfinite(weights).all():
+                problem = f"eager attention itself is not finite: {kind} layer {layer} of {name} in {dtype}"
+                hint = "--dtype float32" if dtype.is_half else "check the weights for NaN and infinities"
+                raise AttnError(problem, hint)
+            sums = weights.sum(axis=-1)
+            if weights.min() < -_SLACK or sums.max() > 1 + _SLACK:
+                wrong = f"a row of {kind} layer {layer} sums to {float(sums.max()):.3g}"
+                problem = f"what transformers calls attentions of {name} are not softmax weights: {wrong}"
+                raise AttnError(problem, "attn inspect shows this model, and verify cannot check it")
+
+
 def _rounding(
-    model: ReferenceModel, texts: Texts, float32: Mapping[Kind, ReferenceAttention], dtype: DType
+    model: ReferenceModel, source: Source, texts: Texts, float32: Mapping[Kind, ReferenceAttention]
 ) -> float:
-    """The rounding error of the reference: float32 against `dtype` if that is half, else against float64."""
-    others = model.attention_of(texts, list(float32), dtype if dtype.is_half else DType.FLOAT64)
+    """The rounding error of the reference: float32 against the format if that is half, else float64."""
+    dtype = source.backend.dtype if source.backend.dtype.is_half else DType.FLOAT64
+    others = model.attention_of(texts, list(float32), dtype)
+    _check_reference(source.card.name, others, dtype)
     by_kind = [
         rounding_of([(a.weights, others[kind].weights), (a.outputs, others[kind].outputs)])
         for kind, a in float32.items()

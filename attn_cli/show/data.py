@@ -87,8 +87,11 @@ def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
 
 
 def comparison_as_csv(document: Mapping[str, object]) -> bytes:
-    """The matrix of a comparison as a square table: a header with the items, then a line per item."""
-    items = [printable(item) for item in cast("Sequence[str]", document["items"])]
+    """The matrix of a comparison as a square table: a header with the items, then a line per item.
+
+    An item is KIND.LAYER.HEAD: a table reader takes `2.1` and `2.10` for the same number.
+    """
+    items = [printable(f"{document['kind']}.{item}") for item in cast("Sequence[str]", document["items"])]
     rows = _finite(np.asarray(document["matrix"]), "matrix", "")
     return csv_table([["item", *items], *([item, *row] for item, row in zip(items, rows, strict=True))])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.safe_text import printable
-from attn_cli.show.writers import either
+from attn_cli.show.writers import PICTURES, STEPS, either
 
 _AT_ONCE = 1 << 24  # bytes
 
@@ -19,9 +19,21 @@ def suffix_of(path: Path, known: Collection[str]) -> str:
     if suffix in known:
         return suffix
     what = (
-        f"attn cannot write '{printable(suffix)}'" if suffix else "the name does not say which kind of file"
+        f"this command writes no '{printable(suffix)}' file"
+        if suffix
+        else "the name does not say which kind of file"
     )
-    raise UsageError(f"{what}: {_shown(path)}", f"a name that ends in {either(known)}")
+    hint = f"{_other_command(suffix, known)}a name that ends in {either(known)}"
+    raise UsageError(f"{what}: {_shown(path)}", hint)
+
+
+def _other_command(suffix: str, known: Collection[str]) -> str:
+    """The command that writes what this one does not, as the start of a hint; empty if there is none."""
+    if suffix in PICTURES:
+        return "attn heatmap for a picture, or "
+    if suffix in STEPS and set(STEPS).isdisjoint(known):
+        return "attn inspect for the numbers, or "
+    return ""
 
 
 def targets(paths: Iterable[Path], known: Collection[str], *, force: bool) -> dict[Path, str]:

@@ -15,9 +15,11 @@ _WORDS = ("kind", "layer", "head", "pattern", "score")  # before the metrics
 
 
 def as_npz(document: Mapping[str, object]) -> bytes:
-    """An array (L, H) for each metric and the score, NaN if missing; `pattern` as strings."""
+    """An array (L, H) for each number, NaN if missing; `pattern` as strings, and the kind in `meta`."""
     rest = {name: value for name, value in document.items() if name != "heads"}
-    return data.as_npz(rest | _arrays(_metrics(document), _heads_of(document)), ())
+    records = _heads_of(document)
+    kind = {"kind": records[0]["kind"]} if records else {}  # the same for all
+    return data.as_npz(rest | kind | _arrays(_metrics(document), records), ())
 
 
 def as_csv(document: Mapping[str, object]) -> bytes:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from attn_cli.errors import AttnError
 from attn_cli.record import record
+from attn_cli.safe_text import text_encoding
 from attn_cli.training.atomic_write import written_atomically
 
 if TYPE_CHECKING:
@@ -46,24 +47,25 @@ def stretches(path: Path) -> Iterator[str]:
     Raises:
         AttnError: the file cannot be read, or is not UTF-8.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
     rest, place = "", 0
     with _explained(path), path.open("rb") as file:
-        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:  # a byte order mark is not text
-            file.seek(0)
+        beginning = file.read(len(codecs.BOM_UTF32_LE))
+        encoding = text_encoding(beginning).removesuffix("-sig")
+        decoder = codecs.getincrementaldecoder(encoding)()  # that of UTF-8 knows no mark, the others do
+        file.seek(len(codecs.BOM_UTF8) if beginning.startswith(codecs.BOM_UTF8) else 0)
         place = file.tell()
         while block := file.read(_BLOCK):
             try:
                 rest += decoder.decode(block)
             except UnicodeDecodeError as error:
-                raise _not_utf8(path, error, place + len(block) - len(error.object)) from error
+                raise _not_decoded(path, encoding, error, place + len(block) - len(error.object)) from error
             place += len(block)
             *whole, rest = _cut(rest)
             yield from whole
         try:
             rest += decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
-            raise _not_utf8(path, error, place - len(error.object)) from error
+            raise _not_decoded(path, encoding, error, place - len(error.object)) from error
     if rest:
         yield rest
 
@@ -197,10 +199,12 @@ def _explained(path: Path) -> Iterator[None]:
         raise AttnError(f"{path} cannot be read: {error.strerror}", "check the path") from error
 
 
-def _not_utf8(path: Path, error: UnicodeDecodeError, place: int) -> AttnError:
+def _not_decoded(path: Path, encoding: str, error: UnicodeDecodeError, place: int) -> AttnError:
     """The error for an invalid byte; `error.object` starts at byte `place` of the file."""
     byte = f"byte {place + error.start} is 0x{error.object[error.start]:02x}"
-    return AttnError(f"{path} is not UTF-8: {byte}", "convert it, for example: iconv -f latin1 -t utf-8")
+    return AttnError(
+        f"{path} is not {encoding.upper()}: {byte}", "convert it, for example: iconv -f latin1 -t utf-8"
+    )
 
 
 def _cut(text: str) -> list[str]:

@@ -2,18 +2,19 @@
 
 import torch
 
-from attn_cli.models.backend import check_device, check_device_name
+from attn_cli.models.backend import check_device, check_device_name, torch_on_granted_cores
 from attn_cli.vocabulary import DType
 
 
 def chosen(device: str) -> str:
-    """The requested device; `auto` is the first GPU if there is one, else the CPU.
+    """The requested device; `auto` is the first GPU if there is one, else the CPU, on the granted cores.
 
     Raises:
         UsageError: the device name is unknown.
         AttnError: the device is not available.
     """
     check_device_name(device)
+    torch_on_granted_cores()  # the final evaluation shares out its operations
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device, DType.FLOAT32)

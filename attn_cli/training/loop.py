@@ -168,7 +168,7 @@ def _politely_interrupted() -> Iterator[Callable[[], bool]]:
 
     try:
         before = signal.signal(signal.SIGINT, note)
-        signal.set_wakeup_fd(-1)  # training shuts down cleanly, however long that takes: see `interruption`
+        signal.set_wakeup_fd(-1)  # training shuts down cleanly, however long that takes: see `interrupts`
     except ValueError:  # not the main thread, which alone receives Ctrl-C
         yield lambda: False
         return

@@ -61,7 +61,7 @@ def _trained(run: Run, outcome: TrainingResult) -> Iterator[str]:
     if recipe.repeats:
         yield ""
         yield (
-            f"In {recipe.repeats:.0%} of the rows a passage was repeated, so that induction heads form "
+            f"In {recipe.repeats:.0%} of the rows a passage occurs twice, so that induction heads form "
             "early: the model repeats what it has read more readily than one trained on the text alone."
         )
     if run.held_out_text is not None:
@@ -75,8 +75,8 @@ def _losses(surprise: Surprise) -> Iterator[str]:
     yield ""
     yield (
         f"Over {surprise.characters:,} characters, {surprise.tokens:,} tokens, {surprise.nats:.3f} nats per "
-        "token; except at the beginning, each token is predicted from at least half a context. The bigrams "
-        "are interpolated as in Witten and Bell 1991."
+        "token; except at the start, each is predicted from at least half a context. The bigrams are "
+        "interpolated as in Witten and Bell 1991."
     )
 
 
@@ -86,9 +86,9 @@ def _heads(heads: Sequence[HeadReport]) -> Iterator[str]:
     yield ""
     yield (
         "The mean weight, 0 to 1, that a row puts on the tokens of the pattern (`broad`: its entropy as a "
-        "fraction of the maximum). Induction and duplicate token are measured on repeated random tokens, the "
-        "rest on held-out text; `attn.json` has every pattern on held-out text, on repeated held-out text, "
-        "and on repeated random tokens."
+        "fraction of the maximum). Induction and duplicate-token are measured on random tokens that occur "
+        "twice, the rest on held-out text; `attn.json` has every pattern on held-out text, on held-out text "
+        "that occurs twice, and on random tokens."
     )
 
 

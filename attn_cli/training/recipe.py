@@ -131,14 +131,17 @@ class TrainingRequest:
     store: DType = DType.FLOAT32  # of the weights in the model's file
 
 
-def completed(given: dict[str, Any]) -> Recipe:
+def completed(given: dict[str, Any], *, is_brief: bool | None = None) -> Recipe:
     """The recipe with the given values, and defaults for those that are None or missing.
+
+    `is_brief`: whether the run is a brief one; None: its minutes say so.
 
     Raises:
         UsageError: the values are inconsistent.
     """
     said = {name: value for name, value in given.items() if value is not None}
     minutes = said.get("minutes", None if "steps" in said else _MINUTES)
-    is_brief = minutes is not None and minutes <= _BRIEF
+    if is_brief is None:
+        is_brief = minutes is not None and minutes <= _BRIEF
     defaults = _FOR_A_BRIEF_RUN if is_brief else _USUAL
     return Recipe(**(defaults | {"minutes": minutes} | said), is_brief=is_brief)

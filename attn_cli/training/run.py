@@ -118,6 +118,15 @@ def resume(directory: Path, order: TrainingRequest, said: Callable[[str], None])
     return _ready(directory, order, texts, held_out, said)
 
 
+def was_started_brief(directory: Path) -> bool | None:
+    """Whether the unfinished run in `directory` is a brief one; None if there is none that can be read."""
+    try:
+        recipe = read_json(_scratch(directory) / RECORD).get("recipe")
+    except AttnError:
+        return None  # `resume` says why
+    return bool(recipe.get("is_brief", _ADDED["is_brief"])) if isinstance(recipe, dict) else None
+
+
 def advance(
     run: Run, network: Network, seen: Callable[[Progress], None], reserved: float = 0.0
 ) -> RunPosition:

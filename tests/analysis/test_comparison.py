@@ -1,5 +1,7 @@
 """Comparison of heads, as numbers and as JSON."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from attn_cli.analysis.comparison import compare_weights
@@ -18,6 +20,11 @@ def test_the_difference_is_the_first_minus_the_second() -> None:
     compared = compare_weights((head(0, 1, ONE), head(3, 4, OTHER)), Distance.TOTAL_VARIATION)
     np.testing.assert_array_equal(compared.difference, [[0, 0], [0.25, -0.25]])
     np.testing.assert_array_equal(compared.matrix, [[0, 0.125], [0.125, 0]])
+
+
+def test_a_comparison_names_the_kind_of_attention() -> None:
+    heads = [replace(head(1, index, ONE), kind=Kind.CROSS) for index in range(2)]
+    assert compare_weights(heads, Distance.COSINE).fields()["kind"] == "cross"
 
 
 def test_three_heads_have_no_difference() -> None:

@@ -78,6 +78,16 @@ def test_cross_attention_has_only_metrics_that_apply_to_two_texts() -> None:
     assert (found.pattern, found.score, found.metrics[Metric.RECEIVED]) == (Pattern.FIRST, 1.0, 1.0)
 
 
+@pytest.mark.parametrize(("kind", "weight"), [(Kind.SELF, 0.0), (Kind.ENCODER, 0.0), (Kind.CROSS, 1 / 8)])
+def test_weight_on_certain_tokens_counts_the_first_row_only_in_cross_attention(
+    kind: Kind, weight: float
+) -> None:
+    cells = np.tile(~SPECIAL, (8, 1))
+    cells[0] = SPECIAL
+    found = one(looking_at(cells, masks.everywhere), KeyTokens(TOKENS.ids, SPECIAL), kind)
+    assert found.metrics[Metric.SPECIAL] == pytest.approx(weight, abs=COARSE)
+
+
 def test_pytorch_s_layers_give_the_same_numbers() -> None:
     ours = looking_at(named_cells(TOKENS, 8, 8)[Metric.INDUCTION])
     tensor: Callable[[npt.NDArray[np.float32]], torch.Tensor] = torch.from_numpy

@@ -96,11 +96,17 @@ def test_an_unknown_step_gets_a_suggestion_and_a_list(value: str, found: str, hi
         ("help inspct", "no such command 'inspct'", "attn inspect --help"),
         ("story", "no such command 'story'", "attn inspect story for a text, or attn --help"),
         (
+            "x" * 100,
+            f"no such command '{'x' * 39}…'",
+            f"attn inspect {'x' * 59}… for a text, or attn --help",
+        ),
+        (
             "-m random inspect x",
             "-m comes before the command: options go after it",
             "attn inspect -m random x",
         ),
         ("-l 2 x", "-l comes before the command: options go after it", "attn inspect -l 2 x"),
+        ("-t x", "no such option: -t", 'attn inspect "The cat sat": the text needs no option'),
         ("\u2013-help", "'\u2013-help' begins with a typographic dash (U+2013), not with -", "--help"),
     ],
 )

@@ -65,4 +65,4 @@ def test_a_comparison_is_written_as_picture_and_as_data(tmp_path: Path) -> None:
         printed = attn("compare", TEXT, "-m", "random", "--heads", "0.1,0.2", "--json").document
         np.testing.assert_allclose(found["matrix"], printed["matrix"], atol=1e-12)
         np.testing.assert_allclose(found["difference"], printed["difference"], atol=1e-12)
-    assert paths[4].read_text().splitlines()[0] == "item,0.1,0.2"
+    assert paths[4].read_text().splitlines()[0] == "item,self.0.1,self.0.2"

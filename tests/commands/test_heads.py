@@ -203,7 +203,7 @@ def test_external_text_is_not_markup() -> None:
         ),
         (
             ("-o", "a.safetensors"),
-            "attn cannot write '.safetensors': a.safetensors",
+            "this command writes no '.safetensors' file: a.safetensors",
             "a name that ends in .png, .svg, .pdf, .json, .npz or .csv",
         ),
         (("-l", "4"), "layer 4 does not exist: storybook has 4, numbered 0 to 3", "--layer 3"),

@@ -103,7 +103,7 @@ def test_steps_come_in_the_order_of_the_computation() -> None:
 def test_a_missing_step_gets_a_remark() -> None:
     answer = attn("inspect", TEXT, "-H", "0", "-s", "bias", "-s", "mask", "-m", "random")
     assert titles(answer.out) == ["mask 0.0"]
-    assert answer.err == "random has no bias: the model adds no position bias\n"
+    assert answer.err == "random has no bias: the layer adds no position bias\n"
 
 
 def test_digits_and_top_change_how_numbers_are_shown() -> None:
@@ -113,7 +113,7 @@ def test_digits_and_top_change_how_numbers_are_shown() -> None:
         "0 the → 0 the ▓0.5118",
         "1 cat → 0 the █0.8170",
         "2 sat → 0 the ▓0.5954",
-        "the 1 largest of 3 in each row",
+        "the largest of 3 in each row",
     ]
 
 
@@ -375,9 +375,9 @@ def test_the_title_of_the_scores_has_the_scale() -> None:
 
 def test_the_largest_scores_are_unmasked_ones_with_a_note() -> None:
     out = attn("inspect", "the cat sat", "-s", "scores", "--heads", "0.1", "--top", "1").out
-    assert out.splitlines()[-1] == "the 1 largest of 4 in each row, masked keys left out"
+    assert out.splitlines()[-1] == "the largest of 4 in each row, masked keys aside"
     out = attn("inspect", "the cat sat", "-s", "logits", "--heads", "0.1", "--top", "1").out
-    assert out.splitlines()[-1] == "the 1 largest of 4 in each row"
+    assert out.splitlines()[-1] == "the largest of 4 in each row"
 
 
 def test_at_most_twelve_lines_of_tokens_precede_the_table() -> None:

@@ -90,7 +90,7 @@ def test_a_csv_labels_tokens_by_position_in_the_text(tmp_path: Path) -> None:
 
 
 def test_a_row_that_does_not_exist_is_refused() -> None:
-    problem = "row 1100 does not exist: the text has 1100 tokens, numbered 0 to 1099"
+    problem = "row 1100 does not exist: the text has 1,100 tokens, numbered 0 to 1099"
     assert refused(attn("inspect", *RANDOM, "--rows", "1100")) == (2, problem, "--rows 1099")
     problem = "column 8 does not exist: the text has 3 tokens, numbered 0 to 2"
     assert refused(attn("inspect", "a b c", "-m", "random", "--columns", "8")) == (2, problem, "--columns 2")

@@ -137,6 +137,7 @@ def test_types_can_be_named() -> None:
         (["gpt2"], ["gpt2"]),
         (["DeBERTa_V2"], ["deberta-v2"]),
         (["bert,gpt2", "bert"], ["bert", "gpt2"]),
+        (["bert,", "gpt2"], ["bert", "gpt2"]),
         (["qwen3_moe", "gemma3n"], ["qwen3_moe", "gemma3n"]),
         (["electra"], ["electra"]),
         (["smol"], ["smollm3", "smolvlm", "smolvlm_vision"]),

@@ -65,7 +65,7 @@ def test_a_part_of_a_long_text_has_one_line_about_its_tokens() -> None:
     out = attn(*PART, "--rows", "100-101", "--columns", "0-4").out
     assert out.splitlines()[:4] == [
         "random · 1 layer × 4 heads of 16 features · 300 tokens · numpy, float32, cpu",
-        "rows 100-101 and columns 0-4 of 300 tokens are shown; all: attn tokens",
+        "rows 100-101 and columns 0-4 of 300 tokens are shown; all tokens: attn tokens",
         "",
         "weights 0.1 · 2 × 5 · range 0 to 0.0031",
     ]
@@ -82,12 +82,12 @@ def test_a_part_of_a_long_text_has_one_line_about_its_tokens() -> None:
 )
 def test_the_line_says_which_part_is_shown(rows: str, columns: str, said: str) -> None:
     line = attn(*PART, "--rows", rows, f"--columns={columns}").out.splitlines()[1]
-    assert line == f"{said} of 300 tokens are shown; all: attn tokens"
+    assert line == f"{said} of 300 tokens are shown; all tokens: attn tokens"
 
 
 def test_two_heads_compared_on_a_part_have_the_same_line() -> None:
     out = attn("compare", WORDS, "-m", "random", "--heads", "0.1,0.2", "--rows", "5").out
-    assert out.splitlines()[1] == "row 5 and all columns of 300 tokens are shown; all: attn tokens"
+    assert out.splitlines()[1] == "row 5 and all columns of 300 tokens are shown; all tokens: attn tokens"
 
 
 @pytest.mark.parametrize(("count", "is_listed"), [(64, True), (65, False)])
@@ -106,7 +106,7 @@ def test_both_texts_of_cross_attention_are_counted(tmp_path: Path) -> None:
     line = ("inspect", "the cat", "--target", "the mat " * 60, "--kind", "cross", "-m", tmp_path)
     out = attn(*line, "--heads", "0.1", "-s", "weights", "--rows", "4-5").out
     count = len(attn("tokens", "the cat", "-m", tmp_path).out.splitlines()) - 1
-    said = f"rows 4-5 of 121 tokens and all columns of {count} tokens are shown; all: attn tokens"
+    said = f"rows 4-5 of 121 tokens and all columns of {count} tokens are shown; all tokens: attn tokens"
     assert said in " ".join(out.splitlines())
 
 
@@ -114,6 +114,7 @@ def test_both_texts_of_cross_attention_are_counted(tmp_path: Path) -> None:
 def test_block_averages_are_preceded_by_the_tokens_where_blocks_begin() -> None:
     words = " ".join(f"w{number}" for number in range(1100))
     lines = attn("inspect", words, "-m", "random", "--heads", "0.1").out.splitlines()
+    assert " · 1,100 tokens · " in lines[0]
     assert lines[1:4] == [
         "cells begin at  0 w0  96 w96  192 w192  288 w288  384 w384  480 w480  576 w576",
         "672 w672  768 w768  864 w864  960 w960  1056 w1056",
@@ -126,7 +127,7 @@ def test_top_counts_only_unmasked_keys() -> None:
     *_, row = attn_in_terminal(*line, "--top", "10000000", COLUMNS="100").out.splitlines()
     assert row.startswith("3 w3 → ")
     *_, note = attn_in_terminal(*line, "--top", "10000000", COLUMNS="30").out.splitlines()
-    assert note == "row; 3 more in a wider window"
+    assert note == "3 more in a wider window"
 
 
 def test_a_list_without_masked_scores_has_a_note() -> None:

@@ -4,6 +4,7 @@ import io
 import math
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from rich.console import Console
@@ -12,10 +13,11 @@ from attn_cli.cli import run
 from attn_cli.commands import progress
 from attn_cli.commands.progress import clock, download
 from attn_cli.show.terminal.progress import Bar, wrapped
+from attn_cli.training import publishing
 from attn_cli.training.loop import Progress
 from attn_cli.training.saved_state import RunPosition
 from tests.support.small_run import OPTIONS, story
-from tests.support.worlds import world
+from tests.support.worlds import attn, world
 
 
 class Terminal(io.StringIO):
@@ -47,6 +49,18 @@ def test_watch_shows_the_best_heads_and_a_summary(tmp_path: Path) -> None:
     assert re.search(r"previous-token head \d\.\d 0\.\d\d · induction head \d\.\d 0\.\d\d", shown)
     change = r"0\.\d\d → 0\.\d\d \(head \d\.\d\)"
     assert re.search(f"best heads, start → end: previous-token {change}, induction {change}\n", shown)
+    assert "here on short held-out passages that occur twice, below on random tokens\n" in shown
+
+
+def test_watch_says_nothing_of_heads_where_only_the_evaluation_was_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    options = ("train", story(tmp_path / "story.txt"), "-o", tmp_path / "m", *OPTIONS, "--steps", "3")
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "_publish", mock.Mock(side_effect=KeyboardInterrupt))
+        assert (killed := attn(*options)).status == 130, killed.err
+    answer = attn(*options, "--resume", "--watch")
+    assert (answer.status, "best heads" in answer.err) == (0, False), answer.err
 
 
 @pytest.mark.parametrize("width", [40, 80])

@@ -4,18 +4,21 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 import safetensors.numpy
 import transformers
+from safetensors.torch import load_file, save_file
 
 from attn_cli.console import World
+from attn_cli.models.bridge.reference import EagerModel
 from attn_cli.models.files.config import Config
 from attn_cli.models.native import families
 from attn_cli.models.native.spec import Spec
 from tests.support.families import TRANSLATORS
-from tests.support.twins import byte_level
+from tests.support.twins import RECIPES, byte_level
 from tests.support.worlds import attn, refused
 
 TEXT = "the cat sat on the mat"
@@ -43,7 +46,10 @@ def test_every_layer_is_listed_and_passes(twins: Path) -> None:
         ["self", "2"],
     ]
     assert lines[5].startswith("largest difference: ")
-    assert "eager attention in float32 differs from float64 by" in found.out.replace("\n", " ")
+    said = (
+        r" rounding explains up to \S+ \(.*: eager attention in float32 differs from float64 by \S+ here\)$"
+    )
+    assert re.search(said, " ".join(found.out.splitlines()))
 
 
 def test_a_pipe_with_a_text_is_read(twins: Path) -> None:
@@ -87,6 +93,16 @@ def test_a_translator_is_compared_in_every_kind(tmp_path: Path) -> None:
     assert all(layer["output"] is not None for layer in found["layers"])
     only = attn("verify", TEXT, "--target", "the mat", "--kind", "cross", "-m", tmp_path, "--json").document
     assert {layer["kind"] for layer in only["layers"]} == {"cross"}
+
+
+@pytest.mark.parametrize(("given", "read"), [((), "5 texts"), ((TEXT,), "6 tokens")])
+def test_the_headline_says_how_much_was_read_and_no_single_kind(
+    given: tuple[str, ...], read: str, tmp_path: Path
+) -> None:
+    TRANSLATORS["t5"].save(tmp_path)
+    headline = attn("verify", *given, "-m", tmp_path).out.partition("\nkind")[0]
+    assert read in headline
+    assert "attention" not in headline
 
 
 @pytest.mark.usefixtures("without_its_mask")
@@ -172,3 +188,45 @@ def test_a_reference_that_lacks_weights_is_none(tmp_path: Path) -> None:
         status, problem, _ = refused(attn(command, TEXT, "-m", tmp_path))
         assert status == 1
         assert problem == f"the tensor layers.1.self_attn.q_proj.weight is missing from {tmp_path}"
+
+
+def test_a_reference_that_is_not_finite_is_not_blamed_on_us(tmp_path: Path) -> None:
+    RECIPES["llama"].save(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.1.self_attn.q_proj.weight"][3, 5] = float("nan")
+    save_file(tensors, file, metadata={"format": "pt"})
+    problem = f"eager attention itself is not finite: self layer 1 of {tmp_path.name} in float32"
+    assert refused(attn("verify", TEXT, "-m", tmp_path)) == (
+        1,
+        problem,
+        "check the weights for NaN and infinities",
+    )
+
+
+def test_float16_that_overflows_in_the_reference_too_is_said(tmp_path: Path) -> None:
+    RECIPES["llama"].save(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    tensors["model.layers.0.mlp.down_proj.weight"] *= 1e6
+    save_file(tensors, file, metadata={"format": "pt"})
+    _, problem, hint = refused(attn("verify", TEXT, "-m", tmp_path, "--dtype", "float16"))
+    assert problem.startswith("eager attention itself is not finite: self layer 1 of ")
+    assert hint == "--dtype float32"
+
+
+def test_attentions_that_are_no_weights_are_named(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute = EagerModel.attention_of
+
+    def scores(self: EagerModel, *asked: Any) -> Any:  # SqueezeBERT's are before the softmax
+        found = compute(self, *asked)
+        return {
+            kind: replace(each, weights={layer: 3 * weights for layer, weights in each.weights.items()})
+            for kind, each in found.items()
+        }
+
+    monkeypatch.setattr(EagerModel, "attention_of", scores)
+    problem = (
+        "what transformers calls attentions of bert are not softmax weights: a row of self layer 0 sums to 3"
+    )
+    assert refused(attn("verify", TEXT, "-m", twins / "bert"))[:2] == (1, problem)

@@ -98,7 +98,7 @@ def test_the_most_common_option_of_a_topic_comes_first(topic: Topic, first: str)
     [
         ("inspect", "Steps, in the order of the computation", Step),
         ("heatmap", "Steps, in the order of the computation", Step),
-        ("heads", "Metrics, each the mean over the rows of a head", Metric),
+        ("heads", "Metrics, each the mean over the rows of a head that count for it", Metric),
         ("heads", "Patterns, for --where pattern=NAME (or none)", Pattern),
         ("compare", "Distances, each the mean over the rows of two heads", Distance),
     ],

@@ -110,7 +110,7 @@ def test_without_repetition_the_previous_token_head_is_shown() -> None:
     shown = f"head {best(Pattern.PREVIOUS).name} is shown, the clearest previous-token head of 32"
     why, here, _, _ = answer.err.splitlines()
     assert why == f"{shown}: each token attends to the one before it"
-    assert here == "on this text, it puts 0.98 of its weight there on average"
+    assert here == "on this text it puts 0.98 of its weight there on average"
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -95,8 +95,9 @@ def test_the_remark_says_what_the_head_does_on_this_text(twins: Path, tmp_path: 
         "head 2.1 is shown, the clearest induction head of 12: "
         "it attends to what followed an earlier copy of the token"
     )
-    score = f"{measured['induction']:.2f}"
-    assert here.startswith(f"on this text, it puts {score} of its weight there on average; ")
+    assert here.startswith(
+        f"on this text it puts {measured['induction']:.2f} of its weight there on average; "
+    )
 
 
 def test_the_pair_in_the_remark_has_the_weight_that_is_printed(twins: Path) -> None:

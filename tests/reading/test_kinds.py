@@ -99,6 +99,7 @@ class Translator:
     is_causal: bool = False
     longest: int | None = None
     is_bounded: bool = False
+    remarks: tuple[str, ...] = ()
 
     def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
         return words(text)
@@ -232,7 +233,7 @@ def test_a_target_needs_a_decoder() -> None:
 def test_without_scores_logits_and_weights_are_shown_with_the_reason() -> None:
     answer = attn("inspect", "the cat sat on", "--heads", "0.1")
     assert [line.split()[0] for line in answer.out.splitlines() if "range" in line] == ["logits", "weights"]
-    assert answer.err == f"translator has no scores: {WHY}\n"
+    assert answer.err == f"translator has no scores in encoder attention: {WHY}\n"
     found = attn("inspect", "the cat sat on", "--heads", "0.1", "--json").document
     schema().validate(found)
     (entry,) = found["attention"]
@@ -247,7 +248,19 @@ def test_without_scores_logits_and_weights_are_shown_with_the_reason() -> None:
 @pytest.mark.parametrize("step", ["scores", "queries", "output"])
 def test_asking_for_an_absent_step_says_why(step: str) -> None:
     found = refused(attn("inspect", "x", "--heads", "0.1", "-s", step))
-    assert found == (2, f"translator has no {step}: {WHY}", "--step logits or weights")
+    assert found == (2, f"translator has no {step} in encoder attention: {WHY}", "--step logits or weights")
+
+
+def test_a_step_that_one_kind_of_attention_lacks_is_not_said_to_be_lacking_in_the_model() -> None:
+    answer = attn("inspect", *LINE, "--kind", "cross", "--heads", "0.1", "-s", "bias,mask")
+    remark = "translator has no bias in cross attention: the layer adds no position bias"
+    assert answer.err == f"{remark}\n"
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_picture_names_its_kind_of_attention(kind: Kind, tmp_path: Path) -> None:
+    attn("heatmap", *LINE, "--kind", kind, "--heads", "0.1", "-o", tmp_path / "a.svg")
+    assert f">weights · {kind} attention · translator<" in (tmp_path / "a.svg").read_text("utf-8")
 
 
 @pytest.mark.parametrize("source", [hybrid()], indirect=True)

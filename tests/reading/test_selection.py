@@ -121,20 +121,24 @@ def test_an_invalid_layer_says_what_to_type(text: str, problem: str, hint: str) 
 
 @pytest.mark.parametrize("text", ["", "1.2.3", "0.1,", "a.b", "0.1,3"])
 def test_a_place_is_a_layer_and_a_head(text: str) -> None:
-    with pytest.raises(UsageError, match=r"'.*' is not a head of a layer") as caught:
+    with pytest.raises(UsageError, match=r"'.*' is not a layer and a head \(LAYER\.HEAD\)") as caught:
         resolve(None, None, text)
-    assert caught.value.hint == "LAYER.HEAD, for example --heads 2.5"
+    assert caught.value.hint == "--heads 2.5"
 
 
 @pytest.mark.parametrize(
     ("text", "problem", "hint"),
     [
-        ("1", "'1' is not a head of a layer", "-H 1"),
-        ("1,0", "'1' is not a head of a layer", "-H 1,0"),
-        ("0-1", "'0-1' is not a head of a layer", "-H 0-1"),
-        ("all", "'all' is not a head of a layer", "-H all"),
-        ("0.1,2.0-1", "'2.0-1' is not a head of a layer", "-l 2 -H 0-1"),
-        ("all.1", "'all.1' is not a head of a layer", "-l all -H 1"),
+        ("1", "'1' is not a layer and a head (LAYER.HEAD)", "-H 1"),
+        ("1,0", "'1' is not a layer and a head (LAYER.HEAD)", "-H 1,0"),
+        ("2,1", "'2' is not a layer and a head (LAYER.HEAD)", "--heads 2.1"),
+        ("3,1", "'3' is not a layer and a head (LAYER.HEAD)", "-H 3,1"),
+        ("2,2", "'2' is not a layer and a head (LAYER.HEAD)", "-H 2,2"),
+        ("1,2,1", "'1' is not a layer and a head (LAYER.HEAD)", "-H 1,2,1"),
+        ("0-1", "'0-1' is not a layer and a head (LAYER.HEAD)", "-H 0-1"),
+        ("all", "'all' is not a layer and a head (LAYER.HEAD)", "-H all"),
+        ("0.1,2.0-1", "'2.0-1' is not a layer and a head (LAYER.HEAD)", "-l 2 -H 0-1"),
+        ("all.1", "'all.1' is not a layer and a head (LAYER.HEAD)", "-l all -H 1"),
         ("3.0", "layer 3 does not exist: m has 3, numbered 0 to 2", "--heads 2.0"),
         ("-1.2", "head 2 does not exist: m has 2, numbered 0 to 1", "--heads 2.1"),
     ],
@@ -170,6 +174,18 @@ def test_tokens_come_in_the_order_of_the_text(count: int, data: st.DataObject) -
     [
         (
             "900",
+            300,
+            "row 900 does not exist: the text has 300 tokens, numbered 0 to 299",
+            "--rows 299",
+        ),
+        (
+            "280-900",
+            300,
+            "row 900 does not exist: the text has 300 tokens, numbered 0 to 299",
+            "--rows 280-299",
+        ),
+        (
+            "900-905",
             300,
             "row 900 does not exist: the text has 300 tokens, numbered 0 to 299",
             "--rows 299",

@@ -68,8 +68,8 @@ def inspected(*heads: Head, **more: object) -> dict[str, Any]:
 
 
 def compared(**more: object) -> dict[str, Any]:
-    own = {"distance": "cosine", "items": ["0.1", "3.4"], "matrix": np.array([[0, 0.25], [0.25, 0]])}
-    return a_document(**own, **more)
+    items = {"kind": "self", "distance": "cosine", "items": ["0.1", "3.4"]}
+    return a_document(**items, matrix=np.array([[0, 0.25], [0.25, 0]]), **more)
 
 
 def encoded(suffix: str, document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
@@ -265,7 +265,7 @@ def test_a_comparison_is_an_array_too(tmp_path: Any) -> None:
     assert held["difference"].shape == (1, 3)
     with np.load(io.BytesIO(content[".npz"])) as npz:
         assert npz["matrix"].tolist() == [[0, 0.25], [0.25, 0]]
-    rest = a_document(distance="cosine", items=["0.1", "3.4"])
+    rest = a_document(kind="self", distance="cosine", items=["0.1", "3.4"])
     assert metas(content, tmp_path) == [rest, rest]
 
 
@@ -353,17 +353,24 @@ def test_a_control_character_in_a_token_is_spelled_out() -> None:
 
 def test_csv_of_a_comparison_is_a_square_table() -> None:
     content = encoded(".csv", compared(), ())
-    assert content == b"item,0.1,3.4\n0.1,0.0,0.25\n3.4,0.25,0.0\n"
+    assert content == b"item,self.0.1,self.3.4\nself.0.1,0.0,0.25\nself.3.4,0.25,0.0\n"
+
+
+def test_no_two_heads_of_a_comparison_read_as_the_same_number() -> None:
+    content = data.comparison_as_csv({"kind": "cross", "items": ["2.1", "2.10"], "matrix": np.eye(2)})
+    names = column(content, "item")
+    assert names == ["cross.2.1", "cross.2.10"]
+    assert np.isnan(np.genfromtxt(names)).all()  # a bare 2.10 is the number 2.1
 
 
 def test_the_names_of_a_comparison_are_harmless() -> None:
-    content = data.comparison_as_csv({"items": ["\x1b[1m"], "matrix": [[0.5]]})
-    assert table(content) == [["item", r"\x1b[1m"], [r"\x1b[1m", "0.5"]]
+    content = data.comparison_as_csv({"kind": "self", "items": ["\x1b[1m"], "matrix": [[0.5]]})
+    assert table(content) == [["item", r"self.\x1b[1m"], [r"self.\x1b[1m", "0.5"]]
 
 
 def test_csv_of_a_comparison_is_finite() -> None:
     with pytest.raises(AttnError, match=r"^not a finite number in the matrix: nan$"):
-        data.comparison_as_csv({"items": ["0.1"], "matrix": np.array([[np.nan]])})
+        data.comparison_as_csv({"kind": "self", "items": ["0.1"], "matrix": np.array([[np.nan]])})
 
 
 def test_csv_of_no_heads_is_a_header() -> None:
@@ -420,8 +427,11 @@ def test_documents_agree_with_the_schema() -> None:
         {"difference": [[1]]},
         {"attention": [{"kind": "self"}]},
         compared(attention=[]),
-        {"distance": "euclid", "items": [], "matrix": []},
-        {"distance": "cosine", "items": [], "matrix": [[None]]},
+        {"kind": "self", "distance": "euclid", "items": [], "matrix": []},
+        {"kind": "self", "distance": "cosine", "items": [], "matrix": [[None]]},
+        {"kind": "other", "distance": "cosine", "items": [], "matrix": []},
+        {"distance": "cosine", "items": [], "matrix": []},
+        {"kind": "self"},
     ],
 )
 def test_a_wrong_document_disagrees_with_the_schema(more: dict[str, object]) -> None:

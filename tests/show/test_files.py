@@ -47,7 +47,7 @@ def test_the_suffix_names_the_kind_in_either_case() -> None:
 def test_an_unknown_suffix_is_wrong_usage() -> None:
     with pytest.raises(UsageError) as caught:
         files.suffix_of(Path("out.bmp"), KNOWN)
-    assert caught.value.problem == "attn cannot write '.bmp': out.bmp"
+    assert caught.value.problem == "this command writes no '.bmp' file: out.bmp"
     assert caught.value.hint == "a name that ends in .png, .svg or .pdf"
 
 
@@ -61,7 +61,7 @@ def test_a_name_without_a_suffix_is_wrong_usage() -> None:
 def test_a_name_in_an_error_is_harmless() -> None:
     with pytest.raises(UsageError) as caught:
         files.suffix_of(Path("\x1b[31m\udcff.b\x07"), KNOWN)
-    assert caught.value.problem == r"attn cannot write '.b\x07': \x1b[31m\udcff.b\x07"
+    assert caught.value.problem == r"this command writes no '.b\x07' file: \x1b[31m\udcff.b\x07"
 
 
 def test_every_file_is_checked_before_the_computation() -> None:

@@ -47,7 +47,7 @@ def test_an_npz_has_an_array_of_layers_and_heads_for_each_number() -> None:
         np.testing.assert_array_equal(found["score"], [[np.nan, np.nan], [0.5, np.nan]])
         np.testing.assert_array_equal(found["previous-token"], [[np.nan, 0.25], [0.25, np.nan]])
         assert found["pattern"].tolist() == [["", ""], ["broad", ""]]
-        assert json.loads(str(found["meta"])) == {"schema": 1, "metrics": METRICS}
+        assert json.loads(str(found["meta"])) == {"schema": 1, "metrics": METRICS, "kind": "self"}
 
 
 def test_an_npz_of_no_heads_is_empty() -> None:

@@ -16,7 +16,10 @@ from attn_cli.grid import Grid
 from attn_cli.show.grids import grid_of
 from attn_cli.show.terminal.lists import Paragraph, TextTable
 from attn_cli.show.terminal.matrices import Matrices
+from attn_cli.show.terminal.number_format import NumberFormat
+from attn_cli.show.terminal.shades import Shade
 from attn_cli.show.terminal.text_width import cut, folded
+from attn_cli.show.terminal.view import Sheet
 
 Colours = Literal["standard", "256", "truecolor"]
 
@@ -283,6 +286,31 @@ def test_a_file_has_as_many_values_as_were_asked_for() -> None:
     assert lines[-1] == "the 30 largest of 40 in each row"
 
 
+def test_the_shades_of_a_large_matrix_are_not_in_memory_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """65,536 cells take half a megabyte; those of a matrix of 16,000 tokens would take 20 GB."""
+    sizes: list[int] = []
+    shades = Sheet.shades
+
+    def counted(sheet: Sheet, part: Grid, form: NumberFormat) -> list[list[Shade]]:
+        sizes.append(part.values.size)
+        return shades(sheet, part, form)
+
+    monkeypatch.setattr(Sheet, "shades", counted)
+    lines = written(uniform(300))
+    assert sizes == [218 * 300, 82 * 300]
+    assert [line.split()[:2] for line in lines[-300:]] == [[str(i), f"t{i}"] for i in range(300)]
+
+
+@given(st.integers(0, 9), st.sampled_from(["f", "e"]), st.floats(-2, 2), st.integers(-2, 2))
+def test_a_zero_is_what_is_written_as_one(digits: int, kind: str, share: float, steps: int) -> None:
+    form = NumberFormat(f"z.{digits}{kind}", digits + 2)
+    half = 0.5 / 10**digits
+    values = np.array([[half * share, half, -half, np.nextafter(half, steps), np.nan, np.inf, 0.0]])
+    assert form.zeros(values).tolist() == [[float(form(value)) == 0 for value in values[0].tolist()]]
+    single = values.astype(np.float32)
+    assert form.zeros(single).tolist() == [[float(form(value)) == 0 for value in single[0].tolist()]]
+
+
 def test_a_narrow_file_has_its_tables_one_below_the_other() -> None:
     lines = written(uniform(7, "one"), uniform(7, "two"), width=40)
     assert [line for line in lines if "range" in line] == [
@@ -442,7 +470,7 @@ def test_ascii_has_other_signs_for_everything() -> None:
         "0 the -> 0 the #1.00",
         "1 cat -> 1 cat +0.75",
         "2 sat -> 1 cat :0.50",
-        "the 1 largest of 3 in each row",
+        "the largest of 3 in each row",
     ]
 
 

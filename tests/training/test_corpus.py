@@ -52,6 +52,17 @@ def test_an_invalid_byte_is_reported_with_its_place(
         list(stretches(path))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("block", [1, 3, 1 << 20])
+def test_a_byte_order_mark_names_the_encoding(
+    block: int, encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_BLOCK", block)
+    path = tmp_path / "story.txt"
+    path.write_bytes("a cat in 日本 🙂".encode(encoding))
+    assert "".join(stretches(path)) == "a cat in 日本 🙂"
+
+
 def test_a_character_that_is_cut_off_at_the_end_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "cut.txt"
     path.write_bytes("ab日".encode()[:-1])
@@ -169,3 +180,10 @@ def test_windows_count_every_token_once(size: int, context: int, stride: int) ->
         assert row.size <= context + 1
         counted.extend(row[-new:])
     assert counted == ids.tolist()
+
+
+def test_half_a_character_of_utf_16_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "cut.txt"
+    path.write_bytes("ab".encode("utf-16")[:-1])
+    with pytest.raises(AttnError, match=r"is not UTF-16: byte 4 is 0x62"):
+        list(stretches(path))

@@ -124,6 +124,8 @@ def test_the_card_says_what_the_model_was_trained_on(trained: Path) -> None:
     assert f"| this model | {measured['bits_per_character']['model']:.3f} |" in card
     assert [(head["layer"], head["head"]) for head in measured["heads"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert card.count("\n| 1.") == 2
+    assert "except at the start, each is predicted from at least half a context" in card
+    assert "are measured on random tokens that occur twice" in card
 
 
 def test_what_train_prints_is_what_the_card_says(text: Path, tmp_path: Path) -> None:
@@ -328,6 +330,16 @@ def test_a_run_is_resumed_only_with_the_same_settings(text: Path, tmp_path: Path
     problem = f"the run in {directory} was started with a different text"
     answer = refused(train(text, directory, "--steps", "6", "--resume"))
     assert answer == (2, problem, "the same one, or --force to start over")
+
+
+def test_a_short_run_of_an_older_version_does_not_become_brief(text: Path, tmp_path: Path) -> None:
+    """Older versions knew no brief runs: their short ones have the usual rate and the usual repeats."""
+    run = prepared(tmp_path / "model", text, steps=None, minutes=0.01)
+    record = json.loads((run.scratch / runs.RECORD).read_text())
+    del record["recipe"]["is_brief"]
+    (run.scratch / runs.RECORD).write_text(json.dumps(record))
+    answer = train(text, tmp_path / "model", "--minutes", "0.01", "--resume")
+    assert (answer.status, "brief run" in answer.err) == (0, False), answer.err
 
 
 def test_a_run_started_with_heads_can_be_resumed(text: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ class Bridge:
     tokenizer: Tokenizer
     backend: Backend
     engine: str = "transformers"
+    remarks: tuple[str, ...] = ()
     is_causal: bool = False
 
     def check_plan(self) -> None:
@@ -267,6 +269,9 @@ class Bridge:
         )
 
 
+_READS_TEXT = "use a model that reads text alone: attn models --families lists them"
+
+
 class CannotSketchError(AttnError):
     """The model cannot run without weights."""
 
@@ -286,7 +291,7 @@ def plan_attention(name: str, model: Any) -> AttentionPlan:
     places: dict[ModulePlace, tuple[Kind, int]] = {}
     kinds: dict[Kind, Extent] = {}
     for kind in (kind for kind in Kind if kind in by_kind):
-        numbered = dict(zip(_layer_numbers(by_kind[kind]), by_kind[kind], strict=True))
+        numbered = _by_layer(by_kind[kind])
         shown = {layer: attention for layer, attention in numbered.items() if attention.fits}
         if shown:
             kinds[kind] = _extent(numbered, shown)
@@ -309,10 +314,20 @@ def _watch_sketch(name: str, model: Any) -> AttentionRecorder:
         with translated_errors(f"{name} cannot be run on tokens alone"), recording(model, watch):
             model(**inputs_of(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
     except AttnError as error:
+        needs = _other_inputs(model)
+        if needs:
+            raise AttnError(f"{name} reads {needs}, not text alone", _READS_TEXT) from error
         if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
         raise
     return watch
+
+
+def _other_inputs(model: Any) -> str:
+    """What the model reads besides text or instead of it, as transformers declares; empty if nothing."""
+    declared = getattr(model, "input_modalities", None) or ()
+    names = (declared,) if isinstance(declared, str) else tuple(declared)
+    return " and ".join(name for name in names if name != "text")
 
 
 def _extent(numbered: Mapping[int, AttentionRecord], shown: Mapping[int, AttentionRecord]) -> Extent:
@@ -326,15 +341,26 @@ def _other_shape(attention: AttentionRecord) -> str:
     return f"for {_LENGTH} tokens its softmax is over {' × '.join(map(str, attention.size))}"
 
 
-def _layer_numbers(records: Sequence[AttentionRecord]) -> tuple[int, ...]:
-    """The layer numbers from the modules' names; if these do not increase, the order of execution.
+def _by_layer(records: Sequence[AttentionRecord]) -> dict[int, AttentionRecord]:
+    """The records by layer, numbered by the modules' names; if those do not increase, by order of execution.
 
+    Another softmax in a layer, such as a router's, is none of its attention: it does not count as a layer.
     ALBERT runs one layer many times, and Funnel restarts its numbering in each block.
     """
+    fitting = [attention for attention in records if attention.fits]
+    if not _increases(fitting):
+        return dict(enumerate(records))
+    by_layer = {_layer_number(attention.key[0]): attention for attention in reversed(records)}
+    by_layer |= {_layer_number(attention.key[0]): attention for attention in fitting}
+    named = ((layer, record) for layer, record in by_layer.items() if layer is not None)
+    return dict(sorted(named, key=itemgetter(0)))
+
+
+def _increases(records: Sequence[AttentionRecord]) -> bool:
+    """Whether every record has a layer number, larger than the one before it."""
     numbers = [_layer_number(attention.key[0]) for attention in records]
     named = [number for number in numbers if number is not None]
-    goes_up = len(named) == len(records) and all(a < b for a, b in pairwise(named))
-    return tuple(named) if goes_up else tuple(range(len(records)))
+    return len(named) == len(records) and all(a < b for a, b in pairwise(named))
 
 
 def _layer_number(trail: Sequence[str]) -> int | None:

@@ -12,7 +12,7 @@ import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -50,8 +50,19 @@ def read_torch_bin(path: Path) -> dict[str, Tensor]:
         raise _damaged(path, error) from error
     if not isinstance(content, dict):
         raise AttnError(f"{path} contains a {type(content).__name__}, not a dict of tensors", _OPENED)
-    tensors = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
-    return {str(name): _tensor(path, str(name), tensor.detach()) for name, tensor in tensors.items()}
+    return {name: _tensor(path, name, tensor.detach()) for name, tensor in _flattened(content)}
+
+
+def _flattened(content: Mapping[Any, Any]) -> "Iterator[tuple[str, torch.Tensor]]":
+    """The tensors by name; those of a dict in it, such as `model_state_dict`, with its name before theirs."""
+    import torch
+
+    for name, value in content.items():
+        if isinstance(value, torch.Tensor):
+            yield str(name), value
+        elif isinstance(value, Mapping):
+            inner = ((f"{name}.{key}", tensor) for key, tensor in value.items())
+            yield from ((key, tensor) for key, tensor in inner if isinstance(tensor, torch.Tensor))
 
 
 def _tensor(path: Path, name: str, tensor: "torch.Tensor") -> Tensor:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from attn_cli.errors import AttnError
@@ -48,6 +49,23 @@ class Weights:
     tensors: Mapping[str, Tensor]
     prefixes: Sequence[str] = ("",)
     aliases: Mapping[str, str] | None = None
+    wrapper: str = ""  # precedes the prefixes: `_orig_mod.` of torch.compile, `module.` of DDP, or another
+
+    def unwrapped(self, anchors: Sequence[str]) -> "Weights":
+        """The weights with the prefix of a wrapper, if all of `anchors` are found only behind the same one.
+
+        The anchors are names that every checkpoint of the model has.
+
+        Raises:
+            AttnError: they are found behind several, so the file contains several models.
+        """
+        if any(self._find(name) is not None for name in anchors):
+            return self
+        wrappers = sorted(set.intersection(*map(self._wrappers, anchors)))
+        if len(wrappers) > 1:
+            problem = f"{self.directory} contains the weights of several models: {', '.join(wrappers)}"
+            raise AttnError(problem, "save the one to inspect by itself")
+        return replace(self, wrapper=wrappers[0]) if wrappers else self
 
     def read(self, name: str, shape: tuple[int, ...]) -> FloatArray:
         """Read the tensor as float32 (float64 if the file is).
@@ -70,7 +88,7 @@ class Weights:
         return self._numbers(name, shape)(indices)
 
     def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], FloatArray]:
-        tensor = next((self.tensors[alias] for alias in self._aliases(name) if alias in self.tensors), None)
+        tensor = self._find(name)
         if tensor is None:
             raise AttnError(f"the tensor {name} is missing from {self.directory}", _TOGETHER)
         if tensor.shape != shape:
@@ -81,10 +99,22 @@ class Weights:
             raise AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
         return tensor.numbers
 
+    def _find(self, name: str) -> Tensor | None:
+        return next((self.tensors[alias] for alias in self._aliases(name) if alias in self.tensors), None)
+
+    def _wrappers(self, name: str) -> set[str]:
+        """What precedes the names that the tensor may have, where it is found behind something else."""
+        ends = [f".{alias}" for alias in self._aliases(name)]
+        longest = {
+            stored: max((end for end in ends if stored.endswith(end)), key=len, default="")
+            for stored in self.tensors
+        }
+        return {stored.removesuffix(end) + "." for stored, end in longest.items() if end}
+
     def _aliases(self, name: str) -> list[str]:
         """The names that the tensor may have in a file, the most likely first."""
         older = [name.replace(new, old) for new, old in (self.aliases or {}).items() if new in name]
-        return [prefix + alias for alias in (name, *older) for prefix in self.prefixes]
+        return [self.wrapper + prefix + alias for alias in (name, *older) for prefix in self.prefixes]
 
 
 def open_weights(

@@ -34,6 +34,7 @@ _KEYS = {
     "rope_theta": "rope.freq_base",
     "sliding_window": "attention.sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
+    "is_causal": "attention.causal",
 }
 """Config names and the metadata keys they come from, without the prefix `ARCHITECTURE.`."""
 
@@ -117,11 +118,12 @@ def _rope(file: GgufFile, kind: str) -> dict[str, Any] | None:
         known = file.metadata.get(f"{kind}.context_length")
         same = {"long_factor": factors, "short_factor": factors, "attention_factor": 1.0, "factor": 1.0}
         return {"rope_type": "longrope", "original_max_position_embeddings": known, **same}
-    name = file.metadata.get(f"{kind}.rope.scaling.type", "none")
-    if name == "none":
-        return None
     scaling = {field: file.metadata.get(f"{kind}.rope.scaling.{key}") for field, key in _STRETCH.items()}
-    return {"rope_type": name} | scaling
+    if scaling["factor"] is None:
+        scaling["factor"] = file.metadata.get(f"{kind}.rope.scale_linear")  # the key of older files
+    # A factor without a type is linear, and a factor of 0 is none (`load_hparams` in llama-model.cpp).
+    name = file.metadata.get(f"{kind}.rope.scaling.type", "linear" if scaling["factor"] else "none")
+    return None if name == "none" else {"rope_type": name} | scaling
 
 
 def _factors(file: GgufFile, name: str) -> list[float]:

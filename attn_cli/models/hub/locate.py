@@ -22,6 +22,7 @@ Fetch: TypeAlias = Callable[[str, str | None], Path]
 DownloadProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with the file being downloaded, the bytes received so far, and the total number of bytes."""
 
+_GGUF = ".gguf"
 MAIN = "main"
 """The default branch."""
 
@@ -99,7 +100,7 @@ def _check_name(name: str, environment: Mapping[str, str]) -> None:
 
     It is not called if a revision is given.
     """
-    if name.endswith(".gguf"):
+    if name.lower().endswith(_GGUF):
         raise AttnError(f"the file {name} does not exist", "check the path after --model")
     meant = slip(name, cached_names(environment))
     if meant is not None:
@@ -192,12 +193,18 @@ def _on_disk(name: str) -> Located | None:
     if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         if (path / "config.json").is_file():
             return Located(path.resolve().name, path)
+        files = [file for file in path.iterdir() if file.suffix.lower() == _GGUF]
+        if len(files) == 1:  # as a repository of one quantized file is downloaded
+            return Located(files[0].stem, files[0])
         problem = f"{name} is not a model: the directory has no config.json"
+        if files:
+            names = ", ".join(sorted(file.name for file in files))
+            raise AttnError(f"{name} has {len(files)} {_GGUF} files: {names}", f"-m {min(files)}")
         raise AttnError(
             problem, _near(path, "a directory with config.json, model.safetensors and tokenizer.json")
         )
     if os.path.exists(path):  # noqa: PTH110  as above
-        if path.suffix == ".gguf":
+        if path.suffix.lower() == _GGUF:
             return Located(path.stem, path)
         problem = f"{name} is not a model: it is a file, and not a .gguf file"
         raise AttnError(problem, _near(path, "a .gguf file, or the directory that contains the model"))

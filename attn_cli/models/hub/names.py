@@ -13,8 +13,11 @@ BUILT_IN = (EMBEDDED, RANDOM)
 _MOST_EDITS = 2  # wrong letters allowed in a built-in name; in a cached one only one
 _SHORTEST = 5  # letters: in shorter names one letter makes another model (bert, bart)
 _ADDRESS = re.compile(
-    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.\-]+(?:/[\w.\-]+)?)(?:[/?#].*)?", re.ASCII
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/"
+    r"([\w.\-]+(?:/(?!(?:tree|blob|resolve|raw|commits?|discussions)/)[\w.\-]+)?)(?:[/?#].*)?",
+    re.ASCII,
 )
+"""A page of a model; names without an organisation are followed by the words of its other pages."""
 
 
 def slip(name: str, cached: Collection[str]) -> str | None:

@@ -28,6 +28,7 @@ class Checkpoint:
     spec: Spec
     tokenizer: Tokenizer
     backend: Backend
+    ignores_code: bool = False  # whether the checkpoint comes with its own model code, which does not run
     engine: str = "native"
 
     @property
@@ -35,6 +36,14 @@ class Checkpoint:
         """The name, the type and the dimensions of the model."""
         spec = self.spec
         return Card(self.name, spec.type, spec.layers, spec.heads, spec.kv_heads, spec.head_size, spec.width)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of its files: own code that did not run, and a wrapper around the model."""
+        own = f"{self.name} comes with its own Python code, which was not run; --trust-remote-code runs it"
+        wrapper = self.open_weights().wrapper
+        around = f"the names of the weights begin with '{wrapper}', which was removed: a wrapper added it"
+        return (*((own,) if self.ignores_code else ()), *((around,) if wrapper else ()))
 
     @property
     def takes_pairs(self) -> bool:
@@ -147,6 +156,12 @@ class Checkpoint:
                 segment = f"segment {token.segment}, but there are {spec.segments}"
                 raise AttnError(f"the token '{token.piece}' is in {segment}", hint)
         return tokens
+
+
+def anchor_names(spec: Spec) -> tuple[str, ...]:
+    """Tensors that every checkpoint of the model has: the embeddings, and W^O of the first and last layer."""
+    outputs = (spec.output.name.format(**spec.numbers(layer)) for layer in (0, spec.layers - 1))
+    return tuple(f"{name}.weight" for name in (spec.embeddings.tokens, *outputs))
 
 
 def _layer_names(part: Part, spec: Spec) -> dict[int, str]:

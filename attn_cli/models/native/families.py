@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from attn_cli.core.layers import ACTIVATIONS
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import Config, NotNativeError
 from attn_cli.models.native import architectures
@@ -58,6 +59,10 @@ def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
         problem = f"unknown model type '{kind}': {config.path}"
         raise AttnError(problem, f"use a model of type {', '.join(native_families())}")
     spec: Spec = importlib.import_module(_modules()[name]).spec(config)
+    for part in filter(None, (spec, spec.decoder)):
+        if part.feed_forward.activation not in ACTIVATIONS:
+            problem = f"{config.path} has an activation that is not native: {part.feed_forward.activation}"
+            raise NotNativeError(problem, "load the model through transformers")
     return spec if is_causal is None else replace(spec, is_causal=is_causal)
 
 

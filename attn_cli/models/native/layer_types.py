@@ -1,9 +1,9 @@
-"""Which layers use a sliding window, according to the config's list or the family's rule."""
+"""Which layers use a sliding window, and whether a decoder is causal, according to the config."""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-from attn_cli.core.masks import Rule, everywhere, sliding
+from attn_cli.core.masks import Rule, everywhere, nearby, sliding
 from attn_cli.models.files.config import Config
 
 LayerTypes: TypeAlias = Callable[[int], str]
@@ -33,9 +33,30 @@ def windows_by_type(layer_type: LayerTypes, window: Rule) -> Callable[[int], Rul
 
 
 def read_window(config: Config, default: int | None = 4096) -> Rule:
-    """The window of the config's `sliding_window`, in positions; `default` if it is missing, all if null."""
-    size = config.values.get("sliding_window", default)
-    return everywhere if size is None else sliding(config.count("sliding_window", default=default))
+    """The window of the config's `sliding_window`, in positions; `default` if it is missing, all if null.
+
+    In a model that is not causal the window extends to both sides and includes one more position
+    (`sliding_window_bidirectional_overlay` in `masking_utils.py`).
+    """
+    if config.values.get("sliding_window", default) is None:
+        return everywhere
+    size = config.count("sliding_window", default=default)
+    return sliding(size) if is_causal_decoder(config) else nearby(size)
+
+
+def is_causal_decoder(config: Config) -> bool:
+    """Whether a decoder masks later tokens; it does not if `is_causal` is false or null.
+
+    Embedding models made from decoders (gte-Qwen2) set it; transformers honours it since 5.2
+    (`create_causal_mask` in `masking_utils.py`).
+
+    Raises:
+        AttnError: the value is neither a boolean nor null.
+    """
+    value = config.values.get("is_causal", True)
+    if value is not None and not isinstance(value, bool):
+        raise config.unfit("is_causal", what="true, false or null")
+    return bool(value)
 
 
 def in_every_layer(rule: Rule) -> Callable[[int], Rule]:

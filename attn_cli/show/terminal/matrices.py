@@ -57,8 +57,9 @@ class Matrices(View):
         shown, there = len(listing.texts), largest_values.longest_row(grid)
         if shown < there:
             by_size = " by absolute value" if grid.by_size else ""
-            where = ", masked keys left out" if hides else ""
-            text = f"the {shown} largest{by_size} of {there} in each row{where}"
+            where = ", masked keys aside" if hides else ""
+            largest = "the largest" if shown == 1 else f"the {shown} largest"
+            text = f"{largest}{by_size} of {there:,} in each row{where}"
             yield from note(text + self._others(grid, shown, there, sheet), sheet)
         elif hides:
             yield from note("masked keys are not listed", sheet)

@@ -1,5 +1,6 @@
 """One number format for all cells of a matrix: decimals, exponents, width."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +26,15 @@ class NumberFormat(NamedTuple):
 
     def zeros(self, values: Matrix) -> npt.NDArray[np.bool_]:
         """(R, C) whether each value is written as zero."""
-        is_zero = np.vectorize(lambda value: float(format(value, self.spec)) == 0, otypes=[bool])
-        return np.asarray(is_zero(values))
+        return np.asarray(np.abs(values.astype(np.float64)) <= self._largest_zero)
+
+    @property
+    def _largest_zero(self) -> float:
+        """The largest number that is written as zero: half of the last decimal, or the number before it."""
+        if self.spec.endswith("e"):
+            return 0.0
+        half = 0.5 / 10 ** int(self.spec.removeprefix("z.").removesuffix("f"))
+        return half if float(format(half, self.spec)) == 0 else math.nextafter(half, 0)
 
 
 def format_for(grid: Grid, digits: int, *, compact: bool = False) -> NumberFormat:

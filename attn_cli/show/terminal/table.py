@@ -27,6 +27,7 @@ _LABEL = 20  # maximum width of a row label in a terminal,
 _SHORT_LABEL = 7  # and if that makes the table fit
 _HEADER_LINES = 3  # a token in a terminal is folded over at most this many lines,
 _NARROWEST, _WIDEST = 3, 8  # of a width in this range
+_CELLS_AT_ONCE = 1 << 16  # whose shades are computed together: those of a large matrix would fill memory
 
 
 class TableLayout(NamedTuple):
@@ -76,7 +77,11 @@ class GridTable(NamedTuple):
         return [to_right(text, self.layout.text + 1) for text in texts]
 
     def _cells(self) -> Iterator[Line]:
-        part = self._part()
+        size = max(1, _CELLS_AT_ONCE // max(1, len(self.shown)))
+        for first in range(0, len(self.grid.rows), size):
+            yield from self._drawn(self._part(slice(first, first + size)))
+
+    def _drawn(self, part: Grid) -> Iterator[Line]:
         shades = self.sheet.shades(part, self.layout.number_format)
         for numbers, of_row in zip(part.values.tolist(), shades, strict=True):
             texts = [self._cell(number, shade) for number, shade in zip(numbers, of_row, strict=True)]
@@ -89,11 +94,13 @@ class GridTable(NamedTuple):
                 for style, alike in groupby(zip(styles, texts, strict=True), key=itemgetter(0))
             ]
 
-    def _part(self) -> Grid:
-        """The columns that are shown; the gap holds an arbitrary column."""
+    def _part(self, rows: slice) -> Grid:
+        """Some rows of the columns that are shown; the gap holds an arbitrary column."""
         grid, chosen = self.grid, list(self.shown)
-        allowed = None if grid.allowed is None else grid.allowed[:, chosen]
-        return replace(grid, values=grid.values[:, chosen], visible=grid.visible[:, chosen], allowed=allowed)
+        allowed = None if grid.allowed is None else grid.allowed[rows, chosen]
+        return replace(
+            grid, values=grid.values[rows, chosen], visible=grid.visible[rows, chosen], allowed=allowed
+        )
 
     def _cell(self, number: float, shade: Shade) -> str:
         """A number after the glyph of its shade, or the symbol for a masked cell."""

@@ -1,6 +1,7 @@
 """Families without native support, through transformers: commands, steps, errors."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -25,6 +26,7 @@ from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.vocabulary import DType, Kind, Step
 from tests.support.every_type import save_twin
 from tests.support.reference import NUMPY, weights_of
+from tests.support.twins import Save
 from tests.support.worlds import attn, refused
 
 pytestmark = pytest.mark.slow  # each model is made, saved and loaded by transformers
@@ -219,7 +221,9 @@ REFUSED = {
     "reformer": "{name} has no attention matrix: no softmax over tokens runs in ReformerAttention and "
     "LocalSelfAttention and LSHSelfAttention",
     "longformer": "{name} has no 13 × 13 attention matrix: its softmax is over 1 × 16 × 4 × 5",
-    "vit": "{name} cannot be run on tokens alone: AttributeError: 'NoneType' object has no attribute 'dtype'",
+    "vit": "{name} reads image, not text alone",
+    "clip": "{name} reads image, not text alone",
+    "whisper": "{name} reads audio, not text alone",
 }
 
 
@@ -345,6 +349,77 @@ def test_trusted_code_of_a_checkpoint_runs(
     assert found["model"]["type"] == "own"
     assert [*modules.rglob("modeling_own.py")]  # not in the user's cache
     assert found["attention"] == attn("inspect", TEXT, "-m", saved("cohere"), *line).document["attention"]
+
+
+def test_a_router_s_softmax_is_no_layer() -> None:
+    config = transformers.SwitchTransformersConfig(
+        vocab_size=128, d_model=32, d_kv=8, d_ff=48, num_layers=4, num_decoder_layers=4, num_heads=4,
+        num_experts=4, num_sparse_encoder_layers=2, num_sparse_decoder_layers=2, router_jitter_noise=0.0,
+    )  # fmt: skip
+    model: Any = transformers.SwitchTransformersModel(config)
+    plan = bridging.plan_attention("switch", model.eval())
+    assert {kind: list(extent.layers) for kind, extent in plan.kinds.items()} == {
+        Kind.ENCODER: [0, 1, 2, 3],
+        Kind.DECODER: [0, 1, 2, 3],
+        Kind.CROSS: [0, 1, 2, 3],
+    }
+    assert not any(extent.others for extent in plan.kinds.values())
+
+
+@pytest.mark.parametrize("kind", ["deepseek_v4", "prophetnet", "switch_transformers"])
+def test_layers_have_the_numbers_of_their_modules(kind: str, saved: Callable[[str], Path]) -> None:
+    found = source(saved(kind))
+    assert isinstance(found, bridging.Bridge)
+    for (trail, _), (_, layer) in found.plan.places.items():
+        numbered = next(name for name in trail if re.search(r"\.\d+$", name))
+        assert numbered.endswith(f".{layer}")
+
+
+@pytest.mark.parametrize("name", ["relu2", "mish", "laplace"])
+def test_a_variant_of_a_family_of_ours_is_read_over_the_bridge(save: Save, name: str) -> None:
+    directory = save("bert")
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | {"hidden_act": name}))
+    answer = attn("verify", TEXT, "-m", directory, "--json")
+    assert (answer.document["engine"], answer.document["passed"]) == ("transformers", True)
+
+
+LOOKS_AHEAD = """
+from transformers import LlamaConfig, LlamaModel
+
+
+class BothSidesConfig(LlamaConfig):
+    model_type = "llama"
+
+
+class BothSidesModel(LlamaModel):
+    config_class = BothSidesConfig
+
+    def __init__(self, config):
+        config.is_causal = False
+        super().__init__(config)
+"""
+
+
+def test_code_beside_a_family_of_ours_runs_where_it_is_trusted(
+    save: Save, modules: Path
+) -> None:  # LLM2Vec's layout
+    directory = save("llama")
+    (directory / "modeling_both_sides.py").write_text(LOOKS_AHEAD)
+    config = json.loads((directory / "config.json").read_text())
+    names = {"auto_map": {"AutoModel": "modeling_both_sides.BothSidesModel"}}
+    (directory / "config.json").write_text(json.dumps(config | names))
+    line = ("inspect", TEXT, "-m", directory, "--heads", "0.1", "-s", "weights", "--json")
+    plain, trusting = attn(*line), attn(*line, "--trust-remote-code")
+    assert "comes with its own Python code, which was not run" in plain.err
+    assert (plain.document["engine"], trusting.document["engine"]) == ("native", "transformers")
+    assert [*modules.rglob("modeling_both_sides.py")]
+    masked, seen = (
+        np.triu(answer.document["attention"][0]["steps"]["weights"], 1).max() for answer in (plain, trusting)
+    )
+    assert masked == 0
+    assert seen > 0.1
+    assert attn("verify", TEXT, "-m", directory, "--trust-remote-code", "--json").document["passed"]
 
 
 def test_of_more_than_three_shapes_without_a_matrix_the_first_are_named() -> None:

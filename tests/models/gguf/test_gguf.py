@@ -214,17 +214,45 @@ def test_heads_may_have_any_size_and_rope_may_be_scaled(save: Save) -> None:
         np.testing.assert_allclose(ours, weights, atol=2e-5)  # the factors round once more: 2e-6 seen
 
 
-def test_linear_rope_scaling_is_read(save: Save) -> None:
+def _linear(writer: gguf.GGUFWriter) -> None:
+    writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+    writer.add_rope_scaling_factor(4.0)
+
+
+STRETCHES: dict[str, Change] = {
+    "a type and a factor": _linear,
+    "a factor alone": lambda writer: writer.add_rope_scaling_factor(4.0),
+    "the older key": lambda writer: writer.add_float32("llama.rope.scale_linear", 4.0),
+}
+
+
+@pytest.mark.parametrize("stretch", STRETCHES.values(), ids=STRETCHES)
+def test_linear_rope_scaling_is_read(stretch: Change, save: Save) -> None:
     twin = save("llama, linear")
-
-    def stretch(writer: gguf.GGUFWriter) -> None:
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(4.0)
-
     expected = reference_of(twin, inputs_of(twin, TEXTS[0])).weights
     for ours, weights in zip(
         every_weight_of(source(written(twin, stretch)), TEXTS[0]), expected, strict=True
     ):
+        np.testing.assert_allclose(ours, weights, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_factor_that_stretches_nothing_changes_nothing(value: float, twin: Path) -> None:
+    plain = every_weight_of(source(written(twin)), TEXTS[0])
+    found = every_weight_of(
+        source(written(twin, lambda writer: writer.add_rope_scaling_factor(value))), TEXTS[0]
+    )
+    for ours, weights in zip(found, plain, strict=True):
+        np.testing.assert_array_equal(ours, weights)
+
+
+def test_a_file_that_is_not_causal_looks_to_both_sides(twin: Path) -> None:
+    file = written(twin, lambda writer: writer.add_causal_attention(False))
+    config = twin / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"is_causal": False}))
+    expected = reference_of(twin, inputs_of(twin, TEXTS[0])).weights
+    assert np.triu(expected[0], 1).max() > 0.5
+    for ours, weights in zip(every_weight_of(source(file), TEXTS[0]), expected, strict=True):
         np.testing.assert_allclose(ours, weights, atol=1e-5)
 
 

@@ -189,6 +189,24 @@ def test_a_file_is_not_a_model(tmp_path: Path) -> None:
     assert caught.value.hint == "a .gguf file, or the directory that contains the model"
 
 
+@pytest.mark.parametrize("name", ["MODEL-Q4_K_M.GGUF", "model.q8_0.gguf"])
+def test_a_directory_with_one_gguf_file_is_that_model(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"GGUF")
+    (tmp_path / "README.md").write_text("a model")
+    for path in (tmp_path, tmp_path / name):
+        found = locate_model(str(path), {})
+        assert (found.name, found.directory) == (name[:-5], tmp_path / name)
+
+
+def test_of_several_gguf_files_one_is_named(tmp_path: Path) -> None:
+    for name in ("b.gguf", "A.GGUF"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(tmp_path), {})
+    assert caught.value.problem == f"{tmp_path} has 2 .gguf files: A.GGUF, b.gguf"
+    assert caught.value.hint == f"-m {tmp_path / 'A.GGUF'}"
+
+
 def test_a_gguf_file_is_a_model(tmp_path: Path) -> None:
     file = tmp_path / "small.Q8_0.gguf"
     file.touch()
@@ -339,6 +357,9 @@ def test_an_explicit_revision_skips_the_typo_check(tmp_path: Path) -> None:
         ("sentence-transformer/all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"),
         ("https://huggingface.co/org/name", "org/name"),
         ("https://huggingface.co/gpt2", "gpt2"),
+        ("https://huggingface.co/gpt2/tree/main", "gpt2"),
+        ("https://huggingface.co/gpt2/blob/main/config.json", "gpt2"),
+        ("https://huggingface.co/org/tree", "org/tree"),
         ("huggingface.co/org/name/tree/main?x=1", "org/name"),
         ("story", "storybook"),
     ],

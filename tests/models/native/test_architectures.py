@@ -10,7 +10,7 @@ import pytest
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_config
-from attn_cli.models.native.families import native_families, read_spec
+from attn_cli.models.native.families import native_families, native_spec, read_spec
 from attn_cli.models.native.spec import Spec
 from tests.support.twins import bert, gpt2, llama
 
@@ -167,11 +167,6 @@ def test_a_size_that_is_not_a_count_is_named(kind: str, name: str, value: object
             {"num_key_value_heads": 2},
             "num_key_value_heads is 2, which is not a divisor of num_attention_heads 3",
         ),
-        (
-            "bert",
-            {"position_embedding_type": "relative_key"},
-            'position_embedding_type is "relative_key", which is not "absolute"',
-        ),
         ("bert", {"type_vocab_size": 0}, "type_vocab_size is 0, which is not 1 or more"),
         ("bert", {"is_decoder": "yes"}, 'is_decoder is "yes", which is not true or false'),
         ("bert", {"layer_norm_eps": "1e-12"}, 'layer_norm_eps is "1e-12", which is not a number'),
@@ -186,6 +181,25 @@ def test_an_impossible_value_is_named(
 ) -> None:
     values = {"model_type": kind} | SMALLEST[kind] | changed
     refused(tmp_path, values, f"{{file}} says {problem}".replace('{"', '{{"').replace('"}', '"}}'))
+
+
+VARIANTS = [
+    ("bert", {"position_embedding_type": "relative_key"}),
+    ("bert", {"position_embedding_type": "alibi"}),
+    *(("bert", {"hidden_act": name}) for name in ("relu2", "mish", "gelu_10", "laplace")),
+    ("gpt2", {"activation_function": "relu2"}),
+    ("llama", {"hidden_act": "mish"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "changed"), VARIANTS)
+def test_a_variant_that_is_not_written_out_goes_to_the_bridge(
+    kind: str, changed: dict[str, Any], tmp_path: Path
+) -> None:
+    values = {"model_type": kind} | SMALLEST[kind] | changed
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(values))
+    assert native_spec(read_config(tmp_path)) is None
 
 
 @pytest.mark.parametrize("kind", SMALLEST)

@@ -10,6 +10,7 @@ import tokenizers
 from tokenizers import processors
 
 from attn_cli.errors import AttnError
+from attn_cli.models.native import transformer
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Card, Source, SourceRequest, Texts
 from attn_cli.vocabulary import Kind
@@ -53,13 +54,16 @@ def test_a_source_says_what_it_can_read(
     assert found.backend is NUMPY
 
 
-def test_a_layer_is_computed_on_demand(save: Save) -> None:
-    directory = save("llama")
-    change(directory, hidden_act="swoosh")  # the feed-forward part of layer 0 cannot run
-    found = source(directory)
+def test_a_layer_is_computed_on_demand(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = source(save("llama"))
+
+    def broken(_: str) -> Any:
+        raise AttnError("broken", "")
+
+    monkeypatch.setattr(transformer, "find_activation", broken)  # the feed-forward of layer 0 cannot run
     layers = found.attentions(Texts(found.tokens(TEXTS[0], None)), Kind.SELF, range(3))
     assert next(layers).heads == 4
-    with pytest.raises(AttnError, match="unknown activation 'swoosh'"):
+    with pytest.raises(AttnError, match=r"^broken$"):
         next(layers)
 
 
@@ -94,10 +98,32 @@ def test_a_checkpoint_with_code_of_its_own_is_refused_and_runs_nothing(save: Sav
     assert caught.value.hint == "--trust-remote-code, if you have read that code or trust its author"
 
 
-def test_code_is_not_needed_for_a_known_family(save: Save) -> None:
+def test_code_beside_a_known_family_does_not_run_and_a_remark_says_so(save: Save) -> None:
     directory = save("llama")
     change(directory, auto_map=OWN)
-    source(directory).check()
+    (directory / "modeling_own.py").write_text("raise SystemExit")
+    found = source(directory)
+    found.check()
+    assert found.engine == "native"
+    assert found.remarks == (
+        "twin comes with its own Python code, which was not run; --trust-remote-code runs it",
+    )
+
+
+@pytest.mark.parametrize("names", [{"AutoTokenizer": ["own.T", None]}, {}, None, "own.Model"])
+def test_a_family_without_code_of_its_own_has_no_remark(save: Save, names: object) -> None:
+    directory = save("llama")
+    change(directory, auto_map=names)
+    assert source(directory).remarks == ()
+    trusting = open_checkpoint("twin", directory, NUMPY, request=SourceRequest(trusts_code=True))
+    assert trusting.engine == "native"
+
+
+def test_a_variant_that_is_not_native_needs_its_code(save: Save) -> None:
+    directory = save("bert")
+    change(directory, position_embedding_type="alibi", auto_map=OWN)  # Jina's embeddings v2
+    with pytest.raises(AttnError, match="needs the Python code that comes with the checkpoint"):
+        source(directory)
 
 
 def test_trusted_code_is_accepted(save: Save) -> None:

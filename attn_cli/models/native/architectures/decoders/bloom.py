@@ -1,6 +1,7 @@
 """BLOOM: ALiBi instead of position embeddings. BigScience 2022, arXiv:2211.05100."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "h.{layer}."
@@ -30,7 +31,7 @@ def spec(config: Config) -> Spec:
         epsilon=config.number("layer_norm_epsilon", default=1e-5),
         is_pre_norm=True,
         residual_is_normed=config.flag("apply_residual_connection_post_layernorm", default=False),
-        is_causal=True,
+        is_causal=is_causal_decoder(config),
         is_alibi=True,
         prefixes=("transformer.", ""),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "h.{layer}."
@@ -31,7 +32,7 @@ def spec(config: Config) -> Spec:
         norm=Norm.LAYER,
         epsilon=config.number("layer_norm_epsilon", default=1e-5),
         is_pre_norm=True,
-        is_causal=True,
+        is_causal=is_causal_decoder(config),
         is_transposed=True,
         prefixes=("", "transformer."),
         scale=_scale(config, width // heads),

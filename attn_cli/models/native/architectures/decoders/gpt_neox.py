@@ -4,6 +4,7 @@ Black et al. 2022, arXiv:2204.06745.
 """
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -43,7 +44,7 @@ def spec(config: Config) -> Spec:
         epsilon=config.number("layer_norm_eps", default=1e-5),
         is_pre_norm=True,
         is_parallel=config.flag("use_parallel_residual", default=True),
-        is_causal=True,
+        is_causal=is_causal_decoder(config),
         prefixes=("gpt_neox.", ""),
         rotary=lambda _layer, length: read_rotary(values, head_size, length),
     )

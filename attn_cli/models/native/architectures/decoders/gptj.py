@@ -1,6 +1,7 @@
 """GPT-J: interleaved RoPE, attention and feed-forward block share one norm. Wang and Komatsuzaki 2021."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -42,7 +43,7 @@ def spec(config: Config) -> Spec:
         epsilon=config.number("layer_norm_epsilon", default=1e-5),
         is_pre_norm=True,
         is_parallel=True,
-        is_causal=True,
+        is_causal=is_causal_decoder(config),
         prefixes=("transformer.", ""),
         rotary=lambda _layer, length: read_rotary(values, turning, length, interleaved=True),
     )

@@ -1,6 +1,7 @@
 """OPT: GPT-2's blocks, positions that start at row 2. Zhang et al. 2022, arXiv:2205.01068."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
@@ -39,7 +40,7 @@ def spec(config: Config) -> Spec:
         norm=Norm.LAYER,
         epsilon=1e-5,
         is_pre_norm=is_pre_norm,
-        is_causal=True,
+        is_causal=is_causal_decoder(config),
         prefixes=("model.decoder.", "decoder."),
     )
 

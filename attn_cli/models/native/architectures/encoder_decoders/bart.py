@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Cross, Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 
@@ -38,7 +39,7 @@ def _decoder(config: Config) -> Spec:
     layer = "decoder.layers.{layer}.encoder_attn"
     return replace(
         _side(config, "decoder"),
-        is_causal=True,
+        is_causal=is_causal_decoder(config),
         cross=Cross(_projections(layer), Part(layer + ".out_proj"), Part(layer + "_layer_norm")),
     )
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from attn_cli.core.positions import Buckets
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import (
     Cross,
     Embeddings,
@@ -26,7 +27,7 @@ def spec(config: Config) -> Spec:
     layers = config.count("num_decoder_layers", default=encoder.layers)
     decoder = replace(
         _stack(config, "decoder.", _DECODER, layers, feeds=2),
-        is_causal=True,
+        is_causal=is_causal_decoder(config),
         cross=Cross(
             projections=_projections(_DECODER + "1.EncDecAttention."),
             output=_plain(_DECODER + "1.EncDecAttention.o"),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "encoder.layer.{layer}."
@@ -32,7 +33,7 @@ def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = No
         AttnError: the position embeddings are not absolute; transformers 5 dropped relative keys.
     """
     if config.text("position_embedding_type", default="absolute") != "absolute":
-        raise config.unfit("position_embedding_type", what='"absolute"')
+        raise config.not_native("position_embedding_type", what='"absolute"')
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     return Spec(
@@ -54,7 +55,7 @@ def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = No
         norm=Norm.LAYER,
         epsilon=config.number("layer_norm_eps", default=epsilon),
         is_pre_norm=False,
-        is_causal=config.flag("is_decoder", default=False),
+        is_causal=config.flag("is_decoder", default=False) and is_causal_decoder(config),
         segments=config.count("type_vocab_size", default=2)
         if segments is None
         else config.integer("type_vocab_size", default=segments),

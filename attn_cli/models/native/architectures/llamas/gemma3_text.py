@@ -9,7 +9,13 @@ from attn_cli.core.masks import Rule, nearby
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.gemma2 import sandwiched
-from attn_cli.models.native.layer_types import SLIDING, read_layer_types, read_window, windows_by_type
+from attn_cli.models.native.layer_types import (
+    SLIDING,
+    is_causal_decoder,
+    read_layer_types,
+    read_window,
+    windows_by_type,
+)
 from attn_cli.models.native.rope import of_layer_type, read_rotary
 from attn_cli.models.native.spec import Part, Spec
 
@@ -21,7 +27,9 @@ def spec(config: Config) -> Spec:
     whole = sandwiched(config, longest=131072)
     stride = config.count("sliding_window_pattern", default=6)
     layer_type = read_layer_types(config, whole.layers, lambda layer: (layer + 1) % stride != 0)
-    is_causal = not config.flag("use_bidirectional_attention", default=False)
+    has_both_sides = config.flag("use_bidirectional_attention", default=False)
+    if has_both_sides and not is_causal_decoder(config):  # two windows, of which the wider counts
+        raise config.not_native("is_causal", what="true beside use_bidirectional_attention")
 
     def turned(layer: int, length: int) -> Rotary:
         return read_rotary(_rope(config, layer_type(layer)), whole.head_size, length, is_whole=True)
@@ -33,9 +41,9 @@ def spec(config: Config) -> Spec:
             query_norm=Part(_ATTENTION + "q_norm", has_bias=False),
             key_norm=Part(_ATTENTION + "k_norm", has_bias=False),
         ),
-        is_causal=is_causal,
+        is_causal=is_causal_decoder(config) and not has_both_sides,
         window=windows_by_type(
-            layer_type, read_window(config) if is_causal else _window_to_both_sides(config)
+            layer_type, _window_to_both_sides(config) if has_both_sides else read_window(config)
         ),
         rotary=turned,
     )

@@ -1,6 +1,7 @@
 """Llama: a decoder with RoPE, grouped-query attention and SwiGLU. Touvron et al. 2023, arXiv:2302.13971."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -50,7 +51,7 @@ def decoder(
         norm=Norm.RMS,
         epsilon=config.number("rms_norm_eps", default=1e-6),
         is_pre_norm=True,
-        is_causal=True,
+        is_causal=is_causal_decoder(config),
         prefixes=("model.", ""),
         rotary=lambda _layer, length: read_rotary(values, head_size, length, is_whole=True),
     )

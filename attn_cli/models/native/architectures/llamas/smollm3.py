@@ -19,7 +19,8 @@ def spec(config: Config) -> Spec:
     has_bias = config.flag("attention_bias", default=False)
     whole = decoder(config, has_bias=has_bias, kv_heads=4, theta=2000000.0, longest=32768)
     turns = _turning(config, whole.layers)
-    has_window = config.flag("use_sliding_window", default=False)
+    # With a list, the mask has the window whatever `use_sliding_window` says (`modeling_smollm3.py`).
+    has_window = config.flag("use_sliding_window", default=False) or config.has("layer_types")
     window = read_window(config, None) if has_window else everywhere
 
     def turned(layer: int, length: int) -> Rotary | None:
