@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -83,9 +84,11 @@ def _loaded(name: str) -> TyperCommand:
     """The command with this name and its options."""
     from attn_cli.commands.options import spread
 
-    function = getattr(importlib.import_module(f"attn_cli.commands.{name}"), _COMMANDS[name][0])
+    module = importlib.import_module(f"attn_cli.commands.{name}")
+    function = getattr(module, _COMMANDS[name][0])
     single = typer.Typer(rich_markup_mode=None, add_completion=False)
-    single.command(name, cls=_Command)(spread(function))
+    text = f"{inspect.getdoc(function)}\n\nExamples:{module.EXAMPLES}"
+    single.command(name, cls=_Command, help=text)(spread(function))
     return cast("TyperCommand", typer.main.get_command(single))
 
 

@@ -1,7 +1,7 @@
 """`attn compare`: the distances between heads, and their weights side by side."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -26,20 +26,32 @@ _FEWEST = 2
 _MOST_SHOWN = 4  # matrices; for more heads only distances are printed
 
 
+_DistanceOption: TypeAlias = Annotated[
+    Distance,
+    typer.Option(
+        "-d",
+        "--distance",
+        metavar="DISTANCE",
+        help="How to measure the distance, as listed below: from 0 (identical) to 1 (nothing in common).",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+
+EXAMPLES = """
+Two heads and their difference:
+    attn compare "the cat sat" --heads 0.1,3.4
+Which heads of layer 2 are alike:
+    attn compare "the cat sat" -l 2 -d total-variation
+The same as a picture:
+    attn compare "the cat sat" -l 2 -d total-variation -o layer.png
+"""
+
+
 def compare_heads(
     world: World,
     *,
     inputs: options.ReadingOptions,
-    distance: Annotated[
-        Distance,
-        typer.Option(
-            "-d",
-            "--distance",
-            metavar="DISTANCE",
-            help="How to measure the distance, as listed below: from 0 (identical) to 1 (nothing in common).",
-            rich_help_panel=Topic.SHOW,
-        ),
-    ] = Distance.JENSEN_SHANNON,
+    distance: _DistanceOption = Distance.JENSEN_SHANNON,
     table: options.TableOptions,
     window: options.WindowOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
@@ -55,14 +67,6 @@ def compare_heads(
 
     Distances are averaged over all rows, or over --rows. Beyond 1,024 tokens, the matrices are averaged over
     blocks. Data files have the distances and the difference, .csv only the distances.
-
-    Examples:
-        Two heads and their difference:
-            attn compare "the cat sat" --heads 0.1,3.4
-        Which heads of layer 2 are alike:
-            attn compare "the cat sat" -l 2 -d total-variation
-        The same as a picture:
-            attn compare "the cat sat" -l 2 -d total-variation -o layer.png
     """
     chosen = selection(inputs)
     if chosen.is_empty:

@@ -68,6 +68,16 @@ class ListOptions:
     theme: options.ThemeOption = Theme.AUTO
 
 
+EXAMPLES = """
+All heads on a text that repeats itself:
+    attn heads "the cat sat and the cat sat"
+Only the induction heads:
+    attn heads "the cat sat and the cat sat" --where "pattern=induction"
+The heads that look farthest back in a long text:
+    attn heads --file story.txt --sort distance --top 5
+"""
+
+
 def list_heads(
     world: World,
     *,
@@ -85,14 +95,6 @@ def list_heads(
     values, each with its pattern and how strongly it follows that pattern (the score). Without --metric,
     the map shows induction if the text repeats itself, else entropy. Texts may be of any length. Files and
     --json have all metrics of the heads that --where selects.
-
-    Examples:
-        All heads on a text that repeats itself:
-            attn heads "the cat sat and the cat sat"
-        Only the induction heads:
-            attn heads "the cat sat and the cat sat" --where "pattern=induction"
-        The heads that look farthest back in a long text:
-            attn heads --file story.txt --sort distance --top 5
     """
     from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
     from attn_cli.reading.metrics import choose_metric, measure_heads

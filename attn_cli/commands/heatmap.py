@@ -14,6 +14,16 @@ from attn_cli.vocabulary import Step
 _PICTURE = f"The picture to write: {either(PICTURES)}; may be repeated."
 
 
+EXAMPLES = """
+Every head of the model, layer by head:
+    attn heatmap "the cat sat and the cat sat" -o all.png
+One head, for a paper:
+    attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
+Scores and weights of layer 5 in BERT:
+    attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
+"""
+
+
 def draw_heads(
     world: World,
     *,
@@ -31,14 +41,6 @@ def draw_heads(
     layers by heads. Heads share one colour scale; each step has its own. Without -s, weights are drawn.
 
     Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns draw a part in full.
-
-    Examples:
-        Every head of the model, layer by head:
-            attn heatmap "the cat sat and the cat sat" -o all.png
-        One head, for a paper:
-            attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
-        Scores and weights of layer 5 in BERT:
-            attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
     """
     if not out:
         raise UsageError("no file was given for the picture", "-o head.png")

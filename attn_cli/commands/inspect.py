@@ -1,7 +1,7 @@
 """`attn inspect`: the tokens and the steps of the chosen heads, as tables, JSON or files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -23,6 +23,29 @@ if TYPE_CHECKING:
 _FILES = f"Write a file instead of tables: {either(STEPS)}; may be repeated."
 
 
+_Schema: TypeAlias = Annotated[
+    bool,
+    typer.Option("--json-schema", help="Print the JSON schema of --json.", rich_help_panel=Topic.OUTPUT),
+]
+_Verify: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Check the numbers against transformers; exit status 3 if they differ.",
+        rich_help_panel=Topic.COMPUTE,
+    ),
+]
+
+EXAMPLES = """
+One head that stands out:
+    attn inspect "the cat sat and the cat sat"
+The weights of all heads in the last layer, the 3 largest of each row:
+    attn inspect "the cat sat" -l -1 -s weights --top 3
+Queries, keys and weights of one head, for NumPy:
+    attn inspect "the cat sat" --heads 2.5 -s queries,keys,weights -o head.npz
+"""
+
+
 def inspect_heads(
     world: World,
     *,
@@ -33,19 +56,9 @@ def inspect_heads(
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
-    json_schema: Annotated[
-        bool,
-        typer.Option("--json-schema", help="Print the JSON schema of --json.", rich_help_panel=Topic.OUTPUT),
-    ] = False,
+    json_schema: _Schema = False,
     compute: options.ComputeOptions,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Check the numbers against transformers; exit status 3 if they differ.",
-            rich_help_panel=Topic.COMPUTE,
-        ),
-    ] = False,
+    verify: _Verify = False,
 ) -> None:
     """Show tokens, scores and softmax weights, head by head.
 
@@ -58,14 +71,6 @@ def inspect_heads(
 
     Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full.
     Files and --json have every number in full precision: --top and --digits only affect tables.
-
-    Examples:
-        One head that stands out:
-            attn inspect "the cat sat and the cat sat"
-        The weights of all heads in the last layer, the 3 largest of each row:
-            attn inspect "the cat sat" -l -1 -s weights --top 3
-        Queries, keys and weights of one head, for NumPy:
-            attn inspect "the cat sat" --heads 2.5 -s queries,keys,weights -o head.npz
     """
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
     from attn_cli.show import data, files

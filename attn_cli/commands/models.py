@@ -29,6 +29,16 @@ _READ_BY = {"native": "attn", "bridge": "transformers", "fallback": "transformer
 _GROUPS = {"llamas": "Llama family"}
 
 
+EXAMPLES = """
+The models on this machine:
+    attn models
+How two model types are supported:
+    attn models --families bert gpt2
+The devices of this machine:
+    attn models --devices
+"""
+
+
 def list_models(
     world: World,
     *,
@@ -62,14 +72,6 @@ def list_models(
     With --families, a model type is native (attn computes its attention itself), read through transformers
     with every step (bridge) or with logits and weights only (fallback), or not supported (refused): it has
     no attention, or none between tokens.
-
-    Examples:
-        The models on this machine:
-            attn models
-        How two model types are supported:
-            attn models --families bert gpt2
-        The devices of this machine:
-            attn models --devices
     """
     _check(names or (), families=families, devices=devices)
     if families:

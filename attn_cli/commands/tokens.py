@@ -14,6 +14,14 @@ _COLUMNS = ("position", "id", "piece", "text", "start", "end", "special", "segme
 _RIGHT = (0, 1, 4, 5, 7)
 
 
+EXAMPLES = """
+The tokens of the bundled model:
+    attn tokens "the cat's pyjamas"
+The tokens of BERT, for a script:
+    attn tokens "the cat's pyjamas" -m bert-base-cased --json
+"""
+
+
 def list_tokens(
     world: World,
     *,
@@ -26,12 +34,6 @@ def list_tokens(
     One line per token: its position (for --rows and --columns), its id and piece in the model's vocabulary,
     its text, and where the text starts and ends, in characters. A token without text of its own starts and
     ends at the same place.
-
-    Examples:
-        The tokens of the bundled model:
-            attn tokens "the cat's pyjamas"
-        The tokens of BERT, for a script:
-            attn tokens "the cat's pyjamas" -m bert-base-cased --json
     """
     texts = text_request(world, text)
     reading = read_text(world, open_model(world, source_request(source), weights=False), texts)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -201,6 +201,36 @@ class PrecisionOptions:
     ] = DType.FLOAT32
 
 
+_Watch: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="Show previous-token and induction heads as they form.",
+        rich_help_panel=Topic.TRAINING,
+    ),
+]
+_Resume: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue the run in DIR; give the same files and options again.",
+        rich_help_panel=Topic.TRAINING,
+    ),
+]
+_Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Write to an existing directory.", rich_help_panel=Topic.OUTPUT)
+]
+
+EXAMPLES = """
+Ten minutes on one book:
+    attn train book.txt -o my-model --minutes 10
+Inspect the result:
+    attn inspect "the cat sat" -m my-model
+Watch induction heads form:
+    attn train book.txt -o tiny --minutes 1 --watch
+"""
+
+
 def train_model(
     world: World,
     *,
@@ -208,26 +238,9 @@ def train_model(
     shape: ShapeOptions,
     schedule: ScheduleOptions,
     precision: PrecisionOptions,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch",
-            help="Show previous-token and induction heads as they form.",
-            rich_help_panel=Topic.TRAINING,
-        ),
-    ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Continue the run in DIR; give the same files and options again.",
-            rich_help_panel=Topic.TRAINING,
-        ),
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Write to an existing directory.", rich_help_panel=Topic.OUTPUT),
-    ] = False,
+    watch: _Watch = False,
+    resume: _Resume = False,
+    force: _Force = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a small model of your own on text files.
@@ -240,14 +253,6 @@ def train_model(
 
     A run of at most 3 minutes is brief: it trains a small model, in which heads form within a minute. If the
     default of a brief run differs, it is listed beside the other.
-
-    Examples:
-        Ten minutes on one book:
-            attn train book.txt -o my-model --minutes 10
-        Inspect the result:
-            attn inspect "the cat sat" -m my-model
-        Watch induction heads form:
-            attn train book.txt -o tiny --minutes 1 --watch
     """
     began = monotonic()
     if not texts.files:

@@ -28,6 +28,14 @@ TEXTS = (
 _COLUMNS = ("kind", "layer", "weights", "output")
 
 
+EXAMPLES = """
+The bundled model on the built-in texts:
+    attn verify
+BERT on a text of your own:
+    attn verify "the cat sat" -m bert-base-cased
+"""
+
+
 def verify_model(
     world: World,
     *,
@@ -43,12 +51,6 @@ def verify_model(
     All kinds of attention are checked unless --kind selects one; the decoder of an encoder-decoder model
     reads TEXT too unless --target is given. The exit status is 3 if a number differs by more than rounding
     explains.
-
-    Examples:
-        The bundled model on the built-in texts:
-            attn verify
-        BERT on a text of your own:
-            attn verify "the cat sat" -m bert-base-cased
     """
     requests = _requests(world, text)
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s

@@ -15,9 +15,9 @@ from attn_cli.errors import AttnError
 from attn_cli.record import record
 from attn_cli.training import saved_state
 from attn_cli.training.corpus import Ids, TrainingRows, windows
-from attn_cli.training.gradient import StepGradient, mixed_precision, threads_on
-from attn_cli.training.muon import MuonAdamW
 from attn_cli.training.network import Network
+from attn_cli.training.optimizer.gradient import StepGradient, mixed_precision, threads_on
+from attn_cli.training.optimizer.muon import MuonAdamW
 from attn_cli.training.recipe import Recipe
 from attn_cli.training.saved_state import RunPosition
 

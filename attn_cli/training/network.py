@@ -17,7 +17,7 @@ from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.record import record
 from attn_cli.training.corpus import START
-from attn_cli.training.muon import MuonAdamW
+from attn_cli.training.optimizer.muon import MuonAdamW
 from attn_cli.training.recipe import Recipe
 from attn_cli.vocabulary import DType
 

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from attn_cli.errors import AttnError
 from attn_cli.record import record
 from attn_cli.training.atomic_write import written_atomically
-from attn_cli.training.muon import MuonAdamW
 from attn_cli.training.network import Network
+from attn_cli.training.optimizer.muon import MuonAdamW
 
 _FILE = "state.safetensors"
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from attn_cli.training import saved_state
-from attn_cli.training.muon import orthogonal
 from attn_cli.training.network import Network, config_of
+from attn_cli.training.optimizer.muon import orthogonal
 from attn_cli.training.saved_state import RunPosition
 from tests.support.small_run import recipe
 

@@ -5,8 +5,8 @@ import threading
 import pytest
 import torch
 
-from attn_cli.training import gradient
-from attn_cli.training.gradient import StepGradient, Threads, rows_at_once, threads_on
+from attn_cli.training.optimizer import gradient
+from attn_cli.training.optimizer.gradient import StepGradient, Threads, rows_at_once, threads_on
 from tests.support.small_run import network, recipe
 
 ROWS = torch.randint(0, 300, (64, 33), generator=torch.Generator().manual_seed(0))
