@@ -17,6 +17,7 @@ import tokenizers
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.config import read_json
+from attn_cli.models.hub.locate import UNFINISHED
 from attn_cli.record import record
 from attn_cli.training import corpus, loop
 from attn_cli.training import tokenizer as bpe
@@ -136,7 +137,7 @@ def advance(
 
 def _scratch(directory: Path) -> Path:
     """The directory of everything that is not the model."""
-    return directory / "attn-training"
+    return directory / UNFINISHED
 
 
 def _check_free(directory: Path, *, force: bool) -> bool:

@@ -23,6 +23,9 @@ DownloadProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with the file being downloaded, the bytes received so far, and the total number of bytes."""
 
 _GGUF = ".gguf"
+UNFINISHED = "attn-training"
+"""The directory in which `attn train` keeps the state of a run, inside the model's."""
+
 MAIN = "main"
 """The default branch."""
 
@@ -191,24 +194,36 @@ def _on_disk(name: str) -> Located | None:
     if name == EMBEDDED and not (path / "config.json").is_file():
         return Located(EMBEDDED, EMBEDDED_DIRECTORY)
     if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
-        if (path / "config.json").is_file():
-            return Located(path.resolve().name, path)
-        files = [file for file in path.iterdir() if file.suffix.lower() == _GGUF]
-        if len(files) == 1:  # as a repository of one quantized file is downloaded
-            return Located(files[0].stem, files[0])
-        problem = f"{name} is not a model: the directory has no config.json"
-        if files:
-            names = ", ".join(sorted(file.name for file in files))
-            raise AttnError(f"{name} has {len(files)} {_GGUF} files: {names}", f"-m {min(files)}")
-        raise AttnError(
-            problem, _near(path, "a directory with config.json, model.safetensors and tokenizer.json")
-        )
+        return _in_directory(name, path)
     if os.path.exists(path):  # noqa: PTH110  as above
         if path.suffix.lower() == _GGUF:
             return Located(path.stem, path)
         problem = f"{name} is not a model: it is a file, and not a .gguf file"
         raise AttnError(problem, _near(path, "a .gguf file, or the directory that contains the model"))
     return None
+
+
+def _in_directory(name: str, path: Path) -> Located:
+    """The model in a directory: in Hugging Face layout, or its only `.gguf` file.
+
+    Raises:
+        AttnError: there is none, or there are several.
+    """
+    if (path / "config.json").is_file():
+        return Located(path.resolve().name, path)
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() == _GGUF)
+    if len(files) == 1:  # as a repository of one quantized file is downloaded
+        return Located(files[0].stem, files[0])
+    if files:
+        names = ", ".join(file.name for file in files)
+        raise AttnError(f"{name} has {len(files)} {_GGUF} files: {names}", f"-m {files[0]}")
+    if (path / UNFINISHED).is_dir():
+        problem = f"{name} is not a model yet: its training is not finished"
+        raise AttnError(problem, f"attn train FILE... -o {name} --resume, with the options of the run")
+    problem = f"{name} is not a model: the directory has no config.json"
+    raise AttnError(
+        problem, _near(path, "a directory with config.json, model.safetensors and tokenizer.json")
+    )
 
 
 def _near(path: Path, otherwise: str) -> str:

@@ -198,6 +198,14 @@ def test_a_directory_with_one_gguf_file_is_that_model(name: str, tmp_path: Path)
         assert (found.name, found.directory) == (name[:-5], tmp_path / name)
 
 
+def test_an_unfinished_training_is_told_to_be_resumed(tmp_path: Path) -> None:
+    (tmp_path / "attn-training").mkdir()
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(tmp_path), {})
+    assert caught.value.problem == f"{tmp_path} is not a model yet: its training is not finished"
+    assert caught.value.hint == f"attn train FILE... -o {tmp_path} --resume, with the options of the run"
+
+
 def test_of_several_gguf_files_one_is_named(tmp_path: Path) -> None:
     for name in ("b.gguf", "A.GGUF"):
         (tmp_path / name).write_bytes(b"GGUF")
