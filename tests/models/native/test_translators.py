@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from attn_cli.core.arrays import to_numpy
@@ -168,3 +169,29 @@ def test_every_part_affects_the_result(what: str, name: str, tmp_path: Path) -> 
         for layer, expected in zip(layers, theirs(directory, texts, kind), strict=True)
     ]
     assert max(apart) > 0.05
+
+
+@pytest.mark.parametrize("sides", [("encoder", "decoder"), ("decoder",), ("encoder",)])
+@pytest.mark.parametrize("name", ["t5", "bart", "marian"])
+def test_a_side_s_own_token_embeddings_are_read_where_a_file_has_them(
+    name: str, sides: tuple[str, ...], tmp_path: Path
+) -> None:
+    directory = saved(name, tmp_path)
+    file = directory / "model.safetensors"
+    tensors = load_file(file)
+    shared = next(key for key in tensors if key.endswith("shared.weight"))
+    draw = torch.Generator().manual_seed(0)
+    for side in sides:
+        noise = 0.2 * torch.randn(tensors[shared].shape, generator=draw)
+        tensors[shared.replace("shared", f"{side}.embed_tokens")] = tensors[shared] + noise
+    save_file(tensors, file, metadata={"format": "pt"})
+    source = open_checkpoint("twin", directory, NUMPY)
+    texts = texts_of(source)
+    plain = open_checkpoint("twin", saved(name, tmp_path / "plain"), NUMPY)
+    moved = 0.0
+    for kind in FIELDS:
+        expected, found = theirs(directory, texts, kind), weights_of(source, texts, kind)
+        assert max(np.abs(a - b).max() for a, b in zip(expected, found, strict=True)) < WEIGHTS
+        pairs = zip(weights_of(plain, texts, kind), found, strict=True)
+        moved = max(moved, *(float(np.abs(a - b).max()) for a, b in pairs))
+    assert moved > 0.05  # the embeddings tell

@@ -30,6 +30,18 @@ def _learned(config: Config, side: Spec, name: str) -> Spec:
     )
 
 
+SHARED = {
+    "encoder.embed_tokens.": "shared.",
+    "decoder.embed_tokens.": "shared.",
+    "encoder.embed_tokens.w": "decoder.embed_tokens.w",
+    "decoder.embed_tokens.w": "encoder.embed_tokens.w",
+}
+"""Token embeddings: each side's own where a file has them, else the shared ones, else the other side's.
+
+transformers ties those that are missing (`_tied_weights_keys`) and leaves those that are present alone.
+"""
+
+
 def translator(config: Config) -> Spec:
     """What BART and Marian have in common: post-norm blocks."""
     return replace(_side(config, "encoder"), decoder=_decoder(config))
@@ -58,7 +70,7 @@ def _side(config: Config, side: str) -> Spec:
         width=width,
         vocabulary=config.count("vocab_size"),
         longest=None,
-        embeddings=Embeddings(tokens="shared", scale=width**0.5 if is_scaled else 1.0),
+        embeddings=Embeddings(tokens=f"{side}.embed_tokens", scale=width**0.5 if is_scaled else 1.0),
         projections=_projections(layer + "self_attn"),
         output=Part(layer + "self_attn.out_proj"),
         attention_norm=Part(layer + "self_attn_layer_norm"),
@@ -70,7 +82,7 @@ def _side(config: Config, side: str) -> Spec:
         is_pre_norm=False,
         takes_pairs=side == "encoder",
         prefixes=("model.", ""),
-        aliases={"shared.": side + ".embed_tokens."},
+        aliases=SHARED,
     )
 
 

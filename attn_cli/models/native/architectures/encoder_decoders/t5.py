@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from attn_cli.core.positions import Buckets
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.architectures.encoder_decoders.bart import SHARED
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import (
     Cross,
@@ -55,7 +56,7 @@ def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -
         width=config.count("d_model", "hidden_size"),
         vocabulary=config.count("vocab_size"),
         longest=None,
-        embeddings=Embeddings(tokens="shared"),
+        embeddings=Embeddings(tokens=side + "embed_tokens"),
         projections=_projections(layer + "0.SelfAttention."),
         output=_plain(layer + "0.SelfAttention.o"),
         attention_norm=_plain(layer + "0.layer_norm"),
@@ -67,7 +68,7 @@ def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -
         is_pre_norm=True,
         takes_pairs=False,
         prefixes=("", "transformer."),
-        aliases={"shared.": side + "embed_tokens."},
+        aliases=SHARED,
         relative=Relative(_plain(side + _TABLE), buckets),
         scale=lambda _layer: 1.0,
     )
