@@ -2,8 +2,9 @@
 
 TYPE_CHECKING = False  # typing's own costs an import, before Ctrl-C is answered
 if TYPE_CHECKING:
-    from attn_cli.core.masks import causal, padding, sliding
-    from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
+    from attn_cli.core.masks import both, causal, padding, sliding
+    from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused
+    from attn_cli.core.positions import Rotary
     from attn_cli.core.torch_module import MultiHeadAttentionModule as MultiHeadAttentionModule
     from attn_cli.errors import AttnError
     from attn_cli.vocabulary import Step
@@ -13,11 +14,14 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022  in the order in which a reader needs them; the torch module is left to be named
     "MultiHeadAttention",
     "Linear",
+    "fused",
+    "Rotary",
     "Attention",
     "Step",
     "causal",
     "sliding",
     "padding",
+    "both",
     "AttnError",
 ]
 
@@ -27,8 +31,11 @@ _HOMES = {
     "Linear": "core.multihead",
     "MultiHeadAttention": "core.multihead",
     "MultiHeadAttentionModule": "core.torch_module",
+    "Rotary": "core.positions",
     "Step": "vocabulary",
+    "both": "core.masks",
     "causal": "core.masks",
+    "fused": "core.multihead",
     "padding": "core.masks",
     "sliding": "core.masks",
 }

@@ -190,3 +190,67 @@ def test_a_meta_module_knows_its_shape() -> None:
     found = layer(torch.empty(2, T, WIDTH, device="meta"), torch.empty(2, S, WIDTH, device="meta"))
     assert found.device.type == "meta"
     assert found.shape == (2, T, WIDTH)
+
+
+class SelfAttention(torch.nn.Module):
+    """The textbook's: one projection, reshaped to heads × 3 · head size, then cut."""
+
+    def __init__(self, *, bias: bool) -> None:
+        super().__init__()
+        self.qkv_proj = torch.nn.Linear(WIDTH, 3 * WIDTH, bias=bias, dtype=torch.float64)
+        self.output_proj = torch.nn.Linear(WIDTH, WIDTH, dtype=torch.float64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, length, width = x.shape
+        qkv = self.qkv_proj(x).reshape(batch, length, HEADS, -1).permute(0, 2, 1, 3)
+        query, key, value = qkv.chunk(3, dim=-1)
+        weights = torch.softmax(query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5, dim=-1)
+        context = (weights @ value).permute(0, 2, 1, 3).reshape(batch, length, width)
+        found: torch.Tensor = self.output_proj(context)
+        return found
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_textbook_s_layer_gives_the_same_and_comes_back(*, bias: bool) -> None:
+    theirs, x = SelfAttention(bias=bias), numbers(2, T, WIDTH)
+    ours = MultiHeadAttentionModule.from_fused(theirs.qkv_proj, theirs.output_proj, HEADS, layout="per-head")
+    same(ours(x), theirs(x))
+    qkv, output = ours.to_fused("per-head")
+    for found, expected in ((qkv, theirs.qkv_proj), (output, theirs.output_proj)):
+        assert found.state_dict().keys() == expected.state_dict().keys()
+        for name, parameter in expected.state_dict().items():
+            torch.testing.assert_close(found.state_dict()[name], parameter, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 3])
+@pytest.mark.parametrize("layout", ["stacked", "per-head"])
+def test_a_fused_layer_of_any_layout_comes_back(layout: str, kv_heads: int) -> None:
+    rows = (HEADS + 2 * kv_heads) * (WIDTH // HEADS)
+    qkv, output = torch.nn.Linear(WIDTH, rows), torch.nn.Linear(WIDTH, WIDTH, bias=False)
+    layer = MultiHeadAttentionModule.from_fused(qkv, output, HEADS, kv_heads=kv_heads, layout=layout)
+    back, projection = layer.to_fused(layout)
+    torch.testing.assert_close(back.weight, qkv.weight, rtol=0, atol=0)
+    torch.testing.assert_close(back.bias, qkv.bias, rtol=0, atol=0)
+    torch.testing.assert_close(projection.weight, output.weight, rtol=0, atol=0)
+    assert projection.bias is None
+    assert back.weight is not qkv.weight
+
+
+def test_a_stacked_layer_is_pytorchs() -> None:
+    theirs, x = pytorch_layer(), numbers(2, T, WIDTH)
+    qkv = torch.nn.Linear(WIDTH, 3 * WIDTH, dtype=torch.float64)
+    qkv.load_state_dict({"weight": theirs.in_proj_weight, "bias": theirs.in_proj_bias})
+    same(MultiHeadAttentionModule.from_fused(qkv, theirs.out_proj, HEADS)(x), theirs(x, x, x)[0])
+
+
+def test_a_layout_that_is_unknown_is_an_error() -> None:
+    qkv, output = torch.nn.Linear(WIDTH, 3 * WIDTH), torch.nn.Linear(WIDTH, WIDTH)
+    with pytest.raises(AttnError, match=r"^unknown layout 'rows'$") as caught:
+        MultiHeadAttentionModule.from_fused(qkv, output, HEADS, layout="rows")
+    assert caught.value.hint == "layout='stacked' or 'per-head'"
+
+
+def test_a_projection_without_the_rows_of_its_heads_is_an_error() -> None:
+    qkv, output = torch.nn.Linear(WIDTH, 2 * WIDTH + 1), torch.nn.Linear(WIDTH, WIDTH)
+    with pytest.raises(AttnError, match="rows do not fit queries of 3 heads"):
+        MultiHeadAttentionModule.from_fused(qkv, output, HEADS)
