@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from attn_cli.reading.reading import Reading, TextRequest
     from attn_cli.reading.window import Window
 
-_HEADS = 4  # of the random layer
-_WIDTH = 64  # of the random layer
 _MOST_HEADS = 1024  # as for --head-count
 
 
@@ -72,6 +70,7 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
     compute = compute or ComputeOptions(backend=BackendOptions())
     _check_random(options.model, compute)
     _check_revision(options)
+    shape = {"seed": compute.seed, "width": compute.width, "heads": compute.head_count}
     return SourceRequest(
         model=options.model or None,
         revision=options.revision,
@@ -79,9 +78,7 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
         device=compute.backend.device,
         dtype=compute.backend.dtype,
         is_causal=compute.causal,
-        seed=compute.seed or 0,
-        width=compute.width or _WIDTH,
-        heads=compute.head_count or _HEADS,
+        **{name: value for name, value in shape.items() if value is not None},
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from attn_cli.help.command import Topic
-from attn_cli.vocabulary import Distance, Metric, Pattern, Step, Term
+from attn_cli.models.source import SourceRequest
+from attn_cli.vocabulary import RANDOM, Distance, Metric, Pattern, Step, Term
 from tests.support.hub_cache import hub_cache
 from tests.support.twins import minilm
 from tests.support.worlds import attn
@@ -176,3 +177,15 @@ def test_an_example_runs(line: str, workplace: Path, home: Path, monkeypatch: py
     files = re.findall(r"-o (\S+\.\w+)", line)
     assert all((workplace / file).stat().st_size for file in files)
     assert answer.out or files
+
+
+def test_the_defaults_of_a_random_layer_are_those_of_a_request() -> None:
+    page, request = help_of("inspect", columns=100), SourceRequest(RANDOM)
+    for name, value in (
+        ("Seed", request.seed),
+        ("Features per token", request.width),
+        ("Number of heads", request.heads),
+    ):
+        assert f"{name} of the random layer (only with `-m random`). [default: {value}]" in " ".join(
+            page.split()
+        )

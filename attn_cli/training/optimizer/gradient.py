@@ -49,7 +49,8 @@ class StepGradient:
     def _part(self, rows: torch.Tensor, first: int, tokens: int) -> PartGradient:
         with mixed_precision(self._network, self._recipe):
             loss = self._network.losses(rows, first).sum() / tokens
-        return loss.item(), torch.autograd.grad(loss, self._tensors)
+        gradient = torch.autograd.grad(loss, self._tensors)
+        return loss.item(), gradient  # only now: `item` waits for a GPU
 
 
 def rows_at_once(device: str, recipe: Recipe, rows: torch.Tensor) -> int:
