@@ -21,6 +21,7 @@ from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge import bridge as bridging
 from attn_cli.models.bridge import capture
 from attn_cli.models.bridge import hf_models as eager_models
+from attn_cli.models.bridge import plan as planning
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.vocabulary import DType, Kind, Step
@@ -357,7 +358,7 @@ def test_a_router_s_softmax_is_no_layer() -> None:
         num_experts=4, num_sparse_encoder_layers=2, num_sparse_decoder_layers=2, router_jitter_noise=0.0,
     )  # fmt: skip
     model: Any = transformers.SwitchTransformersModel(config)
-    plan = bridging.plan_attention("switch", model.eval())
+    plan = planning.plan_attention("switch", model.eval())
     assert {kind: list(extent.layers) for kind, extent in plan.kinds.items()} == {
         Kind.ENCODER: [0, 1, 2, 3],
         Kind.DECODER: [0, 1, 2, 3],
@@ -426,7 +427,7 @@ def test_of_more_than_three_shapes_without_a_matrix_the_first_are_named() -> Non
     watch = capture.AttentionRecorder([(9, 9)], lambda _: True)
     for count, end in ((3, "1 × 2 × 3"), (4, "1 × 2 × 3 and others")):
         watch.misfits = [(1, 2, size) for size in range(1, count + 1)]
-        error = bridging._no_matrix("layer 0", torch.nn.Module(), 9, watch)  # noqa: SLF001
+        error = planning.no_matrix("layer 0", torch.nn.Module(), 9, watch)
         named = f"1 × 2 × 1, 1 × 2 × 2, {end}"
         assert error.problem == f"layer 0 has no 9 × 9 attention matrix: its softmax is over {named}"
 
