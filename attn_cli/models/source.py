@@ -13,6 +13,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind, Metric, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.attention import LearnedSink
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
@@ -53,6 +54,7 @@ class Extent:
     layers: Sequence[int]  # in ascending order; a hybrid model has layers without attention in between
     heads: int
     others: Mapping[int, str] = field(default_factory=dict)  # what the layers without attention do instead
+    has_sinks: bool = False  # whether any of its layers has learned sinks
 
 
 @record(frozen=True, slots=True)
@@ -116,6 +118,9 @@ class Layer(Protocol):
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         """The `wanted` steps of `heads`, each (H, T, ...) or (H, S, ...), without those in `absent`."""
+
+    def sink(self, heads: Sequence[int]) -> "LearnedSink | None":
+        """The learned sinks of `heads`; None if the layer has none."""
 
 
 @record(frozen=True, slots=True, eq=False)

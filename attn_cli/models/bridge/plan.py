@@ -91,7 +91,8 @@ def _other_inputs(model: Any) -> str:
 def _extent(numbered: Mapping[int, AttentionRecord], shown: Mapping[int, AttentionRecord]) -> Extent:
     """The layers of one kind: those that can be shown, and why the others cannot."""
     others = {layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits}
-    return Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
+    heads = max(attention.size[0] for attention in shown.values())
+    return Extent(tuple(shown), heads, others, any(attention.has_sink for attention in shown.values()))
 
 
 def _other_shape(attention: AttentionRecord) -> str:
