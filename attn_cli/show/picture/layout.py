@@ -56,6 +56,11 @@ class Panel:
     names_rows: bool  # False if a neighbour has the same labels
     names_columns: bool
 
+    @property
+    def middle(self) -> float:
+        """The x of its centre, its sink's column included."""
+        return self.box.middle[0] if self.sink is None else (self.box.x + self.sink.right) / 2
+
 
 @record(frozen=True, slots=True)
 class PanelPlan:

@@ -21,7 +21,7 @@ def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Lett
     yield from _cells(panel.grid, panel.box, scale, numbered=plan.numbered)
     if panel.sink is not None:
         yield from _cells(panel.grid.sink_column, panel.sink, scale, numbered=plan.numbered)
-    yield Word(letters.title(panel.grid.title), panel.box.middle[0], panel.box.y - plan.head / 2, plan.title)
+    yield Word(letters.title(panel.grid.title), panel.middle, panel.box.y - plan.head / 2, plan.title)
     if panel.names_rows:
         yield from _row_labels(panel, plan, letters)
     if panel.names_columns:
