@@ -114,6 +114,15 @@ class LearnedSink:
 
     logits: Array  # (H,), or (H, T) if they depend on the query
     weights: Array  # (H, T)
+    is_late: bool = False  # whether the model's own weights are those before the sink takes its share
+
+    def as_returned(self, weights: Array) -> Array:
+        """Our weights (H, T, S) as the model itself returns them."""
+        if not self.is_late:
+            return weights
+        xp = namespace(weights)
+        total = xp.sum(weights, axis=-1, keepdims=True)
+        return weights / xp.where(total > 0, total, xp.ones_like(total))
 
 
 def trace(operands: Operands) -> Trace:

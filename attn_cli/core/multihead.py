@@ -57,6 +57,7 @@ class Attention:
     operands: Operands
     projection: Linear | None  # W^O: (M, H · D)
     unknown: Mapping[Step, str] = field(default_factory=dict)
+    is_sink_late: bool = False  # `LearnedSink.is_late`
 
     @property
     def heads(self) -> int:
@@ -141,7 +142,7 @@ class Attention:
         traced = trace(operands)
         assert operands.sink is not None, "selected heads keep their sinks"
         assert traced.sink is not None, "and these take weight"
-        return LearnedSink(at_least_float32(operands.sink), traced.sink)
+        return LearnedSink(at_least_float32(operands.sink), traced.sink, self.is_sink_late)
 
     def shares(self, context: Array, heads: Sequence[int]) -> Array:
         """(H, T, M) each head's share of the output: context × its slice of W^O.

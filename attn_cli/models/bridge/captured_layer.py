@@ -154,7 +154,8 @@ def build_layer(attention: AttentionRecord, kv_heads: int) -> Layer:
         unknown |= dict.fromkeys((Step.VALUES, Step.CONTEXT, Step.OUTPUT), _TWICE)
     elif projection is None or not _returns(operands, call):
         unknown[Step.OUTPUT] = _NO_PROJECTION
-    return Attention(attention.input, operands, projection, unknown)
+    is_sink_late = operands.sink is not None and not _agrees(operands, call)
+    return Attention(attention.input, operands, projection, unknown, is_sink_late)
 
 
 def _softmax_alone(attention: AttentionRecord, kv_heads: int, why: str) -> CapturedLayer:
