@@ -53,6 +53,13 @@ class Grid:
         return replace(self, values=values, visible=np.isfinite(values), **alone)
 
     @property
+    def sink_limits(self) -> tuple[float, float] | None:
+        """The range of the sink's colours if it is not that of the keys, which are means of many weights."""
+        if not self.is_pooled or self.is_summed:
+            return None
+        return (-1.0, 1.0) if self.by_size else (0.0, 1.0)
+
+    @property
     def numbers(self) -> Matrix:
         """(N,) the visible values, the sink's included."""
         seen = self.values[self.visible]

@@ -90,7 +90,7 @@ def difference_grid(
     title = f"weights {heads[0]} − {heads[1]}"
     values = np.asarray(difference, dtype=np.float64)
     visible = one.visible | other.visible
-    limits = limits_by_size(*_with_sink(values, visible, sink))
+    limits = limits_by_size(*_with_sink(values, visible, None if one.is_pooled else sink))
     return replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
 
 
@@ -119,7 +119,7 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
     sink = _sink_column(head, step)
-    limits = limits_of_step(step, *_with_sink(values, visible, sink))
+    limits = limits_of_step(step, *_with_sink(values, visible, None if head.is_pooled else sink))
     grid = grid_of(name, values, queries, keys, visible, limits)
     allowed = head.mask if step in _BEFORE_THE_MASK else None
     of_texts = replace(grid, row_places=head.queries, column_places=head.keys, cells=head.cells)

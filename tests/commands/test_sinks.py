@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,10 +18,10 @@ from attn_cli.analysis.distance import measure_distances
 from attn_cli.reading import window
 from attn_cli.show import data
 from attn_cli.show.picture import page
-from attn_cli.show.picture.marks import Image, Word
+from attn_cli.show.picture.marks import Drawing, Image, Word
 from attn_cli.vocabulary import Distance
 from tests.support.sinks import Sinks
-from tests.support.worlds import Answer, attn, attn_in_terminal, refused
+from tests.support.worlds import attn, attn_in_terminal, refused
 
 TEXT = "the cat sat on the mat"  # six tokens, the first twice
 ON_SINK, BESIDE, NEXT_TO_NOTHING = 40.0, 1.0, -40.0
@@ -338,21 +339,44 @@ def test_a_sink_of_minus_infinity_takes_nothing(model: Model) -> None:
     assert " ·\n" in attn("inspect", TEXT, "--heads", "0.0", "-s", "logits").out
 
 
-def test_a_picture_has_a_column_for_the_sink_of_each_head(
-    model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawings = []
+@pytest.fixture
+def drawings(monkeypatch: pytest.MonkeyPatch) -> list[Drawing]:
+    """The drawings that commands make; their files are empty."""
+    made = list[Drawing]()
 
-    def paged(*given: Any) -> Any:
-        drawings.append(page(*given))
-        return drawings[-1]
+    def paged(*given: Any) -> Drawing:
+        made.append(page(*given))
+        return made[-1]
 
-    model(SINKS["per head"], None)
     monkeypatch.setattr("attn_cli.show.picture.page", paged)
     monkeypatch.setattr("attn_cli.show.picture.render", lambda *_: b"")
-    answer: Answer = attn("heatmap", TEXT, "-o", "heads.png", "--force")
-    assert answer.status == 0
+    return made
+
+
+def test_a_picture_has_a_column_for_the_sink_of_each_head(
+    model: Model, drawings: list[Drawing], tmp_path: Path
+) -> None:
+    model(SINKS["per head"], None)
+    assert attn("heatmap", TEXT, "-o", tmp_path / "heads.png").status == 0
     (drawing,) = drawings
     shapes = [mark.colours.shape[:2] for mark in drawing.marks if isinstance(mark, Image)]
     assert shapes == [(6, 6), (6, 1), (6, 6), (6, 1), (6, 6), (6, 6), (256, 1)]
     assert [mark.text for mark in drawing.marks if isinstance(mark, Word)].count("sink") == 2
+
+
+def test_a_pooled_picture_has_the_sink_on_a_scale_of_its_own(
+    model: Model, drawings: list[Drawing], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A mean of many weights is far below what a sink can take: on one scale all tokens would look alike."""
+    model(np.array([ON_SINK, 2.0]))
+    monkeypatch.setattr(window, "LARGEST", 20)
+    monkeypatch.setattr("attn_cli.commands.heatmap.shared_out", lambda _: 3)
+    assert attn("heatmap", TEXT, "--heads", "0.1", "-o", tmp_path / "head.png").status == 0
+    (drawing,) = drawings
+    tokens, sink, _ = (mark.colours for mark in drawing.marks if isinstance(mark, Image))
+    entry = entries("--heads", "0.1", "-s", "weights")[0]
+    shares = np.array(entry["sink"]["weight"]).reshape(3, 2).mean(axis=-1)
+    colours = mpl.colormaps["viridis"]
+    np.testing.assert_array_equal(sink[:, 0], colours(shares, bytes=True))
+    assert (tokens == np.array(colours(1.0, bytes=True))).all(axis=-1).any()
+    assert "sink, 0 to 1" in {mark.text for mark in drawing.marks if isinstance(mark, Word)}

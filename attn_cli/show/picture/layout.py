@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from attn_cli.grid import SINK, Grid
 from attn_cli.record import record
+from attn_cli.show.picture.colours import with_minus_sign
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.marks import INCH, Box
 
@@ -203,7 +204,15 @@ def _width_of_sink(along: PanelSide) -> float:
 
 def names_of_columns(grid: Grid) -> tuple[str, ...]:
     """The labels below a grid: those of its columns that are shown at any size, and its sink's first."""
-    return grid.columns if grid.sink is None else (SINK, *grid.columns)
+    return grid.columns if grid.sink is None else (sink_name(grid), *grid.columns)
+
+
+def sink_name(grid: Grid) -> str:
+    """The label of the sink's column, with the range of its colours if that is its own."""
+    if grid.sink_limits is None:
+        return SINK
+    low, high = grid.sink_limits
+    return f"{SINK}, {with_minus_sign(f'{low:g}')} to {high:g}"
 
 
 def _lefts(table: PanelRows, down: PanelSide, letters: Letters) -> tuple[float, ...]:

@@ -1,14 +1,15 @@
 """Draws one grid on a page: its cells, its title, and the labels of its rows and columns."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.grid import SINK, Grid
+from attn_cli.grid import Grid
 from attn_cli.show.picture.colours import ColourScale
 from attn_cli.show.picture.fonts import Letters
-from attn_cli.show.picture.layout import TICK, Panel, PanelPlan, PanelSide, names_of_columns
+from attn_cli.show.picture.layout import TICK, Panel, PanelPlan, PanelSide, names_of_columns, sink_name
 from attn_cli.show.picture.marks import Blank, Box, Image, PageMark, Stroke, Word, frame
 
 GREY = "#dcdcdc"  # of cells without a value
@@ -20,7 +21,9 @@ def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Lett
     """All elements of one grid except the colour bar."""
     yield from _cells(panel.grid, panel.box, scale, numbered=plan.numbered)
     if panel.sink is not None:
-        yield from _cells(panel.grid.sink_column, panel.sink, scale, numbered=plan.numbered)
+        own = panel.grid.sink_limits
+        of_sink = scale if own is None else replace(scale, limits=own)
+        yield from _cells(panel.grid.sink_column, panel.sink, of_sink, numbered=plan.numbered)
     yield Word(letters.title(panel.grid.title), panel.middle, panel.box.y - plan.head / 2, plan.title)
     if panel.names_rows:
         yield from _row_labels(panel, plan, letters)
@@ -73,7 +76,7 @@ def _column_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[
     for j in range(0, len(grid.columns), side.every):
         yield from _column_label(grid.columns[j], box.x + (j + 0.5) * side.cell, panel, side, letters)
     if panel.sink is not None:
-        yield from _column_label(SINK, panel.sink.middle[0], panel, side, letters)
+        yield from _column_label(sink_name(grid), panel.sink.middle[0], panel, side, letters)
     if grid.are_tokens:
         y = edge + side.reach(names_of_columns(grid), letters) + side.name_room(grid) / 2
         yield Word("key", box.middle[0], y, side.size + 1)
