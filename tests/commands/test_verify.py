@@ -18,7 +18,7 @@ from attn_cli.models.files.config import Config
 from attn_cli.models.native import families
 from attn_cli.models.native.spec import Spec
 from tests.support.families import TRANSLATORS
-from tests.support.twins import RECIPES, byte_level
+from tests.support.twins import RECIPES, byte_level, save_tokenizer
 from tests.support.worlds import attn, refused
 
 TEXT = "the cat sat on the mat"
@@ -178,7 +178,7 @@ def test_a_reference_that_lacks_weights_is_none(tmp_path: Path) -> None:
         intermediate_size=48,
     )
     transformers.Starcoder2Model(config).save_pretrained(tmp_path)
-    byte_level().save(str(tmp_path / "tokenizer.json"))
+    save_tokenizer(byte_level(), tmp_path)
     assert attn("verify", TEXT, "-m", tmp_path).status == 0
     file = tmp_path / "model.safetensors"
     tensors = safetensors.numpy.load_file(file)

@@ -33,7 +33,7 @@ from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import Kind
 from tests.support.reference import NUMPY, Numbers, weights_of
-from tests.support.twins import word_piece
+from tests.support.twins import save_tokenizer, word_piece
 
 _names: Any = configuration_auto
 TYPES: tuple[str, ...] = tuple(sorted(_names.CONFIG_MAPPING_NAMES))
@@ -159,7 +159,7 @@ def verdict_of(kind: str) -> Verdict:
             return Verdict(kind, "refused" if has_no_text else "untried", error.problem)
         except Exception as error:  # noqa: BLE001  a configuration may be refused in any way
             return Verdict(kind, "untried", " ".join(str(error).split())[:160])
-        word_piece().save(str(directory / "tokenizer.json"))
+        save_tokenizer(word_piece(), directory)
         try:
             return _compared(kind, open_checkpoint(kind, directory, NUMPY), model)
         except AttnError as error:
@@ -222,7 +222,7 @@ def difference(ours: Numbers, theirs: Numbers) -> float:
 def save_twin(kind: str, directory: Path) -> None:
     """Save the twin with a tokenizer, as in a real checkpoint."""
     twin_of(kind, directory)
-    word_piece().save(str(directory / "tokenizer.json"))
+    save_tokenizer(word_piece(), directory)
 
 
 def twin_of(kind: str, directory: Path) -> Any:
