@@ -5,6 +5,7 @@ enlarged, and norms and biases randomised, so that a missing one is noticed.
 """
 
 import importlib.util
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Recipe:
         peak(model, self.gain)
         model.to(how.pop("dtype", torch.float32)).save_pretrained(directory, **how)
         TOKENIZERS.get(self.config.model_type, byte_level)().save(str(directory / "tokenizer.json"))
+        (directory / "tokenizer_config.json").write_text(json.dumps(AS_THE_FILE_SAYS))
 
 
 def peak(model: torch.nn.Module, gain: float) -> None:
@@ -138,6 +140,12 @@ def byte_fallback() -> tokenizers.Tokenizer:
     )
     return inner
 
+
+AS_THE_FILE_SAYS = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+}
+"""The tokenizer_config.json of a twin: AutoTokenizer adds nothing of the family to its tokenizer.json."""
 
 _ENCODERS = (
     *("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "albert", "mpnet"),
