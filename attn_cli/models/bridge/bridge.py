@@ -146,7 +146,7 @@ class Bridge:
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model on the backend's device; transformers always computes with PyTorch."""
-        other = replace(self, backend=torch_backend(backend.device, backend.dtype))
+        other = replace(self, backend=torch_backend(backend.device, backend.dtype, backend.rounded))
         vars(other).update(vars(self) | vars(other))  # keeps the sketch, its plan and other cached values
         return other
 

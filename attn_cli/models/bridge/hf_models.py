@@ -107,7 +107,16 @@ def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: b
         if drawn:
             drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn)
+        if backend.rounded is not None:
+            _round(model, getattr(torch, backend.rounded.value), loading_info["missing_keys"])
         return model.to(backend.device).eval()
+
+
+def _round(model: Any, coarse: torch.dtype, missing: Collection[str]) -> None:
+    """Round the parameters that are in the files to a coarser number format; they keep their own."""
+    for name, parameter in model.named_parameters():
+        if name not in missing:
+            parameter.data = parameter.data.to(coarse).to(parameter.dtype)
 
 
 def _computed(whole: Any) -> set[str]:

@@ -96,6 +96,7 @@ def _feed_forward(config: Config, name: str) -> FeedForward:
         down=_plain(name + "wo"),
         size=config.count("d_ff"),
         activation=activation,
+        is_down_float32=True,
     )
 
 
