@@ -16,7 +16,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge.hf_models import inputs_of, load_model, read_config
-from attn_cli.models.files.tensors import FloatArray
+from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import ReferenceAttention, Texts
 from attn_cli.record import record
@@ -45,6 +45,8 @@ class EagerModel:
     layers: Mapping[Kind, Sequence[int]]
     outputs: Mapping[Kind, Mapping[int, str]]
     trusts_code: bool = False
+    state: Mapping[str, Tensor] | None = None  # the weights, where transformers cannot read the files
+    overrides: Mapping[str, object] | None = None  # of the configuration
     _models: dict[DType, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -82,9 +84,11 @@ class EagerModel:
 
     def _model(self, dtype: DType) -> Any:
         if dtype not in self._models:
-            config = read_config(self.directory, trusts_code=self.trusts_code)
-            backend = torch_backend("cpu", dtype)
-            self._models[dtype] = load_model(self.directory, config, backend, trusts_code=self.trusts_code)
+            trusts_code = self.trusts_code
+            config = read_config(self.directory, trusts_code=trusts_code, overrides=self.overrides)
+            backend, state = torch_backend("cpu", dtype), self.state
+            model = load_model(self.directory, config, backend, trusts_code=trusts_code, state=state)
+            self._models[dtype] = model
         return self._models[dtype]
 
 

@@ -7,10 +7,16 @@ from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
 from attn_cli.models.tokens.token import Tokenizer
 
+_VOCABULARIES = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken")
 _OLDER = (
-    *("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken"),
+    *_VOCABULARIES,
     "tokenizer_config.json",  # byte and character tokenizers have no vocabulary file
 )
+
+
+def has_tokenizer(directory: Path) -> bool:
+    """Whether the directory has a tokenizer with a vocabulary."""
+    return any(file for name in ("tokenizer.json", *_VOCABULARIES) for file in directory.glob(name))
 
 
 def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:

@@ -60,7 +60,9 @@ def test_a_directory_takes_precedence_over_the_cache(tmp_path: Path, monkeypatch
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "config.json").touch()
     monkeypatch.chdir(tmp_path)
-    assert locate_model("a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
+    remark = "a/b is the directory of that name, which comes before the cached model"
+    assert locate_model("a/b", at_home(tmp_path)) == Located("b", Path("a/b"), remarks=(remark,))
+    assert locate_model("./a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
 
 
 def test_a_directory_may_have_the_name_of_an_unknown_user(
