@@ -263,6 +263,26 @@ def test_a_merged_adapter_is_said(save: Save, tmp_path: Path) -> None:
     assert answer.document["model"]["name"] == f"{base.name} + adapter"
 
 
+@pytest.mark.parametrize("kind", ["llama", "cohere"])
+def test_the_judge_runs_the_merged_weights(kind: str, save: Save, tmp_path: Path) -> None:
+    base, module = tmp_path / "base", "layers.0.self_attn.q_proj"
+    if kind == "llama":
+        base, module = save("llama"), QUERY
+    else:
+        save_twin(kind, base)
+    rows, columns = tensor(base, f"{module}.weight").shape
+    adapter = save_adapter(tmp_path / "adapter", base, low_rank(module, *pair(rows, columns)))
+    answer = attn("verify", "the cat sat", "-m", adapter)
+    assert answer.status == 0, answer.err
+
+
+def test_the_judge_has_the_larger_vocabulary(save: Save, tmp_path: Path) -> None:
+    table = np.concatenate([draw(310, 32, seed=8), draw(2, 32, seed=9)])
+    whole = {f"base_model.model.{EMBEDDING}.weight": table}
+    adapter = save_adapter(tmp_path / "adapter", save("llama"), whole)
+    assert attn("verify", "the cat sat", "-m", adapter).status == 0
+
+
 def test_an_adapter_beside_its_base_is_merged_into_that_one(save: Save, tmp_path: Path) -> None:
     base = save("llama")
     merged = save_changed(base, tmp_path / "merged", plus(base, QUERY, *Q))
