@@ -29,6 +29,7 @@ class SourceRequest:
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model defines it
+    adapter: bool = True  # whether an adapter is merged into its base, or left out
     seed: int = 0  # seed, width and heads apply to a random layer only
     width: int = 64
     heads: int = 4

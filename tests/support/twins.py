@@ -5,7 +5,6 @@ enlarged, and norms and biases randomised, so that a missing one is noticed.
 """
 
 import importlib.util
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ from attn_cli.models.bridge.hf_models import inputs_of, load_model, read_config
 from attn_cli.models.bridge.judge import OperationWatch
 from attn_cli.models.bridge.judged_modules import ModuleWatch
 from attn_cli.models.bridge.reference_tokens import auto_tokens
-from attn_cli.models.files.tensors import FloatArray
+from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import AttentionModules, Precision, ReferenceLayer, ReferenceTokens, Texts
 from attn_cli.record import record
@@ -54,6 +54,8 @@ class EagerModel:
     layers: Mapping[Kind, Sequence[int]]
     modules: Mapping[Kind, Mapping[int, AttentionModules]]
     trusts_code: bool = False
+    state: Mapping[str, Tensor] | None = None  # the weights, where transformers cannot read the files
+    overrides: Mapping[str, object] | None = None  # of the configuration
     _models: dict[Precision, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -108,10 +110,11 @@ class EagerModel:
     def _model(self, precision: Precision) -> Any:
         """The model, as it was loaded: dynamic RoPE would remember the longest text."""
         if precision not in self._models:
-            config = read_config(self.directory, trusts_code=self.trusts_code)
+            own = self.trusts_code
+            config = read_config(self.directory, trusts_code=own, overrides=self.overrides)
             backend = torch_backend("cpu", precision.dtype, precision.rounded)
             with exact_numbers(is_wanted=precision.dtype is DType.FLOAT64):
-                model = load_model(self.directory, config, backend, trusts_code=self.trusts_code)
+                model = load_model(self.directory, config, backend, trusts_code=own, state=self.state)
             self._models[precision] = (model, _tables(model))
         model, tables = self._models[precision]
         for module, values, buffers in tables:

@@ -15,6 +15,11 @@ from attn_cli.models.tokens.token import Tokenizer
 _OLDER = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken", "tekken.json")
 
 
+def has_tokenizer(directory: Path) -> bool:
+    """Whether the directory has a tokenizer with a vocabulary."""
+    return any(file for name in ("tokenizer.json", *_OLDER) for file in directory.glob(name))
+
+
 def open_tokenizer(
     directory: Path, config: Mapping[str, Any] | None = None, *, trusts_code: bool = False
 ) -> Tokenizer:
