@@ -236,7 +236,7 @@ def twin_of(kind: str, directory: Path) -> Any:
     with translated_errors("no twin"):
         builder = model_builder(config)
         model = builder.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
-        _stir(model)
+        stir(model)
         _sharpen(model)
         model.save_pretrained(directory)
     return model
@@ -259,7 +259,8 @@ def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
 
 
 @torch.no_grad()
-def _stir(model: torch.nn.Module) -> None:
+def stir(model: torch.nn.Module) -> None:
+    """Enlarge the weights, and randomise what is initialised to zeros or ones."""
     draw = torch.Generator().manual_seed(1)
     for name, parameter in model.named_parameters():
         noise = 0.3 * torch.randn(parameter.shape, generator=draw)

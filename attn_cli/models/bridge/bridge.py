@@ -34,6 +34,7 @@ from attn_cli.models.bridge.plan import (
     plan_attention,
     vocabulary_size,
 )
+from attn_cli.models.bridge.support import read_support
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts
@@ -70,9 +71,17 @@ def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
     tokenizer = open_tokenizer(directory, trusts_code=request.trusts_code)
-    model = Bridge(request, name, directory, tokenizer, torch_backend(backend.device, backend.dtype))
+    with_torch = torch_backend(backend.device, backend.dtype)
+    model = Bridge(request, name, directory, tokenizer, with_torch, remarks=tuple(_unmeasured(kind)))
     model.check_plan()
     return model
+
+
+def _unmeasured(kind: str) -> Iterator[str]:
+    """A remark if the tests have not measured this model type: a newer transformers has it, or own code."""
+    served = {each.type: each.served for each in read_support().families}
+    if served.get(kind, "untried") == "untried":
+        yield f"model type '{kind}' was not tested; attn verify compares its numbers with transformers"
 
 
 @record(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, ModulePlace, recording
-from attn_cli.models.bridge.hf_models import inputs_of, is_sketch
+from attn_cli.models.bridge.hf_models import has_decoder, inputs_of, is_encoder_alone, is_sketch
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Extent
 from attn_cli.record import record
@@ -176,8 +176,8 @@ def _layer_number(trail: Sequence[str]) -> int | None:
 
 
 def _kind(model: Any, attention: AttentionRecord, lengths: tuple[int, int]) -> Kind:
-    if not model.config.is_encoder_decoder:
-        return Kind.SELF
+    if not has_decoder(model):
+        return Kind.ENCODER if is_encoder_alone(model) else Kind.SELF
     parts = (part for name in attention.key[0] for part in name.split("."))
     side = next((part for part in parts if part in {"encoder", "decoder"}), "encoder")
     if side == "encoder":
@@ -188,7 +188,7 @@ def _kind(model: Any, attention: AttentionRecord, lengths: tuple[int, int]) -> K
 def matrix_shapes(model: Any, length: int, target: int) -> list[tuple[int, int]]:
     """The shapes (T, S) an attention matrix can have."""
     square = [(length, length)]
-    return [*square, (target, target), (target, length)] if model.config.is_encoder_decoder else square
+    return [*square, (target, target), (target, length)] if has_decoder(model) else square
 
 
 def no_matrix(what: str, model: Any, length: int, watch: AttentionRecorder) -> AttnError:

@@ -75,7 +75,7 @@ class Checkpoint:
         """The kinds of attention that the model has."""
         whole, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
         if decoder is None:
-            return {Kind.SELF: whole}
+            return {Kind.ENCODER if self.spec.is_encoder_alone else Kind.SELF: whole}
         decoding = Extent(range(decoder.layers), decoder.heads)
         return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 

@@ -158,6 +158,7 @@ class Spec:
 
     cross: Cross | None = None  # of a decoder
     decoder: "Spec | None" = None  # of an encoder-decoder model, where this is the encoder
+    is_encoder_alone: bool = False  # of such a model, whose files lack the decoder
     start: int | None = None  # the decoder's start token
 
     def mask(self, layer: int) -> Rule:

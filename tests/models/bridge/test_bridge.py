@@ -19,7 +19,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge import bridge as bridging
-from attn_cli.models.bridge import capture
+from attn_cli.models.bridge import capture, support
 from attn_cli.models.bridge import hf_models as eager_models
 from attn_cli.models.bridge import plan as planning
 from attn_cli.models.open import open_checkpoint
@@ -252,6 +252,23 @@ def test_an_unknown_type_is_an_error(tmp_path: Path) -> None:
         problem,
         "attn models --families lists the supported types",
     )
+
+
+UNTESTED = "model type '{}' was not tested; attn verify compares its numbers with transformers"
+
+
+def test_a_type_that_was_never_tested_is_tried_and_said_to_be(
+    saved: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = support.read_support()
+    others = tuple(each for each in known.families if each.type != "cohere")
+    line = ("inspect", TEXT, "-m", saved("cohere"), "--heads", "0.1", "-s", "weights", "--json")
+    before = attn(*line)
+    monkeypatch.setattr(bridging, "read_support", lambda: replace(known, families=others))
+    answer = attn(*line)
+    assert answer.document["attention"] == before.document["attention"]
+    assert "not tested" not in before.err
+    assert answer.err.splitlines().count(UNTESTED.format("cohere")) == 1
 
 
 def test_a_mask_that_transformers_makes_cannot_be_overruled(saved: Callable[[str], Path]) -> None:
