@@ -7,6 +7,7 @@ M model width.
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -209,26 +210,43 @@ def recording(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[Atte
     with ExitStack() as stack:
         for name, module in model.named_modules():
             stack.enter_context(_hooked(name, module, watch))
-        stack.enter_context(_interface(watch))
+        stack.enter_context(_interface(model, watch))
+        if any(parameter.is_meta for parameter in model.parameters()):  # RoPE of transformers 5.0 asks torch
+            stack.enter_context(_replaced(torch, "is_autocast_enabled", lambda *_: False))
         stack.enter_context(torch.no_grad())
         stack.enter_context(watch)
         yield watch
 
 
 @contextmanager
-def _interface(watch: AttentionRecorder) -> Iterator[None]:
+def _interface(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[None]:
     """Record every attention function that a model looks up inside the block."""
-    find = AttentionInterface.get_interface
+    with ExitStack() as stack:
+        find = getattr(AttentionInterface, "get_interface", None)
+        if find is not None:
 
-    def finding(self: AttentionInterface, name: str, default: Callable[..., Any]) -> Callable[..., Any]:
-        return watch.calling(find(self, name, default))
+            def finding(
+                self: AttentionInterface, name: str, default: Callable[..., Any]
+            ) -> Callable[..., Any]:
+                return watch.calling(find(self, name, default))
 
-    interface: Any = AttentionInterface
-    interface.get_interface = finding
+            stack.enter_context(_replaced(AttentionInterface, "get_interface", finding))
+        else:  # older versions of transformers call the eager function of their own file
+            for home in {sys.modules[type(module).__module__] for module in model.modules()}:
+                for name in [name for name in vars(home) if name.endswith("eager_attention_forward")]:
+                    stack.enter_context(_replaced(home, name, watch.calling(getattr(home, name))))
+        yield
+
+
+@contextmanager
+def _replaced(home: Any, name: str, other: Callable[..., Any]) -> Iterator[None]:
+    """Replace a function inside the block."""
+    own = getattr(home, name)
+    setattr(home, name, other)
     try:
         yield
     finally:
-        interface.get_interface = find
+        setattr(home, name, own)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from attn_cli.models.hf_errors import translated_errors
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
-_CLASSES = (
+CLASSES = (
     "AutoModel",
     "AutoModelForSeq2SeqLM",
     "AutoModelForCausalLM",
@@ -63,13 +63,13 @@ def model_builder(config: Any) -> Any:
     """
     if half := _half(config):
         return NamedClass(half)
-    for name in _CLASSES:
+    for name in CLASSES:
         builder = getattr(transformers, name)
         is_own = name in (getattr(config, "auto_map", None) or {})  # the checkpoint's own code
         if is_own or type(config) in builder._model_mapping:  # noqa: SLF001  there is no public way
             return builder
     named = (getattr(transformers, name, None) for name in config.architectures or ())
-    if reading := next(filter(_reads_text, named), None):
+    if reading := next(filter(reads_text, named), None):
         return NamedClass(reading)
     problem = (
         f"transformers has no text model of type {config.model_type}: it is part of others, or reads no text"
@@ -101,7 +101,7 @@ def _half(config: Any) -> Any:
         return None
     home = sys.modules[bare.__module__]
     named = (getattr(home, name, None) for name in config.architectures or ())
-    return next((each for each in named if _reads_text(each) and not _takes(each, "decoder_input_ids")), None)
+    return next((each for each in named if reads_text(each) and not _takes(each, "decoder_input_ids")), None)
 
 
 def is_encoder_alone(model: Any) -> bool:
@@ -115,7 +115,8 @@ def has_decoder(model: Any) -> bool:
     return bool(model.config.is_encoder_decoder) and _half(model.config) is not type(model)
 
 
-def _reads_text(named: Any) -> bool:
+def reads_text(named: Any) -> bool:
+    """Whether this is a class of models that take tokens."""
     return named is not None and hasattr(named, "forward") and _takes(named, "input_ids")
 
 

@@ -1,5 +1,6 @@
 """Finds which attention a model computes, by running a sketch of it: the model without weights."""
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -19,6 +20,9 @@ from attn_cli.vocabulary import Kind
 _LENGTHS = (13, 7, 17, 11, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61)
 """The possible lengths of the sketch's texts: those that are no number of the model's own."""
 _MOST_SHAPES = 3
+_OTHER_INPUTS = re.compile(
+    r"pixel|image|video|audio|speech|input_(features|values)|past_values|hidden_states"
+)
 _LISTED = "attn models --families lists what can be shown"
 _READS_TEXT = "use a model that reads text alone: attn models --families lists them"
 
@@ -126,6 +130,8 @@ def _watch_sketch(name: str, model: Any, lengths: tuple[int, int]) -> AttentionR
 
 def _other_inputs(model: Any) -> str:
     """What the model reads besides text or instead of it, as transformers declares; empty if nothing."""
+    if not any(_OTHER_INPUTS.search(name) for name in inspect.signature(model.forward).parameters):
+        return ""
     declared = getattr(model, "input_modalities", None) or ()
     names = (declared,) if isinstance(declared, str) else tuple(declared)
     return " and ".join(name for name in names if name != "text")

@@ -166,7 +166,7 @@ def anchor_names(spec: Spec) -> tuple[str, ...]:
 
 def _layer_names(part: Part, spec: Spec) -> dict[int, str]:
     """The part's module name in each layer."""
-    return {layer: part.name.format(**spec.numbers(layer)) for layer in range(spec.layers)}
+    return {layer: spec.tower + part.name.format(**spec.numbers(layer)) for layer in range(spec.layers)}
 
 
 def _inputs(tokens: Sequence[Token]) -> Inputs:

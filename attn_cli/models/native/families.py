@@ -11,6 +11,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.config import Config, NotNativeError
 from attn_cli.models.native import architectures
 from attn_cli.models.native.spec import Spec
+from attn_cli.models.native.towers import as_tower, tower_config
 
 
 def native_families() -> tuple[str, ...]:
@@ -39,11 +40,21 @@ def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None
     Raises:
         AttnError: a value of the configuration is missing or damaged.
     """
+    if tower := tower_config(config):
+        return _tower_spec(tower, config, is_causal=is_causal)
     if config.text("model_type") not in native_types():
         return None
     try:
         return read_spec(config, is_causal=is_causal)
     except NotNativeError:
+        return None
+
+
+def _tower_spec(tower: Config, whole: Config, *, is_causal: bool | None) -> Spec | None:
+    """The spec of the language model in a larger one; None if transformers has to complete its config."""
+    try:
+        return as_tower(read_spec(tower, is_causal=is_causal), whole)
+    except AttnError:
         return None
 
 

@@ -146,6 +146,7 @@ class Spec:
     segments: int = 0  # the number of segment embeddings
     takes_pairs: bool = False  # whether the model was trained on pairs of texts
     prefixes: tuple[str, ...] = ("",)
+    tower: str = ""  # the module in transformers' model, if it is a part of a larger one: `language_model.`
     aliases: Mapping[str, str] = field(default_factory=dict)
     softcap: float | None = None
     is_alibi: bool = False
