@@ -24,7 +24,7 @@ from attn_cli.models.hub.locate import (
 )
 from attn_cli.models.native.checkpoint import Checkpoint, anchor_names
 from attn_cli.models.native.checkpoint_files import CheckpointFiles, open_files
-from attn_cli.models.native.families import native_types, read_spec
+from attn_cli.models.native.families import native_spec
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.vocabulary import EMBEDDED, RANDOM
@@ -99,10 +99,10 @@ def open_checkpoint(
 def _native_spec(config: Config, request: SourceRequest) -> tuple[Spec | None, tuple[str, ...]]:
     """The spec if the model is computed natively; if only this variant of its family is not, the reason."""
     runs_own_code = request.trusts_code and has_own_model(config)
-    if runs_own_code or config.text("model_type") not in native_types():
+    if runs_own_code:
         return None, ()
     try:
-        return read_spec(config, is_causal=request.is_causal), ()
+        return native_spec(config, is_causal=request.is_causal), ()
     except NotNativeError as error:
         if config.path.name != "config.json":  # a GGUF file, which only the native code reads
             raise

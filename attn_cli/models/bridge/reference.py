@@ -94,8 +94,7 @@ class EagerModel:
                 outputs = model(**inputs, output_attentions=True, return_dict=True)
         return {
             kind: around.layers(
-                names[kind],
-                _by_layer(getattr(outputs, _FIELDS[kind], None), self.layers[kind], self.directory),
+                names[kind], _by_layer(_returned(outputs, kind), self.layers[kind], self.directory)
             )
             for kind in kinds
         }
@@ -154,6 +153,12 @@ def _inputs(model: Any, texts: Texts) -> dict[str, Any]:
         [token.segment for token in texts.tokens],
         [token.id for token in texts.target] or [0],
     )
+
+
+def _returned(outputs: Any, kind: Kind) -> Any:
+    """The attentions of one kind; an encoder without a decoder returns them as a model of one kind does."""
+    own = getattr(outputs, _FIELDS[kind], None)
+    return getattr(outputs, _FIELDS[Kind.SELF], None) if own is None and kind is Kind.ENCODER else own
 
 
 def _by_layer(attentions: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:

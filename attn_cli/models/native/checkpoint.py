@@ -89,7 +89,7 @@ class Checkpoint:
         """The kinds of attention that the model has."""
         whole, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
         if decoder is None:
-            return {Kind.SELF: whole}
+            return {Kind.ENCODER if self.spec.is_encoder_alone else Kind.SELF: whole}
         decoding = Extent(range(decoder.layers), decoder.heads)
         return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
@@ -197,8 +197,9 @@ def _places(spec: Spec, cross: Cross | None = None) -> dict[int, AttentionModule
     )
     entered = projections.fused or projections.query
     assert entered is not None, "a spec names every part that is used"
+    named = [spec.tower + part.name for part in (entered, output)]
     return {
-        layer: AttentionModules(*(part.name.format(**spec.numbers(layer)) for part in (entered, output)))
+        layer: AttentionModules(*(name.format(**spec.numbers(layer)) for name in named))
         for layer in range(spec.layers)
     }
 
