@@ -367,9 +367,15 @@ def test_a_decoder_that_reads_other_tokens_is_found(tmp_path: Path, monkeypatch:
     assert problem.startswith("the decoder's token ids differ from AutoTokenizer's at position 0: ")
 
 
-def test_a_tokenizer_that_autotokenizer_cannot_read_is_said(tmp_path: Path) -> None:
+def test_a_tokenizer_that_autotokenizer_cannot_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     RECIPES["bert"].save(tmp_path)
-    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "CamembertTokenizer"}')
+
+    def refuse(*_given: object, **_words: object) -> None:
+        raise ValueError("no such class")
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", refuse)
     found = attn("verify", TEXT, "-m", tmp_path, "--json")
     assert found.status == 0
     assert found.document["ids"]["compared"] is False
