@@ -52,6 +52,42 @@ class Step(Term):
         return self in {Step.KEYS, Step.VALUES}
 
 
+class Check(StrEnum):
+    """What `attn verify` compares in a layer, in the order of the computation."""
+
+    INPUT = "input"  # the hidden states that enter the attention layer
+    QUERIES = "queries"  # of every head, before any scale
+    KEYS = "keys"  # as every query head reads them
+    VALUES = "values"
+    SCORES = "scores"
+    MASK = "mask"  # the difference is a number of cells
+    LOGITS = "logits"  # where the mask allows: with soft cap and position bias
+    WEIGHTS = "weights"  # the difference is absolute
+    CONTEXT = "context"
+    HEAD_OUTPUTS = "head_outputs"  # each head's part of the output
+    OUTPUT = "output"  # of the layer: the sum of the heads' outputs, and the bias of W_O
+
+    @property
+    def of_layer(self) -> str:
+        """Its name in a sentence: the scores of a layer."""
+        return {Check.HEAD_OUTPUTS: "outputs of the heads"}.get(self, self.value)
+
+    @property
+    def heading(self) -> str:
+        """Its name above a column."""
+        return "heads" if self is Check.HEAD_OUTPUTS else self.value
+
+    @property
+    def is_plural(self) -> bool:
+        """Whether its name is a plural."""
+        return self.value.endswith("s")
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether it has a row per key rather than per query."""
+        return self in {Check.KEYS, Check.VALUES}
+
+
 class Kind(StrEnum):
     """Which attention of a model: `self` if it has one kind, otherwise the part that attends."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import reduce
-from operator import add
+from operator import add, or_
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 
@@ -17,6 +17,7 @@ from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord
+from attn_cli.models.bridge.dataflow import hidden_by, never_a_bias
 from attn_cli.models.source import Layer
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Step
@@ -27,7 +28,6 @@ from attn_cli.vocabulary import Metric, Step
 _TOLERANCE = {torch.float16: 0.02, torch.bfloat16: 0.15}
 _EXACT = 2e-5
 
-_HIDDEN = -1e9  # the mask values that families add instead of -∞ are far below
 _SOFTMAX_STEPS = frozenset({Step.MASK, Step.LOGITS, Step.WEIGHTS})
 _UNSEEN = "only the softmax of this family can be observed"
 _NO_INPUT = "the module does not receive one vector per token"
@@ -169,7 +169,10 @@ def _softmax_alone(attention: AttentionRecord, kv_heads: int, why: str) -> Captu
     if attention.logits is None:
         return CapturedLayer(None, weights, kv_heads, why)
     logits, extra = attention.logits[..., :length], attention.logits[..., length:]
-    is_hidden = (logits <= _hidden(logits)) & (weights == 0)
+    is_hidden = logits <= never_a_bias(logits.dtype)
+    if attention.hidden is not None:
+        is_hidden = is_hidden | attention.hidden[..., :length]
+    is_hidden = is_hidden & (weights == 0)
     layer = CapturedLayer(logits.masked_fill(is_hidden, -torch.inf), weights, kv_heads, why)
     if not extra.shape[-1]:
         return layer
@@ -186,8 +189,9 @@ def _operands(call: AttentionCall) -> Iterator[Operands]:
     mask: Rule = everywhere
     bias: Bias | None = None
     if call.added:
-        total = reduce(add, map(_as_added, call.added))
-        hidden = total <= _hidden(total)
+        added = [_as_added(each) for each in call.added]
+        total = reduce(add, added)
+        hidden = reduce(or_, map(hidden_by, added))
         if not (hidden == hidden[:1]).all():
             return
         mask = _rule(~hidden[0].broadcast_to(size[1:]))
@@ -215,11 +219,6 @@ def _rule(mask: torch.Tensor) -> Rule:
 def _added(bias: torch.Tensor) -> Bias:
     """A bias that looks up an (H, T, S) array."""
     return lambda queries, keys: bias[:, queries, keys]
-
-
-def _hidden(numbers: torch.Tensor) -> float:
-    """The threshold below which an added number counts as masking."""
-    return max(_HIDDEN, torch.finfo(numbers.dtype).min / 2)
 
 
 def _is_of(operands: Operands, call: AttentionCall) -> bool:

@@ -7,7 +7,7 @@ import torch
 from attn_cli.core.attention import Operands, trace
 from attn_cli.core.multihead import merged
 from attn_cli.core.streaming.key_tokens import KeyTokens
-from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord, RunningModule
+from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord, AttentionRecorder, RunningModule
 from attn_cli.models.bridge.captured_layer import CapturedLayer, build_layer
 from attn_cli.models.source import Layer
 from attn_cli.vocabulary import Metric, Step
@@ -137,20 +137,10 @@ def test_the_output_is_shown_if_our_contexts_agree_with_the_models(dtype: torch.
         assert {Step.OUTPUT} == set(apart.absent) - set(close.absent)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "hiding", "lowering"),
-    [
-        (torch.float32, -1e9, -0.9e9),
-        (torch.bfloat16, -1.1e9, -0.9e9),
-        (torch.float16, -40_000, -30_000),  # it has no -1e9: its least number is -65,504
-    ],
-)
-def test_a_large_negative_addend_is_a_mask_and_a_smaller_one_a_bias(
-    dtype: torch.dtype, hiding: float, lowering: float
-) -> None:
-    def seen(number: float) -> tuple[int, bool]:
-        added = torch.zeros(1, 3, 3, dtype=dtype)
-        added[..., 2] = number
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_large_negative_addend_is_a_mask_and_a_smaller_one_a_bias(dtype: torch.dtype) -> None:
+    def seen(*numbers: float) -> tuple[int, bool]:
+        added = torch.tensor([[[0, 0, *numbers[-1:]]] * 2 + [[0, *numbers]]]).to(dtype)
         vectors = torch.ones(2, 3, 4, dtype=dtype)
         weights = (vectors @ vectors.mT + added).softmax(-1)
         contexts = merged(weights @ vectors)
@@ -159,5 +149,42 @@ def test_a_large_negative_addend_is_a_mask_and_a_smaller_one_a_bias(
         layer = build_layer(AttentionRecord((("attention",), 0), (2, 3, 3), frame, fits=True, call=call), 2)
         return int(layer.mask.sum()), Step.BIAS in layer.steps([0], [Step.BIAS])
 
-    assert seen(hiding) == (6, False)
-    assert seen(lowering) == (9, True)
+    assert seen(0, -5_100) == (6, False)  # 4,992 and 5,088 are the neighbours of 5,000 in bfloat16
+    assert seen(0, -4_900) == (9, True)
+    assert seen(-900, -5_100) == (6, True)  # a mask and a bias, in one tensor
+    assert seen(-1_100, -5_100) == (9, True)  # a bias that grows without a gap
+    assert seen(-1_100, -65_504) == ((9, True) if dtype != torch.float16 else (6, True))
+    assert seen(-1_100, torch.finfo(dtype).min) == (6, True)
+
+
+def rising(scores: torch.Tensor, mask: torch.Tensor, way: str) -> torch.Tensor:
+    """Scores with a mask, as models' code adds it."""
+    if way == "subtracted":
+        return scores - 1e4 * mask
+    if way == "scaled while adding":
+        return torch.add(scores, mask, alpha=-1e4)
+    if way == "filled in":
+        return scores.masked_fill(mask.bool(), -1e4)
+    if way == "chosen":
+        return torch.where(mask.bool(), torch.tensor(-1e4), scores)
+    if way == "added in place, then copied":
+        scores += -1e4 * mask
+        return scores.contiguous().to(torch.float64).float()
+    return torch.baddbmm(-1e4 * mask, scores, torch.eye(5).expand(2, 5, 5))
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["subtracted", "scaled while adding", "filled in", "chosen", "added in place, then copied", "multiplied"],
+)
+@pytest.mark.parametrize("size", [1, 3_000])  # of scores as large as that, too, a mask can be told
+def test_a_mask_is_known_by_what_was_added_not_by_the_size_of_the_logits(way: str, size: int) -> None:
+    mask = torch.ones(5, 5).triu(1).expand(2, 5, 5)
+    watch = AttentionRecorder([(5, 5)], lambda _: True)
+    scores = size * torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(1)).tril()
+    module = torch.nn.Identity()
+    watch.enter("attention", module, (), {})
+    with watch:
+        rising(scores, mask, way).softmax(-1)
+    layer = build_layer(watch.records[0], 2)
+    np.testing.assert_array_equal(layer.mask, np.tri(5, dtype=bool))
