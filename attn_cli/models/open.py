@@ -10,7 +10,7 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config
-from attn_cli.models.files.lora import adapted, embedded_tokens
+from attn_cli.models.files.quantisation import FP8, quantisation, remark_of
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
     EMBEDDED_DIRECTORY,
@@ -77,8 +77,12 @@ def open_checkpoint(
     """
     request = request or SourceRequest(str(path))
     files = open_files(path, adapter)
+    method = quantisation(files.config)
+    if method is not None:
+        remarks = (*remarks, remark_of(method))
     runs_own_code = request.trusts_code and has_own_model(files.config)
-    spec = None if runs_own_code else native_spec(files.config, is_causal=request.is_causal)
+    is_native = not runs_own_code and method in {None, FP8}
+    spec = native_spec(files.config, is_causal=request.is_causal) if is_native else None
     if spec is None:
         if not request.trusts_code:
             _check_own_code(files.config)
@@ -87,6 +91,8 @@ def open_checkpoint(
         kind = files.config.text("model_type")
         return open_bridge(name, path, kind, backend, request, adapter=adapter, remarks=remarks)
     if adapter is not None:
+        from attn_cli.models.files.lora import embedded_tokens  # only adapters need it
+
         rows = embedded_tokens(adapter, spec.embeddings.tokens)
         spec = spec if rows is None else replace(spec, vocabulary=rows)
     open_weights = cache(partial(_open_weights, files, spec, adapter))
@@ -101,6 +107,8 @@ def _open_weights(files: CheckpointFiles, spec: Spec, adapter: Path | None) -> W
     weights = files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
     if adapter is None:
         return weights
+    from attn_cli.models.files.lora import adapted
+
     return adapted(weights, adapter, is_transposed=lambda _: spec.is_transposed)
 
 

@@ -183,8 +183,8 @@ class Bridge:
 
     @property
     def _state(self) -> Mapping[str, Tensor] | None:
-        """The tensors that transformers cannot read from the files: behind a wrapper, or with an adapter."""
-        return self.weights.renamed if self.weights.wrapper or self.weights.adapter else None
+        """The tensors that transformers would not read so from the files."""
+        return self.weights.renamed if self.weights.is_changed else None
 
     def _load(self, config: Any) -> Any:
         trusts_code, state = self.trusts_code, self._state

@@ -132,11 +132,11 @@ class Checkpoint:
         return EagerModel(self.path, layers, outputs, state=self._changed_state(), overrides=self._overrides)
 
     def _changed_state(self) -> Mapping[str, Tensor] | None:
-        """The tensors that transformers cannot read from the files: behind a wrapper, or with an adapter."""
+        """The tensors that transformers would not read so from the files."""
         if self.path.is_file():
             return None
         weights = self.open_weights()
-        return weights.renamed if weights.wrapper or weights.adapter else None
+        return weights.renamed if weights.is_changed else None
 
     @property
     def _overrides(self) -> dict[str, object]:
