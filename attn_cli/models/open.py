@@ -10,6 +10,7 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config
+from attn_cli.models.files.other_configs import check_config
 from attn_cli.models.files.quantisation import FP8, quantisation, remark_of
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
@@ -23,7 +24,7 @@ from attn_cli.models.hub.locate import (
     no_progress,
 )
 from attn_cli.models.native.checkpoint import Checkpoint, anchor_names
-from attn_cli.models.native.checkpoint_files import CheckpointFiles, open_files
+from attn_cli.models.native.checkpoint_files import CheckpointFiles, DirectoryFiles, open_files
 from attn_cli.models.native.families import native_spec
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
@@ -77,6 +78,9 @@ def open_checkpoint(
     """
     request = request or SourceRequest(str(path))
     files = open_files(path, adapter)
+    check_config(files.config)
+    files, overrides, guess = _typed(files)
+    remarks = (*remarks, *guess)
     method = quantisation(files.config)
     if method is not None:
         remarks = (*remarks, remark_of(method))
@@ -89,18 +93,44 @@ def open_checkpoint(
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
         kind = files.config.text("model_type")
-        return open_bridge(name, path, kind, backend, request, adapter=adapter, remarks=remarks)
+        return open_bridge(
+            name, path, kind, backend, request, adapter=adapter, remarks=remarks, overrides=overrides
+        )
     if adapter is not None:
         from attn_cli.models.files.lora import embedded_tokens  # only adapters need it
 
         rows = embedded_tokens(adapter, spec.embeddings.tokens)
-        spec = spec if rows is None else replace(spec, vocabulary=rows)
+        if rows is not None:
+            spec, overrides = replace(spec, vocabulary=rows), overrides | {"vocab_size": rows}
     open_weights = cache(partial(_open_weights, files, spec, adapter))
     ignores_code = has_own_model(files.config)
     tokenizer = files.tokenizer()
     return Checkpoint(
-        request, name, path, open_weights, spec, tokenizer, backend, ignores_code, adapter, remarks
+        request, name, path, open_weights, spec, tokenizer, backend, ignores_code, adapter, remarks, overrides
     )
+
+
+def _typed(files: CheckpointFiles) -> tuple[CheckpointFiles, dict[str, object], tuple[str, ...]]:
+    """The files with a `model_type` in their configuration: if it has none, that of its class, with a remark.
+
+    Raises:
+        AttnError: transformers does not have the class.
+    """
+    config = files.config
+    if config.has("model_type") or has_own_model(config) or not isinstance(files, DirectoryFiles):
+        return files, {}, ()
+    from attn_cli.models.bridge.model_type import type_of  # transformers and torch: 3 s
+
+    classes = config.values.get("architectures")
+    found = type_of(classes)
+    if found is None:
+        names = ", ".join(map(str, classes)) if isinstance(classes, list) and classes else "none"
+        problem = f"{config.path} has no model_type, and its architectures say nothing of it: {names}"
+        raise AttnError(problem, 'write the type into the file, for example "model_type": "bert"')
+    kind, name = found
+    remark = f"config.json has no model_type: the model is read as {kind}, because its class is {name}"
+    typed = replace(config, values={**config.values, "model_type": kind})
+    return replace(files, config=typed), {"model_type": kind}, (remark,)
 
 
 def _open_weights(files: CheckpointFiles, spec: Spec, adapter: Path | None) -> Weights:

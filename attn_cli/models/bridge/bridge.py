@@ -55,11 +55,13 @@ def open_bridge(
     *,
     adapter: Path | None = None,
     remarks: tuple[str, ...] = (),
+    overrides: Mapping[str, object] | None = None,
 ) -> "Bridge":
     """Open the model of type `kind` in `directory` under the name `name`.
 
     If the request trusts it, the checkpoint's own Python code may run, for types that transformers lacks.
-    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood.
+    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood;
+    `overrides` are values that `config.json` lacks.
 
     Raises:
         AttnError: transformers does not support the type or cannot read the files, or the model has no
@@ -78,7 +80,7 @@ def open_bridge(
     place = directory if adapter is None or not has_tokenizer(adapter) else adapter
     tokenizer = open_tokenizer(place, trusts_code=request.trusts_code)
     backend = torch_backend(backend.device, backend.dtype)
-    model = Bridge(request, name, directory, tokenizer, backend, adapter, remarks)
+    model = Bridge(request, name, directory, tokenizer, backend, adapter, remarks, overrides)
     model.check_plan()
     return model
 
@@ -93,7 +95,8 @@ class Bridge:
     tokenizer: Tokenizer
     backend: Backend
     adapter: Path | None = None  # the directory of the adapter that is merged
-    place_remarks: tuple[str, ...] = ()  # how the model's name was understood
+    place_remarks: tuple[str, ...] = ()  # how the model's name and its type were understood
+    overrides: Mapping[str, object] | None = None  # of what config.json says
     engine: str = "transformers"
     is_causal: bool = False
 
@@ -148,7 +151,7 @@ class Bridge:
         from attn_cli.models.bridge.reference import EagerModel
 
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
-        return EagerModel(self.directory, layers, {}, self.trusts_code, self._state)
+        return EagerModel(self.directory, layers, {}, self.trusts_code, self._state, self.overrides)
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model on the backend's device; transformers always computes with PyTorch."""
@@ -159,7 +162,7 @@ class Bridge:
     @cached_property
     def config(self) -> Any:
         """The configuration as transformers reads it."""
-        return read_config(self.directory, trusts_code=self.trusts_code)
+        return read_config(self.directory, trusts_code=self.trusts_code, overrides=self.overrides)
 
     @cached_property
     def whole(self) -> Any:

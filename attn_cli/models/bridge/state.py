@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attn_cli.errors import AttnError
 from attn_cli.models.files.lora import adapted
+from attn_cli.models.files.torch_bin import RefusedPickleError
 from attn_cli.models.files.weights import Weights, open_weights
 
 
@@ -35,10 +35,8 @@ def unwrapped_weights(directory: Path, sketch: Any) -> Weights:
     """
     try:
         weights = open_weights(directory)
-    except AttnError:
-        if not any(directory.glob("pytorch_model*.bin")) or any(directory.glob("model*.safetensors")):
-            raise
-        return Weights(directory, {})  # a pickle with more than tensors, which transformers may read safely
+    except RefusedPickleError:
+        return Weights(directory, {})
     parameters = [name for name, parameter in sketch.named_parameters() if parameter.requires_grad]
     wrapper = _wrapper(parameters, weights.tensors, getattr(sketch, "base_model_prefix", ""))
     return replace(weights, wrapper=wrapper)

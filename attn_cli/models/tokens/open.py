@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from attn_cli.errors import AttnError
+from attn_cli.models.files.impostors import check_file
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
 from attn_cli.models.tokens.token import Tokenizer
@@ -30,10 +31,16 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
         if not any(file for pattern in _OLDER for file in directory.glob(pattern)):
             hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
             raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
+        for file in (file for pattern in _VOCABULARIES for file in directory.glob(pattern)):
+            check_file(file)
         from attn_cli.models.tokens.slow import open_slow_tokenizer  # transformers and torch: 3 s
 
         return open_slow_tokenizer(directory, trusts_code=trusts_code)
     import tokenizers  # 0.03 s
 
-    with tokenizer_errors(f"{path} is not a valid tokenizer"):
-        return FastTokenizer(tokenizers.Tokenizer.from_file(str(path)))
+    try:
+        with tokenizer_errors(f"{path} is not a valid tokenizer"):
+            return FastTokenizer(tokenizers.Tokenizer.from_file(str(path)))
+    except AttnError:
+        check_file(path)
+        raise
