@@ -21,6 +21,7 @@ from attn_cli.models.bridge.hf_models import (
     build_sketch,
     inputs_of,
     is_known,
+    is_quantised,
     load_model,
     read_config,
     shorten_config,
@@ -34,7 +35,7 @@ from attn_cli.models.bridge.plan import (
     plan_attention,
     vocabulary_size,
 )
-from attn_cli.models.bridge.state import adapted_weights, unwrapped_weights
+from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrapped_weights
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel
@@ -252,12 +253,14 @@ class Bridge:
         return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
 
     def check(self) -> None:
-        """Check that there is a file of weights.
+        """Check that there are weights of every layer, in floating point unless the model is quantised.
 
         Raises:
-            AttnError: there is none, or it is damaged, or the adapter does not fit.
+            AttnError: they are missing or damaged, or the adapter does not fit.
         """
-        assert self.weights is not None, "opening them raises an error"
+        if not is_quantised(self.config):
+            self.weights.check_floats()
+        check_layers(self.weights, self.whole)
 
     def _start_id(self) -> int | None:
         for config in (self.config, getattr(self.config, "decoder", None), self.config.get_text_config()):

@@ -94,7 +94,7 @@ def _is_saved_as(name: str, config: Any) -> bool:
 
 def is_quantised(config: Any) -> bool:
     """Whether the modules of the model are replaced by quantised ones."""
-    return getattr(config, "quantization_config", None) is not None
+    return bool(getattr(config, "quantization_config", None))
 
 
 def _unquantised(config: Any) -> Any:
@@ -159,7 +159,7 @@ def _loaded(
     with translated_errors(f"transformers cannot load {directory}"):
         model, loading_info = builder.from_pretrained(
             None if place else directory,
-            config=copy.deepcopy(config) if state is None else _unquantised(config),
+            config=copy.deepcopy(config) if is_quantised(config) and state is None else _unquantised(config),
             attn_implementation="eager",
             dtype=getattr(torch, backend.dtype.value),
             local_files_only=True,

@@ -120,9 +120,20 @@ class Weights:
             problem = f"the tensor {name} in {tensor.path} has the shape {tensor.shape}, not {shape}"
             raise AttnError(problem, _TOGETHER)
         if tensor.numbers is None:
-            problem = f"the tensor {name} in {tensor.path} has an unsupported type: {tensor.dtype}"
-            raise AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
+            raise self._unsupported(name, tensor)
         return tensor.numbers
+
+    def check_floats(self) -> None:
+        """Raise `AttnError` for a matrix of integers, and for 8-bit floats whose scales cannot be applied."""
+        for name, tensor in self.tensors.items():
+            if tensor.numbers is None and len(tensor.shape) > 1 and name.endswith("weight"):
+                self._check_not_quantised()
+                raise self._unsupported(name, tensor)
+
+    @staticmethod
+    def _unsupported(name: str, tensor: Tensor) -> AttnError:
+        problem = f"the tensor {name} in {tensor.path} has an unsupported type: {tensor.dtype}"
+        return AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
 
     def _check_not_quantised(self) -> None:
         """Raise `AttnError` if the names of the tensors show a quantisation."""
