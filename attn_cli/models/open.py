@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
-from attn_cli.models.files.config import Config
+from attn_cli.models.files.config import Config, NotNativeError
 from attn_cli.models.files.other_configs import check_config
 from attn_cli.models.files.quantisation import FP8, quantisation, remark_of
 from attn_cli.models.files.weights import Weights
@@ -80,19 +80,15 @@ def open_checkpoint(
     files = open_files(path, adapter)
     check_config(files.config)
     files, overrides, guess = _typed(files)
-    remarks = (*remarks, *guess)
     method = quantisation(files.config)
-    if method is not None:
-        remarks = (*remarks, remark_of(method))
-    runs_own_code = request.trusts_code and has_own_model(files.config)
-    is_native = not runs_own_code and method in {None, FP8}
-    spec = native_spec(files.config, is_causal=request.is_causal) if is_native else None
+    remarks = (*remarks, *guess, *(() if method is None else (remark_of(method),)))
+    spec, reasons = _native_spec(files.config, request, method)
     if spec is None:
         if not request.trusts_code:
             _check_own_code(files.config)
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
-        kind = files.config.text("model_type")
+        kind, remarks = files.config.text("model_type"), (*remarks, *reasons)
         return open_bridge(
             name, path, kind, backend, request, adapter=adapter, remarks=remarks, overrides=overrides
         )
@@ -131,6 +127,21 @@ def _typed(files: CheckpointFiles) -> tuple[CheckpointFiles, dict[str, object], 
     remark = f"config.json has no model_type: the model is read as {kind}, because its class is {name}"
     typed = replace(config, values={**config.values, "model_type": kind})
     return replace(files, config=typed), {"model_type": kind}, (remark,)
+
+
+def _native_spec(
+    config: Config, request: SourceRequest, method: str | None
+) -> tuple[Spec | None, tuple[str, ...]]:
+    """The spec if the model is computed natively; if only this variant of its family is not, the reason."""
+    runs_own_code = request.trusts_code and has_own_model(config)
+    if runs_own_code or method not in {None, FP8}:
+        return None, ()
+    try:
+        return native_spec(config, is_causal=request.is_causal), ()
+    except NotNativeError as error:
+        if config.path.name != "config.json":  # a GGUF file, which only the native code reads
+            raise
+        return None, (f"transformers computes this model: {error.problem}",)
 
 
 def _open_weights(files: CheckpointFiles, spec: Spec, adapter: Path | None) -> Weights:

@@ -36,6 +36,7 @@ from attn_cli.models.bridge.plan import (
     vocabulary_size,
 )
 from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrapped_weights
+from attn_cli.models.bridge.support import read_support
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel
@@ -80,10 +81,17 @@ def open_bridge(
         raise UsageError(problem, "leave out --causal and --no-causal")
     place = directory if adapter is None or not has_tokenizer(adapter) else adapter
     tokenizer = open_tokenizer(place, trusts_code=request.trusts_code)
-    backend = torch_backend(backend.device, backend.dtype)
-    model = Bridge(request, name, directory, tokenizer, backend, adapter, remarks, overrides)
+    on, remarks = torch_backend(backend.device, backend.dtype), (*remarks, *_unmeasured(kind))
+    model = Bridge(request, name, directory, tokenizer, on, adapter, remarks, overrides)
     model.check_plan()
     return model
+
+
+def _unmeasured(kind: str) -> Iterator[str]:
+    """A remark if the tests have not measured this model type: a newer transformers has it, or own code."""
+    served = {each.type: each.served for each in read_support().families}
+    if served.get(kind, "untried") == "untried":
+        yield f"model type '{kind}' was not tested; attn verify compares its numbers with transformers"
 
 
 @record(frozen=True, eq=False)
@@ -156,7 +164,7 @@ class Bridge:
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model on the backend's device; transformers always computes with PyTorch."""
-        other = replace(self, backend=torch_backend(backend.device, backend.dtype))
+        other = replace(self, backend=torch_backend(backend.device, backend.dtype, backend.rounded))
         vars(other).update(vars(self) | vars(other))  # keeps the sketch, its plan and other cached values
         return other
 
@@ -167,8 +175,11 @@ class Bridge:
 
     @cached_property
     def whole(self) -> Any:
-        """All modules of the model, without weights."""
-        return build_sketch(self.config, trusts_code=self.trusts_code)
+        """All modules of the model, without weights if it can be built without them."""
+        try:
+            return build_sketch(self.config, trusts_code=self.trusts_code)
+        except AttnError:  # an activation of Apertus reads its parameters, in some versions of transformers
+            return self._load(self.config)
 
     @cached_property
     def plan(self) -> AttentionPlan:

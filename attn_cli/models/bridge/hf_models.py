@@ -16,9 +16,10 @@ from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.hf_errors import translated_errors
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
-_CLASSES = (
+CLASSES = (
     "AutoModel",
     "AutoModelForSeq2SeqLM",
     "AutoModelForCausalLM",
@@ -65,18 +66,23 @@ def read_config(
 
 
 def model_builder(config: Any) -> Any:
-    """The Auto class that builds this model: the bare model if there is one.
+    """What builds this model: an Auto class, for the bare model if there is one, or the class it names.
 
     A quantised model is built as it was saved, because its modules are replaced by their names in the file.
 
     Raises:
         AttnError: there is none for text.
     """
-    for name in sorted(_CLASSES, key=lambda name: not _is_saved_as(name, config)):
+    if half := _half(config):
+        return NamedClass(half)
+    for name in sorted(CLASSES, key=lambda name: not _is_saved_as(name, config)):
         builder = getattr(transformers, name)
         is_own = name in (getattr(config, "auto_map", None) or {})  # the checkpoint's own code
         if is_own or type(config) in builder._model_mapping:  # noqa: SLF001  there is no public way
             return builder
+    named = (getattr(transformers, name, None) for name in config.architectures or ())
+    if reading := next(filter(reads_text, named), None):
+        return NamedClass(reading)
     problem = (
         f"transformers has no text model of type {config.model_type}: it is part of others, or reads no text"
     )
@@ -102,6 +108,53 @@ def _unquantised(config: Any) -> Any:
     copied = copy.deepcopy(config)
     vars(copied).pop("quantization_config", None)
     return copied
+
+
+@record(frozen=True, slots=True)
+class NamedClass:
+    """A class of transformers that no Auto class builds, with an Auto class's way to build it."""
+
+    named: Any
+
+    def from_config(self, config: Any, *, trust_remote_code: bool = False, **options: Any) -> Any:
+        """A model with new weights."""
+        del trust_remote_code  # the class is transformers' own
+        return self.named._from_config(config, **options)  # noqa: SLF001  Auto classes do the same
+
+    def from_pretrained(self, directory: Path, *, trust_remote_code: bool = False, **options: Any) -> Any:
+        """The model in the directory."""
+        del trust_remote_code
+        return self.named.from_pretrained(directory, **options)
+
+
+def _half(config: Any) -> Any:
+    """The class of an encoder or a decoder alone, if `architectures` names one; else None."""
+    bare = transformers.AutoModel._model_mapping.get(type(config), None)  # noqa: SLF001  as above
+    if not inspect.isclass(bare) or not _takes(bare, "decoder_input_ids"):
+        return None
+    home = sys.modules[bare.__module__]
+    named = (getattr(home, name, None) for name in config.architectures or ())
+    return next((each for each in named if reads_text(each) and not _takes(each, "decoder_input_ids")), None)
+
+
+def is_encoder_alone(model: Any) -> bool:
+    """Whether the model is the encoder of an encoder-decoder model, without the decoder."""
+    name = type(model).__name__
+    return _half(model.config) is type(model) and "Decoder" not in name and "CausalLM" not in name
+
+
+def has_decoder(model: Any) -> bool:
+    """Whether it is an encoder-decoder model, with both."""
+    return bool(model.config.is_encoder_decoder) and _half(model.config) is not type(model)
+
+
+def reads_text(named: Any) -> bool:
+    """Whether this is a class of models that take tokens."""
+    return named is not None and hasattr(named, "forward") and _takes(named, "input_ids")
+
+
+def _takes(named: Any, argument: str) -> bool:
+    return argument in inspect.signature(named.forward).parameters
 
 
 def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
@@ -173,7 +226,16 @@ def _loaded(
         if drawn:
             drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn, mismatched)
+        if backend.rounded is not None:
+            _round(model, getattr(torch, backend.rounded.value), loading_info["missing_keys"])
         return model.to(backend.device).eval()
+
+
+def _round(model: Any, coarse: torch.dtype, missing: Collection[str]) -> None:
+    """Round the parameters that are in the files to a coarser number format; they keep their own."""
+    for name, parameter in model.named_parameters():
+        if name not in missing:
+            parameter.data = parameter.data.to(coarse).to(parameter.dtype)
 
 
 def _as_torch(state: Mapping[str, Tensor], sketch: Any) -> dict[str, torch.Tensor]:
@@ -289,7 +351,7 @@ def inputs_of(
     given: dict[str, Any] = {"input_ids": row(ids)}
     if "token_type_ids" in takes and (any(segments) or getattr(model.config, "type_vocab_size", None)):
         given["token_type_ids"] = row(segments)
-    if model.config.is_encoder_decoder:
+    if has_decoder(model):
         given["decoder_input_ids"] = row(target)
     if "attention_mask" in takes:
         given["attention_mask"] = row([1] * len(ids))

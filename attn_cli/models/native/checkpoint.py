@@ -10,9 +10,18 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
-from attn_cli.models.native.spec import Part, Spec
+from attn_cli.models.native.spec import Cross, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
-from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
+from attn_cli.models.source import (
+    AttentionModules,
+    Card,
+    Extent,
+    Layer,
+    ReferenceModel,
+    SourceRequest,
+    Texts,
+    of_layers,
+)
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -81,7 +90,7 @@ class Checkpoint:
         """The kinds of attention that the model has."""
         whole, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
         if decoder is None:
-            return {Kind.SELF: whole}
+            return {Kind.ENCODER if self.spec.is_encoder_alone else Kind.SELF: whole}
         decoding = Extent(range(decoder.layers), decoder.heads)
         return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
@@ -126,11 +135,11 @@ class Checkpoint:
         from attn_cli.models.bridge.reference import EagerModel  # transformers and torch: 5 s
 
         layers = {kind: extent.layers for kind, extent in self.kinds.items()}
-        outputs, decoder = {next(iter(layers)): _layer_names(self.spec.output, self.spec)}, self.spec.decoder
+        places, decoder = {next(iter(layers)): _places(self.spec)}, self.spec.decoder
         if decoder is not None and decoder.cross is not None:
-            outputs[Kind.DECODER] = _layer_names(decoder.output, decoder)
-            outputs[Kind.CROSS] = _layer_names(decoder.cross.output, decoder)
-        return EagerModel(self.path, layers, outputs, state=self._changed_state(), overrides=self.overrides)
+            places[Kind.DECODER] = _places(decoder)
+            places[Kind.CROSS] = _places(decoder, decoder.cross)
+        return EagerModel(self.path, layers, places, state=self._changed_state(), overrides=self.overrides)
 
     def _changed_state(self) -> Mapping[str, Tensor] | None:
         """The tensors that transformers would not read so from the files."""
@@ -177,9 +186,18 @@ def anchor_names(spec: Spec) -> tuple[str, ...]:
     return tuple(f"{name}.weight" for name in (spec.embeddings.tokens, *outputs))
 
 
-def _layer_names(part: Part, spec: Spec) -> dict[int, str]:
-    """The part's module name in each layer."""
-    return {layer: part.name.format(**spec.numbers(layer)) for layer in range(spec.layers)}
+def _places(spec: Spec, cross: Cross | None = None) -> dict[int, AttentionModules]:
+    """The modules of each layer's attention, or cross-attention, that its input and its contexts enter."""
+    projections, output = (
+        (spec.projections, spec.output) if cross is None else (cross.projections, cross.output)
+    )
+    entered = projections.fused or projections.query
+    assert entered is not None, "a spec names every part that is used"
+    named = [spec.tower + part.name for part in (entered, output)]
+    return {
+        layer: AttentionModules(*(name.format(**spec.numbers(layer)) for name in named))
+        for layer in range(spec.layers)
+    }
 
 
 def _inputs(tokens: Sequence[Token]) -> Inputs:

@@ -21,8 +21,8 @@ class CheckpointFiles(Protocol):
     def weights(self, prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
         """The weights; `Weights` explains prefixes and aliases."""
 
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the model."""
+    def tokenizer(self, *, trusts_code: bool = False) -> Tokenizer:
+        """The tokenizer of the model; `trusts_code` allows a class in the checkpoint's own code."""
 
 
 @record(frozen=True, slots=True)
@@ -41,13 +41,14 @@ class DirectoryFiles:
         """
         return open_weights(self.directory, prefixes, aliases)
 
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self, *, trusts_code: bool = False) -> Tokenizer:
         """Open the tokenizer of the adapter, or else the one in the directory.
 
         Raises:
             AttnError: there is none, or it cannot be read.
         """
-        return open_tokenizer(tokenizer_directory(self.directory, self.adapter))
+        place = tokenizer_directory(self.directory, self.adapter)
+        return open_tokenizer(place, self.config.values, trusts_code=trusts_code)
 
 
 def tokenizer_directory(directory: Path, adapter: Path | None) -> Path:
