@@ -38,7 +38,8 @@ FLOORS = {
     "models.native": GROUND | MODELS | {"core", "models.gguf", "models.bridge.reference"},
     "models.open": GROUND
     | MODELS
-    | {"models.random_layer", "models.native", "models.bridge.bridge", "models.hub"},
+    | {"models.random_layer", "models.native", "models.bridge.bridge", "models.bridge.model_type"}
+    | {"models.hub"},
     "models.inventory": GROUND
     | MODELS
     | {"models.devices", "models.native", "models.bridge.support", "models.hub"},

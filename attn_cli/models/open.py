@@ -10,7 +10,8 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config, NotNativeError
-from attn_cli.models.files.lora import adapted, embedded_tokens
+from attn_cli.models.files.other_configs import check_config
+from attn_cli.models.files.quantisation import FP8, quantisation, remark_of
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
     EMBEDDED_DIRECTORY,
@@ -23,7 +24,7 @@ from attn_cli.models.hub.locate import (
     no_progress,
 )
 from attn_cli.models.native.checkpoint import Checkpoint, anchor_names
-from attn_cli.models.native.checkpoint_files import CheckpointFiles, open_files
+from attn_cli.models.native.checkpoint_files import CheckpointFiles, DirectoryFiles, open_files
 from attn_cli.models.native.families import native_spec
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
@@ -77,29 +78,63 @@ def open_checkpoint(
     """
     request = request or SourceRequest(str(path))
     files = open_files(path, adapter)
-    spec, reasons = _native_spec(files.config, request)
+    check_config(files.config)
+    files, overrides, guess = _typed(files)
+    method = quantisation(files.config)
+    remarks = (*remarks, *guess, *(() if method is None else (remark_of(method),)))
+    spec, reasons = _native_spec(files.config, request, method)
     if spec is None:
         if not request.trusts_code:
             _check_own_code(files.config)
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
         kind, remarks = files.config.text("model_type"), (*remarks, *reasons)
-        return open_bridge(name, path, kind, backend, request, adapter=adapter, remarks=remarks)
+        return open_bridge(
+            name, path, kind, backend, request, adapter=adapter, remarks=remarks, overrides=overrides
+        )
     if adapter is not None:
+        from attn_cli.models.files.lora import embedded_tokens  # only adapters need it
+
         rows = embedded_tokens(adapter, spec.embeddings.tokens)
-        spec = spec if rows is None else replace(spec, vocabulary=rows)
+        if rows is not None:
+            spec, overrides = replace(spec, vocabulary=rows), overrides | {"vocab_size": rows}
     open_weights = cache(partial(_open_weights, files, spec, adapter))
     ignores_code = has_own_model(files.config)
     tokenizer = files.tokenizer()
     return Checkpoint(
-        request, name, path, open_weights, spec, tokenizer, backend, ignores_code, adapter, remarks
+        request, name, path, open_weights, spec, tokenizer, backend, ignores_code, adapter, remarks, overrides
     )
 
 
-def _native_spec(config: Config, request: SourceRequest) -> tuple[Spec | None, tuple[str, ...]]:
+def _typed(files: CheckpointFiles) -> tuple[CheckpointFiles, dict[str, object], tuple[str, ...]]:
+    """The files with a `model_type` in their configuration: if it has none, that of its class, with a remark.
+
+    Raises:
+        AttnError: transformers does not have the class.
+    """
+    config = files.config
+    if config.has("model_type") or has_own_model(config) or not isinstance(files, DirectoryFiles):
+        return files, {}, ()
+    from attn_cli.models.bridge.model_type import type_of  # transformers and torch: 3 s
+
+    classes = config.values.get("architectures")
+    found = type_of(classes)
+    if found is None:
+        names = ", ".join(map(str, classes)) if isinstance(classes, list) and classes else "none"
+        problem = f"{config.path} has no model_type, and its architectures say nothing of it: {names}"
+        raise AttnError(problem, 'write the type into the file, for example "model_type": "bert"')
+    kind, name = found
+    remark = f"config.json has no model_type: the model is read as {kind}, because its class is {name}"
+    typed = replace(config, values={**config.values, "model_type": kind})
+    return replace(files, config=typed), {"model_type": kind}, (remark,)
+
+
+def _native_spec(
+    config: Config, request: SourceRequest, method: str | None
+) -> tuple[Spec | None, tuple[str, ...]]:
     """The spec if the model is computed natively; if only this variant of its family is not, the reason."""
     runs_own_code = request.trusts_code and has_own_model(config)
-    if runs_own_code:
+    if runs_own_code or method not in {None, FP8}:
         return None, ()
     try:
         return native_spec(config, is_causal=request.is_causal), ()
@@ -113,6 +148,8 @@ def _open_weights(files: CheckpointFiles, spec: Spec, adapter: Path | None) -> W
     weights = files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
     if adapter is None:
         return weights
+    from attn_cli.models.files.lora import adapted
+
     return adapted(weights, adapter, is_transposed=lambda _: spec.is_transposed)
 
 

@@ -21,6 +21,7 @@ from attn_cli.models.bridge.hf_models import (
     build_sketch,
     inputs_of,
     is_known,
+    is_quantised,
     load_model,
     read_config,
     shorten_config,
@@ -34,7 +35,7 @@ from attn_cli.models.bridge.plan import (
     plan_attention,
     vocabulary_size,
 )
-from attn_cli.models.bridge.state import adapted_weights, unwrapped_weights
+from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrapped_weights
 from attn_cli.models.bridge.support import read_support
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
@@ -56,11 +57,13 @@ def open_bridge(
     *,
     adapter: Path | None = None,
     remarks: tuple[str, ...] = (),
+    overrides: Mapping[str, object] | None = None,
 ) -> "Bridge":
     """Open the model of type `kind` in `directory` under the name `name`.
 
     If the request trusts it, the checkpoint's own Python code may run, for types that transformers lacks.
-    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood.
+    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood;
+    `overrides` are values that `config.json` lacks.
 
     Raises:
         AttnError: transformers does not support the type or cannot read the files, or the model has no
@@ -78,8 +81,8 @@ def open_bridge(
         raise UsageError(problem, "leave out --causal and --no-causal")
     place = directory if adapter is None or not has_tokenizer(adapter) else adapter
     tokenizer = open_tokenizer(place, trusts_code=request.trusts_code)
-    on = torch_backend(backend.device, backend.dtype)
-    model = Bridge(request, name, directory, tokenizer, on, adapter, (*remarks, *_unmeasured(kind)))
+    on, remarks = torch_backend(backend.device, backend.dtype), (*remarks, *_unmeasured(kind))
+    model = Bridge(request, name, directory, tokenizer, on, adapter, remarks, overrides)
     model.check_plan()
     return model
 
@@ -101,7 +104,8 @@ class Bridge:
     tokenizer: Tokenizer
     backend: Backend
     adapter: Path | None = None  # the directory of the adapter that is merged
-    place_remarks: tuple[str, ...] = ()  # how the model's name was understood
+    place_remarks: tuple[str, ...] = ()  # how the model's name and its type were understood
+    overrides: Mapping[str, object] | None = None  # of what config.json says
     engine: str = "transformers"
     is_causal: bool = False
 
@@ -156,7 +160,7 @@ class Bridge:
         from attn_cli.models.bridge.reference import EagerModel
 
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
-        return EagerModel(self.directory, layers, {}, self.trusts_code, self._state)
+        return EagerModel(self.directory, layers, {}, self.trusts_code, self._state, self.overrides)
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model on the backend's device; transformers always computes with PyTorch."""
@@ -167,7 +171,7 @@ class Bridge:
     @cached_property
     def config(self) -> Any:
         """The configuration as transformers reads it."""
-        return read_config(self.directory, trusts_code=self.trusts_code)
+        return read_config(self.directory, trusts_code=self.trusts_code, overrides=self.overrides)
 
     @cached_property
     def whole(self) -> Any:
@@ -194,8 +198,8 @@ class Bridge:
 
     @property
     def _state(self) -> Mapping[str, Tensor] | None:
-        """The tensors that transformers cannot read from the files: behind a wrapper, or with an adapter."""
-        return self.weights.renamed if self.weights.wrapper or self.weights.adapter else None
+        """The tensors that transformers would not read so from the files."""
+        return self.weights.renamed if self.weights.is_changed else None
 
     def _load(self, config: Any) -> Any:
         trusts_code, state = self.trusts_code, self._state
@@ -260,12 +264,14 @@ class Bridge:
         return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
 
     def check(self) -> None:
-        """Check that there is a file of weights.
+        """Check that there are weights of every layer, in floating point unless the model is quantised.
 
         Raises:
-            AttnError: there is none, or it is damaged, or the adapter does not fit.
+            AttnError: they are missing or damaged, or the adapter does not fit.
         """
-        assert self.weights is not None, "opening them raises an error"
+        if not is_quantised(self.config):
+            self.weights.check_floats()
+        check_layers(self.weights, self.whole)
 
     def _start_id(self) -> int | None:
         for config in (self.config, getattr(self.config, "decoder", None), self.config.get_text_config()):

@@ -68,12 +68,14 @@ def read_config(
 def model_builder(config: Any) -> Any:
     """What builds this model: an Auto class, for the bare model if there is one, or the class it names.
 
+    A quantised model is built as it was saved, because its modules are replaced by their names in the file.
+
     Raises:
         AttnError: there is none for text.
     """
     if half := _half(config):
         return NamedClass(half)
-    for name in CLASSES:
+    for name in sorted(CLASSES, key=lambda name: not _is_saved_as(name, config)):
         builder = getattr(transformers, name)
         is_own = name in (getattr(config, "auto_map", None) or {})  # the checkpoint's own code
         if is_own or type(config) in builder._model_mapping:  # noqa: SLF001  there is no public way
@@ -85,6 +87,27 @@ def model_builder(config: Any) -> Any:
         f"transformers has no text model of type {config.model_type}: it is part of others, or reads no text"
     )
     raise AttnError(problem, "use a model that reads text: attn models --families")
+
+
+def _is_saved_as(name: str, config: Any) -> bool:
+    """Whether this Auto class builds the class that a quantised checkpoint was saved from."""
+    if not is_quantised(config):
+        return False
+    built = getattr(transformers, name)._model_mapping.get(type(config), None)  # noqa: SLF001  as below
+    classes = built if isinstance(built, tuple) else (built,)
+    return any(each is not None and each.__name__ in config.architectures for each in classes)
+
+
+def is_quantised(config: Any) -> bool:
+    """Whether the modules of the model are replaced by quantised ones."""
+    return bool(getattr(config, "quantization_config", None))
+
+
+def _unquantised(config: Any) -> Any:
+    """A copy of the configuration that asks for no quantised modules."""
+    copied = copy.deepcopy(config)
+    vars(copied).pop("quantization_config", None)
+    return copied
 
 
 @record(frozen=True, slots=True)
@@ -143,7 +166,7 @@ def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
     builder = model_builder(config)
     with translated_errors(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
         return builder.from_config(
-            copy.deepcopy(config),
+            _unquantised(config),
             attn_implementation="eager",
             experts_implementation="batched_mm",
             trust_remote_code=trusts_code,
@@ -165,14 +188,31 @@ def load_model(
     Raises:
         AttnError: the weights cannot be read, or do not belong to this model.
     """
+    try:
+        return _loaded(directory, config, backend, trusts_code=trusts_code, state=state)
+    except AttnError as error:
+        if state is not None or not is_quantised(config):
+            raise
+        problem = f"{directory} is quantised, and transformers {transformers.__version__} cannot read it here"
+        raise AttnError(f"{problem}: {error.problem}", "use a checkpoint that is not quantised") from error
+
+
+def _loaded(
+    directory: Path,
+    config: Any,
+    backend: Backend,
+    *,
+    trusts_code: bool,
+    state: Mapping[str, Tensor] | None,
+) -> Any:
     builder, place = model_builder(config), {}
     if state is not None:  # an Auto class takes no state dict
-        builder = type(build_sketch(config, trusts_code=trusts_code))
-        place = {"state_dict": as_torch(state)}
+        sketch = build_sketch(config, trusts_code=trusts_code)
+        builder, place = type(sketch), {"state_dict": _as_torch(state, sketch)}
     with translated_errors(f"transformers cannot load {directory}"):
         model, loading_info = builder.from_pretrained(
             None if place else directory,
-            config=copy.deepcopy(config),
+            config=copy.deepcopy(config) if is_quantised(config) and state is None else _unquantised(config),
             attn_implementation="eager",
             dtype=getattr(torch, backend.dtype.value),
             local_files_only=True,
@@ -198,12 +238,26 @@ def _round(model: Any, coarse: torch.dtype, missing: Collection[str]) -> None:
             parameter.data = parameter.data.to(coarse).to(parameter.dtype)
 
 
-def as_torch(state: Mapping[str, Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors as transformers takes them; those that are not floating-point are left out."""
+def _as_torch(state: Mapping[str, Tensor], sketch: Any) -> dict[str, torch.Tensor]:
+    """The tensors as transformers takes them, without those of layers that the sketch does not have.
+
+    Tensors that are not floating-point are left out.
+    """
+    lists = {
+        name: len(part) for name, part in sketch.named_modules() if isinstance(part, torch.nn.ModuleList)
+    }
+
+    def is_in(name: str) -> bool:
+        numbered = re.match(r"(.*?)\.(\d+)\.", name)
+        if numbered is None:
+            return True
+        ends = (size for part, size in lists.items() if f".{numbered[1]}".endswith(f".{part}"))
+        return int(numbered[2]) < max(ends, default=sys.maxsize)
+
     return {
         name: torch.tensor(tensor.numbers(None))
         for name, tensor in state.items()
-        if tensor.numbers is not None
+        if tensor.numbers is not None and is_in(name)
     }
 
 

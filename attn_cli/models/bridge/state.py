@@ -7,6 +7,7 @@ from typing import Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.lora import adapted
+from attn_cli.models.files.torch_bin import RefusedPickleError
 from attn_cli.models.files.weights import Weights, open_weights
 
 
@@ -35,13 +36,33 @@ def unwrapped_weights(directory: Path, sketch: Any) -> Weights:
     """
     try:
         weights = open_weights(directory)
-    except AttnError:
-        if not any(directory.glob("pytorch_model*.bin")) or any(directory.glob("model*.safetensors")):
-            raise
-        return Weights(directory, {})  # a pickle with more than tensors, which transformers may read safely
+    except RefusedPickleError:
+        return Weights(directory, {})
     parameters = [name for name, parameter in sketch.named_parameters() if parameter.requires_grad]
     wrapper = _wrapper(parameters, weights.tensors, getattr(sketch, "base_model_prefix", ""))
     return replace(weights, wrapper=wrapper)
+
+
+def check_layers(weights: Weights, sketch: Any) -> None:
+    """Check that the file has the last layer of each list whose first layer it has.
+
+    Raises:
+        AttnError: it does not.
+    """
+    for name, part in sketch.named_modules():
+        if type(part).__name__ != "ModuleList" or not _has_own_parameters(part):
+            continue
+        first, last = (f"{name}.{number}." for number in (0, len(part) - 1))
+        stored = [f".{key}" for key in weights.tensors]
+        if any(f".{first}" in key for key in stored) and not any(f".{last}" in key for key in stored):
+            problem = f"layer {last.removesuffix('.')} is missing from {weights.directory}"
+            raise AttnError(problem, "check that config.json and the weights belong to the same model")
+
+
+def _has_own_parameters(layers: Any) -> bool:
+    """Whether the last of the layers has parameters that none before it has."""
+    before = {id(parameter) for layer in list(layers)[:-1] for parameter in layer.parameters()}
+    return any(id(parameter) not in before for layer in list(layers)[-1:] for parameter in layer.parameters())
 
 
 def _wrapper(parameters: Collection[str], stored: Mapping[str, object], prefix: str) -> str:

@@ -137,6 +137,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise AttnError(f"{path} cannot be read: {error.strerror}", "check the model's directory") from error
     except (ValueError, RecursionError) as error:
+        from attn_cli.models.files.impostors import check_file  # only this error needs it
+
+        check_file(path)
         raise AttnError(f"{path} is not JSON: {error}", _RELOAD) from error
     if not isinstance(value, dict):
         raise AttnError(f"{path} contains a JSON {type(value).__name__}, not an object", _RELOAD)

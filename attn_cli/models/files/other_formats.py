@@ -100,5 +100,5 @@ def no_weights(directory: Path) -> AttnError:
 def _is_weights(file: Path) -> bool:
     """Whether the file may be the weights of the model: adapters, optimizers and arguments are not."""
     return not file.name.startswith(
-        ("adapter", "optimizer", "scheduler", "training_args", "ggml", "pytorch_adapter")
+        ("adapter", "optimizer", "scheduler", "training_args", "ggml", "pytorch_adapter", "consolidated")
     )

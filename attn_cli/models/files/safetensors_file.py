@@ -21,8 +21,9 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
 from attn_cli.record import record
 
-_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # NumPy has no bfloat16
-_HALF = ("F16", "BF16")  # copied, because they are converted to float32
+_EIGHTS = {"F8_E4M3": "u1", "F8_E5M2": "u1", "F8_E8M0": "u1"}
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"} | _EIGHTS  # NumPy has no bfloat16
+_NARROW = ("F16", "BF16", *_EIGHTS)  # copied, because they are converted to float32
 _WORTH_GIVING_BACK = 1 << 20  # bytes
 _LENGTH = 8  # bytes of the header's length
 _LONGEST_HEADER = 100_000_000  # the limit of the library `safetensors`
@@ -60,7 +61,7 @@ def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> Fl
     """The tensor, or the given rows of it; a whole float32 or float64 tensor is not copied."""
     raw = np.frombuffer(buffer, _TYPES[entry.dtype], math.prod(entry.shape), entry.start).reshape(entry.shape)
     numbers = _widen(raw if rows is None else raw[list(rows)], entry.dtype)
-    if rows is None and entry.dtype in _HALF:
+    if rows is None and entry.dtype in _NARROW:
         _release_pages(buffer, entry.start, entry.end)
     return numbers
 
@@ -139,7 +140,11 @@ def _entry(path: Path, name: str, fields: Any, first: int, size: int) -> _Entry:
 
 
 def _widen(raw: npt.NDArray[Any], dtype: str) -> FloatArray:
-    """Convert half precision to float32 exactly: bfloat16 is the upper half of a float32."""
+    """Convert a narrower format to float32 exactly: bfloat16 is the upper half of a float32."""
+    if dtype in _EIGHTS:
+        from attn_cli.models.files.fp8 import widen_fp8  # few checkpoints need it
+
+        return widen_fp8(raw, dtype)
     if dtype == "BF16":
         return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32)
     if dtype == "F16":

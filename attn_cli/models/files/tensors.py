@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
+from attn_cli.models.files.impostors import START, check_weights
 from attn_cli.record import record
 
 FloatArray = npt.NDArray[np.floating]
@@ -33,11 +34,11 @@ def map_file(path: Path) -> mmap.mmap:
     """Map the file into memory; nothing is read yet.
 
     Raises:
-        AttnError: the file is missing, empty, or cannot be read.
+        AttnError: the file is missing, empty, cannot be read, or is not of the format that its name says.
     """
     try:
         with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise AttnError(
             f"{path} does not exist", "a directory that contains the weights as model.safetensors"
@@ -47,3 +48,5 @@ def map_file(path: Path) -> mmap.mmap:
         raise AttnError(f"{path} cannot be read: {error.strerror}", hint) from error
     except ValueError as error:  # an empty file cannot be mapped
         raise AttnError(f"{path} is empty", RELOAD) from error
+    check_weights(path, buffer[:START], len(buffer))
+    return buffer

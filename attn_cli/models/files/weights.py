@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.config import read_json
-from attn_cli.models.files.other_formats import no_weights
+from attn_cli.models.files.config import read_config, read_json
+from attn_cli.models.files.quantisation import quantised_by
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
@@ -80,6 +80,12 @@ class Weights:
         return (*((around,) if self.wrapper else ()), *((merged,) if self.adapter else ()), *self.notes)
 
     @property
+    def is_changed(self) -> bool:
+        """Whether transformers would read other tensors from the files, or other numbers."""
+        has_scales = any(name.endswith("_scale_inv") for name in self.tensors)  # as `fp8.scaled` reads them
+        return bool(self.wrapper or self.adapter or has_scales)
+
+    @property
     def renamed(self) -> dict[str, Tensor]:
         """The tensors by name, without the wrapper's prefix."""
         return {name.removeprefix(self.wrapper): tensor for name, tensor in self.tensors.items()}
@@ -106,15 +112,35 @@ class Weights:
 
     def _numbers(self, name: str, shape: tuple[int, ...]) -> Callable[[Sequence[int] | None], FloatArray]:
         tensor = self._find(name)
+        if tensor is None or tensor.numbers is None:
+            self._check_not_quantised()
         if tensor is None:
             raise AttnError(f"the tensor {name} is missing from {self.directory}", _TOGETHER)
         if tensor.shape != shape:
             problem = f"the tensor {name} in {tensor.path} has the shape {tensor.shape}, not {shape}"
             raise AttnError(problem, _TOGETHER)
         if tensor.numbers is None:
-            problem = f"the tensor {name} in {tensor.path} has an unsupported type: {tensor.dtype}"
-            raise AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
+            raise self._unsupported(name, tensor)
         return tensor.numbers
+
+    def check_floats(self) -> None:
+        """Raise `AttnError` for a matrix of integers, and for 8-bit floats whose scales cannot be applied."""
+        for name, tensor in self.tensors.items():
+            if tensor.numbers is None and len(tensor.shape) > 1 and name.endswith("weight"):
+                self._check_not_quantised()
+                raise self._unsupported(name, tensor)
+
+    @staticmethod
+    def _unsupported(name: str, tensor: Tensor) -> AttnError:
+        problem = f"the tensor {name} in {tensor.path} has an unsupported type: {tensor.dtype}"
+        return AttnError(problem, "use a checkpoint in float32, float16 or bfloat16")
+
+    def _check_not_quantised(self) -> None:
+        """Raise `AttnError` if the names of the tensors show a quantisation."""
+        method = quantised_by(self.tensors)
+        if method is not None:
+            problem = f"the weights in {self.directory} are quantised ({method}), and cannot be read here"
+            raise AttnError(problem, "use a checkpoint that is not quantised")
 
     def _find(self, name: str) -> Tensor | None:
         return next((self.tensors[alias] for alias in self._aliases(name) if alias in self.tensors), None)
@@ -150,7 +176,19 @@ def open_weights(
             other = tensors[twice[0]].path
             raise AttnError(f"the tensor {twice[0]} is in two files: {other} and {shard}", RELOAD)
         tensors |= shard_tensors
+    if any(tensor.dtype.startswith("F8_") for tensor in tensors.values()):
+        from attn_cli.models.files.fp8 import scaled  # few checkpoints need it
+
+        tensors = scaled(tensors, _block(directory))
     return Weights(directory, tensors, prefixes, aliases)
+
+
+def _block(directory: Path) -> Sequence[int] | None:
+    """The rows and columns of a block with a scale of its own, if the configuration says."""
+    values = read_config(directory).values.get("quantization_config")
+    block = values.get("weight_block_size") if isinstance(values, dict) else None
+    is_pair = isinstance(block, list) and [type(side) for side in block] == [int, int] and min(block) > 0
+    return block if is_pair else None
 
 
 def open_file(path: Path) -> Mapping[str, Tensor]:
@@ -180,6 +218,8 @@ def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
                 problem = f"{directory} lacks {len(lacking)} of {len(names)} shards: {lacking[0]} is missing"
                 raise AttnError(problem, "download the missing files, or the model again")
             return form, [checked_path(directory, name) for name in names]
+    from attn_cli.models.files.other_formats import no_weights  # only this error needs it
+
     raise no_weights(directory)
 
 

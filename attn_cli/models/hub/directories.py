@@ -11,7 +11,6 @@ from typing import Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import ADAPTER_CONFIG
-from attn_cli.models.files.other_formats import other_weights
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hub.names import directory_with_model
 
@@ -71,6 +70,8 @@ def _not_a_model(name: str, directory: Path) -> AttnError:
     problem = f"{name} is not a model: the directory has no config.json"
     if _newest_checkpoint(directory) is not None:
         return AttnError(f"{problem}, and holds the checkpoints of a training", near(directory, _LAYOUT))
+    from attn_cli.models.files.other_formats import other_weights  # only this error needs it
+
     other = other_weights(directory)
     if other is not None:
         file, form = other

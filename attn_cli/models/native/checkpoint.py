@@ -1,7 +1,7 @@
 """A checkpoint run by our own transformer: a directory in Hugging Face layout, or a GGUF file."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -40,7 +40,8 @@ class Checkpoint:
     backend: Backend
     ignores_code: bool = False  # whether the checkpoint comes with its own model code, which does not run
     adapter: Path | None = None  # the directory of the adapter that is merged
-    place_remarks: tuple[str, ...] = ()  # how the model's name was understood
+    place_remarks: tuple[str, ...] = ()  # how the model's name and its type were understood
+    overrides: Mapping[str, object] = field(default_factory=dict)  # of what config.json says
     engine: str = "native"
 
     @property
@@ -138,19 +139,14 @@ class Checkpoint:
         if decoder is not None and decoder.cross is not None:
             places[Kind.DECODER] = _places(decoder)
             places[Kind.CROSS] = _places(decoder, decoder.cross)
-        return EagerModel(self.path, layers, places, state=self._changed_state(), overrides=self._overrides)
+        return EagerModel(self.path, layers, places, state=self._changed_state(), overrides=self.overrides)
 
     def _changed_state(self) -> Mapping[str, Tensor] | None:
-        """The tensors that transformers cannot read from the files: behind a wrapper, or with an adapter."""
+        """The tensors that transformers would not read so from the files."""
         if self.path.is_file():
             return None
         weights = self.open_weights()
-        return weights.renamed if weights.wrapper or weights.adapter else None
-
-    @property
-    def _overrides(self) -> dict[str, object]:
-        """What the configuration says otherwise than `config.json`."""
-        return {} if self.adapter is None else {"vocab_size": self.spec.vocabulary}
+        return weights.renamed if weights.is_changed else None
 
     def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""

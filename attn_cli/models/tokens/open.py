@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_json
+from attn_cli.models.files.impostors import check_file
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
 from attn_cli.models.tokens.partial import PartialTokenizer
 from attn_cli.models.tokens.token import Tokenizer
+
+if TYPE_CHECKING:
+    import tokenizers
 
 _OLDER = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken", "tekken.json")
 
@@ -37,14 +41,13 @@ def open_tokenizer(
         if not _has_older_files(directory, config):
             hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
             raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
+        for file in (file for pattern in _OLDER for file in directory.glob(pattern)):
+            check_file(file)
         return _through_transformers(directory, trusts_code=trusts_code)
-    import tokenizers  # 0.03 s
-
     from attn_cli.models.tokens.agreement import agreement, always
     from attn_cli.models.tokens.beside import read_tokenizer_files
 
-    with tokenizer_errors(f"{path} is not a valid tokenizer"):
-        inner = tokenizers.Tokenizer.from_file(str(path))
+    inner = _read(path)
     files = read_tokenizer_files(directory, _config(directory) if config is None else config)
     applies = agreement(path, inner, files)
     if applies is None:
@@ -62,10 +65,23 @@ def open_tokenizer_file(path: Path) -> FastTokenizer:
     Raises:
         AttnError: it cannot be read.
     """
+    return FastTokenizer(_read(checked_path(path.parent, path.name)))
+
+
+def _read(path: Path) -> "tokenizers.Tokenizer":
+    """The tokenizer in the file.
+
+    Raises:
+        AttnError: it holds something else.
+    """
     import tokenizers  # 0.03 s
 
-    with tokenizer_errors(f"{path} is not a valid tokenizer"):
-        return FastTokenizer(tokenizers.Tokenizer.from_file(str(checked_path(path.parent, path.name))))
+    try:
+        with tokenizer_errors(f"{path} is not a valid tokenizer"):
+            return tokenizers.Tokenizer.from_file(str(path))
+    except AttnError:
+        check_file(path)
+        raise
 
 
 def _has_older_files(directory: Path, config: Mapping[str, Any]) -> bool:
