@@ -37,7 +37,7 @@ class Step(Term):
     BIAS = "bias", "what the model adds to the scores for relative position, if it does (T5, ALiBi)"
     MASK = "mask", "true where a query may attend to a key"
     LOGITS = "logits", "scores with soft cap, bias and mask applied: the input of the softmax"
-    WEIGHTS = "weights", "softmax of the logits: each row sums to 1"
+    WEIGHTS = "weights", "softmax of the logits: each row sums to 1, less what a learned sink takes"
     CONTEXT = "context", "the values, averaged with the weights"
     OUTPUT = "output", "the context times the head's part of W_O: what the head adds to the layer's output"
 
@@ -104,7 +104,8 @@ class Metric(Term):
     """
 
     ENTROPY = "entropy", "how evenly the weights are spread; 0 if all weight is on one token", "nats"
-    LARGEST = "largest", "the largest weight", "0 to 1"
+    LARGEST = "largest", "the largest weight on a token", "0 to 1"
+    SINK = "sink", "weight on the head's learned sink, a logit without a value; few models have one", "0 to 1"
     DISTANCE = "distance", "how far away the attended tokens are, averaged with the weights", "tokens"
     CURRENT = "current-token", "weight on the token itself", "0 to 1"
     PREVIOUS = "previous-token", "weight on the token before it", "0 to 1"

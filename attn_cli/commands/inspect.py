@@ -63,7 +63,7 @@ def inspect_heads(
     """Show tokens, scores and softmax weights, head by head.
 
     Rows of a table are queries, columns are keys: a row of weights shows how much one token attends to each
-    token, and sums to 1.
+    token, and sums to 1, less what a learned sink takes: that has a column of its own.
 
     Without -l, -H or --heads, one head that stands out on this text is shown. -l alone shows all heads of
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and

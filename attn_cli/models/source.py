@@ -13,6 +13,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Check, DType, Kind, Metric, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.attention import LearnedSink
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
@@ -28,6 +29,7 @@ class SourceRequest:
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model defines it
+    adapter: bool = True  # whether an adapter is merged into its base, or left out
     seed: int = 0  # seed, width and heads apply to a random layer only
     width: int = 64
     heads: int = 4
@@ -53,6 +55,7 @@ class Extent:
     layers: Sequence[int]  # in ascending order; a hybrid model has layers without attention in between
     heads: int
     others: Mapping[int, str] = field(default_factory=dict)  # what the layers without attention do instead
+    has_sinks: bool = False  # whether any of its layers has learned sinks
 
 
 @record(frozen=True, slots=True)
@@ -124,6 +127,9 @@ class Layer(Protocol):
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         """The `wanted` steps of `heads`, each (H, T, ...) or (H, S, ...), without those in `absent`."""
+
+    def sink(self, heads: Sequence[int]) -> "LearnedSink | None":
+        """The learned sinks of `heads`; None if the layer has none."""
 
 
 @record(frozen=True, slots=True)

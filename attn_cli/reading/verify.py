@@ -164,6 +164,9 @@ def our_steps(attention: Layer, reference: ReferenceLayer) -> dict[Check, Array]
     shown = attention if reference.rows is None else attention.at(reference.rows)
     wanted = {step for check, step in _STEPS.items() if check not in reference.unknown} | {Step.MASK}
     steps = shown.steps(heads, wanted)
+    sink = shown.sink(heads)
+    if sink is not None and Step.WEIGHTS in steps:
+        steps[Step.WEIGHTS] = sink.as_returned(steps[Step.WEIGHTS])
     ours = {check: to_numpy(steps[step]) for check, step in _STEPS.items() if step in steps}
     if Check.INPUT not in reference.unknown and Step.INPUT not in attention.absent:
         ours[Check.INPUT] = to_numpy(attention.steps([0], {Step.INPUT})[Step.INPUT])[0]

@@ -23,7 +23,7 @@ from attn_cli.models.source import Precision
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.vocabulary import Check, DType, Kind
 from tests.support.families import TRANSLATORS
-from tests.support.twins import RECIPES, byte_level
+from tests.support.twins import RECIPES, byte_level, save_tokenizer
 from tests.support.worlds import attn, refused
 
 TEXT = "the cat sat on the mat"
@@ -241,7 +241,7 @@ def test_a_reference_that_lacks_weights_is_none(tmp_path: Path) -> None:
         intermediate_size=48,
     )
     transformers.Starcoder2Model(config).save_pretrained(tmp_path)
-    byte_level().save(str(tmp_path / "tokenizer.json"))
+    save_tokenizer(byte_level(), tmp_path)
     assert attn("verify", TEXT, "-m", tmp_path).status == 0
     file = tmp_path / "model.safetensors"
     tensors = safetensors.numpy.load_file(file)
@@ -367,9 +367,15 @@ def test_a_decoder_that_reads_other_tokens_is_found(tmp_path: Path, monkeypatch:
     assert problem.startswith("the decoder's token ids differ from AutoTokenizer's at position 0: ")
 
 
-def test_a_tokenizer_that_autotokenizer_cannot_read_is_said(tmp_path: Path) -> None:
+def test_a_tokenizer_that_autotokenizer_cannot_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     RECIPES["bert"].save(tmp_path)
-    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "CamembertTokenizer"}')
+
+    def refuse(*_given: object, **_words: object) -> None:
+        raise ValueError("no such class")
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", refuse)
     found = attn("verify", TEXT, "-m", tmp_path, "--json")
     assert found.status == 0
     assert found.document["ids"]["compared"] is False

@@ -27,7 +27,7 @@ from attn_cli.models.bridge.hf_models import (
 from attn_cli.models.bridge.judge import OperationWatch
 from attn_cli.models.bridge.judged_modules import ModuleWatch
 from attn_cli.models.bridge.reference_tokens import auto_tokens
-from attn_cli.models.files.tensors import FloatArray
+from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import AttentionModules, Precision, ReferenceLayer, ReferenceTokens, Texts
 from attn_cli.record import record
@@ -60,6 +60,8 @@ class EagerModel:
     layers: Mapping[Kind, Sequence[int]]
     modules: Mapping[Kind, Mapping[int, AttentionModules]]
     trusts_code: bool = False
+    state: Mapping[str, Tensor] | None = None  # the weights, where transformers cannot read the files
+    overrides: Mapping[str, object] | None = None  # of the configuration
     _models: dict[tuple[Precision, int | None], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -98,8 +100,7 @@ class EagerModel:
                 outputs = model(**inputs, output_attentions=True, return_dict=True)
         return {
             kind: around.layers(
-                names[kind],
-                _by_layer(getattr(outputs, _FIELDS[kind], None), self.layers[kind][:first], self.directory),
+                names[kind], _by_layer(_returned(outputs, kind), self.layers[kind][:first], self.directory)
             )
             for kind in kinds
         }
@@ -118,10 +119,11 @@ class EagerModel:
         """The model, as it was loaded: dynamic RoPE would remember the longest text."""
         known = (precision, first)
         if known not in self._models:
-            config = self._config(first)
-            backend = torch_backend("cpu", precision.dtype, precision.rounded)
+            backend, own = torch_backend("cpu", precision.dtype, precision.rounded), self.trusts_code
             with exact_numbers(is_wanted=precision.dtype is DType.FLOAT64):
-                model = load_model(self.directory, config, backend, trusts_code=self.trusts_code)
+                model = load_model(
+                    self.directory, self._config(first), backend, trusts_code=own, state=self.state
+                )
             self._models[known] = (model, _tables(model))
         model, tables = self._models[known]
         for module, values, buffers in tables:
@@ -134,11 +136,12 @@ class EagerModel:
         Raises:
             AttnError: a model of fewer layers would be another one.
         """
-        config = read_config(self.directory, trusts_code=self.trusts_code)
+        own = self.trusts_code
+        config = read_config(self.directory, trusts_code=own, overrides=self.overrides)
         if first is None:
             return config
-        sketch = build_sketch(config, trusts_code=self.trusts_code)
-        short = shorten_config(config, Kind.SELF, first, sketch, trusts_code=self.trusts_code)
+        sketch = build_sketch(config, trusts_code=own)
+        short = shorten_config(config, Kind.SELF, first, sketch, trusts_code=own)
         if short is None:
             problem = f"the first {first} layers of {self.directory} cannot be run alone"
             raise AttnError(problem, "a shorter text")
@@ -177,6 +180,12 @@ def _inputs(model: Any, texts: Texts) -> dict[str, Any]:
         [token.segment for token in texts.tokens],
         [token.id for token in texts.target] or [0],
     )
+
+
+def _returned(outputs: Any, kind: Kind) -> Any:
+    """The attentions of one kind; an encoder without a decoder returns them as a model of one kind does."""
+    own = getattr(outputs, _FIELDS[kind], None)
+    return getattr(outputs, _FIELDS[Kind.SELF], None) if own is None and kind is Kind.ENCODER else own
 
 
 def _by_layer(attentions: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:

@@ -1,6 +1,6 @@
 """A checkpoint run by our own transformer: a directory in Hugging Face layout, or a GGUF file."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from attn_cli.core.masks import Rule, narrowed
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.spec import Cross, Spec
@@ -40,6 +41,8 @@ class Checkpoint:
     tokenizer: Tokenizer
     backend: Backend
     ignores_code: bool = False  # whether the checkpoint comes with its own model code, which does not run
+    adapter: Path | None = None  # the directory of the adapter that is merged
+    place_remarks: tuple[str, ...] = ()  # how the model's name was understood
     engine: str = "native"
 
     @property
@@ -50,11 +53,13 @@ class Checkpoint:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What to know of its files: own code that did not run, and a wrapper around the model."""
+        """What to know of its files: own code that did not run, a wrapper around the model, an adapter."""
         own = f"{self.name} comes with its own Python code, which was not run; --trust-remote-code runs it"
-        wrapper = self.open_weights().wrapper
-        around = f"the names of the weights begin with '{wrapper}', which was removed: a wrapper added it"
-        return (*((own,) if self.ignores_code else ()), *((around,) if wrapper else ()))
+        return (
+            *self.place_remarks,
+            *((own,) if self.ignores_code else ()),
+            *self.open_weights().remarks,
+        )
 
     @property
     def takes_pairs(self) -> bool:
@@ -96,7 +101,7 @@ class Checkpoint:
         """The kinds of attention that the model has."""
         whole, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
         if decoder is None:
-            return {Kind.SELF: whole}
+            return {Kind.ENCODER if self.spec.is_encoder_alone else Kind.SELF: whole}
         decoding = Extent(range(decoder.layers), decoder.heads)
         return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
@@ -129,8 +134,8 @@ class Checkpoint:
         self._transformer.check()
 
     def head_labels(self) -> tuple[HeadLabel, ...]:
-        """The heads with a known pattern, the highest score first."""
-        return read_head_labels(self.path, self.spec.layers, self.spec.heads)
+        """The heads with a known pattern, the highest score first; with an adapter they are not known."""
+        return () if self.adapter else read_head_labels(self.path, self.spec.layers, self.spec.heads)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of each of `layers`, in ascending order, computed lazily."""
@@ -145,7 +150,19 @@ class Checkpoint:
         if decoder is not None and decoder.cross is not None:
             places[Kind.DECODER] = _places(decoder)
             places[Kind.CROSS] = _places(decoder, decoder.cross)
-        return EagerModel(self.path, layers, places)
+        return EagerModel(self.path, layers, places, state=self._changed_state(), overrides=self._overrides)
+
+    def _changed_state(self) -> Mapping[str, Tensor] | None:
+        """The tensors that transformers cannot read from the files: behind a wrapper, or with an adapter."""
+        if self.path.is_file():
+            return None
+        weights = self.open_weights()
+        return weights.renamed if weights.wrapper or weights.adapter else None
+
+    @property
+    def _overrides(self) -> dict[str, object]:
+        """What the configuration says otherwise than `config.json`."""
+        return {} if self.adapter is None else {"vocab_size": self.spec.vocabulary}
 
     def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""
@@ -192,8 +209,9 @@ def _places(spec: Spec, cross: Cross | None = None) -> dict[int, AttentionModule
     )
     entered = projections.fused or projections.query
     assert entered is not None, "a spec names every part that is used"
+    named = [spec.tower + part.name for part in (entered, output)]
     return {
-        layer: AttentionModules(*(part.name.format(**spec.numbers(layer)) for part in (entered, output)))
+        layer: AttentionModules(*(name.format(**spec.numbers(layer)) for name in named))
         for layer in range(spec.layers)
     }
 

@@ -147,6 +147,7 @@ class Spec:
     segments: int = 0  # the number of segment embeddings
     takes_pairs: bool = False  # whether the model was trained on pairs of texts
     prefixes: tuple[str, ...] = ("",)
+    tower: str = ""  # the module in transformers' model, if it is a part of a larger one: `language_model.`
     aliases: Mapping[str, str] = field(default_factory=dict)
     softcap: float | None = None
     is_alibi: bool = False
@@ -159,6 +160,7 @@ class Spec:
 
     cross: Cross | None = None  # of a decoder
     decoder: "Spec | None" = None  # of an encoder-decoder model, where this is the encoder
+    is_encoder_alone: bool = False  # of such a model, whose files lack the decoder
     start: int | None = None  # the decoder's start token
 
     def mask(self, layer: int) -> Rule:
