@@ -211,6 +211,14 @@ def _tolerance(check: Check, dtype: DType, rounding: float) -> Tolerance:
     return Tolerance(wanted, f"{_ROUNDINGS:.0f} times the rounding error: {measured}")
 
 
+def largest_of(roundings: Iterable[Mapping[Check, float]]) -> dict[Check, float]:
+    """The largest rounding error of each step over several texts."""
+    found: dict[Check, float] = {}
+    for rounding in roundings:
+        found |= {check: max(value, found.get(check, 0.0)) for check, value in rounding.items()}
+    return found
+
+
 def is_too_coarse(check: Check, dtype: DType, rounding: float) -> bool:
     """Whether the reference's rounding error asks for more than the largest tolerance of this format."""
     factor = _PER_FLOAT32 if dtype is DType.FLOAT64 else 1.0

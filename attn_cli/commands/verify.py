@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attn_cli.analysis.verification import Difference, LayerDifferences, Verdict
+    from attn_cli.models.source import Source
     from attn_cli.reading.reading import Reading, TextRequest
 
 TEXTS = (
@@ -59,10 +60,13 @@ def verify_model(
     from attn_cli.reading.verify import verify_readings  # the reference: 5 s
 
     model = open_model(world, source_request(source, options.ComputeOptions(backend=backend)))
+    first = None
+    if len(requests) == len(TEXTS):
+        requests, first = _with_window_text(world, model, text, requests)
     readings = [read_text(world, model, request) for request in requests]
     check_source(world, model)
     readings = [with_suited_backend(reading) for reading in readings]
-    verdict = verify_readings(readings, only_kind=kind)
+    verdict = verify_readings(readings, only_kind=kind, first_layers=first)
     if as_json:
         from attn_cli.show import data
 
@@ -84,6 +88,26 @@ def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
         if piped:
             world.note("the text is read from standard input; for the built-in ones: attn verify < /dev/null")
     return [text_request(world, replace(text, text=one)) for one in texts]
+
+
+def _with_window_text(
+    world: World, model: "Source", text: options.TextOptions, requests: "list[TextRequest]"
+) -> "tuple[list[TextRequest], int | None]":
+    """The built-in texts, with one more if all are shorter than the model's narrowest window.
+
+    The number is that of the first layers which are compared on it; None: all.
+    """
+    from attn_cli.reading.window_text import window_text
+
+    found = window_text(model, TEXTS)
+    if found is None:
+        return requests, None
+    if isinstance(found, str):
+        world.note(found)
+        return requests, None
+    where = "all layers" if found.first is None else f"the first {counted(found.first, 'layer')}"
+    world.note(f"a text of {found.tokens:,} tokens, longer than the window, is compared in {where}")
+    return [*requests, text_request(world, replace(text, text=found.text))], found.first
 
 
 def _print_table(world: World, readings: "Sequence[Reading]", verdict: "Verdict") -> None:

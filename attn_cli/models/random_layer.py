@@ -74,6 +74,11 @@ class RandomLayer:
     def reference_model(self) -> None:
         """None: there is no other implementation of this layer."""
 
+    @property
+    def narrowest_window(self) -> None:
+        """None: its layer looks as far as the text goes."""
+        return
+
     def with_backend(self, backend: Backend) -> "RandomLayer":
         """The same layer, computed by another library."""
         return open_random_layer(self.request, backend)

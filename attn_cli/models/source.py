@@ -59,6 +59,14 @@ class Extent:
 
 
 @record(frozen=True, slots=True)
+class Window:
+    """The narrowest sliding window of a model: the first layer that has it, and when it hides keys."""
+
+    layer: int
+    tokens: int  # the shortest text of which it hides anything
+
+
+@record(frozen=True, slots=True)
 class Texts:
     """The tokens a model reads, and those of its decoder if it has one and was given a text."""
 
@@ -175,9 +183,9 @@ class ReferenceModel(Protocol):
         """The tokens of a text, of a pair, and of the decoder's text."""
 
     def attention_of(
-        self, texts: Texts, kinds: Collection[Kind], precision: Precision
+        self, texts: Texts, kinds: Collection[Kind], precision: Precision, first: int | None = None
     ) -> Mapping[Kind, Mapping[int, ReferenceLayer]]:
-        """The attention of all layers for each of `kinds`."""
+        """The attention of all layers, or only of the `first`, for each of `kinds`."""
 
 
 class Source(Protocol):
@@ -222,6 +230,10 @@ class Source(Protocol):
     @property
     def kinds(self) -> Mapping[Kind, Extent]:
         """The kinds of attention the model has, the default first."""
+
+    @property
+    def narrowest_window(self) -> Window | None:
+        """The narrowest window of its layers; None if every layer looks as far as the text goes."""
 
     @property
     def remarks(self) -> Sequence[str]:

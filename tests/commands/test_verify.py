@@ -311,8 +311,8 @@ def test_a_reference_that_raises_is_named(twins: Path, monkeypatch: pytest.Monke
 def test_a_reference_that_rounds_too_much_is_refused(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compute = EagerModel.attention_of
 
-    def coarse(self: EagerModel, texts: Any, kinds: Any, precision: Precision) -> Any:
-        found = compute(self, texts, kinds, precision)
+    def coarse(self: EagerModel, texts: Any, kinds: Any, precision: Precision, *rest: Any) -> Any:
+        found = compute(self, texts, kinds, precision, *rest)
         if precision.dtype is DType.FLOAT64:
             for each in found[Kind.SELF].values():
                 each.steps[Check.SCORES][0, 0, 0] *= 1 + 1e-2

@@ -17,7 +17,13 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge.exact_numbers import exact_constants, exact_numbers
-from attn_cli.models.bridge.hf_models import inputs_of, load_model, read_config
+from attn_cli.models.bridge.hf_models import (
+    build_sketch,
+    inputs_of,
+    load_model,
+    read_config,
+    shorten_config,
+)
 from attn_cli.models.bridge.judge import OperationWatch
 from attn_cli.models.bridge.judged_modules import ModuleWatch
 from attn_cli.models.bridge.reference_tokens import auto_tokens
@@ -56,7 +62,7 @@ class EagerModel:
     trusts_code: bool = False
     state: Mapping[str, Tensor] | None = None  # the weights, where transformers cannot read the files
     overrides: Mapping[str, object] | None = None  # of the configuration
-    _models: dict[Precision, Any] = field(default_factory=dict, init=False)
+    _models: dict[tuple[Precision, int | None], Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if self.directory.is_file():
@@ -73,52 +79,73 @@ class EagerModel:
         return auto_tokens(self.directory, config, text, pair, target, trusts_code=self.trusts_code)
 
     def attention_of(
-        self, texts: Texts, kinds: Collection[Kind], precision: Precision
+        self, texts: Texts, kinds: Collection[Kind], precision: Precision, first: int | None = None
     ) -> dict[Kind, dict[int, ReferenceLayer]]:
-        """The attention of all layers for each of `kinds`, from one run of the model.
+        """The attention of all layers, or of the `first`, for each of `kinds`, from one run of the model.
 
         In float64 nothing is float32, not even what transformers casts to it.
 
         Raises:
             AttnError: transformers cannot run the model, or does not return these attentions.
         """
-        model = self._model(precision)
+        model = self._model(precision, first)
         inputs = _inputs(model, texts)
         is_exact = precision.dtype is DType.FLOAT64
         watch = OperationWatch(_shapes(texts), rows_of, is_exact=is_exact)
         around = ModuleWatch(watch)
         with translated_errors("transformers cannot run the model"), torch.no_grad():
-            names = {kind: self._full_names(model, kind) for kind in kinds}
+            names = {kind: self._full_names(model, kind, first) for kind in kinds}
             named = [modules for by_layer in names.values() for modules in by_layer.values()]
             with around.watching(model, named), exact_constants(is_wanted=is_exact), watch:
                 outputs = model(**inputs, output_attentions=True, return_dict=True)
         return {
             kind: around.layers(
-                names[kind], _by_layer(_returned(outputs, kind), self.layers[kind], self.directory)
+                names[kind], _by_layer(_returned(outputs, kind), self.layers[kind][:first], self.directory)
             )
             for kind in kinds
         }
 
-    def _full_names(self, model: torch.nn.Module, kind: Kind) -> dict[int, AttentionModules]:
+    def _full_names(
+        self, model: torch.nn.Module, kind: Kind, first: int | None
+    ) -> dict[int, AttentionModules]:
         """The names of each layer's modules in transformers' model."""
+        named = list(self.modules.get(kind, {}).items())[:first]
         return {
             layer: AttentionModules(_full_name(model, names.query), _full_name(model, names.output))
-            for layer, names in self.modules.get(kind, {}).items()
+            for layer, names in named
         }
 
-    def _model(self, precision: Precision) -> Any:
+    def _model(self, precision: Precision, first: int | None) -> Any:
         """The model, as it was loaded: dynamic RoPE would remember the longest text."""
-        if precision not in self._models:
-            own = self.trusts_code
-            config = read_config(self.directory, trusts_code=own, overrides=self.overrides)
-            backend = torch_backend("cpu", precision.dtype, precision.rounded)
+        known = (precision, first)
+        if known not in self._models:
+            backend, own = torch_backend("cpu", precision.dtype, precision.rounded), self.trusts_code
             with exact_numbers(is_wanted=precision.dtype is DType.FLOAT64):
-                model = load_model(self.directory, config, backend, trusts_code=own, state=self.state)
-            self._models[precision] = (model, _tables(model))
-        model, tables = self._models[precision]
+                model = load_model(
+                    self.directory, self._config(first), backend, trusts_code=own, state=self.state
+                )
+            self._models[known] = (model, _tables(model))
+        model, tables = self._models[known]
         for module, values, buffers in tables:
             vars(module).update(values, _buffers=copy(buffers))
         return model
+
+    def _config(self, first: int | None) -> Any:
+        """The configuration, perhaps of only the first layers.
+
+        Raises:
+            AttnError: a model of fewer layers would be another one.
+        """
+        own = self.trusts_code
+        config = read_config(self.directory, trusts_code=own, overrides=self.overrides)
+        if first is None:
+            return config
+        sketch = build_sketch(config, trusts_code=own)
+        short = shorten_config(config, Kind.SELF, first, sketch, trusts_code=own)
+        if short is None:
+            problem = f"the first {first} layers of {self.directory} cannot be run alone"
+            raise AttnError(problem, "a shorter text")
+        return short
 
 
 def _tables(model: torch.nn.Module) -> list[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]]]:

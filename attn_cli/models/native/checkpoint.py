@@ -5,6 +5,7 @@ from dataclasses import field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
+from attn_cli.core.masks import Rule, narrowed
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
@@ -20,6 +21,7 @@ from attn_cli.models.source import (
     ReferenceModel,
     SourceRequest,
     Texts,
+    Window,
     of_layers,
 )
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
@@ -84,6 +86,16 @@ class Checkpoint:
     def is_bounded(self) -> bool:
         """Whether `longest` is a hard limit: the position embeddings form a table."""
         return self.spec.embeddings.positions is not None or self.spec.embeddings.has_sinusoids
+
+    @property
+    def narrowest_window(self) -> Window | None:
+        """The narrowest window of the layers."""
+        found = [
+            Window(layer, reach + 2)
+            for layer in range(self.spec.layers)
+            for reach in _reaches(self.spec.window(layer), is_causal=self.spec.is_causal)
+        ]
+        return min(found, key=lambda window: window.tokens, default=None)
 
     @property
     def kinds(self) -> dict[Kind, Extent]:
@@ -198,6 +210,12 @@ def _places(spec: Spec, cross: Cross | None = None) -> dict[int, AttentionModule
         layer: AttentionModules(*(name.format(**spec.numbers(layer)) for name in named))
         for layer in range(spec.layers)
     }
+
+
+def _reaches(rule: Rule, *, is_causal: bool) -> list[int]:
+    """How many positions before and after its own a query may look at."""
+    band = narrowed(rule).band
+    return [reach for reach in (band.before, None if is_causal else band.after) if reach is not None]
 
 
 def _inputs(tokens: Sequence[Token]) -> Inputs:
