@@ -210,7 +210,7 @@ def test_pooled_weights_have_the_mean_share_of_the_sink(
 def test_a_pooled_table_leaves_room_for_the_sink(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     model(SINKS["per head"])
     monkeypatch.setattr(window, "LARGEST", 100)
-    text = " ".join(f"w{number}" for number in range(40))
+    text = " ".join(f"w{number}" for number in range(45))
     out = attn_in_terminal("inspect", text, "--heads", "0.0", "-s", "weights").out
     header = next(line for line in out.splitlines() if line.endswith("| sink"))
     assert len(header) <= 80
