@@ -114,15 +114,14 @@ class LearnedSink:
 
     logits: Array  # (H,), or (H, T) if they depend on the query
     weights: Array  # (H, T)
-    is_late: bool = False  # whether the model's own weights are those before the sink takes its share
+    left: Array | None = None  # (H, T) what they leave to the keys, if the model scales by it only afterwards
 
-    def as_returned(self, weights: Array) -> Array:
-        """Our weights (H, T, S) as the model itself returns them."""
-        if not self.is_late:
-            return weights
-        xp = namespace(weights)
-        total = xp.sum(weights, axis=-1, keepdims=True)
-        return weights / xp.where(total > 0, total, xp.ones_like(total))
+    def as_computed(self, rows: Array) -> Array:
+        """Our weights or contexts (H, T, ...) as the model itself computes them first."""
+        if self.left is None:
+            return rows
+        xp, left = namespace(rows), self.left[..., None]
+        return rows / xp.where(left > 0, left, xp.ones_like(left))
 
 
 def trace(operands: Operands) -> Trace:

@@ -57,7 +57,7 @@ class Attention:
     operands: Operands
     projection: Linear | None  # W^O: (M, H · D)
     unknown: Mapping[Step, str] = field(default_factory=dict)
-    is_sink_late: bool = False  # `LearnedSink.is_late`
+    is_sink_late: bool = False  # whether the model scales contexts by what a sink leaves, not its weights
 
     @property
     def heads(self) -> int:
@@ -142,7 +142,8 @@ class Attention:
         traced = trace(operands)
         assert operands.sink is not None, "selected heads keep their sinks"
         assert traced.sink is not None, "and these take weight"
-        return LearnedSink(at_least_float32(operands.sink), traced.sink, self.is_sink_late)
+        left = namespace(traced.weights).sum(traced.weights, axis=-1) if self.is_sink_late else None
+        return LearnedSink(at_least_float32(operands.sink), traced.sink, left)
 
     def shares(self, context: Array, heads: Sequence[int]) -> Array:
         """(H, T, M) each head's share of the output: context × its slice of W^O.

@@ -165,8 +165,10 @@ def our_steps(attention: Layer, reference: ReferenceLayer) -> dict[Check, Array]
     wanted = {step for check, step in _STEPS.items() if check not in reference.unknown} | {Step.MASK}
     steps = shown.steps(heads, wanted)
     sink = shown.sink(heads)
-    if sink is not None and Step.WEIGHTS in steps:
-        steps[Step.WEIGHTS] = sink.as_returned(steps[Step.WEIGHTS])
+    if sink is not None:
+        steps |= {
+            step: sink.as_computed(steps[step]) for step in (Step.WEIGHTS, Step.CONTEXT) if step in steps
+        }
     ours = {check: to_numpy(steps[step]) for check, step in _STEPS.items() if step in steps}
     if Check.INPUT not in reference.unknown and Step.INPUT not in attention.absent:
         ours[Check.INPUT] = to_numpy(attention.steps([0], {Step.INPUT})[Step.INPUT])[0]

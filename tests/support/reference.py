@@ -43,7 +43,7 @@ def weights_of(layer: Layer) -> Numbers:
         layer.steps(range(layer.heads), {Step.WEIGHTS})[Step.WEIGHTS],
         layer.sink(range(layer.heads)),
     )
-    return to_numpy(weights if sink is None else sink.as_returned(weights))
+    return to_numpy(weights if sink is None else sink.as_computed(weights))
 
 
 def inputs_of(directory: Path, text: str, pair: str | None = None) -> Inputs:
