@@ -131,7 +131,10 @@ def test_a_broad_head_has_three_quarters_of_the_entropy_that_it_could_have() -> 
     [
         ([1, 2, 3, 1, 2, 4], Pattern.PREVIOUS),  # two tokens that stood before
         ([1, 2, 3, 1, 2, 3], Pattern.INDUCTION),  # three
-        ([1, 2, 1, 1, 1], Pattern.INDUCTION),
+        ([1, 2, 3, 1, 1, 1], Pattern.INDUCTION),
+        ([1, 2, 1, 1, 1], Pattern.PREVIOUS),  # of the second, what followed its copy is the previous token
+        ([1, 2, 1, 2, 1, 2], Pattern.PREVIOUS),  # of the last two alone, what followed stands further back
+        ([1, 2, 1, 2, 1, 2, 1], Pattern.INDUCTION),
         ([1, 1, 1, 1], Pattern.PREVIOUS),  # of the second, what followed its copy is the token itself
     ],
 )

@@ -97,6 +97,11 @@ class Bridge:
         assert self.plan.kinds, "a plan without any kind of attention raises an error"
 
     @property
+    def path(self) -> Path:
+        """The directory of the model."""
+        return self.directory
+
+    @property
     def trusts_code(self) -> bool:
         """Whether the checkpoint's own Python code may run."""
         return self.request.trusts_code
@@ -220,6 +225,13 @@ class Bridge:
         tokenizer, start = self.tokenizer.target_tokenizer(), self._start_id()
         tokens = self._checked(tokenizer(text))
         return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
+
+    def vocabulary(self, kind: Kind) -> dict[int, str]:
+        """The text of every token that this kind of attention can read, by id, without special tokens."""
+        tokenizer, size = self.tokenizer, vocabulary_size(self.config)
+        if kind is Kind.DECODER:
+            tokenizer = tokenizer.target_tokenizer()
+        return {index: text for index, text in tokenizer.vocabulary().items() if index < size}
 
     def check(self) -> None:
         """Check that there is a file of weights.

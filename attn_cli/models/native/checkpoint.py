@@ -99,6 +99,13 @@ class Checkpoint:
         tokenizer = self.tokenizer.target_tokenizer()
         return shift_right(tokenizer.token(start), self._checked(tokenizer(text, None), decoder))
 
+    def vocabulary(self, kind: Kind) -> dict[int, str]:
+        """The text of every token that this kind of attention can read, by id, without special tokens."""
+        spec, tokenizer = self.spec, self.tokenizer
+        if kind is Kind.DECODER and spec.decoder is not None:
+            spec, tokenizer = spec.decoder, tokenizer.target_tokenizer()
+        return {index: text for index, text in tokenizer.vocabulary().items() if index < spec.vocabulary}
+
     def check(self) -> None:
         """Check that the weights belong to this model.
 
