@@ -50,7 +50,14 @@ _WEIGHTS = (
 )
 
 
-def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request: SourceRequest) -> "Bridge":
+def open_bridge(
+    name: str,
+    directory: Path,
+    kind: str,
+    backend: Backend,
+    request: SourceRequest,
+    remarks: tuple[str, ...] = (),
+) -> "Bridge":
     """Open the model of type `kind` in `directory` under the name `name`.
 
     If the request trusts it, the checkpoint's own Python code may run, for types that transformers lacks.
@@ -70,7 +77,8 @@ def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
     tokenizer = open_tokenizer(directory, trusts_code=request.trusts_code)
-    model = Bridge(request, name, directory, tokenizer, torch_backend(backend.device, backend.dtype))
+    on = torch_backend(backend.device, backend.dtype)
+    model = Bridge(request, name, directory, tokenizer, on, remarks=remarks)
     model.check_plan()
     return model
 
