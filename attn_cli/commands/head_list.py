@@ -128,8 +128,15 @@ def _lacking(too_few: "Sequence[TooFewRows]") -> str:
     """The end of the remark: the patterns that have too few rows."""
     if not too_few:
         return ""
-    each = ", ".join(f"{one.pattern} ({counted(one.rows, 'row')} of {one.needed})" for one in too_few)
-    return f", which has too few rows for {each}; on random repeated tokens: attn heads --probe"
+    each = ", ".join(f"{one.pattern} ({_count(one)})" for one in too_few)
+    return f"; too few of its rows are evidence for {each}; attn heads --probe measures all heads"
+
+
+def _count(one: "TooFewRows") -> str:
+    """The rows of evidence and the rows that a name needs, or the tokens if all rows have the same few."""
+    if one.rows < one.needed:
+        return f"{one.rows} of {one.needed}"
+    return f"{one.rows}, but of {counted(one.different, 'token')}"
 
 
 def _words(summary: "HeadSummary", digits: int) -> "Iterator[str]":

@@ -53,9 +53,9 @@ class NameOptions:
         bool | None,
         typer.Option(
             "--probe/--no-probe",
-            help="Measure the patterns on random tokens that are repeated instead of on a text, and keep the "
-            "names for later texts; or name heads by the text alone. By default, names come from the last "
-            "probe of the model or from its card, if there is one, or else from the text.",
+            help="Measure the patterns on random repeated tokens (others with --seed), not on a text, "
+            "and keep the names for later texts; or name heads by the text alone. By default, names come "
+            "from the last probe of the model or from its card, if there is one, or else from the text.",
             show_default=False,
         ),
     ] = None

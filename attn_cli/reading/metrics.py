@@ -57,6 +57,7 @@ class TooFewRows:
     pattern: Pattern
     rows: int  # that are evidence
     needed: int
+    different: int  # tokens of those rows
 
 
 def find_too_few_rows(reading: Reading) -> list[TooFewRows]:
@@ -70,9 +71,9 @@ def find_too_few_rows(reading: Reading) -> list[TooFewRows]:
     found = []
     for pattern, rows in find_evidence_rows(tokens, visible).items():
         is_possible = pattern not in _COPYING or bool((tokens.copies.before > 0).any())
-        count = int(rows.sum())
-        if is_possible and not is_enough(pattern, count, count_different(tokens, rows)):
-            found.append(TooFewRows(pattern, count, rows_needed(pattern)))
+        count, different = int(rows.sum()), count_different(tokens, rows)
+        if is_possible and not is_enough(pattern, count, different):
+            found.append(TooFewRows(pattern, count, rows_needed(pattern), different))
     return found
 
 

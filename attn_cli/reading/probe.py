@@ -23,7 +23,7 @@ from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.probe_store import StoredProbe
-from attn_cli.reading.reading import Reading, TextRequest
+from attn_cli.reading.reading import Reading, TextRequest, check_kind
 from attn_cli.reading.steps import check_finite, unwarned
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -64,10 +64,11 @@ def plan_probe(source: Source, kind: Kind | None, seed: int) -> ProbePlan:
     """Draw the random tokens for one kind of attention, by default the model's first.
 
     Raises:
-        UsageError: the kind is cross-attention, in which no token has a copy.
+        UsageError: the model has no such kind, or it is cross-attention, in which no token has a copy.
         AttnError: the model has too few positions, or too few ordinary tokens.
     """
     kind = kind or next(iter(source.kinds))
+    check_kind(kind, source)
     if kind is Kind.CROSS:
         problem = (
             "--probe measures self-attention: the queries and keys of cross attention are different texts"
