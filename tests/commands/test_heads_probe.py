@@ -80,7 +80,8 @@ def test_one_row_of_a_text_names_no_head() -> None:
 
 def test_rows_of_the_same_few_tokens_name_no_head() -> None:
     words = (
-        "One two three four five, six seven eight nine ten, Jack Tom Sam Ann Bob, Mary John Paul Fred, so."
+        "One two three four five, six seven eight nine ten, Jack Tom Sam Ann Bob, "
+        "Mary John Paul Fred Anna, so."
     )
     err = attn("heads", words, "--no-probe").err
     assert "evidence for induction (4, but of 2 tokens), duplicate-token (4, but of 2 tokens); " in err
