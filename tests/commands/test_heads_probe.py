@@ -12,7 +12,6 @@ from attn_cli.show import data
 from attn_cli.vocabulary import Distance, Metric, Pattern
 from tests.support.every_type import save_twin
 from tests.support.families import TRANSLATORS
-from tests.support.twins import Recipe, gpt2
 from tests.support.worlds import Answer, attn, refused
 
 THE_DOG = "The dog saw the cat and the bird."
@@ -127,11 +126,13 @@ def test_inspect_shows_the_head_that_the_probe_knows_best(cache: str) -> None:
     assert here.startswith("on this text it puts 0.96 of its weight there on average (3 rows); ")
 
 
-def test_a_model_that_was_not_probed_is_no_induction_model_for_one_row(tmp_path: Path) -> None:
-    """A head whose sharpest look is at what followed the only copy is not said to be an induction head."""
-    Recipe("GPT2Model", gpt2(), 6.0).save(tmp_path)
-    why = attn("inspect", "sat the cat mat was tired and sat", "-m", tmp_path).err.splitlines()[0]
-    assert "; it attends to" not in why
+def test_a_few_rows_make_no_induction_head_of_the_sharpest_head(twins: Path) -> None:
+    text = "the animal was tired on the street and the mat was cross and cat"
+    line = (text, "-m", twins / "gpt2")
+    why = attn("inspect", *line).err.splitlines()[0]
+    assert why == "head 0.3 is shown: of the 12 heads, it attends most sharply to distant tokens"
+    (head,) = attn("heads", *line, "--heads", "0.3", "--json").document["heads"]
+    assert head["pattern"] is None
 
 
 def test_nothing_is_kept_where_the_environment_names_no_cache() -> None:
