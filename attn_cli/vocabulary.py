@@ -53,7 +53,7 @@ class Step(Term):
     BIAS = "bias", "what the model adds to the scores for relative position, if it does (T5, ALiBi)"
     MASK = "mask", "true where a query may attend to a key"
     LOGITS = "logits", "scores with soft cap, bias and mask applied: the input of the softmax"
-    WEIGHTS = "weights", "softmax of the logits: each row sums to 1"
+    WEIGHTS = "weights", "softmax of the logits: each row sums to 1, less what a learned sink takes"
     CONTEXT = "context", "the values, averaged with the weights"
     OUTPUT = "output", "the context times the head's part of W_O: what the head adds to the layer's output"
 
@@ -66,6 +66,42 @@ class Step(Term):
     def is_of_keys(self) -> bool:
         """Whether the step has a row per key rather than per query."""
         return self in {Step.KEYS, Step.VALUES}
+
+
+class Check(StrEnum):
+    """What `attn verify` compares in a layer, in the order of the computation."""
+
+    INPUT = "input"  # the hidden states that enter the attention layer
+    QUERIES = "queries"  # of every head, before any scale
+    KEYS = "keys"  # as every query head reads them
+    VALUES = "values"
+    SCORES = "scores"
+    MASK = "mask"  # the difference is a number of cells
+    LOGITS = "logits"  # where the mask allows: with soft cap and position bias
+    WEIGHTS = "weights"  # the difference is absolute
+    CONTEXT = "context"
+    HEAD_OUTPUTS = "head_outputs"  # each head's part of the output
+    OUTPUT = "output"  # of the layer: the sum of the heads' outputs, and the bias of W_O
+
+    @property
+    def of_layer(self) -> str:
+        """Its name in a sentence: the scores of a layer."""
+        return {Check.HEAD_OUTPUTS: "outputs of the heads"}.get(self, self.value)
+
+    @property
+    def heading(self) -> str:
+        """Its name above a column."""
+        return "heads" if self is Check.HEAD_OUTPUTS else self.value
+
+    @property
+    def is_plural(self) -> bool:
+        """Whether its name is a plural."""
+        return self.value.endswith("s")
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether it has a row per key rather than per query."""
+        return self in {Check.KEYS, Check.VALUES}
 
 
 class Kind(StrEnum):
@@ -84,7 +120,7 @@ _XIAO = "Xiao et al. 2023, arXiv:2309.17453"
 
 _LOOKING = "every row that may look anywhere"
 _LATER = "rows that may look at it, but the first"
-_BOTH = "every row of the two heads"
+_BOTH = "every row of the two heads; a learned sink is one more key"
 
 
 class Metric(Term):
@@ -97,24 +133,32 @@ class Metric(Term):
         "entropy",
         "how evenly the weights are spread; 0 if all weight is on one token",
         "nats",
-        "−Σ_j α_ij ln α_ij",
+        "−Σ_j α_ij ln α_ij; a learned sink is one more key",
         _LOOKING,
         _CLARK,
     )
     LARGEST = (
         "largest",
-        "the largest weight",
+        "the largest weight on a token",
         "0 to 1",
         "max_j α_ij",
         _LOOKING,
         "Voita et al. 2019, arXiv:1905.09418",
     )
+    SINK = (
+        "sink",
+        "weight on the head's learned sink, a logit without a value; few models have one",
+        "0 to 1",
+        "1 − Σ_j α_ij",
+        "every row that may look anywhere, in layers with a learned sink",
+        "OpenAI 2025, arXiv:2508.10925",
+    )
     DISTANCE = (
         "distance",
         "how far away the attended tokens are, averaged with the weights",
         "tokens",
-        "Σ_j α_ij |i − j|",
-        _LOOKING,
+        "Σ_j α_ij |i − j| / Σ_j α_ij",
+        "every row that may look anywhere; each counts by what a learned sink leaves to tokens",
         "Vig and Belinkov 2019, arXiv:1906.04284",
     )
     CURRENT = "current-token", "weight on the token itself", "0 to 1", "α_ii", _LATER, _CLARK
@@ -211,7 +255,7 @@ class Pattern(Term):
         "broad",
         "attends to many tokens almost evenly",
         "0 to 1",
-        "the mean of −Σ_j α_ij ln α_ij / ln n, n the number of keys that the row may look at",
+        "the mean of entropy / ln n, n the keys that the row may look at, a learned sink included",
         "text tokens that may look at more than 4 keys",
         _CLARK,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from attn_cli.analysis.evidence_rows import Evidence, find_evidence_rows
 from attn_cli.analysis.patterns import add_tallies, name_of, shares_of, tally_metric, tally_patterns
+from attn_cli.core.streaming.formulas import WeightedSum
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.core.streaming.row_metrics import RowMetrics
@@ -75,13 +76,20 @@ class MeasuredText:
         """The rows that are evidence for each pattern."""
         return find_evidence_rows(self.tokens, self.metrics.visible_keys)
 
-    def sums(self, metric: Metric) -> tuple[Matrix, float]:
-        """(H,) a metric of the heads, summed over the rows that count for it, and their number."""
+    def sums(self, metric: Metric) -> tuple[Matrix, Matrix | float]:
+        """(H,) a metric of the heads, summed over the rows that count for it, and what to divide by.
+
+        Rows that are means over tokens count by what a learned sink leaves to tokens; others count once.
+        """
         definition, measured = DEFINITIONS[metric], self.metrics
         if definition.is_of_keys:
             return measured.values[metric].max(axis=-1), int((measured.visible_keys > 0).sum())
         asks_where = definition.nearest_keys is not None
-        tally = tally_metric(measured, metric, self.first_row if asks_where or self.is_later_only else 0)
+        first_row = self.first_row if asks_where or self.is_later_only else 0
+        formula = definition.formula
+        if Metric.SINK in measured.values and isinstance(formula, WeightedSum) and formula.is_mean:
+            return _sums_over_tokens(measured, metric, first_row)
+        tally = tally_metric(measured, metric, first_row)
         return tally.totals, tally.rows
 
 
@@ -118,12 +126,28 @@ def values_of(heads: Iterable[HeadSummary], metric: Metric) -> dict[tuple[int, i
     return {(summary.layer, summary.head): summary.metrics[metric] for summary in heads}
 
 
-def _mean(sums: Iterable[tuple[Matrix, float]]) -> Matrix:
-    """(H,) the mean over all rows; NaN if no row counts."""
+def with_sinks(heads: Sequence[HeadSummary], *, has_sinks: bool) -> list[HeadSummary]:
+    """The heads; if the model has learned sinks, those without one have no value for that metric."""
+    if not has_sinks and not any(Metric.SINK in head.metrics for head in heads):
+        return list(heads)
+    values = ({Metric.SINK: None, **head.metrics} for head in heads)
+    ordered = ({metric: each[metric] for metric in Metric if metric in each} for each in values)
+    return [replace(head, metrics=metrics) for head, metrics in zip(heads, ordered, strict=True)]
+
+
+def _mean(sums: Iterable[tuple[Matrix, Matrix | float]]) -> Matrix:
+    """(H,) the mean over all rows; NaN if no row counts, or a learned sink takes everything."""
     each = list(sums)
     totals = np.sum([total for total, _ in each], axis=0, dtype=np.float64)
-    rows = sum(count for _, count in each)
-    return np.asarray(totals / rows) if rows else np.full_like(totals, np.nan)
+    rows = np.broadcast_to(sum(count for _, count in each), totals.shape)
+    return np.asarray(np.divide(totals, rows, out=np.full_like(totals, np.nan), where=rows > 0))
+
+
+def _sums_over_tokens(measured: RowMetrics, metric: Metric, first_row: int) -> tuple[Matrix, Matrix]:
+    """(H,) the sum of rows that are means over tokens, each times what the sink leaves to them, and that."""
+    rows = measured.eligible[metric] & (np.arange(measured.visible_keys.size) >= first_row)
+    left = 1.0 - measured.values[Metric.SINK][:, rows].astype(np.float64)
+    return (left * measured.values[metric][:, rows]).sum(axis=-1), left.sum(axis=-1)
 
 
 def _number(value: float) -> float | None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.analysis.evidence_rows import Evidence, count_different
-from attn_cli.core.arrays import Booleans
+from attn_cli.core.arrays import Booleans, Integers
 from attn_cli.core.streaming.key_tokens import UNKNOWN_TOKENS, KeyTokens
 from attn_cli.grid import Matrix
 from attn_cli.record import record
@@ -42,7 +42,7 @@ ENOUGH_AT_REST = 8
 _AT_REST = (Pattern.FIRST, Pattern.BROAD)
 
 _METRICS = {pattern: Metric(pattern.value) for pattern in Pattern if pattern is not Pattern.BROAD}
-NEEDED = (*_METRICS.values(), Metric.ENTROPY)
+NEEDED = (*_METRICS.values(), Metric.ENTROPY, Metric.SINK)
 """The metrics needed to name a head's pattern."""
 
 
@@ -97,7 +97,7 @@ def tally_patterns(
         for pattern, metric in _METRICS.items()
         if metric in measured.values
     }
-    rows[Pattern.BROAD] = measured.visible_keys > 1
+    rows[Pattern.BROAD] = _choices(measured) > 1
     found: dict[Pattern, Tally] = {}
     for pattern, eligible in rows.items():
         counted = eligible if evidence is None else eligible & evidence[pattern]
@@ -172,8 +172,13 @@ def _values(measured: "RowMetrics", pattern: Pattern) -> Matrix:
     """(H, T) the weight on the tokens of the pattern; for `broad`, the entropy divided by its maximum."""
     if pattern is not Pattern.BROAD:
         return np.asarray(measured.values[_METRICS[pattern]])
-    largest = np.log(np.maximum(measured.visible_keys, 2))
-    return np.asarray(measured.values[Metric.ENTROPY] / largest)
+    return np.asarray(measured.values[Metric.ENTROPY] / np.log(np.maximum(_choices(measured), 2)))
+
+
+def _choices(measured: "RowMetrics") -> Integers:
+    """(T,) how many keys each row may look at; a learned sink is one more."""
+    keys = measured.visible_keys
+    return keys + (Metric.SINK in measured.values) * (keys > 0)
 
 
 def _summed(values: Matrix, rows: npt.NDArray[np.bool_]) -> Matrix:

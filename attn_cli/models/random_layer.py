@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from string import ascii_lowercase
 
 import numpy as np
@@ -35,7 +36,7 @@ class RandomLayer:
     has_decoder: bool = False
     longest: None = None
     is_bounded: bool = False
-    path: None = None
+    paths: tuple[Path, ...] = ()
 
     @property
     def card(self) -> Card:

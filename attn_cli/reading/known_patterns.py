@@ -42,7 +42,9 @@ def find_known_patterns(source: Source, kind: Kind, environment: Mapping[str, st
     probe = read_probe(source, kind, environment)
     if probe is not None:
         return KnownPatterns(Origin.PROBE, probe.shares, probe)
-    shares = None if source.path is None or kind is not Kind.SELF else read_head_shares(source.path)
+    if kind is not Kind.SELF or len(source.paths) != 1:  # with an adapter the heads are others
+        return None
+    shares = read_head_shares(source.paths[0])
     return None if shares is None else KnownPatterns(Origin.CARD, shares)
 
 

@@ -122,7 +122,7 @@ def _path(directory: Path, source: Source, kind: Kind) -> Path | None:
     Raises:
         OSError: the files cannot be listed.
     """
-    if source.path is None:
+    if not source.paths:
         return None
     import hashlib  # a few ms, and only where something was stored
 
@@ -136,10 +136,8 @@ def _states(source: Source) -> Iterator[tuple[str, int, int, int]]:
 
     The time of the last change of the inode cannot be set by a program that keeps the time of the content.
     """
-    named = Path(source.request.model or "")
-    for place in {path.resolve() for path in (source.path, named) if path is not None and str(path) != "."}:
-        files = sorted(place.iterdir()) if place.is_dir() else [place]
-        for file in files:
+    for place in sorted({path.resolve() for path in source.paths}):
+        for file in sorted(place.iterdir()) if place.is_dir() else [place]:
             if file.suffix.lower() in _READ and file.is_file():
                 state = file.stat()
                 yield file.name, state.st_size, state.st_mtime_ns, state.st_ctime_ns

@@ -11,9 +11,11 @@ import pytest
 from attn_cli.models.open import open_source
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.reading import probe_store
+from attn_cli.reading.known_patterns import find_known_patterns
 from attn_cli.reading.probe_store import StoredProbe, read_probe, store_directory, write_probe
 from attn_cli.shares import PatternShare
 from attn_cli.vocabulary import Kind, Pattern
+from tests.support.adapters import low_rank, pair, save_adapter
 
 SHARES = {(layer, head): () for layer in range(3) for head in range(4)}
 INDUCTION = (PatternShare(Pattern.INDUCTION, 0.75, 224), PatternShare(Pattern.FIRST, 0.25, 224))
@@ -72,6 +74,35 @@ def test_it_is_not_used_once_a_file_has_changed(change: str, model: Path, world:
         path.write_bytes(content)
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # and the same time of change
     assert found(model, world) is None
+
+
+def test_a_model_with_an_adapter_has_a_probe_of_its_own(
+    model: Path, world: dict[str, str], tmp_path: Path
+) -> None:
+    matrices = low_rank("transformer.h.0.attn.c_attn", *pair(96, 32))
+    adapter = save_adapter(tmp_path / "adapter", model, matrices, fan_in_fan_out=True)
+    stored(model, world)
+    assert found(adapter, world) is None
+    stored(adapter, world)
+    assert found(adapter, world) == PROBE
+    assert found(adapter, world, adapter=False) is None
+    save_adapter(adapter, model, {name: 2 * each for name, each in matrices.items()}, fan_in_fan_out=True)
+    assert found(adapter, world) is None
+
+
+def test_the_card_of_a_model_does_not_name_heads_that_an_adapter_changed(model: Path, tmp_path: Path) -> None:
+    head = {"layer": 2, "head": 1, "pattern": "induction", "score": 0.9}
+    (model / "attn.json").write_text(json.dumps({"heads": [head]}))
+    adapter = save_adapter(
+        tmp_path / "adapter",
+        model,
+        low_rank("transformer.h.0.attn.c_attn", *pair(96, 32)),
+        fan_in_fan_out=True,
+    )
+    known = find_known_patterns(source(model), Kind.SELF, {})
+    assert known is not None
+    assert known.shares == {(2, 1): (PatternShare(Pattern.INDUCTION, 0.9, None),)}
+    assert find_known_patterns(source(adapter), Kind.SELF, {}) is None
 
 
 def test_it_is_not_used_for_another_mask_or_version(

@@ -63,7 +63,7 @@ class GgufModel:
         tensors = dict(_tensors(self.file, self.architecture, self.config))
         return Weights(self.config.path, tensors, prefixes, aliases)
 
-    def tokenizer(self) -> FastTokenizer:
+    def tokenizer(self, *, trusts_code: bool = False) -> FastTokenizer:  # noqa: ARG002  a file has no code
         """Build the tokenizer that the file describes.
 
         Raises:
