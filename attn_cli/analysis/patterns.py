@@ -32,9 +32,9 @@ _SPREAD = 0.75  # the score for `broad`
 _WORTH_TELLING = 0.2  # the share from which a pattern is listed beside the name of a head
 
 ENOUGH = 4
-"""The rows, of as many different tokens, without which a head has no name: of the names that texts gave to
-heads of five models, 54 of 77 held on random repeated tokens from 4 rows on that were no evidence, 23 of 24
-from 4 tokens on that were."""
+"""The rows, of as many different tokens, without which a head has no name. Of the induction heads that texts
+named in five models, 54 of 77 were ones on random repeated tokens if any 4 rows made a name, and 23 of 24 if
+it took 4 different tokens without a copy nearby."""
 
 ENOUGH_AT_REST = 8
 """The rows without which a head is not known for the first token or for breadth (arXiv:2410.10781)."""

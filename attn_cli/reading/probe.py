@@ -21,6 +21,7 @@ from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.models.tokens.token import Token
+from attn_cli.reading.default_head import are_special
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.probe_store import StoredProbe
 from attn_cli.reading.reading import Reading, TextRequest, check_kind
@@ -99,24 +100,30 @@ def run_probe(source: Source, plan: ProbePlan, progress: RowProgress) -> list[He
     rows = max(len(text.queries(plan.kind)) for text in plan.texts)
     work = Work(rows, rows, layers=1 + max(extent.layers), measured=len(extent.layers) * extent.heads)
     check(source, work, "a smaller model")
-    total = sum(len(text.queries(plan.kind)) for text in plan.texts) * len(extent.layers)
-    measured: dict[int, list[MeasuredText]] = {layer: [] for layer in extent.layers}
-    done = 0
-    for texts, first_row in zip(plan.texts, plan.first_rows, strict=True):
-        tokens = texts.queries(plan.kind)
-        keys = KeyTokens(np.asarray([token.id for token in tokens]), np.asarray([t.special for t in tokens]))
-        attentions = source.attentions(texts, plan.kind, extent.layers)
-        for layer, attention in zip(extent.layers, attentions, strict=True):
-            metrics = _measured(attention, layer, plan.kind, keys)
-            measured[layer].append(MeasuredText(metrics, keys, first_row, is_later_only=True))
-            done += len(tokens)
-            progress(done, total)
+    measured = _measured_texts(source, plan, progress)
     heads = [
         summary
         for layer, texts_of_layer in measured.items()
         for summary in summarise_texts(texts_of_layer, plan.kind, layer, range(extent.heads))
     ]
     return with_sinks(heads, has_sinks=extent.has_sinks)
+
+
+def _measured_texts(source: Source, plan: ProbePlan, progress: RowProgress) -> dict[int, list[MeasuredText]]:
+    """The metrics of each layer on each text."""
+    layers = source.kinds[plan.kind].layers
+    measured: dict[int, list[MeasuredText]] = {layer: [] for layer in layers}
+    total, done = sum(len(texts.queries(plan.kind)) for texts in plan.texts) * len(layers), 0
+    for texts, first_row in zip(plan.texts, plan.first_rows, strict=True):
+        tokens = texts.queries(plan.kind)
+        keys = KeyTokens(np.asarray([token.id for token in tokens]), are_special(tokens))
+        attentions = source.attentions(texts, plan.kind, layers)
+        for layer, attention in zip(layers, attentions, strict=True):
+            metrics = _measured(attention, layer, plan.kind, keys)
+            measured[layer].append(MeasuredText(metrics, keys, first_row, is_later_only=True))
+            done += len(tokens)
+            progress(done, total)
+    return measured
 
 
 def stored(plan: ProbePlan, heads: Sequence[HeadSummary]) -> StoredProbe:
