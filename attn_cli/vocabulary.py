@@ -11,15 +11,31 @@ EMBEDDED = "storybook"
 
 
 class Term(StrEnum):
-    """A word that users type, its meaning, and the unit of its values if they have one."""
+    """A word that users type, its meaning, and the unit of its values if they have one.
+
+    What is measured also has a formula, the rows that count, and a source: `attn heads --definitions` prints
+    them, and docs/glossary.md has the same text. α_ij is the weight of query i on key j, t_i the token at i.
+    """
 
     explanation: str
     unit: str
+    formula: str
+    rows: str
+    source: str  # a paper and its arXiv number or DOI
 
-    def __new__(cls, word: str, explanation: str = "", unit: str = "") -> Self:
+    def __new__(
+        cls,
+        word: str,
+        explanation: str = "",
+        unit: str = "",
+        formula: str = "",
+        rows: str = "",
+        source: str = "",
+    ) -> Self:
         """The word as a string that carries its explanation."""
         member = str.__new__(cls, word)
         member._value_, member.explanation, member.unit = word, explanation, unit
+        member.formula, member.rows, member.source = formula, rows, source
         return member
 
 
@@ -29,7 +45,7 @@ class Step(Term):
     INPUT = "input", "the hidden states that enter the attention layer, after any layer norm before it"
     QUERIES = (
         "queries",
-        "the input times W_Q, with bias, norm and rotary positions applied",
+        "the input times W_Q, with bias, norm and rotary positions applied, before the scale",
     )
     KEYS = "keys", "the input times W_K, likewise"
     VALUES = "values", "the input times W_V, with bias"
@@ -97,42 +113,181 @@ class Kind(StrEnum):
     CROSS = "cross"
 
 
+_CLARK = "Clark et al. 2019, arXiv:1906.04341"
+_OLSSON = "Olsson et al. 2022, arXiv:2209.11895"
+_WANG = "Wang et al. 2022, arXiv:2211.00593"
+_XIAO = "Xiao et al. 2023, arXiv:2309.17453"
+
+_LOOKING = "every row that may look anywhere"
+_LATER = "rows that may look at it, but the first"
+_BOTH = "every row of the two heads; a learned sink is one more key"
+
+
 class Metric(Term):
     """What is measured for each row of a head; the value for the head is the mean of its rows.
 
-    Weights on a kind of token range from 0 to 1. `core/streaming/metrics.py` defines the formulas.
+    Weights on a kind of token range from 0 to 1. `core/streaming/metrics.py` computes the formulas.
     """
 
-    ENTROPY = "entropy", "how evenly the weights are spread; 0 if all weight is on one token", "nats"
-    LARGEST = "largest", "the largest weight on a token", "0 to 1"
-    SINK = "sink", "weight on the head's learned sink, a logit without a value; few models have one", "0 to 1"
-    DISTANCE = "distance", "how far away the attended tokens are, averaged with the weights", "tokens"
-    CURRENT = "current-token", "weight on the token itself", "0 to 1"
-    PREVIOUS = "previous-token", "weight on the token before it", "0 to 1"
-    FIRST = "first-token", "weight on the first token", "0 to 1"
-    SPECIAL = "special", "weight on special tokens such as [CLS] and <s>", "0 to 1"
-    DUPLICATE = "duplicate-token", "weight on earlier copies of the token", "0 to 1"
-    INDUCTION = "induction", "weight on the tokens that followed earlier copies of the token", "0 to 1"
-    RECEIVED = "received", "share of all weight that the most attended token receives", "0 to 1"
+    ENTROPY = (
+        "entropy",
+        "how evenly the weights are spread; 0 if all weight is on one token",
+        "nats",
+        "−Σ_j α_ij ln α_ij; a learned sink is one more key",
+        _LOOKING,
+        _CLARK,
+    )
+    LARGEST = (
+        "largest",
+        "the largest weight on a token",
+        "0 to 1",
+        "max_j α_ij",
+        _LOOKING,
+        "Voita et al. 2019, arXiv:1905.09418",
+    )
+    SINK = (
+        "sink",
+        "weight on the head's learned sink, a logit without a value; few models have one",
+        "0 to 1",
+        "1 − Σ_j α_ij",
+        "every row that may look anywhere, in layers with a learned sink",
+        "OpenAI 2025, arXiv:2508.10925",
+    )
+    DISTANCE = (
+        "distance",
+        "how far away the attended tokens are, averaged with the weights",
+        "tokens",
+        "Σ_j α_ij |i − j| / Σ_j α_ij",
+        "every row that may look anywhere; each counts by what a learned sink leaves to tokens",
+        "Vig and Belinkov 2019, arXiv:1906.04284",
+    )
+    CURRENT = "current-token", "weight on the token itself", "0 to 1", "α_ii", _LATER, _CLARK
+    PREVIOUS = "previous-token", "weight on the token before it", "0 to 1", "α_i,i−1", _LATER, _CLARK
+    FIRST = (
+        "first-token",
+        "weight on the first token",
+        "0 to 1",
+        "α_i0",
+        "rows that may look at it, but the first; in cross-attention the first too",
+        _XIAO,
+    )
+    SPECIAL = (
+        "special",
+        "weight on special tokens such as [CLS] and <s>",
+        "0 to 1",
+        "Σ_j α_ij over special t_j",
+        "rows that may look at a special token, but the first; in cross-attention the first too",
+        _CLARK,
+    )
+    DUPLICATE = (
+        "duplicate-token",
+        "weight on earlier copies of the token",
+        "0 to 1",
+        "Σ_j α_ij over j < i with t_j = t_i; later copies never count, in encoders either",
+        "rows with an earlier copy that they may look at",
+        _WANG,
+    )
+    INDUCTION = (
+        "induction",
+        "weight on the tokens that followed earlier copies of the token",
+        "0 to 1",
+        "Σ_j α_i,j+1 over j + 1 < i with t_j = t_i",
+        "rows with such a token that they may look at",
+        _OLSSON,
+    )
+    RECEIVED = (
+        "received",
+        "share of all weight that the most attended token receives",
+        "0 to 1",
+        "max_j Σ_i α_ij / T, T the number of rows",
+        _LOOKING,
+        "attn's own; a sink's mean over i ≥ j: Gu et al. 2024, arXiv:2410.10781",
+    )
 
 
 class Pattern(Term):
     """What a head is known to attend to."""
 
-    INDUCTION = "induction", "attends to the token that followed an earlier copy of the current token"
-    DUPLICATE = "duplicate-token", "attends to an earlier copy of the current token"
-    PREVIOUS = "previous-token", "attends to the token before the current one"
-    CURRENT = "current-token", "attends to the current token itself"
-    FIRST = "first-token", "attends to the first token, where unneeded weight goes"
-    BROAD = "broad", "attends to many tokens almost evenly"
+    INDUCTION = (
+        "induction",
+        "attends to the token that followed an earlier copy of the current token",
+        "0 to 1",
+        "the mean of induction",
+        (
+            "text tokens whose copies are more than 5 tokens back, none of them followed by itself or by a "
+            "special token"
+        ),
+        _OLSSON,
+    )
+    DUPLICATE = (
+        "duplicate-token",
+        "attends to an earlier copy of the current token",
+        "0 to 1",
+        "the mean of duplicate-token",
+        "text tokens whose copies are more than 4 tokens back, and not the first token",
+        _WANG,
+    )
+    PREVIOUS = (
+        "previous-token",
+        "attends to the token before the current one",
+        "0 to 1",
+        "the mean of previous-token",
+        "text tokens from the third on, after a text token; t_i is neither t_i−1 nor t_i−2",
+        _CLARK,
+    )
+    CURRENT = (
+        "current-token",
+        "attends to the current token itself",
+        "0 to 1",
+        "the mean of current-token",
+        "text tokens from the second on",
+        _CLARK,
+    )
+    FIRST = (
+        "first-token",
+        "attends to the first token, where unneeded weight goes",
+        "0 to 1",
+        "the mean of first-token",
+        "text tokens from the third on that are no copies of the first token; in cross-attention every row",
+        _XIAO,
+    )
+    BROAD = (
+        "broad",
+        "attends to many tokens almost evenly",
+        "0 to 1",
+        "the mean of entropy / ln n, n the keys that the row may look at, a learned sink included",
+        "text tokens that may look at more than 4 keys",
+        _CLARK,
+    )
 
 
 class Distance(Term):
     """How far apart the weights of two heads are: from 0 (identical) to 1 (nothing in common)."""
 
-    JENSEN_SHANNON = "jensen-shannon", "square root of the Jensen-Shannon divergence in bits"
-    COSINE = "cosine", "1 minus the cosine of the angle between the rows"
-    TOTAL_VARIATION = "total-variation", "the weight that would have to move to make the rows equal"
+    JENSEN_SHANNON = (
+        "jensen-shannon",
+        "square root of the Jensen-Shannon divergence, logarithms to base 2",
+        "0 to 1",
+        "√(½ Σ_j p_j log₂(p_j/m_j) + ½ Σ_j q_j log₂(q_j/m_j)), m = (p + q)/2",
+        _BOTH,
+        "Endres and Schindelin 2003, doi:10.1109/TIT.2003.813506",
+    )
+    COSINE = (
+        "cosine",
+        "1 minus the cosine of the angle between the rows",
+        "0 to 1",
+        "1 − p·q / (|p| |q|)",
+        _BOTH,
+        "",
+    )
+    TOTAL_VARIATION = (
+        "total-variation",
+        "the weight that would have to move to make the rows equal",
+        "0 to 1",
+        "½ Σ_j |p_j − q_j|",
+        _BOTH,
+        "",
+    )
 
 
 class Theme(StrEnum):

@@ -11,13 +11,14 @@ import pytest
 import attn_cli
 
 HOUSE = Path(attn_cli.__file__).parent
-GROUND = {"errors", "vocabulary", "safe_text", "record", "spelling"}
+GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling"}
 MODELS = {"models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"}
 FLOORS = {
     "errors": set[str](),
     "vocabulary": set[str](),
     "safe_text": set[str](),
     "record": set[str](),
+    "shares": {"record", "vocabulary"},
     "spelling": set[str](),
     "interrupts": set[str](),
     "grid": GROUND,

@@ -17,7 +17,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from attn_cli.analysis.patterns import name_pattern
+from attn_cli.analysis.patterns import is_enough, name_pattern
 from attn_cli.vocabulary import Distance, Kind, Metric, Pattern, Step
 from tests.support.families import TRANSLATORS
 from tests.support.hub_cache import hub_cache
@@ -216,23 +216,49 @@ def test_the_glossary_explains_every_word_of_the_interface() -> None:
     assert {singular.get(step, step) for step in Step} <= set(steps)
     assert all(f"| `{word}` |" in glossary for words in (Metric, Pattern, Distance) for word in words)
     assert all(kind in glossary for kind in Kind)
-    assert all(f"| `{metric}` | {metric.unit} |" in glossary for metric in Metric)
 
 
-def test_the_glossary_gives_every_pattern_a_source() -> None:
+def link(source: str) -> str:
+    """The source as the glossary has it: `Olsson et al. 2022, arXiv:2209.11895` as a link."""
+    found = re.fullmatch(r"(?:(.*: ))?(.*), (?:arXiv:(\S+)|doi:(\S+))", source)
+    if found is None:
+        return source
+    before, paper, arxiv, doi = found.groups(default="")
+    return f"{before}[{paper}](https://{'arxiv.org/abs/' + arxiv if arxiv else 'doi.org/' + doi})"
+
+
+@pytest.mark.parametrize("word", [*Metric, *Pattern, *Distance], ids=str)
+def test_the_glossary_has_the_definitions_of_the_code(word: Metric | Pattern | Distance) -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
-    source = r"\[[^]]+\]\(https://arxiv\.org/abs/\d{4}\.\d{4,5}\) \|$"
-    for pattern in Pattern:
-        assert re.search(rf"^\| `{pattern}` \| [^|]+ \| {source}", glossary, re.MULTILINE)
+    said = (word.unit, word.explanation, word.formula, word.rows, link(word.source))
+    cells = " | ".join((f"`{word}`", *(cell.replace("|", "\\|") for cell in said)))
+    assert f"\n| {cells} |\n" in glossary
 
 
-def test_the_glossary_says_from_which_score_on_a_head_has_its_name() -> None:
-    glossary = " ".join((ROOT / "docs" / "glossary.md").read_text("utf-8").split())
-    said = re.search(r"\*score\* is at least (\S+) \(`first-token`: (\S+), `broad`: (\S+)\)", glossary)
+def test_every_metric_and_pattern_has_a_formula_the_rows_that_count_and_a_source() -> None:
+    for word in (*Metric, *Pattern):
+        assert all((word.explanation, word.unit, word.formula, word.rows, word.source)), word
+
+
+@pytest.mark.parametrize("where", ["glossary", "definitions"])
+def test_the_definition_of_a_name_has_the_constants_of_the_code(where: str) -> None:
+    """Shares and rows that name a head, and one less that does not."""
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    text = " ".join((glossary if where == "glossary" else attn("heads", "--definitions").out).split())
+    said = re.search(
+        r"share is at least (\S+) \(`?first-token`?: (\S+), `?broad`?: (\S+)\) on at least (\d+) rows "
+        r"\(`?first-token`?, `?broad`?: (\d+)\) of (\d+) different tokens",
+        text,
+    )
     assert said is not None
-    for pattern, least in zip((Pattern.INDUCTION, Pattern.FIRST, Pattern.BROAD), said.groups(), strict=True):
-        assert name_pattern({pattern: float(least)}) is pattern
-        assert name_pattern({pattern: float(least) - 0.001}) is None
+    *shares, doing, resting, different = map(float, said.groups())
+    for pattern, least in zip((Pattern.INDUCTION, Pattern.FIRST, Pattern.BROAD), shares, strict=True):
+        assert name_pattern({pattern: least}) is pattern
+        assert name_pattern({pattern: least - 0.001}) is None
+    for pattern, least in ((Pattern.INDUCTION, doing), (Pattern.FIRST, resting), (Pattern.BROAD, resting)):
+        assert is_enough(pattern, int(least), int(different))
+        assert not is_enough(pattern, int(least) - 1, int(different))
+        assert not is_enough(pattern, int(least), int(different) - 1)
 
 
 def test_files_lists_the_steps_in_their_order() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from attn_cli.analysis.evidence_rows import count_different
 from attn_cli.core.streaming.formulas import WeightOnPairs
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS
@@ -27,19 +28,28 @@ class Evidence:
     pattern: Pattern
     score: float  # 0 to 1: the mean weight on the pattern's keys, over the rows that could show it
     clearest: TokenPair
+    rows: int  # those rows
+    different: int  # their different tokens
 
 
 def find_evidence(
-    weights: Matrix, mask: npt.NDArray[np.bool_], tokens: KeyTokens, pattern: Pattern
+    weights: Matrix,
+    mask: npt.NDArray[np.bool_],
+    tokens: KeyTokens,
+    pattern: Pattern,
+    counted: npt.NDArray[np.bool_] | None = None,
 ) -> Evidence | None:
     """How clearly weights (T, S) with a mask (T, S) show the pattern; None if no row could show it.
 
-    The first row does not count, as in `summarise_heads`. The pattern must be one with keys: any but `broad`.
+    The first row does not count, as in `summarise_heads`; nor do rows outside `counted` (T,), if it is given.
+    The pattern must be one with keys: any but `broad`.
     """
     formula = DEFINITIONS[Metric(pattern.value)].formula
     assert isinstance(formula, WeightOnPairs), f"{pattern} names no keys"
     rows, keys = formula.pairs(tokens, range(weights.shape[0]))
     exist = (rows > 0) & (keys >= 0) & (keys < weights.shape[1])
+    if counted is not None:
+        exist &= counted[rows]
     rows, keys = rows[exist], keys[exist]
     visible = mask[rows, keys]
     rows, keys = rows[visible], keys[visible]
@@ -48,4 +58,7 @@ def find_evidence(
     values = weights[rows, keys].astype(np.float64)
     best = int(values.argmax())
     clearest = TokenPair(int(rows[best]), int(keys[best]), float(values[best]))
-    return Evidence(pattern, float(values.sum()) / np.unique(rows).size, clearest)
+    which = np.zeros(weights.shape[0], bool)
+    which[rows] = True
+    count = int(which.sum())
+    return Evidence(pattern, float(values.sum()) / count, clearest, count, count_different(tokens, which))

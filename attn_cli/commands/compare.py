@@ -65,8 +65,9 @@ def compare_heads(
     Name two or more heads. Up to four are shown side by side, then the distance between any two; for two
     heads also their difference, the first one's weights minus the second one's.
 
-    Distances are averaged over all rows, or over --rows. Beyond 1,024 tokens, the matrices are averaged over
-    blocks. Data files have the distances and the difference, .csv only the distances.
+    Distances are averaged over all rows, or over --rows; attn heads --definitions has their formulas. Beyond
+    1,024 tokens, the matrices are averaged over blocks. Data files have the distances and the difference,
+    .csv only the distances.
     """
     chosen = selection(inputs)
     if chosen.is_empty:
@@ -91,6 +92,7 @@ def compare_heads(
     if is_text:
         show_reading(world, reading, heads[0])
         _show(world, reading, weights, beside, table)
+        world.note(f"{distance}: {distance.explanation}; the mean over the rows, from 0 to 1")
         return
     answer = describe_reading(reading) | comparison.fields()
     groups = [[weights], *([[grid]] for grid in beside)]

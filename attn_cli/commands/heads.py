@@ -1,25 +1,42 @@
 """`attn heads`: all heads at a glance, as a table and a layer × head map of a metric."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_reading, selected_places, selection
-from attn_cli.commands.output import drawn, show_reading, title, write
+from attn_cli.commands.head_list import (
+    ListOptions,
+    map_of,
+    origin_of,
+    random_rows,
+    show_map,
+    show_table,
+)
+from attn_cli.commands.inputs import (
+    check_source,
+    open_model,
+    open_reading,
+    selected_places,
+    selection,
+    source_request,
+)
+from attn_cli.commands.output import drawn, headline_of, show_reading, title, write
 from attn_cli.commands.progress import measuring
 from attn_cli.console import World
+from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.show.writers import PICTURES, RECORDS, Results
-from attn_cli.vocabulary import Metric, Theme
+from attn_cli.vocabulary import RANDOM, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
+    from attn_cli.analysis.head_filter import HeadFilter
     from attn_cli.analysis.head_summary import HeadSummary
-    from attn_cli.grid import Grid
+    from attn_cli.reading.known_patterns import KnownPatterns
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
 
@@ -28,55 +45,48 @@ _TOKENS = 2  # lines of tokens: the command is meant for long texts
 
 
 @record(frozen=True, kw_only=True)
-class ListOptions:
-    """Which metric the map shows, and which heads the table lists, in what order."""
+class NameOptions:
+    """What the names of heads are measured on, and what the words mean."""
 
     topic = Topic.SHOW
-    metric: Annotated[
-        Metric | None,
+    probe: Annotated[
+        bool | None,
         typer.Option(
-            "--metric",
-            metavar="METRIC",
-            help="Metric of the map, as listed below.",
+            "--probe/--no-probe",
+            help="Measure the patterns on random repeated tokens (others with --seed), not on a text, "
+            "and keep the names for later texts; or name heads by the text alone. By default, names come "
+            "from the last probe of the model or from its card, if there is one, or else from the text.",
             show_default=False,
         ),
     ] = None
-    where: Annotated[
-        list[str] | None,
+    definitions: Annotated[
+        bool,
         typer.Option(
-            "--where",
-            metavar="CONDITION",
-            help="Only heads that meet this condition: `entropy<1`, `induction>=0.4`, `pattern=induction`, "
-            "`layer>5`. May be repeated; all conditions must hold.",
-            show_default=False,
+            "--definitions",
+            help="Print the definition of every metric, pattern and distance: formula, rows, source.",
         ),
-    ] = None
-    sort: Annotated[
-        str | None,
-        typer.Option(
-            "--sort",
-            metavar="METRIC",
-            help="Sort the table by this metric or by score, largest first; -METRIC: smallest first. By "
-            "default, by the metric of the map (entropy: smallest first, but heads that rest on a learned "
-            "sink last).",
-            show_default=False,
-        ),
-    ] = None
-    top: Annotated[
-        int, typer.Option("--top", min=0, metavar="N", help="Number of heads in the table; 0: all.")
-    ] = 10
-    digits: options.Digits = 2
-    theme: options.ThemeOption = Theme.AUTO
+    ] = False
 
 
 EXAMPLES = """
 All heads on a text that repeats itself:
     attn heads "the cat sat and the cat sat"
-Only the induction heads:
-    attn heads "the cat sat and the cat sat" --where "pattern=induction"
+The patterns of all heads on random tokens, for any model:
+    attn heads --probe
 The heads that look farthest back in a long text:
     attn heads --file story.txt --sort distance --top 5
 """
+
+
+@record(frozen=True, slots=True)
+class Measured:
+    """The heads that were measured, and what gave them their names."""
+
+    reading: "Reading"
+    places: "Sequence[Place]"
+    heads: "Sequence[HeadSummary]"
+    known: "KnownPatterns | None"  # None: the text
+    remarks: "Sequence[str]"  # on the names
 
 
 def list_heads(
@@ -84,6 +94,7 @@ def list_heads(
     *,
     inputs: options.ReadingOptions,
     listing: ListOptions,
+    naming: NameOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -93,91 +104,138 @@ def list_heads(
     """Show all heads at a glance, and find heads by what they do.
 
     A map shows one metric for every layer and head. A table below it lists the heads with the largest
-    values, each with its pattern and how strongly it follows that pattern (the score). Without --metric,
-    the map shows induction if the text repeats itself, else entropy. Texts may be of any length. Files and
-    --json have all metrics of the heads that --where selects.
+    values, each with its pattern, how strongly it follows that pattern (the score) and on how many rows.
+    Without --metric, the map shows induction if the text repeats itself, else entropy. Texts may be of any
+    length. Files and --json have all metrics of the heads that --where selects.
     """
+    if naming.definitions:
+        from attn_cli.help.definitions import definitions
+
+        world.say(definitions(world.width))
+        return
     from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
-    from attn_cli.reading.metrics import choose_metric, measure_heads
     from attn_cli.show import files, picture
 
     head_filter = parse_head_filter(listing.where or (), listing.sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
-    reading = open_reading(world, inputs, compute)
-    places = selected_places(world, reading, selection(inputs))
-    on_map = choose_metric(reading, listing.metric, head_filter)
-    with measuring(world) as progress:
-        summaries = measure_heads(reading, places, progress)
-    chosen = head_filter.select(summaries)
-    grid = _map(places, chosen, on_map)
+    measure = _probed if naming.probe else _read
+    measured, on_map = measure(world, inputs, compute, (listing.metric, head_filter), naming)
+    chosen = head_filter.select(measured.heads)
+    grid = map_of(measured.places, chosen, on_map)
     if as_json or targets:
         from attn_cli.show import data
 
-        answer = _answer(reading, summaries[0].metrics, chosen)
-        name = title(reading, "heads at a glance", grid)
+        answer = _answer(measured, chosen)
+        name = title(measured.reading, "heads at a glance", grid)
         write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
         write(world, targets, RECORDS, lambda: Results(answer), force=force)
         if as_json:
             world.say(data.as_json(answer))
         return
-    _show_map(world, reading, grid, listing)
+    _show_top(world, measured)
+    show_map(world, grid, listing)
     if chosen and not grid.visible.any():
-        world.note(f"{on_map} has no value for any of these heads on this text")
-    columns = head_filter.columns(summaries[0], on_map)
-    _list(world, head_filter.rank(chosen, on_map), columns, listing)
+        where = "random tokens" if naming.probe else "this text"
+        world.note(f"{on_map} has no value for any of these heads on {where}")
+    columns = head_filter.columns(measured.heads[0], on_map)
+    show_table(world, head_filter.rank(chosen, on_map), columns, listing)
+    for remark in measured.remarks:
+        world.note(remark)
 
 
-def _map(places: "Sequence[Place]", chosen: "Sequence[HeadSummary]", metric: Metric) -> "Grid":
-    """The metric of the chosen heads, as a layer × head grid."""
-    from attn_cli.analysis.head_summary import values_of
-    from attn_cli.show.grids import metric_grid
+def _read(
+    world: World,
+    inputs: options.ReadingOptions,
+    compute: options.ComputeOptions,
+    asked: "tuple[Metric | None, HeadFilter]",
+    naming: NameOptions,
+) -> "tuple[Measured, Metric]":
+    """The heads on a text, and the metric of the map.
 
-    return metric_grid(metric, places, values_of(chosen, metric))
+    Raises:
+        AttnError: the text or the model cannot be read.
+        UsageError: a metric does not apply to this kind of attention.
+    """
+    from attn_cli.reading.known_patterns import find_known_patterns
+    from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
+
+    reading = open_reading(world, inputs, compute)
+    places = selected_places(world, reading, selection(inputs))
+    on_map = choose_metric(reading, *asked)
+    is_known = naming.probe is None
+    known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
+    with measuring(world) as progress:
+        heads = measure_heads(reading, places, progress)
+    named = heads if known is None else known.name(heads)
+    remark = origin_of(known, find_too_few_rows(reading) if known is None else ())
+    return Measured(reading, places, named, known, [remark]), on_map
 
 
-def _answer(
-    reading: "Reading", metrics: "Iterable[Metric]", chosen: "Sequence[HeadSummary]"
-) -> dict[str, object]:
+def _probed(
+    world: World,
+    inputs: options.ReadingOptions,
+    compute: options.ComputeOptions,
+    asked: "tuple[Metric | None, HeadFilter]",
+    _naming: NameOptions,
+) -> "tuple[Measured, Metric]":
+    """The heads on random repeated tokens, which are kept for later texts, and the metric of the map.
+
+    Raises:
+        AttnError: the model cannot be read, or not be probed.
+        UsageError: a text was given, or the kind of attention has no copies of tokens.
+    """
+    _check_no_text(inputs.text)
+    from attn_cli.reading.known_patterns import KnownPatterns, Origin
+    from attn_cli.reading.probe import plan_probe, reading_of, run_probe, stored
+    from attn_cli.reading.probe_store import write_probe
+
+    of_layer = compute if inputs.source.model == RANDOM else replace(compute, seed=None)
+    source = open_model(world, source_request(inputs.source, of_layer))
+    check_source(world, source)
+    plan = plan_probe(source, inputs.kind, compute.seed or 0)
+    reading = reading_of(source, plan)
+    places = selected_places(world, reading, selection(inputs))
+    with measuring(world) as progress:
+        heads = run_probe(reading.source, plan, progress)
+    probe = stored(plan, heads)
+    is_kept = write_probe(probe, source, plan.kind, world.environment) is not None
+    later = ["attn heads and attn inspect take the names of heads from this probe from now on"]
+    by_place = {(head.layer, head.head): head for head in heads}
+    known = KnownPatterns(Origin.PROBE, probe.shares, probe)
+    on_map = asked[0] or next(asked[1].metrics, Metric.INDUCTION)
+    shown = [by_place[place] for place in places]
+    return Measured(reading, places, shown, known, later if is_kept else []), on_map
+
+
+def _check_no_text(text: options.TextOptions) -> None:
+    """Raise `UsageError` if a text was given with --probe."""
+    given = {"TEXT": text.text, "--file": text.file, "--pair": text.pair, "--target": text.target}
+    for option, value in given.items():
+        if value is not None:
+            problem = f"--probe measures heads on random tokens: {option} was given too"
+            raise UsageError(problem, f"leave out --probe or {option}")
+
+
+def _show_top(world: World, measured: Measured) -> None:
+    """The model, then the first tokens, or the random tokens of a probe."""
+    from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
+
+    reading, known = measured.reading, measured.known
+    if reading.request.text or known is None or known.probe is None:
+        show_reading(world, reading, most=_TOKENS)
+        return
+    kinds = () if len(reading.source.kinds) == 1 else (f"{reading.kind} attention",)
+    world.screen.print(Paragraph(headline_of(reading.source, *kinds), between=" · "))
+    world.screen.print(Paragraph([f"probe: {random_rows(known.probe)}"]))
+
+
+def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, object]:
     """The JSON object: a record for each chosen head."""
     from attn_cli.reading.document import describe_reading
+    from attn_cli.reading.known_patterns import describe_origin
 
     records = [summary.fields() for summary in chosen]
-    return describe_reading(reading) | {"metrics": list(metrics), "heads": records}
-
-
-def _show_map(world: World, reading: "Reading", grid: "Grid", listing: ListOptions) -> None:
-    """The first tokens, then the map."""
-    from attn_cli.show.terminal.cell_map import CellMap  # rich: 0.06 s
-
-    show_reading(world, reading, most=_TOKENS)
-    world.say("")
-    world.screen.print(CellMap(grid, digits=listing.digits, theme=world.theme(listing.theme)))
-
-
-def _list(
-    world: World, summaries: "Sequence[HeadSummary]", metrics: "Sequence[Metric]", listing: ListOptions
-) -> None:
-    """The table of the first `top` heads; 0: of all heads."""
-    from attn_cli.show.terminal.lists import TextTable  # rich: already imported
-
-    if not summaries:
-        world.note("no head meets all --where conditions")
-        return
-    shown = summaries[: listing.top or None]
-    names = ["head", "pattern", "score", *(metric.replace("-", "-\n") for metric in metrics)]
-    rows = [list(_cells(summary, metrics, listing.digits)) for summary in shown]
-    rest = "widen the window, or use --json"
-    world.say("")
-    world.screen.print(TextTable(names, rows, right=range(2, len(names)), rest=rest))
-    if len(shown) < len(summaries):
-        world.note(f"listed {len(shown)} of {len(summaries)} heads; --top 0 lists all")
-
-
-def _cells(summary: "HeadSummary", metrics: "Sequence[Metric]", digits: int) -> "Iterator[str]":
-    yield summary.name
-    yield summary.pattern or ""
-    yield "" if summary.score is None else f"{summary.score:.{digits}f}"
-    for metric in metrics:
-        value = summary.metrics[metric]
-        yield "·" if value is None else f"{value:.{digits}f}"
+    names = describe_origin(measured.known)
+    metrics = list(measured.heads[0].metrics)
+    return describe_reading(measured.reading) | {"metrics": metrics, "names": names, "heads": records}

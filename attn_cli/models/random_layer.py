@@ -4,6 +4,9 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +36,7 @@ class RandomLayer:
     has_decoder: bool = False
     longest: None = None
     is_bounded: bool = False
+    paths: tuple[Path, ...] = ()
 
     @property
     def card(self) -> Card:
@@ -57,6 +61,10 @@ class RandomLayer:
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """Never called: `has_decoder` is false."""
         raise AssertionError(text)
+
+    def vocabulary(self, _kind: Kind) -> dict[int, str]:
+        """All words of two letters: any word has a vector."""
+        return {index: "".join(pair) for index, pair in enumerate(product(ascii_lowercase, repeat=2))}
 
     def check(self) -> None:
         """Nothing to check: there is no file."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from attn_cli.core.arrays import Array
@@ -239,11 +240,18 @@ class Source(Protocol):
     def remarks(self) -> Sequence[str]:
         """What to know of the model before trusting its numbers, as sentences."""
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The directory or file of the model, and the directory of the adapter that is merged."""
+
     def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
         """The tokens of a text, and of a second one if the model takes pairs."""
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The tokens the decoder reads for a target text, if there is a decoder."""
+
+    def vocabulary(self, kind: Kind) -> Mapping[int, str]:
+        """The text of every token that this kind of attention can read, by id, without special tokens."""
 
     def check(self) -> None:
         """Raise `AttnError` if the weights cannot belong to this model."""

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.analysis.evidence import Evidence, TokenPair, find_evidence
-from attn_cli.analysis.patterns import choose_pattern, name_pattern
+from attn_cli.analysis.evidence_rows import find_evidence_rows
+from attn_cli.analysis.patterns import choose_pattern, is_enough, name_pattern
 from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -16,6 +17,7 @@ from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Layer
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.memory import check_heads_fit
+from attn_cli.reading.probe_store import StoredProbe
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.steps import (
     DEFAULT_STEPS,
@@ -50,23 +52,28 @@ class DefaultHead:
     layers: int  # the number of layers, from the first, that those heads are in
     stands_out: bool  # whether its attention is sharp anywhere
     label: HeadLabel | None = None  # what it is known for, if it was chosen for that
+    probe: StoredProbe | None = None  # what showed that, if not the model's card
     evidence: Evidence | None = None  # how clearly it shows a pattern on this text
     clearest: TokenPair | None = None  # the pair with the sharpest attention
 
 
 @unwarned
 def choose_default_head(
-    reading: Reading, steps: Collection[Step] | None = None, window: Window | None = None
+    reading: Reading,
+    steps: Collection[Step] | None = None,
+    window: Window | None = None,
+    probe: StoredProbe | None = None,
 ) -> DefaultHead:
     """The steps of the head best known for a pattern in the text, or else of the sharpest head.
 
-    In a long text, sharpness is measured on the first 512 tokens.
+    Heads are known by their probe, if the model was probed, or else by its card. In a long text, sharpness
+    is measured on the first 512 tokens.
 
     Raises:
         AttnError: the weights are damaged, or a step contains a number that is not finite.
     """
     window = window or reading.whole
-    label = _best_label(reading)
+    label = _best_label(reading, probe)
     if label is None:
         return _sharpest(reading, steps, window)
     places = [(label.layer, label.head)]
@@ -74,9 +81,9 @@ def choose_default_head(
     (shown,) = shown_layers(reading, places)
     (head,) = shown.heads([label.head], steps, window)
     evidence = _Glance(reading, shown.layer, label.head).evidence(label.pattern)
-    card = reading.source.card
+    layers, heads = len(reading.extent.layers), reading.extent.heads
     return DefaultHead(
-        head, card.layers * card.heads, card.layers, stands_out=True, label=label, evidence=evidence
+        head, layers * heads, layers, stands_out=True, label=label, probe=probe, evidence=evidence
     )
 
 
@@ -87,7 +94,9 @@ def describe_choice(reading: Reading, default: DefaultHead) -> Iterator[str]:
     if evidence is not None:
         pair = evidence.clearest if evidence.pattern is not Pattern.PREVIOUS else None
         example = "" if pair is None else f"; {_look(reading, pair)}"
-        yield f"on this text it puts {evidence.score:.2f} of its weight there on average{example}"
+        rows = "row" if evidence.rows == 1 else "rows"
+        average = f"{evidence.score:.2f} of its weight there on average ({evidence.rows:,} {rows})"
+        yield f"on this text it puts {average}{example}"
     elif pair is not None:
         yield f"on this text, {_look(reading, pair)}"
     if default.head.sink is not None:
@@ -98,7 +107,8 @@ def _why(reading: Reading, default: DefaultHead) -> str:
     """The part of the sentence that gives the reason."""
     if default.label is not None:
         pattern = default.label.pattern
-        return f", the clearest {pattern} head of {default.out_of}: {_DOES[pattern]}"
+        where = "" if default.probe is None else f" on random tokens (probe of {default.probe.date})"
+        return f", the clearest {pattern} head of {default.out_of}{where}: {_DOES[pattern]}"
     total = len(reading.extent.layers)
     those = f"of the {default.out_of} heads"
     if default.layers < total:
@@ -119,9 +129,10 @@ def _named(token: Token) -> str:
     return f'"{token_label(token.text)}" ({token.position})'
 
 
-def _best_label(reading: Reading) -> HeadLabel | None:
+def _best_label(reading: Reading, probe: StoredProbe | None) -> HeadLabel | None:
     """The best label for a pattern that occurs in this text; None if the model has no labels."""
-    labels = [label for label in reading.source.head_labels() if label.kind is reading.kind]
+    known = reading.source.head_labels() if probe is None else probe.labels(reading.kind)
+    labels = [label for label in known if label.kind is reading.kind]
     if not labels:
         return None
     pattern = choose_pattern(np.asarray([token.id for token in reading.tokens]))
@@ -181,17 +192,28 @@ class _Glance:
 
     def evidence(self, pattern: Pattern) -> Evidence | None:
         """How clearly the head shows a pattern."""
-        tokens = KeyTokens(np.asarray([token.id for token in self._keys]))
-        return find_evidence(self._weights, self._mask, tokens, pattern)
+        return find_evidence(self._weights, self._mask, self._tokens, pattern)
 
     def named_evidence(self) -> Evidence | None:
-        """The evidence for the long-range pattern that the head shows on this text; None if there is none."""
+        """The evidence for the long-range pattern that the head has its name from on this text.
+
+        None if there is none: too few rows name no head.
+        """
         if self._reading.kind is Kind.CROSS:
             return None
-        shown = filter(None, map(self.evidence, (Pattern.INDUCTION, Pattern.DUPLICATE)))
-        by_pattern = {evidence.pattern: evidence for evidence in shown}
+        counted = find_evidence_rows(self._tokens, self._mask.sum(axis=-1))
+        found = (
+            find_evidence(self._weights, self._mask, self._tokens, pattern, counted[pattern])
+            for pattern in (Pattern.INDUCTION, Pattern.DUPLICATE)
+        )
+        enough = [one for one in found if one and is_enough(one.pattern, one.rows, one.different)]
+        by_pattern = {evidence.pattern: evidence for evidence in enough}
         name = name_pattern({pattern: evidence.score for pattern, evidence in by_pattern.items()})
         return None if name is None else by_pattern[name]
+
+    @property
+    def _tokens(self) -> KeyTokens:
+        return KeyTokens(np.asarray([token.id for token in self._keys]), are_special(self._keys))
 
 
 def _sharpness(reading: Reading, layer: Layer) -> npt.NDArray[np.floating]:

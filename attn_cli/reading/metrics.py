@@ -1,13 +1,13 @@
 """Measures the heads of a reading in memory that grows with the text, not with its square."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
+from attn_cli.analysis.evidence_rows import count_different, find_evidence_rows
 from attn_cli.analysis.head_filter import HeadFilter
-from attn_cli.analysis.head_summary import HeadSummary, summarise_heads
-from attn_cli.analysis.patterns import choose_pattern
+from attn_cli.analysis.head_summary import HeadSummary, summarise_heads, with_sinks
+from attn_cli.analysis.patterns import choose_pattern, is_enough, rows_needed
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
 from attn_cli.core.streaming.stream import RowProgress
@@ -17,7 +17,10 @@ from attn_cli.reading.memory import Work, check
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import check_finite, run_layers, unwarned
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Metric, Pattern
+
+_COPYING = (Pattern.INDUCTION, Pattern.DUPLICATE)
 
 
 @unwarned
@@ -41,16 +44,37 @@ def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgre
         measured = attention.measure(heads, metrics_of_kind(kind), tokens, of_all_layers)
         for head, is_finite in zip(heads, measured.are_finite, strict=True):
             check_finite(bool(is_finite), f"weights of head {layer}.{head}")
-        summaries |= {(layer, head.head): head for head in summarise_heads(measured, kind, layer, heads)}
-    chosen = [summaries[place] for place in places]
-    has_sinks = reading.extent.has_sinks or any(Metric.SINK in summary.metrics for summary in chosen)
-    return [_with_sink(summary) for summary in chosen] if has_sinks else chosen
+        summaries |= {
+            (layer, head.head): head for head in summarise_heads(measured, kind, layer, heads, tokens)
+        }
+    return with_sinks([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
 
 
-def _with_sink(summary: HeadSummary) -> HeadSummary:
-    """The same; a head without a learned sink, in a model that has some, has no value for that metric."""
-    values = {Metric.SINK: None, **summary.metrics}
-    return replace(summary, metrics={metric: values[metric] for metric in Metric if metric in values})
+@record(frozen=True, slots=True)
+class TooFewRows:
+    """A pattern that some rows of a text could show, but too few to name a head."""
+
+    pattern: Pattern
+    rows: int  # that are evidence
+    needed: int
+    different: int  # tokens of those rows
+
+
+def find_too_few_rows(reading: Reading) -> list[TooFewRows]:
+    """The patterns after which the text can name no head, though it has a row that could show them.
+
+    The rows are those of a layer that hides no earlier token.
+    """
+    tokens, size = _key_tokens(reading), len(reading.queries)
+    keys = len(reading.keys)
+    visible = np.minimum(np.arange(size) + 1, keys) if reading.source.is_causal else np.full(size, keys)
+    found = []
+    for pattern, rows in find_evidence_rows(tokens, visible).items():
+        is_possible = pattern not in _COPYING or bool((tokens.copies.before > 0).any())
+        count, different = int(rows.sum()), count_different(tokens, rows)
+        if is_possible and not is_enough(pattern, count, different):
+            found.append(TooFewRows(pattern, count, rows_needed(pattern), different))
+    return found
 
 
 def choose_metric(reading: Reading, metric: Metric | None, head_filter: HeadFilter) -> Metric:

@@ -11,7 +11,7 @@ from attn_cli.show import data
 Record: TypeAlias = Mapping[str, int | float | str | None]
 """A head as named fields; None for a missing value."""
 
-_WORDS = ("kind", "layer", "head", "pattern", "score")  # before the metrics
+_WORDS = ("kind", "layer", "head", "pattern", "score", "rows")  # before the metrics
 
 
 def as_npz(document: Mapping[str, object]) -> bytes:
@@ -40,7 +40,7 @@ def _arrays(metrics: Sequence[str], records: Sequence[Record]) -> dict[str, npt.
     """(L, H) per number, NaN if missing, and `pattern` as strings; also `layer` (L,) and `head` (H,)."""
     layers, heads = (sorted({cast("int", record[side]) for record in records}) for side in ("layer", "head"))
     size = (len(layers), len(heads))
-    numbers = {name: np.full(size, np.nan) for name in ("score", *metrics)}
+    numbers = {name: np.full(size, np.nan) for name in ("score", "rows", *metrics)}
     patterns = np.full(size, "", dtype="<U32")
     for record in records:
         place = layers.index(cast("int", record["layer"])), heads.index(cast("int", record["head"]))

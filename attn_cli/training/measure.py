@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from attn_cli.analysis.patterns import NEEDED, Tally, add_tallies, name_pattern, tally_patterns
+from attn_cli.analysis.patterns import NEEDED, Tally, add_tallies, name_pattern, sort_shares, tally_patterns
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.models.native.transformer import Inputs
 from attn_cli.record import record
+from attn_cli.shares import PatternShare
 from attn_cli.training.corpus import START, Ids, windows
 from attn_cli.training.network import Network
 from attn_cli.vocabulary import Pattern
@@ -33,8 +34,8 @@ RANDOM_REPEATS = "random repeats"
 ScoredText: TypeAlias = tuple[npt.NDArray[np.int64], int]
 """The ids of a text (T,) and its first row that counts."""
 
-Scores: TypeAlias = dict[Pattern, npt.NDArray[np.floating]]
-"""(H,) of one layer for each pattern; NaN if no row could show the pattern."""
+Tallies: TypeAlias = dict[Pattern, Tally]
+"""Of the heads of one layer, for each pattern."""
 
 
 @record(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class HeadReport:
 
     layer: int
     head: int
-    scores: Mapping[str, Mapping[Pattern, float]]  # by material; without patterns that no row could show
+    shares: Mapping[str, Mapping[Pattern, PatternShare]]  # by material; without those that no row could show
 
     @property
     def pattern(self) -> Pattern | None:
@@ -79,10 +80,27 @@ class HeadReport:
     @property
     def shown(self) -> Mapping[Pattern, float]:
         """The score of each pattern: induction and duplicate tokens on random repeats, the rest on prose."""
+        return {share.pattern: share.share for share in self._shown}
+
+    @property
+    def patterns(self) -> tuple[PatternShare, ...]:
+        """The patterns with a share worth telling, the one that the head is known for first."""
+        return sort_shares(self._shown)
+
+    @property
+    def scores(self) -> dict[str, dict[Pattern, float]]:
+        """The score of each pattern on each material."""
+        return {
+            material: {pattern: share.share for pattern, share in shares.items()}
+            for material, shares in self.shares.items()
+        }
+
+    @property
+    def _shown(self) -> Sequence[PatternShare]:
         copying = (Pattern.INDUCTION, Pattern.DUPLICATE)
-        prose, repeats = self.scores[PROSE], self.scores[RANDOM_REPEATS]
-        scores = {pattern: (repeats if pattern in copying else prose).get(pattern) for pattern in Pattern}
-        return {pattern: score for pattern, score in scores.items() if score is not None}
+        prose, repeats = self.shares[PROSE], self.shares[RANDOM_REPEATS]
+        shares = ((repeats if pattern in copying else prose).get(pattern) for pattern in Pattern)
+        return [share for share in shares if share is not None]
 
 
 def surprise(network: Network, held_out: Ids, train: Ids, text: str) -> Surprise:
@@ -196,8 +214,8 @@ def heads(network: Network, held_out: Ids, seed: int) -> list[HeadReport]:
     ]
 
 
-def scored(network: Network, texts: Iterable[ScoredText]) -> list[Scores]:
-    """The scores of each layer over all `texts`."""
+def scored(network: Network, texts: Iterable[ScoredText]) -> list[Tallies]:
+    """The tallies of each layer over all `texts`."""
     tallies: list[dict[Pattern, list[Tally]]] = [{} for _ in range(network.spec.layers)]
     with torch.no_grad():
         for ids, first_row in texts:
@@ -206,25 +224,27 @@ def scored(network: Network, texts: Iterable[ScoredText]) -> list[Scores]:
                 measured = attention.measure(range(attention.heads), NEEDED, KeyTokens(ids))
                 for pattern, tally in tally_patterns(measured, first_row).items():
                     tallies[layer].setdefault(pattern, []).append(tally)
-    return [
-        {pattern: add_tallies(of_texts).scores for pattern, of_texts in layer.items()} for layer in tallies
-    ]
+    return [{pattern: add_tallies(of_texts) for pattern, of_texts in layer.items()} for layer in tallies]
 
 
-def _best(layers: Sequence[Scores], pattern: Pattern) -> list[tuple[int, int, float]]:
+def _best(layers: Sequence[Tallies], pattern: Pattern) -> list[tuple[int, int, float]]:
     """Layer, head and score of the `_SHOWN` heads with the highest scores."""
     listed = [
         (layer, head, float(score))
-        for layer, scores in enumerate(layers)
-        for head, score in enumerate(scores[pattern])
+        for layer, tallies in enumerate(layers)
+        for head, score in enumerate(tallies[pattern].scores)
         if np.isfinite(score)
     ]
     return sorted(listed, key=lambda head: -head[2])[:_SHOWN]
 
 
-def _of(scores: Scores, head: int) -> dict[Pattern, float]:
-    """The scores of one head, without patterns that no row could show."""
-    return {pattern: float(values[head]) for pattern, values in scores.items() if np.isfinite(values[head])}
+def _of(tallies: Tallies, head: int) -> dict[Pattern, PatternShare]:
+    """The shares of one head, without patterns that no row could show."""
+    return {
+        pattern: PatternShare(pattern, float(tally.scores[head]), tally.rows)
+        for pattern, tally in tallies.items()
+        if np.isfinite(tally.scores[head])
+    }
 
 
 def _passages(ids: Ids, size: int) -> Iterator[npt.NDArray[np.int64]]:

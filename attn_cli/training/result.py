@@ -61,5 +61,6 @@ def _head_as_json(head: HeadReport) -> dict[str, Any]:
         "head": head.head,
         "pattern": head.pattern,
         "score": head.score,
+        "patterns": [share.fields() for share in head.patterns],
         "scores": head.scores,
     }

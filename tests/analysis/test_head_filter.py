@@ -7,6 +7,7 @@ import pytest
 from attn_cli.analysis.head_filter import Condition, parse_condition, parse_head_filter
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.errors import UsageError
+from attn_cli.shares import PatternShare
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 KNOWN = ", ".join((*Metric, "score", "layer", "head", "pattern"))
@@ -18,7 +19,8 @@ def head(number: int, pattern: Pattern | None = None, **metrics: float | None) -
     found: Mapping[Metric, float | None] = {
         Metric(name.replace("_", "-")): each for name, each in metrics.items()
     }
-    return HeadSummary(Kind.SELF, 2, number, found, pattern, None if pattern is None else 0.5)
+    shares = () if pattern is None else (PatternShare(pattern, 0.75, 9),)
+    return HeadSummary(Kind.SELF, 2, number, found, shares)
 
 
 SHARP = head(0, Pattern.PREVIOUS, entropy=0.25, induction=0.0)

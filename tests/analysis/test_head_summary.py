@@ -14,30 +14,40 @@ from attn_cli.core.attention import Operands
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import metrics_of_kind
 from attn_cli.core.streaming.row_metrics import measure_operands
+from attn_cli.shares import PatternShare
 from attn_cli.vocabulary import Kind, Metric, Pattern
 from tests.support.full_matrices import named_cells
-from tests.support.made_heads import SPECIAL, TOKENS, looking_at
+from tests.support.made_heads import REPEATED, SPECIAL, TOKENS, looking_at
 
+ROWS = {
+    Pattern.INDUCTION: 12,  # the second copies
+    Pattern.DUPLICATE: 12,
+    Pattern.PREVIOUS: 23,  # all but the start token and the one after it, whose neighbour is the first token
+    Pattern.CURRENT: 24,
+    Pattern.FIRST: 23,
+}
 COARSE = 2e-5  # an entropy is a difference of two float32 numbers as large as the logits: 200 · 2⁻²⁴
 
 
 def one(operands: Operands, tokens: KeyTokens = TOKENS, kind: Kind = Kind.SELF) -> HeadSummary:
-    (head,) = summarise_heads(measure_operands(operands, metrics_of_kind(kind), tokens), kind, 0, [0])
+    measured = measure_operands(operands, metrics_of_kind(kind), tokens)
+    (head,) = summarise_heads(measured, kind, 0, [0], tokens)
     return head
 
 
 @pytest.mark.parametrize("pattern", [each for each in Pattern if each is not Pattern.BROAD])
 def test_a_perfect_head_scores_one_and_gets_its_pattern(pattern: Pattern) -> None:
     metric = Metric(pattern.value)
-    found = one(looking_at(named_cells(TOKENS, 8, 8)[metric]))
+    found = one(looking_at(named_cells(REPEATED, 25, 25)[metric]), REPEATED)
     assert found.metrics[metric] == 1.0
-    assert (found.pattern, found.score) == (pattern, 1.0)
+    assert found.known_for == PatternShare(pattern, 1.0, ROWS[pattern])
 
 
 def test_a_head_that_looks_everywhere_is_broad() -> None:
+    long = one(looking_at(np.ones((25, 25), dtype=bool)), REPEATED)
+    assert long.pattern is Pattern.BROAD
+    assert long.fields()["score"] == pytest.approx(1.0, abs=COARSE)
     found = one(looking_at(np.ones((8, 8), dtype=bool)))
-    assert found.pattern is Pattern.BROAD
-    assert found.score == pytest.approx(1.0, abs=COARSE)
     # a causal row of n keys has entropy ln n, and looks (n - 1) / 2 tokens back
     assert found.metrics[Metric.ENTROPY] == pytest.approx(np.log(np.arange(1, 9)).mean(), abs=COARSE)
     assert found.metrics[Metric.DISTANCE] == 1.75
@@ -85,7 +95,14 @@ def test_cross_attention_has_only_metrics_that_apply_to_two_texts() -> None:
         Metric.SPECIAL,
         Metric.RECEIVED,
     ]
-    assert (found.pattern, found.score, found.metrics[Metric.RECEIVED]) == (Pattern.FIRST, 1.0, 1.0)
+    assert found.metrics[Metric.RECEIVED] == 1.0
+    assert found.pattern is None  # of three rows
+
+
+def test_a_cross_attention_head_on_the_first_token_has_its_name_from_eight_rows() -> None:
+    cells = np.tile(np.arange(8) == 0, (8, 1))
+    found = one(looking_at(cells, masks.everywhere), KeyTokens(None, SPECIAL), Kind.CROSS)
+    assert found.patterns == (PatternShare(Pattern.FIRST, 1.0, 8),)
 
 
 @pytest.mark.parametrize(("kind", "weight"), [(Kind.SELF, 0.0), (Kind.ENCODER, 0.0), (Kind.CROSS, 1 / 8)])
@@ -108,7 +125,7 @@ def test_pytorch_s_layers_give_the_same_numbers() -> None:
 
 
 def summary(layer: int, head: int, entropy: float | None) -> HeadSummary:
-    return HeadSummary(Kind.SELF, layer, head, {Metric.ENTROPY: entropy}, None, None)
+    return HeadSummary(Kind.SELF, layer, head, {Metric.ENTROPY: entropy})
 
 
 def test_the_values_of_a_metric_go_by_layer_and_head() -> None:

@@ -6,9 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.analysis.patterns import NEEDED, add_tallies, choose_pattern, name_pattern, tally_patterns
+from attn_cli.analysis.evidence_rows import find_evidence_rows
+from attn_cli.analysis.patterns import (
+    NEEDED,
+    Tally,
+    add_tallies,
+    choose_pattern,
+    name_of,
+    name_pattern,
+    shares_of,
+    sort_shares,
+    tally_patterns,
+)
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
+from attn_cli.shares import PatternShare
 from attn_cli.vocabulary import Metric, Pattern
 from tests.support.full_matrices import named_cells
 from tests.support.made_heads import IDS
@@ -149,9 +161,84 @@ def test_a_broad_head_has_three_quarters_of_the_entropy_that_it_could_have() -> 
     [
         ([1, 2, 3, 1, 2, 4], Pattern.PREVIOUS),  # two tokens that stood before
         ([1, 2, 3, 1, 2, 3], Pattern.INDUCTION),  # three
-        ([1, 2, 1, 1, 1], Pattern.INDUCTION),
+        ([1, 2, 3, 1, 1, 1], Pattern.INDUCTION),
+        ([1, 2, 1, 1, 1], Pattern.PREVIOUS),  # of the second, what followed its copy is the previous token
+        ([1, 2, 1, 2, 1, 2], Pattern.PREVIOUS),  # of the last two alone, what followed stands further back
+        ([1, 2, 1, 2, 1, 2, 1], Pattern.INDUCTION),
         ([1, 1, 1, 1], Pattern.PREVIOUS),  # of the second, what followed its copy is the token itself
     ],
 )
 def test_three_tokens_that_stood_before_show_induction(ids: list[int], pattern: Pattern) -> None:
     assert choose_pattern(np.array(ids)) is pattern
+
+
+def tally(share: float, rows: int = 9, different: int = 9) -> Tally:
+    return Tally(np.array([share * rows]), rows, different)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rows", "different", "is_named"),
+    [
+        (Pattern.INDUCTION, 4, 4, True),
+        (Pattern.INDUCTION, 3, 3, False),
+        (Pattern.INDUCTION, 9, 3, False),  # nine commas are one token
+        (Pattern.FIRST, 8, 4, True),
+        (Pattern.FIRST, 7, 7, False),
+        (Pattern.BROAD, 8, 4, True),
+        (Pattern.BROAD, 7, 7, False),
+    ],
+)
+def test_a_name_needs_enough_rows_of_different_tokens(
+    pattern: Pattern, rows: int, different: int, is_named: bool
+) -> None:
+    shares = shares_of({pattern: tally(1.0, rows, different)}, 0)
+    assert shares == ((PatternShare(pattern, 1.0, rows),) if is_named else ())
+    assert (name_of(shares) is not None) == is_named
+
+
+def test_the_name_comes_first_and_then_the_largest_share() -> None:
+    tallies = {
+        Pattern.PREVIOUS: tally(0.25),
+        Pattern.CURRENT: tally(0.125),
+        Pattern.INDUCTION: tally(0.5),
+        Pattern.FIRST: tally(0.75, rows=8),
+        Pattern.BROAD: tally(0.5),
+    }
+    assert [(share.pattern, share.share, share.rows) for share in shares_of(tallies, 0)] == [
+        (Pattern.INDUCTION, 0.5, 9),
+        (Pattern.FIRST, 0.75, 8),
+        (Pattern.PREVIOUS, 0.25, 9),
+    ]
+
+
+def test_a_fifth_of_the_weight_is_worth_telling_and_for_broad_three_quarters() -> None:
+    def told(pattern: Pattern, share: float) -> bool:
+        return bool(sort_shares([PatternShare(pattern, share, 9)]))
+
+    assert (told(Pattern.INDUCTION, 0.2), told(Pattern.INDUCTION, 0.199)) == (True, False)
+    assert (told(Pattern.BROAD, 0.75), told(Pattern.BROAD, 0.749)) == (True, False)
+
+
+def test_a_head_without_a_name_still_has_shares() -> None:
+    shares = shares_of({Pattern.INDUCTION: tally(0.3), Pattern.FIRST: tally(0.45)}, 0)
+    assert name_of(shares) is None
+    assert [share.pattern for share in shares] == [Pattern.FIRST, Pattern.INDUCTION]
+
+
+def test_rows_that_are_no_evidence_do_not_count() -> None:
+    ids = np.array([0, 1, 2, 1, 2, 1, 2, 1, 2])  # what followed each copy is the previous token
+    tokens, weights = KeyTokens(ids), head(Pattern.PREVIOUS, ids)
+    found = measured(weights, ids)
+    evidence = find_evidence_rows(tokens, found.visible_keys)
+    assert tally_patterns(found)[Pattern.INDUCTION].scores > 0.6
+    assert tally_patterns(found, 1, tokens, evidence)[Pattern.INDUCTION].rows == 0
+
+
+def test_later_copies_of_a_token_are_no_duplicates_even_in_an_encoder() -> None:
+    ids = np.array([1, 2, 3, 1, 2, 3])
+    later = np.zeros((1, 6, 6))
+    later[0, :3, 3:] = np.eye(3)  # the first three look at their copies, which come later
+    later[0, 3:, :3] = np.eye(3) / 4
+    found = measure_weights(later, np.ones((6, 6), bool), NEEDED, KeyTokens(ids))
+    np.testing.assert_array_equal(found.values[Metric.DUPLICATE], [[0, 0, 0, 0.25, 0.25, 0.25]])
+    np.testing.assert_array_equal(found.eligible[Metric.DUPLICATE], [False] * 3 + [True] * 3)

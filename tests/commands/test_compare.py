@@ -52,7 +52,8 @@ def test_of_many_heads_only_the_distances_are_printed(twins: Path) -> None:
     answer = attn("compare", TEXT, "-m", twins / "bert", "-l", "0,1")
     assert [line.split()[0] for line in answer.out.splitlines() if "range" in line] == ["jensen-shannon"]
     remark = "more than 4 heads: only distances are printed; -o FILE.png draws the weights too"
-    assert answer.err == f"{remark}\n"
+    exactly = "square root of the Jensen-Shannon divergence, logarithms to base 2"
+    assert answer.err == f"{remark}\njensen-shannon: {exactly}; the mean over the rows, from 0 to 1\n"
 
 
 def test_a_comparison_is_written_as_picture_and_as_data(tmp_path: Path) -> None:

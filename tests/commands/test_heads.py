@@ -20,6 +20,8 @@ from tests.commands.test_progress import Terminal
 from tests.support.worlds import attn, attn_in_terminal, refused, world
 
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."
+CARD = "names come from the model's card; from this text: --no-probe\n"
+WORDS = ["kind", "layer", "head", "pattern", "score", "rows", "patterns"]
 WITHOUT_SINK = [metric for metric in Metric if metric is not Metric.SINK]
 ONCE = "the cat sat on a mat"
 
@@ -46,9 +48,9 @@ def listed(out: str) -> list[str]:
 def test_heads_of_the_bundled_model_are_found_by_pattern() -> None:
     found = by_name(heads(REPEATS))
     assert found["0.2"]["pattern"] == "previous-token"
-    assert found["0.2"]["score"] == found["0.2"]["previous-token"] > 0.95
+    assert found["0.2"]["score"] == pytest.approx(0.9934, abs=5e-5)  # the card's, on held-out text
     assert found["2.7"]["pattern"] == found["2.6"]["pattern"] == "induction"
-    assert names(heads(REPEATS, "--where", "pattern=induction", "--sort", "score")) == ["2.6", "3.0", "2.7"]
+    assert names(heads(REPEATS, "--where", "pattern=induction", "--sort", "score")) == ["2.7", "2.6"]
 
 
 def test_the_ranking_is_that_of_full_matrices() -> None:
@@ -75,7 +77,7 @@ def test_a_text_that_repeats_itself_shows_induction_and_another_entropy() -> Non
 def test_the_table_begins_with_the_clearest_heads_and_says_how_many_there_are() -> None:
     answer = attn("heads", REPEATS)
     assert listed(answer.out)[:3] == ["2.6", "3.0", "2.7"]
-    assert answer.err == "listed 10 of 32 heads; --top 0 lists all\n"
+    assert answer.err == f"listed 10 of 32 heads; --top 0 lists all\n{CARD}"
     assert len(listed(answer.out)) == 10
 
 
@@ -108,13 +110,15 @@ def test_conditions_leave_heads_out_of_map_table_and_files() -> None:
 def test_a_condition_that_no_head_meets_gets_a_remark() -> None:
     answer = attn("heads", REPEATS, "--where", "layer>9")
     assert listed(answer.out) == []
-    assert answer.err == "no head meets all --where conditions\n"
+    assert answer.err == f"no head meets all --where conditions\n{CARD}"
     assert heads(REPEATS, "--where", "layer>9") == []
 
 
 def test_a_metric_without_a_value_gets_a_remark() -> None:
     err = attn("heads", "the cat sat", "-m", "random", "--metric", "special").err
-    assert err == "special has no value for any of these heads on this text\n"
+    assert err.startswith(
+        "special has no value for any of these heads on this text\nnames come from this text"
+    )
     (first, *_) = heads("the cat sat", "-m", "random")
     assert (first["special"], first["induction"], first["duplicate-token"]) == (None, None, None)
 
@@ -133,7 +137,7 @@ def test_the_document_agrees_with_its_schema(twin: Path) -> None:
     validator = jsonschema.Draft202012Validator(json.loads(data.schema()))
     validator.validate(found)
     assert found["metrics"] == WITHOUT_SINK
-    assert list(found["heads"][0]) == ["kind", "layer", "head", "pattern", "score", *WITHOUT_SINK]
+    assert list(found["heads"][0]) == [*WORDS, *WITHOUT_SINK]
     assert not validator.is_valid(found | {"attention": []})
     assert not validator.is_valid(found | {"heads": [found["heads"][0] | {"pattern": "wide"}]})
 
@@ -142,7 +146,7 @@ def test_the_schema_and_the_vocabulary_have_the_same_metrics() -> None:
     known = json.loads(data.schema())["$defs"]
     assert known["metric"]["enum"] == list(Metric)
     assert known["glance"]["properties"]["pattern"]["enum"] == [*Pattern, None]
-    assert list(known["glance"]["properties"])[5:] == list(Metric)
+    assert list(known["glance"]["properties"]) == [*WORDS, *Metric]
 
 
 def test_a_map_a_table_and_all_numbers_are_written(tmp_path: Path) -> None:
@@ -168,7 +172,9 @@ def test_a_picture_calls_what_is_left_out_no_value(tmp_path: Path) -> None:
 
 def test_columns_without_room_are_named_and_come_with_a_wider_window() -> None:
     narrow, wide = (attn_in_terminal("heads", REPEATS, COLUMNS=width) for width in ("80", "200"))
-    assert "no room for previous-token, first-token, " in narrow.out
+    assert "no room for distance, current-token, previous-token, first-token, " in " ".join(
+        narrow.out.split()
+    )
     assert "no room" not in wide.out
     assert max(map(len, narrow.out.splitlines())) <= 80
 
@@ -176,7 +182,7 @@ def test_columns_without_room_are_named_and_come_with_a_wider_window() -> None:
 def test_requested_columns_are_shown_first() -> None:
     out = attn("heads", REPEATS, "--sort", "received", "--where", "special>0").out
     heading = out.partition("\nhead ")[2].splitlines()[0].split()
-    assert heading[:5] == ["pattern", "score", "received", "special", "induction"]
+    assert heading[:5] == ["pattern", "score", "rows", "also", "received"]
 
 
 def test_a_long_text_is_truncated_above_the_map() -> None:
@@ -247,7 +253,7 @@ def test_short_work_has_no_bar() -> None:
     here = world(TERM="xterm-256color")
     here.stderr = Terminal()
     assert run(["heads", ONCE, "--top", "0"], here) == 0
-    assert here.stderr.getvalue() == ""
+    assert " ".join(here.stderr.getvalue().split()) == CARD.strip()
 
 
 def test_nan_weights_are_reported_with_the_head(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,4 +276,5 @@ def test_nan_weights_are_reported_with_the_head(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_every_number_format_shows_the_same_heads(dtype: str) -> None:
-    assert names(heads(REPEATS, "--dtype", dtype, "--where", "pattern=induction")) == ["2.6", "2.7", "3.0"]
+    found = heads(REPEATS, "--dtype", dtype, "--where", "induction>=0.4")
+    assert names(found) == ["2.6", "2.7", "3.0"]

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from transformers import AutoModel
 
 from attn_cli.vocabulary import Step
+from tests.support.families import FAMILIES
 from tests.support.worlds import attn
 
 Numbers = npt.NDArray[np.float64]
@@ -120,3 +121,23 @@ def outputs(twin: Path, ids: list[int]) -> list[Numbers]:
     with torch.no_grad():
         model(input_ids=torch.tensor([ids]))
     return found
+
+
+def test_queries_of_opt_are_before_the_scale(tmp_path: Path) -> None:
+    """transformers multiplies OPT's queries by the scale before the dot product; ours are not."""
+    FAMILIES["opt"].save(tmp_path)
+    found = attn("inspect", TEXT, "-m", tmp_path, "-l", "0", *EVERY, "--json").document
+    model = AutoModel.from_pretrained(tmp_path).eval()
+    kept: list[torch.Tensor] = []
+    projection = model.decoder.layers[0].self_attn.q_proj
+    projection.register_forward_hook(lambda *call: kept.append(call[2][0]))
+    with torch.no_grad():
+        model(torch.tensor([[token["id"] for token in found["tokens"]]]))
+    entries = found["attention"]
+    theirs = kept[0].numpy().reshape(len(found["tokens"]), len(entries), -1)
+    for head, entry in enumerate(entries):
+        numbers = steps(entry)
+        assert entry["scale"] == pytest.approx(theirs.shape[-1] ** -0.5)
+        np.testing.assert_allclose(numbers["queries"], theirs[:, head], atol=EXACT)
+        scores = numbers["queries"] @ numbers["keys"].T * entry["scale"]
+        np.testing.assert_allclose(numbers["scores"], scores, atol=EXACT)

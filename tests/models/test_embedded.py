@@ -96,7 +96,7 @@ def test_repeated_words_show_an_induction_head() -> None:
     does = "it attends to what followed an earlier copy of the token"
     why, here, _ = answer.err.splitlines()
     assert why == f"head {name} is shown, the clearest induction head of 32: {does}"
-    assert here.endswith('on average; "went" (13) puts 0.84 of its weight on "to" (6)')
+    assert here.endswith('on average (3 rows); "went" (13) puts 0.84 of its weight on "to" (6)')
     found = answer.document
     words = [token["text"].strip() for token in found["tokens"]]
     second = max(place for place, word in enumerate(words) if word == "went")
@@ -110,7 +110,7 @@ def test_without_repetition_the_previous_token_head_is_shown() -> None:
     shown = f"head {best(Pattern.PREVIOUS).name} is shown, the clearest previous-token head of 32"
     why, here, _, _ = answer.err.splitlines()
     assert why == f"{shown}: each token attends to the one before it"
-    assert here == "on this text it puts 0.98 of its weight there on average"
+    assert here == "on this text it puts 0.98 of its weight there on average (10 rows)"
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -58,6 +58,7 @@ def test_damage_is_reported(content: str, tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
 def test_induction_is_chosen_if_enough_tokens_repeat(ids: list[int]) -> None:
-    rows = named_cells(KeyTokens(np.array(ids)), len(ids), len(ids))[Metric.INDUCTION].any(axis=-1).sum()
+    cells = named_cells(KeyTokens(np.array(ids)), len(ids), len(ids))
+    rows = (cells[Metric.INDUCTION] & ~cells[Metric.PREVIOUS]).any(axis=-1).sum()
     expected = Pattern.INDUCTION if rows >= 3 else Pattern.PREVIOUS
     assert choose_pattern(np.array(ids)) is expected

@@ -96,7 +96,7 @@ def test_the_remark_says_what_the_head_does_on_this_text(twins: Path, tmp_path: 
         "it attends to what followed an earlier copy of the token"
     )
     assert here.startswith(
-        f"on this text it puts {measured['induction']:.2f} of its weight there on average; "
+        f"on this text it puts {measured['induction']:.2f} of its weight there on average (3 rows); "
     )
 
 

@@ -11,6 +11,9 @@ IDS = np.array([0, 5, 7, 5, 7, 9, 5, 7])
 SPECIAL = np.arange(8) == 0
 TOKENS = KeyTokens(IDS, SPECIAL)
 
+REPEATED = KeyTokens(np.array([0, *range(5, 17), *range(5, 17)]), np.arange(25) == 0)
+"""A start token and twelve tokens twice: evidence for every pattern."""
+
 
 def looking_at(cells: npt.NDArray[np.bool_], mask: masks.Rule = masks.causal) -> Operands:
     """A head with uniform weights on the cells (T, S); rows without a cell attend to the first token."""

@@ -128,6 +128,11 @@ class Bridge:
         assert self.plan.kinds, "a plan without any kind of attention raises an error"
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The directory of the model, and that of the adapter that is merged."""
+        return (self.directory, *((self.adapter,) if self.adapter else ()))
+
+    @property
     def trusts_code(self) -> bool:
         """Whether the checkpoint's own Python code may run."""
         return self.request.trusts_code
@@ -277,6 +282,13 @@ class Bridge:
         tokenizer, start = self.tokenizer.target_tokenizer(), self._start_id()
         tokens = self._checked(tokenizer(text))
         return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
+
+    def vocabulary(self, kind: Kind) -> dict[int, str]:
+        """The text of every token that this kind of attention can read, by id, without special tokens."""
+        tokenizer, size = self.tokenizer, vocabulary_size(self.config)
+        if kind is Kind.DECODER:
+            tokenizer = tokenizer.target_tokenizer()
+        return {index: text for index, text in tokenizer.vocabulary().items() if index < size}
 
     def check(self) -> None:
         """Check that there are weights of every layer, in floating point unless the model is quantised.

@@ -63,6 +63,11 @@ class Checkpoint:
         )
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The directory or file of the model, and the directory of the adapter that is merged."""
+        return (self.path, *((self.adapter,) if self.adapter else ()))
+
+    @property
     def takes_pairs(self) -> bool:
         """Whether the model accepts a second text (`--pair`) as a segment of its own."""
         return self.spec.takes_pairs
@@ -125,6 +130,13 @@ class Checkpoint:
         assert start is not None, "a decoder has a start token"
         tokenizer = self.tokenizer.target_tokenizer()
         return shift_right(tokenizer.token(start), self._checked(tokenizer(text, None), decoder))
+
+    def vocabulary(self, kind: Kind) -> dict[int, str]:
+        """The text of every token that this kind of attention can read, by id, without special tokens."""
+        spec, tokenizer = self.spec, self.tokenizer
+        if kind is Kind.DECODER and spec.decoder is not None:
+            spec, tokenizer = spec.decoder, tokenizer.target_tokenizer()
+        return {index: text for index, text in tokenizer.vocabulary().items() if index < spec.vocabulary}
 
     def check(self) -> None:
         """Check that the weights belong to this model.

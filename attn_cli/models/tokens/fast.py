@@ -79,6 +79,11 @@ class FastTokenizer:
         """The tokenizer for the decoder's text: the same one."""
         return self
 
+    def vocabulary(self) -> dict[int, str]:
+        """The text of every token by its id, without special and added tokens."""
+        pieces = self._inner.get_vocab(with_added_tokens=False)
+        return {index: self._decode(piece) for piece, index in pieces.items() if index not in self._added}
+
     def without_template(self) -> "FastTokenizer":
         """The same tokenizer, which adds no special tokens to a text."""
         bare = copy.copy(self)

@@ -38,6 +38,10 @@ class PartialTokenizer:
         """The tokenizer for the decoder's text: the same one."""
         return self
 
+    def vocabulary(self) -> dict[int, str]:
+        """The text of every token by its id, without special and added tokens."""
+        return self.file.vocabulary()
+
     def without_template(self) -> "PartialTokenizer":
         """The same tokenizer, which adds no special tokens to a text."""
         bare = cache(lambda: self.open_whole().without_template())

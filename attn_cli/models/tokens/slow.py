@@ -155,6 +155,13 @@ class SlowTokenizer:
         """The number of tokens: the largest id is one less."""
         return 1 + max(self._inner.get_vocab().values(), default=-1)
 
+    def vocabulary(self) -> dict[int, str]:
+        """The text of every token by its id, without special and added tokens."""
+        with _tokenizer_errors("the vocabulary cannot be read"):
+            pieces = self._inner.get_vocab()
+        undivided = self._special | self._added
+        return {index: _decode(piece) for piece, index in pieces.items() if index not in undivided}
+
     def _of_text(self, text: str, pieces: Sequence[str], ids: Sequence[int]) -> list[Token]:
         """The tokens of one text; their positions and segments are set later."""
         inner, undivided = self._inner, self._special | self._added

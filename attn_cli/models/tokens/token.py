@@ -1,7 +1,7 @@
 """A token, the interface of a tokenizer, and the shifted tokens that a decoder reads."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -33,6 +33,9 @@ class Tokenizer(Protocol):
 
     def target_tokenizer(self) -> "Tokenizer":
         """The tokenizer for the decoder's text."""
+
+    def vocabulary(self) -> Mapping[int, str]:
+        """The text of every token by its id, without special and added tokens."""
 
     def without_template(self) -> "Tokenizer":
         """The same tokenizer, which adds no special tokens to a text."""

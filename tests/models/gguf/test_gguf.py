@@ -177,6 +177,22 @@ def test_a_gguf_file_gives_the_attention_of_its_original(twin: Path) -> None:
         np.testing.assert_allclose(ours, weights, atol=1e-5)  # 1.5e-6 seen
 
 
+def test_a_gguf_file_is_probed_like_its_original_and_keeps_its_own_result(twin: Path) -> None:
+    cache, file = str(twin / "cache"), written(twin)
+    probed, original = (
+        attn("heads", "--probe", "-m", model, "--json", ATTN_CACHE=cache).document for model in (file, twin)
+    )
+    for ours, theirs in zip(probed["heads"], original["heads"], strict=True):
+        assert ours["induction"] == pytest.approx(theirs["induction"], abs=1e-5)  # as the weights above
+    later = attn("heads", "the cat", "-m", file, "--json", ATTN_CACHE=cache).document
+    assert later["names"] == probed["names"]
+    with file.open("ab") as end:
+        end.write(b"\0")
+    assert attn("heads", "the cat", "-m", file, "--json", ATTN_CACHE=cache).document["names"] == {
+        "from": "text"
+    }
+
+
 @pytest.mark.parametrize("kind", [KIND.Q8_0, KIND.Q4_0, KIND.F16, KIND.BF16])
 def test_quantised_weights_are_what_transformers_makes_of_them(twin: Path, kind: KIND) -> None:
     file = written(twin, kind=kind)
