@@ -5,6 +5,8 @@ import inspect
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +211,8 @@ def _loaded(
     if state is not None:  # an Auto class takes no state dict
         sketch = build_sketch(config, trusts_code=trusts_code)
         builder, place = type(sketch), {"state_dict": _as_torch(state, sketch)}
-    with translated_errors(f"transformers cannot load {directory}"):
+    silent = redirect_stderr(StringIO()) if is_quantised(config) else nullcontext()  # progress bars
+    with translated_errors(f"transformers cannot load {directory}"), silent:
         model, loading_info = builder.from_pretrained(
             None if place else directory,
             config=copy.deepcopy(config) if is_quantised(config) and state is None else _unquantised(config),
