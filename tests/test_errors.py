@@ -319,7 +319,11 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "config a list": (
         content("config.json", b"[]"), "m/config.json contains a JSON list, not an object", REPAIR,
     ),
-    "config empty": (content("config.json", b"{}"), "m/config.json has no model_type", REPAIR),
+    "config empty": (
+        content("config.json", b"{}"),
+        "m/config.json has no model_type, and its architectures say nothing of it: none",
+        'write the type into the file, for example "model_type": "bert"',
+    ),
     "family": (
         config(model_type="swoosh"),
         "unknown model type 'swoosh': m/config.json",
@@ -342,8 +346,8 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     ),
     "no weights": (
         missing("model.safetensors"),
-        "m/model.safetensors does not exist",
-        "a directory that contains the weights as model.safetensors",
+        "m has no weights: neither model.safetensors nor pytorch_model.bin",
+        "download the model again",
     ),
     "weights empty": (content("model.safetensors", b""), "m/model.safetensors is empty", AGAIN),
     "weights no file of the kind": (

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import CRITICAL, getLogger
 from typing import Any
 
 import torch  # 1.7 s: imported only by modules that need it anyway
@@ -23,6 +24,7 @@ def translated_errors(problem: str, hint: str = _HINT) -> Iterator[None]:
     logging: Any = transformers.logging
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
+    getLogger("bitsandbytes").setLevel(CRITICAL)  # it remarks on every product
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -2,7 +2,7 @@
 
 import copyreg
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -115,18 +115,23 @@ def _typed(files: CheckpointFiles) -> tuple[CheckpointFiles, dict[str, object], 
     config = files.config
     if config.has("model_type") or has_own_model(config) or not isinstance(files, DirectoryFiles):
         return files, {}, ()
-    from attn_cli.models.bridge.model_type import type_of  # transformers and torch: 3 s
-
-    classes = config.values.get("architectures")
-    found = type_of(classes)
+    said = config.values.get("architectures")
+    classes = said if isinstance(said, list) else []
+    found = _type_of(classes) if classes else None
     if found is None:
-        names = ", ".join(map(str, classes)) if isinstance(classes, list) and classes else "none"
+        names = ", ".join(map(str, classes)) or "none"
         problem = f"{config.path} has no model_type, and its architectures say nothing of it: {names}"
         raise AttnError(problem, 'write the type into the file, for example "model_type": "bert"')
     kind, name = found
     remark = f"config.json has no model_type: the model is read as {kind}, because its class is {name}"
     typed = replace(config, values={**config.values, "model_type": kind})
     return replace(files, config=typed), {"model_type": kind}, (remark,)
+
+
+def _type_of(classes: Sequence[object]) -> tuple[str, str] | None:
+    from attn_cli.models.bridge.model_type import type_of  # transformers and torch: 3 s
+
+    return type_of(classes)
 
 
 def _native_spec(

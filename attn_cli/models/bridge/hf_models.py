@@ -5,6 +5,8 @@ import inspect
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +211,8 @@ def _loaded(
     if state is not None:  # an Auto class takes no state dict
         sketch = build_sketch(config, trusts_code=trusts_code)
         builder, place = type(sketch), {"state_dict": _as_torch(state, sketch)}
-    with translated_errors(f"transformers cannot load {directory}"):
+    silent = redirect_stderr(StringIO()) if is_quantised(config) else nullcontext()  # progress bars
+    with translated_errors(f"transformers cannot load {directory}"), silent:
         model, loading_info = builder.from_pretrained(
             None if place else directory,
             config=copy.deepcopy(config) if is_quantised(config) and state is None else _unquantised(config),
@@ -221,6 +224,8 @@ def _loaded(
             ignore_mismatched_sizes=True,  # which are in the loading info, and an error below
             **place,
         )
+        if _has_4_bit_experts(config):  # transformers 5.0 reads them as bfloat16, which is exact
+            model.to(getattr(torch, backend.dtype.value))
         mismatched = {name: shapes for name, *shapes in loading_info["mismatched_keys"]}
         drawn = {*loading_info["missing_keys"], *mismatched}
         if drawn:
@@ -236,6 +241,13 @@ def _round(model: Any, coarse: torch.dtype, missing: Collection[str]) -> None:
     for name, parameter in model.named_parameters():
         if name not in missing:
             parameter.data = parameter.data.to(coarse).to(parameter.dtype)
+
+
+def _has_4_bit_experts(config: Any) -> bool:
+    """Whether the model is quantised as MXFP4, which transformers undoes when it loads the model."""
+    said = getattr(config, "quantization_config", None) or {}
+    method = said.get("quant_method") if isinstance(said, dict) else said.quant_method
+    return getattr(method, "value", method) == "mxfp4"
 
 
 def _as_torch(state: Mapping[str, Tensor], sketch: Any) -> dict[str, torch.Tensor]:

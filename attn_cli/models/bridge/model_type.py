@@ -1,13 +1,14 @@
 """The model type of a class of transformers, for a configuration that does not say its type."""
 
 import re
+from collections.abc import Sequence
 
 import transformers  # with torch 3 s: imported only by modules that need it anyway
 
 
-def type_of(architectures: object) -> tuple[str, str] | None:
+def type_of(architectures: Sequence[object]) -> tuple[str, str] | None:
     """The model type of the first class that transformers has, and its name; None if it has none of them."""
-    for said in architectures if isinstance(architectures, list) else ():
+    for said in architectures:
         name = re.sub(r"^(TF|Flax)", "", str(said))
         found = getattr(transformers, name, None) if name.isidentifier() else None
         if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel):
