@@ -160,19 +160,25 @@ def _layer_differences(
 
 def our_steps(attention: Layer, reference: ReferenceLayer) -> dict[Check, Array]:
     """The steps of our layer that the reference has, in NumPy, with the same rows."""
-    heads = range(attention.heads)
-    shown = attention if reference.rows is None else attention.at(reference.rows)
     wanted = {step for check, step in _STEPS.items() if check not in reference.unknown} | {Step.MASK}
-    steps = shown.steps(heads, wanted)
-    sink = shown.sink(heads)
-    if sink is not None and Step.WEIGHTS in steps:
-        steps[Step.WEIGHTS] = sink.as_returned(steps[Step.WEIGHTS])
+    steps = _head_steps(attention, reference, wanted)
     ours = {check: to_numpy(steps[step]) for check, step in _STEPS.items() if step in steps}
     if Check.INPUT not in reference.unknown and Step.INPUT not in attention.absent:
         ours[Check.INPUT] = to_numpy(attention.steps([0], {Step.INPUT})[Step.INPUT])[0]
     if Check.OUTPUT not in reference.unknown and Step.OUTPUT not in attention.absent:
         ours[Check.OUTPUT] = to_numpy(attention.result())
     return ours
+
+
+def _head_steps(attention: Layer, reference: ReferenceLayer, wanted: Collection[Step]) -> dict[Step, Array]:
+    """The wanted steps of all heads, with the reference's rows; weights as transformers returns them."""
+    heads = range(attention.heads)
+    shown = attention if reference.rows is None else attention.at(reference.rows)
+    steps = shown.steps(heads, wanted)
+    sink = shown.sink(heads)
+    if sink is not None and Step.WEIGHTS in steps:
+        steps[Step.WEIGHTS] = sink.as_returned(steps[Step.WEIGHTS])
+    return steps
 
 
 def _in_text(check: Check, found: Difference, rows: Sequence[int] | None) -> Difference:
@@ -193,8 +199,7 @@ def _half_rounding(
     ours = theirs = 0.0
     for kind, layer, attention, reference in _beside(source, text, only_layers):
         weights = reference.steps[Check.WEIGHTS]
-        shown = attention if reference.rows is None else attention.at(reference.rows)
-        found = to_numpy(shown.steps(range(attention.heads), {Step.WEIGHTS})[Step.WEIGHTS])
+        found = to_numpy(_head_steps(attention, reference, {Step.WEIGHTS})[Step.WEIGHTS])
         ours = float(np.max([ours, np.abs(found - weights).max()]))
         theirs = max(theirs, float(np.abs(coarse[kind][layer].steps[Check.WEIGHTS] - weights).max()))
     return HalfRounding(ours, theirs)

@@ -96,7 +96,7 @@ def _earlier(one: Spec) -> Spec:
 
 
 def _of_wrong_axis(softmax: Any) -> Any:
-    return lambda logits, sink=None: np.swapaxes(softmax(np.swapaxes(logits, -1, -2), sink), -1, -2)
+    return lambda logits, sink: (np.swapaxes(softmax(np.swapaxes(logits, -1, -2), sink)[0], -1, -2), None)
 
 
 def _rounded(array: Any) -> Any:
@@ -244,7 +244,7 @@ MUTANTS: Mapping[str, Mutant] = MappingProxyType(
             "deberta-v2", Check.LOGITS, of_spec(_without_content)
         ),
         "softmax over the queries": Mutant(
-            "bert", Check.WEIGHTS, of_function(attention, "softmax", _of_wrong_axis)
+            "bert", Check.WEIGHTS, of_function(attention, "softmax_and_sink", _of_wrong_axis)
         ),
         "weights 1 % too large in the sum of values": Mutant(
             "electra",

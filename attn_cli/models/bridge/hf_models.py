@@ -17,7 +17,7 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import DType, Kind
 
 CLASSES = (
     "AutoModel",
@@ -165,13 +165,16 @@ def load_model(
     Raises:
         AttnError: the weights cannot be read, or do not belong to this model.
     """
-    builder, place = model_builder(config), {}
+    builder = model_builder(config)
+    place: dict[str, Any] = {}
     if state is not None:  # an Auto class takes no state dict
         builder = type(build_sketch(config, trusts_code=trusts_code))
         place = {"state_dict": as_torch(state)}
+    if backend.dtype is DType.FLOAT64:  # PyTorch multiplies grouped matrices in float32 at most
+        place["experts_implementation"] = "eager"
     with translated_errors(f"transformers cannot load {directory}"):
         model, loading_info = builder.from_pretrained(
-            None if place else directory,
+            directory if state is None else None,
             config=copy.deepcopy(config),
             attn_implementation="eager",
             dtype=getattr(torch, backend.dtype.value),

@@ -7,7 +7,7 @@ T queries, S keys, D head size.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch  # 1.7 s: imported only by modules that need it anyway
@@ -52,6 +52,7 @@ class _Origin:
     sources: tuple["_Origin", ...] = ()
     factor: float = 1.0
     is_scaled: bool = False  # a copy or a scalar multiple of its one source
+    is_joined: bool = False  # its one source and further columns: the logits of sinks
     product: _Product | None = None
     weights_of: "WatchedAttention | None" = None
 
@@ -94,9 +95,7 @@ class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             origin = self._softmax(args[0], args[1], result)
         if origin is not None:
             self._note_context(origin, result)
-            self._origins[_memory(result)] = _Origin(
-                result, origin.sources, origin.factor, origin.is_scaled, origin.product, origin.weights_of
-            )
+            self._origins[_memory(result)] = replace(origin, held=result)
         return result
 
     def _of(self, tensor: Any) -> tuple[_Origin, ...]:
@@ -131,6 +130,16 @@ class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         sources = tuple(source for term in args for source in self._of(term))
         return _Origin(args[0], sources) if sources else None
 
+    def joined(self, args: Any, _words: Any) -> _Origin | None:
+        """Tensors side by side: logits and the logit of a sink in each row."""
+        sources = self._of(args[0][0])
+        return _Origin(args[0][0], sources, is_joined=True) if sources else None
+
+    def shifted(self, args: Any, _words: Any) -> _Origin | None:
+        """A difference: a row may be shifted before the softmax."""
+        sources = self._of(args[0])
+        return _Origin(args[0], sources) if sources else None
+
     def multiplies_matrices(self, args: Any, _words: Any) -> _Origin:
         """A product of matrices."""
         return self._product(args[0], args[1], 1.0)
@@ -147,12 +156,18 @@ class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _softmax(self, logits: torch.Tensor, axis: int, weights: torch.Tensor) -> _Origin | None:
         shape = tuple(logits.shape)
         is_text = len(shape) >= _MATRIX and (len(shape) == _MATRIX or shape[0] == 1)
-        if not is_text or axis not in {-1, len(shape) - 1} or shape[-2:] not in self._fits:
+        if not is_text or axis not in {-1, len(shape) - 1}:
             return None
-        whole = logits.flatten(0, -3)
+        whole, shown = logits, weights
+        if shape[-2:] not in self._fits:
+            beside = next((each for origin in self._of(logits) for each in _joined(origin)), None)
+            if beside is None or (shape[-2], shape[-1] - 1) not in self._fits:
+                return None
+            whole, shown = beside[..., :-1], weights[..., :-1]
+        whole = whole.flatten(0, -3)
         attention = WatchedAttention((*whole.shape,), self._rows(shape[-2]))
         attention.steps[Check.LOGITS] = attention.taken(whole)
-        attention.steps[Check.WEIGHTS] = attention.taken(weights.flatten(0, -3))
+        attention.steps[Check.WEIGHTS] = attention.taken(shown.flatten(0, -3))
         self._note_scores(attention, self._of(logits))
         attention.steps[Check.MASK] = _mask(attention.steps)
         attention.unknown |= dict.fromkeys((Check.VALUES, Check.CONTEXT), _NO_CONTEXT)
@@ -191,6 +206,8 @@ _FOLLOWED: dict[Any, Callable[..., _Origin | None]] = {
     **dict.fromkeys((_aten.div, _aten.div_), OperationWatch.divided),
     **dict.fromkeys((_aten.add, _aten.add_), OperationWatch.summed),
     **dict.fromkeys((_aten.masked_fill, _aten.masked_fill_, _aten.where, _aten.tanh), OperationWatch.chosen),
+    _aten.cat: OperationWatch.joined,
+    _aten.sub: OperationWatch.shifted,
     _aten.bmm: OperationWatch.multiplies_matrices,
     _aten.baddbmm: OperationWatch.adds_to_product,
 }
@@ -222,6 +239,15 @@ def _products(origin: _Origin, factor: float) -> Iterator[tuple[_Product, float]
         yield origin.product, factor
     for source in origin.sources:
         yield from _products(source, factor)
+
+
+def _joined(origin: _Origin) -> Iterator[torch.Tensor]:
+    """The tensor beside whose columns those of the sinks were put."""
+    if origin.is_joined:
+        yield origin.held
+    else:
+        for source in origin.sources:
+            yield from _joined(source)
 
 
 def _weights(origin: _Origin) -> Iterator[WatchedAttention]:
