@@ -19,7 +19,7 @@ _UNWATCHED = "no softmax over (T, S) of transformers could be assigned to this l
 _ALIKE = "several attentions have the same weights on this text"
 _UNNAMED = "no linear layer of transformers receives the contexts as they are"
 _NO_INPUT = "attn does not know which module of this family the input enters"
-_NOT_RUN = "transformers does not call this layer's W^Q or W^O as a module"
+_NOT_RUN = "transformers does not call W^O as a module in this layer"
 _NO_PROJECTION = "the module that follows is no linear layer"
 
 
@@ -106,7 +106,7 @@ class ModuleWatch:
             call = next(outputs.get(names.output, iter(())), None)
             entering = next(inputs.get(names.query, iter(())), None)
             around = {} if entering is None else {Check.INPUT: entering}
-            attention = None if call is None else call.attention
+            attention = _alike(returned, self.operations.records) if call is None else call.attention
             found[layer] = _layer(returned, attention or _UNWATCHED, around, call, _NOT_RUN)
         return found
 
