@@ -163,6 +163,7 @@ def our_steps(attention: Layer, reference: ReferenceLayer) -> dict[Check, Array]
     wanted = {step for check, step in _STEPS.items() if check not in reference.unknown} | {Step.MASK}
     steps = _head_steps(attention, reference, wanted)
     ours = {check: to_numpy(steps[step]) for check, step in _STEPS.items() if step in steps}
+    ours[Check.KV_HEADS] = np.asarray([attention.kv_head(head) for head in range(attention.heads)])
     if Check.INPUT not in reference.unknown and Step.INPUT not in attention.absent:
         ours[Check.INPUT] = to_numpy(attention.steps([0], {Step.INPUT})[Step.INPUT])[0]
     if Check.OUTPUT not in reference.unknown and Step.OUTPUT not in attention.absent:
@@ -183,7 +184,12 @@ def _head_steps(attention: Layer, reference: ReferenceLayer, wanted: Collection[
 
 def _in_text(check: Check, found: Difference, rows: Sequence[int] | None) -> Difference:
     """The difference, with its row numbered as in the text if only some rows were compared."""
-    if found.first is None or rows is None or check.is_of_keys or check in {Check.INPUT, Check.OUTPUT}:
+    if (
+        found.first is None
+        or rows is None
+        or check.is_of_keys
+        or check in {Check.INPUT, Check.KV_HEADS, Check.OUTPUT}
+    ):
         return found
     head, row, last = found.first
     return replace(found, first=(head, rows[row], last))

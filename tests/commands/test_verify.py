@@ -60,8 +60,10 @@ def test_every_step_of_every_layer_is_listed_and_passes(twins: Path) -> None:
 
 
 def test_a_wide_terminal_shows_input_and_logits_too(twins: Path) -> None:
-    lines = attn("verify", TEXT, "-m", twins / "gpt2", COLUMNS="100").out.splitlines()
-    assert lines[1].split() == ["layer", "input", *NINE[:5], "logits", *NINE[5:]]
+    lines = attn("verify", TEXT, "-m", twins / "gpt2", COLUMNS="102").out.splitlines()
+    assert lines[1].split() == ["layer", "input", *NINE[:2], "kv_heads", *NINE[2:5], "logits", *NINE[5:]]
+    narrower = attn("verify", TEXT, "-m", twins / "gpt2", COLUMNS="101").out.splitlines()
+    assert narrower[1].split() == ["layer", *NINE]
 
 
 def test_a_pipe_with_a_text_is_read(twins: Path) -> None:
@@ -89,7 +91,7 @@ def test_without_a_text_five_built_in_ones_are_read(twins: Path) -> None:
     assert found.document["text"] == found.document["texts"][0]
     assert [layer["layer"] for layer in found.document["layers"]] == [0, 1, 2]
     assert all(0 <= layer["output"] < 1e-4 for layer in found.document["layers"])
-    compared = [check.value for check in Check if check is not Check.MASK]
+    compared = [check.value for check in Check if not check.is_counted]
     assert found.document["largest"] == max(
         layer[name] for layer in found.document["layers"] for name in compared
     )

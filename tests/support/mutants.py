@@ -197,6 +197,11 @@ MUTANTS: Mapping[str, Mutant] = MappingProxyType(
                 lambda find: lambda self, head: (find(self, head) + 1) % self.kv_heads,
             ),
         ),
+        "key/value head named wrong, and read right": Mutant(
+            "llama",
+            Check.KV_HEADS,
+            of_function(multihead.Attention, "kv_head", lambda _: lambda _self, head: int(head) % 2),
+        ),
         "values of another head": Mutant(
             "bert", Check.VALUES, of_operands(lambda one: replace(one, values=_reversed(one.values)))
         ),

@@ -323,10 +323,18 @@ class Bridge:
             if kind is Kind.SELF
             else attending,
             heads=heads,
-            kv_heads=first.kv_heads or first_count(text, "num_key_value_heads", "num_kv_heads") or heads,
+            kv_heads=first.kv_heads or _kv_heads(text) or heads,
             head_size=first.head_size or first_count(text, "head_dim", "d_head") or max(1, width // heads),
             width=width,
         )
+
+
+def _kv_heads(config: Any) -> int | None:
+    """How many key/value heads the configuration names; Falcon's older ones have one, whatever they name."""
+    is_older = not getattr(config, "new_decoder_architecture", False)
+    if getattr(config, "multi_query", False) and is_older:
+        return 1
+    return first_count(config, "num_key_value_heads", "num_kv_heads")
 
 
 def _room(config: Any, whole: Any) -> tuple[int | None, bool]:

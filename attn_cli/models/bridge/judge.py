@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch  # 1.7 s: imported only by modules that need it anyway
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -26,6 +27,7 @@ _FAR = 5e3  # some families add -10,000 instead
 _MATRIX = 3  # axes of a product: batch, rows, columns
 
 _NO_PRODUCT = "transformers' softmax does not receive a single product of queries and keys here"
+_ZEROS = "a head has no keys but zeros"
 _NO_CONTEXT = "transformers does not multiply the weights by the values in one product here"
 
 
@@ -178,13 +180,19 @@ class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Record queries, keys and scores, if the softmax receives exactly one product of this shape."""
         found = [pair for origin in origins for pair in _products(origin, 1.0)]
         if len(found) != 1 or found[0][0].size != attention.size:
-            attention.unknown |= dict.fromkeys((Check.QUERIES, Check.KEYS, Check.SCORES), _NO_PRODUCT)
+            lacking = (Check.QUERIES, Check.KEYS, Check.KV_HEADS, Check.SCORES)
+            attention.unknown |= dict.fromkeys(lacking, _NO_PRODUCT)
             return
         product, factor = found[0]
         scores = torch.bmm(product.left, product.right) * factor
         attention.steps[Check.QUERIES] = attention.taken(product.left / product.left_factor)
         attention.steps[Check.KEYS] = to_numpy((product.right.mT / product.right_factor).clone())
         attention.steps[Check.SCORES] = attention.taken(scores)
+        groups = _groups(attention.steps[Check.KEYS])
+        if groups is None:
+            attention.unknown[Check.KV_HEADS] = _ZEROS
+        else:
+            attention.steps[Check.KV_HEADS] = groups
 
     def _note_context(self, origin: _Origin, result: torch.Tensor) -> None:
         """Record the values and the context, if this is the product of weights and values."""
@@ -257,6 +265,21 @@ def _weights(origin: _Origin) -> Iterator[WatchedAttention]:
     elif origin.is_scaled and origin.factor == 1.0:
         for source in origin.sources:
             yield from _weights(source)
+
+
+def _groups(keys: FloatArray) -> Any:
+    """(H,) which of the different key heads (H, S, D) each query head reads; None if one of them is zeros."""
+    if not np.abs(keys).max(axis=(1, 2)).all():
+        return None
+    different: list[FloatArray] = []
+    found = []
+    for head in keys:
+        place = next((number for number, one in enumerate(different) if np.array_equal(one, head)), None)
+        if place is None:
+            place = len(different)
+            different.append(head)
+        found.append(place)
+    return np.asarray(found)
 
 
 def _mask(steps: Mapping[Check, FloatArray]) -> Any:

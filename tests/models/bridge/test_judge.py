@@ -126,7 +126,7 @@ def test_a_sum_of_two_products_has_no_scores() -> None:
         return torch.matmul(torch.softmax(logits, dim=-1), v)
 
     found = watched(as_xlnet)
-    assert set(found.unknown) == {Check.QUERIES, Check.KEYS, Check.SCORES}
+    assert set(found.unknown) == {Check.QUERIES, Check.KEYS, Check.KV_HEADS, Check.SCORES}
     assert Check.CONTEXT in found.steps
 
 
@@ -177,7 +177,7 @@ def test_the_bridge_is_compared_in_every_step_that_both_have(
         assert all(layer["unknown"].values())
         assert {check.value for check in Check if layer[check.value] is None} == unknown
     assert found.err.count("not compared: ") == (1 if unknown == {"input"} else 2)
-    table = attn("verify", TEXT, "-m", tmp_path, COLUMNS="100").out.splitlines()
+    table = attn("verify", TEXT, "-m", tmp_path, COLUMNS="120").out.splitlines()
     assert next(line.split()[1] for line in table if line.startswith("    0 ")) == "-"  # input
 
 
