@@ -74,6 +74,7 @@ class Check(StrEnum):
     INPUT = "input"  # the hidden states that enter the attention layer
     QUERIES = "queries"  # of every head, before any scale
     KEYS = "keys"  # as every query head reads them
+    KV_HEADS = "kv_heads"  # which key/value head every head reads; the difference is a number of heads
     VALUES = "values"
     SCORES = "scores"
     MASK = "mask"  # the difference is a number of cells
@@ -86,12 +87,18 @@ class Check(StrEnum):
     @property
     def of_layer(self) -> str:
         """Its name in a sentence: the scores of a layer."""
-        return {Check.HEAD_OUTPUTS: "outputs of the heads"}.get(self, self.value)
+        names = {Check.HEAD_OUTPUTS: "outputs of the heads", Check.KV_HEADS: "key/value heads"}
+        return names.get(self, self.value)
 
     @property
     def heading(self) -> str:
         """Its name above a column."""
         return "heads" if self is Check.HEAD_OUTPUTS else self.value
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its difference is a number of places, and rounding explains none."""
+        return self in {Check.MASK, Check.KV_HEADS}
 
     @property
     def is_plural(self) -> bool:

@@ -20,6 +20,7 @@ _PER_FLOAT32 = 2.0**-29  # a rounding error in float64, of one in float32
 _AXES = {
     Check.INPUT: ("row", "feature"),
     Check.OUTPUT: ("row", "feature"),
+    Check.KV_HEADS: ("head",),
     **dict.fromkeys((Check.KEYS, Check.VALUES), ("head", "key", "feature")),
     **dict.fromkeys((Check.QUERIES, Check.CONTEXT, Check.HEAD_OUTPUTS), ("head", "row", "feature")),
     **dict.fromkeys((Check.SCORES, Check.MASK, Check.LOGITS, Check.WEIGHTS), ("head", "row", "key")),
@@ -30,7 +31,7 @@ _AXES = {
 class Difference:
     """How far one step of a layer is from the reference model's, and where it first differs too much."""
 
-    value: float  # relative to the step's largest value; absolute for weights; of a mask, the number of cells
+    value: float  # relative to the step's largest value; absolute for weights; else the number of places
     first: tuple[int, ...] | None = None  # head, row and key or feature; None: nowhere by more than rounding
 
 
@@ -121,7 +122,7 @@ class Verdict:
         )
 
     def _share(self, found: Failure) -> float:
-        if found.check is Check.MASK:
+        if found.check.is_counted:
             return float("inf") if found.difference.value else -1.0
         share = found.difference.value / self.tolerances[found.check].value
         return float("inf") if np.isnan(share) else share
@@ -132,7 +133,7 @@ class Verdict:
             difference.value
             for layer in self.layers
             for check, difference in layer.steps.items()
-            if check is not Check.MASK
+            if not check.is_counted
         ]
         allowed = {check: each.value for check, each in self.tolerances.items()}
         return {
@@ -172,7 +173,7 @@ def difference_of(check: Check, ours: Array, reference: Array, mask: Array, allo
     """
     if ours.shape != reference.shape:
         return Difference(float("inf"))
-    if check is Check.MASK:
+    if check.is_counted:
         differs = ours != reference
         return Difference(float(differs.sum()), _first(differs))
     apart = np.abs(np.where(mask, ours - reference, 0.0) if check is Check.LOGITS else ours - reference)
@@ -199,8 +200,8 @@ def tolerances(dtype: DType, rounding: Mapping[Check, float]) -> dict[Check, Tol
 
 
 def _tolerance(check: Check, dtype: DType, rounding: float) -> Tolerance:
-    if check is Check.MASK:
-        return Tolerance(0.0, "a mask has no rounding")
+    if check.is_counted:
+        return Tolerance(0.0, "rounding explains no difference")
     least, most = _LEAST[dtype], _MOST[dtype]
     measured = f"eager attention in float32 differs from float64 by {rounding:.1e} here"
     wanted = _ROUNDINGS * rounding * (_PER_FLOAT32 if dtype is DType.FLOAT64 else 1.0)
@@ -222,7 +223,7 @@ def largest_of(roundings: Iterable[Mapping[Check, float]]) -> dict[Check, float]
 def is_too_coarse(check: Check, dtype: DType, rounding: float) -> bool:
     """Whether the reference's rounding error asks for more than the largest tolerance of this format."""
     factor = _PER_FLOAT32 if dtype is DType.FLOAT64 else 1.0
-    return check is not Check.MASK and not _ROUNDINGS * rounding * factor <= _MOST[dtype]
+    return not check.is_counted and not _ROUNDINGS * rounding * factor <= _MOST[dtype]
 
 
 def largest_by_layer(differences: Iterable[LayerDifferences]) -> tuple[LayerDifferences, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from attn_cli.commands.output import counted
 from attn_cli.errors import DifferenceError
 from attn_cli.vocabulary import Check
 
@@ -71,12 +72,12 @@ def check(verdict: "Verdict") -> None:
 
 def _apart(verdict: "Verdict", failure: "Failure") -> str:
     """How far the step is from the reference's, and what rounding explains."""
-    if failure.check is Check.MASK:
-        count = failure.difference.value
-        cells = "another shape" if count == float("inf") else f"{count:.0f} cells"
-        return f"differs from eager attention's in {cells}"
-    allowed = verdict.tolerances[failure.check].value
     verb = "differ" if failure.check.is_plural else "differs"
+    if failure.check.is_counted:
+        count, place = failure.difference.value, "cell" if failure.check is Check.MASK else "head"
+        places = "another shape" if count == float("inf") else counted(int(count), place)
+        return f"{verb} from eager attention's in {places}"
+    allowed = verdict.tolerances[failure.check].value
     far = f"{failure.difference.value:.1e}, more than the {allowed:.1e} that rounding explains"
     return f"{verb} from eager attention by {far}"
 

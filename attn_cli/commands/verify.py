@@ -27,7 +27,7 @@ TEXTS = (
 )
 """The texts used without TEXT: long and short, with repetition, numbers and other scripts."""
 
-_OMITTED = ("input", "logits")  # if the terminal is too narrow
+_OMITTED = (Check.INPUT, Check.KV_HEADS, Check.LOGITS)  # if the terminal is too narrow
 _GAP = 2
 
 EXAMPLES = """
@@ -149,5 +149,5 @@ def _cell(verdict: "Verdict", checked: Check, difference: "Difference | None") -
     if difference is None:
         return "-"
     value = difference.value
-    shown = f"{value:.0f}" if checked is Check.MASK else f"{value:.0e}"
+    shown = f"{value:.0f}" if checked.is_counted else f"{value:.0e}"
     return f"{shown}!" if verdict.exceeds(checked, difference) else shown

@@ -96,7 +96,7 @@ def _rounding(coarse: Reference, fine: Reference) -> dict[Check, float]:
 
 def _apart(coarse: ReferenceLayer, fine: ReferenceLayer) -> Iterator[tuple[Check, float]]:
     mask = fine.steps.get(Check.MASK, np.True_)
-    for check in (check for check in Check if check is not Check.MASK):
+    for check in (check for check in Check if not check.is_counted):
         ours, other = coarse.of(check), fine.of(check)
         if ours is not None and other is not None:
             yield check, difference_of(check, ours, other, mask, np.inf).value

@@ -160,16 +160,10 @@ def _layer_differences(
 
 def our_steps(attention: Layer, reference: ReferenceLayer) -> dict[Check, Array]:
     """The steps of our layer that the reference has, in NumPy, with the same rows."""
-    heads = range(attention.heads)
-    shown = attention if reference.rows is None else attention.at(reference.rows)
     wanted = {step for check, step in _STEPS.items() if check not in reference.unknown} | {Step.MASK}
-    steps = shown.steps(heads, wanted)
-    sink = shown.sink(heads)
-    if sink is not None:
-        steps |= {
-            step: sink.as_computed(steps[step]) for step in (Step.WEIGHTS, Step.CONTEXT) if step in steps
-        }
+    steps = _head_steps(attention, reference, wanted)
     ours = {check: to_numpy(steps[step]) for check, step in _STEPS.items() if step in steps}
+    ours[Check.KV_HEADS] = np.asarray([attention.kv_head(head) for head in range(attention.heads)])
     if Check.INPUT not in reference.unknown and Step.INPUT not in attention.absent:
         ours[Check.INPUT] = to_numpy(attention.steps([0], {Step.INPUT})[Step.INPUT])[0]
     if Check.OUTPUT not in reference.unknown and Step.OUTPUT not in attention.absent:
@@ -177,9 +171,26 @@ def our_steps(attention: Layer, reference: ReferenceLayer) -> dict[Check, Array]
     return ours
 
 
+def _head_steps(attention: Layer, reference: ReferenceLayer, wanted: Collection[Step]) -> dict[Step, Array]:
+    """The wanted steps of all heads, with the reference's rows; weights and contexts as transformers computes them."""
+    heads = range(attention.heads)
+    shown = attention if reference.rows is None else attention.at(reference.rows)
+    steps = shown.steps(heads, wanted)
+    sink = shown.sink(heads)
+    if sink is not None:
+        late = (step for step in (Step.WEIGHTS, Step.CONTEXT) if step in steps)
+        steps |= {step: sink.as_computed(steps[step]) for step in late}
+    return steps
+
+
 def _in_text(check: Check, found: Difference, rows: Sequence[int] | None) -> Difference:
     """The difference, with its row numbered as in the text if only some rows were compared."""
-    if found.first is None or rows is None or check.is_of_keys or check in {Check.INPUT, Check.OUTPUT}:
+    if (
+        found.first is None
+        or rows is None
+        or check.is_of_keys
+        or check in {Check.INPUT, Check.KV_HEADS, Check.OUTPUT}
+    ):
         return found
     head, row, last = found.first
     return replace(found, first=(head, rows[row], last))
@@ -195,8 +206,7 @@ def _half_rounding(
     ours = theirs = 0.0
     for kind, layer, attention, reference in _beside(source, text, only_layers):
         weights = reference.steps[Check.WEIGHTS]
-        shown = attention if reference.rows is None else attention.at(reference.rows)
-        found = to_numpy(shown.steps(range(attention.heads), {Step.WEIGHTS})[Step.WEIGHTS])
+        found = to_numpy(_head_steps(attention, reference, {Step.WEIGHTS})[Step.WEIGHTS])
         ours = float(np.max([ours, np.abs(found - weights).max()]))
         theirs = max(theirs, float(np.abs(coarse[kind][layer].steps[Check.WEIGHTS] - weights).max()))
     return HalfRounding(ours, theirs)

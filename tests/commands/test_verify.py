@@ -23,7 +23,7 @@ from attn_cli.models.source import Precision
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.vocabulary import Check, DType, Kind
 from tests.support.families import TRANSLATORS
-from tests.support.twins import RECIPES, byte_level, save_tokenizer
+from tests.support.twins import RECIPES, Recipe, byte_level, save_tokenizer
 from tests.support.worlds import attn, refused
 
 TEXT = "the cat sat on the mat"
@@ -60,8 +60,10 @@ def test_every_step_of_every_layer_is_listed_and_passes(twins: Path) -> None:
 
 
 def test_a_wide_terminal_shows_input_and_logits_too(twins: Path) -> None:
-    lines = attn("verify", TEXT, "-m", twins / "gpt2", COLUMNS="100").out.splitlines()
-    assert lines[1].split() == ["layer", "input", *NINE[:5], "logits", *NINE[5:]]
+    lines = attn("verify", TEXT, "-m", twins / "gpt2", COLUMNS="102").out.splitlines()
+    assert lines[1].split() == ["layer", "input", *NINE[:2], "kv_heads", *NINE[2:5], "logits", *NINE[5:]]
+    narrower = attn("verify", TEXT, "-m", twins / "gpt2", COLUMNS="101").out.splitlines()
+    assert narrower[1].split() == ["layer", *NINE]
 
 
 def test_a_pipe_with_a_text_is_read(twins: Path) -> None:
@@ -89,7 +91,7 @@ def test_without_a_text_five_built_in_ones_are_read(twins: Path) -> None:
     assert found.document["text"] == found.document["texts"][0]
     assert [layer["layer"] for layer in found.document["layers"]] == [0, 1, 2]
     assert all(0 <= layer["output"] < 1e-4 for layer in found.document["layers"])
-    compared = [check.value for check in Check if check is not Check.MASK]
+    compared = [check.value for check in Check if not check.is_counted]
     assert found.document["largest"] == max(
         layer[name] for layer in found.document["layers"] for name in compared
     )
@@ -306,6 +308,22 @@ def test_a_reference_that_raises_is_named(twins: Path, monkeypatch: pytest.Monke
     status, problem, _ = refused(attn("verify", TEXT, "-m", twins / "bert"))
     expected = "transformers cannot run the model: RuntimeError: mat1 and mat2 shapes cannot be multiplied"
     assert (status, problem) == (1, expected)
+
+
+def test_steps_that_the_reference_does_not_call_are_unknown(tmp_path: Path) -> None:
+    """BLOOM with `slow_but_exact` multiplies slices of W^O, so that its module never runs."""
+    config = transformers.BloomConfig(
+        vocab_size=300, hidden_size=32, n_layer=2, n_head=4, pretraining_tp=2, slow_but_exact=True
+    )
+    Recipe("BloomModel", config, 1.9).save(tmp_path)
+    found = attn("verify", TEXT, "-m", tmp_path, "--json")
+    assert found.status == 0
+    why = "transformers does not call W^O as a module in this layer"
+    for layer in found.document["layers"]:
+        assert layer["unknown"] == {"context": why, "head_outputs": why, "output": why}
+        assert layer["output"] is None
+        assert layer["values"] is not None
+    assert found.err == f"not compared: context, outputs of the heads, output: {why}\n"
 
 
 def test_a_reference_that_rounds_too_much_is_refused(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:

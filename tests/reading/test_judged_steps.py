@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow  # a twin of each family beside transformers
 TWINS = {**RECIPES, **FAMILIES, **TRANSLATORS}
 EVERY_STEP = frozenset(
     {
-        *("input", "queries", "keys", "values", "scores", "mask", "logits", "weights", "context"),
+        *("input", "queries", "keys", "kv_heads", "values", "scores", "mask", "logits", "weights", "context"),
         *("head_outputs", "output"),
     }
 )

@@ -96,7 +96,7 @@ def _earlier(one: Spec) -> Spec:
 
 
 def _of_wrong_axis(softmax: Any) -> Any:
-    return lambda logits, sink=None: np.swapaxes(softmax(np.swapaxes(logits, -1, -2), sink), -1, -2)
+    return lambda logits, sink: (np.swapaxes(softmax(np.swapaxes(logits, -1, -2), sink)[0], -1, -2), None)
 
 
 def _rounded(array: Any) -> Any:
@@ -197,6 +197,11 @@ MUTANTS: Mapping[str, Mutant] = MappingProxyType(
                 lambda find: lambda self, head: (find(self, head) + 1) % self.kv_heads,
             ),
         ),
+        "key/value head named wrong, and read right": Mutant(
+            "llama",
+            Check.KV_HEADS,
+            of_function(multihead.Attention, "kv_head", lambda _: lambda _self, head: int(head) % 2),
+        ),
         "values of another head": Mutant(
             "bert", Check.VALUES, of_operands(lambda one: replace(one, values=_reversed(one.values)))
         ),
@@ -244,7 +249,7 @@ MUTANTS: Mapping[str, Mutant] = MappingProxyType(
             "deberta-v2", Check.LOGITS, of_spec(_without_content)
         ),
         "softmax over the queries": Mutant(
-            "bert", Check.WEIGHTS, of_function(attention, "softmax", _of_wrong_axis)
+            "bert", Check.WEIGHTS, of_function(attention, "softmax_and_sink", _of_wrong_axis)
         ),
         "weights 1 % too large in the sum of values": Mutant(
             "electra",

@@ -17,6 +17,7 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, recording
 from attn_cli.models.bridge.captured_layer import build_layer
+from attn_cli.models.bridge.exact_numbers import exact_numbers
 from attn_cli.models.bridge.hf_models import (
     build_sketch,
     inputs_of,
@@ -45,7 +46,7 @@ from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRe
 from attn_cli.models.tokens.open import has_tokenizer, open_tokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import DType, Kind
 
 _WINDOWS = (
     *("sliding_window", "local_attention", "attention_window", "window_size", "attention_chunk_size"),
@@ -223,7 +224,13 @@ class Bridge:
 
     def _load(self, config: Any) -> Any:
         trusts_code, state = self.trusts_code, self._state
-        return load_model(self.directory, config, self.backend, trusts_code=trusts_code, state=state)
+        with exact_numbers(is_wanted=self._is_exact):
+            return load_model(self.directory, config, self.backend, trusts_code=trusts_code, state=state)
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether everything is float64, also what transformers casts to float32."""
+        return self.backend.dtype is DType.FLOAT64
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of `layers`, recorded in one run of the model; no other layer is kept."""
@@ -246,8 +253,13 @@ class Bridge:
         ids, segments = ([getattr(token, name) for token in texts.tokens] for name in ("id", "segment"))
         target = [token.id for token in texts.target] or [self._start_id() or 0]
         watch = AttentionRecorder(matrix_shapes(model, len(ids), len(target)), wanted.__contains__)
-        with translated_errors(f"transformers cannot run {self.name}"), recording(model, watch):
-            model(**inputs_of(model, ids, segments, target))
+        inputs = inputs_of(model, ids, segments, target)
+        with (
+            translated_errors(f"transformers cannot run {self.name}"),
+            recording(model, watch),
+            exact_numbers(is_wanted=self._is_exact),
+        ):
+            model(**inputs)
         records = {wanted[attention.key]: attention for attention in watch.records if attention.is_kept}
         missing = next((layer for layer in layers if layer not in records), None)
         if missing is None:
@@ -329,10 +341,18 @@ class Bridge:
             if kind is Kind.SELF
             else attending,
             heads=heads,
-            kv_heads=first.kv_heads or first_count(text, "num_key_value_heads", "num_kv_heads") or heads,
+            kv_heads=first.kv_heads or _kv_heads(text) or heads,
             head_size=first.head_size or first_count(text, "head_dim", "d_head") or max(1, width // heads),
             width=width,
         )
+
+
+def _kv_heads(config: Any) -> int | None:
+    """How many key/value heads the configuration names; Falcon's older ones have one, whatever they name."""
+    is_older = not getattr(config, "new_decoder_architecture", False)
+    if getattr(config, "multi_query", False) and is_older:
+        return 1
+    return first_count(config, "num_key_value_heads", "num_kv_heads")
 
 
 def _room(config: Any, whole: Any) -> tuple[int | None, bool]:

@@ -19,7 +19,7 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import DType, Kind
 
 CLASSES = (
     "AutoModel",
@@ -207,14 +207,17 @@ def _loaded(
     trusts_code: bool,
     state: Mapping[str, Tensor] | None,
 ) -> Any:
-    builder, place = model_builder(config), {}
+    builder = model_builder(config)
+    place: dict[str, Any] = {}
     if state is not None:  # an Auto class takes no state dict
         sketch = build_sketch(config, trusts_code=trusts_code)
         builder, place = type(sketch), {"state_dict": _as_torch(state, sketch)}
+    if backend.dtype is DType.FLOAT64:  # PyTorch multiplies grouped matrices in float32 at most
+        place["experts_implementation"] = "eager"
     silent = redirect_stderr(StringIO()) if is_quantised(config) else nullcontext()  # progress bars
     with translated_errors(f"transformers cannot load {directory}"), silent:
         model, loading_info = builder.from_pretrained(
-            None if place else directory,
+            directory if state is None else None,
             config=copy.deepcopy(config) if is_quantised(config) and state is None else _unquantised(config),
             attn_implementation="eager",
             dtype=getattr(torch, backend.dtype.value),

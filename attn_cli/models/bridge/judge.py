@@ -7,9 +7,10 @@ T queries, S keys, D head size.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch  # 1.7 s: imported only by modules that need it anyway
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -26,6 +27,7 @@ _FAR = 5e3  # some families add -10,000 instead
 _MATRIX = 3  # axes of a product: batch, rows, columns
 
 _NO_PRODUCT = "transformers' softmax does not receive a single product of queries and keys here"
+_ZEROS = "a head has no keys but zeros"
 _NO_CONTEXT = "transformers does not multiply the weights by the values in one product here"
 
 
@@ -52,6 +54,7 @@ class _Origin:
     sources: tuple["_Origin", ...] = ()
     factor: float = 1.0
     is_scaled: bool = False  # a copy or a scalar multiple of its one source
+    is_joined: bool = False  # its one source and further columns: the logits of sinks
     product: _Product | None = None
     weights_of: "WatchedAttention | None" = None
 
@@ -94,9 +97,7 @@ class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             origin = self._softmax(args[0], args[1], result)
         if origin is not None:
             self._note_context(origin, result)
-            self._origins[_memory(result)] = _Origin(
-                result, origin.sources, origin.factor, origin.is_scaled, origin.product, origin.weights_of
-            )
+            self._origins[_memory(result)] = replace(origin, held=result)
         return result
 
     def _of(self, tensor: Any) -> tuple[_Origin, ...]:
@@ -131,6 +132,16 @@ class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         sources = tuple(source for term in args for source in self._of(term))
         return _Origin(args[0], sources) if sources else None
 
+    def joined(self, args: Any, _words: Any) -> _Origin | None:
+        """Tensors side by side: logits and the logit of a sink in each row."""
+        sources = self._of(args[0][0])
+        return _Origin(args[0][0], sources, is_joined=True) if sources else None
+
+    def shifted(self, args: Any, _words: Any) -> _Origin | None:
+        """A difference: a row may be shifted before the softmax."""
+        sources = self._of(args[0])
+        return _Origin(args[0], sources) if sources else None
+
     def multiplies_matrices(self, args: Any, _words: Any) -> _Origin:
         """A product of matrices."""
         return self._product(args[0], args[1], 1.0)
@@ -147,12 +158,18 @@ class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _softmax(self, logits: torch.Tensor, axis: int, weights: torch.Tensor) -> _Origin | None:
         shape = tuple(logits.shape)
         is_text = len(shape) >= _MATRIX and (len(shape) == _MATRIX or shape[0] == 1)
-        if not is_text or axis not in {-1, len(shape) - 1} or shape[-2:] not in self._fits:
+        if not is_text or axis not in {-1, len(shape) - 1}:
             return None
-        whole = logits.flatten(0, -3)
+        whole, shown = logits, weights
+        if shape[-2:] not in self._fits:
+            beside = next((each for origin in self._of(logits) for each in _joined(origin)), None)
+            if beside is None or (shape[-2], shape[-1] - 1) not in self._fits:
+                return None
+            whole, shown = beside[..., :-1], weights[..., :-1]
+        whole = whole.flatten(0, -3)
         attention = WatchedAttention((*whole.shape,), self._rows(shape[-2]))
         attention.steps[Check.LOGITS] = attention.taken(whole)
-        attention.steps[Check.WEIGHTS] = attention.taken(weights.flatten(0, -3))
+        attention.steps[Check.WEIGHTS] = attention.taken(shown.flatten(0, -3))
         self._note_scores(attention, self._of(logits))
         attention.steps[Check.MASK] = _mask(attention.steps)
         attention.unknown |= dict.fromkeys((Check.VALUES, Check.CONTEXT), _NO_CONTEXT)
@@ -163,13 +180,19 @@ class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Record queries, keys and scores, if the softmax receives exactly one product of this shape."""
         found = [pair for origin in origins for pair in _products(origin, 1.0)]
         if len(found) != 1 or found[0][0].size != attention.size:
-            attention.unknown |= dict.fromkeys((Check.QUERIES, Check.KEYS, Check.SCORES), _NO_PRODUCT)
+            lacking = (Check.QUERIES, Check.KEYS, Check.KV_HEADS, Check.SCORES)
+            attention.unknown |= dict.fromkeys(lacking, _NO_PRODUCT)
             return
         product, factor = found[0]
         scores = torch.bmm(product.left, product.right) * factor
         attention.steps[Check.QUERIES] = attention.taken(product.left / product.left_factor)
         attention.steps[Check.KEYS] = to_numpy((product.right.mT / product.right_factor).clone())
         attention.steps[Check.SCORES] = attention.taken(scores)
+        groups = _groups(attention.steps[Check.KEYS])
+        if groups is None:
+            attention.unknown[Check.KV_HEADS] = _ZEROS
+        else:
+            attention.steps[Check.KV_HEADS] = groups
 
     def _note_context(self, origin: _Origin, result: torch.Tensor) -> None:
         """Record the values and the context, if this is the product of weights and values."""
@@ -191,6 +214,8 @@ _FOLLOWED: dict[Any, Callable[..., _Origin | None]] = {
     **dict.fromkeys((_aten.div, _aten.div_), OperationWatch.divided),
     **dict.fromkeys((_aten.add, _aten.add_), OperationWatch.summed),
     **dict.fromkeys((_aten.masked_fill, _aten.masked_fill_, _aten.where, _aten.tanh), OperationWatch.chosen),
+    _aten.cat: OperationWatch.joined,
+    _aten.sub: OperationWatch.shifted,
     _aten.bmm: OperationWatch.multiplies_matrices,
     _aten.baddbmm: OperationWatch.adds_to_product,
 }
@@ -224,6 +249,15 @@ def _products(origin: _Origin, factor: float) -> Iterator[tuple[_Product, float]
         yield from _products(source, factor)
 
 
+def _joined(origin: _Origin) -> Iterator[torch.Tensor]:
+    """The tensor beside whose columns those of the sinks were put."""
+    if origin.is_joined:
+        yield origin.held
+    else:
+        for source in origin.sources:
+            yield from _joined(source)
+
+
 def _weights(origin: _Origin) -> Iterator[WatchedAttention]:
     """The attention whose weights the tensor is a copy of."""
     if origin.product is None and origin.weights_of is not None:
@@ -231,6 +265,21 @@ def _weights(origin: _Origin) -> Iterator[WatchedAttention]:
     elif origin.is_scaled and origin.factor == 1.0:
         for source in origin.sources:
             yield from _weights(source)
+
+
+def _groups(keys: FloatArray) -> Any:
+    """(H,) which of the different key heads (H, S, D) each query head reads; None if one of them is zeros."""
+    if not np.abs(keys).max(axis=(1, 2)).all():
+        return None
+    different: list[FloatArray] = []
+    found = []
+    for head in keys:
+        place = next((number for number, one in enumerate(different) if np.array_equal(one, head)), None)
+        if place is None:
+            place = len(different)
+            different.append(head)
+        found.append(place)
+    return np.asarray(found)
 
 
 def _mask(steps: Mapping[Check, FloatArray]) -> Any:

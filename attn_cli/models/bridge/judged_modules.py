@@ -16,9 +16,10 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Check
 
 _UNWATCHED = "no softmax over (T, S) of transformers could be assigned to this layer"
-_ALIKE = "several layers have the same weights on this text"
-_UNNAMED = "attn does not know which module of this family is W^O"
-_NOT_RUN = "transformers does not call this layer's W^Q or W^O as a module"
+_ALIKE = "several attentions have the same weights on this text"
+_UNNAMED = "no linear layer of transformers receives the contexts as they are"
+_NO_INPUT = "attn does not know which module of this family the input enters"
+_NOT_RUN = "transformers does not call W^O as a module in this layer"
 _NO_PROJECTION = "the module that follows is no linear layer"
 
 
@@ -39,10 +40,11 @@ class ModuleWatch:
     operations: OperationWatch
     inputs: dict[str, list[FloatArray]] = field(default_factory=dict)
     outputs: dict[str, list[OutputCall]] = field(default_factory=dict)
+    followers: list[OutputCall] = field(default_factory=list)
 
     @contextmanager
     def watching(self, model: torch.nn.Module, named: Collection[AttentionModules]) -> Iterator[None]:
-        """Record the calls inside the block."""
+        """Record the calls inside the block; without names, what receives an attention's contexts is W^O."""
         entered, left = ({getattr(one, name) for one in named} for name in ("query", "output"))
         with ExitStack() as stack:
             for name, module in model.named_modules():
@@ -50,6 +52,8 @@ class ModuleWatch:
                     stack.callback(module.register_forward_hook(self._entering(name)).remove)
                 if name in left:
                     stack.callback(module.register_forward_hook(self._leaving(name)).remove)
+                if not named and isinstance(getattr(module, "weight", None), torch.Tensor):
+                    stack.callback(module.register_forward_hook(self._follow).remove)
             yield
 
     def _entering(self, name: str) -> Callable[..., None]:
@@ -66,6 +70,18 @@ class ModuleWatch:
             calls.append(OutputCall(self._attention(), merged, module, output))
 
         return keep
+
+    def _follow(self, module: torch.nn.Module, given: Any, result: Any) -> None:
+        last = self.operations.records[-1] if self.operations.records else None
+        context = None if last is None else last.steps.get(Check.CONTEXT)
+        is_tensor = given and isinstance(given[0], torch.Tensor) and isinstance(result, torch.Tensor)
+        if last is None or context is None or not is_tensor:
+            return
+        merged = _rows(given[0])
+        kept = to_numpy(merged if last.rows is None else merged[list(last.rows)])
+        joined = np.moveaxis(context, 0, 1).reshape(context.shape[1], -1)
+        if np.array_equal(kept, joined) and all(call.attention is not last for call in self.followers):
+            self.followers.append(OutputCall(last, merged.clone(), module, to_numpy(_rows(result).clone())))
 
     def _attention(self) -> WatchedAttention | None:
         """The attention that ran last, unless another W^O followed it already."""
@@ -84,12 +100,13 @@ class ModuleWatch:
             names = modules.get(layer)
             if names is None:
                 alike = _alike(returned, self.operations.records)
-                found[layer] = _layer(returned, alike, {}, None, _UNNAMED)
+                call = next((each for each in self.followers if each.attention is alike), None)
+                found[layer] = _layer(returned, alike, {}, call, _UNNAMED)
                 continue
             call = next(outputs.get(names.output, iter(())), None)
             entering = next(inputs.get(names.query, iter(())), None)
             around = {} if entering is None else {Check.INPUT: entering}
-            attention = None if call is None else call.attention
+            attention = _alike(returned, self.operations.records) if call is None else call.attention
             found[layer] = _layer(returned, attention or _UNWATCHED, around, call, _NOT_RUN)
         return found
 
@@ -122,25 +139,34 @@ def _layer(
     why_no_call: str,
 ) -> ReferenceLayer:
     """One layer: its steps, and the reason for each that is missing."""
-    rows = None if isinstance(attention, str) else attention.rows
-    steps = dict(around) if isinstance(attention, str) else {**attention.steps, **around}
-    steps[Check.WEIGHTS] = kept_rows(returned, rows)
-    if call is not None:
-        steps[Check.OUTPUT] = call.output
-    heads = None if call is None or isinstance(attention, str) else _head_outputs(call, attention)
-    why = attention if isinstance(attention, str) else _NO_PROJECTION
-    unknown = dict.fromkeys(
-        (Check.INPUT, Check.HEAD_OUTPUTS, Check.OUTPUT), why_no_call if call is None else why
-    )
-    unknown |= (
-        dict.fromkeys(set(Check) - unknown.keys(), attention)
-        if isinstance(attention, str)
-        else attention.unknown
-    )
-    known = steps.keys() | (set() if heads is None else {Check.HEAD_OUTPUTS})
-    return ReferenceLayer(
-        steps, {check: unknown[check] for check in Check if check not in known}, rows, heads
-    )
+    of_call = (Check.CONTEXT, Check.HEAD_OUTPUTS, Check.OUTPUT)
+    if isinstance(attention, str):
+        unknown = dict.fromkeys(Check, attention)
+        steps = {**around, Check.WEIGHTS: returned, **({} if call is None else {Check.OUTPUT: call.output})}
+        return ReferenceLayer(steps, _missing(unknown, steps))
+    steps = {**attention.steps, **around, Check.WEIGHTS: kept_rows(returned, attention.rows)}
+    unknown = {Check.INPUT: _NO_INPUT, **attention.unknown}
+    if call is None:  # a late sink may scale the contexts, as in Granite
+        steps.pop(Check.CONTEXT, None)
+        unknown |= dict.fromkeys(of_call, why_no_call)
+        return ReferenceLayer(steps, _missing(unknown, steps), attention.rows)
+    steps[Check.OUTPUT] = call.output
+    steps[Check.CONTEXT] = to_numpy(_contexts(call, attention))
+    heads = _head_outputs(call, attention)
+    if heads is None:
+        unknown[Check.HEAD_OUTPUTS] = _NO_PROJECTION
+    return ReferenceLayer(steps, _missing(unknown, steps), attention.rows, heads)
+
+
+def _missing(unknown: Mapping[Check, str], steps: Mapping[Check, FloatArray]) -> dict[Check, str]:
+    """The reasons for the steps that are missing, in the order of the computation."""
+    return {check: unknown[check] for check in Check if check in unknown and check not in steps}
+
+
+def _contexts(call: OutputCall, attention: WatchedAttention) -> torch.Tensor:
+    """(H, T, D) what enters W^O, by head."""
+    rows = call.merged if attention.rows is None else call.merged[list(attention.rows)]
+    return rows.reshape(rows.shape[0], attention.size[0], -1).transpose(0, 1)
 
 
 def _head_outputs(call: OutputCall, attention: WatchedAttention) -> Callable[[], Array] | None:
@@ -150,10 +176,8 @@ def _head_outputs(call: OutputCall, attention: WatchedAttention) -> Callable[[],
         return None
     heads, whole = attention.size[0], weight.detach()
     matrix = whole.T if isinstance(call.module, torch.nn.Linear) else whole  # GPT-2's `Conv1D` is (in, out)
-    rows = call.merged if attention.rows is None else call.merged[list(attention.rows)]
 
     def compute() -> Array:
-        contexts = rows.reshape(rows.shape[0], heads, -1).transpose(0, 1)  # (H, T, D)
-        return to_numpy(contexts @ matrix.reshape(heads, -1, matrix.shape[-1]))
+        return to_numpy(_contexts(call, attention) @ matrix.reshape(heads, -1, matrix.shape[-1]))
 
     return compute

@@ -11,6 +11,7 @@ def spec(config: Config) -> Spec:
     """The spec of a BLOOM model (`modeling_bloom.py`)."""
     width = config.count("n_embed", "hidden_size")
     heads = config.heads("num_attention_heads", "n_head", width=width)
+    has_bias = _adds_biases(config)
     return Spec(
         type="bloom",
         layers=config.count("num_hidden_layers", "n_layer"),
@@ -22,9 +23,9 @@ def spec(config: Config) -> Spec:
         longest=None,
         embeddings=Embeddings(tokens="word_embeddings", norm=Part("word_embeddings_layernorm")),
         projections=Projections(fused=Part(_LAYER + "self_attention.query_key_value"), is_interleaved=True),
-        output=Part(_LAYER + "self_attention.dense"),
+        output=Part(_LAYER + "self_attention.dense", has_bias),
         attention_norm=Part(_LAYER + "input_layernorm"),
-        feed_forward=_feed_forward(width),
+        feed_forward=_feed_forward(width, has_bias=has_bias),
         feed_forward_norm=Part(_LAYER + "post_attention_layernorm"),
         final_norm=Part("ln_f"),
         norm=Norm.LAYER,
@@ -37,10 +38,16 @@ def spec(config: Config) -> Spec:
     )
 
 
-def _feed_forward(width: int) -> FeedForward:
+def _adds_biases(config: Config) -> bool:
+    """Whether W^O and W_down have their biases: transformers leaves them out if it multiplies slices."""
+    in_slices = config.flag("slow_but_exact", default=False)
+    return not in_slices or config.integer("pretraining_tp", default=1) <= 1
+
+
+def _feed_forward(width: int, *, has_bias: bool) -> FeedForward:
     return FeedForward(
         up=Part(_LAYER + "mlp.dense_h_to_4h"),
-        down=Part(_LAYER + "mlp.dense_4h_to_h"),
+        down=Part(_LAYER + "mlp.dense_4h_to_h", has_bias),
         size=4 * width,
         activation="bloom_gelu",
     )
