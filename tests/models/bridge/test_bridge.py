@@ -254,6 +254,35 @@ def test_an_unknown_type_is_an_error(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["llama4", "blip-2", "instructblip"])
+def test_of_a_model_that_needs_an_image_the_language_model_is_read(
+    kind: str, saved: Callable[[str], Path]
+) -> None:
+    found = source(saved(kind))
+    assert found.card.type == kind
+    model = transformers.AutoModel.from_pretrained(saved(kind), attn_implementation="eager").eval()
+    ids = torch.tensor([ids_of(found.tokens(TEXT, None))])
+    with torch.no_grad():
+        expected = model.language_model(input_ids=ids, output_attentions=True).attentions
+    for ours, theirs in zip(layers(found, Kind.SELF), expected, strict=True):
+        np.testing.assert_allclose(weights_of(ours), theirs[0].numpy(), atol=CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [("squeezebert", "attentions"), ("prophetnet", "encoder_attentions")]
+)
+def test_weights_are_the_softmax_even_if_transformers_returns_its_input(
+    kind: str, field: str, saved: Callable[[str], Path]
+) -> None:
+    found = source(saved(kind))
+    ids = ids_of(found.tokens(TEXT, None))
+    theirs = eager(saved(kind), ids, ids)[field]
+    assert all(float(each.min()) < 0 for each in theirs)
+    for ours, each in zip(layers(found, next(iter(found.kinds))), theirs, strict=True):
+        np.testing.assert_allclose(weights_of(ours), each[0].softmax(dim=-1).numpy(), atol=CLOSE)
+        np.testing.assert_allclose(weights_of(ours).sum(axis=-1), 1, atol=CLOSE)
+
+
 UNTESTED = "model type '{}' was not tested; attn verify compares its numbers with transformers"
 
 
