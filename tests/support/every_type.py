@@ -26,7 +26,14 @@ from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.captured_layer import CapturedLayer
-from attn_cli.models.bridge.hf_models import CLASSES, build_sketch, has_decoder, model_builder, reads_text
+from attn_cli.models.bridge.hf_models import (
+    CLASSES,
+    build_sketch,
+    has_decoder,
+    model_builder,
+    of_text,
+    reads_text,
+)
 from attn_cli.models.bridge.plan import CannotSketchError, plan_attention
 from attn_cli.models.bridge.support import FILE
 from attn_cli.models.hf_errors import translated_errors
@@ -141,6 +148,19 @@ _OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         "deepseek_ocr2_text": _SPARSE,
         "diffusion_gemma_text": {"top_k_experts": 2, "num_experts": 4},
+        "emu3": {
+            "vocabulary_map": {"<image>": 4, "<|visual token 000000|>": 5},
+            "vq_config": {
+                "base_channels": 32,
+                "channel_multiplier": [1],
+                "num_res_blocks": 1,
+                "attn_resolutions": [],
+                "embed_dim": 8,
+                "latent_channels": 32,
+                "codebook_size": 16,
+                "hidden_size": 32,
+            },
+        },
         "encoder-decoder": {
             "encoder": _BERT,
             "decoder": {**_BERT, "is_decoder": True, "add_cross_attention": True},
@@ -174,8 +194,14 @@ _OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "hunyuan_vl_text": _MROPE,
         "hy_v4_vl_text": {"rope_parameters": {**_ROPE, "mrope_section": [1, 1, 0]}},
         "informer": _FORECAST,
-        "jamba": {"num_hidden_layers": 4, "attn_layer_period": 2, "attn_layer_offset": 1},
+        "jamba": {
+            "use_mamba_kernels": False,
+            "num_hidden_layers": 4,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+        },
         "kimi_linear": _FOUR,
+        "kyutai_speech_to_text": {"codec_config": None, "pad_token_id": 3, "audio_pad_token_id": 1},
         "led": {"attention_window": 4},
         "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
         "lilt": {"hidden_size": 48},
@@ -185,6 +211,7 @@ _OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "adapter_config": {"vision_feature_layer": [0, 1], "hidden_size": 32, "text_hidden_size": 32}
         },
         "moonshine_streaming": {"num_key_value_heads": 4},
+        "muse_spark": {"audio_config": {"out_hidden_size": 32}},
         "neomme": {"head_dim": 16, "rope_parameters": None},
         "nemotron3_5_transcribe_word_timestamp": {"blank_token_id": 3},
         "paddleocr_vl_text": _MROPE,
@@ -205,14 +232,25 @@ _OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "qwen3_omni_moe_talker_text": {**_MROPE, "shared_expert_intermediate_size": 48},
         "qwen3_omni_moe_text": _MROPE,
         "qwen3_omni_moe_thinker": _SEES,
-        "qwen4_exp_text": _FOUR,
+        "qwen4_exp_text": {
+            **_FOUR,
+            "indexer_budget": 8,
+            "indexer_compress_ratio": 4,
+            "indexer_n_heads": 2,
+            "indexer_kv_heads": 1,
+            "indexer_head_dim": 8,
+        },
         "reformer": {"axial_pos_embds_dim": [8, 24], "axial_pos_shape": [8, 8]},
         "step3p5": {"sliding_window": 4},
         "t5gemma2_text": {"dropout_rate": 0.0},
         "time_series_transformer": _FORECAST,
         "unlimited_ocr_text": {"num_key_value_heads": 4, **_SPARSE},
         "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
-        "zamba": {"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], **_FOUR},
+        "zamba": {
+            "use_mamba_kernels": False,
+            "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
+            **_FOUR,
+        },
         "zamba2": {
             "layer_types": ["mamba", "hybrid", "mamba", "hybrid"],
             "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
@@ -291,7 +329,10 @@ def _named_class(family: type) -> list[str]:
     """The class that a checkpoint of this type names, if no Auto class builds its model."""
     if any(family in getattr(transformers, name)._model_mapping for name in CLASSES):  # noqa: SLF001
         return []
-    home = importlib.import_module(family.__module__.replace("configuration_", "modeling_"))
+    try:
+        home = importlib.import_module(family.__module__.replace("configuration_", "modeling_"))
+    except ImportError:
+        return []
     names = [
         name
         for name, each in vars(home).items()
@@ -321,7 +362,7 @@ def _compared(kind: str, source: Source, model: Any) -> Verdict:
     texts = Texts(_tokens(IDS), _tokens(TARGET) if source.has_decoder else ())
     expected: dict[Kind, list[Numbers]] = {}
     with suppress(Exception):  # a model may run and yet not give its attention back
-        expected = eager_weights(model)
+        expected = eager_weights(of_text(model))
     apart, count, peaks, alone = 0.0, 0, [], set()
     for one, extent in source.kinds.items():
         layers = list(source.attentions(texts, one, extent.layers))
@@ -404,7 +445,7 @@ def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
             tiny = None if part is None else _tiny(type(part), _OWN.get(part.model_type, {}))
             given[name] = None if tiny is None else tiny.to_dict()  # older versions take only dictionaries
     config = family(**({name: value for name, value in given.items() if value is not None} | dict(own)))
-    if not hasattr(config, "pad_token_id"):  # of 5.0, whose models expect it
+    if not hasattr(config, "pad_token_id"):  # of older versions, whose models expect it
         config.pad_token_id = None
     return config
 
@@ -432,7 +473,8 @@ def _sharpen(model: Any) -> None:
     ]
     with suppress(Exception):  # what cannot run is refused later, with its reason
         for _ in range(4):
-            peaks = [peak_of(layer) for layers in eager_weights(model).values() for layer in layers]
+            weights = eager_weights(of_text(model)).values()
+            peaks = [peak_of(layer) for layers in weights for layer in layers]
             if not peaks or np.mean(peaks) > _PEAKED:
                 return
             for parameter in asking:
@@ -470,17 +512,18 @@ def _inputs_of(model: Any) -> dict[str, Any]:
 
 
 def _plain(layers: Any, kind: str) -> Iterator[Numbers]:
-    """The layers, without those that are no shares: Switch Transformers' of 5.0 are biases."""
+    """The layers, without those that are no shares: Switch Transformers returned biases."""
     for each in layers:
         if isinstance(each, torch.Tensor):
-            shares = each.softmax(dim=-1) if kind in _LOGITS and not _are_shares(each) else each
-            if _are_shares(shares):
+            shares = each.softmax(dim=-1) if kind in _LOGITS and not are_shares(each) else each
+            if are_shares(shares):
                 yield (shares[0] if shares.ndim > 3 else shares).float().numpy()
         elif isinstance(each, tuple | list):
             yield from _plain(each, kind)
 
 
-def _are_shares(weights: torch.Tensor) -> bool:
+def are_shares(weights: torch.Tensor) -> bool:
+    """Whether these can be the results of a softmax."""
     return bool(weights.any() and weights.min() >= 0 and weights.sum(dim=-1).max() <= 1 + CLOSE)
 
 

@@ -133,7 +133,7 @@ def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
     Raises:
         AttnError: transformers has no such model for text.
     """
-    return _of_text(_build_sketch(config, trusts_code=trusts_code))
+    return of_text(_build_sketch(config, trusts_code=trusts_code))
 
 
 def _build_sketch(config: Any, *, trusts_code: bool) -> Any:
@@ -168,10 +168,10 @@ def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: b
         if drawn:
             drawn -= _computed(_build_sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn)
-        return _of_text(model).to(backend.device).eval()
+        return of_text(model).to(backend.device).eval()
 
 
-def _of_text(model: Any) -> Any:
+def of_text(model: Any) -> Any:
     """The part of the model that reads text, if the whole cannot be run on text alone."""
     is_alone = model.config.model_type not in _WITH_IMAGES
     return model if is_alone or not hasattr(model, "language_model") else model.language_model
