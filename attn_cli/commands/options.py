@@ -160,6 +160,10 @@ class SourceOptions:
         bool,
         typer.Option("--trust-remote-code", help="Allow the model to run its own Python code."),
     ] = False
+    no_adapter: Annotated[
+        bool,
+        typer.Option("--no-adapter", help="Leave out a LoRA adapter, and read the base model."),
+    ] = False
 
 
 @record(frozen=True, slots=True)

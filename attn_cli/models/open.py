@@ -3,12 +3,14 @@
 import copyreg
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
-from attn_cli.models.files.config import Config
+from attn_cli.models.files.config import Config, NotNativeError
+from attn_cli.models.files.lora import adapted, embedded_tokens
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
     EMBEDDED_DIRECTORY,
@@ -50,33 +52,68 @@ def open_source(
 
         return _reopening(open_random_layer(request, backend))
     located = _located(request, os.environ if environment is None else environment, progress, weights=weights)
-    return _reopening(open_checkpoint(located.name, located.directory, backend, request))
+    source = open_checkpoint(
+        located.name, located.directory, backend, request, adapter=located.adapter, remarks=located.remarks
+    )
+    return _reopening(source)
 
 
-def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequest | None = None) -> Source:
+def open_checkpoint(
+    name: str,
+    path: Path,
+    backend: Backend,
+    request: SourceRequest | None = None,
+    *,
+    adapter: Path | None = None,
+    remarks: tuple[str, ...] = (),
+) -> Source:
     """Open the model in a directory or a `.gguf` file under the name `name`.
+
+    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood.
 
     Raises:
         AttnError: a file is missing or damaged, or neither attn nor transformers supports the family.
         UsageError: the request overrides a mask that cannot be overridden.
     """
     request = request or SourceRequest(str(path))
-    files = open_files(path)
-    runs_own_code = request.trusts_code and has_own_model(files.config)
-    spec = None if runs_own_code else native_spec(files.config, is_causal=request.is_causal)
+    files = open_files(path, adapter)
+    spec, reasons = _native_spec(files.config, request)
     if spec is None:
         if not request.trusts_code:
             _check_own_code(files.config)
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
-        return open_bridge(name, path, files.config.text("model_type"), backend, request)
-    open_weights = cache(partial(_open_weights, files, spec))
+        kind, remarks = files.config.text("model_type"), (*remarks, *reasons)
+        return open_bridge(name, path, kind, backend, request, adapter=adapter, remarks=remarks)
+    if adapter is not None:
+        rows = embedded_tokens(adapter, spec.embeddings.tokens)
+        spec = spec if rows is None else replace(spec, vocabulary=rows)
+    open_weights = cache(partial(_open_weights, files, spec, adapter))
     ignores_code = has_own_model(files.config)
-    return Checkpoint(request, name, path, open_weights, spec, files.tokenizer(), backend, ignores_code)
+    tokenizer = files.tokenizer()
+    return Checkpoint(
+        request, name, path, open_weights, spec, tokenizer, backend, ignores_code, adapter, remarks
+    )
 
 
-def _open_weights(files: CheckpointFiles, spec: Spec) -> Weights:
-    return files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
+def _native_spec(config: Config, request: SourceRequest) -> tuple[Spec | None, tuple[str, ...]]:
+    """The spec if the model is computed natively; if only this variant of its family is not, the reason."""
+    runs_own_code = request.trusts_code and has_own_model(config)
+    if runs_own_code:
+        return None, ()
+    try:
+        return native_spec(config, is_causal=request.is_causal), ()
+    except NotNativeError as error:
+        if config.path.name != "config.json":  # a GGUF file, which only the native code reads
+            raise
+        return None, (f"transformers computes this model: {error.problem}",)
+
+
+def _open_weights(files: CheckpointFiles, spec: Spec, adapter: Path | None) -> Weights:
+    weights = files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
+    if adapter is None:
+        return weights
+    return adapted(weights, adapter, is_transposed=lambda _: spec.is_transposed)
 
 
 def _located(
@@ -85,7 +122,7 @@ def _located(
     """Where the model is on disk; it is downloaded first if necessary."""
     if request.model is None:
         return Located(EMBEDDED, EMBEDDED_DIRECTORY)
-    wanted = WantedFiles(weights, request.trusts_code)
+    wanted = WantedFiles(weights, request.trusts_code, request.adapter)
     fetch = fetcher(environment, progress, wanted)
     return locate_model(request.model, environment, request.revision, fetch, wanted)
 

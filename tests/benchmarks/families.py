@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.benchmarks.start import Race, line, script
 from tests.support.families import FAMILIES, TRANSLATORS
-from tests.support.twins import RECIPES, TEXTS, Recipe, byte_level
+from tests.support.twins import RECIPES, TEXTS, Recipe, byte_level, save_tokenizer
 
 NATIVE, BRIDGE = 0.1, 1.1
 TWINS: dict[str, Recipe] = {**RECIPES, **FAMILIES, **TRANSLATORS}
@@ -74,7 +74,7 @@ def save(name: str, directory: Path) -> None:
     )
     builder: Any = transformers.AutoModel
     builder.from_config(config).save_pretrained(directory)
-    byte_level().save(str(directory / "tokenizer.json"))
+    save_tokenizer(byte_level(), directory)
 
 
 def race(name: str, directory: str) -> Race:

@@ -73,7 +73,8 @@ def make(directory: Path) -> None:
         "vocab_size": VOCABULARY,
     }
     (directory / "config.json").write_text(json.dumps(config))
-    shutil.copy(EMBEDDED_DIRECTORY / "tokenizer.json", directory)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(EMBEDDED_DIRECTORY / name, directory)
     draw = np.random.default_rng(0)
 
     def random(*shape: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":

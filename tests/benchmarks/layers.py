@@ -56,7 +56,8 @@ def make(directory: Path) -> None:
         "rms_norm_eps": 1e-5,
     }
     (directory / "config.json").write_text(json.dumps(config))
-    shutil.copy(EMBEDDED_DIRECTORY / "tokenizer.json", directory)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(EMBEDDED_DIRECTORY / name, directory)
     header: dict[str, object] = {}
     place = 0
     for tensor, shape in tensors():

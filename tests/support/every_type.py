@@ -42,7 +42,7 @@ from attn_cli.models.source import Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.vocabulary import Kind
 from tests.support.reference import NUMPY, Numbers, weights_of
-from tests.support.twins import word_piece
+from tests.support.twins import save_tokenizer, word_piece
 
 _names: Any = configuration_auto
 TYPES: tuple[str, ...] = tuple(sorted(_names.CONFIG_MAPPING_NAMES))
@@ -295,7 +295,7 @@ def verdict_of(kind: str) -> Verdict:
             model = twin_of(kind, directory)
         except Exception as error:  # noqa: BLE001  a configuration may be refused in any way
             return _without_twin(kind, error)
-        word_piece().save(str(directory / "tokenizer.json"))
+        save_tokenizer(word_piece(), directory)
         try:
             return _compared(kind, open_checkpoint(kind, directory, NUMPY), model)
         except AttnError as error:
@@ -398,7 +398,7 @@ def difference(ours: Numbers, theirs: Numbers) -> float:
 def save_twin(kind: str, directory: Path) -> None:
     """Save the twin with a tokenizer, as in a real checkpoint."""
     twin_of(kind, directory)
-    word_piece().save(str(directory / "tokenizer.json"))
+    save_tokenizer(word_piece(), directory)
 
 
 def twin_of(kind: str, directory: Path) -> Any:

@@ -27,6 +27,8 @@ TEXTS = (
     "the cat sat on the mat, and the mat sat on the cat",
     "Café 日本 🙂 (naïve)",
 )
+_AS_IT_IS = '{"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["token_type_ids"]}'
+
 PAIR = ("the cat sat", "and the cross animal was tired")
 
 WIDTH = 32
@@ -59,7 +61,13 @@ class Recipe:
         model = getattr(transformers, self.model)(self.config)
         peak(model, self.gain)
         model.to(how.pop("dtype", torch.float32)).save_pretrained(directory, **how)
-        TOKENIZERS.get(self.config.model_type, byte_level)().save(str(directory / "tokenizer.json"))
+        save_tokenizer(TOKENIZERS.get(self.config.model_type, byte_level)(), directory)
+
+
+def save_tokenizer(inner: tokenizers.Tokenizer, directory: Path) -> None:
+    """Save a tokenizer that transformers reads as it is, with its segments, instead of building it anew."""
+    inner.save(str(directory / "tokenizer.json"))
+    (directory / "tokenizer_config.json").write_text(_AS_IT_IS)
 
 
 def peak(model: torch.nn.Module, gain: float) -> None:

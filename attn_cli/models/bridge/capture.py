@@ -42,7 +42,7 @@ class AttentionCall:
     ]  # masks and biases, each (1 or H, T, S), to be added; boolean masks are true where the query may look
     scale: float
     softcap: float | None
-    sink: torch.Tensor | None
+    sink: torch.Tensor | None  # (H,), or (H, T) if it depends on the query
     weights: torch.Tensor | None  # (H, T, S)
     merged: torch.Tensor  # (T, H · D) the concatenated contexts of the heads
 
@@ -65,6 +65,7 @@ class AttentionRecord:
     fits: bool  # whether it is a matrix over the tokens
     multiplies: bool = False  # whether a matrix is multiplied by its result, as far as that was followed
     times: int = 1  # attentions in one call of the module
+    has_sink: bool = False  # whether a learned sink takes part in it
     kv_heads: int | None = None
     head_size: int | None = None
     width: int | None = None
@@ -146,6 +147,7 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._inside = None
             attention.multiplies = True
             attention.kv_heads, attention.head_size = int(key.shape[-3]), int(query.shape[-1])
+            attention.has_sink = _sink_given(arguments) is not None
             if self._keeps(attention):
                 attention.call = _call(arguments, result)
                 self._merged = result[0]
@@ -254,11 +256,10 @@ def _hooked(name: str, module: torch.nn.Module, watch: AttentionRecorder) -> Ite
 
 
 def _call(arguments: dict[str, Any], result: Any) -> AttentionCall:
-    module, query, key, value = (arguments[name] for name in ("module", "query", "key", "value"))
+    query, key, value = (arguments[name] for name in ("query", "key", "value"))
     length = key.shape[-2]
     added = (arguments.get(name) for name in ("attention_mask", "position_bias"))
     scale, weights = arguments.get("scaling"), result[1]
-    sink = arguments.get("s_aux", getattr(module, "sinks", None))
     return AttentionCall(
         queries=query[0],
         keys=key[0],
@@ -268,10 +269,31 @@ def _call(arguments: dict[str, Any], result: Any) -> AttentionCall:
         ),  # a mask may be longer, for a cache
         scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
         softcap=arguments.get("softcap"),
-        sink=None if sink is None else sink.detach(),
+        sink=_sink(arguments, tuple(query.shape[1:3])),
         weights=None if weights is None else weights[0, ..., :length],
         merged=result[0].reshape(query.shape[-2], -1),
     )
+
+
+_SINKS = ("s_aux", "sinks")
+"""The names of a learned sink among the arguments of an attention function."""
+
+
+def _sink_given(arguments: dict[str, Any]) -> torch.Tensor | None:
+    """The sink among the arguments of an attention function, or in the module that calls it."""
+    given = (*(arguments.get(name) for name in _SINKS), getattr(arguments["module"], "sinks", None))
+    return next((sink for sink in given if isinstance(sink, torch.Tensor)), None)
+
+
+def _sink(arguments: dict[str, Any], size: tuple[int, ...]) -> torch.Tensor | None:
+    """The logits of a learned sink, (H,) or (H, T) for a `size` of H, T; None if there is none.
+
+    gpt-oss has one number for each head, Inkling 2 one for each query too (1, H, T, 1).
+    """
+    sink = _sink_given(arguments)
+    if sink is None or sink.numel() not in {size[0], math.prod(size)}:
+        return None
+    return sink.detach().reshape(size if sink.numel() == math.prod(size) and sink.ndim > 1 else size[:1])
 
 
 def _is_matrix(module: torch.nn.Module) -> bool:

@@ -4,7 +4,7 @@ import copy
 import inspect
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -44,15 +45,24 @@ def is_known(kind: str) -> bool:
     return kind in names.CONFIG_MAPPING_NAMES
 
 
-def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
+def read_config(
+    directory: Path, *, trusts_code: bool = False, overrides: Mapping[str, object] | None = None
+) -> Any:
     """The configuration of the model in `directory`, as transformers reads it.
+
+    `overrides` are values that the file lacks, or has otherwise.
 
     Raises:
         AttnError: it cannot be read.
     """
     with translated_errors(f"transformers cannot read the configuration in {directory}"):
-        config = transformers.AutoConfig.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=trusts_code
+        values = dict(overrides or {})
+        kind = values.pop("model_type", None)
+        reader: Any = (
+            transformers.AutoConfig if kind is None else configuration_auto.CONFIG_MAPPING[str(kind)]
+        )
+        config = reader.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusts_code, **values
         )
         config.architectures = config.architectures or []  # Funnel iterates over it even if it is None
         return config
@@ -147,27 +157,44 @@ def _build_sketch(config: Any, *, trusts_code: bool) -> Any:
         ).eval()  # batched_mm is the one way to run experts that reads no values
 
 
-def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: bool = False) -> Any:
+def load_model(
+    directory: Path,
+    config: Any,
+    backend: Backend,
+    *,
+    trusts_code: bool = False,
+    state: Mapping[str, Tensor] | None = None,
+) -> Any:
     """Load the model with the weights in `directory`, in the backend's number format and on its device.
+
+    `state` replaces the files of weights, by the names that transformers gives them.
 
     Raises:
         AttnError: the weights cannot be read, or do not belong to this model.
     """
-    builder = model_builder(config)
+    builder, place = model_builder(config), {}
+    if state is not None:  # an Auto class takes no state dict
+        builder = type(build_sketch(config, trusts_code=trusts_code))
+        place = {"state_dict": as_torch(state)}
     with translated_errors(f"transformers cannot load {directory}"):
         model, loading_info = builder.from_pretrained(
-            directory,
+            None if place else directory,
             config=copy.deepcopy(config),
             attn_implementation="eager",
             dtype=getattr(torch, backend.dtype.value),
             local_files_only=True,
             trust_remote_code=trusts_code,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # which are in the loading info, and an error below
+            **place,
         )
-        drawn = {*loading_info["missing_keys"], *(key for key, *_ in loading_info["mismatched_keys"])}
+        mismatched = {name: shapes for name, *shapes in loading_info["mismatched_keys"]}
+        drawn = {*loading_info["missing_keys"], *mismatched}
         if drawn:
             drawn -= _computed(_build_sketch(config, trusts_code=trusts_code))
-        _check_whole(directory, drawn)
+        _check_whole(directory, drawn, mismatched)
+        if backend.rounded is not None:
+            _round(model, getattr(torch, backend.rounded.value), loading_info["missing_keys"])
         return of_text(model).to(backend.device).eval()
 
 
@@ -177,16 +204,40 @@ def of_text(model: Any) -> Any:
     return model if is_alone or not hasattr(model, "language_model") else model.language_model
 
 
+def _round(model: Any, coarse: torch.dtype, missing: Collection[str]) -> None:
+    """Round the parameters that are in the files to a coarser number format; they keep their own."""
+    for name, parameter in model.named_parameters():
+        if name not in missing:
+            parameter.data = parameter.data.to(coarse).to(parameter.dtype)
+
+
+def as_torch(state: Mapping[str, Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors as transformers takes them; those that are not floating-point are left out."""
+    return {
+        name: torch.tensor(tensor.numbers(None))
+        for name, tensor in state.items()
+        if tensor.numbers is not None
+    }
+
+
 def _computed(whole: Any) -> set[str]:
     """The parameters that are computed, not trained, so that files may omit them: Marian's sinusoids."""
     return {name for name, parameter in whole.named_parameters() if not parameter.requires_grad}
 
 
-def _check_whole(directory: Path, lacking: Collection[str]) -> None:
-    """Raise `AttnError` for a missing tensor, which transformers draws at random; task heads are exempt."""
-    needed = sorted(name for name in lacking if _IN_LAYERS.search(name))
+def _check_whole(
+    directory: Path, lacking: Collection[str], mismatched: Mapping[str, Sequence[Sequence[int]]]
+) -> None:
+    """Raise `AttnError` for a tensor that transformers drew at random: of another shape, or missing.
+
+    The head of a task may be missing.
+    """
+    needed = sorted(name for name in lacking if name in mismatched or _IN_LAYERS.search(name))
     if needed:
         problem = f"the tensor {needed[0]} is missing from {directory}"
+        if needed[0] in mismatched:
+            found, expected = (tuple(shape) for shape in mismatched[needed[0]])
+            problem = f"the tensor {needed[0]} in {directory} has the shape {found}, not {expected}"
         raise AttnError(problem, _HINT)
 
 

@@ -145,7 +145,8 @@ def _extent(
     others = {
         layer: _why_not(attention, length) for layer, attention in numbered.items() if layer not in shown
     }
-    return Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
+    heads = max(attention.size[0] for attention in shown.values())
+    return Extent(tuple(shown), heads, others, any(attention.has_sink for attention in shown.values()))
 
 
 def _why_not(attention: AttentionRecord, length: int) -> str:

@@ -10,6 +10,9 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.record import record
 
+ADAPTER_CONFIG = "adapter_config.json"
+"""The configuration of an adapter of PEFT, alone or beside its base."""
+
 _RELOAD = "download the model again, or repair the file"
 
 
@@ -23,6 +26,8 @@ _WHOLE = 1 << 63  # JSON integers are unbounded; no valid count is this large
 @record(frozen=True, slots=True)
 class Config:
     """The values of a model's `config.json`, by name; of several aliases the first one present is used.
+
+    A general name (`hidden_size`) comes before the own name of a family (`n_embd`), as in transformers.
 
     Each reader raises `AttnError` if the value is missing and has no default, or is of the wrong type.
     """
@@ -108,6 +113,16 @@ def read_config(directory: Path) -> Config:
         AttnError: there is none, or it is not a JSON object.
     """
     path = checked_path(directory, "config.json", LARGEST_TEXT)
+    return Config(read_json(path), path)
+
+
+def read_adapter_config(directory: Path) -> Config:
+    """Read the configuration of the adapter in `directory`.
+
+    Raises:
+        AttnError: as `read_config`.
+    """
+    path = checked_path(directory, ADAPTER_CONFIG, LARGEST_TEXT)
     return Config(read_json(path), path)
 
 

@@ -49,6 +49,7 @@ class FeedForward:
     activation: str
     gate: Part | None = None  # Shazeer 2020, arXiv:2002.05202
     holds_gate: bool = False  # the gate is the first half of `up`
+    is_down_float32: bool = False  # in float16 W_down, and so the stream, are float32: T5 overflows otherwise
 
 
 @record(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """A tokenizer from a `tokenizer.json`, run by the `tokenizers` library."""
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,16 @@ PieceDecoder: TypeAlias = Callable[[str], str]
 
 
 class FastTokenizer:
-    """The tokenizer of a model's directory."""
+    """The tokenizer of a model's directory.
 
-    def __init__(self, inner: "tokenizers.Tokenizer") -> None:
+    Without `has_segments` the model is not told which text a token belongs to: all are in segment 0.
+    """
+
+    def __init__(self, inner: "tokenizers.Tokenizer", *, has_segments: bool = True) -> None:
         inner.no_padding()  # MiniLM's file pads every text to 128
         inner.no_truncation()  # and truncates to 128: a text that is too long is an error here
         self._inner = inner
+        self._has_segments, self._has_template = has_segments, True
         self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()
         self._special = {index for index, token in added.items() if token.special}
@@ -36,9 +41,10 @@ class FastTokenizer:
             AttnError: the text cannot be tokenized.
         """
         with tokenizer_errors("the text cannot be tokenized"):
-            encoding = self._inner.encode(text, pair)
+            encoding = self.encode(text, pair)
             spans = _spans(encoding.offsets, encoding.sequence_ids, (text, pair or ""))
-            lists = (encoding.ids, encoding.tokens, encoding.sequence_ids, encoding.type_ids, spans)
+            segments = encoding.type_ids if self._has_segments else [0] * len(encoding.ids)
+            lists = (encoding.ids, encoding.tokens, encoding.sequence_ids, segments, spans)
             fields = list(zip(*lists, strict=True))
         return tuple(
             Token(
@@ -54,6 +60,10 @@ class FastTokenizer:
             for position, (index, piece, sequence, segment, (start, end)) in enumerate(fields)
         )
 
+    def encode(self, text: str, pair: str | None) -> "tokenizers.Encoding":
+        """The text and the second one as the library splits them."""
+        return self._inner.encode(text, pair, add_special_tokens=self._has_template)
+
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text.
 
@@ -68,6 +78,22 @@ class FastTokenizer:
     def target_tokenizer(self) -> "FastTokenizer":
         """The tokenizer for the decoder's text: the same one."""
         return self
+
+    def without_template(self) -> "FastTokenizer":
+        """The same tokenizer, which adds no special tokens to a text."""
+        bare = copy.copy(self)
+        vars(bare)["_has_template"] = False
+        return bare
+
+    @property
+    def size(self) -> int:
+        """The number of tokens: the largest id is one less."""
+        return 1 + max(self._inner.get_vocab(with_added_tokens=True).values(), default=-1)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of the tokenizer."""
+        return ()
 
 
 @contextmanager
@@ -150,7 +176,7 @@ def _decode_byte_letters(piece: str) -> str:
     Byte-level BPE represents each byte as a letter (GPT-2, `encoder.py`, `bytes_to_unicode`).
     """
     try:
-        return bytes(_BYTES[letter] for letter in piece).decode("utf-8", "backslashreplace")
+        return bytes(BYTE_LETTERS[letter] for letter in piece).decode("utf-8", "backslashreplace")
     except KeyError:
         return piece
 
@@ -163,4 +189,5 @@ def _byte_letters() -> dict[str, int]:
     return {chr(byte): byte for byte in plain} | moved
 
 
-_BYTES = _byte_letters()
+BYTE_LETTERS = _byte_letters()
+"""The letters that byte-level BPE writes for bytes."""

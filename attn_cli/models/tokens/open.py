@@ -1,33 +1,92 @@
-"""Opens the tokenizer in a directory: `tokenizer.json`, or files in an older format."""
+"""Opens the tokenizer in a directory: `tokenizer.json`, or, where that is not enough, with transformers."""
 
+from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from attn_cli.errors import AttnError
+from attn_cli.models.files.config import read_json
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
+from attn_cli.models.tokens.partial import PartialTokenizer
 from attn_cli.models.tokens.token import Tokenizer
 
-_OLDER = (
-    *("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken"),
-    "tokenizer_config.json",  # byte and character tokenizers have no vocabulary file
-)
+_OLDER = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken", "tekken.json")
 
 
-def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
-    """Open the tokenizer in `directory`; `trusts_code` allows a tokenizer class in the checkpoint's own code.
+def has_tokenizer(directory: Path) -> bool:
+    """Whether the directory has a tokenizer with a vocabulary."""
+    return any(file for name in ("tokenizer.json", *_OLDER) for file in directory.glob(name))
+
+
+def open_tokenizer(
+    directory: Path, config: Mapping[str, Any] | None = None, *, trusts_code: bool = False
+) -> Tokenizer:
+    """Open the tokenizer in `directory`, whose ids are those of `AutoTokenizer`.
+
+    `config` has the values of config.json (None: they are read); `trusts_code` allows a tokenizer class in
+    the checkpoint's own code.
 
     Raises:
         AttnError: there is none, or it cannot be read.
     """
     path = checked_path(directory, "tokenizer.json", LARGEST_TEXT)
     if not path.is_file():
-        if not any(file for pattern in _OLDER for file in directory.glob(pattern)):
+        config = _config(directory) if config is None else config
+        if not _has_older_files(directory, config):
             hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
             raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
-        from attn_cli.models.tokens.slow import open_slow_tokenizer  # transformers and torch: 3 s
+        return _through_transformers(directory, trusts_code=trusts_code)
+    import tokenizers  # 0.03 s
 
-        return open_slow_tokenizer(directory, trusts_code=trusts_code)
+    from attn_cli.models.tokens.agreement import agreement, always
+    from attn_cli.models.tokens.beside import read_tokenizer_files
+
+    with tokenizer_errors(f"{path} is not a valid tokenizer"):
+        inner = tokenizers.Tokenizer.from_file(str(path))
+    files = read_tokenizer_files(directory, _config(directory) if config is None else config)
+    applies = agreement(path, inner, files)
+    if applies is None:
+        return _through_transformers(directory, trusts_code=trusts_code)
+    fast = FastTokenizer(inner, has_segments=files.has_segments)
+    if applies is always:
+        return fast
+    whole = cache(partial(_through_transformers, directory, trusts_code=trusts_code))
+    return PartialTokenizer(fast, applies, whole)
+
+
+def open_tokenizer_file(path: Path) -> FastTokenizer:
+    """Open a `tokenizer.json` on its own, as the library `tokenizers` reads it.
+
+    Raises:
+        AttnError: it cannot be read.
+    """
     import tokenizers  # 0.03 s
 
     with tokenizer_errors(f"{path} is not a valid tokenizer"):
-        return FastTokenizer(tokenizers.Tokenizer.from_file(str(path)))
+        return FastTokenizer(tokenizers.Tokenizer.from_file(str(checked_path(path.parent, path.name))))
+
+
+def _has_older_files(directory: Path, config: Mapping[str, Any]) -> bool:
+    """Whether there is a vocabulary, or a class that needs none: of bytes, or of characters."""
+    from attn_cli.models.tokens.classes import BACKEND, CLASSES, OF_TYPES, class_name
+
+    if any(file for pattern in _OLDER for file in directory.glob(pattern)):
+        return True
+    path = checked_path(directory, "tokenizer_config.json", LARGEST_TEXT)
+    if not path.exists():
+        return False
+    named = read_json(path).get("tokenizer_class") or OF_TYPES.get(str(config.get("model_type")), "")
+    return class_name(str(named)) not in {BACKEND, *CLASSES}
+
+
+def _config(directory: Path) -> dict[str, Any]:
+    path = checked_path(directory, "config.json", LARGEST_TEXT)
+    return read_json(path) if path.exists() else {}
+
+
+def _through_transformers(directory: Path, *, trusts_code: bool) -> Tokenizer:
+    from attn_cli.models.tokens.slow import open_slow_tokenizer  # transformers and torch: 3 s
+
+    return open_slow_tokenizer(directory, trusts_code=trusts_code)

@@ -1,4 +1,4 @@
-"""A tokenizer without a `tokenizer.json`: transformers reads its files in an older format.
+"""A tokenizer that transformers reads: files in an older format, or settings that change `tokenizer.json`.
 
 transformers converts `vocab.txt`, `vocab.json` with `merges.txt`, and SentencePiece models to tokenizers of
 the library `tokenizers`. A few tokenizers remain in Python (Marian, for example): they report no offsets, so
@@ -32,10 +32,11 @@ _SETTINGS = ("tokenizer_config_file", "tokenizer_file", "target_vocab_file", "sp
 _CLASS = re.compile(r"(?!Auto)\w+(Tokenizer|TokenizerFast|Backend)", re.ASCII)
 _GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 _RELOAD = "download the tokenizer's files again"
+_OWN_CODE = "the tokenizer comes with its own Python code, which was not run; --trust-remote-code runs it"
 
 
 def open_slow_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
-    """Open the tokenizer in `directory`, which has no `tokenizer.json`.
+    """Open the tokenizer in `directory` as `AutoTokenizer` does.
 
     Raises:
         AttnError: its files are missing, damaged, or cannot be read.
@@ -44,22 +45,64 @@ def open_slow_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokeni
         for file in directory.glob(pattern):
             checked_path(directory, str(file.relative_to(directory)), LARGEST_TEXT)
     _check_class(directory)
-    _check_pieces(directory)
+    is_whole = (directory / "tokenizer.json").exists()
+    if not is_whole:
+        _check_pieces(directory)
+    has_own_code = _has_own_code(directory)
+    if has_own_code and not trusts_code and not _has_local_class(directory):
+        needs = f"the tokenizer in {directory} needs the Python code that comes with the checkpoint"
+        problem = f"{needs}, and that code would run with your permissions"
+        raise AttnError(problem, "--trust-remote-code, if you have read that code or trust its author")
     with _tokenizer_errors(f"transformers cannot read the tokenizer in {directory}"):
         inner = transformers.AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=trusts_code
         )
-    _check_whole(directory, inner)
-    return FastTokenizer(inner.backend_tokenizer) if inner.is_fast else SlowTokenizer(inner)
+    if not (is_whole and inner.is_fast):
+        _check_whole(directory, inner)
+    remarks = (_OWN_CODE,) if has_own_code and not trusts_code else ()
+    return TransformersTokenizer(inner, remarks) if inner.is_fast else SlowTokenizer(inner, remarks)
+
+
+class TransformersTokenizer(FastTokenizer):
+    """A tokenizer of transformers that the library `tokenizers` runs: it reports offsets."""
+
+    def __init__(self, whole: Any, remarks: tuple[str, ...] = ()) -> None:
+        super().__init__(whole.backend_tokenizer, has_segments="token_type_ids" in whole.model_input_names)
+        self._whole, self._remarks, self._is_target = whole, remarks, False
+        self._special |= set(whole.all_special_ids)
+
+    def encode(self, text: str, pair: str | None) -> Any:
+        """The text and the second one as the class splits them."""
+        if self._is_target:
+            batch = self._whole(text_target=text, add_special_tokens=self._has_template)
+        else:
+            batch = self._whole(text, pair, add_special_tokens=self._has_template)
+        (encoding,) = batch.encodings
+        if encoding.ids != batch["input_ids"]:
+            raise AttnError("the tokenizer changes the tokens after the text was split", _RELOAD)
+        return encoding
+
+    def target_tokenizer(self) -> "TransformersTokenizer":
+        """The tokenizer for the decoder's text; a translator marks it with its language."""
+        target = copy.copy(self)
+        vars(target)["_is_target"] = getattr(self._whole, "tgt_lang", "") is not None
+        return target
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of the tokenizer."""
+        return self._remarks
 
 
 class SlowTokenizer:
     """A tokenizer implemented in Python."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, remarks: tuple[str, ...] = ()) -> None:
         self._inner = inner
         self._special = set(inner.all_special_ids)
         self._added = set(inner.added_tokens_decoder)
+        self.remarks = remarks
+        self._has_template = True
 
     def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
         """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
@@ -71,10 +114,15 @@ class SlowTokenizer:
         with _tokenizer_errors("the text cannot be tokenized"):
             pieces = [self._inner.tokenize(part) for part in texts]
             ids = [self._inner.convert_tokens_to_ids(names) for names in pieces]
-            encoding = self._inner.prepare_for_model(*ids, return_token_type_ids=True)
+            encoding = self._inner.prepare_for_model(
+                *ids, return_token_type_ids=True, add_special_tokens=self._has_template
+            )
+        segments = encoding["token_type_ids"]
+        if "token_type_ids" not in self._inner.model_input_names:
+            segments = [0] * len(segments)
         tokens = [self._of_text(*text_pieces) for text_pieces in zip(texts, pieces, ids, strict=True)]
         lengths = [len(part) for part in texts]
-        return tuple(self._in_template(encoding["input_ids"], encoding["token_type_ids"], tokens, lengths))
+        return tuple(self._in_template(encoding["input_ids"], segments, tokens, lengths))
 
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text.
@@ -93,7 +141,19 @@ class SlowTokenizer:
         with _tokenizer_errors("the decoder's text cannot be tokenized"):
             inner = copy.copy(self._inner)
             inner._switch_to_target_mode()  # noqa: SLF001  the call's `text_target` does just this
-        return SlowTokenizer(inner)
+        target = SlowTokenizer(inner)
+        return target if self._has_template else target.without_template()
+
+    def without_template(self) -> "SlowTokenizer":
+        """The same tokenizer, which adds no special tokens to a text."""
+        bare = copy.copy(self)
+        vars(bare)["_has_template"] = False
+        return bare
+
+    @property
+    def size(self) -> int:
+        """The number of tokens: the largest id is one less."""
+        return 1 + max(self._inner.get_vocab().values(), default=-1)
 
     def _of_text(self, text: str, pieces: Sequence[str], ids: Sequence[int]) -> list[Token]:
         """The tokens of one text; their positions and segments are set later."""
@@ -175,6 +235,30 @@ def _searched(letters: str) -> str:
 
 def _tokenizer_errors(problem: str) -> AbstractContextManager[None]:
     return translated_errors(problem, _RELOAD)
+
+
+def _has_own_code(directory: Path) -> bool:
+    """Whether Python code that comes with the checkpoint defines the tokenizer."""
+    names = _settings(directory).get("auto_map")
+    return isinstance(names, list) or (isinstance(names, dict) and names.get("AutoTokenizer") is not None)
+
+
+def _has_local_class(directory: Path) -> bool:
+    """Whether transformers has a class for the tokenizer, so that it can do without that code."""
+    from transformers.models.auto import configuration_auto, tokenization_auto
+
+    named = _settings(directory).get("tokenizer_class")
+    if isinstance(named, str) and tokenization_auto.tokenizer_class_from_name(named.removesuffix("Fast")):
+        return True
+    config = checked_path(directory, "config.json", LARGEST_TEXT)
+    kind = read_json(config).get("model_type") if config.exists() else None
+    names: Any = configuration_auto
+    return kind in names.CONFIG_MAPPING_NAMES and kind in tokenization_auto.TOKENIZER_MAPPING_NAMES
+
+
+def _settings(directory: Path) -> dict[str, Any]:
+    path = directory / "tokenizer_config.json"
+    return read_json(path) if path.exists() else {}
 
 
 def _check_class(directory: Path) -> None:

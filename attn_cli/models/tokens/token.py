@@ -16,10 +16,10 @@ class Token:
     id: int
     piece: str  # as in the vocabulary
     text: str  # without word-piece markers
-    start: int  # in characters of the text as given; in segment 1, of the second text
+    start: int  # in characters of the text as given, the second one for its own tokens
     end: int
     special: bool
-    segment: int
+    segment: int  # the token type that the model is told, 0 where it is told none
 
 
 class Tokenizer(Protocol):
@@ -33,6 +33,17 @@ class Tokenizer(Protocol):
 
     def target_tokenizer(self) -> "Tokenizer":
         """The tokenizer for the decoder's text."""
+
+    def without_template(self) -> "Tokenizer":
+        """The same tokenizer, which adds no special tokens to a text."""
+
+    @property
+    def size(self) -> int:
+        """The number of tokens: the largest id is one less."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What to know of the tokenizer, as sentences."""
 
 
 def shift_right(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:

@@ -49,6 +49,51 @@ def test_its_block_averages_are_those_of_the_recorded_weights() -> None:
     np.testing.assert_array_equal(found.visible, np.tri(3, dtype=bool))
 
 
+def with_sink() -> CapturedLayer:
+    """The layer, and a sink whose logit differs by row."""
+    logits = torch.randn(2, 5, 1, generator=torch.Generator().manual_seed(1))
+    shares = torch.cat([LOGITS, logits], dim=-1).softmax(-1)
+    return CapturedLayer(LOGITS, shares[..., :5], 2, "it is a test", logits[..., 0], shares[..., 5])
+
+
+def test_its_sink_is_counted_in_metrics_and_averaged_in_blocks() -> None:
+    layer, tokens = with_sink(), KeyTokens(np.arange(5), np.zeros(5, dtype=bool))
+    assert layer.sink_weights is not None
+    found = layer.measure([1], [Metric.SINK, Metric.ENTROPY], tokens).values
+    np.testing.assert_allclose(found[Metric.SINK], layer.sink_weights[1:], rtol=1e-6)
+    full = torch.cat([layer.weights, layer.sink_weights[..., None]], dim=-1)
+    np.testing.assert_allclose(found[Metric.ENTROPY], torch.special.entr(full).sum(-1)[1:], rtol=1e-5)
+    pooled = layer.pooled([1], 3).sink
+    assert pooled is not None
+    np.testing.assert_allclose(pooled[0, 0], layer.sink_weights[1, :2].mean(), rtol=1e-6)  # float32
+
+
+def test_some_rows_have_the_sink_of_those_rows() -> None:
+    layer = with_sink()
+    part = layer.at([3, 1]).sink([1])
+    assert part is not None
+    assert layer.sink_logits is not None
+    assert torch.equal(part.logits, layer.sink_logits[1:, [3, 1]])
+    assert LAYER.sink([1]) is None
+
+
+def test_a_column_beyond_the_keys_of_a_softmax_is_a_sink() -> None:
+    """A model whose weights are another formula's, of which only the softmax is shown."""
+    vectors, wide = torch.ones(2, 3, 4), torch.tensor([[[0.0, 1.0, 2.0, 3.0]] * 3] * 2)
+    shares = wide.softmax(-1)
+    call = AttentionCall(vectors, vectors, vectors, (), 1.0, None, None, shares[..., :3], torch.zeros(3, 8))
+    record = AttentionRecord(
+        (("attention",), 0), (2, 3, 3), RunningModule("attention", None), fits=True, call=call
+    )
+    record.logits, record.weights = wide, shares
+    layer = build_layer(record, 2)
+    sink = layer.sink([0, 1])
+    assert sink is not None
+    assert torch.equal(sink.logits, torch.full((2, 3), 3.0))
+    assert torch.equal(sink.weights, shares[..., 3])
+    np.testing.assert_allclose(layer.steps([0], [Step.WEIGHTS])[Step.WEIGHTS], shares[:1, :, :3])
+
+
 def layer_seen(
     dtype: torch.dtype,
     *,

@@ -523,3 +523,50 @@ def test_versions_2_and_3_are_read_and_tensors_of_four_dimensions(
     file = tmp_path / "a.gguf"
     file.write_bytes(header(info(shape=shape), bytes(64), tensors=1, version=version))
     assert read_gguf(file).tensors["t"].shape == shape[::-1]
+
+
+FORBIDDEN: dict[str, tuple[Change, str]] = {
+    "a clamp": (
+        lambda writer: writer.add_float32("llama.attention.clamp_kqv", 8.0),
+        "says llama.attention.clamp_kqv is 8.0: only 0 is supported",
+    ),
+    "a part of each head turns": (
+        lambda writer: writer.add_rope_dimension_count(4),
+        "says llama.rope.dimension_count is 4: only 8 is supported",
+    ),
+    "narrower values": (
+        lambda writer: writer.add_value_length(4),
+        "says llama.attention.value_length is 4: only 8 is supported",
+    ),
+    "another gain of RoPE": (
+        lambda writer: writer.add_rope_scaling_attn_factors(0.5),
+        "says llama.rope.scaling.attn_factor is 0.5: only 1 is supported",
+    ),
+    "a key of tomorrow": (
+        lambda writer: writer.add_uint32("llama.attention.folded", 1),
+        "has the metadata key llama.attention.folded, which attn does not know",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "problem"), FORBIDDEN.values(), ids=FORBIDDEN)
+def test_metadata_that_could_change_the_attention_is_refused(
+    change: Change, problem: str, twin: Path
+) -> None:
+    file = written(twin, change)
+    with pytest.raises(AttnError) as caught:
+        source(file)
+    assert caught.value.problem == f"{file} {problem}"
+    assert caught.value.hint == "use the model's directory in Hugging Face layout"
+
+
+def test_metadata_that_changes_nothing_is_accepted(twin: Path) -> None:
+    def change(writer: gguf.GGUFWriter) -> None:
+        writer.add_rope_dimension_count(8)
+        writer.add_value_length(8)
+        writer.add_rope_scaling_attn_factors(1.0)
+        writer.add_float32("llama.attention.max_alibi_bias", 0.0)
+
+    plain = every_weight_of(source(written(twin)), TEXTS[0])
+    for ours, weights in zip(every_weight_of(source(written(twin, change)), TEXTS[0]), plain, strict=True):
+        np.testing.assert_array_equal(ours, weights)

@@ -1,0 +1,54 @@
+"""A tokenizer whose file gives the ids of `AutoTokenizer` for most texts, but not for all."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+from attn_cli.models.tokens.fast import FastTokenizer
+from attn_cli.models.tokens.token import Token, Tokenizer
+from attn_cli.record import record
+
+
+@record(frozen=True, slots=True)
+class PartialTokenizer:
+    """Reads the texts to which the file applies; transformers, opened if it is needed, reads the others."""
+
+    file: FastTokenizer
+    applies: Callable[[str], bool]
+    open_whole: Callable[[], Tokenizer]
+
+    def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
+        """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
+
+        Raises:
+            AttnError: the text cannot be tokenized.
+        """
+        is_plain = self.applies(text) and (pair is None or self.applies(pair))
+        return self.file(text, pair) if is_plain else self.open_whole()(text, pair)
+
+    def token(self, index: int) -> Token:
+        """The token with this id, as a special token at the start of a text.
+
+        Raises:
+            AttnError: the vocabulary has no such id.
+        """
+        return self.file.token(index)
+
+    def target_tokenizer(self) -> "PartialTokenizer":
+        """The tokenizer for the decoder's text: the same one."""
+        return self
+
+    def without_template(self) -> "PartialTokenizer":
+        """The same tokenizer, which adds no special tokens to a text."""
+        bare = cache(lambda: self.open_whole().without_template())
+        return replace(self, file=self.file.without_template(), open_whole=bare)
+
+    @property
+    def size(self) -> int:
+        """The number of tokens: the largest id is one less."""
+        return self.file.size
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of the tokenizer."""
+        return ()
