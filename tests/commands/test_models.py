@@ -157,9 +157,9 @@ def test_a_named_type_is_found_by_its_name_or_else_by_a_part_of_it(
 
 
 def test_an_unknown_type_is_an_error_with_suggestions() -> None:
-    problem, hint = "unknown model type 'brt': none of the 804 known types contains it", "bert bart mbart"
+    problem, hint = "unknown model type 'brt': none of the 822 known types contains it", "bert bart mbart"
     assert refused(attn("models", "--families", "brt")) == (2, problem, f"attn models --families {hint}")
-    problem = "unknown model type 'zzzzzz': none of the 804 known types contains it"
+    problem = "unknown model type 'zzzzzz': none of the 822 known types contains it"
     assert refused(attn("models", "--families", "zzzzzz")) == (2, problem, "attn models --families")
 
 

@@ -26,7 +26,14 @@ from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.captured_layer import CapturedLayer
-from attn_cli.models.bridge.hf_models import CLASSES, build_sketch, has_decoder, model_builder, reads_text
+from attn_cli.models.bridge.hf_models import (
+    CLASSES,
+    build_sketch,
+    has_decoder,
+    model_builder,
+    of_text,
+    reads_text,
+)
 from attn_cli.models.bridge.plan import CannotSketchError, plan_attention
 from attn_cli.models.bridge.support import FILE
 from attn_cli.models.hf_errors import translated_errors
@@ -70,7 +77,8 @@ _MORE_NAMES: Mapping[int, str] = MappingProxyType(
     {
         48: "moe_intermediate_size shared_expert_intermediate_size moe_shared_expert_intermediate_size "
         "dense_intermediate_size shared_intermediate_size expert_ffn_hidden_size",
-        32: "decoder_hidden_size lm_hidden_size projection_dim out_hidden_size",
+        32: "decoder_hidden_size lm_hidden_size projection_dim out_hidden_size text_hidden_size "
+        "audio_hidden_size condition_dim",
         4: "num_encoder_attention_heads num_decoder_attention_heads num_experts num_local_experts "
         "n_routed_experts moe_num_experts rotary_dim qk_rope_head_dim",
         3: "num_encoder_layers num_decoder_layers encoder_num_layers decoder_num_layers",
@@ -94,42 +102,171 @@ _MROPE_OF_HALF = {
         "mrope_section": [1, 1, 0],
     },
 }
+_BYTES = {
+    "hidden_size": 32,
+    "hidden_size_global": 64,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "head_dim": 8,
+    "cross_attn_k": 2,
+    "max_position_embeddings": 64,
+}
+_BERT = {
+    "model_type": "bert",
+    "vocab_size": 128,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+}
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+_ROPE_BY_TYPE = {"rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}}
+_SPARSE = {"mlp_layer_types": ["dense", "sparse", "sparse"], "moe_intermediate_size": 48}
+_FORECAST = {"prediction_length": 4}
+_SEES = {"vision_start_token_id": 7, "vision_end_token_id": 8}
 _LATENT = {"head_dim": 4, "num_key_value_heads": 4}  # RoPE turns 4 of 12 features; every head has its keys
 
 _OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
+        "autoformer": _FORECAST,
         "bailing_hybrid": {"num_hidden_layers": 8},
         "bamba": {"attn_layer_indices": [1], **_MAMBA},
         "big_bird": {"block_size": 4, "num_random_blocks": 1},
         "bigbird_pegasus": {"block_size": 4, "num_random_blocks": 1},
-        "ernie4_5_vl_moe_text": {"moe_intermediate_size": [48, 48]},
+        "blt": {
+            "encoder_config": {**_BYTES, "num_hidden_layers": 1},
+            "decoder_config": {**_BYTES, "num_hidden_layers": 2},
+            "global_config": {**_BYTES, "hidden_size": 64, "head_dim": 16, "num_hidden_layers": 3},
+        },
+        "chameleon": {"vocabulary_map": {"<image>": 4, "IMGIMGA": 5}},
+        "cohere_compass_text": _ROPE_BY_TYPE,
+        "cosmos3_edge_text": _MROPE,
+        "csm": {"codec_config": None},
+        "dbrx": {
+            "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0},
+            "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
+        },
+        "deepseek_ocr2_text": _SPARSE,
+        "diffusion_gemma_text": {"top_k_experts": 2, "num_experts": 4},
+        "emu3": {
+            "vocabulary_map": {"<image>": 4, "<|visual token 000000|>": 5},
+            "vq_config": {
+                "base_channels": 32,
+                "channel_multiplier": [1],
+                "num_res_blocks": 1,
+                "attn_resolutions": [],
+                "embed_dim": 8,
+                "latent_channels": 32,
+                "codebook_size": 16,
+                "hidden_size": 32,
+            },
+        },
+        "encoder-decoder": {
+            "encoder": _BERT,
+            "decoder": {**_BERT, "is_decoder": True, "add_cross_attention": True},
+        },
+        "ernie4_5_vl_moe_text": {
+            "moe_intermediate_size": [48, 48],
+            "moe_num_experts": 4,
+            "rope_parameters": {**_ROPE, "mrope_section": [1, 1, 2]},
+        },
         "esmc": {"num_key_value_heads": 4},
+        "fun_asr_nano": {
+            "adaptor_config": {"hidden_size": 32, "intermediate_size": 8, "num_attention_heads": 4}
+        },
         "funnel": {"block_sizes": [2, 2], "block_repeats": [1, 1], "num_decoder_layers": 1},
+        "gemma3n_text": {
+            "num_hidden_layers": 4,
+            "num_kv_shared_layers": 2,
+            "layer_types": ["full_attention", "sliding_attention"] * 2,
+            "vocab_size_per_layer_input": 128,
+            "intermediate_size": 48,
+            "activation_sparsity_pattern": [0.0] * 4,
+            "laurel_rank": 8,
+        },
         "glm4v_moe_text": _MROPE_OF_HALF,
         "glm4v_text": _MROPE_OF_HALF,
         "glm_image_text": _MROPE_OF_HALF,
         "glm_ocr_text": _MROPE_OF_HALF,
         "gpt_neo": {"attention_types": [[["global", "local"], 2]], "num_layers": 4, "window_size": 4},
         "granitemoehybrid": {"layer_types": ["mamba", "attention", "mamba"], **_MAMBA},
+        "glm5_next_text": {"qk_rope_head_dim": 0},
         "hunyuan_vl_text": _MROPE,
-        "jamba": {"num_hidden_layers": 4, "attn_layer_period": 2, "attn_layer_offset": 1},
+        "hy_v4_vl_text": {"rope_parameters": {**_ROPE, "mrope_section": [1, 1, 0]}},
+        "informer": _FORECAST,
+        "jamba": {
+            "use_mamba_kernels": False,
+            "num_hidden_layers": 4,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+        },
         "kimi_linear": _FOUR,
+        "kyutai_speech_to_text": {"codec_config": None, "pad_token_id": 3, "audio_pad_token_id": 1},
         "led": {"attention_window": 4},
         "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"]},
         "lilt": {"hidden_size": 48},
         "longformer": {"attention_window": 4},
         "mamba2": {"num_heads": 8, "head_dim": 8},
+        "molmo2": {
+            "adapter_config": {"vision_feature_layer": [0, 1], "hidden_size": 32, "text_hidden_size": 32}
+        },
+        "moonshine_streaming": {"num_key_value_heads": 4},
+        "muse_spark": {"audio_config": {"out_hidden_size": 32}},
+        "neomme": {"head_dim": 16, "rope_parameters": None},
+        "nemotron3_5_transcribe_word_timestamp": {"blank_token_id": 3},
+        "paddleocr_vl_text": _MROPE,
+        "perceiver": {
+            "d_latents": 32,
+            "num_latents": 16,
+            "num_self_attention_heads": 4,
+            "num_cross_attention_heads": 4,
+        },
+        "pix2struct_text_model": {"initializer_range": 0.02},
+        "qwen2_5_omni_text": _MROPE,
+        "qwen2_5_omni_thinker": _SEES,
         "qwen2_5_vl_text": _MROPE,
         "qwen2_vl_text": _MROPE,
         "qwen3_5_moe_text": _FOUR,
         "qwen3_5_text": _FOUR,
         "qwen3_next": _FOUR,
-        "qwen4_exp_text": _FOUR,
+        "qwen3_omni_moe_talker_text": {**_MROPE, "shared_expert_intermediate_size": 48},
+        "qwen3_omni_moe_text": _MROPE,
+        "qwen3_omni_moe_thinker": _SEES,
+        "qwen4_exp_text": {
+            **_FOUR,
+            "indexer_budget": 8,
+            "indexer_compress_ratio": 4,
+            "indexer_n_heads": 2,
+            "indexer_kv_heads": 1,
+            "indexer_head_dim": 8,
+        },
         "reformer": {"axial_pos_embds_dim": [8, 24], "axial_pos_shape": [8, 8]},
-        "zamba": {"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"], **_FOUR},
-        "zamba2": {"layer_types": ["mamba", "hybrid", "mamba", "hybrid"], **_FOUR, "mamba_ngroups": 1},
+        "step3p5": {"sliding_window": 4},
+        "t5gemma2_text": {"dropout_rate": 0.0},
+        "time_series_transformer": _FORECAST,
+        "unlimited_ocr_text": {"num_key_value_heads": 4, **_SPARSE},
+        "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
+        "zamba": {
+            "use_mamba_kernels": False,
+            "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
+            **_FOUR,
+        },
+        "zamba2": {
+            "layer_types": ["mamba", "hybrid", "mamba", "hybrid"],
+            "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
+            "hybrid_layer_ids": [1, 3],
+            **_FOUR,
+            "mamba_ngroups": 1,
+        },
+        "zaya": {"num_experts_per_tok": 1},
     }
 )
+
+_LOGITS = frozenset({"prophetnet", "squeezebert"})
+"""They return the input of the softmax (`modeling_squeezebert.py`)."""
+
+_ENDLESS = frozenset({"fastspeech2_conformer", "fastspeech2_conformer_with_hifigan"})
+"""With random weights they predict sounds of any length, and 10 GB of them."""
 
 _ASKING = ("query", "key", "q_", "k_", "qkv", "attn", "attention")  # what makes scores large
 
@@ -192,7 +329,10 @@ def _named_class(family: type) -> list[str]:
     """The class that a checkpoint of this type names, if no Auto class builds its model."""
     if any(family in getattr(transformers, name)._model_mapping for name in CLASSES):  # noqa: SLF001
         return []
-    home = importlib.import_module(family.__module__.replace("configuration_", "modeling_"))
+    try:
+        home = importlib.import_module(family.__module__.replace("configuration_", "modeling_"))
+    except ImportError:
+        return []
     names = [
         name
         for name, each in vars(home).items()
@@ -222,7 +362,7 @@ def _compared(kind: str, source: Source, model: Any) -> Verdict:
     texts = Texts(_tokens(IDS), _tokens(TARGET) if source.has_decoder else ())
     expected: dict[Kind, list[Numbers]] = {}
     with suppress(Exception):  # a model may run and yet not give its attention back
-        expected = eager_weights(model)
+        expected = eager_weights(of_text(model))
     apart, count, peaks, alone = 0.0, 0, [], set()
     for one, extent in source.kinds.items():
         layers = list(source.attentions(texts, one, extent.layers))
@@ -231,7 +371,8 @@ def _compared(kind: str, source: Source, model: Any) -> Verdict:
         (first,) = (weights_of(each) for each in source.attentions(texts, one, extent.layers[:1]))
         apart = max(apart, float(np.abs(first - ours[0]).max()))  # in a shorter model
         peaks += [peak_of(each) for each in ours]
-        for mine, theirs in _paired(ours, extent.layers, expected.get(one, [])):
+        comparable = [theirs for theirs in expected.get(one, []) if theirs.shape[-2] == ours[0].shape[-2]]
+        for mine, theirs in _paired(ours, extent.layers, comparable):
             apart, count = max(apart, difference(mine, theirs)), count + 1
     served = "native" if source.engine == "native" else "bridge" if False in alone else "fallback"
     return Verdict(kind, served if apart <= CLOSE else "wrong", "", apart, count, float(np.mean(peaks)))
@@ -262,11 +403,11 @@ def save_twin(kind: str, directory: Path) -> None:
 
 def twin_of(kind: str, directory: Path) -> Any:
     """The twin, saved in `directory`."""
-    config = _tiny(transformers.AutoConfig.for_model(kind).__class__, _OWN.get(kind, {}))
+    if kind in _ENDLESS:
+        raise NoTwinError("with random weights its result has any length")
+    config = _tiny(transformers.CONFIG_MAPPING[kind], _OWN.get(kind, {}))
     config.architectures = _named_class(type(config))
-    size = sum(parameter.numel() for parameter in build_sketch(config).parameters())
-    if size > _LARGEST:
-        raise NoTwinError(f"even a small configuration has {size:,} weights")
+    _check_size(config)
     torch.manual_seed(0)
     with translated_errors("no twin"):
         builder = model_builder(config)
@@ -275,6 +416,18 @@ def twin_of(kind: str, directory: Path) -> Any:
         _sharpen(model)
         model.save_pretrained(directory)
     return model
+
+
+def _check_size(config: Any) -> None:
+    """Raise `NoTwinError` for a large model; what cannot be built without weights is small."""
+    try:
+        size = sum(parameter.numel() for parameter in build_sketch(config).parameters())
+    except AttnError as error:
+        if "meta tensor" in error.problem:
+            return
+        raise
+    if size > _LARGEST:
+        raise NoTwinError(f"even a small configuration has {size:,} weights")
 
 
 def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
@@ -289,8 +442,12 @@ def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
     for name in inner:
         part = getattr(usual, name, None)
         with suppress(Exception):  # of pictures and sounds: as they are
-            given[name] = _tiny(type(part), _OWN.get(part.model_type, {})) if part is not None else None
-    return family(**({name: value for name, value in given.items() if value is not None} | dict(own)))
+            tiny = None if part is None else _tiny(type(part), _OWN.get(part.model_type, {}))
+            given[name] = None if tiny is None else tiny.to_dict()  # older versions take only dictionaries
+    config = family(**({name: value for name, value in given.items() if value is not None} | dict(own)))
+    if not hasattr(config, "pad_token_id"):  # of older versions, whose models expect it
+        config.pad_token_id = None
+    return config
 
 
 @torch.no_grad()
@@ -316,7 +473,8 @@ def _sharpen(model: Any) -> None:
     ]
     with suppress(Exception):  # what cannot run is refused later, with its reason
         for _ in range(4):
-            peaks = [peak_of(layer) for layers in eager_weights(model).values() for layer in layers]
+            weights = eager_weights(of_text(model)).values()
+            peaks = [peak_of(layer) for layers in weights for layer in layers]
             if not peaks or np.mean(peaks) > _PEAKED:
                 return
             for parameter in asking:
@@ -334,7 +492,7 @@ def eager_weights(model: Any) -> dict[Kind, list[Numbers]]:
         Kind.CROSS: "cross_attentions",
     }
     by_kind = {kind: getattr(found, name, None) for kind, name in names.items()}
-    return {kind: list(_plain(each)) for kind, each in by_kind.items() if each}
+    return {kind: list(_plain(each, model.config.model_type)) for kind, each in by_kind.items() if each}
 
 
 def _inputs_of(model: Any) -> dict[str, Any]:
@@ -353,15 +511,20 @@ def _inputs_of(model: Any) -> dict[str, Any]:
     return given
 
 
-def _plain(layers: Any) -> Iterator[Numbers]:
-    """SqueezeBERT and ProphetNet return the input of the softmax (`modeling_squeezebert.py`)."""
+def _plain(layers: Any, kind: str) -> Iterator[Numbers]:
+    """The layers, without those that are no shares: Switch Transformers returned biases."""
     for each in layers:
         if isinstance(each, torch.Tensor):
-            is_shares = each.min() >= 0 and each.max() <= 1 + CLOSE
-            shares = each if is_shares else each.softmax(dim=-1)
-            yield (shares[0] if shares.ndim > 3 else shares).float().numpy()
+            shares = each.softmax(dim=-1) if kind in _LOGITS and not are_shares(each) else each
+            if are_shares(shares):
+                yield (shares[0] if shares.ndim > 3 else shares).float().numpy()
         elif isinstance(each, tuple | list):
-            yield from _plain(each)
+            yield from _plain(each, kind)
+
+
+def are_shares(weights: torch.Tensor) -> bool:
+    """Whether these can be the results of a softmax."""
+    return bool(weights.any() and weights.min() >= 0 and weights.sum(dim=-1).max() <= 1 + CLOSE)
 
 
 def _tokens(ids: Sequence[int]) -> tuple[Token, ...]:

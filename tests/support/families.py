@@ -292,6 +292,7 @@ FAMILIES: Mapping[str, Recipe] = MappingProxyType(
             "Phi3Model",
             decoder(
                 "Phi3Config",
+                partial_rotary_factor=0.5,  # here, too, for older versions
                 rope_parameters={
                     "rope_type": "longrope",
                     "rope_theta": 10000.0,

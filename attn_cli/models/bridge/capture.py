@@ -7,7 +7,6 @@ M model width.
 """
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -212,8 +211,8 @@ def recording(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[Atte
     with ExitStack() as stack:
         for name, module in model.named_modules():
             stack.enter_context(_hooked(name, module, watch))
-        stack.enter_context(_interface(model, watch))
-        if any(parameter.is_meta for parameter in model.parameters()):  # RoPE of transformers 5.0 asks torch
+        stack.enter_context(_interface(watch))
+        if any(parameter.is_meta for parameter in model.parameters()):  # which autocast refuses: 5.2 asks it
             stack.enter_context(_replaced(torch, "is_autocast_enabled", lambda *_: False))
         stack.enter_context(torch.no_grad())
         stack.enter_context(watch)
@@ -221,22 +220,14 @@ def recording(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[Atte
 
 
 @contextmanager
-def _interface(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[None]:
+def _interface(watch: AttentionRecorder) -> Iterator[None]:
     """Record every attention function that a model looks up inside the block."""
-    with ExitStack() as stack:
-        find = getattr(AttentionInterface, "get_interface", None)
-        if find is not None:
+    find = AttentionInterface.get_interface
 
-            def finding(
-                self: AttentionInterface, name: str, default: Callable[..., Any]
-            ) -> Callable[..., Any]:
-                return watch.calling(find(self, name, default))
+    def finding(self: AttentionInterface, name: str, default: Callable[..., Any]) -> Callable[..., Any]:
+        return watch.calling(find(self, name, default))
 
-            stack.enter_context(_replaced(AttentionInterface, "get_interface", finding))
-        else:  # older versions of transformers call the eager function of their own file
-            for home in {sys.modules[type(module).__module__] for module in model.modules()}:
-                for name in [name for name in vars(home) if name.endswith("eager_attention_forward")]:
-                    stack.enter_context(_replaced(home, name, watch.calling(getattr(home, name))))
+    with _replaced(AttentionInterface, "get_interface", finding):
         yield
 
 

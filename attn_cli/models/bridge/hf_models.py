@@ -33,6 +33,9 @@ CLASSES = (
 _IN_LAYERS = re.compile(r"\.\d+\.|embed|wte|wpe|shared")
 """Parameters the attention depends on: numbered layers and embeddings, but not poolers and classifiers."""
 
+_WITH_IMAGES = frozenset({"blip-2", "instructblip", "instructblipvideo", "llama4"})
+"""Models whose code needs an image (of Llama 4: looks for one in its result), around a language model."""
+
 _HINT = "check that config.json and the weights belong to the same model"
 _OF_ENCODER = ("encoder_layers", "num_encoder_layers", "num_layers", "num_hidden_layers")
 _OF_DECODER = ("decoder_layers", "num_decoder_layers")
@@ -165,6 +168,10 @@ def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
     Raises:
         AttnError: transformers has no such model for text.
     """
+    return of_text(_build_sketch(config, trusts_code=trusts_code))
+
+
+def _build_sketch(config: Any, *, trusts_code: bool) -> Any:
     builder = model_builder(config)
     with translated_errors(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
         return builder.from_config(
@@ -232,11 +239,17 @@ def _loaded(
         mismatched = {name: shapes for name, *shapes in loading_info["mismatched_keys"]}
         drawn = {*loading_info["missing_keys"], *mismatched}
         if drawn:
-            drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
+            drawn -= _computed(_build_sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn, mismatched)
         if backend.rounded is not None:
             _round(model, getattr(torch, backend.rounded.value), loading_info["missing_keys"])
-        return model.to(backend.device).eval()
+        return of_text(model).to(backend.device).eval()
+
+
+def of_text(model: Any) -> Any:
+    """The part of the model that reads text, if the whole cannot be run on text alone."""
+    is_alone = model.config.model_type not in _WITH_IMAGES
+    return model if is_alone or not hasattr(model, "language_model") else model.language_model
 
 
 def _round(model: Any, coarse: torch.dtype, missing: Collection[str]) -> None:

@@ -20,6 +20,7 @@ from attn_cli.vocabulary import Kind
 _LENGTHS = (13, 7, 17, 11, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61)
 """The possible lengths of the sketch's texts: those that are no number of the model's own."""
 _MOST_SHAPES = 3
+_OF_SKETCH = re.compile(r"\bmeta\b|_meta\b")  # an error that names the meta device needs weights
 _OTHER_INPUTS = re.compile(
     r"pixel|image|video|audio|speech|input_(features|values)|past_values|hidden_states"
 )
@@ -120,7 +121,7 @@ def _watch_sketch(name: str, model: Any, lengths: tuple[int, int]) -> AttentionR
             model(**inputs_of(model, ids, [0] * length, ids[:target]))
     except AttnError as error:
         needs = _other_inputs(model)
-        if needs and " meta" not in error.problem:  # an error that names the meta device is the sketch's own
+        if needs and not _OF_SKETCH.search(error.problem):
             raise AttnError(f"{name} reads {needs}, not text alone", _READS_TEXT) from error
         if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error

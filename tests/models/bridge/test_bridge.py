@@ -19,13 +19,13 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
 from attn_cli.models.bridge import bridge as bridging
-from attn_cli.models.bridge import capture, support
+from attn_cli.models.bridge import capture, captured_layer, support
 from attn_cli.models.bridge import hf_models as eager_models
 from attn_cli.models.bridge import plan as planning
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.vocabulary import DType, Kind, Step
-from tests.support.every_type import save_twin
+from tests.support.every_type import TYPES, save_twin
 from tests.support.reference import NUMPY, weights_of
 from tests.support.twins import Save
 from tests.support.worlds import attn, refused
@@ -151,12 +151,19 @@ def test_the_three_kinds_agree_with_eager(kind: str, saved: Callable[[str], Path
 def test_the_steps_add_up(kind: str, saved: Callable[[str], Path]) -> None:
     found = source(saved(kind))
     for layer in layers(found, next(iter(found.kinds))):
+        skip_if_unseen(layer)
         heads = range(layer.heads)
         step = {key: to_numpy(value) for key, value in layer.steps(heads, list(Step)).items()}
         assert set(Step) - set(step) == set(layer.absent) <= {Step.BIAS}
         np.testing.assert_allclose(step[Step.WEIGHTS] @ step[Step.VALUES], step[Step.CONTEXT], atol=1e-5)
         products = step[Step.QUERIES] @ step[Step.KEYS].swapaxes(-1, -2)
         np.testing.assert_allclose(products * layer.scale, step[Step.SCORES], atol=1e-4)  # of scores up to 50
+
+
+def skip_if_unseen(layer: Layer) -> None:
+    """T5's descendants pass their queries to an attention function since transformers 5.9 or so."""
+    if isinstance(layer, captured_layer.CapturedLayer):
+        pytest.skip("this version of transformers computes the attention in the family's own code")
 
 
 @pytest.fixture
@@ -232,6 +239,7 @@ def test_heads_at_a_glance_are_those_of_the_weights(kind: str, saved: Callable[[
 
 
 def test_a_window_is_in_the_mask_and_a_bias_is_a_step(saved: Callable[[str], Path]) -> None:
+    skip_if_unseen(layers(source(saved("umt5")), Kind.ENCODER)[0])
     line = ("-m", saved("umt5"), "--heads", "0.1", "-s", "bias", "--json")
     (entry,) = attn("inspect", TEXT, *line).document["attention"]
     assert np.ptp(entry["steps"]["bias"]) > 0.1
@@ -300,6 +308,35 @@ def test_an_unknown_type_is_an_error(tmp_path: Path) -> None:
         problem,
         "attn models --families lists the supported types",
     )
+
+
+@pytest.mark.parametrize("kind", ["llama4", "blip-2", "instructblip"])
+def test_of_a_model_that_needs_an_image_the_language_model_is_read(
+    kind: str, saved: Callable[[str], Path]
+) -> None:
+    found = source(saved(kind))
+    assert found.card.type == kind
+    model = transformers.AutoModel.from_pretrained(saved(kind), attn_implementation="eager").eval()
+    ids = torch.tensor([ids_of(found.tokens(TEXT, None))])
+    with torch.no_grad():
+        expected = model.language_model(input_ids=ids, output_attentions=True).attentions
+    for ours, theirs in zip(layers(found, Kind.SELF), expected, strict=True):
+        np.testing.assert_allclose(weights_of(ours), theirs[0].numpy(), atol=CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [("squeezebert", "attentions"), ("prophetnet", "encoder_attentions")]
+)
+def test_weights_are_the_softmax_even_if_transformers_returns_its_input(
+    kind: str, field: str, saved: Callable[[str], Path]
+) -> None:
+    found = source(saved(kind))
+    ids = ids_of(found.tokens(TEXT, None))
+    theirs = eager(saved(kind), ids, ids)[field]
+    assert all(float(each.min()) < 0 for each in theirs)
+    for ours, each in zip(layers(found, next(iter(found.kinds))), theirs, strict=True):
+        np.testing.assert_allclose(weights_of(ours), each[0].softmax(dim=-1).numpy(), atol=CLOSE)
+        np.testing.assert_allclose(weights_of(ours).sum(axis=-1), 1, atol=CLOSE)
 
 
 UNTESTED = "model type '{}' was not tested; attn verify compares its numbers with transformers"
@@ -504,7 +541,7 @@ def test_a_mask_is_seen_whatever_number_it_adds(kind: str, saved: Callable[[str]
         np.testing.assert_array_equal(np.isfinite(to_numpy(step[Step.LOGITS])), seen)
 
 
-@pytest.mark.parametrize("kind", ["deepseek_v4", "prophetnet", "switch_transformers"])
+@pytest.mark.parametrize("kind", sorted({"deepseek_v4", "prophetnet", "switch_transformers"} & set(TYPES)))
 def test_layers_have_the_numbers_of_their_modules(kind: str, saved: Callable[[str], Path]) -> None:
     found = source(saved(kind))
     assert isinstance(found, bridging.Bridge)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import transformers
 
 from attn_cli.models.inventory import model_types
 from tests.support.every_type import TYPES, Verdict, verdict_of
@@ -24,7 +25,7 @@ def test_a_sample_of_types_agrees_with_eager(each_type: Verdict) -> None:
     assert each_type.peak > PEAKED or each_type.kind in FLAT
 
 
-@pytest.fixture(params=SAMPLE)
+@pytest.fixture(params=[kind for kind in SAMPLE if kind in TYPES])
 def each_type(request: pytest.FixtureRequest) -> Verdict:
     return verdict_of(request.param)
 
@@ -48,5 +49,9 @@ def test_every_type_agrees_or_is_refused(verdicts: list[Verdict]) -> None:
 
 @pytest.mark.every_type
 def test_the_list_of_types_is_what_was_tested(verdicts: list[Verdict]) -> None:
-    listed = {each.type: each.served for each in model_types().families}
-    assert {each.kind: each.served for each in verdicts}.items() <= listed.items()
+    known = model_types()
+    if known.transformers != transformers.__version__:
+        pytest.skip(f"the list was made with transformers {known.transformers}")
+    assert {each.kind: each.served for each in verdicts} == {
+        each.type: each.served for each in known.families
+    }

@@ -27,7 +27,7 @@ from tests.support.twins import RECIPES, TEXTS, Recipe
 
 pytestmark = pytest.mark.slow  # a twin of each family beside transformers
 
-WEIGHTS, HIDDEN = 2e-5, 1e-4
+WEIGHTS, HIDDEN = 4e-5, 1e-4  # of a weight 3.2e-5 was seen with transformers 5.2, 2e-6 with 5.23
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -1,5 +1,6 @@
 """Language models inside models that read images or sound: the text alone, in our own code."""
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -67,6 +68,12 @@ def test_a_prompt_of_paligemma_sees_itself(saved: Callable[[str], Path]) -> None
     line = ("--heads", "0.0", "-s", "weights", "--json")
     found = attn("inspect", TEXT, "-m", saved("paligemma"), *line).document
     assert found["engine"] == "transformers"
+
+
+def test_the_documentation_names_every_tower() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text("utf-8")
+    (line,) = re.findall(r"^- text alone, in models .*?:((?:\s+`\w+`)+)", page, re.MULTILINE)
+    assert line.replace("`", "").split() == sorted(TOWERS)
 
 
 @pytest.mark.parametrize("kind", USUAL)
