@@ -25,6 +25,7 @@ from attn_cli.models.native.checkpoint_files import CheckpointFiles, open_files
 from attn_cli.models.native.families import native_spec
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
+from attn_cli.models.tokens.token import Tokenizer
 from attn_cli.vocabulary import EMBEDDED, RANDOM
 
 
@@ -49,12 +50,22 @@ def open_source(
         from attn_cli.models.random_layer import open_random_layer
 
         return _reopening(open_random_layer(request, backend))
-    located = _located(request, os.environ if environment is None else environment, progress, weights=weights)
-    return _reopening(open_checkpoint(located.name, located.directory, backend, request))
+    environment = os.environ if environment is None else environment
+    located = _located(request, environment, progress, weights=weights)
+    tokenizer = _chosen_tokenizer(request, environment, progress)
+    return _reopening(open_checkpoint(located.name, located.directory, backend, request, tokenizer))
 
 
-def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequest | None = None) -> Source:
+def open_checkpoint(
+    name: str,
+    path: Path,
+    backend: Backend,
+    request: SourceRequest | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Source:
     """Open the model in a directory or a `.gguf` file under the name `name`.
+
+    `tokenizer` takes the place of the model's own.
 
     Raises:
         AttnError: a file is missing or damaged, or neither attn nor transformers supports the family.
@@ -69,14 +80,27 @@ def open_checkpoint(name: str, path: Path, backend: Backend, request: SourceRequ
             _check_own_code(files.config)
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
-        return open_bridge(name, path, files.config.text("model_type"), backend, request)
+        return open_bridge(name, path, files.config.text("model_type"), backend, request, tokenizer)
     open_weights = cache(partial(_open_weights, files, spec))
     ignores_code = has_own_model(files.config)
-    return Checkpoint(request, name, path, open_weights, spec, files.tokenizer(), backend, ignores_code)
+    tokenizer = tokenizer or files.tokenizer(trusts_code=request.trusts_code)
+    return Checkpoint(request, name, path, open_weights, spec, tokenizer, backend, ignores_code)
 
 
 def _open_weights(files: CheckpointFiles, spec: Spec) -> Weights:
     return files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
+
+
+def _chosen_tokenizer(
+    request: SourceRequest, environment: Mapping[str, str], progress: DownloadProgress
+) -> Tokenizer | None:
+    """The tokenizer that is requested in place of the model's own."""
+    if request.tokenizer is None:
+        return None
+    from attn_cli.models.chosen_tokenizer import open_chosen_tokenizer
+
+    fetch = fetcher(environment, progress, WantedFiles(weights=False, code=request.trusts_code))
+    return open_chosen_tokenizer(request.tokenizer, environment, fetch, trusts_code=request.trusts_code)
 
 
 def _located(

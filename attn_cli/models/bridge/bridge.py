@@ -37,6 +37,7 @@ from attn_cli.models.bridge.plan import (
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts
+from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.open import open_tokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
@@ -50,8 +51,15 @@ _WEIGHTS = (
 )
 
 
-def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request: SourceRequest) -> "Bridge":
-    """Open the model of type `kind` in `directory` under the name `name`.
+def open_bridge(
+    name: str,
+    directory: Path,
+    kind: str,
+    backend: Backend,
+    request: SourceRequest,
+    tokenizer: Tokenizer | None = None,
+) -> "Bridge":
+    """Open the model of type `kind` in `directory` under the name `name`; `tokenizer` replaces its own.
 
     If the request trusts it, the checkpoint's own Python code may run, for types that transformers lacks.
 
@@ -69,7 +77,7 @@ def open_bridge(name: str, directory: Path, kind: str, backend: Backend, request
     if request.is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
-    tokenizer = open_tokenizer(directory, trusts_code=request.trusts_code)
+    tokenizer = tokenizer or open_tokenizer(directory, trusts_code=request.trusts_code)
     model = Bridge(request, name, directory, tokenizer, torch_backend(backend.device, backend.dtype))
     model.check_plan()
     return model
@@ -85,8 +93,12 @@ class Bridge:
     tokenizer: Tokenizer
     backend: Backend
     engine: str = "transformers"
-    remarks: tuple[str, ...] = ()
     is_causal: bool = False
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of its tokenizer."""
+        return (*self.tokenizer.remarks, *self._fit.remarks(self.tokenizer))
 
     def check_plan(self) -> None:
         """Check that the model has an attention matrix over its tokens.
@@ -198,27 +210,26 @@ class Bridge:
         Raises:
             AttnError: an id is out of range, or the model does not have the token's segment.
         """
-        return self._checked(self.tokenizer(text, pair))
+        return self._fit.checked(self._splitter(text, pair))
 
-    def _checked(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-        hint = f"check that tokenizer.json and config.json in {self.directory} belong to the same model"
+    @property
+    def _splitter(self) -> Tokenizer:
+        """The tokenizer, with or without its template as requested."""
+        return self.tokenizer if self.request.has_template else self.tokenizer.without_template()
+
+    @property
+    def _fit(self) -> Fit:
+        """What the tokens must fit."""
         size, segments = vocabulary_size(self.config), getattr(self.config, "type_vocab_size", None) or 0
-        for token in tokens:
-            if token.id >= size:
-                problem = f"the token '{token.piece}' has id {token.id}, but the vocabulary has {size}"
-                raise AttnError(problem, hint)
-            if 0 < segments <= token.segment:
-                problem = f"the token '{token.piece}' is in segment {token.segment}, but there are {segments}"
-                raise AttnError(problem, hint)
-        return tokens
+        return Fit(size, segments, self.directory, self.request.tokenizer is not None)
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The decoder's input tokens; without a start token the last token is moved to the front.
 
         That is what mBART does with the language token (`modeling_mbart.py`, `shift_tokens_right`).
         """
-        tokenizer, start = self.tokenizer.target_tokenizer(), self._start_id()
-        tokens = self._checked(tokenizer(text))
+        tokenizer, start = self._splitter.target_tokenizer(), self._start_id()
+        tokens = self._fit.checked(tokenizer(text))
         return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
 
     def check(self) -> None:

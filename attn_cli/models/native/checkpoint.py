@@ -5,13 +5,13 @@ from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
-from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.spec import Part, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
+from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -43,7 +43,9 @@ class Checkpoint:
         own = f"{self.name} comes with its own Python code, which was not run; --trust-remote-code runs it"
         wrapper = self.open_weights().wrapper
         around = f"the names of the weights begin with '{wrapper}', which was removed: a wrapper added it"
-        return (*((own,) if self.ignores_code else ()), *((around,) if wrapper else ()))
+        spare = self._fit(self.spec).remarks(self.tokenizer)
+        code, names = (own,) if self.ignores_code else (), (around,) if wrapper else ()
+        return (*code, *names, *self.tokenizer.remarks, *spare)
 
     @property
     def takes_pairs(self) -> bool:
@@ -85,7 +87,7 @@ class Checkpoint:
         Raises:
             AttnError: an id is out of range, or the text cannot be tokenized.
         """
-        return self._checked(self.tokenizer(text, pair), self.spec)
+        return self._fit(self.spec).checked(self._splitter(text, pair))
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The decoder's input: its start token, then the tokens of the text without the last one.
@@ -96,8 +98,8 @@ class Checkpoint:
         decoder, start = self.spec.decoder, self.spec.start
         assert decoder is not None, "called only for a model with a decoder"
         assert start is not None, "a decoder has a start token"
-        tokenizer = self.tokenizer.target_tokenizer()
-        return shift_right(tokenizer.token(start), self._checked(tokenizer(text, None), decoder))
+        tokenizer = self._splitter.target_tokenizer()
+        return shift_right(tokenizer.token(start), self._fit(decoder).checked(tokenizer(text, None)))
 
     def check(self) -> None:
         """Check that the weights belong to this model.
@@ -130,6 +132,11 @@ class Checkpoint:
         """The same model, computed by another library; no file is read again."""
         return replace(self, backend=backend)
 
+    @property
+    def _splitter(self) -> Tokenizer:
+        """The tokenizer, with or without its template as requested."""
+        return self.tokenizer if self.request.has_template else self.tokenizer.without_template()
+
     @cached_property
     def _transformer(self) -> Transformer:
         return Transformer(self.spec, self.open_weights(), self.backend)
@@ -145,17 +152,9 @@ class Checkpoint:
         run = decoder.attentions if kind is Kind.DECODER else decoder.cross_attentions
         return run(_inputs(texts.target), memory)
 
-    def _checked(self, tokens: tuple[Token, ...], spec: Spec) -> tuple[Token, ...]:
-        """The tokens, if their ids and segments are in range."""
-        hint = f"check that tokenizer.json and config.json in {self.path} belong to the same model"
-        for token in tokens:
-            if token.id >= spec.vocabulary:
-                size = f"id {token.id}, but the vocabulary has {spec.vocabulary}"
-                raise AttnError(f"the token '{token.piece}' has {size}", hint)
-            if spec.segments and token.segment >= spec.segments:
-                segment = f"segment {token.segment}, but there are {spec.segments}"
-                raise AttnError(f"the token '{token.piece}' is in {segment}", hint)
-        return tokens
+    def _fit(self, spec: Spec) -> Fit:
+        """What the tokens that `spec` reads must fit."""
+        return Fit(spec.vocabulary, spec.segments, self.path, self.request.tokenizer is not None)
 
 
 def anchor_names(spec: Spec) -> tuple[str, ...]:
