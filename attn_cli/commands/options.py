@@ -165,8 +165,8 @@ class SourceOptions:
         typer.Option(
             "--tokenizer",
             metavar="DIR",
-            help="Tokenizer to use instead of the model's own: a directory, a tokenizer.json, a .gguf file or a "
-            "model name.",
+            help="Tokenizer to use instead of the model's own: a directory, a tokenizer.json, a .gguf file "
+            "or a model name.",
             show_default=False,
         ),
     ] = None

@@ -118,7 +118,9 @@ class LogarithmicBuckets:
         xp, middle = namespace(distance), self.count // 2
         size = xp.astype(xp.abs(distance), xp.float32)
         far = xp.where(size > middle, size, xp.ones_like(size) * middle)
-        steps = xp.ceil(xp.log(far / middle) / math.log((self.farthest - 1) / middle) * (middle - 1)) + middle
+        # The same function of the same float32: a distance of `farthest` - 1 is at the edge of a bucket.
+        edge = xp.asarray((self.farthest - 1) / middle, dtype=xp.float32, device=device_of(distance))
+        steps = xp.ceil(xp.log(far / middle) / xp.log(edge) * (middle - 1)) + middle
         return xp.where(size > middle, xp.astype(steps, xp.int64) * xp.sign(distance), distance)
 
 

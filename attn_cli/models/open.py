@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
-from attn_cli.models.files.config import Config
+from attn_cli.models.files.config import Config, NotNativeError
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
     EMBEDDED_DIRECTORY,
@@ -22,7 +22,7 @@ from attn_cli.models.hub.locate import (
 )
 from attn_cli.models.native.checkpoint import Checkpoint, anchor_names
 from attn_cli.models.native.checkpoint_files import CheckpointFiles, open_files
-from attn_cli.models.native.families import native_spec
+from attn_cli.models.native.families import native_types, read_spec
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.models.tokens.token import Tokenizer
@@ -73,18 +73,31 @@ def open_checkpoint(
     """
     request = request or SourceRequest(str(path))
     files = open_files(path)
-    runs_own_code = request.trusts_code and has_own_model(files.config)
-    spec = None if runs_own_code else native_spec(files.config, is_causal=request.is_causal)
+    spec, remarks = _native_spec(files.config, request)
     if spec is None:
         if not request.trusts_code:
             _check_own_code(files.config)
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
-        return open_bridge(name, path, files.config.text("model_type"), backend, request, tokenizer)
+        kind = files.config.text("model_type")
+        return open_bridge(name, path, kind, backend, request, remarks, tokenizer)
     open_weights = cache(partial(_open_weights, files, spec))
     ignores_code = has_own_model(files.config)
     tokenizer = tokenizer or files.tokenizer(trusts_code=request.trusts_code)
     return Checkpoint(request, name, path, open_weights, spec, tokenizer, backend, ignores_code)
+
+
+def _native_spec(config: Config, request: SourceRequest) -> tuple[Spec | None, tuple[str, ...]]:
+    """The spec if the model is computed natively; if only this variant of its family is not, the reason."""
+    runs_own_code = request.trusts_code and has_own_model(config)
+    if runs_own_code or config.text("model_type") not in native_types():
+        return None, ()
+    try:
+        return read_spec(config, is_causal=request.is_causal), ()
+    except NotNativeError as error:
+        if config.path.name != "config.json":  # a GGUF file, which only the native code reads
+            raise
+        return None, (f"transformers computes this model: {error.problem}",)
 
 
 def _open_weights(files: CheckpointFiles, spec: Spec) -> Weights:

@@ -57,6 +57,7 @@ def open_bridge(
     kind: str,
     backend: Backend,
     request: SourceRequest,
+    remarks: tuple[str, ...] = (),
     tokenizer: Tokenizer | None = None,
 ) -> "Bridge":
     """Open the model of type `kind` in `directory` under the name `name`; `tokenizer` replaces its own.
@@ -78,7 +79,8 @@ def open_bridge(
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
     tokenizer = tokenizer or open_tokenizer(directory, trusts_code=request.trusts_code)
-    model = Bridge(request, name, directory, tokenizer, torch_backend(backend.device, backend.dtype))
+    on = torch_backend(backend.device, backend.dtype)
+    model = Bridge(request, name, directory, tokenizer, on, reasons=remarks)
     model.check_plan()
     return model
 
@@ -93,12 +95,13 @@ class Bridge:
     tokenizer: Tokenizer
     backend: Backend
     engine: str = "transformers"
+    reasons: tuple[str, ...] = ()  # why transformers computes it, though its family is native
     is_causal: bool = False
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What to know of its tokenizer."""
-        return (*self.tokenizer.remarks, *self._fit.remarks(self.tokenizer))
+        """Why transformers computes it, and what to know of its tokenizer."""
+        return (*self.reasons, *self.tokenizer.remarks, *self._fit.remarks(self.tokenizer))
 
     def check_plan(self) -> None:
         """Check that the model has an attention matrix over its tokens.

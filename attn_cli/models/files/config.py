@@ -24,6 +24,8 @@ _WHOLE = 1 << 63  # JSON integers are unbounded; no valid count is this large
 class Config:
     """The values of a model's `config.json`, by name; of several aliases the first one present is used.
 
+    A general name (`hidden_size`) comes before the own name of a family (`n_embd`), as in transformers.
+
     Each reader raises `AttnError` if the value is missing and has no default, or is of the wrong type.
     """
 

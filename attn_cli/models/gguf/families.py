@@ -15,6 +15,7 @@ class GgufFamily:
     gain_offset: float = 0.0  # added to the weights of norms
     is_transposed: bool = False  # matrices are (out, in), while Hugging Face's are (in, out)
     merges_in_order: bool = False  # see `build_tokenizer` in `tokens.py`
+    reads: frozenset[str] = frozenset()  # metadata keys that only this family has
     more: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = lambda _file, _values: {}
     """Further config values, from the metadata and the config values known so far."""
 
@@ -41,6 +42,10 @@ def _gemma3(file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, 
     return _scale_of_gemma(62, values) | local | {"sliding_window_pattern": stride}
 
 
+_GEMMA3 = frozenset(["attention.sliding_window_pattern", "rope.freq_base_swa"])
+_PHI3 = frozenset(["rope.dimension_count", "rope.scaling.attn_factor"])
+
+
 def _phi3(file: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
     """RoPE may rotate only part of each head; a window of 0 means no window."""
     width, heads = values.get("hidden_size"), values.get("num_attention_heads")
@@ -65,7 +70,7 @@ FAMILIES = {
         merges_in_order=True,
         more=lambda _file, values: _scale_of_gemma(46, values),
     ),
-    "gemma3": GgufFamily("gemma3_text", gain_offset=1.0, merges_in_order=True, more=_gemma3),
-    "phi3": GgufFamily("phi3", more=_phi3),
+    "gemma3": GgufFamily("gemma3_text", gain_offset=1.0, merges_in_order=True, reads=_GEMMA3, more=_gemma3),
+    "phi3": GgufFamily("phi3", reads=_PHI3, more=_phi3),
     "gpt2": GgufFamily("gpt2", is_transposed=True),
 }

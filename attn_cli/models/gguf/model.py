@@ -13,12 +13,10 @@ from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.gguf.families import FAMILIES, GgufFamily
 from attn_cli.models.gguf.file import GgufFile, read_gguf
+from attn_cli.models.gguf.metadata import HINT, check_metadata
 from attn_cli.models.gguf.tokens import build_tokenizer
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.record import record
-
-_HINT = "use the model's directory in Hugging Face layout"
-
 
 _KEYS = {
     "hidden_size": "embedding_length",
@@ -84,11 +82,11 @@ def open_gguf(path: Path) -> GgufModel:
     kind = file.metadata.get("general.architecture")
     if not isinstance(kind, str) or kind not in FAMILIES:
         problem = f"{path} has an architecture that is not supported in GGUF: '{kind}'"
-        raise AttnError(problem, f"use one of {', '.join(FAMILIES)}, or {_HINT.removeprefix('use ')}")
+        raise AttnError(problem, f"use one of {', '.join(FAMILIES)}, or {HINT.removeprefix('use ')}")
     if file.metadata.get("split.count", 1) != 1:
         raise AttnError(f"{path} is only one part of a model", "join the parts: llama-gguf-split --merge")
     if file.metadata.get(f"{kind}.expert_count", 0) != 0:
-        raise AttnError(f"{path} is a mixture of experts, which is not supported in GGUF", _HINT)
+        raise AttnError(f"{path} is a mixture of experts, which is not supported in GGUF", HINT)
     return GgufModel(file, kind, Config(_config(file, kind), path))
 
 
@@ -105,6 +103,7 @@ def _config(file: GgufFile, kind: str) -> dict[str, Any]:
     values |= {name: tensor in file.tensors for name, tensor in _FLAGS.items()}
     values.setdefault("num_key_value_heads", values.get("num_attention_heads"))
     family = FAMILIES[kind]
+    check_metadata(file.metadata, kind, values, family.reads, file.path)
     return {**values, **family.more(file.metadata, values), "model_type": family.type}
 
 
@@ -112,7 +111,8 @@ def _rope(file: GgufFile, kind: str) -> dict[str, Any] | None:
     """The `rope_scaling` of the config: a factor for each pair of features, or one for all; None without."""
     if _LONG in file.tensors and _SHORT in file.tensors:  # Phi's
         both = {"long_factor": _factors(file, _LONG), "short_factor": _factors(file, _SHORT)}
-        return {"rope_type": "longrope", **both}
+        gain = file.metadata.get(f"{kind}.rope.scaling.attn_factor")
+        return {"rope_type": "longrope", "attention_factor": gain, **both}
     if _FREQUENCIES in file.tensors:  # Llama 3's factors, precomputed; expressed as longrope
         factors = _factors(file, _FREQUENCIES)
         known = file.metadata.get(f"{kind}.context_length")
@@ -129,7 +129,7 @@ def _rope(file: GgufFile, kind: str) -> dict[str, Any] | None:
 def _factors(file: GgufFile, name: str) -> list[float]:
     tensor = file.tensors[name]
     if tensor.numbers is None:
-        raise AttnError(f"the tensor {name} in {file.path} has an unsupported type: {tensor.dtype}", _HINT)
+        raise AttnError(f"the tensor {name} in {file.path} has an unsupported type: {tensor.dtype}", HINT)
     factors: list[float] = tensor.numbers(None).ravel().tolist()
     return factors
 

@@ -10,6 +10,7 @@ from attn_cli.core.layers import ACTIVATIONS
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import Config, NotNativeError
 from attn_cli.models.native import architectures
+from attn_cli.models.native.config_keys import check_keys
 from attn_cli.models.native.spec import Spec
 
 
@@ -31,27 +32,12 @@ def native_types() -> frozenset[str]:
     return frozenset(alias for name in _modules() for alias in (name, name.replace("_", "-")))
 
 
-def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None:
-    """The model's spec; None if its family, or this variant of it, has no native implementation.
-
-    `is_causal` overrides the model's own mask.
-
-    Raises:
-        AttnError: a value of the configuration is missing or damaged.
-    """
-    if config.text("model_type") not in native_types():
-        return None
-    try:
-        return read_spec(config, is_causal=is_causal)
-    except NotNativeError:
-        return None
-
-
 def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
-    """The model's spec, from the module named after its `model_type`.
+    """The model's spec, from the module named after its `model_type`; `is_causal` overrides its own mask.
 
     Raises:
-        AttnError: the family is not native, or a value is missing or damaged.
+        NotNativeError: the family, or this variant of it, is not native.
+        AttnError: a value is missing or damaged.
     """
     kind = config.text("model_type")
     name = kind.replace("-", "_")
@@ -59,6 +45,7 @@ def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
         problem = f"unknown model type '{kind}': {config.path}"
         raise AttnError(problem, f"use a model of type {', '.join(native_families())}")
     spec: Spec = importlib.import_module(_modules()[name]).spec(config)
+    check_keys(config)
     for part in filter(None, (spec, spec.decoder)):
         if part.feed_forward.activation not in ACTIVATIONS:
             problem = f"{config.path} has an activation that is not native: {part.feed_forward.activation}"

@@ -16,14 +16,18 @@ def read_layer_types(config: Config, layers: int, slides: Callable[[int], bool])
     """The types in the config's `layer_types`; without it, `slides` tells which layers have a window.
 
     Raises:
-        AttnError: the list is too short, or contains an unknown type.
+        AttnError: the list is too short, or contains something else.
+        NotNativeError: it contains another type.
     """
     listed = config.values.get("layer_types")
     if listed is None:
         return lambda layer: SLIDING if slides(layer) else FULL
-    is_sound = isinstance(listed, list) and len(listed) >= layers
-    if not is_sound or any(name not in (FULL, SLIDING) for name in listed):
-        raise config.unfit("layer_types", what=f'a list of "{FULL}" and "{SLIDING}", one for each layer')
+    what = f'a list of "{FULL}" and "{SLIDING}", one for each layer'
+    is_list = isinstance(listed, list) and len(listed) >= layers
+    if not is_list or not all(isinstance(name, str) for name in listed):
+        raise config.unfit("layer_types", what=what)
+    if not {FULL, SLIDING}.issuperset(listed):
+        raise config.not_native("layer_types", what=what)
     return lambda layer: str(listed[layer])
 
 
@@ -57,6 +61,11 @@ def is_causal_decoder(config: Config) -> bool:
     if value is not None and not isinstance(value, bool):
         raise config.unfit("is_causal", what="true, false or null")
     return bool(value)
+
+
+def is_causal_encoder(config: Config) -> bool:
+    """Whether an encoder of BERT's kind masks later tokens: `is_decoder` makes it a decoder."""
+    return config.flag("is_decoder", default=False) and is_causal_decoder(config)
 
 
 def in_every_layer(rule: Rule) -> Callable[[int], Rule]:

@@ -6,7 +6,7 @@ one rounding error in a frequency is 0.0002 radians at position 4096.
 
 import math
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,12 +14,36 @@ import numpy.typing as npt
 
 from attn_cli.core.positions import Rotary
 from attn_cli.errors import AttnError
+from attn_cli.models.files.config import Config
 from attn_cli.record import record
 
 Frequencies: TypeAlias = npt.NDArray[np.floating]
 """(R/2,) float32, in radians per position."""
 
 _ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
+_PARAMETERS = frozenset(
+    [
+        "rope_type",
+        "type",
+        "rope_theta",
+        "factor",
+        "partial_rotary_factor",
+        "original_max_position_embeddings",
+        "finetuned",
+        "attention_factor",
+        "beta_fast",
+        "beta_slow",
+        "mscale",
+        "mscale_all_dim",
+        "truncate",
+        "short_factor",
+        "long_factor",
+        "short_mscale",
+        "long_mscale",
+        "low_freq_factor",
+        "high_freq_factor",
+    ]
+)
 _HINT = "check rope_parameters, or rope_scaling, in the config"
 
 
@@ -74,6 +98,40 @@ def read_rotary(
         problem = f"{2 * len(frequencies)} features cannot be rotated in a head of {head_size}"
         raise AttnError(problem, "check head_dim and partial_rotary_factor in the config")
     return Rotary(frequencies, gain, interleaved)
+
+
+def unknown_parameters(config: Mapping[str, Any]) -> Iterator[str]:
+    """The RoPE parameters of the config that are not known here, and an unknown type, by their full names.
+
+    The parameters may be listed by layer type.
+    """
+    for place in ("rope_scaling", "rope_parameters"):
+        given = config.get(place)
+        for name, value in given.items() if isinstance(given, Mapping) else ():
+            if isinstance(value, Mapping):
+                yield from (f"{place}.{name}.{key}" for key in _unknown_in(value))
+        yield from (f"{place}.{key}" for key in _unknown_in(given))
+
+
+def _unknown_in(given: Any) -> Iterator[str]:
+    for name, value in given.items() if isinstance(given, Mapping) else ():
+        is_known = name in _PARAMETERS or value is None or isinstance(value, Mapping)
+        is_other_type = name in ("rope_type", "type") and isinstance(value, str) and value not in _VARIANTS
+        if not is_known or is_other_type:
+            yield f"{name} {reprlib.repr(value)}" if is_other_type else name
+
+
+def check_one_rope(config: Config) -> None:
+    """Check that RoPE parameters by layer type are given once, and under their names in transformers 5.
+
+    `rope_scaling` changes `rope_parameters` there, and "type" is another key than "rope_type".
+
+    Raises:
+        NotNativeError: they are given in another way.
+    """
+    scaling = config.values.get("rope_scaling")
+    if isinstance(scaling, Mapping) and ("rope_type" not in scaling or config.has("rope_parameters")):
+        raise config.not_native("rope_scaling", what="an object with a rope_type, without rope_parameters")
 
 
 def of_layer_type(

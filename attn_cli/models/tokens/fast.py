@@ -32,7 +32,7 @@ class FastTokenizer:
         self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()
         self._special = {index for index, token in added.items() if token.special}
-        self._added = set(added)
+        self._added = {index: token.content for index, token in added.items()}
 
     def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
         """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
@@ -50,8 +50,8 @@ class FastTokenizer:
             Token(
                 position=position,
                 id=index,
-                piece=piece,
-                text=piece if index in self._added else self._decode(piece),
+                piece=self._added.get(index, piece),  # `piece` has the white space that it stripped
+                text=self._added[index] if index in self._added else self._decode(piece),
                 start=start,
                 end=end,
                 special=sequence is None or index in self._special,

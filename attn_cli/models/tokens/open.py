@@ -30,7 +30,7 @@ def open_tokenizer(
     if not path.is_file():
         config = _config(directory) if config is None else config
         if not _has_older_files(directory, config):
-            hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+            hint = "--tokenizer DIR, the directory of the model that it was trained with"
             raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
         return _through_transformers(directory, trusts_code=trusts_code)
     import tokenizers  # 0.03 s

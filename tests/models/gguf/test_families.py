@@ -140,6 +140,25 @@ WRITTEN = {
         },
         {"rope_factors_long": [2.0, 4.0], "rope_factors_short": [1.0, 1.5]},
     ),
+    "phi3, with a gain": Written(
+        "phi3",
+        Recipe(
+            "Phi3ForCausalLM",
+            decoder(
+                "Phi3Config",
+                rope_parameters=_LONG | {"attention_factor": 1.5},
+                original_max_position_embeddings=8,
+            ),
+            1.65,
+        ),
+        {
+            "attention.sliding_window": 0,
+            "rope.dimension_count": 4,
+            "rope.scaling.original_context_length": 8,
+            "rope.scaling.attn_factor": 1.5,
+        },
+        {"rope_factors_long": [2.0, 4.0], "rope_factors_short": [1.0, 1.5]},
+    ),
     "gpt2": Written("gpt2", Recipe("GPT2LMHeadModel", gpt2(), 2.0)),
     "gpt2, narrow": Written("gpt2", Recipe("GPT2LMHeadModel", gpt2(n_inner=40), 2.0)),
 }

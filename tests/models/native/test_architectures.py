@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.config import read_config
-from attn_cli.models.native.families import native_families, native_spec, read_spec
+from attn_cli.models.files.config import NotNativeError, read_config
+from attn_cli.models.native.families import native_families, read_spec
 from attn_cli.models.native.spec import Spec
 from tests.support.twins import bert, gpt2, llama
 
@@ -143,7 +143,12 @@ def test_a_type_without_a_module_is_unknown(kind: str, tmp_path: Path) -> None:
 def test_a_size_that_is_not_a_count_is_named(kind: str, name: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         spec_of(tmp_path, kind, {name: value})
-    said = f"has no {name}" if value is None else f"says {name} is {json.dumps(value)}, which is not"
+    general = {"n_embd": "hidden_size", "n_head": "num_attention_heads", "n_layer": "num_hidden_layers"}
+    said = (
+        f"has no {general.get(name, name)}"
+        if value is None
+        else f"says {name} is {json.dumps(value)}, which is not"
+    )
     assert caught.value.problem.startswith(f"{tmp_path}/config.json {said}")
     assert caught.value.hint == REPAIR
 
@@ -199,7 +204,8 @@ def test_a_variant_that_is_not_written_out_goes_to_the_bridge(
     values = {"model_type": kind} | SMALLEST[kind] | changed
     file = tmp_path / "config.json"
     file.write_text(json.dumps(values))
-    assert native_spec(read_config(tmp_path)) is None
+    with pytest.raises(NotNativeError):
+        read_spec(read_config(tmp_path))
 
 
 @pytest.mark.parametrize("kind", SMALLEST)

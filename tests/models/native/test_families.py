@@ -208,7 +208,8 @@ def test_what_a_config_leaves_out_is_what_transformers_assumes(
         ("gemma2", {"query_pre_attn_scalar": 0}),
         ("gemma3_text", {"rope_scaling": [1, 2]}),
         ("modernbert", {"rope_scaling": "xyz"}),
-        ("gpt_neo", {"attention_types": [[["global"], 10**10]]}),
+        ("gpt_neo", {"attention_types": [[["global"], 10**10]], "attention_layers": None}),
+        ("gpt_neo", {"attention_layers": ["global", "everywhere", "local"]}),
         ("gptj", {"rotary_dim": 1000}),
     ],
 )

@@ -228,7 +228,7 @@ def test_marks_without_a_vocabulary_are_refused(of: Make) -> None:
     directory = of("bert, cased")
     (directory / "vocab.txt").unlink()
     problem = f"{directory} has no tokenizer: neither tokenizer.json nor an older file"
-    hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+    hint = "--tokenizer DIR, the directory of the model that it was trained with"
     assert refused(directory) == (problem, hint)
 
 

@@ -10,10 +10,10 @@ _LAYER = "h.{layer}."
 def spec(config: Config) -> Spec:
     """The spec of a BLOOM model (`modeling_bloom.py`)."""
     width = config.count("n_embed", "hidden_size")
-    heads = config.heads("n_head", "num_attention_heads", width=width)
+    heads = config.heads("num_attention_heads", "n_head", width=width)
     return Spec(
         type="bloom",
-        layers=config.count("n_layer", "num_hidden_layers"),
+        layers=config.count("num_hidden_layers", "n_layer"),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

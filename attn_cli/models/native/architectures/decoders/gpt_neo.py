@@ -19,8 +19,8 @@ _PROJECTIONS = Projections(
 def spec(config: Config) -> Spec:
     """The spec of a GPT-Neo model (`modeling_gpt_neo.py`)."""
     width = config.count("hidden_size")
-    heads = config.heads("num_heads", "num_attention_heads", width=width)
-    layers = config.count("num_layers", "num_hidden_layers")
+    heads = config.heads("num_attention_heads", "num_heads", width=width)
+    layers = config.count("num_hidden_layers", "num_layers")
     return Spec(
         type="gpt_neo",
         layers=layers,
@@ -57,11 +57,21 @@ def _feed_forward(config: Config, width: int) -> FeedForward:
 
 
 def _windows(config: Config, layers: int) -> Callable[[int], Rule]:
-    """The window of each layer, from `attention_types`: [[kinds, times], ...]."""
+    """The window of each layer, from `attention_layers`, or `attention_types`: [[kinds, times], ...]."""
     local = sliding(config.count("window_size", default=256))
+    names = config.values.get("attention_layers") or _expanded(config, layers)
+    if names is None:
+        return lambda layer: local if layer % 2 else everywhere
+    if not isinstance(names, list) or len(names) != layers or not {"global", "local"}.issuperset(names):
+        raise config.unfit("attention_layers", what=f'{layers} times "global" or "local"')
+    return lambda layer: local if names[layer] == "local" else everywhere
+
+
+def _expanded(config: Config, layers: int) -> list[str] | None:
+    """The kind of each layer by `attention_types`; None without it."""
     listed = config.values.get("attention_types")
     if listed is None:
-        return lambda layer: local if layer % 2 else everywhere
+        return None
     try:
         every = (name for kinds, times in listed for name in islice(cycle(kinds), len(kinds) * times))
         names = list(islice(every, layers + 1))
@@ -69,4 +79,4 @@ def _windows(config: Config, layers: int) -> Callable[[int], Rule]:
         names = []
     if len(names) != layers or any(name not in ("global", "local") for name in names):
         raise config.unfit("attention_types", what=f'[["global" or "local", ...], times], {layers} in all')
-    return lambda layer: local if names[layer] == "local" else everywhere
+    return names

@@ -12,10 +12,16 @@ _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """The spec of a GPT-NeoX model (`modeling_gpt_neox.py`)."""
+    """The spec of a GPT-NeoX model (`modeling_gpt_neox.py`).
+
+    Raises:
+        NotNativeError: its heads have another size than its width says.
+    """
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     head_size, has_bias = width // heads, config.flag("attention_bias", default=True)
+    if config.count("head_dim", default=head_size) != head_size:  # transformers rotates as if it were
+        raise config.not_native("head_dim", what=str(head_size))
     longest = config.count("max_position_embeddings", default=2048)
     values = {
         "max_position_embeddings": longest,

@@ -24,8 +24,8 @@ _TABLE = "block.0.layer.0.SelfAttention.relative_attention_bias"
 
 def spec(config: Config) -> Spec:
     """The spec of a T5 model (`modeling_t5.py`)."""
-    encoder = _stack(config, "encoder.", _ENCODER, config.count("num_layers", "num_hidden_layers"))
-    layers = config.count("num_decoder_layers", default=encoder.layers)
+    encoder = _stack(config, "encoder.", _ENCODER, config.count("num_hidden_layers", "num_layers"))
+    layers = config.count("num_decoder_layers", "num_layers", default=6)
     decoder = replace(
         _stack(config, "decoder.", _DECODER, layers, feeds=2),
         is_causal=is_causal_decoder(config),
@@ -41,7 +41,7 @@ def spec(config: Config) -> Spec:
 
 def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -> Spec:
     """The encoder or the decoder; `feeds` is the index of the feed-forward sublayer in a block."""
-    heads = config.count("num_heads", "num_attention_heads")
+    heads = config.count("num_attention_heads", "num_heads")
     buckets = Buckets(
         config.count("relative_attention_num_buckets", default=32),
         config.count("relative_attention_max_distance", default=128),
@@ -52,8 +52,8 @@ def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -
         layers=layers,
         heads=heads,
         kv_heads=heads,
-        head_size=config.count("d_kv"),
-        width=config.count("d_model", "hidden_size"),
+        head_size=config.count("head_dim", "d_kv"),
+        width=config.count("hidden_size", "d_model"),
         vocabulary=config.count("vocab_size"),
         longest=None,
         embeddings=Embeddings(tokens=side + "embed_tokens"),
@@ -81,14 +81,18 @@ def _projections(attention: str) -> Projections:
 
 
 def _feed_forward(config: Config, name: str) -> FeedForward:
-    """The feed-forward block: `relu`, or gated, where `gated-gelu` means the tanh approximation."""
+    """The feed-forward block: `relu`, or gated, where `gated-gelu` means the tanh approximation.
+
+    `is_gated_act` and `dense_act_fn` override what `feed_forward_proj` says (`configuration_t5.py`).
+    """
     kind, _, gated = config.text("feed_forward_proj", default="relu").partition("-")
     if gated and kind != "gated":
         raise config.unfit("feed_forward_proj", what='an activation, or "gated-" followed by one')
-    activation = "gelu_new" if gated == "gelu" else gated or kind
+    activation = config.text("dense_act_fn", default="gelu_new" if gated == "gelu" else gated or kind)
+    is_gated = config.flag("is_gated_act", default=bool(gated))
     return FeedForward(
-        gate=_plain(name + "wi_0") if gated else None,
-        up=_plain(name + ("wi_1" if gated else "wi")),
+        gate=_plain(name + "wi_0") if is_gated else None,
+        up=_plain(name + ("wi_1" if is_gated else "wi")),
         down=_plain(name + "wo"),
         size=config.count("d_ff"),
         activation=activation,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.layer_types import is_causal_decoder
+from attn_cli.models.native.layer_types import is_causal_encoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "encoder.layer.{layer}."
@@ -23,11 +23,13 @@ _PROJECTIONS = Projections(
 def spec(config: Config) -> Spec:
     """The spec of a BERT model (`modeling_bert.py`)."""
     segments = config.count("type_vocab_size", default=2)
-    return replace(encoder(config), takes_pairs=segments > 1)
+    return replace(encoder(config), takes_pairs=segments > 1, is_causal=is_causal_encoder(config))
 
 
 def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = None) -> Spec:
-    """A BERT encoder, as the basis of other families; `segments` is their default number of segments.
+    """A BERT encoder, as the basis of other families: it looks to both sides.
+
+    `segments` is their default number of segments.
 
     Raises:
         AttnError: the position embeddings are not absolute; transformers 5 dropped relative keys.
@@ -55,7 +57,6 @@ def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = No
         norm=Norm.LAYER,
         epsilon=config.number("layer_norm_eps", default=epsilon),
         is_pre_norm=False,
-        is_causal=config.flag("is_decoder", default=False) and is_causal_decoder(config),
         segments=config.count("type_vocab_size", default=2)
         if segments is None
         else config.integer("type_vocab_size", default=segments),

@@ -15,13 +15,16 @@ def spec(config: Config) -> Spec:
     """The spec of a DeBERTa model (`modeling_deberta_v2.py`).
 
     Raises:
-        NotNativeError: it has a convolution after its first layer (v2 xlarge), or narrower embeddings.
+        NotNativeError: it has a convolution after its first layer (v2 xlarge), narrower embeddings, or heads
+            that are not as wide as the model together.
     """
     whole = encoder(config, epsilon=1e-7, segments=0)
     if config.integer("conv_kernel_size", default=0):
         raise config.not_native("conv_kernel_size", what="0")
     if config.count("embedding_size", default=whole.width) != whole.width:
         raise config.not_native("embedding_size", what=f"hidden_size {whole.width}")
+    if config.count("attention_head_size", default=whole.head_size) != whole.head_size:
+        raise config.not_native("attention_head_size", what=str(whole.head_size))
     kinds = _kinds(config)
     has_positions = config.flag("position_biased_input", default=True)
     scale = (whole.head_size * (1 + len(kinds))) ** -0.5

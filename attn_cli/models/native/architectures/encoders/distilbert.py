@@ -18,11 +18,11 @@ _PROJECTIONS = Projections(
 
 def spec(config: Config) -> Spec:
     """The spec of a DistilBERT model (`modeling_distilbert.py`)."""
-    width = config.count("dim", "hidden_size")
-    heads = config.heads("n_heads", "num_attention_heads", width=width, of="dim")
+    width = config.count("hidden_size", "dim")
+    heads = config.heads("num_attention_heads", "n_heads", width=width, of="dim")
     return Spec(
         type="distilbert",
-        layers=config.count("n_layers", "num_hidden_layers"),
+        layers=config.count("num_hidden_layers", "n_layers"),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.layer_types import is_causal_encoder
 from attn_cli.models.native.spec import Part, Spec
 
 
@@ -20,4 +21,5 @@ def spec(config: Config) -> Spec:
         ),
         takes_pairs=whole.segments > 1,
         prefixes=("", "electra."),
+        is_causal=is_causal_encoder(config),
     )

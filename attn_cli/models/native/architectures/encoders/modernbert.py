@@ -4,14 +4,18 @@ from attn_cli.core.masks import nearby
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.layer_types import FULL, read_layer_types, windows_by_type
-from attn_cli.models.native.rope import of_layer_type, read_rotary
+from attn_cli.models.native.rope import check_one_rope, of_layer_type, read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
 
 
 def spec(config: Config) -> Spec:
-    """The spec of a ModernBERT model (`modeling_modernbert.py`)."""
+    """The spec of a ModernBERT model (`modeling_modernbert.py`).
+
+    Raises:
+        NotNativeError: the config gives the window or the RoPE parameters twice.
+    """
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     layers = config.count("num_hidden_layers")
@@ -20,7 +24,9 @@ def spec(config: Config) -> Spec:
     layer_type = read_layer_types(config, layers, lambda layer: layer % stride != 0)
     has_shift = config.flag("norm_bias", default=False)
     has_bias = config.flag("attention_bias", default=False)
-
+    if config.has("sliding_window"):  # newer versions set `local_attention` from it
+        raise config.not_native("sliding_window", what="null")
+    check_one_rope(config)
     window = nearby(config.count("local_attention", default=128) // 2)
     return Spec(
         type="modernbert",

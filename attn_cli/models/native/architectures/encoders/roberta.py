@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.layer_types import is_causal_encoder
 from attn_cli.models.native.spec import Spec
 
 
@@ -11,7 +12,8 @@ def spec(config: Config) -> Spec:
     """The spec of a RoBERTa model (`modeling_roberta.py`)."""
     whole = encoder(config)
     padding = config.integer("pad_token_id", default=1)
-    return behind_padding(config, replace(whole, takes_pairs=True, prefixes=("", "roberta.")), padding)
+    whole = replace(whole, takes_pairs=True, prefixes=("", "roberta."), is_causal=is_causal_encoder(config))
+    return behind_padding(config, whole, padding)
 
 
 def behind_padding(config: Config, whole: Spec, padding: int) -> Spec:

@@ -16,7 +16,7 @@ from attn_cli.models.native.layer_types import (
     read_window,
     windows_by_type,
 )
-from attn_cli.models.native.rope import of_layer_type, read_rotary
+from attn_cli.models.native.rope import check_one_rope, of_layer_type, read_rotary
 from attn_cli.models.native.spec import Part, Spec
 
 _ATTENTION = "layers.{layer}.self_attn."
@@ -27,6 +27,7 @@ def spec(config: Config) -> Spec:
     whole = sandwiched(config, longest=131072)
     stride = config.count("sliding_window_pattern", default=6)
     layer_type = read_layer_types(config, whole.layers, lambda layer: (layer + 1) % stride != 0)
+    check_one_rope(config)
     has_both_sides = config.flag("use_bidirectional_attention", default=False)
     if has_both_sides and not is_causal_decoder(config):  # two windows, of which the wider counts
         raise config.not_native("is_causal", what="true beside use_bidirectional_attention")
