@@ -1,5 +1,6 @@
 """The small files beside a `tokenizer.json`, and which class of transformers they name."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,11 @@ def _takes_other_class(registered: str) -> bool:
 
 
 def is_installed(version: tuple[int, int]) -> bool:
-    """Whether transformers has at least this version."""
+    """Whether transformers has at least this version; not if that cannot be told."""
     import importlib.metadata  # 0.02 s
 
-    installed = importlib.metadata.version("transformers").split(".")
-    return tuple(int(number) for number in installed[:2]) >= version
+    try:
+        installed = re.match(r"(\d+)\.(\d+)", importlib.metadata.version("transformers"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return installed is not None and (int(installed[1]), int(installed[2])) >= version

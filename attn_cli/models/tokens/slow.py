@@ -73,10 +73,9 @@ class TransformersTokenizer(FastTokenizer):
 
     def encode(self, text: str, pair: str | None) -> Any:
         """The text and the second one as the class splits them."""
-        if self._is_target:
-            batch = self._whole(text_target=text, add_special_tokens=self._has_template)
-        else:
-            batch = self._whole(text, pair, add_special_tokens=self._has_template)
+        texts = {"text_target": text} if self._is_target else {"text": text, "text_pair": pair}
+        with _tokenizer_errors("the text cannot be tokenized"):
+            batch = self._whole(**texts, add_special_tokens=self._has_template)
         (encoding,) = batch.encodings
         if encoding.ids != batch["input_ids"]:
             raise AttnError("the tokenizer changes the tokens after the text was split", _RELOAD)
