@@ -1,8 +1,8 @@
 """Everything a view needs to know: labelled matrices, and the named steps of one head."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
-from typing import NamedTuple
+from dataclasses import field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
 Matrix = npt.NDArray[np.floating]
+
+SINK = "sink"
+"""The name of the column of a learned sink."""
 
 
 @record(frozen=True, eq=False)
@@ -34,11 +37,26 @@ class Grid:
     cells: tuple[int, int] = (1, 1)  # how many queries and keys a cell covers; fewer at the edge
     is_summed: bool = False  # whether a cell is the sum over its keys instead of their mean
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
+    sink: npt.NDArray[np.floating] | None = None  # (R,) a column for a learned sink, beside those of the keys
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
         """(R, C) the cells that are visible and that no later step masks."""
         return self.visible if self.allowed is None else self.visible & self.allowed
+
+    @property
+    def sink_column(self) -> "Grid":
+        """The column of the sink as a grid of its own, on the same scale; call it only if there is one."""
+        assert self.sink is not None, "checked by the caller"
+        values = self.sink[:, None]
+        alone: dict[str, Any] = {"columns": (SINK,), "column_places": None, "allowed": None, "sink": None}
+        return replace(self, values=values, visible=np.isfinite(values), **alone)
+
+    @property
+    def numbers(self) -> Matrix:
+        """(N,) the visible values, the sink's included."""
+        seen = self.values[self.visible]
+        return seen if self.sink is None else np.append(seen, self.sink[np.isfinite(self.sink)])
 
     @property
     def is_masked_later(self) -> bool:
@@ -61,6 +79,17 @@ class Grid:
         return f"pooled: each cell is the mean of {rows:,} × {columns:,} weights" if self.is_pooled else ""
 
 
+@record(frozen=True, slots=True, eq=False)
+class Sink:
+    """The learned sink of a head: a logit beside those of the keys, which takes weight and gives no value.
+
+    With it, a row of weights sums to 1.
+    """
+
+    logit: npt.NDArray[np.floating] | None  # one number, or one per row (R,); None: pooled, and it differs
+    weight: npt.NDArray[np.floating]  # (R,) what it takes of each row, or on average of the rows of a cell
+
+
 @record(frozen=True, eq=False)
 class Head:
     """The steps of one head, for a file or a table: arrays by `Step`."""
@@ -78,6 +107,7 @@ class Head:
         default_factory=dict
     )  # requested steps that are missing, each with the reason
     cells: tuple[int, int] = (1, 1)  # how many rows and columns each number is the mean of; fewer at the edge
+    sink: Sink | None = None  # None: the head has none
 
     @property
     def is_masked(self) -> bool:

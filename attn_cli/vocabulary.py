@@ -37,7 +37,7 @@ class Step(Term):
     BIAS = "bias", "what the model adds to the scores for relative position, if it does (T5, ALiBi)"
     MASK = "mask", "true where a query may attend to a key"
     LOGITS = "logits", "scores with soft cap, bias and mask applied: the input of the softmax"
-    WEIGHTS = "weights", "softmax of the logits: each row sums to 1"
+    WEIGHTS = "weights", "softmax of the logits: each row sums to 1, less what a learned sink takes"
     CONTEXT = "context", "the values, averaged with the weights"
     OUTPUT = "output", "the context times the head's part of W_O: what the head adds to the layer's output"
 
@@ -50,6 +50,42 @@ class Step(Term):
     def is_of_keys(self) -> bool:
         """Whether the step has a row per key rather than per query."""
         return self in {Step.KEYS, Step.VALUES}
+
+
+class Check(StrEnum):
+    """What `attn verify` compares in a layer, in the order of the computation."""
+
+    INPUT = "input"  # the hidden states that enter the attention layer
+    QUERIES = "queries"  # of every head, before any scale
+    KEYS = "keys"  # as every query head reads them
+    VALUES = "values"
+    SCORES = "scores"
+    MASK = "mask"  # the difference is a number of cells
+    LOGITS = "logits"  # where the mask allows: with soft cap and position bias
+    WEIGHTS = "weights"  # the difference is absolute
+    CONTEXT = "context"
+    HEAD_OUTPUTS = "head_outputs"  # each head's part of the output
+    OUTPUT = "output"  # of the layer: the sum of the heads' outputs, and the bias of W_O
+
+    @property
+    def of_layer(self) -> str:
+        """Its name in a sentence: the scores of a layer."""
+        return {Check.HEAD_OUTPUTS: "outputs of the heads"}.get(self, self.value)
+
+    @property
+    def heading(self) -> str:
+        """Its name above a column."""
+        return "heads" if self is Check.HEAD_OUTPUTS else self.value
+
+    @property
+    def is_plural(self) -> bool:
+        """Whether its name is a plural."""
+        return self.value.endswith("s")
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether it has a row per key rather than per query."""
+        return self in {Check.KEYS, Check.VALUES}
 
 
 class Kind(StrEnum):
@@ -68,7 +104,8 @@ class Metric(Term):
     """
 
     ENTROPY = "entropy", "how evenly the weights are spread; 0 if all weight is on one token", "nats"
-    LARGEST = "largest", "the largest weight", "0 to 1"
+    LARGEST = "largest", "the largest weight on a token", "0 to 1"
+    SINK = "sink", "weight on the head's learned sink, a logit without a value; few models have one", "0 to 1"
     DISTANCE = "distance", "how far away the attended tokens are, averaged with the weights", "tokens"
     CURRENT = "current-token", "weight on the token itself", "0 to 1"
     PREVIOUS = "previous-token", "weight on the token before it", "0 to 1"

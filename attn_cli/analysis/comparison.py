@@ -25,6 +25,7 @@ class Comparison:
     matrix: Matrix  # (N, N)
     difference: Matrix | None  # (T, S) the first minus the second; None for more than two heads
     part: Head | None = None  # one of the heads, if the difference is of some rows and columns, or of cells
+    sink_difference: Matrix | None = None  # (T,) the same of their learned sinks; None if neither has one
 
     def fields(self) -> dict[str, object]:
         """Its fields in the JSON object."""
@@ -34,7 +35,10 @@ class Comparison:
             "items": list(self.items),
             "matrix": self.matrix,
         }
-        return found if self.difference is None else found | {"difference": self.difference} | self._places()
+        if self.difference is None:
+            return found
+        of_sinks = {} if self.sink_difference is None else {"sink_difference": self.sink_difference}
+        return found | {"difference": self.difference} | of_sinks | self._places()
 
     def _places(self) -> dict[str, object]:
         """The rows and columns of the difference, if it does not have all of them."""
@@ -51,11 +55,37 @@ def compare_weights(
 
     `rows`: the weights to measure, a block of rows of all heads at a time, if `heads` do not have all rows.
     """
-    weights = [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads]
+    weights = with_sinks(
+        [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads],
+        [None if head.sink is None else head.sink.weight for head in heads],
+    )
+    keys = len(heads[0].keys)
     difference = weights[0] - weights[1] if len(weights) == _PAIR else None
     matrix = (
         measure_distances(weights, distance) if rows is None else measure_distances_of_rows(rows, distance)
     )
-    part = None if rows is None else heads[0]
-    items = tuple(head.name for head in heads)
-    return Comparison(heads[0].kind, distance, items, matrix, difference, part)
+    return Comparison(
+        heads[0].kind,
+        distance,
+        items=tuple(head.name for head in heads),
+        matrix=matrix,
+        difference=None if difference is None else difference[:, :keys],
+        part=None if rows is None else heads[0],
+        sink_difference=None if difference is None or keys == difference.shape[-1] else difference[:, -1],
+    )
+
+
+def with_sinks(weights: Sequence[Matrix], sinks: Sequence[Matrix | None]) -> list[Matrix]:
+    """The weights (T, S) of each head, or (T, S + 1) if any head has a learned sink, as one more key.
+
+    `sinks` (T,) are what they take; a head without one gives it nothing.
+    """
+    if all(sink is None for sink in sinks):
+        return list(weights)
+    columns = [
+        np.zeros(len(rows)) if sink is None else sink for rows, sink in zip(weights, sinks, strict=True)
+    ]
+    return [
+        np.concatenate([rows, column[:, None]], axis=-1)
+        for rows, column in zip(weights, columns, strict=True)
+    ]

@@ -1,6 +1,7 @@
 """Distances between the weights of two heads: 0 for identical weights, 1 for nothing in common.
 
-A row of weights is a distribution over the keys; the distance between two heads is the mean over the rows.
+A row of weights is a distribution over the keys, of which a learned sink is one; the distance between two
+heads is the mean over the rows.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

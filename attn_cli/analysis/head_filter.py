@@ -17,6 +17,7 @@ HeadFields: TypeAlias = Mapping[str, object]
 
 NO_PATTERN = "none"
 
+_RESTING = 0.5  # the weight on a learned sink, beyond which a head is not sharp however low its entropy
 _PATTERN = "pattern"
 _PLACE = ("layer", "head")
 _SCORE = "score"
@@ -94,12 +95,23 @@ class HeadFilter:
         return met if self.order is None else _sorted(met, self.order)
 
     def rank(self, heads: Sequence[HeadSummary], metric: Metric) -> list[HeadSummary]:
-        """The heads sorted for a list: by default by `metric`, largest first, but entropy smallest first."""
-        return _sorted(heads, self.order or SortOrder(metric, is_rising=metric is Metric.ENTROPY))
+        """The heads sorted for a list: by default by `metric`, largest first, but entropy smallest first.
+
+        A head that gives most of its weight to a learned sink is not sharp: by entropy it comes last.
+        """
+        if self.order is not None or metric is not Metric.ENTROPY:
+            return _sorted(heads, self.order or SortOrder(metric))
+        by_entropy = _sorted(heads, SortOrder(metric, is_rising=True))
+        return sorted(by_entropy, key=rests_on_sink)
 
     def columns(self, head: HeadSummary, metric: Metric) -> list[Metric]:
         """All metrics of a head: first those in the conditions and the order, then that of the map."""
         return list(dict.fromkeys((*self.metrics, metric, *head.metrics)))
+
+
+def rests_on_sink(head: HeadSummary) -> bool:
+    """Whether a learned sink takes more than half of the head's weight."""
+    return (head.metrics.get(Metric.SINK) or 0.0) > _RESTING
 
 
 def parse_head_filter(where: Sequence[str], sort: str | None) -> HeadFilter:

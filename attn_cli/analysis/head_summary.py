@@ -6,6 +6,7 @@ from math import isfinite
 import numpy as np
 
 from attn_cli.analysis.patterns import name_pattern, tally_metric, tally_patterns
+from attn_cli.core.streaming.formulas import WeightedSum
 from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.core.streaming.row_metrics import RowMetrics
 from attn_cli.grid import Matrix
@@ -73,8 +74,22 @@ def _means(measured: RowMetrics, metric: Metric, first_row: int) -> Matrix:
     if definition.is_of_keys:
         looking = int((measured.visible_keys > 0).sum())
         return np.asarray(measured.values[metric].max(axis=-1) / max(1, looking))
+    formula = definition.formula
+    if Metric.SINK in measured.values and isinstance(formula, WeightedSum) and formula.is_mean:
+        return _mean_over_tokens(measured, metric)
     asks_where = definition.nearest_keys is not None
     return np.asarray(tally_metric(measured, metric, first_row if asks_where else 0).scores)
+
+
+def _mean_over_tokens(measured: RowMetrics, metric: Metric) -> Matrix:
+    """(H,) the mean of rows that are means over tokens, each counted by what the sink leaves to tokens.
+
+    NaN for a head whose sink takes everything.
+    """
+    rows = measured.eligible[metric]
+    left = 1.0 - measured.values[Metric.SINK][:, rows].astype(np.float64)
+    sums, totals = (left * measured.values[metric][:, rows]).sum(axis=-1), left.sum(axis=-1)
+    return np.asarray(np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0))
 
 
 def _number(value: float) -> float | None:

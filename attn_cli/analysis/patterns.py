@@ -24,7 +24,7 @@ _RESTING = 0.5  # the score for the first token, the attention sink of unneeded 
 _SPREAD = 0.75  # the score for `broad`
 
 _METRICS = {pattern: Metric(pattern.value) for pattern in Pattern if pattern is not Pattern.BROAD}
-NEEDED = (*_METRICS.values(), Metric.ENTROPY)
+NEEDED = (*_METRICS.values(), Metric.ENTROPY, Metric.SINK)
 """The metrics needed to name a head's pattern."""
 
 
@@ -88,9 +88,9 @@ def name_pattern(scores: Mapping[Pattern, float]) -> Pattern | None:
 
 
 def _breadth(measured: "RowMetrics", first_row: int) -> Tally:
-    """The entropy of each row divided by the maximum for the number of keys it may look at."""
-    largest = np.log(np.maximum(measured.visible_keys, 2))
-    return _summed(measured.values[Metric.ENTROPY] / largest, measured.visible_keys > 1, first_row)
+    """The entropy of each row divided by the maximum for the number of keys it may look at, and a sink."""
+    keys = measured.visible_keys + (Metric.SINK in measured.values) * (measured.visible_keys > 0)
+    return _summed(measured.values[Metric.ENTROPY] / np.log(np.maximum(keys, 2)), keys > 1, first_row)
 
 
 def _summed(values: Matrix, rows: npt.NDArray[np.bool_], first_row: int) -> Tally:

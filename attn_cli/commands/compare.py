@@ -108,7 +108,9 @@ def _beside(comparison: "Comparison", weights: "Sequence[Grid]") -> "list[Grid]"
     distances = distance_grid(comparison.distance, comparison.items, comparison.matrix)
     if comparison.difference is None:
         return [distances]
-    return [distances, difference_grid(comparison.items, comparison.difference, *weights)]
+    one, other = weights
+    sink = comparison.sink_difference
+    return [distances, difference_grid(comparison.items, comparison.difference, one, other, sink)]
 
 
 def _show(

@@ -57,7 +57,8 @@ class ListOptions:
             "--sort",
             metavar="METRIC",
             help="Sort the table by this metric or by score, largest first; -METRIC: smallest first. By "
-            "default, by the metric of the map (entropy: smallest first).",
+            "default, by the metric of the map (entropy: smallest first, but heads that rest on a learned "
+            "sink last).",
             show_default=False,
         ),
     ] = None

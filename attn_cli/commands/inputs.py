@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attn_cli.commands.options import (
     BackendOptions,
@@ -71,7 +71,7 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
     _check_random(options.model, compute)
     _check_revision(options)
     _check_tokenizer(options)
-    shape = {"seed": compute.seed, "width": compute.width, "heads": compute.head_count}
+    shape: dict[str, Any] = {"seed": compute.seed, "width": compute.width, "heads": compute.head_count}
     return SourceRequest(
         model=options.model or None,
         revision=options.revision,
@@ -81,6 +81,7 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
         device=compute.backend.device,
         dtype=compute.backend.dtype,
         is_causal=compute.causal,
+        adapter=not options.no_adapter,
         **{name: value for name, value in shape.items() if value is not None},
     )
 

@@ -8,7 +8,7 @@ import typer
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
 from attn_cli.commands.output import check_pooled, fitting, shared_out, show_reading, write
-from attn_cli.commands.verdict import check, sentence, verdict_on
+from attn_cli.commands.verdict import check, remarks, sentence, verdict_on
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
@@ -63,7 +63,7 @@ def inspect_heads(
     """Show tokens, scores and softmax weights, head by head.
 
     Rows of a table are queries, columns are keys: a row of weights shows how much one token attends to each
-    token, and sums to 1.
+    token, and sums to 1, less what a learned sink takes: that has a column of its own.
 
     Without -l, -H or --heads, one head that stands out on this text is shown. -l alone shows all heads of
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
@@ -97,6 +97,8 @@ def inspect_heads(
     else:
         _show(world, reading, heads, table)
     if verdict is not None:
+        for remark in remarks(verdict):
+            world.note(remark)
         check(verdict)
         world.note(sentence(verdict))
 

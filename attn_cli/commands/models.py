@@ -26,7 +26,7 @@ _SUPPORT = {
     "": "not known",
 }
 _READ_BY = {"native": "attn", "bridge": "transformers", "fallback": "transformers"}
-_GROUPS = {"llamas": "Llama family"}
+_GROUPS = {"llamas": "Llama family", "towers": "text of multimodal models"}
 
 
 EXAMPLES = """

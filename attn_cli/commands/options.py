@@ -178,6 +178,10 @@ class SourceOptions:
             rich_help_panel=Topic.READ,
         ),
     ] = False
+    no_adapter: Annotated[
+        bool,
+        typer.Option("--no-adapter", help="Leave out a LoRA adapter, and read the base model."),
+    ] = False
 
 
 @record(frozen=True, slots=True)

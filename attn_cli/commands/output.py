@@ -138,7 +138,7 @@ def fitting(world: World, reading: "Reading", digits: int) -> int:
     from attn_cli.show.terminal.table import pooled_columns  # rich: 0.06 s
 
     longest = max(reading.whole.queries, reading.whole.keys)
-    return pooled_columns(world.screen.width, longest, digits)
+    return pooled_columns(world.screen.width, longest, digits, has_sink=reading.extent.has_sinks)
 
 
 def shared_out(heads: int) -> int:

@@ -1,14 +1,17 @@
 """Compares heads with the reference: a sentence to print, or an error if they differ."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from attn_cli.errors import DifferenceError
+from attn_cli.vocabulary import Check
 
 if TYPE_CHECKING:
-    from attn_cli.analysis.verification import Verdict
+    from attn_cli.analysis.verification import Failure, Verdict
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
+
+_REPORT = "do not trust these numbers; please report it with the name of the model"
 
 
 def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
@@ -23,25 +26,60 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
 
 
 def sentence(verdict: "Verdict") -> str:
-    """The largest difference, and the tolerance."""
-    explained = f"{verdict.tolerance.value:.1e} ({verdict.tolerance.reason})"
-    return f"largest difference: {verdict.largest:.1e}; rounding explains up to {explained}"
+    """The largest difference beside its tolerance, and the reason for the tolerance."""
+    largest = verdict.largest
+    allowed = verdict.tolerances[largest.check]
+    where = f"{largest.check.of_layer} of {largest.kind} layer {largest.layer}"
+    explained = f"rounding explains up to {allowed.value:.1e} ({allowed.reason})"
+    return f"largest difference: {largest.difference.value:.1e}, in the {where}; {explained}"
+
+
+def remarks(verdict: "Verdict") -> "Iterator[str]":
+    """What could not be compared, and what half precision does to the weights."""
+    if verdict.untokenized:
+        yield f"the token ids are not compared: {verdict.untokenized}"
+    by_reason: dict[str, list[str]] = {}
+    for layer in verdict.layers:
+        for check, why in layer.unknown.items():
+            names = by_reason.setdefault(why, [])
+            if check.of_layer not in names:
+                names.append(check.of_layer)
+    for why, names in by_reason.items():
+        yield f"not compared: {', '.join(names)}: {why}"
+    if verdict.half is not None:
+        both = f"{verdict.half.ours:.1e} in attn and {verdict.half.reference:.1e} in eager attention"
+        yield f"compared in float32 with rounded weights; half precision moves a weight by {both}"
 
 
 def check(verdict: "Verdict") -> None:
-    """Check that no layer differs by more than the tolerance.
+    """Check that every step is within its tolerance.
 
     Raises:
-        DifferenceError: one does.
+        DifferenceError: one is not.
     """
-    if not verdict.passed:
-        first = next(
-            difference for difference in verdict.layers if not difference.largest <= verdict.tolerance.value
-        )
+    failure = verdict.failure
+    if failure is not None:
+        what = f"the {failure.check.of_layer} of {failure.kind} layer {failure.layer}"
+        raise DifferenceError(f"{what} {_apart(verdict, failure)}{_first(failure)}", _REPORT)
+    if not verdict.passed and verdict.half is not None:
         problem = (
-            f"{first.kind} layer {first.layer} differs from eager attention by {first.largest:.1e}, "
-            f"more than the {verdict.tolerance.value:.1e} that rounding explains"
+            f"half precision moves a weight by {verdict.half.ours:.1e}, "
+            f"but that of eager attention only by {verdict.half.reference:.1e}"
         )
-        raise DifferenceError(
-            problem, "do not trust these numbers; please report it with the name of the model"
-        )
+        raise DifferenceError(problem, _REPORT)
+
+
+def _apart(verdict: "Verdict", failure: "Failure") -> str:
+    """How far the step is from the reference's, and what rounding explains."""
+    if failure.check is Check.MASK:
+        count = failure.difference.value
+        cells = "another shape" if count == float("inf") else f"{count:.0f} cells"
+        return f"differs from eager attention's in {cells}"
+    allowed = verdict.tolerances[failure.check].value
+    verb = "differ" if failure.check.is_plural else "differs"
+    far = f"{failure.difference.value:.1e}, more than the {allowed:.1e} that rounding explains"
+    return f"{verb} from eager attention by {far}"
+
+
+def _first(failure: "Failure") -> str:
+    return f": first at {failure.place}" if failure.place else ""

@@ -1,4 +1,4 @@
-"""`attn verify`: compares our numbers with Hugging Face's eager attention, layer by layer."""
+"""`attn verify`: compares our numbers with Hugging Face's eager attention, step by step."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -7,13 +7,14 @@ from attn_cli.commands import options
 from attn_cli.commands.inputs import check_source, open_model, read_text, source_request, with_suited_backend
 from attn_cli.commands.output import counted, headline_of
 from attn_cli.commands.texts import piped_text, text_request
-from attn_cli.commands.verdict import check, sentence
+from attn_cli.commands.verdict import check, remarks, sentence
 from attn_cli.console import World
+from attn_cli.vocabulary import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from attn_cli.analysis.verification import Verdict
+    from attn_cli.analysis.verification import Difference, LayerDifferences, Verdict
     from attn_cli.reading.reading import Reading, TextRequest
 
 TEXTS = (
@@ -25,8 +26,8 @@ TEXTS = (
 )
 """The texts used without TEXT: long and short, with repetition, numbers and other scripts."""
 
-_COLUMNS = ("kind", "layer", "weights", "output")
-
+_OMITTED = ("input", "logits")  # if the terminal is too narrow
+_GAP = 2
 
 EXAMPLES = """
 The bundled model on the built-in texts:
@@ -47,7 +48,8 @@ def verify_model(
 ) -> None:
     """Check the numbers against Hugging Face's eager attention.
 
-    Weights and outputs of every layer are compared on TEXT or piped text, or else on five built-in texts.
+    Every step of every layer and head is compared on TEXT or piped text, or else on five built-in texts:
+    the token ids, then queries, keys, values, scores, mask, weights, context, and the outputs.
     All kinds of attention are checked unless --kind selects one; the decoder of an encoder-decoder model
     reads TEXT too unless --target is given. The exit status is 3 if a number differs by more than rounding
     explains.
@@ -68,6 +70,8 @@ def verify_model(
         world.say(data.as_json(fields))
     else:
         _print_table(world, readings, verdict)
+    for remark in remarks(verdict):
+        world.note(remark)
     check(verdict)
 
 
@@ -83,14 +87,27 @@ def _requests(world: World, text: options.TextOptions) -> "list[TextRequest]":
 
 
 def _print_table(world: World, readings: "Sequence[Reading]", verdict: "Verdict") -> None:
-    """Print a line per layer, then the verdict."""
+    """Print a line per layer, a table for each kind of attention, then the verdict."""
     from attn_cli.show.terminal.lists import Paragraph, TextTable  # rich: 0.06 s
 
     first = readings[0]
     read = (len(first.tokens), "token") if len(readings) == 1 else (len(readings), "text")
     world.screen.print(Paragraph(headline_of(first.source, counted(*read)), between=" · "))
-    world.screen.print(TextTable(_COLUMNS, list(_rows(verdict)), right=(1, 2, 3)))
+    checks = _columns(world.screen.width)
+    kinds = list(dict.fromkeys(layer.kind for layer in verdict.layers))
+    for kind in kinds:
+        if len(kinds) > 1:
+            world.say(f"\n{kind}")
+        rows = [_row(verdict, layer, checks) for layer in verdict.layers if layer.kind is kind]
+        names = ("layer", *(each.heading for each in checks))
+        world.screen.print(TextTable(names, rows, right=range(len(names))))
     world.say(sentence(verdict))
+
+
+def _columns(width: int) -> "list[Check]":
+    """The checks that are shown: all of them in a wide terminal."""
+    wide = sum(max(len(each.heading), len("1e-05")) + _GAP for each in Check) + len("layer")
+    return [each for each in Check if wide <= width or each not in _OMITTED]
 
 
 def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:
@@ -98,7 +115,15 @@ def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:
     return {"texts": [request.text for request in requests]} if len(requests) > 1 else {}
 
 
-def _rows(verdict: "Verdict") -> "Iterator[tuple[str, ...]]":
-    for difference in verdict.layers:
-        output = "unknown" if difference.output is None else f"{difference.output:.1e}"
-        yield difference.kind, str(difference.layer), f"{difference.weights:.1e}", output
+def _row(verdict: "Verdict", layer: "LayerDifferences", checks: "Sequence[Check]") -> tuple[str, ...]:
+    """The differences of one layer; a dash for a step that could not be compared."""
+    return str(layer.layer), *(_cell(verdict, each, layer.steps.get(each)) for each in checks)
+
+
+def _cell(verdict: "Verdict", checked: Check, difference: "Difference | None") -> str:
+    """A difference in five characters, marked if it is too large."""
+    if difference is None:
+        return "-"
+    value = difference.value
+    shown = f"{value:.0f}" if checked is Check.MASK else f"{value:.0e}"
+    return f"{shown}!" if verdict.exceeds(checked, difference) else shown

@@ -41,7 +41,7 @@ class Operands:
     mask: Rule = everywhere
     bias: Bias | None = None
     softcap: float | None = None  # Gemma 2: cap · tanh(scores / cap), arXiv:2408.00118
-    sink: Array | None = None  # (H,) a learned logit that takes weight and gives no value
+    sink: Array | None = None  # (H,) or (H, T) learned logits that take weight and give no value
 
     @property
     def heads(self) -> int:
@@ -82,12 +82,13 @@ class Operands:
         """The same layer with only the queries at those positions, which keep their positions."""
         queries = taken(self.queries, rows, -2)
         places = namespace(queries).asarray(list(rows), device=device_of(queries))
-        mask, bias = self.mask, self.bias
+        mask, bias, sink = self.mask, self.bias, self.sink
         return replace(
             self,
             queries=queries,
             mask=lambda i, j: mask(places[i], j),
             bias=None if bias is None else lambda i, j: bias(places[i], j),
+            sink=sink if sink is None or sink.ndim == 1 else taken(sink, rows, -1),
         )
 
 
@@ -101,6 +102,27 @@ class Trace:
     logits: Array  # (H, T, S) what the softmax receives; -inf where masked
     weights: Array  # (H, T, S)
     context: Array  # (H, T, D)
+    sink: Array | None = None  # (H, T) the weight that a learned sink takes of each row
+
+
+@record(frozen=True, slots=True, eq=False)
+class LearnedSink:
+    """The learned sinks of some heads: what they add to the softmax, and what they take of each row.
+
+    Not the attention sink that a first token can be (arXiv:2309.17453): that is a key of the text.
+    """
+
+    logits: Array  # (H,), or (H, T) if they depend on the query
+    weights: Array  # (H, T)
+    is_late: bool = False  # whether the model's own weights are those before the sink takes its share
+
+    def as_returned(self, weights: Array) -> Array:
+        """Our weights (H, T, S) as the model itself returns them."""
+        if not self.is_late:
+            return weights
+        xp = namespace(weights)
+        total = xp.sum(weights, axis=-1, keepdims=True)
+        return weights / xp.where(total > 0, total, xp.ones_like(total))
 
 
 def trace(operands: Operands) -> Trace:
@@ -112,8 +134,8 @@ def trace(operands: Operands) -> Trace:
     bias = position_bias(operands)
     mask = allowed(operands)
     logits = masked(biased(soft_capped(scores, operands.softcap), bias), mask)
-    weights = softmax(logits, operands.sink)
-    return Trace(scores, bias, mask, logits, weights, weighted_sum(weights, operands.values))
+    weights, sink = softmax_and_sink(logits, operands.sink)
+    return Trace(scores, bias, mask, logits, weights, weighted_sum(weights, operands.values), sink)
 
 
 def score(operands: Operands) -> Array:
@@ -155,22 +177,35 @@ def masked(scores: Array, mask: Array) -> Array:
 def softmax(logits: Array, sink: Array | None = None) -> Array:
     """(H, T, S) the softmax over each row, in float32 or better; a row that may look nowhere is zeros.
 
-    A row sums to 1, less what the sink takes: the sink (H,) is an additional logit in each row whose
-    weight is dropped afterwards (gpt-oss, `modeling_gpt_oss.py`).
+    A row sums to 1, less what the sink takes: the sink, (H,) or (H, T), is an additional logit in each row
+    whose weight is dropped afterwards (gpt-oss, `modeling_gpt_oss.py`).
+    """
+    return softmax_and_sink(logits, sink)[0]
+
+
+def softmax_and_sink(logits: Array, sink: Array | None) -> tuple[Array, Array | None]:
+    """The softmax (H, T, S), and the weight (H, T) that the sink takes of each row; None without a sink.
+
+    In a row that may look nowhere the sink takes all of it.
     """
     xp = namespace(logits)
     exact = at_least_float32(logits)
     peak = xp.max(constant(exact), axis=-1, keepdims=True)
     if sink is not None:
-        sink = at_least_float32(sink)[:, None, None]
+        sink = at_least_float32(sink)
+        sink = sink[:, None, None] if sink.ndim == 1 else sink[:, :, None]
         peak = xp.maximum(peak, sink)
     peak = constant(xp.where(xp.isfinite(peak), peak, xp.zeros_like(peak)))
     powers = xp.exp(exact - peak)
     total = xp.sum(powers, axis=-1, keepdims=True)
-    if sink is not None:
-        total = total + xp.exp(sink - peak)
+    of_sink = None if sink is None else xp.exp(sink - peak)
+    if of_sink is not None:
+        total = total + of_sink
     total = xp.where(total > 0, total, xp.ones_like(total))
-    return xp.astype(powers / total, logits.dtype, copy=False)
+    weights = xp.astype(powers / total, logits.dtype, copy=False)
+    return weights, None if of_sink is None else xp.astype(
+        (of_sink / total)[..., 0], logits.dtype, copy=False
+    )
 
 
 def weighted_sum(weights: Array, values: Array) -> Array:

@@ -36,6 +36,11 @@ def gelu_tanh(x: Array) -> Array:
     return 0.5 * x * (1 + namespace(x).tanh(inner))
 
 
+def bloom_gelu(x: Array) -> Array:
+    """The same with the constant rounded to eight digits (`modeling_bloom.py`)."""
+    return 0.5 * x * (1 + namespace(x).tanh(0.79788456 * x * (1 + 0.044715 * x * x)))
+
+
 def quick_gelu(x: Array) -> Array:
     """x · σ(1.702 x), the sigmoid approximation of GELU, from the same paper."""
     return x * sigmoid(1.702 * x)
@@ -65,6 +70,7 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = MappingProxyType(
         "gelu_python_tanh": gelu_tanh,
         "gelu_new": gelu_tanh,
         "gelu_fast": gelu_tanh,
+        "bloom_gelu": bloom_gelu,
         "gelu_pytorch_tanh": gelu_tanh,
         "quick_gelu": quick_gelu,
         "relu": relu,

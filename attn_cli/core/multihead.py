@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, namespace, taken
-from attn_cli.core.attention import Bias, Operands, Trace, allowed, trace
+from attn_cli.core.arrays import Array, at_least_float32, namespace, taken
+from attn_cli.core.attention import Bias, LearnedSink, Operands, Trace, allowed, trace
 from attn_cli.core.context import attend
 from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Disentangled, Rotary, rotate
@@ -57,6 +57,7 @@ class Attention:
     operands: Operands
     projection: Linear | None  # W^O: (M, H · D)
     unknown: Mapping[Step, str] = field(default_factory=dict)
+    is_sink_late: bool = False  # `LearnedSink.is_late`
 
     @property
     def heads(self) -> int:
@@ -133,6 +134,16 @@ class Attention:
         shown = (names - set(self.absent)) & set(arrays)
         return {step: arrays[step] for step in Step if step in shown}
 
+    def sink(self, heads: Sequence[int]) -> LearnedSink | None:
+        """The learned sinks of `heads`; None if the layer has none."""
+        if self.operands.sink is None:
+            return None
+        operands = self.operands.select(heads)
+        traced = trace(operands)
+        assert operands.sink is not None, "selected heads keep their sinks"
+        assert traced.sink is not None, "and these take weight"
+        return LearnedSink(at_least_float32(operands.sink), traced.sink, self.is_sink_late)
+
     def shares(self, context: Array, heads: Sequence[int]) -> Array:
         """(H, T, M) each head's share of the output: context × its slice of W^O.
 
@@ -200,7 +211,7 @@ class MultiHeadAttention:
     mask: Rule = everywhere
     bias: Bias | None = None
     softcap: float | None = None
-    sink: Array | None = None  # (H,)
+    sink: Array | None = None  # (H,) learned logits that take weight and give no value
     rotary: Rotary | None = None
     query_norm: Normalise | None = None  # of each head's queries, before RoPE
     key_norm: Normalise | None = None

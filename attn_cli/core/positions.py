@@ -24,16 +24,21 @@ class Rotary:
     frequencies: Array  # (R/2,) radians per position
     gain: float = 1.0  # factor of both queries and keys, in the scaled variants
     interleaved: bool = False
+    exact: Callable[[], Array] | None = None  # the frequencies in float64; None: they are not known better
 
 
 def rotate(x: Array, rotary: Rotary) -> Array:
     """(H, T, D) queries or keys, each rotated according to its position.
 
-    The angles are float32 whatever the dtype of `x`, as in transformers (`modeling_rope_utils.py`).
+    The angles are float32 also in half precision, as in transformers (`modeling_rope_utils.py`), and float64
+    for an `x` in float64 if the frequencies are known so well.
     """
     xp = namespace(x)
-    frequencies = xp.asarray(rotary.frequencies, dtype=xp.float32, device=x.device)
-    places = xp.astype(positions(x.shape[-2], x), xp.float32)
+    exact = rotary.exact if x.dtype == xp.float64 else None
+    numbers = xp.float32 if exact is None else xp.float64
+    known = rotary.frequencies if exact is None else exact()
+    frequencies = xp.asarray(known, dtype=numbers, device=x.device)
+    places = xp.astype(positions(x.shape[-2], x), numbers)
     angles = places[:, None] * frequencies[None, :]  # (T, R/2)
     cosine = xp.astype(xp.cos(angles) * rotary.gain, x.dtype, copy=False)
     sine = xp.astype(xp.sin(angles) * rotary.gain, x.dtype, copy=False)
@@ -77,10 +82,11 @@ def alibi(heads: int, like: Array) -> Callable[[Array, Array], Array]:
     (`modeling_bloom.py`).
     """
     xp = namespace(like)
-    slopes = xp.asarray(_slopes(heads), dtype=xp.float32, device=device_of(like))
+    numbers = xp.float64 if like.dtype == xp.float64 else xp.float32
+    slopes = xp.asarray(_slopes(heads), dtype=numbers, device=device_of(like))
 
     def bias(_queries: Array, keys: Array) -> Array:
-        return xp.astype(slopes[:, None, None] * xp.astype(keys, xp.float32)[None], like.dtype, copy=False)
+        return xp.astype(slopes[:, None, None] * xp.astype(keys, numbers)[None], like.dtype, copy=False)
 
     return bias
 

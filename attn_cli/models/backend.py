@@ -23,6 +23,7 @@ class Backend:
     device: str
     dtype: DType
     convert: Callable[[npt.NDArray[Any]], Array]  # to this library, device and number format
+    rounded: DType | None = None  # the format that weights are rounded to first, if it is not `dtype`
 
 
 def choose_backend(device: str, dtype: DType) -> Backend:
@@ -74,8 +75,8 @@ def _numpy_backend(dtype: DType) -> Backend:
     return Backend("numpy", "cpu", dtype, lambda array: array.astype(numbers, copy=False))
 
 
-def torch_backend(device: str, dtype: DType) -> Backend:
-    """PyTorch, on the CPU unless another device is named.
+def torch_backend(device: str, dtype: DType, rounded: DType | None = None) -> Backend:
+    """PyTorch, on the CPU unless another device is named; weights are `rounded` first to a coarser format.
 
     Raises:
         AttnError: the device is not available.
@@ -83,8 +84,12 @@ def torch_backend(device: str, dtype: DType) -> Backend:
     torch = torch_on_granted_cores()
     device = "cpu" if device == "auto" else device
     check_device(device, dtype)
-    numbers = getattr(torch, dtype.value)
-    return Backend("torch", device, dtype, lambda array: torch.tensor(array, dtype=numbers, device=device))
+    numbers, stored = getattr(torch, dtype.value), getattr(torch, (rounded or dtype).value)
+
+    def convert(array: npt.NDArray[Any]) -> Array:
+        return torch.tensor(array, dtype=stored, device=device).to(numbers)
+
+    return Backend("torch", device, dtype, convert, rounded)
 
 
 @cache

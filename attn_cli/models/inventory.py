@@ -17,6 +17,7 @@ from attn_cli.models.hub.locate import (
     has_weights,
 )
 from attn_cli.models.native.families import native_groups, native_types, read_spec
+from attn_cli.models.native.towers import TOWERS
 from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED, Pattern
 
@@ -126,9 +127,8 @@ def _snapshot(model: CachedModel, served: Mapping[str, str]) -> Snapshot:
 def _native(types: Iterable[TypeSupport]) -> dict[str, tuple[str, ...]]:
     """The native types, by folder, as spelled in configurations."""
     spelled = {_spelling(each.type): each.type for each in types}
-    return {
-        folder: tuple(spelled.get(name, name) for name in names) for folder, names in native_groups().items()
-    }
+    groups = native_groups() | {"towers": tuple(sorted(TOWERS))}
+    return {folder: tuple(spelled.get(name, name) for name in names) for folder, names in groups.items()}
 
 
 def _embedded() -> Embedded:

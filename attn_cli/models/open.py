@@ -3,12 +3,14 @@
 import copyreg
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config, NotNativeError
+from attn_cli.models.files.lora import adapted, embedded_tokens
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
     EMBEDDED_DIRECTORY,
@@ -22,7 +24,7 @@ from attn_cli.models.hub.locate import (
 )
 from attn_cli.models.native.checkpoint import Checkpoint, anchor_names
 from attn_cli.models.native.checkpoint_files import CheckpointFiles, open_files
-from attn_cli.models.native.families import native_types, read_spec
+from attn_cli.models.native.families import native_spec
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.models.tokens.token import Tokenizer
@@ -52,8 +54,16 @@ def open_source(
         return _reopening(open_random_layer(request, backend))
     environment = os.environ if environment is None else environment
     located = _located(request, environment, progress, weights=weights)
-    tokenizer = _chosen_tokenizer(request, environment, progress)
-    return _reopening(open_checkpoint(located.name, located.directory, backend, request, tokenizer))
+    source = open_checkpoint(
+        located.name,
+        located.directory,
+        backend,
+        request,
+        adapter=located.adapter,
+        remarks=located.remarks,
+        tokenizer=_chosen_tokenizer(request, environment, progress),
+    )
+    return _reopening(source)
 
 
 def open_checkpoint(
@@ -61,10 +71,14 @@ def open_checkpoint(
     path: Path,
     backend: Backend,
     request: SourceRequest | None = None,
+    *,
+    adapter: Path | None = None,
+    remarks: tuple[str, ...] = (),
     tokenizer: Tokenizer | None = None,
 ) -> Source:
     """Open the model in a directory or a `.gguf` file under the name `name`.
 
+    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood;
     `tokenizer` takes the place of the model's own.
 
     Raises:
@@ -72,36 +86,46 @@ def open_checkpoint(
         UsageError: the request overrides a mask that cannot be overridden.
     """
     request = request or SourceRequest(str(path))
-    files = open_files(path)
-    spec, remarks = _native_spec(files.config, request)
+    files = open_files(path, adapter)
+    spec, reasons = _native_spec(files.config, request)
     if spec is None:
         if not request.trusts_code:
             _check_own_code(files.config)
         from attn_cli.models.bridge.bridge import open_bridge  # transformers and torch: 5 s
 
-        kind = files.config.text("model_type")
-        return open_bridge(name, path, kind, backend, request, remarks, tokenizer)
-    open_weights = cache(partial(_open_weights, files, spec))
+        kind, remarks = files.config.text("model_type"), (*remarks, *reasons)
+        return open_bridge(
+            name, path, kind, backend, request, adapter=adapter, remarks=remarks, tokenizer=tokenizer
+        )
+    if adapter is not None:
+        rows = embedded_tokens(adapter, spec.embeddings.tokens)
+        spec = spec if rows is None else replace(spec, vocabulary=rows)
+    open_weights = cache(partial(_open_weights, files, spec, adapter))
     ignores_code = has_own_model(files.config)
     tokenizer = tokenizer or files.tokenizer(trusts_code=request.trusts_code)
-    return Checkpoint(request, name, path, open_weights, spec, tokenizer, backend, ignores_code)
+    return Checkpoint(
+        request, name, path, open_weights, spec, tokenizer, backend, ignores_code, adapter, remarks
+    )
 
 
 def _native_spec(config: Config, request: SourceRequest) -> tuple[Spec | None, tuple[str, ...]]:
     """The spec if the model is computed natively; if only this variant of its family is not, the reason."""
     runs_own_code = request.trusts_code and has_own_model(config)
-    if runs_own_code or config.text("model_type") not in native_types():
+    if runs_own_code:
         return None, ()
     try:
-        return read_spec(config, is_causal=request.is_causal), ()
+        return native_spec(config, is_causal=request.is_causal), ()
     except NotNativeError as error:
         if config.path.name != "config.json":  # a GGUF file, which only the native code reads
             raise
         return None, (f"transformers computes this model: {error.problem}",)
 
 
-def _open_weights(files: CheckpointFiles, spec: Spec) -> Weights:
-    return files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
+def _open_weights(files: CheckpointFiles, spec: Spec, adapter: Path | None) -> Weights:
+    weights = files.weights(spec.prefixes, spec.aliases).unwrapped(anchor_names(spec))
+    if adapter is None:
+        return weights
+    return adapted(weights, adapter, is_transposed=lambda _: spec.is_transposed)
 
 
 def _chosen_tokenizer(
@@ -122,7 +146,7 @@ def _located(
     """Where the model is on disk; it is downloaded first if necessary."""
     if request.model is None:
         return Located(EMBEDDED, EMBEDDED_DIRECTORY)
-    wanted = WantedFiles(weights, request.trusts_code)
+    wanted = WantedFiles(weights, request.trusts_code, request.adapter)
     fetch = fetcher(environment, progress, wanted)
     return locate_model(request.model, environment, request.revision, fetch, wanted)
 

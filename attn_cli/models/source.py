@@ -1,6 +1,6 @@
 """A source: anything that splits a text into tokens and yields attention layer by layer."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,9 +10,10 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
-from attn_cli.vocabulary import DType, Kind, Metric, Step
+from attn_cli.vocabulary import Check, DType, Kind, Metric, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.attention import LearnedSink
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
@@ -30,6 +31,7 @@ class SourceRequest:
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model defines it
+    adapter: bool = True  # whether an adapter is merged into its base, or left out
     seed: int = 0  # seed, width and heads apply to a random layer only
     width: int = 64
     heads: int = 4
@@ -55,6 +57,7 @@ class Extent:
     layers: Sequence[int]  # in ascending order; a hybrid model has layers without attention in between
     heads: int
     others: Mapping[int, str] = field(default_factory=dict)  # what the layers without attention do instead
+    has_sinks: bool = False  # whether any of its layers has learned sinks
 
 
 @record(frozen=True, slots=True)
@@ -119,22 +122,64 @@ class Layer(Protocol):
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         """The `wanted` steps of `heads`, each (H, T, ...) or (H, S, ...), without those in `absent`."""
 
+    def sink(self, heads: Sequence[int]) -> "LearnedSink | None":
+        """The learned sinks of `heads`; None if the layer has none."""
+
+
+@record(frozen=True, slots=True)
+class Precision:
+    """The number format of a run, and the one that the weights are rounded to first, if any."""
+
+    dtype: DType
+    rounded: DType | None = None
+
+
+@record(frozen=True, slots=True)
+class AttentionModules:
+    """The names, in the reference model, of the modules that a layer's input and its contexts enter."""
+
+    query: str  # W^Q, or one matrix for queries, keys and values
+    output: str  # W^O
+
 
 @record(frozen=True, slots=True, eq=False)
-class ReferenceAttention:
-    """What a reference implementation computes for one text and one kind of attention, by layer, in NumPy."""
+class ReferenceLayer:
+    """What a reference implementation computes in one layer for one text, in NumPy.
 
-    weights: Mapping[int, Array]  # (H, T, S)
-    outputs: Mapping[int, Array]  # (T, M), for the layers where it is known
+    Each step is (H, T, ...), keys and values (H, S, D) as each head reads them, input and output (T, M).
+    """
+
+    steps: Mapping[Check, Array]
+    unknown: Mapping[Check, str] = field(default_factory=dict)  # each with the reason
+    rows: Sequence[int] | None = None  # the queries that steps with heads have; None: all
+    head_outputs: Callable[[], Array] | None = None  # (H, T, M), computed when they are compared
+
+    def of(self, check: Check) -> Array | None:
+        """The step; None if it is unknown."""
+        if check is Check.HEAD_OUTPUTS and self.head_outputs is not None:
+            return self.head_outputs()
+        return self.steps.get(check)
+
+
+@record(frozen=True, slots=True)
+class ReferenceTokens:
+    """The tokens of a text by an independent implementation."""
+
+    ids: Sequence[int]
+    segments: Sequence[int] | None  # None: the model has no segments
+    target: Sequence[int] | None  # the decoder's input; None: there is none
 
 
 class ReferenceModel(Protocol):
     """An independent implementation that computes the same attention from the same files."""
 
+    def tokens_of(self, text: str, pair: str | None, target: str | None) -> ReferenceTokens:
+        """The tokens of a text, of a pair, and of the decoder's text."""
+
     def attention_of(
-        self, texts: Texts, kinds: Collection[Kind], dtype: DType
-    ) -> Mapping[Kind, ReferenceAttention]:
-        """The attention of all layers for each of `kinds`, computed in `dtype`."""
+        self, texts: Texts, kinds: Collection[Kind], precision: Precision
+    ) -> Mapping[Kind, Mapping[int, ReferenceLayer]]:
+        """The attention of all layers for each of `kinds`."""
 
 
 class Source(Protocol):

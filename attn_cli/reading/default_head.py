@@ -81,7 +81,7 @@ def choose_default_head(
 
 
 def describe_choice(reading: Reading, default: DefaultHead) -> Iterator[str]:
-    """Why the head is shown, and what it does on this text, in one or two sentences."""
+    """Why the head is shown, and what it does on this text, in one to three sentences."""
     yield f"head {default.head.name} is shown{_why(reading, default)}"
     evidence, pair = default.evidence, default.clearest
     if evidence is not None:
@@ -90,6 +90,8 @@ def describe_choice(reading: Reading, default: DefaultHead) -> Iterator[str]:
         yield f"on this text it puts {evidence.score:.2f} of its weight there on average{example}"
     elif pair is not None:
         yield f"on this text, {_look(reading, pair)}"
+    if default.head.sink is not None:
+        yield f"its learned sink takes {default.head.sink.weight.mean():.2f} of its weight on average"
 
 
 def _why(reading: Reading, default: DefaultHead) -> str:

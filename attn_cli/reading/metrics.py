@@ -1,6 +1,7 @@
 """Measures the heads of a reading in memory that grows with the text, not with its square."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from attn_cli.analysis.head_filter import HeadFilter
 from attn_cli.analysis.head_summary import HeadSummary, summarise_heads
 from attn_cli.analysis.patterns import choose_pattern
 from attn_cli.core.streaming.key_tokens import KeyTokens
-from attn_cli.core.streaming.metrics import metrics_of_kind
+from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import UsageError
 from attn_cli.reading.default_head import are_special
@@ -41,7 +42,15 @@ def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgre
         for head, is_finite in zip(heads, measured.are_finite, strict=True):
             check_finite(bool(is_finite), f"weights of head {layer}.{head}")
         summaries |= {(layer, head.head): head for head in summarise_heads(measured, kind, layer, heads)}
-    return [summaries[place] for place in places]
+    chosen = [summaries[place] for place in places]
+    has_sinks = reading.extent.has_sinks or any(Metric.SINK in summary.metrics for summary in chosen)
+    return [_with_sink(summary) for summary in chosen] if has_sinks else chosen
+
+
+def _with_sink(summary: HeadSummary) -> HeadSummary:
+    """The same; a head without a learned sink, in a model that has some, has no value for that metric."""
+    values = {Metric.SINK: None, **summary.metrics}
+    return replace(summary, metrics={metric: values[metric] for metric in Metric if metric in values})
 
 
 def choose_metric(reading: Reading, metric: Metric | None, head_filter: HeadFilter) -> Metric:
@@ -50,15 +59,28 @@ def choose_metric(reading: Reading, metric: Metric | None, head_filter: HeadFilt
     Raises:
         UsageError: it, or a metric in the filter, cannot be measured for this kind of attention.
     """
-    kind, tokens = reading.kind, _key_tokens(reading)
+    tokens, measured = _key_tokens(reading), metrics_of(reading)
     for name in filter(None, (metric, *head_filter.metrics)):
-        if name not in metrics_of_kind(kind):
-            problem = f"{kind} attention has no {name}: its queries and keys are different texts"
-            raise UsageError(problem, f"one of {', '.join(metrics_of_kind(kind))}")
+        if name not in measured:
+            raise UsageError(_why_not(reading, name), f"one of {', '.join(measured)}")
     if metric is not None:
         return metric
     repeats = tokens.ids is not None and choose_pattern(tokens.ids) is Pattern.INDUCTION
     return Metric.INDUCTION if repeats else Metric.ENTROPY
+
+
+def metrics_of(reading: Reading) -> tuple[Metric, ...]:
+    """The metrics that heads of this kind of attention can have in this model."""
+    has_sinks = reading.extent.has_sinks
+    metrics = metrics_of_kind(reading.kind)
+    return tuple(metric for metric in metrics if has_sinks or not DEFINITIONS[metric].needs_sink)
+
+
+def _why_not(reading: Reading, metric: Metric) -> str:
+    """Why a metric cannot be measured."""
+    if DEFINITIONS[metric].needs_sink:
+        return f"{reading.source.card.name} has no {metric}: no head of it has a learned sink"
+    return f"{reading.kind} attention has no {metric}: its queries and keys are different texts"
 
 
 def _key_tokens(reading: Reading) -> KeyTokens:

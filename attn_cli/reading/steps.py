@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
-from attn_cli.grid import Head
+from attn_cli.grid import Head, Sink
 from attn_cli.models.source import Layer
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
@@ -21,6 +21,8 @@ Numbers = npt.NDArray[Any]
 
 DEFAULT_STEPS = (Step.SCORES, Step.WEIGHTS)
 """The steps shown by default."""
+
+_OF_SINKS = frozenset({Step.LOGITS, Step.WEIGHTS})  # the steps in which a learned sink has a part
 
 unwarned = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 """Silences NumPy's warnings: numbers that are not finite are reported as an error instead."""
@@ -93,11 +95,21 @@ class ShownLayer:
         steps, _ = self._checked(self.layer.at(rows), chosen, {Step.WEIGHTS})
         return steps[Step.WEIGHTS]
 
+    def weight_of_sink(self, head: int, rows: Sequence[int]) -> Numbers | None:
+        """(R,) what the learned sink of a head takes of the given rows; None if it has none.
+
+        Raises:
+            AttnError: a number is not finite.
+        """
+        sinks = self._sinks_of([self.layer.at(rows)], [head])
+        return None if sinks is None else sinks[0].weight
+
     def _whole(self, chosen: Sequence[int], steps: Collection[Step] | None, window: Window) -> Iterator[Head]:
         absent = self.layer.absent
         if steps is None:
             steps = (*DEFAULT_STEPS, Step.LOGITS) if Step.SCORES in absent else DEFAULT_STEPS
         arrays, mask = self._arrays(chosen, steps, window)
+        sinks = self._sinks_of(self._parts(window), chosen) if _OF_SINKS & set(steps) else None
         for index, head in enumerate(chosen):
             yield Head(
                 kind=self.kind,
@@ -110,7 +122,24 @@ class ShownLayer:
                 steps={step: array[index] for step, array in arrays.items()},
                 mask=mask,
                 absent={step: absent[step] for step in steps if step in absent},
+                sink=None if sinks is None else sinks[index],
             )
+
+    def _sinks_of(self, parts: Iterable[Layer], chosen: Sequence[int]) -> list[Sink] | None:
+        """The learned sink of each head, over the rows of these parts of the layer; None if it has none."""
+        blocks = list[tuple[Numbers, Numbers]]()
+        for layer in parts:
+            sink = layer.sink(chosen)
+            if sink is None:
+                return None
+            blocks.append((to_numpy(sink.logits), to_numpy(sink.weights)))
+        weights = np.concatenate([of_block for _, of_block in blocks], axis=-1)
+        logits = blocks[0][0]
+        if logits.ndim > 1:
+            logits = np.concatenate([of_block for of_block, _ in blocks], axis=-1)
+        for head, of_head in zip(chosen, weights, strict=True):
+            self._check("weights on the sink", head, is_finite=bool(np.isfinite(of_head).all()))
+        return [Sink(logit, weight) for logit, weight in zip(logits, weights, strict=True)]
 
     def _arrays(
         self, chosen: Sequence[int], steps: Collection[Step], window: Window
@@ -162,9 +191,16 @@ class ShownLayer:
                 steps={Step.WEIGHTS: pooled.weights[index]},
                 mask=pooled.visible,
                 cells=pooled.cells,
+                sink=None if pooled.sink is None else self._pooled_sink(pooled.sink[index], head),
             )
 
-    def _check(self, step: Step, head: int, *, is_finite: bool) -> None:
+    def _pooled_sink(self, weight: Numbers, head: int) -> Sink:
+        """The sink of a head whose rows are pooled; its logit only if it is the same in all of them."""
+        sink = self.layer.at([0]).sink([head])
+        assert sink is not None, "pooled weights on a sink are those of a layer that has one"
+        return Sink(to_numpy(sink.logits)[0] if sink.logits.ndim == 1 else None, weight)
+
+    def _check(self, step: str, head: int, *, is_finite: bool) -> None:
         check_finite(is_finite, f"{step} of head {self.number}.{head}")
 
 

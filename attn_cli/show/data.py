@@ -14,17 +14,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from math import isfinite
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
-from attn_cli.grid import Head
+from attn_cli.grid import SINK, Head
 from attn_cli.safe_text import printable
 from attn_cli.vocabulary import Kind, Step
 
 Values: TypeAlias = npt.NDArray[np.generic]
+Content = TypeVar("Content")
 
 COLUMNS = ("kind", "layer", "head", "step", "row", "column", "row_token", "column_token", "value")
 
@@ -36,7 +37,7 @@ def schema() -> str:
 
 def attention_entries(heads: Sequence[Head]) -> list[dict[str, object]]:
     """The list `attention` of a document; the steps remain arrays until they are written."""
-    return [_entry(head) | {"steps": _named(head.steps)} | _absent(head) for head in heads]
+    return [_entry(head) | _sink(head) | {"steps": _named(head.steps)} | _absent(head) for head in heads]
 
 
 def as_json(document: Mapping[str, object]) -> str:
@@ -49,7 +50,10 @@ def as_json(document: Mapping[str, object]) -> str:
 
 
 def as_npz(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """A file for `numpy.load`: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as JSON in `meta`."""
+    """A file for `numpy.load`: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as JSON in `meta`.
+
+    A learned sink has two: `KIND.LAYER.HEAD.sink_logit` and `KIND.LAYER.HEAD.sink_weight`.
+    """
     import zipfile  # 10 ms
 
     content = io.BytesIO()
@@ -63,7 +67,7 @@ def as_npz(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
 
 
 def as_safetensors(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
-    """A safetensors file: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as JSON in `meta`."""
+    """A safetensors file: arrays named as in `as_npz`, and the rest as JSON in `meta`."""
     from safetensors.numpy import save  # 2 ms, no torch
 
     return save(_arrays(document, heads), {"meta": _meta(document, heads)})
@@ -75,14 +79,9 @@ def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
     `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and have no
     token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are unchanged except for control
     characters, which are escaped: a token `=1+1` remains `=1+1`, so spreadsheets must import the column as
-    text.
+    text. A learned sink follows the steps of its head as `sink_logit` and `sink_weight`, one column each.
     """
-    lines = (
-        line
-        for head in heads
-        for step, values in head.steps.items()
-        for line in _cells(document, head, step, values)
-    )
+    lines = (line for head in heads for line in _lines_of_head(document, head))
     return csv_table(chain([COLUMNS], lines))
 
 
@@ -118,9 +117,22 @@ def _entry(head: Head) -> dict[str, object]:
     } | ({"cells": list(head.cells)} if head.is_pooled else {})
 
 
-def _named(steps: Mapping[Step, object]) -> dict[str, object]:
+def _named(steps: Mapping[Step, Content]) -> dict[str, Content]:
     """The steps by their names in a file."""
     return {str(step): value for step, value in steps.items()}
+
+
+def _sink(head: Head) -> dict[str, object]:
+    """The learned sink; empty if the head has none."""
+    return {} if head.sink is None else {SINK: {"logit": head.sink.logit, "weight": head.sink.weight}}
+
+
+def _sink_arrays(head: Head) -> dict[str, Values]:
+    """The sink's logit, () or (T,), and its weight (T,), by the names of their arrays."""
+    if head.sink is None:
+        return {}
+    logit = {} if head.sink.logit is None else {f"{SINK}_logit": np.asarray(head.sink.logit)}
+    return logit | {f"{SINK}_weight": head.sink.weight}
 
 
 def _absent(head: Head) -> dict[str, object]:
@@ -140,7 +152,9 @@ def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, 
     """Every array by name: the steps of the heads, and those in the document itself."""
     own = {name: value for name, value in document.items() if isinstance(value, np.ndarray)}
     steps = {
-        f"{head.kind}.{head.name}.{step}": values for head in heads for step, values in head.steps.items()
+        f"{head.kind}.{head.name}.{name}": values
+        for head in heads
+        for name, values in (_named(head.steps) | _sink_arrays(head)).items()
     }
     return {name: np.ascontiguousarray(array) for name, array in (own | steps).items()}
 
@@ -189,9 +203,12 @@ def _laid_out(brackets: str, items: Sequence[str]) -> str:
 
 
 def _finite(values: Values, key: str, owner: str) -> Values:
-    """`values`, if every number is finite or a masked logit; raises `AttnError` otherwise."""
+    """`values`, if every number is finite or a masked logit; raises `AttnError` otherwise.
+
+    A sink whose logit is -∞ is no sink.
+    """
     odd = values[~np.isfinite(values)]
-    if key == Step.LOGITS:
+    if key in {Step.LOGITS, "logit", f"{SINK}_logit"}:
         odd = odd[odd != -np.inf]
     if odd.size:
         raise _not_finite(odd[0], key, owner)
@@ -217,6 +234,17 @@ def _cells(
         rows, row_tokens, _finite(values, step, f"{head.kind} {head.name}"), strict=True
     ):
         yield from zip(*name, repeat(row), columns, repeat(token), column_tokens, _fields(line), strict=False)
+
+
+def _lines_of_head(document: Mapping[str, object], head: Head) -> Iterator[Iterable[object]]:
+    """The lines of all steps of a head, then those of its sink, in the order of `COLUMNS`."""
+    for step, values in head.steps.items():
+        yield from _cells(document, head, step, values)
+    tokens = _tokens(document, head, of_keys=False)
+    for name, values in _sink_arrays(head).items():
+        column = _fields(np.broadcast_to(_finite(values, name, f"{head.kind} {head.name}"), len(tokens)))
+        for row, token, value in zip(head.queries, tokens, column, strict=True):
+            yield head.kind, head.layer, head.head, name, row, 0, token, "", value
 
 
 def _fields(line: Values) -> list[object]:

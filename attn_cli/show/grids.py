@@ -71,7 +71,7 @@ def summed_cells(texts: Sides, pooled: Grid) -> Grid:
         return pooled
     assert pooled.column_places is not None, "pooled cells are labelled with their first key"
     values = pooled.values * np.diff(pooled.column_places, append=len(texts.keys))
-    low, high = limits_by_size(values, pooled.visible)
+    low, high = limits_by_size(*_with_sink(values, pooled.visible, pooled.sink))
     return replace(pooled, values=values, limits=(low if pooled.by_size else 0.0, high), is_summed=True)
 
 
@@ -80,13 +80,18 @@ def distance_grid(distance: Distance, heads: Sequence[str], matrix: Matrix) -> G
     return grid_of(str(distance), matrix, heads, heads, limits=(0.0, 1.0), are_tokens=False)
 
 
-def difference_grid(heads: Sequence[str], difference: Matrix, one: Grid, other: Grid) -> Grid:
-    """The weights of the first head minus those of the second, visible where either head may look."""
+def difference_grid(
+    heads: Sequence[str], difference: Matrix, one: Grid, other: Grid, sink: Matrix | None = None
+) -> Grid:
+    """The weights of the first head minus those of the second, visible where either head may look.
+
+    `sink` (R,) is the same of what their learned sinks take.
+    """
     title = f"weights {heads[0]} − {heads[1]}"
     values = np.asarray(difference, dtype=np.float64)
     visible = one.visible | other.visible
-    limits = limits_by_size(values, visible)
-    return replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True)
+    limits = limits_by_size(*_with_sink(values, visible, sink))
+    return replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
 
 
 def metric_grid(
@@ -113,9 +118,30 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
-    grid = grid_of(name, values, queries, keys, visible, limits_of_step(step, values, visible))
+    sink = _sink_column(head, step)
+    limits = limits_of_step(step, *_with_sink(values, visible, sink))
+    grid = grid_of(name, values, queries, keys, visible, limits)
     allowed = head.mask if step in _BEFORE_THE_MASK else None
-    return replace(grid, row_places=head.queries, column_places=head.keys, cells=head.cells, allowed=allowed)
+    of_texts = replace(grid, row_places=head.queries, column_places=head.keys, cells=head.cells)
+    return replace(of_texts, allowed=allowed, sink=sink)
+
+
+def _sink_column(head: Head, step: Step) -> Matrix | None:
+    """(R,) the logit of the head's learned sink, or its weight, in each row; None in other steps."""
+    if head.sink is None or step not in _MASKED:
+        return None
+    column = head.sink.weight if step is Step.WEIGHTS else head.sink.logit
+    assert column is not None, "pooled heads have no logits"
+    return np.asarray(np.broadcast_to(column, head.sink.weight.shape), dtype=np.float64)
+
+
+def _with_sink(
+    values: Matrix, visible: npt.NDArray[np.bool_], sink: Matrix | None
+) -> tuple[Matrix, npt.NDArray[np.bool_]]:
+    """The values (R, C) and which are visible, with the column of a sink if there is one."""
+    if sink is None:
+        return values, visible
+    return np.column_stack([values, sink]), np.column_stack([visible, np.isfinite(sink)])
 
 
 def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:

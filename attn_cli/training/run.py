@@ -17,7 +17,7 @@ import tokenizers
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.config import read_json
-from attn_cli.models.hub.locate import UNFINISHED
+from attn_cli.models.hub.directories import UNFINISHED
 from attn_cli.record import record
 from attn_cli.training import corpus, loop
 from attn_cli.training import tokenizer as bpe

@@ -85,6 +85,13 @@ def test_by_default_the_clearest_heads_come_first() -> None:
     assert parse_head_filter([], None).select(HEADS) == HEADS
 
 
+def test_by_entropy_heads_whose_sink_takes_more_than_half_come_last_unless_an_order_is_given() -> None:
+    resting, half, sharp = (head(n, entropy=n / 4, sink=share) for n, share in enumerate((0.51, 0.5, None)))
+    heads = [resting, half, sharp]
+    assert parse_head_filter([], None).rank(heads, Metric.ENTROPY) == [half, sharp, resting]
+    assert parse_head_filter([], "-entropy").rank(heads, Metric.ENTROPY) == heads
+
+
 def test_requested_metrics_come_first() -> None:
     one = head(0, entropy=1.0, largest=1.0, distance=1.0, induction=1.0, received=1.0)
     asked = parse_head_filter(["received>0", "layer=2"], "-distance")

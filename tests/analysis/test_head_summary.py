@@ -43,6 +43,16 @@ def test_a_head_that_looks_everywhere_is_broad() -> None:
     assert found.metrics[Metric.DISTANCE] == 1.75
 
 
+def test_the_distance_is_averaged_with_what_a_sink_leaves_to_the_tokens() -> None:
+    """Row i is even over i + 1 keys, i / 2 tokens away on average; only rows 2 and 6 leave them weight."""
+    zeros = np.zeros((1, 8, 8), np.float32)
+    sink = np.full((1, 8), 200, np.float32)
+    sink[0, [2, 6]] = np.log([3, 7])  # half of the row
+    found = one(Operands(zeros, zeros, zeros, 1.0, masks.causal, sink=sink)).metrics
+    assert found[Metric.SINK] == pytest.approx(7 / 8)
+    assert found[Metric.DISTANCE] == pytest.approx((1 + 3) / 2)
+
+
 def test_a_previous_token_head_looks_one_token_back_and_is_sure() -> None:
     found = one(looking_at(named_cells(TOKENS, 8, 8)[Metric.PREVIOUS])).metrics
     assert (found[Metric.ENTROPY], found[Metric.LARGEST], found[Metric.DISTANCE]) == (0.0, 1.0, 7 / 8)

@@ -38,6 +38,24 @@ def test_a_head_that_follows_only_one_pattern_scores_one(pattern: Pattern) -> No
     assert tally_patterns(measured(head(pattern, IDS), IDS))[pattern].scores == [1.0]
 
 
+def test_for_a_broad_head_a_sink_is_one_more_key() -> None:
+    """Even over the keys and the sink: broad. Even over the keys, with nearly all on the sink: not."""
+    mask = np.tril(np.ones((8, 8), dtype=bool))
+    keys = mask.sum(axis=-1)
+    for share, score in ((1 / (keys + 1), 1.0), (np.full(8, 0.99), 0.05)):
+        weights = (mask * ((1 - share) / keys)[:, None])[None]
+        found = measure_weights(weights, mask, NEEDED, KeyTokens(IDS), share[None])
+        assert tally_patterns(found)[Pattern.BROAD].scores == pytest.approx([score], abs=0.01)
+
+
+def test_a_head_that_leaves_little_beside_its_sink_shows_no_pattern() -> None:
+    weights, mask = head(Pattern.PREVIOUS, IDS), np.tril(np.ones((8, 8), dtype=bool))
+    found = measure_weights(0.01 * weights, mask, NEEDED, KeyTokens(IDS), np.full((1, 8), 0.99))
+    scores = {pattern: float(tally.scores[0]) for pattern, tally in tally_patterns(found).items()}
+    assert scores[Pattern.PREVIOUS] == pytest.approx(0.01)
+    assert name_pattern(scores) is None
+
+
 def test_the_cells_of_a_pattern_match_its_description() -> None:
     def of_row(pattern: Pattern) -> list[int]:
         return np.flatnonzero(cells_of(pattern, IDS)[6]).tolist()

@@ -6,6 +6,7 @@ import pytest
 
 from attn_cli.models.devices import list_devices
 from attn_cli.models.native.families import native_families
+from attn_cli.models.native.towers import TOWERS
 from tests.support.worlds import attn, attn_in_terminal, refused
 
 COMMIT = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
@@ -80,9 +81,11 @@ def test_model_types_are_a_few_lines_with_every_native_one(tmp_path: Path) -> No
     lines = sections(attn("models", HF_HOME=str(tmp_path)).out)["model types"]
     groups = dict(line.split("  ", maxsplit=1) for line in lines)
     assert list(groups) == [
-        *("decoders", "encoder-decoders", "encoders", "Llama family", "through transformers")
+        *("decoders", "encoder-decoders", "encoders", "Llama family"),
+        *("text of multimodal models", "through transformers"),
     ]
-    *native, others = (text.strip() for text in groups.values())
+    *native, towers, others = (text.strip() for text in groups.values())
+    assert towers.split(", ") == sorted(TOWERS)
     named = [name.replace("-", "_") for text in native for name in text.split(", ")]
     assert sorted(named) == list(native_families())
     counts = attn("models", "--json", HF_HOME=str(tmp_path)).document["types"]

@@ -66,7 +66,9 @@ def layers(draw: st.DrawFn) -> tuple[str, list[bool], loop.Layer]:
         may_look=lambda i, j: RULES[rule][1](i, j) and real[j],
         bias=rng.normal(0, 2, (heads, rows, columns)) if draw(st.booleans()) else None,
         softcap=4.0 if draw(st.booleans()) else None,
-        sink=rng.normal(0, 2, heads) if draw(st.booleans()) else None,
+        sink=None
+        if (shape := draw(st.sampled_from([None, (heads,), (heads, rows)]))) is None
+        else rng.normal(0, 2, shape),
     )
     return rule, real, layer
 
@@ -99,7 +101,9 @@ def test_every_step_equals_that_of_a_plain_loop(
     pairs = [[layer.may_look(i, j) for j in range(len(real))] for i in range(layer.queries.shape[1])]
     np.testing.assert_array_equal(to_numpy(found.mask), pairs)
     assert (found.bias is None) == (layer.bias is None)
-    for step in ("scores", "logits", "weights", "context"):
+    assert (found.sink is None) == (layer.sink is None)
+    of_sink = () if layer.sink is None else ("sink",)
+    for step in ("scores", "logits", "weights", "context", *of_sink):
         expected, ours = getattr(loop, step)(layer), to_numpy(getattr(found, step))
         assert ours.dtype == dtype
         np.testing.assert_allclose(ours, expected, atol=TOLERANCES[dtype], rtol=TOLERANCES[dtype])
@@ -141,6 +145,7 @@ def test_a_fully_masked_row_with_a_sink_is_zeros_too(array: Convert) -> None:
     nowhere = masks.padding(array([False, False]))
     found = spelled(array, [[[1, 2]]], mask=nowhere, sink=array(np.array([-1e5], dtype=np.float32)))
     np.testing.assert_array_equal(to_numpy(found.weights), [[[0, 0]]])
+    np.testing.assert_array_equal(to_numpy(found.sink), [[1]])  # the softmax over the sink alone
 
 
 def test_a_sink_takes_weight_and_gives_no_value(array: Convert) -> None:
@@ -214,7 +219,16 @@ def full(array: Convert, rng: np.random.Generator, *batch: int) -> Operands:
     )
 
 
-STEPS = ("scores", "bias", "logits", "weights", "context")
+def test_some_rows_have_the_sinks_of_those_rows(array: Convert, rng: np.random.Generator) -> None:
+    whole = replace(full(array, rng), bias=None, sink=array(drawn(rng, 4, 3)))
+    part = trace(whole.at([2, 0]).select([3, 1]))
+    assert part.sink is not None
+    np.testing.assert_allclose(
+        to_numpy(part.sink), to_numpy(trace(whole).sink)[[3, 1]][:, [2, 0]], atol=1e-6
+    )  # float32
+
+
+STEPS = ("scores", "bias", "logits", "weights", "context", "sink")
 
 
 @pytest.mark.parametrize("heads", [[2], [3, 0], [1, 1, 2], [0, 1, 2, 3]])
@@ -240,7 +254,7 @@ def test_a_batch_equals_its_members_one_by_one(array: Convert, rng: np.random.Ge
     for place in np.ndindex(2, 3):
         queries, keys, values = batch.queries[place], batch.keys[place], batch.values[place]
         one = replace(batch, queries=queries, keys=keys, values=values)
-        for step in ("scores", "logits", "weights", "context"):  # sums may run in another order
+        for step in ("scores", "logits", "weights", "context", "sink"):  # sums may run in another order
             ours = to_numpy(getattr(found, step))[place]
             np.testing.assert_allclose(ours, to_numpy(getattr(trace(one), step)), atol=1e-5)
 

@@ -14,6 +14,7 @@ import pytest
 from safetensors import safe_open
 
 from attn_cli.core.arrays import Array
+from attn_cli.core.attention import LearnedSink
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import MultiHeadAttention
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -82,6 +83,9 @@ class OnlyWeights:
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         return self.inner.steps(heads, {Step(each) for each in wanted} - set(self.absent))
+
+    def sink(self, heads: Sequence[int]) -> LearnedSink | None:
+        return self.inner.sink(heads)
 
 
 @dataclass(frozen=True)
@@ -277,7 +281,7 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
 def test_heads_of_each_kind_have_the_metrics_that_make_sense_there(kind: Kind) -> None:
     found = attn("heads", *LINE, "--kind", kind, "--json").document
     schema().validate(found)
-    assert found["metrics"] == list(metrics_of_kind(kind))
+    assert found["metrics"] == [metric for metric in metrics_of_kind(kind) if metric is not Metric.SINK]
     assert [(each["kind"], each["layer"], each["head"]) for each in found["heads"]] == [
         (kind, layer, head) for layer in LAYERS[kind] for head in range(4)
     ]

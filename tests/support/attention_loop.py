@@ -26,7 +26,7 @@ class Layer:
     may_look: Callable[[int, int], bool]
     bias: Numbers | None = None  # (H, T, S)
     softcap: float | None = None
-    sink: Numbers | None = None  # (H,)
+    sink: Numbers | None = None  # (H,) or (H, T)
 
 
 def scores(layer: Layer) -> Numbers:
@@ -41,10 +41,12 @@ def logits(layer: Layer) -> Numbers:
 
 def weights(layer: Layer) -> Numbers:
     """(H, T, S)."""
-    sinks = [None] * len(layer.queries) if layer.sink is None else [float(one) for one in layer.sink]
-    return np.array(
-        [[_softmax(list(row), sink) for row in head] for head, sink in zip(logits(layer), sinks, strict=True)]
-    )
+    return np.array([[_softmax(row, sink)[: len(row)] for row, sink in head] for head in _rows(layer)])
+
+
+def sink(layer: Layer) -> Numbers:
+    """(H, T) what the sink takes of each row."""
+    return np.array([[_softmax(row, sink)[-1] for row, sink in head] for head in _rows(layer)])
 
 
 def context(layer: Layer) -> Numbers:
@@ -55,6 +57,19 @@ def context(layer: Layer) -> Numbers:
         values = layer.values[_read_by(layer, h)]
         found[h, i, d] = math.fsum(shares[h, i, j] * values[j, d] for j in range(len(values)))
     return found
+
+
+def _rows(layer: Layer) -> list[list[tuple[Row, float | None]]]:
+    """For each head its rows of logits, each with the logit of the sink."""
+    found = logits(layer)
+    heads, rows = found.shape[:2]
+    return [[(list(found[h, i]), _sink_logit(layer, h, i)) for i in range(rows)] for h in range(heads)]
+
+
+def _sink_logit(layer: Layer, h: int, i: int) -> float | None:
+    if layer.sink is None:
+        return None
+    return float(layer.sink[h] if layer.sink.ndim == 1 else layer.sink[h, i])
 
 
 def _each_pair(layer: Layer, number: Callable[[int, int, int], float]) -> Numbers:
@@ -88,6 +103,6 @@ def _softmax(row: Row, sink: float | None) -> Row:
     column = row if sink is None else [*row, sink]
     top = max(column)
     if top == -math.inf:
-        return [0.0 for _ in row]
+        return [0.0 for _ in column]
     powers = [math.exp(number - top) for number in column]
-    return [power / math.fsum(powers) for power in powers][: len(row)]
+    return [power / math.fsum(powers) for power in powers]

@@ -8,6 +8,7 @@ because it uses their twins, and the package should not contain the code that cr
 """
 
 import dataclasses
+import importlib
 import inspect
 import json
 import tempfile
@@ -25,7 +26,8 @@ from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.captured_layer import CapturedLayer
-from attn_cli.models.bridge.hf_models import build_sketch, model_builder
+from attn_cli.models.bridge.hf_models import CLASSES, build_sketch, has_decoder, model_builder, reads_text
+from attn_cli.models.bridge.plan import CannotSketchError, plan_attention
 from attn_cli.models.bridge.support import FILE
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.open import open_checkpoint
@@ -46,7 +48,7 @@ TARGET = (2, 33, 44, 33, 51, 60)
 
 _PEAKED = 0.5
 _LONGEST = 160  # characters of a reason
-_LARGEST = 8_000_000
+_LARGEST = 130_000_000
 
 _NAMES: Mapping[int, str] = MappingProxyType(
     {
@@ -154,16 +156,49 @@ def verdict_of(kind: str) -> Verdict:
         directory = Path(name)
         try:
             model = twin_of(kind, directory)
-        except AttnError as error:
-            has_no_text = error.problem.startswith("transformers has no text model of type ")
-            return Verdict(kind, "refused" if has_no_text else "untried", error.problem)
         except Exception as error:  # noqa: BLE001  a configuration may be refused in any way
-            return Verdict(kind, "untried", " ".join(str(error).split())[:160])
+            return _without_twin(kind, error)
         save_tokenizer(word_piece(), directory)
         try:
             return _compared(kind, open_checkpoint(kind, directory, NUMPY), model)
         except AttnError as error:
             return Verdict(kind, "refused", error.problem)
+
+
+def _without_twin(kind: str, problem: Exception) -> Verdict:
+    """What attn says of a sketch in the usual size; if it would read the type, the type is untried."""
+    why = problem.problem if isinstance(problem, AttnError) else " ".join(str(problem).split())
+    try:
+        sketch = build_sketch(_usual(kind))
+        plan_attention(kind, sketch)
+    except CannotSketchError:
+        return Verdict(kind, "untried", why)
+    except AttnError as error:
+        is_refused = not error.problem.startswith("transformers cannot build")
+        return Verdict(kind, "refused" if is_refused else "untried", error.problem if is_refused else why)
+    except Exception:  # noqa: BLE001  as above
+        return Verdict(kind, "untried", why)
+    return Verdict(kind, "untried", why)
+
+
+def _usual(kind: str) -> Any:
+    """The usual configuration of this type, and the class that reads text with it."""
+    config = transformers.AutoConfig.for_model(kind)
+    config.architectures = _named_class(type(config))
+    return config
+
+
+def _named_class(family: type) -> list[str]:
+    """The class that a checkpoint of this type names, if no Auto class builds its model."""
+    if any(family in getattr(transformers, name)._model_mapping for name in CLASSES):  # noqa: SLF001
+        return []
+    home = importlib.import_module(family.__module__.replace("configuration_", "modeling_"))
+    names = [
+        name
+        for name, each in vars(home).items()
+        if getattr(each, "config_class", None) is family and reads_text(each) and hasattr(transformers, name)
+    ]
+    return sorted(names, key=len)[:1]
 
 
 def record(verdicts: Sequence[Verdict]) -> None:
@@ -228,7 +263,7 @@ def save_twin(kind: str, directory: Path) -> None:
 def twin_of(kind: str, directory: Path) -> Any:
     """The twin, saved in `directory`."""
     config = _tiny(transformers.AutoConfig.for_model(kind).__class__, _OWN.get(kind, {}))
-    config.architectures = []
+    config.architectures = _named_class(type(config))
     size = sum(parameter.numel() for parameter in build_sketch(config).parameters())
     if size > _LARGEST:
         raise NoTwinError(f"even a small configuration has {size:,} weights")
@@ -236,7 +271,7 @@ def twin_of(kind: str, directory: Path) -> Any:
     with translated_errors("no twin"):
         builder = model_builder(config)
         model = builder.from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
-        _stir(model)
+        stir(model)
         _sharpen(model)
         model.save_pretrained(directory)
     return model
@@ -259,7 +294,8 @@ def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
 
 
 @torch.no_grad()
-def _stir(model: torch.nn.Module) -> None:
+def stir(model: torch.nn.Module) -> None:
+    """Enlarge the weights, and randomise what is initialised to zeros or ones."""
     draw = torch.Generator().manual_seed(1)
     for name, parameter in model.named_parameters():
         noise = 0.3 * torch.randn(parameter.shape, generator=draw)
@@ -302,11 +338,17 @@ def eager_weights(model: Any) -> dict[Kind, list[Numbers]]:
 
 
 def _inputs_of(model: Any) -> dict[str, Any]:
-    """The ids, and those of a decoder; with a cache, FSMT's decoder would read only its last token."""
+    """The ids, and those of a decoder; with a cache, FSMT's decoder would read only its last token.
+
+    The mask is given as tokenizers give it: without one, AIMv2's text model lets every token see all.
+    """
     given: dict[str, Any] = {"input_ids": torch.tensor([IDS])}
-    if model.config.is_encoder_decoder:
+    takes = inspect.signature(model.forward).parameters
+    if has_decoder(model):
         given["decoder_input_ids"] = torch.tensor([TARGET])
-    if "use_cache" in inspect.signature(model.forward).parameters:
+    if "attention_mask" in takes:
+        given["attention_mask"] = torch.ones(1, len(IDS), dtype=torch.int64)
+    if "use_cache" in takes:
         given["use_cache"] = False
     return given
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +30,12 @@ def summary_of(operands: Operands, tokens: KeyTokens, picture: int) -> Expected:
     steps = trace(operands)
     weights = to_numpy(steps.weights).astype(np.float64)
     logits = to_numpy(steps.logits).astype(np.float64)
-    values = _on_all_keys(weights)
+    sink = None if operands.sink is None else to_numpy(operands.sink).astype(np.float64)
+    values = _on_all_keys(weights, None if sink is None else _weight_of_sink(logits, sink))
     for metric, cells in named_cells(tokens, *weights.shape[-2:]).items():
         values[metric] = (weights * cells).sum(axis=-1)
     return Expected(
-        weights, to_numpy(steps.mask), _logsumexp(logits, operands.sink), in_cells(weights, picture), values
+        weights, to_numpy(steps.mask), _logsumexp(logits, sink), in_cells(weights, picture), values
     )
 
 
@@ -61,21 +61,34 @@ def named_cells(tokens: KeyTokens, rows: int, columns: int) -> dict[Metric, npt.
     return cells
 
 
-def _on_all_keys(weights: Numbers) -> dict[Metric, Numbers]:
+def _on_all_keys(weights: Numbers, sink: Numbers | None) -> dict[Metric, Numbers]:
+    """The metrics of all keys; for the entropy a sink is one more key, and it has no distance."""
     rows, columns = weights.shape[-2:]
     distance = np.abs(np.arange(rows)[:, None] - np.arange(columns))
-    logarithms = np.log(np.where(weights > 0, weights, 1))
+    shares = weights if sink is None else np.concatenate([weights, sink[..., None]], axis=-1)
+    logarithms = np.log(np.where(shares > 0, shares, 1))
+    on_tokens = weights.sum(axis=-1) if sink is not None else 1.0
     return {
-        Metric.ENTROPY: -(weights * logarithms).sum(axis=-1),
+        Metric.ENTROPY: -(shares * logarithms).sum(axis=-1),
         Metric.LARGEST: weights.max(axis=-1),
-        Metric.DISTANCE: (weights * distance).sum(axis=-1),
+        **({} if sink is None else {Metric.SINK: sink}),
+        Metric.DISTANCE: (weights * distance).sum(axis=-1) / np.where(on_tokens > 0, on_tokens, 1.0),
         Metric.RECEIVED: weights.sum(axis=-2),
     }
 
 
-def _logsumexp(logits: Numbers, sink: Any) -> Numbers:
-    of_keys = np.logaddexp.reduce(logits, axis=-1)
-    return of_keys if sink is None else np.logaddexp(of_keys, to_numpy(sink).astype(np.float64)[:, None])
+def _weight_of_sink(logits: Numbers, sink: Numbers) -> Numbers:
+    """(H, T) the last column of the softmax over the keys and the sink."""
+    column = np.broadcast_to(sink if sink.ndim > 1 else sink[:, None], logits.shape[:-1])
+    rows = np.concatenate([logits, column[..., None]], axis=-1)
+    return np.asarray(np.exp(column - np.logaddexp.reduce(rows, axis=-1)))
+
+
+def _logsumexp(logits: Numbers, sink: Numbers | None) -> Numbers:
+    of_keys: Numbers = np.logaddexp.reduce(logits, axis=-1)
+    if sink is None:
+        return of_keys
+    return np.asarray(np.logaddexp(of_keys, sink if sink.ndim > 1 else sink[:, None]))
 
 
 def in_cells(weights: Numbers, most: int) -> Numbers:

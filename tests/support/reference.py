@@ -38,8 +38,12 @@ class Answer:
 
 
 def weights_of(layer: Layer) -> Numbers:
-    """(H, T, S) of every head."""
-    return to_numpy(layer.steps(range(layer.heads), {Step.WEIGHTS})[Step.WEIGHTS])
+    """(H, T, S) of every head, as eager attention returns them."""
+    weights, sink = (
+        layer.steps(range(layer.heads), {Step.WEIGHTS})[Step.WEIGHTS],
+        layer.sink(range(layer.heads)),
+    )
+    return to_numpy(weights if sink is None else sink.as_returned(weights))
 
 
 def inputs_of(directory: Path, text: str, pair: str | None = None) -> Inputs:

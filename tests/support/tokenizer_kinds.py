@@ -87,7 +87,7 @@ def _unigram(*marks: str, unknown: int, charsmap: bytes | None) -> tokenizers.To
 def charsmap() -> bytes:
     """The normaliser of a model of SentencePiece (NFKC)."""
     import sentencepiece
-    from transformers.utils import sentencepiece_model_pb2_new as proto
+    from transformers.convert_slow_tokenizer import import_protobuf
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.Train(
@@ -97,8 +97,9 @@ def charsmap() -> bytes:
         hard_vocab_limit=False,
         minloglevel=2,
     )
-    whole: Any = proto
-    return bytes(whole.ModelProto.FromString(model.getvalue()).normalizer_spec.precompiled_charsmap)
+    # A second copy of the same messages would be an error for transformers.
+    proto: Any = import_protobuf()  # type: ignore[no-untyped-call]
+    return bytes(proto.ModelProto.FromString(model.getvalue()).normalizer_spec.precompiled_charsmap)
 
 
 def _llama2(directory: Path) -> None:

@@ -50,6 +50,7 @@ _MANTISSA, _EXPONENT_OF_ONE = np.int32(23), np.int32(127 << 23)  # bits
 MEASURED = (
     Metric.ENTROPY,
     Metric.LARGEST,
+    Metric.SINK,
     Metric.DISTANCE,
     Metric.CURRENT,
     Metric.PREVIOUS,
@@ -60,9 +61,10 @@ MEASURED = (
 )
 """The row metrics that are compiled, in the order in which they follow the logsumexp in `_Results.rows`."""
 
-_LOGSUMEXP, _ENTROPY, _LARGEST, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE, _INDUCTION = (
-    range(1 + len(MEASURED))
-)
+(
+    *(_LOGSUMEXP, _ENTROPY, _LARGEST, _SINK, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE),
+    _INDUCTION,
+) = range(1 + len(MEASURED))
 
 
 def _jit(*freedom: str) -> Callable[[Function], Function]:
@@ -216,6 +218,12 @@ def _measure_tokens(row: _Row, keys: _Keys, rows: Float32s) -> None:
     rows[_INDUCTION, query] = followers * row.share
 
 
+@_jit()
+def _inverse(total: np.float32) -> np.float32:
+    """1 / total; 0 for a row whose sink takes all weight."""
+    return _ONE / total if total > _ZERO else _ZERO
+
+
 @_jit("contract", "nsz")
 def _measure_row(
     logits: Float32s,
@@ -233,16 +241,21 @@ def _measure_row(
     peak = max(peak_of_keys, sink)
     numbers = keys.numbers[start : start + len(logits)]
     of_keys, product, far = _raise_powers(logits, numbers, peak, np.float32(query))
-    total = of_keys
+    of_sink, surprise = _ZERO, _ZERO
     if sink != _MINUS_INFINITY:
-        total += _exp(max(sink - peak, _LEAST))
+        below = sink - peak
+        of_sink = _exp(_LEAST if below < _LEAST else below)  # this order keeps NaN
+        of_sink = _ZERO if below <= _LEAST else of_sink
+        surprise = of_sink * below
+    total = of_keys + of_sink
     share, end = _ONE / total, np.log(total)
     row = _Row(query, start, logits, share)
     rows[_LOGSUMEXP, query] = peak + end
-    rows[_ENTROPY, query] = max((end * of_keys - product) * share, _ZERO)
+    rows[_ENTROPY, query] = max((end * total - product - surprise) * share, _ZERO)
     below = peak_of_keys - peak
     rows[_LARGEST, query] = _exp(below) * share if below > _LEAST else _ZERO
-    rows[_DISTANCE, query] = far * share
+    rows[_SINK, query] = of_sink * share
+    rows[_DISTANCE, query] = far * (share if of_sink == _ZERO else _inverse(of_keys))
     _measure_places(row, rows)
     _measure_tokens(row, keys, rows)
     return share
@@ -253,6 +266,7 @@ def _put_empty_row(query: int, sink: np.float32, head: int, out: _Results) -> No
     """Set the results of a row that may look nowhere."""
     out.rows[:, head, query] = _ZERO
     out.rows[_LOGSUMEXP, head, query] = sink
+    out.rows[_SINK, head, query] = _ZERO if sink == _MINUS_INFINITY else _ONE
 
 
 @_jit("contract", "nsz")
@@ -266,14 +280,14 @@ def _add_to_columns(sums: Float32s, cell: int, extent: _Extent, out: _Results) -
 
 @_jit("contract", "nsz")
 def _measure_rows(
-    logits: Float32s, extent: _Extent, keys: _Keys, sink: np.float32, head: int, out: _Results
+    logits: Float32s, extent: _Extent, keys: _Keys, sinks: Float32s, head: int, out: _Results
 ) -> None:
     """Compute every metric of each row of `logits` (R, W), replacing them by exponentials."""
     count, width = logits.shape
     lanes, sums = np.empty(_LANES, np.float32), np.zeros(width, np.float32)
     out.received[:] = _ZERO
     for i in range(count):
-        query, start = extent.start + i, extent.starts[i]
+        query, start, sink = extent.start + i, extent.starts[i], sinks[i]
         visible = slice(start - extent.first, extent.stops[i] - extent.first)
         if start == extent.stops[i]:
             _put_empty_row(query, sink, head, out)
@@ -290,12 +304,12 @@ def _measure_head(
     logits: Float32s,
     extent: tuple[Any, ...],
     keys: tuple[Any, ...],
-    sink: np.float32,
+    sinks: Float32s,
     head: int,
     out: tuple[Any, ...],
 ) -> None:
     """The same with plain tuples: numba's cache could not be loaded after a class in it is renamed."""
-    _measure_rows(logits, _Extent(*extent), _Keys(*keys), sink, head, _Results(*out))
+    _measure_rows(logits, _Extent(*extent), _Keys(*keys), sinks, head, _Results(*out))
 
 
 class CompiledMeasurer:
@@ -335,9 +349,16 @@ class CompiledMeasurer:
             for chunk in block.chunks:
                 start = chunk.start - block.first
                 logits.put(head, chunk, scores[:, start : start + chunk.width])
-            sink = _MINUS_INFINITY if layer.sink is None else np.float32(layer.sink[head])
-            _measure_head(powers, tuple(extent), tuple(self._keys), sink, head, tuple(out))
+            sinks = self._sinks(rows, head)
+            _measure_head(powers, tuple(extent), tuple(self._keys), sinks, head, tuple(out))
             builder.add_columns(block, head, received, pooled if layer.has_picture else None)
+
+    def _sinks(self, rows: range, head: int) -> Float32s:
+        """(R,) the logit of the head's sink in each row; -inf without a sink."""
+        sink = self._layer.sink
+        if sink is None:
+            return np.full(len(rows), _MINUS_INFINITY)
+        return np.ascontiguousarray(to_numpy(sink[head, rows.start : rows.stop]))
 
     def _extent(self, block: Block, logits: Logits) -> _Extent:
         layout = self._layer.layout

@@ -18,6 +18,7 @@ class SoftmaxRows(NamedTuple):
     total: Array  # Σ_j α_ij: 1, less what the sink takes
     logsumexp: Array  # of the logits, including the sink
     mean_logit: Array | None  # Σ_j α_ij · logit_ij; None if no formula needs it
+    sink: Array | None = None  # the weight of the sink, 1 for a row that may look nowhere; None without one
 
 
 class SoftmaxFormula(NamedTuple):
@@ -42,6 +43,7 @@ class WeightedSum(NamedTuple):
     """
 
     coefficients: Callable[[KeyTokens, range, range, Array], Coefficients | None]
+    is_mean: bool = False  # whether it is divided by Σ_j α_ij, which is 1 unless a sink takes weight
 
 
 class WeightOnPairs(NamedTuple):

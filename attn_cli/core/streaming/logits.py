@@ -27,7 +27,7 @@ class MeasuredLayer:
     mask: Narrowed
     queries: Array  # (H, T, D) times the scale, in float32 or better
     keys: Array  # (G, S', D) padded with zeros to whole units
-    sink: Array | None  # (H,)
+    sink: Array | None  # (H, T) its logit in each row
     tokens: KeyTokens
     metrics: tuple[Metric, ...]  # in the order of `Metric`
     has_picture: bool

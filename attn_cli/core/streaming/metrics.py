@@ -39,6 +39,7 @@ class Definition(NamedTuple):
     needs_ids: bool = False  # whether it needs to know which tokens are equal
     needs_special: bool = False  # whether it needs to know which tokens are special
     needs_one_text: bool = False  # whether queries and keys must be the same text
+    needs_sink: bool = False  # whether the layer must have a learned sink
 
     @property
     def is_of_keys(self) -> bool:
@@ -57,18 +58,36 @@ def metrics_of_kind(kind: Kind) -> tuple[Metric, ...]:
     return tuple(metric for metric in Metric if not (is_cross and DEFINITIONS[metric].needs_one_text))
 
 
-def metrics_of_tokens(metrics: Collection[Metric], tokens: KeyTokens) -> tuple[Metric, ...]:
-    """The given metrics that can be measured on these tokens, in the order of `Metric`."""
-    return tuple(metric for metric in Metric if metric in metrics and DEFINITIONS[metric].applies_to(tokens))
+def measurable_metrics(
+    metrics: Collection[Metric], tokens: KeyTokens, *, has_sink: bool
+) -> tuple[Metric, ...]:
+    """The given metrics that can be measured on these tokens and this layer, in the order of `Metric`."""
+    return tuple(
+        metric
+        for metric in Metric
+        if metric in metrics
+        and DEFINITIONS[metric].applies_to(tokens)
+        and (has_sink or not DEFINITIONS[metric].needs_sink)
+    )
 
 
 def _entropy(rows: SoftmaxRows) -> Array:
-    """-Σ α ln α, with ln α = logit - lse."""
-    return namespace(rows.total).clip(rows.logsumexp * rows.total - rows.mean_logit, min=0.0)
+    """-Σ α ln α, with ln α = logit - lse; a sink is one more key."""
+    xp = namespace(rows.total)
+    of_keys = xp.clip(rows.logsumexp * rows.total - rows.mean_logit, min=0.0)
+    if rows.sink is None:
+        return of_keys
+    logarithms = xp.log(xp.where(rows.sink > 0, rows.sink, xp.ones_like(rows.sink)))
+    return of_keys - rows.sink * logarithms
 
 
 def _largest(rows: SoftmaxRows) -> Array:
     return rows.largest
+
+
+def _sink(rows: SoftmaxRows) -> Array:
+    assert rows.sink is not None, "measured only if there is one"
+    return rows.sink
 
 
 def _distance(_: KeyTokens, rows: range, columns: range, like: Array) -> Coefficients:
@@ -142,7 +161,8 @@ DEFINITIONS: Mapping[Metric, Definition] = MappingProxyType(
     {
         Metric.ENTROPY: Definition(SoftmaxFormula(_entropy, needs_mean_logit=True)),
         Metric.LARGEST: Definition(SoftmaxFormula(_largest)),
-        Metric.DISTANCE: Definition(WeightedSum(_distance), needs_one_text=True),
+        Metric.SINK: Definition(SoftmaxFormula(_sink), needs_sink=True),
+        Metric.DISTANCE: Definition(WeightedSum(_distance, is_mean=True), needs_one_text=True),
         Metric.CURRENT: _weight_at(lambda rows: rows, needs_one_text=True),
         Metric.PREVIOUS: _weight_at(lambda rows: rows - 1, needs_one_text=True),
         Metric.FIRST: _weight_at(np.zeros_like),

@@ -8,6 +8,7 @@ import numpy as np
 from attn_cli.core.arrays import Booleans, Floats, Integers, to_numpy
 from attn_cli.core.attention import Operands, allowed
 from attn_cli.record import record
+from attn_cli.vocabulary import Metric
 
 _ROWS = 256  # of a mask at once: 32 MB for 131,072 keys
 
@@ -20,10 +21,11 @@ class Pooled:
     visible: Booleans  # (R, C) whether any query of the cell may look at any of its keys
     cells: tuple[int, int]  # rows and columns of a cell
     are_finite: Booleans  # (H,) whether all unmasked logits are finite
+    sink: Floats | None = None  # (H, R) the weight of a learned sink, averaged over the rows of a cell
 
     @classmethod
-    def of(cls, weights: Floats, mask: Booleans, most: int) -> "Pooled":
-        """Pool full matrices (H, T, S) with their mask (T, S)."""
+    def of(cls, weights: Floats, mask: Booleans, most: int, sink: Floats | None = None) -> "Pooled":
+        """Pool full matrices (H, T, S) with their mask (T, S), and the weight of a sink (H, T)."""
         from attn_cli.core.streaming.blocks import choose_cell_size  # only long texts need it
 
         queries, keys = mask.shape
@@ -33,21 +35,33 @@ class Pooled:
         counts = np.multiply.outer(_lengths(rows, queries), _lengths(columns, keys))
         visible = np.logical_or.reduceat(np.logical_or.reduceat(mask, rows, axis=0), columns, axis=1)
         are_finite = np.asarray(np.isfinite(weights).all(axis=(-2, -1)))
-        return cls(sums / counts.astype(weights.dtype), visible, (size.rows, size.columns), are_finite)
+        of_sink = None if sink is None else _mean_of_rows(sink, size.rows)
+        return cls(
+            sums / counts.astype(weights.dtype), visible, (size.rows, size.columns), are_finite, of_sink
+        )
 
 
 def pool(operands: Operands, most: int) -> Pooled:
     """The weights in at most `most` rows and `most` columns of cells, without holding T × S numbers."""
     from attn_cli.core.streaming.stream import summarise  # only long texts need it: 0.02 s
 
-    summary = summarise(operands, (), picture=most)
+    summary = summarise(operands, (Metric.SINK,), picture=most)
+    sink = summary.values.get(Metric.SINK)
     ends, looks = to_numpy(summary.logsumexp), to_numpy(summary.visible_keys) > 0
     return Pooled(
         weights=to_numpy(summary.picture),
         visible=_visible(operands, *summary.cells),
         cells=summary.cells,
         are_finite=np.asarray(np.isfinite(ends[:, looks]).all(axis=-1)),
+        sink=None if sink is None else _mean_of_rows(to_numpy(sink), summary.cells[0]),
     )
+
+
+def _mean_of_rows(sink: Floats, rows: int) -> Floats:
+    """(H, R) the means of every `rows` rows of (H, T); the last may be of fewer."""
+    firsts = np.arange(0, sink.shape[-1], rows)
+    sums = np.add.reduceat(sink, firsts, axis=-1)
+    return np.asarray(sums / _lengths(firsts, sink.shape[-1]).astype(sink.dtype))
 
 
 def _visible(operands: Operands, rows: int, columns: int) -> Booleans:

@@ -19,7 +19,7 @@ from attn_cli.core.streaming.formulas import (
     WeightReceived,
 )
 from attn_cli.core.streaming.key_tokens import KeyTokens
-from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_tokens
+from attn_cli.core.streaming.metrics import DEFINITIONS, measurable_metrics
 from attn_cli.core.streaming.stream import RowProgress, summarise
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric
@@ -51,15 +51,21 @@ def measure_operands(
 
 
 def measure_weights(
-    weights: Floats, mask: Booleans, metrics: Collection[Metric], tokens: KeyTokens
+    weights: Floats,
+    mask: Booleans,
+    metrics: Collection[Metric],
+    tokens: KeyTokens,
+    sink: Floats | None = None,
 ) -> RowMetrics:
-    """The same from full matrices: weights (H, T, S), mask (T, S)."""
-    exact = weights.astype(np.float64)
+    """The same from full matrices: weights (H, T, S), mask (T, S), and the weight of a sink (H, T)."""
+    exact, of_sink = weights.astype(np.float64), None if sink is None else sink.astype(np.float64)
     values = {
-        metric: np.asarray(_of_matrices(DEFINITIONS[metric].formula, exact, tokens))
-        for metric in metrics_of_tokens(metrics, tokens)
+        metric: np.asarray(_of_matrices(DEFINITIONS[metric].formula, exact, of_sink, tokens))
+        for metric in measurable_metrics(metrics, tokens, has_sink=sink is not None)
     }
     are_finite = np.asarray(np.isfinite(exact).all(axis=(-2, -1)))
+    if of_sink is not None:
+        are_finite &= np.isfinite(of_sink).all(axis=-1)
     return _with_eligible_rows(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
 
 
@@ -75,24 +81,30 @@ def _with_eligible_rows(
     return RowMetrics(values, eligible, visible_keys, are_finite)
 
 
-def _of_matrices(formula: Formula, weights: Floats, tokens: KeyTokens) -> Array:
-    """(H, T) or (H, S) the formula evaluated on weights (H, T, S)."""
+def _of_matrices(formula: Formula, weights: Floats, sink: Floats | None, tokens: KeyTokens) -> Array:
+    """(H, T) or (H, S) the formula evaluated on weights (H, T, S) and the sink's (H, T)."""
     match formula:
         case SoftmaxFormula():
-            return formula.compute(_softmax_rows(weights))
+            return formula.compute(_softmax_rows(weights, sink))
         case WeightedSum():
-            return (weights * _coefficients(formula, weights, tokens)).sum(axis=-1)
+            sums = (weights * _coefficients(formula, weights, tokens)).sum(axis=-1)
+            return sums if sink is None or not formula.is_mean else _per_weight(sums, weights.sum(axis=-1))
         case WeightOnPairs():
             return (weights * _cells(formula, weights, tokens)).sum(axis=-1)
         case WeightReceived():
             return weights.sum(axis=-2)
 
 
-def _softmax_rows(weights: Floats) -> SoftmaxRows:
+def _per_weight(sums: Floats, totals: Floats) -> Floats:
+    """(H, T) the sums divided by the rows' weight; 0 for a row without weight."""
+    return np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
+
+
+def _softmax_rows(weights: Floats, sink: Floats | None) -> SoftmaxRows:
     """The statistics of the softmax: weights are the softmax of their logarithms, whose logsumexp is 0."""
     logits = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
-    total = weights.sum(axis=-1)
-    return SoftmaxRows(weights.max(axis=-1), total, np.zeros_like(total), (weights * logits).sum(axis=-1))
+    total, mean_logit = weights.sum(axis=-1), (weights * logits).sum(axis=-1)
+    return SoftmaxRows(weights.max(axis=-1), total, np.zeros_like(total), mean_logit, sink)
 
 
 def _coefficients(formula: WeightedSum, weights: Floats, tokens: KeyTokens) -> Array:

@@ -38,6 +38,7 @@ class BlockSum(NamedTuple):
 
     columns: tuple[Array | None, ...]  # (C,) or (R, C) per chunk; None if all are 0
     slopes: Array | None  # (N,) one per chunk; None if all are 0
+    is_mean: bool
 
     @classmethod
     def of(cls, formula: WeightedSum, layer: MeasuredLayer, block: Block) -> "BlockSum":
@@ -50,7 +51,7 @@ class BlockSum(NamedTuple):
         columns = tuple(None if chunk is None else chunk.columns for chunk in chunks)
         slopes = [0 if chunk is None else chunk.slope for chunk in chunks]
         exact = namespace(like).asarray(slopes, dtype=like.dtype, device=device_of(like))
-        return cls(columns, exact if any(slopes) else None)
+        return cls(columns, exact if any(slopes) else None, formula.is_mean)
 
 
 class BlockPairs(NamedTuple):
@@ -148,25 +149,25 @@ class _HeadRows:
 
     def _joined(self, ends: Array) -> tuple[Array, Array]:
         """(R,) the logsumexp of rows and (N, R) the weights of chunks, from the chunks' logsumexp (N, R)."""
-        xp, sink = namespace(ends), self.layer.sink
+        xp, sink = namespace(ends), self._sink
         peak = xp.max(ends, axis=0)
         if sink is not None:
-            peak = xp.maximum(peak, sink[self.head])
+            peak = xp.maximum(peak, sink)
         powers = xp.exp(ends - peak)
         total = xp.sum(powers, axis=0)
         if sink is not None:
-            total = total + xp.exp(sink[self.head] - peak)
+            total = total + xp.exp(sink - peak)
         logsumexp, shares = peak + xp.log(total), powers / total
         if self.shared.all_see:
             return logsumexp, shares
         nothing = xp.zeros_like(total)
-        end = nothing + (-float("inf") if sink is None else sink[self.head])
+        end = nothing + (-float("inf") if sink is None else sink)
         return xp.where(self._looks, logsumexp, end), xp.where(self._looks, shares, nothing)
 
     def _softmax_rows(
         self, logsumexp: Array, shares: Array, products: Sequence[Array | None], peak: Array
     ) -> SoftmaxRows:
-        xp = namespace(shares)
+        xp, of_sink = namespace(shares), self._weight_of_sink(logsumexp)
         if not self.shared.all_see:
             logsumexp = xp.where(self._looks, logsumexp, xp.zeros_like(logsumexp))
         return SoftmaxRows(
@@ -174,7 +175,21 @@ class _HeadRows:
             total=xp.sum(shares, axis=0),
             logsumexp=logsumexp,
             mean_logit=xp.sum(shares * xp.stack(products), axis=0) if self.shared.needs_mean_logit else None,
+            sink=of_sink,
         )
+
+    def _weight_of_sink(self, logsumexp: Array) -> Array | None:
+        """(R,) the weight of the sink: 1 in a row that may look nowhere, and 0 for a logit of -inf."""
+        xp, sink = namespace(logsumexp), self._sink
+        if sink is None:
+            return None
+        return xp.exp(sink - xp.where(xp.isinf(logsumexp), xp.zeros_like(logsumexp), logsumexp))
+
+    @property
+    def _sink(self) -> Array | None:
+        """(R,) the logit of the head's sink in each row; None without a sink."""
+        sink, rows = self.layer.sink, self.block.rows
+        return None if sink is None else sink[self.head, rows.start : rows.stop]
 
     def _weighted(self, shares: Array) -> tuple[dict[Metric, Array], ColumnSums | None]:
         """Scale the chunks' softmax to the row's weights by `shares` (N, R), and compute the weighted sums.
@@ -195,6 +210,8 @@ class _HeadRows:
         for metric, summed in shared.sums.items():
             if summed.slopes is not None:
                 totals[metric] += shared.offsets * xp.matmul(summed.slopes, shares)
+            if summed.is_mean and self.layer.sink is not None:
+                totals[metric] = _per_weight(totals[metric], xp.sum(shares, axis=0))
         return totals, self._columns(columns) if columns else None
 
     def _dots(self, weights: Array, coefficients: Array) -> Array:
@@ -244,6 +261,12 @@ class _HeadRows:
     def _view(self, buffer: Array, offset: int, width: int) -> Array:
         count = len(self.block.rows)
         return namespace(buffer).reshape(buffer[offset : offset + count * width], (count, width))
+
+
+def _per_weight(sums: Array, totals: Array) -> Array:
+    """(R,) the sums divided by the rows' weight; 0 for a row without weight."""
+    xp = namespace(sums)
+    return sums / xp.where(totals > 0, totals, xp.ones_like(totals))
 
 
 class StepwiseMeasurer:

@@ -16,7 +16,7 @@ from attn_cli.core.streaming.blocks import BlockLayout, BlockSizes, choose_cell_
 from attn_cli.core.streaming.kernels import Kernels, choose_kernels
 from attn_cli.core.streaming.key_tokens import UNKNOWN_TOKENS, KeyTokens
 from attn_cli.core.streaming.logits import MeasuredLayer
-from attn_cli.core.streaming.metrics import metrics_of_tokens
+from attn_cli.core.streaming.metrics import measurable_metrics
 from attn_cli.core.streaming.rows import StepwiseMeasurer
 from attn_cli.core.streaming.summary import Summary, SummaryBuilder
 from attn_cli.core.streaming.threads import share_out
@@ -55,9 +55,9 @@ def summarise(
 
     Computed in float32, or float64 if the operands are. `picture`: the maximum number of rows and columns of
     the pooled weights; 0: no picture. `rows`: queries per block; chosen automatically by default. Metrics
-    that need information missing from `tokens` are left out.
+    that need information missing from `tokens`, or a sink, are left out.
     """
-    chosen = metrics_of_tokens(metrics, tokens)
+    chosen = measurable_metrics(metrics, tokens, has_sink=operands.sink is not None)
     kernels = choose_kernels(operands.queries)
     sizes, make_measurer = choose_measurer(operands, kernels, chosen)
     layout = _layout(operands, tokens, sizes, picture or PICTURE, rows)
@@ -108,19 +108,25 @@ def _measured_layer(
     has_picture: bool,
 ) -> MeasuredLayer:
     queries, keys = (constant(at_least_float32(side)) for side in (operands.queries, operands.keys))
-    sink = operands.sink
     return MeasuredLayer(
         operands=operands,
         mask=narrowed(operands.mask),
         queries=queries * operands.scale,
         keys=_padded(keys, layout.padded),
-        sink=None if sink is None else namespace(sink).astype(constant(sink), queries.dtype),
+        sink=None if operands.sink is None else _sink_of_rows(operands.sink, queries),
         tokens=tokens,
         metrics=metrics,
         has_picture=has_picture,
         layout=layout,
         kernels=kernels,
     )
+
+
+def _sink_of_rows(sink: Array, queries: Array) -> Array:
+    """(H, T) the sink's logit in each row, in the dtype of the queries (H, T, D)."""
+    xp = namespace(sink)
+    exact = xp.astype(constant(sink), queries.dtype)
+    return xp.broadcast_to(exact[:, None] if exact.ndim == 1 else exact, queries.shape[:-1])
 
 
 def _most_rows(operands: Operands, tokens: KeyTokens, sizes: BlockSizes) -> int | None:

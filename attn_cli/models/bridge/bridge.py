@@ -34,21 +34,18 @@ from attn_cli.models.bridge.plan import (
     plan_attention,
     vocabulary_size,
 )
+from attn_cli.models.bridge.state import adapted_weights, unwrapped_weights
+from attn_cli.models.bridge.support import read_support
+from attn_cli.models.files.tensors import Tensor
+from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts
 from attn_cli.models.tokens.fit import Fit
-from attn_cli.models.tokens.open import open_tokenizer
+from attn_cli.models.tokens.open import has_tokenizer, open_tokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
-
-_WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 
 
 def open_bridge(
@@ -57,12 +54,15 @@ def open_bridge(
     kind: str,
     backend: Backend,
     request: SourceRequest,
+    *,
+    adapter: Path | None = None,
     remarks: tuple[str, ...] = (),
     tokenizer: Tokenizer | None = None,
 ) -> "Bridge":
     """Open the model of type `kind` in `directory` under the name `name`; `tokenizer` replaces its own.
 
     If the request trusts it, the checkpoint's own Python code may run, for types that transformers lacks.
+    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood.
 
     Raises:
         AttnError: transformers does not support the type or cannot read the files, or the model has no
@@ -78,11 +78,19 @@ def open_bridge(
     if request.is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
-    tokenizer = tokenizer or open_tokenizer(directory, trusts_code=request.trusts_code)
+    place = directory if adapter is None or not has_tokenizer(adapter) else adapter
+    tokenizer = tokenizer or open_tokenizer(place, trusts_code=request.trusts_code)
     on = torch_backend(backend.device, backend.dtype)
-    model = Bridge(request, name, directory, tokenizer, on, reasons=remarks)
+    model = Bridge(request, name, directory, tokenizer, on, adapter, (*remarks, *_unmeasured(kind)))
     model.check_plan()
     return model
+
+
+def _unmeasured(kind: str) -> Iterator[str]:
+    """A remark if the tests have not measured this model type: a newer transformers has it, or own code."""
+    served = {each.type: each.served for each in read_support().families}
+    if served.get(kind, "untried") == "untried":
+        yield f"model type '{kind}' was not tested; attn verify compares its numbers with transformers"
 
 
 @record(frozen=True, eq=False)
@@ -94,14 +102,16 @@ class Bridge:
     directory: Path
     tokenizer: Tokenizer
     backend: Backend
+    adapter: Path | None = None  # the directory of the adapter that is merged
+    place_remarks: tuple[str, ...] = ()  # how the model's name was understood
     engine: str = "transformers"
-    reasons: tuple[str, ...] = ()  # why transformers computes it, though its family is native
     is_causal: bool = False
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Why transformers computes it, and what to know of its tokenizer."""
-        return (*self.reasons, *self.tokenizer.remarks, *self._fit.remarks(self.tokenizer))
+        """What to know of its files and its tokenizer."""
+        of_tokens = (*self.tokenizer.remarks, *self._fit.remarks(self.tokenizer))
+        return (*self.place_remarks, *self.weights.remarks, *of_tokens)
 
     def check_plan(self) -> None:
         """Check that the model has an attention matrix over its tokens.
@@ -149,11 +159,19 @@ class Bridge:
         from attn_cli.models.bridge.reference import EagerModel
 
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
-        return EagerModel(self.directory, layers, {}, self.trusts_code)
+        return EagerModel(
+            self.directory,
+            self.tokenizer.directory,
+            layers,
+            {},
+            self.trusts_code,
+            self.request.has_template,
+            self._state,
+        )
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model on the backend's device; transformers always computes with PyTorch."""
-        other = replace(self, backend=torch_backend(backend.device, backend.dtype))
+        other = replace(self, backend=torch_backend(backend.device, backend.dtype, backend.rounded))
         vars(other).update(vars(self) | vars(other))  # keeps the sketch, its plan and other cached values
         return other
 
@@ -164,8 +182,11 @@ class Bridge:
 
     @cached_property
     def whole(self) -> Any:
-        """All modules of the model, without weights."""
-        return build_sketch(self.config, trusts_code=self.trusts_code)
+        """All modules of the model, without weights if it can be built without them."""
+        try:
+            return build_sketch(self.config, trusts_code=self.trusts_code)
+        except AttnError:  # an activation of Apertus reads its parameters, in some versions of transformers
+            return self._load(self.config)
 
     @cached_property
     def plan(self) -> AttentionPlan:
@@ -175,8 +196,21 @@ class Bridge:
         except CannotSketchError:  # its control flow depends on values
             return plan_attention(self.name, self._load(self.config))
 
+    @cached_property
+    def weights(self) -> Weights:
+        """The tensors of the files; their numbers are read by transformers, if it can."""
+        if self.adapter is not None:
+            return adapted_weights(self.directory, self.adapter, self.whole)
+        return unwrapped_weights(self.directory, self.whole)
+
+    @property
+    def _state(self) -> Mapping[str, Tensor] | None:
+        """The tensors that transformers cannot read from the files: behind a wrapper, or with an adapter."""
+        return self.weights.renamed if self.weights.wrapper or self.weights.adapter else None
+
     def _load(self, config: Any) -> Any:
-        return load_model(self.directory, config, self.backend, trusts_code=self.trusts_code)
+        trusts_code, state = self.trusts_code, self._state
+        return load_model(self.directory, config, self.backend, trusts_code=trusts_code, state=state)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of `layers`, recorded in one run of the model; no other layer is kept."""
@@ -239,11 +273,9 @@ class Bridge:
         """Check that there is a file of weights.
 
         Raises:
-            AttnError: there is none.
+            AttnError: there is none, or it is damaged, or the adapter does not fit.
         """
-        if not any((self.directory / file).exists() for file in _WEIGHTS):
-            problem = f"{self.directory} has no weights: neither model.safetensors nor pytorch_model.bin"
-            raise AttnError(problem, "download the model again")
+        assert self.weights is not None, "opening them raises an error"
 
     def _start_id(self) -> int | None:
         for config in (self.config, getattr(self.config, "decoder", None), self.config.get_text_config()):

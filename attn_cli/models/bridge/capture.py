@@ -7,6 +7,7 @@ M model width.
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ import torch  # 1.7 s: imported only by modules that need it anyway
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.modeling_utils import AttentionInterface
 
+from attn_cli.models.bridge.dataflow import Added, Followed
 from attn_cli.record import record
 
 _ARGUMENTS = ("module", "query", "key", "value", "attention_mask")
@@ -26,7 +28,7 @@ _OF_ROUTERS = 2  # axes of a softmax over experts
 _WITHOUT_BATCH = 3
 
 ModulePlace: TypeAlias = tuple[tuple[str, ...], int]
-"""Where an attention ran: the enclosing modules, outermost first, and how many ran there before."""
+"""Where a softmax ran: the enclosing modules, outermost first, and how many ran there before."""
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -41,7 +43,7 @@ class AttentionCall:
     ]  # masks and biases, each (1 or H, T, S), to be added; boolean masks are true where the query may look
     scale: float
     softcap: float | None
-    sink: torch.Tensor | None
+    sink: torch.Tensor | None  # (H,), or (H, T) if it depends on the query
     weights: torch.Tensor | None  # (H, T, S)
     merged: torch.Tensor  # (T, H · D) the concatenated contexts of the heads
 
@@ -62,15 +64,23 @@ class AttentionRecord:
     size: tuple[int, int, int]  # H, T, S
     frame: RunningModule  # the innermost module
     fits: bool  # whether it is a matrix over the tokens
+    multiplies: bool = False  # whether a matrix is multiplied by its result, as far as that was followed
     times: int = 1  # attentions in one call of the module
+    has_sink: bool = False  # whether a learned sink takes part in it
     kv_heads: int | None = None
     head_size: int | None = None
     width: int | None = None
     logits: torch.Tensor | None = None  # (H, T, S), or more columns with a sink
     weights: torch.Tensor | None = None
+    hidden: torch.Tensor | None = None  # (1 or H, T, S) where a mask was added; None: it was not observed
     call: AttentionCall | None = None
     input: torch.Tensor | None = None  # (T, M)
     projection: torch.nn.Module | None = None  # W^O
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is a matrix over the tokens that multiplies the values."""
+        return self.fits and self.multiplies
 
     @property
     def is_kept(self) -> bool:
@@ -82,10 +92,13 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records every attention that runs while it is active.
 
     `fits` are the shapes (T, S) of an attention matrix; of a softmax over anything else only the shape is
-    recorded. `is_wanted` decides for which attentions the tensors are kept.
+    recorded. `is_wanted` decides for which attentions the tensors are kept; without it none are, and the
+    weights are followed to the values that they multiply.
     """
 
-    def __init__(self, fits: Sequence[tuple[int, int]], is_wanted: Callable[[ModulePlace], bool]) -> None:
+    def __init__(
+        self, fits: Sequence[tuple[int, int]], is_wanted: Callable[[ModulePlace], bool] | None = None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.records: list[AttentionRecord] = []
         self.misfits: list[tuple[int, ...]] = []  # shapes
@@ -94,6 +107,7 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._turns: Counter[tuple[str, ...]] = Counter()
         self._inside: AttentionRecord | None = None  # the attention function that is running
         self._merged: torch.Tensor | None = None  # its result, until a linear layer receives it
+        self._added, self._followed = Added(), Followed[AttentionRecord]()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:  # noqa: SLF001  as below
@@ -101,6 +115,11 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         if func is torch.ops.aten._softmax.default:  # noqa: SLF001  softmax dispatches to it
             self._softmax(args[0], args[1], result)
+        elif self._is_wanted is not None:
+            self._added.note(func, args, kwargs or {}, result)
+        else:
+            for attention in self._followed.multiplied(func, args, result):
+                attention.multiplies = True
         return result
 
     def enter(self, name: str, module: torch.nn.Module, args: Any, kwargs: Any) -> None:
@@ -127,11 +146,12 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 result = function(*given, **words)
             finally:
                 self._inside = None
-            if attention is not None:
-                attention.kv_heads, attention.head_size = int(key.shape[-3]), int(query.shape[-1])
-                if self._keeps(attention):
-                    attention.call = _call(arguments, result)
-                    self._merged = result[0]
+            attention.multiplies = True
+            attention.kv_heads, attention.head_size = int(key.shape[-3]), int(query.shape[-1])
+            attention.has_sink = _sink_given(arguments) is not None
+            if self._keeps(attention):
+                attention.call = _call(arguments, result)
+                self._merged = result[0]
             return result
 
         return recording
@@ -140,31 +160,28 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         shape = tuple(logits.shape)
         attention = self._inside
         if attention is None and len(shape) > _OF_ROUTERS:
-            is_last = axis in {-1, len(shape) - 1}
-            if is_last:
+            if axis in {-1, len(shape) - 1}:
                 attention = self._record(shape)
+                self._followed.add(weights, attention, shape[-1])
             else:
                 self.misfits.append(shape)
         if attention is not None and self._keeps(attention):
             attention.logits, attention.weights = logits.flatten(0, -3), weights.flatten(0, -3)
+            attention.hidden = self._added.hidden(logits)
 
     def _keeps(self, attention: AttentionRecord) -> bool:
-        return attention.fits and self._is_wanted(attention.key)
+        return attention.fits and self._is_wanted is not None and self._is_wanted(attention.key)
 
-    def _record(self, shape: tuple[int, ...]) -> AttentionRecord | None:
-        """Record a new attention whose logits have this shape; None if the module attends again.
-
-        A differential transformer attends twice with the same weights (`modeling_diffllama.py`).
-        """
+    def _record(self, shape: tuple[int, ...]) -> AttentionRecord:
+        """Record a new attention whose logits have this shape."""
         frame = self._running[-1]
         size = (math.prod(shape[:-2]), shape[-2], shape[-1])
         is_one_text = len(shape) == _WITHOUT_BATCH or shape[0] == 1
         fits = is_one_text and size[1:] in self._fits
         if not fits:
             self.misfits.append(shape)
-        if self.records and self.records[-1].frame is frame:
-            self.records[-1].times += 1
-            return None
+        elif first := self._first_in(frame, size):
+            first.times += 1
         trail = tuple(module.name for module in self._running)
         attention = AttentionRecord((trail, self._turns[trail]), size, frame, fits=fits)
         self._turns[trail] += 1
@@ -172,6 +189,13 @@ class AttentionRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.records.append(attention)
         self._merged = None
         return attention
+
+    def _first_in(self, frame: RunningModule, size: tuple[int, int, int]) -> AttentionRecord | None:
+        """The first attention of this size in the same call of a module.
+
+        A differential transformer attends twice with the same weights (`modeling_diffllama.py`).
+        """
+        return next((each for each in self.records if each.frame is frame and each.size == size), None)
 
     def _note_input(self, attention: AttentionRecord) -> None:
         """Record the module's input, one vector per token: its width, and its numbers if they are kept."""
@@ -188,26 +212,43 @@ def recording(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[Atte
     with ExitStack() as stack:
         for name, module in model.named_modules():
             stack.enter_context(_hooked(name, module, watch))
-        stack.enter_context(_interface(watch))
+        stack.enter_context(_interface(model, watch))
+        if any(parameter.is_meta for parameter in model.parameters()):  # RoPE of transformers 5.0 asks torch
+            stack.enter_context(_replaced(torch, "is_autocast_enabled", lambda *_: False))
         stack.enter_context(torch.no_grad())
         stack.enter_context(watch)
         yield watch
 
 
 @contextmanager
-def _interface(watch: AttentionRecorder) -> Iterator[None]:
+def _interface(model: torch.nn.Module, watch: AttentionRecorder) -> Iterator[None]:
     """Record every attention function that a model looks up inside the block."""
-    find = AttentionInterface.get_interface
+    with ExitStack() as stack:
+        find = getattr(AttentionInterface, "get_interface", None)
+        if find is not None:
 
-    def finding(self: AttentionInterface, name: str, default: Callable[..., Any]) -> Callable[..., Any]:
-        return watch.calling(find(self, name, default))
+            def finding(
+                self: AttentionInterface, name: str, default: Callable[..., Any]
+            ) -> Callable[..., Any]:
+                return watch.calling(find(self, name, default))
 
-    interface: Any = AttentionInterface
-    interface.get_interface = finding
+            stack.enter_context(_replaced(AttentionInterface, "get_interface", finding))
+        else:  # older versions of transformers call the eager function of their own file
+            for home in {sys.modules[type(module).__module__] for module in model.modules()}:
+                for name in [name for name in vars(home) if name.endswith("eager_attention_forward")]:
+                    stack.enter_context(_replaced(home, name, watch.calling(getattr(home, name))))
+        yield
+
+
+@contextmanager
+def _replaced(home: Any, name: str, other: Callable[..., Any]) -> Iterator[None]:
+    """Replace a function inside the block."""
+    own = getattr(home, name)
+    setattr(home, name, other)
     try:
         yield
     finally:
-        interface.get_interface = find
+        setattr(home, name, own)
 
 
 @contextmanager
@@ -224,11 +265,10 @@ def _hooked(name: str, module: torch.nn.Module, watch: AttentionRecorder) -> Ite
 
 
 def _call(arguments: dict[str, Any], result: Any) -> AttentionCall:
-    module, query, key, value = (arguments[name] for name in ("module", "query", "key", "value"))
+    query, key, value = (arguments[name] for name in ("query", "key", "value"))
     length = key.shape[-2]
     added = (arguments.get(name) for name in ("attention_mask", "position_bias"))
     scale, weights = arguments.get("scaling"), result[1]
-    sink = arguments.get("s_aux", getattr(module, "sinks", None))
     return AttentionCall(
         queries=query[0],
         keys=key[0],
@@ -238,10 +278,31 @@ def _call(arguments: dict[str, Any], result: Any) -> AttentionCall:
         ),  # a mask may be longer, for a cache
         scale=query.shape[-1] ** -0.5 if scale is None else float(scale),
         softcap=arguments.get("softcap"),
-        sink=None if sink is None else sink.detach(),
+        sink=_sink(arguments, tuple(query.shape[1:3])),
         weights=None if weights is None else weights[0, ..., :length],
         merged=result[0].reshape(query.shape[-2], -1),
     )
+
+
+_SINKS = ("s_aux", "sinks")
+"""The names of a learned sink among the arguments of an attention function."""
+
+
+def _sink_given(arguments: dict[str, Any]) -> torch.Tensor | None:
+    """The sink among the arguments of an attention function, or in the module that calls it."""
+    given = (*(arguments.get(name) for name in _SINKS), getattr(arguments["module"], "sinks", None))
+    return next((sink for sink in given if isinstance(sink, torch.Tensor)), None)
+
+
+def _sink(arguments: dict[str, Any], size: tuple[int, ...]) -> torch.Tensor | None:
+    """The logits of a learned sink, (H,) or (H, T) for a `size` of H, T; None if there is none.
+
+    gpt-oss has one number for each head, Inkling 2 one for each query too (1, H, T, 1).
+    """
+    sink = _sink_given(arguments)
+    if sink is None or sink.numel() not in {size[0], math.prod(size)}:
+        return None
+    return sink.detach().reshape(size if sink.numel() == math.prod(size) and sink.ndim > 1 else size[:1])
 
 
 def _is_matrix(module: torch.nn.Module) -> bool:

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import reduce
-from operator import add
+from operator import add, or_
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 
-from attn_cli.core.arrays import Array, taken, to_numpy
-from attn_cli.core.attention import Bias, Operands, trace
+from attn_cli.core.arrays import Array, Floats, taken, to_numpy
+from attn_cli.core.attention import Bias, LearnedSink, Operands, trace
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.core.multihead import Attention, Linear, merged
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -17,6 +17,7 @@ from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord
+from attn_cli.models.bridge.dataflow import hidden_by, never_a_bias
 from attn_cli.models.source import Layer
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Step
@@ -27,7 +28,6 @@ from attn_cli.vocabulary import Metric, Step
 _TOLERANCE = {torch.float16: 0.02, torch.bfloat16: 0.15}
 _EXACT = 2e-5
 
-_HIDDEN = -1e9  # the mask values that families add instead of -∞ are far below
 _SOFTMAX_STEPS = frozenset({Step.MASK, Step.LOGITS, Step.WEIGHTS})
 _UNSEEN = "only the softmax of this family can be observed"
 _NO_INPUT = "the module does not receive one vector per token"
@@ -44,6 +44,8 @@ class CapturedLayer:
     weights: torch.Tensor  # (H, T, S)
     kv_heads: int
     why: str
+    sink_logits: torch.Tensor | None = None  # (H, T); None: no learned sink was observed
+    sink_weights: torch.Tensor | None = None  # (H, T)
     scale: float | None = field(default=None, init=False)
 
     @property
@@ -72,11 +74,20 @@ class CapturedLayer:
     def at(self, rows: Sequence[int]) -> "CapturedLayer":
         """The same layer with only the queries at those positions."""
         logits = None if self.logits is None else taken(self.logits, rows, -2)
-        return replace(self, logits=logits, weights=taken(self.weights, rows, -2))
+        sinks = (self.sink_logits, self.sink_weights)
+        sink_logits, sink_weights = (None if sink is None else taken(sink, rows, -1) for sink in sinks)
+        return replace(
+            self,
+            logits=logits,
+            weights=taken(self.weights, rows, -2),
+            sink_logits=sink_logits,
+            sink_weights=sink_weights,
+        )
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
-        return Pooled.of(to_numpy(taken(self.weights, heads, -3)), to_numpy(self.mask), most)
+        weights = to_numpy(taken(self.weights, heads, -3))
+        return Pooled.of(weights, to_numpy(self.mask), most, self._weights_of_sink(heads))
 
     def measure(
         self,
@@ -87,10 +98,21 @@ class CapturedLayer:
     ) -> RowMetrics:
         """The metrics of `heads`, row by row, computed from the observed weights."""
         weights = to_numpy(taken(self.weights, heads, -3))
-        measured = measure_weights(weights, to_numpy(self.mask), metrics, tokens)
+        sink = self._weights_of_sink(heads)
+        measured = measure_weights(weights, to_numpy(self.mask), metrics, tokens, sink)
         if progress is not None:
             progress(weights.shape[-2], weights.shape[-2])
         return measured
+
+    def sink(self, heads: Sequence[int]) -> LearnedSink | None:
+        """The learned sinks of `heads`, as observed; None if there are none."""
+        if self.sink_logits is None or self.sink_weights is None:
+            return None
+        return LearnedSink(taken(self.sink_logits, heads, 0), taken(self.sink_weights, heads, 0))
+
+    def _weights_of_sink(self, heads: Sequence[int]) -> Floats | None:
+        sink = self.sink(heads)
+        return None if sink is None else to_numpy(sink.weights)
 
     def result(self) -> Array:
         """Never called: the output is in `absent`."""
@@ -121,7 +143,7 @@ def build_layer(attention: AttentionRecord, kv_heads: int) -> Layer:
     call = attention.call
     if call is None:
         return _softmax_alone(attention, kv_heads, _UNSEEN)
-    operands = next((candidate for candidate in _operands(call) if _agrees(candidate, call)), None)
+    operands = next((candidate for candidate in _operands(call) if _is_of(candidate, call)), None)
     if operands is None:
         return _softmax_alone(attention, int(call.keys.shape[0]), _OTHERWISE)
     unknown: dict[Step, str] = {}
@@ -132,7 +154,8 @@ def build_layer(attention: AttentionRecord, kv_heads: int) -> Layer:
         unknown |= dict.fromkeys((Step.VALUES, Step.CONTEXT, Step.OUTPUT), _TWICE)
     elif projection is None or not _returns(operands, call):
         unknown[Step.OUTPUT] = _NO_PROJECTION
-    return Attention(attention.input, operands, projection, unknown)
+    is_sink_late = operands.sink is not None and not _agrees(operands, call)
+    return Attention(attention.input, operands, projection, unknown, is_sink_late)
 
 
 def _softmax_alone(attention: AttentionRecord, kv_heads: int, why: str) -> CapturedLayer:
@@ -142,12 +165,19 @@ def _softmax_alone(attention: AttentionRecord, kv_heads: int, why: str) -> Captu
         assert attention.call is not None, "an attention is recorded by its call or by its softmax"
         assert attention.call.weights is not None, "an attention function returns its weights"
         return CapturedLayer(None, attention.call.weights, kv_heads, why)
-    weights = weights[..., :length]  # an extra column is a sink
+    weights, of_sink = weights[..., :length], weights[..., length:]
     if attention.logits is None:
         return CapturedLayer(None, weights, kv_heads, why)
-    logits = attention.logits[..., :length]
-    is_hidden = (logits <= _hidden(logits)) & (weights == 0)
-    return CapturedLayer(logits.masked_fill(is_hidden, -torch.inf), weights, kv_heads, why)
+    logits, extra = attention.logits[..., :length], attention.logits[..., length:]
+    is_hidden = logits <= never_a_bias(logits.dtype)
+    if attention.hidden is not None:
+        is_hidden = is_hidden | attention.hidden[..., :length]
+    is_hidden = is_hidden & (weights == 0)
+    layer = CapturedLayer(logits.masked_fill(is_hidden, -torch.inf), weights, kv_heads, why)
+    if not extra.shape[-1]:
+        return layer
+    # columns beyond the keys are sinks: the attention function has no values for them
+    return replace(layer, sink_logits=extra.logsumexp(dim=-1), sink_weights=of_sink.sum(dim=-1))
 
 
 def _operands(call: AttentionCall) -> Iterator[Operands]:
@@ -159,8 +189,9 @@ def _operands(call: AttentionCall) -> Iterator[Operands]:
     mask: Rule = everywhere
     bias: Bias | None = None
     if call.added:
-        total = reduce(add, map(_as_added, call.added))
-        hidden = total <= _hidden(total)
+        added = [_as_added(each) for each in call.added]
+        total = reduce(add, added)
+        hidden = reduce(or_, map(hidden_by, added))
         if not (hidden == hidden[:1]).all():
             return
         mask = _rule(~hidden[0].broadcast_to(size[1:]))
@@ -190,9 +221,13 @@ def _added(bias: torch.Tensor) -> Bias:
     return lambda queries, keys: bias[:, queries, keys]
 
 
-def _hidden(numbers: torch.Tensor) -> float:
-    """The threshold below which an added number counts as masking."""
-    return max(_HIDDEN, torch.finfo(numbers.dtype).min / 2)
+def _is_of(operands: Operands, call: AttentionCall) -> bool:
+    """Whether the model computed these steps: our weights are its weights.
+
+    Granite's models with a sink return the weights before the sink takes its share, and scale the contexts
+    by what it leaves (`modeling_granite_swa.py`): then the contexts tell.
+    """
+    return _agrees(operands, call) or (operands.sink is not None and _returns(operands, call))
 
 
 def _agrees(operands: Operands, call: AttentionCall) -> bool:

@@ -3,7 +3,8 @@
 import copy
 import inspect
 import re
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from transformers.models.auto import configuration_auto
 
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.hf_errors import translated_errors
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
-_CLASSES = (
+CLASSES = (
     "AutoModel",
     "AutoModelForSeq2SeqLM",
     "AutoModelForCausalLM",
@@ -39,35 +42,96 @@ def is_known(kind: str) -> bool:
     return kind in names.CONFIG_MAPPING_NAMES
 
 
-def read_config(directory: Path, *, trusts_code: bool = False) -> Any:
+def read_config(
+    directory: Path, *, trusts_code: bool = False, overrides: Mapping[str, object] | None = None
+) -> Any:
     """The configuration of the model in `directory`, as transformers reads it.
+
+    `overrides` are values that the file lacks, or has otherwise.
 
     Raises:
         AttnError: it cannot be read.
     """
     with translated_errors(f"transformers cannot read the configuration in {directory}"):
-        config = transformers.AutoConfig.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=trusts_code
+        values = dict(overrides or {})
+        kind = values.pop("model_type", None)
+        reader: Any = (
+            transformers.AutoConfig if kind is None else configuration_auto.CONFIG_MAPPING[str(kind)]
+        )
+        config = reader.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=trusts_code, **values
         )
         config.architectures = config.architectures or []  # Funnel iterates over it even if it is None
         return config
 
 
 def model_builder(config: Any) -> Any:
-    """The Auto class that builds this model: the bare model if there is one.
+    """What builds this model: an Auto class, for the bare model if there is one, or the class it names.
 
     Raises:
         AttnError: there is none for text.
     """
-    for name in _CLASSES:
+    if half := _half(config):
+        return NamedClass(half)
+    for name in CLASSES:
         builder = getattr(transformers, name)
         is_own = name in (getattr(config, "auto_map", None) or {})  # the checkpoint's own code
         if is_own or type(config) in builder._model_mapping:  # noqa: SLF001  there is no public way
             return builder
+    named = (getattr(transformers, name, None) for name in config.architectures or ())
+    if reading := next(filter(reads_text, named), None):
+        return NamedClass(reading)
     problem = (
         f"transformers has no text model of type {config.model_type}: it is part of others, or reads no text"
     )
     raise AttnError(problem, "use a model that reads text: attn models --families")
+
+
+@record(frozen=True, slots=True)
+class NamedClass:
+    """A class of transformers that no Auto class builds, with an Auto class's way to build it."""
+
+    named: Any
+
+    def from_config(self, config: Any, *, trust_remote_code: bool = False, **options: Any) -> Any:
+        """A model with new weights."""
+        del trust_remote_code  # the class is transformers' own
+        return self.named._from_config(config, **options)  # noqa: SLF001  Auto classes do the same
+
+    def from_pretrained(self, directory: Path, *, trust_remote_code: bool = False, **options: Any) -> Any:
+        """The model in the directory."""
+        del trust_remote_code
+        return self.named.from_pretrained(directory, **options)
+
+
+def _half(config: Any) -> Any:
+    """The class of an encoder or a decoder alone, if `architectures` names one; else None."""
+    bare = transformers.AutoModel._model_mapping.get(type(config), None)  # noqa: SLF001  as above
+    if not inspect.isclass(bare) or not _takes(bare, "decoder_input_ids"):
+        return None
+    home = sys.modules[bare.__module__]
+    named = (getattr(home, name, None) for name in config.architectures or ())
+    return next((each for each in named if reads_text(each) and not _takes(each, "decoder_input_ids")), None)
+
+
+def is_encoder_alone(model: Any) -> bool:
+    """Whether the model is the encoder of an encoder-decoder model, without the decoder."""
+    name = type(model).__name__
+    return _half(model.config) is type(model) and "Decoder" not in name and "CausalLM" not in name
+
+
+def has_decoder(model: Any) -> bool:
+    """Whether it is an encoder-decoder model, with both."""
+    return bool(model.config.is_encoder_decoder) and _half(model.config) is not type(model)
+
+
+def reads_text(named: Any) -> bool:
+    """Whether this is a class of models that take tokens."""
+    return named is not None and hasattr(named, "forward") and _takes(named, "input_ids")
+
+
+def _takes(named: Any, argument: str) -> bool:
+    return argument in inspect.signature(named.forward).parameters
 
 
 def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
@@ -86,28 +150,61 @@ def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
         ).eval()  # batched_mm is the one way to run experts that reads no values
 
 
-def load_model(directory: Path, config: Any, backend: Backend, *, trusts_code: bool = False) -> Any:
+def load_model(
+    directory: Path,
+    config: Any,
+    backend: Backend,
+    *,
+    trusts_code: bool = False,
+    state: Mapping[str, Tensor] | None = None,
+) -> Any:
     """Load the model with the weights in `directory`, in the backend's number format and on its device.
+
+    `state` replaces the files of weights, by the names that transformers gives them.
 
     Raises:
         AttnError: the weights cannot be read, or do not belong to this model.
     """
-    builder = model_builder(config)
+    builder, place = model_builder(config), {}
+    if state is not None:  # an Auto class takes no state dict
+        builder = type(build_sketch(config, trusts_code=trusts_code))
+        place = {"state_dict": as_torch(state)}
     with translated_errors(f"transformers cannot load {directory}"):
         model, loading_info = builder.from_pretrained(
-            directory,
+            None if place else directory,
             config=copy.deepcopy(config),
             attn_implementation="eager",
             dtype=getattr(torch, backend.dtype.value),
             local_files_only=True,
             trust_remote_code=trusts_code,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # which are in the loading info, and an error below
+            **place,
         )
-        drawn = {*loading_info["missing_keys"], *(key for key, *_ in loading_info["mismatched_keys"])}
+        mismatched = {name: shapes for name, *shapes in loading_info["mismatched_keys"]}
+        drawn = {*loading_info["missing_keys"], *mismatched}
         if drawn:
             drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
-        _check_whole(directory, drawn)
+        _check_whole(directory, drawn, mismatched)
+        if backend.rounded is not None:
+            _round(model, getattr(torch, backend.rounded.value), loading_info["missing_keys"])
         return model.to(backend.device).eval()
+
+
+def _round(model: Any, coarse: torch.dtype, missing: Collection[str]) -> None:
+    """Round the parameters that are in the files to a coarser number format; they keep their own."""
+    for name, parameter in model.named_parameters():
+        if name not in missing:
+            parameter.data = parameter.data.to(coarse).to(parameter.dtype)
+
+
+def as_torch(state: Mapping[str, Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors as transformers takes them; those that are not floating-point are left out."""
+    return {
+        name: torch.tensor(tensor.numbers(None))
+        for name, tensor in state.items()
+        if tensor.numbers is not None
+    }
 
 
 def _computed(whole: Any) -> set[str]:
@@ -115,11 +212,19 @@ def _computed(whole: Any) -> set[str]:
     return {name for name, parameter in whole.named_parameters() if not parameter.requires_grad}
 
 
-def _check_whole(directory: Path, lacking: Collection[str]) -> None:
-    """Raise `AttnError` for a missing tensor, which transformers draws at random; task heads are exempt."""
-    needed = sorted(name for name in lacking if _IN_LAYERS.search(name))
+def _check_whole(
+    directory: Path, lacking: Collection[str], mismatched: Mapping[str, Sequence[Sequence[int]]]
+) -> None:
+    """Raise `AttnError` for a tensor that transformers drew at random: of another shape, or missing.
+
+    The head of a task may be missing.
+    """
+    needed = sorted(name for name in lacking if name in mismatched or _IN_LAYERS.search(name))
     if needed:
         problem = f"the tensor {needed[0]} is missing from {directory}"
+        if needed[0] in mismatched:
+            found, expected = (tuple(shape) for shape in mismatched[needed[0]])
+            problem = f"the tensor {needed[0]} in {directory} has the shape {found}, not {expected}"
         raise AttnError(problem, _HINT)
 
 
@@ -192,7 +297,7 @@ def inputs_of(
     given: dict[str, Any] = {"input_ids": row(ids)}
     if "token_type_ids" in takes and (any(segments) or getattr(model.config, "type_vocab_size", None)):
         given["token_type_ids"] = row(segments)
-    if model.config.is_encoder_decoder:
+    if has_decoder(model):
         given["decoder_input_ids"] = row(target)
     if "attention_mask" in takes:
         given["attention_mask"] = row([1] * len(ids))

@@ -1,5 +1,6 @@
 """Finds which attention a model computes, by running a sketch of it: the model without weights."""
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -10,14 +11,19 @@ import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.capture import AttentionRecord, AttentionRecorder, ModulePlace, recording
-from attn_cli.models.bridge.hf_models import inputs_of, is_sketch
+from attn_cli.models.bridge.hf_models import has_decoder, inputs_of, is_encoder_alone, is_sketch
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Extent
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
-_LENGTH, _TARGET_LENGTH = 13, 7  # of the sketch's texts: unequal, and unlike any head count or width
+_LENGTHS = (13, 7, 17, 11, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61)
+"""The possible lengths of the sketch's texts: those that are no number of the model's own."""
 _MOST_SHAPES = 3
+_OTHER_INPUTS = re.compile(
+    r"pixel|image|video|audio|speech|input_(features|values)|past_values|hidden_states"
+)
+_LISTED = "attn models --families lists what can be shown"
 _READS_TEXT = "use a model that reads text alone: attn models --families lists them"
 
 
@@ -40,40 +46,81 @@ def plan_attention(name: str, model: Any) -> AttentionPlan:
     Raises:
         AttnError: it has no attention matrix over its tokens, or cannot be run on tokens alone.
     """
-    watch = _watch_sketch(name, model)
+    lengths = _sketch_lengths(model)
+    watch = _watch_sketch(name, model, lengths)
     by_kind: dict[Kind, list[AttentionRecord]] = {}
-    for attention in watch.records:
-        by_kind.setdefault(_kind(model, attention), []).append(attention)
-    if not any(attention.fits for attention in watch.records):
-        raise no_matrix(name, model, _LENGTH, watch)
+    for attention in _attentions(watch.records):
+        by_kind.setdefault(_kind(model, attention, lengths), []).append(attention)
     places: dict[ModulePlace, tuple[Kind, int]] = {}
     kinds: dict[Kind, Extent] = {}
     for kind in (kind for kind in Kind if kind in by_kind):
         numbered = _by_layer(by_kind[kind])
-        shown = {layer: attention for layer, attention in numbered.items() if attention.fits}
+        shown = {layer: attention for layer, attention in numbered.items() if attention.is_matrix}
         if shown:
-            kinds[kind] = _extent(numbered, shown)
+            kinds[kind] = _extent(numbered, shown, lengths[0])
             places |= {attention.key: (kind, layer) for layer, attention in shown.items()}
-    first = next(attention for attention in by_kind[next(iter(kinds))] if attention.fits)
+    if not kinds and any(attention.fits for attention in watch.records):
+        problem = f"{name} changes the result of its softmax before it multiplies the values"
+        raise AttnError(problem, _LISTED)
+    if not kinds:
+        raise no_matrix(name, model, lengths[0], watch)
+    first = next(attention for attention in by_kind[next(iter(kinds))] if attention.is_matrix)
     return AttentionPlan(places, kinds, first)
 
 
-def _watch_sketch(name: str, model: Any) -> AttentionRecorder:
+def _sketch_lengths(model: Any) -> tuple[int, int]:
+    """The lengths of the sketch's texts: unequal, and neither a number of the config nor a size of a tensor.
+
+    So a softmax over as many experts as there are tokens is never taken for attention.
+    """
+    own = set(_numbers(model.config.to_dict()))
+    own |= {size for tensor in (*model.parameters(), *model.buffers()) for size in tensor.shape}
+    length, target = [*(length for length in _LENGTHS if length not in own), *_LENGTHS][:2]
+    return max(length, target), min(length, target)
+
+
+def _numbers(settings: Any) -> Iterator[int]:
+    """Every integer in the settings, the nested ones included."""
+    if isinstance(settings, dict):
+        settings = list(settings.values())
+    if isinstance(settings, list | tuple):
+        for setting in settings:
+            yield from _numbers(setting)
+    elif isinstance(settings, int):
+        yield settings
+
+
+def _attentions(records: Sequence[AttentionRecord]) -> Iterator[AttentionRecord]:
+    """Of each call of a module one softmax: its attention, if it has one.
+
+    A softmax that multiplies nothing is a router's or a gate's, unless it is over the tokens: then the module
+    changes its weights before it uses them.
+    """
+    by_call: dict[int, list[AttentionRecord]] = {}
+    for attention in records:
+        if attention.fits or attention.multiplies:
+            by_call.setdefault(id(attention.frame), []).append(attention)
+    for each in by_call.values():
+        yield min(each, key=lambda attention: (not attention.is_matrix, not attention.fits))
+
+
+def _watch_sketch(name: str, model: Any, lengths: tuple[int, int]) -> AttentionRecorder:
     """Record every attention in a run over arbitrary tokens, without its numbers.
 
     Raises:
         AttnError: the model cannot be run on tokens alone.
         CannotSketchError: it needs weights to run, and has none.
     """
-    watch = AttentionRecorder(matrix_shapes(model, _LENGTH, _TARGET_LENGTH), lambda _: False)
+    length, target = lengths
+    watch = AttentionRecorder(matrix_shapes(model, length, target))
     size = vocabulary_size(model.config)
-    ids = [index % size for index in range(5, 5 + _LENGTH)]
+    ids = [index % size for index in range(5, 5 + length)]
     try:
         with translated_errors(f"{name} cannot be run on tokens alone"), recording(model, watch):
-            model(**inputs_of(model, ids, [0] * _LENGTH, ids[:_TARGET_LENGTH]))
+            model(**inputs_of(model, ids, [0] * length, ids[:target]))
     except AttnError as error:
         needs = _other_inputs(model)
-        if needs:
+        if needs and " meta" not in error.problem:  # an error that names the meta device is the sketch's own
             raise AttnError(f"{name} reads {needs}, not text alone", _READS_TEXT) from error
         if is_sketch(model):
             raise CannotSketchError(error.problem, error.hint) from error
@@ -83,29 +130,37 @@ def _watch_sketch(name: str, model: Any) -> AttentionRecorder:
 
 def _other_inputs(model: Any) -> str:
     """What the model reads besides text or instead of it, as transformers declares; empty if nothing."""
+    if not any(_OTHER_INPUTS.search(name) for name in inspect.signature(model.forward).parameters):
+        return ""
     declared = getattr(model, "input_modalities", None) or ()
     names = (declared,) if isinstance(declared, str) else tuple(declared)
     return " and ".join(name for name in names if name != "text")
 
 
-def _extent(numbered: Mapping[int, AttentionRecord], shown: Mapping[int, AttentionRecord]) -> Extent:
+def _extent(
+    numbered: Mapping[int, AttentionRecord], shown: Mapping[int, AttentionRecord], length: int
+) -> Extent:
     """The layers of one kind: those that can be shown, and why the others cannot."""
-    others = {layer: _other_shape(attention) for layer, attention in numbered.items() if not attention.fits}
-    return Extent(tuple(shown), max(attention.size[0] for attention in shown.values()), others)
+    others = {
+        layer: _why_not(attention, length) for layer, attention in numbered.items() if layer not in shown
+    }
+    heads = max(attention.size[0] for attention in shown.values())
+    return Extent(tuple(shown), heads, others, any(attention.has_sink for attention in shown.values()))
 
 
-def _other_shape(attention: AttentionRecord) -> str:
-    """The shape of an attention that is not a matrix over the tokens."""
-    return f"for {_LENGTH} tokens its softmax is over {' × '.join(map(str, attention.size))}"
+def _why_not(attention: AttentionRecord, length: int) -> str:
+    """Why this attention is no matrix over the tokens that multiplies the values."""
+    if attention.fits:
+        return "it changes the result of its softmax before it multiplies the values"
+    return f"for {length} tokens its softmax is over {' × '.join(map(str, attention.size))}"
 
 
 def _by_layer(records: Sequence[AttentionRecord]) -> dict[int, AttentionRecord]:
     """The records by layer, numbered by the modules' names; if those do not increase, by order of execution.
 
-    Another softmax in a layer, such as a router's, is none of its attention: it does not count as a layer.
     ALBERT runs one layer many times, and Funnel restarts its numbering in each block.
     """
-    fitting = [attention for attention in records if attention.fits]
+    fitting = [attention for attention in records if attention.is_matrix]
     if not _increases(fitting):
         return dict(enumerate(records))
     by_layer = {_layer_number(attention.key[0]): attention for attention in reversed(records)}
@@ -127,36 +182,37 @@ def _layer_number(trail: Sequence[str]) -> int | None:
     return next((int(match[1]) for match in matches if match), None)
 
 
-def _kind(model: Any, attention: AttentionRecord) -> Kind:
-    if not model.config.is_encoder_decoder:
-        return Kind.SELF
+def _kind(model: Any, attention: AttentionRecord, lengths: tuple[int, int]) -> Kind:
+    if not has_decoder(model):
+        return Kind.ENCODER if is_encoder_alone(model) else Kind.SELF
     parts = (part for name in attention.key[0] for part in name.split("."))
     side = next((part for part in parts if part in {"encoder", "decoder"}), "encoder")
     if side == "encoder":
         return Kind.ENCODER
-    return Kind.CROSS if attention.size[1:] == (_TARGET_LENGTH, _LENGTH) else Kind.DECODER
+    return Kind.CROSS if attention.size[:0:-1] == lengths else Kind.DECODER
 
 
 def matrix_shapes(model: Any, length: int, target: int) -> list[tuple[int, int]]:
     """The shapes (T, S) an attention matrix can have."""
     square = [(length, length)]
-    return [*square, (target, target), (target, length)] if model.config.is_encoder_decoder else square
+    return [*square, (target, target), (target, length)] if has_decoder(model) else square
 
 
 def no_matrix(what: str, model: Any, length: int, watch: AttentionRecorder) -> AttnError:
     """The error for a model without an attention matrix: what it computes instead."""
-    hint = "attn models --families lists what can be shown"
     shapes = list(dict.fromkeys(watch.misfits))
     if shapes:
         shown = ", ".join(" × ".join(map(str, shape)) for shape in shapes[:_MOST_SHAPES])
         more = " and others" if len(shapes) > _MOST_SHAPES else ""
         problem = f"{what} has no {length} × {length} attention matrix: its softmax is over {shown}{more}"
-        return AttnError(problem, hint)
+        return AttnError(problem, _LISTED)
     classes = [type(module).__name__ for module in model.modules()]
     attending = " and ".join(name for name in dict.fromkeys(classes) if "Attention" in name)
     if attending:
-        return AttnError(f"{what} has no attention matrix: no softmax over tokens runs in {attending}", hint)
-    return AttnError(f"{what} has no attention: its layers are {' and '.join(_classes(model))}", hint)
+        return AttnError(
+            f"{what} has no attention matrix: no softmax over tokens runs in {attending}", _LISTED
+        )
+    return AttnError(f"{what} has no attention: its layers are {' and '.join(_classes(model))}", _LISTED)
 
 
 def _classes(model: Any) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """The reference model: transformers' eager attention on the same files.
 
-It runs transformers' complete model with `output_attentions`; the output of W^O is recorded by a hook.
+It runs transformers' complete model with `output_attentions`. `judged_modules.py` records what enters W^Q and
+what enters and leaves W^O, and `judge.py` the operations in between.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ import transformers
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import torch_backend
+from attn_cli.models.bridge.exact_numbers import exact_constants, exact_numbers
 from attn_cli.models.bridge.hf_models import inputs_of, load_model, read_config
-from attn_cli.models.files.tensors import FloatArray
+from attn_cli.models.bridge.judge import OperationWatch
+from attn_cli.models.bridge.judged_modules import ModuleWatch
+from attn_cli.models.bridge.reference_tokens import auto_tokens
+from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.hf_errors import translated_errors
-from attn_cli.models.source import ReferenceAttention, Texts
+from attn_cli.models.source import AttentionModules, Precision, ReferenceLayer, ReferenceTokens, Texts
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
@@ -31,61 +36,133 @@ _FIELDS = {
     Kind.DECODER: "decoder_attentions",
     Kind.CROSS: "cross_attentions",
 }
+ALL_ROWS = 256
+"""Tokens: of a longer text 64 rows are compared, so that memory grows with its length and not its square."""
+
+_FIRST, _BETWEEN, _LAST = 8, 32, 24  # rows: a sliding window shows in the last ones
 
 
 @record(frozen=True, eq=False)
 class EagerModel:
-    """transformers' own model over the files in `directory`; `outputs` names the module W^O of each layer.
+    """transformers' own model over the files in `directory`; `modules` names the modules of each layer.
 
     Raises:
         AttnError: `directory` is a file, which transformers reads in another way.
     """
 
     directory: Path
+    tokenizer: Path | None  # the directory of the tokenizer; None: it has none
     layers: Mapping[Kind, Sequence[int]]
-    outputs: Mapping[Kind, Mapping[int, str]]
+    modules: Mapping[Kind, Mapping[int, AttentionModules]]
     trusts_code: bool = False
-    _models: dict[DType, Any] = field(default_factory=dict, init=False)
+    has_template: bool = True  # whether the tokenizer adds special tokens
+    state: Mapping[str, Tensor] | None = None  # the weights, where transformers cannot read the files
+    overrides: Mapping[str, object] | None = None  # of the configuration
+    _models: dict[Precision, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if self.directory.is_file():
             problem = f"{self.directory} cannot be compared with transformers: it is a file, not a directory"
             raise AttnError(problem, "verify the checkpoint that the file was converted from")
 
+    def tokens_of(self, text: str, pair: str | None, target: str | None) -> ReferenceTokens:
+        """The tokens by AutoTokenizer, over the same directory.
+
+        Raises:
+            AttnError: it cannot read the tokenizer, or not the text.
+        """
+        config = read_config(self.directory, trusts_code=self.trusts_code)
+        return auto_tokens(
+            self._tokenizer_directory,
+            config,
+            (text, pair, target),
+            trusts_code=self.trusts_code,
+            has_template=self.has_template,
+        )
+
+    @property
+    def _tokenizer_directory(self) -> Path:
+        """Where AutoTokenizer reads the tokenizer.
+
+        Raises:
+            AttnError: nowhere.
+        """
+        if self.tokenizer is None:
+            problem = "the tokenizer is a file on its own, which AutoTokenizer does not read"
+            raise AttnError(problem, "--tokenizer DIR, its directory")
+        return self.tokenizer
+
     def attention_of(
-        self, texts: Texts, kinds: Collection[Kind], dtype: DType
-    ) -> dict[Kind, ReferenceAttention]:
+        self, texts: Texts, kinds: Collection[Kind], precision: Precision
+    ) -> dict[Kind, dict[int, ReferenceLayer]]:
         """The attention of all layers for each of `kinds`, from one run of the model.
+
+        In float64 nothing is float32, not even what transformers casts to it.
 
         Raises:
             AttnError: transformers cannot run the model, or does not return these attentions.
         """
-        model = self._model(dtype)
+        model = self._model(precision)
         inputs = _inputs(model, texts)
+        is_exact = precision.dtype is DType.FLOAT64
+        watch = OperationWatch(_shapes(texts), rows_of, is_exact=is_exact)
+        around = ModuleWatch(watch)
         with translated_errors("transformers cannot run the model"), torch.no_grad():
-            names = {kind: self._output_names(model, kind) for kind in kinds}
-            all_names = {name for by_layer in names.values() for name in by_layer.values()}
-            with _record_outputs(model, all_names) as recorded:
+            names = {kind: self._full_names(model, kind) for kind in kinds}
+            named = [modules for by_layer in names.values() for modules in by_layer.values()]
+            with around.watching(model, named), exact_constants(is_wanted=is_exact), watch:
                 outputs = model(**inputs, output_attentions=True, return_dict=True)
-        calls = {name: iter(results) for name, results in recorded.items()}
         return {
-            kind: ReferenceAttention(
-                weights=_by_layer(getattr(outputs, _FIELDS[kind], None), self.layers[kind], self.directory),
-                outputs={layer: next(calls[name]) for layer, name in names[kind].items()},
+            kind: around.layers(
+                names[kind], _by_layer(_returned(outputs, kind), self.layers[kind], self.directory)
             )
             for kind in kinds
         }
 
-    def _output_names(self, model: torch.nn.Module, kind: Kind) -> dict[int, str]:
-        """The name of W^O of each layer in transformers' model."""
-        return {layer: _full_name(model, name) for layer, name in self.outputs.get(kind, {}).items()}
+    def _full_names(self, model: torch.nn.Module, kind: Kind) -> dict[int, AttentionModules]:
+        """The names of each layer's modules in transformers' model."""
+        return {
+            layer: AttentionModules(_full_name(model, names.query), _full_name(model, names.output))
+            for layer, names in self.modules.get(kind, {}).items()
+        }
 
-    def _model(self, dtype: DType) -> Any:
-        if dtype not in self._models:
-            config = read_config(self.directory, trusts_code=self.trusts_code)
-            backend = torch_backend("cpu", dtype)
-            self._models[dtype] = load_model(self.directory, config, backend, trusts_code=self.trusts_code)
-        return self._models[dtype]
+    def _model(self, precision: Precision) -> Any:
+        """The model, as it was loaded: dynamic RoPE would remember the longest text."""
+        if precision not in self._models:
+            own = self.trusts_code
+            config = read_config(self.directory, trusts_code=own, overrides=self.overrides)
+            backend = torch_backend("cpu", precision.dtype, precision.rounded)
+            with exact_numbers(is_wanted=precision.dtype is DType.FLOAT64):
+                model = load_model(self.directory, config, backend, trusts_code=own, state=self.state)
+            self._models[precision] = (model, _tables(model))
+        model, tables = self._models[precision]
+        for module, values, buffers in tables:
+            vars(module).update(values, _buffers=copy(buffers))
+        return model
+
+
+def _tables(model: torch.nn.Module) -> list[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]]]:
+    """The modules with tables of frequencies, each with its attributes and buffers."""
+    return [
+        (module, copy(vars(module)), dict(module.named_buffers(recurse=False)))
+        for module in model.modules()
+        if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
+    ]
+
+
+def rows_of(length: int) -> Sequence[int] | None:
+    """Which of T rows are compared: all, or the first, the last, and some between."""
+    if length <= ALL_ROWS:
+        return None
+    last = length - _LAST
+    between = range(_FIRST, last, max(1, (last - _FIRST) // _BETWEEN))
+    return (*range(_FIRST), *between[:_BETWEEN], *range(last, length))
+
+
+def _shapes(texts: Texts) -> list[tuple[int, int]]:
+    """The shapes (T, S) of a matrix of attention."""
+    length, target = len(texts.tokens), max(1, len(texts.target))
+    return [(length, length), (target, target), (target, length)]
 
 
 def _inputs(model: Any, texts: Texts) -> dict[str, Any]:
@@ -96,6 +173,12 @@ def _inputs(model: Any, texts: Texts) -> dict[str, Any]:
         [token.segment for token in texts.tokens],
         [token.id for token in texts.target] or [0],
     )
+
+
+def _returned(outputs: Any, kind: Kind) -> Any:
+    """The attentions of one kind; an encoder without a decoder returns them as a model of one kind does."""
+    own = getattr(outputs, _FIELDS[kind], None)
+    return getattr(outputs, _FIELDS[Kind.SELF], None) if own is None and kind is Kind.ENCODER else own
 
 
 def _by_layer(attentions: Any, layers: Sequence[int], directory: Path) -> dict[int, FloatArray]:
@@ -123,23 +206,3 @@ def _full_name(model: torch.nn.Module, name: str) -> str:
         problem = f"transformers {VERSION} has no module {name}, so outputs cannot be compared"
         raise AttnError(problem, "the version of transformers in constraints.txt, which attn was tested with")
     return full_name
-
-
-@contextmanager
-def _record_outputs(
-    model: torch.nn.Module, names: Collection[str]
-) -> Iterator[Mapping[str, list[FloatArray]]]:
-    """Record what the named modules return inside the block, (T, M) for each call."""
-    calls: dict[str, list[FloatArray]] = {name: [] for name in names}
-
-    def hook(name: str) -> Callable[..., None]:
-        def keep(_module: torch.nn.Module, _given: Any, result: torch.Tensor) -> None:
-            calls[name].append(to_numpy(result.reshape(-1, result.shape[-1])))
-
-        return keep
-
-    with ExitStack() as stack:
-        for name, module in model.named_modules():
-            if name in calls:
-                stack.callback(module.register_forward_hook(hook(name)).remove)
-        yield calls

@@ -10,6 +10,9 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.record import record
 
+ADAPTER_CONFIG = "adapter_config.json"
+"""The configuration of an adapter of PEFT, alone or beside its base."""
+
 _RELOAD = "download the model again, or repair the file"
 
 
@@ -110,6 +113,16 @@ def read_config(directory: Path) -> Config:
         AttnError: there is none, or it is not a JSON object.
     """
     path = checked_path(directory, "config.json", LARGEST_TEXT)
+    return Config(read_json(path), path)
+
+
+def read_adapter_config(directory: Path) -> Config:
+    """Read the configuration of the adapter in `directory`.
+
+    Raises:
+        AttnError: as `read_config`.
+    """
+    path = checked_path(directory, ADAPTER_CONFIG, LARGEST_TEXT)
     return Config(read_json(path), path)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_json
+from attn_cli.models.files.other_formats import no_weights
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
@@ -50,6 +51,8 @@ class Weights:
     prefixes: Sequence[str] = ("",)
     aliases: Mapping[str, str] | None = None
     wrapper: str = ""  # precedes the prefixes: `_orig_mod.` of torch.compile, `module.` of DDP, or another
+    adapter: str = ""  # what was merged into the tensors, in words
+    notes: tuple[str, ...] = ()  # what else to know of them
 
     def unwrapped(self, anchors: Sequence[str]) -> "Weights":
         """The weights with the prefix of a wrapper, if all of `anchors` are found only behind the same one.
@@ -66,6 +69,20 @@ class Weights:
             problem = f"{self.directory} contains the weights of several models: {', '.join(wrappers)}"
             raise AttnError(problem, "save the one to inspect by itself")
         return replace(self, wrapper=wrappers[0]) if wrappers else self
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of the weights: a wrapper that was removed, an adapter that was merged."""
+        around = (
+            f"the names of the weights begin with '{self.wrapper}', which was removed: a wrapper added it"
+        )
+        merged = f"{self.adapter} was merged into the weights; --no-adapter leaves it out"
+        return (*((around,) if self.wrapper else ()), *((merged,) if self.adapter else ()), *self.notes)
+
+    @property
+    def renamed(self) -> dict[str, Tensor]:
+        """The tensors by name, without the wrapper's prefix."""
+        return {name.removeprefix(self.wrapper): tensor for name, tensor in self.tensors.items()}
 
     def read(self, name: str, shape: tuple[int, ...]) -> FloatArray:
         """Read the tensor as float32 (float64 if the file is).
@@ -136,15 +153,34 @@ def open_weights(
     return Weights(directory, tensors, prefixes, aliases)
 
 
+def open_file(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of one file, by name; its suffix says the format.
+
+    Raises:
+        AttnError: the file is damaged.
+    """
+    form = next((form for form in FORMATS if Path(form.whole).suffix == path.suffix), FORMATS[0])
+    return form.open(path)
+
+
 def _shards(directory: Path) -> tuple[WeightsFormat, list[Path]]:
-    """The format of the weights in the directory, and their files."""
+    """The format of the weights in the directory, and their files.
+
+    Raises:
+        AttnError: there are none, or a shard is missing.
+    """
     for form in FORMATS:
         if (directory / form.whole).exists():
             return form, [checked_path(directory, form.whole)]
         if (directory / form.index).exists():
             index = checked_path(directory, form.index, LARGEST_TEXT)
-            return form, [checked_path(directory, name) for name in shard_names(index, form)]
-    return FORMATS[0], [directory / FORMATS[0].whole]  # opening it raises the right error
+            names = shard_names(index, form)
+            lacking = [name for name in names if not (directory / name).exists()]
+            if lacking:
+                problem = f"{directory} lacks {len(lacking)} of {len(names)} shards: {lacking[0]} is missing"
+                raise AttnError(problem, "download the missing files, or the model again")
+            return form, [checked_path(directory, name) for name in names]
+    raise no_weights(directory)
 
 
 def shard_names(index: Path, form: WeightsFormat) -> list[str]:

@@ -32,6 +32,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from attn_cli.errors import AttnError
+from attn_cli.models.files.adapter import ADAPTER_FILES
+from attn_cli.models.files.config import ADAPTER_CONFIG
 from attn_cli.models.files.weights import FORMATS, shard_names
 from attn_cli.models.hub.locate import (
     MAIN,
@@ -106,11 +108,13 @@ class _Hub:
         """
         with self._translated_failures():
             config = self._remote(_CONFIG, self._revision)
-            if config is None:
+            adapter = self._adapter(wanted) if wanted.adapter or config is None else []
+            if config is None and not adapter:
                 problem = f"{self._name} is not a model attn can read: it has no {_CONFIG} on the hub"
                 raise AttnError(problem, f"see {self._endpoint}/{self._name}")
-            weights = self._weights(config.commit) if wanted.weights else []
-            files = [*weights, *self._tokenizer(config.commit), config]
+            config = config or adapter[-1]
+            weights = self._weights(config.commit) if wanted.weights and not adapter else []
+            files = [*weights, *self._tokenizer(config.commit), config, *adapter]
             if wanted.code:
                 files = [*self._code(files, config.commit), *files]
             self._download(files, watch)
@@ -128,6 +132,18 @@ class _Hub:
         names = " nor ".join(form.whole for form in FORMATS)
         problem = f"{self._name} has no weights attn can read: neither {names}"
         raise AttnError(problem, f"see {self._endpoint}/{self._name}")
+
+    def _adapter(self, wanted: WantedFiles) -> list[_Remote]:
+        """The files of the adapter of PEFT, its configuration last; none if it is no adapter."""
+        config = self._remote(ADAPTER_CONFIG, self._revision)
+        if config is None or not wanted.weights:
+            return [config] if config else []
+        files = (self._remote(name, config.commit) for name in ADAPTER_FILES)
+        weights = next((file for file in files if file), None)
+        if weights is None:
+            problem = f"{self._name} is an adapter without weights: neither {' nor '.join(ADAPTER_FILES)}"
+            raise AttnError(problem, f"see {self._endpoint}/{self._name}")
+        return [weights, config]
 
     def _tokenizer(self, commit: str) -> list[_Remote]:
         """The tokenizer's files; those of older tokenizers only if there is no `tokenizer.json`."""

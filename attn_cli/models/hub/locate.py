@@ -4,12 +4,15 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.files.config import read_adapter_config
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
-from attn_cli.models.hub.names import directory_with_model, name_at, slip, suggestion
+from attn_cli.models.hub.directories import GGUF, is_adapter, is_model, model_in, near
+from attn_cli.models.hub.names import name_at, slip, suggestion
 from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED
 
@@ -21,10 +24,6 @@ Fetch: TypeAlias = Callable[[str, str | None], Path]
 
 DownloadProgress: TypeAlias = Callable[[str, int, int], None]
 """Called with the file being downloaded, the bytes received so far, and the total number of bytes."""
-
-_GGUF = ".gguf"
-UNFINISHED = "attn-training"
-"""The directory in which `attn train` keeps the state of a run, inside the model's."""
 
 MAIN = "main"
 """The default branch."""
@@ -50,7 +49,9 @@ class Located:
     """A model's display name and its location."""
 
     name: str
-    directory: Path  # or the .gguf file
+    directory: Path  # or the .gguf file; of an adapter, its base's
+    adapter: Path | None = None  # the directory of the LoRA adapter to merge
+    remarks: tuple[str, ...] = ()  # about how the name was understood
 
 
 @record(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class WantedFiles:
 
     weights: bool = True
     code: bool = False  # the checkpoint's own Python modules
+    adapter: bool = True  # whether an adapter is merged into its base, or left out
 
 
 def no_progress(_file: str, _done: int, _total: int) -> None:
@@ -81,21 +83,102 @@ def locate_model(
         AttnError: there is no such model.
         UsageError: a revision is given for a model on disk.
     """
-    on_disk = _on_disk(name)
+    wanted = wanted or WantedFiles()
+    place = _locate(name, environment, revision, fetch, wanted)
+    if not is_adapter(place.directory):
+        return place
+    has_base = (place.directory / "config.json").is_file()
+    if not wanted.adapter and has_base:
+        return place
+    if has_base and os.path.isdir(_expanded(name)):  # noqa: PTH112  as in `_on_disk`
+        return replace(place, name=f"{place.name} + adapter", adapter=place.directory)
+    base = _base(place, environment, fetch, wanted)
+    if not wanted.adapter:
+        return base
+    return replace(base, name=f"{base.name} + {place.name}", adapter=place.directory)
+
+
+def _locate(
+    name: str,
+    environment: Mapping[str, str],
+    revision: str | None,
+    fetch: Fetch | None,
+    wanted: WantedFiles,
+) -> Located:
+    """Find the model or the adapter of that name.
+
+    Raises:
+        AttnError: there is neither.
+        UsageError: a revision is given for a model on disk.
+    """
+    is_name = _NAME.fullmatch(name) is not None
+    snapshot = _snapshot(model_directory(name, environment), revision) if is_name else None
+    on_disk, remarks = _not_hidden(name, snapshot, revision)
     if on_disk is not None:
         _check_no_revision(on_disk, revision)
-        return on_disk
-    if not _NAME.fullmatch(name):
+        return replace(on_disk, remarks=remarks)
+    if not is_name:
         raise absent(name, environment)
-    snapshot = _snapshot(model_directory(name, environment), revision)
     if snapshot is None and revision is None:
         _check_name(name, environment)
-    if fetch is not None and (snapshot is None or not _is_whole(snapshot, wanted or WantedFiles())):
-        return Located(name, fetch(name, revision))
+    if fetch is not None and (snapshot is None or not _is_whole(snapshot, wanted)):
+        return Located(name, fetch(name, revision), remarks=remarks)
     if snapshot is None:
         offline = "HF_HUB_OFFLINE forbids downloading it" if is_offline(environment) else ""
         raise absent(name, environment, revision, offline)
-    return Located(name, snapshot)
+    return Located(name, snapshot, remarks=remarks)
+
+
+def _not_hidden(
+    name: str, snapshot: Path | None, revision: str | None
+) -> tuple[Located | None, tuple[str, ...]]:
+    """The model on disk, and a remark if a directory and a cached model have the same name.
+
+    A directory that is not a model does not hide the cached model, nor one of which a revision is given.
+
+    Raises:
+        AttnError: what is on disk is not a model, and nothing else has its name.
+    """
+    try:
+        on_disk = _on_disk(name)
+    except AttnError:
+        if snapshot is None and (revision is None or not _NAME.fullmatch(name)):
+            raise
+        return None, (f"the directory {name} is not a model: the model {name} of the hub is read",)
+    if on_disk is None or snapshot is None:
+        return on_disk, ()
+    return on_disk, (f"{name} is the directory of that name, which comes before the cached model",)
+
+
+def _base(
+    adapter: Located, environment: Mapping[str, str], fetch: Fetch | None, wanted: WantedFiles
+) -> Located:
+    """The base model that the adapter names: a directory, also beside the adapter, or a model of the hub.
+
+    Raises:
+        AttnError: the adapter names none, or it is not found, or is an adapter itself.
+    """
+    config = read_adapter_config(adapter.directory)
+    name, revision = (config.values.get(key) for key in ("base_model_name_or_path", "revision"))
+    hint = (
+        f"write the directory of its base there, or leave its files beside those of the base: {config.path}"
+    )
+    if not isinstance(name, str) or not name:
+        raise AttnError(f"{adapter.name} is an adapter whose base_model_name_or_path is empty", hint)
+    beside = adapter.directory / name
+    is_here = os.path.isdir(_expanded(name))  # noqa: PTH112  as in `_on_disk`
+    if not is_here and os.path.isdir(beside):  # noqa: PTH112
+        name, is_here = str(beside), True
+    is_pinned = isinstance(revision, str) and revision and not is_here
+    try:
+        base = _locate(name, environment, str(revision) if is_pinned else None, fetch, wanted)
+    except AttnError as error:
+        problem = f"{adapter.name} is an adapter, and its base is missing: {error.problem}"
+        raise AttnError(problem, error.hint if _NAME.fullmatch(name) else hint) from error
+    if base.directory.is_file() or is_adapter(base.directory):
+        what = "a GGUF file" if base.directory.is_file() else "an adapter too"
+        raise AttnError(f"{adapter.name} is an adapter, and its base {name} is {what}", hint)
+    return base
 
 
 def _check_name(name: str, environment: Mapping[str, str]) -> None:
@@ -103,7 +186,7 @@ def _check_name(name: str, environment: Mapping[str, str]) -> None:
 
     It is not called if a revision is given.
     """
-    if name.lower().endswith(_GGUF):
+    if name.lower().endswith(GGUF):
         raise AttnError(f"the file {name} does not exist", "check the path after --model")
     meant = slip(name, cached_names(environment))
     if meant is not None:
@@ -191,45 +274,18 @@ def _on_disk(name: str) -> Located | None:
         AttnError: the path exists and is not a model.
     """
     path = _expanded(name)
-    if name == EMBEDDED and not (path / "config.json").is_file():
+    if name == EMBEDDED and not is_model(path):
         return Located(EMBEDDED, EMBEDDED_DIRECTORY)
     if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
-        return _in_directory(name, path)
+        place = model_in(name, path)
+        is_folder = place.is_dir()
+        return Located(path.resolve().name if is_folder else place.stem, place)
     if os.path.exists(path):  # noqa: PTH110  as above
-        if path.suffix.lower() == _GGUF:
+        if path.suffix.lower() == GGUF:
             return Located(path.stem, path)
         problem = f"{name} is not a model: it is a file, and not a .gguf file"
-        raise AttnError(problem, _near(path, "a .gguf file, or the directory that contains the model"))
+        raise AttnError(problem, near(path, "a .gguf file, or the directory that contains the model"))
     return None
-
-
-def _in_directory(name: str, path: Path) -> Located:
-    """The model in a directory: in Hugging Face layout, or its only `.gguf` file.
-
-    Raises:
-        AttnError: there is none, or there are several.
-    """
-    if (path / "config.json").is_file():
-        return Located(path.resolve().name, path)
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() == _GGUF)
-    if len(files) == 1:  # as a repository of one quantized file is downloaded
-        return Located(files[0].stem, files[0])
-    if files:
-        names = ", ".join(file.name for file in files)
-        raise AttnError(f"{name} has {len(files)} {_GGUF} files: {names}", f"-m {files[0]}")
-    if (path / UNFINISHED).is_dir():
-        problem = f"{name} is not a model yet: its training is not finished"
-        raise AttnError(problem, f"attn train FILE... -o {name} --resume, with the options of the run")
-    problem = f"{name} is not a model: the directory has no config.json"
-    raise AttnError(
-        problem, _near(path, "a directory with config.json, model.safetensors and tokenizer.json")
-    )
-
-
-def _near(path: Path, otherwise: str) -> str:
-    """The hint: `-m` with a model near the path, or else `otherwise`."""
-    place = directory_with_model(path)
-    return otherwise if place is None else f"-m {place}"
 
 
 def _expanded(path: str) -> Path:
@@ -238,6 +294,8 @@ def _expanded(path: str) -> Path:
 
 def _is_whole(snapshot: Path, wanted: WantedFiles) -> bool:
     """Whether the snapshot has all files that are wanted, judging by their names."""
+    if is_adapter(snapshot) and (wanted.adapter or not (snapshot / "config.json").is_file()):
+        return not wanted.weights or any(snapshot.glob("adapter_model.*"))
     has_tokenizer = any(file for pattern in _TOKENIZERS for file in snapshot.glob(pattern))
     all_weights = not wanted.weights or has_weights(snapshot)
     has_code = not wanted.code or all((snapshot / f"{name}.py").exists() for name in own_modules(snapshot))
@@ -291,7 +349,7 @@ def _revisions(folder: Path) -> dict[str, Path]:
         }
     except (OSError, ValueError):
         return {}
-    commits = {name: path for name, path in commits.items() if (path / "config.json").is_file()}
+    commits = {name: path for name, path in commits.items() if is_model(path)}
     return commits | {name: commits[commit] for name, commit in named.items() if commit in commits}
 
 
@@ -302,6 +360,8 @@ def _listed(names: list[str]) -> str:
 
 
 def _type(snapshot: Path) -> str:
+    if is_adapter(snapshot) and not (snapshot / "config.json").is_file():
+        return "adapter"
     return str(_read(snapshot, "config.json").get("model_type") or "")
 
 

@@ -53,7 +53,8 @@ def name_at(address: str) -> str | None:
 def directory_with_model(path: Path) -> Path | None:
     """A directory with a model near a path that is not one: beside a file, or inside a directory."""
     places = (path.parent,) if path.is_file() else (*path.glob("*"), *path.glob("snapshots/*"))
-    return next((place for place in sorted(places) if (place / "config.json").is_file()), None)
+    files = ("config.json", "adapter_config.json")
+    return next((place for place in sorted(places) if any((place / name).is_file() for name in files)), None)
 
 
 def _is_slip(name: str, known: str, most: int) -> bool:

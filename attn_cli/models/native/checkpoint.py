@@ -1,16 +1,26 @@
 """A checkpoint run by our own transformer: a directory in Hugging Face layout, or a GGUF file."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
 from attn_cli.models.backend import Backend
+from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
-from attn_cli.models.native.spec import Part, Spec
+from attn_cli.models.native.spec import Cross, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
-from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, of_layers
+from attn_cli.models.source import (
+    AttentionModules,
+    Card,
+    Extent,
+    Layer,
+    ReferenceModel,
+    SourceRequest,
+    Texts,
+    of_layers,
+)
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
@@ -29,6 +39,8 @@ class Checkpoint:
     tokenizer: Tokenizer
     backend: Backend
     ignores_code: bool = False  # whether the checkpoint comes with its own model code, which does not run
+    adapter: Path | None = None  # the directory of the adapter that is merged
+    place_remarks: tuple[str, ...] = ()  # how the model's name was understood
     engine: str = "native"
 
     @property
@@ -39,13 +51,15 @@ class Checkpoint:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What to know of its files: own code that did not run, and a wrapper around the model."""
+        """What to know of its files: own code that did not run, a wrapper around the model, an adapter."""
         own = f"{self.name} comes with its own Python code, which was not run; --trust-remote-code runs it"
-        wrapper = self.open_weights().wrapper
-        around = f"the names of the weights begin with '{wrapper}', which was removed: a wrapper added it"
-        spare = self._fit(self.spec).remarks(self.tokenizer)
-        code, names = (own,) if self.ignores_code else (), (around,) if wrapper else ()
-        return (*code, *names, *self.tokenizer.remarks, *spare)
+        return (
+            *self.place_remarks,
+            *((own,) if self.ignores_code else ()),
+            *self.open_weights().remarks,
+            *self.tokenizer.remarks,
+            *self._fit(self.spec).remarks(self.tokenizer),
+        )
 
     @property
     def takes_pairs(self) -> bool:
@@ -77,7 +91,7 @@ class Checkpoint:
         """The kinds of attention that the model has."""
         whole, decoder = Extent(range(self.spec.layers), self.spec.heads), self.spec.decoder
         if decoder is None:
-            return {Kind.SELF: whole}
+            return {Kind.ENCODER if self.spec.is_encoder_alone else Kind.SELF: whole}
         decoding = Extent(range(decoder.layers), decoder.heads)
         return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
@@ -110,8 +124,8 @@ class Checkpoint:
         self._transformer.check()
 
     def head_labels(self) -> tuple[HeadLabel, ...]:
-        """The heads with a known pattern, the highest score first."""
-        return read_head_labels(self.path, self.spec.layers, self.spec.heads)
+        """The heads with a known pattern, the highest score first; with an adapter they are not known."""
+        return () if self.adapter else read_head_labels(self.path, self.spec.layers, self.spec.heads)
 
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of each of `layers`, in ascending order, computed lazily."""
@@ -122,11 +136,32 @@ class Checkpoint:
         from attn_cli.models.bridge.reference import EagerModel  # transformers and torch: 5 s
 
         layers = {kind: extent.layers for kind, extent in self.kinds.items()}
-        outputs, decoder = {next(iter(layers)): _layer_names(self.spec.output, self.spec)}, self.spec.decoder
+        places, decoder = {next(iter(layers)): _places(self.spec)}, self.spec.decoder
         if decoder is not None and decoder.cross is not None:
-            outputs[Kind.DECODER] = _layer_names(decoder.output, decoder)
-            outputs[Kind.CROSS] = _layer_names(decoder.cross.output, decoder)
-        return EagerModel(self.path, layers, outputs)
+            places[Kind.DECODER] = _places(decoder)
+            places[Kind.CROSS] = _places(decoder, decoder.cross)
+        return EagerModel(
+            self.path,
+            self.tokenizer.directory,
+            layers,
+            places,
+            trusts_code=self.request.trusts_code,
+            has_template=self.request.has_template,
+            state=self._changed_state(),
+            overrides=self._overrides,
+        )
+
+    def _changed_state(self) -> Mapping[str, Tensor] | None:
+        """The tensors that transformers cannot read from the files: behind a wrapper, or with an adapter."""
+        if self.path.is_file():
+            return None
+        weights = self.open_weights()
+        return weights.renamed if weights.wrapper or weights.adapter else None
+
+    @property
+    def _overrides(self) -> dict[str, object]:
+        """What the configuration says otherwise than `config.json`."""
+        return {} if self.adapter is None else {"vocab_size": self.spec.vocabulary}
 
     def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""
@@ -163,9 +198,18 @@ def anchor_names(spec: Spec) -> tuple[str, ...]:
     return tuple(f"{name}.weight" for name in (spec.embeddings.tokens, *outputs))
 
 
-def _layer_names(part: Part, spec: Spec) -> dict[int, str]:
-    """The part's module name in each layer."""
-    return {layer: part.name.format(**spec.numbers(layer)) for layer in range(spec.layers)}
+def _places(spec: Spec, cross: Cross | None = None) -> dict[int, AttentionModules]:
+    """The modules of each layer's attention, or cross-attention, that its input and its contexts enter."""
+    projections, output = (
+        (spec.projections, spec.output) if cross is None else (cross.projections, cross.output)
+    )
+    entered = projections.fused or projections.query
+    assert entered is not None, "a spec names every part that is used"
+    named = [spec.tower + part.name for part in (entered, output)]
+    return {
+        layer: AttentionModules(*(name.format(**spec.numbers(layer)) for name in named))
+        for layer in range(spec.layers)
+    }
 
 
 def _inputs(tokens: Sequence[Token]) -> Inputs:

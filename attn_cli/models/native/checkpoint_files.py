@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attn_cli.models.files.config import Config, read_config
 from attn_cli.models.files.weights import Weights, open_weights
-from attn_cli.models.tokens.open import open_tokenizer
+from attn_cli.models.tokens.open import has_tokenizer, open_tokenizer
 from attn_cli.models.tokens.token import Tokenizer
 from attn_cli.record import record
 
@@ -31,6 +31,7 @@ class DirectoryFiles:
 
     directory: Path
     config: Config
+    adapter: Path | None = None  # a directory whose tokenizer, if it has one, replaces the model's
 
     def weights(self, prefixes: Sequence[str], aliases: Mapping[str, str] | None) -> Weights:
         """Open the weights in the directory.
@@ -41,16 +42,24 @@ class DirectoryFiles:
         return open_weights(self.directory, prefixes, aliases)
 
     def tokenizer(self, *, trusts_code: bool = False) -> Tokenizer:
-        """Open the tokenizer in the directory.
+        """Open the tokenizer of the adapter, or else the one in the directory.
 
         Raises:
             AttnError: there is none, or it cannot be read.
         """
-        return open_tokenizer(self.directory, self.config.values, trusts_code=trusts_code)
+        place = tokenizer_directory(self.directory, self.adapter)
+        return open_tokenizer(place, self.config.values, trusts_code=trusts_code)
 
 
-def open_files(path: Path) -> CheckpointFiles:
+def tokenizer_directory(directory: Path, adapter: Path | None) -> Path:
+    """The directory of the tokenizer: the adapter's if it has one, else the model's."""
+    return directory if adapter is None or not has_tokenizer(adapter) else adapter
+
+
+def open_files(path: Path, adapter: Path | None = None) -> CheckpointFiles:
     """Open the checkpoint in a directory in Hugging Face layout, or in a `.gguf` file.
+
+    `adapter` is the directory of an adapter of it.
 
     Raises:
         AttnError: the configuration cannot be read.
@@ -59,4 +68,4 @@ def open_files(path: Path) -> CheckpointFiles:
         from attn_cli.models.gguf.model import open_gguf  # NumPy and gguf: 0.2 s
 
         return open_gguf(path)
-    return DirectoryFiles(path, read_config(path))
+    return DirectoryFiles(path, read_config(path), adapter)

@@ -12,6 +12,7 @@ from attn_cli.models.files.config import Config, NotNativeError
 from attn_cli.models.native import architectures
 from attn_cli.models.native.config_keys import check_keys
 from attn_cli.models.native.spec import Spec
+from attn_cli.models.native.towers import as_tower, tower_config
 
 
 def native_families() -> tuple[str, ...]:
@@ -30,6 +31,30 @@ def native_groups() -> dict[str, tuple[str, ...]]:
 def native_types() -> frozenset[str]:
     """The native families as `model_type` may spell them, with hyphens or underscores."""
     return frozenset(alias for name in _modules() for alias in (name, name.replace("_", "-")))
+
+
+def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None:
+    """The model's spec; None if its family has no native implementation.
+
+    `is_causal` overrides the model's own mask.
+
+    Raises:
+        NotNativeError: this variant of the family is not native.
+        AttnError: a value of the configuration is missing or damaged.
+    """
+    if tower := tower_config(config):
+        return _tower_spec(tower, config, is_causal=is_causal)
+    if config.text("model_type") not in native_types():
+        return None
+    return read_spec(config, is_causal=is_causal)
+
+
+def _tower_spec(tower: Config, whole: Config, *, is_causal: bool | None) -> Spec | None:
+    """The spec of the language model in a larger one; None if transformers has to complete its config."""
+    try:
+        return as_tower(read_spec(tower, is_causal=is_causal), whole)
+    except AttnError:
+        return None
 
 
 def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:

@@ -1,7 +1,7 @@
 """Reads the rotary position embedding (RoPE) of a config: its frequencies, and the variants for long texts.
 
 The formulas follow `modeling_rope_utils.py` in transformers, in the same order of operations and in float32:
-one rounding error in a frequency is 0.0002 radians at position 4096.
+one rounding error in a frequency is 0.0002 radians at position 4096. A model in float64 has them in float64.
 """
 
 import math
@@ -18,7 +18,7 @@ from attn_cli.models.files.config import Config
 from attn_cli.record import record
 
 Frequencies: TypeAlias = npt.NDArray[np.floating]
-"""(R/2,) float32, in radians per position."""
+"""(R/2,) float32, or float64 for a model in float64, in radians per position."""
 
 _ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
 _PARAMETERS = frozenset(
@@ -54,6 +54,7 @@ class _RopeParameters:
     values: Mapping[str, Any]
     size: int  # R, the number of rotated features per head
     length: int  # T, the number of tokens in the text
+    precision: type[np.floating[Any]] = np.float32
 
     def number(self, name: str, default: float | None = None) -> float:
         """The positive number `name`; null counts as absent."""
@@ -63,7 +64,7 @@ class _RopeParameters:
         """(R/2,) the list `name`, one positive number per pair of features."""
         listed, pairs = self.values.get(name), len(range(0, self.size, 2))
         if isinstance(listed, list) and len(listed) == pairs and all(map(_is_positive, listed)):
-            return np.asarray(listed, dtype=np.float32)
+            return np.asarray(listed, dtype=self.precision)
         raise _unusable(name, f"{pairs} positive numbers", listed)
 
 
@@ -94,10 +95,14 @@ def read_rotary(
         problem = f"rotary embedding {name} with partial_rotary_factor: this family rotates whole heads"
         raise AttnError(problem, _HINT)
     frequencies, gain = _compute(name, values, head_size, length)
+
+    def exact() -> Frequencies:
+        return _compute(name, values, head_size, length, np.float64)[0]
+
     if 2 * len(frequencies) > head_size:
         problem = f"{2 * len(frequencies)} features cannot be rotated in a head of {head_size}"
         raise AttnError(problem, "check head_dim and partial_rotary_factor in the config")
-    return Rotary(frequencies, gain, interleaved)
+    return Rotary(frequencies, gain, interleaved, exact)
 
 
 def unknown_parameters(config: Mapping[str, Any]) -> Iterator[str]:
@@ -153,7 +158,13 @@ def of_layer_type(
     return rest | {"rope_parameters": {"rope_theta": theta} | dict(scaling or {}) | dict(given or {})}
 
 
-def _compute(name: Any, values: Mapping[str, Any], head_size: int, length: int) -> tuple[Frequencies, float]:
+def _compute(
+    name: Any,
+    values: Mapping[str, Any],
+    head_size: int,
+    length: int,
+    precision: type[np.floating[Any]] = np.float32,
+) -> tuple[Frequencies, float]:
     """Compute the variant `name` from `values`, which are unchecked and may be zero."""
     if name not in list(_VARIANTS):  # a list: the config's value may be unhashable
         problem = f"the config has an unknown rotary embedding: {reprlib.repr(name)}"
@@ -161,7 +172,7 @@ def _compute(name: Any, values: Mapping[str, Any], head_size: int, length: int) 
     try:
         size = int(head_size * _number(values, "partial_rotary_factor", 1.0))
         with np.errstate(divide="raise", over="raise", invalid="raise"):
-            return _VARIANTS[name](_RopeParameters(values, size, length))
+            return _VARIANTS[name](_RopeParameters(values, size, length, precision))
     except ArithmeticError as error:
         problem = f"the rotary embedding {name} cannot be computed: it divides by zero or overflows"
         raise AttnError(problem, _HINT) from error
@@ -234,7 +245,7 @@ def _yarn(rope: _RopeParameters) -> tuple[Frequencies, float]:
     """High frequencies kept, low ones divided, a ramp between: YaRN, Peng et al. 2023, arXiv:2309.00071."""
     periods, factor = _periods(rope), _stretch(rope)
     low, high = _yarn_ramp(rope)
-    ramp = (np.arange(len(periods), dtype=np.float32) - low) / (high - low)
+    ramp = (np.arange(len(periods), dtype=rope.precision) - low) / (high - low)
     kept = 1 - np.clip(ramp, 0, 1)
     return 1 / (factor * periods) * (1 - kept) + 1 / periods * kept, _yarn_gain(rope, factor)
 
@@ -308,7 +319,7 @@ def _theta(rope: _RopeParameters) -> float:
 
 def _periods(rope: _RopeParameters, stretch: float = 1.0) -> Frequencies:
     """(R/2,) θ^(2r/R), in positions per radian."""
-    exponents = np.arange(0, rope.size, 2, dtype=np.float32) / rope.size
+    exponents = np.arange(0, rope.size, 2, dtype=rope.precision) / rope.size
     periods: Frequencies = (_theta(rope) * stretch) ** exponents
     return periods
 

@@ -49,6 +49,7 @@ class FeedForward:
     activation: str
     gate: Part | None = None  # Shazeer 2020, arXiv:2002.05202
     holds_gate: bool = False  # the gate is the first half of `up`
+    is_down_float32: bool = False  # in float16 W_down, and so the stream, are float32: T5 overflows otherwise
 
 
 @record(frozen=True, slots=True)
@@ -146,6 +147,7 @@ class Spec:
     segments: int = 0  # the number of segment embeddings
     takes_pairs: bool = False  # whether the model was trained on pairs of texts
     prefixes: tuple[str, ...] = ("",)
+    tower: str = ""  # the module in transformers' model, if it is a part of a larger one: `language_model.`
     aliases: Mapping[str, str] = field(default_factory=dict)
     softcap: float | None = None
     is_alibi: bool = False
@@ -158,6 +160,7 @@ class Spec:
 
     cross: Cross | None = None  # of a decoder
     decoder: "Spec | None" = None  # of an encoder-decoder model, where this is the encoder
+    is_encoder_alone: bool = False  # of such a model, whose files lack the decoder
     start: int | None = None  # the decoder's start token
 
     def mask(self, layer: int) -> Rule:

@@ -5,12 +5,12 @@ of layer 2.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
 
-from attn_cli.core.arrays import Array, device_of, namespace, positions
+from attn_cli.core.arrays import Array, at_least_float32, device_of, namespace, positions
 from attn_cli.core.attention import Bias
 from attn_cli.core.chunked import row_by_row
 from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
@@ -18,9 +18,10 @@ from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, Normalise, fused, split
 from attn_cli.core.positions import Disentangled, alibi, relative, sinusoids
 from attn_cli.errors import AttnError
-from attn_cli.models.backend import Backend
+from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.native.spec import Cross, Embeddings, Norm, Part, Projections, Spec
 from attn_cli.record import record
+from attn_cli.vocabulary import DType
 
 
 @record(frozen=True, slots=True)
@@ -241,9 +242,20 @@ class Transformer:
     def _feed_forward(self, layer: int, x: Array) -> Array:
         """(T, M) what the feed-forward block adds to the residual stream."""
         parts, width = self.spec.feed_forward, self.spec.width
-        inner, down = self._expand(layer), self._linear(parts.down, layer, width, parts.size)
-        result = row_by_row(lambda rows: down(inner(rows)), x)
+        inner = self._expand(layer)
+        if parts.is_down_float32 and self.backend.dtype is DType.FLOAT16:
+            result = self._in_float32(inner(x), layer)
+        else:
+            down = self._linear(parts.down, layer, width, parts.size)
+            result = row_by_row(lambda rows: down(inner(rows)), x)
         return self._scale_result(self.spec.feed_forward_result_norm, layer, result)
+
+    def _in_float32(self, inner: Array, layer: int) -> Array:
+        """(T, M) the block's last product in float32, as in T5 of transformers (`_keep_in_fp32_modules`)."""
+        parts = self.spec.feed_forward
+        exact = replace(self, backend=torch_backend(self.backend.device, DType.FLOAT32))
+        down = exact._linear(parts.down, layer, self.spec.width, parts.size)  # noqa: SLF001  this class
+        return down(at_least_float32(inner))
 
     def _scale_result(self, norm: Part | None, layer: int, result: Array) -> Array:
         """(T, M) a sublayer's output, normalised and scaled as the family does before adding it."""
@@ -278,7 +290,8 @@ class Transformer:
             if spec.gain_offset:
                 gain = gain + spec.gain_offset
             if spec.norm is Norm.RMS:
-                return rms_norm(x, gain, spec.epsilon)
+                xp = namespace(gain)
+                return xp.astype(rms_norm(x, gain, spec.epsilon), gain.dtype, copy=False)
             stored = self.weights.read(f"{name}.bias", (x.shape[-1],)) if part.has_bias else None
             return layer_norm(x, gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
@@ -24,10 +25,12 @@ class FastTokenizer:
     Without `has_segments` the model is not told which text a token belongs to: all are in segment 0.
     """
 
-    def __init__(self, inner: "tokenizers.Tokenizer", *, has_segments: bool = True) -> None:
+    def __init__(
+        self, inner: "tokenizers.Tokenizer", *, has_segments: bool = True, directory: Path | None = None
+    ) -> None:
         inner.no_padding()  # MiniLM's file pads every text to 128
         inner.no_truncation()  # and truncates to 128: a text that is too long is an error here
-        self._inner = inner
+        self._inner, self.directory = inner, directory
         self._has_segments, self._has_template = has_segments, True
         self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()

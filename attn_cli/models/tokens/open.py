@@ -15,6 +15,11 @@ from attn_cli.models.tokens.token import Tokenizer
 _OLDER = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken", "tekken.json")
 
 
+def has_tokenizer(directory: Path) -> bool:
+    """Whether the directory has a tokenizer with a vocabulary."""
+    return any(file for name in ("tokenizer.json", *_OLDER) for file in directory.glob(name))
+
+
 def open_tokenizer(
     directory: Path, config: Mapping[str, Any] | None = None, *, trusts_code: bool = False
 ) -> Tokenizer:
@@ -44,7 +49,7 @@ def open_tokenizer(
     applies = agreement(path, inner, files)
     if applies is None:
         return _through_transformers(directory, trusts_code=trusts_code)
-    fast = FastTokenizer(inner, has_segments=files.has_segments)
+    fast = FastTokenizer(inner, has_segments=files.has_segments, directory=directory)
     if applies is always:
         return fast
     whole = cache(partial(_through_transformers, directory, trusts_code=trusts_code))

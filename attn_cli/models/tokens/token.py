@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Protocol
 
 from attn_cli.record import record
@@ -41,6 +42,10 @@ class Tokenizer(Protocol):
     @property
     def size(self) -> int:
         """The number of tokens: the largest id is one less."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Where `AutoTokenizer` reads the same tokenizer; None: nowhere."""
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -6,7 +6,7 @@ from itertools import chain, zip_longest
 from math import ceil
 from typing import TypeAlias
 
-from attn_cli.grid import Grid
+from attn_cli.grid import SINK, Grid
 from attn_cli.record import record
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.marks import INCH, Box
@@ -17,6 +17,7 @@ GAP, TICK = 0.12, 0.04  # inches
 _SHEET, _PANEL = 24.0, 16.0  # inches: approximate width of all panels in a row, and of one panel
 _LEGIBLE = 4.0  # points: the smallest label, legible when zooming in
 _ACROSS = 4  # grids side by side before a new row starts
+_APART, _NARROW = 0.05, 0.08  # inches: between the tokens' columns and a sink's, and its least width
 _NUMBERED = 12  # maximum rows and columns of a grid whose cells show their numbers
 _NUMBERS = 500  # maximum number of such cells in one picture: each takes 1 ms
 
@@ -51,8 +52,14 @@ class Panel:
 
     grid: Grid
     box: Box
+    sink: Box | None  # of its column
     names_rows: bool  # False if a neighbour has the same labels
     names_columns: bool
+
+    @property
+    def middle(self) -> float:
+        """The x of its centre, its sink's column included."""
+        return self.box.middle[0] if self.sink is None else (self.box.x + self.sink.right) / 2
 
 
 @record(frozen=True, slots=True)
@@ -94,6 +101,13 @@ class PanelPlan:
         """The font size for the page's own text, which grows with the width of the page."""
         return points * min(2.5, max(1.0, self.width / 10))
 
+    def _boxes(self, grid: Grid, x: float, y: float) -> tuple[Box, Box | None]:
+        """The place of a grid's cells, and of its sink's if it has one."""
+        box = Box(x, y, len(grid.columns) * self.along.cell, len(grid.rows) * self.down.cell)
+        if grid.sink is None:
+            return box, None
+        return box, Box(box.right + _APART, y, _width_of_sink(self.along), box.height)
+
     def panels(self, top: float) -> Iterator[Panel]:
         """Every grid of the table with its position; the titles of the first row are at `top`."""
         y = top
@@ -101,9 +115,8 @@ class PanelPlan:
             x, y = 0.0, y + self.head
             for j, grid in enumerate(row):
                 x += self.lefts[j]
-                width, height = len(grid.columns) * self.along.cell, len(grid.rows) * self.down.cell
-                box = Box(x + (self.widths[j] - width) / 2, y, width, height)
-                yield Panel(grid, box, _names_rows(row, j), _names_columns(self.table, i, j))
+                box, sink = self._boxes(grid, x + (self.widths[j] - _width_of_cells(grid, self.along)) / 2, y)
+                yield Panel(grid, box, sink, _names_rows(row, j), _names_columns(self.table, i, j))
                 x += self.widths[j]
             y += self.heights[i] + self.feet[i]
 
@@ -155,7 +168,7 @@ def _sides(
     """Rows and columns in `room` inches; column labels are horizontal if the longest fits."""
     down = _side(max(len(grid.rows) for grid in grids), room, numbered=numbered)
     along = _side(max(len(grid.columns) for grid in grids), room, numbered=numbered)
-    longest = along.reach(list({token for grid in grids for token in grid.columns}), letters)
+    longest = along.reach(list({token for grid in grids for token in names_of_columns(grid)}), letters)
     return down, replace(along, outward=along.every > 1 or longest >= along.cell - 0.03)
 
 
@@ -175,7 +188,22 @@ def _title_size(grids: Sequence[Grid], across: int, room: float, letters: Letter
 
 def _width(grid: Grid, along: PanelSide, title: float, letters: Letters) -> float:
     """The width in inches of a grid or its title, whichever is wider."""
-    return max(len(grid.columns) * along.cell, letters.inches(letters.title(grid.title), title))
+    return max(_width_of_cells(grid, along), letters.inches(letters.title(grid.title), title))
+
+
+def _width_of_cells(grid: Grid, along: PanelSide) -> float:
+    """The width in inches of a grid's cells, its sink's included."""
+    of_sink = 0.0 if grid.sink is None else _APART + _width_of_sink(along)
+    return len(grid.columns) * along.cell + of_sink
+
+
+def _width_of_sink(along: PanelSide) -> float:
+    return max(along.cell, _NARROW)
+
+
+def names_of_columns(grid: Grid) -> tuple[str, ...]:
+    """The labels below a grid: those of its columns that are shown at any size, and its sink's first."""
+    return grid.columns if grid.sink is None else (SINK, *grid.columns)
 
 
 def _lefts(table: PanelRows, down: PanelSide, letters: Letters) -> tuple[float, ...]:
@@ -191,7 +219,7 @@ def _feet(table: PanelRows, along: PanelSide, letters: Letters) -> tuple[float, 
     """Inches below each row of panels."""
     return tuple(
         max(
-            along.room(grid, grid.columns, letters) if _names_columns(table, i, j) else 0.0
+            along.room(grid, names_of_columns(grid), letters) if _names_columns(table, i, j) else 0.0
             for j, grid in enumerate(row)
         )
         for i, row in enumerate(table)
@@ -211,4 +239,4 @@ def _names_rows(row: Sequence[Grid], j: int) -> bool:
 def _names_columns(table: PanelRows, i: int, j: int) -> bool:
     """Whether panel `i`, `j` labels its columns: not if the panel below has the same columns."""
     below = table[i + 1] if i + 1 < len(table) else ()
-    return j >= len(below) or below[j].columns != table[i][j].columns
+    return j >= len(below) or names_of_columns(below[j]) != names_of_columns(table[i][j])

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from attn_cli.grid import SINK, Grid
 from attn_cli.show.picture.colours import ColourScale
 from attn_cli.show.picture.fonts import Letters
-from attn_cli.show.picture.layout import TICK, Panel, PanelPlan
+from attn_cli.show.picture.layout import TICK, Panel, PanelPlan, PanelSide, names_of_columns
 from attn_cli.show.picture.marks import Blank, Box, Image, PageMark, Stroke, Word, frame
 
 GREY = "#dcdcdc"  # of cells without a value
@@ -17,16 +18,17 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue: Rec. 
 
 def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Letters) -> Iterator[PageMark]:
     """All elements of one grid except the colour bar."""
-    yield from _cells(panel, scale, numbered=plan.numbered)
-    yield Word(letters.title(panel.grid.title), panel.box.middle[0], panel.box.y - plan.head / 2, plan.title)
+    yield from _cells(panel.grid, panel.box, scale, numbered=plan.numbered)
+    if panel.sink is not None:
+        yield from _cells(panel.grid.sink_column, panel.sink, scale, numbered=plan.numbered)
+    yield Word(letters.title(panel.grid.title), panel.middle, panel.box.y - plan.head / 2, plan.title)
     if panel.names_rows:
         yield from _row_labels(panel, plan, letters)
     if panel.names_columns:
         yield from _column_labels(panel, plan, letters)
 
 
-def _cells(panel: Panel, scale: ColourScale, *, numbered: bool) -> Iterator[PageMark]:
-    grid, box = panel.grid, panel.box
+def _cells(grid: Grid, box: Box, scale: ColourScale, *, numbered: bool) -> Iterator[PageMark]:
     colours, blank = scale.colours(grid.values), ~grid.visible | ~np.isfinite(grid.values)
     colours[blank] = _GREY
     yield Image(box, colours)
@@ -69,12 +71,18 @@ def _column_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[
     grid, box, side = panel.grid, panel.box, plan.along
     edge = box.bottom + 2 * TICK
     for j in range(0, len(grid.columns), side.every):
-        x, text = box.x + (j + 0.5) * side.cell, letters.label(grid.columns[j])
-        yield Stroke((x, box.bottom), (x, box.bottom + TICK))
-        if side.outward:
-            yield Word(text, x, edge, side.size, "right", turned=True)
-        else:
-            yield Word(text, x, edge, side.size, down="top")
+        yield from _column_label(grid.columns[j], box.x + (j + 0.5) * side.cell, panel, side, letters)
+    if panel.sink is not None:
+        yield from _column_label(SINK, panel.sink.middle[0], panel, side, letters)
     if grid.are_tokens:
-        y = edge + side.reach(grid.columns, letters) + side.name_room(grid) / 2
+        y = edge + side.reach(names_of_columns(grid), letters) + side.name_room(grid) / 2
         yield Word("key", box.middle[0], y, side.size + 1)
+
+
+def _column_label(name: str, x: float, panel: Panel, side: PanelSide, letters: Letters) -> Iterator[PageMark]:
+    bottom, text = panel.box.bottom, letters.label(name)
+    yield Stroke((x, bottom), (x, bottom + TICK))
+    if side.outward:
+        yield Word(text, x, bottom + 2 * TICK, side.size, "right", turned=True)
+    else:
+        yield Word(text, x, bottom + 2 * TICK, side.size, down="top")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.grid import Grid
+from attn_cli.grid import SINK, Grid
 from attn_cli.show.scale import is_signed
 from attn_cli.show.terminal.number_format import short
 from attn_cli.show.terminal.text_width import to_left
@@ -18,10 +18,11 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     A diverging scale is symmetric around zero and the values need not be: then their own range is given.
     """
     is_part = grid.is_masked_later and bool(grid.unmasked.any())
-    seen = grid.values[grid.unmasked if is_part else grid.visible]
+    seen = grid.values[grid.unmasked] if is_part else grid.numbers
     limits = (float(seen.min()), float(seen.max())) if is_signed(grid.limits) and seen.size else grid.limits
     low, high = (short(limit, digits) for limit in limits)
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
+    size += "" if grid.sink is None else f" and the {SINK}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
     span = "unmasked range" if is_part else "range"
     return [grid.title, *pooled, size, f"{span} {low} to {high}"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.grid import Grid
+from attn_cli.grid import SINK, Grid
 from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade
@@ -20,6 +20,7 @@ from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 MOST = 8  # how many are listed without --top: the values after them are close to zero
 
 _BETWEEN = "  "  # between two values
+_APART = " | "  # between a sink's value and those of tokens
 _LABEL, _SHORT_LABEL = 20, 6  # maximum width of a row label, with enough space and without
 _TEXT = 12  # maximum width of a token before its value in a terminal
 
@@ -35,12 +36,28 @@ class Listing(NamedTuple):
     sheet: Sheet
 
     def rows(self) -> Iterator[Line]:
-        """`token → key 0.42  key 0.21`, the keys with their positions; masked keys are left out."""
+        """`token → key 0.42  key 0.21`, the keys with their positions; masked keys are left out.
+
+        A sink has no rank: its value comes before them, in every row.
+        """
         arrow = Segment(f" {self.sheet.ink('→')} ", DIM)
         masked = Segment(self.sheet.ink("·"), DIM)
         labels = row_labels(self.grid, self.label, self.sheet)
-        for row_label, entries in zip(labels, self._entries(), strict=True):
-            yield [*row_label, arrow, *(entries or [masked])]
+        for row_label, of_sink, entries in zip(labels, self._sink_entries(), self._entries(), strict=True):
+            yield [*row_label, arrow, *of_sink, *(entries or [masked])]
+
+    def _sink_entries(self) -> Iterator[Line]:
+        """For each row the sink's value, set apart; nothing without a sink."""
+        if self.grid.sink is None:
+            yield from ([] for _ in self.grid.rows)
+            return
+        column = self.grid.sink_column
+        for number, (shade,) in zip(
+            column.values[:, 0], self.sheet.shades(column, self.number_format), strict=True
+        ):
+            text = self.sheet.ink("·") if shade is MASKED else self.number_format(float(number))
+            value = Segment(shade.glyph + text.rjust(self.number_format.width), shade.style)
+            yield [Segment(f"{SINK} "), value, Segment(_APART, DIM)]
 
     def _entries(self) -> Iterator[Line]:
         positions = _positions(self.grid)
@@ -73,12 +90,17 @@ def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     if sheet.is_endless:
         return Listing(grid, order, written, label_width(grid), _text_widths(grid, order), sheet)
     label = min(label_width(grid), _LABEL, max(_SHORT_LABEL, sheet.width // 5))
-    room = sheet.width - label - len(f" {sheet.ink('→')} ")
+    room = sheet.width - label - len(f" {sheet.ink('→')} ") - _room_of_sink(grid, written)
     around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width
     texts = _text_widths(grid, order, max(1, min(_TEXT, sheet.width // 10, room - around)))
     ends = accumulate(len(_BETWEEN) + text + around for text in texts)
     fit = max(1, sum(end - len(_BETWEEN) <= room for end in ends))
     return Listing(grid, order[:, :fit], written, label, texts[:fit], sheet)
+
+
+def _room_of_sink(grid: Grid, written: NumberFormat) -> int:
+    """The width of the sink's value with its name; 0 without a sink."""
+    return 0 if grid.sink is None else len(f"{SINK} ") + 1 + written.width + len(_APART)
 
 
 def longest_row(grid: Grid) -> int:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.grid import Grid
+from attn_cli.grid import SINK, Grid
 from attn_cli.show.terminal.captions import heading, label_width, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade
@@ -23,6 +23,7 @@ from attn_cli.show.terminal.view import BOLD, DIM, MASKED, Line, Sheet
 GAP = -1  # a placeholder for the columns left out
 
 _BETWEEN = "   "  # between two tables
+_APART = " |"  # between the columns of tokens and that of a sink
 _LABEL = 20  # maximum width of a row label in a terminal,
 _SHORT_LABEL = 7  # and if that makes the table fit
 _HEADER_LINES = 3  # a token in a terminal is folded over at most this many lines,
@@ -36,10 +37,12 @@ class TableLayout(NamedTuple):
     number_format: NumberFormat
     label: int  # including the space after it; 0 if the table to the left has the labels
     text: int  # a cell is one wider: a space, or the glyph of its shade, comes first
+    sink: int = 0  # the same for the column of a sink; 0: there is none
 
     def width(self, columns: int) -> int:
-        """The width of a table with this many columns."""
-        return self.label + (self.text + 1) * columns
+        """The width of a table with this many columns besides that of a sink."""
+        of_sink = len(_APART) + self.sink + 1 if self.sink else 0
+        return self.label + (self.text + 1) * columns + of_sink
 
 
 class GridTable(NamedTuple):
@@ -53,6 +56,8 @@ class GridTable(NamedTuple):
     def header(self) -> Iterator[str]:
         """The header lines: the position of each column, then its token, folded if necessary."""
         named = [self._named(column) for column in self.shown]
+        if self.grid.sink is not None:
+            named.append(list(self._named_sink(max(map(len, named)))))
         blanks = [" " * cell_len(lines[0]) for lines in named]
         for texts in zip_longest(*named):
             cells = (text or blank for text, blank in zip(texts, blanks, strict=True))
@@ -76,15 +81,33 @@ class GridTable(NamedTuple):
         texts = ([number] if number else []) + [to_left(line, width) for line in lines]
         return [to_right(text, self.layout.text + 1) for text in texts]
 
+    def _named_sink(self, lines: int) -> Iterator[str]:
+        """The header of the sink's column: its name beside the first lines of the tokens."""
+        place = 1 if position(self.grid, 0) and lines > 1 else 0
+        for line in range(lines):
+            yield _APART + to_right(SINK if line == place else "", self.layout.sink + 1)
+
     def _cells(self) -> Iterator[Line]:
         size = max(1, _CELLS_AT_ONCE // max(1, len(self.shown)))
         for first in range(0, len(self.grid.rows), size):
-            yield from self._drawn(self._part(slice(first, first + size)))
+            rows = slice(first, first + size)
+            lines = self._drawn(self._part(rows))
+            yield from lines if self.grid.sink is None else self._beside_sink(lines, rows)
+
+    def _beside_sink(self, lines: Iterator[Line], rows: slice) -> Iterator[Line]:
+        """The lines of some rows, each followed by the sink's cell."""
+        column = self.grid.sink_column
+        part = replace(column, values=column.values[rows], visible=column.visible[rows])
+        shades = self.sheet.shades(part, self.layout.number_format)
+        for line, number, (shade,) in zip(lines, part.values[:, 0].tolist(), shades, strict=True):
+            cell = Segment(self._cell(number, shade, self.layout.sink), shade.style)
+            yield [*line, Segment(_APART, DIM), cell]
 
     def _drawn(self, part: Grid) -> Iterator[Line]:
         shades = self.sheet.shades(part, self.layout.number_format)
         for numbers, of_row in zip(part.values.tolist(), shades, strict=True):
-            texts = [self._cell(number, shade) for number, shade in zip(numbers, of_row, strict=True)]
+            cells = zip(numbers, of_row, strict=True)
+            texts = [self._cell(number, shade, self.layout.text) for number, shade in cells]
             styles = [shade.style for shade in of_row]
             if GAP in self.shown:
                 gap = self.shown.index(GAP)
@@ -102,10 +125,10 @@ class GridTable(NamedTuple):
             grid, values=grid.values[rows, chosen], visible=grid.visible[rows, chosen], allowed=allowed
         )
 
-    def _cell(self, number: float, shade: Shade) -> str:
+    def _cell(self, number: float, shade: Shade, width: int) -> str:
         """A number after the glyph of its shade, or the symbol for a masked cell."""
         text = shade.glyph + self.layout.number_format(number).rjust(self.layout.number_format.width)
-        return (self.sheet.ink("·") if shade is MASKED else text).rjust(self.layout.text + 1)
+        return (self.sheet.ink("·") if shade is MASKED else text).rjust(width + 1)
 
     @property
     def _gap(self) -> str:
@@ -146,10 +169,11 @@ def position(grid: Grid, column: int) -> str:
     return str(column if grid.column_places is None else grid.column_places[column])
 
 
-def pooled_columns(width: int, count: int, digits: int) -> int:
+def pooled_columns(width: int, count: int, digits: int, *, has_sink: bool = False) -> int:
     """The number of block averages that fit, each labelled with a position below `count`; weights up to 1."""
-    name = len(str(count - 1))
-    return max(1, (width - name - 1) // (max(name, len("0.") + digits) + 1))
+    name, number = len(str(count - 1)), len("0.") + digits
+    of_sink = len(_APART) + max(number, len(SINK)) + 1 if has_sink else 0
+    return max(1, (width - name - 1 - of_sink) // (max(name, number) + 1))
 
 
 def narrowest(grid: Grid, digits: int, sheet: Sheet) -> TableLayout:
@@ -200,7 +224,8 @@ def _layout(grid: Grid, written: NumberFormat, most: int) -> TableLayout:
     header = _longest(grid)
     widest = len(position(grid, len(grid.columns) - 1))
     least = max(_NARROWEST, widest) if widest else min(header, _WIDEST)
-    return TableLayout(written, most and min(label_width(grid), most) + 1, max(written.width, least))
+    sink = 0 if grid.sink is None else max(written.width, len(SINK))
+    return TableLayout(written, most and min(label_width(grid), most) + 1, max(written.width, least), sink)
 
 
 def _whole(grid: Grid, layout: TableLayout, sheet: Sheet) -> GridTable:

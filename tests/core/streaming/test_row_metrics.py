@@ -19,6 +19,7 @@ from tests.support.libraries import LIBRARIES
 from tests.support.made_heads import IDS, TOKENS, looking_at
 
 EVERY = tuple(Metric)
+NOT_HERE = {Metric.RECEIVED, Metric.SINK}  # not of rows, and only of layers with a learned sink
 
 
 def test_a_token_beyond_the_window_is_eligible_in_no_row() -> None:
@@ -48,14 +49,23 @@ RULES: dict[str, masks.Rule] = {
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=9), st.integers(0, 99), st.integers(1, 30))
-def test_two_routes_give_the_same_metrics(rule: masks.Rule, ids: list[int], seed: int, times: int) -> None:
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=9),
+    st.integers(0, 99),
+    st.integers(1, 30),
+    st.sampled_from([None, -2.0, 5.0]),
+)
+def test_two_routes_give_the_same_metrics(
+    rule: masks.Rule, ids: list[int], seed: int, times: int, sink: float | None
+) -> None:
     text, draw = np.array(ids * times)[:270], np.random.default_rng(seed)
     tokens = KeyTokens(text, draw.random(text.size) < 0.3)
     queries, keys = draw.normal(0, 2, (2, 2, text.size, 4))
-    operands = Operands(queries, keys, keys, 1.0, rule)
+    operands = Operands(queries, keys, keys, 1.0, rule, sink=None if sink is None else np.full(2, sink))
     steps = trace(operands)
-    same(measure_operands(operands, EVERY, tokens), measure_weights(steps.weights, steps.mask, EVERY, tokens))
+    of_matrices = measure_weights(steps.weights, steps.mask, EVERY, tokens, steps.sink)
+    assert (Metric.SINK in of_matrices.values) == (sink is not None)
+    same(measure_operands(operands, EVERY, tokens), of_matrices)
 
 
 def same(found: RowMetrics, expected: RowMetrics) -> None:
@@ -96,7 +106,7 @@ def test_an_overflowing_score_is_reported_although_its_row_is_finite() -> None:
 def test_fully_masked_rows_are_not_eligible() -> None:
     nowhere = masks.padding(np.zeros(8, dtype=bool))
     measured = measure_operands(looking_at(np.eye(8, dtype=bool), nowhere), EVERY, TOKENS)
-    assert list(measured.eligible) == [metric for metric in Metric if metric is not Metric.RECEIVED]
+    assert list(measured.eligible) == [metric for metric in Metric if metric not in NOT_HERE]
     assert not any(rows.any() for rows in measured.eligible.values())
 
 
@@ -111,7 +121,7 @@ def test_every_metric_is_defined() -> None:
 
 
 def test_metrics_of_positions_are_not_measured_in_cross_attention() -> None:
-    both = {Metric.ENTROPY, Metric.LARGEST, Metric.FIRST, Metric.SPECIAL, Metric.RECEIVED}
+    both = {Metric.ENTROPY, Metric.LARGEST, Metric.SINK, Metric.FIRST, Metric.SPECIAL, Metric.RECEIVED}
     assert set(metrics_of_kind(Kind.CROSS)) == both
     assert metrics_of_kind(Kind.SELF) == EVERY
 

@@ -7,7 +7,7 @@ import torch
 from attn_cli.core.attention import Operands, trace
 from attn_cli.core.multihead import merged
 from attn_cli.core.streaming.key_tokens import KeyTokens
-from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord, RunningModule
+from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord, AttentionRecorder, RunningModule
 from attn_cli.models.bridge.captured_layer import CapturedLayer, build_layer
 from attn_cli.models.source import Layer
 from attn_cli.vocabulary import Metric, Step
@@ -47,6 +47,51 @@ def test_its_block_averages_are_those_of_the_recorded_weights() -> None:
     assert found.cells == (2, 2)
     np.testing.assert_allclose(found.weights[0, 0, 0], LAYER.weights[1, :2, :2].mean(), rtol=1e-6)  # float32
     np.testing.assert_array_equal(found.visible, np.tri(3, dtype=bool))
+
+
+def with_sink() -> CapturedLayer:
+    """The layer, and a sink whose logit differs by row."""
+    logits = torch.randn(2, 5, 1, generator=torch.Generator().manual_seed(1))
+    shares = torch.cat([LOGITS, logits], dim=-1).softmax(-1)
+    return CapturedLayer(LOGITS, shares[..., :5], 2, "it is a test", logits[..., 0], shares[..., 5])
+
+
+def test_its_sink_is_counted_in_metrics_and_averaged_in_blocks() -> None:
+    layer, tokens = with_sink(), KeyTokens(np.arange(5), np.zeros(5, dtype=bool))
+    assert layer.sink_weights is not None
+    found = layer.measure([1], [Metric.SINK, Metric.ENTROPY], tokens).values
+    np.testing.assert_allclose(found[Metric.SINK], layer.sink_weights[1:], rtol=1e-6)
+    full = torch.cat([layer.weights, layer.sink_weights[..., None]], dim=-1)
+    np.testing.assert_allclose(found[Metric.ENTROPY], torch.special.entr(full).sum(-1)[1:], rtol=1e-5)
+    pooled = layer.pooled([1], 3).sink
+    assert pooled is not None
+    np.testing.assert_allclose(pooled[0, 0], layer.sink_weights[1, :2].mean(), rtol=1e-6)  # float32
+
+
+def test_some_rows_have_the_sink_of_those_rows() -> None:
+    layer = with_sink()
+    part = layer.at([3, 1]).sink([1])
+    assert part is not None
+    assert layer.sink_logits is not None
+    assert torch.equal(part.logits, layer.sink_logits[1:, [3, 1]])
+    assert LAYER.sink([1]) is None
+
+
+def test_a_column_beyond_the_keys_of_a_softmax_is_a_sink() -> None:
+    """A model whose weights are another formula's, of which only the softmax is shown."""
+    vectors, wide = torch.ones(2, 3, 4), torch.tensor([[[0.0, 1.0, 2.0, 3.0]] * 3] * 2)
+    shares = wide.softmax(-1)
+    call = AttentionCall(vectors, vectors, vectors, (), 1.0, None, None, shares[..., :3], torch.zeros(3, 8))
+    record = AttentionRecord(
+        (("attention",), 0), (2, 3, 3), RunningModule("attention", None), fits=True, call=call
+    )
+    record.logits, record.weights = wide, shares
+    layer = build_layer(record, 2)
+    sink = layer.sink([0, 1])
+    assert sink is not None
+    assert torch.equal(sink.logits, torch.full((2, 3), 3.0))
+    assert torch.equal(sink.weights, shares[..., 3])
+    np.testing.assert_allclose(layer.steps([0], [Step.WEIGHTS])[Step.WEIGHTS], shares[:1, :, :3])
 
 
 def layer_seen(
@@ -92,20 +137,10 @@ def test_the_output_is_shown_if_our_contexts_agree_with_the_models(dtype: torch.
         assert {Step.OUTPUT} == set(apart.absent) - set(close.absent)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "hiding", "lowering"),
-    [
-        (torch.float32, -1e9, -0.9e9),
-        (torch.bfloat16, -1.1e9, -0.9e9),
-        (torch.float16, -40_000, -30_000),  # it has no -1e9: its least number is -65,504
-    ],
-)
-def test_a_large_negative_addend_is_a_mask_and_a_smaller_one_a_bias(
-    dtype: torch.dtype, hiding: float, lowering: float
-) -> None:
-    def seen(number: float) -> tuple[int, bool]:
-        added = torch.zeros(1, 3, 3, dtype=dtype)
-        added[..., 2] = number
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_large_negative_addend_is_a_mask_and_a_smaller_one_a_bias(dtype: torch.dtype) -> None:
+    def seen(*numbers: float) -> tuple[int, bool]:
+        added = torch.tensor([[[0, 0, *numbers[-1:]]] * 2 + [[0, *numbers]]]).to(dtype)
         vectors = torch.ones(2, 3, 4, dtype=dtype)
         weights = (vectors @ vectors.mT + added).softmax(-1)
         contexts = merged(weights @ vectors)
@@ -114,5 +149,42 @@ def test_a_large_negative_addend_is_a_mask_and_a_smaller_one_a_bias(
         layer = build_layer(AttentionRecord((("attention",), 0), (2, 3, 3), frame, fits=True, call=call), 2)
         return int(layer.mask.sum()), Step.BIAS in layer.steps([0], [Step.BIAS])
 
-    assert seen(hiding) == (6, False)
-    assert seen(lowering) == (9, True)
+    assert seen(0, -5_100) == (6, False)  # 4,992 and 5,088 are the neighbours of 5,000 in bfloat16
+    assert seen(0, -4_900) == (9, True)
+    assert seen(-900, -5_100) == (6, True)  # a mask and a bias, in one tensor
+    assert seen(-1_100, -5_100) == (9, True)  # a bias that grows without a gap
+    assert seen(-1_100, -65_504) == ((9, True) if dtype != torch.float16 else (6, True))
+    assert seen(-1_100, torch.finfo(dtype).min) == (6, True)
+
+
+def rising(scores: torch.Tensor, mask: torch.Tensor, way: str) -> torch.Tensor:
+    """Scores with a mask, as models' code adds it."""
+    if way == "subtracted":
+        return scores - 1e4 * mask
+    if way == "scaled while adding":
+        return torch.add(scores, mask, alpha=-1e4)
+    if way == "filled in":
+        return scores.masked_fill(mask.bool(), -1e4)
+    if way == "chosen":
+        return torch.where(mask.bool(), torch.tensor(-1e4), scores)
+    if way == "added in place, then copied":
+        scores += -1e4 * mask
+        return scores.contiguous().to(torch.float64).float()
+    return torch.baddbmm(-1e4 * mask, scores, torch.eye(5).expand(2, 5, 5))
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["subtracted", "scaled while adding", "filled in", "chosen", "added in place, then copied", "multiplied"],
+)
+@pytest.mark.parametrize("size", [1, 3_000])  # of scores as large as that, too, a mask can be told
+def test_a_mask_is_known_by_what_was_added_not_by_the_size_of_the_logits(way: str, size: int) -> None:
+    mask = torch.ones(5, 5).triu(1).expand(2, 5, 5)
+    watch = AttentionRecorder([(5, 5)], lambda _: True)
+    scores = size * torch.randn(2, 5, 5, generator=torch.Generator().manual_seed(1)).tril()
+    module = torch.nn.Identity()
+    watch.enter("attention", module, (), {})
+    with watch:
+        rising(scores, mask, way).softmax(-1)
+    layer = build_layer(watch.records[0], 2)
+    np.testing.assert_array_equal(layer.mask, np.tri(5, dtype=bool))

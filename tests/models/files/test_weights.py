@@ -144,8 +144,8 @@ def test_a_tensor_that_does_not_fit_is_named(
 
 
 def test_a_directory_without_weights_says_so(tmp_path: Path) -> None:
-    hint = "a directory that contains the weights as model.safetensors"
-    refused(tmp_path, f"{tmp_path}/model.safetensors does not exist", hint)
+    problem = f"{tmp_path} has no weights: neither model.safetensors nor pytorch_model.bin"
+    refused(tmp_path, problem, "download the model again")
 
 
 def test_an_empty_file_says_so(tmp_path: Path) -> None:
@@ -275,8 +275,8 @@ def test_a_single_file_takes_precedence_over_shards(tmp_path: Path) -> None:
 
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     shards(tmp_path, {"weight_map": {"a": "a.safetensors", "b": "b.safetensors"}}, a=SIX)
-    hint = "a directory that contains the weights as model.safetensors"
-    refused(tmp_path, f"{tmp_path}/b.safetensors does not exist", hint)
+    problem = f"{tmp_path} lacks 1 of 2 shards: b.safetensors is missing"
+    refused(tmp_path, problem, "download the missing files, or the model again")
 
 
 def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:

@@ -432,3 +432,35 @@ def test_a_silent_hub_times_out_after_some_seconds(place: Place, monkeypatch: py
     place.locate()
     assert 7 < min(limits) <= max(limits) < 15  # a slow hub answers in 5 seconds, and 20 are too long to wait
     assert len(limits) > len(BASE)
+
+
+ADAPTER = {
+    "adapter_config.json": b'{"peft_type": "LORA", "base_model_name_or_path": "org/small"}',
+    "adapter_model.safetensors": WEIGHTS,
+    "adapter_model.bin": b"never",
+    "tokenizer.json": b"{}",
+}
+
+
+@pytest.mark.parametrize("more", [{}, BASE, BASE | {"model.safetensors": WEIGHTS}])
+def test_of_an_adapter_its_own_files_are_downloaded(more: dict[str, bytes], place: Place, hub: Hub) -> None:
+    hub.files = more | ADAPTER
+    with pytest.raises(
+        AttnError, match=r"^org/small is an adapter, and its base org/small is an adapter too$"
+    ):
+        place.locate()  # this hub has one model
+    wanted = {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json"}
+    assert place.names == wanted | (more.keys() & {"config.json"})
+
+
+def test_an_adapter_may_be_left_on_the_hub(place: Place, hub: Hub) -> None:
+    hub.files |= ADAPTER
+    assert place.locate(wanted=WantedFiles(adapter=False)) == Located("org/small", place.snapshot)
+    assert place.names == {*BASE, "model.safetensors"}
+
+
+def test_an_adapter_without_weights_is_refused(place: Place, hub: Hub) -> None:
+    hub.files = {"adapter_config.json": ADAPTER["adapter_config.json"]}
+    problem, _ = place.refused()
+    names = "neither adapter_model.safetensors nor adapter_model.bin"
+    assert problem == f"org/small is an adapter without weights: {names}"

@@ -60,7 +60,9 @@ def test_a_directory_takes_precedence_over_the_cache(tmp_path: Path, monkeypatch
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "config.json").touch()
     monkeypatch.chdir(tmp_path)
-    assert locate_model("a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
+    remark = "a/b is the directory of that name, which comes before the cached model"
+    assert locate_model("a/b", at_home(tmp_path)) == Located("b", Path("a/b"), remarks=(remark,))
+    assert locate_model("./a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
 
 
 def test_a_directory_may_have_the_name_of_an_unknown_user(
@@ -396,3 +398,206 @@ def test_a_nearby_model_is_suggested(place: str, tmp_path: Path) -> None:
         with pytest.raises(AttnError, match="is not a model: ") as caught:
             locate_model(str(path), {})
         assert caught.value.hint == f"-m {directory}"
+
+
+def adapter_in(directory: Path, base: str | None, **more: object) -> Path:
+    """A directory with the configuration of an adapter."""
+    directory.mkdir(parents=True, exist_ok=True)
+    config = {"peft_type": "LORA", "base_model_name_or_path": base} | more
+    (directory / "adapter_config.json").write_text(json.dumps(config))
+    return directory
+
+
+def base_in(directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text('{"model_type": "llama"}')
+    return directory
+
+
+def test_an_adapter_finds_its_base_in_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = base_in(tmp_path / "base")
+    for named in (str(base), "base", "../base"):  # absolute, from here, from the adapter
+        adapter = adapter_in(tmp_path / "adapter", named)
+        monkeypatch.chdir(tmp_path if named == "base" else "/")
+        found = locate_model(str(adapter), {})
+        assert (found.name, found.adapter) == ("base + adapter", adapter)
+        assert found.directory.resolve() == base
+        assert locate_model(str(adapter), {}, wanted=WantedFiles(adapter=False)).adapter is None
+
+
+@pytest.mark.parametrize("revision", [None, "old"])
+def test_an_adapter_finds_its_base_in_the_cache(tmp_path: Path, revision: str | None) -> None:
+    old, new = cache(tmp_path, "org/base", "old"), cache(tmp_path, "org/base", "new")
+    refer(new, "new")
+    adapter = adapter_in(tmp_path / "adapter", "org/base", revision=revision)
+    found = locate_model(str(adapter), at_home(tmp_path))
+    assert found == Located("org/base + adapter", old if revision else new, adapter)
+
+
+def test_a_cached_adapter_is_a_model(tmp_path: Path) -> None:
+    base, adapter = cache(tmp_path, "org/base"), cache(tmp_path, "org/adapter")
+    (adapter / "config.json").unlink()
+    adapter_in(adapter, "org/base")
+    assert locate_model("org/adapter", at_home(tmp_path)) == Located("org/base + org/adapter", base, adapter)
+    names = [(model.name, model.type) for model in cached_models(at_home(tmp_path))]
+    assert names == [("org/adapter", "adapter"), ("org/base", "bert")]
+
+
+def test_of_a_cached_adapter_with_a_model_the_base_is_the_one_it_names(tmp_path: Path) -> None:
+    """As `from_pretrained` of transformers does for a name, and not for a directory."""
+    base, adapter = cache(tmp_path, "org/base"), cache(tmp_path, "org/adapter")
+    adapter_in(adapter, "org/base")
+    assert locate_model("org/adapter", at_home(tmp_path)).directory == base
+    assert locate_model(str(adapter), at_home(tmp_path)).directory == adapter
+
+
+def test_a_base_that_is_missing_is_named(tmp_path: Path) -> None:
+    adapter = adapter_in(tmp_path / "adapter", "/workspace/base")
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(adapter), at_home(tmp_path))
+    missing = f"model '/workspace/base' not found: no such directory, and not cached in {tmp_path}/hub"
+    assert caught.value.problem == f"adapter is an adapter, and its base is missing: {missing}"
+    there = "write the directory of its base there, or leave its files beside those of the base"
+    assert caught.value.hint == f"{there}: {adapter}/adapter_config.json"
+
+
+def test_a_base_that_may_not_be_downloaded_says_so(tmp_path: Path) -> None:
+    adapter = adapter_in(tmp_path / "adapter", "org/base")
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(adapter), at_home(tmp_path) | {"HF_HUB_OFFLINE": "1"})
+    missing = "model 'org/base' not found, and HF_HUB_OFFLINE forbids downloading it"
+    assert caught.value.problem.startswith(f"adapter is an adapter, and its base is missing: {missing}: ")
+    assert caught.value.hint.startswith("unset HF_HUB_OFFLINE")
+
+
+def test_the_base_is_downloaded(tmp_path: Path) -> None:
+    adapter, base = adapter_in(tmp_path / "adapter", "org/base", revision="v1"), base_in(tmp_path / "there")
+    asked = []
+
+    def fetch(name: str, revision: str | None) -> Path:
+        asked.append((name, revision))
+        return base
+
+    found = locate_model(str(adapter), at_home(tmp_path), fetch=fetch)
+    assert found == Located("org/base + adapter", base, adapter)
+    assert asked == [("org/base", "v1")]
+
+
+@pytest.mark.parametrize("base", [None, "", 3])
+def test_an_adapter_that_names_no_base_says_so(tmp_path: Path, base: str | None) -> None:
+    adapter = adapter_in(tmp_path / "adapter", base)
+    with pytest.raises(AttnError, match=r"^adapter is an adapter whose base_model_name_or_path is empty$"):
+        locate_model(str(adapter), {})
+
+
+def test_an_adapter_of_an_adapter_is_refused(tmp_path: Path) -> None:
+    inner = adapter_in(tmp_path / "inner", "org/base")
+    adapter = adapter_in(tmp_path / "adapter", str(inner))
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(adapter), {})
+    assert caught.value.problem == f"adapter is an adapter, and its base {inner} is an adapter too"
+
+
+def test_a_directory_that_is_no_model_does_not_hide_a_cached_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = cache(tmp_path, "gpt2")
+    (tmp_path / "gpt2").mkdir()
+    (tmp_path / "gpt2" / "train.py").touch()
+    monkeypatch.chdir(tmp_path)
+    remark = "the directory gpt2 is not a model: the model gpt2 of the hub is read"
+    assert locate_model("gpt2", at_home(tmp_path)) == Located("gpt2", snapshot, remarks=(remark,))
+    with pytest.raises(AttnError, match=r"^\./gpt2 is not a model: the directory has no config.json$"):
+        locate_model("./gpt2", at_home(tmp_path))
+    with pytest.raises(AttnError, match=r"^gpt2 is not a model: the directory has no config.json$"):
+        locate_model("gpt2", at_home(tmp_path / "empty"))
+
+
+def test_a_revision_is_of_the_hub_whatever_the_directory_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gpt2").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = locate_model("gpt2", at_home(tmp_path), "main", fetch=lambda *_: tmp_path)
+    assert found.directory == tmp_path
+
+
+LAYOUTS = {
+    "Google's BERT": (
+        ["bert_config.json", "bert_model.ckpt.index"],
+        "bert_model.ckpt.index is in the format of TensorFlow",
+    ),
+    "Llama of Meta": (
+        ["params.json", "consolidated.00.pth"],
+        "consolidated.00.pth is in the format of the original code of Llama or Mistral",
+    ),
+    "Lightning": (["epoch=3.ckpt", "hparams.yaml"], "epoch=3.ckpt is in the format of PyTorch Lightning"),
+    "NeMo": (["model.nemo"], "model.nemo is in the format of NeMo"),
+    "ONNX": (["onnx/model.onnx"], "onnx/model.onnx is in the format of ONNX"),
+    "FSDP": ([".metadata", "__0_0.distcp"], ".metadata is in the format of torch.distributed.checkpoint"),
+    "DeepSpeed": (
+        ["global_step9/mp_rank_00_model_states.pt"],
+        "global_step9/mp_rank_00_model_states.pt is in the format of DeepSpeed",
+    ),
+    "PyTorch": (["model.pt"], "model.pt is in the format of PyTorch, without Hugging Face's layout"),
+}
+
+
+def directory_with(place: Path, files: list[str]) -> Path:
+    for file in files:
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        (place / file).touch()
+    return place
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_directory_of_another_library_is_named(name: str, tmp_path: Path) -> None:
+    files, what = LAYOUTS[name]
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(directory_with(tmp_path, files)), {})
+    assert caught.value.problem == f"{tmp_path} is not a model: the directory has no config.json, and {what}"
+    assert caught.value.hint
+
+
+def test_the_newest_checkpoint_of_a_training_is_offered(tmp_path: Path) -> None:
+    directory_with(
+        tmp_path, ["checkpoint-500/config.json", "checkpoint-1500/config.json", "checkpoint-2000/x"]
+    )
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(tmp_path), {})
+    assert caught.value.problem.endswith("has no config.json, and holds the checkpoints of a training")
+    assert caught.value.hint == f"-m {tmp_path}/checkpoint-1500"
+
+
+def test_a_checkpoint_may_be_an_adapter(tmp_path: Path) -> None:
+    adapter_in(tmp_path / "checkpoint-7", "org/base")
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(tmp_path), {})
+    assert caught.value.hint == f"-m {tmp_path}/checkpoint-7"
+
+
+def test_a_pipeline_of_diffusers_offers_its_text_encoder(tmp_path: Path) -> None:
+    files = ["model_index.json", "safety_checker/config.json", "text_encoder/config.json", "unet/config.json"]
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(directory_with(tmp_path, files)), {})
+    assert caught.value.problem == f"{tmp_path} is a pipeline of diffusers, not one model"
+    assert caught.value.hint == f"-m {tmp_path}/text_encoder"
+
+
+@pytest.mark.parametrize("folder", ["0_Transformer", "transformer"])
+def test_the_transformer_of_sentence_transformers_is_followed(folder: str, tmp_path: Path) -> None:
+    base_in(tmp_path / folder)
+    modules = [{"name": "0", "path": folder}, {"name": "1", "path": "1_Pooling"}]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    found = locate_model(str(tmp_path), {})
+    assert (found.name, found.directory) == (tmp_path.name, tmp_path / folder)
+
+
+@pytest.mark.parametrize("path", ["..", "../there", "/etc", ".", None, 3])
+def test_a_module_is_a_folder_of_the_directory(path: object, tmp_path: Path) -> None:
+    base_in(tmp_path / "there")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "config.json").touch()
+    (tmp_path / "model" / "modules.json").write_text(json.dumps([{"path": path}, 7]))
+    with pytest.raises(AttnError, match=r"is not a model: the directory has no config\.json"):
+        locate_model(str(tmp_path / "model"), {})

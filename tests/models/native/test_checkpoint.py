@@ -184,7 +184,7 @@ def test_a_segment_that_the_model_lacks_is_named(save: Save) -> None:
     ("file", "problem"),
     [
         ("config.json", "{file} cannot be read: No such file or directory"),
-        ("model.safetensors", "{file} does not exist"),
+        ("model.safetensors", "{directory} has no weights: neither model.safetensors nor pytorch_model.bin"),
         ("tokenizer.json", "{directory} has no tokenizer: neither tokenizer.json nor an older file"),
     ],
 )

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from attn_cli.errors import AttnError
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source
+from tests.support.every_type import save_twin
 from tests.support.reference import NUMPY, every_weight_of
 from tests.support.twins import TEXTS, Save
 from tests.support.worlds import attn
@@ -67,6 +68,39 @@ def test_a_dict_in_a_pickle_is_looked_into(save: Save) -> None:
     torch.save(nested, directory / "pytorch_model.bin")
     for ours, expected in zip(every_weight_of(source(directory), TEXTS[0]), plain, strict=True):
         np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("name", ["llama", "bert, masked words", "gpt2"])
+def test_the_judge_runs_the_weights_without_the_wrapper(name: str, wrapper: str, save: Save) -> None:
+    directory = save(name)
+    rewritten(directory, WRAPPERS[wrapper])
+    answer = attn("verify", "the cat sat", "-m", directory, "--json")
+    assert answer.status == 0, answer.err
+    assert answer.document["passed"]
+    assert all(layer["output"] is not None for layer in answer.document["layers"])
+
+
+@pytest.mark.parametrize("wrapper", ["module.", "_orig_mod.transformer."])
+def test_transformers_runs_the_weights_without_the_wrapper(wrapper: str, tmp_path: Path) -> None:
+    save_twin("cohere", tmp_path)
+    plain = every_weight_of(source(tmp_path), TEXTS[0])
+    rewritten(tmp_path, behind(wrapper))
+    found = source(tmp_path)
+    assert found.engine == "transformers"
+    for ours, expected in zip(every_weight_of(found, TEXTS[0]), plain, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    (remark,) = found.remarks
+    assert remark == f"the names of the weights begin with '{wrapper}', which was removed: a wrapper added it"
+    assert attn("verify", "the cat sat", "-m", tmp_path).status == 0
+
+
+def test_the_judge_looks_into_a_dict_in_a_pickle(save: Save) -> None:
+    directory = save("llama")
+    file = directory / "model.safetensors"
+    torch.save({"epoch": 3, "model_state_dict": load_file(file)}, directory / "pytorch_model.bin")
+    file.unlink()
+    assert attn("verify", "the cat sat", "-m", directory).status == 0
 
 
 def test_the_remark_is_on_standard_error(save: Save) -> None:

@@ -42,5 +42,5 @@ def _feed_forward(width: int) -> FeedForward:
         up=Part(_LAYER + "mlp.dense_h_to_4h"),
         down=Part(_LAYER + "mlp.dense_4h_to_h"),
         size=4 * width,
-        activation="gelu_new",
+        activation="bloom_gelu",
     )

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.halves import check_has_both
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Cross, Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -44,6 +45,7 @@ transformers ties those that are missing (`_tied_weights_keys`) and leaves those
 
 def translator(config: Config) -> Spec:
     """What BART and Marian have in common: post-norm blocks."""
+    check_has_both(config)
     return replace(_side(config, "encoder"), decoder=_decoder(config))
 
 

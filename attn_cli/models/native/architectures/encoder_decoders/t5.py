@@ -5,6 +5,7 @@ from dataclasses import replace
 from attn_cli.core.positions import Buckets
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoder_decoders.bart import SHARED
+from attn_cli.models.native.halves import is_encoder_alone
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import (
     Cross,
@@ -25,6 +26,8 @@ _TABLE = "block.0.layer.0.SelfAttention.relative_attention_bias"
 def spec(config: Config) -> Spec:
     """The spec of a T5 model (`modeling_t5.py`)."""
     encoder = _stack(config, "encoder.", _ENCODER, config.count("num_hidden_layers", "num_layers"))
+    if is_encoder_alone(config):
+        return replace(encoder, is_encoder_alone=True)
     layers = config.count("num_decoder_layers", "num_layers", default=6)
     decoder = replace(
         _stack(config, "decoder.", _DECODER, layers, feeds=2),
@@ -96,6 +99,7 @@ def _feed_forward(config: Config, name: str) -> FeedForward:
         down=_plain(name + "wo"),
         size=config.count("d_ff"),
         activation=activation,
+        is_down_float32=True,
     )
 
 

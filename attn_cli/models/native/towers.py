@@ -1,0 +1,74 @@
+"""The language model inside a model that also reads images or sound: text alone is read by it alone."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from attn_cli.models.files.config import Config
+from attn_cli.models.native.spec import Spec
+
+_NAMES = {
+    "language_model.": "audioflamingo3 deepseek_vl deepseek_vl_hybrid gemma3 glmasr got_ocr2 granite_speech "
+    "granite_speech_plus internvl janus lighton_ocr llava llava_next llava_next_video llava_onevision "
+    "mistral3 moss_transcribe_diarize musicflamingo ovis2 qwen2_audio qwen3_asr video_llama_3 video_llava "
+    "vipllava voxtral",
+    "text_model.": "idefics2 idefics3 modernvbert smolvlm",
+}
+
+TOWERS: Mapping[str, str] = MappingProxyType(
+    {kind: name for name, kinds in _NAMES.items() for kind in kinds.split()}
+)
+"""By type, the module of the language model, which transformers' model runs unchanged on text alone.
+
+PaliGemma is not among them: it lets the tokens of a prompt see each other.
+"""
+
+USUAL: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "gemma3_text": {
+            "vocab_size": 262208,
+            "hidden_size": 2304,
+            "intermediate_size": 9216,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "head_dim": 256,
+        },
+        "llama": {
+            "vocab_size": 32000,
+            "hidden_size": 4096,
+            "intermediate_size": 11008,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+        },
+        "mistral": {
+            "vocab_size": 32000,
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+        },
+    }
+)
+"""What the classes of transformers set by default: files of LLaVA, Pixtral and Gemma 3 omit it."""
+
+
+def tower_config(config: Config) -> Config | None:
+    """The configuration of the language model; None if the type is not one of `TOWERS`."""
+    values = config.values.get("text_config")
+    if not _tower(config) or not isinstance(values, dict):
+        return None
+    return Config({**USUAL.get(str(values.get("model_type")), {}), **values}, config.path)
+
+
+def as_tower(spec: Spec, config: Config) -> Spec:
+    """The language model as a part of the whole model that `config` describes."""
+    name = _tower(config)
+    prefixes = tuple(f"{outer}{name}{prefix}" for outer in ("", "model.") for prefix in spec.prefixes)
+    return replace(spec, type=config.text("model_type"), tower=name, prefixes=prefixes)
+
+
+def _tower(config: Config) -> str:
+    return TOWERS.get(config.text("model_type"), "")
