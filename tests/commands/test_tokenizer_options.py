@@ -197,3 +197,27 @@ def test_the_help_names_both_options_under_their_topics() -> None:
     page = attn("inspect", "--help").out
     reading, model = page.index("What to read"), page.index("Which model")
     assert reading < page.index("--no-special") < model < page.index("--tokenizer")
+
+
+@pytest.mark.parametrize("more", [(), ("--no-special",)])
+def test_verify_compares_the_ids_of_the_chosen_tokenizer(
+    bare: Path, twins: Path, more: tuple[str, ...]
+) -> None:
+    told: tuple[str | Path, ...] = ("verify", "the cat", "-m", bare, "--json", *more)
+    answer = attn(*told, "--tokenizer", twins / "bert")
+    assert answer.document["ids"] == {"compared": True}
+    alone = attn(*told, "--tokenizer", twins / "bert" / "tokenizer.json")
+    unknown = "the tokenizer is a file on its own, which AutoTokenizer does not read"
+    assert alone.document["ids"] == {"compared": False, "unknown": unknown}
+
+
+def test_verify_finds_ids_that_differ(twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from attn_cli.models.tokens import agreement
+
+    monkeypatch.setattr(agreement, "_has_words", lambda *_: True)  # the normaliser is not compared
+    directory = Path(shutil.copytree(twins / "bert", tmp_path / "copy"))
+    cased = '{"tokenizer_class": "BertTokenizer", "do_lower_case": false}'
+    (directory / "tokenizer_config.json").write_text(cased)
+    answer = attn("verify", "THE cat", "-m", directory)
+    assert answer.status == 3
+    assert "the token ids differ from AutoTokenizer's at position 1: 5 ('the'), not" in answer.err
