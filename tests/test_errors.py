@@ -337,7 +337,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "no tokenizer": (
         missing("tokenizer.json"),
         "m has no tokenizer: neither tokenizer.json nor an older file",
-        "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
+        "--tokenizer DIR, the directory of the model that it was trained with",
     ),
     "tokenizer": (
         content("tokenizer.json", b"{}"),

@@ -37,10 +37,11 @@ FLOORS = {
     "models.random_layer": GROUND | MODELS | {"core"},
     "models.bridge": GROUND | MODELS | {"core", "models.hf_errors"},
     "models.native": GROUND | MODELS | {"core", "models.gguf", "models.bridge.reference"},
+    "models.chosen_tokenizer": GROUND | MODELS | {"models.gguf", "models.hub"},
     "models.open": GROUND
     | MODELS
     | {"models.random_layer", "models.native", "models.bridge.bridge", "models.bridge.model_type"}
-    | {"models.hub"},
+    | {"models.hub", "models.chosen_tokenizer"},
     "models.inventory": GROUND
     | MODELS
     | {"models.devices", "models.native", "models.bridge.support", "models.hub"},

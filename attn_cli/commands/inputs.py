@@ -70,11 +70,14 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
     compute = compute or ComputeOptions(backend=BackendOptions())
     _check_random(options.model, compute)
     _check_revision(options)
+    _check_tokenizer(options)
     shape: dict[str, Any] = {"seed": compute.seed, "width": compute.width, "heads": compute.head_count}
     return SourceRequest(
         model=options.model or None,
         revision=options.revision,
         trusts_code=options.trust_remote_code,
+        tokenizer=options.tokenizer,
+        has_template=not options.no_special,
         device=compute.backend.device,
         dtype=compute.backend.dtype,
         is_causal=compute.causal,
@@ -237,6 +240,13 @@ def _check_revision(options: SourceOptions) -> None:
     if options.revision is not None and options.model in {"", EMBEDDED, RANDOM}:
         problem = f"--revision applies only to models from the hub: '{options.model or EMBEDDED}' is built in"
         raise UsageError(problem, "leave out --revision, or name a model: -m NAME")
+
+
+def _check_tokenizer(options: SourceOptions) -> None:
+    """Raise `UsageError` if `--tokenizer` is used with the random layer, whose tokens are words."""
+    if options.tokenizer is not None and options.model == RANDOM:
+        problem = f"--tokenizer does not apply to -m {RANDOM}: its tokens are the words of the text"
+        raise UsageError(problem, "leave out --tokenizer")
 
 
 def _head_count(world: World, options: ReadingOptions, compute: ComputeOptions) -> int | None:

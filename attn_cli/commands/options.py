@@ -160,6 +160,24 @@ class SourceOptions:
         bool,
         typer.Option("--trust-remote-code", help="Allow the model to run its own Python code."),
     ] = False
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            "--tokenizer",
+            metavar="DIR",
+            help="Tokenizer to use instead of the model's own: a directory, a tokenizer.json, a .gguf file "
+            "or a model name.",
+            show_default=False,
+        ),
+    ] = None
+    no_special: Annotated[
+        bool,
+        typer.Option(
+            "--no-special",
+            help="Add no special tokens ([CLS], <s>) to the text; those written in it remain special.",
+            rich_help_panel=Topic.READ,
+        ),
+    ] = False
     no_adapter: Annotated[
         bool,
         typer.Option("--no-adapter", help="Leave out a LoRA adapter, and read the base model."),

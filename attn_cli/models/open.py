@@ -28,6 +28,7 @@ from attn_cli.models.native.checkpoint_files import CheckpointFiles, DirectoryFi
 from attn_cli.models.native.families import native_spec
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.source import Source, SourceRequest
+from attn_cli.models.tokens.token import Tokenizer
 from attn_cli.vocabulary import EMBEDDED, RANDOM
 
 
@@ -52,9 +53,16 @@ def open_source(
         from attn_cli.models.random_layer import open_random_layer
 
         return _reopening(open_random_layer(request, backend))
-    located = _located(request, os.environ if environment is None else environment, progress, weights=weights)
+    environment = os.environ if environment is None else environment
+    located = _located(request, environment, progress, weights=weights)
     source = open_checkpoint(
-        located.name, located.directory, backend, request, adapter=located.adapter, remarks=located.remarks
+        located.name,
+        located.directory,
+        backend,
+        request,
+        adapter=located.adapter,
+        remarks=located.remarks,
+        tokenizer=_chosen_tokenizer(request, environment, progress),
     )
     return _reopening(source)
 
@@ -67,10 +75,12 @@ def open_checkpoint(
     *,
     adapter: Path | None = None,
     remarks: tuple[str, ...] = (),
+    tokenizer: Tokenizer | None = None,
 ) -> Source:
     """Open the model in a directory or a `.gguf` file under the name `name`.
 
-    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood.
+    `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood;
+    `tokenizer` takes the place of the model's own.
 
     Raises:
         AttnError: a file is missing or damaged, or neither attn nor transformers supports the family.
@@ -90,7 +100,15 @@ def open_checkpoint(
 
         kind, remarks = files.config.text("model_type"), (*remarks, *reasons)
         return open_bridge(
-            name, path, kind, backend, request, adapter=adapter, remarks=remarks, overrides=overrides
+            name,
+            path,
+            kind,
+            backend,
+            request,
+            adapter=adapter,
+            remarks=remarks,
+            tokenizer=tokenizer,
+            overrides=overrides,
         )
     if adapter is not None:
         from attn_cli.models.files.lora import embedded_tokens  # only adapters need it
@@ -100,7 +118,7 @@ def open_checkpoint(
             spec, overrides = replace(spec, vocabulary=rows), overrides | {"vocab_size": rows}
     open_weights = cache(partial(_open_weights, files, spec, adapter))
     ignores_code = has_own_model(files.config)
-    tokenizer = files.tokenizer()
+    tokenizer = tokenizer or files.tokenizer(trusts_code=request.trusts_code)
     return Checkpoint(
         request, name, path, open_weights, spec, tokenizer, backend, ignores_code, adapter, remarks, overrides
     )
@@ -156,6 +174,18 @@ def _open_weights(files: CheckpointFiles, spec: Spec, adapter: Path | None) -> W
     from attn_cli.models.files.lora import adapted
 
     return adapted(weights, adapter, is_transposed=lambda _: spec.is_transposed)
+
+
+def _chosen_tokenizer(
+    request: SourceRequest, environment: Mapping[str, str], progress: DownloadProgress
+) -> Tokenizer | None:
+    """The tokenizer that is requested in place of the model's own."""
+    if request.tokenizer is None:
+        return None
+    from attn_cli.models.chosen_tokenizer import open_chosen_tokenizer
+
+    fetch = fetcher(environment, progress, WantedFiles(weights=False, code=request.trusts_code))
+    return open_chosen_tokenizer(request.tokenizer, environment, fetch, trusts_code=request.trusts_code)
 
 
 def _located(

@@ -27,6 +27,8 @@ class SourceRequest:
     model: str | None = None  # None: the bundled model
     revision: str | None = None  # of a model on the hub; None: the cached one, else its main branch
     trusts_code: bool = False  # whether the checkpoint may run its own Python code
+    tokenizer: str | None = None  # a directory, a file, or the name of a model; None: the model's own
+    has_template: bool = True  # whether the tokenizer's template adds special tokens to a text
     device: str = "auto"
     dtype: DType = DType.FLOAT32
     is_causal: bool | None = None  # None: as the model defines it

@@ -7,7 +7,7 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.grid import Sides
 from attn_cli.models.backend import estimate_operations, suited_backend
 from attn_cli.models.source import Extent, Source, Texts
-from attn_cli.models.tokens.token import Token
+from attn_cli.models.tokens.token import Token, doubled_start
 from attn_cli.reading.window import TextSide, Window, chosen_window, whole_window
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, Step
@@ -56,6 +56,11 @@ class Reading:
     def notes(self) -> Iterator[str]:
         """Remarks on what limits the reliability of this reading."""
         source, count = self.source, max(len(self.tokens), len(self.texts.target))
+        for tokens in (self.tokens, self.texts.target):
+            twice = doubled_start(tokens)
+            if twice is not None:
+                again = f"the text begins with '{twice.text}', and the model's template adds another"
+                yield f"{again}; --no-special leaves out the template's"
         if source.longest is not None and count > source.longest:
             name, longest = source.card.name, source.longest
             yield f"{count:,} tokens are more than the {longest:,} that {name} was made for"

@@ -172,7 +172,7 @@ def our_steps(attention: Layer, reference: ReferenceLayer) -> dict[Check, Array]
 
 
 def _head_steps(attention: Layer, reference: ReferenceLayer, wanted: Collection[Step]) -> dict[Step, Array]:
-    """The wanted steps of all heads in the reference's rows, as transformers computes them with a late sink."""
+    """The wanted steps of all heads, with the reference's rows, as transformers computes them."""
     heads = range(attention.heads)
     shown = attention if reference.rows is None else attention.at(reference.rows)
     steps = shown.steps(heads, wanted)

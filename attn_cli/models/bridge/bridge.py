@@ -43,6 +43,7 @@ from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, Window
+from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.open import has_tokenizer, open_tokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
@@ -64,8 +65,9 @@ def open_bridge(
     adapter: Path | None = None,
     remarks: tuple[str, ...] = (),
     overrides: Mapping[str, object] | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> "Bridge":
-    """Open the model of type `kind` in `directory` under the name `name`.
+    """Open the model of type `kind` in `directory` under the name `name`; `tokenizer` replaces its own.
 
     If the request trusts it, the checkpoint's own Python code may run, for types that transformers lacks.
     `adapter` is the directory of a LoRA adapter to merge; `remarks` tell how the name was understood;
@@ -86,7 +88,7 @@ def open_bridge(
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
     place = directory if adapter is None or not has_tokenizer(adapter) else adapter
-    tokenizer = open_tokenizer(place, trusts_code=request.trusts_code)
+    tokenizer = tokenizer or open_tokenizer(place, trusts_code=request.trusts_code)
     on, remarks = torch_backend(backend.device, backend.dtype), (*remarks, *_unmeasured(kind))
     model = Bridge(request, name, directory, tokenizer, on, adapter, remarks, overrides)
     model.check_plan()
@@ -117,8 +119,9 @@ class Bridge:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What to know of its files: a wrapper around the model, an adapter."""
-        return (*self.place_remarks, *self.weights.remarks)
+        """What to know of its files and its tokenizer."""
+        of_tokens = (*self.tokenizer.remarks, *self._fit.remarks(self.tokenizer))
+        return (*self.place_remarks, *self.weights.remarks, *of_tokens)
 
     def check_plan(self) -> None:
         """Check that the model has an attention matrix over its tokens.
@@ -130,8 +133,8 @@ class Bridge:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The directory of the model, and that of the adapter that is merged."""
-        return (self.directory, *((self.adapter,) if self.adapter else ()))
+        """The directories of the model, of the adapter that is merged, and of the tokenizer."""
+        return tuple(path for path in (self.directory, self.adapter, self.tokenizer.directory) if path)
 
     @property
     def trusts_code(self) -> bool:
@@ -181,7 +184,16 @@ class Bridge:
         from attn_cli.models.bridge.reference import EagerModel
 
         layers = {kind: extent.layers for kind, extent in self.plan.kinds.items()}
-        return EagerModel(self.directory, layers, {}, self.trusts_code, self._state, self.overrides)
+        return EagerModel(
+            self.directory,
+            self.tokenizer.directory,
+            layers,
+            {},
+            trusts_code=self.trusts_code,
+            has_template=self.request.has_template,
+            state=self._state,
+            overrides=self.overrides,
+        )
 
     def with_backend(self, backend: Backend) -> "Bridge":
         """The same model on the backend's device; transformers always computes with PyTorch."""
@@ -272,27 +284,26 @@ class Bridge:
         Raises:
             AttnError: an id is out of range, or the model does not have the token's segment.
         """
-        return self._checked(self.tokenizer(text, pair))
+        return self._fit.checked(self._splitter(text, pair))
 
-    def _checked(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-        hint = f"check that tokenizer.json and config.json in {self.directory} belong to the same model"
+    @property
+    def _splitter(self) -> Tokenizer:
+        """The tokenizer, with or without its template as requested."""
+        return self.tokenizer if self.request.has_template else self.tokenizer.without_template()
+
+    @property
+    def _fit(self) -> Fit:
+        """What the tokens must fit."""
         size, segments = vocabulary_size(self.config), getattr(self.config, "type_vocab_size", None) or 0
-        for token in tokens:
-            if token.id >= size:
-                problem = f"the token '{token.piece}' has id {token.id}, but the vocabulary has {size}"
-                raise AttnError(problem, hint)
-            if 0 < segments <= token.segment:
-                problem = f"the token '{token.piece}' is in segment {token.segment}, but there are {segments}"
-                raise AttnError(problem, hint)
-        return tokens
+        return Fit(size, segments, self.directory, self.request.tokenizer is not None)
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The decoder's input tokens; without a start token the last token is moved to the front.
 
         That is what mBART does with the language token (`modeling_mbart.py`, `shift_tokens_right`).
         """
-        tokenizer, start = self.tokenizer.target_tokenizer(), self._start_id()
-        tokens = self._checked(tokenizer(text))
+        tokenizer, start = self._splitter.target_tokenizer(), self._start_id()
+        tokens = self._fit.checked(tokenizer(text))
         return shift_right(tokens[-1] if start is None else tokenizer.token(start), tokens)
 
     def vocabulary(self, kind: Kind) -> dict[int, str]:

@@ -57,9 +57,11 @@ class EagerModel:
     """
 
     directory: Path
+    tokenizer: Path | None  # the directory of the tokenizer; None: it has none
     layers: Mapping[Kind, Sequence[int]]
     modules: Mapping[Kind, Mapping[int, AttentionModules]]
     trusts_code: bool = False
+    has_template: bool = True  # whether the tokenizer adds special tokens
     state: Mapping[str, Tensor] | None = None  # the weights, where transformers cannot read the files
     overrides: Mapping[str, object] | None = None  # of the configuration
     _models: dict[tuple[Precision, int | None], Any] = field(default_factory=dict, init=False)
@@ -76,7 +78,25 @@ class EagerModel:
             AttnError: it cannot read the tokenizer, or not the text.
         """
         config = read_config(self.directory, trusts_code=self.trusts_code)
-        return auto_tokens(self.directory, config, text, pair, target, trusts_code=self.trusts_code)
+        return auto_tokens(
+            self._tokenizer_directory,
+            config,
+            (text, pair, target),
+            trusts_code=self.trusts_code,
+            has_template=self.has_template,
+        )
+
+    @property
+    def _tokenizer_directory(self) -> Path:
+        """Where AutoTokenizer reads the tokenizer.
+
+        Raises:
+            AttnError: nowhere.
+        """
+        if self.tokenizer is None:
+            problem = "the tokenizer is a file on its own, which AutoTokenizer does not read"
+            raise AttnError(problem, "--tokenizer DIR, its directory")
+        return self.tokenizer
 
     def attention_of(
         self, texts: Texts, kinds: Collection[Kind], precision: Precision, first: int | None = None

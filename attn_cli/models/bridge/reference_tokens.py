@@ -19,18 +19,24 @@ def _tokenizer(directory: Path, trusts_code: bool) -> Any:
 
 
 def auto_tokens(
-    directory: Path, config: Any, text: str, pair: str | None, target: str | None, *, trusts_code: bool
+    directory: Path,
+    config: Any,
+    texts: tuple[str, str | None, str | None],
+    *,
+    trusts_code: bool,
+    has_template: bool = True,
 ) -> ReferenceTokens:
-    """The tokens of a text, of a pair, and of a decoder's text.
+    """The tokens of a text, of a pair, and of a decoder's text; without a template, no special tokens.
 
     Raises:
         AttnError: transformers cannot read the tokenizer, or cannot use it.
     """
-    tokenizer = _tokenizer(directory, trusts_code)
+    tokenizer, (text, pair, target) = _tokenizer(directory, trusts_code), texts
+    how = {"add_special_tokens": has_template}
     with translated_errors("AutoTokenizer cannot read the text"):
-        encoding = tokenizer(text) if pair is None else tokenizer(text, pair)
+        encoding = tokenizer(text, **how) if pair is None else tokenizer(text, pair, **how)
         ids = [int(number) for number in encoding["input_ids"]]
-        labels = None if target is None else tokenizer(text_target=target)["input_ids"]
+        labels = None if target is None else tokenizer(text_target=target, **how)["input_ids"]
     segments = None
     if (getattr(config, "type_vocab_size", None) or 0) > 1:
         segments = [int(number) for number in encoding.get("token_type_ids", [0] * len(ids))]

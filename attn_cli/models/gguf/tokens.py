@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import tokenizers
 
 _UNKNOWN, _CONTROL, _GIVEN = 2, 3, 4  # values of token_type: unknown, control, user-defined
-_HINT = "use the model's directory in Hugging Face layout, with its tokenizer.json"
+_NOT_STRIPPING = frozenset({"<unk>", "<s>", "<|endoftext|>"})
+_HINT = "--tokenizer DIR, the model's directory in Hugging Face layout, with its tokenizer.json"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -40,17 +41,16 @@ class _PreTokenizer:
 
 
 _LLAMA = _PreTokenizer((_LLAMA3,), has_whole_words=True, begins=True)
+_DIGITS = _PreTokenizer((r"\p{N}", _GPT2))
 _PRE_TOKENIZERS = {
-    "gpt-2": _PreTokenizer((_GPT2,)),
-    "llama-bpe": _LLAMA,
-    "llama3": _LLAMA,
-    "llama-v3": _LLAMA,
+    **dict.fromkeys(("gpt-2", "phi-2"), _PreTokenizer((_GPT2,))),
+    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"), _LLAMA),
     "qwen2": _PreTokenizer((_QWEN2,), is_composed=True),
-    "smollm": _PreTokenizer((r"\p{N}", _GPT2)),
-    "starcoder": _PreTokenizer((r"\p{N}", _GPT2)),
+    "deepseek-r1-qwen": _PreTokenizer((_QWEN2,)),
+    **dict.fromkeys(("smollm", "starcoder"), _DIGITS),
     "tekken": _PreTokenizer((_TEKKEN,), has_whole_words=True, begins=True),
-    "gpt-4o": _PreTokenizer((_GPT4O,)),
-    "dbrx": _PreTokenizer((_LLAMA3,)),
+    **dict.fromkeys(("gpt-4o", "llama4"), _PreTokenizer((_GPT4O,))),
+    **dict.fromkeys(("dbrx", "smaug-bpe"), _PreTokenizer((_LLAMA3,))),
 }
 """By name, as in llama.cpp's `llama-vocab.cpp` and transformers' `gguf_tokenizer_mapping.py`."""
 
@@ -88,6 +88,12 @@ class _Vocabulary:
         if not isinstance(index, int) or not 0 <= index < len(self.pieces):
             raise self.unfit(f"{key} is {index} of {len(self.pieces)} pieces")
         return self.pieces[index]
+
+    @property
+    def strips(self) -> bool:
+        """Whether special tokens take the white space behind them; llama.cpp tells by the model's name."""
+        name = str(self.file.metadata.get("general.name", "")).lower()
+        return "phi-3" in name or "phi3" in name
 
     def unfit(self, problem: str) -> AttnError:
         return AttnError(f"{self.file.path} has a tokenizer that cannot be rebuilt: {problem}", _HINT)
@@ -204,16 +210,22 @@ def _with_marks(
     from tokenizers import AddedToken
 
     kinds = list(zip(vocabulary.pieces, vocabulary.numbers("token_type"), strict=True))
+    strips = {piece: vocabulary.strips and piece not in _NOT_STRIPPING for piece, _ in kinds}
     marks = [piece for piece, kind in kinds if kind in {_CONTROL, _UNKNOWN}]
-    inner.add_special_tokens([AddedToken(mark, normalized=False, special=True) for mark in marks])
+    inner.add_special_tokens(
+        [AddedToken(mark, normalized=False, special=True, rstrip=strips[mark]) for mark in marks]
+    )
     given = [piece for piece, kind in kinds if kind == _GIVEN and piece.strip("▁")]
-    inner.add_tokens([AddedToken(piece, normalized=False) for piece in given])
+    inner.add_tokens([AddedToken(piece, normalized=False, rstrip=strips[piece]) for piece in given])
     _add_ends(inner, vocabulary, begins=begins)
     return inner
 
 
 def _add_ends(inner: "tokenizers.Tokenizer", vocabulary: _Vocabulary, *, begins: bool) -> None:
-    """Add BOS and EOS to texts as the file specifies; `begins` applies to BOS if it does not say."""
+    """Add BOS and EOS to texts as the file specifies; `begins` applies to BOS if it does not say.
+
+    `add_sep_token` applies to BERT's vocabularies only, and `remove_extra_whitespaces` to T5's.
+    """
     from tokenizers.processors import TemplateProcessing
 
     has_first = vocabulary.of("add_bos_token")

@@ -6,7 +6,6 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from attn_cli.core.masks import Rule, narrowed
-from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
@@ -24,6 +23,7 @@ from attn_cli.models.source import (
     Window,
     of_layers,
 )
+from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -60,12 +60,14 @@ class Checkpoint:
             *self.place_remarks,
             *((own,) if self.ignores_code else ()),
             *self.open_weights().remarks,
+            *self.tokenizer.remarks,
+            *self._fit(self.spec).remarks(self.tokenizer),
         )
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The directory or file of the model, and the directory of the adapter that is merged."""
-        return (self.path, *((self.adapter,) if self.adapter else ()))
+        """The model's directory or file, the directory of a merged adapter, and that of the tokenizer."""
+        return tuple(path for path in (self.path, self.adapter, self.tokenizer.directory) if path)
 
     @property
     def takes_pairs(self) -> bool:
@@ -117,7 +119,7 @@ class Checkpoint:
         Raises:
             AttnError: an id is out of range, or the text cannot be tokenized.
         """
-        return self._checked(self.tokenizer(text, pair), self.spec)
+        return self._fit(self.spec).checked(self._splitter(text, pair))
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The decoder's input: its start token, then the tokens of the text without the last one.
@@ -128,8 +130,8 @@ class Checkpoint:
         decoder, start = self.spec.decoder, self.spec.start
         assert decoder is not None, "called only for a model with a decoder"
         assert start is not None, "a decoder has a start token"
-        tokenizer = self.tokenizer.target_tokenizer()
-        return shift_right(tokenizer.token(start), self._checked(tokenizer(text, None), decoder))
+        tokenizer = self._splitter.target_tokenizer()
+        return shift_right(tokenizer.token(start), self._fit(decoder).checked(tokenizer(text, None)))
 
     def vocabulary(self, kind: Kind) -> dict[int, str]:
         """The text of every token that this kind of attention can read, by id, without special tokens."""
@@ -163,7 +165,16 @@ class Checkpoint:
         if decoder is not None and decoder.cross is not None:
             places[Kind.DECODER] = _places(decoder)
             places[Kind.CROSS] = _places(decoder, decoder.cross)
-        return EagerModel(self.path, layers, places, state=self._changed_state(), overrides=self.overrides)
+        return EagerModel(
+            self.path,
+            self.tokenizer.directory,
+            layers,
+            places,
+            trusts_code=self.request.trusts_code,
+            has_template=self.request.has_template,
+            state=self._changed_state(),
+            overrides=self.overrides,
+        )
 
     def _changed_state(self) -> Mapping[str, Tensor] | None:
         """The tensors that transformers would not read so from the files."""
@@ -175,6 +186,11 @@ class Checkpoint:
     def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""
         return replace(self, backend=backend)
+
+    @property
+    def _splitter(self) -> Tokenizer:
+        """The tokenizer, with or without its template as requested."""
+        return self.tokenizer if self.request.has_template else self.tokenizer.without_template()
 
     @cached_property
     def _transformer(self) -> Transformer:
@@ -191,17 +207,9 @@ class Checkpoint:
         run = decoder.attentions if kind is Kind.DECODER else decoder.cross_attentions
         return run(_inputs(texts.target), memory)
 
-    def _checked(self, tokens: tuple[Token, ...], spec: Spec) -> tuple[Token, ...]:
-        """The tokens, if their ids and segments are in range."""
-        hint = f"check that tokenizer.json and config.json in {self.path} belong to the same model"
-        for token in tokens:
-            if token.id >= spec.vocabulary:
-                size = f"id {token.id}, but the vocabulary has {spec.vocabulary}"
-                raise AttnError(f"the token '{token.piece}' has {size}", hint)
-            if spec.segments and token.segment >= spec.segments:
-                segment = f"segment {token.segment}, but there are {spec.segments}"
-                raise AttnError(f"the token '{token.piece}' is in {segment}", hint)
-        return tokens
+    def _fit(self, spec: Spec) -> Fit:
+        """What the tokens that `spec` reads must fit."""
+        return Fit(spec.vocabulary, spec.segments, self.path, self.request.tokenizer is not None)
 
 
 def anchor_names(spec: Spec) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class DirectoryFiles:
             AttnError: there is none, or it cannot be read.
         """
         place = tokenizer_directory(self.directory, self.adapter)
-        return open_tokenizer(place, self.config.values, trusts_code=trusts_code)
+        return open_tokenizer(place, trusts_code=trusts_code)
 
 
 def tokenizer_directory(directory: Path, adapter: Path | None) -> Path:

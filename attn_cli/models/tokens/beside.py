@@ -1,5 +1,6 @@
 """The small files beside a `tokenizer.json`, and which class of transformers they name."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,36 +38,45 @@ class TokenizerFiles:
         return any(name in WITH_SEGMENTS for name in self.names)
 
 
-def read_tokenizer_files(directory: Path, config: Mapping[str, Any]) -> TokenizerFiles:
-    """Read the files in `directory`; `config` has the values of its config.json.
+def read_tokenizer_files(directory: Path) -> TokenizerFiles:
+    """Read the files in `directory`.
 
     Raises:
         AttnError: a file is damaged, or a link out of the checkpoint.
     """
-    settings, added = _read(directory, "tokenizer_config.json"), dict[str, Any]()
+    settings = read_beside(directory, "tokenizer_config.json") or {}
+    added = dict[str, Any]()
     if "added_tokens_decoder" not in settings:  # else transformers ignores the older files
-        settings |= _read(directory, "special_tokens_map.json")
-        added = _read(directory, "added_tokens.json")
+        settings |= read_beside(directory, "special_tokens_map.json") or {}
+        added = read_beside(directory, "added_tokens.json") or {}
     has_others = any((directory / name).exists() for name in _OTHERS)
-    return TokenizerFiles(settings, added, _class_names(settings, config), has_others)
+    names = _class_names(settings, read_beside(directory, "config.json"))
+    return TokenizerFiles(settings, added, names, has_others)
 
 
-def _read(directory: Path, name: str) -> dict[str, Any]:
+def read_beside(directory: Path, name: str) -> dict[str, Any] | None:
+    """The values in a file of the checkpoint; None if there is no such file.
+
+    Raises:
+        AttnError: it is damaged, or a link out of the checkpoint.
+    """
     path = checked_path(directory, name, LARGEST_TEXT)
-    return read_json(path) if path.exists() else {}
+    return read_json(path) if path.exists() else None
 
 
-def _class_names(settings: Settings, config: Mapping[str, Any]) -> tuple[str, ...]:
+def _class_names(settings: Settings, config: Mapping[str, Any] | None) -> tuple[str, ...]:
     """The classes that versions of transformers may choose (`AutoTokenizer.from_pretrained`)."""
+    named = settings.get("tokenizer_class") or (config or {}).get("tokenizer_class")
+    if named is not None and not isinstance(named, str):
+        return ()
+    if config is None:  # an adapter, or a tokenizer alone
+        return () if named is None else (class_name(named),)
     kind = None if config.get("model_name") else config.get("model_type")  # a name may overrule the type
-    named = settings.get("tokenizer_class") or config.get("tokenizer_class")
     registered = OF_TYPES.get(kind) if isinstance(kind, str) else None
     if registered is None or (named is None and registered == BACKEND):
         return ()
     if named is None:
         return (registered,)
-    if not isinstance(named, str):
-        return ()
     plain = named.removesuffix("Fast")
     if class_name(named) in WITH_SEGMENTS and plain != registered and not _takes_other_class(registered):
         return ()
@@ -79,8 +89,11 @@ def _takes_other_class(registered: str) -> bool:
 
 
 def is_installed(version: tuple[int, int]) -> bool:
-    """Whether transformers has at least this version."""
+    """Whether transformers has at least this version; not if that cannot be told."""
     import importlib.metadata  # 0.02 s
 
-    installed = importlib.metadata.version("transformers").split(".")
-    return tuple(int(number) for number in installed[:2]) >= version
+    try:
+        installed = re.match(r"(\d+)\.(\d+)", importlib.metadata.version("transformers"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return installed is not None and (int(installed[1]), int(installed[2])) >= version

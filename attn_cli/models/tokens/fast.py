@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attn_cli.errors import AttnError
@@ -24,15 +25,17 @@ class FastTokenizer:
     Without `has_segments` the model is not told which text a token belongs to: all are in segment 0.
     """
 
-    def __init__(self, inner: "tokenizers.Tokenizer", *, has_segments: bool = True) -> None:
+    def __init__(
+        self, inner: "tokenizers.Tokenizer", *, has_segments: bool = True, directory: Path | None = None
+    ) -> None:
         inner.no_padding()  # MiniLM's file pads every text to 128
         inner.no_truncation()  # and truncates to 128: a text that is too long is an error here
-        self._inner = inner
+        self._inner, self.directory = inner, directory
         self._has_segments, self._has_template = has_segments, True
         self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()
         self._special = {index for index, token in added.items() if token.special}
-        self._added = set(added)
+        self._added = {index: token.content for index, token in added.items()}
 
     def __call__(self, text: str, pair: str | None = None) -> tuple[Token, ...]:
         """The tokens of `text`, and of `pair` as a second segment, with the model's special tokens.
@@ -50,8 +53,8 @@ class FastTokenizer:
             Token(
                 position=position,
                 id=index,
-                piece=piece,
-                text=piece if index in self._added else self._decode(piece),
+                piece=self._added.get(index, piece),  # `piece` has the white space that it stripped
+                text=self._added[index] if index in self._added else self._decode(piece),
                 start=start,
                 end=end,
                 special=sequence is None or index in self._special,

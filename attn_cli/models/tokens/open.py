@@ -1,12 +1,10 @@
 """Opens the tokenizer in a directory: `tokenizer.json`, or, where that is not enough, with transformers."""
 
-from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.config import read_json
 from attn_cli.models.files.impostors import check_file
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
@@ -24,22 +22,18 @@ def has_tokenizer(directory: Path) -> bool:
     return any(file for name in ("tokenizer.json", *_OLDER) for file in directory.glob(name))
 
 
-def open_tokenizer(
-    directory: Path, config: Mapping[str, Any] | None = None, *, trusts_code: bool = False
-) -> Tokenizer:
+def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
     """Open the tokenizer in `directory`, whose ids are those of `AutoTokenizer`.
 
-    `config` has the values of config.json (None: they are read); `trusts_code` allows a tokenizer class in
-    the checkpoint's own code.
+    `trusts_code` allows a tokenizer class in the checkpoint's own code.
 
     Raises:
         AttnError: there is none, or it cannot be read.
     """
     path = checked_path(directory, "tokenizer.json", LARGEST_TEXT)
     if not path.is_file():
-        config = _config(directory) if config is None else config
-        if not _has_older_files(directory, config):
-            hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+        if not _has_older_files(directory):
+            hint = "--tokenizer DIR, the directory of the model that it was trained with"
             raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
         for file in (file for pattern in _OLDER for file in directory.glob(pattern)):
             check_file(file)
@@ -48,11 +42,11 @@ def open_tokenizer(
     from attn_cli.models.tokens.beside import read_tokenizer_files
 
     inner = _read(path)
-    files = read_tokenizer_files(directory, _config(directory) if config is None else config)
+    files = read_tokenizer_files(directory)
     applies = agreement(path, inner, files)
     if applies is None:
         return _through_transformers(directory, trusts_code=trusts_code)
-    fast = FastTokenizer(inner, has_segments=files.has_segments)
+    fast = FastTokenizer(inner, has_segments=files.has_segments, directory=directory)
     if applies is always:
         return fast
     whole = cache(partial(_through_transformers, directory, trusts_code=trusts_code))
@@ -84,22 +78,19 @@ def _read(path: Path) -> "tokenizers.Tokenizer":
         raise
 
 
-def _has_older_files(directory: Path, config: Mapping[str, Any]) -> bool:
+def _has_older_files(directory: Path) -> bool:
     """Whether there is a vocabulary, or a class that needs none: of bytes, or of characters."""
+    from attn_cli.models.tokens.beside import read_beside
     from attn_cli.models.tokens.classes import BACKEND, CLASSES, OF_TYPES, class_name
 
     if any(file for pattern in _OLDER for file in directory.glob(pattern)):
         return True
-    path = checked_path(directory, "tokenizer_config.json", LARGEST_TEXT)
-    if not path.exists():
+    settings = read_beside(directory, "tokenizer_config.json")
+    if settings is None:
         return False
-    named = read_json(path).get("tokenizer_class") or OF_TYPES.get(str(config.get("model_type")), "")
+    kind = (read_beside(directory, "config.json") or {}).get("model_type")
+    named = settings.get("tokenizer_class") or OF_TYPES.get(str(kind), "")
     return class_name(str(named)) not in {BACKEND, *CLASSES}
-
-
-def _config(directory: Path) -> dict[str, Any]:
-    path = checked_path(directory, "config.json", LARGEST_TEXT)
-    return read_json(path) if path.exists() else {}
 
 
 def _through_transformers(directory: Path, *, trusts_code: bool) -> Tokenizer:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer
@@ -51,6 +52,11 @@ class PartialTokenizer:
     def size(self) -> int:
         """The number of tokens: the largest id is one less."""
         return self.file.size
+
+    @property
+    def directory(self) -> Path | None:
+        """Where `AutoTokenizer` reads the same tokenizer."""
+        return self.file.directory
 
     @property
     def remarks(self) -> tuple[str, ...]:

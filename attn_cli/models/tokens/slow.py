@@ -60,23 +60,24 @@ def open_slow_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokeni
     if not (is_whole and inner.is_fast):
         _check_whole(directory, inner)
     remarks = (_OWN_CODE,) if has_own_code and not trusts_code else ()
-    return TransformersTokenizer(inner, remarks) if inner.is_fast else SlowTokenizer(inner, remarks)
+    kind = TransformersTokenizer if inner.is_fast else SlowTokenizer
+    return kind(inner, directory, remarks)
 
 
 class TransformersTokenizer(FastTokenizer):
     """A tokenizer of transformers that the library `tokenizers` runs: it reports offsets."""
 
-    def __init__(self, whole: Any, remarks: tuple[str, ...] = ()) -> None:
-        super().__init__(whole.backend_tokenizer, has_segments="token_type_ids" in whole.model_input_names)
+    def __init__(self, whole: Any, directory: Path, remarks: tuple[str, ...] = ()) -> None:
+        has_segments = "token_type_ids" in whole.model_input_names
+        super().__init__(whole.backend_tokenizer, has_segments=has_segments, directory=directory)
         self._whole, self._remarks, self._is_target = whole, remarks, False
         self._special |= set(whole.all_special_ids)
 
     def encode(self, text: str, pair: str | None) -> Any:
         """The text and the second one as the class splits them."""
-        if self._is_target:
-            batch = self._whole(text_target=text, add_special_tokens=self._has_template)
-        else:
-            batch = self._whole(text, pair, add_special_tokens=self._has_template)
+        texts = {"text_target": text} if self._is_target else {"text": text, "text_pair": pair}
+        with _tokenizer_errors("the text cannot be tokenized"):
+            batch = self._whole(**texts, add_special_tokens=self._has_template)
         (encoding,) = batch.encodings
         if encoding.ids != batch["input_ids"]:
             raise AttnError("the tokenizer changes the tokens after the text was split", _RELOAD)
@@ -97,8 +98,8 @@ class TransformersTokenizer(FastTokenizer):
 class SlowTokenizer:
     """A tokenizer implemented in Python."""
 
-    def __init__(self, inner: Any, remarks: tuple[str, ...] = ()) -> None:
-        self._inner = inner
+    def __init__(self, inner: Any, directory: Path, remarks: tuple[str, ...] = ()) -> None:
+        self._inner, self.directory = inner, directory
         self._special = set(inner.all_special_ids)
         self._added = set(inner.added_tokens_decoder)
         self.remarks = remarks
@@ -141,7 +142,7 @@ class SlowTokenizer:
         with _tokenizer_errors("the decoder's text cannot be tokenized"):
             inner = copy.copy(self._inner)
             inner._switch_to_target_mode()  # noqa: SLF001  the call's `text_target` does just this
-        target = SlowTokenizer(inner)
+        target = SlowTokenizer(inner, self.directory)
         return target if self._has_template else target.without_template()
 
     def without_template(self) -> "SlowTokenizer":

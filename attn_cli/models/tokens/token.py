@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Protocol
 
 from attn_cli.record import record
@@ -45,6 +47,10 @@ class Tokenizer(Protocol):
         """The number of tokens: the largest id is one less."""
 
     @property
+    def directory(self) -> Path | None:
+        """Where `AutoTokenizer` reads the same tokenizer; None: nowhere."""
+
+    @property
     def remarks(self) -> Sequence[str]:
         """What to know of the tokenizer, as sentences."""
 
@@ -52,6 +58,18 @@ class Tokenizer(Protocol):
 def shift_right(start: Token, tokens: Sequence[Token]) -> tuple[Token, ...]:
     """The decoder's input: its start token, then the tokens without the last one, as in training."""
     return tuple(replace(token, position=place) for place, token in enumerate((start, *tokens[:-1])))
+
+
+def doubled_start(tokens: Sequence[Token]) -> Token | None:
+    """The start token that stands in the text though one was added before it, if so.
+
+    In the decoder's text it may follow the decoder's own start token.
+    """
+    for added, written in list(pairwise(tokens))[:2]:
+        is_added = added.special and added.start == added.end == 0
+        if is_added and written.special and written.id == added.id and written.end > written.start:
+            return written
+    return None
 
 
 def decode_byte_name(piece: str) -> str:

@@ -33,7 +33,11 @@ from tests.support.worlds import attn
 
 KIND = gguf.GGMLQuantizationType
 WIDE: dict[str, Any] = {"attention.key_length": 20, "rope.dimension_count": 20}
-CUTS = "gpt-2, llama-bpe, llama3, llama-v3, qwen2, smollm, starcoder, tekken, gpt-4o, dbrx"
+CUTS = (
+    "gpt-2, phi-2, llama-bpe, llama3, llama-v3, falcon3, pixtral, lfm2, qwen2, deepseek-r1-qwen, smollm, "
+    "starcoder, tekken, gpt-4o, llama4, dbrx, smaug-bpe"
+)
+CHOOSE = "--tokenizer DIR, the model's directory in Hugging Face layout, with its tokenizer.json"
 LAYOUT = "use the model's directory in Hugging Face layout"
 PARTS = {
     "self_attn.q_proj": "attn_q",
@@ -300,6 +304,130 @@ def test_a_text_begins_with_a_start_token_if_the_file_says_so(
     assert found.tokens("tx", None)[0].piece == first
 
 
+def flagged(model: str = "llama", /, name: str = "", **flags: bool) -> Change:
+    """The twin's tokenizer with flags, and with a control token and one that the user defined."""
+
+    def change(writer: gguf.GGUFWriter) -> None:
+        inner = byte_fallback() if model == "llama" else byte_level()
+        numbered = dict(sorted(inner.get_vocab().items(), key=lambda item: item[1]))
+        pieces = [*numbered, "<|user|>", "<think>"]
+        special = inner.get_added_tokens_decoder().keys()
+        writer.add_token_list(pieces)
+        kinds = [3 if index in special else 1 for index in numbered.values()]
+        writer.add_token_types([*kinds, 3, 4])
+        writer.add_tokenizer_model(model)
+        if model == "llama":
+            writer.add_token_scores([-float(index) for index in range(len(pieces))])
+            writer.add_unk_token_id(0)
+        else:
+            writer.add_tokenizer_pre("gpt-2")
+            writer.add_token_merges([" ".join(pair) for pair in merges_of(inner)])
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        if name:
+            writer.add_name(name)
+        for flag, value in flags.items():
+            writer.add_bool(f"tokenizer.ggml.{flag}", value)
+
+    return change
+
+
+def pieces_of(twin: Path, text: str, change: Change) -> list[str]:
+    wide = load_file(twin / "model.safetensors")
+    embedding = wide["model.embed_tokens.weight"]
+    if len(embedding) < 320:
+        from safetensors.numpy import save_file
+
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            wide[name] = np.concatenate([wide[name], wide[name][:10]])
+        save_file(wide, twin / "model.safetensors", {"format": "pt"})
+    return [token.piece for token in source(written(twin, vocabulary=change)).tokens(text, None)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, ["<s>", "▁the", "▁cat"]),
+        ({"add_bos_token": True}, ["<s>", "▁the", "▁cat"]),
+        ({"add_bos_token": False}, ["▁the", "▁cat"]),
+        ({"add_eos_token": True}, ["<s>", "▁the", "▁cat", "</s>"]),
+        ({"add_bos_token": False, "add_eos_token": True}, ["▁the", "▁cat", "</s>"]),
+        ({"add_space_prefix": True}, ["<s>", "▁the", "▁cat"]),
+        ({"add_space_prefix": False}, ["<s>", "the", "▁cat"]),
+        ({"add_sep_token": True}, ["<s>", "▁the", "▁cat"]),  # BERT's vocabularies only
+    ],
+)
+def test_the_flags_of_a_scored_tokenizer_are_those_of_llama_cpp(
+    twin: Path, flags: dict[str, bool], expected: list[str]
+) -> None:
+    assert pieces_of(twin, "the cat", flagged("llama", "", **flags)) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ({}, ["c", "at"]),
+        ({"add_bos_token": True}, ["!", "c", "at"]),  # the number of BOS is 1
+        ({"add_eos_token": True}, ["c", "at", '"']),
+        ({"add_space_prefix": True}, ["c", "at"]),  # SentencePiece's vocabularies only
+    ],
+)
+def test_the_flags_of_a_byte_level_tokenizer_are_those_of_llama_cpp(
+    twin: Path, flags: dict[str, bool], expected: list[str]
+) -> None:
+    assert pieces_of(twin, "cat", flagged("gpt2", "", **flags)) == expected
+
+
+@pytest.mark.parametrize("removes", [True, False])
+def test_spaces_are_kept_whatever_a_flag_for_t5_says(twin: Path, *, removes: bool) -> None:
+    expected = ["<s>", "▁the", "▁", "▁cat"]
+    assert pieces_of(twin, "the  cat", flagged(remove_extra_whitespaces=removes)) == expected
+
+
+def test_a_space_begins_the_text_behind_a_special_token_too(twin: Path) -> None:
+    found = pieces_of(twin, "the<|user|>the", flagged())
+    assert found == ["<s>", "▁the", "<|user|>", "▁the"]
+    found = pieces_of(twin, "the<|user|>the", flagged(add_space_prefix=False))
+    assert found == ["<s>", "the", "<|user|>", "the"]
+
+
+def test_control_tokens_are_special_and_those_the_user_defined_are_not(twin: Path) -> None:
+    pieces_of(twin, "the", flagged())
+    tokens = source(written(twin, vocabulary=flagged())).tokens("the<|user|><think>", None)
+    assert [(token.piece, token.special) for token in tokens[-2:]] == [("<|user|>", True), ("<think>", False)]
+
+
+def test_special_tokens_of_phi_3_take_the_white_space_behind_them(twin: Path) -> None:
+    assert pieces_of(twin, "<|user|> the", flagged(name="Phi 3"))[1:] == ["<|user|>", "▁", "▁the"]
+    assert pieces_of(twin, "<|user|> \n the", flagged(name="Phi-3 Mini"))[1:] == ["<|user|>", "▁the"]
+    assert pieces_of(twin, "</s> the<s> the", flagged(name="phi3"))[1:] == [
+        "</s>",
+        "▁the",
+        "<s>",
+        "▁",
+        "▁the",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pre", "like"),
+    [
+        ("phi-2", "gpt-2"),
+        ("falcon3", "llama-bpe"),
+        ("lfm2", "llama3"),
+        ("llama4", "gpt-4o"),
+        ("smaug-bpe", "dbrx"),
+        ("deepseek-r1-qwen", "qwen2"),
+    ],
+)
+def test_pre_tokenizers_of_two_names_are_the_same(twin: Path, pre: str, like: str) -> None:
+    text = "It's 12345 THE_cat\n\n  sat..."
+    found, expected = (
+        source(written(twin, vocabulary=byte_letters(name))).tokens(text, None) for name in (pre, like)
+    )
+    assert found == expected
+
+
 def test_llama_3_splits_numbers_into_three_digits_and_keeps_words(twin: Path) -> None:
     pieces = ["<s>", *"0123456789", "012", "Ġthe", *"Ġthe"]
 
@@ -351,7 +479,7 @@ def tokenizer(**changed: Any) -> Change:
 def test_a_tokenizer_that_cannot_be_rebuilt_says_why(twin: Path, change: Change, problem: str) -> None:
     file = written(twin, vocabulary=change)
     problem = f"{file} has a tokenizer that cannot be rebuilt: {problem}"
-    refused(file, problem, f"{LAYOUT}, with its tokenizer.json")
+    refused(file, problem, CHOOSE)
 
 
 def test_merges_of_missing_pieces_are_refused(twin: Path) -> None:

@@ -160,6 +160,15 @@ def test_typed_special_tokens_keep_their_places() -> None:
     assert [token.special for token in found] == [True, False, True, True, True]
 
 
+def test_a_token_that_takes_the_spaces_around_it_keeps_its_name() -> None:
+    inner = byte_level()
+    inner.add_special_tokens([tokenizers.AddedToken("<mask>", lstrip=True, rstrip=True)])
+    found = cut(inner, "cat <mask> sat")
+    assert [(token.piece, token.text, token.start, token.end) for token in found if token.special] == [
+        ("<mask>", "<mask>", 3, 11)
+    ]
+
+
 def test_an_added_token_is_kept_verbatim() -> None:
     inner = byte_level()
     inner.add_tokens(["Ġodd"])
@@ -185,7 +194,7 @@ def test_a_directory_without_a_tokenizer_says_so(tmp_path: Path) -> None:
     with pytest.raises(AttnError) as caught:
         open_tokenizer(tmp_path)
     assert caught.value.problem == f"{tmp_path} has no tokenizer: neither tokenizer.json nor an older file"
-    hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+    hint = "--tokenizer DIR, the directory of the model that it was trained with"
     assert caught.value.hint == hint
 
 

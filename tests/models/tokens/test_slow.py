@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
+import torch
 from transformers import AutoTokenizer, MarianConfig, MarianMTModel
 
 from attn_cli.errors import AttnError
@@ -228,7 +230,7 @@ def test_marks_without_a_vocabulary_are_refused(of: Make) -> None:
     directory = of("bert, cased")
     (directory / "vocab.txt").unlink()
     problem = f"{directory} has no tokenizer: neither tokenizer.json nor an older file"
-    hint = "save it with transformers: AutoTokenizer.from_pretrained(...).save_pretrained(...)"
+    hint = "--tokenizer DIR, the directory of the model that it was trained with"
     assert refused(directory) == (problem, hint)
 
 
@@ -314,11 +316,20 @@ def test_bytes_need_no_vocabulary(tmp_path: Path) -> None:
     assert spans == [(0, 1), (0, 1), (1, 2), (2, 3), (3, 3)]
 
 
-def test_a_translator_of_two_vocabularies_is_inspected_and_verified(of: Make) -> None:
-    directory = of("marian")
-    size = len(json.loads((directory / "vocab.json").read_text()))
-    config: Any = MarianConfig(
-        vocab_size=size,
+def translator(directory: Path, *, separate: bool = False, spare: int = 0, **config: Any) -> None:
+    """A small Marian with its tokenizer; `spare` is what its decoder's vocabulary has beyond the tokens."""
+    marian(directory)
+    own = directory / "vocab.json"
+    if separate:
+        pieces = [pieces_of(directory / "target.spm").id_to_piece(index) for index in range(3, 20)]
+        numbered = {piece: index for index, piece in enumerate(["</s>", "<unk>", *pieces, "<pad>"])}
+        (directory / "target_vocab.json").write_text(json.dumps(numbered))
+        said(directory, "marian", source_lang="en", target_lang="fr", separate_vocabs=True)
+        own = directory / "target_vocab.json"
+    source, target = (len(json.loads(path.read_text())) for path in (directory / "vocab.json", own))
+    sizes: dict[str, Any] = {"decoder_vocab_size": target + spare} if separate or spare else {}
+    whole: Any = MarianConfig(
+        vocab_size=source,
         d_model=WIDTH,
         encoder_layers=2,
         decoder_layers=2,
@@ -327,15 +338,77 @@ def test_a_translator_of_two_vocabularies_is_inspected_and_verified(of: Make) ->
         encoder_ffn_dim=48,
         decoder_ffn_dim=48,
         max_position_embeddings=64,
-        pad_token_id=size - 1,
+        pad_token_id=target - 1,
         eos_token_id=0,
-        decoder_start_token_id=size - 1,
+        decoder_start_token_id=target - 1,
+        **sizes,
+        **config,
     )
-    model = MarianMTModel(config)
+    model = MarianMTModel(whole)
     peak(model, 2.4)
     model.save_pretrained(directory)
-    told = ("-m", directory, "--target", FRENCH)
-    found = attn("inspect", TEXTS[1], *told, "--kind", "cross", "-l", "1", "-H", "2", "--json").document
-    pieces = pieces_of(directory / "target.spm").encode(FRENCH, out_type=str)
-    assert [token["piece"] for token in found["target_tokens"]] == ["<pad>", *pieces]
-    assert attn("verify", TEXTS[1], *told, "--json").document["passed"] is True
+
+
+APART = {"share_encoder_decoder_embeddings": False, "tie_word_embeddings": False}
+VOCABULARIES: dict[str, dict[str, Any]] = {
+    "one": {},
+    "one, an embedding each": APART,
+    "one, untied": {"tie_word_embeddings": False},
+    "one, with spare rows": {"tie_word_embeddings": False, "spare": 7},
+    "one, with a size that is not used": {"spare": 7},
+    "two": {"separate": True, **APART},
+    "two, untied": {"separate": True, "tie_word_embeddings": False},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+@pytest.mark.parametrize("words", VOCABULARIES.values(), ids=VOCABULARIES)
+def test_every_vocabulary_of_a_translator_gives_the_weights_of_transformers(
+    tmp_path: Path, words: dict[str, Any]
+) -> None:
+    translator(tmp_path, **words)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tmp_path)
+    kind_of_model: Any = MarianMTModel
+    model = kind_of_model.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    source, labels = tokenizer(TEXTS[1])["input_ids"], tokenizer(text_target=FRENCH)["input_ids"]
+    read = [model.config.decoder_start_token_id, *labels[:-1]]
+    with torch.no_grad():
+        theirs = model(torch.tensor([source]), decoder_input_ids=torch.tensor([read]), output_attentions=True)
+    for kind in ("encoder", "decoder", "cross"):
+        told = ("-m", tmp_path, "--target", FRENCH, "--kind", kind, "-l", "all", "-s", "weights", "--json")
+        found = attn("inspect", TEXTS[1], *told).document
+        assert [token["id"] for token in found["tokens"]] == source
+        assert [token["id"] for token in found["target_tokens"]] == read
+        expected = theirs[f"{kind}_attentions"]
+        for head in found["attention"]:
+            weights = expected[head["layer"]][0, head["head"]].numpy()
+            assert np.abs(np.array(head["steps"]["weights"]) - weights).max() < 1e-5  # rounding
+
+
+@pytest.mark.parametrize("words", VOCABULARIES.values(), ids=VOCABULARIES)
+def test_every_vocabulary_of_a_translator_is_verified(tmp_path: Path, words: dict[str, Any]) -> None:
+    translator(tmp_path, **words)
+    told = ("-m", tmp_path, "--target", FRENCH, "--json")
+    assert attn("verify", TEXTS[1], *told).document["passed"] is True
+
+
+@pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+def test_without_its_end_token_a_translator_reads_the_text_alone(of: Make) -> None:
+    directory = of("marian")
+    bare = open_tokenizer(directory).without_template()
+    tokenizer: Any = AutoTokenizer.from_pretrained(directory)
+    assert ids(bare(TEXTS[1])) == tokenizer(TEXTS[1], add_special_tokens=False)["input_ids"]
+    expected = tokenizer(text_target=FRENCH, add_special_tokens=False)["input_ids"]
+    assert ids(bare.target_tokenizer()(FRENCH)) == expected
+    assert bare.size == len(json.loads((directory / "vocab.json").read_text()))
+
+
+def test_a_translator_with_a_language_marks_its_target_with_it(of: Make) -> None:
+    directory = of("mbart")
+    tokenizer: Any = AutoTokenizer.from_pretrained(directory, src_lang="en_XX", tgt_lang="fr_XX")
+    tokenizer.save_pretrained(directory)
+    ours = open_tokenizer(directory)
+    theirs: Any = AutoTokenizer.from_pretrained(directory)
+    assert ids(ours(TEXTS[1])) == theirs(TEXTS[1])["input_ids"]
+    assert ids(ours.target_tokenizer()(FRENCH)) == theirs(text_target=FRENCH)["input_ids"]
+    assert ids(ours.target_tokenizer()(FRENCH)) != ids(ours(FRENCH))

@@ -12,8 +12,9 @@ def spec(config: Config) -> Spec:
     both = translator(config)
     assert both.decoder is not None, "translator sets the decoder"
     is_shared = config.flag("share_encoder_decoder_embeddings", default=True)
+    is_tied = is_shared and config.flag("tie_word_embeddings", default=True)
     own = config.count("decoder_vocab_size", default=both.vocabulary)
-    vocabulary = both.vocabulary if is_shared else own
+    vocabulary = both.vocabulary if is_tied else own
     decoder = replace(_with_waves(config, both.decoder), vocabulary=vocabulary)
     start = config.integer("decoder_start_token_id", default=58100)
     return replace(_with_waves(config, both), decoder=decoder, start=start)

@@ -1,0 +1,39 @@
+"""Opens the tokenizer that is named in place of the model's own."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from attn_cli.errors import AttnError
+from attn_cli.models.hub.locate import Fetch, WantedFiles, locate_model
+from attn_cli.models.tokens.open import open_tokenizer, open_tokenizer_file
+from attn_cli.models.tokens.token import Tokenizer
+
+_GGUF, _JSON = ".gguf", ".json"
+
+
+def open_chosen_tokenizer(
+    name: str, environment: Mapping[str, str], fetch: Fetch | None, *, trusts_code: bool
+) -> Tokenizer:
+    """Open the tokenizer in a directory, in a `tokenizer.json`, in a `.gguf` file, or of the model `name`.
+
+    Raises:
+        AttnError: there is none, or it cannot be read.
+    """
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  Path.expanduser raises for an unknown user
+    if not os.path.isdir(path) and not os.path.exists(path):  # noqa: PTH110, PTH112  long names raise
+        wanted = WantedFiles(weights=False, code=trusts_code)
+        path = locate_model(name, environment, None, fetch, wanted).directory
+    if path.is_dir():
+        return open_tokenizer(path, trusts_code=trusts_code)
+    suffix = path.suffix.lower()
+    if suffix == _JSON:
+        return open_tokenizer_file(path)
+    if suffix == _GGUF:
+        from attn_cli.models.gguf.model import open_gguf  # NumPy and gguf: 0.2 s
+
+        return open_gguf(path).tokenizer()
+    raise AttnError(f"{path} is not a tokenizer: it is neither a {_JSON} nor a {_GGUF} file", _HINT)
+
+
+_HINT = "--tokenizer DIR, the directory that contains it"
