@@ -280,6 +280,18 @@ def test_float16_that_overflows_in_the_reference_too_is_said(tmp_path: Path) -> 
     assert hint == "--dtype float32"
 
 
+def test_t5_keeps_in_float32_what_overflows_in_float16(tmp_path: Path) -> None:
+    TRANSLATORS["t5"].save(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    for name in (each for each in tensors if each.endswith("DenseReluDense.wo.weight")):
+        tensors[name] *= 2e4  # its products with the inner vectors are above 65,504
+    save_file(tensors, file, metadata={"format": "pt"})
+    found = attn("verify", TEXT, "-m", tmp_path, "--dtype", "float16", "--json")
+    assert found.status == 0
+    assert found.document["half"]["ours"] < 0.1
+
+
 def test_attentions_that_are_no_weights_are_named(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compute = EagerModel.attention_of
 

@@ -58,16 +58,17 @@ class ModuleWatch:
 
     def _entering(self, name: str) -> Callable[..., None]:
         def keep(_module: torch.nn.Module, given: Any, _result: torch.Tensor) -> None:
-            self.inputs.setdefault(name, []).append(to_numpy(_rows(given[0]).clone()))
+            if given:
+                self.inputs.setdefault(name, []).append(to_numpy(_rows(given[0]).clone()))
 
         return keep
 
     def _leaving(self, name: str) -> Callable[..., None]:
         def keep(module: torch.nn.Module, given: Any, result: torch.Tensor) -> None:
-            calls = self.outputs.setdefault(name, [])
-            merged = _rows(given[0]).clone()
-            output = to_numpy(_rows(result).clone())
-            calls.append(OutputCall(self._attention(), merged, module, output))
+            if given:
+                output = to_numpy(_rows(result).clone())
+                call = OutputCall(self._attention(), _rows(given[0]).clone(), module, output)
+                self.outputs.setdefault(name, []).append(call)
 
         return keep
 
