@@ -86,6 +86,11 @@ class Weights:
         return bool(self.wrapper or self.adapter or has_scales)
 
     @property
+    def has_integers(self) -> bool:
+        """Whether a matrix cannot be read as floating-point numbers."""
+        return any(tensor.numbers is None and len(tensor.shape) > 1 for tensor in self.tensors.values())
+
+    @property
     def renamed(self) -> dict[str, Tensor]:
         """The tensors by name, without the wrapper's prefix."""
         return {name.removeprefix(self.wrapper): tensor for name, tensor in self.tensors.items()}
