@@ -13,6 +13,7 @@ from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
 from attn_cli.record import record
 
+_UNMERGED = tuple(f".lora_{side}{name}.weight" for side in "AB" for name in ("", ".default"))
 _TOGETHER = "check that config.json and the weights belong to the same model"
 
 
@@ -171,7 +172,7 @@ def open_weights(
     """Open the weights of the model in `directory`: one file, or the shards listed in its index.
 
     Raises:
-        AttnError: there are none, or a file is damaged.
+        AttnError: there are none, or a file is damaged, or they hold an adapter beside the model's tensors.
     """
     form, shards = _shards(directory)
     tensors: dict[str, Tensor] = {}
@@ -185,6 +186,10 @@ def open_weights(
         from attn_cli.models.files.fp8 import scaled  # few checkpoints need it
 
         tensors = scaled(tensors, _block(directory))
+    unmerged = next((name for name in tensors if name.endswith(_UNMERGED)), None)
+    if unmerged is not None:
+        problem = f"the weights in {directory} hold a LoRA adapter that was not merged: {unmerged}"
+        raise AttnError(problem, "merge it with PEFT: merge_and_unload, then save_pretrained")
     return Weights(directory, tensors, prefixes, aliases)
 
 

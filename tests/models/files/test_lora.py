@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files import lora
@@ -385,6 +386,25 @@ def test_magnitudes_and_biases_of_another_length_are_refused(save: Save, tmp_pat
     bias = low_rank(QUERY, *Q) | {f"{at}.lora_B.bias": draw(7)}
     with pytest.raises(AttnError, match=r"a bias has the shape \(32,\), and the change \(7,\)$"):
         opened(save_adapter(tmp_path / "b", base, bias, lora_bias=True)).check()
+
+
+@pytest.mark.parametrize("kind", ["llama", "cohere"])
+@pytest.mark.parametrize("name", ["", ".default"])
+def test_an_adapter_among_the_weights_of_the_model_is_refused(
+    name: str, kind: str, save: Save, tmp_path: Path
+) -> None:
+    """As the whole state dict of a model with PEFT's layers; its tensors would be ignored otherwise."""
+    base = tmp_path / "base"
+    if kind == "llama":
+        base = save("llama")
+    else:
+        save_twin(kind, base)
+    path, held = base / "model.safetensors", f"layers.0.self_attn.q_proj.lora_A{name}.weight"
+    safetensors.numpy.save_file(safetensors.numpy.load_file(path) | {held: Q[0]}, path, {"format": "pt"})
+    with pytest.raises(AttnError) as caught:
+        opened(base).check()
+    problem = f"the weights in {base} hold a LoRA adapter that was not merged: {held}"
+    assert caught.value.problem == problem
 
 
 def test_a_tensor_of_another_method_is_refused(save: Save, tmp_path: Path) -> None:
