@@ -321,6 +321,9 @@ class Bridge:
         """
         if not is_quantised(self.config):
             self.weights.check_floats()
+        elif self.adapter is not None and self.weights.has_integers:
+            problem = f"the adapter {self.adapter} cannot be merged: the weights of its base are quantised"
+            raise AttnError(problem, "name a base that is not quantised as its base_model_name_or_path")
         check_layers(self.weights, self.whole)
 
     def _start_id(self) -> int | None:

@@ -5,7 +5,7 @@ Hu et al. 2021, arXiv:2106.09685. The names and the rules are those of PEFT (`tu
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attn_cli.errors import AttnError
@@ -116,7 +116,10 @@ def _weights(directory: Path) -> Mapping[str, Tensor]:
     if path is None:
         problem = f"the adapter {directory} has no weights: neither {' nor '.join(ADAPTER_FILES)}"
         raise AttnError(problem, f"download the adapter again, or {LEAVE_OUT}")
-    return open_file(checked_path(directory, path.name))
+    tensors = open_file(checked_path(directory, path.name))
+    if not tensors:
+        raise AttnError(f"{path} has no tensors", f"save the adapter again, or {LEAVE_OUT}")
+    return tensors
 
 
 def _parts(tensors: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
@@ -175,55 +178,77 @@ def _setting(config: Config, pattern: str, module: str, name: str) -> float:
     """The rank or the alpha of a module: of the first pattern that matches its name, else of all modules.
 
     Raises:
-        AttnError: it is not a number above 0.
+        AttnError: it is not a number.
     """
     patterns = config.values.get(pattern) or {}
     if not isinstance(patterns, dict):
         raise config.unfit(pattern, what="an object")
     key = next((key for key in patterns if _matches(config, rf"(.*\.)?({key})$", module)), None)
     own = config if key is None else Config({name: patterns[key]}, config.path)
-    value = own.number(name, default=8.0)  # PEFT's default for both
-    if value <= 0:
-        raise own.unfit(name, what="above 0")
-    return value
+    return own.count(name, default=8) if name == "r" else own.number(name, default=8.0)  # PEFT's defaults
 
 
 def _is_target(config: Config, module: str) -> bool:
     """Whether the configuration targets the module (`check_target_module_exists` of PEFT)."""
-    targets, excluded = config.values.get("target_modules"), config.values.get("exclude_modules")
-    if isinstance(excluded, str) and excluded:
-        if _matches(config, rf"(?:{excluded})\Z", module):
-            return False
-    elif excluded and _ends_with(module, excluded):
+    if _is_named(config, "exclude_modules", module) or _is_saved_whole(config, module):
         return False
-    if any(
-        _matches(config, rf"(^|.*\.){name}($|\..*)", module)
-        for name in config.values.get("modules_to_save") or ()
-    ):
-        return False
+    targets = _names(config, "target_modules")
     if targets is None or targets == "all-linear":
         return True
-    if isinstance(targets, str):
-        return _matches(config, rf"(?:{targets})\Z", module)
-    return _ends_with(module, targets) and _is_in_layers(config, module)
+    return _is_named(config, "target_modules", module) and (
+        isinstance(targets, str) or _is_in_layers(config, module)
+    )
+
+
+def _is_named(config: Config, key: str, module: str) -> bool:
+    """Whether the setting names the module: as an expression for its name, or as a list of its ends."""
+    names = _names(config, key)
+    if not names:
+        return False
+    if isinstance(names, str):
+        return _matches(config, rf"(?:{names})\Z", module)
+    return any(module == name or module.endswith(f".{name}") for name in names)
+
+
+def _is_saved_whole(config: Config, module: str) -> bool:
+    names = _names(config, "modules_to_save") or ()
+    listed = (names,) if isinstance(names, str) else names
+    return any(_matches(config, rf"(^|.*\.){name}($|\..*)", module) for name in listed)
 
 
 def _is_in_layers(config: Config, module: str) -> bool:
-    """Whether the module is in one of `layers_to_transform`."""
-    layers = config.values.get("layers_to_transform")
-    if layers is None or layers == []:
+    """Whether the module is in one of `layers_to_transform`.
+
+    Raises:
+        AttnError: the setting is neither a number nor a list of numbers.
+    """
+    said: object = config.values.get("layers_to_transform")
+    layers = said if isinstance(said, list) else [said]
+    if said is None or said == []:
         return True
-    patterns = config.values.get("layers_pattern") or [r"[^.]*"]
+    if not all(type(layer) is int for layer in layers):
+        raise config.unfit("layers_to_transform", what="a number or a list of numbers")
+    patterns = _names(config, "layers_pattern") or r"[^.]*"
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         start = r".*?\." if pattern == r"[^.]*" else r"(?:^|.*?\.)"
         matched = _match(config, rf"{start}{pattern}\.(?P<layer>\d+)\.", module)
         if matched is not None:
-            return int(matched["layer"]) in (layers if isinstance(layers, list) else [layers])
+            return int(matched["layer"]) in layers
     return False
 
 
-def _ends_with(module: str, names: Iterable[str]) -> bool:
-    return any(module == name or module.endswith(f".{name}") for name in names)
+def _names(config: Config, key: str) -> str | Sequence[str] | None:
+    """The setting: an expression, a list of names, or None.
+
+    Raises:
+        AttnError: it is something else.
+    """
+    names: object = config.values.get(key)
+    if names is None or isinstance(names, str):
+        return names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise config.unfit(key, what="a string or a list of strings")
+    return names
 
 
 def _matches(config: Config, pattern: str, name: str) -> bool:

@@ -30,8 +30,9 @@ def adapted(weights: Weights, directory: Path, *, is_transposed: Callable[[str],
     """
     adapter = read_adapter(directory)
     merged = merge_adapter(weights.tensors, adapter, is_transposed=is_transposed)
-    left_out = adapter.left_out[:1]
-    notes = (f"{name} of the adapter is left out: target_modules does not name it" for name in left_out)
+    count = len(adapter.left_out)
+    modules = f"{count} module{'s' if count > 1 else ''} of the adapter"
+    notes = [f"left out: {modules} that target_modules does not name: {adapter.left_out[0]}"] if count else []
     what = f"the {adapter.kind} adapter in {directory}"
     return replace(weights, tensors=merged, adapter=what, notes=tuple(notes))
 
@@ -74,7 +75,7 @@ def merge_adapter(
         merged[place] = _with_change(merged[place], change, adapter, place, is_turned=is_turned)
         bias = places.get(f"{module}.bias")
         if change.bias is not None and bias is not None:
-            merged[bias] = _with_bias(merged[bias], change.bias, change.scale)
+            merged[bias] = _with_bias(merged[bias], change.bias, change.scale, adapter)
     return merged
 
 
@@ -138,7 +139,10 @@ def _with_change(base: Tensor, change: LowRank, adapter: Adapter, name: str, *, 
     if base.shape != shape:
         problem = f"the adapter {adapter.directory} does not fit its base: {name} has the shape {base.shape}"
         raise AttnError(f"{problem}, and the change {shape}", _TOGETHER)
-    operands = (change.down, change.up, change.magnitude)
+    if change.magnitude is not None and change.magnitude.shape != (change.up.shape[0],):
+        shapes = f"{change.magnitude.shape} magnitudes, and {change.up.shape[0]} outputs"
+        raise AttnError(f"the adapter {adapter.directory} has {shapes}: {name}", LEAVE_OUT)
+    operands = (change.down, change.up, change.magnitude, change.bias)
     unread = next((each for each in operands if each is not None and each.numbers is None), None)
     if unread is not None:
         problem = f"{unread.path} has matrices of an unsupported type: {unread.dtype}"
@@ -177,10 +181,17 @@ def _sum(base: FloatArray, scale: float, left: FloatArray, right: FloatArray) ->
     return base + product
 
 
-def _with_bias(base: Tensor, added: Tensor, scale: float) -> Tensor:
-    """The base's bias plus the scaled bias of B."""
+def _with_bias(base: Tensor, added: Tensor, scale: float, adapter: Adapter) -> Tensor:
+    """The base's bias plus the scaled bias of B.
+
+    Raises:
+        AttnError: their shapes differ.
+    """
     read = base.numbers
-    if read is None or base.shape != added.shape:
+    if base.shape != added.shape:
+        shapes = f"a bias has the shape {base.shape}, and the change {added.shape}"
+        raise AttnError(f"the adapter {adapter.directory} does not fit its base: {shapes}", _TOGETHER)
+    if read is None:
         return base
 
     def numbers(rows: Sequence[int] | None) -> FloatArray:

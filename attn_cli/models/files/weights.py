@@ -13,6 +13,7 @@ from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
 from attn_cli.record import record
 
+_UNMERGED = tuple(f".lora_{side}{name}.weight" for side in "AB" for name in ("", ".default"))
 _TOGETHER = "check that config.json and the weights belong to the same model"
 
 
@@ -84,6 +85,11 @@ class Weights:
         """Whether transformers would read other tensors from the files, or other numbers."""
         has_scales = any(name.endswith("_scale_inv") for name in self.tensors)  # as `fp8.scaled` reads them
         return bool(self.wrapper or self.adapter or has_scales)
+
+    @property
+    def has_integers(self) -> bool:
+        """Whether a matrix cannot be read as floating-point numbers."""
+        return any(tensor.numbers is None and len(tensor.shape) > 1 for tensor in self.tensors.values())
 
     @property
     def renamed(self) -> dict[str, Tensor]:
@@ -166,7 +172,7 @@ def open_weights(
     """Open the weights of the model in `directory`: one file, or the shards listed in its index.
 
     Raises:
-        AttnError: there are none, or a file is damaged.
+        AttnError: there are none, or a file is damaged, or they hold an adapter beside the model's tensors.
     """
     form, shards = _shards(directory)
     tensors: dict[str, Tensor] = {}
@@ -180,6 +186,10 @@ def open_weights(
         from attn_cli.models.files.fp8 import scaled  # few checkpoints need it
 
         tensors = scaled(tensors, _block(directory))
+    unmerged = next((name for name in tensors if name.endswith(_UNMERGED)), None)
+    if unmerged is not None:
+        problem = f"the weights in {directory} hold a LoRA adapter that was not merged: {unmerged}"
+        raise AttnError(problem, "merge it with PEFT: merge_and_unload, then save_pretrained")
     return Weights(directory, tensors, prefixes, aliases)
 
 

@@ -163,6 +163,11 @@ def _base(
     hint = (
         f"write the directory of its base there, or leave its files beside those of the base: {config.path}"
     )
+    if config.values.get("peft_type") is None:
+        problem = f"{adapter.name} is not an adapter of PEFT: {config.path} has no peft_type"
+        raise AttnError(
+            problem, "merge it with the library that made it, and name the directory of the result"
+        )
     if not isinstance(name, str) or not name:
         raise AttnError(f"{adapter.name} is an adapter whose base_model_name_or_path is empty", hint)
     beside = adapter.directory / name

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files import lora
@@ -345,6 +346,67 @@ def test_an_expression_that_is_not_one_is_refused(pattern: Any, save: Save, tmp_
         opened(adapter).check()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "what"),
+    [
+        ("target_modules", 3, "a string or a list of strings"),
+        ("target_modules", [3], "a string or a list of strings"),
+        ("exclude_modules", 7, "a string or a list of strings"),
+        ("modules_to_save", {"a": 1}, "a string or a list of strings"),
+        ("layers_to_transform", "x", "a number or a list of numbers"),
+        ("rank_pattern", [1], "an object"),
+        ("r", 0, "1 or more"),
+        ("r", 4.5, "a whole number"),
+        ("lora_alpha", "x", "a number"),
+        ("use_rslora", 1, "true or false"),
+    ],
+)
+def test_a_setting_of_another_kind_is_named(
+    setting: str, value: Any, what: str, save: Save, tmp_path: Path
+) -> None:
+    config = {"target_modules": ["q_proj"], setting: value}
+    adapter = save_adapter(tmp_path / "adapter", save("llama"), low_rank(QUERY, *Q), **config)
+    with pytest.raises(AttnError) as caught:
+        opened(adapter).check()
+    says = f"{adapter}/adapter_config.json says {setting} is {json.dumps(value)}"
+    assert caught.value.problem == f"{says}, which is not {what}"
+
+
+def test_an_adapter_without_tensors_is_refused(save: Save, tmp_path: Path) -> None:
+    adapter = save_adapter(tmp_path / "adapter", save("llama"), {})
+    with pytest.raises(AttnError, match=r"/adapter_model.safetensors has no tensors$"):
+        opened(adapter).check()
+
+
+def test_magnitudes_and_biases_of_another_length_are_refused(save: Save, tmp_path: Path) -> None:
+    base, at = save("llama, biases"), f"base_model.model.{QUERY}"
+    lengths = low_rank(QUERY, *Q) | {f"{at}.lora_magnitude_vector": draw(7)}
+    with pytest.raises(AttnError, match=rf"has \(7,\) magnitudes, and 32 outputs: {QUERY}.weight$"):
+        opened(save_adapter(tmp_path / "a", base, lengths, use_dora=True)).check()
+    bias = low_rank(QUERY, *Q) | {f"{at}.lora_B.bias": draw(7)}
+    with pytest.raises(AttnError, match=r"a bias has the shape \(32,\), and the change \(7,\)$"):
+        opened(save_adapter(tmp_path / "b", base, bias, lora_bias=True)).check()
+
+
+@pytest.mark.parametrize("kind", ["llama", "cohere"])
+@pytest.mark.parametrize("name", ["", ".default"])
+def test_an_adapter_among_the_weights_of_the_model_is_refused(
+    name: str, kind: str, save: Save, tmp_path: Path
+) -> None:
+    """As the whole state dict of a model with PEFT's layers; its tensors would be ignored otherwise."""
+    base = tmp_path / "base"
+    if kind == "llama":
+        base = save("llama")
+    else:
+        save_twin(kind, base)
+    path, held = base / "model.safetensors", f"layers.0.self_attn.q_proj.lora_A{name}.weight"
+    safetensors.numpy.save_file(safetensors.numpy.load_file(path) | {held: Q[0]}, path, {"format": "pt"})
+    with pytest.raises(AttnError) as caught:
+        opened(base).check()
+    problem = f"the weights in {base} hold a LoRA adapter that was not merged: {held}"
+    assert caught.value.problem == problem
+
+
 def test_a_tensor_of_another_method_is_refused(save: Save, tmp_path: Path) -> None:
     tensors = low_rank(QUERY, *Q) | {f"base_model.model.{QUERY}.lora_E": draw(4, 1)}
     adapter = save_adapter(tmp_path / "adapter", save("llama"), tensors)
@@ -393,7 +455,7 @@ def test_a_module_that_is_not_targeted_is_named(save: Save, tmp_path: Path) -> N
     tensors, _, config = _only_targets(base)
     adapter = save_adapter(tmp_path / "adapter", base, tensors, **config)
     *_, remark = opened(adapter).remarks
-    assert remark == f"{QUERY} of the adapter is left out: target_modules does not name it"
+    assert remark == f"left out: 1 module of the adapter that target_modules does not name: {QUERY}"
 
 
 def test_an_adapter_without_weights_says_so(save: Save, tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files import quantisation
-from attn_cli.models.open import open_checkpoint
+from attn_cli.models.open import open_checkpoint, open_source
+from attn_cli.models.source import SourceRequest
+from tests.support.adapters import low_rank, pair, save_adapter
 from tests.support.every_type import save_twin
 from tests.support.files import tensors_of
 from tests.support.reference import NUMPY, every_weight_of
@@ -119,6 +121,22 @@ def test_integers_are_never_read_as_floats(dtype: torch.dtype, file: str, direct
         save_file(whole, path, {"format": "pt"})
     with pytest.raises(AttnError, match=r"has an unsupported type: (I8|U8|int8|uint8)$"):
         open_checkpoint("twin", directory, NUMPY).check()
+
+
+def test_an_adapter_is_not_merged_into_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantisation, "find_spec", lambda _: True)
+    base, name = tmp_path / "base", "layers.0.self_attn.q_proj"
+    save_twin("cohere", base)
+    tensors = tensors_of(base / "model.safetensors")
+    rows, columns = tensors[f"{name}.weight"].shape
+    tensors |= {key: each.to(torch.int8) for key, each in tensors.items() if key.endswith("v_proj.weight")}
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    say(base, quantization_config={"quant_method": "bitsandbytes", "load_in_8bit": True})
+    adapter = save_adapter(tmp_path / "adapter", base, low_rank(name, *pair(rows, columns)))
+    with pytest.raises(AttnError) as caught:
+        open_source(SourceRequest(str(adapter)), {"HF_HUB_OFFLINE": "1"}).check()
+    problem = f"the adapter {adapter} cannot be merged: the weights of its base are quantised"
+    assert caught.value.problem == problem
 
 
 NAMES = {

@@ -490,6 +490,14 @@ def test_an_adapter_that_names_no_base_says_so(tmp_path: Path, base: str | None)
         locate_model(str(adapter), {})
 
 
+def test_an_adapter_of_another_library_says_so(tmp_path: Path) -> None:
+    adapter = adapter_in(tmp_path / "adapter", "org/base", peft_type=None)  # MLX has no peft_type
+    with pytest.raises(AttnError) as caught:
+        locate_model(str(adapter), {})
+    place = f"{adapter}/adapter_config.json"
+    assert caught.value.problem == f"adapter is not an adapter of PEFT: {place} has no peft_type"
+
+
 def test_an_adapter_of_an_adapter_is_refused(tmp_path: Path) -> None:
     inner = adapter_in(tmp_path / "inner", "org/base")
     adapter = adapter_in(tmp_path / "adapter", str(inner))
