@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from tests.support.every_type import are_shares, stir
-from tests.support.twins import word_piece
+from tests.support.twins import save_tokenizer, word_piece
 from tests.support.worlds import attn, refused
 
 pytestmark = pytest.mark.slow  # each model is made, saved and loaded by transformers
@@ -55,7 +55,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         model = class_of(name)(transformers.AutoConfig.for_model(kind, **settings)).eval()
         stir(model)
         model.save_pretrained(found)
-        word_piece().save(str(found / "tokenizer.json"))
+        save_tokenizer(word_piece(), found)
         return found
 
     return directory

@@ -306,7 +306,7 @@ def _without_twin(kind: str, problem: Exception) -> Verdict:
     """What attn says of a sketch in the usual size; if it would read the type, the type is untried."""
     why = problem.problem if isinstance(problem, AttnError) else " ".join(str(problem).split())
     try:
-        sketch = build_sketch(_usual(kind))
+        sketch = of_text(build_sketch(_usual(kind)))
         plan_attention(kind, sketch)
     except CannotSketchError:
         return Verdict(kind, "untried", why)

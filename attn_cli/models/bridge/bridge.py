@@ -24,6 +24,7 @@ from attn_cli.models.bridge.hf_models import (
     is_known,
     is_quantised,
     load_model,
+    of_text,
     read_config,
     shorten_config,
 )
@@ -208,11 +209,15 @@ class Bridge:
 
     @cached_property
     def whole(self) -> Any:
-        """All modules of the model, without weights if it can be built without them."""
+        """All modules of the model that read text, without weights if it can be built without them."""
+        return of_text(self._sketch)
+
+    @cached_property
+    def _sketch(self) -> Any:
         try:
             return build_sketch(self.config, trusts_code=self.trusts_code)
         except AttnError:  # an activation of Apertus reads its parameters, in some versions of transformers
-            return self._load(self.config)
+            return load_model(self.directory, self.config, self.backend, trusts_code=self.trusts_code)
 
     @cached_property
     def plan(self) -> AttentionPlan:
@@ -226,8 +231,8 @@ class Bridge:
     def weights(self) -> Weights:
         """The tensors of the files; their numbers are read by transformers, if it can."""
         if self.adapter is not None:
-            return adapted_weights(self.directory, self.adapter, self.whole)
-        return unwrapped_weights(self.directory, self.whole)
+            return adapted_weights(self.directory, self.adapter, self._sketch)
+        return unwrapped_weights(self.directory, self._sketch)
 
     @property
     def _state(self) -> Mapping[str, Tensor] | None:

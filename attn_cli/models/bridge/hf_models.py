@@ -168,10 +168,6 @@ def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
     Raises:
         AttnError: transformers has no such model for text.
     """
-    return of_text(_build_sketch(config, trusts_code=trusts_code))
-
-
-def _build_sketch(config: Any, *, trusts_code: bool) -> Any:
     builder = model_builder(config)
     with translated_errors(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
         return builder.from_config(
@@ -239,7 +235,7 @@ def _loaded(
         mismatched = {name: shapes for name, *shapes in loading_info["mismatched_keys"]}
         drawn = {*loading_info["missing_keys"], *mismatched}
         if drawn:
-            drawn -= _computed(_build_sketch(config, trusts_code=trusts_code))
+            drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
         _check_whole(directory, drawn, mismatched)
         if backend.rounded is not None:
             _round(model, getattr(torch, backend.rounded.value), loading_info["missing_keys"])
@@ -319,7 +315,7 @@ def shorten_config(config: Any, kind: Kind, count: int, whole: Any, *, trusts_co
     try:
         with translated_errors(""):
             short = _cut(copy.deepcopy(config), kind, count)
-            if short is None or not _is_part(build_sketch(short, trusts_code=trusts_code), whole):
+            if short is None or not _is_part(of_text(build_sketch(short, trusts_code=trusts_code)), whole):
                 return None
             return short
     except AttnError:

@@ -43,6 +43,8 @@ CLOSE = 2e-5
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @cache
     def directory(kind: str) -> Path:
+        if kind not in TYPES:
+            pytest.skip(f"this version of transformers has no type {kind}")
         found = tmp_path_factory.mktemp(kind)
         save_twin(kind, found)
         return found

@@ -55,7 +55,7 @@ def test_a_tower_is_found_behind_the_prefixes_of_all_versions(
     renamed = {name.replace("language_model.model.", prefix): tensor for name, tensor in tensors.items()}
     assert any(name.startswith(prefix + "layers.0.") for name in renamed)
     safetensors.torch.save_file(renamed, tmp_path / "model.safetensors")
-    for name in ("config.json", "tokenizer.json"):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((saved("llava") / name).read_bytes())
     line = ("--heads", "2.1", "-s", "weights", "--json")
     one, other = (attn("inspect", TEXT, "-m", each, *line) for each in (saved("llava"), tmp_path))
