@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attn_cli.models.tokens.beside import TokenizerFiles, is_installed
-from attn_cli.models.tokens.classes import BACKEND, CHARSMAP, CLASSES, SPECIAL, Parts, Settings
+from attn_cli.models.tokens.beside import BACKEND, SPECIAL, Settings, TokenizerFiles, is_installed
 from attn_cli.models.tokens.fast import BYTE_LETTERS
-from attn_cli.models.tokens.templates import has_template
 
 if TYPE_CHECKING:
     import tokenizers
+
+    from attn_cli.models.tokens.classes import Parts
 
 Applies: TypeAlias = Callable[[str], bool]
 """Whether the file gives the ids of `AutoTokenizer` for this text."""
@@ -47,27 +47,31 @@ _KNOWN = frozenset((*SPECIAL, *_OF_CLASSES, *_WITHOUT_EFFECT))
 _SWITCHES = frozenset({"split_special_tokens", "fix_mistral_regex"})  # without effect while they are off
 _TEXT_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 _PLAIN = (False, False, False, False, True)
+_CHARSMAP = "Precompiled"  # a normaliser that comes from SentencePiece's file; classes take it over
 _UNUSED = "\U0010fffe"  # a character that stands for nothing
 _State: TypeAlias = dict[str, Any]
 
 
 def agreement(path: Path, inner: "tokenizers.Tokenizer", files: TokenizerFiles) -> Applies | None:
     """For which texts `inner`, read from `path`, gives the ids of `AutoTokenizer`; None: not known."""
-    names = tuple(name for name in files.names if name != BACKEND)
-    if not files.names or not all(name in CLASSES for name in names):
-        return None
-    if files.has_others or not _are_understood(files.settings):
+    if not files.names or files.has_others or not _are_understood(files.settings):
         return None
     try:
-        return _all_applies(path, inner, files, names)
+        if not _has_marks(inner, files) or not _adds_nothing(inner, files):
+            return None
+        names = [name for name in files.names if name != BACKEND]
+        return _of_classes(path, inner, files, names) if names else always
     except (TypeError, ValueError, KeyError, AttributeError):  # a value of another type than expected
         return None
 
 
-def _all_applies(
+def _of_classes(
     path: Path, inner: "tokenizers.Tokenizer", files: TokenizerFiles, names: Sequence[str]
 ) -> Applies | None:
-    if not _has_marks(inner, files) or not _adds_nothing(inner, files):
+    """For which texts it is the tokenizer that all of these classes build; None: this is not known."""
+    from attn_cli.models.tokens.classes import CLASSES  # 2 ms, and many checkpoints do without
+
+    if not all(name in CLASSES for name in names):
         return None
     applies: Applies = always
     for name in names:
@@ -100,7 +104,7 @@ def _are_understood(settings: Settings) -> bool:
     )
 
 
-def _is_recent(parts: Parts) -> bool:
+def _is_recent(parts: "Parts") -> bool:
     """Whether the class that is installed builds these parts."""
     return parts.since == (5, 0) or is_installed(parts.since)
 
@@ -157,7 +161,7 @@ def _token_state(token: _State) -> tuple[Any, ...]:
 
 
 def _keeps_added_tokens(
-    path: Path, inner: "tokenizers.Tokenizer", files: TokenizerFiles, parts: Parts
+    path: Path, inner: "tokenizers.Tokenizer", files: TokenizerFiles, parts: "Parts"
 ) -> bool:
     """Whether the class, which adds all tokens anew in the order of their ids, gives them the same ids."""
     present = _added_tokens(inner)
@@ -177,7 +181,7 @@ def _stored_ids(path: Path) -> list[int]:
     return [token["id"] for token in stored]
 
 
-def _has_model(inner: "tokenizers.Tokenizer", parts: Parts) -> bool:
+def _has_model(inner: "tokenizers.Tokenizer", parts: "Parts") -> bool:
     """Whether the model is of the type, and has the options, that the class builds."""
     model = inner.model
     if type(model).__name__ != parts.model:
@@ -197,13 +201,15 @@ def _is_complete(inner: "tokenizers.Tokenizer", options: Mapping[str, Any]) -> b
     return all(inner.token_to_id(piece) is not None for piece in pieces)
 
 
-def _has_built_template(inner: "tokenizers.Tokenizer", files: TokenizerFiles, parts: Parts) -> bool:
+def _has_built_template(inner: "tokenizers.Tokenizer", files: TokenizerFiles, parts: "Parts") -> bool:
     """Whether the file's template is the one that the class builds, if it builds one."""
+    from attn_cli.models.tokens.templates import has_template
+
     template, has_segments = parts.template, files.has_segments
     return template is None or has_template(inner, template, has_segments=has_segments)
 
 
-def _has_words(inner: "tokenizers.Tokenizer", parts: Parts) -> bool:
+def _has_words(inner: "tokenizers.Tokenizer", parts: "Parts") -> bool:
     """Whether normaliser and pre-tokenizer are those that the class builds."""
     if _states(inner.pre_tokenizer) != _states(parts.pre_tokenizer):
         return False
@@ -211,7 +217,7 @@ def _has_words(inner: "tokenizers.Tokenizer", parts: Parts) -> bool:
     if not parts.takes_charsmap:
         return found == built
     found = [state for state in found if not _joins_spaces(state)]  # words are split at spaces anyway
-    charsmaps = [state for state in found if state["type"] == CHARSMAP]
+    charsmaps = [state for state in found if state["type"] == _CHARSMAP]
     return len(charsmaps) <= 1 and found == [*built, *charsmaps]
 
 
@@ -231,7 +237,7 @@ def _states(component: Any) -> list[_State]:
     return [state]
 
 
-def _begins_words(inner: "tokenizers.Tokenizer", parts: Parts) -> bool:
+def _begins_words(inner: "tokenizers.Tokenizer", parts: "Parts") -> bool:
     """Whether the file is Llama 2's, whose normaliser sets ▁ before a text and for spaces."""
     prepend = {"type": "Prepend", "prepend": "▁"}
     spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}

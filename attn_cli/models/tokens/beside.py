@@ -3,19 +3,66 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from attn_cli.models.files.config import read_json
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
-from attn_cli.models.tokens.classes import (
-    BACKEND,
-    OF_TYPES,
-    OVERRULED,
-    WITH_SEGMENTS,
-    Settings,
-    class_name,
-)
 from attn_cli.record import record
+
+Settings: TypeAlias = Mapping[str, Any]
+"""The values of `tokenizer_config.json`, with those of `special_tokens_map.json`."""
+
+SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+"""The named special tokens, as in `PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES`."""
+
+BACKEND = "TokenizersBackend"
+"""The class that takes all of `tokenizer.json`, and adds the tokens that the other files name."""
+
+_ALIASES = MappingProxyType(
+    {
+        **dict.fromkeys(("PreTrainedTokenizerFast", "BloomTokenizer"), BACKEND),
+        **dict.fromkeys(("ElectraTokenizer", "MobileBertTokenizer"), "BertTokenizer"),
+        **dict.fromkeys(("SqueezeBertTokenizer", "LayoutLMTokenizer"), "BertTokenizer"),
+        **dict.fromkeys(("BartTokenizer", "LongformerTokenizer", "LEDTokenizer"), "RobertaTokenizer"),
+    }
+)
+WITH_SEGMENTS = frozenset({"BertTokenizer"})
+"""The classes of the table whose `model_input_names` have `token_type_ids`."""
+
+_OF_TYPES = {
+    "BertTokenizer": ("bert", "distilbert", "electra", "ernie"),
+    "MPNetTokenizer": ("mpnet",),
+    "RobertaTokenizer": ("roberta", "bart"),
+    "GPT2Tokenizer": ("gpt2", "gpt_neo", "gptj", "opt", "phi", "starcoder2"),
+    "GPTNeoXTokenizer": ("gpt_neox", "mpt", "olmo"),
+    "Qwen2Tokenizer": ("qwen2", "qwen3", "qwen2_moe", "qwen3_moe"),
+    "GemmaTokenizer": ("gemma", "gemma2", "gemma3_text"),
+    "T5Tokenizer": ("t5", "mt5"),
+    "XLMRobertaTokenizer": ("xlm-roberta",),
+    "AlbertTokenizer": ("albert",),
+    BACKEND: (  # or one that depends on the version, where the files name none
+        *(
+            "llama",
+            "bloom",
+            "falcon",
+            "mistral",
+            "mixtral",
+            "phi3",
+            "smollm3",
+            "modernbert",
+            "olmo2",
+            "granite",
+        ),
+    ),
+}
+OF_TYPES: Mapping[str, str] = MappingProxyType(
+    {kind: name for name, kinds in _OF_TYPES.items() for kind in kinds}
+)
+"""The class of a model type (`TOKENIZER_MAPPING_NAMES`); of other types it is not known here."""
+
+OVERRULED = frozenset({"qwen2"})
+"""Types whose class is used whatever the files name (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`)."""
 
 _OTHERS = ("tekken.json",)  # vocabularies that are preferred to tokenizer.json where a package reads them
 
@@ -97,3 +144,9 @@ def is_installed(version: tuple[int, int]) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return installed is not None and (int(installed[1]), int(installed[2])) >= version
+
+
+def class_name(name: str) -> str:
+    """The class that transformers 5 has under this name, which may be of version 4."""
+    plain = name if name == "PreTrainedTokenizerFast" else name.removesuffix("Fast")
+    return _ALIASES.get(plain, plain)

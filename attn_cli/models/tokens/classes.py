@@ -9,20 +9,12 @@ function here names the parts that one class builds; they are the same in all ve
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 from tokenizers import normalizers, pre_tokenizers  # 0.03 s; the tokenizer itself needs it
 
+from attn_cli.models.tokens.beside import Settings
 from attn_cli.record import record
-
-Settings: TypeAlias = Mapping[str, Any]
-"""The values of `tokenizer_config.json`, with those of `special_tokens_map.json`."""
-
-SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-"""The named special tokens, as in `PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES`."""
-
-CHARSMAP = "Precompiled"
-"""The type of a normaliser that comes from the vocabulary's file; classes take it over."""
 
 _QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
@@ -276,17 +268,6 @@ def _words(scheme: str) -> Any:
     return pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
 
 
-BACKEND = "TokenizersBackend"
-"""The class that takes all of `tokenizer.json`, and adds the tokens that the other files name."""
-
-_ALIASES = MappingProxyType(
-    {
-        **dict.fromkeys(("PreTrainedTokenizerFast", "BloomTokenizer"), BACKEND),
-        **dict.fromkeys(("ElectraTokenizer", "MobileBertTokenizer"), "BertTokenizer"),
-        **dict.fromkeys(("SqueezeBertTokenizer", "LayoutLMTokenizer"), "BertTokenizer"),
-        **dict.fromkeys(("BartTokenizer", "LongformerTokenizer", "LEDTokenizer"), "RobertaTokenizer"),
-    }
-)
 CLASSES: Mapping[str, Callable[[Settings], Parts]] = MappingProxyType(
     {
         "BertTokenizer": _bert,
@@ -304,46 +285,3 @@ CLASSES: Mapping[str, Callable[[Settings], Parts]] = MappingProxyType(
     }
 )
 """The parts that each class builds, from the settings; other classes are known to transformers only."""
-
-WITH_SEGMENTS = frozenset({"BertTokenizer"})
-"""The classes of the table whose `model_input_names` have `token_type_ids`."""
-
-_OF_TYPES = {
-    "BertTokenizer": ("bert", "distilbert", "electra", "ernie"),
-    "MPNetTokenizer": ("mpnet",),
-    "RobertaTokenizer": ("roberta", "bart"),
-    "GPT2Tokenizer": ("gpt2", "gpt_neo", "gptj", "opt", "phi", "starcoder2"),
-    "GPTNeoXTokenizer": ("gpt_neox", "mpt", "olmo"),
-    "Qwen2Tokenizer": ("qwen2", "qwen3", "qwen2_moe", "qwen3_moe"),
-    "GemmaTokenizer": ("gemma", "gemma2", "gemma3_text"),
-    "T5Tokenizer": ("t5", "mt5"),
-    "XLMRobertaTokenizer": ("xlm-roberta",),
-    "AlbertTokenizer": ("albert",),
-    BACKEND: (  # or one that depends on the version, where the files name none
-        *(
-            "llama",
-            "bloom",
-            "falcon",
-            "mistral",
-            "mixtral",
-            "phi3",
-            "smollm3",
-            "modernbert",
-            "olmo2",
-            "granite",
-        ),
-    ),
-}
-OF_TYPES: Mapping[str, str] = MappingProxyType(
-    {kind: name for name, kinds in _OF_TYPES.items() for kind in kinds}
-)
-"""The class of a model type (`TOKENIZER_MAPPING_NAMES`); of other types it is not known here."""
-
-OVERRULED = frozenset({"qwen2"})
-"""Types whose class is used whatever the files name (`MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`)."""
-
-
-def class_name(name: str) -> str:
-    """The class that transformers 5 has under this name, which may be of version 4."""
-    plain = name if name == "PreTrainedTokenizerFast" else name.removesuffix("Fast")
-    return _ALIASES.get(plain, plain)

@@ -80,8 +80,8 @@ def _read(path: Path) -> "tokenizers.Tokenizer":
 
 def _has_older_files(directory: Path) -> bool:
     """Whether there is a vocabulary, or a class that needs none: of bytes, or of characters."""
-    from attn_cli.models.tokens.beside import read_beside
-    from attn_cli.models.tokens.classes import BACKEND, CLASSES, OF_TYPES, class_name
+    from attn_cli.models.tokens.beside import BACKEND, OF_TYPES, class_name, read_beside
+    from attn_cli.models.tokens.classes import CLASSES
 
     if any(file for pattern in _OLDER for file in directory.glob(pattern)):
         return True

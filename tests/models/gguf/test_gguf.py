@@ -409,6 +409,15 @@ def test_special_tokens_of_phi_3_take_the_white_space_behind_them(twin: Path) ->
     ]
 
 
+def test_a_file_s_tokenizer_may_be_chosen_for_another_model_and_another_for_a_file(twin: Path) -> None:
+    file = written(twin)
+    plain = attn("tokens", "the cat", "-m", twin, "--json").document["tokens"]
+    assert attn("tokens", "the cat", "-m", twin, "--tokenizer", file, "--json").document["tokens"] == plain
+    unknown = written(twin, vocabulary=tokenizer(model="bert"))
+    found = attn("tokens", "the cat", "-m", unknown, "--tokenizer", twin, "--json").document["tokens"]
+    assert found == plain
+
+
 @pytest.mark.parametrize(
     ("pre", "like"),
     [
