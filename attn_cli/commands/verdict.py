@@ -21,7 +21,7 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
     Raises:
         AttnError: there is no reference for the model.
     """
-    from attn_cli.reading.verify import verify_readings  # transformers: 5 s
+    from attn_cli.reading.verification.verify import verify_readings  # transformers: 5 s
 
     return verify_readings([reading], only_kind=reading.kind, only_layers={head.layer for head in heads})
 

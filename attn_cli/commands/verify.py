@@ -57,7 +57,7 @@ def verify_model(
     """
     requests = _requests(world, text)
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
-    from attn_cli.reading.verify import verify_readings  # the reference: 5 s
+    from attn_cli.reading.verification.verify import verify_readings  # the reference: 5 s
 
     model = open_model(world, source_request(source, options.ComputeOptions(backend=backend)))
     first = None
@@ -97,7 +97,7 @@ def _with_window_text(
 
     The number is that of the first layers which are compared on it; None: all.
     """
-    from attn_cli.reading.window_text import window_text
+    from attn_cli.reading.verification.window_text import window_text
 
     found = window_text(model, TEXTS)
     if found is None:

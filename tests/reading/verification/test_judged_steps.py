@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from attn_cli.models.native.families import native_families
-from attn_cli.reading.verify import verify_readings
+from attn_cli.reading.verification.verify import verify_readings
 from attn_cli.vocabulary import Check, DType
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.readings import reading_of

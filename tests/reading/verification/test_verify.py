@@ -8,7 +8,7 @@ import pytest
 
 from attn_cli.models.bridge import reference
 from attn_cli.models.bridge.hf_models import inputs_of
-from attn_cli.reading.verify import verify_readings
+from attn_cli.reading.verification.verify import verify_readings
 from attn_cli.vocabulary import Kind
 from tests.support.families import TRANSLATORS
 from tests.support.readings import reading_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.reading.verify import verify_readings
+from attn_cli.reading.verification.verify import verify_readings
 from attn_cli.vocabulary import Check
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.mutants import MUTANTS, Mutant

@@ -13,8 +13,8 @@ from attn_cli.models.bridge.reference import rows_of
 from attn_cli.models.native import families
 from attn_cli.models.open import open_source
 from attn_cli.models.source import Source, SourceRequest, Window
-from attn_cli.reading import window_text as home
-from attn_cli.reading.window_text import WindowText, window_text
+from attn_cli.reading.verification import window_text as home
+from attn_cli.reading.verification.window_text import WindowText, window_text
 from tests.support.families import FAMILIES, decoder
 from tests.support.twins import RECIPES, Recipe
 from tests.support.worlds import attn

@@ -20,9 +20,9 @@ from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.backend import torch_backend
 from attn_cli.models.source import Layer, Precision, ReferenceLayer, ReferenceModel, Source, Texts
-from attn_cli.reading.judged_text import JudgedText, judge_text, run_reference
-from attn_cli.reading.judged_tokens import check_tokens
 from attn_cli.reading.reading import Reading, check_kind
+from attn_cli.reading.verification.judged_text import JudgedText, judge_text, run_reference
+from attn_cli.reading.verification.judged_tokens import check_tokens
 from attn_cli.vocabulary import Check, DType, Kind, Step
 
 _STEPS = {
