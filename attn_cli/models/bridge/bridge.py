@@ -135,7 +135,8 @@ class Bridge:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The directories of the model, of the adapter that is merged, and of the tokenizer."""
-        return tuple(path for path in (self.directory, self.adapter, self.tokenizer.directory) if path)
+        places = (self.directory, self.adapter, self.tokenizer.directory)
+        return tuple(dict.fromkeys(path for path in places if path))
 
     @property
     def trusts_code(self) -> bool:

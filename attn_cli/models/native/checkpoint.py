@@ -67,7 +67,9 @@ class Checkpoint:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The model's directory or file, the directory of a merged adapter, and that of the tokenizer."""
-        return tuple(path for path in (self.path, self.adapter, self.tokenizer.directory) if path)
+        return tuple(
+            dict.fromkeys(path for path in (self.path, self.adapter, self.tokenizer.directory) if path)
+        )
 
     @property
     def takes_pairs(self) -> bool:

@@ -13,7 +13,7 @@ from tests.support.mutants import MUTANTS, Mutant
 from tests.support.readings import reading_of
 from tests.support.twins import RECIPES, TEXTS, Recipe
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TWINS = {**RECIPES, **FAMILIES, **TRANSLATORS}
 
 
