@@ -20,6 +20,7 @@ class NotNativeError(AttnError):
     """The native code does not support this variant of the family: the bridge is used instead."""
 
 
+_OF_QUANTISATION = ("quantization_config", "compression_config", "quantization")
 _WHOLE = 1 << 63  # JSON integers are unbounded; no valid count is this large
 
 
@@ -81,6 +82,11 @@ class Config:
     def has(self, name: str) -> bool:
         """Whether the value is present and not null."""
         return self.values.get(name) is not None
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether it says how the weights are quantised."""
+        return any(self.values.get(name) for name in _OF_QUANTISATION)
 
     def unfit(self, *names: str, what: str) -> AttnError:
         """The error for a value of the right type that cannot be used."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attn_cli.models.files.config import Config, NotNativeError
-from attn_cli.models.native.rope import unknown_parameters
 
 _HINT = "load the model through transformers"
 
@@ -95,7 +94,10 @@ def _unknown_keys(values: Mapping[str, Any]) -> Iterator[str]:
         could_matter = value is not None and not _WORDS.isdisjoint(name.lower().split("_"))
         if could_matter and not _is_known(name) and _OFF.get(name, ...) != value:
             yield name
-    yield from unknown_parameters(values)
+    if values.get("rope_scaling") or values.get("rope_parameters"):
+        from attn_cli.models.native.rope import unknown_parameters  # encoders do without RoPE
+
+        yield from unknown_parameters(values)
 
 
 def _is_known(name: str) -> bool:

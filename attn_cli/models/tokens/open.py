@@ -8,7 +8,6 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.impostors import check_file
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
-from attn_cli.models.tokens.partial import PartialTokenizer
 from attn_cli.models.tokens.token import Tokenizer
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
     fast = FastTokenizer(inner, has_segments=files.has_segments, directory=directory)
     if applies is always:
         return fast
+    from attn_cli.models.tokens.partial import PartialTokenizer  # few tokenizers need it
+
     whole = cache(partial(_through_transformers, directory, trusts_code=trusts_code))
     return PartialTokenizer(fast, applies, whole)
 
