@@ -8,8 +8,6 @@ from typing import Any
 
 from attn_cli.models.files.config import Config, NotNativeError
 
-_HINT = "load the model through transformers"
-
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -85,7 +83,7 @@ def check_keys(config: Config) -> None:
     """
     unknown = next(_unknown_keys(config.values), None)
     if unknown is not None:
-        raise NotNativeError(f"{config.path} has {unknown}, which attn does not know", _HINT)
+        raise NotNativeError(f"{config.path} has {unknown}, which attn does not know")
 
 
 def _unknown_keys(values: Mapping[str, Any]) -> Iterator[str]:

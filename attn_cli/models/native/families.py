@@ -78,7 +78,7 @@ def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
     for part in filter(None, (spec, spec.decoder)):
         if part.feed_forward.activation not in ACTIVATIONS:
             problem = f"{config.path} has an activation that is not native: {part.feed_forward.activation}"
-            raise NotNativeError(problem, "load the model through transformers")
+            raise NotNativeError(problem)
     return spec if is_causal is None else replace(spec, is_causal=is_causal)
 
 
