@@ -45,7 +45,7 @@ from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, Window
 from attn_cli.models.tokens.fit import Fit
-from attn_cli.models.tokens.open import has_tokenizer, open_tokenizer
+from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
@@ -88,7 +88,7 @@ def open_bridge(
     if request.is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
-    place = directory if adapter is None or not has_tokenizer(adapter) else adapter
+    place = tokenizer_directory(directory, adapter)
     tokenizer = tokenizer or open_tokenizer(place, trusts_code=request.trusts_code)
     on, remarks = torch_backend(backend.device, backend.dtype), (*remarks, *_unmeasured(kind))
     model = Bridge(request, name, directory, tokenizer, on, adapter, remarks, overrides)

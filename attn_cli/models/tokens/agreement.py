@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attn_cli.models.tokens.beside import BACKEND, SPECIAL, Settings, TokenizerFiles, is_installed
+from attn_cli.models.tokens.beside import BACKEND, SPECIAL, Settings, TokenizerFiles, has_transformers
 from attn_cli.models.tokens.fast import BYTE_LETTERS
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _are_understood(settings: Settings) -> bool:
 
 def _is_recent(parts: "Parts") -> bool:
     """Whether the class that is installed builds these parts."""
-    return parts.since == (5, 0) or is_installed(parts.since)
+    return parts.since == (5, 0) or has_transformers(parts.since)
 
 
 def _has_marks(inner: "tokenizers.Tokenizer", files: TokenizerFiles, others: Sequence[str] = ()) -> bool:
