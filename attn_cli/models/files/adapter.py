@@ -156,10 +156,8 @@ def _low_rank(config: Config, module: str, tensors: Mapping[str, Tensor]) -> Low
         raise AttnError(
             f"the adapter {config.path.parent} has half of {module}: A or B is missing", LEAVE_OUT
         )
-    rank, alpha = (
-        _setting(config, "rank_pattern", module, "r"),
-        _setting(config, "alpha_pattern", module, "lora_alpha"),
-    )
+    rank = _setting(config, "rank_pattern", module, "r")
+    alpha = _setting(config, "alpha_pattern", module, "lora_alpha")
     if down.shape[:1] != (rank,) or up.shape[1:] != (rank,) or len(down.shape) != 2:  # noqa: PLR2004
         found = f"{down.shape} and {up.shape}"
         problem = (

@@ -12,7 +12,7 @@ from attn_cli.models.files.config import Config
 from attn_cli.record import record
 
 FP8 = "fp8"
-"""Blocks of 8-bit floats with a scale each: the one method that is read here."""
+"""Blocks of 8-bit floats with a scale each: the only method that the native code reads."""
 
 _PLAIN = "use a checkpoint that is not quantised"
 

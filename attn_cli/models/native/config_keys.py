@@ -1,4 +1,4 @@
-"""Which keys of a config are known: another one that could change the attention is left to transformers.
+"""Which keys of a config are known: a model with another one that could change its attention is not native.
 
 A newer transformers, or the checkpoint's own code, may read a key that no family here was written for.
 """
@@ -63,7 +63,7 @@ _HARMLESS_PREFIXES = (
 )
 _HARMLESS_PARTS = ("cache", "drop", "flash", "init", "token_id", "weights_only")
 
-# Known in one value: the one that turns the feature off.
+# Known only with this value, which turns the feature off.
 _OFF: Mapping[str, Any] = {
     "full_attn_mod": 1,  # Phi-4-mini
     "rope_interleaved": False,  # SmolLM2
