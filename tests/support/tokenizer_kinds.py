@@ -169,6 +169,7 @@ KINDS: Mapping[str, Edit] = MappingProxyType(
         "bart": _of_bytes("bart", "RobertaTokenizer", *_ROBERTA),
         "gpt2": _of_bytes("gpt2", "GPT2Tokenizer", "<|endoftext|>"),
         "opt": _of_bytes("opt", "GPT2Tokenizer", "<|endoftext|>", "<s>", "</s>"),
+        "phi": _of_bytes("phi", "CodeGenTokenizer", "<|endoftext|>"),
         "gpt_neox": _of_bytes("gpt_neox", "GPTNeoXTokenizer", "<|endoftext|>", "<|padding|>"),
         "qwen2": _of_bytes("qwen2", "Qwen2Tokenizer", "<|endoftext|>", "<|im_start|>", "<|im_end|>"),
         "gemma2": _gemma,

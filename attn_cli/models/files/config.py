@@ -29,9 +29,7 @@ _WHOLE = 1 << 63  # JSON integers are unbounded; no valid count is this large
 
 @record(frozen=True, slots=True)
 class Config:
-    """The values of a model's `config.json`, by name; of several aliases the first one present is used.
-
-    A general name (`hidden_size`) comes before the own name of a family (`n_embd`), as in transformers.
+    """The values of a model's `config.json`, by name; of several names the first one present is used.
 
     Each reader raises `AttnError` if the value is missing and has no default, or is of the wrong type.
     """
@@ -52,6 +50,17 @@ class Config:
         if value < 1:
             raise self._unfit(names, value, "1 or more")
         return value
+
+    def either(self, general: str, own: str) -> tuple[str, str]:
+        """A general name (`hidden_size`) and the family's own (`n_embd`), for a reader.
+
+        Raises:
+            NotNativeError: both have values, which differ: which one counts depends on the version of
+                transformers.
+        """
+        if self.has(general) and self.has(own) and self.values[general] != self.values[own]:
+            raise self.not_native(general, what=f"{own} {_short(self.values[own])}")
+        return general, own
 
     def heads(self, *names: str, width: int, of: str = "hidden_size") -> int:
         """The number of heads, a divisor of `width`; `of` is the config's name for the width."""

@@ -68,6 +68,16 @@ def is_causal_encoder(config: Config) -> bool:
     return config.flag("is_decoder", default=False) and is_causal_decoder(config)
 
 
+def refuse_decoder(config: Config) -> None:
+    """Check that an encoder is none that masks later tokens.
+
+    Raises:
+        NotNativeError: `is_decoder` is true, which this family ignores in some versions of transformers.
+    """
+    if config.flag("is_decoder", default=False):
+        raise config.not_native("is_decoder", what="false")
+
+
 def in_every_layer(rule: Rule) -> Callable[[int], Rule]:
     """The same rule in every layer."""
     return lambda _layer: rule

@@ -44,7 +44,9 @@ _WITHOUT_EFFECT = (
     *("device_map", "language", "task", "transformers_version", "model_type", "response_schema"),
 )
 _KNOWN = frozenset((*SPECIAL, *_OF_CLASSES, *_WITHOUT_EFFECT))
-_SWITCHES = frozenset({"split_special_tokens", "fix_mistral_regex"})  # without effect while they are off
+_SWITCHES = frozenset(
+    {"split_special_tokens", "fix_mistral_regex", "return_token_type_ids"}
+)  # without effect while they are off
 _TEXT_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 _PLAIN = (False, False, False, False, True)
 _CHARSMAP = "Precompiled"  # a normaliser that comes from SentencePiece's file; classes take it over

@@ -49,6 +49,7 @@ class Parts:
     since: tuple[int, int] = (5, 0)  # the version of transformers from which on this is so
 
 
+_BARE = Template(("$A",), ("$A", "$B"), second=1)
 _BERT = {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]"} | {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
@@ -139,12 +140,15 @@ def _gpt2(settings: Settings) -> Parts:
     return _byte_level(settings, _named(settings, _GPT2))
 
 
+def _codegen(settings: Settings) -> Parts:
+    return _byte_level(settings, _named(settings, _GPT2), template=_BARE)
+
+
 def _gpt_neox(settings: Settings) -> Parts:
     marks = _named(settings, _GPT2 | {"pad_token": "<|padding|>"})
-    bare = Template(("$A",), ("$A", "$B"), second=1)
     rest = {
         "normalizer": normalizers.NFC(),
-        "template": bare,
+        "template": _BARE,
         "since": (5, 16),
     }  # before, the file's template
     return _byte_level(settings, marks, **rest)
@@ -275,6 +279,7 @@ CLASSES: Mapping[str, Callable[[Settings], Parts]] = MappingProxyType(
         "MPNetTokenizer": _mpnet,
         "RobertaTokenizer": _roberta,
         "GPT2Tokenizer": _gpt2,
+        "CodeGenTokenizer": _codegen,
         "GPTNeoXTokenizer": _gpt_neox,
         "Qwen2Tokenizer": _qwen2,
         "GemmaTokenizer": _gemma,

@@ -28,10 +28,11 @@ CAUSAL = (
 
 
 def twin(name: str, directory: Path, **values: Any) -> Path:
-    """The twin, with these values in its config."""
+    """The twin, with these values in its config; a value of `...` leaves the key out."""
     {**RECIPES, **FAMILIES, **TRANSLATORS}[name].save(directory)
     path = directory / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    config = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({name: value for name, value in config.items() if value is not ...}))
     return directory
 
 

@@ -181,6 +181,15 @@ def test_files_that_disagree_are_read_by_transformers(of: Copy, kind: str, edit:
     assert (type(before).__name__, type(after).__name__) == ("FastTokenizer", "TransformersTokenizer")
 
 
+def test_bytes_without_a_piece_are_left_to_transformers(of: Copy) -> None:
+    directory = of("gpt2")
+    model = json.loads((directory / "tokenizer.json").read_text("utf-8"))["model"]
+    pieces = {piece: index for piece, index in model["vocab"].items() if piece != "Ã"}  # of é
+    state(directory, model=model | {"vocab": pieces, "unk_token": "<|endoftext|>"})
+    assert type(open_tokenizer(directory)).__name__ == "TransformersTokenizer"
+    assert differences(directory) == []
+
+
 def test_case_and_accents_are_those_of_the_settings(of: Copy) -> None:
     directory = of("bert")
     lower = ids(open_tokenizer(directory)("the"))

@@ -10,11 +10,11 @@ _LAYER = "h.{layer}."
 def spec(config: Config) -> Spec:
     """The spec of a BLOOM model (`modeling_bloom.py`)."""
     width = config.count("n_embed", "hidden_size")
-    heads = config.heads("num_attention_heads", "n_head", width=width)
+    heads = config.heads(*config.either("num_attention_heads", "n_head"), width=width)
     has_bias = _adds_biases(config)
     return Spec(
         type="bloom",
-        layers=config.count("num_hidden_layers", "n_layer"),
+        layers=config.count(*config.either("num_hidden_layers", "n_layer")),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

@@ -11,17 +11,17 @@ _LAYER = "h.{layer}."
 
 def spec(config: Config) -> Spec:
     """The spec of a GPT-2 model (`modeling_gpt2.py`)."""
-    width = config.count("hidden_size", "n_embd")
-    heads = config.heads("num_attention_heads", "n_head", width=width, of="n_embd")
+    width = config.count(*config.either("hidden_size", "n_embd"))
+    heads = config.heads(*config.either("num_attention_heads", "n_head"), width=width, of="n_embd")
     return Spec(
         type="gpt2",
-        layers=config.count("num_hidden_layers", "n_layer"),
+        layers=config.count(*config.either("num_hidden_layers", "n_layer")),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,
         width=width,
         vocabulary=config.count("vocab_size"),
-        longest=config.count("max_position_embeddings", "n_positions", default=1024),
+        longest=config.count(*config.either("max_position_embeddings", "n_positions"), default=1024),
         embeddings=Embeddings(tokens="wte", positions="wpe"),
         projections=Projections(fused=Part(_LAYER + "attn.c_attn")),
         output=Part(_LAYER + "attn.c_proj"),

@@ -19,8 +19,8 @@ _PROJECTIONS = Projections(
 def spec(config: Config) -> Spec:
     """The spec of a GPT-Neo model (`modeling_gpt_neo.py`)."""
     width = config.count("hidden_size")
-    heads = config.heads("num_attention_heads", "num_heads", width=width)
-    layers = config.count("num_hidden_layers", "num_layers")
+    heads = config.heads(*config.either("num_attention_heads", "num_heads"), width=width)
+    layers = config.count(*config.either("num_hidden_layers", "num_layers"))
     return Spec(
         type="gpt_neo",
         layers=layers,

@@ -15,9 +15,12 @@ _PROJECTIONS = Projections(
 
 def spec(config: Config) -> Spec:
     """The spec of a GPT-J model (`modeling_gptj.py`)."""
-    width = config.count("hidden_size", "n_embd")
-    heads = config.heads("num_attention_heads", "n_head", width=width, of="n_embd")
-    head_size, longest = width // heads, config.count("max_position_embeddings", "n_positions", default=2048)
+    width = config.count(*config.either("hidden_size", "n_embd"))
+    heads = config.heads(*config.either("num_attention_heads", "n_head"), width=width, of="n_embd")
+    head_size, longest = (
+        width // heads,
+        config.count(*config.either("max_position_embeddings", "n_positions"), default=2048),
+    )
     turning = config.count("rotary_dim", default=64)
     if turning > head_size or turning % 2:
         raise config.unfit("rotary_dim", what=f"an even number up to {head_size}")
@@ -25,7 +28,7 @@ def spec(config: Config) -> Spec:
     norm = Part(_LAYER + "ln_1")
     return Spec(
         type="gptj",
-        layers=config.count("num_hidden_layers", "n_layer"),
+        layers=config.count(*config.either("num_hidden_layers", "n_layer")),
         heads=heads,
         kv_heads=heads,
         head_size=head_size,

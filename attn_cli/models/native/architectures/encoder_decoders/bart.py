@@ -60,12 +60,13 @@ def _decoder(config: Config) -> Spec:
 
 def _side(config: Config, side: str) -> Spec:
     layer = side + ".layers.{layer}."
-    width = config.count("hidden_size", "d_model")
-    heads = config.heads(*_names(side, "num_attention_heads", "attention_heads"), width=width, of="d_model")
+    width = config.count(*config.either("hidden_size", "d_model"))
+    heads_names = _names(config, side, "num_attention_heads", "attention_heads")
+    heads = config.heads(*heads_names, width=width, of="d_model")
     is_scaled = config.flag("scale_embedding", default=False)
     return Spec(
         type=config.text("model_type"),
-        layers=config.count(*_names(side, "num_hidden_layers", "layers")),
+        layers=config.count(*_names(config, side, "num_hidden_layers", "layers")),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,
@@ -88,9 +89,9 @@ def _side(config: Config, side: str) -> Spec:
     )
 
 
-def _names(side: str, general: str, own: str) -> tuple[str, ...]:
+def _names(config: Config, side: str, general: str, own: str) -> tuple[str, ...]:
     """The keys of one side; the general name is the encoder's (`configuration_bart.py`)."""
-    return (general, f"{side}_{own}") if side == "encoder" else (f"{side}_{own}", general)
+    return config.either(general, f"{side}_{own}") if side == "encoder" else (f"{side}_{own}", general)
 
 
 def _feed_forward(config: Config, side: str, layer: str) -> FeedForward:

@@ -25,7 +25,9 @@ _TABLE = "block.0.layer.0.SelfAttention.relative_attention_bias"
 
 def spec(config: Config) -> Spec:
     """The spec of a T5 model (`modeling_t5.py`)."""
-    encoder = _stack(config, "encoder.", _ENCODER, config.count("num_hidden_layers", "num_layers"))
+    encoder = _stack(
+        config, "encoder.", _ENCODER, config.count(*config.either("num_hidden_layers", "num_layers"))
+    )
     if is_encoder_alone(config):
         return replace(encoder, is_encoder_alone=True)
     layers = config.count("num_decoder_layers", "num_layers", default=6)
@@ -44,7 +46,7 @@ def spec(config: Config) -> Spec:
 
 def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -> Spec:
     """The encoder or the decoder; `feeds` is the index of the feed-forward sublayer in a block."""
-    heads = config.count("num_attention_heads", "num_heads")
+    heads = config.count(*config.either("num_attention_heads", "num_heads"))
     buckets = Buckets(
         config.count("relative_attention_num_buckets", default=32),
         config.count("relative_attention_max_distance", default=128),
@@ -55,8 +57,8 @@ def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -
         layers=layers,
         heads=heads,
         kv_heads=heads,
-        head_size=config.count("head_dim", "d_kv"),
-        width=config.count("hidden_size", "d_model"),
+        head_size=config.count(*config.either("head_dim", "d_kv")),
+        width=config.count(*config.either("hidden_size", "d_model")),
         vocabulary=config.count("vocab_size"),
         longest=None,
         embeddings=Embeddings(tokens=side + "embed_tokens"),

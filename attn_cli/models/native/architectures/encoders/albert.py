@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.layer_types import refuse_decoder
 from attn_cli.models.native.spec import FeedForward, Part, Projections, Spec
 
 _LAYER = "encoder.albert_layer_groups.{group}.albert_layers.{inner}."
@@ -17,6 +18,7 @@ _PROJECTIONS = Projections(
 
 def spec(config: Config) -> Spec:
     """The spec of an ALBERT model (`modeling_albert.py`); the inner layers of a group count as layers."""
+    refuse_decoder(config)
     whole = encoder(config)
     inner, groups = config.count("inner_group_num", default=1), config.count("num_hidden_groups", default=1)
     if groups > whole.layers:

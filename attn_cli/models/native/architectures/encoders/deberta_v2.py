@@ -5,6 +5,7 @@ from dataclasses import replace
 from attn_cli.core.positions import LogarithmicBuckets
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.layer_types import refuse_decoder
 from attn_cli.models.native.spec import ContentBias, Part, Projections, Spec
 
 _SELF = "encoder.layer.{layer}.attention.self."
@@ -18,6 +19,7 @@ def spec(config: Config) -> Spec:
         NotNativeError: it has a convolution after its first layer (v2 xlarge), narrower embeddings, or heads
             that are not as wide as the model together.
     """
+    refuse_decoder(config)
     whole = encoder(config, epsilon=1e-7, segments=0)
     if config.integer("conv_kernel_size", default=0):
         raise config.not_native("conv_kernel_size", what="0")

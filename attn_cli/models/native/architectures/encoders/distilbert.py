@@ -1,6 +1,7 @@
 """DistilBERT: half of BERT's layers, no segment embeddings. Sanh et al. 2019, arXiv:1910.01108."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.layer_types import refuse_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "transformer.layer.{layer}."
@@ -18,11 +19,12 @@ _PROJECTIONS = Projections(
 
 def spec(config: Config) -> Spec:
     """The spec of a DistilBERT model (`modeling_distilbert.py`)."""
-    width = config.count("hidden_size", "dim")
-    heads = config.heads("num_attention_heads", "n_heads", width=width, of="dim")
+    refuse_decoder(config)
+    width = config.count(*config.either("hidden_size", "dim"))
+    heads = config.heads(*config.either("num_attention_heads", "n_heads"), width=width, of="dim")
     return Spec(
         type="distilbert",
-        layers=config.count("num_hidden_layers", "n_layers"),
+        layers=config.count(*config.either("num_hidden_layers", "n_layers")),
         heads=heads,
         kv_heads=heads,
         head_size=width // heads,

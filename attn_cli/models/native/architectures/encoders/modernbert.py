@@ -3,7 +3,7 @@
 from attn_cli.core.masks import nearby
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.layer_types import FULL, read_layer_types, windows_by_type
+from attn_cli.models.native.layer_types import FULL, read_layer_types, refuse_decoder, windows_by_type
 from attn_cli.models.native.rope import check_one_rope, of_layer_type, read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -16,6 +16,7 @@ def spec(config: Config) -> Spec:
     Raises:
         NotNativeError: the config gives the window or the RoPE parameters twice.
     """
+    refuse_decoder(config)
     width = config.count("hidden_size")
     heads = config.heads("num_attention_heads", width=width)
     layers = config.count("num_hidden_layers")

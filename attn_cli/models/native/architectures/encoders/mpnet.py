@@ -6,6 +6,7 @@ from attn_cli.core.positions import Buckets
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
 from attn_cli.models.native.architectures.encoders.roberta import behind_padding
+from attn_cli.models.native.layer_types import refuse_decoder
 from attn_cli.models.native.spec import Part, Projections, Relative, Spec
 
 _ATTENTION = "encoder.layer.{layer}.attention."
@@ -28,6 +29,7 @@ def spec(config: Config) -> Spec:
     Raises:
         NotNativeError: the config has another number of buckets.
     """
+    refuse_decoder(config)
     whole = encoder(config)
     if config.count("relative_attention_num_buckets", default=_BUCKETS) != _BUCKETS:
         raise config.not_native("relative_attention_num_buckets", what=str(_BUCKETS))
