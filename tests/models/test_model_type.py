@@ -35,14 +35,8 @@ def change(directory: Path, **values: Any) -> Path:
         ("cohere", "cohere", "CohereModel"),
     ],
 )
-def test_a_missing_type_is_that_of_the_class(
-    twin: str, kind: str, name: str, save: Save, tmp_path: Path
-) -> None:
-    directory = tmp_path / "cohere"
-    if twin == "cohere":
-        save_twin(twin, directory)
-    else:
-        directory = save(twin)
+def test_a_missing_type_is_that_of_the_class(twin: str, kind: str, name: str, save: Save) -> None:
+    directory = save(twin)
     plain = every_weight_of(open_checkpoint("twin", directory, NUMPY), TEXTS[0])
     change(directory, model_type=LACKS, architectures=[name])
     found = open_checkpoint("twin", directory, NUMPY)
@@ -93,12 +87,8 @@ def test_a_configuration_of_another_library_is_named(key: str, save: Save) -> No
 
 
 @pytest.mark.parametrize("twin", ["bert", "cohere"])
-def test_pruned_heads_are_refused(twin: str, save: Save, tmp_path: Path) -> None:
-    directory = tmp_path / "cohere"
-    if twin == "cohere":
-        save_twin(twin, directory)
-    else:
-        directory = save(twin)
+def test_pruned_heads_are_refused(twin: str, save: Save) -> None:
+    directory = save(twin)
     change(directory, pruned_heads={"0": [], "1": [0, 3]})
     with pytest.raises(AttnError) as caught:
         open_checkpoint("twin", directory, NUMPY)
