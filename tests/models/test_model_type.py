@@ -45,7 +45,8 @@ def test_a_missing_type_is_that_of_the_class(twin: str, kind: str, name: str, sa
     assert found.card.type == kind
     for ours, expected in zip(every_weight_of(found, TEXTS[0]), plain, strict=True):
         np.testing.assert_array_equal(ours, expected)
-    assert attn("verify", "the cat sat", "-m", directory).status == 0
+    answer = attn("verify", "the cat sat", "-m", directory)
+    assert (answer.status, "the token ids are not compared" in answer.err) == (0, False)
 
 
 @pytest.mark.parametrize(
