@@ -155,7 +155,9 @@ def _typed(files: CheckpointFiles) -> tuple[CheckpointFiles, dict[str, object], 
     found = _type_of(classes) if classes else None
     if found is None:
         names = ", ".join(map(str, classes)) or "none"
-        problem = f"{config.path} has no model_type, and its architectures say nothing of it: {names}"
+        problem = (
+            f"{config.path} has no model_type, and its architectures name no class of transformers: {names}"
+        )
         raise AttnError(problem, 'write the type into the file, for example "model_type": "bert"')
     kind, name = found
     remark = f"config.json has no model_type: the model is read as {kind}, because its class is {name}"

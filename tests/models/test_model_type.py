@@ -65,14 +65,15 @@ def test_a_type_that_cannot_be_known_is_asked_for(classes: Any, said: str, save:
         open_checkpoint("twin", directory, NUMPY)
     place = f"{directory}/config.json"
     assert (
-        caught.value.problem == f"{place} has no model_type, and its architectures say nothing of it: {said}"
+        caught.value.problem
+        == f"{place} has no model_type, and its architectures name no class of transformers: {said}"
     )
     assert caught.value.hint == 'write the type into the file, for example "model_type": "bert"'
 
 
 LIBRARIES = {
     "_class_name": "diffusers",
-    "pretrained_cfg": "timm, a model of images",
+    "pretrained_cfg": "timm, for images",
     "model_cfg": "open_clip",
     "n_layers": "the original code of the model",
     "word_embedding_dimension": "sentence-transformers",
@@ -84,7 +85,10 @@ def test_a_configuration_of_another_library_is_named(key: str, save: Save) -> No
     directory = change(save("bert"), model_type=LACKS, **{key: "x"})
     with pytest.raises(AttnError) as caught:
         open_checkpoint("twin", directory, NUMPY)
-    assert caught.value.problem == f"{directory}/config.json is not of transformers but of {LIBRARIES[key]}"
+    assert (
+        caught.value.problem
+        == f"{directory}/config.json is not a configuration of transformers but of {LIBRARIES[key]}"
+    )
 
 
 @pytest.mark.parametrize("twin", ["bert", "cohere"])

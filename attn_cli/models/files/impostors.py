@@ -41,7 +41,7 @@ def check_weights(path: Path, start: bytes, size: int) -> None:
     check_content(path, start)
     text = start.strip().decode("ascii", "replace")
     if 0 < size < START // 2 and text.isprintable() and "\ufffd" not in text and " " in text:
-        raise AttnError(f"{path} is a text, not weights: '{text}'", "download the file again")
+        raise AttnError(f"{path} is text, not weights: '{text}'", "download the file again")
 
 
 def check_file(path: Path) -> None:

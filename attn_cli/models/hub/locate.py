@@ -147,7 +147,7 @@ def _not_hidden(
         return None, (f"the directory {name} is not a model: the model {name} of the hub is read",)
     if on_disk is None or snapshot is None:
         return on_disk, ()
-    return on_disk, (f"{name} is the directory of that name, which comes before the cached model",)
+    return on_disk, (f"{name} is read from the directory of that name, not from the cached model",)
 
 
 def _base(

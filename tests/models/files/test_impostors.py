@@ -54,7 +54,7 @@ def test_a_pointer_is_seen_in_older_files(name: str, directory: Path) -> None:
 
 def test_the_answer_of_a_server_is_quoted(directory: Path) -> None:
     (directory / "model.safetensors").write_bytes(b"Entry not found\n")
-    problem = f"{directory}/model.safetensors is a text, not weights: 'Entry not found'"
+    problem = f"{directory}/model.safetensors is text, not weights: 'Entry not found'"
     assert refused(directory) == (problem, "download the file again")
 
 

@@ -301,7 +301,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "{} belongs to a base that its training changed (pissa_niter_4)",
     ),
     "another rank": ({"r": 8}, f"{{}} gives {QUERY} the rank 8, but A and B are (4, 32) and (32, 4)"),
-    "DoRA without magnitudes": ({"use_dora": True}, f"{{}} and its weights differ about DoRA: {QUERY}"),
+    "DoRA without magnitudes": ({"use_dora": True}, f"{{}} and its weights disagree about DoRA: {QUERY}"),
 }
 
 

@@ -61,7 +61,7 @@ def test_a_directory_takes_precedence_over_the_cache(tmp_path: Path, monkeypatch
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "config.json").touch()
     monkeypatch.chdir(tmp_path)
-    remark = "a/b is the directory of that name, which comes before the cached model"
+    remark = "a/b is read from the directory of that name, not from the cached model"
     assert locate_model("a/b", at_home(tmp_path)) == Located("b", Path("a/b"), remarks=(remark,))
     assert locate_model("./a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
 
