@@ -1,5 +1,7 @@
 """Errors: each has a sentence on what is wrong, a hint on what to try, and an exit status."""
 
+_REPORT = "do not trust these numbers; please report it with the name of the model"
+
 
 class AttnError(Exception):
     """The command cannot be run: a model is missing or damaged, a text too long, a device absent."""
@@ -25,3 +27,6 @@ class DifferenceError(AttnError):
     """The numbers differ from those of the reference."""
 
     status = 3
+
+    def __init__(self, problem: str, hint: str = _REPORT) -> None:
+        super().__init__(problem, hint)

@@ -321,7 +321,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     ),
     "config empty": (
         content("config.json", b"{}"),
-        "m/config.json has no model_type, and its architectures say nothing of it: none",
+        "m/config.json has no model_type, and its architectures name no class of transformers: none",
         'write the type into the file, for example "model_type": "bert"',
     ),
     "family": (

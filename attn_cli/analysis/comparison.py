@@ -55,7 +55,7 @@ def compare_weights(
 
     `rows`: the weights to measure, a block of rows of all heads at a time, if `heads` do not have all rows.
     """
-    weights = with_sinks(
+    weights = with_sink_columns(
         [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads],
         [None if head.sink is None else head.sink.weight for head in heads],
     )
@@ -75,7 +75,7 @@ def compare_weights(
     )
 
 
-def with_sinks(weights: Sequence[Matrix], sinks: Sequence[Matrix | None]) -> list[Matrix]:
+def with_sink_columns(weights: Sequence[Matrix], sinks: Sequence[Matrix | None]) -> list[Matrix]:
     """The weights (T, S) of each head, or (T, S + 1) if any head has a learned sink, as one more key.
 
     `sinks` (T,) are what they take; a head without one gives it nothing.

@@ -14,11 +14,11 @@ from attn_cli.core.streaming.key_tokens import NO_KEY, Copies, KeyTokens
 from attn_cli.vocabulary import Pattern
 
 NEAR = 4  # tokens: a head that attends to its neighbours reaches as far
-Evidence: TypeAlias = Mapping[Pattern, Booleans]
+EvidenceRows: TypeAlias = Mapping[Pattern, Booleans]
 """(T,) for each pattern: the rows that are evidence."""
 
 
-def find_evidence_rows(tokens: KeyTokens, visible_keys: Integers) -> Evidence:
+def find_evidence_rows(tokens: KeyTokens, visible_keys: Integers) -> EvidenceRows:
     """The rows that are evidence for each pattern; `visible_keys` (T,) is how many keys each may look at.
 
     `Pattern.rows` says which. Without ids the queries are other tokens than the keys, as in cross-attention,

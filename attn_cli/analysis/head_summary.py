@@ -6,7 +6,7 @@ from math import isfinite
 
 import numpy as np
 
-from attn_cli.analysis.evidence_rows import Evidence, find_evidence_rows
+from attn_cli.analysis.evidence_rows import EvidenceRows, find_evidence_rows
 from attn_cli.analysis.patterns import add_tallies, name_of, shares_of, tally_metric, tally_patterns
 from attn_cli.core.streaming.formulas import WeightedSum
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -72,7 +72,7 @@ class MeasuredText:
     is_later_only: bool = False
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> EvidenceRows:
         """The rows that are evidence for each pattern."""
         return find_evidence_rows(self.tokens, self.metrics.visible_keys)
 
@@ -126,7 +126,7 @@ def values_of(heads: Iterable[HeadSummary], metric: Metric) -> dict[tuple[int, i
     return {(summary.layer, summary.head): summary.metrics[metric] for summary in heads}
 
 
-def with_sinks(heads: Sequence[HeadSummary], *, has_sinks: bool) -> list[HeadSummary]:
+def with_sink_metric(heads: Sequence[HeadSummary], *, has_sinks: bool) -> list[HeadSummary]:
     """The heads; if the model has learned sinks, those without one have no value for that metric."""
     if not has_sinks and not any(Metric.SINK in head.metrics for head in heads):
         return list(heads)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.analysis.evidence_rows import Evidence, count_different
+from attn_cli.analysis.evidence_rows import EvidenceRows, count_different
 from attn_cli.core.arrays import Booleans, Integers
 from attn_cli.core.streaming.key_tokens import UNKNOWN_TOKENS, KeyTokens
 from attn_cli.grid import Matrix
@@ -85,7 +85,7 @@ def tally_patterns(
     measured: "RowMetrics",
     first_row: int = 1,
     tokens: KeyTokens = UNKNOWN_TOKENS,
-    evidence: Evidence | None = None,
+    evidence: EvidenceRows | None = None,
 ) -> dict[Pattern, Tally]:
     """Tally every pattern whose metric was measured, for the heads of one layer.
 

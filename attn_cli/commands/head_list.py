@@ -73,7 +73,7 @@ def map_of(places: "Sequence[Place]", chosen: "Sequence[HeadSummary]", metric: M
 
 
 def show_map(world: World, grid: "Grid", listing: ListOptions) -> None:
-    """The map, below what stands above it."""
+    """Print the map, after an empty line."""
     from attn_cli.show.terminal.cell_map import CellMap  # rich: 0.06 s
 
     world.say("")
@@ -83,7 +83,7 @@ def show_map(world: World, grid: "Grid", listing: ListOptions) -> None:
 def show_table(
     world: World, summaries: "Sequence[HeadSummary]", metrics: "Sequence[Metric]", listing: ListOptions
 ) -> None:
-    """The table of the first `top` heads; 0: of all heads."""
+    """Print a table of the first `top` heads; 0: of all heads."""
     from attn_cli.show.terminal.lists import TextTable  # rich: already imported
 
     if not summaries:

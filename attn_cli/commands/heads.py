@@ -148,7 +148,7 @@ def _read(
     world: World,
     inputs: options.ReadingOptions,
     compute: options.ComputeOptions,
-    asked: "tuple[Metric | None, HeadFilter]",
+    metric_and_filter: "tuple[Metric | None, HeadFilter]",
     naming: NameOptions,
 ) -> "tuple[Measured, Metric]":
     """The heads on a text, and the metric of the map.
@@ -162,7 +162,7 @@ def _read(
 
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, selection(inputs))
-    on_map = choose_metric(reading, *asked)
+    on_map = choose_metric(reading, *metric_and_filter)
     is_known = naming.probe is None
     known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
     with measuring(world) as progress:
@@ -176,10 +176,10 @@ def _probed(
     world: World,
     inputs: options.ReadingOptions,
     compute: options.ComputeOptions,
-    asked: "tuple[Metric | None, HeadFilter]",
+    metric_and_filter: "tuple[Metric | None, HeadFilter]",
     _naming: NameOptions,
 ) -> "tuple[Measured, Metric]":
-    """The heads on random repeated tokens, which are kept for later texts, and the metric of the map.
+    """The heads on random repeated tokens, and the metric of the map; their names are kept for later texts.
 
     Raises:
         AttnError: the model cannot be read, or not be probed.
@@ -203,7 +203,8 @@ def _probed(
     later = ["attn heads and attn inspect take the names of heads from this probe from now on"]
     by_place = {(head.layer, head.head): head for head in heads}
     known = KnownPatterns(Origin.PROBE, probe.shares, probe)
-    on_map = asked[0] or next(asked[1].metrics, Metric.INDUCTION)
+    metric, head_filter = metric_and_filter
+    on_map = metric or next(head_filter.metrics, Metric.INDUCTION)
     shown = [by_place[place] for place in places]
     return Measured(reading, places, shown, known, later if is_kept else []), on_map
 
@@ -218,7 +219,7 @@ def _check_no_text(text: options.TextOptions) -> None:
 
 
 def _show_top(world: World, measured: Measured) -> None:
-    """The model, then the first tokens, or the random tokens of a probe."""
+    """Print the model, then the first tokens, or what a probe read."""
     from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
 
     reading, known = measured.reading, measured.known

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
 
-_REPORT = "do not trust these numbers; please report it with the name of the model"
-
 
 def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
     """Compare the layers of these heads with the reference.
@@ -61,13 +59,13 @@ def check(verdict: "Verdict") -> None:
     failure = verdict.failure
     if failure is not None:
         what = f"the {failure.check.of_layer} of {failure.kind} layer {failure.layer}"
-        raise DifferenceError(f"{what} {_apart(verdict, failure)}{_first(failure)}", _REPORT)
+        raise DifferenceError(f"{what} {_apart(verdict, failure)}{_first(failure)}")
     if not verdict.passed and verdict.half is not None:
         problem = (
             f"half precision moves a weight by {verdict.half.ours:.1e}, "
             f"but that of eager attention only by {verdict.half.reference:.1e}"
         )
-        raise DifferenceError(problem, _REPORT)
+        raise DifferenceError(problem)
 
 
 def _apart(verdict: "Verdict", failure: "Failure") -> str:

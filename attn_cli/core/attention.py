@@ -202,9 +202,9 @@ def softmax_and_sink(logits: Array, sink: Array | None) -> tuple[Array, Array | 
         total = total + of_sink
     total = xp.where(total > 0, total, xp.ones_like(total))
     weights = xp.astype(powers / total, logits.dtype, copy=False)
-    return weights, None if of_sink is None else xp.astype(
-        (of_sink / total)[..., 0], logits.dtype, copy=False
-    )
+    if of_sink is None:
+        return weights, None
+    return weights, xp.astype((of_sink / total)[..., 0], logits.dtype, copy=False)
 
 
 def weighted_sum(weights: Array, values: Array) -> Array:

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from attn_cli.errors import AttnError
-from attn_cli.models.hub.locate import Fetch, WantedFiles, locate_model
+from attn_cli.models.hub.directories import GGUF
+from attn_cli.models.hub.locate import Fetch, WantedFiles, expanded, locate_model
 from attn_cli.models.tokens.open import open_tokenizer, open_tokenizer_file
 from attn_cli.models.tokens.token import Tokenizer
 
-_GGUF, _JSON = ".gguf", ".json"
+_JSON = ".json"
 
 
 def open_chosen_tokenizer(
@@ -20,8 +20,8 @@ def open_chosen_tokenizer(
     Raises:
         AttnError: there is none, or it cannot be read.
     """
-    path = Path(os.path.expanduser(name))  # noqa: PTH111  Path.expanduser raises for an unknown user
-    if not os.path.isdir(path) and not os.path.exists(path):  # noqa: PTH110, PTH112  long names raise
+    path = expanded(name)
+    if not os.path.exists(path):  # noqa: PTH110  Path.exists raises for a long name
         wanted = WantedFiles(weights=False, code=trusts_code)
         path = locate_model(name, environment, None, fetch, wanted).directory
     if path.is_dir():
@@ -29,11 +29,11 @@ def open_chosen_tokenizer(
     suffix = path.suffix.lower()
     if suffix == _JSON:
         return open_tokenizer_file(path)
-    if suffix == _GGUF:
+    if suffix == GGUF:
         from attn_cli.models.gguf.model import open_gguf  # NumPy and gguf: 0.2 s
 
         return open_gguf(path).tokenizer()
-    raise AttnError(f"{path} is not a tokenizer: it is neither a {_JSON} nor a {_GGUF} file", _HINT)
+    raise AttnError(f"{path} is not a tokenizer: it is neither a {_JSON} nor a {GGUF} file", _HINT)
 
 
 _HINT = "--tokenizer DIR, the directory that contains it"

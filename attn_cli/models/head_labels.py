@@ -89,7 +89,7 @@ def _shares_of(entry: Mapping[str, Any]) -> Iterator[PatternShare]:
 
 
 def _checked(share: float) -> float:
-    """The share; raises `ValueError` if it is none."""
+    """The share; `ValueError` if it is not from 0 to 1."""
     if not 0 <= share <= 1:
         raise ValueError(f"a share of {share:g}")
     return share

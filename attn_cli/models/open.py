@@ -10,8 +10,6 @@ from pathlib import Path
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.files.config import Config, NotNativeError
-from attn_cli.models.files.other_configs import check_config
-from attn_cli.models.files.quantisation import FP8, quantisation, remark_of
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.hub.locate import (
     EMBEDDED_DIRECTORY,
@@ -88,11 +86,11 @@ def open_checkpoint(
     """
     request = request or SourceRequest(str(path))
     files = open_files(path, adapter)
-    check_config(files.config)
+    _check_config(files.config)
     files, overrides, guess = _typed(files)
-    method = quantisation(files.config)
-    remarks = (*remarks, *guess, *(() if method is None else (remark_of(method),)))
-    spec, reasons = _native_spec(files.config, request, method)
+    has_native_weights, quantised = _quantisation(files.config)
+    remarks = (*remarks, *guess, *quantised)
+    spec, reasons = _native_spec(files.config, request) if has_native_weights else (None, ())
     if spec is None:
         if not request.trusts_code:
             _check_own_code(files.config)
@@ -110,18 +108,37 @@ def open_checkpoint(
             tokenizer=tokenizer,
             overrides=overrides,
         )
-    if adapter is not None:
-        from attn_cli.models.files.lora import embedded_tokens  # only adapters need it
-
-        rows = embedded_tokens(adapter, spec.embeddings.tokens)
-        if rows is not None:
-            spec, overrides = replace(spec, vocabulary=rows), overrides | {"vocab_size": rows}
+    rows = _embedded_tokens(spec, adapter)
+    if rows is not None:
+        spec, overrides = replace(spec, vocabulary=rows), overrides | {"vocab_size": rows}
     open_weights = cache(partial(_open_weights, files, spec, adapter))
     ignores_code = has_own_model(files.config)
     tokenizer = tokenizer or files.tokenizer(trusts_code=request.trusts_code)
     return Checkpoint(
         request, name, path, open_weights, spec, tokenizer, backend, ignores_code, adapter, remarks, overrides
     )
+
+
+def _check_config(config: Config) -> None:
+    """Raise `AttnError` for a configuration of another library, or of a model with pruned heads."""
+    if not config.has("model_type") or config.has("pruned_heads"):
+        from attn_cli.models.files.other_configs import check_config  # few configurations need it
+
+        check_config(config)
+
+
+def _quantisation(config: Config) -> tuple[bool, tuple[str, ...]]:
+    """Whether the native code can read the weights, and a remark if they are quantised.
+
+    Raises:
+        AttnError: they are quantised with a method that nothing here reads.
+    """
+    if not config.is_quantised:
+        return True, ()
+    from attn_cli.models.files.quantisation import FP8, quantisation, remark_of  # few checkpoints need it
+
+    method = quantisation(config)
+    return method == FP8, (remark_of(method),)
 
 
 def _typed(files: CheckpointFiles) -> tuple[CheckpointFiles, dict[str, object], tuple[str, ...]]:
@@ -138,7 +155,9 @@ def _typed(files: CheckpointFiles) -> tuple[CheckpointFiles, dict[str, object], 
     found = _type_of(classes) if classes else None
     if found is None:
         names = ", ".join(map(str, classes)) or "none"
-        problem = f"{config.path} has no model_type, and its architectures say nothing of it: {names}"
+        problem = (
+            f"{config.path} has no model_type, and its architectures name no class of transformers: {names}"
+        )
         raise AttnError(problem, 'write the type into the file, for example "model_type": "bert"')
     kind, name = found
     remark = f"config.json has no model_type: the model is read as {kind}, because its class is {name}"
@@ -152,12 +171,9 @@ def _type_of(classes: Sequence[object]) -> tuple[str, str] | None:
     return type_of(classes)
 
 
-def _native_spec(
-    config: Config, request: SourceRequest, method: str | None
-) -> tuple[Spec | None, tuple[str, ...]]:
+def _native_spec(config: Config, request: SourceRequest) -> tuple[Spec | None, tuple[str, ...]]:
     """The spec if the model is computed natively; if only this variant of its family is not, the reason."""
-    runs_own_code = request.trusts_code and has_own_model(config)
-    if runs_own_code or method not in {None, FP8}:
+    if request.trusts_code and has_own_model(config):
         return None, ()
     try:
         return native_spec(config, is_causal=request.is_causal), ()
@@ -165,6 +181,15 @@ def _native_spec(
         if config.path.name != "config.json":  # a GGUF file, which only the native code reads
             raise
         return None, (f"transformers computes this model: {error.problem}",)
+
+
+def _embedded_tokens(spec: Spec, adapter: Path | None) -> int | None:
+    """The rows of the token embeddings that the adapter brings; None if they are the base's."""
+    if adapter is None:
+        return None
+    from attn_cli.models.files.lora import embedded_tokens  # only adapters need it
+
+    return embedded_tokens(adapter, spec.embeddings.tokens)
 
 
 def _open_weights(files: CheckpointFiles, spec: Spec, adapter: Path | None) -> Weights:

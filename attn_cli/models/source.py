@@ -62,7 +62,7 @@ class Extent:
 
 
 @record(frozen=True, slots=True)
-class Window:
+class SlidingWindow:
     """The narrowest sliding window of a model: the first layer that has it, and when it hides keys."""
 
     layer: int
@@ -235,7 +235,7 @@ class Source(Protocol):
         """The kinds of attention the model has, the default first."""
 
     @property
-    def narrowest_window(self) -> Window | None:
+    def narrowest_window(self) -> SlidingWindow | None:
         """The narrowest window of its layers; None if every layer looks as far as the text goes."""
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from attn_cli.analysis.comparison import Comparison, compare_weights, with_sinks
+from attn_cli.analysis.comparison import Comparison, compare_weights, with_sink_columns
 from attn_cli.grid import Head, Matrix
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
@@ -38,4 +38,6 @@ def _rows(layers: Iterable[ShownLayer], places: Sequence[Place], window: Window)
     by_number = {layer.number: layer for layer in layers}
     for rows in window.blocks(len(places)):
         weights = [by_number[layer].weights([head], rows)[0] for layer, head in places]
-        yield with_sinks(weights, [by_number[layer].weight_of_sink(head, rows) for layer, head in places])
+        yield with_sink_columns(
+            weights, [by_number[layer].weight_of_sink(head, rows) for layer, head in places]
+        )

@@ -6,7 +6,8 @@ from enum import StrEnum
 from attn_cli.analysis.head_summary import HeadSummary
 from attn_cli.models.head_labels import read_head_shares
 from attn_cli.models.source import Source
-from attn_cli.reading.probe_store import Place, StoredProbe, read_probe
+from attn_cli.reading.probe_store import StoredProbe, read_probe
+from attn_cli.reading.selection import Place
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
 from attn_cli.vocabulary import Kind

@@ -6,7 +6,7 @@ import numpy as np
 
 from attn_cli.analysis.evidence_rows import count_different, find_evidence_rows
 from attn_cli.analysis.head_filter import HeadFilter
-from attn_cli.analysis.head_summary import HeadSummary, summarise_heads, with_sinks
+from attn_cli.analysis.head_summary import HeadSummary, summarise_heads, with_sink_metric
 from attn_cli.analysis.patterns import choose_pattern, is_enough, rows_needed
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
@@ -47,7 +47,7 @@ def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgre
         summaries |= {
             (layer, head.head): head for head in summarise_heads(measured, kind, layer, heads, tokens)
         }
-    return with_sinks([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
+    return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
 
 
 @record(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.analysis.head_summary import HeadSummary, MeasuredText, summarise_texts, with_sinks
+from attn_cli.analysis.head_summary import HeadSummary, MeasuredText, summarise_texts, with_sink_metric
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import metrics_of_kind
 from attn_cli.core.streaming.row_metrics import RowMetrics
@@ -106,7 +106,7 @@ def run_probe(source: Source, plan: ProbePlan, progress: RowProgress) -> list[He
         for layer, texts_of_layer in measured.items()
         for summary in summarise_texts(texts_of_layer, plan.kind, layer, range(extent.heads))
     ]
-    return with_sinks(heads, has_sinks=extent.has_sinks)
+    return with_sink_metric(heads, has_sinks=extent.has_sinks)
 
 
 def _measured_texts(source: Source, plan: ProbePlan, progress: RowProgress) -> dict[int, list[MeasuredText]]:

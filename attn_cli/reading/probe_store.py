@@ -12,24 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from attn_cli import __version__
 from attn_cli.analysis.patterns import name_of
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Source
+from attn_cli.reading.selection import Place
 from attn_cli.record import record
 from attn_cli.shares import PatternShare
 from attn_cli.vocabulary import Kind, Pattern
-
-Place: TypeAlias = tuple[int, int]
-"""A layer and a head."""
 
 _FORMAT = 1  # of the files, and of the way patterns are measured: others are ignored
 _DIRECTORY = "probes"
 _MOST_BYTES = 50_000_000
 _READ = (".json", ".safetensors", ".bin", ".gguf", ".py", ".txt", ".model", ".spm", ".jinja", ".tiktoken")
-_NOT_ASKED = ("model", "device", "dtype", "seed", "width", "heads")  # of a request: no other heads
+_WITHOUT_EFFECT = ("model", "device", "dtype", "seed", "width", "heads")  # of a request, on what heads do
 
 
 @record(frozen=True, slots=True)
@@ -126,9 +124,9 @@ def _path(directory: Path, source: Source, kind: Kind) -> Path | None:
         return None
     import hashlib  # a few ms, and only where something was stored
 
-    request = {name: value for name, value in asdict(source.request).items() if name not in _NOT_ASKED}
-    asked = (_FORMAT, __version__, source.engine, str(kind), request, sorted(_states(source)))
-    return directory / f"{hashlib.sha256(repr(asked).encode()).hexdigest()[:32]}.json"
+    request = {name: value for name, value in asdict(source.request).items() if name not in _WITHOUT_EFFECT}
+    identity = (_FORMAT, __version__, source.engine, str(kind), request, sorted(_states(source)))
+    return directory / f"{hashlib.sha256(repr(identity).encode()).hexdigest()[:32]}.json"
 
 
 def _states(source: Source) -> Iterator[tuple[str, int, int, int]]:

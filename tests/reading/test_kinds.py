@@ -25,7 +25,7 @@ from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.models.backend import Backend, choose_backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.random_layer import vectors, words
-from attn_cli.models.source import Card, Extent, Layer, Source, SourceRequest, Texts, Window, of_layers
+from attn_cli.models.source import Card, Extent, Layer, SlidingWindow, Source, SourceRequest, Texts, of_layers
 from attn_cli.models.tokens.token import Token, shift_right
 from attn_cli.vocabulary import DType, Kind, Metric, Step
 from tests.support.worlds import attn, refused
@@ -103,7 +103,7 @@ class Translator:
     is_causal: bool = False
     longest: int | None = None
     is_bounded: bool = False
-    narrowest_window: Window | None = None
+    narrowest_window: SlidingWindow | None = None
     remarks: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
 

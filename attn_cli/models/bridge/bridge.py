@@ -43,9 +43,9 @@ from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
-from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SourceRequest, Texts, Window
+from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SlidingWindow, SourceRequest, Texts
 from attn_cli.models.tokens.fit import Fit
-from attn_cli.models.tokens.open import has_tokenizer, open_tokenizer
+from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
@@ -88,7 +88,7 @@ def open_bridge(
     if request.is_causal is not None:
         problem = f"{name} is computed by transformers, and its mask cannot be overridden"
         raise UsageError(problem, "leave out --causal and --no-causal")
-    place = directory if adapter is None or not has_tokenizer(adapter) else adapter
+    place = tokenizer_directory(directory, adapter)
     tokenizer = tokenizer or open_tokenizer(place, trusts_code=request.trusts_code)
     on, remarks = torch_backend(backend.device, backend.dtype), (*remarks, *_unmeasured(kind))
     model = Bridge(request, name, directory, tokenizer, on, adapter, remarks, overrides)
@@ -164,14 +164,14 @@ class Bridge:
         return self._room[1]
 
     @property
-    def narrowest_window(self) -> Window | None:
+    def narrowest_window(self) -> SlidingWindow | None:
         """The narrowest window that the configuration names, which may be of any layer."""
         config = self.config.get_text_config()
         given = [getattr(config, name, None) for name in _WINDOWS]
         sizes = [size for each in given for size in (each if isinstance(each, list) else [each])]
         known = [size for size in sizes if isinstance(size, int) and size > 0]
         last = max(layer for extent in self.kinds.values() for layer in extent.layers)
-        return Window(last, min(known) + 1) if known else None
+        return SlidingWindow(last, min(known) + 1) if known else None
 
     @cached_property
     def _room(self) -> tuple[int | None, bool]:

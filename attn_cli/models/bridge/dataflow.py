@@ -48,9 +48,8 @@ class Followed(Generic[Owner]):
     """The weights of each softmax, found again where they multiply the values."""
 
     def __init__(self) -> None:
-        self._owners: dict[
-            int, tuple[Any, Owner, int]
-        ] = {}  # kept: the address of what is freed is used again
+        # With the storages: they are kept alive, because a freed address is used again.
+        self._owners: dict[int, tuple[Any, Owner, int]] = {}
 
     def add(self, weights: torch.Tensor, owner: Owner, keys: int) -> None:
         """Follow the weights of that many keys."""
@@ -79,9 +78,9 @@ class Followed(Generic[Owner]):
 class Link:
     """A tensor that an operation made of another one and a number for each cell."""
 
-    made: torch.UntypedStorage  # of the result; kept, because the address of what is freed is used again
+    made: torch.UntypedStorage  # of the result; kept alive, because a freed address is used again
     of: int
-    added: Callable[[], torch.Tensor] | None = None  # computed only if it is asked for
+    added: Callable[[], torch.Tensor] | None = None  # computed only when it is needed
 
 
 class Added:

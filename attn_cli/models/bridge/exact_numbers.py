@@ -1,4 +1,4 @@
-"""Lifts transformers' casts to float32, so that a model in float64 computes everything in float64.
+"""Turns transformers' casts to float32 into casts to float64, so that a model in float64 stays in float64.
 
 Many families cast to float32 whatever the number format of the model: softmax, RMSNorm, the angles of RoPE.
 That raises the accuracy of half precision, and limits that of float64.

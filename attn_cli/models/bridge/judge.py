@@ -8,7 +8,7 @@ T queries, S keys, D head size.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch  # 1.7 s: imported only by modules that need it anyway
@@ -22,6 +22,8 @@ from attn_cli.vocabulary import Check
 Rows = Callable[[int], Sequence[int] | None]
 """Which of T rows are kept of a text; None: all of them."""
 
+Kept = TypeVar("Kept", FloatArray, torch.Tensor)
+
 _NOWHERE = -1e30  # the smallest float32, which masks are filled with, stays below it after scaling
 _FAR = 5e3  # some families add -10,000 instead
 _MATRIX = 3  # axes of a product: batch, rows, columns
@@ -29,6 +31,11 @@ _MATRIX = 3  # axes of a product: batch, rows, columns
 _NO_PRODUCT = "transformers' softmax does not receive a single product of queries and keys here"
 _ZEROS = "a head has no keys but zeros"
 _NO_CONTEXT = "transformers does not multiply the weights by the values in one product here"
+
+
+def kept_rows(array: Kept, rows: Sequence[int] | None) -> Kept:
+    """The kept rows of (..., T, N)."""
+    return array if rows is None else array[..., list(rows), :]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +77,7 @@ class WatchedAttention:
 
     def taken(self, array: torch.Tensor) -> FloatArray:
         """The kept rows of (..., T, N)."""
-        chosen = array if self.rows is None else array[..., list(self.rows), :]
-        return to_numpy(chosen.clone())  # transformers may change it in place later
+        return to_numpy(kept_rows(array, self.rows).clone())  # transformers may change it in place later
 
 
 class OperationWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]

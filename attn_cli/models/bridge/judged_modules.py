@@ -9,7 +9,7 @@ import numpy as np
 import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.core.arrays import Array, to_numpy
-from attn_cli.models.bridge.judge import OperationWatch, WatchedAttention
+from attn_cli.models.bridge.judge import OperationWatch, WatchedAttention, kept_rows
 from attn_cli.models.files.tensors import FloatArray
 from attn_cli.models.source import AttentionModules, ReferenceLayer
 from attn_cli.record import record
@@ -79,7 +79,7 @@ class ModuleWatch:
         if last is None or context is None or not is_tensor:
             return
         merged = _rows(given[0])
-        kept = to_numpy(merged if last.rows is None else merged[list(last.rows)])
+        kept = to_numpy(kept_rows(merged, last.rows))
         joined = np.moveaxis(context, 0, 1).reshape(context.shape[1], -1)
         if np.array_equal(kept, joined) and all(call.attention is not last for call in self.followers):
             self.followers.append(OutputCall(last, merged.clone(), module, to_numpy(_rows(result).clone())))
@@ -127,11 +127,6 @@ def _alike(weights: FloatArray, records: Sequence[WatchedAttention]) -> WatchedA
     return _ALIKE if same else _UNWATCHED
 
 
-def kept_rows(array: FloatArray, rows: Sequence[int] | None) -> FloatArray:
-    """The kept rows of (..., T, N)."""
-    return array if rows is None else array[..., list(rows), :]
-
-
 def _layer(
     returned: FloatArray,
     attention: WatchedAttention | str,
@@ -166,7 +161,7 @@ def _missing(unknown: Mapping[Check, str], steps: Mapping[Check, FloatArray]) ->
 
 def _contexts(call: OutputCall, attention: WatchedAttention) -> torch.Tensor:
     """(H, T, D) what enters W^O, by head."""
-    rows = call.merged if attention.rows is None else call.merged[list(attention.rows)]
+    rows = kept_rows(call.merged, attention.rows)
     return rows.reshape(rows.shape[0], attention.size[0], -1).transpose(0, 1)
 
 

@@ -77,7 +77,7 @@ class EagerModel:
         Raises:
             AttnError: it cannot read the tokenizer, or not the text.
         """
-        config = read_config(self.directory, trusts_code=self.trusts_code)
+        config = read_config(self.directory, trusts_code=self.trusts_code, overrides=self.overrides)
         return auto_tokens(
             self._tokenizer_directory,
             config,

@@ -156,10 +156,8 @@ def _low_rank(config: Config, module: str, tensors: Mapping[str, Tensor]) -> Low
         raise AttnError(
             f"the adapter {config.path.parent} has half of {module}: A or B is missing", LEAVE_OUT
         )
-    rank, alpha = (
-        _setting(config, "rank_pattern", module, "r"),
-        _setting(config, "alpha_pattern", module, "lora_alpha"),
-    )
+    rank = _setting(config, "rank_pattern", module, "r")
+    alpha = _setting(config, "alpha_pattern", module, "lora_alpha")
     if down.shape[:1] != (rank,) or up.shape[1:] != (rank,) or len(down.shape) != 2:  # noqa: PLR2004
         found = f"{down.shape} and {up.shape}"
         problem = (
@@ -169,7 +167,7 @@ def _low_rank(config: Config, module: str, tensors: Mapping[str, Tensor]) -> Low
     scale = alpha / rank**0.5 if config.flag("use_rslora", default=False) else alpha / rank
     magnitude = tensors.get("lora_magnitude_vector")
     if (magnitude is not None) != config.flag("use_dora", default=False):
-        problem = f"the adapter {config.path.parent} and its weights differ about DoRA: {module}"
+        problem = f"the adapter {config.path.parent} and its weights disagree about DoRA: {module}"
         raise AttnError(problem, LEAVE_OUT)
     return LowRank(down, up, scale, is_embedding, magnitude, tensors.get("lora_B.bias"))
 

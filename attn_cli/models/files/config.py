@@ -19,7 +19,11 @@ _RELOAD = "download the model again, or repair the file"
 class NotNativeError(AttnError):
     """The native code does not support this variant of the family: the bridge is used instead."""
 
+    def __init__(self, problem: str, hint: str = "load the model through transformers") -> None:
+        super().__init__(problem, hint)
 
+
+_OF_QUANTISATION = ("quantization_config", "compression_config", "quantization")
 _WHOLE = 1 << 63  # JSON integers are unbounded; no valid count is this large
 
 
@@ -91,6 +95,11 @@ class Config:
         """Whether the value is present and not null."""
         return self.values.get(name) is not None
 
+    @property
+    def is_quantised(self) -> bool:
+        """Whether it says how the weights are quantised."""
+        return any(self.values.get(name) for name in _OF_QUANTISATION)
+
     def unfit(self, *names: str, what: str) -> AttnError:
         """The error for a value of the right type that cannot be used."""
         return self._unfit(names, self.values.get(self._given(names)), what)
@@ -98,7 +107,7 @@ class Config:
     def not_native(self, *names: str, what: str) -> AttnError:
         """The error for a valid value that the native code does not support; transformers may support it."""
         unfit = self._unfit(names, self.values.get(self._given(names)), what)
-        return NotNativeError(unfit.problem, "load the model through transformers")
+        return NotNativeError(unfit.problem)
 
     def _find(self, names: tuple[str, ...], default: object) -> Any:
         value = self.values.get(self._given(names))

@@ -1,11 +1,11 @@
-"""Recognises a file that holds something else than its name says: a pointer, a web page, another format."""
+"""Recognises a file whose content is not what its name says: a pointer, a web page, another format."""
 
 from pathlib import Path
 
 from attn_cli.errors import AttnError
 
 START = 512
-"""How many bytes tell what a file holds."""
+"""The number of bytes by which a format is recognised."""
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
@@ -21,7 +21,7 @@ _MAGICS = {
 
 
 def check_content(path: Path, start: bytes) -> None:
-    """Raise `AttnError` if the first bytes show that the file holds something else than its name says."""
+    """Raise `AttnError` if the first bytes show that the content is not what the name says."""
     if start.startswith(_POINTER):
         problem = f"{path} is a pointer of Git LFS: the file itself was not downloaded"
         raise AttnError(problem, f"git lfs pull, in {path.parent}")
@@ -37,11 +37,11 @@ def check_content(path: Path, start: bytes) -> None:
 
 
 def check_weights(path: Path, start: bytes, size: int) -> None:
-    """As `check_content`, and raise `AttnError` for a short text: the answer of a server, for example."""
+    """As `check_content`; a short text, such as the error message of a server, raises `AttnError` too."""
     check_content(path, start)
     text = start.strip().decode("ascii", "replace")
     if 0 < size < START // 2 and text.isprintable() and "\ufffd" not in text and " " in text:
-        raise AttnError(f"{path} is a text, not weights: '{text}'", "download the file again")
+        raise AttnError(f"{path} is text, not weights: '{text}'", "download the file again")
 
 
 def check_file(path: Path) -> None:

@@ -41,7 +41,7 @@ def embedded_tokens(directory: Path, name: str) -> int | None:
     """The number of rows of the token embeddings `name` that the adapter holds; None if it holds none."""
     try:
         whole = read_adapter(directory).whole
-    except AttnError:  # said when its weights are read, and not by `attn tokens`
+    except AttnError:  # reported when its weights are read; `attn tokens` does not need them
         return None
     stored = next((tensor for key, tensor in whole.items() if key.endswith(f"{name}.weight")), None)
     return None if stored is None or not stored.shape else stored.shape[0]

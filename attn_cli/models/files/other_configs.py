@@ -8,7 +8,7 @@ from attn_cli.models.files.config import Config
 
 _LIBRARIES = {
     "_class_name": ("diffusers", "-m with the folder text_encoder of its pipeline"),
-    "pretrained_cfg": ("timm, a model of images", "use a model that reads text"),
+    "pretrained_cfg": ("timm, for images", "use a model that reads text"),
     "model_cfg": ("open_clip", "the same model in the layout of transformers"),
     "n_layers": ("the original code of the model", "the same model in Hugging Face layout"),
     "class_name": ("Keras", "the same model in the layout of transformers"),
@@ -34,7 +34,7 @@ def check_config(config: Config) -> None:
 def _check_library(config: Config) -> None:
     for key, (library, hint) in _LIBRARIES.items():
         if key in config.values:
-            raise AttnError(f"{config.path} is not of transformers but of {library}", hint)
+            raise AttnError(f"{config.path} is not a configuration of transformers but of {library}", hint)
 
 
 def _listed(heads: Any) -> str:

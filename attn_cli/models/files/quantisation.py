@@ -12,7 +12,7 @@ from attn_cli.models.files.config import Config
 from attn_cli.record import record
 
 FP8 = "fp8"
-"""Blocks of 8-bit floats with a scale each: the one method that is read here."""
+"""Blocks of 8-bit floats with a scale each: the only method that the native code reads."""
 
 _PLAIN = "use a checkpoint that is not quantised"
 
@@ -51,7 +51,6 @@ _METHODS = {
 }
 """The methods that transformers reads, by `quant_method`."""
 
-_KEYS = ("quantization_config", "compression_config", "quantization")
 _ENDINGS = {
     ".qzeros": "GPTQ or AWQ",
     ".qweight": "GPTQ or AWQ",
@@ -68,14 +67,12 @@ _ENDINGS = {
 """Ends of tensor names that only one method has, the most telling first."""
 
 
-def quantisation(config: Config) -> str | None:
-    """The `quant_method` of the checkpoint; None if it is not quantised.
+def quantisation(config: Config) -> str:
+    """The `quant_method` of a quantised checkpoint.
 
     Raises:
         AttnError: the method cannot be read here: transformers lacks it, or a package is missing.
     """
-    if not any(config.values.get(name) for name in _KEYS):
-        return None
     method = _method(config.values)
     if method not in _METHODS:
         raise AttnError(f"{config.path.parent} is quantised with {method}, which cannot be read here", _PLAIN)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import read_config, read_json
-from attn_cli.models.files.quantisation import quantised_by
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.files.safetensors_file import read_safetensors
 from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor
@@ -143,6 +142,8 @@ class Weights:
 
     def _check_not_quantised(self) -> None:
         """Raise `AttnError` if the names of the tensors show a quantisation."""
+        from attn_cli.models.files.quantisation import quantised_by  # only this error needs it
+
         method = quantised_by(self.tensors)
         if method is not None:
             problem = f"the weights in {self.directory} are quantised ({method}), and cannot be read here"

@@ -30,7 +30,7 @@ _READ = frozenset(
         "rope.scaling.yarn_beta_slow",
     ]
 )
-_OFF = {  # known in the value that changes nothing
+_OFF = {  # known only with this value, which changes nothing
     "attention.clamp_kqv": 0,
     "attention.max_alibi_bias": 0,
     "attention.scale": 0,

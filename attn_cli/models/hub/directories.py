@@ -12,7 +12,6 @@ from typing import Any
 from attn_cli.errors import AttnError
 from attn_cli.models.files.config import ADAPTER_CONFIG
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
-from attn_cli.models.hub.names import directory_with_model
 
 GGUF = ".gguf"
 UNFINISHED = "attn-training"
@@ -54,8 +53,14 @@ def model_in(name: str, directory: Path) -> Path:
 
 def near(path: Path, otherwise: str) -> str:
     """The hint: `-m` with a model near the path, or else `otherwise`."""
-    place = _newest_checkpoint(path) or directory_with_model(path)
+    place = _newest_checkpoint(path) or _directory_with_model(path)
     return otherwise if place is None else f"-m {place}"
+
+
+def _directory_with_model(path: Path) -> Path | None:
+    """A directory with a model near a path that is not one: beside a file, or inside a directory."""
+    places = (path.parent,) if path.is_file() else (*path.glob("*"), *path.glob("snapshots/*"))
+    return next((place for place in sorted(places) if is_model(place)), None)
 
 
 def _not_a_model(name: str, directory: Path) -> AttnError:

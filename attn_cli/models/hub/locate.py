@@ -90,7 +90,7 @@ def locate_model(
     has_base = (place.directory / "config.json").is_file()
     if not wanted.adapter and has_base:
         return place
-    if has_base and os.path.isdir(_expanded(name)):  # noqa: PTH112  as in `_on_disk`
+    if has_base and os.path.isdir(expanded(name)):  # noqa: PTH112  as in `_on_disk`
         return replace(place, name=f"{place.name} + adapter", adapter=place.directory)
     base = _base(place, environment, fetch, wanted)
     if not wanted.adapter:
@@ -147,7 +147,7 @@ def _not_hidden(
         return None, (f"the directory {name} is not a model: the model {name} of the hub is read",)
     if on_disk is None or snapshot is None:
         return on_disk, ()
-    return on_disk, (f"{name} is the directory of that name, which comes before the cached model",)
+    return on_disk, (f"{name} is read from the directory of that name, not from the cached model",)
 
 
 def _base(
@@ -171,7 +171,7 @@ def _base(
     if not isinstance(name, str) or not name:
         raise AttnError(f"{adapter.name} is an adapter whose base_model_name_or_path is empty", hint)
     beside = adapter.directory / name
-    is_here = os.path.isdir(_expanded(name))  # noqa: PTH112  as in `_on_disk`
+    is_here = os.path.isdir(expanded(name))  # noqa: PTH112  as in `_on_disk`
     if not is_here and os.path.isdir(beside):  # noqa: PTH112
         name, is_here = str(beside), True
     is_pinned = isinstance(revision, str) and revision and not is_here
@@ -260,11 +260,11 @@ def cached_names(environment: Mapping[str, str]) -> list[str]:
 def cache_directory(environment: Mapping[str, str]) -> Path:
     """Where Hugging Face keeps its downloads (`huggingface_hub/constants.py`)."""
     if environment.get("HF_HUB_CACHE"):
-        return _expanded(environment["HF_HUB_CACHE"])
+        return expanded(environment["HF_HUB_CACHE"])
     if environment.get("HF_HOME"):
-        return _expanded(environment["HF_HOME"]) / "hub"
+        return expanded(environment["HF_HOME"]) / "hub"
     base = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    return _expanded(base) / "huggingface" / "hub"
+    return expanded(base) / "huggingface" / "hub"
 
 
 def model_directory(name: str, environment: Mapping[str, str]) -> Path:
@@ -278,7 +278,7 @@ def _on_disk(name: str) -> Located | None:
     Raises:
         AttnError: the path exists and is not a model.
     """
-    path = _expanded(name)
+    path = expanded(name)
     if name == EMBEDDED and not is_model(path):
         return Located(EMBEDDED, EMBEDDED_DIRECTORY)
     if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
@@ -293,7 +293,8 @@ def _on_disk(name: str) -> Located | None:
     return None
 
 
-def _expanded(path: str) -> Path:
+def expanded(path: str) -> Path:
+    """The path with the home directory for `~`."""
     return Path(os.path.expanduser(path))  # noqa: PTH111  Path.expanduser raises for an unknown user
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection
-from pathlib import Path
 
 from attn_cli.spelling import edits, nearest
 from attn_cli.vocabulary import EMBEDDED, RANDOM
@@ -48,13 +47,6 @@ def name_at(address: str) -> str | None:
     """The model's name in the URL of its page; None if it is not such a URL."""
     matched = _ADDRESS.fullmatch(address)
     return None if matched is None else matched[1]
-
-
-def directory_with_model(path: Path) -> Path | None:
-    """A directory with a model near a path that is not one: beside a file, or inside a directory."""
-    places = (path.parent,) if path.is_file() else (*path.glob("*"), *path.glob("snapshots/*"))
-    files = ("config.json", "adapter_config.json")
-    return next((place for place in sorted(places) if any((place / name).is_file() for name in files)), None)
 
 
 def _is_slip(name: str, known: str, most: int) -> bool:

@@ -18,9 +18,9 @@ from attn_cli.models.source import (
     Extent,
     Layer,
     ReferenceModel,
+    SlidingWindow,
     SourceRequest,
     Texts,
-    Window,
     of_layers,
 )
 from attn_cli.models.tokens.fit import Fit
@@ -97,10 +97,10 @@ class Checkpoint:
         return self.spec.embeddings.positions is not None or self.spec.embeddings.has_sinusoids
 
     @property
-    def narrowest_window(self) -> Window | None:
+    def narrowest_window(self) -> SlidingWindow | None:
         """The narrowest window of the layers."""
         found = [
-            Window(layer, reach + 2)
+            SlidingWindow(layer, reach + 2)
             for layer in range(self.spec.layers)
             for reach in _reaches(self.spec.window(layer), is_causal=self.spec.is_causal)
         ]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attn_cli.models.files.config import Config, read_config
 from attn_cli.models.files.weights import Weights, open_weights
-from attn_cli.models.tokens.open import has_tokenizer, open_tokenizer
+from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
 from attn_cli.models.tokens.token import Tokenizer
 from attn_cli.record import record
 
@@ -49,11 +49,6 @@ class DirectoryFiles:
         """
         place = tokenizer_directory(self.directory, self.adapter)
         return open_tokenizer(place, trusts_code=trusts_code)
-
-
-def tokenizer_directory(directory: Path, adapter: Path | None) -> Path:
-    """The directory of the tokenizer: the adapter's if it has one, else the model's."""
-    return directory if adapter is None or not has_tokenizer(adapter) else adapter
 
 
 def open_files(path: Path, adapter: Path | None = None) -> CheckpointFiles:

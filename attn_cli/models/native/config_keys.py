@@ -1,4 +1,4 @@
-"""Which keys of a config are known: another one that could change the attention is left to transformers.
+"""Which keys of a config are known: a model with another one that could change its attention is not native.
 
 A newer transformers, or the checkpoint's own code, may read a key that no family here was written for.
 """
@@ -7,9 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attn_cli.models.files.config import Config, NotNativeError
-from attn_cli.models.native.rope import unknown_parameters
-
-_HINT = "load the model through transformers"
 
 
 def _names(text: str) -> frozenset[str]:
@@ -66,7 +63,7 @@ _HARMLESS_PREFIXES = (
 )
 _HARMLESS_PARTS = ("cache", "drop", "flash", "init", "token_id", "weights_only")
 
-# Known in one value: the one that turns the feature off.
+# Known only with this value, which turns the feature off.
 _OFF: Mapping[str, Any] = {
     "full_attn_mod": 1,  # Phi-4-mini
     "rope_interleaved": False,  # SmolLM2
@@ -86,7 +83,7 @@ def check_keys(config: Config) -> None:
     """
     unknown = next(_unknown_keys(config.values), None)
     if unknown is not None:
-        raise NotNativeError(f"{config.path} has {unknown}, which attn does not know", _HINT)
+        raise NotNativeError(f"{config.path} has {unknown}, which attn does not know")
 
 
 def _unknown_keys(values: Mapping[str, Any]) -> Iterator[str]:
@@ -95,7 +92,10 @@ def _unknown_keys(values: Mapping[str, Any]) -> Iterator[str]:
         could_matter = value is not None and not _WORDS.isdisjoint(name.lower().split("_"))
         if could_matter and not _is_known(name) and _OFF.get(name, ...) != value:
             yield name
-    yield from unknown_parameters(values)
+    if values.get("rope_scaling") or values.get("rope_parameters"):
+        from attn_cli.models.native.rope import unknown_parameters  # encoders do without RoPE
+
+        yield from unknown_parameters(values)
 
 
 def _is_known(name: str) -> bool:

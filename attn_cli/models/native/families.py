@@ -12,7 +12,6 @@ from attn_cli.models.files.config import Config, NotNativeError
 from attn_cli.models.native import architectures
 from attn_cli.models.native.config_keys import check_keys
 from attn_cli.models.native.spec import Spec
-from attn_cli.models.native.towers import as_tower, tower_config
 
 
 def native_families() -> tuple[str, ...]:
@@ -42,8 +41,11 @@ def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None
         NotNativeError: this variant of the family is not native.
         AttnError: a value of the configuration is missing or damaged.
     """
-    if tower := tower_config(config):
-        return _tower_spec(tower, config, is_causal=is_causal)
+    if config.has("text_config"):
+        from attn_cli.models.native.towers import tower_config  # only models of several parts need it
+
+        if tower := tower_config(config):
+            return _tower_spec(tower, config, is_causal=is_causal)
     if config.text("model_type") not in native_types():
         return None
     return read_spec(config, is_causal=is_causal)
@@ -51,6 +53,8 @@ def native_spec(config: Config, *, is_causal: bool | None = None) -> Spec | None
 
 def _tower_spec(tower: Config, whole: Config, *, is_causal: bool | None) -> Spec | None:
     """The spec of the language model in a larger one; None if transformers has to complete its config."""
+    from attn_cli.models.native.towers import as_tower
+
     try:
         return as_tower(read_spec(tower, is_causal=is_causal), whole)
     except AttnError:
@@ -74,7 +78,7 @@ def read_spec(config: Config, *, is_causal: bool | None = None) -> Spec:
     for part in filter(None, (spec, spec.decoder)):
         if part.feed_forward.activation not in ACTIVATIONS:
             problem = f"{config.path} has an activation that is not native: {part.feed_forward.activation}"
-            raise NotNativeError(problem, "load the model through transformers")
+            raise NotNativeError(problem)
     return spec if is_causal is None else replace(spec, is_causal=is_causal)
 
 

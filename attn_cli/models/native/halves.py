@@ -19,7 +19,7 @@ def check_has_both(config: Config) -> None:
     """
     if _names(config, _OTHERS):
         problem = f"{config.path} names the class of an encoder or a decoder alone"
-        raise NotNativeError(problem, "load the model through transformers")
+        raise NotNativeError(problem)
 
 
 def _names(config: Config, endings: tuple[str, ...]) -> bool:

@@ -69,7 +69,7 @@ def is_causal_encoder(config: Config) -> bool:
 
 
 def refuse_decoder(config: Config) -> None:
-    """Check that an encoder is none that masks later tokens.
+    """Check that an encoder does not mask later tokens.
 
     Raises:
         NotNativeError: `is_decoder` is true, which this family ignores in some versions of transformers.

@@ -1,4 +1,4 @@
-"""The language model inside a model that also reads images or sound: text alone is read by it alone."""
+"""The language model inside a model that also reads images or sound: without them, only that part runs."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,12 +19,12 @@ _NAMES = {
 TOWERS: Mapping[str, str] = MappingProxyType(
     {kind: name for name, kinds in _NAMES.items() for kind in kinds.split()}
 )
-"""By type, the module of the language model, which transformers' model runs unchanged on text alone.
+"""The module of the language model, by type; on text alone, transformers runs it and nothing else.
 
 PaliGemma is not among them: it lets the tokens of a prompt see each other.
 """
 
-USUAL: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "gemma3_text": {
             "vocab_size": 262208,
@@ -52,7 +52,7 @@ USUAL: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""What the classes of transformers set by default: files of LLaVA, Pixtral and Gemma 3 omit it."""
+"""The defaults of transformers' classes, by type: the files of LLaVA, Pixtral and Gemma 3 omit them."""
 
 
 def tower_config(config: Config) -> Config | None:
@@ -60,7 +60,7 @@ def tower_config(config: Config) -> Config | None:
     values = config.values.get("text_config")
     if not _tower(config) or not isinstance(values, dict):
         return None
-    return Config({**USUAL.get(str(values.get("model_type")), {}), **values}, config.path)
+    return Config({**DEFAULTS.get(str(values.get("model_type")), {}), **values}, config.path)
 
 
 def as_tower(spec: Spec, config: Config) -> Spec:

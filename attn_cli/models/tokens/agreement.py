@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attn_cli.models.tokens.beside import BACKEND, SPECIAL, Settings, TokenizerFiles, is_installed
+from attn_cli.models.tokens.beside import BACKEND, SPECIAL, Settings, TokenizerFiles, has_transformers
 from attn_cli.models.tokens.fast import BYTE_LETTERS
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ _SWITCHES = frozenset(
 _TEXT_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 _PLAIN = (False, False, False, False, True)
 _CHARSMAP = "Precompiled"  # a normaliser that comes from SentencePiece's file; classes take it over
+_START = 1 << 16  # characters: most files list their added tokens there, before the vocabulary
 _UNUSED = "\U0010fffe"  # a character that stands for nothing
 _State: TypeAlias = dict[str, Any]
 
@@ -108,7 +109,7 @@ def _are_understood(settings: Settings) -> bool:
 
 def _is_recent(parts: "Parts") -> bool:
     """Whether the class that is installed builds these parts."""
-    return parts.since == (5, 0) or is_installed(parts.since)
+    return parts.since == (5, 0) or has_transformers(parts.since)
 
 
 def _has_marks(inner: "tokenizers.Tokenizer", files: TokenizerFiles, others: Sequence[str] = ()) -> bool:
@@ -178,7 +179,20 @@ def _keeps_added_tokens(
 
 def _stored_ids(path: Path) -> list[int]:
     """The ids of `added_tokens` as they stand in the file, which the library does not use."""
-    text = path.read_text(encoding="utf-8")
+    with path.open(encoding="utf-8") as file:
+        start = file.read(_START)
+        try:
+            return _ids_in(start)
+        except ValueError:  # the list is longer, or stands behind the vocabulary
+            return _ids_in(start + file.read())
+
+
+def _ids_in(text: str) -> list[int]:
+    """The ids in the list `added_tokens` of a `tokenizer.json`.
+
+    Raises:
+        ValueError: the text ends before the list does.
+    """
     stored, _ = json.JSONDecoder().raw_decode(text, text.index("[", text.index('"added_tokens"')))
     return [token["id"] for token in stored]
 

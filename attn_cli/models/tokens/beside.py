@@ -132,11 +132,11 @@ def _class_names(settings: Settings, config: Mapping[str, Any] | None) -> tuple[
 
 def _takes_other_class(registered: str) -> bool:
     """Whether transformers uses the named class for a type that is registered with another one."""
-    return registered != BACKEND and is_installed((5, 8))
+    return registered != BACKEND and has_transformers((5, 8))
 
 
-def is_installed(version: tuple[int, int]) -> bool:
-    """Whether transformers has at least this version; not if that cannot be told."""
+def has_transformers(version: tuple[int, int]) -> bool:
+    """Whether at least this version of transformers is installed; not if that cannot be told."""
     import importlib.metadata  # 0.02 s
 
     try:

@@ -8,7 +8,6 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.impostors import check_file
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
-from attn_cli.models.tokens.partial import PartialTokenizer
 from attn_cli.models.tokens.token import Tokenizer
 
 if TYPE_CHECKING:
@@ -17,9 +16,11 @@ if TYPE_CHECKING:
 _OLDER = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken", "tekken.json")
 
 
-def has_tokenizer(directory: Path) -> bool:
-    """Whether the directory has a tokenizer with a vocabulary."""
-    return any(file for name in ("tokenizer.json", *_OLDER) for file in directory.glob(name))
+def tokenizer_directory(directory: Path, adapter: Path | None) -> Path:
+    """The directory of the tokenizer: the adapter's if it has one, else the model's."""
+    if adapter is not None and ((adapter / "tokenizer.json").exists() or _older_files(adapter)):
+        return adapter
+    return directory
 
 
 def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
@@ -32,10 +33,11 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
     """
     path = checked_path(directory, "tokenizer.json", LARGEST_TEXT)
     if not path.is_file():
-        if not _has_older_files(directory):
+        older = _older_files(directory)
+        if not older and not _needs_no_vocabulary(directory):
             hint = "--tokenizer DIR, the directory of the model that it was trained with"
             raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
-        for file in (file for pattern in _OLDER for file in directory.glob(pattern)):
+        for file in older:
             check_file(file)
         return _through_transformers(directory, trusts_code=trusts_code)
     from attn_cli.models.tokens.agreement import agreement, always
@@ -49,6 +51,8 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
     fast = FastTokenizer(inner, has_segments=files.has_segments, directory=directory)
     if applies is always:
         return fast
+    from attn_cli.models.tokens.partial import PartialTokenizer  # few tokenizers need it
+
     whole = cache(partial(_through_transformers, directory, trusts_code=trusts_code))
     return PartialTokenizer(fast, applies, whole)
 
@@ -78,13 +82,16 @@ def _read(path: Path) -> "tokenizers.Tokenizer":
         raise
 
 
-def _has_older_files(directory: Path) -> bool:
-    """Whether there is a vocabulary, or a class that needs none: of bytes, or of characters."""
+def _older_files(directory: Path) -> list[Path]:
+    """The vocabularies in the formats from before `tokenizer.json`."""
+    return [file for pattern in _OLDER for file in directory.glob(pattern)]
+
+
+def _needs_no_vocabulary(directory: Path) -> bool:
+    """Whether the tokenizer's class may do without a vocabulary, as those of bytes and characters do."""
     from attn_cli.models.tokens.beside import BACKEND, OF_TYPES, class_name, read_beside
     from attn_cli.models.tokens.classes import CLASSES
 
-    if any(file for pattern in _OLDER for file in directory.glob(pattern)):
-        return True
     settings = read_beside(directory, "tokenizer_config.json")
     if settings is None:
         return False

@@ -16,10 +16,10 @@ from typing import Any
 import transformers  # with torch 3 s: imported only by modules that need it anyway
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.config import read_json
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.tokens.alignment import align_pieces
+from attn_cli.models.tokens.beside import read_beside
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, decode_byte_name
 
@@ -258,24 +258,23 @@ def _has_local_class(directory: Path) -> bool:
     named = _settings(directory).get("tokenizer_class")
     if isinstance(named, str) and tokenization_auto.tokenizer_class_from_name(named.removesuffix("Fast")):
         return True
-    config = checked_path(directory, "config.json", LARGEST_TEXT)
-    kind = read_json(config).get("model_type") if config.exists() else None
+    kind = (read_beside(directory, "config.json") or {}).get("model_type")
     names: Any = configuration_auto
     return kind in names.CONFIG_MAPPING_NAMES and kind in tokenization_auto.TOKENIZER_MAPPING_NAMES
 
 
 def _settings(directory: Path) -> dict[str, Any]:
-    path = directory / "tokenizer_config.json"
-    return read_json(path) if path.exists() else {}
+    return read_beside(directory, "tokenizer_config.json") or {}
 
 
 def _check_class(directory: Path) -> None:
     """Raise `AttnError` for a class that is not a tokenizer: transformers instantiates any class."""
     for name in ("tokenizer_config.json", "config.json"):
-        path = directory / name
-        kind = read_json(path).get("tokenizer_class") if path.exists() else None
+        kind = (read_beside(directory, name) or {}).get("tokenizer_class")
         if kind is not None and not (isinstance(kind, str) and _CLASS.fullmatch(kind)):
-            raise AttnError(f"{path} names a tokenizer_class that is not a tokenizer: {kind!r}", _RELOAD)
+            raise AttnError(
+                f"{directory / name} names a tokenizer_class that is not a tokenizer: {kind!r}", _RELOAD
+            )
 
 
 def _check_pieces(directory: Path) -> None:

@@ -7,8 +7,6 @@ from attn_cli.models.source import ReferenceModel
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.reading import Reading
 
-_REPORT = "do not trust these numbers; please report it with the name of the model"
-
 
 def check_tokens(model: ReferenceModel, readings: Sequence[Reading]) -> str:
     """Compare ids and segments; the answer is why they could not be compared, empty if they were.
@@ -42,4 +40,4 @@ def _check(what: str, ours: Sequence[int], theirs: Sequence[int], tokens: Sequen
             has = "no token" if own is None else f"{own}{text}"
             instead = "no token" if other is None else str(other)
             problem = f"the {what} differ from AutoTokenizer's at position {place}: {has}, not {instead}"
-            raise DifferenceError(problem, _REPORT)
+            raise DifferenceError(problem)

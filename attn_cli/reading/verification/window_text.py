@@ -1,7 +1,7 @@
 """A text longer than a model's sliding window, so that a comparison covers what the window hides."""
 
 from attn_cli.models.backend import estimate_operations
-from attn_cli.models.source import Source, Window
+from attn_cli.models.source import SlidingWindow, Source
 from attn_cli.reading.free_memory import free_bytes
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -45,7 +45,7 @@ def window_text(source: Source, texts: tuple[str, ...]) -> WindowText | str | No
     return WindowText(text, len(source.tokens(text, None)), first)
 
 
-def _affordable(source: Source, window: Window, length: int) -> int | None:
+def _affordable(source: Source, window: SlidingWindow, length: int) -> int | None:
     """How many of the first layers can be compared: None for all, 0 if not even those up to the window."""
     card = source.card
     layers = source.kinds[Kind.SELF].layers if Kind.SELF in source.kinds else range(card.layers)

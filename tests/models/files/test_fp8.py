@@ -14,7 +14,6 @@ from attn_cli.errors import AttnError
 from attn_cli.models.files.fp8 import widen_fp8
 from attn_cli.models.files.weights import open_weights
 from attn_cli.models.open import open_checkpoint
-from tests.support.every_type import save_twin
 from tests.support.files import tensors_of
 from tests.support.reference import NUMPY, every_weight_of
 from tests.support.twins import TEXTS, Save
@@ -97,12 +96,8 @@ def test_transformers_reads_the_same_numbers(save: Save) -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "cohere"])
-def test_the_judge_runs_the_same_weights(name: str, save: Save, tmp_path: Path) -> None:
-    directory = tmp_path / "cohere"
-    if name == "cohere":
-        save_twin(name, directory)
-    else:
-        directory = save(name)
+def test_the_judge_runs_the_same_weights(name: str, save: Save) -> None:
+    directory = save(name)
     quantised(directory, (16, 16))
     answer = attn("verify", "the cat sat", "-m", directory)
     assert answer.status == 0, answer.err
@@ -126,12 +121,8 @@ def test_8_bit_floats_without_scales_are_numbers(save: Save, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", ["llama", "cohere"])
 @pytest.mark.parametrize("end", ["_scale", "_scale_inv"])
-def test_scales_that_do_not_fit_are_refused(kind: str, end: str, save: Save, tmp_path: Path) -> None:
-    directory = tmp_path / "cohere"
-    if kind == "cohere":
-        save_twin(kind, directory)
-    else:
-        directory = save(kind)
+def test_scales_that_do_not_fit_are_refused(kind: str, end: str, save: Save) -> None:
+    directory = save(kind)
     tensors = tensors_of(directory / "model.safetensors")
     name = next(
         name

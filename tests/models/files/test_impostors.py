@@ -9,7 +9,6 @@ import torch
 
 from attn_cli.errors import AttnError
 from attn_cli.models.open import open_checkpoint
-from tests.support.every_type import save_twin
 from tests.support.files import tensors_of
 from tests.support.reference import NUMPY
 from tests.support.twins import Save
@@ -23,11 +22,8 @@ FETCH = "download the file itself: its address has /resolve/, not /blob/"
 
 
 @pytest.fixture(params=["llama", "cohere"], ids=["native", "bridge"])
-def directory(request: pytest.FixtureRequest, save: Save, tmp_path: Path) -> Path:
-    if request.param == "llama":
-        return save("llama")
-    save_twin("cohere", tmp_path / "cohere")
-    return tmp_path / "cohere"
+def directory(request: pytest.FixtureRequest, save: Save) -> Path:
+    return save(request.param)
 
 
 def refused(directory: Path) -> tuple[str, str]:
@@ -58,7 +54,7 @@ def test_a_pointer_is_seen_in_older_files(name: str, directory: Path) -> None:
 
 def test_the_answer_of_a_server_is_quoted(directory: Path) -> None:
     (directory / "model.safetensors").write_bytes(b"Entry not found\n")
-    problem = f"{directory}/model.safetensors is a text, not weights: 'Entry not found'"
+    problem = f"{directory}/model.safetensors is text, not weights: 'Entry not found'"
     assert refused(directory) == (problem, "download the file again")
 
 

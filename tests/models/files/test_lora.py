@@ -266,11 +266,7 @@ def test_a_merged_adapter_is_said(save: Save, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["llama", "cohere"])
 def test_the_judge_runs_the_merged_weights(kind: str, save: Save, tmp_path: Path) -> None:
-    base, module = tmp_path / "base", "layers.0.self_attn.q_proj"
-    if kind == "llama":
-        base, module = save("llama"), QUERY
-    else:
-        save_twin(kind, base)
+    base, module = save(kind), QUERY if kind == "llama" else "layers.0.self_attn.q_proj"
     rows, columns = tensor(base, f"{module}.weight").shape
     adapter = save_adapter(tmp_path / "adapter", base, low_rank(module, *pair(rows, columns)))
     answer = attn("verify", "the cat sat", "-m", adapter)
@@ -305,7 +301,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "{} belongs to a base that its training changed (pissa_niter_4)",
     ),
     "another rank": ({"r": 8}, f"{{}} gives {QUERY} the rank 8, but A and B are (4, 32) and (32, 4)"),
-    "DoRA without magnitudes": ({"use_dora": True}, f"{{}} and its weights differ about DoRA: {QUERY}"),
+    "DoRA without magnitudes": ({"use_dora": True}, f"{{}} and its weights disagree about DoRA: {QUERY}"),
 }
 
 
@@ -390,15 +386,9 @@ def test_magnitudes_and_biases_of_another_length_are_refused(save: Save, tmp_pat
 
 @pytest.mark.parametrize("kind", ["llama", "cohere"])
 @pytest.mark.parametrize("name", ["", ".default"])
-def test_an_adapter_among_the_weights_of_the_model_is_refused(
-    name: str, kind: str, save: Save, tmp_path: Path
-) -> None:
+def test_an_adapter_among_the_weights_of_the_model_is_refused(name: str, kind: str, save: Save) -> None:
     """As the whole state dict of a model with PEFT's layers; its tensors would be ignored otherwise."""
-    base = tmp_path / "base"
-    if kind == "llama":
-        base = save("llama")
-    else:
-        save_twin(kind, base)
+    base = save(kind)
     path, held = base / "model.safetensors", f"layers.0.self_attn.q_proj.lora_A{name}.weight"
     safetensors.numpy.save_file(safetensors.numpy.load_file(path) | {held: Q[0]}, path, {"format": "pt"})
     with pytest.raises(AttnError) as caught:

@@ -7,6 +7,7 @@ import pytest
 from attn_cli.errors import AttnError
 from attn_cli.models.files.other_formats import no_weights
 from attn_cli.models.open import open_checkpoint
+from tests.support.files import holding
 from tests.support.reference import NUMPY
 from tests.support.twins import Save
 
@@ -26,13 +27,6 @@ FORMATS = {
     "rust_model.ot": "rust-bert",
     "model.pt": "PyTorch, without Hugging Face's layout",
 }
-
-
-def holding(directory: Path, *names: str) -> Path:
-    for name in names:
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).touch()
-    return directory
 
 
 @pytest.mark.parametrize("name", FORMATS)

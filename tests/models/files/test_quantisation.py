@@ -33,11 +33,8 @@ def say(directory: Path, **values: Any) -> Path:
 
 
 @pytest.fixture(params=["llama", "cohere"], ids=["native", "bridge"])
-def directory(request: pytest.FixtureRequest, save: Save, tmp_path: Path) -> Path:
-    if request.param == "llama":
-        return save("llama")
-    save_twin("cohere", tmp_path / "cohere")
-    return tmp_path / "cohere"
+def directory(request: pytest.FixtureRequest, save: Save) -> Path:
+    return save(request.param)
 
 
 METHODS = {

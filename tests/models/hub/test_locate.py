@@ -18,6 +18,7 @@ from attn_cli.models.hub.locate import (
     is_offline,
     locate_model,
 )
+from tests.support.files import holding
 
 
 def cache(home: Path, name: str, revision: str = "abc123", config: str = '{"model_type": "bert"}') -> Path:
@@ -60,7 +61,7 @@ def test_a_directory_takes_precedence_over_the_cache(tmp_path: Path, monkeypatch
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "config.json").touch()
     monkeypatch.chdir(tmp_path)
-    remark = "a/b is the directory of that name, which comes before the cached model"
+    remark = "a/b is read from the directory of that name, not from the cached model"
     assert locate_model("a/b", at_home(tmp_path)) == Located("b", Path("a/b"), remarks=(remark,))
     assert locate_model("./a/b", at_home(tmp_path)) == Located("b", Path("a/b"))
 
@@ -551,26 +552,17 @@ LAYOUTS = {
 }
 
 
-def directory_with(place: Path, files: list[str]) -> Path:
-    for file in files:
-        (place / file).parent.mkdir(parents=True, exist_ok=True)
-        (place / file).touch()
-    return place
-
-
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_directory_of_another_library_is_named(name: str, tmp_path: Path) -> None:
     files, what = LAYOUTS[name]
     with pytest.raises(AttnError) as caught:
-        locate_model(str(directory_with(tmp_path, files)), {})
+        locate_model(str(holding(tmp_path, *files)), {})
     assert caught.value.problem == f"{tmp_path} is not a model: the directory has no config.json, and {what}"
     assert caught.value.hint
 
 
 def test_the_newest_checkpoint_of_a_training_is_offered(tmp_path: Path) -> None:
-    directory_with(
-        tmp_path, ["checkpoint-500/config.json", "checkpoint-1500/config.json", "checkpoint-2000/x"]
-    )
+    holding(tmp_path, "checkpoint-500/config.json", "checkpoint-1500/config.json", "checkpoint-2000/x")
     with pytest.raises(AttnError) as caught:
         locate_model(str(tmp_path), {})
     assert caught.value.problem.endswith("has no config.json, and holds the checkpoints of a training")
@@ -587,7 +579,7 @@ def test_a_checkpoint_may_be_an_adapter(tmp_path: Path) -> None:
 def test_a_pipeline_of_diffusers_offers_its_text_encoder(tmp_path: Path) -> None:
     files = ["model_index.json", "safety_checker/config.json", "text_encoder/config.json", "unet/config.json"]
     with pytest.raises(AttnError) as caught:
-        locate_model(str(directory_with(tmp_path, files)), {})
+        locate_model(str(holding(tmp_path, *files)), {})
     assert caught.value.problem == f"{tmp_path} is a pipeline of diffusers, not one model"
     assert caught.value.hint == f"-m {tmp_path}/text_encoder"
 

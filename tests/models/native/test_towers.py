@@ -12,7 +12,7 @@ import transformers
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.families import native_spec
-from attn_cli.models.native.towers import TOWERS, USUAL
+from attn_cli.models.native.towers import DEFAULTS, TOWERS
 from tests.support.every_type import CLOSE, save_twin, verdict_of
 from tests.support.worlds import attn
 
@@ -76,10 +76,10 @@ def test_the_documentation_names_every_tower() -> None:
     assert line.replace("`", "").split() == sorted(TOWERS)
 
 
-@pytest.mark.parametrize("kind", USUAL)
+@pytest.mark.parametrize("kind", DEFAULTS)
 def test_what_a_file_may_omit_is_what_transformers_sets(kind: str) -> None:
     config = transformers.AutoConfig.for_model(kind)
-    assert dict(USUAL[kind]) == {name: getattr(config, name) for name in USUAL[kind]}
+    assert dict(DEFAULTS[kind]) == {name: getattr(config, name) for name in DEFAULTS[kind]}
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,15 @@ def test_a_tokenizer_that_transformers_saved_is_read_from_its_file(of: Copy, kin
     assert type(open_tokenizer(of(kind))) is FastTokenizer
 
 
+@pytest.mark.parametrize("place", [1 << 16, (1 << 16) - 200], ids=["behind the start", "across its end"])
+def test_added_tokens_are_found_where_they_stand_in_the_file(of: Copy, place: int) -> None:
+    directory = of("bert")
+    text = (directory / "tokenizer.json").read_text("utf-8")
+    spaces = place - text.index('"added_tokens"')
+    (directory / "tokenizer.json").write_text(" " * spaces + text, "utf-8")
+    assert type(open_tokenizer(directory)) is FastTokenizer
+
+
 @pytest.mark.parametrize("kind", SAVED)
 def test_reading_such_a_file_does_not_import_transformers(
     of: Copy, kind: str, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from attn_cli.core.masks import sliding
 from attn_cli.models.bridge.reference import rows_of
 from attn_cli.models.native import families
 from attn_cli.models.open import open_source
-from attn_cli.models.source import Source, SourceRequest, Window
+from attn_cli.models.source import SlidingWindow, Source, SourceRequest
 from attn_cli.reading.verification import window_text as home
 from attn_cli.reading.verification.window_text import WindowText, window_text
 from tests.support.families import FAMILIES, decoder
@@ -37,15 +37,15 @@ def source_of(directory: Path) -> Source:
     ("name", "window"),
     [
         ("llama", None),
-        ("mistral", Window(0, 5)),
-        ("qwen2, window", Window(1, 5)),
-        ("gemma3_text", Window(0, 5)),
-        ("modernbert", Window(1, 4)),
-        ("gpt_neo", Window(1, 5)),
+        ("mistral", SlidingWindow(0, 5)),
+        ("qwen2, window", SlidingWindow(1, 5)),
+        ("gemma3_text", SlidingWindow(0, 5)),
+        ("modernbert", SlidingWindow(1, 4)),
+        ("gpt_neo", SlidingWindow(1, 5)),
     ],
 )
 def test_the_narrowest_window_and_its_first_layer_are_known(
-    name: str, window: Window | None, tmp_path: Path
+    name: str, window: SlidingWindow | None, tmp_path: Path
 ) -> None:
     twins: Mapping[str, Recipe] = {**RECIPES, **FAMILIES}
     twins[name].save(tmp_path)

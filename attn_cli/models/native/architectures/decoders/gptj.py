@@ -17,10 +17,8 @@ def spec(config: Config) -> Spec:
     """The spec of a GPT-J model (`modeling_gptj.py`)."""
     width = config.count(*config.either("hidden_size", "n_embd"))
     heads = config.heads(*config.either("num_attention_heads", "n_head"), width=width, of="n_embd")
-    head_size, longest = (
-        width // heads,
-        config.count(*config.either("max_position_embeddings", "n_positions"), default=2048),
-    )
+    head_size = width // heads
+    longest = config.count(*config.either("max_position_embeddings", "n_positions"), default=2048)
     turning = config.count("rotary_dim", default=64)
     if turning > head_size or turning % 2:
         raise config.unfit("rotary_dim", what=f"an even number up to {head_size}")
