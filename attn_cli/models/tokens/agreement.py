@@ -112,9 +112,13 @@ def _is_recent(parts: "Parts") -> bool:
 
 
 def _has_marks(inner: "tokenizers.Tokenizer", files: TokenizerFiles, others: Sequence[str] = ()) -> bool:
-    """Whether the special tokens of the settings, and all of `others`, are special ones of the file."""
+    """Whether the special tokens of the settings, and all of `others`, are special ones of the file.
+
+    The token that the file pads with is one of them (`TokenizersBackend.__init__`).
+    """
     special = {token.content for token in inner.get_added_tokens_decoder().values() if token.special}
-    return special.issuperset((*_mark_contents(files.settings), *others))
+    padding = [inner.padding["pad_token"]] if inner.padding else []
+    return special.issuperset((*_mark_contents(files.settings), *padding, *others))
 
 
 def _mark_contents(settings: Settings) -> Iterator[str]:
