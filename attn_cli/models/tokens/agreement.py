@@ -114,10 +114,11 @@ def _is_recent(parts: "Parts") -> bool:
 def _has_marks(inner: "tokenizers.Tokenizer", files: TokenizerFiles, others: Sequence[str] = ()) -> bool:
     """Whether the special tokens of the settings, and all of `others`, are special ones of the file.
 
-    The token that the file pads with is one of them (`TokenizersBackend.__init__`).
+    Unless the settings name another, the token that the file pads with is one (`TokenizersBackend.__init__`).
     """
     special = {token.content for token in inner.get_added_tokens_decoder().values() if token.special}
-    padding = [inner.padding["pad_token"]] if inner.padding else []
+    pads = inner.padding is not None and "pad_token" not in files.settings
+    padding = [inner.padding["pad_token"]] if pads else []
     return special.issuperset((*_mark_contents(files.settings), *padding, *others))
 
 
