@@ -117,8 +117,8 @@ def _has_marks(inner: "tokenizers.Tokenizer", files: TokenizerFiles, others: Seq
     Unless the settings name another, the token that the file pads with is one (`TokenizersBackend.__init__`).
     """
     special = {token.content for token in inner.get_added_tokens_decoder().values() if token.special}
-    pads = inner.padding is not None and "pad_token" not in files.settings
-    padding = [inner.padding["pad_token"]] if pads else []
+    pads = None if "pad_token" in files.settings else inner.padding
+    padding = [pads["pad_token"]] if pads else []
     return special.issuperset((*_mark_contents(files.settings), *padding, *others))
 
 
