@@ -346,6 +346,16 @@ EDITS: dict[str, Edit] = {
     "a new bos_token": _set(bos_token="<NEW>"),
     "a null mask_token": _set(mask_token=None),
     "a token with flags": _set(mask_token={"__type": "AddedToken", **_token("<mask>", lstrip=True)}),
+    "padding with a word": _parts(
+        padding={
+            "strategy": "BatchLongest",
+            "direction": "Right",
+            "pad_to_multiple_of": None,
+            "pad_id": 0,
+            "pad_type_id": 0,
+            "pad_token": "cat",
+        }
+    ),
     "no post-processor": _parts(post_processor=None),
     "a template without segments": _template("X $A X", "X $A X $B X"),
     "a template with segments": _template("X $A", "X $A X:1 $B:1"),

@@ -113,9 +113,14 @@ def _is_recent(parts: "Parts") -> bool:
 
 
 def _has_marks(inner: "tokenizers.Tokenizer", files: TokenizerFiles, others: Sequence[str] = ()) -> bool:
-    """Whether the special tokens of the settings, and all of `others`, are special ones of the file."""
+    """Whether the special tokens of the settings, and all of `others`, are special ones of the file.
+
+    Unless the settings name another, the token that the file pads with is one (`TokenizersBackend.__init__`).
+    """
     special = {token.content for token in inner.get_added_tokens_decoder().values() if token.special}
-    return special.issuperset((*_mark_contents(files.settings), *others))
+    pads = None if "pad_token" in files.settings else inner.padding
+    padding = [pads["pad_token"]] if pads else []
+    return special.issuperset((*_mark_contents(files.settings), *padding, *others))
 
 
 def _mark_contents(settings: Settings) -> Iterator[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from transformers import CONFIG_MAPPING
 
+from attn_cli.errors import AttnError
 from attn_cli.models.files.config import NotNativeError, read_config
 from attn_cli.models.native.config_keys import check_keys
 from attn_cli.models.native.families import native_families, read_spec
@@ -166,3 +167,27 @@ def test_every_key_of_transformers_own_configs_is_known(family: str, tmp_path: P
 
 def test_the_kinds_of_a_translator_are_all_compared() -> None:
     assert set(FIELDS) == {Kind.ENCODER, Kind.DECODER, Kind.CROSS}
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (
+            {"relative_attention_max_distance": 4},
+            "relative_attention_max_distance is 4, which is not more than 4",
+        ),
+        (
+            {"relative_attention_max_distance": 2},
+            "relative_attention_max_distance is 2, which is not more than 2",
+        ),
+        (
+            {"relative_attention_num_buckets": 3},
+            "relative_attention_num_buckets is 3, which is not 4 or more",
+        ),
+    ],
+)
+def test_buckets_that_transformers_cannot_compute_are_refused(
+    values: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AttnError, match=problem):
+        read_spec(read_config(twin("t5", tmp_path, **values)))

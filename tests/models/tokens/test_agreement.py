@@ -171,6 +171,7 @@ def test_reading_such_a_file_does_not_import_transformers(
         ("bert", "an unknown class"),
         ("bert", "short words"),
         ("qwen2", "whole words"),
+        ("llama", "padding with a word"),
     ],
 )
 def test_files_that_disagree_are_read_by_transformers(of: Copy, kind: str, edit: str) -> None:

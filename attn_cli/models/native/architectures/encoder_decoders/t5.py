@@ -47,11 +47,6 @@ def spec(config: Config) -> Spec:
 def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -> Spec:
     """The encoder or the decoder; `feeds` is the index of the feed-forward sublayer in a block."""
     heads = config.count(*config.either("num_attention_heads", "num_heads"))
-    buckets = Buckets(
-        config.count("relative_attention_num_buckets", default=32),
-        config.count("relative_attention_max_distance", default=128),
-        both_sides=side == "encoder.",
-    )
     return Spec(
         type="t5",
         layers=layers,
@@ -74,9 +69,25 @@ def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -
         takes_pairs=False,
         prefixes=("", "transformer."),
         aliases=SHARED,
-        relative=Relative(_plain(side + _TABLE), buckets),
+        relative=Relative(_plain(side + _TABLE), _buckets(config, both_sides=side == "encoder.")),
         scale=lambda _layer: 1.0,
     )
+
+
+def _buckets(config: Config, *, both_sides: bool) -> Buckets:
+    """The buckets of distances: some hold one distance each, the others as many as reach the farthest.
+
+    Raises:
+        AttnError: there are too few, or the farthest distance has a bucket of its own.
+    """
+    least = 4 if both_sides else 2
+    count = config.count("relative_attention_num_buckets", default=32)
+    if count < least:
+        raise config.unfit("relative_attention_num_buckets", what=f"{least} or more")
+    farthest = config.count("relative_attention_max_distance", default=128)
+    if farthest <= count // least:
+        raise config.unfit("relative_attention_max_distance", what=f"more than {count // least}")
+    return Buckets(count, farthest, both_sides=both_sides)
 
 
 def _projections(attention: str) -> Projections:
