@@ -92,6 +92,10 @@ class World:
         """Write a result: one or more lines on standard output."""
         self.stdout.write(f"{text}\n")
 
+    def conclude(self, sentence: str) -> None:
+        """Write a result that is one sentence, on standard output."""
+        self.stdout.write(f"{self._filled(sentence, self.stdout)}\n")
+
     def note(self, text: str) -> None:
         """Add a remark: one line on standard error after the result, unless --quiet is given."""
         if not self.is_quiet:
@@ -168,9 +172,12 @@ class World:
             pieces.append(self.stdin.buffer.read())
         return b"".join(filter(None, pieces))
 
-    def _filled(self, sentence: str) -> str:
-        """The sentence; for a terminal in lines that end between words, as a terminal itself cuts words."""
-        if not self.stderr.isatty():
+    def _filled(self, sentence: str, stream: TextIO | None = None) -> str:
+        """The sentence; for a terminal in lines that end between words, as a terminal itself cuts words.
+
+        It goes to `stream`; None: standard error.
+        """
+        if not (stream or self.stderr).isatty():
             return sentence
         import textwrap
 

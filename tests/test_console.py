@@ -63,6 +63,15 @@ def test_a_terminal_gets_remarks_and_problems_broken_between_words_and_hints_who
     )
 
 
+def test_a_result_of_one_sentence_is_broken_between_words_in_a_terminal_and_whole_in_a_pipe() -> None:
+    pipe, terminal = world(COLUMNS="24"), world(COLUMNS="24")
+    terminal.stdout = Terminal()
+    for here in (pipe, terminal):
+        here.conclude("the largest difference of all layers is small")
+    assert written(pipe.stdout) == "the largest difference of all layers is small\n"
+    assert written(terminal.stdout) == "the largest difference\nof all layers is small\n"
+
+
 def test_control_characters_are_spelled_out_on_standard_error() -> None:
     here = world()
     here.complain("no model '\x1b[31m'", "one\nline")

@@ -29,6 +29,7 @@ TEXTS = (
 
 _OMITTED = (Check.INPUT, Check.KV_HEADS, Check.LOGITS)  # if the terminal is too narrow
 _GAP = 2
+_REST = "widen the window, or use --json"
 
 EXAMPLES = """
 The bundled model on the built-in texts:
@@ -124,8 +125,8 @@ def _print_table(world: World, readings: "Sequence[Reading]", verdict: "Verdict"
             world.say(f"\n{kind}")
         rows = [_row(verdict, layer, checks) for layer in verdict.layers if layer.kind is kind]
         names = ("layer", *(each.heading for each in checks))
-        world.screen.print(TextTable(names, rows, right=range(len(names))))
-    world.say(sentence(verdict))
+        world.screen.print(TextTable(names, rows, right=range(len(names)), rest=_REST))
+    world.conclude(sentence(verdict))
 
 
 def _columns(width: int) -> "list[Check]":

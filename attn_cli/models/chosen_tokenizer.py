@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from attn_cli.errors import AttnError
 from attn_cli.models.hub.directories import GGUF
@@ -23,9 +24,9 @@ def open_chosen_tokenizer(
     path = expanded(name)
     if not os.path.exists(path):  # noqa: PTH110  Path.exists raises for a long name
         wanted = WantedFiles(weights=False, code=trusts_code)
-        path = locate_model(name, environment, None, fetch, wanted).directory
+        path = _located(name, environment, fetch, wanted)
     if path.is_dir():
-        return open_tokenizer(path, trusts_code=trusts_code)
+        return open_tokenizer(path, trusts_code=trusts_code, hint=_HINT)
     suffix = path.suffix.lower()
     if suffix == _JSON:
         return open_tokenizer_file(path)
@@ -34,6 +35,18 @@ def open_chosen_tokenizer(
 
         return open_gguf(path).tokenizer()
     raise AttnError(f"{path} is not a tokenizer: it is neither a {_JSON} nor a {GGUF} file", _HINT)
+
+
+def _located(name: str, environment: Mapping[str, str], fetch: Fetch | None, wanted: WantedFiles) -> Path:
+    """The directory of the model with this name.
+
+    Raises:
+        AttnError: there is none.
+    """
+    try:
+        return locate_model(name, environment, None, fetch, wanted).directory
+    except AttnError as error:
+        raise type(error)(f"--tokenizer cannot be opened: {error.problem}", error.hint) from error
 
 
 _HINT = "--tokenizer DIR, the directory that contains it"

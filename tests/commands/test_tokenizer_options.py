@@ -114,9 +114,13 @@ def test_what_is_no_tokenizer_is_named(twins: Path, tmp_path: Path) -> None:
     problem = f"{tmp_path}/vocab.bin is not a tokenizer: it is neither a .json nor a .gguf file"
     answer = attn("tokens", "a", "-m", twins / "bert", "--tokenizer", tmp_path / "vocab.bin")
     assert refused(answer) == (1, problem, "--tokenizer DIR, the directory that contains it")
+    (tmp_path / "wrong").mkdir()
+    problem = f"{tmp_path}/wrong has no tokenizer: neither tokenizer.json nor an older file"
+    answer = attn("tokens", "a", "-m", twins / "bert", "--tokenizer", tmp_path / "wrong")
+    assert refused(answer) == (1, problem, "--tokenizer DIR, the directory that contains it")
     answer = attn("tokens", "a", "-m", twins / "bert", "--tokenizer", "nobody/nothing", HF_HUB_OFFLINE="1")
     assert refused(answer)[0] == 1
-    assert refused(answer)[1].startswith("model 'nobody/nothing' not found")
+    assert refused(answer)[1].startswith("--tokenizer cannot be opened: model 'nobody/nothing' not found")
 
 
 def test_words_of_a_random_layer_need_no_tokenizer(twins: Path) -> None:

@@ -13,6 +13,7 @@ from attn_cli.models.tokens.token import Tokenizer
 if TYPE_CHECKING:
     import tokenizers
 
+_OTHER = "--tokenizer DIR, the directory of the model that it was trained with"
 _OLDER = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken", "tekken.json")
 
 
@@ -23,10 +24,11 @@ def tokenizer_directory(directory: Path, adapter: Path | None) -> Path:
     return directory
 
 
-def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
+def open_tokenizer(directory: Path, *, trusts_code: bool = False, hint: str = _OTHER) -> Tokenizer:
     """Open the tokenizer in `directory`, whose ids are those of `AutoTokenizer`.
 
-    `trusts_code` allows a tokenizer class in the checkpoint's own code.
+    `trusts_code` allows a tokenizer class in the checkpoint's own code; `hint` says what to try if the
+    directory has no tokenizer.
 
     Raises:
         AttnError: there is none, or it cannot be read.
@@ -35,7 +37,6 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False) -> Tokenizer:
     if not path.is_file():
         older = _older_files(directory)
         if not older and not _needs_no_vocabulary(directory):
-            hint = "--tokenizer DIR, the directory of the model that it was trained with"
             raise AttnError(f"{directory} has no tokenizer: neither tokenizer.json nor an older file", hint)
         for file in older:
             check_file(file)
