@@ -305,6 +305,25 @@ class Theme(StrEnum):
     LIGHT = "light"
 
 
+class Language(StrEnum):
+    """The language of `attn explain`."""
+
+    EN = "en"
+    PT = "pt"
+
+
+class Lesson(StrEnum):
+    """A question of the textbook that `attn explain --lesson` answers with the reader's own text and model."""
+
+    SCALE = "scale"
+    MASK = "mask"
+    HEADS = "heads"
+    ORDER = "order"
+    LENGTH = "length"
+    RECURRENCE = "recurrence"
+    GRAPH = "graph"
+
+
 class DType(StrEnum):
     """The number format of the computation; the softmax runs in float32 or better."""
 

@@ -1,0 +1,158 @@
+"""Chooses the decimals of printed numbers such that the printed arithmetic closes.
+
+A reader with a calculator sees only rounded numbers. A `Ledger` is told how each number was computed from
+others, and gives the operands as many decimals as the printed result needs: with them the result is
+recomputed to within one unit of its last digit. A column of a sum is printed with the decimals of its total,
+and what rounding left over is a line of its own, so that columns add up exactly. What no number of decimals
+can close, because the model computed in float16 for example, has a remainder too.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import TypeAlias
+
+from attn_cli.record import record
+
+MOST_DECIMALS = 12
+_TOLERANCE = 0.75  # units of the last digit: then a rounded recomputation differs by at most one
+
+Formula: TypeAlias = Callable[..., float]
+
+
+@record(frozen=True, slots=True, eq=False)
+class Column:
+    """Numbers with the same decimals: a column of a table, or a single number."""
+
+    least: int
+
+
+@record(frozen=True, slots=True, eq=False)
+class Figure:
+    """A number to be printed; its value is exact, its column decides its decimals."""
+
+    value: float
+    column: Column
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Relation:
+    """How a figure follows from others: by a formula, or as their sum if there is none."""
+
+    result: Figure
+    operands: tuple[Figure, ...]
+    formula: Formula | None
+
+
+class Ledger:
+    """Collects figures in the order in which they are printed, and how they follow from earlier ones."""
+
+    def __init__(self, digits: int) -> None:
+        """`digits`: the decimals of a number that nothing else is computed from."""
+        self._digits = digits
+        self._relations: list[_Relation] = []
+
+    def column(self, least: int | None = None) -> Column:
+        """A new column, of at least so many decimals."""
+        return Column(self._digits if least is None else least)
+
+    def given(self, value: float, column: Column | None = None) -> Figure:
+        """A number that is not computed from printed ones."""
+        return Figure(float(value), column or self.column())
+
+    def result(
+        self, value: float, formula: Formula, operands: Sequence[Figure], column: Column | None = None
+    ) -> Figure:
+        """A number that `formula` gives for the values of `operands`, all of which are printed before it."""
+        figure = self.given(value, column)
+        self._relations.append(_Relation(figure, tuple(operands), formula))
+        return figure
+
+    def total(self, value: float, terms: Iterable[Figure], column: Column | None = None) -> Figure:
+        """The sum of printed terms; print its remainder as one more term."""
+        figure = self.given(value, column)
+        self._relations.append(_Relation(figure, tuple(terms), None))
+        return figure
+
+    def settle(self) -> "Settled":
+        """The decimals of all columns: from the last result back to the numbers it was computed from."""
+        decimals: dict[int, int] = {}
+        for relation in reversed(self._relations):
+            _refine(relation, decimals)
+        return Settled(decimals, {id(relation.result): relation for relation in self._relations})
+
+
+class Settled:
+    """The decimals of the figures of a ledger, and what is left of each relation between them."""
+
+    def __init__(self, decimals: dict[int, int], relations: dict[int, _Relation]) -> None:
+        self._decimals, self._relations = decimals, relations
+
+    def decimal(self, figure: Figure) -> Decimal:
+        """The number as it is printed."""
+        return _printed(figure, self._decimals)
+
+    def remainder(self, figure: Figure) -> Decimal | None:
+        """What must be added to the recomputed number to get the printed one; None if it closes."""
+        relation = self._relations.get(id(figure))
+        if relation is None:
+            return None
+        found = self.decimal(figure)
+        unit = Decimal(1).scaleb(-_decimals_of(figure.column, self._decimals))
+        if relation.formula is None:
+            left = found - sum((self.decimal(term) for term in relation.operands), Decimal(0))
+            return left or None
+        if _closes(relation, self._decimals):
+            return None
+        computed = _evaluated(relation.formula, [float(self.decimal(one)) for one in relation.operands])
+        return None if computed is None else (found - Decimal(computed)).quantize(unit) or None
+
+
+def _decimals_of(column: Column, decimals: dict[int, int]) -> int:
+    return max(column.least, decimals.get(id(column), 0))
+
+
+def _printed(figure: Figure, decimals: dict[int, int]) -> Decimal:
+    text = f"{figure.value:.{_decimals_of(figure.column, decimals)}f}"
+    return Decimal(text)
+
+
+def _refine(relation: _Relation, decimals: dict[int, int]) -> None:
+    """Give the operands as many decimals as the result needs."""
+    own = _decimals_of(relation.result.column, decimals)
+    columns = {id(one.column): one.column for one in relation.operands}
+    if relation.formula is None:
+        for key, column in columns.items():
+            decimals[key] = max(own, _decimals_of(column, decimals))
+        return
+    if not _can_close(relation, decimals):
+        return
+    while not _closes(relation, decimals):
+        coarse = {key: _decimals_of(column, decimals) for key, column in columns.items()}
+        if min(coarse.values(), default=MOST_DECIMALS) >= MOST_DECIMALS:
+            return
+        decimals |= {key: min(number + 1, MOST_DECIMALS) for key, number in coarse.items()}
+
+
+def _can_close(relation: _Relation, decimals: dict[int, int]) -> bool:
+    """Whether the exact operands give the printed result."""
+    return _is_near(relation, [one.value for one in relation.operands], decimals)
+
+
+def _closes(relation: _Relation, decimals: dict[int, int]) -> bool:
+    """Whether the printed operands give the printed result."""
+    return _is_near(relation, [float(_printed(one, decimals)) for one in relation.operands], decimals)
+
+
+def _is_near(relation: _Relation, values: Sequence[float], decimals: dict[int, int]) -> bool:
+    assert relation.formula is not None, "sums close by their remainder"
+    computed = _evaluated(relation.formula, values)
+    unit = 10.0 ** -_decimals_of(relation.result.column, decimals)
+    wanted = float(_printed(relation.result, decimals))
+    return computed is not None and abs(computed - wanted) <= _TOLERANCE * unit
+
+
+def _evaluated(formula: Formula, values: Sequence[float]) -> float | None:
+    try:
+        return formula(*values)
+    except (ArithmeticError, ValueError):  # a divisor that is printed as zero, for example
+        return None

@@ -1,0 +1,171 @@
+"""Lays out a document as lines for a width, for a terminal and for a text file alike."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rich.cells import cell_len
+
+from attn_cli.safe_text import printable
+from attn_cli.show.explanation.document import (
+    Bar,
+    Block,
+    Cell,
+    CommandLine,
+    Document,
+    Equation,
+    Formula,
+    Heading,
+    Paragraph,
+    Row,
+    Table,
+    TableColumn,
+    Tone,
+)
+from attn_cli.show.explanation.phrases import Phrase, fill
+from attn_cli.show.explanation.writing import Writing
+from attn_cli.show.terminal.text_width import cut, filled, to_left, to_right
+
+_INDENT = "    "  # before equations and commands
+_GAP = "  "  # between the columns of a table
+_BAR = 20  # cells of the longest bar
+_SHORTEST = 6  # cells of a label that is cut short
+_ROUNDING = Phrase("({rounding} by rounding)", "({rounding} por arredondamento)")
+
+
+class Span(NamedTuple):
+    """A part of a line with one tone."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+LineOfSpans = list[Span]
+
+
+class Layout(NamedTuple):
+    """How a document is laid out."""
+
+    writing: Writing
+    width: int | None  # cells; None: lines of any length
+
+    def lines(self, document: Document) -> Iterator[LineOfSpans]:
+        """The lines of the document, with an empty one between blocks that belong apart."""
+        before: Block | None = None
+        for block in document.blocks:
+            if before is not None and not _belong_together(before, block):
+                yield []
+            yield from self._block(block)
+            before = block
+
+    def _block(self, block: Block) -> Iterator[LineOfSpans]:
+        if isinstance(block, Heading):
+            yield from self._filled(self.writing.text(block.words), tone=Tone.TOTAL)
+        elif isinstance(block, Paragraph):
+            yield from self._filled(self.writing.text(block.words))
+        elif isinstance(block, Equation):
+            yield from self._filled(equation_text(block, self.writing), _INDENT)
+        elif isinstance(block, Formula):
+            yield from self._filled(block.plain, _INDENT, tone=Tone.QUIET)
+        elif isinstance(block, CommandLine):
+            yield from self._filled(self.writing.text(block.words))
+            yield [Span(_INDENT + command_text(block))]  # never broken: it is meant to be copied
+        else:
+            yield from self._table(block)
+
+    def _filled(self, text: str, indent: str = "", tone: Tone = Tone.PLAIN) -> Iterator[LineOfSpans]:
+        if self.width is None:
+            yield [Span(indent + text, tone)]
+            return
+        for number, line in enumerate(filled(text.split(" "), " ", max(8, self.width - 2 * len(indent)))):
+            yield [Span(indent + ("  " if indent and number else "") + line, tone)]
+
+    def _table(self, table: Table) -> Iterator[LineOfSpans]:
+        rows = [row for row in table.rows if row.remainder_of is None or self._has(row)]
+        shown = list(range(len(table.columns)))
+        while self._is_too_wide(table, rows, shown) and any(table.columns[one].is_optional for one in shown):
+            shown.remove(max(one for one in shown if table.columns[one].is_optional))
+        texts = [[cell_text(row.cells[one], self.writing) for one in shown] for row in rows]
+        columns = [table.columns[one] for one in shown]
+        heads = [self.writing.text(column.heading) for column in columns]
+        widths = self._widths(columns, heads, texts)
+        yield [Span(self._line(columns, widths, heads), Tone.TOTAL)]
+        for row, line in zip(rows, texts, strict=True):
+            yield [Span(self._line(columns, widths, line), row.tone)]
+
+    def _has(self, row: Row) -> bool:
+        assert row.remainder_of is not None, "checked by the caller"
+        return self.writing.has_remainder(row.remainder_of)
+
+    def _is_too_wide(self, table: Table, rows: Sequence[Row], shown: Sequence[int]) -> bool:
+        if self.width is None:
+            return False
+        texts = [[cell_text(row.cells[one], self.writing) for one in shown] for row in rows]
+        columns = [table.columns[one] for one in shown]
+        heads = [self.writing.text(column.heading) for column in columns]
+        widths = self._wanted(heads, texts)
+        labels = [number for number, column in enumerate(columns) if not column.is_number]
+        spare = sum(max(0, widths[number] - _SHORTEST) for number in labels)
+        return sum(widths) + len(_GAP) * (len(widths) - 1) - spare > self.width
+
+    def _widths(
+        self, columns: Sequence[TableColumn], heads: Sequence[str], texts: Sequence[Sequence[str]]
+    ) -> list[int]:
+        """The widths of the columns; labels are cut short where the table does not fit, numbers never."""
+        widths = self._wanted(heads, texts)
+        over = 0 if self.width is None else sum(widths) + len(_GAP) * (len(widths) - 1) - self.width
+        for number, column in enumerate(columns):
+            if over > 0 and not column.is_number:
+                narrower = max(min(widths[number], _SHORTEST), widths[number] - over)
+                over -= widths[number] - narrower
+                widths[number] = narrower
+        return widths
+
+    @staticmethod
+    def _wanted(heads: Sequence[str], texts: Sequence[Sequence[str]]) -> list[int]:
+        return [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
+
+    @staticmethod
+    def _line(columns: Sequence[TableColumn], widths: Sequence[int], texts: Sequence[str]) -> str:
+        cells = (
+            to_right(text, width) if column.is_number else to_left(cut(text, width), width)
+            for column, width, text in zip(columns, widths, texts, strict=True)
+        )
+        return _GAP.join(cells).rstrip()
+
+
+def cell_text(cell: Cell, writing: Writing) -> str:
+    """The text of a cell; nothing where it is empty."""
+    if cell is None:
+        return ""
+    return bar_text(cell) if isinstance(cell, Bar) else writing.text(cell)
+
+
+def equation_text(equation: Equation, writing: Writing) -> str:
+    """The equation, followed by what rounding left where it does not close."""
+    text = writing.text(equation.words)
+    if equation.closes is None or not writing.has_remainder(equation.closes):
+        return text
+    rounding = fill(_ROUNDING.of(writing.language), {"rounding": writing.signed_remainder(equation.closes)})
+    return f"{text}  {rounding}"
+
+
+def command_text(command: CommandLine) -> str:
+    """The command with its arguments quoted for a shell."""
+    import shlex  # 2 ms, where a command is suggested
+
+    return printable(" ".join(shlex.quote(argument) for argument in command.arguments))
+
+
+def bar_text(bar: Bar) -> str:
+    """A bar of up to 20 blocks, at least a thin one for any share above half a percent."""
+    eighths = round(bar.share * _BAR * 8)
+    whole, part = divmod(eighths, 8)
+    return "█" * whole + (" ▏▎▍▌▋▊▉"[part] if part else "")
+
+
+def _belong_together(before: Block, after: Block) -> bool:
+    """Whether no empty line stands between two blocks."""
+    close = Equation | Formula | Paragraph
+    return isinstance(before, Heading) or (
+        isinstance(before, close) and isinstance(after, Equation | Formula | Table)
+    )

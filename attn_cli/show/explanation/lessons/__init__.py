@@ -1,0 +1,1 @@
+"""How are lessons shown? Each as the blocks of a document."""

@@ -1,0 +1,58 @@
+"""Turns the words and figures of a document into text: in a language, with the decimals of its ledger."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from attn_cli.record import record
+from attn_cli.safe_text import label, printable
+from attn_cli.show.explanation.document import Outside, Remainder, Word, Words
+from attn_cli.show.explanation.figures import Figure, Settled
+from attn_cli.show.explanation.phrases import Phrase, fill
+from attn_cli.vocabulary import Language
+
+
+@record(frozen=True, slots=True)
+class Writing:
+    """How words become text."""
+
+    language: Language
+    settled: Settled
+    outside: Callable[[str], str] = label  # makes text from outside harmless where it is written
+    own: Callable[[str], str] = printable  # the same for our own sentences, once they are complete
+
+    def text(self, word: Word) -> str:
+        """The word with everything in it."""
+        if isinstance(word, Words):
+            values = {name: self.text(value) for name, value in word.values.items()}
+            return fill(word.phrase.of(self.language), values)
+        if isinstance(word, Phrase):
+            return fill(word.of(self.language), {})
+        if isinstance(word, Figure):
+            return self._number(self.settled.decimal(word))
+        if isinstance(word, Remainder):
+            left = self.settled.remainder(word.of)
+            return "" if left is None else self._number(left)
+        if isinstance(word, Outside):
+            return self.outside(word.text)
+        return self._count(word) if isinstance(word, int) else word
+
+    def has_remainder(self, figure: Figure) -> bool:
+        """Whether rounding left something of the figure's relation."""
+        return self.settled.remainder(figure) is not None
+
+    def signed_remainder(self, figure: Figure) -> str:
+        """The remainder as a term after a result: `+ 0.0001`, `- 0.0001`."""
+        left = self.settled.remainder(figure)
+        assert left is not None, "checked by the caller"
+        return f"{'-' if left < 0 else '+'} {self._number(abs(left))}"
+
+    def _number(self, value: Decimal) -> str:
+        text = f"{value:f}"
+        if not text.strip("-0."):
+            text = text.lstrip("-")  # no negative zero
+        return text.replace(".", ",") if self.language is Language.PT else text
+
+    def _count(self, number: int) -> str:
+        """A count with a mark between thousands: `32,768`, in Portuguese `32.768`."""
+        text = f"{number:,}"
+        return text.replace(",", ".") if self.language is Language.PT else text
