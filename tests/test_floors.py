@@ -50,6 +50,7 @@ FLOORS = {
     "reading": GROUND | {"", "core", "grid", "models", "analysis"},
     "training": GROUND | {"core", "models", "analysis"},
     "show": GROUND | {"grid"},
+    "show.explanation": GROUND | {"core", "grid", "reading", "show"},
     "console": GROUND,
     "help": GROUND,
     "commands": GROUND
