@@ -116,11 +116,15 @@ class TableColumn:
 
 @record(frozen=True, slots=True)
 class Row:
-    """A row of cells; with `remainder_of`, it is drawn only where that figure has a remainder."""
+    """A row of cells; a row of remainders is drawn only where one of them is left."""
 
     cells: Sequence[Cell]
     tone: Tone = Tone.PLAIN
-    remainder_of: Figure | None = None
+
+    @property
+    def remainders(self) -> list[Figure]:
+        """The figures whose remainders are in the row."""
+        return [cell.of for cell in self.cells if isinstance(cell, Remainder)]
 
 
 @record(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Layout(NamedTuple):
             yield [Span(indent + ("  " if indent and number else "") + line, tone)]
 
     def _table(self, table: Table) -> Iterator[LineOfSpans]:
-        rows = [row for row in table.rows if row.remainder_of is None or self._has(row)]
+        rows = [row for row in table.rows if self.writing.is_drawn(row)]
         shown = list(range(len(table.columns)))
         while self._is_too_wide(table, rows, shown) and any(table.columns[one].is_optional for one in shown):
             shown.remove(max(one for one in shown if table.columns[one].is_optional))
@@ -91,10 +91,6 @@ class Layout(NamedTuple):
         yield [Span(self._line(columns, widths, heads), Tone.TOTAL)]
         for row, line in zip(rows, texts, strict=True):
             yield [Span(self._line(columns, widths, line), row.tone)]
-
-    def _has(self, row: Row) -> bool:
-        assert row.remainder_of is not None, "checked by the caller"
-        return self.writing.has_remainder(row.remainder_of)
 
     def _is_too_wide(self, table: Table, rows: Sequence[Row], shown: Sequence[int]) -> bool:
         if self.width is None:

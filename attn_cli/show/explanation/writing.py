@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from attn_cli.record import record
 from attn_cli.safe_text import label, printable
-from attn_cli.show.explanation.document import Outside, Remainder, Word, Words
+from attn_cli.show.explanation.document import Outside, Remainder, Row, Word, Words
 from attn_cli.show.explanation.figures import Figure, Settled
 from attn_cli.show.explanation.phrases import Phrase, fill
 from attn_cli.vocabulary import Language
@@ -39,6 +39,10 @@ class Writing:
     def has_remainder(self, figure: Figure) -> bool:
         """Whether rounding left something of the figure's relation."""
         return self.settled.remainder(figure) is not None
+
+    def is_drawn(self, row: Row) -> bool:
+        """Whether the row is drawn: rows of remainders are not where all of them are nothing."""
+        return not row.remainders or any(map(self.has_remainder, row.remainders))
 
     def signed_remainder(self, figure: Figure) -> str:
         """The remainder as a term after a result: `+ 0.0001`, `- 0.0001`."""

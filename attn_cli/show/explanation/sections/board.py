@@ -1,0 +1,159 @@
+"""What the sections of an explanation share: the numbers, the ledger, and columns that recur."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from attn_cli.core.arrays import Floats
+from attn_cli.grid import Sides
+from attn_cli.reading.explanation import Explanation
+from attn_cli.record import record
+from attn_cli.show.explanation.document import (
+    Cell,
+    Outside,
+    Remainder,
+    Row,
+    Table,
+    TableColumn,
+    Tone,
+    Words,
+    symbols,
+    words,
+)
+from attn_cli.show.explanation.figures import Column, Figure, Ledger
+
+ROUNDING = words("rounding", "arredondamento")
+
+
+@record(frozen=True, slots=True, eq=False)
+class Board:
+    """One explanation on its way to the page.
+
+    A number that is printed twice has the same column both times, and so the same decimals.
+    """
+
+    explanation: Explanation
+    ledger: Ledger
+    sides: Sides
+    model: str
+    most: int  # rows of a table before the rest is summed up
+    has_matrices: bool  # whether the rows of the matrices are printed
+    queries: Column
+    keys: Column
+    logits: Column
+    weights: Column
+    context: Column
+    output: Column
+
+    @classmethod
+    def of(
+        cls,
+        explanation: Explanation,
+        sides: Sides,
+        model: str,
+        *,
+        digits: int,
+        most: int,
+        has_matrices: bool,
+    ) -> "Board":
+        """A board with a new ledger."""
+        ledger = Ledger(digits)
+        columns = (ledger.column() for _ in range(6))
+        return cls(explanation, ledger, sides, model, most, has_matrices, *columns)
+
+    @property
+    def query(self) -> Words:
+        """The query token with its position."""
+        return named(self.sides.queries, self.explanation.query)
+
+    @property
+    def key(self) -> Words:
+        """The key token with its position."""
+        return self.key_at(self.explanation.key)
+
+    def key_at(self, position: int) -> Words:
+        """Any key token with its position."""
+        return named(self.sides.keys, position)
+
+
+def named(tokens: Sequence[str], position: int) -> Words:
+    """A token with its position, in a sentence."""
+    return symbols('"{token}" ({position})', token=Outside(tokens[position]), position=str(position))
+
+
+def label(tokens: Sequence[str], position: int) -> Words:
+    """A token with its position, in a table."""
+    return symbols("{position} {token}", token=Outside(tokens[position]), position=str(position))
+
+
+def largest(values: Floats, most: int) -> list[int]:
+    """The indices of the values of largest magnitude, the largest first; all if only one would be left out."""
+    order = np.argsort(-np.abs(values), kind="stable")
+    return [int(index) for index in (order if len(order) <= most + 1 else order[:most])]
+
+
+@record(frozen=True, slots=True, eq=False)
+class Factor:
+    """One of the two factors of a sum of products."""
+
+    values: Floats  # (N,)
+    column: Column
+    heading: Words
+
+
+@record(frozen=True, slots=True, eq=False)
+class SumOfProducts:
+    """A sum of products as a table, and its figures."""
+
+    table: Table
+    total: Figure
+    left: dict[int, Figure]
+    right: dict[int, Figure]
+
+
+def sum_of_products(
+    ledger: Ledger,
+    factors: tuple[Factor, Factor],
+    total: tuple[Words, float, Column],
+    *,
+    most: int,
+    names: tuple[Words, Callable[[int], Cell]],
+    rest: Callable[[int], Words],
+    added: Sequence[tuple[Words, float]] = (),
+) -> SumOfProducts:
+    """Σ left × right + what is `added`: the largest products line by line, the rest as one sum.
+
+    `names` are the heading and the names of the lines, `rest` names the sum of the others by their number.
+    """
+    left, right = factors
+    products = left.values.astype(np.float64) * right.values.astype(np.float64)
+    listed = largest(products, most)
+    column = ledger.column()
+    lefts = {one: ledger.given(left.values[one], left.column) for one in listed}
+    rights = {one: ledger.given(right.values[one], right.column) for one in listed}
+    rows, terms = list[Row](), list[Figure]()
+    for one in listed:
+        terms.append(ledger.result(products[one], _times, (lefts[one], rights[one]), column))
+        rows.append(Row((names[1](one), lefts[one], rights[one], terms[-1])))
+    others = len(products) - len(listed)
+    if others:
+        terms.append(ledger.given(products.sum() - products[listed].sum(), column))
+        rows.append(Row((rest(others), None, None, terms[-1]), Tone.QUIET))
+    for name, value in added:
+        terms.append(ledger.given(value, column))
+        rows.append(Row((name, None, None, terms[-1])))
+    title, value, own = total
+    figure = ledger.total(value, terms, own)
+    rows.append(Row((ROUNDING, None, None, Remainder(figure)), Tone.QUIET))
+    rows.append(Row((title, None, None, figure), Tone.TOTAL))
+    heads = (
+        TableColumn(names[0], is_number=False),
+        TableColumn(left.heading),
+        TableColumn(right.heading),
+        TableColumn(words("product", "produto")),
+    )
+    return SumOfProducts(Table(heads, rows), figure, lefts, rights)
+
+
+def _times(left: float, right: float) -> float:
+    return left * right

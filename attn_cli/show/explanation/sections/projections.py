@@ -1,0 +1,270 @@
+"""Section 1: from the layer's input to the query and the key."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from attn_cli.reading.explained_projection import MatrixRows, OpenedNorm, OpenedTurn, Projection
+from attn_cli.show.explanation.document import (
+    Block,
+    Equation,
+    Formula,
+    Heading,
+    Paragraph,
+    Words,
+    symbols,
+    words,
+)
+from attn_cli.show.explanation.figures import Column, Figure
+from attn_cli.show.explanation.sections.board import Board, Factor, sum_of_products
+from attn_cli.vocabulary import Step
+
+_SYMBOLS = {Step.QUERIES: ("q", "Q"), Step.KEYS: ("k", "K"), Step.VALUES: ("v", "V")}
+_NOUNS = {
+    Step.QUERIES: words("query", "consulta"),
+    Step.KEYS: words("key", "chave"),
+    Step.VALUES: words("value", "valor"),
+}
+_TERMS = 5  # products of one projected feature before the rest is summed up
+_FEATURES = words("feature of x", "componente de x")
+
+
+def blocks(board: Board) -> Iterator[Block]:
+    """How the query and the key come from the layer's input, for the feature that matters most."""
+    explanation = board.explanation
+    yield Heading(words("1. The query and the key", "1. A consulta e a chave"))
+    if not explanation.projections:
+        why = explanation.absent.get(Step.INPUT)
+        yield Paragraph(
+            words(
+                "How they come from the layer's input is not known here{why}.",
+                "Não se sabe aqui como elas vêm da entrada da camada{why}.",
+                why="" if why is None else symbols(": {why}", why=why),
+            )
+        )
+        return
+    query, key = explanation.projections[Step.QUERIES], explanation.projections[Step.KEYS]
+    yield Formula("q = W^Q x + b,  k = W^K x + b", r"q = W^Q x + b, \qquad k = W^K x + b")
+    yield Paragraph(
+        words(
+            "The layer receives a vector x of {width} numbers for each token. W^Q makes of the x of {query} a query"
+            " of {size} features, and W^K of the x of {key} a key of as many.",
+            "A camada recebe um vetor x de {width} números para cada token. W^Q faz do x de {query} uma consulta"
+            " de {size} componentes, e W^K faz do x de {key} uma chave com o mesmo número de componentes.",
+            width=len(query.input),
+            size=len(query.final),
+            query=board.query,
+            key=board.key,
+        )
+    )
+    for projection in (query, key):
+        yield from _place(projection)
+    feature = leading_feature(board)
+    yield Paragraph(
+        words(
+            "Feature {feature} contributes most to q·k below; this is how it comes about.",
+            "O componente {feature} é o que mais contribui para q·k abaixo; é assim que ele surge.",
+            feature=str(feature),
+        )
+    )
+    yield from feature_blocks(board, query, feature, board.queries)
+    yield from feature_blocks(board, key, feature, board.keys)
+
+
+def leading_feature(board: Board) -> int:
+    """The feature whose product is the largest part of q·k."""
+    scores = board.explanation.scores
+    assert scores is not None, "projections are known only with the scores"
+    return int(np.abs(scores.query.astype(np.float64) * scores.key).argmax())
+
+
+def feature_blocks(board: Board, projection: Projection, feature: int, column: Column) -> Iterator[Block]:
+    """One feature of a query, a key or a value: x·W, bias, norm and turn."""
+    symbol, _ = _SYMBOLS[projection.step]
+    turned = projection.turn is not None and projection.turn.pair_of(feature) is not None
+    stages = 1 + (projection.normed is not None) + turned
+    names = [f"{symbol}[{feature}]" + "′" * stage for stage in range(stages)]
+    columns = [board.ledger.column() for _ in range(stages - 1)] + [column]
+    yield Paragraph(_title(board, projection))
+    plain = _product(board, projection, feature, names[0], columns[0])
+    yield plain.table
+    figure, stage = plain.total, 1
+    if projection.norm is not None and projection.normed is not None:
+        figure = yield from _normed(board, projection, feature, figure, columns[stage])
+        stage += 1
+    if projection.turn is not None and turned:
+        yield from _turned(board, projection, projection.turn, feature, figure, columns[-1])
+
+
+def _title(board: Board, projection: Projection) -> Words:
+    is_query = projection.step is Step.QUERIES
+    token = board.query if is_query else board.key
+    return words("The {noun} of {token}:", "{noun} de {token}:", noun=_NOUNS[projection.step], token=token)
+
+
+def _product(board: Board, projection: Projection, feature: int, name: str, column: Column):  # noqa: ANN202
+    _, letter = _SYMBOLS[projection.step]
+    ledger = board.ledger
+    added = []
+    if projection.bias is not None:
+        added.append((symbols("b"), float(projection.bias[feature])))
+    return sum_of_products(
+        ledger,
+        (
+            Factor(projection.input, ledger.column(), symbols("x")),
+            Factor(projection.weight[feature], ledger.column(), symbols(f"W^{letter}")),
+        ),
+        (symbols(name), float(projection.plain[feature]), column),
+        most=max(_TERMS, 16 if len(projection.input) <= 16 else 0),
+        names=(_FEATURES, str),
+        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        added=added,
+    )
+
+
+def _normed(board: Board, projection: Projection, feature: int, before: Figure, column: Column):  # noqa: ANN202
+    """QK-norm of the feature."""
+    norm, ledger = projection.norm, board.ledger
+    assert norm is not None, "checked by the caller"
+    assert projection.normed is not None, "checked by the caller"
+    symbol, _ = _SYMBOLS[projection.step]
+    yield Paragraph(_of_norm(norm))
+    divisor, gain = ledger.given(norm.divisor), ledger.given(norm.gain[feature])
+    mean = None if norm.mean is None else ledger.given(norm.mean)
+    shift = None if norm.shift is None else ledger.given(norm.shift[feature])
+    operands = [one for one in (before, divisor, gain, mean, shift) if one is not None]
+
+    def formula(*values: float) -> float:
+        given = iter(values)
+        plain, by, times = next(given), next(given), next(given)
+        less = next(given) if mean is not None else 0.0
+        return (plain - less) / by * times + (next(given) if shift is not None else 0.0)
+
+    figure = ledger.result(projection.normed[feature], formula, operands, column)
+    start = "({before} - {mean})" if mean is not None else "{before}"
+    end = " + {shift}" if shift is not None else ""
+    values = {"before": before, "divisor": divisor, "gain": gain, "result": figure}
+    values |= {} if mean is None else {"mean": mean}
+    values |= {} if shift is None else {"shift": shift}
+    yield Equation(
+        symbols(f"{start} ÷ {{divisor}} × {{gain}}{end} = {{result}} = {symbol}[{feature}]′", **values),
+        closes=figure,
+    )
+    return figure
+
+
+def _of_norm(norm: OpenedNorm) -> Words:
+    over = {"features": norm.features}
+    if norm.mean is None:
+        return words(
+            "QK-norm divides by the root mean square of the {features} features, then multiplies by a learned gain:",
+            "A QK-norm divide pela raiz da média dos quadrados dos {features} componentes e multiplica por um"
+            " ganho aprendido:",
+            **over,
+        )
+    return words(
+        "QK-norm subtracts the mean of the {features} features, divides by their standard deviation and multiplies"
+        " by a learned gain:",
+        "A QK-norm subtrai a média dos {features} componentes, divide pelo desvio padrão e multiplica por um"
+        " ganho aprendido:",
+        **over,
+    )
+
+
+def _turned(
+    board: Board, projection: Projection, turn: OpenedTurn, feature: int, before: Figure, column: Column
+) -> Iterator[Block]:
+    """RoPE: the feature's pair turned by its angle."""
+    ledger = board.ledger
+    pair = turn.pair_of(feature)
+    assert pair is not None, "checked by the caller"
+    first, second = int(turn.first[pair]), int(turn.second[pair])
+    is_first = feature == first
+    entering = projection.plain if projection.normed is None else projection.normed
+    partner = second if is_first else first
+    symbol, _ = _SYMBOLS[projection.step]
+    mark = "′" * (projection.normed is not None)
+    other = ledger.given(entering[partner])
+    frequency = ledger.given(turn.frequencies[pair])
+    position = projection.position
+    angle = ledger.result(position * float(turn.frequencies[pair]), lambda one: position * one, (frequency,))
+    gain = ledger.given(turn.gain)
+    operands = (angle,) if turn.gain == 1 else (angle, gain)
+    cosine = ledger.result(turn.cosine[pair], lambda one, by=1.0: math.cos(one) * by, operands)
+    sine = ledger.result(turn.sine[pair], lambda one, by=1.0: math.sin(one) * by, operands)
+    yield Paragraph(
+        words(
+            "RoPE turns the pair of features {first} and {second} by position × {frequency} radians; the other"
+            " feature of the pair is {symbol}[{partner}]{mark} = {other}.",
+            "O RoPE gira o par de componentes {first} e {second} por posição × {frequency} radianos; o outro"
+            " componente do par é {symbol}[{partner}]{mark} = {other}.",
+            first=str(first),
+            second=str(second),
+            frequency=frequency,
+            symbol=symbol,
+            partner=str(partner),
+            mark=mark,
+            other=other,
+        )
+    )
+    yield Equation(
+        symbols("{position} × {frequency} = {angle}", position=position, frequency=frequency, angle=angle),
+        closes=angle,
+    )
+    times = "" if turn.gain == 1 else "{gain} × "
+    for name, figure in (("cos", cosine), ("sin", sine)):
+        values = {"angle": angle, "value": figure} | ({} if turn.gain == 1 else {"gain": gain})
+        yield Equation(symbols(f"{times}{name} {{angle}} = {{value}}", **values), closes=figure)
+    sign = -1.0 if is_first else 1.0
+    figure = ledger.result(
+        projection.final[feature],
+        lambda own, across, cos, sin: own * cos + sign * across * sin,
+        (before, other, cosine, sine),
+        column,
+    )
+    between = "-" if is_first else "+"
+    yield Equation(
+        symbols(
+            f"{{own}} × {{cosine}} {between} {{other}} × {{sine}} = {{result}} = {symbol}[{feature}]{mark}′",
+            own=before,
+            cosine=cosine,
+            other=other,
+            sine=sine,
+            result=figure,
+        ),
+        closes=figure,
+    )
+
+
+def _place(projection: Projection) -> Iterator[Block]:
+    """Where the head's matrix stands in the file, where that is worth a sentence."""
+    place: MatrixRows = projection.place
+    if not place.name:
+        return
+    _, letter = _SYMBOLS[projection.step]
+    values = {
+        "letter": letter,
+        "first": str(place.first),
+        "last": str(place.last),
+        "rows": place.rows,
+        "name": symbols("{name}", name=place.name),
+    }
+    if place.is_fused:
+        yield Paragraph(
+            words(
+                "W^{letter} of this head is cut out of one matrix for queries, keys and values: outputs {first} to"
+                " {last} of the {rows} of {name}.",
+                "W^{letter} desta cabeça é recortada de uma só matriz de consultas, chaves e valores: saídas"
+                " {first} a {last} das {rows} de {name}.",
+                **values,
+            )
+        )
+    else:
+        yield Paragraph(
+            words(
+                "W^{letter} of this head: outputs {first} to {last} of the {rows} of {name}.",
+                "W^{letter} desta cabeça: saídas {first} a {last} das {rows} de {name}.",
+                **values,
+            )
+        )
