@@ -47,6 +47,22 @@ class Linear:
 
 
 @record(frozen=True, slots=True, eq=False)
+class Stages:
+    """The queries or the keys of a layer, stage by stage; the last stage enters the scores."""
+
+    plain: Array  # (H or G, T, D) after the projection, with its bias
+    normed: Array | None = None  # after QK-norm
+    turned: Array | None = None  # after RoPE
+
+    @property
+    def final(self) -> Array:
+        """(H or G, T, D) the last stage: the queries or keys of `Operands`."""
+        if self.turned is not None:
+            return self.turned
+        return self.plain if self.normed is None else self.normed
+
+
+@record(frozen=True, slots=True, eq=False)
 class Attention:
     """The attention of one layer: its input, its operands, and the W^O that follows.
 
@@ -58,6 +74,32 @@ class Attention:
     projection: Linear | None  # W^O: (M, H · D)
     unknown: Mapping[Step, str] = field(default_factory=dict)
     is_sink_late: bool = False  # whether the model scales contexts by what a sink leaves, not its weights
+    memory: Array | None = None  # (S, M) what keys and values are computed from; None: the input
+    stream: Array | None = None  # (T, M) the residual stream, to which the output is added; None: unknown
+    rows: Sequence[int] | None = None  # the positions of the queries, after `at`; None: 0 to T - 1
+    opens: "Callable[[], MultiHeadAttention] | None" = None  # see `layer`
+
+    @property
+    def layer(self) -> "MultiHeadAttention | None":
+        """The layer that computed it, with its weights; None for recorded operands.
+
+        A model in a file reads the weights again the first time: an attention that nobody opens holds
+        only W^O.
+        """
+        return None if self.opens is None else self.opens()
+
+    def query_stages(self) -> Stages | None:
+        """The stages of the queries (H, T, D), computed again from the input; None if the layer is unknown.
+
+        After `at` they are those of its rows, computed without the others: their last bit may differ.
+        """
+        layer = self.layer
+        return None if layer is None else layer.query_stages(self.input, self.rows)
+
+    def key_stages(self) -> Stages | None:
+        """The stages of the keys (G, S, D), computed again; None if the layer is unknown."""
+        layer = self.layer
+        return None if layer is None else layer.key_stages(self.input if self.memory is None else self.memory)
 
     @property
     def heads(self) -> int:
@@ -86,8 +128,15 @@ class Attention:
 
     def at(self, rows: Sequence[int]) -> "Attention":
         """The same layer with only the queries at those positions; the keys are unchanged."""
-        x = None if self.input is None else taken(self.input, rows, -2)
-        return replace(self, input=x, operands=self.operands.at(rows))
+        x, stream = (None if each is None else taken(each, rows, -2) for each in (self.input, self.stream))
+        return replace(
+            self,
+            input=x,
+            operands=self.operands.at(rows),
+            memory=self.input if self.memory is None else self.memory,
+            stream=stream,
+            rows=list(rows) if self.rows is None else [self.rows[row] for row in rows],
+        )
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
@@ -246,7 +295,12 @@ class MultiHeadAttention:
 
     def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
         """The same call, with access to every step."""
-        return Attention(x, self.operands(x, memory, mask), self.output)
+        operands = self.operands(x, memory, mask)
+        return Attention(x, operands, self.output, memory=memory, opens=self.itself)
+
+    def itself(self) -> "MultiHeadAttention":
+        """This layer, as `Attention.layer` returns it."""
+        return self
 
     def operands(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Operands:
         """Q = XW^Q, K = XW^K, V = XW^V, split into heads, with QK-norm and RoPE applied.
@@ -257,11 +311,10 @@ class MultiHeadAttention:
         source = x if memory is None else memory
         _check_width("x", x, self.query)
         _check_width("memory", source, self.key)
-        queries = self._split(self.query(x), self.heads, self.query_norm)
-        keys = self._split(self.key(source), self.kv_heads, self.key_norm)
+        queries, keys = self.query_stages(x).final, self.key_stages(source).final
         return Operands(
-            queries=queries if self.rotary is None else rotate(queries, self.rotary),
-            keys=keys if self.rotary is None else rotate(keys, self.rotary),
+            queries=queries,
+            keys=keys,
             values=split(self.value(source), self.kv_heads),
             scale=self.head_size**-0.5 if self.scale is None else self.scale,
             mask=self.mask if mask is None else both(self.mask, mask),
@@ -270,11 +323,24 @@ class MultiHeadAttention:
             sink=self.sink,
         )
 
-    def _split(self, x: Array, heads: int, norm: Normalise | None) -> Array:
-        """(T, H · D) to (H, T, D), with QK-norm if the layer has it."""
-        if norm is None:
-            return split(x, heads)
-        return split(norm(x), heads) if self.is_norm_whole else norm(split(x, heads))
+    def query_stages(self, x: Array, places: Sequence[int] | None = None) -> Stages:
+        """The stages of the queries (H, T, D) of `x` (T, M), at the positions 0 to T - 1, or at `places`."""
+        return self._stages(self.query(x), self.heads, self.query_norm, places)
+
+    def key_stages(self, x: Array) -> Stages:
+        """The stages of the keys (G, S, D) of `x` (S, M), the layer's input or the memory."""
+        return self._stages(self.key(x), self.kv_heads, self.key_norm)
+
+    def _stages(
+        self, x: Array, heads: int, norm: Normalise | None, places: Sequence[int] | None = None
+    ) -> Stages:
+        """The stages of the projected `x` (T, H · D)."""
+        plain, normed = split(x, heads), None
+        if norm is not None:
+            normed = split(norm(x), heads) if self.is_norm_whole else norm(plain)
+        if self.rotary is None:
+            return Stages(plain, normed)
+        return Stages(plain, normed, rotate(plain if normed is None else normed, self.rotary, places))
 
     @classmethod
     def random(

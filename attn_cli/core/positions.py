@@ -6,7 +6,7 @@ arXiv:1910.10683, section 2.1.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attn_cli.core.arrays import Array, device_of, namespace, positions
 from attn_cli.record import record
@@ -27,8 +27,8 @@ class Rotary:
     exact: Callable[[], Array] | None = None  # the frequencies in float64; None: they are not known better
 
 
-def rotate(x: Array, rotary: Rotary) -> Array:
-    """(H, T, D) queries or keys, each rotated according to its position.
+def rotate(x: Array, rotary: Rotary, places: Sequence[int] | None = None) -> Array:
+    """(H, T, D) queries or keys, each rotated according to its position: 0 to T - 1, or one of `places`.
 
     The angles are float32 also in half precision, as in transformers (`modeling_rope_utils.py`), and float64
     for an `x` in float64 if the frequencies are known so well.
@@ -38,8 +38,8 @@ def rotate(x: Array, rotary: Rotary) -> Array:
     numbers = xp.float32 if exact is None else xp.float64
     known = rotary.frequencies if exact is None else exact()
     frequencies = xp.asarray(known, dtype=numbers, device=x.device)
-    places = xp.astype(positions(x.shape[-2], x), numbers)
-    angles = places[:, None] * frequencies[None, :]  # (T, R/2)
+    at = positions(x.shape[-2], x) if places is None else xp.asarray(list(places), device=device_of(x))
+    angles = xp.astype(at, numbers)[:, None] * frequencies[None, :]  # (T, R/2)
     cosine = xp.astype(xp.cos(angles) * rotary.gain, x.dtype, copy=False)
     sine = xp.astype(xp.sin(angles) * rotary.gain, x.dtype, copy=False)
     turning = 2 * frequencies.shape[0]

@@ -6,7 +6,7 @@ of layer 2.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
 
@@ -100,7 +100,12 @@ class Transformer:
         mask, bias = _mask(inputs, x), self._shared_bias(x)
         for layer in range(spec.layers):
             entering = self._normalise(spec.attention_norm, layer, x) if spec.is_pre_norm else x
-            attention = self._self_attention(layer, x.shape[-2], bias).attention(entering, mask=mask)
+            opens = partial(self._self_attention, layer, x.shape[-2], bias)
+            attention = replace(
+                opens().attention(entering, mask=mask),
+                stream=entering if spec.residual_is_normed else x,
+                opens=cache(opens),
+            )
             block = _Block(self, layer, x, attention, memory)
             yield block
             if layer + 1 < spec.layers:
@@ -204,26 +209,26 @@ class Transformer:
             self._linear(parts.value, layer, shared, spec.width),
         )
 
-    def add_attention(self, layer: int, x: Array, attention: Attention) -> Array:
+    def add_attention(self, layer: int, attention: Attention) -> Array:
         """(T, M) the residual stream after the layer's self-attention."""
         spec = self.spec
         added = self._scale_result(spec.attention_result_norm, layer, _apply_output_weights(attention))
-        if spec.is_pre_norm:
-            return (attention.input if spec.residual_is_normed else x) + added
-        return self._normalise(spec.attention_norm, layer, x + added)
+        summed = attention.stream + added
+        return summed if spec.is_pre_norm else self._normalise(spec.attention_norm, layer, summed)
 
     def cross_attention(self, layer: int, x: Array, memory: Memory) -> Attention:
         """The cross-attention of a decoder layer; `x` (T, M) is the stream after its self-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
         entering = self._normalise(cross.norm, layer, x) if spec.is_pre_norm else x
-        return self._cross_attention(cross, layer).attention(entering, memory())
+        opens = partial(self._cross_attention, cross, layer)
+        return replace(opens().attention(entering, memory()), stream=x, opens=cache(opens))
 
-    def add_cross_attention(self, layer: int, x: Array, cross_attention: Attention) -> Array:
+    def add_cross_attention(self, layer: int, cross_attention: Attention) -> Array:
         """(T, M) the residual stream after the layer's cross-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
-        summed = x + _apply_output_weights(cross_attention)
+        summed = cross_attention.stream + _apply_output_weights(cross_attention)
         return summed if spec.is_pre_norm else self._normalise(cross.norm, layer, summed)
 
     def add_feed_forward(self, layer: int, x: Array, before: Array) -> Array:
@@ -328,7 +333,7 @@ class _Block:
 
     @cached_property
     def _after_attention(self) -> Array:
-        return self.transformer.add_attention(self.layer, self.x, self.attention)
+        return self.transformer.add_attention(self.layer, self.attention)
 
     @cached_property
     def cross_attention(self) -> Attention:
@@ -341,7 +346,7 @@ class _Block:
         """(T, M) the layer's output."""
         x = self._after_attention
         if self.transformer.spec.cross is not None:
-            x = self.transformer.add_cross_attention(self.layer, x, self.cross_attention)
+            x = self.transformer.add_cross_attention(self.layer, self.cross_attention)
         return self.transformer.add_feed_forward(self.layer, x, self.x)
 
 
