@@ -102,6 +102,11 @@ class Attention:
         return None if layer is None else layer.key_stages(self.input if self.memory is None else self.memory)
 
     @property
+    def opened(self) -> "Attention":
+        """Itself: its operands are known."""
+        return self
+
+    @property
     def heads(self) -> int:
         """H, the number of query heads."""
         return self.operands.heads

@@ -14,6 +14,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Check, DType, Kind, Metric, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.multihead import Attention
     from attn_cli.core.attention import LearnedSink
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
@@ -102,6 +103,10 @@ class Layer(Protocol):
     @property
     def mask(self) -> Array:
         """(T, S) true where the query may look."""
+
+    @property
+    def opened(self) -> "Attention | None":
+        """The layer with its operands; None if only its softmax is known."""
 
     @property
     def absent(self) -> Mapping[Step, str]:

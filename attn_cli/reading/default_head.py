@@ -48,6 +48,7 @@ class DefaultHead:
     """The default head, and the reasons for choosing it."""
 
     head: Head
+    shown: ShownLayer  # its layer
     out_of: int  # the number of heads it was chosen from
     layers: int  # the number of layers, from the first, that those heads are in
     stands_out: bool  # whether its attention is sharp anywhere
@@ -83,7 +84,7 @@ def choose_default_head(
     evidence = _Glance(reading, shown.layer, label.head).evidence(label.pattern)
     layers, heads = len(reading.extent.layers), reading.extent.heads
     return DefaultHead(
-        head, layers * heads, layers, stands_out=True, label=label, probe=probe, evidence=evidence
+        head, shown, layers * heads, layers, stands_out=True, label=label, probe=probe, evidence=evidence
     )
 
 
@@ -156,10 +157,18 @@ def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) 
     (chosen,) = shown.heads([head], steps, window)
     out_of = len(layers) * reading.extent.heads
     if not sharpest > 0:
-        return DefaultHead(chosen, out_of, len(layers), stands_out=False)
+        return DefaultHead(chosen, shown, out_of, len(layers), stands_out=False)
     glance = _Glance(reading, shown.layer, head)
     evidence, clearest = glance.named_evidence(), glance.clearest
-    return DefaultHead(chosen, out_of, len(layers), stands_out=True, evidence=evidence, clearest=clearest)
+    return DefaultHead(
+        chosen, shown, out_of, len(layers), stands_out=True, evidence=evidence, clearest=clearest
+    )
+
+
+@unwarned
+def find_clearest_pair(reading: Reading, layer: Layer, head: int) -> TokenPair:
+    """The pair of tokens with the sharpest attention of a head; of a long text, in its first 512 tokens."""
+    return _Glance(reading, layer, head).clearest
 
 
 def layers_to_choose_from(reading: Reading) -> Sequence[int]:

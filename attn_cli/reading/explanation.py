@@ -18,7 +18,7 @@ from attn_cli.reading.explained_projection import Projection, open_projections
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
-from attn_cli.reading.steps import check_finite, run_layers, unwarned
+from attn_cli.reading.steps import ShownLayer, check_finite, unwarned
 from attn_cli.reading.window import Window
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
@@ -106,18 +106,16 @@ class Explanation:
 
 
 @unwarned
-def explain(reading: Reading, place: Place, query: int, key: int | None) -> Explanation:
+def explain(reading: Reading, shown: ShownLayer, head: int, query: int, key: int | None) -> Explanation:
     """The arithmetic of the row of one query; `key`: the one to explain in full, or the largest.
 
     Raises:
         AttnError: the weights are damaged, a number is not finite, or there is not enough memory.
     """
-    number, head = place
     row = Window(len(reading.queries), len(reading.keys), [query], range(len(reading.keys)))
     window = reading.whole if reading.whole.fits else row
-    check_heads_fit(reading, [place], [Step.SCORES, Step.WEIGHTS], window)
-    ((_, layer),) = run_layers(reading, [number])
-    return _Row(reading, layer, (number, head), query).explanation(key)
+    check_heads_fit(reading, [(shown.number, head)], list(Step), window)
+    return _Row(reading, shown.layer, (shown.number, head), query).explanation(key)
 
 
 class _Row:

@@ -22,6 +22,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 
+_FEW = 16  # keys that are all listed, in the order of the text
 ROUNDING = words("rounding", "arredondamento")
 
 
@@ -62,6 +63,11 @@ class Board:
         return cls(explanation, ledger, sides, model, most, has_matrices, *columns)
 
     @property
+    def model_name(self) -> Outside:
+        """The name of the model."""
+        return Outside(self.model)
+
+    @property
     def query(self) -> Words:
         """The query token with its position."""
         return named(self.sides.queries, self.explanation.query)
@@ -90,6 +96,22 @@ def largest(values: Floats, most: int) -> list[int]:
     """The indices of the values of largest magnitude, the largest first; all if only one would be left out."""
     order = np.argsort(-np.abs(values), kind="stable")
     return [int(index) for index in (order if len(order) <= most + 1 else order[:most])]
+
+
+def listed_keys(explanation: Explanation, most: int) -> list[int]:
+    """The keys of a row that are listed: all in the order of the text if they are few, else the largest.
+
+    The key that is explained is always among them, if the query may look at it.
+    """
+    softmax, key = explanation.softmax, explanation.key
+    seen = np.flatnonzero(softmax.mask)
+    if len(seen) <= _FEW:
+        return [int(one) for one in seen]
+    order = seen[np.argsort(-softmax.weights[seen], kind="stable")]
+    chosen = [int(one) for one in order[: most]]
+    if softmax.mask[key] and key not in chosen:
+        chosen[-1] = key
+    return chosen
 
 
 @record(frozen=True, slots=True, eq=False)

@@ -23,9 +23,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-from attn_cli.show.explanation.sections.board import ROUNDING, Board, label
-
-_FEW = 16  # keys that are all listed, in the order of the text
+from attn_cli.show.explanation.sections.board import ROUNDING, Board, label, listed_keys
 
 
 def blocks(board: Board) -> Iterator[Block]:
@@ -66,22 +64,6 @@ def blocks(board: Board) -> Iterator[Block]:
         )
 
 
-def listed_keys(board: Board) -> list[int]:
-    """The keys of a row that are listed: all in the order of the text if they are few, else the largest.
-
-    The key that is explained is always among them, if the query may look at it.
-    """
-    softmax, key = board.explanation.softmax, board.explanation.key
-    seen = np.flatnonzero(softmax.mask)
-    if len(seen) <= _FEW:
-        return [int(one) for one in seen]
-    order = seen[np.argsort(-softmax.weights[seen], kind="stable")]
-    chosen = [int(one) for one in order[: board.most]]
-    if softmax.mask[key] and key not in chosen:
-        chosen[-1] = key
-    return chosen
-
-
 def _table(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure) -> Table:
     lines = _lines(board, softmax, powers, largest)
     ledger = board.ledger
@@ -117,7 +99,7 @@ class _Line:
 
 def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure) -> list[_Line]:
     ledger, column = board.ledger, board.ledger.column()
-    keys, logits = listed_keys(board), softmax.logits
+    keys, logits = listed_keys(board.explanation, board.most), softmax.logits
     assert logits is not None, "powers are those of logits"
 
     def line(name: Words, logit: float, power: float, share: float, tone: Tone) -> _Line:
@@ -164,7 +146,7 @@ def _weights_alone(board: Board, softmax: RowSoftmax) -> Iterator[Block]:
             (label(board.sides.keys, key), board.ledger.given(softmax.weights[key], weights), Bar(float(softmax.weights[key]))),
             Tone.CHOSEN if key == board.explanation.key else Tone.PLAIN,
         )
-        for key in listed_keys(board)
+        for key in listed_keys(board.explanation, board.most)
     ]
     yield Paragraph(
         words(

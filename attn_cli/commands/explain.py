@@ -1,0 +1,188 @@
+"""`attn explain`: the arithmetic of one weight of one head, in full."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from attn_cli.commands import options
+from attn_cli.commands.inputs import open_reading, selected_places, selection
+from attn_cli.commands.output import write
+from attn_cli.console import World
+from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
+from attn_cli.record import record
+from attn_cli.show.writers import EXPLANATIONS, Page, either
+from attn_cli.vocabulary import Language
+
+if TYPE_CHECKING:
+    from attn_cli.reading.explanation import Explanation
+    from attn_cli.reading.reading import Reading
+    from attn_cli.reading.steps import ShownLayer
+
+_FILES = f"Write a file instead of the page: {either(EXPLANATIONS)}; may be repeated."
+
+_Digits: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--digits",
+        min=1,
+        max=9,
+        metavar="N",
+        help="Decimal places of a weight, 1 to 9; other numbers have as many as the arithmetic needs.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+_Top: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--top",
+        min=1,
+        metavar="K",
+        help="List the K largest terms of a sum, and the rest as one number.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+_Lang: TypeAlias = Annotated[
+    Language | None,
+    typer.Option(
+        "--lang",
+        metavar="LANG",
+        help="Language of the page: en or pt; by default that of LANG, else en.",
+        show_default=False,
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+
+
+@record(frozen=True, slots=True)
+class PairOptions:
+    """Which weight of the head to explain."""
+
+    topic = Topic.HEADS
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "--query",
+            metavar="TOKEN",
+            help="The token that looks: a position, or a word of the text.",
+            show_default=False,
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="TOKEN",
+            help="The token that it looks at; by default the one with the largest weight.",
+            show_default=False,
+        ),
+    ] = None
+
+
+EXAMPLES = """
+The clearest weight of the head that stands out:
+    attn explain "Tom Thumb went to sea, and Tom"
+One weight of one head:
+    attn explain "Tom Thumb went to sea, and Tom" -l 2 -H 6 --query -1 --key 2
+The same as a page with formulas, in Portuguese:
+    attn explain "Tom Thumb went to sea, and Tom" --lang pt -o weight.md
+"""
+
+
+def explain_weight(
+    world: World,
+    *,
+    inputs: options.ReadingOptions,
+    pair: PairOptions,
+    top: _Top = 8,
+    digits: _Digits = 4,
+    lang: _Lang = None,
+    out: Annotated[list[Path] | None, options.out(_FILES)] = None,
+    as_json: options.Json = False,
+    force: options.Force = False,
+    compute: options.ComputeOptions,
+) -> None:
+    """Show how one attention weight comes about, digit by digit.
+
+    The page goes from the layer's input to the query and the key, their dot product, the scale, the mask,
+    the softmax of the row, the weighted values, and what the head and the layer write. Every result can be
+    recomputed from the digits printed above it, with a pocket calculator; what rounding leaves over is
+    printed as well.
+
+    Without -l, -H or --heads, the head is one that stands out on this text; without --query, the query is
+    that of its clearest pair; without --key, the key is the one with the largest weight.
+    """
+    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
+    from attn_cli.show import data, files
+    from attn_cli.show.explanation.entry import explain_entry
+    from attn_cli.show.explanation.page import explanation_page, listed_keys
+
+    targets = files.targets(out or (), tuple(EXPLANATIONS), force=force)
+    reading = open_reading(world, inputs, compute)
+    explanation = _explanation(world, reading, inputs, pair)
+    language = lang or spoken(world)
+    page = explanation_page(explanation, reading.sides, reading.source.card.name, digits=digits, most=top)
+    if not as_json and not targets:
+        from attn_cli.show.explanation.terminal import Explained  # rich: 0.06 s
+
+        world.screen.print(Explained(page, language))
+        return
+    entry = explain_entry(explanation, listed_keys(explanation, top))
+    answer = describe_reading(reading) | {"explain": entry}
+    write(world, targets, EXPLANATIONS, lambda: Page(page, language, answer), force=force)
+    if as_json:
+        world.say(data.as_json(answer))
+
+
+def spoken(world: World) -> Language:
+    """The language of the environment: that of LC_ALL, LC_MESSAGES or LANG, else English."""
+    names = (world.environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    locale = next(filter(None, names), "")
+    return Language.PT if locale.partition("_")[0].partition(".")[0].lower() == "pt" else Language.EN
+
+
+def _explanation(
+    world: World, reading: "Reading", inputs: options.ReadingOptions, pair: PairOptions
+) -> "Explanation":
+    """The explanation of the chosen weight.
+
+    Raises:
+        UsageError: several heads are chosen, or the tokens are not one each.
+    """
+    from attn_cli.reading.default_head import find_clearest_pair
+    from attn_cli.reading.explanation import explain
+
+    shown, head = _head(world, reading, inputs)
+    query = None if pair.query is None else reading.query_at(pair.query, "--query")
+    key = None if pair.key is None else reading.key_at(pair.key, "--key")
+    if query is None:
+        query = find_clearest_pair(reading, shown.layer, head).query
+    return explain(reading, shown, head, query, key)
+
+
+def _head(world: World, reading: "Reading", inputs: options.ReadingOptions) -> "tuple[ShownLayer, int]":
+    """The chosen head, or the one that stands out.
+
+    Raises:
+        UsageError: several heads are chosen.
+    """
+    from attn_cli.reading.default_head import choose_default_head, describe_choice
+    from attn_cli.reading.probe_store import read_probe
+    from attn_cli.reading.steps import shown_layers
+    from attn_cli.vocabulary import Step
+
+    chosen = selection(inputs)
+    if chosen.is_empty:
+        probe = read_probe(reading.source, reading.kind, world.environment)
+        default = choose_default_head(reading, (Step.WEIGHTS,), None, probe)
+        if default.out_of > 1:
+            for sentence in describe_choice(reading, default):
+                world.note(sentence)
+        return default.shown, default.head.head
+    places = selected_places(world, reading, chosen)
+    if len(places) > 1:
+        problem = f"attn explain shows one head, and {len(places)} are chosen"
+        raise UsageError(problem, "--heads {}.{}".format(*places[0]))
+    (shown,) = shown_layers(reading, places)
+    return shown, places[0][1]
