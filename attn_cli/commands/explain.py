@@ -16,7 +16,7 @@ from attn_cli.show.writers import EXPLANATIONS, Page, either
 from attn_cli.vocabulary import Language
 
 if TYPE_CHECKING:
-    from attn_cli.reading.explanation import Explanation
+    from attn_cli.answers.weight import Explanation
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.steps import ShownLayer
 

@@ -14,8 +14,8 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Check, DType, Kind, Metric, Step
 
 if TYPE_CHECKING:
-    from attn_cli.core.multihead import Attention
     from attn_cli.core.attention import LearnedSink
+    from attn_cli.core.multihead import Attention
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress

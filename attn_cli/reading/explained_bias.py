@@ -1,18 +1,7 @@
 """Opens the position bias of one pair of tokens: a slope and a position, a bucket, or DeBERTa's two terms."""
 
+from attn_cli.answers.weight import BiasTerms
 from attn_cli.core.multihead import Attention, MultiHeadAttention
-from attn_cli.record import record
-
-
-@record(frozen=True, slots=True)
-class BiasTerms:
-    """What the bias of one pair is made of; only the fields of its kind are set."""
-
-    slope: float | None = None  # ALiBi: slope × position of the key
-    bucket: int | None = None  # T5, MPNet: the row of the learned table
-    buckets: int | None = None  # rows of the table
-    content_to_position: float | None = None  # DeBERTa
-    position_to_content: float | None = None
 
 
 def open_bias(

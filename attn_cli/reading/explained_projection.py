@@ -8,67 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, Floats, Indices, namespace, to_numpy
-from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, Normalise, Stages, split
+from attn_cli.answers.weight import MatrixRows, OpenedNorm, OpenedTurn, Projection
+from attn_cli.core.arrays import Array, namespace, positions, to_numpy
+from attn_cli.core.layers import LayerNorm, RmsNorm
+from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, Stages, split
 from attn_cli.core.positions import Rotary
 from attn_cli.record import record
 from attn_cli.vocabulary import Step
-
-
-@record(frozen=True, slots=True, eq=False)
-class OpenedNorm:
-    """QK-norm of one vector: (x − mean) ÷ divisor × gain + shift, feature by feature."""
-
-    mean: float | None  # None: an RMS norm takes off no mean
-    divisor: float
-    gain: Floats  # (D,)
-    shift: Floats | None  # (D,)
-    features: int  # how many features the mean and the divisor are taken over
-
-
-@record(frozen=True, slots=True, eq=False)
-class OpenedTurn:
-    """RoPE of one vector: pair r, the features first[r] and second[r], is turned by an angle."""
-
-    first: Indices  # (R/2,)
-    second: Indices  # (R/2,)
-    frequencies: Floats  # (R/2,) radians per position
-    cosine: Floats  # (R/2,) times the gain
-    sine: Floats  # (R/2,)
-    gain: float  # of the scaled variants, a factor of both
-
-    def pair_of(self, feature: int) -> int | None:
-        """The pair that the feature belongs to; None if it is not turned."""
-        found = np.flatnonzero((self.first == feature) | (self.second == feature))
-        return int(found[0]) if found.size else None
-
-
-@record(frozen=True, slots=True, eq=False)
-class MatrixRows:
-    """Where the rows of a head's matrix stand in the model's file."""
-
-    name: str  # of the tensor; empty: not known
-    first: int
-    last: int
-    rows: int  # of the whole matrix in the file
-    is_fused: bool  # whether the matrix holds queries, keys and values together
-
-
-@record(frozen=True, slots=True, eq=False)
-class Projection:
-    """One token's query, key or value of a head, stage by stage."""
-
-    step: Step
-    position: int
-    input: Floats  # (M,)
-    weight: Floats  # (D, M) the head's rows
-    bias: Floats | None  # (D,)
-    place: MatrixRows
-    plain: Floats  # (D,) xWᵀ + b
-    norm: OpenedNorm | None
-    normed: Floats | None  # (D,)
-    turn: OpenedTurn | None
-    final: Floats  # (D,)
 
 
 def open_projections(attention: Attention, head: int, query: int, key: int) -> Mapping[Step, Projection]:
@@ -126,7 +72,9 @@ class _Side:
         )
 
 
-def _turned(side: _Side, stages: Stages | None, norm: Normalise | None, layer: MultiHeadAttention) -> Projection:
+def _turned(
+    side: _Side, stages: Stages | None, norm: LayerNorm | RmsNorm | None, layer: MultiHeadAttention
+) -> Projection:
     """A query or a key with its norm and its turn."""
     assert stages is not None, "a layer that is known has stages"
     plain = side.projection(stages.plain, layer.head_size)
@@ -140,13 +88,14 @@ def _turned(side: _Side, stages: Stages | None, norm: Normalise | None, layer: M
     )
 
 
-def _opened_norm(norm: Normalise, side: _Side, plain: Array, *, is_whole: bool) -> OpenedNorm:
+def _opened_norm(norm: LayerNorm | RmsNorm, side: _Side, plain: Array, *, is_whole: bool) -> OpenedNorm:
     """The statistics of the norm of one token's vector, over all heads together if `is_whole`."""
     size = plain.shape[-1]
     token = plain[:, side.position]  # (H, D)
     vector = namespace(plain).reshape(token, (-1,)) if is_whole else token[side.head]
     features = slice(side.head * size, (side.head + 1) * size) if is_whole else slice(size)
-    statistics, shift = norm.statistics(vector), norm.shift
+    statistics = norm.statistics(vector)
+    shift = norm.shift if isinstance(norm, LayerNorm) else None
     return OpenedNorm(
         mean=None if statistics.mean is None else float(to_numpy(statistics.mean)[0]),
         divisor=float(to_numpy(statistics.divisor)[0]),
@@ -158,15 +107,18 @@ def _opened_norm(norm: Normalise, side: _Side, plain: Array, *, is_whole: bool) 
 
 def _opened_turn(rotary: Rotary, position: int, like: Array) -> OpenedTurn:
     """The angles of a position."""
-    cosine, sine = (to_numpy(each)[0] for each in rotary.turn([position], like))
-    first, second = rotary.pairs
-    return OpenedTurn(first, second, to_numpy(rotary.frequencies), cosine, sine, rotary.gain)
+    places = positions(position + 1, like)[position:]
+    cosine, sine = (to_numpy(each)[0] for each in rotary.turn(places, like))
+    known = rotary.frequencies if rotary.exact is None or cosine.dtype != np.float64 else rotary.exact()
+    return OpenedTurn(rotary, cosine, sine, to_numpy(known))
 
 
 def _rows_in_file(linear: Linear, head: int, size: int) -> MatrixRows:
     """Where the rows of a head stand in the file's matrix."""
     cut = linear.cut
     if cut is None:
-        return MatrixRows(linear.name, head * size, (head + 1) * size - 1, linear.weight.shape[0], is_fused=False)
+        return MatrixRows(
+            linear.name, head * size, (head + 1) * size - 1, linear.weight.shape[0], is_fused=False
+        )
     first = cut.blocks[head] * cut.size
     return MatrixRows(linear.name, first, first + cut.size - 1, cut.rows, is_fused=True)

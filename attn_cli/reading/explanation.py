@@ -4,105 +4,23 @@ The numbers are those of `core`, taken where they arise: nothing is computed a s
 D head size, M model width, H heads.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
+from attn_cli.answers.weight import Explanation, RowOutput, RowPowers, RowScores, RowSoftmax
 from attn_cli.core.arrays import Array, Booleans, Floats, to_numpy
 from attn_cli.core.attention import LearnedSink, dots, exponentiate, soft_capped
-from attn_cli.core.masks import HiddenBy, reason
 from attn_cli.core.multihead import Attention
 from attn_cli.models.source import Layer
-from attn_cli.reading.explained_bias import BiasTerms, open_bias
-from attn_cli.reading.explained_projection import Projection, open_projections
+from attn_cli.reading.explained_bias import open_bias
+from attn_cli.reading.explained_projection import open_projections
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import ShownLayer, check_finite, unwarned
 from attn_cli.reading.window import Window
-from attn_cli.record import record
-from attn_cli.vocabulary import Kind, Step
+from attn_cli.vocabulary import Step
 
 _STEPS = frozenset(Step) - {Step.INPUT}
-
-
-@record(frozen=True, slots=True, eq=False)
-class RowScores:
-    """The scores of one query: its dot products with all keys, and what becomes of them."""
-
-    query: Floats  # (D,)
-    key: Floats  # (D,) of the key that is explained
-    dots: Floats  # (S,) q·k
-    scale: float
-    scale_name: str  # the name of the scale in the model's configuration; empty: 1/√D
-    scores: Floats  # (S,) q·k × scale
-    softcap: float | None
-    capped: Floats  # (S,) the scores themselves without a soft cap
-    bias: Floats | None  # (S,) None: no position bias
-    bias_terms: BiasTerms | None  # what the bias of the key is made of, where that is known
-
-
-@record(frozen=True, slots=True, eq=False)
-class RowPowers:
-    """The numerators and the denominator of the softmax of one row."""
-
-    largest: float  # the largest logit of the row and its sink; 0 if the query sees nothing
-    powers: Floats  # (S,) exp(logit − largest)
-    total: float  # their sum, the sink's included
-    of_sink: float | None  # None: no sink
-
-
-@record(frozen=True, slots=True, eq=False)
-class RowSoftmax:
-    """The softmax of one row."""
-
-    mask: Booleans  # (S,) true where the query may look
-    logits: Floats | None  # (S,) -inf where masked; None: not observed
-    powers: RowPowers | None  # None: the logits were not observed
-    weights: Floats  # (S,)
-    sink_logit: float | None  # None: no sink
-    sink_weight: float | None
-
-
-@record(frozen=True, slots=True, eq=False)
-class RowOutput:
-    """What the head, and the layer, write for the query."""
-
-    matrix: Floats  # (M, D) the head's slice of W^O
-    name: str  # of W^O in the file; empty: not known
-    output: Floats  # (M,) what this head writes
-    outputs: Floats  # (H, M) what each head writes
-    bias: Floats | None  # (M,) of W^O
-    result: Floats  # (M,) the layer's output
-    stream: Floats | None  # (M,) the residual stream that the layer's output is added to
-
-
-@record(frozen=True, slots=True, eq=False)
-class Explanation:
-    """Everything about one row of a head, as far as its source knows it."""
-
-    kind: Kind
-    layer: int
-    head: int
-    kv_head: int
-    heads: int  # H
-    kv_heads: int | None  # None: not known
-    query: int  # position
-    key: int
-    is_key_chosen: bool  # whether the key was asked for; else it is the one with the largest weight
-    projections: Mapping[Step, Projection]  # of the query, the key, and the key's value; empty: not known
-    scores: RowScores | None
-    softmax: RowSoftmax
-    hidden: HiddenBy | None  # why the query may not look at the key
-    values: Floats | None  # (S, D)
-    context: Floats | None  # (D,)
-    output: RowOutput | None
-    absent: Mapping[Step, str]  # the steps that are not known, each with the reason
-
-    @property
-    def is_hidden(self) -> bool:
-        """Whether the mask hides the key from the query."""
-        return not self.softmax.mask[self.key]
 
 
 @unwarned
@@ -150,7 +68,7 @@ class _Row:
             projections={} if opened is None else open_projections(opened, head, self._query, chosen),
             scores=None if opened is None else self._scores(opened, chosen),
             softmax=softmax,
-            hidden=None if opened is None else reason(opened.operands.mask, self._query, chosen),
+            hidden=None if opened is None else opened.hidden_by(self._query, chosen),
             values=self._step_of_keys(Step.VALUES),
             context=self._step(Step.CONTEXT),
             output=None if opened is None else self._output(opened),
@@ -185,7 +103,9 @@ class _Row:
             logits=logits,
             powers=None if logits is None else self._powers(sink),
             weights=weights,
-            sink_logit=None if sink is None else float(to_numpy(sink.logits)[(0,) if is_one else (0, self._index)]),
+            sink_logit=None
+            if sink is None
+            else float(to_numpy(sink.logits)[(0,) if is_one else (0, self._index)]),
             sink_weight=None if sink is None else float(to_numpy(sink.weights)[0, self._index]),
         )
 

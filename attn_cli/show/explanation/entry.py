@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attn_cli.core.arrays import Floats
-from attn_cli.reading.explanation import Explanation, RowScores
+from attn_cli.answers.weight import Explanation, RowScores
 
 
 def explain_entry(explanation: Explanation, keys: Sequence[int]) -> dict[str, object]:

@@ -1,9 +1,9 @@
 """An explanation as a document: the question, five sections, and a command to go on with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from attn_cli.answers.weight import Explanation
 from attn_cli.grid import Sides
-from attn_cli.reading.explanation import Explanation
 from attn_cli.show.explanation.document import Block, Document
 from attn_cli.show.explanation.sections import context, projections, scores, softmax, summary
 from attn_cli.show.explanation.sections.board import Board, listed_keys

@@ -1,14 +1,15 @@
 """What the sections of an explanation share: the numbers, the ledger, and columns that recur."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from attn_cli.core.arrays import Floats
+from attn_cli.answers.weight import Explanation, Vector
 from attn_cli.grid import Sides
-from attn_cli.reading.explanation import Explanation
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
+    Block,
     Cell,
     Outside,
     Remainder,
@@ -21,6 +22,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+
+Steps: TypeAlias = Generator[Block, None, Figure]
+"""Blocks that end in the figure that the next step goes on from."""
 
 _FEW = 16  # keys that are all listed, in the order of the text
 ROUNDING = words("rounding", "arredondamento")
@@ -92,7 +96,7 @@ def label(tokens: Sequence[str], position: int) -> Words:
     return symbols("{position} {token}", token=Outside(tokens[position]), position=str(position))
 
 
-def largest(values: Floats, most: int) -> list[int]:
+def largest(values: Vector, most: int) -> list[int]:
     """The indices of the values of largest magnitude, the largest first; all if only one would be left out."""
     order = np.argsort(-np.abs(values), kind="stable")
     return [int(index) for index in (order if len(order) <= most + 1 else order[:most])]
@@ -108,7 +112,7 @@ def listed_keys(explanation: Explanation, most: int) -> list[int]:
     if len(seen) <= _FEW:
         return [int(one) for one in seen]
     order = seen[np.argsort(-softmax.weights[seen], kind="stable")]
-    chosen = [int(one) for one in order[: most]]
+    chosen = [int(one) for one in order[:most]]
     if softmax.mask[key] and key not in chosen:
         chosen[-1] = key
     return chosen
@@ -118,7 +122,7 @@ def listed_keys(explanation: Explanation, most: int) -> list[int]:
 class Factor:
     """One of the two factors of a sum of products."""
 
-    values: Floats  # (N,)
+    values: Vector  # (N,)
     column: Column
     heading: Words
 

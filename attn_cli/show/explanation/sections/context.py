@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attn_cli.core.arrays import Floats
-from attn_cli.reading.explanation import RowOutput
+from attn_cli.answers.weight import RowOutput, Vector
 from attn_cli.show.explanation.document import (
     Block,
     Formula,
@@ -16,6 +15,8 @@ from attn_cli.show.explanation.document import (
     Table,
     TableColumn,
     Tone,
+    Word,
+    Words,
     symbols,
     words,
 )
@@ -51,10 +52,10 @@ def blocks(board: Board) -> Iterator[Block]:
     feature = int(np.abs(explanation.context).argmax())
     yield Paragraph(
         words(
-            "The values v, weighted and summed, are the context a of {size} features. Feature {feature} is its"
-            " largest:",
-            "Os valores v, ponderados e somados, são o contexto a de {size} componentes. O componente {feature} é o"
-            " maior:",
+            "The values v, weighted and summed, are the context a of {size} features. Feature {feature} is"
+            " its largest:",
+            "Os valores v, ponderados e somados, são o contexto a de {size} componentes. O componente"
+            " {feature} é o maior:",
             size=len(explanation.context),
             feature=str(feature),
         )
@@ -74,7 +75,7 @@ def blocks(board: Board) -> Iterator[Block]:
     yield from _layer(board, explanation.output)
 
 
-def _values(board: Board, values: Floats, context: Floats, feature: int) -> Iterator[Block]:
+def _values(board: Board, values: Vector, context: Vector, feature: int) -> Iterator[Block]:
     """Σ weight × value for one feature of the context, and how the key's own value came about."""
     explanation = board.explanation
     weights = explanation.softmax.weights
@@ -96,17 +97,17 @@ def _values(board: Board, values: Floats, context: Floats, feature: int) -> Iter
     ).table
 
 
-def _written(board: Board, context: Floats, output: RowOutput) -> Iterator[Block]:
+def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block]:
     """One feature of the head's output: a × its slice of W^O."""
     feature = int(np.abs(output.output).argmax())
     head, size = board.explanation.head, len(context)
     name = symbols(" ({name})", name=output.name) if output.name else symbols("")
     yield Paragraph(
         words(
-            "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this head writes."
-            " Number {feature} is the largest:",
-            "As colunas {first} a {last} de W^O{name} transformam o contexto nos {width} números que esta cabeça"
-            " escreve. O número {feature} é o maior:",
+            "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this head"
+            " writes. Number {feature} is the largest:",
+            "As colunas {first} a {last} de W^O{name} transformam o contexto nos {width} números que esta"
+            " cabeça escreve. O número {feature} é o maior:",
             first=str(head * size),
             last=str((head + 1) * size - 1),
             name=name,
@@ -134,23 +135,23 @@ def _layer(board: Board, output: RowOutput) -> Iterator[Block]:
     yield _heads_table(board, output, feature)
 
 
-def _lengths_sentence(board: Board, output: RowOutput):  # noqa: ANN202
+def _lengths_sentence(board: Board, output: RowOutput) -> Words:
     own = board.ledger.given(_length(output.output))
     others = output.outputs.sum(axis=0, dtype=np.float64) - output.output
-    values = {"own": own, "others": board.ledger.given(_length(others))}
+    values: dict[str, Word] = {"own": own, "others": board.ledger.given(_length(others))}
     if output.stream is None:
         return words(
-            "What this head writes has length {own}; the other heads together write {others}. All heads and the bias"
-            " of W^O add up to the layer's output:",
-            "O que esta cabeça escreve tem comprimento {own}; as outras cabeças juntas escrevem {others}. Todas as"
-            " cabeças e o viés de W^O somam a saída da camada:",
+            "What this head writes has length {own}; the other heads together write {others}. All heads and"
+            " the bias of W^O add up to the layer's output:",
+            "O que esta cabeça escreve tem comprimento {own}; as outras cabeças juntas escrevem {others}."
+            " Todas as cabeças e o viés de W^O somam a saída da camada:",
             **values,
         )
     return words(
-        "What this head writes has length {own}, the stream that it is added to {stream}; the other heads together"
-        " write {others}. All heads and the bias of W^O add up to the layer's output:",
-        "O que esta cabeça escreve tem comprimento {own}, o fluxo residual ao qual é somado {stream}; as outras"
-        " cabeças juntas escrevem {others}. Todas as cabeças e o viés de W^O somam a saída da camada:",
+        "What this head writes has length {own}, the stream that it is added to {stream}; the other heads"
+        " together write {others}. All heads and the bias of W^O add up to the layer's output:",
+        "O que esta cabeça escreve tem comprimento {own}, o fluxo residual ao qual é somado {stream}; as"
+        " outras cabeças juntas escrevem {others}. Todas as cabeças e o viés de W^O somam a saída da camada:",
         stream=board.ledger.given(_length(output.stream)),
         **values,
     )
@@ -191,5 +192,5 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
     return Table(heads, rows)
 
 
-def _length(vector: Floats) -> float:
+def _length(vector: Vector) -> float:
     return float(np.linalg.norm(vector.astype(np.float64)))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from attn_cli.reading.explained_bias import BiasTerms
+from attn_cli.answers.weight import BiasTerms
 from attn_cli.show.explanation.document import Block, Paragraph, words
 from attn_cli.show.explanation.figures import Figure
 from attn_cli.show.explanation.sections.board import Board

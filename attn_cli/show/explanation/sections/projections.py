@@ -5,19 +5,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attn_cli.reading.explained_projection import MatrixRows, OpenedNorm, OpenedTurn, Projection
+from attn_cli.answers.weight import MatrixRows, OpenedNorm, OpenedTurn, Projection
 from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Formula,
     Heading,
     Paragraph,
+    Word,
     Words,
     symbols,
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure
-from attn_cli.show.explanation.sections.board import Board, Factor, sum_of_products
+from attn_cli.show.explanation.sections.board import Board, Factor, Steps, SumOfProducts, sum_of_products
 from attn_cli.vocabulary import Step
 
 _SYMBOLS = {Step.QUERIES: ("q", "Q"), Step.KEYS: ("k", "K"), Step.VALUES: ("v", "V")}
@@ -48,10 +49,11 @@ def blocks(board: Board) -> Iterator[Block]:
     yield Formula("q = W^Q x + b,  k = W^K x + b", r"q = W^Q x + b, \qquad k = W^K x + b")
     yield Paragraph(
         words(
-            "The layer receives a vector x of {width} numbers for each token. W^Q makes of the x of {query} a query"
-            " of {size} features, and W^K of the x of {key} a key of as many.",
-            "A camada recebe um vetor x de {width} números para cada token. W^Q faz do x de {query} uma consulta"
-            " de {size} componentes, e W^K faz do x de {key} uma chave com o mesmo número de componentes.",
+            "The layer receives a vector x of {width} numbers for each token. W^Q makes of the x of {query}"
+            " a query of {size} features, and W^K of the x of {key} a key of as many.",
+            "A camada recebe um vetor x de {width} números para cada token. W^Q faz do x de {query} uma"
+            " consulta de {size} componentes, e W^K faz do x de {key} uma chave com o mesmo número de"
+            " componentes.",
             width=len(query.input),
             size=len(query.final),
             query=board.query,
@@ -82,7 +84,7 @@ def leading_feature(board: Board) -> int:
 def feature_blocks(board: Board, projection: Projection, feature: int, column: Column) -> Iterator[Block]:
     """One feature of a query, a key or a value: x·W, bias, norm and turn."""
     symbol, _ = _SYMBOLS[projection.step]
-    turned = projection.turn is not None and projection.turn.pair_of(feature) is not None
+    turned = projection.turn is not None and projection.turn.rotary.pair_of(feature) is not None
     stages = 1 + (projection.normed is not None) + turned
     names = [f"{symbol}[{feature}]" + "′" * stage for stage in range(stages)]
     columns = [board.ledger.column() for _ in range(stages - 1)] + [column]
@@ -103,7 +105,7 @@ def _title(board: Board, projection: Projection) -> Words:
     return words("The {noun} of {token}:", "{noun} de {token}:", noun=_NOUNS[projection.step], token=token)
 
 
-def _product(board: Board, projection: Projection, feature: int, name: str, column: Column):  # noqa: ANN202
+def _product(board: Board, projection: Projection, feature: int, name: str, column: Column) -> SumOfProducts:
     _, letter = _SYMBOLS[projection.step]
     ledger = board.ledger
     added = []
@@ -123,7 +125,7 @@ def _product(board: Board, projection: Projection, feature: int, name: str, colu
     )
 
 
-def _normed(board: Board, projection: Projection, feature: int, before: Figure, column: Column):  # noqa: ANN202
+def _normed(board: Board, projection: Projection, feature: int, before: Figure, column: Column) -> Steps:
     """QK-norm of the feature."""
     norm, ledger = projection.norm, board.ledger
     assert norm is not None, "checked by the caller"
@@ -144,7 +146,7 @@ def _normed(board: Board, projection: Projection, feature: int, before: Figure, 
     figure = ledger.result(projection.normed[feature], formula, operands, column)
     start = "({before} - {mean})" if mean is not None else "{before}"
     end = " + {shift}" if shift is not None else ""
-    values = {"before": before, "divisor": divisor, "gain": gain, "result": figure}
+    values: dict[str, Word] = {"before": before, "divisor": divisor, "gain": gain, "result": figure}
     values |= {} if mean is None else {"mean": mean}
     values |= {} if shift is None else {"shift": shift}
     yield Equation(
@@ -155,17 +157,18 @@ def _normed(board: Board, projection: Projection, feature: int, before: Figure, 
 
 
 def _of_norm(norm: OpenedNorm) -> Words:
-    over = {"features": norm.features}
+    over: dict[str, Word] = {"features": norm.features}
     if norm.mean is None:
         return words(
-            "QK-norm divides by the root mean square of the {features} features, then multiplies by a learned gain:",
+            "QK-norm divides by the root mean square of the {features} features, then multiplies by a"
+            " learned gain:",
             "A QK-norm divide pela raiz da média dos quadrados dos {features} componentes e multiplica por um"
             " ganho aprendido:",
             **over,
         )
     return words(
-        "QK-norm subtracts the mean of the {features} features, divides by their standard deviation and multiplies"
-        " by a learned gain:",
+        "QK-norm subtracts the mean of the {features} features, divides by their standard deviation and"
+        " multiplies by a learned gain:",
         "A QK-norm subtrai a média dos {features} componentes, divide pelo desvio padrão e multiplica por um"
         " ganho aprendido:",
         **over,
@@ -177,9 +180,9 @@ def _turned(
 ) -> Iterator[Block]:
     """RoPE: the feature's pair turned by its angle."""
     ledger = board.ledger
-    pair = turn.pair_of(feature)
-    assert pair is not None, "checked by the caller"
-    first, second = int(turn.first[pair]), int(turn.second[pair])
+    found = turn.rotary.pair_of(feature)
+    assert found is not None, "checked by the caller"
+    first, second, pair = found
     is_first = feature == first
     entering = projection.plain if projection.normed is None else projection.normed
     partner = second if is_first else first
@@ -189,14 +192,14 @@ def _turned(
     frequency = ledger.given(turn.frequencies[pair])
     position = projection.position
     angle = ledger.result(position * float(turn.frequencies[pair]), lambda one: position * one, (frequency,))
-    gain = ledger.given(turn.gain)
-    operands = (angle,) if turn.gain == 1 else (angle, gain)
+    gain = ledger.given(turn.rotary.gain)
+    operands = (angle,) if turn.rotary.gain == 1 else (angle, gain)
     cosine = ledger.result(turn.cosine[pair], lambda one, by=1.0: math.cos(one) * by, operands)
     sine = ledger.result(turn.sine[pair], lambda one, by=1.0: math.sin(one) * by, operands)
     yield Paragraph(
         words(
-            "RoPE turns the pair of features {first} and {second} by position × {frequency} radians; the other"
-            " feature of the pair is {symbol}[{partner}]{mark} = {other}.",
+            "RoPE turns the pair of features {first} and {second} by position × {frequency} radians; the"
+            " other feature of the pair is {symbol}[{partner}]{mark} = {other}.",
             "O RoPE gira o par de componentes {first} e {second} por posição × {frequency} radianos; o outro"
             " componente do par é {symbol}[{partner}]{mark} = {other}.",
             first=str(first),
@@ -212,9 +215,11 @@ def _turned(
         symbols("{position} × {frequency} = {angle}", position=position, frequency=frequency, angle=angle),
         closes=angle,
     )
-    times = "" if turn.gain == 1 else "{gain} × "
+    times = "" if turn.rotary.gain == 1 else "{gain} × "
     for name, figure in (("cos", cosine), ("sin", sine)):
-        values = {"angle": angle, "value": figure} | ({} if turn.gain == 1 else {"gain": gain})
+        values: dict[str, Word] = {"angle": angle, "value": figure} | (
+            {} if turn.rotary.gain == 1 else {"gain": gain}
+        )
         yield Equation(symbols(f"{times}{name} {{angle}} = {{value}}", **values), closes=figure)
     sign = -1.0 if is_first else 1.0
     figure = ledger.result(
@@ -243,7 +248,7 @@ def _place(projection: Projection) -> Iterator[Block]:
     if not place.name:
         return
     _, letter = _SYMBOLS[projection.step]
-    values = {
+    values: dict[str, Word] = {
         "letter": letter,
         "first": str(place.first),
         "last": str(place.last),
@@ -253,8 +258,8 @@ def _place(projection: Projection) -> Iterator[Block]:
     if place.is_fused:
         yield Paragraph(
             words(
-                "W^{letter} of this head is cut out of one matrix for queries, keys and values: outputs {first} to"
-                " {last} of the {rows} of {name}.",
+                "W^{letter} of this head is cut out of one matrix for queries, keys and values: outputs"
+                " {first} to {last} of the {rows} of {name}.",
                 "W^{letter} desta cabeça é recortada de uma só matriz de consultas, chaves e valores: saídas"
                 " {first} a {last} das {rows} de {name}.",
                 **values,

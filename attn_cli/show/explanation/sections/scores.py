@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attn_cli.core.masks import HiddenBy, Hiding
-from attn_cli.reading.explanation import Explanation, RowScores
+from attn_cli.answers.weight import Explanation, RowScores
 from attn_cli.show.explanation.document import (
     Block,
     Equation,
@@ -19,7 +18,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-from attn_cli.show.explanation.sections.board import Board, Factor, sum_of_products
+from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
 
 _FEATURE = words("feature", "componente")
@@ -75,9 +74,10 @@ def _shared_key(explanation: Explanation) -> Iterator[Block]:
     first = explanation.kv_head * size
     yield Paragraph(
         words(
-            "Grouped-query attention: heads {first} to {last} share the keys and values of key/value head {head}.",
-            "Atenção com consultas agrupadas: as cabeças {first} a {last} compartilham as chaves e os valores da"
-            " cabeça de chave/valor {head}.",
+            "Grouped-query attention: heads {first} to {last} share the keys and values of key/value head"
+            " {head}.",
+            "Atenção com consultas agrupadas: as cabeças {first} a {last} compartilham as chaves e os"
+            " valores da cabeça de chave/valor {head}.",
             first=str(first),
             last=str(first + size - 1),
             head=str(explanation.kv_head),
@@ -85,7 +85,7 @@ def _shared_key(explanation: Explanation) -> Iterator[Block]:
     )
 
 
-def _scaled(board: Board, scores: RowScores, dot: Figure):  # noqa: ANN202
+def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
     """q·k × scale, as a division by √D where it is one."""
     key, size = board.explanation.key, len(scores.query)
     value = float(scores.scores[key])
@@ -136,7 +136,7 @@ def _of_scale(scores: RowScores, size: int) -> Words:
     )
 
 
-def _capped(board: Board, scores: RowScores, score: Figure):  # noqa: ANN202
+def _capped(board: Board, scores: RowScores, score: Figure) -> Steps:
     """cap · tanh(score / cap)."""
     cap = scores.softcap
     if cap is None:
@@ -144,7 +144,9 @@ def _capped(board: Board, scores: RowScores, score: Figure):  # noqa: ANN202
     column = board.logits if scores.bias is None else board.ledger.column()
     value = float(scores.capped[board.explanation.key])
     limit = board.ledger.given(cap)
-    figure = board.ledger.result(value, lambda one, most: most * math.tanh(one / most), (score, limit), column)
+    figure = board.ledger.result(
+        value, lambda one, most: most * math.tanh(one / most), (score, limit), column
+    )
     yield Paragraph(
         words(
             "A soft cap keeps the score between -{cap} and {cap}:",
@@ -161,7 +163,7 @@ def _capped(board: Board, scores: RowScores, score: Figure):  # noqa: ANN202
     return figure
 
 
-def _biased(board: Board, scores: RowScores, before: Figure):  # noqa: ANN202
+def _biased(board: Board, scores: RowScores, before: Figure) -> Steps:
     """The position bias of the pair."""
     explanation = board.explanation
     if scores.bias is None:
@@ -188,7 +190,7 @@ def _mask_sentence(board: Board) -> Paragraph:
             words(
                 "The mask hides this key: {why}. So its logit is -∞ and its weight 0.",
                 "A máscara esconde esta chave: {why}. Por isso seu logit é -∞ e seu peso é 0.",
-                why=_why(explanation, explanation.hidden),
+                why=_why(explanation),
             )
         )
     hidden = int(np.count_nonzero(~explanation.softmax.mask))
@@ -209,21 +211,22 @@ def _mask_sentence(board: Board) -> Paragraph:
     )
 
 
-def _why(explanation: Explanation, hidden: HiddenBy | None) -> Words:
-    places = {"query": str(explanation.query), "key": str(explanation.key)}
-    if hidden is None or hidden.how is Hiding.OTHER:
+def _why(explanation: Explanation) -> Words:
+    hidden = explanation.hidden
+    places: dict[str, Word] = {"query": str(explanation.query), "key": str(explanation.key)}
+    if hidden is None or hidden.cause == "other":
         return words("the model does so", "o modelo faz assim")
-    if hidden.how is Hiding.CAUSAL:
+    if hidden.cause == "causal":
         return words(
             "it comes after the query ({key} > {query}), and this attention is causal",
             "ela vem depois da consulta ({key} > {query}), e esta atenção é causal",
             **places,
         )
-    if hidden.how is Hiding.PADDING:
+    if hidden.cause == "padding":
         return words("it is padding", "ela é preenchimento (padding)")
     return words(
         "it is {distance} tokens away, and the window reaches {reach}",
         "ela está a {distance} tokens de distância, e a janela alcança {reach}",
         distance=abs(explanation.query - explanation.key),
-        reach=hidden.reach or 0,
+        reach=hidden.positions or 0,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attn_cli.reading.explanation import RowPowers, RowSoftmax
+from attn_cli.answers.weight import RowPowers, RowSoftmax
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Bar,
@@ -41,14 +41,16 @@ def blocks(board: Board) -> Iterator[Block]:
             )
         )
         return
-    yield Formula("weight = exp(logit - largest) ÷ total", r"\alpha_j = \frac{e^{s_j - \max}}{\sum_i e^{s_i - \max}}")
+    yield Formula(
+        "weight = exp(logit - largest) ÷ total", r"\alpha_j = \frac{e^{s_j - \max}}{\sum_i e^{s_i - \max}}"
+    )
     largest = board.ledger.given(softmax.powers.largest, board.logits)
     yield Paragraph(
         words(
-            "The largest logit of the row is {largest}. It is subtracted from each, which changes no weight and keeps"
-            " the exponentials at 1 or below; each is then divided by their total.",
-            "O maior logit da linha é {largest}. Ele é subtraído de cada um, o que não muda nenhum peso e mantém as"
-            " exponenciais em no máximo 1; cada uma é então dividida pelo total.",
+            "The largest logit of the row is {largest}. It is subtracted from each, which changes no weight"
+            " and keeps the exponentials at 1 or below; each is then divided by their total.",
+            "O maior logit da linha é {largest}. Ele é subtraído de cada um, o que não muda nenhum peso e"
+            " mantém as exponenciais em no máximo 1; cada uma é então dividida pelo total.",
             largest=largest,
         )
     )
@@ -143,7 +145,11 @@ def _weights_alone(board: Board, softmax: RowSoftmax) -> Iterator[Block]:
     weights = board.ledger.column()
     rows = [
         Row(
-            (label(board.sides.keys, key), board.ledger.given(softmax.weights[key], weights), Bar(float(softmax.weights[key]))),
+            (
+                label(board.sides.keys, key),
+                board.ledger.given(softmax.weights[key], weights),
+                Bar(float(softmax.weights[key])),
+            ),
             Tone.CHOSEN if key == board.explanation.key else Tone.PLAIN,
         )
         for key in listed_keys(board.explanation, board.most)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attn_cli.show.explanation.document import Block, Heading, Paragraph, Words, words
+from attn_cli.show.explanation.document import Block, Heading, Paragraph, Word, Words, words
 from attn_cli.show.explanation.sections.board import Board
 
 
@@ -13,11 +13,9 @@ def opening(board: Board) -> Iterator[Block]:
     """The question, and which head it is about."""
     explanation = board.explanation
     weight = board.ledger.given(explanation.softmax.weights[explanation.key])
-    values = {"query": board.query, "key": board.key, "weight": weight}
+    values: dict[str, Word] = {"query": board.query, "key": board.key, "weight": weight}
     if explanation.is_hidden:
-        title = words(
-            "Why does {query} not look at {key}?", "Por que {query} não olha para {key}?", **values
-        )
+        title = words("Why does {query} not look at {key}?", "Por que {query} não olha para {key}?", **values)
     else:
         title = words(
             "Why does {query} look at {key} with weight {weight}?",
@@ -27,10 +25,10 @@ def opening(board: Board) -> Iterator[Block]:
     yield Heading(title, level=1)
     yield Paragraph(
         words(
-            "Head {layer}.{head} of {model}. Each result follows from the digits printed above it; what rounding"
-            " leaves over is printed too.",
-            "Cabeça {layer}.{head} de {model}. Cada resultado decorre dos dígitos impressos acima dele; o que o"
-            " arredondamento deixa também é impresso.",
+            "Head {layer}.{head} of {model}. Each result follows from the digits printed above it; what"
+            " rounding leaves over is printed too.",
+            "Cabeça {layer}.{head} de {model}. Cada resultado decorre dos dígitos impressos acima dele; o"
+            " que o arredondamento deixa também é impresso.",
             layer=str(explanation.layer),
             head=str(explanation.head),
             model=board.model_name,
@@ -46,7 +44,7 @@ def closing(board: Board) -> Iterator[Block]:
 
 def _sentence(board: Board) -> Words:
     explanation = board.explanation
-    softmax, key = explanation.softmax, explanation.key
+    softmax = explanation.softmax
     if not softmax.mask.any():
         return words(
             "{query} may look at no key, so this head writes nothing for it.",
@@ -56,9 +54,10 @@ def _sentence(board: Board) -> Words:
     if explanation.is_hidden:
         best = int(softmax.weights.argmax())
         return words(
-            "{query} gives {key} no weight because the mask hides it; most of its weight, {weight}, goes to {best}.",
-            "{query} não dá peso a {key} porque a máscara a esconde; a maior parte do peso, {weight}, vai para"
+            "{query} gives {key} no weight because the mask hides it; most of its weight, {weight}, goes to"
             " {best}.",
+            "{query} não dá peso a {key} porque a máscara a esconde; a maior parte do peso, {weight}, vai"
+            " para {best}.",
             query=board.query,
             key=board.key,
             weight=board.ledger.given(softmax.weights[best]),
@@ -74,7 +73,7 @@ def _compared(board: Board) -> Words:
     weight = board.ledger.given(softmax.weights[key])
     others = np.flatnonzero(softmax.mask)
     others = others[others != key]
-    values = {"query": board.query, "key": board.key, "weight": weight}
+    values: dict[str, Word] = {"query": board.query, "key": board.key, "weight": weight}
     if not others.size:
         return words(
             "{query} puts {weight} of its weight on {key}, the only key it may look at.",
@@ -92,21 +91,24 @@ def _compared(board: Board) -> Words:
     own, other = (board.ledger.given(softmax.logits[one], board.logits) for one in (key, rival))
     gap = float(softmax.logits[key]) - float(softmax.logits[rival])
     times = board.ledger.result(
-        math.exp(min(abs(gap), 700.0)), lambda a, b: math.exp(min(abs(a - b), 700.0)), (own, other), board.ledger.column(1)
+        math.exp(min(abs(gap), 700.0)),
+        lambda a, b: math.exp(min(abs(a - b), 700.0)),
+        (own, other),
+        board.ledger.column(1),
     )
     values |= {"own": own, "other": other, "times": times}
     if gap >= 0:
         return words(
-            "{query} puts {weight} of its weight on {key}: its logit {own} is above the {other} of {rival}, the next"
-            " best, and exp({own} - {other}) = {times} times as much weight follows.",
-            "{query} põe {weight} do seu peso em {key}: o logit {own} está acima do {other} de {rival}, a segunda"
-            " melhor, e disso segue exp({own} - {other}) = {times} vezes o peso dela.",
+            "{query} puts {weight} of its weight on {key}: its logit {own} is above the {other} of {rival},"
+            " the next best, and exp({own} - {other}) = {times} times as much weight follows.",
+            "{query} põe {weight} do seu peso em {key}: o logit {own} está acima do {other} de {rival}, a"
+            " segunda melhor, e disso segue exp({own} - {other}) = {times} vezes o peso dela.",
             **values,
         )
     return words(
-        "{query} puts only {weight} of its weight on {key}: its logit {own} is below the {other} of {rival}, which"
-        " has exp({other} - {own}) = {times} times as much weight.",
-        "{query} põe só {weight} do seu peso em {key}: o logit {own} está abaixo do {other} de {rival}, que tem"
-        " exp({other} - {own}) = {times} vezes o peso.",
+        "{query} puts only {weight} of its weight on {key}: its logit {own} is below the {other} of {rival},"
+        " which has exp({other} - {own}) = {times} times as much weight.",
+        "{query} põe só {weight} do seu peso em {key}: o logit {own} está abaixo do {other} de {rival}, que"
+        " tem exp({other} - {own}) = {times} vezes o peso.",
         **values,
     )
