@@ -13,10 +13,10 @@ from typing import Any, Protocol, TypeAlias
 from attn_cli.core.arrays import Array, at_least_float32, device_of, namespace, positions
 from attn_cli.core.attention import Bias
 from attn_cli.core.chunked import row_by_row
-from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
+from attn_cli.core.layers import ACTIVATIONS, LayerNorm, RmsNorm
 from attn_cli.core.masks import Rule, everywhere, padding
-from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, Normalise, fused, split
-from attn_cli.core.positions import Disentangled, alibi, relative, sinusoids
+from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused, split
+from attn_cli.core.positions import Disentangled, RelativeBias, alibi, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.native.spec import Cross, Embeddings, Norm, Part, Projections, Spec
@@ -99,11 +99,13 @@ class Transformer:
         x = self._embed(inputs)
         mask, bias = _mask(inputs, x), self._shared_bias(x)
         for layer in range(spec.layers):
-            entering = self._normalise(spec.attention_norm, layer, x) if spec.is_pre_norm else x
+            norm = self.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
+            entering = x if norm is None else norm(x)
             opens = partial(self._self_attention, layer, x.shape[-2], bias)
             attention = replace(
                 opens().attention(entering, mask=mask),
                 stream=entering if spec.residual_is_normed else x,
+                input_norm=None if spec.residual_is_normed else norm,
                 opens=cache(opens),
             )
             block = _Block(self, layer, x, attention, memory)
@@ -145,7 +147,7 @@ class Transformer:
         name = f"{spec.relative.table.name}.weight"
         buckets = spec.relative.buckets
         table = self.backend.convert(self.weights.read(name, (buckets.count, spec.heads)))
-        return relative(table, buckets)
+        return RelativeBias(table, buckets)
 
     def _self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
         """The layer's self-attention: W^Q, W^K, W^V, W^O and how they are used."""
@@ -163,8 +165,16 @@ class Transformer:
             bias=bias,
             softcap=spec.softcap,
             rotary=spec.rotary(layer, length),
-            query_norm=self._norm(parts.query_norm, layer),
-            key_norm=self._norm(parts.key_norm, layer),
+            query_norm=self.norm(
+                parts.query_norm,
+                layer,
+                spec.heads * spec.head_size if parts.is_norm_whole else spec.head_size,
+            ),
+            key_norm=self.norm(
+                parts.key_norm,
+                layer,
+                spec.kv_heads * spec.head_size if parts.is_norm_whole else spec.head_size,
+            ),
             is_norm_whole=parts.is_norm_whole,
             disentangled=self._content_bias(layer),
         )
@@ -220,9 +230,10 @@ class Transformer:
         """The cross-attention of a decoder layer; `x` (T, M) is the stream after its self-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
-        entering = self._normalise(cross.norm, layer, x) if spec.is_pre_norm else x
+        norm = self.norm(cross.norm, layer, x.shape[-1]) if spec.is_pre_norm else None
         opens = partial(self._cross_attention, cross, layer)
-        return replace(opens().attention(entering, memory()), stream=x, opens=cache(opens))
+        attention = opens().attention(x if norm is None else norm(x), memory())
+        return replace(attention, stream=x, input_norm=norm, opens=cache(opens))
 
     def add_cross_attention(self, layer: int, cross_attention: Attention) -> Array:
         """(T, M) the residual stream after the layer's cross-attention."""
@@ -281,26 +292,21 @@ class Transformer:
 
     def _normalise(self, part: Part | None, layer: int, x: Array) -> Array:
         """`x` normalised, or unchanged if the layer has no such norm."""
-        norm = self._norm(part, layer)
+        norm = self.norm(part, layer, x.shape[-1])
         return x if norm is None else norm(x)
 
-    def _norm(self, part: Part | None, layer: int) -> Normalise | None:
-        """A layer's norm as a function; None if there is none."""
+    def norm(self, part: Part | None, layer: int, width: int) -> LayerNorm | RmsNorm | None:
+        """A layer's norm over vectors of this width; None if there is none."""
         if part is None or layer < part.since:
             return None
         spec, name = self.spec, self._name(part, layer)
-
-        def norm(x: Array) -> Array:
-            gain = self.backend.convert(self.weights.read(f"{name}.weight", (x.shape[-1],)))
-            if spec.gain_offset:
-                gain = gain + spec.gain_offset
-            if spec.norm is Norm.RMS:
-                xp = namespace(gain)
-                return xp.astype(rms_norm(x, gain, spec.epsilon), gain.dtype, copy=False)
-            stored = self.weights.read(f"{name}.bias", (x.shape[-1],)) if part.has_bias else None
-            return layer_norm(x, gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
-
-        return norm
+        gain = self.backend.convert(self.weights.read(f"{name}.weight", (width,)))
+        if spec.gain_offset:
+            gain = gain + spec.gain_offset
+        if spec.norm is Norm.RMS:
+            return RmsNorm(gain, spec.epsilon)
+        stored = self.weights.read(f"{name}.bias", (width,)) if part.has_bias else None
+        return LayerNorm(gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
         assert part is not None, "a spec names every part that is used"
