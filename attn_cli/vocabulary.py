@@ -313,7 +313,7 @@ class Language(StrEnum):
 
 
 class Lesson(StrEnum):
-    """A question of the textbook that `attn explain --lesson` answers with the reader's own text and model."""
+    """A question of the textbook that `attn explain --lesson` answers with the reader's own text."""
 
     SCALE = "scale"
     MASK = "mask"

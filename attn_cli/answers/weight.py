@@ -74,9 +74,10 @@ class BiasTerms:
     """What the bias of one pair is made of; only the fields of its kind are set."""
 
     slope: float | None = None  # ALiBi: slope × position of the key
-    bucket: int | None = None  # T5, MPNet: the row of the learned table
+    bucket: int | None = None  # T5, MPNet, DeBERTa: the row of the learned table
     buckets: int | None = None  # rows of the table
-    content_to_position: float | None = None  # DeBERTa
+    scale: float | None = None  # DeBERTa: of the sum of its terms
+    content_to_position: float | None = None
     position_to_content: float | None = None
 
 

@@ -153,12 +153,25 @@ def _explanation(
     from attn_cli.reading.default_head import find_clearest_pair
     from attn_cli.reading.explanation import explain
 
+    query, key = _tokens(reading, pair)
     shown, head = _head(world, reading, inputs)
-    query = None if pair.query is None else reading.query_at(pair.query, "--query")
-    key = None if pair.key is None else reading.key_at(pair.key, "--key")
     if query is None:
         query = find_clearest_pair(reading, shown.layer, head).query
     return explain(reading, shown, head, query, key)
+
+
+def _tokens(reading: "Reading", pair: PairOptions) -> tuple[int | None, int | None]:
+    """The positions of the query and the key; None where none was chosen.
+
+    Raises:
+        UsageError: a choice is malformed or out of range, or selects several tokens.
+    """
+    if pair.query is None and pair.key is None:
+        return None, None
+    from attn_cli.reading.token_selection.select import select_token  # few texts are asked about by word
+
+    query = None if pair.query is None else select_token(pair.query, reading.query_side, "query", "--query")
+    return query, None if pair.key is None else select_token(pair.key, reading.key_side, "key", "--key")
 
 
 def _head(world: World, reading: "Reading", inputs: options.ReadingOptions) -> "tuple[ShownLayer, int]":

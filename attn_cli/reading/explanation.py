@@ -141,7 +141,7 @@ class _Row:
             softcap=operands.softcap,
             capped=to_numpy(soft_capped(self._steps[Step.SCORES], operands.softcap))[0, self._index],
             bias=self._step(Step.BIAS),
-            bias_terms=None if layer is None else open_bias(layer, opened, self._head, self._query, key),
+            bias_terms=open_bias(opened, self._head, self._query, key),
         )
 
     def _output(self, opened: Attention) -> RowOutput | None:

@@ -97,7 +97,7 @@ def label(tokens: Sequence[str], position: int) -> Words:
 
 
 def largest(values: Vector, most: int) -> list[int]:
-    """The indices of the values of largest magnitude, the largest first; all if only one would be left out."""
+    """The indices of the largest magnitudes, the largest first; all of them if only one would be left out."""
     order = np.argsort(-np.abs(values), kind="stable")
     return [int(index) for index in (order if len(order) <= most + 1 else order[:most])]
 

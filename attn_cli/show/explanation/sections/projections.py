@@ -28,6 +28,7 @@ _NOUNS = {
     Step.VALUES: words("value", "valor"),
 }
 _TERMS = 5  # products of one projected feature before the rest is summed up
+_SMALL = 16  # features of x that are all listed
 _FEATURES = words("feature of x", "componente de x")
 
 
@@ -83,20 +84,27 @@ def leading_feature(board: Board) -> int:
 
 def feature_blocks(board: Board, projection: Projection, feature: int, column: Column) -> Iterator[Block]:
     """One feature of a query, a key or a value: x·W, bias, norm and turn."""
-    symbol, _ = _SYMBOLS[projection.step]
-    turned = projection.turn is not None and projection.turn.rotary.pair_of(feature) is not None
-    stages = 1 + (projection.normed is not None) + turned
-    names = [f"{symbol}[{feature}]" + "′" * stage for stage in range(stages)]
-    columns = [board.ledger.column() for _ in range(stages - 1)] + [column]
+    turn = projection.turn
+    if turn is not None and turn.rotary.pair_of(feature) is None:
+        turn = None  # RoPE leaves this feature as it is
+    name = symbols(f"{_SYMBOLS[projection.step][0]}[{feature}]")
+    before_turn = column if turn is None else board.ledger.column()
+    before_norm = before_turn if projection.norm is None else board.ledger.column()
     yield Paragraph(_title(board, projection))
-    plain = _product(board, projection, feature, names[0], columns[0])
+    plain = _product(board, projection, feature, _plain_name(projection, turn, name), before_norm)
     yield plain.table
-    figure, stage = plain.total, 1
-    if projection.norm is not None and projection.normed is not None:
-        figure = yield from _normed(board, projection, feature, figure, columns[stage])
-        stage += 1
-    if projection.turn is not None and turned:
-        yield from _turned(board, projection, projection.turn, feature, figure, columns[-1])
+    figure = plain.total
+    if projection.norm is not None:
+        figure = yield from _normed(board, projection, feature, figure, before_turn)
+    if turn is not None:
+        yield from _turned(board, projection, turn, feature, figure, column)
+
+
+def _plain_name(projection: Projection, turn: OpenedTurn | None, name: Words) -> Words:
+    """The name of a feature that is only projected so far."""
+    if projection.norm is not None:
+        return words("{name} before QK-norm", "{name} antes da QK-norm", name=name)
+    return name if turn is None else words("{name} before RoPE", "{name} antes do RoPE", name=name)
 
 
 def _title(board: Board, projection: Projection) -> Words:
@@ -117,8 +125,8 @@ def _product(board: Board, projection: Projection, feature: int, name: str, colu
             Factor(projection.input, ledger.column(), symbols("x")),
             Factor(projection.weight[feature], ledger.column(), symbols(f"W^{letter}")),
         ),
-        (symbols(name), float(projection.plain[feature]), column),
-        most=max(_TERMS, 16 if len(projection.input) <= 16 else 0),
+        (name, float(projection.plain[feature]), column),
+        most=len(projection.input) if len(projection.input) <= _SMALL else _TERMS,
         names=(_FEATURES, str),
         rest=lambda count: words("the other {count}", "os outros {count}", count=count),
         added=added,
@@ -130,7 +138,6 @@ def _normed(board: Board, projection: Projection, feature: int, before: Figure, 
     norm, ledger = projection.norm, board.ledger
     assert norm is not None, "checked by the caller"
     assert projection.normed is not None, "checked by the caller"
-    symbol, _ = _SYMBOLS[projection.step]
     yield Paragraph(_of_norm(norm))
     divisor, gain = ledger.given(norm.divisor), ledger.given(norm.gain[feature])
     mean = None if norm.mean is None else ledger.given(norm.mean)
@@ -150,7 +157,7 @@ def _normed(board: Board, projection: Projection, feature: int, before: Figure, 
     values |= {} if mean is None else {"mean": mean}
     values |= {} if shift is None else {"shift": shift}
     yield Equation(
-        symbols(f"{start} ÷ {{divisor}} × {{gain}}{end} = {{result}} = {symbol}[{feature}]′", **values),
+        symbols(f"{start} ÷ {{divisor}} × {{gain}}{end} = {{result}}", **values),
         closes=figure,
     )
     return figure
@@ -187,7 +194,6 @@ def _turned(
     entering = projection.plain if projection.normed is None else projection.normed
     partner = second if is_first else first
     symbol, _ = _SYMBOLS[projection.step]
-    mark = "′" * (projection.normed is not None)
     other = ledger.given(entering[partner])
     frequency = ledger.given(turn.frequencies[pair])
     position = projection.position
@@ -199,15 +205,14 @@ def _turned(
     yield Paragraph(
         words(
             "RoPE turns the pair of features {first} and {second} by position × {frequency} radians; the"
-            " other feature of the pair is {symbol}[{partner}]{mark} = {other}.",
+            " other feature of the pair is {symbol}[{partner}] = {other}.",
             "O RoPE gira o par de componentes {first} e {second} por posição × {frequency} radianos; o outro"
-            " componente do par é {symbol}[{partner}]{mark} = {other}.",
+            " componente do par é {symbol}[{partner}] = {other}.",
             first=str(first),
             second=str(second),
             frequency=frequency,
             symbol=symbol,
             partner=str(partner),
-            mark=mark,
             other=other,
         )
     )
@@ -231,7 +236,7 @@ def _turned(
     between = "-" if is_first else "+"
     yield Equation(
         symbols(
-            f"{{own}} × {{cosine}} {between} {{other}} × {{sine}} = {{result}} = {symbol}[{feature}]{mark}′",
+            f"{{own}} × {{cosine}} {between} {{other}} × {{sine}} = {{result}}",
             own=before,
             cosine=cosine,
             other=other,

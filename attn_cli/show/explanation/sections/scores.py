@@ -168,8 +168,7 @@ def _biased(board: Board, scores: RowScores, before: Figure) -> Steps:
     explanation = board.explanation
     if scores.bias is None:
         return before
-    bias = board.ledger.given(scores.bias[explanation.key])
-    yield from bias_blocks(board, scores.bias_terms, bias)
+    bias = yield from bias_blocks(board, scores.bias_terms, float(scores.bias[explanation.key]))
     value = float(scores.capped[explanation.key]) + float(scores.bias[explanation.key])
     if not explanation.is_hidden and explanation.softmax.logits is not None:
         value = float(explanation.softmax.logits[explanation.key])
