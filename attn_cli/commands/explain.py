@@ -43,6 +43,14 @@ _Top: TypeAlias = Annotated[
         rich_help_panel=Topic.SHOW,
     ),
 ]
+_Weights: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--weights",
+        help="Print the rows of W^Q, W^K, W^V and W^O that are used; of a small layer, all of them.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
 _Lang: TypeAlias = Annotated[
     Language | None,
     typer.Option(
@@ -97,6 +105,7 @@ def explain_weight(
     pair: PairOptions,
     top: _Top = 8,
     digits: _Digits = 4,
+    weights: _Weights = False,
     lang: _Lang = None,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
@@ -122,7 +131,9 @@ def explain_weight(
     reading = open_reading(world, inputs, compute)
     explanation = _explanation(world, reading, inputs, pair)
     language = lang or spoken(world)
-    page = explanation_page(explanation, reading.sides, reading.source.card.name, digits=digits, most=top)
+    page = explanation_page(
+        explanation, reading.sides, reading.source.card.name, digits=digits, most=top, has_matrices=weights
+    )
     if not as_json and not targets:
         from attn_cli.show.explanation.terminal import Explained  # rich: 0.06 s
 

@@ -17,10 +17,16 @@ _ROWS = 8  # of a table before the rest is summed up
 
 
 def explanation_page(
-    explanation: Explanation, sides: Sides, model: str, *, digits: int = DIGITS, most: int = _ROWS
+    explanation: Explanation,
+    sides: Sides,
+    model: str,
+    *,
+    digits: int = DIGITS,
+    most: int = _ROWS,
+    has_matrices: bool = False,
 ) -> Document:
     """The arithmetic of one row and one of its weights, in full."""
-    board = Board.of(explanation, sides, model, digits=digits, most=most, has_matrices=False)
+    board = Board.of(explanation, sides, model, digits=digits, most=most, has_matrices=has_matrices)
     blocks = list(_blocks(board))
     return Document(blocks, board.ledger.settle())
 

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from attn_cli.answers.weight import Explanation, Vector
+from attn_cli.answers.weight import Explanation, Projection, Vector
 from attn_cli.grid import Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
@@ -22,6 +22,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.vocabulary import Step
 
 Steps: TypeAlias = Generator[Block, None, Figure]
 """Blocks that end in the figure that the next step goes on from."""
@@ -49,6 +50,12 @@ class Board:
     weights: Column
     context: Column
     output: Column
+    output_matrix: Column
+    query_input: Column
+    key_input: Column
+    query_matrix: Column
+    key_matrix: Column
+    value_matrix: Column
 
     @classmethod
     def of(
@@ -63,8 +70,14 @@ class Board:
     ) -> "Board":
         """A board with a new ledger."""
         ledger = Ledger(digits)
-        columns = (ledger.column() for _ in range(6))
+        columns = (ledger.column() for _ in range(12))
         return cls(explanation, ledger, sides, model, most, has_matrices, *columns)
+
+    def columns_of(self, projection: Projection) -> tuple[Column, Column]:
+        """The columns of the x and the matrix of a projection."""
+        if projection.step is Step.QUERIES:
+            return self.query_input, self.query_matrix
+        return self.key_input, self.key_matrix if projection.step is Step.KEYS else self.value_matrix
 
     @property
     def model_name(self) -> Outside:

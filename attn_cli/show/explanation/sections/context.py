@@ -29,6 +29,7 @@ from attn_cli.show.explanation.sections.board import (
     largest,
     sum_of_products,
 )
+from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
 from attn_cli.vocabulary import Step
 
@@ -115,11 +116,13 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
             feature=str(feature),
         )
     )
+    if board.has_matrices:
+        yield from output_matrix(board, context, output, feature)
     yield sum_of_products(
         board.ledger,
         (
             Factor(context, board.context, symbols("a")),
-            Factor(output.matrix[feature], board.ledger.column(), symbols("W^O")),
+            Factor(output.matrix[feature], board.output_matrix, symbols("W^O")),
         ),
         (symbols(f"o[{feature}]"), float(output.output[feature]), board.output),
         most=board.most,

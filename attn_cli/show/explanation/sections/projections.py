@@ -19,6 +19,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, SumOfProducts, sum_of_products
+from attn_cli.show.explanation.sections.matrices import SMALL, projection_matrix
 from attn_cli.vocabulary import Step
 
 _SYMBOLS = {Step.QUERIES: ("q", "Q"), Step.KEYS: ("k", "K"), Step.VALUES: ("v", "V")}
@@ -28,7 +29,6 @@ _NOUNS = {
     Step.VALUES: words("value", "valor"),
 }
 _TERMS = 5  # products of one projected feature before the rest is summed up
-_SMALL = 16  # features of x that are all listed
 _FEATURES = words("feature of x", "componente de x")
 
 
@@ -91,6 +91,8 @@ def feature_blocks(board: Board, projection: Projection, feature: int, column: C
     before_turn = column if turn is None else board.ledger.column()
     before_norm = before_turn if projection.norm is None else board.ledger.column()
     yield Paragraph(_title(board, projection))
+    if board.has_matrices:
+        yield from projection_matrix(board, projection, feature, _SYMBOLS[projection.step])
     plain = _product(board, projection, feature, _plain_name(projection, turn, name), before_norm)
     yield plain.table
     figure = plain.total
@@ -113,20 +115,22 @@ def _title(board: Board, projection: Projection) -> Words:
     return words("The {noun} of {token}:", "{noun} de {token}:", noun=_NOUNS[projection.step], token=token)
 
 
-def _product(board: Board, projection: Projection, feature: int, name: str, column: Column) -> SumOfProducts:
+def _product(
+    board: Board, projection: Projection, feature: int, name: Words, column: Column
+) -> SumOfProducts:
     _, letter = _SYMBOLS[projection.step]
-    ledger = board.ledger
+    x, matrix = board.columns_of(projection)
     added = []
     if projection.bias is not None:
         added.append((symbols("b"), float(projection.bias[feature])))
     return sum_of_products(
-        ledger,
+        board.ledger,
         (
-            Factor(projection.input, ledger.column(), symbols("x")),
-            Factor(projection.weight[feature], ledger.column(), symbols(f"W^{letter}")),
+            Factor(projection.input, x, symbols("x")),
+            Factor(projection.weight[feature], matrix, symbols(f"W^{letter}")),
         ),
         (name, float(projection.plain[feature]), column),
-        most=len(projection.input) if len(projection.input) <= _SMALL else _TERMS,
+        most=len(projection.input) if len(projection.input) <= SMALL else _TERMS,
         names=(_FEATURES, str),
         rest=lambda count: words("the other {count}", "os outros {count}", count=count),
         added=added,
@@ -222,7 +226,7 @@ def _turned(
     )
     times = "" if turn.rotary.gain == 1 else "{gain} × "
     for name, figure in (("cos", cosine), ("sin", sine)):
-        values: dict[str, Word] = {"angle": angle, "value": figure} | (
+        values: dict[str, Word] = dict[str, Word]({"angle": angle, "value": figure} | (
             {} if turn.rotary.gain == 1 else {"gain": gain}
         )
         yield Equation(symbols(f"{times}{name} {{angle}} = {{value}}", **values), closes=figure)
