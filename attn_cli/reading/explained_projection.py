@@ -120,5 +120,5 @@ def _rows_in_file(linear: Linear, head: int, size: int) -> MatrixRows:
         return MatrixRows(
             linear.name, head * size, (head + 1) * size - 1, linear.weight.shape[0], is_fused=False
         )
-    first = cut.blocks[head] * cut.size
-    return MatrixRows(linear.name, first, first + cut.size - 1, cut.rows, is_fused=True)
+    own = cut.rows_of(head)
+    return MatrixRows(linear.name, own.start, own.stop - 1, cut.rows, is_fused=True)

@@ -130,13 +130,12 @@ class _Row:
         part = self._part.opened
         assert part is not None, "a part of a layer that is known is known"
         operands = part.operands.select([self._head])
-        layer = opened.layer
         return RowScores(
             query=queries,
             key=keys[key],
             dots=to_numpy(dots(operands))[0, self._index],
             scale=opened.scale,
-            scale_name="" if layer is None else layer.scale_name,
+            scale_name=opened.scale_name,
             scores=scores,
             softcap=operands.softcap,
             capped=to_numpy(soft_capped(self._steps[Step.SCORES], operands.softcap))[0, self._index],

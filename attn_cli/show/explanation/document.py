@@ -25,6 +25,13 @@ class Remainder:
 
 
 @record(frozen=True, slots=True)
+class Operand:
+    """A figure after an operator: in parentheses if it is negative."""
+
+    figure: Figure
+
+
+@record(frozen=True, slots=True)
 class Words:
     """A phrase with its values."""
 

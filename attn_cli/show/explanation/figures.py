@@ -127,10 +127,23 @@ def _refine(relation: _Relation, decimals: dict[int, int]) -> None:
     if not _can_close(relation, decimals):
         return
     while not _closes(relation, decimals):
-        coarse = {key: _decimals_of(column, decimals) for key, column in columns.items()}
-        if min(coarse.values(), default=MOST_DECIMALS) >= MOST_DECIMALS:
+        coarse = [column for column in columns.values() if _decimals_of(column, decimals) < MOST_DECIMALS]
+        if not coarse:
             return
-        decimals |= {key: min(number + 1, MOST_DECIMALS) for key, number in coarse.items()}
+        worst = max(coarse, key=lambda column: _error_of(relation, column, decimals))
+        decimals[id(worst)] = 1 + _decimals_of(worst, decimals)
+
+
+def _error_of(relation: _Relation, column: Column, decimals: dict[int, int]) -> tuple[float, int]:
+    """How far the rounding of one column moves the result, and among equals who has the fewest decimals."""
+    assert relation.formula is not None, "sums close by their remainder"
+    exact = [one.value for one in relation.operands]
+    rounded = [
+        float(_printed(one, decimals)) if one.column is column else one.value for one in relation.operands
+    ]
+    true, moved = _evaluated(relation.formula, exact), _evaluated(relation.formula, rounded)
+    error = float("inf") if true is None or moved is None else abs(moved - true)
+    return error, -_decimals_of(column, decimals)
 
 
 def _can_close(relation: _Relation, decimals: dict[int, int]) -> bool:

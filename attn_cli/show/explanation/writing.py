@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from attn_cli.record import record
 from attn_cli.safe_text import label, printable
-from attn_cli.show.explanation.document import Outside, Remainder, Row, Word, Words
+from attn_cli.show.explanation.document import Operand, Outside, Remainder, Row, Word, Words
 from attn_cli.show.explanation.figures import Figure, Settled
 from attn_cli.show.explanation.phrases import Phrase, fill
 from attn_cli.vocabulary import Language
@@ -29,6 +29,9 @@ class Writing:
             return fill(word.of(self.language), {})
         if isinstance(word, Figure):
             return self._number(self.settled.decimal(word))
+        if isinstance(word, Operand):
+            number = self.text(word.figure)
+            return f"({number})" if number.startswith("-") else number
         if isinstance(word, Remainder):
             left = self.settled.remainder(word.of)
             return "" if left is None else self._number(left)

@@ -1,7 +1,7 @@
 """What the position bias of one pair is made of, in a sentence and an equation."""
 
 from attn_cli.answers.weight import BiasTerms
-from attn_cli.show.explanation.document import Equation, Paragraph, Word, symbols, words
+from attn_cli.show.explanation.document import Equation, Operand, Paragraph, Word, symbols, words
 from attn_cli.show.explanation.sections.board import Board, Steps
 
 
@@ -75,7 +75,7 @@ def _disentangled(board: Board, terms: BiasTerms, scale: float, bias: float) -> 
     figure = ledger.result(bias, lambda by, *values: by * sum(values), (factor, *parts))
     values: dict[str, Word] = {"scale": factor, "bias": figure}
     values |= {} if content is None else {"content": content}
-    values |= {} if position is None else {"position": position}
+    values |= {} if position is None else {"position": Operand(position)}
     summed = " + ".join("{" + name + "}" for name in ("content", "position") if name in values)
     explanation = board.explanation
     yield Paragraph(

@@ -11,6 +11,7 @@ from attn_cli.show.explanation.document import (
     Equation,
     Formula,
     Heading,
+    Operand,
     Paragraph,
     Word,
     Words,
@@ -157,9 +158,9 @@ def _normed(board: Board, projection: Projection, feature: int, before: Figure, 
     figure = ledger.result(projection.normed[feature], formula, operands, column)
     start = "({before} - {mean})" if mean is not None else "{before}"
     end = " + {shift}" if shift is not None else ""
-    values: dict[str, Word] = {"before": before, "divisor": divisor, "gain": gain, "result": figure}
-    values |= {} if mean is None else {"mean": mean}
-    values |= {} if shift is None else {"shift": shift}
+    values: dict[str, Word] = {"before": before, "divisor": divisor, "gain": Operand(gain), "result": figure}
+    values |= {} if mean is None else {"mean": Operand(mean)}
+    values |= {} if shift is None else {"shift": Operand(shift)}
     yield Equation(
         symbols(f"{start} ÷ {{divisor}} × {{gain}}{end} = {{result}}", **values),
         closes=figure,
@@ -226,9 +227,9 @@ def _turned(
     )
     times = "" if turn.rotary.gain == 1 else "{gain} × "
     for name, figure in (("cos", cosine), ("sin", sine)):
-        values: dict[str, Word] = dict[str, Word]({"angle": angle, "value": figure} | (
-            {} if turn.rotary.gain == 1 else {"gain": gain}
-        )
+        values: dict[str, Word] = {"angle": angle, "value": figure}
+        if turn.rotary.gain != 1:
+            values["gain"] = gain
         yield Equation(symbols(f"{times}{name} {{angle}} = {{value}}", **values), closes=figure)
     sign = -1.0 if is_first else 1.0
     figure = ledger.result(
@@ -242,9 +243,9 @@ def _turned(
         symbols(
             f"{{own}} × {{cosine}} {between} {{other}} × {{sine}} = {{result}}",
             own=before,
-            cosine=cosine,
-            other=other,
-            sine=sine,
+            cosine=Operand(cosine),
+            other=Operand(other),
+            sine=Operand(sine),
             result=figure,
         ),
         closes=figure,

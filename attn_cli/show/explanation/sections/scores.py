@@ -11,6 +11,7 @@ from attn_cli.show.explanation.document import (
     Equation,
     Formula,
     Heading,
+    Operand,
     Paragraph,
     Word,
     Words,
@@ -174,8 +175,8 @@ def _biased(board: Board, scores: RowScores, before: Figure) -> Steps:
         value = float(explanation.softmax.logits[explanation.key])
     figure = board.ledger.total(value, (before, bias), board.logits)
     yield Equation(
-        symbols("{before} + {bias} = {sum}", before=before, bias=bias, sum=figure),
-        r"{before} + ({bias}) = {sum}",
+        symbols("{before} + {bias} = {sum}", before=before, bias=Operand(bias), sum=figure),
+        r"{before} + {bias} = {sum}",
         figure,
     )
     return figure

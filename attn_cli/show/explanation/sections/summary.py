@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from attn_cli.show.explanation.document import Block, Heading, Paragraph, Word, Words, words
+from attn_cli.show.explanation.document import Block, Heading, Operand, Paragraph, Word, Words, words
 from attn_cli.show.explanation.sections.board import Board
 
 
@@ -96,19 +96,19 @@ def _compared(board: Board) -> Words:
         (own, other),
         board.ledger.column(1),
     )
-    values |= {"own": own, "other": other, "times": times}
+    values |= {"own": own, "other": other, "times": times, "own_": Operand(own), "other_": Operand(other)}
     if gap >= 0:
         return words(
             "{query} puts {weight} of its weight on {key}: its logit {own} is above the {other} of {rival},"
-            " the next best, and exp({own} - {other}) = {times} times as much weight follows.",
+            " the next best, and exp({own} - {other_}) = {times} times as much weight follows.",
             "{query} põe {weight} do seu peso em {key}: o logit {own} está acima do {other} de {rival}, a"
-            " segunda melhor, e disso segue exp({own} - {other}) = {times} vezes o peso dela.",
+            " segunda melhor, e disso segue exp({own} - {other_}) = {times} vezes o peso dela.",
             **values,
         )
     return words(
         "{query} puts only {weight} of its weight on {key}: its logit {own} is below the {other} of {rival},"
-        " which has exp({other} - {own}) = {times} times as much weight.",
+        " which has exp({other} - {own_}) = {times} times as much weight.",
         "{query} põe só {weight} do seu peso em {key}: o logit {own} está abaixo do {other} de {rival}, que"
-        " tem exp({other} - {own}) = {times} vezes o peso.",
+        " tem exp({other} - {own_}) = {times} vezes o peso.",
         **values,
     )
