@@ -101,10 +101,10 @@ class RowScores:
 class RowPowers:
     """The numerators and the denominator of the softmax of one row."""
 
-    largest: float  # the largest logit of the row and its sink; 0 if the query sees nothing
+    largest: np.floating  # the largest logit of the row and its sink; 0 if the query sees nothing
     powers: Vector  # (S,) exp(logit − largest)
-    total: float  # their sum, the sink's included
-    of_sink: float | None  # None: no sink
+    total: np.floating  # their sum, the sink's included
+    of_sink: np.floating | None  # None: no sink
 
 
 @record(frozen=True, slots=True, eq=False)

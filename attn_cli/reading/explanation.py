@@ -112,8 +112,9 @@ class _Row:
     def _powers(self, sink: LearnedSink | None) -> RowPowers:
         found = exponentiate(self._steps[Step.LOGITS], None if sink is None else sink.logits)
 
-        def number(array: Array) -> float:
-            return float(to_numpy(array)[0, self._index if array.shape[1] > 1 else 0, 0])
+        def number(array: Array) -> np.floating:
+            one: np.floating = to_numpy(array)[0, self._index if array.shape[1] > 1 else 0, 0]
+            return one
 
         return RowPowers(
             largest=number(found.largest),

@@ -39,7 +39,7 @@ class Words:
     values: "Mapping[str, Word]" = field(default_factory=dict)
 
 
-Word: TypeAlias = Figure | Remainder | Outside | Words | Phrase | str | int
+Word: TypeAlias = Figure | Operand | Remainder | Outside | Words | Phrase | str | int
 """A value in a sentence; a `str` is ours (a number of a head, a symbol), and the same in every language."""
 
 

@@ -9,7 +9,7 @@ can close, because the model computed in float16 for example, has a remainder to
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import TypeAlias
+from typing import SupportsFloat, TypeAlias
 
 from attn_cli.record import record
 
@@ -55,19 +55,19 @@ class Ledger:
         """A new column, of at least so many decimals."""
         return Column(self._digits if least is None else least)
 
-    def given(self, value: float, column: Column | None = None) -> Figure:
+    def given(self, value: SupportsFloat, column: Column | None = None) -> Figure:
         """A number that is not computed from printed ones."""
         return Figure(float(value), column or self.column())
 
     def result(
-        self, value: float, formula: Formula, operands: Sequence[Figure], column: Column | None = None
+        self, value: SupportsFloat, formula: Formula, operands: Sequence[Figure], column: Column | None = None
     ) -> Figure:
         """A number that `formula` gives for the values of `operands`, all of which are printed before it."""
         figure = self.given(value, column)
         self._relations.append(_Relation(figure, tuple(operands), formula))
         return figure
 
-    def total(self, value: float, terms: Iterable[Figure], column: Column | None = None) -> Figure:
+    def total(self, value: SupportsFloat, terms: Iterable[Figure], column: Column | None = None) -> Figure:
         """The sum of printed terms; print its remainder as one more term."""
         figure = self.given(value, column)
         self._relations.append(_Relation(figure, tuple(terms), None))

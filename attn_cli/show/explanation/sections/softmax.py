@@ -128,7 +128,7 @@ def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
         assert powers.of_sink is not None, "a sink has a power"
         assert softmax.sink_weight is not None, "and takes weight"
         name = words("the learned sink", "o sumidouro aprendido (sink)")
-        lines.append(line(name, softmax.sink_logit, powers.of_sink, softmax.sink_weight, Tone.PLAIN))
+        lines.append(line(name, softmax.sink_logit, float(powers.of_sink), softmax.sink_weight, Tone.PLAIN))
     return lines
 
 
