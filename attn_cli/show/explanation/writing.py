@@ -42,6 +42,10 @@ class Writing:
         left = self.settled.remainder(word.of)
         return "" if left is None else self._number(left)
 
+    def has_remainder(self, figure: Figure) -> bool:
+        """Whether rounding left something of the figure's relation."""
+        return self.settled.remainder(figure) is not None
+
     def is_drawn(self, row: Row) -> bool:
         """Whether the row is drawn: rows of remainders are not where all of them are nothing."""
         return not row.remainders or any(map(self.has_remainder, row.remainders))
