@@ -5,24 +5,58 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from attn_cli.core.arrays import Array, at_least_float32, erf, namespace
+from attn_cli.record import record
 
 
-def layer_norm(x: Array, gain: Array, shift: Array | None, epsilon: float) -> Array:
+@record(frozen=True, slots=True, eq=False)
+class NormStatistics:
+    """What a norm takes from its vectors: norm(x) = (x - mean) / divisor × gain + shift."""
+
+    mean: Array | None  # (..., 1); None: it subtracts none
+    divisor: Array  # (..., 1)
+
+
+@record(frozen=True, slots=True, eq=False)
+class LayerNorm:
     """(..., M) vectors normalised to mean 0 and variance 1, times `gain`, plus `shift`. arXiv:1607.06450."""
-    xp = namespace(x)
-    exact = at_least_float32(x)
-    centred = exact - xp.mean(exact, axis=-1, keepdims=True)
-    variance = xp.mean(centred * centred, axis=-1, keepdims=True)
-    scaled = xp.astype(centred / xp.sqrt(variance + epsilon), x.dtype, copy=False) * gain
-    return scaled if shift is None else scaled + shift
+
+    gain: Array  # (M,)
+    shift: Array | None
+    epsilon: float
+
+    def __call__(self, x: Array) -> Array:
+        """(..., M) the vectors, normalised."""
+        exact, found = at_least_float32(x), self.statistics(x)
+        xp = namespace(x)
+        scaled = xp.astype((exact - found.mean) / found.divisor, x.dtype, copy=False) * self.gain
+        return scaled if self.shift is None else scaled + self.shift
+
+    def statistics(self, x: Array) -> NormStatistics:
+        """The mean of each vector, and the root of its variance and ε."""
+        xp, exact = namespace(x), at_least_float32(x)
+        mean = xp.mean(exact, axis=-1, keepdims=True)
+        centred = exact - mean
+        variance = xp.mean(centred * centred, axis=-1, keepdims=True)
+        return NormStatistics(mean, xp.sqrt(variance + self.epsilon))
 
 
-def rms_norm(x: Array, gain: Array, epsilon: float) -> Array:
+@record(frozen=True, slots=True, eq=False)
+class RmsNorm:
     """(..., M) vectors normalised to mean square 1, times `gain`. arXiv:1910.07467."""
-    xp = namespace(x)
-    exact = at_least_float32(x)
-    square = xp.mean(exact * exact, axis=-1, keepdims=True)
-    return xp.astype(exact / xp.sqrt(square + epsilon), x.dtype, copy=False) * gain
+
+    gain: Array  # (M,)
+    epsilon: float
+
+    def __call__(self, x: Array) -> Array:
+        """(..., M) the vectors, normalised."""
+        exact, found = at_least_float32(x), self.statistics(x)
+        return namespace(x).astype(exact / found.divisor, x.dtype, copy=False) * self.gain
+
+    def statistics(self, x: Array) -> NormStatistics:
+        """The root of the mean square of each vector and ε."""
+        xp, exact = namespace(x), at_least_float32(x)
+        square = xp.mean(exact * exact, axis=-1, keepdims=True)
+        return NormStatistics(None, xp.sqrt(square + self.epsilon))
 
 
 def gelu(x: Array) -> Array:

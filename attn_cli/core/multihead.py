@@ -14,6 +14,7 @@ import numpy as np
 from attn_cli.core.arrays import Array, at_least_float32, namespace, taken
 from attn_cli.core.attention import Bias, LearnedSink, Operands, Trace, allowed, trace
 from attn_cli.core.context import attend
+from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.masks import Rule, both, everywhere
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.core.streaming.pooling import Pooled, pool
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
 
-Normalise: TypeAlias = Callable[[Array], Array]
+Normalise: TypeAlias = LayerNorm | RmsNorm
 """A norm over the last axis, with its weight: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
 
 _NO_BIAS = "the layer adds no position bias"
