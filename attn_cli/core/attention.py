@@ -17,7 +17,7 @@ from attn_cli.core.arrays import (
     positions,
     taken,
 )
-from attn_cli.core.masks import Rule, everywhere
+from attn_cli.core.masks import OfRows, Rule, everywhere
 from attn_cli.errors import AttnError
 from attn_cli.record import record
 
@@ -82,12 +82,12 @@ class Operands:
         """The same layer with only the queries at those positions, which keep their positions."""
         queries = taken(self.queries, rows, -2)
         places = namespace(queries).asarray(list(rows), device=device_of(queries))
-        mask, bias, sink = self.mask, self.bias, self.sink
+        bias, sink = self.bias, self.sink
         return replace(
             self,
             queries=queries,
-            mask=lambda i, j: mask(places[i], j),
-            bias=None if bias is None else lambda i, j: bias(places[i], j),
+            mask=OfRows(self.mask, places),
+            bias=None if bias is None else OfRows(bias, places),
             sink=sink if sink is None or sink.ndim == 1 else taken(sink, rows, -1),
         )
 

@@ -10,53 +10,61 @@ from attn_cli.record import record
 
 @record(frozen=True, slots=True, eq=False)
 class NormStatistics:
-    """What a norm takes from its vectors: norm(x) = (x - mean) / divisor × gain + shift."""
+    """What a norm takes from each vector: norm(x) = (x - mean) / divisor · gain + shift."""
 
-    mean: Array | None  # (..., 1); None: it subtracts none
+    mean: Array | None  # (..., 1); None: nothing is subtracted
     divisor: Array  # (..., 1)
 
 
 @record(frozen=True, slots=True, eq=False)
 class LayerNorm:
-    """(..., M) vectors normalised to mean 0 and variance 1, times `gain`, plus `shift`. arXiv:1607.06450."""
+    """Vectors normalised to mean 0 and variance 1, times `gain`, plus `shift`. arXiv:1607.06450."""
 
     gain: Array  # (M,)
-    shift: Array | None
+    shift: Array | None  # (M,)
     epsilon: float
 
     def __call__(self, x: Array) -> Array:
-        """(..., M) the vectors, normalised."""
-        exact, found = at_least_float32(x), self.statistics(x)
-        xp = namespace(x)
-        scaled = xp.astype((exact - found.mean) / found.divisor, x.dtype, copy=False) * self.gain
+        """(..., M) the normalised vectors."""
+        centred, found = self._centred(x)
+        scaled = namespace(x).astype(centred / found.divisor, x.dtype, copy=False) * self.gain
         return scaled if self.shift is None else scaled + self.shift
 
     def statistics(self, x: Array) -> NormStatistics:
-        """The mean of each vector, and the root of its variance and ε."""
+        """The mean of each vector (..., M), and √(variance + ε); in float32 or better."""
+        return self._centred(x)[1]
+
+    def _centred(self, x: Array) -> tuple[Array, NormStatistics]:
         xp, exact = namespace(x), at_least_float32(x)
         mean = xp.mean(exact, axis=-1, keepdims=True)
         centred = exact - mean
         variance = xp.mean(centred * centred, axis=-1, keepdims=True)
-        return NormStatistics(mean, xp.sqrt(variance + self.epsilon))
+        return centred, NormStatistics(mean, xp.sqrt(variance + self.epsilon))
 
 
 @record(frozen=True, slots=True, eq=False)
 class RmsNorm:
-    """(..., M) vectors normalised to mean square 1, times `gain`. arXiv:1910.07467."""
+    """Vectors normalised to mean square 1, times `gain`. arXiv:1910.07467."""
 
-    gain: Array  # (M,)
+    gain: Array  # (M,) with the 1 that Gemma's files leave out
     epsilon: float
 
     def __call__(self, x: Array) -> Array:
-        """(..., M) the vectors, normalised."""
-        exact, found = at_least_float32(x), self.statistics(x)
-        return namespace(x).astype(exact / found.divisor, x.dtype, copy=False) * self.gain
+        """(..., M) the normalised vectors, in the dtype of the gain.
+
+        With T5 in float16, `x` is float32 (`modeling_t5.py` casts likewise).
+        """
+        xp, exact = namespace(x), at_least_float32(x)
+        scaled = xp.astype(exact / self._divisor(exact), x.dtype, copy=False) * self.gain
+        return xp.astype(scaled, self.gain.dtype, copy=False)
 
     def statistics(self, x: Array) -> NormStatistics:
-        """The root of the mean square of each vector and ε."""
-        xp, exact = namespace(x), at_least_float32(x)
-        square = xp.mean(exact * exact, axis=-1, keepdims=True)
-        return NormStatistics(None, xp.sqrt(square + self.epsilon))
+        """√(mean square + ε) of each vector (..., M); in float32 or better."""
+        return NormStatistics(None, self._divisor(at_least_float32(x)))
+
+    def _divisor(self, exact: Array) -> Array:
+        xp = namespace(exact)
+        return xp.sqrt(xp.mean(exact * exact, axis=-1, keepdims=True) + self.epsilon)
 
 
 def gelu(x: Array) -> Array:

@@ -7,7 +7,7 @@ S keys, D head size, M model width.
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from attn_cli.core.arrays import Array, at_least_float32, namespace, taken
 from attn_cli.core.attention import Bias, LearnedSink, Operands, Trace, allowed, trace
 from attn_cli.core.context import attend
 from attn_cli.core.layers import LayerNorm, RmsNorm
-from attn_cli.core.masks import Rule, both, everywhere
+from attn_cli.core.masks import HiddenBy, Rule, both, everywhere, reason
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.core.streaming.pooling import Pooled, pool
 from attn_cli.errors import AttnError, UsageError
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
-
-Normalise: TypeAlias = LayerNorm | RmsNorm
-"""A norm over the last axis, with its weight: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
 
 _NO_BIAS = "the layer adds no position bias"
 
@@ -77,6 +74,7 @@ class Attention:
     is_sink_late: bool = False  # whether the model scales contexts by what a sink leaves, not its weights
     memory: Array | None = None  # (S, M) what keys and values are computed from; None: the input
     stream: Array | None = None  # (T, M) the residual stream, to which the output is added; None: unknown
+    input_norm: LayerNorm | RmsNorm | None = None  # input = norm(stream); None: the stream is the input
     rows: Sequence[int] | None = None  # the positions of the queries, after `at`; None: 0 to T - 1
     opens: "Callable[[], MultiHeadAttention] | None" = None  # see `layer`
 
@@ -138,6 +136,10 @@ class Attention:
             stream=stream,
             rows=list(rows) if self.rows is None else [self.rows[row] for row in rows],
         )
+
+    def hidden_by(self, query: int, key: int) -> HiddenBy | None:
+        """Why the query in this row may not look at the key; None if it may."""
+        return reason(self.operands.mask, query, key, self.operands.queries)
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
@@ -264,8 +266,8 @@ class MultiHeadAttention:
     softcap: float | None = None
     sink: Array | None = None  # (H,) learned logits that take weight and give no value
     rotary: Rotary | None = None
-    query_norm: Normalise | None = None  # of each head's queries, before RoPE
-    key_norm: Normalise | None = None
+    query_norm: LayerNorm | RmsNorm | None = None  # QK-norm, before RoPE: arXiv:2010.04245
+    key_norm: LayerNorm | RmsNorm | None = None
     is_norm_whole: bool = False  # the norms span all heads together (OLMo 2)
     disentangled: Disentangled | None = None  # a bias that depends on queries and keys (DeBERTa)
 
@@ -333,7 +335,7 @@ class MultiHeadAttention:
         return self._stages(self.key(x), self.kv_heads, self.key_norm)
 
     def _stages(
-        self, x: Array, heads: int, norm: Normalise | None, places: Sequence[int] | None = None
+        self, x: Array, heads: int, norm: LayerNorm | RmsNorm | None, places: Sequence[int] | None = None
     ) -> Stages:
         """The stages of the projected `x` (T, H · D)."""
         plain, normed = split(x, heads), None

@@ -6,7 +6,8 @@ keys (with the query as it is), and by what wrote the query's (with the keys as 
 by RoPE at its token's position.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +17,7 @@ from attn_cli.core.attention import Operands, Trace, soft_capped, trace
 from attn_cli.core.decomposition import Component, ComponentType, DecomposedInput, Decomposition, Exact, exact
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.multihead import Linear, MultiHeadAttention
-from attn_cli.core.positions import rotate
+from attn_cli.core.positions import DisentangledBias, rotate
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import check_finite, unwarned
@@ -69,6 +70,22 @@ class PairOfKeys:
         return self.key - self.other
 
 
+class BiasType(StrEnum):
+    """What is added to a score for the positions of query and key."""
+
+    POSITION = "position"  # by distance or position alone: T5, MPNet, ALiBi
+    CONTENT_TO_POSITION = "content_to_position"  # the query with the distance's key: DeBERTa
+    POSITION_TO_CONTENT = "position_to_content"  # the key with the distance's query
+
+
+@record(frozen=True, slots=True)
+class BiasTerm:
+    """What is added to the scores of the two keys for their positions."""
+
+    type: BiasType
+    values: PairOfKeys
+
+
 @record(frozen=True, slots=True)
 class KeyContrast:
     """Why a query scores one key higher or lower than another.
@@ -89,7 +106,7 @@ class KeyContrast:
     query_side: ContrastSide
     logits: PairOfKeys  # what the softmax receives; -inf where masked
     capped: PairOfKeys | None = None  # scores after the soft cap; None: the layer has none
-    bias: PairOfKeys | None = None  # what is added for position; None: nothing
+    biases: tuple[BiasTerm, ...] = ()  # what is added to them for position
 
 
 @unwarned
@@ -119,7 +136,7 @@ def contrast_keys(reading: Reading, place: Place, query: int, key: int, other: i
         query_side=pair.query_side(reading.kind),
         logits=pair.logits,
         capped=pair.capped,
-        bias=pair.bias,
+        biases=tuple(pair.biases()),
     )
 
 
@@ -153,14 +170,26 @@ class _Pair:
         cap = self.row.softcap
         return None if cap is None else self._chosen(soft_capped(self.traced.scores, cap))
 
-    @property
-    def bias(self) -> PairOfKeys | None:
-        bias = self.traced.bias
-        return (
-            None
-            if bias is None
-            else self._chosen(namespace(bias).broadcast_to(bias, self.traced.scores.shape))
-        )
+    def biases(self) -> Iterator[BiasTerm]:
+        """What is added to the scores, term by term."""
+        bias = self.found.attention.operands.bias
+        if bias is None:
+            return
+        xp, device = namespace(self.row.queries), device_of(self.row.queries)
+        query, keys = (xp.asarray(each, device=device) for each in ([[self.query]], [[*self.keys]]))
+        if not isinstance(bias, DisentangledBias):
+            yield self._term(BiasType.POSITION, bias(query, keys))
+            return
+        to_position, to_content = bias.terms(query, keys)
+        if to_position is not None:
+            yield self._term(BiasType.CONTENT_TO_POSITION, to_position * bias.embeddings.scale)
+        if to_content is not None:
+            yield self._term(BiasType.POSITION_TO_CONTENT, to_content * bias.embeddings.scale)
+
+    def _term(self, which: BiasType, values: Array) -> BiasTerm:
+        """A term (H, 1, 2) of our head."""
+        key, other = exact(values[self.head, 0])
+        return BiasTerm(which, PairOfKeys(float(key), float(other)))
 
     def keys_side(self, kind: Kind) -> ContrastSide:
         """The split by what wrote the streams of the two keys."""

@@ -10,7 +10,8 @@ import pytest
 from attn_cli.core import masks
 from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.attention import Operands
-from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
+from attn_cli.core.layers import RmsNorm
+from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, split
 from attn_cli.core.positions import Rotary
 from tests.support.libraries import Convert
 
@@ -22,13 +23,8 @@ def drawn(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float64]:
     return rng.normal(0, 1, shape)
 
 
-def doubled(x: Array) -> Array:
-    return 2 * x
-
-
-def by_first_feature(x: Array) -> Array:
-    """A norm that tells whether it saw one head or all heads."""
-    return x / x[..., :1]
+def rms(array: Convert, size: int = WIDTH // HEADS) -> RmsNorm:
+    return RmsNorm(array(np.linspace(1, 2, size)), 1e-6)
 
 
 def layer_of(array: Convert, rng: np.random.Generator, **rest: Any) -> MultiHeadAttention:
@@ -46,20 +42,14 @@ def equal(found: Array, expected: Array) -> None:
     np.testing.assert_array_equal(to_numpy(found), to_numpy(expected))
 
 
-STAGES: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "projection": ({}, set()),
-    "RoPE": ({"rotary": ROTARY}, {"turned"}),
-    "QK-norm": ({"query_norm": doubled, "key_norm": doubled}, {"normed"}),
-    "both": ({"query_norm": doubled, "key_norm": doubled, "rotary": ROTARY}, {"normed", "turned"}),
-}
-
-
-@pytest.mark.parametrize("kind", STAGES)
+@pytest.mark.parametrize("expected", [set[str](), {"turned"}, {"normed"}, {"normed", "turned"}])
 def test_the_last_stage_is_what_enters_the_scores(
-    array: Convert, rng: np.random.Generator, kind: str
+    array: Convert, rng: np.random.Generator, expected: set[str]
 ) -> None:
-    rest, expected = STAGES[kind]
-    layer, x = layer_of(array, rng, **rest), array(drawn(rng, T, WIDTH))
+    norm = rms(array) if "normed" in expected else None
+    rotary = ROTARY if "turned" in expected else None
+    layer = layer_of(array, rng, query_norm=norm, key_norm=norm, rotary=rotary)
+    x = array(drawn(rng, T, WIDTH))
     operands = layer.operands(x)
     for stages, final in (
         (layer.query_stages(x), operands.queries),
@@ -71,12 +61,13 @@ def test_the_last_stage_is_what_enters_the_scores(
 
 def test_each_stage_follows_from_the_one_before(array: Convert, rng: np.random.Generator) -> None:
     quarter = np.array([np.pi / 2])
-    layer = layer_of(array, rng, query_norm=doubled, rotary=Rotary(quarter, exact=lambda: quarter))
+    norm = rms(array)
+    layer = layer_of(array, rng, query_norm=norm, rotary=Rotary(quarter, exact=lambda: quarter))
     x = drawn(rng, 2, WIDTH)
     found = layer.query_stages(array(x))
     plain = x @ to_numpy(layer.query.weight).T + to_numpy(layer.query.bias)
     np.testing.assert_allclose(to_numpy(found.plain)[1], plain[:, 6:12], rtol=1e-12)
-    equal(found.normed, 2 * found.plain)
+    equal(found.normed, norm(found.plain))
     assert found.normed is not None
     before, after = to_numpy(found.normed)[:, 1], to_numpy(found.turned)[:, 1]
     np.testing.assert_allclose(after[:, 0], -before[:, 1], atol=1e-12)  # a quarter turn at position 1
@@ -85,11 +76,11 @@ def test_each_stage_follows_from_the_one_before(array: Convert, rng: np.random.G
 
 
 def test_a_norm_over_all_heads_sees_them_together(array: Convert, rng: np.random.Generator) -> None:
-    alone, x = layer_of(array, rng, query_norm=by_first_feature), array(drawn(rng, T, WIDTH))
-    each, whole = alone.query_stages(x), replace(alone, is_norm_whole=True).query_stages(x)
-    equal(each.plain, whole.plain)
-    equal(each.normed, each.plain / each.plain[..., :1])
-    equal(whole.normed, whole.plain / whole.plain[:1, :, :1])
+    x, norm = array(drawn(rng, T, WIDTH)), rms(array, WIDTH)
+    layer = layer_of(array, rng, query_norm=norm, is_norm_whole=True)
+    found = layer.query_stages(x)
+    equal(found.plain, split(layer.query(x), HEADS))
+    equal(found.normed, split(norm(layer.query(x)), HEADS))
 
 
 def test_an_attention_gives_the_stages_of_its_own_input(array: Convert, rng: np.random.Generator) -> None:

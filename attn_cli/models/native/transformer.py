@@ -18,7 +18,7 @@ from attn_cli.core.decomposition import ComponentType
 from attn_cli.core.layers import ACTIVATIONS, LayerNorm, RmsNorm
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused, split
-from attn_cli.core.positions import Disentangled, alibi, relative, sinusoids
+from attn_cli.core.positions import Disentangled, RelativeBias, alibi, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.native.spec import Cross, Embeddings, Norm, Part, Projections, Spec
@@ -103,11 +103,13 @@ class Transformer:
         x = self._embed(inputs)
         mask, bias = _mask(inputs, x), self._shared_bias(x)
         for layer in range(spec.layers):
-            entering = self._normalise(spec.attention_norm, layer, x) if spec.is_pre_norm else x
+            norm = self.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
+            entering = x if norm is None else norm(x)
             opens = partial(self._self_attention, layer, x.shape[-2], bias)
             attention = replace(
                 opens().attention(entering, mask=mask),
                 stream=entering if spec.residual_is_normed else x,
+                input_norm=None if spec.residual_is_normed else norm,
                 opens=cache(opens),
             )
             block = Block(self, layer, x, attention, memory, watched)
@@ -140,17 +142,13 @@ class Transformer:
         if names.has_sinusoids:
             yield ComponentType.POSITION, _sinusoids(inputs, x)
         if names.segments is not None:
-            yield (
-                ComponentType.SEGMENT,
-                self._read_rows(names.segments, spec.segments, x.shape[-1], inputs.segments),
-            )
+            rows = self._read_rows(names.segments, spec.segments, x.shape[-1], inputs.segments)
+            yield ComponentType.SEGMENT, rows
 
     def embedding_projection(self) -> Linear | None:
         """What maps embeddings narrower than the model to its width; None if they are as wide."""
-        spec, part = self.spec, self.spec.embeddings.projection
-        return (
-            None if part is None else self._linear(part, 0, spec.width, spec.embeddings.width or spec.width)
-        )
+        width, part = self.spec.width, self.spec.embeddings.projection
+        return None if part is None else self._linear(part, 0, width, self.spec.embeddings.width or width)
 
     def _shared_bias(self, like: Array) -> Bias | None:
         """The position bias that all layers share: ALiBi's or T5's."""
@@ -162,7 +160,7 @@ class Transformer:
         name = f"{spec.relative.table.name}.weight"
         buckets = spec.relative.buckets
         table = self.backend.convert(self.weights.read(name, (buckets.count, spec.heads)))
-        return relative(table, buckets)
+        return RelativeBias(table, buckets)
 
     def _self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
         """The layer's self-attention: W^Q, W^K, W^V, W^O and how they are used."""
@@ -245,9 +243,10 @@ class Transformer:
         """The cross-attention of a decoder layer; `x` (T, M) is the stream after its self-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
-        entering = self._normalise(cross.norm, layer, x) if spec.is_pre_norm else x
+        norm = self.norm(cross.norm, layer, x.shape[-1]) if spec.is_pre_norm else None
         opens = partial(self._cross_attention, cross, layer)
-        return replace(opens().attention(entering, memory()), stream=x, opens=cache(opens))
+        attention = opens().attention(x if norm is None else norm(x), memory())
+        return replace(attention, stream=x, input_norm=norm, opens=cache(opens))
 
     def add_cross_attention(self, layer: int, cross_attention: Attention) -> Array:
         """(T, M) the residual stream after the layer's cross-attention."""
@@ -385,14 +384,20 @@ class Block:
     @property
     def fed_forward(self) -> Array:
         """(P, M) what the feed-forward block writes at the watched positions."""
+        assert self._left[1] is not None, "called only where positions are watched"
         return self._left[1]
 
     @cached_property
-    def _left(self) -> tuple[Array, Array]:
+    def _left(self) -> tuple[Array, Array | None]:
         x = self.after_cross_attention
         written = self.transformer.feed_forward(self.layer, x, self.x)
         leaving = self.transformer.add_feed_forward(self.layer, x, written)
-        return leaving, taken(written, self.watched, -2) if self.watched else written[..., :0, :]
+        return leaving, _copied(written, self.watched)
+
+
+def _copied(x: Array, rows: Sequence[int]) -> Array | None:
+    """(P, M) these rows of `x` (T, M), which need not be kept for them; None: no rows."""
+    return namespace(x).asarray(taken(x, rows, -2), copy=True) if rows else None
 
 
 def _apply_output_weights(attention: Attention) -> Array:

@@ -59,6 +59,13 @@ def test_the_layer_of_an_attention_computes_it_again(twin: Path) -> None:
         equal(again.attention(attention.input, attention.memory).result(), attention.result())
 
 
+def test_the_input_is_the_stream_after_the_norm_of_the_layer(twin: Path) -> None:
+    for attention in attentions(twin):
+        assert attention.stream is not None
+        norm = attention.input_norm
+        equal(attention.input, attention.stream if norm is None else norm(attention.stream))
+
+
 def test_the_stream_is_what_the_output_is_added_to(twin: Path) -> None:
     model = transformer(twin)
     inputs = inputs_of(twin, TEXTS[0])
