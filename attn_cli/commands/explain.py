@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from attn_cli.answers.weight import Explanation
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.steps import ShownLayer
+    from attn_cli.reading.token_selection.text_side import TextSide
+    from attn_cli.show.explanation.document import Document
 
 _FILES = f"Write a file instead of the page: {either(EXPLANATIONS)}; may be repeated."
 
@@ -86,6 +88,15 @@ class PairOptions:
             show_default=False,
         ),
     ] = None
+    over: Annotated[
+        str | None,
+        typer.Option(
+            "--over",
+            metavar="TOKEN",
+            help="Explain instead why the key has another score than this token: what wrote the difference.",
+            show_default=False,
+        ),
+    ] = None
 
 
 EXAMPLES = """
@@ -124,26 +135,71 @@ def explain_weight(
     """
     from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
     from attn_cli.show import data, files
-    from attn_cli.show.explanation.entry import explain_entry
-    from attn_cli.show.explanation.page import explanation_page, listed_keys
 
     targets = files.targets(out or (), tuple(EXPLANATIONS), force=force)
     reading = open_reading(world, inputs, compute)
-    explanation = _explanation(world, reading, inputs, pair)
     language = lang or spoken(world)
-    page = explanation_page(
-        explanation, reading.sides, reading.source.card.name, digits=digits, most=top, has_matrices=weights
-    )
+    answered = _answer(world, reading, inputs, pair, _PageOptions(digits, top, weights))
     if not as_json and not targets:
         from attn_cli.show.explanation.terminal import Explained  # rich: 0.06 s
 
-        world.screen.print(Explained(page, language))
+        world.screen.print(Explained(answered.page, language))
         return
-    entry = explain_entry(explanation, listed_keys(explanation, top))
-    answer = describe_reading(reading) | {"explain": entry}
-    write(world, targets, EXPLANATIONS, lambda: Page(page, language, answer), force=force)
+    answer = describe_reading(reading) | answered.fields
+    write(world, targets, EXPLANATIONS, lambda: Page(answered.page, language, answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
+
+
+@record(frozen=True, slots=True)
+class _PageOptions:
+    """How much a page shows."""
+
+    digits: int
+    top: int
+    has_matrices: bool
+
+
+@record(frozen=True, slots=True)
+class _Answer:
+    """A page, and the fields of the JSON object that belong to it."""
+
+    page: "Document"
+    fields: dict[str, object]
+
+
+def _answer(
+    world: World,
+    reading: "Reading",
+    inputs: options.ReadingOptions,
+    pair: PairOptions,
+    shown: _PageOptions,
+) -> _Answer:
+    """The arithmetic of the chosen weight, or what wrote the difference of two scores."""
+    from attn_cli.show.explanation.entry import contrast_entry, explain_entry
+    from attn_cli.show.explanation.page import explanation_page, listed_keys
+
+    explanation = _explanation(world, reading, inputs, pair)
+    sides, model = reading.sides, reading.source.card.name
+    fields: dict[str, object] = {"explain": explain_entry(explanation, listed_keys(explanation, shown.top))}
+    if pair.over is None:
+        page = explanation_page(
+            explanation,
+            sides,
+            model,
+            digits=shown.digits,
+            most=shown.top,
+            has_matrices=shown.has_matrices,
+        )
+        return _Answer(page, fields)
+    from attn_cli.reading.key_contrast import contrast_keys
+    from attn_cli.show.explanation.contrast import contrast_page
+
+    place = (explanation.layer, explanation.head)
+    other = _token(pair.over, reading.key_side, "key", "--over")
+    contrast = contrast_keys(reading, place, explanation.query, explanation.key, other)
+    fields["over"] = contrast_entry(contrast)
+    return _Answer(contrast_page(contrast, sides, model, digits=shown.digits, most=shown.top), fields)
 
 
 def spoken(world: World) -> Language:
@@ -177,12 +233,15 @@ def _tokens(reading: "Reading", pair: PairOptions) -> tuple[int | None, int | No
     Raises:
         UsageError: a choice is malformed or out of range, or selects several tokens.
     """
-    if pair.query is None and pair.key is None:
-        return None, None
-    from attn_cli.reading.token_selection.select import select_token  # few texts are asked about by word
+    query = None if pair.query is None else _token(pair.query, reading.query_side, "query", "--query")
+    return query, None if pair.key is None else _token(pair.key, reading.key_side, "key", "--key")
 
-    query = None if pair.query is None else select_token(pair.query, reading.query_side, "query", "--query")
-    return query, None if pair.key is None else select_token(pair.key, reading.key_side, "key", "--key")
+
+def _token(chosen: str, side: "TextSide", what: str, option: str) -> int:
+    """The position of the token that an option names."""
+    from attn_cli.reading.token_selection.select import select_token  # needed only where a token is named
+
+    return select_token(chosen, side, what, option)
 
 
 def _head(world: World, reading: "Reading", inputs: options.ReadingOptions) -> "tuple[ShownLayer, int]":

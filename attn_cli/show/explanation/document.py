@@ -81,7 +81,7 @@ class Equation:
 class Formula:
     """A formula in symbols, as a textbook has it."""
 
-    plain: str
+    words: Words
     latex: str
 
 

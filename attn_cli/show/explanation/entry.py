@@ -1,9 +1,11 @@
 """An explanation as the field `explain` of the JSON object."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from attn_cli.answers.contrast import Contribution, KeyContrast, PairOfKeys
 from attn_cli.answers.weight import Explanation, RowScores
 
 
@@ -74,3 +76,34 @@ def _sink(explanation: Explanation) -> object:
         return None
     of_sink = None if softmax.powers is None else softmax.powers.of_sink
     return {"logit": softmax.sink_logit, "exponential": of_sink, "weight": softmax.sink_weight}
+
+
+def contrast_entry(contrast: KeyContrast) -> dict[str, object]:
+    """The contrast as the field `over` of the JSON document; a masked logit is null."""
+
+    def pair(values: PairOfKeys) -> list[float | None]:
+        return [one if math.isfinite(one) else None for one in (values.key, values.other)]
+
+    return {
+        "key": contrast.other,
+        "scores": pair(contrast.scores),
+        "softcapped": None if contrast.capped is None else pair(contrast.capped),
+        "biases": {term.type.value: pair(term.values) for term in contrast.biases},
+        "logits": pair(contrast.logits),
+        "keys": [_contribution_entry(one) for one in contrast.keys_side.by_size],
+        "queries": [_contribution_entry(one) for one in contrast.query_side.by_size],
+    }
+
+
+def _contribution_entry(contribution: Contribution) -> dict[str, object]:
+    """A contribution as an object of the JSON document."""
+    component = contribution.component
+    return {
+        "component": component.type.value,
+        "kind": component.kind.value,
+        "layer": component.layer,
+        "head": component.head,
+        "to_key": contribution.to_key,
+        "to_over": contribution.to_other,
+        "difference": contribution.value,
+    }

@@ -73,6 +73,12 @@ class Ledger:
         self._relations.append(_Relation(figure, tuple(terms), None))
         return figure
 
+    def difference(
+        self, value: SupportsFloat, own: Figure, other: Figure, column: Column | None = None
+    ) -> Figure:
+        """A number less another."""
+        return self.result(value, _subtracted, (own, other), column)
+
     def settle(self) -> "Settled":
         """The decimals of all columns: from the last result back to the numbers it was computed from."""
         decimals: dict[int, int] = {}
@@ -105,6 +111,10 @@ class Settled:
             return None
         computed = _evaluated(relation.formula, [float(self.decimal(one)) for one in relation.operands])
         return None if computed is None else (found - Decimal(computed)).quantize(unit) or None
+
+
+def _subtracted(own: float, other: float) -> float:
+    return own - other
 
 
 def _decimals_of(column: Column, decimals: dict[int, int]) -> int:

@@ -65,7 +65,7 @@ class Layout(NamedTuple):
         elif isinstance(block, Equation):
             yield from self._filled(equation_text(block, self.writing), _INDENT)
         elif isinstance(block, Formula):
-            yield from self._filled(block.plain, _INDENT, tone=Tone.QUIET)
+            yield from self._filled(self.writing.text(block.words), _INDENT, tone=Tone.QUIET)
         elif isinstance(block, CommandLine):
             yield from self._filled(self.writing.text(block.words))
             yield [Span(_INDENT + command_text(block))]  # never broken: it is meant to be copied

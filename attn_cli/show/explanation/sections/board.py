@@ -1,5 +1,6 @@
 """What the sections of an explanation share: the numbers, the ledger, and columns that recur."""
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
     Cell,
+    Operand,
     Outside,
     Remainder,
     Row,
@@ -27,6 +29,7 @@ from attn_cli.vocabulary import Step
 Steps: TypeAlias = Generator[Block, None, Figure]
 """Blocks that end in the figure that the next step goes on from."""
 
+_MANY = 1_000_000
 _FEW = 16  # keys that are all listed, in the order of the text
 ROUNDING = words("rounding", "arredondamento")
 
@@ -129,6 +132,22 @@ def listed_keys(explanation: Explanation, most: int) -> list[int]:
     if softmax.mask[key] and key not in chosen:
         chosen[-1] = key
     return chosen
+
+
+def ratio(ledger: Ledger, own: Figure, other: Figure) -> Words:
+    """How many times the weight of another logit: `exp(2.0 - 1.0) = 2.7`."""
+    gap = own.value - other.value
+    if abs(gap) > math.log(_MANY):
+        return words(
+            "more than {many}" if gap > 0 else "less than 1/{many}",
+            "mais de {many}" if gap > 0 else "menos de 1/{many}",
+            many=_MANY,
+        )
+    least = max(0, 2 - int(gap / math.log(10))) if gap > 0 else 4
+    times = ledger.result(
+        math.exp(gap), lambda one, less: math.exp(one - less), (own, other), ledger.column(least)
+    )
+    return symbols("exp({own} - {other}) = {times}", own=own, other=Operand(other), times=times)
 
 
 @record(frozen=True, slots=True, eq=False)

@@ -49,7 +49,7 @@ def blocks(board: Board) -> Iterator[Block]:
             )
         )
         return
-    yield Formula("a = Σ weight × value", r"a = \sum_j \alpha_j v_j")
+    yield Formula(words("a = Σ weight × value", "a = Σ peso × valor"), r"a = \sum_j \alpha_j v_j")
     feature = int(np.abs(explanation.context).argmax())
     yield Paragraph(
         words(

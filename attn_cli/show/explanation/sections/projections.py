@@ -24,11 +24,6 @@ from attn_cli.show.explanation.sections.matrices import SMALL, projection_matrix
 from attn_cli.vocabulary import Step
 
 _SYMBOLS = {Step.QUERIES: ("q", "Q"), Step.KEYS: ("k", "K"), Step.VALUES: ("v", "V")}
-_NOUNS = {
-    Step.QUERIES: words("query", "consulta"),
-    Step.KEYS: words("key", "chave"),
-    Step.VALUES: words("value", "valor"),
-}
 _TERMS = 5  # products of one projected feature before the rest is summed up
 _FEATURES = words("feature of x", "componente de x")
 
@@ -48,7 +43,7 @@ def blocks(board: Board) -> Iterator[Block]:
         )
         return
     query, key = explanation.projections[Step.QUERIES], explanation.projections[Step.KEYS]
-    yield Formula("q = W^Q x + b,  k = W^K x + b", r"q = W^Q x + b, \qquad k = W^K x + b")
+    yield Formula(symbols("q = W^Q x + b,  k = W^K x + b"), r"q = W^Q x + b, \qquad k = W^K x + b")
     yield Paragraph(
         words(
             "The layer receives a vector x of {width} numbers for each token. W^Q makes of the x of {query}"
@@ -111,9 +106,11 @@ def _plain_name(projection: Projection, turn: OpenedTurn | None, name: Words) ->
 
 
 def _title(board: Board, projection: Projection) -> Words:
-    is_query = projection.step is Step.QUERIES
-    token = board.query if is_query else board.key
-    return words("The {noun} of {token}:", "{noun} de {token}:", noun=_NOUNS[projection.step], token=token)
+    if projection.step is Step.QUERIES:
+        return words("The query of {token}:", "A consulta de {token}:", token=board.query)
+    if projection.step is Step.KEYS:
+        return words("The key of {token}:", "A chave de {token}:", token=board.key)
+    return words("The value of {token}:", "O valor de {token}:", token=board.key)
 
 
 def _product(

@@ -155,7 +155,7 @@ def _capped(board: Board, scores: RowScores, score: Figure) -> Steps:
             cap=limit,
         )
     )
-    yield Formula("cap · tanh(score ÷ cap)", r"c \cdot \tanh(s / c)")
+    yield Formula(words("cap × tanh(score ÷ cap)", "limite × tanh(escore ÷ limite)"), r"c \cdot \tanh(s / c)")
     yield Equation(
         symbols("{cap} × tanh({score} ÷ {cap}) = {capped}", cap=limit, score=score, capped=figure),
         r"{cap} \times \tanh({score} \div {cap}) = {capped}",

@@ -42,7 +42,8 @@ def blocks(board: Board) -> Iterator[Block]:
         )
         return
     yield Formula(
-        "weight = exp(logit - largest) ÷ total", r"\alpha_j = \frac{e^{s_j - \max}}{\sum_i e^{s_i - \max}}"
+        words("weight = exp(logit - largest) ÷ total", "peso = exp(logit - maior) ÷ total"),
+        r"\alpha_j = \frac{e^{s_j - \max}}{\sum_i e^{s_i - \max}}",
     )
     largest = board.ledger.given(softmax.powers.largest, board.logits)
     yield Paragraph(

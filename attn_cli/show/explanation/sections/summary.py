@@ -1,12 +1,11 @@
 """The title of an explanation, and the sentence that says what happened."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 
-from attn_cli.show.explanation.document import Block, Heading, Operand, Paragraph, Word, Words, words
-from attn_cli.show.explanation.sections.board import Board
+from attn_cli.show.explanation.document import Block, Heading, Paragraph, Word, Words, words
+from attn_cli.show.explanation.sections.board import Board, ratio
 
 
 def opening(board: Board) -> Iterator[Block]:
@@ -89,26 +88,21 @@ def _compared(board: Board) -> Words:
             **values,
         )
     own, other = (board.ledger.given(softmax.logits[one], board.logits) for one in (key, rival))
-    gap = float(softmax.logits[key]) - float(softmax.logits[rival])
-    times = board.ledger.result(
-        math.exp(min(abs(gap), 700.0)),
-        lambda a, b: math.exp(min(abs(a - b), 700.0)),
-        (own, other),
-        board.ledger.column(1),
-    )
-    values |= {"own": own, "other": other, "times": times, "own_": Operand(own), "other_": Operand(other)}
-    if gap >= 0:
+    values |= {"own": own, "other": other}
+    if own.value >= other.value:
         return words(
             "{query} puts {weight} of its weight on {key}: its logit {own} is above the {other} of {rival},"
-            " the next best, and exp({own} - {other_}) = {times} times as much weight follows.",
+            " the next best, and {times} times as much weight follows.",
             "{query} põe {weight} do seu peso em {key}: o logit {own} está acima do {other} de {rival}, a"
-            " segunda melhor, e disso segue exp({own} - {other_}) = {times} vezes o peso dela.",
+            " segunda melhor, e disso segue {times} vezes o peso dela.",
+            times=ratio(board.ledger, own, other),
             **values,
         )
     return words(
         "{query} puts only {weight} of its weight on {key}: its logit {own} is below the {other} of {rival},"
-        " which has exp({other} - {own_}) = {times} times as much weight.",
+        " which has {times} times as much weight.",
         "{query} põe só {weight} do seu peso em {key}: o logit {own} está abaixo do {other} de {rival}, que"
-        " tem exp({other} - {own_}) = {times} vezes o peso.",
+        " tem {times} vezes o peso.",
+        times=ratio(board.ledger, other, own),
         **values,
     )
