@@ -10,8 +10,9 @@ WORDS = ("special", "first")
 """What selects tokens by their kind."""
 
 _NEEDS_NO_QUOTES = re.compile(r"(?!=)[\w@%+:./,…-]+")
-_ITEM = re.compile(r'\s*(=?"[^"]+"(?:@-?\d+)?(?=\s*(?:,|\Z))|=,[^,]*|[^,]*)\s*(,|\Z)')
-_QUOTED = re.compile(r'=?"([^"]+)"(?:@(-?\d+))?')
+_IN_QUOTES = r'=?"((?:[^"]|"")+)"(?:@(-?\d+))?'
+_QUOTED = re.compile(_IN_QUOTES)
+_ITEM = re.compile(rf"\s*((?:{_IN_QUOTES})(?=\s*(?:,|\Z))|=,[^,]*|[^,]*)\s*(,|\Z)")
 _PLACED = re.compile(r"(.+?)(?:@(-?\d+))?", re.DOTALL)
 
 
@@ -26,19 +27,22 @@ class Item:
 
 
 def items(selection: str) -> Iterator[Item]:
-    """The items between the commas; empty ones too. A comma in quotation marks or right after `=` is text."""
+    """The items between the commas; empty ones too.
+
+    A comma in quotation marks or right after `=` is text; in quotation marks, `""` is one of them, as in CSV.
+    """
     start, separator = 0, ","
     while separator:
         matched = _ITEM.match(selection, start)
         assert matched is not None, "an item may be empty"
         yield _item(matched[1].strip())
-        start, separator = matched.end(), matched[2]
+        start, separator = matched.end(), matched[4]
 
 
 def _item(typed: str) -> Item:
-    quoted = _QUOTED.fullmatch(typed)
-    if quoted is not None:
-        return Item(typed, quoted[1], quoted[2], is_text=True)
+    in_quotes = _QUOTED.fullmatch(typed)
+    if in_quotes is not None:
+        return Item(typed, in_quotes[1].replace('""', '"'), in_quotes[2], is_text=True)
     is_marked = typed.startswith("=")
     placed = _PLACED.fullmatch(typed[1:].strip() if typed[1:].strip() and is_marked else typed)
     text, place = ("", None) if placed is None else placed.groups()
@@ -64,4 +68,4 @@ def _as_text(text: str) -> str:
     is_one = list(items(text)) == [Item(text, text, None, is_text=False)]
     if is_one and not is_numeric(text) and text not in WORDS:
         return text
-    return f"={text}" if '"' in text else f'"{text}"'
+    return '"' + text.replace('"', '""') + '"'

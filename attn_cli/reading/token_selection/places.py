@@ -31,13 +31,15 @@ class Letters:
 
     def spans(self, word: str, text: str) -> Iterator[Span]:
         """Where the letters of `word` occur, also inside other words; any white space fits a space."""
-        pattern = _pattern(word)
+        pattern, last = _pattern(word), None
         place = pattern.search(self.letters)
         while place is not None and place.end() > place.start():
             start, end = self.origins[place.start()], self.origins[place.end() - 1] + 1
             while end < len(text) and not _bare(text[end]):
                 end += 1
-            yield start, end
+            if (start, end) != last:  # `…` is three letters, and one place
+                yield start, end
+            last = start, end
             place = pattern.search(self.letters, place.start() + 1)
 
 
@@ -71,29 +73,31 @@ def is_in_text(word: str, side: TextSide) -> bool:
 def occurrences(word: str, text: str) -> Iterator[Span]:
     """Where the characters of `word` stand, in any case, also inside other words."""
     plain = _plain(word)
-    for start, end in dict.fromkeys(letters_of(text).spans(word, text)):
+    for start, end in letters_of(text).spans(word, text):
         if _plain(text[start:end]) == plain:
             yield start, end
 
 
 def word_spans(word: str, text: str) -> Iterator[Span]:
     """Where `word` stands as a word, in any case."""
-    for start, end in occurrences(word, text):
-        if not is_inside_word(text, start) and not is_inside_word(text, end):
-            yield start, end
+    return (span for span in occurrences(word, text) if _is_whole(text, span))
 
 
 def _text_places(word: str, side: TextSide) -> Iterator[tuple[bool, Positions]]:
     """Whether the word is written in the same way, and its tokens, for each place in the text."""
-    wanted = _written(word)
+    written, plain = _written(word), _plain(word)
     for text, tokens in side.parts:
         owners = _Owners(text, tokens)
-        for start, end in word_spans(word, text):
-            own = owners.of(start, end)
-            if own:
-                read = "".join(token.text for token in own)
-                is_exact = wanted in {_written(text[start:end]), _written(read)}
+        for start, end in letters_of(text).spans(word, text):
+            own = owners.of(start, end) if _is_whole(text, (start, end)) else []
+            read = "".join(token.text for token in own)
+            is_exact = written in {_written(text[start:end]), _written(read)}
+            if own and (is_exact or _plain(text[start:end]) == plain):
                 yield is_exact, tuple(token.position for token in own)
+
+
+def _is_whole(text: str, span: Span) -> bool:
+    return not any(is_inside_word(text, border) for border in span)
 
 
 def _special_places(word: str, side: TextSide) -> Iterator[tuple[bool, Positions]]:

@@ -37,6 +37,8 @@ def _second_start(tokens: Sequence[Token], first_text: str) -> int:
     token at the end of the first, or where the offsets start again; if all of the first text starts at 0,
     after the token that reaches its end.
     """
+    if not first_text:
+        return 0
     numbers = [token.segment for token in tokens if token.end > token.start]
     if len(set(numbers)) > 1:
         return next(
@@ -53,4 +55,4 @@ def _second_start(tokens: Sequence[Token], first_text: str) -> int:
 
 def _closes(token: Token, text: str) -> bool:
     """Whether it is a token that the template adds after the text."""
-    return token.special and token.start == token.end == len(text) > 0
+    return token.special and token.start == token.end == len(text)

@@ -33,7 +33,8 @@ def no_such_word(item: Item, side: TextSide, numbered: Numbered) -> UsageError:
             found, *instead = answer
             hint = ", or ".join(f"{numbered.option} {each}" for each in instead)
             return UsageError(f"{unknown}: {found}", hint or _TOKENS)
-    problem = f"{unknown}: {shortened(' '.join(' '.join(side.texts).split()))}"
+    text = " ".join(" ".join(side.texts).split())
+    problem = f"{unknown}: {shortened(text) or 'it is empty'}"
     return UsageError(problem, f"{numbered.option} 0, or a word of the text: {_TOKENS}")
 
 
@@ -42,9 +43,7 @@ def _no_such_phrase(words: list[str], side: TextSide, numbered: Numbered) -> Usa
     for word in words:
         if not find_places(word, side):
             return no_such_word(Item(word, word, None, is_text=True), side, numbered)
-    problem = (
-        f"'{shortened(' '.join(words))}' is not in {side.name}: its words do not stand beside each other"
-    )
+    problem = f"'{shortened(' '.join(words))}' is not in {side.name}: its words stand apart"
     return UsageError(problem, f"{numbered.option} {','.join(map(as_item, words))}")
 
 
