@@ -30,12 +30,29 @@ if TYPE_CHECKING:
 _NO_BIAS = "the layer adds no position bias"
 
 
+@record(frozen=True, slots=True)
+class Cut:
+    """Where the rows of a projection are in a fused matrix: in blocks, one per head."""
+
+    rows: int  # of the fused matrix
+    blocks: Sequence[int]  # for each of our heads, the block of the fused matrix that has its rows
+    size: int  # D, the rows of a block
+
+    def rows_of(self, head: int) -> range:
+        """The rows of the fused matrix that belong to this head."""
+        start = self.blocks[head] * self.size
+        return range(start, start + self.size)
+
+
 @record(frozen=True, slots=True, eq=False)
 class Linear:
     """x ↦ x·Wᵀ + b; the weight has one row per output, as in `torch.nn.Linear`."""
 
     weight: Array  # (out, in)
     bias: Array | None = None  # (out,)
+    name: str = ""  # of the tensor in the file, without `.weight`; in GGUF, Hugging Face's name; "": unknown
+    cut: Cut | None = None  # out of a fused matrix; None: the tensor is this matrix alone
+    is_transposed: bool = False  # the file has it as (in, out): its columns are our rows (GPT-2's Conv1D)
 
     def __call__(self, x: Array) -> Array:
         """(..., in) to (..., out)."""
@@ -75,6 +92,7 @@ class Attention:
     memory: Array | None = None  # (S, M) what keys and values are computed from; None: the input
     stream: Array | None = None  # (T, M) the residual stream, to which the output is added; None: unknown
     input_norm: LayerNorm | RmsNorm | None = None  # input = norm(stream); None: the stream is the input
+    scale_name: str = ""  # see `MultiHeadAttention`
     rows: Sequence[int] | None = None  # the positions of the queries, after `at`; None: 0 to T - 1
     opens: "Callable[[], MultiHeadAttention] | None" = None  # see `layer`
 
@@ -261,6 +279,7 @@ class MultiHeadAttention:
     heads: int
     kv_heads: int
     scale: float | None = None  # None: 1/√D
+    scale_name: str = ""  # the config keys that set it; "": it is 1/√D, or the family has none and it is 1
     mask: Rule = everywhere
     bias: Bias | None = None
     softcap: float | None = None
@@ -299,7 +318,9 @@ class MultiHeadAttention:
     def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
         """The same call, with access to every step."""
         operands = self.operands(x, memory, mask)
-        return Attention(x, operands, self.output, memory=memory, opens=self.itself)
+        return Attention(
+            x, operands, self.output, memory=memory, scale_name=self.scale_name, opens=self.itself
+        )
 
     def itself(self) -> "MultiHeadAttention":
         """This layer, as `Attention.layer` returns it."""
@@ -437,4 +458,9 @@ def _blocks(linear: Linear, chosen: Sequence[int], size: int) -> Linear:
     else:
         xp = namespace(weight)
         rows = xp.asarray([row for block in chosen for row in range(block * size, (block + 1) * size)])
-    return Linear(weight[rows], None if bias is None else bias[rows])
+    return replace(
+        linear,
+        weight=weight[rows],
+        bias=None if bias is None else bias[rows],
+        cut=Cut(int(weight.shape[0]), chosen, size),
+    )

@@ -52,6 +52,9 @@ class Tensors(Protocol):
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Raise `AttnError` if the tensor is missing or has another shape."""
 
+    def stored(self, name: str) -> str:
+        """The tensor's name in the file."""
+
 
 @record(frozen=True, slots=True)
 class Transformer:
@@ -174,6 +177,7 @@ class Transformer:
             heads=spec.heads,
             kv_heads=spec.kv_heads,
             scale=spec.scale(layer),
+            scale_name=spec.scale_name,
             mask=spec.mask(layer),
             bias=bias,
             softcap=spec.softcap,
@@ -217,7 +221,14 @@ class Transformer:
         query, key, value = self._projections(cross.projections, layer)
         output = self._linear(cross.output, layer, spec.width, spec.heads * spec.head_size)
         return MultiHeadAttention(
-            query, key, value, output, heads=spec.heads, kv_heads=spec.kv_heads, scale=spec.scale(layer)
+            query,
+            key,
+            value,
+            output,
+            heads=spec.heads,
+            kv_heads=spec.kv_heads,
+            scale=spec.scale(layer),
+            scale_name=spec.scale_name,
         )
 
     def _projections(self, parts: Projections, layer: int) -> tuple[Linear, Linear, Linear]:
@@ -334,7 +345,8 @@ class Transformer:
         stored = self.weights.read(f"{name}.weight", self._stored_shape(rows, columns))
         weight = self.backend.convert(stored.T if self.spec.is_transposed else stored)
         bias = self.backend.convert(self.weights.read(f"{name}.bias", (rows,))) if part.has_bias else None
-        return Linear(weight, bias)
+        full_name = self.weights.stored(f"{name}.weight").removesuffix(".weight")
+        return Linear(weight, bias, full_name, is_transposed=self.spec.is_transposed)
 
     def _name(self, part: Part, layer: int) -> str:
         return part.name.format(**self.spec.numbers(layer))
