@@ -140,6 +140,9 @@ class Silenced:
     def rows(self, name: str, shape: tuple[int, int], indices: Any) -> Array:
         return self.inner.rows(name, shape, indices)
 
+    def stored(self, name: str) -> str:
+        return self.inner.stored(name)
+
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         self.inner.check(name, shape)
 
