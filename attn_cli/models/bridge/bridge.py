@@ -189,8 +189,9 @@ class Bridge:
         Raises:
             AttnError: always.
         """
-        problem = f"{self.name} runs in transformers, which does not say what wrote into the residual stream"
-        raise AttnError(problem, "a model of a native type; attn models lists them")
+        known = f"{self.name} is read through transformers, where only its sum is seen"
+        problem = f"what each component wrote into the residual stream is not known: {known}"
+        raise AttnError(problem, "use a model of a native type: attn models --families lists them")
 
     def reference_model(self) -> ReferenceModel:
         """transformers' eager attention on the same files."""

@@ -36,12 +36,12 @@ class ResidualStream:
 
     def entering(self, layer: int) -> tuple[Attention, Decomposition]:
         """A layer's attention, and (P, M) what enters its projections, after the norm that stands before."""
-        block, stream = self._layer(layer)
+        block, stream = self.layer(layer)
         return block.attention, self._before(block, stream, self.model.spec.attention_norm)
 
     def entering_cross(self, layer: int) -> tuple[Attention, Decomposition]:
         """A decoder layer's cross-attention, and (P, M) what enters its W^Q."""
-        block, stream = self._layer(layer)
+        block, stream = self.layer(layer)
         cross = self.model.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
         return block.cross_attention, self._before(block, self._with_attention(block, stream), cross.norm)
@@ -49,13 +49,13 @@ class ResidualStream:
     @cached_property
     def leaving(self) -> tuple[Array, Decomposition]:
         """(T, M) the output of the last layer after the final norm, and its parts (P, M)."""
-        block, stream = self._layer(self.model.spec.layers - 1)
+        block, stream = self.layer(self.model.spec.layers - 1)
         norm = self.model.norm(self.model.spec.final_norm, 0, self.model.spec.width)
         output = block.leaving if norm is None else norm(block.leaving)
         return output, self._after(block, stream).normed(norm)
 
-    def _layer(self, number: int) -> tuple[Block, Decomposition]:
-        """The layer, and the stream (P, M) that enters it; later layers do not run."""
+    def layer(self, number: int) -> tuple[Block, Decomposition]:
+        """A layer, and the stream (P, M) before its norm; later layers do not run."""
         return next(each for each in self._layers() if each[0].layer == number)
 
     def _layers(self) -> Iterator[tuple[Block, Decomposition]]:
