@@ -192,7 +192,7 @@ def _answer(
             has_matrices=shown.has_matrices,
         )
         return _Answer(page, fields)
-    from attn_cli.reading.key_contrast import contrast_keys
+    from attn_cli.reading.weight.key_contrast import contrast_keys
     from attn_cli.show.explanation.contrast import contrast_page
 
     place = (explanation.layer, explanation.head)
@@ -218,7 +218,7 @@ def _explanation(
         UsageError: several heads are chosen, or the tokens are not one each.
     """
     from attn_cli.reading.default_head import find_clearest_pair
-    from attn_cli.reading.explanation import explain
+    from attn_cli.reading.weight.explanation import explain
 
     query, key = _tokens(reading, pair)
     shown, head = _head(world, reading, inputs)

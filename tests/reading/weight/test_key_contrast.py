@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attn_cli.answers.contrast import BiasType, ContrastSide, KeyContrast
 from attn_cli.core.decomposition import Component, ComponentType
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
-from attn_cli.reading.key_contrast import BiasType, ContrastSide, KeyContrast, contrast_keys
 from attn_cli.reading.reading import Reading, TextRequest, read
 from attn_cli.reading.steps import head_steps
+from attn_cli.reading.weight.key_contrast import contrast_keys
 from attn_cli.reading.window import Window
 from attn_cli.vocabulary import DType, Kind, Step
 from tests.support.compiled import save_compiled

@@ -11,12 +11,12 @@ from attn_cli.core.arrays import Array, Booleans, Floats, to_numpy
 from attn_cli.core.attention import LearnedSink, dots, exponentiate, soft_capped
 from attn_cli.core.multihead import Attention
 from attn_cli.models.source import Layer
-from attn_cli.reading.explained_bias import open_bias
-from attn_cli.reading.explained_projection import open_projections
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import ShownLayer, check_finite, unwarned
+from attn_cli.reading.weight.position_bias import open_bias
+from attn_cli.reading.weight.projection import open_projections
 from attn_cli.reading.window import Window
 from attn_cli.vocabulary import Step
 
