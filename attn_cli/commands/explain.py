@@ -13,9 +13,11 @@ from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.show.writers import EXPLANATIONS, Page, either
-from attn_cli.vocabulary import Language
+from attn_cli.vocabulary import Language, Lesson
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from attn_cli.answers.weight import Explanation
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.steps import ShownLayer
@@ -59,6 +61,18 @@ _Lang: TypeAlias = Annotated[
         "--lang",
         metavar="LANG",
         help="Language of the page: en or pt; by default that of LANG, else en.",
+        show_default=False,
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+
+
+_Lesson: TypeAlias = Annotated[
+    Lesson | None,
+    typer.Option(
+        "--lesson",
+        metavar="LESSON",
+        help="A lesson about this row instead, as listed below.",
         show_default=False,
         rich_help_panel=Topic.SHOW,
     ),
@@ -114,6 +128,7 @@ def explain_weight(
     *,
     inputs: options.ReadingOptions,
     pair: PairOptions,
+    lesson: _Lesson = None,
     top: _Top = 8,
     digits: _Digits = 4,
     weights: _Weights = False,
@@ -139,7 +154,12 @@ def explain_weight(
     targets = files.targets(out or (), tuple(EXPLANATIONS), force=force)
     reading = open_reading(world, inputs, compute)
     language = lang or spoken(world)
-    answered = _answer(world, reading, inputs, pair, _PageOptions(digits, top, weights))
+    explanation = _explanation(world, reading, inputs, pair)
+    shown = _PageOptions(digits, top, weights)
+    if lesson is not None:
+        answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute))
+    else:
+        answered = _answer(reading, explanation, pair, shown)
     if not as_json and not targets:
         from attn_cli.show.explanation.terminal import Explained  # rich: 0.06 s
 
@@ -169,17 +189,12 @@ class _Answer:
 
 
 def _answer(
-    world: World,
-    reading: "Reading",
-    inputs: options.ReadingOptions,
-    pair: PairOptions,
-    shown: _PageOptions,
+    reading: "Reading", explanation: "Explanation", pair: PairOptions, shown: _PageOptions
 ) -> _Answer:
     """The arithmetic of the chosen weight, or what wrote the difference of two scores."""
     from attn_cli.show.explanation.entry import contrast_entry, explain_entry
     from attn_cli.show.explanation.page import explanation_page, listed_keys
 
-    explanation = _explanation(world, reading, inputs, pair)
     sides, model = reading.sides, reading.source.card.name
     fields: dict[str, object] = {"explain": explain_entry(explanation, listed_keys(explanation, shown.top))}
     if pair.over is None:
@@ -200,6 +215,60 @@ def _answer(
     contrast = contrast_keys(reading, place, explanation.query, explanation.key, other)
     fields["over"] = contrast_entry(contrast)
     return _Answer(contrast_page(contrast, sides, model, digits=shown.digits, most=shown.top), fields)
+
+
+def _taught(
+    reading: "Reading",
+    explanation: "Explanation",
+    lesson: Lesson,
+    shown: _PageOptions,
+    again: "Sequence[str]",
+) -> _Answer:
+    """A lesson about the row; the JSON object has the weight that it is about."""
+    from importlib import import_module
+
+    from attn_cli.reading.lessons.request import LessonRequest
+    from attn_cli.show.explanation.document import Document
+    from attn_cli.show.explanation.entry import explain_entry
+    from attn_cli.show.explanation.figures import Ledger
+    from attn_cli.show.explanation.page import listed_keys
+
+    numbers = import_module(f"attn_cli.reading.lessons.{lesson.value}")
+    view = import_module(f"attn_cli.show.explanation.lessons.{lesson.value}")
+    place = (explanation.layer, explanation.head)
+    study = numbers.study(LessonRequest(reading, place, explanation.query, explanation.key))
+    ledger = Ledger(shown.digits)
+    blocks = list(view.blocks(study, ledger, reading.sides, again))
+    fields: dict[str, object] = {"explain": explain_entry(explanation, listed_keys(explanation, shown.top))}
+    return _Answer(Document(blocks, ledger.settle()), fields)
+
+
+def asked_again(inputs: options.ReadingOptions, compute: options.ComputeOptions) -> list[str]:
+    """The arguments that name the same text and model, for a command to go on with."""
+    text, source = inputs.text, inputs.source
+    named = ["--file", str(text.file)] if text.file is not None else [text.text or "-"]
+    given = {
+        "--pair": text.pair,
+        "--target": text.target,
+        "-m": source.model,
+        "--revision": source.revision,
+        "--tokenizer": source.tokenizer,
+        "--kind": inputs.kind,
+        "--seed": compute.seed,
+        "--width": compute.width,
+        "--head-count": compute.head_count,
+    }
+    flags = {
+        "--no-special": source.no_special,
+        "--no-adapter": source.no_adapter,
+        "--trust-remote-code": source.trust_remote_code,
+        "--causal": compute.causal is True,
+        "--no-causal": compute.causal is False,
+    }
+    values = [
+        word for option, value in given.items() if value not in (None, "") for word in (option, str(value))
+    ]
+    return [*named, *values, *(flag for flag, is_given in flags.items() if is_given)]
 
 
 def spoken(world: World) -> Language:
