@@ -82,7 +82,7 @@ def _table(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
     heads = (
         TableColumn(words("key", "chave"), is_number=False),
         TableColumn(words("logit", "logit")),
-        TableColumn(words("exp(logit - largest)", "exp(logit - maior)")),
+        TableColumn(symbols("exp")),
         TableColumn(words("weight", "peso")),
         TableColumn(symbols(""), is_number=False, is_optional=True),
     )
