@@ -286,13 +286,15 @@ def _explanation(
     Raises:
         UsageError: several heads are chosen, or the tokens are not one each.
     """
-    from attn_cli.reading.default_head import find_clearest_pair
+    from attn_cli.reading.default_head import find_query
     from attn_cli.reading.weight.explanation import explain
 
     query, key = _tokens(reading, pair)
-    shown, head = _head(world, reading, inputs)
+    shown, head, telling = _head(world, reading, inputs)
     if query is None:
-        query = find_clearest_pair(reading, shown.layer, head).query
+        query = (
+            telling if key is None and telling is not None else find_query(reading, shown.layer, head, key)
+        )
     return explain(reading, shown, head, query, key)
 
 
@@ -313,8 +315,10 @@ def _token(chosen: str, side: "TextSide", what: str, option: str) -> int:
     return select_token(chosen, side, what, option)
 
 
-def _head(world: World, reading: "Reading", inputs: options.ReadingOptions) -> "tuple[ShownLayer, int]":
-    """The chosen head, or the one that stands out.
+def _head(
+    world: World, reading: "Reading", inputs: options.ReadingOptions
+) -> "tuple[ShownLayer, int, int | None]":
+    """The layer and the head that are chosen; or those that stand out, and the query that shows why.
 
     Raises:
         UsageError: several heads are chosen.
@@ -331,10 +335,10 @@ def _head(world: World, reading: "Reading", inputs: options.ReadingOptions) -> "
         if default.out_of > 1:
             for sentence in describe_choice(reading, default):
                 world.note(sentence)
-        return default.shown, default.head.head
+        return default.shown, default.head.head, None if default.pair is None else default.pair.query
     places = selected_places(world, reading, chosen)
     if len(places) > 1:
         problem = f"attn explain shows one head, and {len(places)} are chosen"
         raise UsageError(problem, "--heads {}.{}".format(*places[0]))
     (shown,) = shown_layers(reading, places)
-    return shown, places[0][1]
+    return shown, places[0][1], None

@@ -11,6 +11,7 @@ from attn_cli.analysis.patterns import choose_pattern, is_enough, name_pattern
 from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.errors import UsageError
 from attn_cli.grid import Head, Matrix
 from attn_cli.models.backend import estimate_operations
 from attn_cli.models.head_labels import HeadLabel
@@ -56,6 +57,11 @@ class DefaultHead:
     probe: StoredProbe | None = None  # what showed that, if not the model's card
     evidence: Evidence | None = None  # how clearly it shows a pattern on this text
     clearest: TokenPair | None = None  # the pair with the sharpest attention
+
+    @property
+    def pair(self) -> TokenPair | None:
+        """The pair of tokens that shows best what it does."""
+        return self.clearest if self.evidence is None else self.evidence.clearest
 
 
 @unwarned
@@ -166,9 +172,16 @@ def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) 
 
 
 @unwarned
-def find_clearest_pair(reading: Reading, layer: Layer, head: int) -> TokenPair:
-    """The pair of tokens with the sharpest attention of a head; of a long text, in its first 512 tokens."""
-    return _Glance(reading, layer, head).clearest
+def find_query(reading: Reading, layer: Layer, head: int, key: int | None = None) -> int:
+    """The query with the sharpest attention of a head, or with the largest weight on `key`.
+
+    Of a long text, only its first 512 tokens are looked at.
+
+    Raises:
+        UsageError: the key is beyond them.
+    """
+    glance = _Glance(reading, layer, head)
+    return glance.clearest.query if key is None else glance.query_of(key)
 
 
 def layers_to_choose_from(reading: Reading) -> Sequence[int]:
@@ -198,6 +211,18 @@ class _Glance:
         keys = are_special(self._keys) if self._reading.kind is Kind.CROSS else None
         query, key = find_sharpest_pair(self._weights, are_special(self._queries), keys)
         return TokenPair(query, key, float(self._weights[query, key]))
+
+    def query_of(self, key: int) -> int:
+        """The query with the largest weight on a key.
+
+        Raises:
+            UsageError: the key is beyond the tokens that are looked at.
+        """
+        if key >= self._weights.shape[1]:
+            count = self._weights.shape[1]
+            problem = f"key {key} is beyond the first {count:,} tokens, from which a query is chosen"
+            raise UsageError(problem, f"--query {key}")
+        return int(self._weights[:, key].argmax())
 
     def evidence(self, pattern: Pattern) -> Evidence | None:
         """How clearly the head shows a pattern."""
