@@ -6,7 +6,7 @@ import numpy.typing as npt
 from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.attention import Operands, allowed, softmax_and_sink, trace
 from attn_cli.core.multihead import Attention
-from attn_cli.errors import AttnError
+from attn_cli.errors import AttnError, UsageError
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.steps import check_finite, run_layers
 from attn_cli.record import record
@@ -26,7 +26,7 @@ class SoftmaxRow:
 
     @property
     def shares(self) -> Numbers:
-        """(S,) or (S + 1,) the weights, and that of the sink: they sum to 1 if the query may look anywhere."""
+        """(S,) or (S + 1,) the weights, and the sink's: they sum to 1 if the query may look anywhere."""
         return self.weights if self.sink is None else np.append(self.weights, self.sink)
 
     @property
@@ -84,6 +84,19 @@ def one_row(operands: Operands, head: int, query: int) -> Operands:
 def visible_keys(row: Operands) -> npt.NDArray[np.bool_]:
     """(S,) where the query of the row may look."""
     return np.asarray(to_numpy(allowed(row))[0], dtype=np.bool_)
+
+
+def keys_of(row: Operands, request: LessonRequest) -> list[int]:
+    """The positions of the keys that the query of the row may look at.
+
+    Raises:
+        UsageError: there are none.
+    """
+    visible = [int(key) for key in np.flatnonzero(visible_keys(row))]
+    if not visible:
+        problem = f"query {request.query} may look at no key in layer {request.place[0]}: its row is zeros"
+        raise UsageError(problem, "--query with another token")
+    return visible
 
 
 def softmax_row(row: Operands) -> SoftmaxRow:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from attn_cli.answers.lessons.length import BYTES, SOFTMAX, LayerSize, LengthStudy, TextLength
+from attn_cli.answers.lessons.windows import Origin
 from attn_cli.grid import Sides
-from attn_cli.reading.lessons.length import BYTES, SOFTMAX, LayerSize, LengthStudy, TextLength
-from attn_cli.reading.lessons.pairs import Origin
 from attn_cli.show.explanation.document import (
     Block,
     Cell,

@@ -1,45 +1,13 @@
-"""How many pairs of a query and a key a mask leaves in a text of any length, and which window is meant."""
+"""Whether a layer is causal, and which window it has."""
 
-from enum import Enum, auto
-
+from attn_cli.answers.lessons.windows import Origin, UsedWindow
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.masks import Band, narrowed, nearby
-from attn_cli.core.multihead import Attention
 from attn_cli.models.source import Layer
 from attn_cli.reading.reading import Reading
-from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 NATIVE = "native"
-
-
-class Origin(Enum):
-    """Whose window it is."""
-
-    LAYER = auto()
-    MODEL = auto()  # of another layer of the model
-    EXAMPLE = auto()  # the model has none
-
-
-@record(frozen=True, slots=True)
-class UsedWindow:
-    """The window that a lesson compares with."""
-
-    band: Band
-    tokens: int  # that a query in the middle of a long text may look at
-    reach: int  # positions before the query
-    origin: Origin
-
-
-def pairs_in(band: Band, tokens: int) -> int:
-    """How many pairs a band leaves of `tokens` queries and as many keys."""
-    return tokens + _beside(band.before, tokens) + _beside(band.after, tokens)
-
-
-def _beside(reach: int | None, tokens: int) -> int:
-    """Σ (tokens - d) for the distances d from 1 to `reach`: the pairs on one side of the diagonal."""
-    most = tokens - 1 if reach is None else min(reach, tokens - 1)
-    return most * tokens - most * (most + 1) // 2
 
 
 def is_causal(reading: Reading, layer: Layer) -> bool:
@@ -49,7 +17,7 @@ def is_causal(reading: Reading, layer: Layer) -> bool:
     """
     if reading.kind is Kind.CROSS:
         return False
-    if isinstance(layer, Attention) and narrowed(layer.operands.mask).band.after == 0:
+    if layer.opened is not None and narrowed(layer.opened.operands.mask).band.after == 0:
         return True
     if reading.source.engine == NATIVE:
         return False
@@ -63,7 +31,7 @@ def window_of(reading: Reading, layer: Layer, example: int) -> UsedWindow | None
     if reading.kind is Kind.CROSS:
         return None
     causal = is_causal(reading, layer)
-    band = narrowed(layer.operands.mask).band if isinstance(layer, Attention) else Band()
+    band = Band() if layer.opened is None else narrowed(layer.opened.operands.mask).band
     if band.before is not None:
         return _used(band.before, Origin.LAYER, causal=causal)
     narrowest = reading.source.narrowest_window
