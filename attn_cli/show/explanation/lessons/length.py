@@ -8,7 +8,6 @@ from attn_cli.grid import Sides
 from attn_cli.show.explanation.document import (
     Block,
     Cell,
-    CommandLine,
     Equation,
     Heading,
     Outside,
@@ -22,7 +21,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Ledger
-from attn_cli.show.explanation.lessons.going_on import same_row
+from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import BYTES as OF_BYTES
 from attn_cli.show.explanation.quantities import COUNTS, SECONDS, Quantity, derived, plural, quantity
@@ -31,7 +30,7 @@ from attn_cli.vocabulary import Kind, Lesson
 _TOKENS = words("tokens", "tokens")
 
 
-def blocks(study: LengthStudy, ledger: Ledger, _sides: Sides, base: Sequence[str]) -> Iterator[Block]:
+def blocks(study: LengthStudy, ledger: Ledger, _sides: Sides, base: Base) -> Iterator[Block]:
     """The lesson in reading order."""
     yield Heading(words("What does N² cost?", "Quanto custa o N²?"), 1)
     yield from _question(study)
@@ -42,11 +41,13 @@ def blocks(study: LengthStudy, ledger: Ledger, _sides: Sides, base: Sequence[str
     yield from blocks_of_speed
     yield from _seconds(study, ledger, speed)
     yield from _checks(study)
-    yield CommandLine(
-        words(
-            "Go on: what a recurrent network does instead:", "Para continuar: o que uma rede recorrente faz:"
-        ),
-        same_row(base, study.place, study.query, Lesson.RECURRENCE),
+    yield go_on(
+        words("Go on: what a recurrent network does:", "Para continuar: o que faz uma rede recorrente:"),
+        base,
+        study.place,
+        study.query,
+        "--lesson",
+        Lesson.RECURRENCE.value,
     )
 
 
@@ -457,7 +458,7 @@ def _duration(ledger: Ledger, speed: Quantity, operations: int) -> Word:
 
 def _checks(study: LengthStudy) -> Iterator[Block]:
     layer, length = study.layer, study.lengths[1]
-    yield Heading(words("Check it yourself", "Para conferir"))
+    yield to_check()
     yield _product(
         words("T × S of the second row", "T × S da segunda linha"),
         words("operations per pair × layers × n²", "operações por par × camadas × n²"),
