@@ -68,6 +68,16 @@ def test_what_is_not_found_names_what_stands_nearby(selection: str, problem: str
     assert told(selection) == (problem, hint)
 
 
+def test_the_parts_of_a_word_and_special_tokens_are_near_too() -> None:
+    assert told("autmatic", "semi-automatic")[1] == "--rows automatic"
+    assert told("[CSL]", side_of_pieces("a", begin=["[CLS]"]))[1] == '--rows "[CLS]"'
+
+
+def test_three_words_around_the_letters_are_named() -> None:
+    problem, _ = told("x", "xa xb xb xc xd")
+    assert problem == "'x' is not a word of the text: it stands only inside 'xa', 'xb', 'xc'"
+
+
 def test_places_are_counted_in_words() -> None:
     assert told("a@9", "a b a")[0] == "'a' has no place 9: it stands twice in the text"
     assert told("a@9", "a b a a")[0] == "'a' has no place 9: it stands 3 times in the text"
