@@ -142,6 +142,12 @@ def test_several_tokens_where_one_is_needed_are_named(selection: str, found: str
     assert (refused.value.problem, refused.value.hint) == (f"--query takes one token, and {found}", hint)
 
 
+def test_a_place_of_several_tokens_is_no_answer_where_one_is_needed() -> None:
+    with pytest.raises(UsageError) as refused:
+        select_token("py jam", side_of("py jam py jam"), "key")
+    assert refused.value.hint == "--key 0"
+
+
 def test_long_words_are_cut_in_an_error() -> None:
     problem, _ = told("x" * 100)
     assert problem.startswith(f"'{'x' * 39}…' is not a word of the text: ")

@@ -169,7 +169,10 @@ def test_the_written_case_is_preferred() -> None:
 def test_a_word_is_also_what_the_tokens_read_in_a_model_without_capitals() -> None:
     written = side_of_pieces("It", " saw", " it", " Café")
     read = {0: "it", 3: "cafe"}
-    tokens = [replace(token, text=read.get(token.position, token.text)) for token in written.tokens]
+    names = [read.get(token.position, token.text) for token in written.tokens]
+    tokens = [
+        replace(token, piece=name, text=name) for token, name in zip(written.tokens, names, strict=True)
+    ]
     side = TextSide(tokens, written.texts)
     assert positions("it", side) == (0, 2)
     assert positions("it@2", side) == (2,)
