@@ -5,7 +5,7 @@ of layer 2.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
@@ -316,7 +316,7 @@ class Transformer:
         return self.backend.convert(self.weights.rows(f"{name}.weight", (count, width), indices))
 
 
-@dataclass(eq=False)
+@record(frozen=True, eq=False)
 class _Block:
     """One running layer; each part is computed once, when it is first needed."""
 
