@@ -23,7 +23,7 @@ else:
             defaults = _defaults(cls)
             names = tuple(defaults)
             shared = {
-                "__init__": _init(defaults, kw_only=kw_only),
+                "__init__": _init(defaults, getattr(cls, "__post_init__", None), kw_only=kw_only),
                 "__repr__": _repr,
                 "__setattr__": _refuse,
                 "__delattr__": _refuse,
@@ -92,7 +92,7 @@ else:
             owner.__dataclass_fields__ = fields
             return fields
 
-    def _init(defaults, *, kw_only):
+    def _init(defaults, checked, *, kw_only):
         left = [name for name, default in defaults.items() if isinstance(default, Field) and not default.init]
         names = tuple(name for name in defaults if name not in left)
         positional = 0 if kw_only else len(names)
@@ -113,8 +113,8 @@ else:
                 raise TypeError(
                     f"{type(self).__name__} got an unexpected or second value for {', '.join(named)}"
                 )
-            if hasattr(self, "__post_init__"):
-                self.__post_init__()
+            if checked is not None:
+                checked(self)
 
         return __init__
 
