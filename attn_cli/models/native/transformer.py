@@ -6,7 +6,7 @@ of layer 2.
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property, partial, reduce
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
@@ -358,7 +358,7 @@ class Transformer:
         return self.backend.convert(self.weights.rows(f"{name}.weight", (count, width), indices))
 
 
-@dataclass(eq=False)
+@record(frozen=True, eq=False)
 class Block:
     """One running layer; each part is computed once, when it is first needed."""
 
