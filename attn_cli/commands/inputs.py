@@ -11,7 +11,7 @@ from attn_cli.commands.options import (
     SourceOptions,
     WindowOptions,
 )
-from attn_cli.commands.progress import download
+from attn_cli.commands.results.progress import download
 from attn_cli.commands.texts import text_request
 from attn_cli.console import World
 from attn_cli.errors import UsageError

@@ -7,8 +7,8 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
-from attn_cli.commands.output import check_pooled, fitting, shared_out, show_reading, write
-from attn_cli.commands.verdict import check, remarks, sentence, verdict_on
+from attn_cli.commands.results.output import check_pooled, fitting, shared_out, show_reading, write
+from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
