@@ -44,6 +44,7 @@ def told(selection: str, side: TextSide | str = STREET) -> tuple[str, str]:
             "--rows 0, or a word of the text: attn tokens lists the tokens",
         ),
         ("First", "'First' is not a word of the text", "--rows first"),
+        ("special@1", "'special' is not a word of the text", "--rows special"),
         ("it@2", "'it' has no place 2: it stands once in the text", "--rows it@1"),
         ("the@-3", "'the' has no place -3: it stands once in the text", "--rows the@1"),
         ("it@0", "'it' has no place 0: it stands once in the text", "--rows it@1"),
