@@ -34,11 +34,11 @@ def main() -> None:
 def _end(status: object) -> None:
     """End the process as the interpreter does, but without freeing its objects one by one, which takes 4 ms.
 
-    It returns where only the interpreter knows what to do: while threads run, or if output cannot be written.
+    It returns where more is to come: while threads or a profiler run, or if output cannot be written.
     """
     import threading  # typer has imported it
 
-    if not isinstance(status, int) or threading.active_count() > 1:
+    if not isinstance(status, int) or threading.active_count() > 1 or sys.getprofile() is not None:
         return
     atexit._run_exitfuncs()  # noqa: SLF001  the only way to call what libraries registered
     with suppress(OSError, ValueError):

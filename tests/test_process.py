@@ -225,8 +225,9 @@ finally:
             "threading.Thread(target=lambda: print('waited', threading.main_thread().join())).start()",
             b"left to the interpreter\nwaited None\n",
         ),
+        ("sys.setprofile(lambda *_: None)", b"left to the interpreter\n"),
     ],
-    ids=["alone", "with a thread"],
+    ids=["alone", "with a thread", "with a profiler"],
 )
 def test_a_process_ends_at_once_after_what_waits_for_its_end(work: str, out: bytes) -> None:
     code = ENDING.format(work=work)
