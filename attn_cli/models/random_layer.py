@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,7 @@ from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
-from attn_cli.vocabulary import RANDOM, Kind
+from attn_cli.vocabulary import RANDOM, Kind, OrderSource
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
@@ -36,6 +36,7 @@ class RandomLayer:
     has_decoder: bool = False
     longest: None = None
     is_bounded: bool = False
+    has_positions: bool = True  # whether sinusoids of the positions are added to the vectors
     paths: tuple[Path, ...] = ()
 
     @property
@@ -76,7 +77,9 @@ class RandomLayer:
     def attentions(self, texts: Texts, _kind: Kind, _layers: Sequence[int]) -> Iterator[Attention]:
         """The attention of the layer over the token and position vectors of the text."""
         width, count = self.request.width, len(texts.tokens)
-        x = vectors(texts.tokens, width, self.request.seed) + sinusoids(count, width)
+        x = vectors(texts.tokens, width, self.request.seed)
+        if self.has_positions:
+            x = x + sinusoids(count, width)
         yield self.layer.attention(self.backend.convert(x.astype(np.float32)))
 
     def reference_model(self) -> None:
@@ -86,6 +89,16 @@ class RandomLayer:
     def narrowest_window(self) -> None:
         """None: its layer looks as far as the text goes."""
         return
+
+    def order_sources(self, _kind: Kind, _layers: int, _length: int) -> tuple[OrderSource, ...]:
+        """What tells the layer the order of its tokens."""
+        return (OrderSource.SINUSOIDS, *((OrderSource.CAUSAL,) if self.is_causal else ()))
+
+    def with_order_from(self, _kind: Kind, kept: Collection[OrderSource]) -> "RandomLayer":
+        """The same layer, to which nothing but `kept` tells the order of its tokens."""
+        mask = self.layer.mask if OrderSource.CAUSAL in kept else everywhere
+        has_positions = OrderSource.SINUSOIDS in kept
+        return replace(self, layer=replace(self.layer, mask=mask), has_positions=has_positions)
 
     def with_backend(self, backend: Backend) -> "RandomLayer":
         """The same layer, computed by another library."""

@@ -116,11 +116,18 @@ class TableColumn:
 
 @record(frozen=True, slots=True)
 class Row:
-    """A row of cells; with `remainder_of`, it is drawn only where that figure has a remainder."""
+    """A row of cells; with `remainder_of`, it is drawn only where one of these figures has a remainder."""
 
     cells: Sequence[Cell]
     tone: Tone = Tone.PLAIN
-    remainder_of: Figure | None = None
+    remainder_of: Figure | tuple[Figure, ...] | None = None
+
+    def is_drawn(self, settled: Settled) -> bool:
+        """Whether the row is drawn."""
+        if self.remainder_of is None:
+            return True
+        figures = self.remainder_of if isinstance(self.remainder_of, tuple) else (self.remainder_of,)
+        return any(settled.remainder(figure) is not None for figure in figures)
 
 
 @record(frozen=True, slots=True)

@@ -80,10 +80,11 @@ class Layout(NamedTuple):
             yield [Span(indent + ("  " if indent and number else "") + line, tone)]
 
     def _table(self, table: Table) -> Iterator[LineOfSpans]:
-        rows = [row for row in table.rows if row.remainder_of is None or self._has(row)]
+        rows = [row for row in table.rows if row.is_drawn(self.writing.settled)]
         shown = list(range(len(table.columns)))
         while self._is_too_wide(table, rows, shown) and any(table.columns[one].is_optional for one in shown):
             shown.remove(max(one for one in shown if table.columns[one].is_optional))
+        rows = [row for row in rows if row.remainder_of is None or self._has_numbers(row, shown)]
         texts = [[cell_text(row.cells[one], self.writing) for one in shown] for row in rows]
         columns = [table.columns[one] for one in shown]
         heads = [self.writing.text(column.heading) for column in columns]
@@ -92,9 +93,9 @@ class Layout(NamedTuple):
         for row, line in zip(rows, texts, strict=True):
             yield [Span(self._line(columns, widths, line), row.tone)]
 
-    def _has(self, row: Row) -> bool:
-        assert row.remainder_of is not None, "checked by the caller"
-        return self.writing.has_remainder(row.remainder_of)
+    def _has_numbers(self, row: Row, shown: Sequence[int]) -> bool:
+        """Whether a row has more than its label in the columns that are shown."""
+        return any(cell_text(row.cells[one], self.writing) for one in shown[1:])
 
     def _is_too_wide(self, table: Table, rows: Sequence[Row], shown: Sequence[int]) -> bool:
         if self.width is None:

@@ -77,7 +77,7 @@ def _table(table: Table, writing: Writing) -> Iterator[str]:
     yield _row([writing.text(column.heading) for column in table.columns])
     yield _row(["--:" if column.is_number else ":--" for column in table.columns])
     for row in table.rows:
-        if row.remainder_of is None or writing.has_remainder(row.remainder_of):
+        if row.is_drawn(writing.settled):
             yield _row(_cells(row, writing))
 
 
