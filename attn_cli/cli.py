@@ -32,6 +32,7 @@ _READ_ON = (
 )
 _COMMANDS = {
     "inspect": ("inspect_heads", "Show tokens, scores and softmax weights, head by head.", _LOOK),
+    "explain": ("explain_weight", "Explain one weight: every digit, from the input to the output.", _LOOK),
     "heads": ("list_heads", "Show all heads at a glance, and find heads by what they do.", _LOOK),
     "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
     "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),

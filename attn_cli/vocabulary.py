@@ -325,16 +325,16 @@ class Language(StrEnum):
     PT = "pt"
 
 
-class Lesson(StrEnum):
-    """A question of the textbook that `attn explain --lesson` answers with the reader's text and model."""
+class Lesson(Term):
+    """A question of the textbook that `attn explain --lesson` answers with the reader's own text."""
 
-    SCALE = "scale"
-    MASK = "mask"
-    HEADS = "heads"
-    ORDER = "order"
-    LENGTH = "length"
-    RECURRENCE = "recurrence"
-    GRAPH = "graph"
+    SCALE = "scale", "why scores are divided by the square root of d_k"
+    MASK = "mask", "what a mask does to scores, before and after"
+    HEADS = "heads", "what several heads see that one of the same width does not"
+    ORDER = "order", "what order means, with positions and without"
+    LENGTH = "length", "what N² costs, in operations, bytes and seconds on this machine"
+    RECURRENCE = "recurrence", "attention beside a recurrent network's, and the steps between two tokens"
+    GRAPH = "graph", "attention as a graph, one step of message passing"
 
 
 class DType(StrEnum):

@@ -86,6 +86,14 @@ def test_inspect_measures_nothing() -> None:
     assert not {f"attn_cli.{name}" for name in measuring} & loaded("inspect", "the cat sat")
 
 
+def test_inspect_loads_the_selection_of_tokens_only_with_an_option_for_it() -> None:
+    def selecting(*options: str) -> bool:
+        return "attn_cli.reading.token_selection" in loaded("inspect", "the cat", "--heads", "0.1", *options)
+
+    assert not selecting()
+    assert selecting("--rows", "cat")
+
+
 @pytest.mark.parametrize("line", ["tokens x", "compare x --heads 0.1,0.2", "heads x"])
 def test_the_other_commands_are_as_light(line: str) -> None:
     assert not {"torch", "transformers", "matplotlib.figure"} & loaded(*line.split())

@@ -191,6 +191,7 @@ def _check_words(ctx: Any, extra: Sequence[str], typed: Sequence[str]) -> None:
     raise (
         words.option_as_word(extra, _spellings(ctx))
         or words.continued_selection(found, typed, ctx.command.params)
+        or words.unquoted_phrase(found, typed, ctx.command.params)
         or words.several_texts(found, ctx.command_path)
     )
 

@@ -110,7 +110,7 @@ def repeated(option: Any, values: Sequence[Any]) -> UsageError:
     shown = listed([f"'{shortened(value)}'" for value in values])
     problem = f"{name} is given {times}: {shown}"
     if option.metavar in SELECTIONS:
-        return UsageError(problem, f"{name} {','.join(values)}")
+        return UsageError(problem, line(name, ",".join(values)))
     return UsageError(problem, "leave one of them out")
 
 

@@ -101,6 +101,24 @@ def continued_selection(
     return None
 
 
+def unquoted_phrase(words: Sequence[str], typed: Sequence[str], options: Sequence[Any]) -> UsageError | None:
+    """The error for a phrase without quotes after an option that selects tokens: `--rows the cat`."""
+    names = {name for option in options if option.metavar == "TOKENS" for name in option.opts}
+    for place, word in enumerate(typed):
+        name, sign, first = word.partition("=")
+        if name in names:
+            start, *rest = [first, *typed[place + 1 :]] if sign else typed[place + 1 :]
+            following = list(takewhile(_continues_phrase, rest))
+            if following and set(following) < set(words):
+                problem = f"{name} takes one value, but {start} is followed by {' '.join(following)}"
+                return UsageError(problem, line(name, " ".join([start, *following])))
+    return None
+
+
+def _continues_phrase(word: str) -> bool:
+    return not word.startswith("-") and not word.endswith(_WRITTEN) and len(word.split()) == 1
+
+
 def several_texts(words: Sequence[str], command: str) -> UsageError:
     """The error for several texts after a command that reads one."""
     problem = f"{command} reads one text: {len(words)} were given"

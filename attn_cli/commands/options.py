@@ -240,7 +240,8 @@ class WindowOptions:
         typer.Option(
             "--rows",
             metavar="TOKENS",
-            help="Show only these queries, by position: 3, -1, 0,2,5, 4-7, 4- or all.",
+            help="Show only these queries: positions (3, -1, 0,2,5, 4-7, 4- or all), special, first, or "
+            "words of the text: it, it@2 (only its second place), =7 (the text 7).",
             show_default=False,
         ),
     ] = None
@@ -249,7 +250,7 @@ class WindowOptions:
         typer.Option(
             "--columns",
             metavar="TOKENS",
-            help="Show only these keys, by position; the softmax still covers the whole row.",
+            help="Show only these keys, selected as in --rows; the softmax still covers the whole row.",
             show_default=False,
         ),
     ] = None

@@ -17,7 +17,7 @@ from attn_cli.core.arrays import (
     positions,
     taken,
 )
-from attn_cli.core.masks import Rule, everywhere
+from attn_cli.core.masks import OfRows, Rule, everywhere
 from attn_cli.errors import AttnError
 from attn_cli.record import record
 
@@ -82,12 +82,12 @@ class Operands:
         """The same layer with only the queries at those positions, which keep their positions."""
         queries = taken(self.queries, rows, -2)
         places = namespace(queries).asarray(list(rows), device=device_of(queries))
-        mask, bias, sink = self.mask, self.bias, self.sink
+        bias, sink = self.bias, self.sink
         return replace(
             self,
             queries=queries,
-            mask=lambda i, j: mask(places[i], j),
-            bias=None if bias is None else lambda i, j: bias(places[i], j),
+            mask=OfRows(self.mask, places),
+            bias=None if bias is None else OfRows(bias, places),
             sink=sink if sink is None or sink.ndim == 1 else taken(sink, rows, -1),
         )
 
@@ -124,6 +124,19 @@ class LearnedSink:
         return rows / xp.where(left > 0, left, xp.ones_like(left))
 
 
+@record(frozen=True, slots=True, eq=False)
+class Exponentials:
+    """The numerators and the denominator of the softmax of some rows: weight = power / total.
+
+    In a row that may look nowhere every power is 0, and without a sink the total too: its weights are 0.
+    """
+
+    largest: Array  # (H, T, 1) the largest logit of the row or its sink; 0 if there is none
+    powers: Array  # (H, T, S) exp(logit - largest)
+    total: Array  # (H, T, 1) the sum of the powers, with that of the sink
+    of_sink: Array | None = None  # (H, T, 1) the power of the sink's logit; None: there is no sink
+
+
 def trace(operands: Operands) -> Trace:
     """Compute every step: Attention(Q, K, V) = softmax(QKᵀ·scale) V, masked.
 
@@ -139,8 +152,13 @@ def trace(operands: Operands) -> Trace:
 
 def score(operands: Operands) -> Array:
     """(H, T, S) how well each query matches each key: q·k × scale."""
+    return dots(operands) * operands.scale
+
+
+def dots(operands: Operands) -> Array:
+    """(H, T, S) the dot product q·k of each query with each key, before the scale."""
     xp = namespace(operands.queries)
-    return _per_key_head(operands.queries, xp.matrix_transpose(operands.keys)) * operands.scale
+    return _per_key_head(operands.queries, xp.matrix_transpose(operands.keys))
 
 
 def position_bias(operands: Operands) -> Array | None:
@@ -187,6 +205,19 @@ def softmax_and_sink(logits: Array, sink: Array | None) -> tuple[Array, Array | 
 
     In a row that may look nowhere the sink takes all of it.
     """
+    xp, row = namespace(logits), exponentiate(logits, sink)
+    total = xp.where(row.total > 0, row.total, xp.ones_like(row.total))
+    weights = xp.astype(row.powers / total, logits.dtype, copy=False)
+    if row.of_sink is None:
+        return weights, None
+    return weights, xp.astype((row.of_sink / total)[..., 0], logits.dtype, copy=False)
+
+
+def exponentiate(logits: Array, sink: Array | None = None) -> Exponentials:
+    """exp(logit - largest) in each row of logits (H, T, S), with a sink (H,) or (H, T); float32 or better.
+
+    Subtracting the largest logit leaves the softmax the same, and no power overflows.
+    """
     xp = namespace(logits)
     exact = at_least_float32(logits)
     peak = xp.max(constant(exact), axis=-1, keepdims=True)
@@ -194,17 +225,11 @@ def softmax_and_sink(logits: Array, sink: Array | None) -> tuple[Array, Array | 
         sink = at_least_float32(sink)
         sink = sink[:, None, None] if sink.ndim == 1 else sink[:, :, None]
         peak = xp.maximum(peak, sink)
-    peak = constant(xp.where(xp.isfinite(peak), peak, xp.zeros_like(peak)))
-    powers = xp.exp(exact - peak)
+    largest = constant(xp.where(xp.isfinite(peak), peak, xp.zeros_like(peak)))
+    powers = xp.exp(exact - largest)
     total = xp.sum(powers, axis=-1, keepdims=True)
-    of_sink = None if sink is None else xp.exp(sink - peak)
-    if of_sink is not None:
-        total = total + of_sink
-    total = xp.where(total > 0, total, xp.ones_like(total))
-    weights = xp.astype(powers / total, logits.dtype, copy=False)
-    if of_sink is None:
-        return weights, None
-    return weights, xp.astype((of_sink / total)[..., 0], logits.dtype, copy=False)
+    of_sink = None if sink is None else xp.exp(sink - largest)
+    return Exponentials(largest, powers, total if of_sink is None else total + of_sink, of_sink)
 
 
 def weighted_sum(weights: Array, values: Array) -> Array:

@@ -5,24 +5,66 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from attn_cli.core.arrays import Array, at_least_float32, erf, namespace
+from attn_cli.record import record
 
 
-def layer_norm(x: Array, gain: Array, shift: Array | None, epsilon: float) -> Array:
-    """(..., M) vectors normalised to mean 0 and variance 1, times `gain`, plus `shift`. arXiv:1607.06450."""
-    xp = namespace(x)
-    exact = at_least_float32(x)
-    centred = exact - xp.mean(exact, axis=-1, keepdims=True)
-    variance = xp.mean(centred * centred, axis=-1, keepdims=True)
-    scaled = xp.astype(centred / xp.sqrt(variance + epsilon), x.dtype, copy=False) * gain
-    return scaled if shift is None else scaled + shift
+@record(frozen=True, slots=True, eq=False)
+class NormStatistics:
+    """What a norm takes from each vector: norm(x) = (x - mean) / divisor · gain + shift."""
+
+    mean: Array | None  # (..., 1); None: nothing is subtracted
+    divisor: Array  # (..., 1)
 
 
-def rms_norm(x: Array, gain: Array, epsilon: float) -> Array:
-    """(..., M) vectors normalised to mean square 1, times `gain`. arXiv:1910.07467."""
-    xp = namespace(x)
-    exact = at_least_float32(x)
-    square = xp.mean(exact * exact, axis=-1, keepdims=True)
-    return xp.astype(exact / xp.sqrt(square + epsilon), x.dtype, copy=False) * gain
+@record(frozen=True, slots=True, eq=False)
+class LayerNorm:
+    """Vectors normalised to mean 0 and variance 1, times `gain`, plus `shift`. arXiv:1607.06450."""
+
+    gain: Array  # (M,)
+    shift: Array | None  # (M,)
+    epsilon: float
+
+    def __call__(self, x: Array) -> Array:
+        """(..., M) the normalised vectors."""
+        centred, found = self._centred(x)
+        scaled = namespace(x).astype(centred / found.divisor, x.dtype, copy=False) * self.gain
+        return scaled if self.shift is None else scaled + self.shift
+
+    def statistics(self, x: Array) -> NormStatistics:
+        """The mean of each vector (..., M), and √(variance + ε); in float32 or better."""
+        return self._centred(x)[1]
+
+    def _centred(self, x: Array) -> tuple[Array, NormStatistics]:
+        xp, exact = namespace(x), at_least_float32(x)
+        mean = xp.mean(exact, axis=-1, keepdims=True)
+        centred = exact - mean
+        variance = xp.mean(centred * centred, axis=-1, keepdims=True)
+        return centred, NormStatistics(mean, xp.sqrt(variance + self.epsilon))
+
+
+@record(frozen=True, slots=True, eq=False)
+class RmsNorm:
+    """Vectors normalised to mean square 1, times `gain`. arXiv:1910.07467."""
+
+    gain: Array  # (M,) with the 1 that Gemma's files leave out
+    epsilon: float
+
+    def __call__(self, x: Array) -> Array:
+        """(..., M) the normalised vectors, in the dtype of the gain.
+
+        With T5 in float16, `x` is float32 (`modeling_t5.py` casts likewise).
+        """
+        xp, exact = namespace(x), at_least_float32(x)
+        scaled = xp.astype(exact / self._divisor(exact), x.dtype, copy=False) * self.gain
+        return xp.astype(scaled, self.gain.dtype, copy=False)
+
+    def statistics(self, x: Array) -> NormStatistics:
+        """√(mean square + ε) of each vector (..., M); in float32 or better."""
+        return NormStatistics(None, self._divisor(at_least_float32(x)))
+
+    def _divisor(self, exact: Array) -> Array:
+        xp = namespace(exact)
+        return xp.sqrt(xp.mean(exact * exact, axis=-1, keepdims=True) + self.epsilon)
 
 
 def gelu(x: Array) -> Array:

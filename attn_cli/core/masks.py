@@ -6,9 +6,9 @@ queries needs are known without evaluating any pair.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from attn_cli.core.arrays import Array, namespace
+from attn_cli.core.arrays import Array, device_of, namespace
 from attn_cli.record import record
 
 Rule: TypeAlias = Callable[[Array, Array], Array]
@@ -67,15 +67,34 @@ def nearby(reach: int) -> Band:
     return Band(before=reach, after=reach)
 
 
-def padding(real: Array) -> Rule:
+@record(frozen=True, slots=True, eq=False)
+class Padding:
     """A query may look at key j where `real[..., j]` is true: (S,), or (B, S) for a batch of texts."""
 
-    def rule(queries: Array, keys: Array) -> Array:
-        is_real = namespace(real).take(real, keys[0, :], axis=-1)
+    real: Array
+
+    def __call__(self, queries: Array, keys: Array) -> Array:
+        """Whether the query may look at the key."""
+        is_real = namespace(self.real).take(self.real, keys[0, :], axis=-1)
         of_text = is_real[None, :] if is_real.ndim == 1 else is_real[:, None, None, :]  # for every head
         return (queries >= 0) & of_text
 
-    return rule
+
+def padding(real: Array) -> Padding:
+    """A query may look at the keys that are `real`: (S,), or (B, S) for a batch of texts."""
+    return Padding(real)
+
+
+@record(frozen=True, slots=True, eq=False)
+class OfRows:
+    """A mask rule, or a bias, of some of the queries, which keep their positions."""
+
+    whole: Callable[[Array, Array], Array]
+    places: Array  # (T,) the positions of the queries
+
+    def __call__(self, queries: Array, keys: Array) -> Array:
+        """What `whole` says of the queries in these rows."""
+        return self.whole(self.places[queries], keys)
 
 
 @record(frozen=True, slots=True)
@@ -108,6 +127,54 @@ def narrowed(rule: Rule) -> Narrowed:
     if isinstance(rule, Narrowed):
         return rule
     return Narrowed(rule, ()) if isinstance(rule, Band) else Narrowed(everywhere, (rule,))
+
+
+@record(frozen=True, slots=True)
+class HiddenBy:
+    """Why a query may not look at a key: what hides it, and how many positions that leaves.
+
+    `causal`: the key is later than the query. `window`: the key is not among the last `positions`, the
+    query's own included. `nearby`: it is more than `positions` away, in a window to both sides. `padding`:
+    it is padding. `other`: a rule that does not say why, as for a recorded mask.
+    """
+
+    cause: Literal["causal", "window", "nearby", "padding", "other"]
+    positions: int | None = None
+
+
+def reason(rule: Rule, query: int, key: int, like: Array) -> HiddenBy | None:
+    """Why the query in row `query` may not look at the key; None if it may.
+
+    If several rules hide the key, one of them is named: causal before window before padding. `like` is an
+    array of the library and on the device of the rule's own arrays. In a batch the key is hidden if it is
+    for every text.
+    """
+    if isinstance(rule, OfRows):
+        return reason(rule.whole, int(rule.places[query]), key, like)
+    whole = narrowed(rule)
+    hidden = _outside(whole.band, query, key)
+    if hidden is not None:
+        return hidden
+    return next(filter(None, (_hidden_by_rule(one, query, key, like) for one in whole.rules)), None)
+
+
+def _outside(band: Band, query: int, key: int) -> HiddenBy | None:
+    """Which side of a band hides the key."""
+    if band.after is not None and key > query + band.after:
+        return HiddenBy("nearby", band.after) if band.after else HiddenBy("causal")
+    if band.before is not None and key < query - band.before:
+        return HiddenBy("nearby", band.before) if band.after else HiddenBy("window", band.before + 1)
+    return None
+
+
+def _hidden_by_rule(rule: Rule, query: int, key: int, like: Array) -> HiddenBy | None:
+    if isinstance(rule, OfRows):
+        return reason(rule, query, key, like)
+    xp, device = namespace(like), device_of(like)
+    places = (xp.asarray([[place]], device=device) for place in (query, key))
+    if bool(xp.any(rule(*places))):
+        return None
+    return HiddenBy("padding" if isinstance(rule, Padding) else "other")
 
 
 def _nearer(one: int | None, other: int | None) -> int | None:

@@ -7,14 +7,15 @@ S keys, D head size, M model width.
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attn_cli.core.arrays import Array, at_least_float32, namespace, taken
 from attn_cli.core.attention import Bias, LearnedSink, Operands, Trace, allowed, trace
 from attn_cli.core.context import attend
-from attn_cli.core.masks import Rule, both, everywhere
+from attn_cli.core.layers import LayerNorm, RmsNorm
+from attn_cli.core.masks import HiddenBy, Rule, both, everywhere, reason
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.core.streaming.pooling import Pooled, pool
 from attn_cli.errors import AttnError, UsageError
@@ -26,10 +27,21 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
 
-Normalise: TypeAlias = Callable[[Array], Array]
-"""A norm over the last axis, with its weight: QK-norm, Henry et al. 2020, arXiv:2010.04245."""
-
 _NO_BIAS = "the layer adds no position bias"
+
+
+@record(frozen=True, slots=True)
+class Cut:
+    """Where the rows of a projection are in a fused matrix: in blocks, one per head."""
+
+    rows: int  # of the fused matrix
+    blocks: Sequence[int]  # for each of our heads, the block of the fused matrix that has its rows
+    size: int  # D, the rows of a block
+
+    def rows_of(self, head: int) -> range:
+        """The rows of the fused matrix that belong to this head."""
+        start = self.blocks[head] * self.size
+        return range(start, start + self.size)
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -38,12 +50,31 @@ class Linear:
 
     weight: Array  # (out, in)
     bias: Array | None = None  # (out,)
+    name: str = ""  # of the tensor in the file, without `.weight`; in GGUF, Hugging Face's name; "": unknown
+    cut: Cut | None = None  # out of a fused matrix; None: the tensor is this matrix alone
+    is_transposed: bool = False  # the file has it as (in, out): its columns are our rows (GPT-2's Conv1D)
 
     def __call__(self, x: Array) -> Array:
         """(..., in) to (..., out)."""
         xp = namespace(x)
         product = xp.matmul(x, xp.matrix_transpose(self.weight))
         return product if self.bias is None else product + self.bias
+
+
+@record(frozen=True, slots=True, eq=False)
+class Stages:
+    """The queries or the keys of a layer, stage by stage; the last stage enters the scores."""
+
+    plain: Array  # (H or G, T, D) after the projection, with its bias
+    normed: Array | None = None  # after QK-norm
+    turned: Array | None = None  # after RoPE
+
+    @property
+    def final(self) -> Array:
+        """(H or G, T, D) the last stage: the queries or keys of `Operands`."""
+        if self.turned is not None:
+            return self.turned
+        return self.plain if self.normed is None else self.normed
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -58,6 +89,39 @@ class Attention:
     projection: Linear | None  # W^O: (M, H · D)
     unknown: Mapping[Step, str] = field(default_factory=dict)
     is_sink_late: bool = False  # whether the model scales contexts by what a sink leaves, not its weights
+    memory: Array | None = None  # (S, M) what keys and values are computed from; None: the input
+    stream: Array | None = None  # (T, M) the residual stream, to which the output is added; None: unknown
+    input_norm: LayerNorm | RmsNorm | None = None  # input = norm(stream); None: the stream is the input
+    scale_name: str = ""  # see `MultiHeadAttention`
+    rows: Sequence[int] | None = None  # the positions of the queries, after `at`; None: 0 to T - 1
+    opens: "Callable[[], MultiHeadAttention] | None" = None  # see `layer`
+
+    @property
+    def layer(self) -> "MultiHeadAttention | None":
+        """The layer that computed it, with its weights; None for recorded operands.
+
+        A model in a file reads the weights again the first time: an attention that nobody opens holds
+        only W^O.
+        """
+        return None if self.opens is None else self.opens()
+
+    def query_stages(self) -> Stages | None:
+        """The stages of the queries (H, T, D), computed again from the input; None if the layer is unknown.
+
+        After `at` they are those of its rows, computed without the others: their last bit may differ.
+        """
+        layer = self.layer
+        return None if layer is None else layer.query_stages(self.input, self.rows)
+
+    def key_stages(self) -> Stages | None:
+        """The stages of the keys (G, S, D), computed again; None if the layer is unknown."""
+        layer = self.layer
+        return None if layer is None else layer.key_stages(self.input if self.memory is None else self.memory)
+
+    @property
+    def opened(self) -> "Attention":
+        """Itself: its operands are known."""
+        return self
 
     @property
     def heads(self) -> int:
@@ -86,8 +150,19 @@ class Attention:
 
     def at(self, rows: Sequence[int]) -> "Attention":
         """The same layer with only the queries at those positions; the keys are unchanged."""
-        x = None if self.input is None else taken(self.input, rows, -2)
-        return replace(self, input=x, operands=self.operands.at(rows))
+        x, stream = (None if each is None else taken(each, rows, -2) for each in (self.input, self.stream))
+        return replace(
+            self,
+            input=x,
+            operands=self.operands.at(rows),
+            memory=self.input if self.memory is None else self.memory,
+            stream=stream,
+            rows=list(rows) if self.rows is None else [self.rows[row] for row in rows],
+        )
+
+    def hidden_by(self, query: int, key: int) -> HiddenBy | None:
+        """Why the query in this row may not look at the key; None if it may."""
+        return reason(self.operands.mask, query, key, self.operands.queries)
 
     def pooled(self, heads: Sequence[int], most: int) -> Pooled:
         """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
@@ -209,13 +284,14 @@ class MultiHeadAttention:
     heads: int
     kv_heads: int
     scale: float | None = None  # None: 1/√D
+    scale_name: str = ""  # the config keys that set it; "": it is 1/√D, or the family has none and it is 1
     mask: Rule = everywhere
     bias: Bias | None = None
     softcap: float | None = None
     sink: Array | None = None  # (H,) learned logits that take weight and give no value
     rotary: Rotary | None = None
-    query_norm: Normalise | None = None  # of each head's queries, before RoPE
-    key_norm: Normalise | None = None
+    query_norm: LayerNorm | RmsNorm | None = None  # QK-norm, before RoPE: arXiv:2010.04245
+    key_norm: LayerNorm | RmsNorm | None = None
     is_norm_whole: bool = False  # the norms span all heads together (OLMo 2)
     disentangled: Disentangled | None = None  # a bias that depends on queries and keys (DeBERTa)
 
@@ -246,7 +322,14 @@ class MultiHeadAttention:
 
     def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
         """The same call, with access to every step."""
-        return Attention(x, self.operands(x, memory, mask), self.output)
+        operands = self.operands(x, memory, mask)
+        return Attention(
+            x, operands, self.output, memory=memory, scale_name=self.scale_name, opens=self.itself
+        )
+
+    def itself(self) -> "MultiHeadAttention":
+        """This layer, as `Attention.layer` returns it."""
+        return self
 
     def operands(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Operands:
         """Q = XW^Q, K = XW^K, V = XW^V, split into heads, with QK-norm and RoPE applied.
@@ -257,11 +340,10 @@ class MultiHeadAttention:
         source = x if memory is None else memory
         _check_width("x", x, self.query)
         _check_width("memory", source, self.key)
-        queries = self._split(self.query(x), self.heads, self.query_norm)
-        keys = self._split(self.key(source), self.kv_heads, self.key_norm)
+        queries, keys = self.query_stages(x).final, self.key_stages(source).final
         return Operands(
-            queries=queries if self.rotary is None else rotate(queries, self.rotary),
-            keys=keys if self.rotary is None else rotate(keys, self.rotary),
+            queries=queries,
+            keys=keys,
             values=split(self.value(source), self.kv_heads),
             scale=self.head_size**-0.5 if self.scale is None else self.scale,
             mask=self.mask if mask is None else both(self.mask, mask),
@@ -270,11 +352,24 @@ class MultiHeadAttention:
             sink=self.sink,
         )
 
-    def _split(self, x: Array, heads: int, norm: Normalise | None) -> Array:
-        """(T, H · D) to (H, T, D), with QK-norm if the layer has it."""
-        if norm is None:
-            return split(x, heads)
-        return split(norm(x), heads) if self.is_norm_whole else norm(split(x, heads))
+    def query_stages(self, x: Array, places: Sequence[int] | None = None) -> Stages:
+        """The stages of the queries (H, T, D) of `x` (T, M), at the positions 0 to T - 1, or at `places`."""
+        return self._stages(self.query(x), self.heads, self.query_norm, places)
+
+    def key_stages(self, x: Array) -> Stages:
+        """The stages of the keys (G, S, D) of `x` (S, M), the layer's input or the memory."""
+        return self._stages(self.key(x), self.kv_heads, self.key_norm)
+
+    def _stages(
+        self, x: Array, heads: int, norm: LayerNorm | RmsNorm | None, places: Sequence[int] | None = None
+    ) -> Stages:
+        """The stages of the projected `x` (T, H · D)."""
+        plain, normed = split(x, heads), None
+        if norm is not None:
+            normed = split(norm(x), heads) if self.is_norm_whole else norm(plain)
+        if self.rotary is None:
+            return Stages(plain, normed)
+        return Stages(plain, normed, rotate(plain if normed is None else normed, self.rotary, places))
 
     @classmethod
     def random(
@@ -368,4 +463,9 @@ def _blocks(linear: Linear, chosen: Sequence[int], size: int) -> Linear:
     else:
         xp = namespace(weight)
         rows = xp.asarray([row for block in chosen for row in range(block * size, (block + 1) * size)])
-    return Linear(weight[rows], None if bias is None else bias[rows])
+    return replace(
+        linear,
+        weight=weight[rows],
+        bias=None if bias is None else bias[rows],
+        cut=Cut(int(weight.shape[0]), chosen, size),
+    )

@@ -6,7 +6,8 @@ arXiv:1910.10683, section 2.1.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from attn_cli.core.arrays import Array, device_of, namespace, positions
 from attn_cli.record import record
@@ -26,23 +27,39 @@ class Rotary:
     interleaved: bool = False
     exact: Callable[[], Array] | None = None  # the frequencies in float64; None: they are not known better
 
+    def turn(self, places: Array, like: Array) -> tuple[Array, Array]:
+        """The cosine and the sine of each pair's angle at the positions (T,), times the gain: each (T, R/2).
 
-def rotate(x: Array, rotary: Rotary) -> Array:
-    """(H, T, D) queries or keys, each rotated according to its position.
+        The angles are float32 also in half precision, as in transformers (`modeling_rope_utils.py`), and
+        float64 for a `like` in float64 if the frequencies are known so well; the results have its dtype.
+        """
+        xp = namespace(like)
+        exact = self.exact if like.dtype == xp.float64 else None
+        numbers = xp.float32 if exact is None else xp.float64
+        known = self.frequencies if exact is None else exact()
+        frequencies = xp.asarray(known, dtype=numbers, device=like.device)
+        angles = xp.astype(places, numbers)[:, None] * frequencies[None, :]  # (T, R/2)
+        cosine = xp.astype(xp.cos(angles) * self.gain, like.dtype, copy=False)
+        return cosine, xp.astype(xp.sin(angles) * self.gain, like.dtype, copy=False)
 
-    The angles are float32 also in half precision, as in transformers (`modeling_rope_utils.py`), and float64
-    for an `x` in float64 if the frequencies are known so well.
+    def pair_of(self, feature: int) -> tuple[int, int, int] | None:
+        """The two features of the pair that a feature is in, and the pair's number; None: not rotated."""
+        pairs = int(self.frequencies.shape[0])
+        if feature >= 2 * pairs:
+            return None
+        pair = feature // 2 if self.interleaved else feature % pairs
+        return (2 * pair, 2 * pair + 1, pair) if self.interleaved else (pair, pair + pairs, pair)
+
+
+def rotate(x: Array, rotary: Rotary, places: Sequence[int] | None = None) -> Array:
+    """(H, T, D) queries or keys, each rotated according to its position: 0 to T - 1, or one of `places`.
+
+    The first feature of a pair becomes first · cos - second · sin, the second second · cos + first · sin.
     """
     xp = namespace(x)
-    exact = rotary.exact if x.dtype == xp.float64 else None
-    numbers = xp.float32 if exact is None else xp.float64
-    known = rotary.frequencies if exact is None else exact()
-    frequencies = xp.asarray(known, dtype=numbers, device=x.device)
-    places = xp.astype(positions(x.shape[-2], x), numbers)
-    angles = places[:, None] * frequencies[None, :]  # (T, R/2)
-    cosine = xp.astype(xp.cos(angles) * rotary.gain, x.dtype, copy=False)
-    sine = xp.astype(xp.sin(angles) * rotary.gain, x.dtype, copy=False)
-    turning = 2 * frequencies.shape[0]
+    at = positions(x.shape[-2], x) if places is None else xp.asarray(list(places), device=device_of(x))
+    cosine, sine = rotary.turn(at, x)
+    turning = 2 * cosine.shape[-1]
     first, second = _pairs(x[..., :turning], interleaved=rotary.interleaved)
     turned = (first * cosine - second * sine, second * cosine + first * sine)
     return xp.concat([_joined(*turned, interleaved=rotary.interleaved), x[..., turning:]], axis=-1)
@@ -75,20 +92,33 @@ def sinusoids(places: Array, width: int) -> Array:
     return xp.concat([xp.sin(angles[:, ::2]), xp.cos(angles[:, 1::2])], axis=-1)
 
 
-def alibi(heads: int, like: Array) -> Callable[[Array, Array], Array]:
-    """(H, 1, S) ALiBi as in BLOOM: the head's slope times the position of the key.
+@record(frozen=True, slots=True, eq=False)
+class Alibi:
+    """ALiBi as in BLOOM: the head's slope times the position of the key.
 
     The paper uses the distance instead, which differs by a constant in each row, so the weights are the same
     (`modeling_bloom.py`).
     """
+
+    slopes: Array  # (H,) in float32 or better
+    dtype: Any  # of the bias
+
+    def __call__(self, _queries: Array, keys: Array) -> Array:
+        """(H, 1, S) the bias of the keys (1, S), for every query."""
+        xp, slopes = namespace(self.slopes), self.slopes
+        places = xp.astype(keys, slopes.dtype)[None]
+        return xp.astype(slopes[:, None, None] * places, self.dtype, copy=False)
+
+    def slope(self, head: int) -> float:
+        """What one position adds to a score of this head."""
+        return float(self.slopes[head])
+
+
+def alibi(heads: int, like: Array) -> Alibi:
+    """ALiBi for so many heads, in the dtype of `like`."""
     xp = namespace(like)
     numbers = xp.float64 if like.dtype == xp.float64 else xp.float32
-    slopes = xp.asarray(_slopes(heads), dtype=numbers, device=device_of(like))
-
-    def bias(_queries: Array, keys: Array) -> Array:
-        return xp.astype(slopes[:, None, None] * xp.astype(keys, numbers)[None], like.dtype, copy=False)
-
-    return bias
+    return Alibi(xp.asarray(_slopes(heads), dtype=numbers, device=device_of(like)), like.dtype)
 
 
 def _slopes(heads: int) -> list[float]:
@@ -139,22 +169,37 @@ class Disentangled:
     keys: Array | None  # (H, 2 · span, D) multiplied by queries: content to position
     queries: Array | None  # (H, 2 · span, D) multiplied by keys: position to content
 
-    def of(self, queries: Array, keys: Array) -> Callable[[Array, Array], Array]:
+    def of(self, queries: Array, keys: Array) -> "DisentangledBias":
         """The bias of a layer with these queries (H, T, D) and keys (H, S, D)."""
+        return DisentangledBias(self, queries, keys)
 
-        def bias(rows: Array, columns: Array) -> Array:
-            xp = namespace(queries)
-            row = self.distances.of(rows, columns)
-            terms = []
-            if self.keys is not None:
-                content = xp.take(queries, rows[:, 0], axis=-2)
-                terms.append(_looked_up(content, self.keys, row))
-            if self.queries is not None:
-                content = xp.take(keys, columns[0, :], axis=-2)
-                terms.append(xp.matrix_transpose(_looked_up(content, self.queries, row.T)))
-            return sum(terms) * self.scale
 
-        return bias
+@record(frozen=True, slots=True, eq=False)
+class DisentangledBias:
+    """DeBERTa's bias of a layer: the sum of its terms, times the scale of its scores."""
+
+    embeddings: Disentangled
+    queries: Array  # (H, T, D)
+    keys: Array  # (H, S, D)
+
+    def __call__(self, rows: Array, columns: Array) -> Array:
+        """(H, T, S) the bias of the queries at `rows` (T, 1) and the keys at `columns` (1, S)."""
+        return sum(term for term in self.terms(rows, columns) if term is not None) * self.embeddings.scale
+
+    def terms(self, rows: Array, columns: Array) -> tuple[Array | None, Array | None]:
+        """(H, T, S) each: content to position, position to content, before the scale; None: not in the model.
+
+        The first is the product of a query with a distance's key, the second of a key with its query.
+        """
+        xp, known = namespace(self.queries), self.embeddings
+        row, to_position, to_content = known.distances.of(rows, columns), None, None
+        if known.keys is not None:
+            content = xp.take(self.queries, rows[:, 0], axis=-2)
+            to_position = _looked_up(content, known.keys, row)
+        if known.queries is not None:
+            content = xp.take(self.keys, columns[0, :], axis=-2)
+            to_content = xp.matrix_transpose(_looked_up(content, known.queries, row.T))
+        return to_position, to_content
 
 
 def _looked_up(vectors: Array, table: Array, rows: Array) -> Array:
@@ -187,13 +232,16 @@ class Buckets:
         return start + xp.where(distance < exact, distance, far)
 
 
-def relative(table: Array, buckets: Buckets) -> Callable[[Array, Array], Array]:
-    """(H, T, S) a learned bias per head and bucket of distances; `table` is (buckets, H)."""
-    xp = namespace(table)
+@record(frozen=True, slots=True, eq=False)
+class RelativeBias:
+    """T5's bias: a learned number per bucket of distances and head."""
 
-    def bias(queries: Array, keys: Array) -> Array:
-        bucket = buckets.of(queries, keys)
+    table: Array  # (buckets, H)
+    buckets: Buckets
+
+    def __call__(self, queries: Array, keys: Array) -> Array:
+        """(H, T, S) the bias of the queries (T, 1) and the keys (1, S)."""
+        xp, table = namespace(self.table), self.table
+        bucket = self.buckets.of(queries, keys)
         chosen = xp.take(table, xp.reshape(bucket, (-1,)), axis=0)
         return xp.moveaxis(xp.reshape(chosen, (*bucket.shape, table.shape[1])), -1, 0)
-
-    return bias

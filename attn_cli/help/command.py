@@ -104,12 +104,13 @@ def _defaults(option: TyperOption) -> Iterator[str]:
 def _vocabulary(parameters: Sequence[Any]) -> "Iterator[Section]":
     """The words that the options accept, each with a one-line explanation."""
     from attn_cli.help.layout import Entry, Section
-    from attn_cli.vocabulary import Distance, Metric, Pattern, Step
+    from attn_cli.vocabulary import Distance, Lesson, Metric, Pattern, Step
 
     explained = {
         "STEP": ("Steps, in the order of the computation", Step),
         "METRIC": ("Metrics, each the mean over the rows of a head that count for it", Metric),
         "CONDITION": ("Patterns, for --where pattern=NAME (or none)", Pattern),
+        "LESSON": ("Lessons, each with the numbers of this row", Lesson),
         "DISTANCE": ("Distances, each the mean over the rows of two heads", Distance),
     }
     taken = {parameter.metavar for parameter in parameters}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from attn_cli.models.source import Card, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, OrderSource
+
+if TYPE_CHECKING:
+    from attn_cli.core.decomposition import DecomposedInput
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
@@ -76,11 +80,26 @@ class RandomLayer:
 
     def attentions(self, texts: Texts, _kind: Kind, _layers: Sequence[int]) -> Iterator[Attention]:
         """The attention of the layer over the token and position vectors of the text."""
-        width, count = self.request.width, len(texts.tokens)
-        x = vectors(texts.tokens, width, self.request.seed)
-        if self.has_positions:
-            x = x + sinusoids(count, width)
+        x = sum(self._embeddings(texts))
+        assert not isinstance(x, int), "there are two terms"
         yield self.layer.attention(self.backend.convert(x.astype(np.float32)))
+
+    def _embeddings(self, texts: Texts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """(T, M) the vectors of the tokens, and of their positions."""
+        width = self.request.width
+        places = sinusoids(len(texts.tokens), width)
+        return vectors(texts.tokens, width, self.request.seed), places if self.has_positions else 0 * places
+
+    def decomposed_input(
+        self, texts: Texts, kind: Kind, _layer: int, queries: Sequence[int], keys: Sequence[int]
+    ) -> "DecomposedInput":
+        """What the layer reads at a few positions: the vectors of the tokens, and of their positions."""
+        from attn_cli.core.decomposition import Component, ComponentType, DecomposedInput, written
+
+        (attention,) = self.attentions(texts, kind, range(1))
+        components = [Component(which, kind) for which in (ComponentType.EMBEDDING, ComponentType.POSITION)]
+        stream = written(components, self._embeddings(texts)).as_computed(attention.input)
+        return DecomposedInput(attention, stream.at(queries), stream.at(keys))
 
     def reference_model(self) -> None:
         """None: there is no other implementation of this layer."""

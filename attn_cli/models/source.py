@@ -15,6 +15,8 @@ from attn_cli.vocabulary import Check, DType, Kind, Metric, Step
 
 if TYPE_CHECKING:
     from attn_cli.core.attention import LearnedSink
+    from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.core.multihead import Attention
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
@@ -102,6 +104,10 @@ class Layer(Protocol):
     @property
     def mask(self) -> Array:
         """(T, S) true where the query may look."""
+
+    @property
+    def opened(self) -> "Attention | None":
+        """The layer with its operands; None if only its softmax is known."""
 
     @property
     def absent(self) -> Mapping[Step, str]:
@@ -265,6 +271,15 @@ class Source(Protocol):
         """The attention of each of `layers`, in ascending order, computed lazily.
 
         Layers after the last one do not run.
+        """
+
+    def decomposed_input(
+        self, texts: Texts, kind: Kind, layer: int, queries: Sequence[int], keys: Sequence[int]
+    ) -> "DecomposedInput":
+        """What one layer reads at a few positions, split by what wrote it; later layers do not run.
+
+        Raises:
+            AttnError: the source does not know what wrote into its residual stream.
         """
 
     def reference_model(self) -> ReferenceModel | None:

@@ -11,6 +11,7 @@ from attn_cli.analysis.patterns import choose_pattern, is_enough, name_pattern
 from attn_cli.analysis.sharpness import find_sharpest_pair, measure_sharpness
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.errors import UsageError
 from attn_cli.grid import Head, Matrix
 from attn_cli.models.backend import estimate_operations
 from attn_cli.models.head_labels import HeadLabel
@@ -48,6 +49,7 @@ class DefaultHead:
     """The default head, and the reasons for choosing it."""
 
     head: Head
+    shown: ShownLayer  # its layer
     out_of: int  # the number of heads it was chosen from
     layers: int  # the number of layers, from the first, that those heads are in
     stands_out: bool  # whether its attention is sharp anywhere
@@ -55,6 +57,11 @@ class DefaultHead:
     probe: StoredProbe | None = None  # what showed that, if not the model's card
     evidence: Evidence | None = None  # how clearly it shows a pattern on this text
     clearest: TokenPair | None = None  # the pair with the sharpest attention
+
+    @property
+    def pair(self) -> TokenPair | None:
+        """The pair of tokens that shows best what it does."""
+        return self.clearest if self.evidence is None else self.evidence.clearest
 
 
 @unwarned
@@ -83,7 +90,7 @@ def choose_default_head(
     evidence = _Glance(reading, shown.layer, label.head).evidence(label.pattern)
     layers, heads = len(reading.extent.layers), reading.extent.heads
     return DefaultHead(
-        head, layers * heads, layers, stands_out=True, label=label, probe=probe, evidence=evidence
+        head, shown, layers * heads, layers, stands_out=True, label=label, probe=probe, evidence=evidence
     )
 
 
@@ -156,10 +163,25 @@ def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) 
     (chosen,) = shown.heads([head], steps, window)
     out_of = len(layers) * reading.extent.heads
     if not sharpest > 0:
-        return DefaultHead(chosen, out_of, len(layers), stands_out=False)
+        return DefaultHead(chosen, shown, out_of, len(layers), stands_out=False)
     glance = _Glance(reading, shown.layer, head)
     evidence, clearest = glance.named_evidence(), glance.clearest
-    return DefaultHead(chosen, out_of, len(layers), stands_out=True, evidence=evidence, clearest=clearest)
+    return DefaultHead(
+        chosen, shown, out_of, len(layers), stands_out=True, evidence=evidence, clearest=clearest
+    )
+
+
+@unwarned
+def find_query(reading: Reading, layer: Layer, head: int, key: int | None = None) -> int:
+    """The query with the sharpest attention of a head, or with the largest weight on `key`.
+
+    Of a long text, only its first 512 tokens are looked at.
+
+    Raises:
+        UsageError: the key is beyond them.
+    """
+    glance = _Glance(reading, layer, head)
+    return glance.clearest.query if key is None else glance.query_of(key)
 
 
 def layers_to_choose_from(reading: Reading) -> Sequence[int]:
@@ -189,6 +211,18 @@ class _Glance:
         keys = are_special(self._keys) if self._reading.kind is Kind.CROSS else None
         query, key = find_sharpest_pair(self._weights, are_special(self._queries), keys)
         return TokenPair(query, key, float(self._weights[query, key]))
+
+    def query_of(self, key: int) -> int:
+        """The query with the largest weight on a key.
+
+        Raises:
+            UsageError: the key is beyond the tokens that are looked at.
+        """
+        if key >= self._weights.shape[1]:
+            count = self._weights.shape[1]
+            problem = f"key {key} is beyond the first {count:,} tokens, from which a query is chosen"
+            raise UsageError(problem, f"--query {key}")
+        return int(self._weights[:, key].argmax())
 
     def evidence(self, pattern: Pattern) -> Evidence | None:
         """How clearly the head shows a pattern."""

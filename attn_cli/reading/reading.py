@@ -2,15 +2,19 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.grid import Sides
 from attn_cli.models.backend import estimate_operations, suited_backend
 from attn_cli.models.source import Extent, Source, Texts
 from attn_cli.models.tokens.token import Token, doubled_start
-from attn_cli.reading.window import TextSide, Window, chosen_window, whole_window
+from attn_cli.reading.window import Window, chosen_window, whole_window
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, Step
+
+if TYPE_CHECKING:
+    from attn_cli.reading.token_selection.text_side import TextSide
 
 
 @record(frozen=True, slots=True)
@@ -82,11 +86,32 @@ class Reading:
         Raises:
             UsageError: the choice is malformed or out of range, or too large for steps other than weights.
         """
-        decoder = "the decoder's text"
-        of_queries = decoder if self.kind in {Kind.DECODER, Kind.CROSS} else "the text"
-        of_keys = decoder if self.kind is Kind.DECODER else "the text"
-        queries, keys = TextSide(len(self.queries), of_queries), TextSide(len(self.keys), of_keys)
-        return chosen_window(queries, keys, rows, columns, steps, most)
+        size = len(self.queries), len(self.keys)
+        if rows is None and columns is None:
+            return chosen_window(size, None, None, steps, most)
+        from attn_cli.reading.token_selection.select import select_tokens
+
+        chosen_rows = None if rows is None else select_tokens(rows, self.query_side, "row")
+        chosen_columns = None if columns is None else select_tokens(columns, self.key_side, "column")
+        return chosen_window(size, chosen_rows, chosen_columns, steps, most)
+
+    @property
+    def query_side(self) -> "TextSide":
+        """The query tokens with their text, to select tokens from."""
+        return self._side(self.queries, is_target=self.kind in {Kind.DECODER, Kind.CROSS})
+
+    @property
+    def key_side(self) -> "TextSide":
+        """The key tokens with their text, to select tokens from."""
+        return self._side(self.keys, is_target=self.kind is Kind.DECODER)
+
+    def _side(self, tokens: tuple[Token, ...], *, is_target: bool) -> "TextSide":
+        from attn_cli.reading.token_selection.text_side import TextSide
+
+        request = self.request
+        if is_target:
+            return TextSide(tokens, (request.target or "",), "the decoder's text")
+        return TextSide(tokens, (request.text,) if request.pair is None else (request.text, request.pair))
 
     @property
     def sides(self) -> Sides:

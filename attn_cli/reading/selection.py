@@ -1,4 +1,4 @@
-"""Parses selections of layers, heads and tokens: `3`, `-1`, `0,2,5`, `4-7`, `4-`, `all`, `2.5`."""
+"""Parses selections of things with numbers: `3`, `-1`, `0,2,5`, `4-7`, `4-`, `all`; of heads, `2.5`."""
 
 import re
 from collections.abc import Sequence
@@ -78,9 +78,9 @@ class Selection:
             matched = _HEAD.fullmatch(part)
             if matched is None:
                 raise _no_place(part, parts, layers, heads)
-            layer, head = (_number(digits) for digits in matched.groups())
-            layer = _Numbered("layer", layers, name, suggestion=f"--heads {{}}.{head}").one(layer)
-            place = layer, _Numbered("head", heads, name, suggestion=f"--heads {layer}.{{}}").one(head)
+            layer, head = (as_number(digits) for digits in matched.groups())
+            layer = Numbered("layer", layers, name, suggestion=f"--heads {{}}.{head}").one(layer)
+            place = layer, Numbered("head", heads, name, suggestion=f"--heads {layer}.{{}}").one(head)
             places[place] = None
         return tuple(places)
 
@@ -91,22 +91,12 @@ def indices(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
     Raises:
         UsageError: it is malformed, or out of range.
     """
-    return _Numbered(what, count, name).chosen(text)
-
-
-def tokens(text: str, count: int, what: str, name: str) -> tuple[int, ...]:
-    """The positions that `text` selects among `count` tokens, in ascending order; `what`: "row" or "column".
-
-    Raises:
-        UsageError: it is malformed, or out of range.
-    """
-    unit = " token" if count == 1 else " tokens"
-    return tuple(sorted(_Numbered(what, count, name, unit, f"--{what}s").chosen(text)))
+    return Numbered(what, count, name).chosen(text)
 
 
 @record(frozen=True, slots=True)
-class _Numbered:
-    """Things that are numbered from 0: layers or heads of a model, rows or columns of a text."""
+class Numbered:
+    """Things that are numbered from 0: layers or heads of a model, tokens of a text."""
 
     what: str
     count: int
@@ -117,6 +107,7 @@ class _Numbered:
 
     @property
     def option(self) -> str:
+        """The option that selects them."""
         return self.flag or f"--{self.what}"
 
     def chosen(self, text: str) -> tuple[int, ...]:
@@ -124,8 +115,8 @@ class _Numbered:
         numbers: dict[int, None] = {}
         for part in text.split(","):
             if not part.strip():
-                raise self._nothing(text)
-            numbers.update(dict.fromkeys(self._part(part.strip())))
+                raise self.nothing(text)
+            numbers.update(dict.fromkeys(self.part(part.strip())))
         return tuple(numbers)
 
     def one(self, number: int) -> int:
@@ -137,24 +128,26 @@ class _Numbered:
             raise UsageError(f"{self.what} {number} does not exist: {found}", hint)
         return number % self.count
 
-    def _part(self, text: str) -> range:
+    def part(self, text: str) -> range:
+        """The numbers that one part of a list selects: `3`, `4-7`, `4-` or `all`."""
         if text == "all":
             return range(self.count)
         if _NUMBER.fullmatch(text):
-            one = self.one(_number(text))
+            one = self.one(as_number(text))
             return range(one, one + 1)
         matched = _RANGE.fullmatch(text)
         if matched is None:
-            raise self._nothing(text)
-        first = self.one(_number(matched[1]))
+            raise self.nothing(text)
+        first = self.one(as_number(matched[1]))
         up_to = replace(self, suggestion=f"{self.option} {matched[1]}-{{}}")  # an end that is too large
-        last = up_to.one(_number(matched[2] or "-1"))
+        last = up_to.one(as_number(matched[2] or "-1"))
         if first > last:
             problem = f"'{text}' selects no {self.what}: it ends before it begins"
             raise UsageError(problem, f"{self.option} {last}-{first}")
         return range(first, last + 1)
 
-    def _nothing(self, text: str) -> UsageError:
+    def nothing(self, text: str) -> UsageError:
+        """The error for a malformed selection; it suggests the same in our notation, if it is in another."""
         repaired = _repaired(text)
         if _LIST.fullmatch(repaired):
             hint = f"{self.option} {repaired}"
@@ -163,6 +156,16 @@ class _Numbered:
         else:
             hint = f"{self.option} 3, -1, 0,2,5, 4-7, 4- or all"
         return UsageError(f"'{text}' selects no {self.what}", hint)
+
+
+def is_numeric(part: str) -> bool:
+    """Whether a part of a list selects by number: `3`, `4-7`, `4-` or `all`."""
+    return part == "all" or bool(_NUMBER.fullmatch(part) or _RANGE.fullmatch(part))
+
+
+def is_foreign(part: str) -> bool:
+    """Whether a part selects by number in the notation of other tools: `3:7`, `3..7`, `[0;2]`, `ALL`."""
+    return bool(_LIST.fullmatch(_repaired(part)))
 
 
 def _repaired(text: str) -> str:
@@ -175,7 +178,7 @@ def _is_slip(parts: Sequence[str], layers: int, heads: int) -> bool:
     """Whether a comma stands for the point of LAYER.HEAD: `17,5` in a model without a head 17."""
     if len(parts) != _PLACE_NUMBERS or not all(part.isdecimal() for part in parts):
         return False
-    layer, head = map(_number, parts)
+    layer, head = map(as_number, parts)
     return heads <= layer < layers and head < heads
 
 
@@ -193,6 +196,6 @@ def _no_place(part: str, parts: Sequence[str], layers: int, heads: int) -> Usage
     return UsageError(f"'{part}' is not a layer and a head (LAYER.HEAD)", hint)
 
 
-def _number(digits: str) -> int:
+def as_number(digits: str) -> int:
     """The number, truncated to ten digits, which is out of range for any model: int() has a limit."""
     return int(digits[: _LONGEST_NUMBER + 1])

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from attn_cli.errors import UsageError
-from attn_cli.reading.selection import tokens
 from attn_cli.record import record
 from attn_cli.vocabulary import Step
 
@@ -11,14 +10,6 @@ LARGEST = 1 << 20
 """Largest matrix shown whole, in numbers: 1,024 × 1,024, about the pixels of a screen, or 12 MB of JSON."""
 
 _MOST = 1 << 28  # numbers of a matrix shown on explicit request: 1 GB
-
-
-@record(frozen=True, slots=True)
-class TextSide:
-    """The tokens along one side of a matrix: their number, and the name of their text."""
-
-    count: int
-    text: str = "the text"
 
 
 @record(frozen=True, slots=True)
@@ -62,28 +53,27 @@ def whole_window(queries: int, keys: int) -> Window:
 
 
 def chosen_window(
-    queries: TextSide,
-    keys: TextSide,
-    rows: str | None,
-    columns: str | None,
+    size: tuple[int, int],
+    rows: Sequence[int] | None,
+    columns: Sequence[int] | None,
     steps: Collection[Step] | None,
     most: int,
 ) -> Window:
-    """The window of `--rows` and `--columns`; by default the whole matrix, or a picture if it is too large.
+    """The window of chosen rows and columns; by default the whole matrix, or a picture if it is too large.
 
-    `steps` are the requested steps; `most`: the maximum rows and columns of a picture.
+    `size` is T and S; `steps` are the requested steps; `most`: the maximum rows and columns of a picture.
 
     Raises:
-        UsageError: the choice is malformed or out of range, or too large for steps other than weights.
+        UsageError: it is too large, or steps other than the weights would have to be averaged.
     """
-    entire = whole_window(queries.count, keys.count)
+    entire = whole_window(*size)
     if rows is None and columns is None:
         return entire if entire.fits else _pooled(entire, steps, most)
     window = Window(
-        queries.count,
-        keys.count,
-        tokens("all" if rows is None else rows, queries.count, "row", queries.text),
-        tokens("all" if columns is None else columns, keys.count, "column", keys.text),
+        entire.queries,
+        entire.keys,
+        entire.rows if rows is None else rows,
+        entire.columns if columns is None else columns,
     )
     if len(window.rows) * len(window.columns) > _MOST:
         raise _too_large(window, next(iter(steps or ()), Step.WEIGHTS), "")

@@ -7,8 +7,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from attn_cli.vocabulary import Language
+
 if TYPE_CHECKING:
     from attn_cli.grid import Head
+    from attn_cli.show.explanation.document import Document
     from attn_cli.show.picture.marks import Drawing
 
 Content = TypeVar("Content")
@@ -26,6 +29,14 @@ class Picture(NamedTuple):
 
     drawing: "Drawing"
     dpi: int
+
+
+class Page(NamedTuple):
+    """The content of an explanation's files: the document, its language, and the object of --json."""
+
+    page: "Document"
+    language: Language
+    document: Mapping[str, object]
 
 
 class FileKind(Generic[Content]):
@@ -65,6 +76,22 @@ def _json(answer: Results) -> bytes:
     from attn_cli.show.data import as_json
 
     return f"{as_json(answer.document)}\n".encode()
+
+
+def _page_json(page: Page) -> bytes:
+    return _json(Results(page.document))
+
+
+def _text(page: Page) -> bytes:
+    from attn_cli.show.explanation.plain import as_text
+
+    return as_text(page.page, page.language).encode()
+
+
+def _markdown(page: Page) -> bytes:
+    from attn_cli.show.explanation.markdown import as_markdown
+
+    return as_markdown(page.page, page.language).encode()
 
 
 def _npz(answer: Results) -> bytes:
@@ -115,3 +142,6 @@ COMPARISONS = FileKind({".json": _json, ".npz": _npz, ".safetensors": _safetenso
 
 RECORDS = FileKind({".json": _json, ".npz": _records_npz, ".csv": _records_csv})
 """The metrics of heads: one record per head."""
+
+EXPLANATIONS = FileKind({".md": _markdown, ".txt": _text, ".json": _page_json})
+"""The arithmetic of one weight, as a page or as numbers."""

@@ -76,6 +76,10 @@ class Parameters:
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """No tensor can be missing."""
 
+    def stored(self, name: str) -> str:
+        """The name: there is no file."""
+        return name
+
     def _drawn(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
         """A new tensor: gains are 1, biases 0, position embeddings `waves`; the rest is normal around 0.
 

@@ -28,6 +28,7 @@ def told(line: str) -> tuple[str, str]:
         ("--top 1 --top 2 --top 3", "--top is given 3 times: '1', '2' and '3'", "leave one of them out"),
         ("-l2 --layer 3", "--layer is given twice: '2' and '3'", "--layer 2,3"),
         ("--rows 1 --rows 4-7", "--rows is given twice: '1' and '4-7'", "--rows 1,4-7"),
+        ("--rows 'a b' --rows 4", "--rows is given twice: 'a b' and '4'", '--rows "a b,4"'),
         (
             "--causal --no-causal",
             "--causal and --no-causal contradict each other: both were given",
@@ -238,6 +239,23 @@ def test_a_mistyped_option_gets_a_suggestion(line: str, problem: str | None, hin
 )
 def test_quotes_are_suggested_only_if_they_are_missing(line: str, problem: str, hint: str) -> None:
     assert told(line) == (problem, hint)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "inspect 'a cat sat' --rows a cat -q",
+        "inspect --rows=a cat 'a cat sat'",
+    ],
+)
+def test_a_phrase_of_the_text_is_quoted(line: str) -> None:
+    problem, hint = told(line)
+    assert problem == "--rows takes one value, but a is followed by cat"
+    assert hint == '--rows "a cat"'
+
+
+def test_a_file_after_a_word_of_the_text_is_not_part_of_a_phrase() -> None:
+    assert told("heatmap 'a cat' --rows cat a.png")[1] == "-o a.png for a file to write"
 
 
 @pytest.mark.parametrize("line", ["-l -1", "-l2", "--layer=-1", "--rows -1"])

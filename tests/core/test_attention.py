@@ -15,7 +15,17 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attn_cli.core import masks
 from attn_cli.core.arrays import Array, at_least_float32, to_numpy
-from attn_cli.core.attention import Operands, Trace, masked, soft_capped, softmax, trace
+from attn_cli.core.attention import (
+    Operands,
+    Trace,
+    dots,
+    exponentiate,
+    masked,
+    score,
+    soft_capped,
+    softmax,
+    trace,
+)
 from attn_cli.core.context import attend
 from tests.support import attention_loop as loop
 from tests.support.libraries import Convert
@@ -324,3 +334,51 @@ def test_masking_keeps_the_number_format(array: Convert) -> None:
     logits = masked(array(np.array([1, 2], dtype=np.float32)), array([True, False]))
     np.testing.assert_array_equal(to_numpy(logits), np.array([1, -np.inf], dtype=np.float32))
     assert to_numpy(logits).dtype == np.float32
+
+
+def test_a_score_is_the_dot_product_times_the_scale(array: Convert) -> None:
+    queries, keys = array([[[1.0, 2.0]], [[3.0, 4.0]]]), array([[[5.0, 6.0], [7.0, 8.0]]])
+    operands = Operands(queries, keys, keys, scale=0.5)
+    np.testing.assert_array_equal(to_numpy(dots(operands)), [[[17.0, 23.0]], [[39.0, 53.0]]])
+    np.testing.assert_array_equal(to_numpy(score(operands)), to_numpy(dots(operands)) * 0.5)
+
+
+def test_a_row_is_exponentiated_below_its_largest_logit(array: Convert) -> None:
+    found = exponentiate(array(np.asarray([[[1.0, 1.0 + LN3, -np.inf]]])))
+    np.testing.assert_allclose(to_numpy(found.largest), [[[1 + LN3]]])
+    np.testing.assert_allclose(to_numpy(found.powers), [[[1 / 3, 1, 0]]], rtol=1e-15)
+    np.testing.assert_allclose(to_numpy(found.total), [[[4 / 3]]], rtol=1e-15)
+    assert found.of_sink is None
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_a_sink_can_be_the_largest_logit_and_is_in_the_total(array: Convert, shape: tuple[int, ...]) -> None:
+    found = exponentiate(array(np.asarray([[[0.0, 0.0]]])), array(np.full(shape, LN3)))
+    np.testing.assert_allclose(to_numpy(found.largest), [[[LN3]]])
+    np.testing.assert_allclose(to_numpy(found.powers), [[[1 / 3, 1 / 3]]], rtol=1e-15)
+    np.testing.assert_allclose(to_numpy(found.of_sink), [[[1]]])
+    np.testing.assert_allclose(to_numpy(found.total), [[[5 / 3]]], rtol=1e-15)
+
+
+def test_a_row_that_may_look_nowhere_has_no_powers(array: Convert) -> None:
+    found = exponentiate(array(np.full((1, 1, 2), -np.inf)))
+    assert [float(each.sum()) for each in (found.largest, found.powers, found.total)] == [0, 0, 0]
+
+
+def test_half_precision_is_exponentiated_in_float32(array: Convert) -> None:
+    found = exponentiate(array(np.zeros((1, 1, 2), dtype=np.float16)))
+    assert to_numpy(found.powers).dtype == np.float32
+
+
+@given(layers())
+@settings(deadline=None)
+def test_the_weights_are_powers_over_their_total(case: tuple[str, list[bool], loop.Layer]) -> None:
+    operands = operands_of(np.asarray, "float64", masks.padding(np.asarray(case[1])), case[2])
+    found = trace(operands)
+    row = exponentiate(found.logits, operands.sink)
+    empty = row.total == 0
+    np.testing.assert_array_equal(
+        found.weights, np.where(empty, 0, row.powers / np.where(empty, 1, row.total))
+    )
+    if row.of_sink is not None:
+        np.testing.assert_array_equal(found.sink, (row.of_sink / row.total)[..., 0])

@@ -13,8 +13,9 @@ from transformers.models.deberta_v2 import modeling_deberta_v2
 from transformers.models.t5 import modeling_t5
 
 from attn_cli.core.arrays import to_numpy
+from attn_cli.core.masks import OfRows
 from attn_cli.core.multihead import MultiHeadAttention
-from attn_cli.core.positions import Buckets, Disentangled, LogarithmicBuckets, alibi, relative
+from attn_cli.core.positions import Buckets, Disentangled, LogarithmicBuckets, RelativeBias, alibi
 from attn_cli.vocabulary import Step
 from tests.support.libraries import Convert
 
@@ -27,6 +28,18 @@ def test_alibi_of_two_heads_by_hand(array: Convert) -> None:
     like = array(np.zeros(1, np.float32))
     found = to_numpy(alibi(2, like)(array(np.arange(2)[:, None]), array(np.arange(3)[None, :])))
     assert found.tolist() == [[[0, 1 / 16, 2 / 16]], [[0, 1 / 256, 2 / 256]]]  # 2^-4 and 2^-8
+    assert [alibi(2, like).slope(head) for head in range(2)] == [1 / 16, 1 / 256]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_alibi_is_the_slope_times_the_position(array: Convert, dtype: str) -> None:
+    like = array(np.zeros(1, dtype))
+    bias = alibi(12, like)
+    found = to_numpy(bias(array(ROWS), array(COLUMNS)))[:, 0]
+    exact = np.dtype("float64" if dtype == "float64" else "float32")
+    slopes = np.asarray([bias.slope(head) for head in range(12)], dtype=exact)
+    expected = slopes[:, None] * PLACES.astype(exact)
+    np.testing.assert_array_equal(found, expected.astype(dtype))
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3, 6, 8, 12, 20, 112])
@@ -59,7 +72,9 @@ def test_buckets_equal_those_of_t5(array: Convert, count: int, farthest: int, bo
 def test_a_relative_bias_is_the_row_of_its_bucket(array: Convert) -> None:
     table = array(np.arange(8, dtype=np.float32).reshape(4, 2))  # 4 buckets, 2 heads
     buckets = Buckets(4, farthest=8, both_sides=False)
-    found = to_numpy(relative(table, buckets)(array(np.asarray([[2]])), array(np.asarray([[0, 1, 2, 3]]))))
+    found = to_numpy(
+        RelativeBias(table, buckets)(array(np.asarray([[2]])), array(np.asarray([[0, 1, 2, 3]])))
+    )
     assert found.tolist() == [[[4, 2, 0, 0]], [[5, 3, 1, 1]]]
 
 
@@ -97,3 +112,40 @@ def test_a_disentangled_bias_pair_by_pair() -> None:
         row = min(max(i - j + 4, 0), 7)
         expected = queries[head, i] @ of_keys[head, row] + keys[head, j] @ of_queries[head, row]
         assert found[head, i, j] == pytest.approx(0.25 * expected)
+
+
+def test_the_terms_of_a_disentangled_bias_add_up_to_it(array: Convert) -> None:
+    draw = np.random.default_rng(0)
+    queries, keys = (array(each) for each in draw.normal(size=(2, 3, 9, 4)).astype(np.float32))
+    of_keys, of_queries = (array(each) for each in draw.normal(size=(2, 3, 12, 4)).astype(np.float32))
+    places = array(np.arange(9))
+    pairs, distances = (places[:, None], places[None, :]), LogarithmicBuckets(6, 20, span=6)
+    both = Disentangled(distances, 0.3, of_keys, of_queries).of(queries, keys)
+    to_position, to_content = both.terms(*pairs)
+    assert to_position is not None
+    assert to_content is not None
+    np.testing.assert_array_equal(to_numpy(both(*pairs)), to_numpy((to_position + to_content) * 0.3))
+    for tables, expected in (((of_keys, None), to_position), ((None, of_queries), to_content)):
+        one = Disentangled(distances, 0.3, *tables).of(queries, keys)
+        np.testing.assert_array_equal(to_numpy(one(*pairs)), to_numpy(expected * 0.3))
+        assert [term is None for term in one.terms(*pairs)] == [table is None for table in tables]
+
+
+def test_the_terms_of_a_disentangled_bias_pair_by_pair() -> None:
+    draw = np.random.default_rng(0)
+    queries, keys = draw.normal(size=(2, 1, 5, 3))
+    of_keys, of_queries = draw.normal(size=(2, 1, 8, 3))
+    bias = Disentangled(LogarithmicBuckets(None, 4, span=4), 0.25, of_keys, of_queries).of(queries, keys)
+    to_position, to_content = bias.terms(np.asarray([[3]]), np.asarray([[1]]))
+    assert to_position is not None
+    assert to_content is not None
+    assert to_position.item() == pytest.approx(queries[0, 3] @ of_keys[0, 6])  # 3 - 1 + 4
+    assert to_content.item() == pytest.approx(keys[0, 1] @ of_queries[0, 6])
+
+
+def test_a_bias_of_some_rows_keeps_the_whole() -> None:
+    layer = replace(MultiHeadAttention.random(8, 2), bias=alibi(2, np.zeros(1, np.float32)))
+    attention = layer.attention(np.ones((4, 8), np.float32)).at([3, 1])
+    assert isinstance(attention.operands.bias, OfRows)
+    assert attention.operands.bias.whole is layer.bias
+    assert attention.layer is layer

@@ -264,6 +264,26 @@ def test_a_fused_matrix_is_split(
     assert [letters(part) for part in found] == parts
 
 
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "interleaved"),
+    [(3, 3, False), (3, 3, True), (4, 2, False), (4, 2, True), (3, 1, True)],
+)
+def test_each_head_knows_its_rows_in_the_fused_matrix(
+    array: Convert, rng: np.random.Generator, heads: int, kv_heads: int, *, interleaved: bool
+) -> None:
+    whole = Linear(array(drawn(rng, 2 * (heads + 2 * kv_heads), 3)), None, "h.2.attn", is_transposed=True)
+    parts = fused(whole, heads, kv_heads, interleaved=interleaved)
+    for part, count in zip(parts, (heads, kv_heads, kv_heads), strict=True):
+        assert (part.name, part.is_transposed) == ("h.2.attn", True)
+        assert part.cut is not None
+        assert part.cut.rows == whole.weight.shape[0]
+        for head in range(count):
+            rows = part.cut.rows_of(head)
+            np.testing.assert_array_equal(
+                to_numpy(part.weight)[2 * head : 2 * head + 2], to_numpy(whole.weight)[rows.start : rows.stop]
+            )
+
+
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_a_fused_matrix_without_a_bias_gives_projections_without_one(
     array: Convert, *, interleaved: bool

@@ -119,3 +119,43 @@ def test_frequencies_may_be_arrays_of_either_library(array: Convert) -> None:
     x = array(np.ones((1, 4, 2), dtype=np.float32))
     one, other = (to_numpy(rotate(x, Rotary(each))) for each in (QUARTER, array(QUARTER)))
     np.testing.assert_array_equal(one, other)
+
+
+def test_the_turn_of_a_position_by_hand(array: Convert) -> None:
+    rotary = Rotary(np.array([math.pi / 2, math.pi / 3], dtype=np.float32), gain=2.0)
+    cosine, sine = rotary.turn(array(np.asarray([0, 1])), array(np.zeros(1, dtype=np.float32)))
+    np.testing.assert_allclose(to_numpy(cosine), [[2.0, 2.0], [0.0, 1.0]], atol=1e-6)  # π in float32
+    np.testing.assert_allclose(to_numpy(sine), [[0.0, 0.0], [2.0, 3**0.5]], atol=1e-6)
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_each_feature_is_turned_with_the_other_of_its_pair(
+    array: Convert, rng: np.random.Generator, *, interleaved: bool
+) -> None:
+    rotary = Rotary(FREQUENCIES[:6], gain=1.3, interleaved=interleaved)
+    x = drawn(rng, 2, 5, SIZE)
+    cosine, sine = (to_numpy(each) for each in rotary.turn(array(np.arange(5)), array(x)))
+    found = turned(array, x, rotary)
+    for feature in range(SIZE):
+        pair = rotary.pair_of(feature)
+        if pair is None:
+            assert feature >= 12
+            np.testing.assert_array_equal(found[..., feature], x[..., feature])
+            continue
+        first, second, number = pair
+        assert feature in (first, second)
+        c, s = cosine[:, number], sine[:, number]
+        np.testing.assert_array_equal(found[..., first], x[..., first] * c - x[..., second] * s)
+        np.testing.assert_array_equal(found[..., second], x[..., second] * c + x[..., first] * s)
+
+
+def test_pairs_are_adjacent_or_half_of_what_turns_apart() -> None:
+    adjacent, apart = (Rotary(FREQUENCIES[:3], interleaved=one) for one in (True, False))
+    assert [adjacent.pair_of(feature) for feature in (0, 5, 6)] == [(0, 1, 0), (4, 5, 2), None]
+    assert [apart.pair_of(feature) for feature in (0, 5, 6)] == [(0, 3, 0), (2, 5, 2), None]
+
+
+def test_chosen_positions_turn_as_among_all(array: Convert, rng: np.random.Generator) -> None:
+    x, rotary = array(drawn(rng, 2, 6, SIZE)), Rotary(FREQUENCIES)
+    some = rotate(x[:, [4, 1]], rotary, [4, 1])
+    np.testing.assert_array_equal(to_numpy(some), to_numpy(rotate(x, rotary))[:, [4, 1]])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jsonschema
 import numpy as np
@@ -131,6 +131,9 @@ class Translator:
 
     def reference_model(self) -> None:
         pass
+
+    def decomposed_input(self, *_: Any) -> NoReturn:
+        raise AssertionError
 
     def with_backend(self, _backend: Backend) -> "Translator":
         return self

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_cli.errors import UsageError
-from attn_cli.reading.selection import Selection, indices, tokens
+from attn_cli.reading.selection import Selection, indices
 
 COUNTS = st.integers(1, 40)
 
@@ -64,9 +64,6 @@ def test_a_range_may_end_at_the_last() -> None:
 def test_an_open_range_extends_to_the_last(count: int, data: st.DataObject) -> None:
     first = data.draw(st.integers(-count, count - 1))
     assert indices(f"{first}-", count, "layer", "m") == tuple(range(first % count, count))
-    assert tokens(f"0,{first}-", count, "row", "the text") == tuple(
-        {0: 0} | {n: n for n in range(first % count, count)}
-    )
 
 
 def test_a_layer_alone_is_every_head_of_it() -> None:
@@ -160,43 +157,3 @@ def test_places_and_layers_do_not_go_together(layers: str | None, heads: str | N
 def test_the_only_layer_is_numbered_0() -> None:
     with pytest.raises(UsageError, match=r"^layer 1 does not exist: m has 1, numbered 0$"):
         indices("1", 1, "layer", "m")
-
-
-@given(COUNTS, st.data())
-def test_tokens_come_in_the_order_of_the_text(count: int, data: st.DataObject) -> None:
-    numbers = data.draw(st.lists(st.integers(-count, count - 1), min_size=1, max_size=8))
-    found = tokens(",".join(map(str, numbers)), count, "row", "the text")
-    assert found == tuple(sorted({number % count for number in numbers}))
-
-
-@pytest.mark.parametrize(
-    ("text", "count", "problem", "hint"),
-    [
-        (
-            "900",
-            300,
-            "row 900 does not exist: the text has 300 tokens, numbered 0 to 299",
-            "--rows 299",
-        ),
-        (
-            "280-900",
-            300,
-            "row 900 does not exist: the text has 300 tokens, numbered 0 to 299",
-            "--rows 280-299",
-        ),
-        (
-            "900-905",
-            300,
-            "row 900 does not exist: the text has 300 tokens, numbered 0 to 299",
-            "--rows 299",
-        ),
-        ("-2", 1, "row -2 does not exist: the text has 1 token, numbered 0", "--rows 0"),
-        ("7-4", 9, "'7-4' selects no row: it ends before it begins", "--rows 4-7"),
-        ("the", 9, "'the' selects no row", "--rows 3, -1, 0,2,5, 4-7, 4- or all"),
-        ("", 9, "'' selects no row", "--rows 3, -1, 0,2,5, 4-7, 4- or all"),
-    ],
-)
-def test_an_invalid_selection_of_tokens_is_refused(text: str, count: int, problem: str, hint: str) -> None:
-    with pytest.raises(UsageError) as refused:
-        tokens(text, count, "row", "the text")
-    assert (refused.value.problem, refused.value.hint) == (problem, hint)

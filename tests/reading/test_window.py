@@ -3,12 +3,18 @@
 import pytest
 
 from attn_cli.errors import UsageError
-from attn_cli.reading.window import LARGEST, TextSide, Window, chosen_window
+from attn_cli.models.tokens.token import Token
+from attn_cli.reading.token_selection.select import select_tokens
+from attn_cli.reading.token_selection.text_side import TextSide
+from attn_cli.reading.window import LARGEST, Window, chosen_window
 from attn_cli.vocabulary import Step
 
 
 def shown(count: int, rows: str | None = None, columns: str | None = None, *steps: Step) -> Window:
-    return chosen_window(TextSide(count), TextSide(count), rows, columns, steps or None, 40)
+    side = TextSide([Token(place, 0, "", "", 0, 0, special=False, segment=0) for place in range(count)], [""])
+    chosen_rows = None if rows is None else select_tokens(rows, side, "row")
+    chosen_columns = None if columns is None else select_tokens(columns, side, "column")
+    return chosen_window((count, count), chosen_rows, chosen_columns, steps or None, 40)
 
 
 def sentence(count: int, *steps: Step, rows: str | None = None) -> tuple[str, str]:
@@ -23,8 +29,8 @@ def test_a_matrix_of_1024_tokens_is_shown_in_full_and_a_larger_one_averaged() ->
 
 
 def test_the_two_sides_count_together() -> None:
-    assert chosen_window(TextSide(10), TextSide(100_000), None, None, None, 40).is_whole
-    assert chosen_window(TextSide(100), TextSide(100_000), None, None, None, 40).is_pooled
+    assert chosen_window((10, 100_000), None, None, None, 40).is_whole
+    assert chosen_window((100, 100_000), None, None, None, 40).is_pooled
 
 
 def test_a_selection_is_shown_in_full() -> None:
@@ -75,5 +81,5 @@ def test_at_most_a_gigabyte_is_shown_on_request() -> None:
 
 
 def test_a_row_more_than_a_million_numbers_makes_a_picture() -> None:
-    assert chosen_window(TextSide(1024), TextSide(1024), None, None, None, 40).is_whole
-    assert chosen_window(TextSide(1025), TextSide(1024), None, None, None, 40).is_pooled
+    assert chosen_window((1024, 1024), None, None, None, 40).is_whole
+    assert chosen_window((1025, 1024), None, None, None, 40).is_pooled

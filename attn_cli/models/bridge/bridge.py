@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 
@@ -180,6 +180,18 @@ class Bridge:
     def head_labels(self) -> tuple[HeadLabel, ...]:
         """None: only `attn train` writes head labels."""
         return ()
+
+    def decomposed_input(
+        self, _texts: Texts, _kind: Kind, _layer: int, _queries: Sequence[int], _keys: Sequence[int]
+    ) -> NoReturn:
+        """Never: the capture records what enters an attention, not what wrote it.
+
+        Raises:
+            AttnError: always.
+        """
+        known = f"{self.name} is read through transformers, where only its sum is seen"
+        problem = f"what each component wrote into the residual stream is not known: {known}"
+        raise AttnError(problem, "use a model of a native type: attn models --families lists them")
 
     def reference_model(self) -> ReferenceModel:
         """transformers' eager attention on the same files."""

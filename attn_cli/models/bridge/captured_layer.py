@@ -47,6 +47,7 @@ class CapturedLayer:
     sink_logits: torch.Tensor | None = None  # (H, T); None: no learned sink was observed
     sink_weights: torch.Tensor | None = None  # (H, T)
     scale: float | None = field(default=None, init=False)
+    opened: None = field(default=None, init=False)  # its operands are not known
 
     @property
     def heads(self) -> int:

@@ -111,6 +111,10 @@ class Weights:
         """
         self._numbers(name, shape)
 
+    def stored(self, name: str) -> str:
+        """The tensor's name in the file, with its prefix; `name` itself if it is missing."""
+        return next((alias for alias in self._aliases(name) if alias in self.tensors), name)
+
     def rows(self, name: str, shape: tuple[int, int], indices: Sequence[int]) -> FloatArray:
         """(len(indices), M) the given rows of a matrix; the others are not read from disk."""
         return self._numbers(name, shape)(indices)
@@ -150,7 +154,7 @@ class Weights:
             raise AttnError(problem, "use a checkpoint that is not quantised")
 
     def _find(self, name: str) -> Tensor | None:
-        return next((self.tensors[alias] for alias in self._aliases(name) if alias in self.tensors), None)
+        return self.tensors.get(self.stored(name))
 
     def _wrappers(self, name: str) -> set[str]:
         """What precedes the names that the tensor may have, where it is found behind something else."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attn_cli.core.masks import Rule, narrowed
 from attn_cli.models.backend import Backend
@@ -28,6 +29,9 @@ from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind, OrderSource
+
+if TYPE_CHECKING:
+    from attn_cli.core.decomposition import DecomposedInput
 
 
 @record(frozen=True)
@@ -158,6 +162,22 @@ class Checkpoint:
     def attentions(self, texts: Texts, kind: Kind, layers: Sequence[int]) -> Iterator[Layer]:
         """The attention of each of `layers`, in ascending order, computed lazily."""
         return of_layers(self._every_attention(texts, kind), layers)
+
+    def decomposed_input(
+        self, texts: Texts, kind: Kind, layer: int, queries: Sequence[int], keys: Sequence[int]
+    ) -> "DecomposedInput":
+        """What one layer reads at a few positions, split by what wrote it; later layers do not run."""
+        from attn_cli.models.native.residual import decomposed_cross_input, decomposed_input
+
+        model, inputs = self._transformer, _inputs(texts.tokens)
+        if kind in {Kind.SELF, Kind.ENCODER}:
+            return decomposed_input(model, inputs, kind, layer, queries, keys)
+        assert self.spec.decoder is not None, "only a model with a decoder has these kinds"
+        decoder, target = replace(model, spec=self.spec.decoder), _inputs(texts.target)
+        if kind is Kind.CROSS:
+            return decomposed_cross_input(model, decoder, inputs, target, layer, queries, keys)
+        memory = cache(lambda: model.memory(inputs))
+        return decomposed_input(decoder, target, kind, layer, queries, keys, memory)
 
     def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; its modules have the names of the tensors."""

@@ -155,6 +155,7 @@ class Spec:
     content_bias: ContentBias | None = None
     numbers: Callable[[int], Mapping[str, int]] = _numbered  # the numbers in a layer's tensor names
     scale: Callable[[int], float | None] = _no_scale  # of a layer; None: 1/√D
+    scale_name: str = ""  # the config keys that set it, with commas; "": it is 1/√D, or 1 in every such model
     window: Callable[[int], Rule] = _everywhere  # of a layer, in addition to the causal mask
     rotary: Callable[[int, int], Rotary | None] = _no_rotary  # of a layer and a number of tokens
 

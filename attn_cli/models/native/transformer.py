@@ -4,19 +4,21 @@ The computation is lazy: requesting the attention of layer 2 runs neither layer 
 of layer 2.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property, partial, reduce
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
 
-from attn_cli.core.arrays import Array, at_least_float32, device_of, namespace, positions
+from attn_cli.core.arrays import Array, at_least_float32, device_of, namespace, positions, taken
 from attn_cli.core.attention import Bias
 from attn_cli.core.chunked import row_by_row
-from attn_cli.core.layers import ACTIVATIONS, layer_norm, rms_norm
+from attn_cli.core.decomposition import ComponentType
+from attn_cli.core.layers import ACTIVATIONS, LayerNorm, RmsNorm
 from attn_cli.core.masks import Rule, everywhere, padding
-from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, Normalise, fused, split
-from attn_cli.core.positions import Disentangled, alibi, relative, sinusoids
+from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused, split
+from attn_cli.core.positions import Disentangled, RelativeBias, alibi, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.native.spec import Cross, Embeddings, Norm, Part, Projections, Spec
@@ -50,6 +52,9 @@ class Tensors(Protocol):
     def check(self, name: str, shape: tuple[int, ...]) -> None:
         """Raise `AttnError` if the tensor is missing or has another shape."""
 
+    def stored(self, name: str) -> str:
+        """The tensor's name in the file."""
+
 
 @record(frozen=True, slots=True)
 class Transformer:
@@ -71,19 +76,19 @@ class Transformer:
 
     def attentions(self, inputs: Inputs, memory: Memory | None = None) -> Iterator[Attention]:
         """The self-attention of layers 0, 1, 2, ..., computed lazily."""
-        return (block.attention for block in self._run(inputs, memory))
+        return (block.attention for block in self.blocks(inputs, memory))
 
     def cross_attentions(self, inputs: Inputs, memory: Memory) -> Iterator[Attention]:
         """The cross-attention of a decoder's layers 0, 1, 2, ..., computed lazily."""
-        return (block.cross_attention for block in self._run(inputs, memory))
+        return (block.cross_attention for block in self.blocks(inputs, memory))
 
     def hidden_states(self, inputs: Inputs, memory: Memory | None = None) -> Iterator[Array]:
         """(T, M) the input of each of the L layers, then the output of the last, after the final norm.
 
         Commands do not show them; tests compare them with those of transformers.
         """
-        block: _Block | None = None
-        for block in self._run(inputs, memory):
+        block: Block | None = None
+        for block in self.blocks(inputs, memory):
             yield block.x
         assert block is not None, "a model has at least one layer"
         yield self._normalise(self.spec.final_norm, 0, block.leaving)
@@ -93,42 +98,60 @@ class Transformer:
         *_, last = self.hidden_states(inputs)
         return last
 
-    def _run(self, inputs: Inputs, memory: Memory | None) -> Iterator["_Block"]:
-        """The layers in order, run lazily."""
+    def blocks(
+        self, inputs: Inputs, memory: Memory | None = None, watched: Sequence[int] = ()
+    ) -> Iterator["Block"]:
+        """The layers in order, run lazily; each keeps what its feed-forward block writes at `watched`."""
         spec = self.spec
         x = self._embed(inputs)
         mask, bias = _mask(inputs, x), self._shared_bias(x)
         for layer in range(spec.layers):
-            entering = self._normalise(spec.attention_norm, layer, x) if spec.is_pre_norm else x
-            attention = self._self_attention(layer, x.shape[-2], bias).attention(entering, mask=mask)
-            block = _Block(self, layer, x, attention, memory)
+            norm = self.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
+            entering = x if norm is None else norm(x)
+            opens = partial(self._self_attention, layer, x.shape[-2], bias)
+            attention = replace(
+                opens().attention(entering, mask=mask),
+                stream=entering if spec.residual_is_normed else x,
+                input_norm=None if spec.residual_is_normed else norm,
+                opens=cache(opens),
+            )
+            block = Block(self, layer, x, attention, memory, watched)
             yield block
             if layer + 1 < spec.layers:
                 x = block.leaving
 
     def _embed(self, inputs: Inputs) -> Array:
         """(T, M) the sum of the token, position and segment embeddings, normalised."""
+        names = self.spec.embeddings
+        x = reduce(operator.add, (term for _, term in self.embeddings(inputs)))
+        x = self._normalise(names.norm, 0, x)
+        projection = None if names.projects_tokens else self.embedding_projection()
+        return x if projection is None else projection(x)
+
+    def embeddings(self, inputs: Inputs) -> Iterator[tuple[ComponentType, Array]]:
+        """(T, M) the token, position and segment embeddings of which the model has any, before their norm."""
         spec, names = self.spec, self.spec.embeddings
-        narrow = names.width or spec.width
-        x = self._read_rows(names.tokens, spec.vocabulary, narrow, inputs.ids)
+        x = self._read_rows(names.tokens, spec.vocabulary, names.width or spec.width, inputs.ids)
         if names.scale != 1.0:
             x = x * names.scale
-        if names.projects_tokens:
-            x = self._project_embeddings(x)
+        projection = self.embedding_projection() if names.projects_tokens else None
+        if projection is not None:
+            x = projection(x)
+        yield ComponentType.EMBEDDING, x
         if names.positions is not None and spec.longest is not None:
             places = _places(names, inputs, x.shape[-2])
-            x = x + self._read_rows(names.positions, names.first + spec.longest, x.shape[-1], places)
+            rows = self._read_rows(names.positions, names.first + spec.longest, x.shape[-1], places)
+            yield ComponentType.POSITION, rows
         if names.has_sinusoids:
-            x = x + _sinusoids(inputs, x)
+            yield ComponentType.POSITION, _sinusoids(inputs, x)
         if names.segments is not None:
-            x = x + self._read_rows(names.segments, spec.segments, x.shape[-1], inputs.segments)
-        x = self._normalise(names.norm, 0, x)
-        return x if names.projects_tokens else self._project_embeddings(x)
+            rows = self._read_rows(names.segments, spec.segments, x.shape[-1], inputs.segments)
+            yield ComponentType.SEGMENT, rows
 
-    def _project_embeddings(self, x: Array) -> Array:
-        """(T, M) embeddings narrower than the model, projected to its width."""
-        part = self.spec.embeddings.projection
-        return x if part is None else self._linear(part, 0, self.spec.width, x.shape[-1])(x)
+    def embedding_projection(self) -> Linear | None:
+        """What maps embeddings narrower than the model to its width; None if they are as wide."""
+        width, part = self.spec.width, self.spec.embeddings.projection
+        return None if part is None else self._linear(part, 0, width, self.spec.embeddings.width or width)
 
     def _shared_bias(self, like: Array) -> Bias | None:
         """The position bias that all layers share: ALiBi's or T5's."""
@@ -140,7 +163,7 @@ class Transformer:
         name = f"{spec.relative.table.name}.weight"
         buckets = spec.relative.buckets
         table = self.backend.convert(self.weights.read(name, (buckets.count, spec.heads)))
-        return relative(table, buckets)
+        return RelativeBias(table, buckets)
 
     def _self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
         """The layer's self-attention: W^Q, W^K, W^V, W^O and how they are used."""
@@ -154,12 +177,21 @@ class Transformer:
             heads=spec.heads,
             kv_heads=spec.kv_heads,
             scale=spec.scale(layer),
+            scale_name=spec.scale_name,
             mask=spec.mask(layer),
             bias=bias,
             softcap=spec.softcap,
             rotary=spec.rotary(layer, length),
-            query_norm=self._norm(parts.query_norm, layer),
-            key_norm=self._norm(parts.key_norm, layer),
+            query_norm=self.norm(
+                parts.query_norm,
+                layer,
+                spec.heads * spec.head_size if parts.is_norm_whole else spec.head_size,
+            ),
+            key_norm=self.norm(
+                parts.key_norm,
+                layer,
+                spec.kv_heads * spec.head_size if parts.is_norm_whole else spec.head_size,
+            ),
             is_norm_whole=parts.is_norm_whole,
             disentangled=self._content_bias(layer),
         )
@@ -189,7 +221,14 @@ class Transformer:
         query, key, value = self._projections(cross.projections, layer)
         output = self._linear(cross.output, layer, spec.width, spec.heads * spec.head_size)
         return MultiHeadAttention(
-            query, key, value, output, heads=spec.heads, kv_heads=spec.kv_heads, scale=spec.scale(layer)
+            query,
+            key,
+            value,
+            output,
+            heads=spec.heads,
+            kv_heads=spec.kv_heads,
+            scale=spec.scale(layer),
+            scale_name=spec.scale_name,
         )
 
     def _projections(self, parts: Projections, layer: int) -> tuple[Linear, Linear, Linear]:
@@ -204,40 +243,48 @@ class Transformer:
             self._linear(parts.value, layer, shared, spec.width),
         )
 
-    def add_attention(self, layer: int, x: Array, attention: Attention) -> Array:
+    def add_attention(self, layer: int, attention: Attention) -> Array:
         """(T, M) the residual stream after the layer's self-attention."""
         spec = self.spec
         added = self._scale_result(spec.attention_result_norm, layer, _apply_output_weights(attention))
-        if spec.is_pre_norm:
-            return (attention.input if spec.residual_is_normed else x) + added
-        return self._normalise(spec.attention_norm, layer, x + added)
+        summed = attention.stream + added
+        return summed if spec.is_pre_norm else self._normalise(spec.attention_norm, layer, summed)
 
     def cross_attention(self, layer: int, x: Array, memory: Memory) -> Attention:
         """The cross-attention of a decoder layer; `x` (T, M) is the stream after its self-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
-        entering = self._normalise(cross.norm, layer, x) if spec.is_pre_norm else x
-        return self._cross_attention(cross, layer).attention(entering, memory())
+        norm = self.norm(cross.norm, layer, x.shape[-1]) if spec.is_pre_norm else None
+        opens = partial(self._cross_attention, cross, layer)
+        attention = opens().attention(x if norm is None else norm(x), memory())
+        return replace(attention, stream=x, input_norm=norm, opens=cache(opens))
 
-    def add_cross_attention(self, layer: int, x: Array, cross_attention: Attention) -> Array:
+    def add_cross_attention(self, layer: int, cross_attention: Attention) -> Array:
         """(T, M) the residual stream after the layer's cross-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
-        summed = x + _apply_output_weights(cross_attention)
+        summed = cross_attention.stream + _apply_output_weights(cross_attention)
         return summed if spec.is_pre_norm else self._normalise(cross.norm, layer, summed)
 
-    def add_feed_forward(self, layer: int, x: Array, before: Array) -> Array:
-        """(T, M) the layer's output: `x` (T, M), the stream after its attention, plus the feed-forward block.
+    def feed_forward(self, layer: int, x: Array, before: Array) -> Array:
+        """(T, M) what the feed-forward block writes; `x` (T, M) is the stream after the layer's attention.
 
-        In a parallel layer the feed-forward block reads the layer's input, `before` (T, M).
+        In a parallel layer it reads the layer's input, `before` (T, M).
         """
         spec = self.spec
+        entering = before if spec.is_parallel else x
+        if spec.is_parallel or spec.is_pre_norm:
+            entering = self._normalise(spec.feed_forward_norm, layer, entering)
+        return self._feed_forward(layer, entering)
+
+    def add_feed_forward(self, layer: int, x: Array, written: Array) -> Array:
+        """(T, M) the layer's output: the stream after its attention, plus what its feed-forward wrote."""
+        spec, norm = self.spec, self.spec.feed_forward_norm
         if spec.is_parallel:
-            return x + self._feed_forward(layer, self._normalise(spec.feed_forward_norm, layer, before))
+            return x + written
         if spec.is_pre_norm:
-            entering = self._normalise(spec.feed_forward_norm, layer, x)
-            return (entering if spec.residual_is_normed else x) + self._feed_forward(layer, entering)
-        return self._normalise(spec.feed_forward_norm, layer, x + self._feed_forward(layer, x))
+            return (self._normalise(norm, layer, x) if spec.residual_is_normed else x) + written
+        return self._normalise(norm, layer, x + written)
 
     def _feed_forward(self, layer: int, x: Array) -> Array:
         """(T, M) what the feed-forward block adds to the residual stream."""
@@ -276,26 +323,21 @@ class Transformer:
 
     def _normalise(self, part: Part | None, layer: int, x: Array) -> Array:
         """`x` normalised, or unchanged if the layer has no such norm."""
-        norm = self._norm(part, layer)
+        norm = self.norm(part, layer, x.shape[-1])
         return x if norm is None else norm(x)
 
-    def _norm(self, part: Part | None, layer: int) -> Normalise | None:
-        """A layer's norm as a function; None if there is none."""
+    def norm(self, part: Part | None, layer: int, width: int) -> LayerNorm | RmsNorm | None:
+        """A layer's norm over vectors of this width; None if there is none."""
         if part is None or layer < part.since:
             return None
         spec, name = self.spec, self._name(part, layer)
-
-        def norm(x: Array) -> Array:
-            gain = self.backend.convert(self.weights.read(f"{name}.weight", (x.shape[-1],)))
-            if spec.gain_offset:
-                gain = gain + spec.gain_offset
-            if spec.norm is Norm.RMS:
-                xp = namespace(gain)
-                return xp.astype(rms_norm(x, gain, spec.epsilon), gain.dtype, copy=False)
-            stored = self.weights.read(f"{name}.bias", (x.shape[-1],)) if part.has_bias else None
-            return layer_norm(x, gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
-
-        return norm
+        gain = self.backend.convert(self.weights.read(f"{name}.weight", (width,)))
+        if spec.gain_offset:
+            gain = gain + spec.gain_offset
+        if spec.norm is Norm.RMS:
+            return RmsNorm(gain, spec.epsilon)
+        stored = self.weights.read(f"{name}.bias", (width,)) if part.has_bias else None
+        return LayerNorm(gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
         assert part is not None, "a spec names every part that is used"
@@ -303,7 +345,8 @@ class Transformer:
         stored = self.weights.read(f"{name}.weight", self._stored_shape(rows, columns))
         weight = self.backend.convert(stored.T if self.spec.is_transposed else stored)
         bias = self.backend.convert(self.weights.read(f"{name}.bias", (rows,))) if part.has_bias else None
-        return Linear(weight, bias)
+        full_name = self.weights.stored(f"{name}.weight").removesuffix(".weight")
+        return Linear(weight, bias, full_name, is_transposed=self.spec.is_transposed)
 
     def _name(self, part: Part, layer: int) -> str:
         return part.name.format(**self.spec.numbers(layer))
@@ -317,7 +360,7 @@ class Transformer:
 
 
 @dataclass(eq=False)
-class _Block:
+class Block:
     """One running layer; each part is computed once, when it is first needed."""
 
     transformer: Transformer
@@ -325,24 +368,48 @@ class _Block:
     x: Array  # (T, M) the layer's input
     attention: Attention
     memory: Memory | None
+    watched: Sequence[int] = ()  # P positions whose parts of the stream are wanted
 
     @cached_property
-    def _after_attention(self) -> Array:
-        return self.transformer.add_attention(self.layer, self.x, self.attention)
+    def after_attention(self) -> Array:
+        """(T, M) the stream after the layer's self-attention."""
+        return self.transformer.add_attention(self.layer, self.attention)
 
     @cached_property
     def cross_attention(self) -> Attention:
         """The layer's cross-attention."""
         assert self.memory is not None, "a decoder is run with the encoder's output"
-        return self.transformer.cross_attention(self.layer, self._after_attention, self.memory)
+        return self.transformer.cross_attention(self.layer, self.after_attention, self.memory)
 
     @cached_property
+    def after_cross_attention(self) -> Array:
+        """(T, M) the stream after the layer's cross-attention, if it has one."""
+        if self.transformer.spec.cross is None:
+            return self.after_attention
+        return self.transformer.add_cross_attention(self.layer, self.cross_attention)
+
+    @property
     def leaving(self) -> Array:
         """(T, M) the layer's output."""
-        x = self._after_attention
-        if self.transformer.spec.cross is not None:
-            x = self.transformer.add_cross_attention(self.layer, x, self.cross_attention)
-        return self.transformer.add_feed_forward(self.layer, x, self.x)
+        return self._left[0]
+
+    @property
+    def fed_forward(self) -> Array:
+        """(P, M) what the feed-forward block writes at the watched positions."""
+        assert self._left[1] is not None, "called only where positions are watched"
+        return self._left[1]
+
+    @cached_property
+    def _left(self) -> tuple[Array, Array | None]:
+        x = self.after_cross_attention
+        written = self.transformer.feed_forward(self.layer, x, self.x)
+        leaving = self.transformer.add_feed_forward(self.layer, x, written)
+        return leaving, _copied(written, self.watched)
+
+
+def _copied(x: Array, rows: Sequence[int]) -> Array | None:
+    """(P, M) these rows of `x` (T, M), which need not be kept for them; None: no rows."""
+    return namespace(x).asarray(taken(x, rows, -2), copy=True) if rows else None
 
 
 def _apply_output_weights(attention: Attention) -> Array:

@@ -4,60 +4,22 @@ Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 from attn_cli.analysis.distance import measure_distances
+from attn_cli.answers.lessons.heads import HeadsStudy
 from attn_cli.core.arrays import Array, namespace
 from attn_cli.core.attention import Operands, score
 from attn_cli.errors import UsageError
-from attn_cli.grid import Matrix
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.lessons.row import (
-    Numbers,
-    SoftmaxRow,
     attention_of,
     exact,
     keys_of,
     one_row,
     softmax_row,
 )
-from attn_cli.reading.selection import Place
-from attn_cli.record import record
 from attn_cli.vocabulary import Distance
-
-
-@record(frozen=True, slots=True, eq=False)
-class HeadsStudy:
-    """A query's row in each of the H heads of a layer, and in one head of their width together; S keys."""
-
-    model: str
-    place: Place
-    query: int
-    key: int
-    size: int  # d_k of each head
-    kv_heads: int  # G
-    scale: float  # of each head
-    width: int | None  # M, the numbers of an input vector; None: unknown
-    queries: int  # T
-    scores: Numbers  # (H, S) q·k × scale in each head
-    rows: Sequence[SoftmaxRow]  # H of them
-    wide_scores: Numbers  # (S,) the sum of the heads' scores, divided by √H
-    wide: SoftmaxRow
-    distances: Matrix  # (H + 1, H + 1) Jensen-Shannon between the rows; the last is that of the wide head
-    has_bias: bool  # then the wide head has the mean of the heads' biases
-    softcap: float | None
-    has_sink: bool  # then the wide head has the mean of the heads' sinks
-
-    @property
-    def heads(self) -> int:
-        """H."""
-        return len(self.rows)
-
-    @property
-    def keys(self) -> int:
-        """S."""
-        return int(self.wide_scores.size)
 
 
 def study(request: LessonRequest) -> HeadsStudy:

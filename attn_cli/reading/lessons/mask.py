@@ -1,69 +1,23 @@
 """What does a mask do to scores? The same row with and without it, and with two masks that are wrong."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from enum import Enum, auto
 
-import numpy as np
-import numpy.typing as npt
-
-from attn_cli.core.arrays import Array, namespace
+from attn_cli.answers.lessons.mask import Imagined, MaskStudy
+from attn_cli.core.arrays import Array, device_of, namespace
 from attn_cli.core.attention import Operands, allowed, trace
-from attn_cli.core.masks import Band, Rule, causal, everywhere, narrowed
+from attn_cli.core.masks import Rule, causal, everywhere, padding, reason
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.lessons.row import (
-    Numbers,
-    SoftmaxRow,
     attention_of,
     one_row,
     softmax_of,
     softmax_row,
     visible_keys,
 )
-from attn_cli.reading.selection import Place
-from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 _PADDED = 4  # one key of so many is hidden where padding is only imagined
-
-
-class Reason(Enum):
-    """Why a query may not look at a key."""
-
-    LATER = auto()  # the key comes after the query: the causal mask
-    FAR_BEFORE = auto()  # it is before the window
-    FAR_AFTER = auto()  # it is after the window
-    PADDING = auto()
-    OTHER = auto()  # the model's mask, of which no more is known
-
-
-class Imagined(Enum):
-    """A mask that the model does not have, put on its scores to see what it would do."""
-
-    CAUSAL = auto()
-    PADDING = auto()  # of the last keys
-
-
-@record(frozen=True, slots=True, eq=False)
-class MaskStudy:
-    """A row with several masks; S keys."""
-
-    model: str
-    place: Place
-    asked: int  # the query that was asked for
-    query: int  # the one that is shown: if the mask hides nothing from that, another
-    imagined: Imagined | None  # None: the mask is the model's own
-    hidden: npt.NDArray[np.bool_]  # (S,)
-    reasons: Sequence[Reason | None]  # of each key; None: the query may look at it
-    open: SoftmaxRow  # without the mask
-    masked: SoftmaxRow  # with -inf for hidden keys
-    zeros: SoftmaxRow  # with the logit 0 for hidden keys
-
-    @property
-    def zeroed(self) -> Numbers:
-        """(S,) the weights without the mask, with those of hidden keys set to 0 afterwards."""
-        return np.where(self.hidden, 0.0, self.open.weights)
 
 
 def study(request: LessonRequest) -> MaskStudy:
@@ -75,7 +29,7 @@ def study(request: LessonRequest) -> MaskStudy:
     """
     operands, (_, head) = attention_of(request).operands, request.place
     query, imagined = _shown(operands, request)
-    rule = operands.mask if imagined is None else _rule_of(imagined, int(operands.keys.shape[-2]))
+    rule = operands.mask if imagined is None else _rule_of(imagined, operands.keys)
     _check_bias(operands, request)
     row = one_row(replace(operands, mask=rule), head, query)
     unmasked = softmax_row(one_row(replace(operands, mask=everywhere), head, query))
@@ -87,7 +41,7 @@ def study(request: LessonRequest) -> MaskStudy:
         query=query,
         imagined=imagined,
         hidden=~visible,
-        reasons=[None if visible[key] else _reason(rule, query, key) for key in range(visible.size)],
+        reasons=[reason(rule, query, key, row.queries) for key in range(visible.size)],
         open=unmasked,
         masked=softmax_row(row),
         zeros=softmax_of(namespace(bare).where(allowed(row), bare, bare * 0), row),
@@ -110,7 +64,7 @@ def _shown(operands: Operands, request: LessonRequest) -> tuple[int, Imagined | 
     masks: list[Imagined | None] = [None]
     masks.append(Imagined.PADDING if request.reading.kind is Kind.CROSS else Imagined.CAUSAL)
     for imagined in masks:
-        rule = operands.mask if imagined is None else _rule_of(imagined, keys)
+        rule = operands.mask if imagined is None else _rule_of(imagined, operands.keys)
         for query in candidates:
             if keys > 1 and not visible_keys(_masked_row(operands, rule, query)).all():
                 return query, imagined
@@ -122,12 +76,14 @@ def _masked_row(operands: Operands, rule: Rule, query: int) -> Operands:
     return one_row(replace(operands, mask=rule), 0, query)
 
 
-def _rule_of(imagined: Imagined, keys: int) -> Rule:
-    """The imagined mask over that many keys."""
+def _rule_of(imagined: Imagined, like: Array) -> Rule:
+    """The imagined mask over the keys `like` (G, S, D)."""
     if imagined is Imagined.CAUSAL:
         return causal
+    keys = int(like.shape[-2])
     real = keys - max(1, keys // _PADDED)
-    return lambda queries, places: (queries >= 0) & (places < real)
+    places = namespace(like).arange(keys, device=device_of(like))
+    return padding(places < real)
 
 
 def _check_bias(operands: Operands, request: LessonRequest) -> None:
@@ -141,14 +97,3 @@ def _check_bias(operands: Operands, request: LessonRequest) -> None:
         name = source.card.name
         problem = f"what {name} adds to the scores of hidden keys in layer {layer} is not known"
         raise AttnError(f"{problem}: transformers computes it", "another model, or leave out --model")
-
-
-def _reason(rule: Rule, query: int, key: int) -> Reason:
-    """Why the rule hides the key from the query."""
-    parts = narrowed(rule)
-    band: Band = parts.band
-    if band.after is not None and key > query + band.after:
-        return Reason.LATER if band.after == 0 else Reason.FAR_AFTER
-    if band.before is not None and key < query - band.before:
-        return Reason.FAR_BEFORE
-    return Reason.OTHER

@@ -11,14 +11,14 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from attn_cli.answers.lessons.order import Orders, OrderStudy
+from attn_cli.answers.lessons.row import Numbers
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import Numbers, exact
-from attn_cli.reading.selection import Place
+from attn_cli.reading.lessons.row import exact
 from attn_cli.reading.steps import check_finite
-from attn_cli.record import record
 from attn_cli.vocabulary import Kind, OrderSource, Step
 
 
@@ -31,34 +31,6 @@ class Orderable(Protocol):
 
     def with_order_from(self, kind: Kind, kept: Collection[OrderSource]) -> Source:
         """The same model, to which nothing but `kept` tells the order of the tokens that the keys are of."""
-
-
-@record(frozen=True, slots=True, eq=False)
-class Orders:
-    """The weights of one head on the text and on the reordered text, with some sources of order; S keys."""
-
-    kept: Sequence[OrderSource]
-    text: Numbers  # (S,) the weights of the query
-    reordered: Numbers  # (S,) its weights on the same tokens in the reordered text
-    difference: float  # the largest between the weights of any token on any token
-
-
-@record(frozen=True, slots=True, eq=False)
-class OrderStudy:
-    """A query's row in two orders of the tokens."""
-
-    model: str
-    place: Place
-    kind: Kind
-    query: int
-    key: int
-    moved: int  # tokens that change their places
-    places: Sequence[int]  # of every key: its position in the reordered text
-    query_place: int  # of the query
-    sources: Sequence[OrderSource]  # all that the model has, up to this layer
-    without: Orders
-    alone: Sequence[Orders]  # with each source alone, if there are several
-    whole: Orders  # the model itself
 
 
 def study(request: LessonRequest) -> OrderStudy:

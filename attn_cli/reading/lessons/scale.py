@@ -4,87 +4,36 @@ Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1 and footnote 4.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.core.attention import Operands, allowed, position_bias, score, softmax
+from attn_cli.answers.lessons.row import Numbers, entropy_of, largest_gradient
+from attn_cli.answers.lessons.scale import (
+    RANDOM_KEYS,
+    RANDOM_QUERIES,
+    SEED,
+    RandomVectors,
+    Saturation,
+    ScaleStudy,
+    Scaling,
+)
+from attn_cli.core.attention import Operands, allowed, dots, position_bias, score, softmax
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.lessons.row import (
-    Numbers,
-    SoftmaxRow,
     attention_of,
-    entropy_of,
     exact,
     keys_of,
-    largest_gradient,
     one_row,
     softmax_row,
 )
-from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import check_finite
-from attn_cli.record import record
 
 SIZES = (4, 16, 64, 256, 1024)
 """The numbers of features of the random vectors."""
 
-RANDOM_QUERIES = 500
-RANDOM_KEYS = 16  # of each query
-SEED = 0
 _SAME = 1e-6  # relative: the scale of a config may be 1/√d_k rounded to float32
-
-
-@record(frozen=True, slots=True, eq=False)
-class Scaling:
-    """The row with one scale."""
-
-    factor: float  # of q·k
-    is_of_model: bool
-    is_root: bool  # whether the factor is 1/√d_k
-    row: SoftmaxRow
-
-
-@record(frozen=True, slots=True)
-class Saturation:
-    """How saturated rows are on average."""
-
-    entropy: float  # nats
-    gradient: float  # the largest absolute entry of diag(p) - ppᵀ
-
-
-@record(frozen=True, slots=True)
-class RandomVectors:
-    """Queries and keys whose components are drawn from N(0, 1)."""
-
-    size: int  # d_k
-    deviation: float  # the standard deviation of q·k
-    plain: Saturation  # without a scale
-    scaled: Saturation  # with 1/√d_k
-
-
-@record(frozen=True, slots=True, eq=False)
-class ScaleStudy:
-    """The row of a query with several scales; S keys."""
-
-    model: str
-    place: Place
-    query: int
-    size: int  # d_k
-    scale: float  # the model's own
-    visible: Sequence[int]  # the keys that the query may look at
-    dots: Numbers  # (S,) q·k
-    bias: Numbers | None  # (S,) what the model adds for the position, whatever the scale
-    softcap: float | None
-    scalings: Sequence[Scaling]  # without a scale, the model's own, 1/√d_k; each factor once
-    pairs: int  # of a query and a key that it may look at
-    deviation: float  # the standard deviation of q·k over these pairs
-    random: Sequence[RandomVectors]
-
-    @property
-    def root(self) -> float:
-        """1/√d_k."""
-        return 1 / math.sqrt(self.size)
 
 
 def study(request: LessonRequest) -> ScaleStudy:
@@ -131,7 +80,7 @@ def _scalings(row: Operands, size: int) -> Iterator[Scaling]:
 
 def _dots(operands: Operands) -> Numbers:
     """(T, S) q·k of the only head."""
-    return exact(score(replace(operands, scale=1.0))[0])
+    return exact(dots(operands)[0])
 
 
 def _spread(operands: Operands, request: LessonRequest) -> tuple[int, float]:
@@ -139,9 +88,9 @@ def _spread(operands: Operands, request: LessonRequest) -> tuple[int, float]:
     count, total, squares = 0, 0.0, 0.0
     for rows in request.reading.whole.blocks():
         block = operands.at(rows)
-        dots = _dots(block)[np.asarray(exact(allowed(block)), dtype=np.bool_)]
-        check_finite(bool(np.isfinite(dots).all()), "dot products of this head")
-        count, total, squares = count + dots.size, total + dots.sum(), squares + (dots * dots).sum()
+        products = _dots(block)[np.asarray(exact(allowed(block)), dtype=np.bool_)]
+        check_finite(bool(np.isfinite(products).all()), "dot products of this head")
+        count, total, squares = count + products.size, total + products.sum(), squares + (products**2).sum()
     if not count:
         return 0, 0.0
     return count, math.sqrt(max(0.0, squares / count - (total / count) ** 2))
@@ -154,7 +103,7 @@ def _random(size: int) -> RandomVectors:
     queries, keys = vectors[..., :1, :], vectors[..., 1:, :]
     layer = Operands(queries, keys, keys, scale=1.0)
     plain, scaled = (_saturation(replace(layer, scale=factor)) for factor in (1.0, size**-0.5))
-    return RandomVectors(size, float(score(layer).std()), plain, scaled)
+    return RandomVectors(size, float(dots(layer).std()), plain, scaled)
 
 
 def _saturation(layer: Operands) -> Saturation:

@@ -25,6 +25,13 @@ class Remainder:
 
 
 @record(frozen=True, slots=True)
+class Operand:
+    """A figure after an operator: in parentheses if it is negative."""
+
+    figure: Figure
+
+
+@record(frozen=True, slots=True)
 class Words:
     """A phrase with its values."""
 
@@ -32,7 +39,7 @@ class Words:
     values: "Mapping[str, Word]" = field(default_factory=dict)
 
 
-Word: TypeAlias = Figure | Remainder | Outside | Words | Phrase | str | int
+Word: TypeAlias = Figure | Operand | Remainder | Outside | Words | Phrase | str | int
 """A value in a sentence; a `str` is ours (a number of a head, a symbol), and the same in every language."""
 
 
@@ -74,7 +81,7 @@ class Equation:
 class Formula:
     """A formula in symbols, as a textbook has it."""
 
-    plain: str
+    words: Words
     latex: str
 
 
@@ -116,18 +123,15 @@ class TableColumn:
 
 @record(frozen=True, slots=True)
 class Row:
-    """A row of cells; with `remainder_of`, it is drawn only where one of these figures has a remainder."""
+    """A row of cells; a row of remainders is drawn only where one of them is left."""
 
     cells: Sequence[Cell]
     tone: Tone = Tone.PLAIN
-    remainder_of: Figure | tuple[Figure, ...] | None = None
 
-    def is_drawn(self, settled: Settled) -> bool:
-        """Whether the row is drawn."""
-        if self.remainder_of is None:
-            return True
-        figures = self.remainder_of if isinstance(self.remainder_of, tuple) else (self.remainder_of,)
-        return any(settled.remainder(figure) is not None for figure in figures)
+    @property
+    def remainders(self) -> list[Figure]:
+        """The figures whose remainders are in the row."""
+        return [cell.of for cell in self.cells if isinstance(cell, Remainder)]
 
 
 @record(frozen=True, slots=True)

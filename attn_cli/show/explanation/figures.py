@@ -9,7 +9,7 @@ can close, because the model computed in float16 for example, has a remainder to
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import TypeAlias
+from typing import SupportsFloat, TypeAlias
 
 from attn_cli.record import record
 
@@ -55,23 +55,29 @@ class Ledger:
         """A new column, of at least so many decimals."""
         return Column(self._digits if least is None else least)
 
-    def given(self, value: float, column: Column | None = None) -> Figure:
+    def given(self, value: SupportsFloat, column: Column | None = None) -> Figure:
         """A number that is not computed from printed ones."""
         return Figure(float(value), column or self.column())
 
     def result(
-        self, value: float, formula: Formula, operands: Sequence[Figure], column: Column | None = None
+        self, value: SupportsFloat, formula: Formula, operands: Sequence[Figure], column: Column | None = None
     ) -> Figure:
         """A number that `formula` gives for the values of `operands`, all of which are printed before it."""
         figure = self.given(value, column)
         self._relations.append(_Relation(figure, tuple(operands), formula))
         return figure
 
-    def total(self, value: float, terms: Iterable[Figure], column: Column | None = None) -> Figure:
+    def total(self, value: SupportsFloat, terms: Iterable[Figure], column: Column | None = None) -> Figure:
         """The sum of printed terms; print its remainder as one more term."""
         figure = self.given(value, column)
         self._relations.append(_Relation(figure, tuple(terms), None))
         return figure
+
+    def difference(
+        self, value: SupportsFloat, own: Figure, other: Figure, column: Column | None = None
+    ) -> Figure:
+        """A number less another."""
+        return self.result(value, _subtracted, (own, other), column)
 
     def settle(self) -> "Settled":
         """The decimals of all columns: from the last result back to the numbers it was computed from."""
@@ -107,6 +113,10 @@ class Settled:
         return None if computed is None else (found - Decimal(computed)).quantize(unit) or None
 
 
+def _subtracted(own: float, other: float) -> float:
+    return own - other
+
+
 def _decimals_of(column: Column, decimals: dict[int, int]) -> int:
     return max(column.least, decimals.get(id(column), 0))
 
@@ -127,10 +137,23 @@ def _refine(relation: _Relation, decimals: dict[int, int]) -> None:
     if not _can_close(relation, decimals):
         return
     while not _closes(relation, decimals):
-        coarse = {key: _decimals_of(column, decimals) for key, column in columns.items()}
-        if min(coarse.values(), default=MOST_DECIMALS) >= MOST_DECIMALS:
+        coarse = [column for column in columns.values() if _decimals_of(column, decimals) < MOST_DECIMALS]
+        if not coarse:
             return
-        decimals |= {key: min(number + 1, MOST_DECIMALS) for key, number in coarse.items()}
+        worst = max(coarse, key=lambda column: _error_of(relation, column, decimals))
+        decimals[id(worst)] = 1 + _decimals_of(worst, decimals)
+
+
+def _error_of(relation: _Relation, column: Column, decimals: dict[int, int]) -> tuple[float, int]:
+    """How far the rounding of one column moves the result, and among equals who has the fewest decimals."""
+    assert relation.formula is not None, "sums close by their remainder"
+    exact = [one.value for one in relation.operands]
+    rounded = [
+        float(_printed(one, decimals)) if one.column is column else one.value for one in relation.operands
+    ]
+    true, moved = _evaluated(relation.formula, exact), _evaluated(relation.formula, rounded)
+    error = float("inf") if true is None or moved is None else abs(moved - true)
+    return error, -_decimals_of(column, decimals)
 
 
 def _can_close(relation: _Relation, decimals: dict[int, int]) -> bool:

@@ -26,7 +26,7 @@ from attn_cli.show.explanation.writing import Writing
 from attn_cli.show.terminal.text_width import cut, filled, to_left, to_right
 
 _INDENT = "    "  # before equations and commands
-_GAP = "  "  # between the columns of a table
+_GAP, _NARROW_GAP = "  ", " "  # between the columns of a table
 _BAR = 20  # cells of the longest bar
 _SHORTEST = 6  # cells of a label that is cut short
 _ROUNDING = Phrase("({rounding} by rounding)", "({rounding} por arredondamento)")
@@ -65,7 +65,7 @@ class Layout(NamedTuple):
         elif isinstance(block, Equation):
             yield from self._filled(equation_text(block, self.writing), _INDENT)
         elif isinstance(block, Formula):
-            yield from self._filled(block.plain, _INDENT, tone=Tone.QUIET)
+            yield from self._filled(self.writing.text(block.words), _INDENT, tone=Tone.QUIET)
         elif isinstance(block, CommandLine):
             yield from self._filled(self.writing.text(block.words))
             yield [Span(_INDENT + command_text(block))]  # never broken: it is meant to be copied
@@ -80,22 +80,21 @@ class Layout(NamedTuple):
             yield [Span(indent + ("  " if indent and number else "") + line, tone)]
 
     def _table(self, table: Table) -> Iterator[LineOfSpans]:
-        rows = [row for row in table.rows if row.is_drawn(self.writing.settled)]
+        rows = [row for row in table.rows if self.writing.is_drawn(row)]
         shown = list(range(len(table.columns)))
         while self._is_too_wide(table, rows, shown) and any(table.columns[one].is_optional for one in shown):
             shown.remove(max(one for one in shown if table.columns[one].is_optional))
-        rows = [row for row in rows if row.remainder_of is None or self._has_numbers(row, shown)]
         texts = [[cell_text(row.cells[one], self.writing) for one in shown] for row in rows]
         columns = [table.columns[one] for one in shown]
         heads = [self.writing.text(column.heading) for column in columns]
-        widths = self._widths(columns, heads, texts)
-        yield [Span(self._line(columns, widths, heads), Tone.TOTAL)]
+        gap = _GAP if self._fits(self._wanted(heads, texts), _GAP) else _NARROW_GAP
+        widths = self._widths(columns, heads, texts, gap)
+        yield [Span(_line(columns, widths, heads, gap), Tone.TOTAL)]
         for row, line in zip(rows, texts, strict=True):
-            yield [Span(self._line(columns, widths, line), row.tone)]
+            yield [Span(_line(columns, widths, line, gap), row.tone)]
 
-    def _has_numbers(self, row: Row, shown: Sequence[int]) -> bool:
-        """Whether a row has more than its label in the columns that are shown."""
-        return any(cell_text(row.cells[one], self.writing) for one in shown[1:])
+    def _fits(self, widths: Sequence[int], gap: str) -> bool:
+        return self.width is None or sum(widths) + len(gap) * (len(widths) - 1) <= self.width
 
     def _is_too_wide(self, table: Table, rows: Sequence[Row], shown: Sequence[int]) -> bool:
         if self.width is None:
@@ -106,14 +105,18 @@ class Layout(NamedTuple):
         widths = self._wanted(heads, texts)
         labels = [number for number, column in enumerate(columns) if not column.is_number]
         spare = sum(max(0, widths[number] - _SHORTEST) for number in labels)
-        return sum(widths) + len(_GAP) * (len(widths) - 1) - spare > self.width
+        return sum(widths) + len(_NARROW_GAP) * (len(widths) - 1) - spare > self.width
 
     def _widths(
-        self, columns: Sequence[TableColumn], heads: Sequence[str], texts: Sequence[Sequence[str]]
+        self,
+        columns: Sequence[TableColumn],
+        heads: Sequence[str],
+        texts: Sequence[Sequence[str]],
+        gap: str,
     ) -> list[int]:
         """The widths of the columns; labels are cut short where the table does not fit, numbers never."""
         widths = self._wanted(heads, texts)
-        over = 0 if self.width is None else sum(widths) + len(_GAP) * (len(widths) - 1) - self.width
+        over = 0 if self.width is None else sum(widths) + len(gap) * (len(widths) - 1) - self.width
         for number, column in enumerate(columns):
             if over > 0 and not column.is_number:
                 narrower = max(min(widths[number], _SHORTEST), widths[number] - over)
@@ -125,13 +128,13 @@ class Layout(NamedTuple):
     def _wanted(heads: Sequence[str], texts: Sequence[Sequence[str]]) -> list[int]:
         return [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
 
-    @staticmethod
-    def _line(columns: Sequence[TableColumn], widths: Sequence[int], texts: Sequence[str]) -> str:
-        cells = (
-            to_right(text, width) if column.is_number else to_left(cut(text, width), width)
-            for column, width, text in zip(columns, widths, texts, strict=True)
-        )
-        return _GAP.join(cells).rstrip()
+
+def _line(columns: Sequence[TableColumn], widths: Sequence[int], texts: Sequence[str], gap: str) -> str:
+    cells = (
+        to_right(text, width) if column.is_number else to_left(cut(text, width), width)
+        for column, width, text in zip(columns, widths, texts, strict=True)
+    )
+    return gap.join(cells).rstrip()
 
 
 def cell_text(cell: Cell, writing: Writing) -> str:

@@ -77,7 +77,7 @@ def _table(table: Table, writing: Writing) -> Iterator[str]:
     yield _row([writing.text(column.heading) for column in table.columns])
     yield _row(["--:" if column.is_number else ":--" for column in table.columns])
     for row in table.rows:
-        if row.is_drawn(writing.settled):
+        if writing.is_drawn(row):
             yield _row(_cells(row, writing))
 
 

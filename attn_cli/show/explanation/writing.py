@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from attn_cli.record import record
 from attn_cli.safe_text import label, printable
-from attn_cli.show.explanation.document import Outside, Remainder, Word, Words
+from attn_cli.show.explanation.document import Operand, Outside, Remainder, Row, Word, Words
 from attn_cli.show.explanation.figures import Figure, Settled
 from attn_cli.show.explanation.phrases import Phrase, fill
 from attn_cli.vocabulary import Language
@@ -27,18 +27,28 @@ class Writing:
             return fill(word.phrase.of(self.language), values)
         if isinstance(word, Phrase):
             return fill(word.of(self.language), {})
-        if isinstance(word, Figure):
-            return self._number(self.settled.decimal(word))
-        if isinstance(word, Remainder):
-            left = self.settled.remainder(word.of)
-            return "" if left is None else self._number(left)
         if isinstance(word, Outside):
             return self.outside(word.text)
-        return self._count(word) if isinstance(word, int) else word
+        if isinstance(word, int | str):
+            return word if isinstance(word, str) else self._count(word)
+        return self._figure(word)
+
+    def _figure(self, word: Figure | Operand | Remainder) -> str:
+        if isinstance(word, Operand):
+            number = self._figure(word.figure)
+            return f"({number})" if number.startswith("-") else number
+        if isinstance(word, Figure):
+            return self._number(self.settled.decimal(word))
+        left = self.settled.remainder(word.of)
+        return "" if left is None else self._number(left)
 
     def has_remainder(self, figure: Figure) -> bool:
         """Whether rounding left something of the figure's relation."""
         return self.settled.remainder(figure) is not None
+
+    def is_drawn(self, row: Row) -> bool:
+        """Whether the row is drawn: rows of remainders are not where all of them are nothing."""
+        return not row.remainders or any(map(self.has_remainder, row.remainders))
 
     def signed_remainder(self, figure: Figure) -> str:
         """The remainder as a term after a result: `+ 0.0001`, `- 0.0001`."""

@@ -22,7 +22,7 @@ from attn_cli.core import masks
 from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.attention import Bias, Operands, Trace, trace
 from attn_cli.core.context import attend
-from attn_cli.core.positions import Buckets, alibi, relative
+from attn_cli.core.positions import Buckets, RelativeBias, alibi
 from attn_cli.core.streaming import stream
 from attn_cli.core.streaming.blocks import CPU, choose_cell_size, plan_layout
 from attn_cli.core.streaming.kernels import TorchKernels, choose_kernels
@@ -112,7 +112,7 @@ def layer_of(draw: Any, array: Convert) -> tuple[Operands, Numbers, Numbers]:
             bias: Bias | None = alibi(heads, q)
         case "relative":
             table = array(rng.normal(0, 2, (8, heads)).astype(np.float32))
-            bias = relative(table, Buckets(8, 20, both_sides=True))
+            bias = RelativeBias(table, Buckets(8, 20, both_sides=True))
         case _:
             bias = None
     operands = Operands(

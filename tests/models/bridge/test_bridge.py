@@ -194,6 +194,17 @@ def test_the_outputs_of_heads_and_the_bias_are_the_output_of_w_o(
     np.testing.assert_allclose(total, whole, atol=1e-5)  # another order of sums
 
 
+def test_what_wrote_into_the_stream_is_not_known(saved: Callable[[str], Path]) -> None:
+    found = source(saved("cohere"))
+    with pytest.raises(AttnError) as error:
+        found.decomposed_input(Texts(found.tokens(TEXT, None)), Kind.SELF, 0, [3], [1, 2])
+    assert error.value.problem == (
+        "what each component wrote into the residual stream is not known: "
+        "twin is read through transformers, where only its sum is seen"
+    )
+    assert error.value.hint == "use a model of a native type: attn models --families lists them"
+
+
 def test_only_requested_layers_are_loaded(saved: Callable[[str], Path], loaded: list[Any]) -> None:
     assert attn("inspect", TEXT, "-m", saved("cohere"), "--heads", "1.0").status == 0
     line = ("--target", "the cat", "--kind", "cross", "-l", "0")

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from attn_cli.answers.lessons.heads import HeadsStudy
+from attn_cli.answers.lessons.row import SoftmaxRow
 from attn_cli.grid import Sides
-from attn_cli.reading.lessons.heads import HeadsStudy
-from attn_cli.reading.lessons.row import SoftmaxRow
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,

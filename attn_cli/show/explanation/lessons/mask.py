@@ -4,9 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from attn_cli.answers.lessons.mask import Imagined, MaskStudy
+from attn_cli.answers.lessons.row import Numbers
 from attn_cli.grid import Sides
-from attn_cli.reading.lessons.mask import Imagined, MaskStudy, Reason
-from attn_cli.reading.lessons.row import Numbers
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
@@ -36,33 +36,33 @@ from attn_cli.show.explanation.phrases import Phrase
 
 _ALL = 1 - 1e-6  # from here on, hidden keys leave nothing to divide by
 _REASONS = {
-    Reason.LATER: words("later", "posterior"),
-    Reason.FAR_BEFORE: words("before window", "antes da janela"),
-    Reason.FAR_AFTER: words("after window", "depois da janela"),
-    Reason.PADDING: words("padding", "preenchimento"),
-    Reason.OTHER: words("yes", "sim"),
+    "causal": words("later", "posterior"),
+    "window": words("before window", "antes da janela"),
+    "nearby": words("too far", "longe demais"),
+    "padding": words("padding", "preenchimento"),
+    "other": words("yes", "sim"),
 }
 _RULES = {
-    Reason.LATER: Phrase("the causal mask hides {count}", "a máscara causal esconde {count}"),
-    Reason.FAR_BEFORE: Phrase("the sliding window hides {count}", "a janela deslizante esconde {count}"),
-    Reason.FAR_AFTER: Phrase("the window hides {count} after it", "a janela esconde {count} depois dela"),
-    Reason.PADDING: Phrase("the padding mask hides {count}", "a máscara de preenchimento esconde {count}"),
-    Reason.OTHER: Phrase("the model's mask hides {count}", "a máscara do modelo esconde {count}"),
+    "causal": Phrase("the causal mask hides {count}", "a máscara causal esconde {count}"),
+    "window": Phrase("the sliding window hides {count}", "a janela deslizante esconde {count}"),
+    "nearby": Phrase("the window to both sides hides {count}", "a janela dos dois lados esconde {count}"),
+    "padding": Phrase("the padding mask hides {count}", "a máscara de preenchimento esconde {count}"),
+    "other": Phrase("the model's mask hides {count}", "a máscara do modelo esconde {count}"),
 }
 _PURPOSES = {
-    Reason.LATER: words(
+    "causal": words(
         "A language model learns to predict each token from those before it; without the causal mask it"
         " could simply look at the answer.",
         "Um modelo de linguagem aprende a prever cada token a partir dos anteriores; sem a máscara causal, "
         "bastaria olhar a resposta.",
     ),
-    Reason.FAR_BEFORE: words(
+    "window": words(
         "A sliding window bounds the cost of long texts; what lies further back arrives through other"
         " layers.",
         "A janela deslizante limita o custo de textos longos; o que está mais atrás chega por outras"
         " camadas.",
     ),
-    Reason.PADDING: words(
+    "padding": words(
         "Padding fills up the shorter texts of a batch; it must not change what the model computes.",
         "O preenchimento completa os textos mais curtos de um lote; não deve mudar o que o modelo calcula.",
     ),
@@ -196,8 +196,8 @@ def _question(study: MaskStudy, sides: Sides) -> Iterator[Block]:
 
 
 def _what_is_hidden(study: MaskStudy, sides: Sides) -> Words:
-    counts = Counter(reason for reason in study.reasons if reason is not None)
-    rules = [Words(_RULES[reason], {"count": count}) for reason, count in sorted(counts.items(), key=_order)]
+    counts = Counter(reason.cause for reason in study.reasons if reason is not None)
+    rules = [Words(_RULES[reason], {"count": count}) for reason, count in counts.items()]
     purposes = [_PURPOSES[reason] for reason in counts if reason in _PURPOSES]
     values: dict[str, Word] = {f"rule{number}": rule for number, rule in enumerate(rules)}
     values |= {f"purpose{number}": purpose for number, purpose in enumerate(purposes)}
@@ -219,15 +219,11 @@ def _what_is_hidden(study: MaskStudy, sides: Sides) -> Words:
     )
 
 
-def _order(counted: tuple[Reason, int]) -> int:
-    return counted[0].value
-
-
 def _table(study: MaskStudy, figures: _Figures, sides: Sides) -> Table:
     rows = []
     for number, key in enumerate(figures.listing.keys):
         reason = study.reasons[key]
-        hidden = None if reason is None else _REASONS[reason]
+        hidden = None if reason is None else _REASONS[reason.cause]
         weights = [treatment.listed[number] for treatment in figures.treatments]
         tone = Tone.PLAIN if reason is None else Tone.QUIET
         rows.append(Row([key_label(sides, key), figures.logits[number], hidden, *weights], tone))
@@ -257,9 +253,7 @@ def _table(study: MaskStudy, figures: _Figures, sides: Sides) -> Table:
 def _sums(totals: Sequence[Figure], label: Words) -> Iterator[Row]:
     """A row of sums, after what rounding left of them."""
     rounding = [Remainder(total) for total in totals]
-    yield Row(
-        [words("rounding", "arredondamento"), None, None, *rounding], Tone.QUIET, remainder_of=tuple(totals)
-    )
+    yield Row([words("rounding", "arredondamento"), None, None, *rounding], Tone.QUIET)
     yield Row([label, None, None, *totals], Tone.TOTAL)
 
 

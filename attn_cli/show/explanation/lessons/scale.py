@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+from attn_cli.answers.lessons.scale import RANDOM_KEYS, RANDOM_QUERIES, SEED, ScaleStudy, Scaling
 from attn_cli.grid import Sides
-from attn_cli.reading.lessons.scale import RANDOM_KEYS, RANDOM_QUERIES, SEED, ScaleStudy, Scaling
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
@@ -236,7 +236,7 @@ def _row(study: ScaleStudy, figures: _Figures, sides: Sides) -> Iterator[Block]:
         )
     totals = [column.total for column in figures.columns]
     rounding = [Remainder(total) for total in totals]
-    rows.append(_summed(figures, words("rounding", "arredondamento"), rounding, Tone.QUIET, tuple(totals)))
+    rows.append(_summed(figures, words("rounding", "arredondamento"), rounding, Tone.QUIET))
     rows.append(_summed(figures, words("sum", "soma"), totals, Tone.TOTAL))
     yield Table(_headings(study, figures), rows)
 
@@ -310,7 +310,6 @@ def _summed(
     label: Words,
     weights: Sequence[Figure | Remainder | None],
     tone: Tone = Tone.QUIET,
-    remainder_of: tuple[Figure, ...] | None = None,
 ) -> Row:
     cells: list[Words | Figure | Remainder | None] = [label, None]
     if figures.bias is not None:
@@ -319,7 +318,7 @@ def _summed(
         if not _is_dot(figures, column):
             cells.append(None)
         cells.append(weight)
-    return Row(cells, tone, remainder_of)
+    return Row(cells, tone)
 
 
 def _saturation(study: ScaleStudy, figures: _Figures, ledger: Ledger) -> Iterator[Block]:

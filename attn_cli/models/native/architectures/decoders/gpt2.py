@@ -7,6 +7,8 @@ from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "h.{layer}."
+_SCALES = {"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False}
+"""The flags that set the scale, with their defaults: 1/√D."""
 
 
 def spec(config: Config) -> Spec:
@@ -36,6 +38,9 @@ def spec(config: Config) -> Spec:
         is_transposed=True,
         prefixes=("", "transformer."),
         scale=_scale(config, width // heads),
+        scale_name=", ".join(
+            name for name, usual in _SCALES.items() if config.flag(name, default=usual) != usual
+        ),
     )
 
 
@@ -50,7 +55,6 @@ def _feed_forward(config: Config, width: int) -> FeedForward:
 
 def _scale(config: Config, head_size: int) -> Callable[[int], float]:
     """The scale of each layer; the GPT-2 models of Stanford's Mistral project also divide by layer + 1."""
-    scaled = config.flag("scale_attn_weights", default=True)
-    by_layer = config.flag("scale_attn_by_inverse_layer_idx", default=False)
+    scaled, by_layer = (config.flag(name, default=usual) for name, usual in _SCALES.items())
     base = head_size**-0.5 if scaled else 1.0
     return lambda layer: base / (layer + 1) if by_layer else base

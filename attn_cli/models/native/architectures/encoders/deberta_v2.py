@@ -44,6 +44,7 @@ def spec(config: Config) -> Spec:
         takes_pairs=True,
         prefixes=("", "deberta."),
         scale=lambda _layer: scale,
+        scale_name="pos_att_type" if kinds else "",
     )
 
 

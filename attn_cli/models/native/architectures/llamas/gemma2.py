@@ -43,4 +43,5 @@ def sandwiched(config: Config, longest: int = 8192) -> Spec:
         feed_forward_norm=Part(_LAYER + "pre_feedforward_layernorm", has_bias=False),
         feed_forward_result_norm=Part(_LAYER + "post_feedforward_layernorm", has_bias=False),
         scale=lambda _layer: size**-0.5,
+        scale_name="query_pre_attn_scalar",
     )

@@ -16,4 +16,5 @@ def spec(config: Config) -> Spec:
         embeddings=replace(whole.embeddings, scale=config.number("embedding_multiplier", default=1.0)),
         residual_scale=config.number("residual_multiplier", default=1.0),
         scale=lambda _layer: scale,
+        scale_name="attention_multiplier",
     )

@@ -1,0 +1,1 @@
+"""What may a view know of an answer that is no matrix? Records of numbers, and what they belong to."""

@@ -1,0 +1,344 @@
+"""`attn explain`: the arithmetic of one weight of one head, in full."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from attn_cli.commands import options
+from attn_cli.commands.inputs import open_reading, selected_places, selection
+from attn_cli.commands.output import write
+from attn_cli.console import World
+from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
+from attn_cli.record import record
+from attn_cli.show.writers import EXPLANATIONS, Page, either
+from attn_cli.vocabulary import Language, Lesson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from attn_cli.answers.weight import Explanation
+    from attn_cli.reading.reading import Reading
+    from attn_cli.reading.steps import ShownLayer
+    from attn_cli.reading.token_selection.text_side import TextSide
+    from attn_cli.show.explanation.document import Document
+
+_FILES = f"Write a file instead of the page: {either(EXPLANATIONS)}; may be repeated."
+
+_Digits: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--digits",
+        min=1,
+        max=9,
+        metavar="N",
+        help="Decimal places of a weight, 1 to 9; other numbers have as many as the arithmetic needs.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+_Top: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--top",
+        min=1,
+        metavar="K",
+        help="List the K largest terms of a sum, and the rest as one number.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+_Weights: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--weights",
+        help="Print the rows of W^Q, W^K, W^V and W^O that are used; of a small layer, all of them.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+_Lang: TypeAlias = Annotated[
+    Language | None,
+    typer.Option(
+        "--lang",
+        metavar="LANG",
+        help="Language of the page: en or pt; by default that of LANG, else en.",
+        show_default=False,
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+
+
+_Lesson: TypeAlias = Annotated[
+    Lesson | None,
+    typer.Option(
+        "--lesson",
+        metavar="LESSON",
+        help="A lesson about this row instead, as listed below.",
+        show_default=False,
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+
+
+@record(frozen=True, slots=True)
+class PairOptions:
+    """Which weight of the head to explain."""
+
+    topic = Topic.HEADS
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "--query",
+            metavar="TOKEN",
+            help="The token that looks: a position, or a word of the text.",
+            show_default=False,
+        ),
+    ] = None
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="TOKEN",
+            help="The token that it looks at; by default the one with the largest weight.",
+            show_default=False,
+        ),
+    ] = None
+    over: Annotated[
+        str | None,
+        typer.Option(
+            "--over",
+            metavar="TOKEN",
+            help="Explain instead why the key has another score than this token: what wrote the difference.",
+            show_default=False,
+        ),
+    ] = None
+
+
+EXAMPLES = """
+The clearest weight of the head that stands out:
+    attn explain "Tom Thumb went to sea, and Tom"
+One weight of one head:
+    attn explain "Tom Thumb went to sea, and Tom" -l 2 -H 6 --query -1 --key 2
+The same as a page with formulas, in Portuguese:
+    attn explain "Tom Thumb went to sea, and Tom" --lang pt -o weight.md
+"""
+
+
+def explain_weight(
+    world: World,
+    *,
+    inputs: options.ReadingOptions,
+    pair: PairOptions,
+    lesson: _Lesson = None,
+    top: _Top = 8,
+    digits: _Digits = 4,
+    weights: _Weights = False,
+    lang: _Lang = None,
+    out: Annotated[list[Path] | None, options.out(_FILES)] = None,
+    as_json: options.Json = False,
+    force: options.Force = False,
+    compute: options.ComputeOptions,
+) -> None:
+    """Show how one attention weight comes about, digit by digit.
+
+    The page goes from the layer's input to the query and the key, their dot product, the scale, the mask,
+    the softmax of the row, the weighted values, and what the head and the layer write. Every result can be
+    recomputed from the digits printed above it, with a pocket calculator; what rounding leaves over is
+    printed as well.
+
+    Without -l, -H or --heads, the head is one that stands out on this text; without --query, the query is
+    that of its clearest pair; without --key, the key is the one with the largest weight.
+    """
+    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
+    from attn_cli.show import data, files
+
+    targets = files.targets(out or (), tuple(EXPLANATIONS), force=force)
+    reading = open_reading(world, inputs, compute)
+    language = lang or spoken(world)
+    explanation = _explanation(world, reading, inputs, pair)
+    shown = _PageOptions(digits, top, weights)
+    if lesson is not None:
+        answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute))
+    else:
+        answered = _answer(reading, explanation, pair, shown)
+    if not as_json and not targets:
+        from attn_cli.show.explanation.terminal import Explained  # rich: 0.06 s
+
+        world.screen.print(Explained(answered.page, language))
+        return
+    answer = describe_reading(reading) | answered.fields
+    write(world, targets, EXPLANATIONS, lambda: Page(answered.page, language, answer), force=force)
+    if as_json:
+        world.say(data.as_json(answer))
+
+
+@record(frozen=True, slots=True)
+class _PageOptions:
+    """How much a page shows."""
+
+    digits: int
+    top: int
+    has_matrices: bool
+
+
+@record(frozen=True, slots=True)
+class _Answer:
+    """A page, and the fields of the JSON object that belong to it."""
+
+    page: "Document"
+    fields: dict[str, object]
+
+
+def _answer(
+    reading: "Reading", explanation: "Explanation", pair: PairOptions, shown: _PageOptions
+) -> _Answer:
+    """The arithmetic of the chosen weight, or what wrote the difference of two scores."""
+    from attn_cli.show.explanation.entry import contrast_entry, explain_entry
+    from attn_cli.show.explanation.page import explanation_page, listed_keys
+
+    sides, model = reading.sides, reading.source.card.name
+    fields: dict[str, object] = {"explain": explain_entry(explanation, listed_keys(explanation, shown.top))}
+    if pair.over is None:
+        page = explanation_page(
+            explanation,
+            sides,
+            model,
+            digits=shown.digits,
+            most=shown.top,
+            has_matrices=shown.has_matrices,
+        )
+        return _Answer(page, fields)
+    from attn_cli.reading.weight.key_contrast import contrast_keys
+    from attn_cli.show.explanation.contrast import contrast_page
+
+    place = (explanation.layer, explanation.head)
+    other = _token(pair.over, reading.key_side, "key", "--over")
+    contrast = contrast_keys(reading, place, explanation.query, explanation.key, other)
+    fields["over"] = contrast_entry(contrast)
+    return _Answer(contrast_page(contrast, sides, model, digits=shown.digits, most=shown.top), fields)
+
+
+def _taught(
+    reading: "Reading",
+    explanation: "Explanation",
+    lesson: Lesson,
+    shown: _PageOptions,
+    again: "Sequence[str]",
+) -> _Answer:
+    """A lesson about the row; the JSON object has the weight that it is about."""
+    from importlib import import_module
+
+    from attn_cli.reading.lessons.request import LessonRequest
+    from attn_cli.show.explanation.document import Document
+    from attn_cli.show.explanation.entry import explain_entry
+    from attn_cli.show.explanation.figures import Ledger
+    from attn_cli.show.explanation.page import listed_keys
+
+    numbers = import_module(f"attn_cli.reading.lessons.{lesson.value}")
+    view = import_module(f"attn_cli.show.explanation.lessons.{lesson.value}")
+    place = (explanation.layer, explanation.head)
+    study = numbers.study(LessonRequest(reading, place, explanation.query, explanation.key))
+    ledger = Ledger(shown.digits)
+    blocks = list(view.blocks(study, ledger, reading.sides, again))
+    fields: dict[str, object] = {"explain": explain_entry(explanation, listed_keys(explanation, shown.top))}
+    return _Answer(Document(blocks, ledger.settle()), fields)
+
+
+def asked_again(inputs: options.ReadingOptions, compute: options.ComputeOptions) -> list[str]:
+    """The arguments that name the same text and model, for a command to go on with."""
+    text, source = inputs.text, inputs.source
+    named = ["--file", str(text.file)] if text.file is not None else [text.text or "-"]
+    given = {
+        "--pair": text.pair,
+        "--target": text.target,
+        "-m": source.model,
+        "--revision": source.revision,
+        "--tokenizer": source.tokenizer,
+        "--kind": inputs.kind,
+        "--seed": compute.seed,
+        "--width": compute.width,
+        "--head-count": compute.head_count,
+    }
+    flags = {
+        "--no-special": source.no_special,
+        "--no-adapter": source.no_adapter,
+        "--trust-remote-code": source.trust_remote_code,
+        "--causal": compute.causal is True,
+        "--no-causal": compute.causal is False,
+    }
+    values = [
+        word for option, value in given.items() if value not in (None, "") for word in (option, str(value))
+    ]
+    return [*named, *values, *(flag for flag, is_given in flags.items() if is_given)]
+
+
+def spoken(world: World) -> Language:
+    """The language of the environment: that of LC_ALL, LC_MESSAGES or LANG, else English."""
+    names = (world.environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    locale = next(filter(None, names), "")
+    return Language.PT if locale.partition("_")[0].partition(".")[0].lower() == "pt" else Language.EN
+
+
+def _explanation(
+    world: World, reading: "Reading", inputs: options.ReadingOptions, pair: PairOptions
+) -> "Explanation":
+    """The explanation of the chosen weight.
+
+    Raises:
+        UsageError: several heads are chosen, or the tokens are not one each.
+    """
+    from attn_cli.reading.default_head import find_query
+    from attn_cli.reading.weight.explanation import explain
+
+    query, key = _tokens(reading, pair)
+    shown, head, telling = _head(world, reading, inputs)
+    if query is None:
+        query = (
+            telling if key is None and telling is not None else find_query(reading, shown.layer, head, key)
+        )
+    return explain(reading, shown, head, query, key)
+
+
+def _tokens(reading: "Reading", pair: PairOptions) -> tuple[int | None, int | None]:
+    """The positions of the query and the key; None where none was chosen.
+
+    Raises:
+        UsageError: a choice is malformed or out of range, or selects several tokens.
+    """
+    query = None if pair.query is None else _token(pair.query, reading.query_side, "query", "--query")
+    return query, None if pair.key is None else _token(pair.key, reading.key_side, "key", "--key")
+
+
+def _token(chosen: str, side: "TextSide", what: str, option: str) -> int:
+    """The position of the token that an option names."""
+    from attn_cli.reading.token_selection.select import select_token  # needed only where a token is named
+
+    return select_token(chosen, side, what, option)
+
+
+def _head(
+    world: World, reading: "Reading", inputs: options.ReadingOptions
+) -> "tuple[ShownLayer, int, int | None]":
+    """The layer and the head that are chosen; or those that stand out, and the query that shows why.
+
+    Raises:
+        UsageError: several heads are chosen.
+    """
+    from attn_cli.reading.default_head import choose_default_head, describe_choice
+    from attn_cli.reading.probe_store import read_probe
+    from attn_cli.reading.steps import shown_layers
+    from attn_cli.vocabulary import Step
+
+    chosen = selection(inputs)
+    if chosen.is_empty:
+        probe = read_probe(reading.source, reading.kind, world.environment)
+        default = choose_default_head(reading, (Step.WEIGHTS,), None, probe)
+        if default.out_of > 1:
+            for sentence in describe_choice(reading, default):
+                world.note(sentence)
+        return default.shown, default.head.head, None if default.pair is None else default.pair.query
+    places = selected_places(world, reading, chosen)
+    if len(places) > 1:
+        problem = f"attn explain shows one head, and {len(places)} are chosen"
+        raise UsageError(problem, "--heads {}.{}".format(*places[0]))
+    (shown,) = shown_layers(reading, places)
+    return shown, places[0][1], None

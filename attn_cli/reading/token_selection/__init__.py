@@ -1,0 +1,1 @@
+"""Which tokens `--rows`, `--columns` and `--query` select: positions, special tokens, words of the text."""

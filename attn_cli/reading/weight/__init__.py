@@ -1,0 +1,1 @@
+"""How does one weight come about? The arithmetic of a row opened, and two scores compared."""

@@ -1,0 +1,266 @@
+"""Why a query scores one key higher than another, as a document: what wrote the difference."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from attn_cli.answers.contrast import (
+    BiasType,
+    Component,
+    ComponentType,
+    ContrastSide,
+    KeyContrast,
+    PairOfKeys,
+)
+from attn_cli.grid import Sides
+from attn_cli.record import record
+from attn_cli.show.explanation.document import (
+    Block,
+    Document,
+    Equation,
+    Formula,
+    Heading,
+    Operand,
+    Outside,
+    Paragraph,
+    Remainder,
+    Row,
+    Table,
+    TableColumn,
+    Tone,
+    Word,
+    Words,
+    symbols,
+    words,
+)
+from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.sections.board import ROUNDING, named, ratio
+from attn_cli.vocabulary import Kind
+
+_BIASES = {
+    BiasType.POSITION: words("position bias", "viés de posição"),
+    BiasType.CONTENT_TO_POSITION: words("query with distance", "consulta com distância"),
+    BiasType.POSITION_TO_CONTENT: words("key with distance", "chave com distância"),
+}
+_WRITERS = {
+    ComponentType.EMBEDDING: words("token embedding", "embedding do token"),
+    ComponentType.POSITION: words("position embedding", "embedding de posição"),
+    ComponentType.SEGMENT: words("segment embedding", "embedding de segmento"),
+    ComponentType.CONSTANT: words("constant (biases, shifts)", "constante (vieses, deslocamentos)"),
+}
+
+
+def contrast_page(contrast: KeyContrast, sides: Sides, model: str, *, digits: int, most: int) -> Document:
+    """The difference of two scores, split by what wrote the keys' streams and the query's."""
+    page = _Page(contrast, sides, model, Ledger(digits), most)
+    blocks = list(page.blocks())
+    return Document(blocks, page.ledger.settle())
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Page:
+    """One contrast on its way to the page."""
+
+    contrast: KeyContrast
+    sides: Sides
+    model: str
+    ledger: Ledger
+    most: int
+
+    def blocks(self) -> Iterator[Block]:
+        """The scores, both splits, what comes after the score, and a sentence."""
+        scores = self.ledger.column()
+        yield from self._opening(scores)
+        yield Heading(words("1. What wrote the keys", "1. O que escreveu as chaves"))
+        yield Paragraph(
+            words(
+                "The difference by what wrote into the residual stream of the two keys, with the query as it"
+                " is:",
+                "A diferença por aquilo que escreveu no fluxo residual das duas chaves, com a consulta como"
+                " ela é:",
+            )
+        )
+        yield self._table(self.contrast.keys_side, scores)
+        yield Heading(words("2. What wrote the query", "2. O que escreveu a consulta"))
+        yield Paragraph(
+            words(
+                "The same difference by what wrote into the residual stream of the query, with the keys as"
+                " they are:",
+                "A mesma diferença por aquilo que escreveu no fluxo residual da consulta, com as chaves como"
+                " elas são:",
+            )
+        )
+        yield self._table(self.contrast.query_side, scores)
+        yield from self._afterwards()
+        yield Heading(words("In one sentence", "Em uma frase"))
+        yield Paragraph(self._sentence())
+
+    def _names(self) -> dict[str, Word]:
+        contrast = self.contrast
+        return {
+            "query": named(self.sides.queries, contrast.query),
+            "key": named(self.sides.keys, contrast.key),
+            "other": named(self.sides.keys, contrast.other),
+        }
+
+    def _opening(self, column: Column) -> Iterator[Block]:
+        contrast, ledger = self.contrast, self.ledger
+        yield Heading(
+            words(
+                "Why does {query} prefer {key} to {other}?"
+                if contrast.scores.difference >= 0
+                else "Why does {query} not prefer {key} to {other}?",
+                "Por que {query} prefere {key} a {other}?"
+                if contrast.scores.difference >= 0
+                else "Por que {query} não prefere {key} a {other}?",
+                **self._names(),
+            ),
+            level=1,
+        )
+        own, other = ledger.given(contrast.scores.key, column), ledger.given(contrast.scores.other, column)
+        difference = ledger.difference(contrast.scores.difference, own, other)
+        yield Paragraph(
+            words(
+                "Head {layer}.{head} of {model}. The scores are q·k × scale; the key's less the other's:",
+                "Cabeça {layer}.{head} de {model}. Os escores são q·k × escala; o da chave menos o da outra:",
+                layer=str(contrast.layer),
+                head=str(contrast.head),
+                model=Outside(self.model),
+            )
+        )
+        yield Formula(
+            symbols("s_a - s_b = scale × q·(k_a - k_b)"),
+            r"s_a - s_b = \text{scale} \cdot q \cdot (k_a - k_b)",
+        )
+        yield Equation(
+            symbols("{own} - {other} = {difference}", own=own, other=Operand(other), difference=difference),
+            closes=difference,
+        )
+        yield Paragraph(
+            words(
+                "Queries and keys are linear in the residual stream once the norms on the way are frozen:"
+                " held at the mean and the size that they measured on the whole stream. With frozen norms"
+                " each part of the stream contributes for itself, and the parts add up.",
+                "Consultas e chaves são lineares no fluxo residual quando as normas no caminho ficam"
+                " congeladas, isto é, fixas na média e no tamanho que mediram no fluxo inteiro. Com as"
+                " normas congeladas, cada parte do fluxo contribui por si, e as partes se somam.",
+            )
+        )
+
+    def _table(self, side: ContrastSide, column: Column) -> Table:
+        """The contributions by size, the rest as one line, and what rounding leaves."""
+        ledger, contrast, gaps = self.ledger, self.contrast, self.ledger.column()
+        ordered = side.by_size
+        listed = ordered if len(ordered) <= self.most + 1 else ordered[: self.most]
+        lines = [(_writer(one.component, contrast.kind), one.to_key, one.to_other) for one in listed]
+        others = ordered[len(listed) :]
+        if others:
+            name = words("the other {count} parts", "as outras {count} partes", count=len(others))
+            lines.append((name, sum(one.to_key for one in others), sum(one.to_other for one in others)))
+        rows, terms = list[Row](), list[tuple[Figure, Figure, Figure]]()
+        for number, (name, to_key, to_other) in enumerate(lines):
+            own, other = ledger.given(to_key, column), ledger.given(to_other, column)
+            gap = ledger.difference(to_key - to_other, own, other, gaps)
+            terms.append((own, other, gap))
+            rows.append(Row((name, own, other, gap), Tone.QUIET if number >= len(listed) else Tone.PLAIN))
+        totals = [
+            ledger.total(value, [term[place] for term in terms], of_place)
+            for place, (value, of_place) in enumerate(
+                (
+                    (contrast.scores.key, column),
+                    (contrast.scores.other, column),
+                    (contrast.scores.difference, gaps),
+                )
+            )
+        ]
+        rows.append(Row((ROUNDING, *map(Remainder, totals)), Tone.QUIET))
+        rows.append(Row((words("score", "escore"), *totals), Tone.TOTAL))
+        keys = (contrast.key, contrast.other)
+        heads = [TableColumn(words("written by", "escrito por"), is_number=False)]
+        heads += [TableColumn(named(self.sides.keys, place)) for place in keys]
+        return Table([*heads, TableColumn(words("difference", "diferença"))], rows)
+
+    def _afterwards(self) -> Iterator[Block]:
+        """The soft cap, the position biases, the mask and the ratio of the weights."""
+        contrast, ledger = self.contrast, self.ledger
+        yield Heading(words("3. After the score", "3. Depois do escore"))
+        rows = list[Row]()
+        if contrast.capped is not None:
+            rows.append(self._pair(words("after the soft cap", "depois do limite suave"), contrast.capped))
+        rows += [self._pair(_BIASES[term.type], term.values) for term in contrast.biases]
+        logits = (contrast.logits.key, contrast.logits.other)
+        if not all(map(math.isfinite, logits)):
+            if rows:
+                yield self._columns(rows)
+            hidden = [
+                place
+                for place, one in zip((contrast.key, contrast.other), logits, strict=True)
+                if one == -math.inf
+            ]
+            listed = symbols(
+                ", ".join(f"{{k{place}}}" for place in hidden),
+                **{f"k{place}": named(self.sides.keys, place) for place in hidden},
+            )
+            yield Paragraph(
+                words(
+                    "The mask hides {keys}, which therefore gets no weight, whatever the score.",
+                    "A máscara esconde {keys}, que por isso não recebe peso, qualquer que seja o escore.",
+                    keys=listed,
+                )
+            )
+            return
+        rows.append(self._pair(symbols("logit"), contrast.logits))
+        yield self._columns(rows)
+        own, other = (ledger.given(one) for one in logits)
+        yield Paragraph(
+            words(
+                "The weight of {key} is {times} times that of {other}.",
+                "O peso de {key} é {times} vezes o de {other}.",
+                times=ratio(ledger, own, other),
+                **self._names(),
+            )
+        )
+
+    def _pair(self, name: Words, values: PairOfKeys) -> Row:
+        ledger, column = self.ledger, self.ledger.column()
+        own, other = ledger.given(values.key, column), ledger.given(values.other, column)
+        return Row((name, own, other, ledger.difference(values.difference, own, other)))
+
+    def _columns(self, rows: Sequence[Row]) -> Table:
+        keys = (self.contrast.key, self.contrast.other)
+        heads = [TableColumn(symbols(""), is_number=False)]
+        heads += [TableColumn(named(self.sides.keys, place)) for place in keys]
+        return Table([*heads, TableColumn(words("difference", "diferença"))], rows)
+
+    def _sentence(self) -> Words:
+        """The parts that matter most on either side."""
+        contrast, ledger = self.contrast, self.ledger
+        keys, query = contrast.keys_side.by_size[0], contrast.query_side.by_size[0]
+        return words(
+            "On the keys' side {keys} decides most ({of_keys} of {all}); on the query's side {query_part}"
+            " ({of_query}).",
+            "Do lado das chaves, o que mais decide é {keys} ({of_keys} de {all}); do lado da consulta,"
+            " {query_part} ({of_query}).",
+            keys=_writer(keys.component, contrast.kind),
+            of_keys=ledger.given(keys.value),
+            all=ledger.given(contrast.scores.difference),
+            query_part=_writer(query.component, contrast.kind),
+            of_query=ledger.given(query.value),
+        )
+
+
+def _writer(component: Component, kind: Kind) -> Words:
+    """The name of what wrote a part."""
+    if component.type in _WRITERS:
+        return _WRITERS[component.type]
+    layer = str(component.layer)
+    if component.type is ComponentType.HEAD:
+        is_cross = component.kind is Kind.CROSS and kind is not Kind.CROSS
+        place = {"layer": layer, "head": str(component.head)}
+        if is_cross:
+            return words(
+                "cross-attention head {layer}.{head}", "cabeça {layer}.{head} de atenção cruzada", **place
+            )
+        return words("head {layer}.{head}", "cabeça {layer}.{head}", **place)
+    if component.type is ComponentType.OUTPUT_BIAS:
+        return words("bias of W^O of layer {layer}", "viés de W^O da camada {layer}", layer=layer)
+    return words("feed-forward of layer {layer}", "feed-forward da camada {layer}", layer=layer)

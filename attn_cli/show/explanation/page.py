@@ -1,0 +1,38 @@
+"""An explanation as a document: the question, five sections, and a command to go on with."""
+
+from collections.abc import Iterator
+
+from attn_cli.answers.weight import Explanation
+from attn_cli.grid import Sides
+from attn_cli.show.explanation.document import Block, Document
+from attn_cli.show.explanation.sections import context, projections, scores, softmax, summary
+from attn_cli.show.explanation.sections.board import Board, listed_keys
+
+__all__ = ["explanation_page", "listed_keys"]
+
+DIGITS = 4
+"""Decimals of a weight, by default."""
+
+_ROWS = 8  # of a table before the rest is summed up
+
+
+def explanation_page(
+    explanation: Explanation,
+    sides: Sides,
+    model: str,
+    *,
+    digits: int = DIGITS,
+    most: int = _ROWS,
+    has_matrices: bool = False,
+) -> Document:
+    """The arithmetic of one row and one of its weights, in full."""
+    board = Board.of(explanation, sides, model, digits=digits, most=most, has_matrices=has_matrices)
+    blocks = list(_blocks(board))
+    return Document(blocks, board.ledger.settle())
+
+
+def _blocks(board: Board) -> Iterator[Block]:
+    yield from summary.opening(board)
+    for section in (projections, scores, softmax, context):
+        yield from section.blocks(board)
+    yield from summary.closing(board)

@@ -1,0 +1,1 @@
+"""What does one weight consist of? Each section of the explanation as blocks of a document."""

@@ -1,0 +1,217 @@
+"""What the sections of an explanation share: the numbers, the ledger, and columns that recur."""
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from attn_cli.answers.weight import Explanation, Projection, Vector
+from attn_cli.grid import Sides
+from attn_cli.record import record
+from attn_cli.show.explanation.document import (
+    Block,
+    Cell,
+    Operand,
+    Outside,
+    Remainder,
+    Row,
+    Table,
+    TableColumn,
+    Tone,
+    Words,
+    symbols,
+    words,
+)
+from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.vocabulary import Step
+
+Steps: TypeAlias = Generator[Block, None, Figure]
+"""Blocks that end in the figure that the next step goes on from."""
+
+_MANY = 1_000_000
+_FEW = 16  # keys that are all listed, in the order of the text
+ROUNDING = words("rounding", "arredondamento")
+
+
+@record(frozen=True, slots=True, eq=False)
+class Board:
+    """One explanation on its way to the page.
+
+    A number that is printed twice has the same column both times, and so the same decimals.
+    """
+
+    explanation: Explanation
+    ledger: Ledger
+    sides: Sides
+    model: str
+    most: int  # rows of a table before the rest is summed up
+    has_matrices: bool  # whether the rows of the matrices are printed
+    queries: Column
+    keys: Column
+    logits: Column
+    weights: Column
+    context: Column
+    output: Column
+    output_matrix: Column
+    query_input: Column
+    key_input: Column
+    query_matrix: Column
+    key_matrix: Column
+    value_matrix: Column
+
+    @classmethod
+    def of(
+        cls,
+        explanation: Explanation,
+        sides: Sides,
+        model: str,
+        *,
+        digits: int,
+        most: int,
+        has_matrices: bool,
+    ) -> "Board":
+        """A board with a new ledger."""
+        ledger = Ledger(digits)
+        columns = (ledger.column() for _ in range(12))
+        return cls(explanation, ledger, sides, model, most, has_matrices, *columns)
+
+    def columns_of(self, projection: Projection) -> tuple[Column, Column]:
+        """The columns of the x and the matrix of a projection."""
+        if projection.step is Step.QUERIES:
+            return self.query_input, self.query_matrix
+        return self.key_input, self.key_matrix if projection.step is Step.KEYS else self.value_matrix
+
+    @property
+    def model_name(self) -> Outside:
+        """The name of the model."""
+        return Outside(self.model)
+
+    @property
+    def query(self) -> Words:
+        """The query token with its position."""
+        return named(self.sides.queries, self.explanation.query)
+
+    @property
+    def key(self) -> Words:
+        """The key token with its position."""
+        return self.key_at(self.explanation.key)
+
+    def key_at(self, position: int) -> Words:
+        """Any key token with its position."""
+        return named(self.sides.keys, position)
+
+
+def named(tokens: Sequence[str], position: int) -> Words:
+    """A token with its position, in a sentence."""
+    return symbols('"{token}" ({position})', token=Outside(tokens[position]), position=str(position))
+
+
+def label(tokens: Sequence[str], position: int) -> Words:
+    """A token with its position, in a table."""
+    return symbols("{position} {token}", token=Outside(tokens[position]), position=str(position))
+
+
+def largest(values: Vector, most: int) -> list[int]:
+    """The indices of the largest magnitudes, the largest first; all of them if only one would be left out."""
+    order = np.argsort(-np.abs(values), kind="stable")
+    return [int(index) for index in (order if len(order) <= most + 1 else order[:most])]
+
+
+def listed_keys(explanation: Explanation, most: int) -> list[int]:
+    """The keys of a row that are listed: all in the order of the text if they are few, else the largest.
+
+    The key that is explained is always among them, if the query may look at it.
+    """
+    softmax, key = explanation.softmax, explanation.key
+    seen = np.flatnonzero(softmax.mask)
+    if len(seen) <= _FEW:
+        return [int(one) for one in seen]
+    order = seen[np.argsort(-softmax.weights[seen], kind="stable")]
+    chosen = [int(one) for one in order[:most]]
+    if softmax.mask[key] and key not in chosen:
+        chosen[-1] = key
+    return chosen
+
+
+def ratio(ledger: Ledger, own: Figure, other: Figure) -> Words:
+    """How many times the weight of another logit: `exp(2.0 - 1.0) = 2.7`."""
+    gap = own.value - other.value
+    if abs(gap) > math.log(_MANY):
+        return words(
+            "more than {many}" if gap > 0 else "less than 1/{many}",
+            "mais de {many}" if gap > 0 else "menos de 1/{many}",
+            many=_MANY,
+        )
+    least = max(0, 2 - int(gap / math.log(10))) if gap > 0 else 4
+    times = ledger.result(
+        math.exp(gap), lambda one, less: math.exp(one - less), (own, other), ledger.column(least)
+    )
+    return symbols("exp({own} - {other}) = {times}", own=own, other=Operand(other), times=times)
+
+
+@record(frozen=True, slots=True, eq=False)
+class Factor:
+    """One of the two factors of a sum of products."""
+
+    values: Vector  # (N,)
+    column: Column
+    heading: Words
+
+
+@record(frozen=True, slots=True, eq=False)
+class SumOfProducts:
+    """A sum of products as a table, and its figures."""
+
+    table: Table
+    total: Figure
+    left: dict[int, Figure]
+    right: dict[int, Figure]
+
+
+def sum_of_products(
+    ledger: Ledger,
+    factors: tuple[Factor, Factor],
+    total: tuple[Words, float, Column],
+    *,
+    most: int,
+    names: tuple[Words, Callable[[int], Cell]],
+    rest: Callable[[int], Words],
+    added: Sequence[tuple[Words, float]] = (),
+) -> SumOfProducts:
+    """Σ left × right + what is `added`: the largest products line by line, the rest as one sum.
+
+    `names` are the heading and the names of the lines, `rest` names the sum of the others by their number.
+    """
+    left, right = factors
+    products = left.values.astype(np.float64) * right.values.astype(np.float64)
+    listed = largest(products, most)
+    column = ledger.column()
+    lefts = {one: ledger.given(left.values[one], left.column) for one in listed}
+    rights = {one: ledger.given(right.values[one], right.column) for one in listed}
+    rows, terms = list[Row](), list[Figure]()
+    for one in listed:
+        terms.append(ledger.result(products[one], _times, (lefts[one], rights[one]), column))
+        rows.append(Row((names[1](one), lefts[one], rights[one], terms[-1])))
+    others = len(products) - len(listed)
+    if others:
+        terms.append(ledger.given(products.sum() - products[listed].sum(), column))
+        rows.append(Row((rest(others), None, None, terms[-1]), Tone.QUIET))
+    for name, value in added:
+        terms.append(ledger.given(value, column))
+        rows.append(Row((name, None, None, terms[-1])))
+    title, value, own = total
+    figure = ledger.total(value, terms, own)
+    rows.append(Row((ROUNDING, None, None, Remainder(figure)), Tone.QUIET))
+    rows.append(Row((title, None, None, figure), Tone.TOTAL))
+    heads = (
+        TableColumn(names[0], is_number=False),
+        TableColumn(left.heading),
+        TableColumn(right.heading),
+        TableColumn(words("product", "produto")),
+    )
+    return SumOfProducts(Table(heads, rows), figure, lefts, rights)
+
+
+def _times(left: float, right: float) -> float:
+    return left * right

@@ -1,0 +1,232 @@
+"""Section 2: from the query and the key to the logit."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from attn_cli.answers.weight import Explanation, RowScores
+from attn_cli.show.explanation.document import (
+    Block,
+    Equation,
+    Formula,
+    Heading,
+    Operand,
+    Paragraph,
+    Word,
+    Words,
+    symbols,
+    words,
+)
+from attn_cli.show.explanation.figures import Figure
+from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
+from attn_cli.show.explanation.sections.position_bias import bias_blocks
+
+_FEATURE = words("feature", "componente")
+
+
+def blocks(board: Board) -> Iterator[Block]:
+    """The dot product, the scale, the soft cap, the position bias and the mask."""
+    explanation = board.explanation
+    yield Heading(words("2. The score", "2. O escore"))
+    scores = explanation.scores
+    if scores is None:
+        yield from _unknown(explanation)
+        return
+    yield from _shared_key(explanation)
+    product = sum_of_products(
+        board.ledger,
+        (
+            Factor(scores.query, board.queries, words("query", "consulta")),
+            Factor(scores.key, board.keys, words("key", "chave")),
+        ),
+        (symbols("q·k"), float(scores.dots[explanation.key]), board.ledger.column()),
+        most=board.most,
+        names=(_FEATURE, str),
+        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+    )
+    yield product.table
+    figure = yield from _scaled(board, scores, product.total)
+    figure = yield from _capped(board, scores, figure)
+    figure = yield from _biased(board, scores, figure)
+    yield _mask_sentence(board)
+    if not explanation.is_hidden:
+        yield Equation(symbols("logit = {logit}", logit=figure))
+
+
+def _unknown(explanation: Explanation) -> Iterator[Block]:
+    from attn_cli.vocabulary import Step
+
+    yield Paragraph(
+        words(
+            "The dot product is not known here: {why}.",
+            "O produto escalar não é conhecido aqui: {why}.",
+            why=explanation.absent.get(Step.SCORES, ""),
+        )
+    )
+
+
+def _shared_key(explanation: Explanation) -> Iterator[Block]:
+    """In grouped-query attention: which heads share the key."""
+    groups = explanation.kv_heads
+    if groups is None or groups == explanation.heads:
+        return
+    size = explanation.heads // groups
+    first = explanation.kv_head * size
+    yield Paragraph(
+        words(
+            "Grouped-query attention: heads {first} to {last} share the keys and values of key/value head"
+            " {head}.",
+            "Atenção com consultas agrupadas: as cabeças {first} a {last} compartilham as chaves e os"
+            " valores da cabeça de chave/valor {head}.",
+            first=str(first),
+            last=str(first + size - 1),
+            head=str(explanation.kv_head),
+        )
+    )
+
+
+def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
+    """q·k × scale, as a division by √D where it is one."""
+    key, size = board.explanation.key, len(scores.query)
+    value = float(scores.scores[key])
+    is_last = scores.softcap is None and scores.bias is None
+    column = board.logits if is_last else board.ledger.column()
+    if math.isclose(scores.scale * math.sqrt(size), 1, rel_tol=1e-6):
+        figure = board.ledger.result(value, lambda one: one / math.sqrt(size), (dot,), column)
+        root = board.ledger.given(math.sqrt(size))
+        yield Paragraph(
+            words(
+                "The score is q·k ÷ √d_k, with d_k = {size} features and √{size} = {root}:",
+                "O escore é q·k ÷ √d_k, com d_k = {size} componentes e √{size} = {root}:",
+                size=size,
+                root=root,
+            )
+        )
+        yield Equation(
+            symbols("{dot} ÷ √{size} = {score}", dot=dot, size=str(size), score=figure),
+            r"\text{{score}} = {dot} \div \sqrt{{{size}}} = {score}",
+            figure,
+        )
+        return figure
+    scale = board.ledger.given(scores.scale)
+    figure = board.ledger.result(value, lambda one, by: one * by, (dot, scale), column)
+    yield Paragraph(_of_scale(scores, size))
+    yield Equation(
+        symbols("{dot} × {scale} = {score}", dot=dot, scale=scale, score=figure),
+        r"\text{{score}} = {dot} \times {scale} = {score}",
+        figure,
+    )
+    return figure
+
+
+def _of_scale(scores: RowScores, size: int) -> Words:
+    name: Word = symbols(" ({name})", name=scores.scale_name) if scores.scale_name else ""
+    if scores.scale == 1:
+        return words(
+            "This model does not divide by √{size}: its scale is 1{name}.",
+            "Este modelo não divide por √{size}: sua escala é 1{name}.",
+            size=str(size),
+            name=name,
+        )
+    return words(
+        "This model multiplies q·k by a scale of its own{name} and not by 1/√{size}:",
+        "Este modelo multiplica q·k por uma escala própria{name} e não por 1/√{size}:",
+        size=str(size),
+        name=name,
+    )
+
+
+def _capped(board: Board, scores: RowScores, score: Figure) -> Steps:
+    """cap · tanh(score / cap)."""
+    cap = scores.softcap
+    if cap is None:
+        return score
+    column = board.logits if scores.bias is None else board.ledger.column()
+    value = float(scores.capped[board.explanation.key])
+    limit = board.ledger.given(cap)
+    figure = board.ledger.result(
+        value, lambda one, most: most * math.tanh(one / most), (score, limit), column
+    )
+    yield Paragraph(
+        words(
+            "A soft cap keeps the score between -{cap} and {cap}:",
+            "Um limite suave mantém o escore entre -{cap} e {cap}:",
+            cap=limit,
+        )
+    )
+    yield Formula(words("cap × tanh(score ÷ cap)", "limite × tanh(escore ÷ limite)"), r"c \cdot \tanh(s / c)")
+    yield Equation(
+        symbols("{cap} × tanh({score} ÷ {cap}) = {capped}", cap=limit, score=score, capped=figure),
+        r"{cap} \times \tanh({score} \div {cap}) = {capped}",
+        figure,
+    )
+    return figure
+
+
+def _biased(board: Board, scores: RowScores, before: Figure) -> Steps:
+    """The position bias of the pair."""
+    explanation = board.explanation
+    if scores.bias is None:
+        return before
+    bias = yield from bias_blocks(board, scores.bias_terms, float(scores.bias[explanation.key]))
+    value = float(scores.capped[explanation.key]) + float(scores.bias[explanation.key])
+    if not explanation.is_hidden and explanation.softmax.logits is not None:
+        value = float(explanation.softmax.logits[explanation.key])
+    figure = board.ledger.total(value, (before, bias), board.logits)
+    yield Equation(
+        symbols("{before} + {bias} = {sum}", before=before, bias=Operand(bias), sum=figure),
+        r"{before} + {bias} = {sum}",
+        figure,
+    )
+    return figure
+
+
+def _mask_sentence(board: Board) -> Paragraph:
+    """Why the query may look at the key, or may not."""
+    explanation = board.explanation
+    if explanation.is_hidden:
+        return Paragraph(
+            words(
+                "The mask hides this key: {why}. So its logit is -∞ and its weight 0.",
+                "A máscara esconde esta chave: {why}. Por isso seu logit é -∞ e seu peso é 0.",
+                why=_why(explanation),
+            )
+        )
+    hidden = int(np.count_nonzero(~explanation.softmax.mask))
+    if not hidden:
+        return Paragraph(
+            words(
+                "No mask: this query may look at every key.",
+                "Sem máscara: esta consulta pode olhar para todas as chaves.",
+            )
+        )
+    return Paragraph(
+        words(
+            "The mask lets this query look at {seen} of {all} keys, this one among them.",
+            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, esta entre elas.",
+            seen=len(explanation.softmax.mask) - hidden,
+            all=len(explanation.softmax.mask),
+        )
+    )
+
+
+def _why(explanation: Explanation) -> Words:
+    hidden = explanation.hidden
+    places: dict[str, Word] = {"query": str(explanation.query), "key": str(explanation.key)}
+    if hidden is None or hidden.cause == "other":
+        return words("the model does so", "o modelo faz assim")
+    if hidden.cause == "causal":
+        return words(
+            "it comes after the query ({key} > {query}), and this attention is causal",
+            "ela vem depois da consulta ({key} > {query}), e esta atenção é causal",
+            **places,
+        )
+    if hidden.cause == "padding":
+        return words("it is padding", "ela é preenchimento (padding)")
+    return words(
+        "it is {distance} tokens away, and the window reaches {reach}",
+        "ela está a {distance} tokens de distância, e a janela alcança {reach}",
+        distance=abs(explanation.query - explanation.key),
+        reach=hidden.positions or 0,
+    )
