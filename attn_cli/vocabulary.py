@@ -309,6 +309,19 @@ class Distance(Term):
     )
 
 
+class OrderSource(StrEnum):
+    """What tells a model the order of its tokens; without any of it a text is a bag of words."""
+
+    LEARNED = "learned"  # a learned embedding per position, added to the token's
+    SINUSOIDS = "sinusoids"  # sines and cosines of the position, added to the token's embedding
+    ROTARY = "rotary"  # RoPE turns queries and keys by their position
+    ALIBI = "alibi"  # a bias on the scores that grows with the distance
+    RELATIVE = "relative"  # a learned bias on the scores by distance
+    CONTENT = "content"  # DeBERTa's products of queries and keys with embeddings of the distance
+    CAUSAL = "causal"  # the mask that hides later tokens
+    WINDOW = "window"  # the mask that hides distant tokens
+
+
 class Theme(StrEnum):
     """The terminal background that colours are chosen for."""
 
