@@ -14,8 +14,7 @@ from attn_cli.core.attention import Operands, allowed, masked
 from attn_cli.core.multihead import Linear
 from attn_cli.reading.lessons.masking import is_causal, window_of
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import 
-    Numbers,
+from attn_cli.reading.lessons.row import (
     attention_of,
     exact,
     keys_of,
