@@ -33,7 +33,7 @@ def study(request: LessonRequest) -> HeadsStudy:
     operands, heads = attention.operands, attention.heads
     if heads == 1:
         problem = f"this lesson compares the heads of a layer, and layer {request.place[0]} has one"
-        raise UsageError(problem, "another model, or -m random --heads 4")
+        raise UsageError(problem, "another model, or -m random --head-count 4")
     keys_of(operands.at([request.query]), request)
     wide_row = wide_head(operands.at([request.query]))
     rows = [softmax_row(one_row(operands, head, request.query)) for head in range(heads)]
