@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from attn_cli.answers.lessons.recurrence import AdditiveTerms, RecurrenceStudy
+from attn_cli.answers.lessons.row import Numbers
 from attn_cli.core.arrays import Array, namespace
 from attn_cli.core.attention import Operands, allowed, masked
 from attn_cli.core.multihead import Linear
 from attn_cli.reading.lessons.masking import is_causal, window_of
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.lessons.row import (
-    Numbers,
     attention_of,
     exact,
     keys_of,
