@@ -120,6 +120,18 @@ class Kind(StrEnum):
     CROSS = "cross"
 
 
+class ComponentType(StrEnum):
+    """What writes into the residual stream."""
+
+    EMBEDDING = "embedding"  # the embedding of the token
+    POSITION = "position"  # the position embedding, learned or sinusoidal
+    SEGMENT = "segment"  # the segment embedding
+    HEAD = "head"  # an attention head: its context times its slice of W^O
+    OUTPUT_BIAS = "output_bias"  # the bias of a layer's W^O, which belongs to no head
+    FEED_FORWARD = "feed_forward"  # a feed-forward block, with its bias
+    CONSTANT = "constant"  # shifts of norms and biases of projections, the same for every token
+
+
 _CLARK = "Clark et al. 2019, arXiv:1906.04341"
 _OLSSON = "Olsson et al. 2022, arXiv:2209.11895"
 _WANG = "Wang et al. 2022, arXiv:2211.00593"

@@ -19,7 +19,7 @@ from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
-from attn_cli.vocabulary import RANDOM, Kind, OrderSource
+from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
@@ -94,7 +94,7 @@ class RandomLayer:
         self, texts: Texts, kind: Kind, _layer: int, queries: Sequence[int], keys: Sequence[int]
     ) -> "DecomposedInput":
         """What the layer reads at a few positions: the vectors of the tokens, and of their positions."""
-        from attn_cli.core.decomposition import Component, ComponentType, DecomposedInput, written
+        from attn_cli.core.decomposition import Component, DecomposedInput, written
 
         (attention,) = self.attentions(texts, kind, range(1))
         components = [Component(which, kind) for which in (ComponentType.EMBEDDING, ComponentType.POSITION)]

@@ -11,7 +11,6 @@ import numpy as np
 from attn_cli.core.arrays import Array, taken
 from attn_cli.core.decomposition import (
     Component,
-    ComponentType,
     DecomposedInput,
     Decomposition,
     exact,
@@ -21,7 +20,7 @@ from attn_cli.core.multihead import Attention
 from attn_cli.models.native.spec import Part
 from attn_cli.models.native.transformer import Block, Inputs, Memory, Transformer
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import ComponentType, Kind
 
 
 @record(frozen=True, eq=False)
@@ -105,12 +104,8 @@ class ResidualStream:
 
     def _with_feed_forward(self, block: Block, stream: Decomposition) -> Decomposition:
         component = Component(ComponentType.FEED_FORWARD, self.kind, block.layer)
-        spec, added = self.model.spec, written([component], [block.fed_forward])
-        return (
-            stream.plus(added)
-            if spec.is_parallel
-            else self._sum(block, stream, added, spec.feed_forward_norm)
-        )
+        added = written([component], [block.fed_forward])
+        return self._sum(block, stream, added, self.model.spec.feed_forward_norm)
 
     def _sum(
         self, block: Block, stream: Decomposition, added: Decomposition, part: Part | None
