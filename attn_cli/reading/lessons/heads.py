@@ -38,6 +38,7 @@ def study(request: LessonRequest) -> HeadsStudy:
     wide_row = wide_head(operands.at([request.query]))
     rows = [softmax_row(one_row(operands, head, request.query)) for head in range(heads)]
     wide = softmax_row(wide_row)
+    shares = [row.shares[None] for row in (*rows, wide)]
     return HeadsStudy(
         model=request.reading.source.card.name,
         place=request.place,
@@ -52,7 +53,7 @@ def study(request: LessonRequest) -> HeadsStudy:
         rows=rows,
         wide_scores=exact(score(wide_row))[0, 0],
         wide=wide,
-        distances=measure_distances([row.shares[None] for row in (*rows, wide)], Distance.JENSEN_SHANNON),
+        distances=exact(measure_distances(shares, Distance.JENSEN_SHANNON)),
         has_bias=operands.bias is not None,
         softcap=operands.softcap,
         has_sink=operands.sink is not None,
