@@ -129,7 +129,7 @@ def listed_senders(study: GraphStudy) -> Listing:
 
 
 def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
-    yield Heading(words("One step of message passing", "Um passo de troca de mensagens"))
+    yield Heading(words("One step of message passing", "Um passo de passagem de mensagens"))
     yield Formula(
         words("message m_ij = α_ij v_j;  a_i = Σ_j m_ij", "mensagem m_ij = α_ij v_j;  a_i = Σ_j m_ij"),
         r"m_{ij} = \alpha_{ij} v_j, \qquad a_i = \sum_j m_{ij}",
@@ -141,7 +141,7 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
             " 2018, arXiv:1710.10903) does so on a given graph; here the mask is the graph. What arrives at"
             " {query} in head {head}, in feature {feature} of the values:",
             "Cada chave envia o seu valor, cada aresta o multiplica pelo seu peso, e cada consulta soma o"
-            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma graph attention network (Veličković et"
+            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (Veličković et"
             " al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui o grafo é a máscara. O que chega a"
             " {query} na cabeça {head}, na componente {feature} dos valores:",
             query=query_name(sides, study.query),
@@ -188,11 +188,11 @@ def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
     yield Paragraph(
         words(
             "Added up edge by edge from the list of edges, in float64: the contexts of this head"
-            " ({compared}) differ from the layer's own by at most {difference}, where the largest number is"
-            " {largest}. {output}",
+            " ({compared}) differ from the layer's own by at most {difference} (largest number {largest})."
+            " {output}",
             "Somadas aresta por aresta a partir da lista de arestas, em float64: os contextos desta cabeça"
-            " ({compared}) diferem dos da própria camada em no máximo {difference}, sendo {largest} o maior"
-            " número. {output}",
+            " ({compared}) diferem dos da própria camada em no máximo {difference} (maior número {largest})."
+            " {output}",
             compared=_compared(study.context),
             difference=in_scientific_notation(ledger, study.context.difference),
             largest=ledger.given(study.context.largest),
@@ -386,14 +386,17 @@ def _checks(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     yield Paragraph(
         words(
             "Multiply α by v in each row of the messages and add them up: that is one number of the context."
-            " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}; it is as spread out"
-            " as so many edges of equal weight:",
+            " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}{sink}; it is as"
+            " spread out as this many edges of equal weight:",
             "Multiplique α por v em cada linha das mensagens e some: isso é um número do contexto. A linha"
-            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}; ela é tão espalhada quanto este"
+            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}{sink}; ela se espalha como este"
             " número de arestas de peso igual:",
             query=query_name(sides, study.query),
             edges=plural(len(study.visible), Phrase("edge", "aresta"), Phrase("edges", "arestas")),
             entropy=entropy,
+            sink=_NOTHING
+            if study.sink is None
+            else words(", with the sink as one more edge", ", com o sink como mais uma aresta"),
         )
     )
     yield Equation(
