@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.answers.lessons.graph import STRONG, Agreement, Degrees, Edge, GraphStudy
+from attn_cli.answers.lessons.row import Numbers, entropy_of
 from attn_cli.answers.lessons.windows import Origin, pairs_in
 from attn_cli.core.arrays import Array, namespace, to_numpy
 from attn_cli.core.attention import Operands, Trace, allowed, trace
@@ -19,9 +20,7 @@ from attn_cli.errors import AttnError
 from attn_cli.reading.lessons.masking import is_causal, window_of
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.lessons.row import (
-    Numbers,
     attention_of,
-    entropy_of,
     exact,
     keys_of,
     one_row,

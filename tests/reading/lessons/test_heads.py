@@ -27,7 +27,7 @@ def request(model: Path, **words: object) -> LessonRequest:
 def softmax(logits: np.ndarray) -> np.ndarray:
     """In float64."""
     powers = np.exp(logits - logits.max())
-    return powers / powers.sum()
+    return np.asarray(powers / powers.sum())
 
 
 def keys_of_heads(layer: Operands) -> np.ndarray:

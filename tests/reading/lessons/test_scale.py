@@ -23,7 +23,7 @@ _FLOAT32 = 2e-5  # our softmax of float32 logits that reach 50
 def softmax(logits: np.ndarray) -> np.ndarray:
     """In float64."""
     powers = np.exp(logits - logits.max())
-    return powers / powers.sum()
+    return np.asarray(powers / powers.sum())
 
 
 def request(model: Path | None = None, *, query: int = 3, **words: object) -> LessonRequest:
