@@ -23,7 +23,7 @@ _FLOAT32 = 1e-6  # weights, at most 1
 def softmax(logits: np.ndarray) -> np.ndarray:
     """In float64; zeros where everything is -inf."""
     powers = np.exp(logits - max(logits.max(), -1e30))
-    return powers / max(powers.sum(), 1e-300)
+    return np.asarray(powers / max(powers.sum(), 1e-300))
 
 
 def of(model: Path | None, query: int, text: str = TEXT, layer: int = 1) -> MaskStudy:

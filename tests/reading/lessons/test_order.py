@@ -10,7 +10,7 @@ import pytest
 from attn_cli.answers.lessons.order import OrderStudy
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.open import open_source
-from attn_cli.models.source import SourceRequest, Texts
+from attn_cli.models.source import Source, SourceRequest, Texts
 from attn_cli.reading.lessons.order import reversed_text, study
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.reading import TextRequest, read
