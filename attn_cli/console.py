@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from shutil import get_terminal_size
@@ -22,16 +21,13 @@ if TYPE_CHECKING:
 _LIGHT_BACKGROUNDS = frozenset({"7", *map(str, range(9, 16))})  # of 16 colours: white and the bright ones
 
 
-@dataclass
 class World:
     """Standard input, output and error, and the environment; tests use their own."""
 
-    stdin: TextIO
-    stdout: TextIO
-    stderr: TextIO
-    environment: Mapping[str, str]
-    is_quiet: bool = False
-    remarks: list[str] = field(default_factory=list)
+    def __init__(self, stdin: TextIO, stdout: TextIO, stderr: TextIO, environment: Mapping[str, str]) -> None:
+        self.stdin, self.stdout, self.stderr, self.environment = stdin, stdout, stderr, environment
+        self.is_quiet = False
+        self.remarks: list[str] = []
 
     @classmethod
     def real(cls) -> "World":

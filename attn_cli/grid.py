@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +132,8 @@ class Head:
         return f"{self.layer}.{self.head}"
 
 
-class Sides(NamedTuple):
+@record(frozen=True, slots=True)
+class Sides:
     """The texts of the tokens: those of the queries, and those of the keys."""
 
     queries: Sequence[str]

@@ -12,16 +12,18 @@ __all__ = ["record"]
 if TYPE_CHECKING:
     from dataclasses import dataclass as record  # type checkers know dataclasses
 else:
-    from dataclasses import _FIELD, MISSING, Field, FrozenInstanceError, field
+    from dataclasses import _FIELD, MISSING, Field, FrozenInstanceError, InitVar, field
+    from typing import ClassVar
 
     def record(*, frozen, slots=False, eq=True, kw_only=False):
         """A class decorator that takes annotated fields, like `dataclasses.dataclass`."""
         assert frozen, "records are frozen"
 
         def made(cls):
-            fields = _fields(cls, kw_only=kw_only)
+            defaults = _defaults(cls)
+            names = tuple(defaults)
             shared = {
-                "__init__": _init(fields),
+                "__init__": _init(defaults, getattr(cls, "__post_init__", None), kw_only=kw_only),
                 "__repr__": _repr,
                 "__setattr__": _refuse,
                 "__delattr__": _refuse,
@@ -29,50 +31,71 @@ else:
             if eq:
                 shared |= {"__eq__": _eq, "__hash__": _hash}
             members = {name: member for name, member in shared.items() if name not in vars(cls)}
+            members["__dataclass_fields__"] = _Fields(defaults, cls.__annotations__, kw_only=kw_only)
+            members["_record_names"] = names
             if not slots:
                 for name, member in members.items():
                     setattr(cls, name, member)
-                cls.__dataclass_fields__ = fields
                 return cls
-            own = {name: member for name, member in vars(cls).items() if name not in {*fields, *_OF_A_DICT}}
-            state = {"__getstate__": _values, "__setstate__": _restore, "__slots__": tuple(fields)}
+            left_out = {*names, *_OF_A_DICT}
+            own = {name: member for name, member in vars(cls).items() if name not in left_out}
+            state = {"__getstate__": _values, "__setstate__": _restore, "__slots__": names}
             slotted = type(cls)(cls.__name__, cls.__bases__, own | members | state)
-            slotted.__qualname__, slotted.__dataclass_fields__ = cls.__qualname__, fields
+            slotted.__qualname__ = cls.__qualname__
             return slotted
 
         return made
 
     _OF_A_DICT = ("__dict__", "__weakref__")
 
-    def _fields(cls, *, kw_only):
-        """The fields by name, in the form that `dataclasses` expects."""
+    def _defaults(cls):
+        """The default of each field: a value, what `field` returned, or MISSING."""
         assert not any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__), "no inheritance"
-        fields = {}
+        defaults = {}
         for name, annotation in cls.__annotations__.items():
             default = vars(cls).get(name, MISSING)
-            one = default if isinstance(default, Field) else field(default=default)
-            _check_is_plain(name, annotation, one)
-            one.name, one.type, one.kw_only, one._field_type = name, annotation, kw_only, _FIELD  # noqa: SLF001
+            _check_is_plain(name, annotation, default)
             if isinstance(default, Field):
                 delattr(cls, name)
-            fields[name] = one
-        return fields
+            defaults[name] = default
+        return defaults
 
     _NO_FIELDS = ("typing.ClassVar", "ClassVar", "dataclasses.InitVar", "InitVar")
 
-    def _check_is_plain(name, annotation, one):
+    def _check_is_plain(name, annotation, default):
         """Check that the field uses no feature of `dataclasses` that records do not support."""
-        is_field = type(annotation) is type or not str(annotation).startswith(_NO_FIELDS)
-        assert is_field, f"{name}: ClassVar and InitVar are not supported"
-        is_plain = one.compare and one.repr and one.hash is None and one.kw_only is MISSING
-        assert is_plain, f"{name}: a field supports only default, default_factory and init"
-        assert one.default is MISSING or type(one.default).__hash__ is not None, f"{name}: mutable default"
+        is_text = isinstance(annotation, str)
+        kind = getattr(annotation, "__origin__", annotation)
+        is_none = annotation.startswith(_NO_FIELDS) if is_text else kind in (ClassVar, InitVar)
+        is_none = is_none or type(kind) is InitVar
+        assert not is_none, f"{name}: ClassVar and InitVar are not supported"
+        if isinstance(default, Field):
+            is_plain = (
+                default.compare and default.repr and default.hash is None and default.kw_only is MISSING
+            )
+            assert is_plain, f"{name}: a field supports only default, default_factory and init"
+            default = default.default
+        assert default is MISSING or type(default).__hash__ is not None, f"{name}: mutable default"
 
-    def _init(fields):
-        taken = [one for one in fields.values() if one.init]
-        names = tuple(one.name for one in taken)
-        positional = sum(not one.kw_only for one in taken)
-        left = tuple(one for one in fields.values() if not one.init)
+    class _Fields:
+        """The fields as `dataclasses` expects them, made when it asks for them: it does for few classes."""
+
+        def __init__(self, defaults, annotations, *, kw_only):
+            self._defaults, self._annotations, self._kw_only = defaults, annotations, kw_only
+
+        def __get__(self, one, owner):
+            fields = {}
+            for name, default in self._defaults.items():
+                fields[name] = one = default if isinstance(default, Field) else field(default=default)
+                one.name, one.type = name, self._annotations[name]
+                one.kw_only, one._field_type = self._kw_only, _FIELD  # noqa: SLF001
+            owner.__dataclass_fields__ = fields
+            return fields
+
+    def _init(defaults, checked, *, kw_only):
+        left = [name for name, default in defaults.items() if isinstance(default, Field) and not default.init]
+        names = tuple(name for name in defaults if name not in left)
+        positional = 0 if kw_only else len(names)
 
         def __init__(self, *values, **named):  # noqa: N807  it becomes the class's __init__
             if len(values) > positional:
@@ -82,35 +105,37 @@ else:
             put = object.__setattr__
             for name, value in zip(names, values, strict=False):
                 put(self, name, value)
-            for one in taken[len(values) :]:
-                put(self, one.name, named.pop(one.name) if one.name in named else _default(self, one))
-            for one in left:
-                put(self, one.name, _default(self, one))
+            for name in names[len(values) :]:
+                put(self, name, named.pop(name) if name in named else _default(self, name, defaults[name]))
+            for name in left:
+                put(self, name, _default(self, name, defaults[name]))
             if named:
                 raise TypeError(
                     f"{type(self).__name__} got an unexpected or second value for {', '.join(named)}"
                 )
-            if hasattr(self, "__post_init__"):
-                self.__post_init__()
+            if checked is not None:
+                checked(self)
 
         return __init__
 
-    def _default(self, one):
-        if one.default is not MISSING:
-            return one.default
-        if one.default_factory is MISSING:
-            raise TypeError(f"{type(self).__name__} needs a value for {one.name}")
-        return one.default_factory()
+    def _default(self, name, default):
+        if isinstance(default, Field):
+            if default.default_factory is not MISSING:
+                return default.default_factory()
+            default = default.default
+        if default is MISSING:
+            raise TypeError(f"{type(self).__name__} needs a value for {name}")
+        return default
 
     def _values(self):
-        return tuple(getattr(self, name) for name in self.__dataclass_fields__)
+        return tuple(getattr(self, name) for name in self._record_names)
 
     def _restore(self, values):
-        for name, value in zip(self.__dataclass_fields__, values, strict=True):
+        for name, value in zip(self._record_names, values, strict=True):
             object.__setattr__(self, name, value)
 
     def _repr(self):
-        shown = (f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)
+        shown = (f"{name}={getattr(self, name)!r}" for name in self._record_names)
         return f"{type(self).__qualname__}({', '.join(shown)})"
 
     def _eq(self, other):

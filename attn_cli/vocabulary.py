@@ -120,6 +120,18 @@ class Kind(StrEnum):
     CROSS = "cross"
 
 
+class ComponentType(StrEnum):
+    """What writes into the residual stream."""
+
+    EMBEDDING = "embedding"  # the embedding of the token
+    POSITION = "position"  # the position embedding, learned or sinusoidal
+    SEGMENT = "segment"  # the segment embedding
+    HEAD = "head"  # an attention head: its context times its slice of W^O
+    OUTPUT_BIAS = "output_bias"  # the bias of a layer's W^O, which belongs to no head
+    FEED_FORWARD = "feed_forward"  # a feed-forward block, with its bias
+    CONSTANT = "constant"  # shifts of norms and biases of projections, the same for every token
+
+
 _CLARK = "Clark et al. 2019, arXiv:1906.04341"
 _OLSSON = "Olsson et al. 2022, arXiv:2209.11895"
 _WANG = "Wang et al. 2022, arXiv:2211.00593"
@@ -295,6 +307,19 @@ class Distance(Term):
         _BOTH,
         "",
     )
+
+
+class OrderSource(StrEnum):
+    """What tells a model the order of its tokens; without any of it a text is a bag of words."""
+
+    LEARNED = "learned"  # a learned embedding per position, added to the token's
+    SINUSOIDS = "sinusoids"  # sines and cosines of the position, added to the token's embedding
+    ROTARY = "rotary"  # RoPE turns queries and keys by their position
+    ALIBI = "alibi"  # a bias on the scores that grows with the distance
+    RELATIVE = "relative"  # a learned bias on the scores by distance
+    CONTENT = "content"  # DeBERTa's products of queries and keys with embeddings of the distance
+    CAUSAL = "causal"  # the mask that hides later tokens
+    WINDOW = "window"  # the mask that hides distant tokens
 
 
 class Theme(StrEnum):

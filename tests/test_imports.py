@@ -24,13 +24,13 @@ sys.exit(status)
 """
 
 
-def loaded(*arguments: str | Path) -> set[str]:
+def loaded(*arguments: str | Path, **environment: str) -> set[str]:
     """The modules loaded in a new process after the command."""
     done = subprocess.run(
         [sys.executable, "-c", _CODE, *map(str, arguments)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
         check=True,
     )
     return set(done.stderr.decode().split())
@@ -92,6 +92,12 @@ def test_inspect_loads_the_selection_of_tokens_only_with_an_option_for_it() -> N
 
     assert not selecting()
     assert selecting("--rows", "cat")
+
+
+def test_inspect_loads_nothing_for_errors_files_and_probes_that_there_are_not(tmp_path: Path) -> None:
+    (tmp_path / "probes").mkdir()  # another model was probed
+    needless = {"attn_cli.models.hub.names", "attn_cli.reading.free_memory", "attn_cli.show.data"}
+    assert not (needless | {"hashlib"}) & loaded("inspect", "the cat sat", ATTN_CACHE=str(tmp_path))
 
 
 @pytest.mark.parametrize("line", ["tokens x", "compare x --heads 0.1,0.2", "heads x"])

@@ -202,6 +202,39 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"attn: interrupted\n")
 
 
+ENDING = """
+import atexit, os, sys, threading
+import attn_cli.cli
+from attn_cli.__main__ import main
+def work():
+    {work}
+    sys.exit(3)
+attn_cli.cli.main = work
+try:
+    main()
+finally:
+    os.write(1, b"left to the interpreter\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "out"),
+    [
+        ("atexit.register(print, 'called')", b"called\n"),
+        (
+            "threading.Thread(target=lambda: print('waited', threading.main_thread().join())).start()",
+            b"left to the interpreter\nwaited None\n",
+        ),
+        ("sys.setprofile(lambda *_: None)", b"left to the interpreter\n"),
+    ],
+    ids=["alone", "with a thread", "with a profiler"],
+)
+def test_a_process_ends_at_once_after_what_waits_for_its_end(work: str, out: bytes) -> None:
+    code = ENDING.format(work=work)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, out, b"")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from attn_cli.core.decomposition import Component, ComponentType
+from attn_cli.core.decomposition import Component
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
@@ -10,7 +10,6 @@ __all__ = [
     "BiasTerm",
     "BiasType",
     "Component",
-    "ComponentType",
     "ContrastSide",
     "Contribution",
     "KeyContrast",

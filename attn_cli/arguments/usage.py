@@ -8,7 +8,7 @@ from typing import Any
 from attn_cli.errors import UsageError
 from attn_cli.spelling import nearest
 
-_PLAIN = re.compile(r"[\w@%+=:,./…-]+")
+_PLAIN = r"[\w@%+=:,./…-]+"  # compiled for an error only
 SELECTIONS = {"LAYERS", "HEADS", "TOKENS", "L.H,L.H"}  # metavars of options that take a list
 _FEW_CHOICES = 4  # are listed in a hint
 _LONGEST_HINT = 60  # characters of a text quoted in a hint
@@ -164,7 +164,7 @@ def shortened(text: str, most: int = 40) -> str:
 
 
 def _quoted(word: str, *, always: bool) -> str:
-    if _PLAIN.fullmatch(word) and not always:
+    if re.fullmatch(_PLAIN, word) and not always:
         return word
     if not any(sign in word for sign in '"$`\\!'):
         return f'"{word}"'

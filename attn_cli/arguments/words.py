@@ -13,7 +13,7 @@ from attn_cli.spelling import nearest
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"  # hyphens, dashes and the minus sign
 _CURLY = set("\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
 _WRITTEN = (".png", ".svg", ".pdf", ".json", ".npz", ".safetensors", ".csv")
-_SELECTED = re.compile(r"[-\d.,]+|all")
+_SELECTED = r"[-\d.,]+|all"
 
 
 def unknown_command(words: Sequence[str], commands: Collection[str]) -> UsageError:
@@ -93,7 +93,7 @@ def continued_selection(
     for place, word in enumerate(typed):
         name, sign, first = word.partition("=")
         values = [first] if sign else []
-        values += takewhile(_SELECTED.fullmatch, typed[place + 1 :])
+        values += takewhile(re.compile(_SELECTED).fullmatch, typed[place + 1 :])
         if name in names and len(values) > 1 and set(values[1:]) <= set(words):
             problem = f"{name} takes one value, but {values[0]} is followed by {' '.join(values[1:])}"
             numbers = [part for value in values for part in value.split(",") if part]

@@ -7,7 +7,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.output import drawn, fitting, shared_out, show_reading, title, write
+from attn_cli.commands.results.output import drawn, fitting, shared_out, show_reading, title, write
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic

@@ -8,14 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.head_list import (
-    ListOptions,
-    map_of,
-    origin_of,
-    random_rows,
-    show_map,
-    show_table,
-)
 from attn_cli.commands.inputs import (
     check_source,
     open_model,
@@ -24,8 +16,16 @@ from attn_cli.commands.inputs import (
     selection,
     source_request,
 )
-from attn_cli.commands.output import drawn, headline_of, show_reading, title, write
-from attn_cli.commands.progress import measuring
+from attn_cli.commands.results.head_list import (
+    ListOptions,
+    map_of,
+    origin_of,
+    random_rows,
+    show_map,
+    show_table,
+)
+from attn_cli.commands.results.output import drawn, headline_of, show_reading, title, write
+from attn_cli.commands.results.progress import measuring
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.output import drawn, shared_out, title, write
+from attn_cli.commands.results.output import drawn, shared_out, title, write
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either

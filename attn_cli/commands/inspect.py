@@ -7,8 +7,8 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
-from attn_cli.commands.output import check_pooled, fitting, shared_out, show_reading, write
-from attn_cli.commands.verdict import check, remarks, sentence, verdict_on
+from attn_cli.commands.results.output import check_pooled, fitting, shared_out, show_reading, write
+from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
@@ -72,11 +72,12 @@ def inspect_heads(
     Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full.
     Files and --json have every number in full precision: --top and --digits only affect tables.
     """
-    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
-    from attn_cli.show import data, files
+    from attn_cli.show import files
 
     if json_schema:
-        world.say(data.schema())
+        from attn_cli.show.data import schema  # NumPy: 0.1 s
+
+        world.say(schema())
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
@@ -89,6 +90,9 @@ def inspect_heads(
     check_steps(world, reading, heads)
     verdict = verdict_on(reading, heads) if verify else None
     if as_json or targets:
+        from attn_cli.reading.document import describe_reading  # tables do without
+        from attn_cli.show import data
+
         answer = describe_reading(reading) | {"attention": data.attention_entries(heads)}
         answer |= {} if verdict is None else {"verification": verdict.fields()}
         write(world, targets, STEPS, lambda: Results(answer, heads), force=force)

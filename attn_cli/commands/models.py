@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.output import known_for, size
-from attn_cli.commands.progress import megabytes
+from attn_cli.commands.results.output import known_for, size
+from attn_cli.commands.results.progress import megabytes
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_source, open_model, read_text, source_request, with_suited_backend
-from attn_cli.commands.output import counted, headline_of
+from attn_cli.commands.results.output import counted, headline_of
+from attn_cli.commands.results.verdict import check, remarks, sentence
 from attn_cli.commands.texts import piped_text, text_request
-from attn_cli.commands.verdict import check, remarks, sentence
 from attn_cli.console import World
 from attn_cli.vocabulary import Check
 

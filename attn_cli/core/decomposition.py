@@ -8,7 +8,6 @@ circuits". N components, P positions, M features; float64 in NumPy, whatever com
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +16,9 @@ from attn_cli.core.arrays import Array, to_numpy
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.multihead import Attention, Linear
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import ComponentType, Kind
 
 Exact = npt.NDArray[np.float64]
-
-
-class ComponentType(StrEnum):
-    """What writes into the residual stream."""
-
-    EMBEDDING = "embedding"  # the embedding of the token
-    POSITION = "position"  # the position embedding, learned or sinusoidal
-    SEGMENT = "segment"  # the segment embedding
-    HEAD = "head"  # an attention head: its context times its slice of W^O
-    OUTPUT_BIAS = "output_bias"  # the bias of a layer's W^O, which belongs to no head
-    FEED_FORWARD = "feed_forward"  # a feed-forward block, with its bias
-    CONSTANT = "constant"  # shifts of norms and biases of projections, the same for every token
 
 
 @record(frozen=True, slots=True)

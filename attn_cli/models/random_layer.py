@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -19,7 +19,7 @@ from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
-from attn_cli.vocabulary import RANDOM, Kind
+from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
@@ -40,6 +40,7 @@ class RandomLayer:
     has_decoder: bool = False
     longest: None = None
     is_bounded: bool = False
+    has_positions: bool = True  # whether sinusoids of the positions are added to the vectors
     paths: tuple[Path, ...] = ()
 
     @property
@@ -86,13 +87,14 @@ class RandomLayer:
     def _embeddings(self, texts: Texts) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """(T, M) the vectors of the tokens, and of their positions."""
         width = self.request.width
-        return vectors(texts.tokens, width, self.request.seed), sinusoids(len(texts.tokens), width)
+        places = sinusoids(len(texts.tokens), width)
+        return vectors(texts.tokens, width, self.request.seed), places if self.has_positions else 0 * places
 
     def decomposed_input(
         self, texts: Texts, kind: Kind, _layer: int, queries: Sequence[int], keys: Sequence[int]
     ) -> "DecomposedInput":
         """What the layer reads at a few positions: the vectors of the tokens, and of their positions."""
-        from attn_cli.core.decomposition import Component, ComponentType, DecomposedInput, written
+        from attn_cli.core.decomposition import Component, DecomposedInput, written
 
         (attention,) = self.attentions(texts, kind, range(1))
         components = [Component(which, kind) for which in (ComponentType.EMBEDDING, ComponentType.POSITION)]
@@ -106,6 +108,16 @@ class RandomLayer:
     def narrowest_window(self) -> None:
         """None: its layer looks as far as the text goes."""
         return
+
+    def order_sources(self, _kind: Kind, _layers: int, _length: int) -> tuple[OrderSource, ...]:
+        """What tells the layer the order of its tokens."""
+        return (OrderSource.SINUSOIDS, *((OrderSource.CAUSAL,) if self.is_causal else ()))
+
+    def with_order_from(self, _kind: Kind, kept: Collection[OrderSource]) -> "RandomLayer":
+        """The same layer, to which nothing but `kept` tells the order of its tokens."""
+        mask = self.layer.mask if OrderSource.CAUSAL in kept else everywhere
+        has_positions = OrderSource.SINUSOIDS in kept
+        return replace(self, layer=replace(self.layer, mask=mask), has_positions=has_positions)
 
     def with_backend(self, backend: Backend) -> "RandomLayer":
         """The same layer, computed by another library."""

@@ -1,12 +1,14 @@
 """How much memory is free: the minimum over the machine, the container and the process limit."""
 
 from pathlib import Path
-from typing import NamedTuple
+
+from attn_cli.record import record
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
-class _CgroupFiles(NamedTuple):
+@record(frozen=True, slots=True)
+class _CgroupFiles:
     """The files in which a version of Linux's control groups reports a container's memory."""
 
     limit: str

@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 
 from attn_cli.errors import AttnError
 from attn_cli.models.source import Source
-from attn_cli.reading.free_memory import free_bytes
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.window import LARGEST, Window
@@ -89,6 +88,8 @@ def check(source: Source, work: Work, hint: str) -> None:
     Raises:
         AttnError: it does not; `hint` says what to try.
     """
+    from attn_cli.reading.free_memory import free_bytes  # psutil: 0.03 s, and short texts do without
+
     free, asked = free_bytes(source.backend.device), need(source, work)
     if free is not None and asked.total > _ROOM * free:
         parts = {"weights": asked.weights, "activations": asked.activations, "matrices": asked.matrices}

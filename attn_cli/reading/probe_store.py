@@ -8,6 +8,7 @@ and one that cannot be written is lost.
 import json
 import os
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from attn_cli.record import record
 from attn_cli.shares import PatternShare
 from attn_cli.vocabulary import Kind, Pattern
 
-_FORMAT = 1  # of the files, and of the way patterns are measured: others are ignored
+_FORMAT = 2  # of the files, and of the way patterns are measured: others are ignored
 _DIRECTORY = "probes"
 _MOST_BYTES = 50_000_000
 _READ = (".json", ".safetensors", ".bin", ".gguf", ".py", ".txt", ".model", ".spm", ".jinja", ".tiktoken")
@@ -72,12 +73,14 @@ def read_probe(source: Source, kind: Kind, environment: Mapping[str, str]) -> St
     """The stored result for these weights; None if there is none that can be read."""
     directory = store_directory(environment)
     with suppress(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        if directory is None or not directory.is_dir():
+        if directory is None or not source.paths or not directory.is_dir():
             return None
-        path = _path(directory, source, kind)
-        if path is None or path.stat().st_size > _MOST_BYTES:
+        identity = _identity(source, kind)
+        path = _path(directory, identity)
+        if path.stat().st_size > _MOST_BYTES:
             return None
-        return _parsed(json.loads(path.read_text("utf-8")), source, kind)
+        content = json.loads(path.read_text("utf-8"))
+        return _parsed(content, source, kind) if content["identity"] == identity else None
     return None
 
 
@@ -87,15 +90,15 @@ def write_probe(
     """Store a result, whole or not at all; its path, or None if it could not be stored."""
     directory = store_directory(environment)
     with suppress(OSError):
-        if directory is None:
+        if directory is None or not source.paths:
             return None
         directory.mkdir(parents=True, exist_ok=True)
-        path = _path(directory, source, kind)
-        if path is None:
-            return None
+        identity = _identity(source, kind)
+        path = _path(directory, identity)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            partial.write_text(json.dumps(_as_json(probe, source, kind), allow_nan=False), "utf-8")
+            content = {"identity": identity} | _as_json(probe, source, kind)
+            partial.write_text(json.dumps(content, allow_nan=False), "utf-8")
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -114,19 +117,22 @@ def _places() -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "HOME", (".cache",)
 
 
-def _path(directory: Path, source: Source, kind: Kind) -> Path | None:
-    """The file for these weights; None if the model has no files.
+def _path(directory: Path, identity: str) -> Path:
+    """The file for these weights, or for others whose identity has the same checksum.
+
+    A checksum suffices, since the file has the identity itself; importing hashlib takes 2 ms of every start.
+    """
+    return directory / f"{zlib.crc32(identity.encode()):08x}.json"
+
+
+def _identity(source: Source, kind: Kind) -> str:
+    """What a result depends on: the request, and the files of the model as they are.
 
     Raises:
         OSError: the files cannot be listed.
     """
-    if not source.paths:
-        return None
-    import hashlib  # a few ms, and only where something was stored
-
     request = {name: value for name, value in asdict(source.request).items() if name not in _WITHOUT_EFFECT}
-    identity = (_FORMAT, __version__, source.engine, str(kind), request, sorted(_states(source)))
-    return directory / f"{hashlib.sha256(repr(identity).encode()).hexdigest()[:32]}.json"
+    return repr((_FORMAT, __version__, source.engine, str(kind), request, sorted(_states(source))))
 
 
 def _states(source: Source) -> Iterator[tuple[str, int, int, int]]:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from attn_cli.errors import UsageError
 from attn_cli.record import record
 
-_RANGE = re.compile(r"(-?\d+)-(-?\d+)?")
-_NUMBER = re.compile(r"-?\d+")
-_HEAD = re.compile(r"(-?\d+)\.(-?\d+)")
+# Patterns are compiled when they are first used: most runs select nothing.
+_RANGE = r"(-?\d+)-(-?\d+)?"
+_NUMBER = r"-?\d+"
+_HEAD = r"(-?\d+)\.(-?\d+)"
 _PART = r"(?:all|-?\d+(?:-(?:-?\d+)?)?)"
-_LIST = re.compile(f"{_PART}(?:,{_PART})*")
-_HEADS_OF_LAYERS = re.compile(rf"({_PART})\.({_PART})")
-_TO = re.compile(r"(?<=\d)\s*(?:\.\.+|[:…\u2010-\u2015]|\s-\s)\s*(?=\d)|(?<=\d)(?:\.\.+|:)$")
+_LIST = f"{_PART}(?:,{_PART})*"
+_HEADS_OF_LAYERS = rf"({_PART})\.({_PART})"
+_TO = r"(?<=\d)\s*(?:\.\.+|[:…\u2010-\u2015]|\s-\s)\s*(?=\d)|(?<=\d)(?:\.\.+|:)$"
 _PLACE_NUMBERS = 2  # a layer and a head
 _LONGEST_NUMBER = 9  # digits; no model has a billion layers
 
@@ -67,7 +68,7 @@ class Selection:
         """The error for `--heads` next to `--layer` or `--head`; `-l 2 --heads 7` means `-l 2 -H 7`."""
         problem = "--heads already selects layers and heads: leave out --layer and --head"
         named = ",".join(self.places).replace(" ", "")
-        if self.heads is None and _LIST.fullmatch(named):
+        if self.heads is None and re.fullmatch(_LIST, named):
             return UsageError(problem, f"-l {self.layers} -H {named}")
         return UsageError(problem, f"--heads {named} alone")
 
@@ -75,7 +76,7 @@ class Selection:
         parts = [part.strip() for part in ",".join(self.places).split(",")]
         places: dict[Place, None] = {}
         for part in parts:
-            matched = _HEAD.fullmatch(part)
+            matched = re.fullmatch(_HEAD, part)
             if matched is None:
                 raise _no_place(part, parts, layers, heads)
             layer, head = (as_number(digits) for digits in matched.groups())
@@ -132,10 +133,10 @@ class Numbered:
         """The numbers that one part of a list selects: `3`, `4-7`, `4-` or `all`."""
         if text == "all":
             return range(self.count)
-        if _NUMBER.fullmatch(text):
+        if re.fullmatch(_NUMBER, text):
             one = self.one(as_number(text))
             return range(one, one + 1)
-        matched = _RANGE.fullmatch(text)
+        matched = re.fullmatch(_RANGE, text)
         if matched is None:
             raise self.nothing(text)
         first = self.one(as_number(matched[1]))
@@ -149,9 +150,9 @@ class Numbered:
     def nothing(self, text: str) -> UsageError:
         """The error for a malformed selection; it suggests the same in our notation, if it is in another."""
         repaired = _repaired(text)
-        if _LIST.fullmatch(repaired):
+        if re.fullmatch(_LIST, repaired):
             hint = f"{self.option} {repaired}"
-        elif _HEAD.fullmatch(text) and not self.flag:
+        elif re.fullmatch(_HEAD, text) and not self.flag:
             hint = f"--heads {text}"
         else:
             hint = f"{self.option} 3, -1, 0,2,5, 4-7, 4- or all"
@@ -160,18 +161,18 @@ class Numbered:
 
 def is_numeric(part: str) -> bool:
     """Whether a part of a list selects by number: `3`, `4-7`, `4-` or `all`."""
-    return part == "all" or bool(_NUMBER.fullmatch(part) or _RANGE.fullmatch(part))
+    return part == "all" or bool(re.fullmatch(_NUMBER, part) or re.fullmatch(_RANGE, part))
 
 
 def is_foreign(part: str) -> bool:
     """Whether a part selects by number in the notation of other tools: `3:7`, `3..7`, `[0;2]`, `ALL`."""
-    return bool(_LIST.fullmatch(_repaired(part)))
+    return bool(re.fullmatch(_LIST, _repaired(part)))
 
 
 def _repaired(text: str) -> str:
     """The selection in our notation, if it is in that of other tools: `3:7`, `3..7`, `0 2`, `[0;2]`."""
     plain = text.strip("[](){} ").replace("\N{MINUS SIGN}", "-").replace("*", "all").casefold()
-    return re.sub(r"[\s,;]+", ",", _TO.sub("-", plain)).strip(",")
+    return re.sub(r"[\s,;]+", ",", re.sub(_TO, "-", plain)).strip(",")
 
 
 def _is_slip(parts: Sequence[str], layers: int, heads: int) -> bool:
@@ -184,10 +185,10 @@ def _is_slip(parts: Sequence[str], layers: int, heads: int) -> bool:
 
 def _no_place(part: str, parts: Sequence[str], layers: int, heads: int) -> UsageError:
     """The error for a malformed LAYER.HEAD; it suggests the options for heads of several layers."""
-    heads_of_layers = _HEADS_OF_LAYERS.fullmatch(part)
+    heads_of_layers = re.fullmatch(_HEADS_OF_LAYERS, part)
     if _is_slip(parts, layers, heads):
         hint = f"--heads {'.'.join(parts)}"
-    elif all(_LIST.fullmatch(other) for other in parts):
+    elif all(re.fullmatch(_LIST, other) for other in parts):
         hint = f"-H {','.join(parts)}"
     elif heads_of_layers:
         hint = f"-l {heads_of_layers[1]} -H {heads_of_layers[2]}"

@@ -5,8 +5,9 @@ A writer is imported when it is used; this module itself imports nothing that co
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
+from attn_cli.record import record
 from attn_cli.vocabulary import Language
 
 if TYPE_CHECKING:
@@ -17,21 +18,24 @@ if TYPE_CHECKING:
 Content = TypeVar("Content")
 
 
-class Results(NamedTuple):
+@record(frozen=True, slots=True)
+class Results:
     """The content of data files: the object that --json prints, and the heads whose steps it contains."""
 
     document: Mapping[str, object]
     heads: "Sequence[Head]" = ()
 
 
-class Picture(NamedTuple):
+@record(frozen=True, slots=True)
+class Picture:
     """The content of pictures: a drawing, and the pixels per inch for raster formats."""
 
     drawing: "Drawing"
     dpi: int
 
 
-class Page(NamedTuple):
+@record(frozen=True, slots=True)
+class Page:
     """The content of an explanation's files: the document, its language, and the object of --json."""
 
     page: "Document"

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from attn_cli.cli import run
-from attn_cli.commands import progress
+from attn_cli.commands.results import progress
 from attn_cli.core.multihead import Attention, MultiHeadAttention
 from attn_cli.show import data
 from attn_cli.vocabulary import Metric, Pattern
-from tests.commands.test_progress import Terminal
+from tests.commands.results.test_progress import Terminal
 from tests.support.worlds import attn, attn_in_terminal, refused, world
 
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."

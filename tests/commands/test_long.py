@@ -12,7 +12,7 @@ import pytest
 
 from attn_cli.analysis.distance import measure_distances
 from attn_cli.analysis.sharpness import measure_sharpness
-from attn_cli.commands.output import shared_out
+from attn_cli.commands.results.output import shared_out
 from attn_cli.core.multihead import Attention
 from attn_cli.reading.default_head import choose_default_head
 from attn_cli.vocabulary import Distance, Step

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from attn_cli.core.arrays import Array
-from attn_cli.core.decomposition import Component, ComponentType, Decomposition, written
+from attn_cli.core.decomposition import Component, Decomposition, written
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.multihead import Linear
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import ComponentType, Kind
 
 TOKEN, PLACE = (Component(each, Kind.SELF) for each in (ComponentType.EMBEDDING, ComponentType.POSITION))
 DRAW = np.random.default_rng(0)

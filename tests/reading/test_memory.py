@@ -12,7 +12,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.backend import choose_backend, torch_backend
 from attn_cli.models.random_layer import RandomLayer, open_random_layer
 from attn_cli.models.source import Source, SourceRequest
-from attn_cli.reading import memory
+from attn_cli.reading import free_memory, memory
 from attn_cli.reading.memory import Need, Work, check, need
 from attn_cli.reading.steps import head_steps
 from attn_cli.vocabulary import DType, Step
@@ -47,7 +47,7 @@ def test_a_native_model_holds_one_layer_and_a_bridged_one_all(source: RandomLaye
 def test_what_does_not_fit_is_refused_with_both_numbers(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 2e9)
+    monkeypatch.setattr(free_memory, "free_bytes", lambda _: 2e9)
     monkeypatch.setattr(memory, "need", lambda *_: Need(0.1e9, 0.2e9, 9.4e9))
     with pytest.raises(AttnError) as caught:
         check(source, Work(1, 1, 1), "attn heads")
@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_refused_with_both_numbers(
 
 @pytest.mark.parametrize("command", ["heads", "inspect"])
 def test_a_command_refuses_what_does_not_fit(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 1e6)
+    monkeypatch.setattr(free_memory, "free_bytes", lambda _: 1e6)
     answer = attn(command, "the cat sat on a mat " * 300, "-m", "random", "--width", "1024")
     assert (answer.status, answer.out) == (1, "")
     assert answer.err.startswith("attn: not enough memory: this needs about 0.")
@@ -67,7 +67,7 @@ def test_a_command_refuses_what_does_not_fit(command: str, monkeypatch: pytest.M
 
 def test_what_fits_or_is_unknown_is_accepted(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     for free in (1e12, None):
-        monkeypatch.setattr(memory, "free_bytes", lambda _, free=free: free)
+        monkeypatch.setattr(free_memory, "free_bytes", lambda _, free=free: free)
         check(source, Work(1000, 1000, 1, at_once=4, rows=1000), "")
 
 
@@ -133,9 +133,9 @@ def test_up_to_nine_tenths_of_free_memory_may_be_needed(
 ) -> None:
     work = Work(1000, 1000, 1, at_once=4, rows=1000)
     total = need(source, work).total
-    monkeypatch.setattr(memory, "free_bytes", lambda _: total / 0.89)
+    monkeypatch.setattr(free_memory, "free_bytes", lambda _: total / 0.89)
     check(source, work, "")
-    monkeypatch.setattr(memory, "free_bytes", lambda _: total / 0.91)
+    monkeypatch.setattr(free_memory, "free_bytes", lambda _: total / 0.91)
     with pytest.raises(AttnError, match="not enough memory"):
         check(source, work, "")
 
@@ -145,7 +145,7 @@ def test_two_million_numbers_are_computed_without_a_memory_check(
     tokens: int, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For one head: three T × T matrices, M numbers per token, and M² for the layer."""
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 1.0)
+    monkeypatch.setattr(free_memory, "free_bytes", lambda _: 1.0)
     answer = attn("inspect", "a " * tokens, "-m", "random", "--heads", "0.0", "--json")
     assert answer.status == status
 

@@ -114,6 +114,13 @@ def test_it_is_not_used_for_another_mask_or_version(
     assert found(model, world) is None
 
 
+def test_it_is_not_used_for_other_weights_with_the_same_checksum(model: Path, world: dict[str, str]) -> None:
+    path = stored(model, world)
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps(document | {"identity": document["identity"] + " "}))
+    assert found(model, world) is None
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -127,7 +134,9 @@ def test_it_is_not_used_for_another_mask_or_version(
     ],
 )
 def test_a_damaged_file_is_ignored(content: str, model: Path, world: dict[str, str]) -> None:
-    stored(model, world).write_text(content)
+    path = stored(model, world)
+    identity = json.dumps({"identity": json.loads(path.read_text())["identity"]})
+    path.write_text(content.replace('{"date"', f'{identity.removesuffix("}")}, "date"'))
     assert found(model, world) is None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn_cli.commands.output import headline
+from attn_cli.commands.results.output import headline
 from attn_cli.core import attention
 from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attn_cli.commands.progress import Reporter
+from attn_cli.commands.results.progress import Reporter
 from tests.support.small_run import story
 from tests.support.worlds import attn
 

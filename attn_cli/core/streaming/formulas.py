@@ -5,13 +5,15 @@ the weight a key receives. R rows, C columns of a block; rows are counted from i
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from attn_cli.core.arrays import Array, Integers
 from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.record import record
 
 
-class SoftmaxRows(NamedTuple):
+@record(frozen=True, slots=True)
+class SoftmaxRows:
     """Statistics of the softmax of some rows, (..., R) each; zeros for a row that may look nowhere."""
 
     largest: Array  # max_j α_ij
@@ -21,21 +23,24 @@ class SoftmaxRows(NamedTuple):
     sink: Array | None = None  # the weight of the sink, 1 for a row that may look nowhere; None without one
 
 
-class SoftmaxFormula(NamedTuple):
+@record(frozen=True, slots=True)
+class SoftmaxFormula:
     """A number per row, computed from the statistics of its softmax."""
 
     compute: Callable[[SoftmaxRows], Array]
     needs_mean_logit: bool = False
 
 
-class Coefficients(NamedTuple):
+@record(frozen=True, slots=True)
+class Coefficients:
     """c_ij = `columns` + `slope` · i in some rows and columns."""
 
     columns: Array  # (C,), or (R, C) if rows differ by more than a slope
     slope: int = 0
 
 
-class WeightedSum(NamedTuple):
+@record(frozen=True, slots=True)
+class WeightedSum:
     """Σ_j α_ij c_ij: a number per row, with a coefficient for each key or each pair.
 
     `coefficients` takes the tokens, some rows and some columns, and an array whose library and device the
@@ -46,7 +51,8 @@ class WeightedSum(NamedTuple):
     is_mean: bool = False  # whether it is divided by Σ_j α_ij, which is 1 unless a sink takes weight
 
 
-class WeightOnPairs(NamedTuple):
+@record(frozen=True, slots=True)
+class WeightOnPairs:
     """Σ α_ij over some pairs: a number per row.
 
     `pairs` takes the tokens and some rows, and returns the row and the key of each pair; a key that does not

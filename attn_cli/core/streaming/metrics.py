@@ -8,7 +8,6 @@ T rows of a text, R rows and C columns of a block.
 
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,10 +22,12 @@ from attn_cli.core.streaming.formulas import (
     WeightReceived,
 )
 from attn_cli.core.streaming.key_tokens import NO_KEY, KeyTokens
+from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Metric
 
 
-class Definition(NamedTuple):
+@record(frozen=True, slots=True)
+class Definition:
     """How a metric is computed; the vocabulary says what it means, and in which unit."""
 
     formula: Formula

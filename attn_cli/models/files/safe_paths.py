@@ -4,6 +4,8 @@ A checkpoint that was unpacked or cloned can contain symbolic links. A link that
 would make attn read an arbitrary file (an endless device, a private key), so it is refused.
 """
 
+import os
+import stat
 from pathlib import Path
 
 from attn_cli.errors import AttnError
@@ -21,16 +23,28 @@ def checked_path(directory: Path, name: str, most: int | None = None) -> Path:
     path = directory / name
     if not path.exists():
         return path  # opening it reports the error
+    if not _is_directly_in(directory, path):
+        _check_target(directory, path)
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
+        raise AttnError(f"{path} is not a regular file", "replace it with a regular file")
+    if most is not None and state.st_size > most:
+        sizes = f"{state.st_size / 1e6:,.0f} MB, and the limit is {most / 1e6:,.0f} MB"
+        raise AttnError(f"{path} is too large: {sizes}", "download the file again")
+    return path
+
+
+def _is_directly_in(directory: Path, path: Path) -> bool:
+    """Whether it is an entry of the directory itself, and no link: then it cannot be outside."""
+    return path.parent == directory and path.name != os.pardir and not path.is_symlink()
+
+
+def _check_target(directory: Path, path: Path) -> None:
+    """Raise `AttnError` if links on the way lead out of the checkpoint."""
     target = path.resolve()
     if not any(target.is_relative_to(root) for root in _roots(directory.resolve())):
         problem = f"{path} is a link that points outside the checkpoint: to {target}"
         raise AttnError(problem, "replace the link with a copy of the file, if you trust it")
-    if not path.is_file() and not path.is_dir():
-        raise AttnError(f"{path} is not a regular file", "replace it with a regular file")
-    if most is not None and (size := path.stat().st_size) > most:
-        problem = f"{path} is too large: {size / 1e6:,.0f} MB, and the limit is {most / 1e6:,.0f} MB"
-        raise AttnError(problem, "download the file again")
-    return path
 
 
 def _roots(directory: Path) -> tuple[Path, ...]:

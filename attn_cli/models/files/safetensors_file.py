@@ -112,11 +112,10 @@ def _check_places(entries: Mapping[str, _Entry], path: Path, place: int, size: i
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; duplicate names are an error."""
-    entries: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in entries:
-            raise ValueError(f"{name!r} occurs twice")
-        entries[name] = value
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
     return entries
 
 

@@ -17,7 +17,7 @@ GGUF = ".gguf"
 UNFINISHED = "attn-training"
 """The directory in which `attn train` keeps the state of a run, inside the model's."""
 
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_CHECKPOINT = r"checkpoint-(\d+)"
 _LAYOUT = "a directory with config.json, model.safetensors and tokenizer.json"
 
 
@@ -97,7 +97,7 @@ def _newest_checkpoint(directory: Path) -> Path | None:
     numbered = {
         int(matched[1]): place
         for place in directory.iterdir()
-        if (matched := _CHECKPOINT.fullmatch(place.name)) and is_model(place)
+        if (matched := re.fullmatch(_CHECKPOINT, place.name)) and is_model(place)
     }
     return numbered[max(numbered)] if numbered else None
 

@@ -12,7 +12,6 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.files.config import read_adapter_config
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hub.directories import GGUF, is_adapter, is_model, model_in, near
-from attn_cli.models.hub.names import name_at, slip, suggestion
 from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED
 
@@ -28,11 +27,11 @@ DownloadProgress: TypeAlias = Callable[[str, int, int], None]
 MAIN = "main"
 """The default branch."""
 
-_NAME = re.compile(r"[\w.\-]+(/[\w.\-]+)?", re.ASCII)
+_NAME = r"[\w.\-]+(/[\w.\-]+)?"
 _YES = {"1", "ON", "YES", "TRUE"}  # as in huggingface_hub/constants.py
 _MOST_LISTED = 8
 _TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.spm")
-_OWN_CLASS = re.compile(r"(\w+)\.\w+", re.ASCII)  # a name with -- belongs to another repository
+_OWN_CLASS = r"(\w+)\.\w+"  # a name with -- belongs to another repository
 
 
 @record(frozen=True, slots=True)
@@ -111,7 +110,7 @@ def _locate(
         AttnError: there is neither.
         UsageError: a revision is given for a model on disk.
     """
-    is_name = _NAME.fullmatch(name) is not None
+    is_name = _may_be_name(name)
     snapshot = _snapshot(model_directory(name, environment), revision) if is_name else None
     on_disk, remarks = _not_hidden(name, snapshot, revision)
     if on_disk is not None:
@@ -142,7 +141,7 @@ def _not_hidden(
     try:
         on_disk = _on_disk(name)
     except AttnError:
-        if snapshot is None and (revision is None or not _NAME.fullmatch(name)):
+        if snapshot is None and (revision is None or not _may_be_name(name)):
             raise
         return None, (f"the directory {name} is not a model: the model {name} of the hub is read",)
     if on_disk is None or snapshot is None:
@@ -179,11 +178,16 @@ def _base(
         base = _locate(name, environment, str(revision) if is_pinned else None, fetch, wanted)
     except AttnError as error:
         problem = f"{adapter.name} is an adapter, and its base is missing: {error.problem}"
-        raise AttnError(problem, error.hint if _NAME.fullmatch(name) else hint) from error
+        raise AttnError(problem, error.hint if _may_be_name(name) else hint) from error
     if base.directory.is_file() or is_adapter(base.directory):
         what = "a GGUF file" if base.directory.is_file() else "an adapter too"
         raise AttnError(f"{adapter.name} is an adapter, and its base {name} is {what}", hint)
     return base
+
+
+def _may_be_name(name: str) -> bool:
+    """Whether a model on the hub may have this name: it looks like no other path."""
+    return re.fullmatch(_NAME, name, re.ASCII) is not None
 
 
 def _check_name(name: str, environment: Mapping[str, str]) -> None:
@@ -191,6 +195,8 @@ def _check_name(name: str, environment: Mapping[str, str]) -> None:
 
     It is not called if a revision is given.
     """
+    from attn_cli.models.hub.names import slip  # models on disk do without
+
     if name.lower().endswith(GGUF):
         raise AttnError(f"the file {name} does not exist", "check the path after --model")
     meant = slip(name, cached_names(environment))
@@ -214,7 +220,7 @@ def absent(
     `why` is the reason the hub could not be used, if it was needed.
     """
     cache = cache_directory(environment)
-    revisions = sorted(_revisions(model_directory(name, environment))) if _NAME.fullmatch(name) else []
+    revisions = sorted(_revisions(model_directory(name, environment))) if _may_be_name(name) else []
     if revision is not None and revisions:
         what, here = f"revision '{revision}' of {name} not found", f"cached are {_listed(revisions)}"
         hint = f"--revision {revisions[0]}"
@@ -232,6 +238,8 @@ def absent(
 
 def model_like(name: str, environment: Mapping[str, str]) -> str | None:
     """The model that was probably meant: the one at that URL, or a local one with a similar name."""
+    from attn_cli.models.hub.names import name_at, suggestion  # only an error needs it
+
     return name_at(name) or suggestion(name, cached_names(environment))
 
 
@@ -328,7 +336,7 @@ def own_modules(directory: Path) -> set[str]:
         auto_map = _read(directory, file).get("auto_map")
         for entry in auto_map.values() if isinstance(auto_map, dict) else [auto_map]:
             named += entry if isinstance(entry, list) else [entry]
-    matches = [_OWN_CLASS.fullmatch(entry) for entry in named if isinstance(entry, str)]
+    matches = [re.fullmatch(_OWN_CLASS, entry, re.ASCII) for entry in named if isinstance(entry, str)]
     return {match[1] for match in matches if match}
 
 

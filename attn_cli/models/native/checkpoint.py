@@ -1,6 +1,6 @@
 """A checkpoint run by our own transformer: a directory in Hugging Face layout, or a GGUF file."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.spec import Cross, Spec
 from attn_cli.models.native.transformer import Inputs, Transformer
+from attn_cli.models.native.without_positions import order_sources, with_order_from
 from attn_cli.models.source import (
     AttentionModules,
     Card,
@@ -27,7 +28,7 @@ from attn_cli.models.source import (
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
@@ -208,6 +209,22 @@ class Checkpoint:
     def with_backend(self, backend: Backend) -> "Checkpoint":
         """The same model, computed by another library; no file is read again."""
         return replace(self, backend=backend)
+
+    def order_sources(self, kind: Kind, layers: int, length: int) -> tuple[OrderSource, ...]:
+        """What tells the first `layers` layers of this kind the order of the tokens that the keys are of."""
+        return order_sources(self._ordered(kind), layers, length)
+
+    def with_order_from(self, kind: Kind, kept: Collection[OrderSource]) -> "Checkpoint":
+        """The same model, to which nothing but `kept` tells the order of the tokens that the keys are of."""
+        spec = with_order_from(self._ordered(kind), kept)
+        return replace(self, spec=replace(self.spec, decoder=spec) if kind is Kind.DECODER else spec)
+
+    def _ordered(self, kind: Kind) -> Spec:
+        """The part of the model that reads the tokens of the keys; in cross-attention that is the encoder."""
+        if kind is not Kind.DECODER:
+            return self.spec
+        assert self.spec.decoder is not None, "only a model with a decoder has this kind"
+        return self.spec.decoder
 
     @property
     def _splitter(self) -> Tokenizer:

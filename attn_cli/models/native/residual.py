@@ -11,7 +11,6 @@ import numpy as np
 from attn_cli.core.arrays import Array, taken
 from attn_cli.core.decomposition import (
     Component,
-    ComponentType,
     DecomposedInput,
     Decomposition,
     exact,
@@ -21,7 +20,7 @@ from attn_cli.core.multihead import Attention
 from attn_cli.models.native.spec import Part
 from attn_cli.models.native.transformer import Block, Inputs, Memory, Transformer
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import ComponentType, Kind
 
 
 @record(frozen=True, eq=False)

@@ -6,7 +6,7 @@ of layer 2.
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property, partial, reduce
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeAlias
 from attn_cli.core.arrays import Array, at_least_float32, device_of, namespace, positions, taken
 from attn_cli.core.attention import Bias
 from attn_cli.core.chunked import row_by_row
-from attn_cli.core.decomposition import ComponentType
 from attn_cli.core.layers import ACTIVATIONS, LayerNorm, RmsNorm
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused, split
@@ -23,7 +22,7 @@ from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, torch_backend
 from attn_cli.models.native.spec import Cross, Embeddings, Norm, Part, Projections, Spec
 from attn_cli.record import record
-from attn_cli.vocabulary import DType
+from attn_cli.vocabulary import ComponentType, DType
 
 
 @record(frozen=True, slots=True)
@@ -359,7 +358,7 @@ class Transformer:
         return self.backend.convert(self.weights.rows(f"{name}.weight", (count, width), indices))
 
 
-@dataclass(eq=False)
+@record(frozen=True, eq=False)
 class Block:
     """One running layer; each part is computed once, when it is first needed."""
 

@@ -192,7 +192,7 @@ def _decode_byte_letters(piece: str) -> str:
 def _byte_letters() -> dict[str, int]:
     """GPT-2's letters and their bytes: a printable byte is itself, others are numbered from U+0100."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in plain]
+    others = sorted(set(range(256)) - set(plain))
     moved = {chr(256 + place): byte for place, byte in enumerate(others)}
     return {chr(byte): byte for byte in plain} | moved
 

@@ -31,15 +31,13 @@ class Letters:
 
     def spans(self, word: str, text: str) -> Iterator[Span]:
         """Where the letters of `word` occur, also inside other words; any white space fits a space."""
-        pattern, last = _pattern(word), None
+        pattern = _pattern(word)
         place = pattern.search(self.letters)
         while place is not None and place.end() > place.start():
             start, end = self.origins[place.start()], self.origins[place.end() - 1] + 1
             while end < len(text) and not _bare(text[end]):
                 end += 1
-            if (start, end) != last:  # `…` is three letters, and one place
-                yield start, end
-            last = start, end
+            yield start, end
             place = pattern.search(self.letters, place.start() + 1)
 
 

@@ -22,8 +22,8 @@ def no_such_word(item: Item, side: TextSide, numbered: Numbered) -> UsageError:
     if not item.is_text and is_foreign(item.typed):
         return numbered.nothing(item.typed)
     unknown = f"'{shortened(item.text)}' is not a word of {side.name}"
-    if not item.is_text and item.typed.casefold() in WORDS:
-        return UsageError(unknown, f"{numbered.option} {item.typed.casefold()}")
+    if not item.is_text and item.text.casefold() in WORDS:
+        return UsageError(unknown, f"{numbered.option} {item.text.casefold()}")
     words = item.text.split()
     if len(words) > 1 and not is_in_text(item.text, side):
         return _no_such_phrase(words, side, numbered)

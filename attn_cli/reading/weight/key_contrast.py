@@ -14,15 +14,17 @@ import numpy as np
 from attn_cli.answers.contrast import BiasTerm, BiasType, ContrastSide, Contribution, KeyContrast, PairOfKeys
 from attn_cli.core.arrays import Array, device_of, namespace, taken
 from attn_cli.core.attention import Operands, Trace, soft_capped, trace
-from attn_cli.core.decomposition import Component, ComponentType, DecomposedInput, Decomposition, Exact, exact
+from attn_cli.core.decomposition import Component, DecomposedInput, Decomposition, Exact, exact
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.multihead import Linear, MultiHeadAttention
 from attn_cli.core.positions import DisentangledBias, rotate
+from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import check_finite, unwarned
+from attn_cli.reading.window import Window
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import ComponentType, Kind, Step
 
 
 @unwarned
@@ -30,9 +32,12 @@ def contrast_keys(reading: Reading, place: Place, query: int, key: int, other: i
     """Why the head at `place` scores `key` higher or lower than `other` for this query.
 
     Raises:
-        AttnError: the source does not know what wrote into its residual stream, or a number is not finite.
+        AttnError: the source does not know what wrote into its residual stream, a number is not finite, or
+            there is not enough memory.
     """
     number, head = place
+    row = Window(len(reading.queries), len(reading.keys), [query], range(len(reading.keys)))
+    check_heads_fit(reading, [place], {Step.LOGITS}, row)
     found = reading.source.decomposed_input(reading.texts, reading.kind, number, [query], [key, other])
     pair = _Pair(found, head, query, (key, other))
     check_finite(

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from attn_cli.answers.contrast import (
     BiasType,
     Component,
-    ComponentType,
     ContrastSide,
     KeyContrast,
     PairOfKeys,
@@ -34,7 +33,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.sections.board import ROUNDING, named, ratio
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import ComponentType, Kind
 
 _BIASES = {
     BiasType.POSITION: words("position bias", "viés de posição"),

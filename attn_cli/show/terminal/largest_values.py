@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.grid import SINK, Grid
+from attn_cli.record import record
 from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade
@@ -25,7 +25,8 @@ _LABEL, _SHORT_LABEL = 20, 6  # maximum width of a row label, with enough space 
 _TEXT = 12  # maximum width of a token before its value in a terminal
 
 
-class Listing(NamedTuple):
+@record(frozen=True, slots=True)
+class Listing:
     """The largest values of each row of one grid, in descending order."""
 
     grid: Grid

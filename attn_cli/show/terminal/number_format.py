@@ -1,18 +1,19 @@
 """One number format for all cells of a matrix: decimals, exponents, width."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.grid import Grid, Matrix
+from attn_cli.record import record
 
 _LONG = 1e6  # from this value on, an exponent is shorter and easier to read
 _AROUND_DECIMALS = len("-1.") + len("e-300")
 
 
-class NumberFormat(NamedTuple):
+@record(frozen=True, slots=True)
+class NumberFormat:
     """A format for numbers, and the largest width of a formatted number."""
 
     spec: str

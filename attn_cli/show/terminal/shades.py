@@ -6,7 +6,6 @@ Zero is as unobtrusive as the terminal's background, and lightness alone conveys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +13,23 @@ from rich.color import Color
 from rich.style import Style
 
 from attn_cli.grid import Grid
+from attn_cli.record import record
 from attn_cli.show import scale
 from attn_cli.vocabulary import Theme
 
 Rgb = tuple[int, int, int]
 
 
-class Shade(NamedTuple):
+@record(frozen=True, slots=True)
+class Shade:
     """How a cell is drawn: a glyph before its number, and a style for both."""
 
     glyph: str
     style: Style
 
 
-class Arms(NamedTuple):
+@record(frozen=True, slots=True)
+class Arms:
     """The shades of numbers above and below zero, those nearest to zero first."""
 
     above: tuple[Shade, ...]
@@ -80,10 +82,10 @@ def ramp(colours: str | None, theme: Theme, limits: scale.Limits) -> tuple[Shade
     `colours`: Rich's name of the console's colour system; None if it has no colours.
     """
     if scale.is_signed(limits):
-        above, below = _arms(colours, theme)
-        return (*reversed(below), _PLAIN, *above)
-    above, below = _arms_of_one_side(colours, theme)
-    return below[::-1] if scale.is_below_zero(limits) else above
+        arms = _arms(colours, theme)
+        return (*reversed(arms.below), _PLAIN, *arms.above)
+    arms = _arms_of_one_side(colours, theme)
+    return arms.below[::-1] if scale.is_below_zero(limits) else arms.above
 
 
 def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:

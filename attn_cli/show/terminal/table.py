@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, zip_longest
 from operator import itemgetter
-from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.grid import SINK, Grid
+from attn_cli.record import record
 from attn_cli.show.terminal.captions import heading, label_width, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
 from attn_cli.show.terminal.shades import Shade
@@ -31,7 +31,8 @@ _NARROWEST, _WIDEST = 3, 8  # of a width in this range
 _CELLS_AT_ONCE = 1 << 16  # whose shades are computed together: those of a large matrix would fill memory
 
 
-class TableLayout(NamedTuple):
+@record(frozen=True, slots=True)
+class TableLayout:
     """The widths of the parts of a table."""
 
     number_format: NumberFormat
@@ -45,7 +46,8 @@ class TableLayout(NamedTuple):
         return self.label + (self.text + 1) * columns + of_sink
 
 
-class GridTable(NamedTuple):
+@record(frozen=True, slots=True)
+class GridTable:
     """A grid and its layout; only the columns in `shown` are drawn."""
 
     grid: Grid
@@ -236,7 +238,7 @@ def _roomier(table: GridTable, spare: int) -> GridTable:
     """The same table with cells up to `spare` wider if that shows more of the tokens."""
     layout = table.layout
     wanted = max(layout.text, min(_longest(table.grid), _WIDEST))
-    return table._replace(layout=layout._replace(text=min(layout.text + spare, wanted)))
+    return replace(table, layout=replace(layout, text=min(layout.text + spare, wanted)))
 
 
 def _widths(tables: Sequence[GridTable], digits: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from attn_cli.grid import Grid
+from attn_cli.record import record
 from attn_cli.safe_text import label, printable
 from attn_cli.show.terminal.number_format import NumberFormat
 from attn_cli.show.terminal.shades import Shade, ramp, shade_indices
@@ -23,7 +24,8 @@ MASKED = Shade(" ", DIM)
 QUIET = Shade(" ", DIM)  # a number without a shade: it is written as zero, or will be masked
 
 
-class Sheet(NamedTuple):
+@record(frozen=True, slots=True)
+class Sheet:
     """The space that a console gives to a view."""
 
     width: int  # cells per line, for text that can be wrapped
@@ -67,7 +69,7 @@ class Sheet(NamedTuple):
     def shades(self, grid: Grid, written: NumberFormat) -> list[list[Shade]]:
         """The shade of each cell: one of the ramp, QUIET or MASKED; `written` tells which are zero."""
         of_theme = ramp(self.colours, self.theme, grid.limits)
-        shades = [shade._replace(glyph=self.ink(shade.glyph)) for shade in of_theme] + [QUIET, MASKED]
+        shades = [replace(shade, glyph=self.ink(shade.glyph)) for shade in of_theme] + [QUIET, MASKED]
         indices = shade_indices(grid, len(of_theme))
         indices[written.zeros(grid.values) | ~grid.unmasked] = -2
         indices[~grid.visible] = -1

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModel
 
 from attn_cli.core.arrays import Array
-from attn_cli.core.decomposition import Component, ComponentType, Decomposition
+from attn_cli.core.decomposition import Component, Decomposition
 from attn_cli.models.backend import Backend, choose_backend, torch_backend
 from attn_cli.models.native.residual import ResidualStream
 from attn_cli.models.native.spec import Part
@@ -19,7 +19,7 @@ from attn_cli.models.native.transformer import Inputs, Tensors, Transformer
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
 from attn_cli.record import record
-from attn_cli.vocabulary import DType, Kind
+from attn_cli.vocabulary import ComponentType, DType, Kind
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.reference import NUMPY, inputs_of, transformer
 from tests.support.twins import RECIPES, TEXTS, Recipe

@@ -44,6 +44,7 @@ def told(selection: str, side: TextSide | str = STREET) -> tuple[str, str]:
             "--rows 0, or a word of the text: attn tokens lists the tokens",
         ),
         ("First", "'First' is not a word of the text", "--rows first"),
+        ("special@1", "'special' is not a word of the text", "--rows special"),
         ("it@2", "'it' has no place 2: it stands once in the text", "--rows it@1"),
         ("the@-3", "'the' has no place -3: it stands once in the text", "--rows the@1"),
         ("it@0", "'it' has no place 0: it stands once in the text", "--rows it@1"),
@@ -66,6 +67,16 @@ def told(selection: str, side: TextSide | str = STREET) -> tuple[str, str]:
 )
 def test_what_is_not_found_names_what_stands_nearby(selection: str, problem: str, hint: str) -> None:
     assert told(selection) == (problem, hint)
+
+
+def test_the_parts_of_a_word_and_special_tokens_are_near_too() -> None:
+    assert told("autmatic", "semi-automatic")[1] == "--rows automatic"
+    assert told("[CSL]", side_of_pieces("a", begin=["[CLS]"]))[1] == '--rows "[CLS]"'
+
+
+def test_three_words_around_the_letters_are_named() -> None:
+    problem, _ = told("x", "xa xb xb xc xd")
+    assert problem == "'x' is not a word of the text: it stands only inside 'xa', 'xb', 'xc'"
 
 
 def test_places_are_counted_in_words() -> None:
@@ -130,6 +141,12 @@ def test_several_tokens_where_one_is_needed_are_named(selection: str, found: str
     with pytest.raises(UsageError) as refused:
         select_token(selection, side_of("it py jam it it"), "query")
     assert (refused.value.problem, refused.value.hint) == (f"--query takes one token, and {found}", hint)
+
+
+def test_a_place_of_several_tokens_is_no_answer_where_one_is_needed() -> None:
+    with pytest.raises(UsageError) as refused:
+        select_token("py jam", side_of("py jam py jam"), "key")
+    assert refused.value.hint == "--key 0"
 
 
 def test_long_words_are_cut_in_an_error() -> None:

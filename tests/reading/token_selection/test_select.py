@@ -88,8 +88,10 @@ def test_a_special_token_is_selected_by_its_text() -> None:
         ("it", "it's", [0]),
         ("it", "_it_ (it) it-it 'it'", [1, 6, 10, 13, 17]),
         ("init", "__init__ snake_init init_x", [2]),
+        ("init", "a __init__", [4]),
         ("3", "3.14 3 1,3 3, 3.", [5, 11, 14]),
-        (".", "3.14 ends. Here", [9]),
+        ("1", "1,3 1", [4]),
+        (".", "3.14 ends. Here v.5", [9, 17]),
         (",", "1,000, 2", [5]),
         ("1,000", "1,000, 11,000", [0]),
         ("ab", "ab2 2ab ab", [8]),
@@ -106,12 +108,36 @@ def test_a_special_token_is_selected_by_its_text() -> None:
         ("👩", "👩\u200d👧 👩", [4]),
         ("👧", "👩\u200d👧 👧", [4]),
         ("🇪🇸", "🇩🇪🇸🇪 🇪🇸", [5]),
+        ("🏴", "🏴\U000e0067\U000e007f 🏴", [4]),
+        ("က", "ကာ က", [3]),
     ],
 )
 def test_a_word_inside_a_longer_one_is_no_place(word: str, text: str, starts: list[int]) -> None:
     side = side_of_pieces(*text)  # a token for each character
     spans = [range(start, start + len(word)) for start in starts]
     assert positions(f'"{word}"', side) == tuple(sorted({place for span in spans for place in span}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "漢字漢字",
+            "ひらがな",
+            "カタカナ",
+            "ｶﾀｶﾅ",
+            "ㄅㄆㄇㄈ",
+            "々々々々",
+            "ภาษาไ",
+            "ພາສາລ",
+            "ភភភភ",
+            "မမမမ",
+        ),
+        *("ᨠᨠᨠᨠ", "ꦲꦲꦲꦲ", "ᬳᬳᬳᬳ"),
+    ],
+)
+def test_every_occurrence_counts_in_scripts_without_spaces(text: str) -> None:
+    assert positions(f"{text[2]}@1", side_of_pieces(*text))[0] == text.index(text[2])
 
 
 def test_any_white_space_between_the_words_of_a_phrase_fits() -> None:
@@ -128,6 +154,9 @@ def test_curly_quotes_and_signs_may_be_typed_as_on_a_keyboard() -> None:
     assert chosen("it's", side_of_pieces("it", "\u2019", "s")) == ["it", "\u2019", "s"]
     assert positions("...", side_of_pieces("well", "\u2026")) == (1,)
     assert positions("...@1", side_of_pieces("\u2026", "...")) == (1,)
+    assert positions("ab", side_of_pieces("a\u00ad", "b")) == (0, 1)
+    with pytest.raises(UsageError, match="it stands once"):
+        positions("...@2", side_of_pieces("\u2026"))
 
 
 def test_the_written_case_is_preferred() -> None:
@@ -140,9 +169,13 @@ def test_the_written_case_is_preferred() -> None:
 def test_a_word_is_also_what_the_tokens_read_in_a_model_without_capitals() -> None:
     written = side_of_pieces("It", " saw", " it", " Café")
     read = {0: "it", 3: "cafe"}
-    tokens = [replace(token, text=read.get(token.position, token.text)) for token in written.tokens]
+    names = [read.get(token.position, token.text) for token in written.tokens]
+    tokens = [
+        replace(token, piece=name, text=name) for token, name in zip(written.tokens, names, strict=True)
+    ]
     side = TextSide(tokens, written.texts)
     assert positions("it", side) == (0, 2)
+    assert positions("it@2", side) == (2,)
     assert positions("It", side) == (0,)
     assert positions("cafe", side) == positions("café", side) == (3,)
 
@@ -166,6 +199,24 @@ def test_a_special_token_in_the_text_is_selected_as_a_whole() -> None:
     tokens = [replace(token, special=token.text == "<s>") for token in side.tokens]
     assert positions("s", TextSide(tokens, side.texts)) == (2,)
     assert positions("<s>", TextSide(tokens, side.texts)) == (1,)
+    with pytest.raises(UsageError, match="it stands once"):
+        positions("<s>@2", TextSide(tokens, side.texts))
+
+
+def test_a_special_token_stands_before_the_same_one_in_the_text() -> None:
+    side = side_of_pieces("a ", "<s>", begin=["<s>"], end=["<s>"])
+    tokens = [replace(token, special=token.text == "<s>") for token in side.tokens]
+    assert positions("<s>@1,<s>@3", TextSide(tokens, side.texts)) == (0, 3)
+    assert positions("<s>@2", TextSide(tokens, side.texts)) == (2,)
+
+
+def test_tokens_that_overlap_are_those_that_share_letters_with_the_word() -> None:
+    tokens = [*side_of_pieces("a b", " c").tokens]
+    nested = [tokens[0], replace(tokens[0], end=1), replace(tokens[0], start=2), tokens[1]]
+    side = TextSide([replace(token, position=place) for place, token in enumerate(nested)], ["a b c"])
+    assert positions("a", side) == (0, 1)
+    assert positions("b", side) == (0, 2)
+    assert positions("c", side) == (3,)
 
 
 def test_an_unknown_word_has_the_token_that_was_read_for_it() -> None:
@@ -173,6 +224,7 @@ def test_an_unknown_word_has_the_token_that_was_read_for_it() -> None:
     tokens = [*side.tokens[:1], replace(side.tokens[1], text="[UNK]", piece="[UNK]", special=True)]
     side = TextSide(tokens, side.texts)
     assert positions("本", side) == positions("日本", side) == positions("[UNK]", side) == (1,)
+    assert positions("special", side) == (1,)
 
 
 @given(st.lists(st.sampled_from(["it", "site", " ", "_", "7", "a b", "日", "."]), min_size=1), st.data())

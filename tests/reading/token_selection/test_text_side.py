@@ -46,3 +46,22 @@ def test_each_text_has_its_own_tokens(
 
 def test_an_empty_first_text_has_no_tokens() -> None:
     assert seconds(pair(side_of_pieces(), side_of_pieces("it", " sat"))) == ["it", " sat"]
+
+
+def test_a_second_text_may_begin_with_spaces_that_are_no_tokens() -> None:
+    side = pair(side_of_pieces("it", " ", end=["</s>"]), side_of_pieces("     ", "it"))
+    kept = [token for token in side.tokens if token.text != "     "]
+    assert seconds(TextSide(kept, side.texts)) == ["it"]
+
+
+def test_spaces_after_the_first_text_may_be_no_tokens() -> None:
+    side = pair(side_of_pieces("a", " "), side_of_pieces("ab", "c"))
+    kept = [token for token in side.tokens if token.text.strip()]
+    assert seconds(TextSide(kept, side.texts)) == ["ab", "c"]
+
+
+def test_bytes_of_one_letter_belong_to_the_text_that_the_model_is_told() -> None:
+    letter = side_of_pieces("\u65e5")
+    split = TextSide([letter.tokens[0]] * 3, letter.texts)
+    _, (_, tokens) = pair(split, split, is_told=True).parts
+    assert [token.position for token in tokens] == [3, 4, 5]

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from attn_cli.answers.contrast import BiasType, ContrastSide, KeyContrast
-from attn_cli.core.decomposition import Component, ComponentType
+from attn_cli.core.decomposition import Component
+from attn_cli.errors import AttnError
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
+from attn_cli.reading import memory
 from attn_cli.reading.reading import Reading, TextRequest, read
 from attn_cli.reading.steps import head_steps
 from attn_cli.reading.weight.key_contrast import contrast_keys
 from attn_cli.reading.window import Window
-from attn_cli.vocabulary import DType, Kind, Step
+from attn_cli.vocabulary import ComponentType, DType, Kind, Step
 from tests.support.compiled import save_compiled
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.readings import reading_of
@@ -215,6 +218,23 @@ def test_a_random_layer_has_tokens_and_positions() -> None:
     types = [each.component.type for each in found.keys_side.contributions]
     assert types == [ComponentType.EMBEDDING, ComponentType.POSITION, ComponentType.CONSTANT]
     check_closed(found, 1e-5)
+
+
+def test_a_text_that_does_not_fit_into_memory_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = storybook(" ".join(["the"] * 500))
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 1e6)
+    monkeypatch.setattr(memory, "_SMALL", 0)
+    with pytest.raises(AttnError, match="not enough memory: this needs about"):
+        contrast_keys(reading, (1, 0), 499, 3, 4)
+
+
+def test_a_number_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    directory = save_compiled(tmp_path)
+    tensors = load_file(directory / "model.safetensors")
+    tensors["wte.weight"][0] = np.nan
+    save_file(tensors, directory / "model.safetensors")
+    with pytest.raises(AttnError, match=r"the scores of head 1\.1 are not all finite numbers"):
+        contrast_keys(reading_of("b a c", str(directory)), (1, 1), 2, 0, 1)
 
 
 def test_a_key_beside_itself_differs_by_nothing() -> None:

@@ -139,24 +139,26 @@ def _layer(board: Board, output: RowOutput) -> Iterator[Block]:
 
 
 def _lengths_sentence(board: Board, output: RowOutput) -> Words:
-    own = board.ledger.given(_length(output.output))
+    """How long what the head writes is, beside the stream and the other heads."""
+    ledger = board.ledger
     others = output.outputs.sum(axis=0, dtype=np.float64) - output.output
-    values: dict[str, Word] = {"own": own, "others": board.ledger.given(_length(others))}
-    if output.stream is None:
-        return words(
-            "What this head writes has length {own}; the other heads together write {others}. All heads and"
-            " the bias of W^O add up to the layer's output:",
-            "O que esta cabeça escreve tem comprimento {own}; as outras cabeças juntas escrevem {others}."
-            " Todas as cabeças e o viés de W^O somam a saída da camada:",
-            **values,
+    stream: Word = ""
+    if output.stream is not None:
+        length = ledger.given(_length(output.stream))
+        stream = words(
+            " (the residual stream at this token has length {length})",
+            " (o fluxo residual neste token tem comprimento {length})",
+            length=length,
         )
     return words(
-        "What this head writes has length {own}, the stream that it is added to {stream}; the other heads"
-        " together write {others}. All heads and the bias of W^O add up to the layer's output:",
-        "O que esta cabeça escreve tem comprimento {own}, o fluxo residual ao qual é somado {stream}; as"
-        " outras cabeças juntas escrevem {others}. Todas as cabeças e o viés de W^O somam a saída da camada:",
-        stream=board.ledger.given(_length(output.stream)),
-        **values,
+        "What this head writes has length {own}{stream}; the other heads together write {others}. All heads"
+        "{bias} add up to the layer's output:",
+        "O que esta cabeça escreve tem comprimento {own}{stream}; as outras cabeças juntas escrevem {others}."
+        " Todas as cabeças{bias} somam a saída da camada:",
+        own=ledger.given(_length(output.output)),
+        stream=stream,
+        others=ledger.given(_length(others)),
+        bias="" if output.bias is None else words(" and the bias of W^O", " e o viés de W^O"),
     )
 
 

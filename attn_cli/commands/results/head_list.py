@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.output import counted
+from attn_cli.commands.results.output import counted
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.record import record

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from attn_cli.cli import run
-from attn_cli.commands import progress
-from attn_cli.commands.progress import clock, download
+from attn_cli.commands.results import progress
+from attn_cli.commands.results.progress import clock, download
 from attn_cli.show.terminal.progress import Bar, wrapped
 from attn_cli.training import publishing
 from attn_cli.training.loop import Progress

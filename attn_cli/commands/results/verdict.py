@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.output import counted
+from attn_cli.commands.results.output import counted
 from attn_cli.errors import DifferenceError
 from attn_cli.vocabulary import Check
 

@@ -1,0 +1,40 @@
+"""What do several heads see that one of the same width does not? A row in each head, and in a wide one."""
+
+from collections.abc import Sequence
+
+from attn_cli.answers.lessons.row import Numbers, SoftmaxRow
+from attn_cli.grid import Matrix
+from attn_cli.record import record
+
+
+@record(frozen=True, slots=True, eq=False)
+class HeadsStudy:
+    """A query's row in each of the H heads of a layer, and in one head of their width together; S keys."""
+
+    model: str
+    place: tuple[int, int]
+    query: int
+    key: int
+    size: int  # d_k of each head
+    kv_heads: int  # G
+    scale: float  # of each head
+    width: int | None  # M, the numbers of an input vector; None: unknown
+    queries: int  # T
+    scores: Numbers  # (H, S) q·k × scale in each head
+    rows: Sequence[SoftmaxRow]  # H of them
+    wide_scores: Numbers  # (S,) the sum of the heads' scores, divided by √H
+    wide: SoftmaxRow
+    distances: Matrix  # (H + 1, H + 1) Jensen-Shannon between the rows; the last is that of the wide head
+    has_bias: bool  # then the wide head has the mean of the heads' biases
+    softcap: float | None
+    has_sink: bool  # then the wide head has the mean of the heads' sinks
+
+    @property
+    def heads(self) -> int:
+        """H."""
+        return len(self.rows)
+
+    @property
+    def keys(self) -> int:
+        """S."""
+        return int(self.wide_scores.size)

@@ -1,0 +1,35 @@
+"""What does order mean without positions? A row for the text, and for the text in reverse."""
+
+from collections.abc import Sequence
+
+from attn_cli.answers.lessons.row import Numbers
+from attn_cli.record import record
+from attn_cli.vocabulary import Kind, OrderSource
+
+
+@record(frozen=True, slots=True, eq=False)
+class Orders:
+    """The weights of one head on the text and on the reordered text, with some sources of order; S keys."""
+
+    kept: Sequence[OrderSource]
+    text: Numbers  # (S,) the weights of the query
+    reordered: Numbers  # (S,) its weights on the same tokens in the reordered text
+    difference: float  # the largest between the weights of any token on any token
+
+
+@record(frozen=True, slots=True, eq=False)
+class OrderStudy:
+    """A query's row in two orders of the tokens."""
+
+    model: str
+    place: tuple[int, int]
+    kind: Kind
+    query: int
+    key: int
+    moved: int  # tokens that change their places
+    places: Sequence[int]  # of every key: its position in the reordered text
+    query_place: int  # of the query
+    sources: Sequence[OrderSource]  # all that the model has, up to this layer
+    without: Orders
+    alone: Sequence[Orders]  # with each source alone, if there are several
+    whole: Orders  # the model itself

@@ -1,0 +1,1 @@
+"""How do commands present what they found? Files, lines above a table, lists of heads, verdicts, progress."""

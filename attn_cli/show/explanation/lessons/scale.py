@@ -1,0 +1,484 @@
+"""The lesson on the scale: why scores are divided by √d_k."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from attn_cli.answers.lessons.scale import RANDOM_KEYS, RANDOM_QUERIES, SEED, ScaleStudy, Scaling
+from attn_cli.grid import Sides
+from attn_cli.record import record
+from attn_cli.show.explanation.document import (
+    Block,
+    Equation,
+    Heading,
+    Paragraph,
+    Remainder,
+    Row,
+    Table,
+    TableColumn,
+    Tone,
+    Words,
+    symbols,
+    words,
+)
+from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
+from attn_cli.show.explanation.lessons.listing import (
+    Listing,
+    key_label,
+    key_name,
+    listing,
+    query_name,
+    rest_label,
+)
+
+
+def blocks(study: ScaleStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
+    """The lesson as a document."""
+    figures = _figures(study, ledger)
+    yield Heading(words("Why are scores divided by √d_k?", "Por que os escores são divididos por √d_k?"), 1)
+    yield from _scale(study, figures)
+    yield from _row(study, figures, sides)
+    yield from _saturation(study, figures, ledger)
+    yield from _variance(study, ledger)
+    yield from _checks(study, figures, ledger, sides)
+    yield go_on(
+        words(
+            "Every step of this row, from the projections to the output:",
+            "Todos os passos desta linha, das projeções até a saída:",
+        ),
+        base,
+        study.place,
+        study.query,
+    )
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Column:
+    """The figures of the row with one scale, in the order of the listed keys; a sink is the last."""
+
+    scaling: Scaling
+    factor: Figure
+    logits: Sequence[Figure]
+    weights: Sequence[Figure]
+    rest: Figure | None  # the weight of keys that are not listed
+    total: Figure
+    entropy: Figure
+    largest: Figure
+    gradient: Figure
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Figures:
+    """All figures of the row."""
+
+    listing: Listing
+    root: Figure  # 1/√d_k
+    dots: Sequence[Figure]  # of the listed keys
+    bias: Sequence[Figure] | None
+    softcap: Figure | None
+    columns: Sequence[_Column]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a logit is q·k with a scale and nothing else."""
+        return self.bias is None and self.softcap is None
+
+    @property
+    def unscaled(self) -> _Column:
+        """The row without a scale."""
+        return self.columns[0]
+
+    @property
+    def scaled(self) -> _Column:
+        """The row with the model's scale, or with 1/√d_k if the model has none."""
+        own = [column for column in self.columns if column.scaling.is_of_model]
+        return own[0] if own[0] is not self.columns[0] else self.columns[-1]
+
+
+def _figures(study: ScaleStudy, ledger: Ledger) -> _Figures:
+    shown = listing(study.visible, *(scaling.row.weights for scaling in study.scalings))
+    root = ledger.result(study.root, lambda: 1 / math.sqrt(study.size), ())
+    of_dots, of_bias = ledger.column(), ledger.column()
+    dots = [ledger.given(study.dots[key], of_dots) for key in shown.keys]
+    bias = None if study.bias is None else [ledger.given(study.bias[key], of_bias) for key in shown.keys]
+    softcap = None if study.softcap is None else ledger.given(study.softcap, ledger.column(0))
+    start = _Figures(shown, root, dots, bias, softcap, ())
+    columns = [_column(scaling, study, start, ledger) for scaling in study.scalings]
+    return _Figures(shown, root, dots, bias, softcap, columns)
+
+
+def _column(scaling: Scaling, study: ScaleStudy, figures: _Figures, ledger: Ledger) -> _Column:
+    row, shown = scaling.row, figures.listing
+    factor = figures.root if scaling.is_root else ledger.given(scaling.factor)
+    logits = _logits(scaling, study, figures, factor, ledger)
+    shares = [row.weights[key] for key in shown.keys]
+    if row.sink is not None and row.sink_logit is not None:
+        logits, shares = [*logits, ledger.given(row.sink_logit, logits[0].column)], [*shares, row.sink]
+    of_weights = ledger.column()
+    if shown.is_whole:
+        weights = [
+            ledger.result(share, _share(number), logits, of_weights) for number, share in enumerate(shares)
+        ]
+        rest = None
+    else:
+        weights = [ledger.given(share, of_weights) for share in shares]
+        rest = ledger.given(sum(row.weights[key] for key in shown.rest), of_weights)
+    terms = weights if rest is None else [*weights, rest]
+    entropy = ledger.result(row.entropy, _entropy, weights) if rest is None else ledger.given(row.entropy)
+    largest = max(weights, key=lambda figure: figure.value)
+    gradient = ledger.result(row.gradient, _gradient, (largest,))
+    total = ledger.total(float(row.shares.sum()), terms, of_weights)
+    return _Column(scaling, factor, logits, weights, rest, total, entropy, largest, gradient)
+
+
+def _logits(
+    scaling: Scaling, study: ScaleStudy, figures: _Figures, factor: Figure, ledger: Ledger
+) -> list[Figure]:
+    """The logits of the listed keys, each computed from q·k, the bias and the soft cap that are printed."""
+    if scaling.factor == 1 and figures.is_plain:
+        return list(figures.dots)
+    column = ledger.column()
+    made = []
+    for number, key in enumerate(figures.listing.keys):
+        bias = () if figures.bias is None else (figures.bias[number],)
+        operands = (figures.dots[number], *(() if scaling.is_root else (factor,)), *bias)
+        formula = _logit(study, scaling, has_bias=bool(bias))
+        made.append(ledger.result(scaling.row.logits[key], formula, operands, column))
+    return made
+
+
+def _logit(study: ScaleStudy, scaling: Scaling, *, has_bias: bool) -> Callable[..., float]:
+    """From q·k, the factor unless it is 1/√d_k, and the bias to the logit."""
+
+    def logit(dot: float, *rest: float) -> float:
+        factor = study.root if scaling.is_root else rest[0]
+        score = dot * factor
+        if study.softcap is not None:
+            score = study.softcap * math.tanh(score / study.softcap)
+        return score + (rest[-1] if has_bias else 0.0)
+
+    return logit
+
+
+def _share(number: int) -> Callable[..., float]:
+    def share(*logits: float) -> float:
+        powers = [math.exp(logit - max(logits)) for logit in logits]
+        return powers[number] / sum(powers)
+
+    return share
+
+
+def _entropy(*shares: float) -> float:
+    return -sum(share * math.log(share) for share in shares if share > 0)
+
+
+def _gradient(share: float) -> float:
+    return share * (1 - share)
+
+
+def _scale(study: ScaleStudy, figures: _Figures) -> Iterator[Block]:
+    """What the head multiplies q·k by."""
+    layer, head = study.place
+    yield Paragraph(
+        words(
+            "Head {head} of {model} compares queries and keys of d_k = {size} numbers each.",
+            "A cabeça {head} do modelo {model} compara consultas e chaves de d_k = {size} números cada.",
+            head=f"{layer}.{head}",
+            model=study.model,
+            size=study.size,
+        )
+    )
+    yield Equation(
+        symbols("1/√d_k = 1 ÷ √{size} = {root}", size=study.size, root=figures.root),
+        r"\frac{{1}}{{\sqrt{{d_k}}}} = \frac{{1}}{{\sqrt{{{size}}}}} = {root}",
+        figures.root,
+    )
+    yield Paragraph(_own_scale(figures))
+
+
+def _own_scale(figures: _Figures) -> Words:
+    own = next(column for column in figures.columns if column.scaling.is_of_model)
+    if own.scaling.is_root:
+        return words(
+            "It multiplies every dot product q·k by this number before the softmax.",
+            "Ela multiplica cada produto escalar q·k por esse número antes da softmax.",
+        )
+    if own.scaling.factor == 1:
+        return words(
+            "This model does not do so: it has no scale. The lesson shows what 1/√d_k would change.",
+            "Este modelo não faz isso: não tem escala. A lição mostra o que 1/√d_k mudaria.",
+        )
+    return words(
+        "This model's own scale is {scale} instead; the lesson shows both.",
+        "A escala deste modelo, porém, é {scale}; a lição mostra as duas.",
+        scale=own.factor,
+    )
+
+
+def _row(study: ScaleStudy, figures: _Figures, sides: Sides) -> Iterator[Block]:
+    """The row with each scale."""
+    yield Paragraph(
+        words(
+            "The row of the query {query}, with the same q·k and different scales:",
+            "A linha da consulta {query}, com os mesmos q·k e escalas diferentes:",
+            query=query_name(sides, study.query),
+        )
+    )
+    if not figures.is_plain:
+        yield Paragraph(_kept(figures))
+    shown = figures.listing
+    rows = [_key_row(figures, number, key_label(sides, key)) for number, key in enumerate(shown.keys)]
+    if figures.unscaled.scaling.row.sink is not None:
+        rows.append(_sink_row(figures))
+    if shown.rest:
+        rows.append(
+            _summed(figures, rest_label(len(shown.rest)), [column.rest for column in figures.columns])
+        )
+    totals = [column.total for column in figures.columns]
+    rounding = [Remainder(total) for total in totals]
+    rows.append(_summed(figures, words("rounding", "arredondamento"), rounding, Tone.QUIET))
+    rows.append(_summed(figures, words("sum", "soma"), totals, Tone.TOTAL))
+    yield Table(_headings(study, figures), rows)
+
+
+def _kept(figures: _Figures) -> Words:
+    """What else a logit has, whatever the scale."""
+    if figures.softcap is None:
+        return words(
+            "A logit is q·k with the scale, plus the model's position bias, which stays as it is.",
+            "Um logit é q·k com a escala, mais o viés de posição do modelo, que fica como está.",
+        )
+    return words(
+        "A logit is c·tanh(q·k with the scale ÷ c), with the soft cap c = {softcap}.",
+        "Um logit é c·tanh(q·k com a escala ÷ c), com o limite suave c = {softcap}.",
+        softcap=figures.softcap,
+    )
+
+
+def _headings(study: ScaleStudy, figures: _Figures) -> list[TableColumn]:
+    columns = [TableColumn(words("key", "chave"), is_number=False), TableColumn(symbols("q·k"))]
+    if figures.bias is not None:
+        columns.append(TableColumn(words("bias", "viés"), is_optional=True))
+    for column in figures.columns:
+        if not _is_dot(figures, column):
+            heading = words("logit, {scale}", "logit, {scale}", scale=_scale_name(study, column))
+            plain = symbols("q·k {scale}", scale=_scale_name(study, column))
+            columns.append(TableColumn(plain if figures.is_plain else heading, is_optional=True))
+        columns.append(TableColumn(words("weight", "peso")))
+    return columns
+
+
+def _is_dot(figures: _Figures, column: _Column) -> bool:
+    """Whether the logits of the column are the dot products, which have a column already."""
+    return figures.is_plain and column.scaling.factor == 1
+
+
+def _scale_name(study: ScaleStudy, column: _Column) -> Words:
+    if column.scaling.factor == 1:
+        return words("no scale", "sem escala")
+    if column.scaling.is_root:
+        return symbols("÷ √{size}", size=study.size)
+    return symbols("× {factor}", factor=column.factor)
+
+
+def _key_row(figures: _Figures, number: int, label: Words) -> Row:
+    cells: list[Words | Figure | None] = [label, figures.dots[number]]
+    if figures.bias is not None:
+        cells.append(figures.bias[number])
+    for column in figures.columns:
+        if not _is_dot(figures, column):
+            cells.append(column.logits[number])
+        cells.append(column.weights[number])
+    return Row(cells)
+
+
+def _sink_row(figures: _Figures) -> Row:
+    """A learned sink: its logit has no q·k, and no scale."""
+    cells: list[Words | Figure | None] = [words("learned sink", "sink aprendido")]
+    cells.append(figures.unscaled.logits[-1] if figures.is_plain else None)
+    if figures.bias is not None:
+        cells.append(None)
+    for column in figures.columns:
+        if not _is_dot(figures, column):
+            cells.append(column.logits[-1])
+        cells.append(column.weights[-1])
+    return Row(cells)
+
+
+def _summed(
+    figures: _Figures,
+    label: Words,
+    weights: Sequence[Figure | Remainder | None],
+    tone: Tone = Tone.QUIET,
+) -> Row:
+    cells: list[Words | Figure | Remainder | None] = [label, None]
+    if figures.bias is not None:
+        cells.append(None)
+    for column, weight in zip(figures.columns, weights, strict=True):
+        if not _is_dot(figures, column):
+            cells.append(None)
+        cells.append(weight)
+    return Row(cells, tone)
+
+
+def _saturation(study: ScaleStudy, figures: _Figures, ledger: Ledger) -> Iterator[Block]:
+    """How spread the row is, and what the softmax passes back, with each scale."""
+    yield Paragraph(
+        words(
+            "H = −Σ p ln p is the entropy of the weights p; e^H equally weighted keys would have the same. "
+            "g = p(1 − p) of the largest p is the largest entry of the softmax's Jacobian diag(p) − ppᵀ: how "
+            "far a small change of a logit moves its weight. Where p is near 1, g is near 0: the softmax is "
+            "saturated, and in training almost no gradient passes through it.",
+            "H = −Σ p ln p é a entropia dos pesos p; e^H chaves de mesmo peso teriam a mesma entropia. "
+            "g = p(1 − p) do maior p é a maior entrada da jacobiana da softmax, diag(p) − ppᵀ: quanto uma "
+            "pequena mudança de um logit move o seu peso. Onde p está perto de 1, g está perto de 0: a "
+            "softmax está saturada, e no treinamento quase nenhum gradiente passa por ela.",
+        )
+    )
+    rows = []
+    for column in figures.columns:
+        spread = ledger.result(math.exp(column.entropy.value), math.exp, (column.entropy,))
+        tone = Tone.CHOSEN if column.scaling.is_of_model else Tone.PLAIN
+        name = _scale_name(study, column)
+        rows.append(Row([name, column.entropy, spread, column.largest, column.gradient], tone))
+    headings = [TableColumn(words("scale", "escala"), is_number=False)]
+    headings += [TableColumn(one) for one in (words("H (nats)", "H (nats)"), symbols("e^H"))]
+    headings += [TableColumn(one) for one in (words("largest p", "maior p"), symbols("g"))]
+    yield Table(headings, rows)
+    yield Paragraph(_verdict(study, figures))
+
+
+def _verdict(study: ScaleStudy, figures: _Figures) -> Words:
+    """What the scale does to this row."""
+    without, with_ = figures.unscaled, figures.scaled
+    if len(figures.columns) == 1:
+        return words("With d_k = 1 the scale is 1.", "Com d_k = 1 a escala é 1.")
+    if len(study.visible) == 1 and without.scaling.row.sink is None:
+        return words(
+            "This query sees a single key: its weight is 1 whatever the score. Try a later query.",
+            "Esta consulta vê uma única chave: o peso é 1 seja qual for o escore. Tente outra consulta.",
+        )
+    values = {"before": without.gradient, "after": with_.gradient}
+    if with_.gradient.value > without.gradient.value:
+        return words(
+            "Here the scale raises g from {before} to {after}.",
+            "Aqui a escala aumenta g de {before} para {after}.",
+            **values,
+        )
+    return words(
+        "Here the scale does not raise g: it goes from {before} to {after}.",
+        "Aqui a escala não aumenta g, que vai de {before} para {after}.",
+        **values,
+    )
+
+
+def _variance(study: ScaleStudy, ledger: Ledger) -> Iterator[Block]:
+    """Why the divisor is √d_k: random vectors, and the spread of this head."""
+    yield Heading(words("Why the square root of d_k", "Por que a raiz de d_k"))
+    yield Paragraph(
+        words(
+            "q·k is a sum of d_k products. If the numbers in q and k are independent, with mean 0 and "
+            "variance 1, each product has variance 1, so the sum has variance d_k and standard deviation "
+            "√d_k (Vaswani et al. 2017, section 3.2.1, footnote 4). On random vectors ({queries} queries of "
+            "{keys} keys each, seed {seed}), with the means of H and g over the queries:",
+            "q·k é uma soma de d_k produtos. Se os números de q e k são independentes, com média 0 e "
+            "variância 1, cada produto tem variância 1; logo, a soma tem variância d_k e desvio padrão √d_k "
+            "(Vaswani et al. 2017, seção 3.2.1, nota 4). Com vetores aleatórios ({queries} consultas de "
+            "{keys} chaves cada, semente {seed}) e com as médias de H e g sobre as consultas:",
+            queries=RANDOM_QUERIES,
+            keys=RANDOM_KEYS,
+            seed=SEED,
+        )
+    )
+    yield _random_table(study, ledger)
+    if study.pairs > 1:
+        yield Paragraph(
+            words(
+                "In this head, over the {pairs} pairs that the mask allows, q·k has standard deviation "
+                "{deviation}; √{size} = {root}.",
+                "Nesta cabeça, nos {pairs} pares que a máscara permite, q·k tem desvio padrão {deviation}; "
+                "√{size} = {root}.",
+                pairs=study.pairs,
+                deviation=ledger.given(study.deviation),
+                size=study.size,
+                root=ledger.result(math.sqrt(study.size), lambda: math.sqrt(study.size), ()),
+            )
+        )
+
+
+def _random_table(study: ScaleStudy, ledger: Ledger) -> Table:
+    columns = [ledger.column() for _ in range(6)]
+    rows = []
+    for one in study.random:
+        root = math.sqrt(one.size)
+        values = (root, one.deviation, one.plain.entropy, one.plain.gradient)
+        figures = [
+            ledger.given(value, column)
+            for value, column in zip((*values, one.scaled.entropy, one.scaled.gradient), columns, strict=True)
+        ]
+        rows.append(Row([one.size, *figures]))
+    divided = (symbols("H, ÷ √d_k"), symbols("g, ÷ √d_k"))
+    return Table(
+        [
+            TableColumn(symbols("d_k")),
+            TableColumn(symbols("√d_k"), is_optional=True),
+            TableColumn(words("std of q·k", "desvio de q·k")),
+            TableColumn(symbols("H"), is_optional=True),
+            TableColumn(symbols("g")),
+            TableColumn(divided[0], is_optional=True),
+            TableColumn(divided[1]),
+        ],
+        rows,
+    )
+
+
+def _checks(study: ScaleStudy, figures: _Figures, ledger: Ledger, sides: Sides) -> Iterator[Block]:
+    """Numbers that a reader can check."""
+    yield to_check()
+    for column in dict.fromkeys((figures.unscaled, figures.scaled)):
+        yield Equation(
+            symbols(
+                "{scale}: g = {largest} × (1 − {largest}) = {gradient}",
+                scale=_scale_name(study, column),
+                largest=column.largest,
+                gradient=column.gradient,
+            ),
+            closes=column.gradient,
+        )
+    column = figures.scaled
+    ranked = sorted(range(len(figures.listing.keys)), key=lambda one: -column.weights[one].value)
+    if len(ranked) > 1:
+        yield from _ratio(column, ranked[:2], figures, ledger, sides)
+    if figures.listing.is_whole:
+        yield Paragraph(
+            words(
+                "All keys are listed: every weight and every entropy can be recomputed from the logits.",
+                "Todas as chaves estão na tabela: cada peso e cada entropia se recalculam dos logits.",
+            )
+        )
+
+
+def _ratio(
+    column: _Column, ranked: Sequence[int], figures: _Figures, ledger: Ledger, sides: Sides
+) -> Iterator[Block]:
+    """Two weights differ by e to the difference of their logits."""
+    first, second = ranked
+    operands = (column.weights[first], column.logits[second], column.logits[first])
+    found = ledger.result(column.weights[second].value, _from_other, operands, column.weights[second].column)
+    yield Paragraph(
+        words(
+            "From the weight of {first} follows that of {second}, by the difference of their logits:",
+            "Do peso de {first} segue o de {second}, pela diferença dos logits:",
+            first=key_name(sides, figures.listing.keys[first]),
+            second=key_name(sides, figures.listing.keys[second]),
+        )
+    )
+    yield Equation(
+        symbols("{p} × e^({a} − ({b})) = {q}", p=operands[0], a=operands[1], b=operands[2], q=found),
+        r"{p} \times e^{{{a} - ({b})}} = {q}",
+        found,
+    )
+
+
+def _from_other(weight: float, logit: float, other: float) -> float:
+    return weight * math.exp(logit - other)
