@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from rich.cells import cell_len
 
 ROUNDINGS: Mapping[str, float] = {"float64": 1e-13, "float32": 1e-6, "float16": 3e-3, "bfloat16": 2e-2}
@@ -20,7 +21,7 @@ ROUNDINGS: Mapping[str, float] = {"float64": 1e-13, "float32": 1e-6, "float16": 
 _N = r"-?\d+(?:\.\d+)?"
 _P = rf"(?:{_N}|\(-\d+(?:\.\d+)?\))"
 _COUNT = r"\d[\d,]*"
-_TOKEN = r'".*" \((\d+)\)'
+_NAMED = r'".*" \((\d+)\)'
 
 
 class PageError(AssertionError):
@@ -91,7 +92,7 @@ def read_page(text: str, dtype: str = "float32") -> Page:
         _read_block(page, block)
     if page.side is not None:
         _finish(page)
-    if page.section != 5:  # noqa: PLR2004: the last section
+    if page.section != 5:
         raise PageError(f"the page ends in section {page.section}")
     return page
 
@@ -144,13 +145,8 @@ def _follows(
         raise PageError(f"{what}: {computed} is printed as {result}, remainder {remainder}")
     if remainder is None:
         return
-    halves = [
-        abs(formula(*operands[:place], one + _unit(one) / 2, *operands[place + 1 :]) - computed)
-        for place, one in enumerate(operands)
-        if one != one.to_integral_value()
-    ]
-    size = max(1, *map(abs, (result, *operands)))
-    bound = sum(halves, _unit(result)) + Decimal(page.rounding) * size
+    size = max(Decimal(1), *map(abs, (result, *operands)))
+    bound = 2 * _unit(result) + Decimal(page.rounding) * size
     if abs(remainder) > bound:
         raise PageError(f"{what}: the remainder {remainder} is more than rounding explains, {bound}")
 
@@ -160,7 +156,7 @@ def _sums(page: Page, terms: Sequence[Decimal], rounding: Decimal, total: Decima
     page.checked += 1
     if sum(terms, rounding) != total:
         raise PageError(f"{what}: {sum(terms, rounding)} is printed as {total}")
-    size = max(1, abs(total), sum(map(abs, terms), Decimal(0)))
+    size = max(Decimal(1), abs(total), sum(map(abs, terms), Decimal(0)))
     bound = _unit(total) * (len(terms) + 1) / 2 + Decimal(page.rounding) * size
     if abs(rounding) > bound:
         raise PageError(f"{what}: the remainder {rounding} is more than rounding explains, {bound}")
@@ -192,7 +188,7 @@ def _read_sentence(page: Page, line: str) -> None:
 
 def _title(page: Page, found: re.Match[str]) -> None:
     page.query, page.key = int(found[1]), int(found[2])
-    if found[3] is not None:
+    if found[3]:
         page.title_weight = Decimal(found[3])
 
 
@@ -251,6 +247,7 @@ def _root(page: Page, found: re.Match[str]) -> None:
     _follows(page, root, [Decimal(found[2])], Decimal.sqrt, "the root")
     if size != int(found[2]):
         raise PageError(f"√{found[2]} for {size} features")
+    page.stages["root"] = root
     page.expected = "scale"
 
 
@@ -311,10 +308,10 @@ def _closing(page: Page, found: re.Match[str]) -> None:
 
 
 _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
-    rf"^Why does {_TOKEN} look at {_TOKEN} with weight ({_N})\?$": _title,
-    rf"^Why does {_TOKEN} not look at {_TOKEN}()\?$": _title,
+    rf"^Why does {_NAMED} look at {_NAMED} with weight ({_N})\?$": _title,
+    rf"^Why does {_NAMED} not look at {_NAMED}()\?$": _title,
     r"^([1-5])\. [A-Z]": _section,
-    rf"^The (query|key|value) of {_TOKEN}:$": _begin_side,
+    rf"^The (query|key|value) of {_NAMED}:$": _begin_side,
     rf"^(\S+), all ({_COUNT}) numbers:$": _vector,
     r"^QK-norm ": _normed,
     rf"^RoPE turns the pair of features (\d+) and (\d+) by position × ({_N}) radians; the other feature of"
@@ -329,15 +326,15 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     r"^DeBERTa adds products with embeddings of the distance, (-?\d+) \(row \d+ of \d+\)": _deberta,
     rf"^The largest logit of the row is ({_N})\. ": _largest,
     rf"^The mask lets this query look at ({_COUNT}) of {_COUNT} keys": _seen,
-    rf"^What this head writes has length ({_N})[,;].* write {_N}\. ": _length,
-    rf"^{_TOKEN} puts (?:only )?{_N} of its weight on .* its logit ({_N}) is (?:above|below) the ({_N}) of"
+    rf"^What this head writes has length ({_N})[ ,;].* write {_N}\. ": _length,
+    rf"^{_NAMED} puts (?:only )?{_N} of its weight on .* its logit ({_N}) is (?:above|below) the ({_N}) of"
     rf" .* exp\(({_N}) - ({_P})\) = ({_N}) times as much weight": lambda page, found: _closing(
         page, _without_tokens(found)
     ),
-    rf"^{_TOKEN} puts (?:only )?{_N} of its weight on .* (?:more|less) than ": lambda _page, _found: None,
-    rf"^{_TOKEN} puts {_N} of its weight on .*, the only key it may look at\.$": lambda _page, _found: None,
-    rf"^{_TOKEN} puts {_N} of its weight on .*; of the other keys": lambda _page, _found: None,
-    rf"^{_TOKEN} gives .* no weight because the mask hides it": lambda _page, _found: None,
+    rf"^{_NAMED} puts (?:only )?{_N} of its weight on .* (?:more|less) than ": lambda _page, _found: None,
+    rf"^{_NAMED} puts {_N} of its weight on .*, the only key it may look at\.$": lambda _page, _found: None,
+    rf"^{_NAMED} puts {_N} of its weight on .*; of the other keys": lambda _page, _found: None,
+    rf"^{_NAMED} gives .* no weight because the mask hides it": lambda _page, _found: None,
 }
 
 
@@ -434,15 +431,12 @@ def _circle(page: Page, found: re.Match[str], remainder: Decimal | None) -> bool
 def _turn(page: Page, found: re.Match[str], remainder: Decimal | None) -> bool:
     side = page.side
     assert side is not None
-    own, cosine, sign, other, sine, result = (
-        found[3] if place == 3 else _number(found[place])  # noqa: PLR2004: the sign
-        for place in range(1, 7)
-    )
+    own, cosine, other, sine, result = (_number(found[place]) for place in (1, 2, 4, 5, 6))
     _same(page, own, side.value, side.name)
     _same(page, cosine, side.cosine, "the cosine")
     _same(page, sine, side.sine, "the sine")
     _same(page, other, side.partner, "the other feature of the pair")
-    by = Decimal(f"{sign}1")
+    by = Decimal(f"{found[3]}1")
     _follows(
         page,
         result,
@@ -460,6 +454,9 @@ def _divided(page: Page, found: re.Match[str], remainder: Decimal | None) -> boo
     dot, size, result = Decimal(found[1]), Decimal(found[2]), Decimal(found[3])
     _same(page, dot, page.score, "q·k")
     _follows(page, result, [dot, size], lambda one, by: one / by.sqrt(), "the score", remainder)
+    if remainder is None:
+        root = page.stages["root"]
+        _follows(page, result, [dot, root], lambda one, by: one / by, "the score by the printed root")
     page.score = page.stages["score"] = result
     return True
 
@@ -539,11 +536,12 @@ _EQUATIONS: Mapping[str, _Equation] = {
     rf"(?:({_N}) × )?(cos|sin) ({_N}) = ({_N})": _circle,
     rf"({_N}) × ({_P}) ([-+]) ({_P}) × ({_P}) = ({_N})": _turn,
     rf"({_N}) ÷ √(\d+) = ({_N})": _divided,
-    rf"({_N}) × tanh\(({_N}) ÷ ({_N})\) = ({_N})": lambda page, found, left: _capped(page, found, left),
+    rf"({_N}) × tanh\(({_N}) ÷ ({_N})\) = ({_N})": _capped,
     rf"({_COUNT}) × ({_N}) = ({_N})": _angle,
     rf"({_N}) × ({_P}) = ({_N})": _scaled,
     rf"({_N}) × ({_COUNT}) = ({_N})": _sloped,
-    rf"\(({_N})(?: \+ ({_P}))?\) × ({_N}) = ({_N})": _disentangled,
+    rf"\(({_N}) \+ ({_P})\) × ({_N}) = ({_N})": _disentangled,
+    rf"({_P})() × ({_N}) = ({_N})": _disentangled,
     rf"({_N}) \+ ({_P}) = ({_N})": _biased,
     rf"logit = ({_N})": _logit,
 }
@@ -555,9 +553,9 @@ _EQUATIONS: Mapping[str, _Equation] = {
 def _heads(line: str) -> list[tuple[str, int]] | None:
     """The headings of a table with the cells in which they end, if the line has headings."""
     known = (
-        r"feature of x +x +W\^[QKV] +product|feature +query +key +product|key +logit +exp +weight"
-        r"|key +logit +exp +rounding +weight|key +logit +exp( +rounding)? +weight +rounding"
-        r"|key +weight +v\[\d+\] +product|feature of a +a +W\^O +product| +length +o\[\d+\]|key +weight"
+        r"(?:feature of x +x +W\^[QKV]|feature +query +key|key +weight +v\[\d+\]|feature of a +a +W\^O)"
+        r" +product( +rounding)?|key +logit +exp( +rounding)? +weight( +rounding)?"
+        r"| +length +o\[\d+\]|key +weight"
         r"| +x( +\d+)+( +rounding)?|( +\d+)+ +o( +rounding)?"
     )
     if not re.fullmatch(known, line):
@@ -568,7 +566,10 @@ def _heads(line: str) -> list[tuple[str, int]] | None:
 def _rows(heads: Sequence[tuple[str, int]], lines: Sequence[str]) -> Iterator[Line]:
     """The rows of a table whose numbers end where their headings end."""
     ends = heads[1:] if heads[0][0] in {"key", "feature", "feature of x", "feature of a"} else heads
-    names = [f"rounding of {ends[place - 1][0]}" if name == "rounding" else name for place, (name, _) in enumerate(ends)]
+    names = [
+        f"rounding of {ends[place - 1][0]}" if name == "rounding" else name
+        for place, (name, _) in enumerate(ends)
+    ]
     for line in lines:
         cells = _cells(line)
         first = "".join(cells[: ends[0][1]])
@@ -603,7 +604,7 @@ def _read_table(page: Page, heads: list[tuple[str, int]], lines: Sequence[str]) 
         _dot_table(page, rows)
     elif names[:2] == ["key", "logit"]:
         _softmax_table(page, rows)
-    elif names[0] == "key" and len(names) > 2:  # noqa: PLR2004: with values
+    elif names[0] == "key" and len(names) > 2:
         _value_table(page, names[2], rows)
     elif names[0] == "feature of a":
         _output_table(page, rows)
@@ -632,11 +633,22 @@ def _product_rows(page: Page, rows: Sequence[Line], left: str, right: str) -> Li
     for row in terms:
         if left in row.numbers:
             factors = [row.numbers[left], row.numbers[right]]
-            _follows(page, row.numbers["product"], factors, lambda a, b: a * b, f"the product of {row.label}")
+            _follows(
+                page,
+                row.numbers["product"],
+                factors,
+                lambda a, b: a * b,
+                f"the product of {row.label}",
+                _left(row),
+            )
     products = [row.numbers["product"] for row in terms]
     zero = Decimal(0)
     _sums(page, products, rounding.get("product", zero), total.numbers["product"], f"the sum {total.label}")
     return total
+
+
+def _left(row: Line) -> Decimal | None:
+    return row.numbers.get("rounding of product")
 
 
 def _check_vectors(page: Page, rows: Sequence[Line], left: str, right: str, total: Line) -> None:
@@ -657,7 +669,14 @@ def _check_vectors(page: Page, rows: Sequence[Line], left: str, right: str, tota
         if int(row.label.split(" ")[-1].replace(",", "")) != len(rest):
             raise PageError(f"{row.label} are {len(rest)}")
         computed = sum((lefts[one] * rights[one] for one in rest), Decimal(0))
-        _follows(page, row.numbers["product"], [computed], lambda one: one, f"{row.label} of {total.label}")
+        _follows(
+            page,
+            row.numbers["product"],
+            [computed],
+            lambda one: one,
+            f"{row.label} of {total.label}",
+            _left(row),
+        )
 
 
 def _projection_table(page: Page, matrix: str, rows: Sequence[Line]) -> None:
@@ -739,7 +758,9 @@ def _value_table(page: Page, heading: str, rows: Sequence[Line]) -> None:
             position = int(row.label.split(" ")[0])
             page.values[position] = row.numbers[heading]
             if row.label in page.row:
-                _same(page, row.numbers["weight"], page.row[row.label]["weight"], f"the weight of {row.label}")
+                _same(
+                    page, row.numbers["weight"], page.row[row.label]["weight"], f"the weight of {row.label}"
+                )
     page.value_feature = int(heading[2:-1])
     if heading in page.features and page.key in page.values:
         _same(page, page.features[heading], page.values[page.key], heading)
@@ -779,16 +800,19 @@ def _heads_table(page: Page, heading: str, rows: Sequence[Line]) -> None:
 
 def _whole_projection(page: Page, rows: Sequence[Line]) -> None:
     """All of a head's W^T with x: every column of the matrix gives a feature."""
-    *lines, total = rows
+    lines, rounding, total = _split_total(rows)
     bias = lines.pop().numbers if lines[-1].label == "b" else {}
     x = [row.numbers["x"] for row in lines]
     for name, result in total.numbers.items():
-        if name.startswith("rounding"):
-            continue
         column = [row.numbers[name] for row in lines]
         added = [bias[name]] if bias else []
         _follows(
-            page, result, [*x, *column, *added], _projected, f"{total.label}[{name}]", None
+            page,
+            result,
+            [*x, *column, *added],
+            _projected,
+            f"{total.label}[{name}]",
+            rounding.get(name),
         )
     assert page.side is not None
     for row in lines:
@@ -868,5 +892,9 @@ def _are_numbers(page: Page, explained: Mapping[str, Any]) -> None:
 def _is_rounded(page: Page, printed: Decimal, value: float, what: str, relative: float = 0.0) -> None:
     page.checked += 1
     bound = _unit(printed) / 2 * Decimal("1.000001") + Decimal(abs(value) * (relative + 1e-15))
-    if abs(printed - Decimal(value)) > bound:
+    exact = (
+        value,
+        *(float(kind(value)) for kind in (np.float32, np.float16)),
+    )  # JSON has the shortest digits
+    if all(abs(printed - Decimal(one)) > bound for one in exact):
         raise PageError(f"{what} is {value}, printed {printed}")
