@@ -299,7 +299,8 @@ def _length(page: Page, found: re.Match[str]) -> None:
 
 def _closing(page: Page, found: re.Match[str]) -> None:
     """exp(own - other) = times, of the two logits before."""
-    own, other, upper, lower, times = (_number(each) for each in found.groups())
+    weight, own, other, upper, lower, times = (_number(each) for each in found.groups())
+    _same(page, weight, page.title_weight, "the weight in one sentence")
     if {upper, lower} != {own, other}:
         raise PageError(f"exp({upper} - {lower}) of {own} and {other}")
     _follows(page, times, [upper, lower], lambda a, b: (a - b).exp(), "the ratio of two weights")
@@ -327,8 +328,8 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     rf"^The largest logit of the row is ({_N})\. ": _largest,
     rf"^The mask lets this query look at ({_COUNT}) of {_COUNT} keys": _seen,
     rf"^What this head writes has length ({_N})[ ,;].* write {_N}\. ": _length,
-    rf"^{_NAMED} puts (?:only )?{_N} of its weight on .* its logit ({_N}) is (?:above|below) the ({_N}) of"
-    rf" .* exp\(({_N}) - ({_P})\) = ({_N}) times as much weight": lambda page, found: _closing(
+    rf"^{_NAMED} puts (?:only )?({_N}) of its weight on .* its logit {_N} is (?:above|below) the {_N} of"
+    rf" .* exp\({_N} - {_P}\) = {_N} times as much weight": lambda page, found: _closing(
         page, _without_tokens(found)
     ),
     rf"^{_NAMED} puts (?:only )?{_N} of its weight on .* (?:more|less) than ": lambda _page, _found: None,
@@ -341,7 +342,7 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
 def _without_tokens(found: re.Match[str]) -> re.Match[str]:
     """The same sentence, with groups for its numbers alone."""
     again = re.search(
-        rf"its logit ({_N}) is (?:above|below) the ({_N}) of .*"
+        rf"puts (?:only )?({_N}) of its weight on .* its logit ({_N}) is (?:above|below) the ({_N}) of .*"
         rf" exp\(({_N}) - ({_P})\) = ({_N}) times as much weight",
         found[0],
     )
@@ -868,6 +869,20 @@ def agree(page: Page, explained: Mapping[str, Any]) -> None:
     if page.length is not None:
         length = math.sqrt(math.fsum(one * one for one in explained["output"]))
         _is_rounded(page, page.length, length, "the length of what the head writes", relative=1e-6)
+
+
+def agree_with_steps(page: Page, steps: Mapping[str, Any], *, has_memory: bool) -> None:
+    """The layer's input and the values are those of `attn inspect`; `has_memory`: keys are of another text.
+
+    Raises:
+        PageError: one is another.
+    """
+    for (letter, position, feature), value in page.inputs.items():
+        if letter == "q" or not has_memory:
+            _is_rounded(page, value, steps["input"][position][feature], f"x[{feature}] of {position}")
+    for position, value in page.values.items():
+        known = steps["values"][position][page.value_feature]
+        _is_rounded(page, value, known, f"v[{page.value_feature}] of {position}")
 
 
 def _are_numbers(page: Page, explained: Mapping[str, Any]) -> None:

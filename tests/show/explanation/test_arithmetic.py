@@ -6,6 +6,7 @@ with the matrices and without. `--explain-cells 1000` reads as many.
 
 import random
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.families import FAMILIES, TRANSLATORS
-from tests.support.printed import PageError, agree, read_page
+from tests.support.printed import PageError, agree, agree_with_steps, read_page
 from tests.support.twins import RECIPES, TEXTS
 from tests.support.worlds import attn
 
@@ -27,15 +28,24 @@ FORMATS = ("float32", "float32", "float32", "float64", "float16", "bfloat16")
 class Cell:
     """A command for one weight."""
 
-    arguments: Sequence[str | Path]
-    dtype: str
+    head: Sequence[str | Path]  # the text, the model and the head
+    options: Sequence[str]
+    dtype: str = "float32"
+
+    @property
+    def arguments(self) -> list[str | Path]:
+        """What follows `attn explain`."""
+        return [*self.head, *self.options]
 
     def check(self) -> int:
         """Read its page, and compare it with the JSON object; the number of results computed again."""
         printed = attn("explain", *self.arguments)
         assert not printed.status, printed.err
         page = read_page(printed.out, self.dtype)
-        agree(page, attn("explain", *self.arguments, "--json").document["explain"])
+        explained = attn("explain", *self.arguments, "--json").document["explain"]
+        agree(page, explained)
+        steps = attn("inspect", *self.head, "-s", "input,values", "--json").document["attention"][0]["steps"]
+        agree_with_steps(page, steps, has_memory=explained["kind"] == "cross")
         return page.checked
 
 
@@ -60,7 +70,7 @@ def _cell(name: str, model: Path, draw: random.Random) -> Cell:
     dtype = draw.choice(FORMATS)
     arguments: list[str | Path] = [draw.choice(TEXTS), "-m", model, *kind, "--dtype", dtype]
     arguments += ["-l", str(draw.randrange(layers)), "-H", str(draw.randrange(heads))]
-    return Cell([*arguments, *_drawn_options(draw)], dtype)
+    return Cell(arguments, [*_drawn_options(draw)], dtype)
 
 
 def _shape(name: str, draw: random.Random) -> tuple[int, int, list[str]]:
@@ -95,28 +105,29 @@ def test_every_printed_number_follows_from_those_above_it(
         try:
             cell.check()
         except PageError as wrong:
-            pytest.fail(f"{wrong}\nattn explain {' '.join(map(repr, map(str, cell.arguments)))}")
+            pytest.fail(f"{wrong}\nattn explain {shlex.join(map(str, cell.arguments))}")
 
 
 RANDOM: Mapping[str, Sequence[str]] = {
-    "a blackboard": ["--width", "8", "--head-count", "2", "--weights"],
-    "as wide as is shown whole": ["--width", "16", "--head-count", "1", "--weights"],
-    "just too wide": ["--width", "17", "--head-count", "1", "--weights"],
+    "a blackboard": ["--width", "8", "--head-count", "2"],
+    "as wide as is shown whole": ["--width", "16", "--head-count", "1"],
+    "just too wide": ["--width", "17", "--head-count", "1"],
     "more heads than are listed": ["--width", "64", "--head-count", "32", "--causal"],
 }
+WITH_MATRICES = {"a blackboard", "as wide as is shown whole", "just too wide"}
 
 
 @pytest.mark.parametrize("name", RANDOM)
 @pytest.mark.parametrize("digits", ["1", "4", "9"])
 def test_the_arithmetic_of_a_random_layer_closes(name: str, digits: str) -> None:
-    where = ["-m", "random", *RANDOM[name], "-l", "0", "-H", "0", "--query", "-1", "--digits", digits]
-    assert Cell([TEXTS[1], *where], "float32").check() > 40
+    head = [TEXTS[1], "-m", "random", *RANDOM[name], "-l", "0", "-H", "0"]
+    more = ["--weights"] if name in WITH_MATRICES else []
+    assert Cell(head, ["--query", "-1", "--digits", digits, *more]).check() > 40
 
 
 def test_the_arithmetic_of_a_long_row_closes() -> None:
-    text = "the cat sat on the mat and " * 150
-    arguments = [text, "-l", "1", "-H", "2", "--query", "700", "--key", "3"]
-    assert Cell(arguments, "float32").check() > 40
+    head = ["the cat sat on the mat and " * 60, "-l", "1", "-H", "2"]
+    assert Cell(head, ["--query", "400", "--key", "3"]).check() > 40
 
 
 # The reader notices a page that is wrong.
@@ -137,8 +148,8 @@ def _is_noticed(page: str, explained: Mapping[str, Any]) -> bool:
     return False
 
 
-UNCHECKED = r"^head \d|^bias of W\^O|^layer's output|^What this head writes has length"
-"""Lines with lengths of what is not printed: other heads, the bias, the stream."""
+UNCHECKED = r"^Head|^head \d|^bias of W\^O|^layer's output|^What this head writes has length"
+"""Lines with lengths of what is not printed (other heads, the bias, the stream), and with names."""
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gemma2", "qwen3", "phi3, a part turns", "mpnet", "deberta-v2"])
@@ -158,9 +169,9 @@ def test_a_number_that_is_changed_is_noticed(
 
 
 def _changed(page: str, number: re.Match[str]) -> str:
-    """The page with a number that is 40 units of its last digit larger, as wide as before."""
+    """The page with a number that is larger by 1, as wide as before."""
     digits = len(number[0].partition(".")[2])
-    larger = f"{float(number[0]) + 40 * 10.0**-digits:.{digits}f}"
+    larger = f"{float(number[0]) + 1:.{digits}f}"
     return page[: number.start()] + larger[-len(number[0]) :] + page[number.end() :]
 
 
@@ -172,3 +183,19 @@ def test_a_term_that_is_missing_is_noticed(twins: Path) -> None:
     ):
         shorter = "\n".join(line for line in lines if line != missing)
         assert _is_noticed(shorter, explained), missing
+
+
+RESULTS = r"= (\d+\.\d+)$|= -(\d+\.\d+)$|^(?:q·k|[qkvao]\[\d+\]|total|layer's output) .*?(\d+\.\d+)$"
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gemma2", "qwen3", "phi3, a part turns", "mpnet", "deberta-v2"])
+def test_a_result_that_is_off_by_two_units_is_noticed(name: str, saved: Callable[[str], Path]) -> None:
+    page, explained = _page(saved(name))
+    results = [*re.finditer(RESULTS, page, re.MULTILINE)]
+    assert len(results) > 8
+    for result in results:
+        start, end = result.span(result.lastindex or 0)
+        digits = page[start:end]
+        places = len(digits.partition(".")[2])
+        other = f"{float(digits) + 2 * 10.0**-places:.{places}f}"[-len(digits) :]
+        assert _is_noticed(page[:start] + other + page[end:], explained), result[0]
