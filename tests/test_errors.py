@@ -44,7 +44,7 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x --foo", "no such option: --foo", "attn inspect --help"),
     (
         "tokens x --layer 3",
-        "attn tokens has no option --layer: attn inspect, heads, heatmap and compare have it",
+        "attn tokens has no option --layer: attn inspect, explain, heads, heatmap and compare have it",
         "leave it out, or attn inspect",
     ),
     (

@@ -12,6 +12,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
+from attn_cli.safe_text import printable
 from attn_cli.show.writers import EXPLANATIONS, Page, either
 from attn_cli.vocabulary import Language, Lesson
 
@@ -212,6 +213,9 @@ def _answer(
 
     place = (explanation.layer, explanation.head)
     other = _token(pair.over, reading.key_side, "key", "--over")
+    if other == explanation.key:
+        problem = f"--key and --over are the same token: {other} '{printable(reading.keys[other].text)}'"
+        raise UsageError(problem, "--over another token of the row")
     contrast = contrast_keys(reading, place, explanation.query, explanation.key, other)
     fields["over"] = contrast_entry(contrast)
     return _Answer(contrast_page(contrast, sides, model, digits=shown.digits, most=shown.top), fields)

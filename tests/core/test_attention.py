@@ -371,7 +371,6 @@ def test_half_precision_is_exponentiated_in_float32(array: Convert) -> None:
 
 
 @given(layers())
-@settings(deadline=None)
 def test_the_weights_are_powers_over_their_total(case: tuple[str, list[bool], loop.Layer]) -> None:
     operands = operands_of(np.asarray, "float64", masks.padding(np.asarray(case[1])), case[2])
     found = trace(operands)

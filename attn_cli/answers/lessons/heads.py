@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from attn_cli.answers.lessons.row import Numbers, SoftmaxRow
-from attn_cli.grid import Matrix
 from attn_cli.record import record
 
 
@@ -24,7 +23,7 @@ class HeadsStudy:
     rows: Sequence[SoftmaxRow]  # H of them
     wide_scores: Numbers  # (S,) the sum of the heads' scores, divided by √H
     wide: SoftmaxRow
-    distances: Matrix  # (H + 1, H + 1) Jensen-Shannon between the rows; the last is that of the wide head
+    distances: Numbers  # (H + 1, H + 1) Jensen-Shannon between the rows; the last is that of the wide head
     has_bias: bool  # then the wide head has the mean of the heads' biases
     softcap: float | None
     has_sink: bool  # then the wide head has the mean of the heads' sinks

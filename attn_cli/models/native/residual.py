@@ -104,12 +104,8 @@ class ResidualStream:
 
     def _with_feed_forward(self, block: Block, stream: Decomposition) -> Decomposition:
         component = Component(ComponentType.FEED_FORWARD, self.kind, block.layer)
-        spec, added = self.model.spec, written([component], [block.fed_forward])
-        return (
-            stream.plus(added)
-            if spec.is_parallel
-            else self._sum(block, stream, added, spec.feed_forward_norm)
-        )
+        added = written([component], [block.fed_forward])
+        return self._sum(block, stream, added, self.model.spec.feed_forward_norm)
 
     def _sum(
         self, block: Block, stream: Decomposition, added: Decomposition, part: Part | None

@@ -279,8 +279,6 @@ class Transformer:
     def add_feed_forward(self, layer: int, x: Array, written: Array) -> Array:
         """(T, M) the layer's output: the stream after its attention, plus what its feed-forward wrote."""
         spec, norm = self.spec, self.spec.feed_forward_norm
-        if spec.is_parallel:
-            return x + written
         if spec.is_pre_norm:
             return (self._normalise(norm, layer, x) if spec.residual_is_normed else x) + written
         return self._normalise(norm, layer, x + written)

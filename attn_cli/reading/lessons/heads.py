@@ -6,6 +6,8 @@ Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from attn_cli.analysis.distance import measure_distances
 from attn_cli.answers.lessons.heads import HeadsStudy
 from attn_cli.core.arrays import Array, namespace
@@ -33,7 +35,7 @@ def study(request: LessonRequest) -> HeadsStudy:
     operands, heads = attention.operands, attention.heads
     if heads == 1:
         problem = f"this lesson compares the heads of a layer, and layer {request.place[0]} has one"
-        raise UsageError(problem, "another model, or -m random --heads 4")
+        raise UsageError(problem, "another model, or -m random --head-count 4")
     keys_of(operands.at([request.query]), request)
     wide_row = wide_head(operands.at([request.query]))
     rows = [softmax_row(one_row(operands, head, request.query)) for head in range(heads)]
@@ -52,7 +54,10 @@ def study(request: LessonRequest) -> HeadsStudy:
         rows=rows,
         wide_scores=exact(score(wide_row))[0, 0],
         wide=wide,
-        distances=measure_distances([row.shares[None] for row in (*rows, wide)], Distance.JENSEN_SHANNON),
+        distances=np.asarray(
+            measure_distances([row.shares[None] for row in (*rows, wide)], Distance.JENSEN_SHANNON),
+            dtype=np.float64,
+        ),
         has_bias=operands.bias is not None,
         softcap=operands.softcap,
         has_sink=operands.sink is not None,

@@ -1,6 +1,7 @@
 """The lesson on the mask: what it does to scores, and why hidden keys get -inf and not 0."""
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -34,7 +35,7 @@ from attn_cli.show.explanation.lessons.listing import (
 )
 from attn_cli.show.explanation.phrases import Phrase
 
-_ALL = 1 - 1e-6  # from here on, hidden keys leave nothing to divide by
+_LEAST = 1e-6  # below this, hidden keys leave nothing to divide by
 _REASONS = {
     "causal": words("later", "posterior"),
     "window": words("before window", "antes da janela"),
@@ -78,8 +79,9 @@ def blocks(study: MaskStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterat
     yield from _infinity(study, figures)
     yield from _zero(figures)
     yield from _checks(study, figures, ledger, sides)
-    more = ("--causal",) if study.imagined is Imagined.CAUSAL else ()
-    yield go_on(_next(study), base, study.place, study.query, *more)
+    named = [argument for argument in base if argument != "--no-causal"]
+    more = ("--causal", "--lesson", "mask") if study.imagined is Imagined.CAUSAL else ()
+    yield go_on(_next(study), named, study.place, study.query, *more)
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -302,8 +304,8 @@ def _zero(figures: _Figures) -> Iterator[Block]:
 def _checks(study: MaskStudy, figures: _Figures, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     """Numbers that a reader can check."""
     yield to_check()
-    hidden = figures.open.of_hidden
-    summed = ledger.result(figures.zeroed.total.value, _rest_of_one, (hidden,), figures.zeroed.total.column)
+    hidden, total = figures.open.of_hidden, figures.zeroed.total
+    summed = ledger.result(total.value, _rest_of_one, (hidden,), total.column)
     yield Equation(
         words(
             "zeroed after: 1 − {hidden} = {sum}",
@@ -318,14 +320,14 @@ def _checks(study: MaskStudy, figures: _Figures, ledger: Ledger, sides: Sides) -
         return
     best = max(seen, key=lambda number: figures.masked.listed[number].value)
     weight, result = figures.open.listed[best], figures.masked.listed[best]
-    found = ledger.result(result.value, _shared_out, (weight, hidden), result.column)
+    found = ledger.result(result.value, operator.truediv, (weight, total), result.column)
     yield Equation(
         words(
-            "{key}: without the mask {weight}, so with it {weight} ÷ (1 − {hidden}) = {found}",
-            "{key}: sem a máscara {weight}; logo, com ela {weight} ÷ (1 − {hidden}) = {found}",
+            "{key}: without the mask {weight}, so with it {weight} ÷ {total} = {found}",
+            "{key}: sem a máscara {weight}; logo, com ela {weight} ÷ {total} = {found}",
             key=key_name(sides, figures.listing.keys[best]),
             weight=weight,
-            hidden=hidden,
+            total=total,
             found=found,
         ),
         closes=found,
@@ -355,10 +357,6 @@ def _zero_check(study: MaskStudy, figures: _Figures, ledger: Ledger, best: int) 
 
 def _rest_of_one(hidden: float) -> float:
     return 1 - hidden
-
-
-def _shared_out(weight: float, hidden: float) -> float:
-    return weight / (1 - hidden)
 
 
 def _from_larger(weight: float, logit: float) -> float:

@@ -147,10 +147,10 @@ def _table(study: OrderStudy, figures: _Figures, sides: Sides) -> Table:
         [
             TableColumn(words("key", "chave"), is_number=False),
             TableColumn(words("moves to", "vai para"), is_optional=True),
-            TableColumn(words("no order", "sem ordem")),
-            TableColumn(words("reversed", "invertido")),
+            TableColumn(words("no order", "sem nada")),
+            TableColumn(words("reverse", "inverso")),
             TableColumn(words("model", "modelo")),
-            TableColumn(words("reversed", "invertido")),
+            TableColumn(words("reverse", "inverso")),
         ],
         rows,
     )
@@ -231,13 +231,13 @@ def _checks(study: OrderStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
     key = _most_changed(study.whole)
     number = list(figures.listing.keys).index(key)
     without, reversed_without, model, reversed_model = (each.listed[number] for each in figures.columns)
-    name = key_name(sides, key)
+    name, digits = key_name(sides, key), max(1, ledger.column().least - 1)
     for label, one, other in (
-        (words("no order", "sem ordem"), without, reversed_without),
+        (words("no order", "sem nada"), without, reversed_without),
         (words("model", "modelo"), model, reversed_model),
     ):
         value = abs(one.value - other.value)
-        found = ledger.result(value, _apart, (one, other))
+        found = ledger.result(value, _apart, (one, other), ledger.column(digits))
         yield Equation(
             words(
                 "{key}, {label}: |{one} − {other}| = {found}",

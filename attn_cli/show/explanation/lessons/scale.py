@@ -20,7 +20,7 @@ from attn_cli.show.explanation.document import (
     symbols,
     words,
 )
-from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
 from attn_cli.show.explanation.lessons.listing import (
     Listing,
@@ -53,7 +53,7 @@ def blocks(study: ScaleStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
 
 
 @record(frozen=True, slots=True, eq=False)
-class _Column:
+class _ScaledRow:
     """The figures of the row with one scale, in the order of the listed keys; a sink is the last."""
 
     scaling: Scaling
@@ -76,7 +76,7 @@ class _Figures:
     dots: Sequence[Figure]  # of the listed keys
     bias: Sequence[Figure] | None
     softcap: Figure | None
-    columns: Sequence[_Column]
+    columns: Sequence[_ScaledRow]
 
     @property
     def is_plain(self) -> bool:
@@ -84,12 +84,12 @@ class _Figures:
         return self.bias is None and self.softcap is None
 
     @property
-    def unscaled(self) -> _Column:
+    def unscaled(self) -> _ScaledRow:
         """The row without a scale."""
         return self.columns[0]
 
     @property
-    def scaled(self) -> _Column:
+    def scaled(self) -> _ScaledRow:
         """The row with the model's scale, or with 1/√d_k if the model has none."""
         own = [column for column in self.columns if column.scaling.is_of_model]
         return own[0] if own[0] is not self.columns[0] else self.columns[-1]
@@ -107,7 +107,7 @@ def _figures(study: ScaleStudy, ledger: Ledger) -> _Figures:
     return _Figures(shown, root, dots, bias, softcap, columns)
 
 
-def _column(scaling: Scaling, study: ScaleStudy, figures: _Figures, ledger: Ledger) -> _Column:
+def _column(scaling: Scaling, study: ScaleStudy, figures: _Figures, ledger: Ledger) -> _ScaledRow:
     row, shown = scaling.row, figures.listing
     factor = figures.root if scaling.is_root else ledger.given(scaling.factor)
     logits = _logits(scaling, study, figures, factor, ledger)
@@ -124,11 +124,19 @@ def _column(scaling: Scaling, study: ScaleStudy, figures: _Figures, ledger: Ledg
         weights = [ledger.given(share, of_weights) for share in shares]
         rest = ledger.given(sum(row.weights[key] for key in shown.rest), of_weights)
     terms = weights if rest is None else [*weights, rest]
-    entropy = ledger.result(row.entropy, _entropy, weights) if rest is None else ledger.given(row.entropy)
+    of_entropy = _coarser(ledger, 1)
+    entropy = ledger.given(row.entropy, of_entropy)
+    if rest is None:
+        entropy = ledger.result(row.entropy, _entropy, weights, of_entropy)
     largest = max(weights, key=lambda figure: figure.value)
     gradient = ledger.result(row.gradient, _gradient, (largest,))
     total = ledger.total(float(row.shares.sum()), terms, of_weights)
-    return _Column(scaling, factor, logits, weights, rest, total, entropy, largest, gradient)
+    return _ScaledRow(scaling, factor, logits, weights, rest, total, entropy, largest, gradient)
+
+
+def _coarser(ledger: Ledger, fewer: int) -> Column:
+    """A column with fewer decimals, for what is computed from many numbers: these then need no more."""
+    return ledger.column(max(1, ledger.column().least - fewer))
 
 
 def _logits(
@@ -268,12 +276,12 @@ def _headings(study: ScaleStudy, figures: _Figures) -> list[TableColumn]:
     return columns
 
 
-def _is_dot(figures: _Figures, column: _Column) -> bool:
+def _is_dot(figures: _Figures, column: _ScaledRow) -> bool:
     """Whether the logits of the column are the dot products, which have a column already."""
     return figures.is_plain and column.scaling.factor == 1
 
 
-def _scale_name(study: ScaleStudy, column: _Column) -> Words:
+def _scale_name(study: ScaleStudy, column: _ScaledRow) -> Words:
     if column.scaling.factor == 1:
         return words("no scale", "sem escala")
     if column.scaling.is_root:
@@ -337,7 +345,9 @@ def _saturation(study: ScaleStudy, figures: _Figures, ledger: Ledger) -> Iterato
     )
     rows = []
     for column in figures.columns:
-        spread = ledger.result(math.exp(column.entropy.value), math.exp, (column.entropy,))
+        spread = ledger.result(
+            math.exp(column.entropy.value), math.exp, (column.entropy,), _coarser(ledger, 2)
+        )
         tone = Tone.CHOSEN if column.scaling.is_of_model else Tone.PLAIN
         name = _scale_name(study, column)
         rows.append(Row([name, column.entropy, spread, column.largest, column.gradient], tone))
@@ -459,7 +469,7 @@ def _checks(study: ScaleStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
 
 
 def _ratio(
-    column: _Column, ranked: Sequence[int], figures: _Figures, ledger: Ledger, sides: Sides
+    column: _ScaledRow, ranked: Sequence[int], figures: _Figures, ledger: Ledger, sides: Sides
 ) -> Iterator[Block]:
     """Two weights differ by e to the difference of their logits."""
     first, second = ranked

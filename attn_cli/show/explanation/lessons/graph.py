@@ -1,0 +1,392 @@
+"""Attention as a graph: the lesson about nodes, edges and messages."""
+
+import math
+from collections.abc import Iterator
+
+from attn_cli.answers.lessons.graph import STRONG, Agreement, Degrees, GraphStudy
+from attn_cli.grid import Sides
+from attn_cli.show.explanation.document import (
+    Block,
+    CommandLine,
+    Equation,
+    Formula,
+    Heading,
+    Outside,
+    Paragraph,
+    Remainder,
+    Row,
+    Table,
+    TableColumn,
+    Tone,
+    Words,
+    symbols,
+    words,
+)
+from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.lessons.ending import Base, to_check
+from attn_cli.show.explanation.lessons.listing import (
+    Listing,
+    key_label,
+    key_name,
+    query_name,
+    rest_label,
+)
+from attn_cli.show.explanation.phrases import Phrase
+from attn_cli.show.explanation.quantities import in_scientific_notation, plural
+
+_KEYS = 6  # listed in a table
+_ROUNDING = words("rounding", "arredondamento")
+_NOTHING = words("", "")
+
+
+def blocks(study: GraphStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
+    """The lesson in reading order."""
+    title = words("What does attention look like as a graph?", "Como fica a atenção vista como um grafo?")
+    yield Heading(title, 1)
+    yield from _graph(study)
+    yield from _messages(study, ledger, sides)
+    yield from _agreements(study, ledger)
+    if study.degrees is not None:
+        yield from _degrees(study, study.degrees, ledger, sides)
+    yield from _layers(study, sides)
+    yield from _checks(study, ledger, sides)
+    layer, head = study.place
+    yield CommandLine(
+        words("Go on: every edge of this head:", "Para continuar: todas as arestas desta cabeça:"),
+        ("attn", "inspect", *base, "-l", str(layer), "-H", str(head), "-s", "weights"),
+    )
+
+
+def _graph(study: GraphStudy) -> Iterator[Block]:
+    nodes = words("Each token is a node.", "Cada token é um nó.")
+    if study.is_cross:
+        nodes = words(
+            "The {queries} and {keys} tokens of the two texts are the nodes.",
+            "Os {queries} e {keys} tokens dos dois textos são os nós.",
+            queries=study.queries,
+            keys=study.keys,
+        )
+    yield Paragraph(
+        words(
+            "{nodes} An edge leads from key j to query i where the mask lets i look at j, and its weight is"
+            " α_ij. The heads of layer {layer} of {model} ({heads}) have the same edges, each with weights"
+            " of its own. {counted}",
+            "{nodes} Uma aresta vai da chave j à consulta i onde a máscara deixa i olhar para j, e o seu"
+            " peso é α_ij. As cabeças da camada {layer} de {model} ({heads}) têm as mesmas arestas, cada uma"
+            " com os seus pesos. {counted}",
+            nodes=nodes,
+            heads=study.heads,
+            layer=str(study.place[0]),
+            model=Outside(study.model),
+            counted=_counted(study),
+        )
+    )
+    if study.edges == study.formula_edges:
+        yield _edges(study)
+
+
+def _counted(study: GraphStudy) -> Words:
+    if study.edges == study.formula_edges:
+        return words("Counted in the mask, the edges are", "Contadas na máscara, as arestas são")
+    return words(
+        "Counted in the mask, {edges} of the {pairs} pairs are edges{window}.",
+        "Contados na máscara, {edges} dos {pairs} pares são arestas{window}.",
+        edges=study.edges,
+        pairs=study.queries * study.keys,
+        window=_NOTHING
+        if study.window is None
+        else words(
+            ", because a window hides keys more than {reach} back",
+            ", porque uma janela esconde chaves a mais de {reach} para trás",
+            reach=study.window.reach,
+        ),
+    )
+
+
+def _edges(study: GraphStudy) -> Equation:
+    if study.is_causal:
+        return Equation(
+            symbols(
+                "T·(T + 1) ÷ 2 = {tokens} × {more} ÷ 2 = {edges}",
+                tokens=study.queries,
+                more=study.queries + 1,
+                edges=study.edges,
+            )
+        )
+    return Equation(
+        symbols(
+            "T·S = {queries} × {keys} = {edges}", queries=study.queries, keys=study.keys, edges=study.edges
+        )
+    )
+
+
+def listed_senders(study: GraphStudy) -> Listing:
+    """The keys of the heaviest edges into the query, the key of the request among them."""
+    if len(study.visible) <= _KEYS + 1:
+        return Listing(study.visible, ())
+    order = sorted(study.visible, key=lambda key: (key != study.key, -study.weights[key]))
+    return Listing(sorted(order[:_KEYS]), sorted(order[_KEYS:]))
+
+
+def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
+    yield Heading(words("One step of message passing", "Um passo de troca de mensagens"))
+    yield Formula(
+        words("message m_ij = α_ij v_j;  a_i = Σ_j m_ij", "mensagem m_ij = α_ij v_j;  a_i = Σ_j m_ij"),
+        r"m_{ij} = \alpha_{ij} v_j, \qquad a_i = \sum_j m_{ij}",
+    )
+    yield Paragraph(
+        words(
+            "Every key sends its value, every edge multiplies it by its weight, every query adds up what"
+            " arrives (Gilmer et al. 2017, arXiv:1704.01212). A graph attention network (Veličković et al."
+            " 2018, arXiv:1710.10903) does so on a given graph; here the mask is the graph. What arrives at"
+            " {query} in head {head}, in feature {feature} of the values:",
+            "Cada chave envia o seu valor, cada aresta o multiplica pelo seu peso, e cada consulta soma o"
+            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma graph attention network (Veličković et"
+            " al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui o grafo é a máscara. O que chega a"
+            " {query} na cabeça {head}, na componente {feature} dos valores:",
+            query=query_name(sides, study.query),
+            head="{}.{}".format(*study.place),
+            feature=str(study.feature),
+        )
+    )
+    yield _message_table(study, ledger, sides)
+
+
+def _message_table(study: GraphStudy, ledger: Ledger, sides: Sides) -> Table:
+    listed = listed_senders(study)
+    shares, values, messages = ledger.column(), ledger.column(), ledger.column()
+    terms, rows = list[Figure](), list[Row]()
+    for key in listed.keys:
+        weight, value = ledger.given(study.weights[key], shares), ledger.given(study.sent[key], values)
+        message = study.weights[key] * study.sent[key]
+        terms.append(ledger.result(message, _times, (weight, value), messages))
+        tone = Tone.CHOSEN if key == study.key else Tone.PLAIN
+        rows.append(Row((key_label(sides, key), weight, value, terms[-1]), tone))
+    if listed.rest:
+        rest = list(listed.rest)
+        weight = ledger.given(study.weights[rest].sum(), shares)
+        terms.append(ledger.given((study.weights[rest] * study.sent[rest]).sum(), messages))
+        rows.append(Row((rest_label(len(rest)), weight, None, terms[-1]), Tone.QUIET))
+    total = ledger.total(study.received, terms, messages)
+    rows.append(Row((_ROUNDING, None, None, Remainder(total)), Tone.QUIET))
+    rows.append(Row((words("context", "contexto"), None, None, total), Tone.TOTAL))
+    columns = (
+        TableColumn(words("from key", "da chave"), is_number=False),
+        TableColumn(symbols("α")),
+        TableColumn(symbols("v")),
+        TableColumn(symbols("α·v")),
+    )
+    return Table(columns, rows)
+
+
+def _times(weight: float, value: float) -> float:
+    return weight * value
+
+
+def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
+    yield Heading(words("The messages are the layer", "As mensagens são a camada"))
+    yield Paragraph(
+        words(
+            "Added up edge by edge from the list of edges, in float64: the contexts of this head"
+            " ({compared}) differ from the layer's own by at most {difference}, where the largest number is"
+            " {largest}. {output}",
+            "Somadas aresta por aresta a partir da lista de arestas, em float64: os contextos desta cabeça"
+            " ({compared}) diferem dos da própria camada em no máximo {difference}, sendo {largest} o maior"
+            " número. {output}",
+            compared=_compared(study.context),
+            difference=in_scientific_notation(ledger, study.context.difference),
+            largest=ledger.given(study.context.largest),
+            output=_output(study, ledger),
+        )
+    )
+
+
+def _compared(agreement: Agreement) -> Words:
+    return words(
+        "{rows}, {edges}",
+        "{rows}, {edges}",
+        rows=plural(agreement.rows, Phrase("query", "consulta"), Phrase("queries", "consultas")),
+        edges=plural(agreement.edges, Phrase("edge", "aresta"), Phrase("edges", "arestas")),
+    )
+
+
+def _output(study: GraphStudy, ledger: Ledger) -> Words:
+    if study.output is None:
+        return words("W^O of this layer is not known.", "O W^O desta camada não é conhecido.")
+    return words(
+        "All heads together, with W^O{bias} ({compared}), differ from the layer's output by at most"
+        " {difference} (largest number {largest}). What is left is rounding.",
+        "Todas as cabeças juntas, com W^O{bias} ({compared}), diferem da saída da camada em no máximo"
+        " {difference} (maior número {largest}). O que resta é arredondamento.",
+        bias=words(" and its bias", " e o seu viés") if study.has_bias else _NOTHING,
+        compared=_compared(study.output),
+        difference=in_scientific_notation(ledger, study.output.difference),
+        largest=ledger.given(study.output.largest),
+    )
+
+
+def _degrees(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides) -> Iterator[Block]:
+    yield Heading(words("Who sends, who receives", "Quem envia, quem recebe"))
+    yield _degree_table(study, degrees, ledger, sides)
+    of_sink = _NOTHING
+    if study.sink is not None:
+        of_sink = words(
+            " A learned sink takes {sink} of all rows together; it sends nothing.",
+            " Um sink aprendido fica com {sink} de todas as linhas juntas; ele não envia nada.",
+            sink=ledger.given(degrees.of_sink),
+        )
+    receives = words(
+        " Received: edges of its row above {strong}, and e^H, the number of equal edges with the same"
+        " entropy H.",
+        " Recebidas: arestas da sua linha acima de {strong}, e e^H, o número de arestas iguais com a mesma"
+        " entropia H.",
+        strong=ledger.given(STRONG, ledger.column(1)),
+    )
+    yield Paragraph(
+        words(
+            "Sent: Σ_i α_ij, the column of the key; each query gives out 1.{sink}{receives}{strongest}",
+            "Enviado: Σ_i α_ij, a coluna da chave; cada consulta distribui 1.{sink}{receives}{strongest}",
+            sink=of_sink,
+            receives=_NOTHING if study.is_cross else receives,
+            strongest=_strongest(degrees, ledger, sides),
+        )
+    )
+
+
+def _degree_table(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides) -> Table:
+    order = sorted(range(study.keys), key=lambda key: -degrees.sent[key])
+    listed = order if study.keys <= _KEYS + 1 else order[:_KEYS]
+    sent, effective = ledger.column(), ledger.column(2)
+    terms, rows = list[Figure](), list[Row]()
+    for key in listed:
+        terms.append(ledger.given(degrees.sent[key], sent))
+        received = (
+            ()
+            if study.is_cross
+            else (
+                int(degrees.strong[key]),
+                ledger.given(degrees.effective[key], effective),
+            )
+        )
+        tone = Tone.CHOSEN if key == study.key else Tone.PLAIN
+        rows.append(Row((key_label(sides, key), terms[-1], *received), tone))
+    blank = () if study.is_cross else (None, None)
+    rest = order[len(listed) :]
+    if rest:
+        terms.append(ledger.given(degrees.sent[rest].sum(), sent))
+        rows.append(Row((rest_label(len(rest)), terms[-1], *blank), Tone.QUIET))
+    total = ledger.total(degrees.sent.sum(), terms, sent)
+    rows.append(Row((_ROUNDING, Remainder(total), *blank), Tone.QUIET))
+    rows.append(Row((words("sum", "soma"), total, *blank), Tone.TOTAL))
+    columns = [
+        TableColumn(words("token", "token"), is_number=False),
+        TableColumn(words("sent Σα", "enviado Σα")),
+    ]
+    if not study.is_cross:
+        columns.append(TableColumn(words("strong received", "fortes recebidas"), is_optional=True))
+        columns.append(TableColumn(words("e^H received", "e^H recebidas"), is_optional=True))
+    return Table(columns, rows)
+
+
+def _strongest(degrees: Degrees, ledger: Ledger, sides: Sides) -> Words:
+    """The heaviest edges as a list."""
+    if not degrees.strongest:
+        return _NOTHING
+    column = ledger.column(2)
+    named = {
+        f"edge{index}": words(
+            "{key} → {query} {weight}",
+            "{key} → {query} {weight}",
+            key=key_name(sides, edge.key),
+            query=query_name(sides, edge.query),
+            weight=ledger.given(edge.weight, column),
+        )
+        for index, edge in enumerate(degrees.strongest)
+    }
+    edges = symbols("; ".join(f"{{{name}}}" for name in named), **named)
+    return words(
+        " The strongest edges between different tokens: {edges}.",
+        " As arestas mais fortes entre tokens diferentes: {edges}.",
+        edges=edges,
+    )
+
+
+def _layers(study: GraphStudy, sides: Sides) -> Iterator[Block]:
+    """What several layers reach."""
+    if study.is_cross:
+        yield Paragraph(
+            words(
+                "These edges lead from one text to the other, so no second hop follows them: self-attention"
+                " carries on what arrives.",
+                "Estas arestas vão de um texto ao outro, e nenhum segundo salto as segue: a autoatenção leva"
+                " adiante o que chega.",
+            )
+        )
+        return
+    layers = plural(study.layers, Phrase("layer", "camada"), Phrase("layers", "camadas"))
+    yield Paragraph(
+        words(
+            "A layer is one hop, so k layers reach k hops; this model has {layers}.{reach}{paths}",
+            "Uma camada é um salto, e k camadas alcançam k saltos; este modelo tem {layers}.{reach}{paths}",
+            layers=layers,
+            reach=_reach(study),
+            paths=_paths(study, sides),
+        )
+    )
+
+
+def _reach(study: GraphStudy) -> Words:
+    if study.window is not None:
+        reach = study.window.reach
+        return words(
+            " With the window of this layer, k layers reach k·{reach} tokens: {layers} × {reach} = {total}.",
+            " Com a janela desta camada, k camadas alcançam k·{reach} tokens: {layers} × {reach} = {total}.",
+            reach=reach,
+            layers=study.layers,
+            total=study.layers * reach,
+        )
+    if study.edges != study.formula_edges:
+        return _NOTHING
+    if study.is_causal:
+        return words(
+            " One hop already reaches every earlier token, and none leads to a later one.",
+            " Um salto já alcança todos os tokens anteriores, e nenhum leva a um posterior.",
+        )
+    return words(" One hop already reaches every token.", " Um salto já alcança todos os tokens.")
+
+
+def _paths(study: GraphStudy, sides: Sides) -> Words:
+    if not study.paths:
+        return _NOTHING
+    return words(
+        " From {key} to {query}, two layers with this mask have {paths} of two edges.",
+        " De {key} a {query}, duas camadas com esta máscara têm {paths} de duas arestas.",
+        key=key_name(sides, study.key),
+        query=query_name(sides, study.query),
+        paths=plural(study.paths, Phrase("path", "caminho"), Phrase("paths", "caminhos")),
+    )
+
+
+def _checks(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
+    """The messages, and how many edges of equal weight the row amounts to."""
+    yield to_check()
+    entropy = ledger.given(study.entropy)
+    effective = ledger.result(math.exp(study.entropy), math.exp, (entropy,), ledger.column(2))
+    yield Paragraph(
+        words(
+            "Multiply α by v in each row of the messages and add them up: that is one number of the context."
+            " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}; it is as spread out"
+            " as so many edges of equal weight:",
+            "Multiplique α por v em cada linha das mensagens e some: isso é um número do contexto. A linha"
+            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}; ela é tão espalhada quanto este"
+            " número de arestas de peso igual:",
+            query=query_name(sides, study.query),
+            edges=plural(len(study.visible), Phrase("edge", "aresta"), Phrase("edges", "arestas")),
+            entropy=entropy,
+        )
+    )
+    yield Equation(
+        symbols("e^H = e^{entropy} = {effective}", entropy=entropy, effective=effective),
+        r"e^H = e^{{{entropy}}} = {effective}",
+        effective,
+    )
