@@ -18,6 +18,11 @@ TWINS = ("bert", "gpt2", "llama")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --every-type, which tests all model types instead of a sample."""
     parser.addoption("--every-type", action="store_true", help="a twin of every model type: four minutes")
+    parser.addoption(
+        "--explain-cells",
+        default="130",
+        help="how many weights of `attn explain` are computed again from their pages: 1,000 in a minute",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -119,6 +119,7 @@ class TableColumn:
     heading: Words
     is_number: bool = True  # right-aligned
     is_optional: bool = False  # left out where the table is too wide, the last such column first
+    is_rounding: bool = False  # of remainders: left out where none of them is left
 
 
 @record(frozen=True, slots=True)
@@ -130,7 +131,9 @@ class Row:
 
     @property
     def remainders(self) -> list[Figure]:
-        """The figures whose remainders are in the row."""
+        """The figures whose remainders make up the row; none if it has other numbers."""
+        if any(isinstance(cell, Figure) for cell in self.cells):
+            return []
         return [cell.of for cell in self.cells if isinstance(cell, Remainder)]
 
 

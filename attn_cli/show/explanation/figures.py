@@ -13,7 +13,7 @@ from typing import SupportsFloat, TypeAlias
 
 from attn_cli.record import record
 
-MOST_DECIMALS = 12
+MOST_DECIMALS = 15
 _TOLERANCE = 0.75  # units of the last digit: then a rounded recomputation differs by at most one
 
 Formula: TypeAlias = Callable[..., float]
@@ -80,10 +80,17 @@ class Ledger:
         return self.result(value, _subtracted, (own, other), column)
 
     def settle(self) -> "Settled":
-        """The decimals of all columns: from the last result back to the numbers it was computed from."""
+        """The decimals of all columns: from the last result back to the numbers it was computed from.
+
+        A column that several results share may get more decimals after one of them has been settled, so
+        the results are gone through until nothing changes.
+        """
         decimals: dict[int, int] = {}
-        for relation in reversed(self._relations):
-            _refine(relation, decimals)
+        before: dict[int, int] | None = None
+        while decimals != before:
+            before = dict(decimals)
+            for relation in reversed(self._relations):
+                _refine(relation, decimals)
         return Settled(decimals, {id(relation.result): relation for relation in self._relations})
 
 
@@ -134,9 +141,10 @@ def _refine(relation: _Relation, decimals: dict[int, int]) -> None:
         for key, column in columns.items():
             decimals[key] = max(own, _decimals_of(column, decimals))
         return
-    if not _can_close(relation, decimals):
+    goal = _goal(relation, decimals)
+    if goal is None:
         return
-    while not _closes(relation, decimals):
+    while not _is_near(relation, goal, decimals):
         coarse = [column for column in columns.values() if _decimals_of(column, decimals) < MOST_DECIMALS]
         if not coarse:
             return
@@ -146,7 +154,6 @@ def _refine(relation: _Relation, decimals: dict[int, int]) -> None:
 
 def _error_of(relation: _Relation, column: Column, decimals: dict[int, int]) -> tuple[float, int]:
     """How far the rounding of one column moves the result, and among equals who has the fewest decimals."""
-    assert relation.formula is not None, "sums close by their remainder"
     exact = [one.value for one in relation.operands]
     rounded = [
         float(_printed(one, decimals)) if one.column is column else one.value for one in relation.operands
@@ -156,25 +163,40 @@ def _error_of(relation: _Relation, column: Column, decimals: dict[int, int]) -> 
     return error, -_decimals_of(column, decimals)
 
 
-def _can_close(relation: _Relation, decimals: dict[int, int]) -> bool:
-    """Whether the exact operands give the printed result."""
-    return _is_near(relation, [one.value for one in relation.operands], decimals)
+def _goal(relation: _Relation, decimals: dict[int, int]) -> float | None:
+    """What the printed operands must give: the printed result, or what the exact operands give.
+
+    The latter where the model computed in a format that is coarser than the decimals, so that the remainder
+    is the model's rounding and not that of the page.
+    """
+    if _closes(relation, decimals):
+        return float(_printed(relation.result, decimals))
+    exact = _evaluated(relation.formula, [one.value for one in relation.operands])
+    wanted = float(_printed(relation.result, decimals))
+    if exact is None or abs(exact - wanted) <= _TOLERANCE * _unit_of(relation, decimals):
+        return wanted
+    return exact
 
 
 def _closes(relation: _Relation, decimals: dict[int, int]) -> bool:
     """Whether the printed operands give the printed result."""
-    return _is_near(relation, [float(_printed(one, decimals)) for one in relation.operands], decimals)
+    return _is_near(relation, float(_printed(relation.result, decimals)), decimals)
 
 
-def _is_near(relation: _Relation, values: Sequence[float], decimals: dict[int, int]) -> bool:
-    assert relation.formula is not None, "sums close by their remainder"
-    computed = _evaluated(relation.formula, values)
-    unit = 10.0 ** -_decimals_of(relation.result.column, decimals)
-    wanted = float(_printed(relation.result, decimals))
-    return computed is not None and abs(computed - wanted) <= _TOLERANCE * unit
+def _is_near(relation: _Relation, goal: float, decimals: dict[int, int]) -> bool:
+    """Whether the printed operands give a number."""
+    computed = _evaluated(relation.formula, [float(_printed(one, decimals)) for one in relation.operands])
+    return computed is not None and abs(computed - goal) <= _TOLERANCE * _unit_of(relation, decimals)
 
 
-def _evaluated(formula: Formula, values: Sequence[float]) -> float | None:
+def _unit_of(relation: _Relation, decimals: dict[int, int]) -> float:
+    """One unit of the last printed digit of the result."""
+    unit: float = 10.0 ** -_decimals_of(relation.result.column, decimals)
+    return unit
+
+
+def _evaluated(formula: Formula | None, values: Sequence[float]) -> float | None:
+    assert formula is not None, "sums close by their remainder"
     try:
         return formula(*values)
     except (ArithmeticError, ValueError):  # a divisor that is printed as zero, for example

@@ -81,7 +81,7 @@ class Layout(NamedTuple):
 
     def _table(self, table: Table) -> Iterator[LineOfSpans]:
         rows = [row for row in table.rows if self.writing.is_drawn(row)]
-        shown = list(range(len(table.columns)))
+        shown = self.writing.drawn_columns(table)
         while self._is_too_wide(table, rows, shown) and any(table.columns[one].is_optional for one in shown):
             shown.remove(max(one for one in shown if table.columns[one].is_optional))
         texts = [[cell_text(row.cells[one], self.writing) for one in shown] for row in rows]

@@ -74,15 +74,17 @@ def _in_latex(number: str) -> str:
 
 
 def _table(table: Table, writing: Writing) -> Iterator[str]:
-    yield _row([writing.text(column.heading) for column in table.columns])
-    yield _row(["--:" if column.is_number else ":--" for column in table.columns])
+    shown = writing.drawn_columns(table)
+    columns = [table.columns[number] for number in shown]
+    yield _row([writing.text(column.heading) for column in columns])
+    yield _row(["--:" if column.is_number else ":--" for column in columns])
     for row in table.rows:
         if writing.is_drawn(row):
-            yield _row(_cells(row, writing))
+            yield _row(_cells(row, shown, writing))
 
 
-def _cells(row: Row, writing: Writing) -> Sequence[str]:
-    texts = [cell_text(cell, writing) for cell in row.cells]
+def _cells(row: Row, shown: Sequence[int], writing: Writing) -> Sequence[str]:
+    texts = [cell_text(row.cells[number], writing) for number in shown]
     is_strong = row.tone in {Tone.TOTAL, Tone.CHOSEN}
     return [f"**{text}**" if is_strong and text else text for text in texts]
 

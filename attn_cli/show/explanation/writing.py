@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from attn_cli.record import record
 from attn_cli.safe_text import label, printable
-from attn_cli.show.explanation.document import Operand, Outside, Remainder, Row, Word, Words
+from attn_cli.show.explanation.document import Operand, Outside, Remainder, Row, Table, Word, Words
 from attn_cli.show.explanation.figures import Figure, Settled
 from attn_cli.show.explanation.phrases import Phrase, fill
 from attn_cli.vocabulary import Language
@@ -49,6 +49,21 @@ class Writing:
     def is_drawn(self, row: Row) -> bool:
         """Whether the row is drawn: rows of remainders are not where all of them are nothing."""
         return not row.remainders or any(map(self.has_remainder, row.remainders))
+
+    def drawn_columns(self, table: Table) -> list[int]:
+        """The columns that are drawn: those of remainders are not where all of them are nothing."""
+        return [
+            number
+            for number, column in enumerate(table.columns)
+            if not column.is_rounding or any(map(self._has_cell(number), table.rows))
+        ]
+
+    def _has_cell(self, number: int) -> Callable[[Row], bool]:
+        def is_left(row: Row) -> bool:
+            cell = row.cells[number]
+            return isinstance(cell, Remainder) and self.has_remainder(cell.of)
+
+        return is_left
 
     def signed_remainder(self, figure: Figure) -> str:
         """The remainder as a term after a result: `+ 0.0001`, `- 0.0001`."""

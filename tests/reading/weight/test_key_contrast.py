@@ -14,7 +14,7 @@ from attn_cli.core.decomposition import Component
 from attn_cli.errors import AttnError
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
-from attn_cli.reading import free_memory
+from attn_cli.reading import free_memory, memory
 from attn_cli.reading.reading import Reading, TextRequest, read
 from attn_cli.reading.steps import head_steps
 from attn_cli.reading.weight.key_contrast import contrast_keys
@@ -223,7 +223,7 @@ def test_a_random_layer_has_tokens_and_positions() -> None:
 def test_a_text_that_does_not_fit_into_memory_is_refused_first(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = storybook(" ".join(["the"] * 500))
     monkeypatch.setattr(free_memory, "free_bytes", lambda _: 1e6)
-    monkeypatch.setattr(free_memory, "_SMALL", 0)
+    monkeypatch.setattr(memory, "_SMALL", 0)
     with pytest.raises(AttnError, match="not enough memory: this needs about"):
         contrast_keys(reading, (1, 0), 499, 3, 4)
 

@@ -316,7 +316,7 @@ def _checks(study: MaskStudy, figures: _Figures, ledger: Ledger, sides: Sides) -
         closes=summed,
     )
     seen = [number for number, key in enumerate(figures.listing.keys) if not study.hidden[key]]
-    if not seen:
+    if not seen or total.value < _LEAST:
         return
     best = max(seen, key=lambda number: figures.masked.listed[number].value)
     weight, result = figures.open.listed[best], figures.masked.listed[best]

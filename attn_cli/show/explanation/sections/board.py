@@ -178,10 +178,12 @@ def sum_of_products(
     names: tuple[Words, Callable[[int], Cell]],
     rest: Callable[[int], Words],
     added: Sequence[tuple[Words, float]] = (),
+    are_printed: bool = False,
 ) -> SumOfProducts:
     """Σ left × right + what is `added`: the largest products line by line, the rest as one sum.
 
-    `names` are the heading and the names of the lines, `rest` names the sum of the others by their number.
+    `names` are the heading and the names of the lines, `rest` names the sum of the others by their number;
+    `are_printed`: all factors are printed above, so that the rest follows from them too.
     """
     left, right = factors
     products = left.values.astype(np.float64) * right.values.astype(np.float64)
@@ -192,25 +194,42 @@ def sum_of_products(
     rows, terms = list[Row](), list[Figure]()
     for one in listed:
         terms.append(ledger.result(products[one], _times, (lefts[one], rights[one]), column))
-        rows.append(Row((names[1](one), lefts[one], rights[one], terms[-1])))
-    others = len(products) - len(listed)
-    if others:
-        terms.append(ledger.given(products.sum() - products[listed].sum(), column))
-        rows.append(Row((rest(others), None, None, terms[-1]), Tone.QUIET))
+        rows.append(Row((names[1](one), lefts[one], rights[one], terms[-1], Remainder(terms[-1]))))
+    others = np.setdiff1d(np.arange(len(products)), listed)
+    if others.size:
+        factors_of_rest = [
+            ledger.given(factor.values[one], factor.column)
+            for factor in factors
+            for one in (others if are_printed else ())
+        ]
+        terms.append(_rest(ledger, products[others].sum(), factors_of_rest, column))
+        rows.append(Row((rest(len(others)), None, None, terms[-1], Remainder(terms[-1])), Tone.QUIET))
     for name, value in added:
         terms.append(ledger.given(value, column))
-        rows.append(Row((name, None, None, terms[-1])))
+        rows.append(Row((name, None, None, terms[-1], None)))
     title, value, own = total
     figure = ledger.total(value, terms, own)
-    rows.append(Row((ROUNDING, None, None, Remainder(figure)), Tone.QUIET))
-    rows.append(Row((title, None, None, figure), Tone.TOTAL))
+    rows.append(Row((ROUNDING, None, None, Remainder(figure), None), Tone.QUIET))
+    rows.append(Row((title, None, None, figure, None), Tone.TOTAL))
     heads = (
         TableColumn(names[0], is_number=False),
         TableColumn(left.heading),
         TableColumn(right.heading),
         TableColumn(words("product", "produto")),
+        TableColumn(ROUNDING, is_rounding=True),
     )
     return SumOfProducts(Table(heads, rows), figure, lefts, rights)
+
+
+def _rest(ledger: Ledger, value: float, factors: Sequence[Figure], column: Column) -> Figure:
+    """The sum of the products that are not listed; `factors` are the left ones, then the right ones."""
+    return ledger.result(value, dot, factors, column) if factors else ledger.given(value, column)
+
+
+def dot(*values: float) -> float:
+    """Σ left × right of the left ones, then as many right ones, and perhaps something to add."""
+    count = len(values) // 2
+    return float(np.dot(values[:count], values[count : 2 * count])) + sum(values[2 * count :])
 
 
 def _times(left: float, right: float) -> float:

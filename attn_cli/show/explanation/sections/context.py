@@ -128,6 +128,7 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
         most=board.most,
         names=(words("feature of a", "componente de a"), str),
         rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        are_printed=board.has_matrices,
     ).table
 
 

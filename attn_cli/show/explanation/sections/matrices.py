@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-import numpy as np
-
 from attn_cli.answers.weight import Projection, RowOutput, Vector
 from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Paragraph,
+    Remainder,
     Row,
     Table,
     TableColumn,
@@ -20,7 +19,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure
-from attn_cli.show.explanation.sections.board import Board
+from attn_cli.show.explanation.sections.board import ROUNDING, Board, dot
 
 SMALL = 16
 """Features of x: a layer up to this width is shown whole."""
@@ -59,7 +58,7 @@ def _whole(board: Board, projection: Projection, columns: tuple[Words, Column, C
     results = [
         ledger.result(
             projection.plain[one],
-            _projected,
+            dot,
             [*x, *matrix[one], *([] if bias is None else [bias[one]])],
             of_result,
         )
@@ -68,16 +67,10 @@ def _whole(board: Board, projection: Projection, columns: tuple[Words, Column, C
     rows = [Row((str(line), x[line], *(row[line] for row in matrix))) for line in range(len(x))]
     if bias is not None:
         rows.append(Row((symbols("b"), None, *bias)))
+    rows.append(Row((ROUNDING, None, *map(Remainder, results)), Tone.QUIET))
     rows.append(Row((name, None, *results), Tone.TOTAL))
     heads = [TableColumn(symbols(""), is_number=False), TableColumn(symbols("x"))]
     return Table([*heads, *(TableColumn(symbols(str(one))) for one in range(size))], rows)
-
-
-def _projected(*values: float) -> float:
-    """Σ x·W + b of as many x as W, and perhaps a b."""
-    width = len(values) // 2
-    left, right = values[:width], values[width : 2 * width]
-    return float(np.dot(left, right)) + sum(values[2 * width :])
 
 
 def output_matrix(board: Board, context: Vector, output: RowOutput, feature: int) -> Iterator[Block]:
@@ -88,11 +81,11 @@ def output_matrix(board: Board, context: Vector, output: RowOutput, feature: int
         return
     ledger = board.ledger
     a = [ledger.given(value, board.context) for value in context]
-    rows = [Row((symbols("a"), *a, None), Tone.TOTAL)]
+    rows = [Row((symbols("a"), *a, None, None), Tone.TOTAL)]
     for number, line, value in zip(count(), output.matrix, output.output, strict=False):
         matrix = [ledger.given(one, board.output_matrix) for one in line]
-        result = ledger.result(value, _projected, [*a, *matrix], board.output)
-        rows.append(Row((symbols(f"o[{number}]"), *matrix, result)))
+        result = ledger.result(value, dot, [*a, *matrix], board.output)
+        rows.append(Row((symbols(f"o[{number}]"), *matrix, result, Remainder(result))))
     heads = [TableColumn(symbols(""), is_number=False)]
     heads += [TableColumn(symbols(str(one))) for one in range(len(a))]
     yield Paragraph(
@@ -101,7 +94,7 @@ def output_matrix(board: Board, context: Vector, output: RowOutput, feature: int
             "As colunas de W^O desta cabeça: cada saída é a soma de a vezes a sua linha:",
         )
     )
-    yield Table([*heads, TableColumn(symbols("o"))], rows)
+    yield Table([*heads, TableColumn(symbols("o")), TableColumn(ROUNDING, is_rounding=True)], rows)
 
 
 def _numbers(board: Board, name: Words, values: Vector, column: Column) -> Iterator[Block]:

@@ -76,7 +76,11 @@ def _disentangled(board: Board, terms: BiasTerms, scale: float, bias: float) -> 
     values: dict[str, Word] = {"scale": factor, "bias": figure}
     values |= {} if content is None else {"content": content}
     values |= {} if position is None else {"position": Operand(position)}
-    summed = " + ".join("{" + name + "}" for name in ("content", "position") if name in values)
+    summed = (
+        "({content} + {position})"
+        if len(parts) > 1
+        else "".join("{" + each + "}" for each in values if each in {"content", "position"})
+    )
     explanation = board.explanation
     yield Paragraph(
         words(
@@ -91,5 +95,5 @@ def _disentangled(board: Board, terms: BiasTerms, scale: float, bias: float) -> 
             rows=str(terms.buckets),
         )
     )
-    yield Equation(symbols(f"({summed}) × {{scale}} = {{bias}}", **values), closes=figure)
+    yield Equation(symbols(f"{summed} × {{scale}} = {{bias}}", **values), closes=figure)
     return figure

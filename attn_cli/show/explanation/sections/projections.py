@@ -132,6 +132,7 @@ def _product(
         names=(_FEATURES, str),
         rest=lambda count: words("the other {count}", "os outros {count}", count=count),
         added=added,
+        are_printed=board.has_matrices,
     )
 
 

@@ -95,6 +95,7 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
     if math.isclose(scores.scale * math.sqrt(size), 1, rel_tol=1e-6):
         figure = board.ledger.result(value, lambda one: one / math.sqrt(size), (dot,), column)
         root = board.ledger.given(math.sqrt(size))
+        board.ledger.result(value, lambda one, by: one / by, (dot, root), column)  # with the printed root too
         yield Paragraph(
             words(
                 "The score is q·k ÷ √d_k, with d_k = {size} features and √{size} = {root}:",
@@ -197,8 +198,8 @@ def _mask_sentence(board: Board) -> Paragraph:
     if not hidden:
         return Paragraph(
             words(
-                "No mask: this query may look at every key.",
-                "Sem máscara: esta consulta pode olhar para todas as chaves.",
+                "No key is masked: this query may look at every key.",
+                "Nenhuma chave está mascarada: esta consulta pode olhar para todas as chaves.",
             )
         )
     return Paragraph(

@@ -74,16 +74,29 @@ def _table(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
     shares = [ledger.result(line.share, _divided, (line.power, total), board.weights) for line in lines]
     whole = ledger.total(sum(line.share for line in lines), shares, board.weights)
     rows = [
-        Row((line.name, line.logit, line.power, share, Bar(line.share)), line.tone)
+        Row(
+            (
+                line.name,
+                line.logit,
+                line.power,
+                Remainder(line.power),
+                share,
+                Remainder(share),
+                Bar(line.share),
+            ),
+            line.tone,
+        )
         for line, share in zip(lines, shares, strict=True)
     ]
-    rows.append(Row((ROUNDING, None, Remainder(total), Remainder(whole), None), Tone.QUIET))
-    rows.append(Row((words("total", "total"), None, total, whole, None), Tone.TOTAL))
+    rows.append(Row((ROUNDING, None, Remainder(total), None, Remainder(whole), None, None), Tone.QUIET))
+    rows.append(Row((words("total", "total"), None, total, None, whole, None, None), Tone.TOTAL))
     heads = (
         TableColumn(words("key", "chave"), is_number=False),
         TableColumn(words("logit", "logit")),
         TableColumn(symbols("exp")),
+        TableColumn(ROUNDING, is_rounding=True),
         TableColumn(words("weight", "peso")),
+        TableColumn(ROUNDING, is_rounding=True),
         TableColumn(symbols(""), is_number=False, is_optional=True),
     )
     return Table(heads, rows)

@@ -1,10 +1,18 @@
 """The page of the lesson on the mask: its numbers follow from the numbers printed above them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from attn_cli.answers.lessons.row import SoftmaxRow
+from attn_cli.reading.lessons.mask import study
+from attn_cli.reading.lessons.request import LessonRequest
+from attn_cli.show.explanation.document import Equation
+from attn_cli.show.explanation.figures import Ledger
+from attn_cli.show.explanation.lessons import mask
 from attn_cli.vocabulary import Kind, Language
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.lessons import check_equations, lesson_text, numbers, reading_for, table
@@ -53,6 +61,18 @@ def test_cross_attention_imagines_padding(tmp_path: Path) -> None:
     page = lesson_text("mask", reading_for(tmp_path, TEXT, Kind.CROSS), (1, 1), 2)
     assert "hides the last tokens as if they were padding" in page
     assert re.search(r"the padding mask hides \d+", page)
+
+
+@pytest.mark.parametrize(("visible", "equations"), [(1e-5, 3), (1e-7, 1)])
+def test_where_hidden_keys_leave_nothing_there_is_nothing_to_divide_by(
+    visible: float, equations: int
+) -> None:
+    reading = reading_for("random", "the cat sat", is_causal=True)
+    found = study(LessonRequest(reading, (0, 0), 0, 0))
+    logits = np.array([np.log(visible / (1 - visible)), 0.0, -np.inf])
+    open_row = SoftmaxRow(logits, np.array([visible, 1 - visible, 0.0]))
+    blocks = list(mask.blocks(replace(found, open=open_row), Ledger(4), reading.sides, ("TEXT",)))
+    assert len([block for block in blocks if isinstance(block, Equation)]) == equations
 
 
 def test_both_languages_have_the_same_numbers() -> None:

@@ -1,9 +1,16 @@
 """The page of the lesson on order: its numbers follow from the numbers printed above them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from attn_cli.reading.lessons.order import study
+from attn_cli.reading.lessons.request import LessonRequest
+from attn_cli.show.explanation.document import Document
+from attn_cli.show.explanation.figures import Ledger
+from attn_cli.show.explanation.lessons import order
+from attn_cli.show.explanation.plain import as_text
 from attn_cli.vocabulary import Kind, Language
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.lessons import check_equations, lesson_text, numbers, reading_for, table
@@ -38,6 +45,21 @@ def test_it_says_what_tells_the_order(family: str, told: str, tmp_path: Path) ->
     page = lesson_text("order", reading_for(tmp_path / ".", TEXT), (1, 1), 4)
     assert f"is told by: {told}." in page
     assert check_equations(page) == 2
+
+
+@pytest.mark.parametrize(
+    ("difference", "printed"),
+    [(0.0, "0.0000"), (0.0123, "0.0123"), (5.4e-7, "0.00000054"), (3.2e-12, "0.000000000")],
+)
+def test_what_rounding_leaves_is_printed_with_two_digits(difference: float, printed: str) -> None:
+    reading = reading_for(None, "the cat sat")
+    found = study(LessonRequest(reading, (0, 0), 1, 0))
+    found = replace(found, without=replace(found.without, difference=difference))
+    ledger = Ledger(4)
+    blocks = list(order.blocks(found, ledger, reading.sides, ("TEXT",)))
+    page = as_text(Document(blocks, ledger.settle()), Language.EN)
+    (line,) = [line for line in page.splitlines() if line.startswith("nothing tells the order")]
+    assert line.split()[-1] == printed
 
 
 def test_cross_attention_reverses_the_other_text(tmp_path: Path) -> None:
