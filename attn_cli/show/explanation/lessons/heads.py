@@ -157,9 +157,9 @@ def _findings(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Iterator[
     yield Paragraph(
         words(
             "H is the entropy of a row; distance is that from the wide head's row (Jensen-Shannon, 0: equal,"
-            " 1: nothing in common). A softmax has one row of weights per query: the heads together can rest"
-            " on {count} keys here, the wide head has to divide a single row among them. Between two heads"
-            " the mean distance is {between}, from {nearest} to {farthest}.",
+            " 1: nothing in common). A softmax has one row of weights per query: each head can rest on a key"
+            " of its own (different keys here: {count}), the wide head has to divide a single row among"
+            " them. Between two heads the mean distance is {between}, from {nearest} to {farthest}.",
             "H é a entropia de uma linha; distância é a que a separa da linha da cabeça única"
             " (Jensen-Shannon, 0: iguais, 1: nada em comum). Uma softmax dá uma só linha de pesos por"
             " consulta: as cabeças juntas podem se fixar aqui em chaves diferentes ({count}); a única tem de"
