@@ -92,15 +92,11 @@ class LengthStudy:
     query: int
     layer: LayerSize
     products: MatrixProducts | None  # None: not known
-    lengths: tuple[TextLength, ...]  # the text's own first
+    text: TextLength
+    lengths: tuple[TextLength, ...]  # the shortest first, the text's own among them
     is_causal: bool
     window: UsedWindow | None  # None: between two texts there is none
     measured: Measured
-
-    @property
-    def text(self) -> TextLength:
-        """The length of the text."""
-        return self.lengths[0]
 
     @property
     def is_cross(self) -> bool:

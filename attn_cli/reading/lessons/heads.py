@@ -6,8 +6,6 @@ Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
 import math
 from dataclasses import replace
 
-import numpy as np
-
 from attn_cli.analysis.distance import measure_distances
 from attn_cli.answers.lessons.heads import HeadsStudy
 from attn_cli.core.arrays import Array, namespace
@@ -40,6 +38,7 @@ def study(request: LessonRequest) -> HeadsStudy:
     wide_row = wide_head(operands.at([request.query]))
     rows = [softmax_row(one_row(operands, head, request.query)) for head in range(heads)]
     wide = softmax_row(wide_row)
+    shares = [row.shares[None] for row in (*rows, wide)]
     return HeadsStudy(
         model=request.reading.source.card.name,
         place=request.place,
@@ -54,10 +53,7 @@ def study(request: LessonRequest) -> HeadsStudy:
         rows=rows,
         wide_scores=exact(score(wide_row))[0, 0],
         wide=wide,
-        distances=np.asarray(
-            measure_distances([row.shares[None] for row in (*rows, wide)], Distance.JENSEN_SHANNON),
-            dtype=np.float64,
-        ),
+        distances=exact(measure_distances(shares, Distance.JENSEN_SHANNON)),
         has_bias=operands.bias is not None,
         softcap=operands.softcap,
         has_sink=operands.sink is not None,

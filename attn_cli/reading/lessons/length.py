@@ -46,11 +46,17 @@ def study(request: LessonRequest, clock: Clock = perf_counter) -> LengthStudy:
         query=request.query,
         layer=size,
         products=_products(reading, layer, size),
-        lengths=(own, *(TextLength(tokens, tokens) for tokens in LENGTHS)),
+        text=own,
+        lengths=_lengths(own),
         is_causal=is_causal(reading, layer),
         window=window_of(reading, layer, _EXAMPLE),
         measured=measure(size, reading.source.backend, clock),
     )
+
+
+def _lengths(own: TextLength) -> tuple[TextLength, ...]:
+    others = {TextLength(tokens, tokens) for tokens in LENGTHS}
+    return tuple(sorted(others | {own}, key=lambda length: (length.pairs, length.keys)))
 
 
 def _size(reading: Reading, layer: Layer) -> LayerSize:
@@ -72,15 +78,19 @@ def _products(reading: Reading, layer: Layer, size: LayerSize) -> MatrixProducts
         return None
     width = int(opened.projection.weight.shape[0])
     of_queries = width * size.heads * (size.size + size.value_size)
-    inner, matrices = (0, 0) if source.card.type == RANDOM else _feed_forward(reading)
+    block = (0, 0) if source.card.type == RANDOM else _feed_forward(reading)
+    if block is None:
+        return None
+    inner, matrices = block
     return MatrixProducts(width, of_queries, width * size.cached, matrices * width * inner, inner, matrices)
 
 
-def _feed_forward(reading: Reading) -> tuple[int, int]:
-    """The inner size of the feed-forward block, and how many matrices it has."""
-    from attn_cli.models.native.checkpoint import Checkpoint  # already imported: the source is one
+def _feed_forward(reading: Reading) -> tuple[int, int] | None:
+    """The inner size of the feed-forward block, and how many matrices it has; None: not known."""
+    from attn_cli.models.native.checkpoint import Checkpoint  # already imported if the source is one
 
-    assert isinstance(reading.source, Checkpoint), "the other native source is the random layer"
+    if not isinstance(reading.source, Checkpoint):
+        return None
     spec = reading.source.spec
     if reading.kind in {Kind.DECODER, Kind.CROSS} and spec.decoder is not None:
         spec = spec.decoder

@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pytest
 
 from attn_cli.answers.lessons.order import OrderStudy
 from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.open import open_source
-from attn_cli.models.source import Source, SourceRequest, Texts
+from attn_cli.models.source import SourceRequest, Texts
 from attn_cli.reading.lessons.order import reversed_text, study
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.reading import TextRequest, read
@@ -89,12 +90,12 @@ def test_each_source_alone_tells_some_of_the_order(twins: Path) -> None:
     assert min(orders.difference for orders in found.alone) > 1e-2
 
 
-def test_a_window_wider_than_the_text_tells_nothing(tmp_path: Path) -> None:
-    FAMILIES["mistral"].save(tmp_path)
-    reading = reading_of("the cat", str(tmp_path))
-    assert len(reading.tokens) <= 4
-    found = study(LessonRequest(reading, (0, 0), 0, 0))
-    assert OrderSource.WINDOW not in found.sources
+def test_a_window_as_wide_as_the_text_tells_nothing(tmp_path: Path) -> None:
+    FAMILIES["mistral"].save(tmp_path)  # its window has 4 tokens
+    source = open_source(SourceRequest(str(tmp_path)), {})
+    assert isinstance(source, Checkpoint)
+    told = {length: source.order_sources(Kind.SELF, 3, length) for length in (4, 5)}
+    assert (OrderSource.WINDOW in told[4], OrderSource.WINDOW in told[5]) == (False, True)
 
 
 def test_the_random_layer_has_sinusoids() -> None:
@@ -117,7 +118,7 @@ def test_a_model_of_transformers_cannot_do_without_positions(twins: Path) -> Non
 
         card = reading_of("cat", str(twins / "bert")).source.card
 
-    reading = reading_of("the cat sat", str(twins / "bert"))
-    bridged = replace(reading, source=cast("Source", Bridged()))
+    bridged: Any = Bridged()
+    reading = replace(reading_of("the cat sat", str(twins / "bert")), source=bridged)
     with pytest.raises(AttnError, match="leaves positions out of the model, and transformers computes"):
-        study(LessonRequest(bridged, (0, 0), 0, 0))
+        study(LessonRequest(reading, (0, 0), 0, 0))

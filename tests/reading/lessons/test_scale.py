@@ -1,6 +1,8 @@
 """The lesson on the scale: each number against one of our own in float64."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +67,17 @@ def test_a_scale_of_its_own_is_shown_beside_none_and_the_root(tmp_path: Path) ->
     assert [one.factor for one in found.scalings] == pytest.approx([1.0, 8**-0.5 / 2, 8**-0.5])
 
 
+@pytest.mark.parametrize(("off", "scales"), [(3e-8, 2), (1e-4, 3)])
+def test_a_root_that_was_rounded_to_float32_is_the_root(
+    off: float, scales: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention = attention_of(request())
+    operands = replace(attention.operands, scale=32**-0.5 * (1 + off))
+    changed = replace(attention, operands=operands)
+    monkeypatch.setattr("attn_cli.reading.lessons.scale.attention_of", lambda _request: changed)
+    assert len(study(request()).scalings) == scales
+
+
 def test_the_soft_cap_stays_with_every_scale(tmp_path: Path) -> None:
     FAMILIES["gemma2"].save(tmp_path)
     found = study(request(tmp_path))
@@ -126,10 +139,8 @@ def test_one_key_has_weight_one_with_every_scale() -> None:
 
 
 def test_a_learned_sink_is_one_more_key() -> None:
-    whole = request()
-    reading = whole.reading.__class__(
-        whole.reading.request, Sinks(np.array([1.5, 0.0])), whole.reading.texts, whole.reading.kind
-    )
+    sinks: Any = Sinks(np.array([1.5, 0.0]))
+    reading = replace(request().reading, source=sinks)
     found = study(LessonRequest(reading, (0, 0), 2, 0))
     for scaling in found.scalings:
         assert scaling.row.sink_logit == 1.5

@@ -199,6 +199,15 @@ def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
             output=_output(study, ledger),
         )
     )
+    if study.degrees is None:
+        yield Paragraph(
+            words(
+                "The text has too many pairs to list them all, so only the edges of this query were"
+                " compared.",
+                "O texto tem pares demais para listar todos, e só as arestas desta consulta foram"
+                " comparadas.",
+            )
+        )
 
 
 def _compared(agreement: Agreement) -> Words:
@@ -248,7 +257,7 @@ def _degrees(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides) 
             "Enviado: Σ_i α_ij, a coluna da chave; cada consulta distribui 1.{sink}{receives}{strongest}",
             sink=of_sink,
             receives=_NOTHING if study.is_cross else receives,
-            strongest=_strongest(degrees, ledger, sides),
+            strongest=_strongest(study, degrees, ledger, sides),
         )
     )
 
@@ -288,7 +297,7 @@ def _degree_table(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Si
     return Table(columns, rows)
 
 
-def _strongest(degrees: Degrees, ledger: Ledger, sides: Sides) -> Words:
+def _strongest(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides) -> Words:
     """The heaviest edges as a list."""
     if not degrees.strongest:
         return _NOTHING
@@ -303,10 +312,12 @@ def _strongest(degrees: Degrees, ledger: Ledger, sides: Sides) -> Words:
         )
         for index, edge in enumerate(degrees.strongest)
     }
+    others = _NOTHING if study.is_cross else words(" between different tokens", " entre tokens diferentes")
     edges = symbols("; ".join(f"{{{name}}}" for name in named), **named)
     return words(
-        " The strongest edges between different tokens: {edges}.",
-        " As arestas mais fortes entre tokens diferentes: {edges}.",
+        " The strongest edges{others}: {edges}.",
+        " As arestas mais fortes{others}: {edges}.",
+        others=others,
         edges=edges,
     )
 

@@ -1,5 +1,6 @@
 """What does N² cost? The lesson about operations and bytes."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from attn_cli.answers.lessons.length import BYTES, SOFTMAX, LayerSize, LengthStudy, TextLength
@@ -111,40 +112,19 @@ def _text(study: LengthStudy, text: TextLength) -> Word:
 
 def _one_layer(study: LengthStudy) -> Iterator[Block]:
     layer, text = study.layer, study.text
-    yield Heading(words("This text, one layer", "Este texto, uma camada"))
-    yield _product(
-        words("scores", "escores"),
-        symbols("2·T·S·D·H"),
-        (2, text.queries, text.keys, layer.size, layer.heads),
-    )
-    yield _product(
-        words("softmax", "softmax"),
-        symbols(f"{SOFTMAX}·T·S·H"),
-        (SOFTMAX, text.queries, text.keys, layer.heads),
-    )
+    pairs = (text.queries, text.keys)
     value = "D" if layer.size == layer.value_size else "E"
+    yield Heading(words("This text, one layer", "Este texto, uma camada"))
+    yield _product(words("scores: 2·T·S·D·H", "escores: 2·T·S·D·H"), (2, *pairs, layer.size, layer.heads))
+    yield _product(symbols(f"softmax: {SOFTMAX}·T·S·H"), (SOFTMAX, *pairs, layer.heads))
     yield _product(
-        words("context", "contexto"),
-        symbols(f"2·T·S·{value}·H"),
-        (2, text.queries, text.keys, layer.value_size, layer.heads),
+        words(f"context: 2·T·S·{value}·H", f"contexto: 2·T·S·{value}·H"),
+        (2, *pairs, layer.value_size, layer.heads),
     )
-    total = text.pairs * layer.per_pair
-    yield Equation(
-        words(
-            "all of it: {formula} = {per_pair} operations per pair; {per_pair} × {pairs} pairs ="
-            " {total}{whole}",
-            "tudo: {formula} = {per_pair} operações por par; {per_pair} × {pairs} pares = {total}{whole}",
-            formula=_per_pair(layer),
-            per_pair=layer.per_pair,
-            pairs=text.pairs,
-            total=total,
-            whole=_of_all_layers(layer, total),
-        )
-    )
+    yield _sum(layer, text)
     yield _product(
-        words("one matrix in bytes", "uma matriz em bytes"),
-        symbols(f"{BYTES}·T·S·H"),
-        (BYTES, text.queries, text.keys, layer.heads),
+        words(f"one matrix in bytes: {BYTES}·T·S·H", f"uma matriz em bytes: {BYTES}·T·S·H"),
+        (BYTES, *pairs, layer.heads),
     )
     yield Paragraph(
         words(
@@ -160,21 +140,29 @@ def _one_layer(study: LengthStudy) -> Iterator[Block]:
     )
 
 
-def _product(name: Word, formula: Word, factors: Sequence[int]) -> Equation:
-    """name: formula = factors = their product, all of them whole."""
-    product = 1
-    for factor in factors:
-        product *= factor
-    numbers = {f"f{index}": factor for index, factor in enumerate(factors)}
-    shown = " × ".join(f"{{{name}}}" for name in numbers)
+def _sum(layer: LayerSize, text: TextLength) -> Equation:
+    total = text.pairs * layer.per_pair
     return Equation(
-        symbols(
-            f"{{name}}: {{formula}} = {shown} = {{product}}",
-            name=name,
-            formula=formula,
-            product=product,
-            **numbers,
+        words(
+            "all of it: {formula} = {per_pair} operations per pair; {per_pair} × {pairs} pairs ="
+            " {total}{whole}",
+            "tudo: {formula} = {per_pair} operações por par; {per_pair} × {pairs} pares = {total}{whole}",
+            formula=_per_pair(layer),
+            per_pair=layer.per_pair,
+            pairs=text.pairs,
+            total=total,
+            whole=_of_all_layers(layer, total),
         )
+    )
+
+
+def _product(formula: Word, factors: Sequence[int]) -> Equation:
+    """A formula with its name, then its factors and their product, all of them whole."""
+    numbers = {f"factor{index}": factor for index, factor in enumerate(factors)}
+    shown = " × ".join(f"{{{name}}}" for name in numbers)
+    product = math.prod(factors)
+    return Equation(
+        symbols(f"{{formula}} = {shown} = {{product}}", formula=formula, product=product, **numbers)
     )
 
 
@@ -216,7 +204,7 @@ def _hidden(study: LengthStudy, text: TextLength) -> Word:
 
 def _length(study: LengthStudy, length: TextLength) -> tuple[Cell, Tone]:
     """The first cell of a row, and its tone."""
-    tone = Tone.CHOSEN if length is study.text else Tone.PLAIN
+    tone = Tone.CHOSEN if length == study.text else Tone.PLAIN
     if length.queries != length.keys:
         return symbols("{queries} × {keys}", queries=length.queries, keys=length.keys), tone
     return length.keys, tone
@@ -460,8 +448,10 @@ def _checks(study: LengthStudy) -> Iterator[Block]:
     layer, length = study.layer, study.lengths[1]
     yield to_check()
     yield _product(
-        words("T × S of the second row", "T × S da segunda linha"),
-        words("operations per pair × layers × n²", "operações por par × camadas × n²"),
+        words(
+            "T × S of the second row: operations per pair × layers × T × S",
+            "T × S da segunda linha: operações por par × camadas × T × S",
+        ),
         (layer.per_pair, layer.layers, length.queries, length.keys),
     )
     yield Paragraph(

@@ -289,7 +289,7 @@ def _zero(figures: _Figures) -> Iterator[Block]:
     yield Paragraph(
         words(
             "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden keys would "
-            "take {zeros}. Weights set to 0 after the softmax sum to {sum} only, and the hidden tokens still "
+            "take {zeros}. Weights zeroed after the softmax sum to {sum} only, and the hidden tokens still "
             "count in the sum that the others are divided by: what must stay unseen changes the result.",
             "Um logit 0 não esconde nada: exp(0) = 1 é um termo como outro qualquer, e aqui as chaves"
             " escondidas tomariam {zeros}. Pesos zerados depois da softmax somam só {sum}, e os tokens"
@@ -316,7 +316,7 @@ def _checks(study: MaskStudy, figures: _Figures, ledger: Ledger, sides: Sides) -
         closes=summed,
     )
     seen = [number for number, key in enumerate(figures.listing.keys) if not study.hidden[key]]
-    if not seen:
+    if not seen or total.value < _LEAST:
         return
     best = max(seen, key=lambda number: figures.masked.listed[number].value)
     weight, result = figures.open.listed[best], figures.masked.listed[best]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from attn_cli.answers.lessons.scale import RANDOM_KEYS, RANDOM_QUERIES, SEED, ScaleStudy, Scaling
 from attn_cli.grid import Sides
@@ -365,8 +366,8 @@ def _verdict(study: ScaleStudy, figures: _Figures) -> Words:
         return words("With d_k = 1 the scale is 1.", "Com d_k = 1 a escala é 1.")
     if len(study.visible) == 1 and without.scaling.row.sink is None:
         return words(
-            "This query sees a single key: its weight is 1 whatever the score. Try a later query.",
-            "Esta consulta vê uma única chave: o peso é 1 seja qual for o escore. Tente outra consulta.",
+            "This query sees a single key: its weight is 1 whatever the score. Try a query that sees more.",
+            "Esta consulta vê uma única chave: o peso é 1 seja qual for o escore. Tente uma que veja mais.",
         )
     values = {"before": without.gradient, "after": with_.gradient}
     if with_.gradient.value > without.gradient.value:
@@ -404,10 +405,12 @@ def _variance(study: ScaleStudy, ledger: Ledger) -> Iterator[Block]:
     if study.pairs > 1:
         yield Paragraph(
             words(
-                "In this head, over the {pairs} pairs that the mask allows, q·k has standard deviation "
-                "{deviation}; √{size} = {root}.",
-                "Nesta cabeça, nos {pairs} pares que a máscara permite, q·k tem desvio padrão {deviation}; "
-                "√{size} = {root}.",
+                "In this head, over the {pairs} pairs that the mask allows, q·k has standard deviation"
+                " {deviation}, and √{size} = {root}: vectors of a head need not be independent, nor of"
+                " variance 1.",
+                "Nesta cabeça, nos {pairs} pares que a máscara permite, q·k tem desvio padrão {deviation}, "
+                "enquanto √{size} = {root}: os vetores de uma cabeça não precisam ser independentes nem ter "
+                "variância 1.",
                 pairs=study.pairs,
                 deviation=ledger.given(study.deviation),
                 size=study.size,
@@ -421,12 +424,12 @@ def _random_table(study: ScaleStudy, ledger: Ledger) -> Table:
     rows = []
     for one in study.random:
         root = math.sqrt(one.size)
-        values = (root, one.deviation, one.plain.entropy, one.plain.gradient)
-        figures = [
-            ledger.given(value, column)
-            for value, column in zip((*values, one.scaled.entropy, one.scaled.gradient), columns, strict=True)
-        ]
-        rows.append(Row([one.size, *figures]))
+        of_rows = [each for spread in (one.plain, one.scaled) for each in (spread.entropy, spread.gradient)]
+        values = [one.deviation, *of_rows]
+        figures = [ledger.given(value, column) for value, column in zip(values, columns[1:], strict=True)]
+        rows.append(
+            Row([one.size, ledger.result(root, partial(math.sqrt, one.size), (), columns[0]), *figures])
+        )
     divided = (symbols("H, ÷ √d_k"), symbols("g, ÷ √d_k"))
     return Table(
         [

@@ -1,0 +1,85 @@
+"""The lesson about N² as it is printed: every number follows from those above it."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from attn_cli.models.open import open_source
+from attn_cli.models.source import SourceRequest
+from attn_cli.reading.lessons.length import study
+from attn_cli.reading.reading import Reading, TextRequest, read
+from attn_cli.show.explanation.lessons.length import blocks
+from attn_cli.vocabulary import Kind, Language
+from tests.support.families import FAMILIES, TRANSLATORS
+from tests.support.lesson_pages import asked, numbers, page, products, quantity, table
+from tests.support.readings import reading_of
+
+TEXT = "the cat sat on the mat, and the mat sat on the cat"
+
+
+def printed(reading: Reading, layer: int = 0, language: Language = Language.EN) -> str:
+    return page(blocks, study(asked(reading, layer, 0)), reading, language)
+
+
+def test_printed_products_are_right(twin: Path) -> None:
+    found = list(products(printed(reading_of(TEXT, str(twin)))))
+    assert len(found) >= 7
+    for factors, result in found:
+        assert math.prod(factors) == result
+
+
+def test_shares_follow_from_the_printed_operations(twin: Path) -> None:
+    text = printed(reading_of(TEXT, str(twin)))
+    rows = table(text[text.index("Longer texts: operations") :], "tokens")
+    assert len(rows) == 4
+    for _, *parts, share in rows:
+        quadratic, *others = (quantity(part)[0] for part in parts)
+        assert float(share.rstrip("%")) == pytest.approx(100 * quadratic / (quadratic + sum(others)), abs=0.1)
+
+
+def test_seconds_follow_from_the_printed_speed(twins: Path) -> None:
+    text = printed(reading_of(TEXT, str(twins / "gpt2")))
+    (line,) = (line for line in text.splitlines() if "÷" in line and "per second" in line)
+    operations, _, rest = line.strip().partition(" operations ÷ ")
+    seconds, _, speed = rest.partition(" = ")
+    (count, _), (time, _), (pace, half) = quantity(operations), quantity(seconds), quantity(speed)
+    assert abs(count / time - pace) <= 2 * half
+    per_pair, layers = (2 * 8 + 5 + 2 * 8) * 4, 3
+    section = text[text.index("Seconds on this machine") :]
+    for tokens, whole, pairs, within in table(section, "tokens"):
+        squared = quantity(tokens)[0] ** 2
+        for number, printed_time in ((squared, whole), (quantity(pairs)[0], within)):
+            value, half = quantity(printed_time)
+            assert value == pytest.approx(number * per_pair * layers / pace, rel=0.006, abs=2 * half)
+
+
+@pytest.mark.parametrize("family", ["mistral", "modernbert", "gemma2", "t5"])
+def test_both_languages_have_the_same_numbers(family: str, tmp_path: Path) -> None:
+    {**FAMILIES, **TRANSLATORS}[family].save(tmp_path)
+    reading = reading_of(TEXT, str(tmp_path))
+    found = study(asked(reading, 0, 0))
+    en, pt = (page(blocks, found, reading, language) for language in Language)
+    assert numbers(en) == numbers(pt, Language.PT)
+
+
+def test_a_grouped_layer_says_how_many_heads_share_keys(twins: Path) -> None:
+    text = printed(reading_of(TEXT, str(twins / "llama")))
+    assert "llama has 3 layers of 4 heads, which share 2 key/value heads" in " ".join(text.split())
+
+
+def test_two_texts_have_no_window(tmp_path: Path) -> None:
+    TRANSLATORS["t5"].save(tmp_path)
+    source = open_source(SourceRequest(str(tmp_path)), {})
+    text = printed(read(source, TextRequest(TEXT, target="the mat", kind=Kind.CROSS)))
+    assert "Between two texts there is no window." in text
+    assert "The causal mask" not in text
+
+
+def test_a_window_is_said_to_be_the_layers_own(tmp_path: Path) -> None:
+    FAMILIES["mistral"].save(tmp_path)
+    assert "The window is this layer's own" in printed(reading_of(TEXT, str(tmp_path)))
+
+
+def test_the_random_layer_is_said_to_have_no_feed_forward_block() -> None:
+    assert "(it has no feed-forward block)" in printed(reading_of("a b", "random"))
