@@ -27,6 +27,7 @@ from attn_cli.show.explanation.sections.board import (
     Factor,
     label,
     largest,
+    not_listed,
     sum_of_products,
 )
 from attn_cli.show.explanation.sections.matrices import output_matrix
@@ -177,7 +178,7 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
         name = words("head {number}", "cabeça {number}", number=str(one))
         rows.append(Row((name, ledger.given(lengths[one], of_length), terms[-1]), tone))
     if len(listed) < count:
-        others = np.setdiff1d(np.arange(count), listed)
+        others = not_listed(count, listed)
         rest = output.outputs[others].sum(axis=0, dtype=np.float64)
         terms.append(ledger.given(rest[feature], board.output))
         name = words("the other {count}", "as outras {count}", count=len(others))
