@@ -23,7 +23,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-from attn_cli.show.explanation.sections.board import ROUNDING, Board, label, listed_keys
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.sections.board import Board, listed_keys
 
 
 def blocks(board: Board) -> Iterator[Block]:
@@ -124,7 +125,7 @@ def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
 
     lines = [
         line(
-            label(board.sides.keys, key),
+            token_label(board.sides.keys, key),
             logits[key],
             powers.powers[key],
             float(softmax.weights[key]),
@@ -160,7 +161,7 @@ def _weights_alone(board: Board, softmax: RowSoftmax) -> Iterator[Block]:
     rows = [
         Row(
             (
-                label(board.sides.keys, key),
+                token_label(board.sides.keys, key),
                 board.ledger.given(softmax.weights[key], weights),
                 Bar(float(softmax.weights[key])),
             ),
