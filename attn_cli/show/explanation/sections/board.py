@@ -25,6 +25,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, token_name
 from attn_cli.vocabulary import Step
 
 Steps: TypeAlias = Generator[Block, None, Figure]
@@ -32,7 +33,6 @@ Steps: TypeAlias = Generator[Block, None, Figure]
 
 _MANY = 1_000_000
 _FEW = 16  # keys that are all listed, in the order of the text
-ROUNDING = words("rounding", "arredondamento")
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -91,7 +91,7 @@ class Board:
     @property
     def query(self) -> Words:
         """The query token with its position."""
-        return named(self.sides.queries, self.explanation.query)
+        return token_name(self.sides.queries, self.explanation.query)
 
     @property
     def key(self) -> Words:
@@ -100,17 +100,7 @@ class Board:
 
     def key_at(self, position: int) -> Words:
         """Any key token with its position."""
-        return named(self.sides.keys, position)
-
-
-def named(tokens: Sequence[str], position: int) -> Words:
-    """A token with its position, in a sentence."""
-    return symbols('"{token}" ({position})', token=Outside(tokens[position]), position=str(position))
-
-
-def label(tokens: Sequence[str], position: int) -> Words:
-    """A token with its position, in a table."""
-    return symbols("{position} {token}", token=Outside(tokens[position]), position=str(position))
+        return token_name(self.sides.keys, position)
 
 
 def not_listed(count: int, listed: Sequence[int]) -> npt.NDArray[np.intp]:

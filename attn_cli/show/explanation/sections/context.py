@@ -21,6 +21,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
+<<<<<<< HEAD
 from attn_cli.show.explanation.sections.board import (
     ROUNDING,
     Board,
@@ -30,6 +31,10 @@ from attn_cli.show.explanation.sections.board import (
     not_listed,
     sum_of_products,
 )
+=======
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.sections.board import Board, Factor, largest, sum_of_products
+>>>>>>> 216474a179f49e398a9c17540e902c4697aee7ba
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
 from attn_cli.vocabulary import Step
@@ -94,7 +99,7 @@ def _values(board: Board, values: Vector, context: Vector, feature: int) -> Iter
         ),
         (symbols(f"a[{feature}]"), float(context[feature]), board.context),
         most=board.most,
-        names=(words("key", "chave"), lambda one: label(board.sides.keys, int(seen[one]))),
+        names=(words("key", "chave"), lambda one: token_label(board.sides.keys, int(seen[one]))),
         rest=lambda count: words("the other {count} keys", "as outras {count} chaves", count=count),
     ).table
 

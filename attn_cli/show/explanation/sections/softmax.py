@@ -23,7 +23,12 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
+<<<<<<< HEAD
 from attn_cli.show.explanation.sections.board import ROUNDING, Board, label, listed_keys, not_listed
+=======
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.sections.board import Board, listed_keys
+>>>>>>> 216474a179f49e398a9c17540e902c4697aee7ba
 
 
 def blocks(board: Board) -> Iterator[Block]:
@@ -124,7 +129,7 @@ def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
 
     lines = [
         line(
-            label(board.sides.keys, key),
+            token_label(board.sides.keys, key),
             logits[key],
             powers.powers[key],
             float(softmax.weights[key]),
@@ -160,7 +165,7 @@ def _weights_alone(board: Board, softmax: RowSoftmax) -> Iterator[Block]:
     rows = [
         Row(
             (
-                label(board.sides.keys, key),
+                token_label(board.sides.keys, key),
                 board.ledger.given(softmax.weights[key], weights),
                 Bar(float(softmax.weights[key])),
             ),
