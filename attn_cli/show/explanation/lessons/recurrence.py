@@ -67,21 +67,12 @@ def _scores(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Listin
             " takes a dot product. Here both score the same vectors: query {query} and the keys of head"
             " {head} of {model}, D = {size}. W, U (D × D) and v (D) are random numbers from N(0, 1/D), seed"
             " {seed}: this row is not trained.",
-<<<<<<< HEAD
             "Uma rede recorrente lê token por token. Bahdanau, Cho e Bengio (2014, arXiv:1409.0473)"
             " permitiram que uma delas olhasse para trás com atenção, e cada par recebia o seu escore de uma"
             " pequena rede, onde um transformer usa um produto escalar. Aqui os dois avaliam os mesmos"
             " vetores: a consulta {query} e as chaves da cabeça {head} de {model}, D = {size}. W, U (D × D)"
             " e v (D) são números aleatórios de N(0, 1/D), semente {seed}: esta linha não foi treinada.",
-            query=query_name(sides, study.query),
-=======
-            "Uma rede recorrente lê token por token. Bahdanau, Cho e Bengio (2014, arXiv:1409.0473) deixaram"
-            " uma olhar para trás com atenção e deram um escore a cada par com uma pequena rede, onde um"
-            " transformer usa um produto escalar. Aqui os dois usam os mesmos vetores: a consulta {query} e"
-            " as chaves da cabeça {head} de {model}, D = {size}. W, U (D × D) e v (D) são números aleatórios"
-            " de N(0, 1/D), semente {seed}: esta linha não foi treinada.",
             query=token_name(sides.queries, study.query),
->>>>>>> 216474a179f49e398a9c17540e902c4697aee7ba
             head="{}.{}".format(*study.place),
             model=Outside(study.model),
             size=study.size,
@@ -345,15 +336,9 @@ def _checks(study: RecurrenceStudy, ledger: Ledger, sides: Sides) -> Iterator[Bl
     terms = study.terms
     yield Paragraph(
         words(
-<<<<<<< HEAD
             "The additive score of key {key}, with a = W q and b = U k; a product is v·tanh(a + b):",
             "O escore aditivo da chave {key}, com a = W q e b = U k; um produto é v·tanh(a + b):",
-            key=key_name(sides, study.key),
-=======
-            "The additive score of key {key}, with a = W q and b = U k:",
-            "O escore aditivo da chave {key}, com a = W q e b = U k:",
             key=token_name(sides.keys, study.key),
->>>>>>> 216474a179f49e398a9c17540e902c4697aee7ba
         )
     )
     order = np.argsort(-np.abs(terms.v * terms.tanh), kind="stable")

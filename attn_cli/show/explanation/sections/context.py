@@ -21,20 +21,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-<<<<<<< HEAD
-from attn_cli.show.explanation.sections.board import (
-    ROUNDING,
-    Board,
-    Factor,
-    label,
-    largest,
-    not_listed,
-    sum_of_products,
-)
-=======
 from attn_cli.show.explanation.labels import ROUNDING, token_label
-from attn_cli.show.explanation.sections.board import Board, Factor, largest, sum_of_products
->>>>>>> 216474a179f49e398a9c17540e902c4697aee7ba
+from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
 from attn_cli.vocabulary import Step

@@ -23,12 +23,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-<<<<<<< HEAD
-from attn_cli.show.explanation.sections.board import ROUNDING, Board, label, listed_keys, not_listed
-=======
 from attn_cli.show.explanation.labels import ROUNDING, token_label
-from attn_cli.show.explanation.sections.board import Board, listed_keys
->>>>>>> 216474a179f49e398a9c17540e902c4697aee7ba
+from attn_cli.show.explanation.sections.board import Board, listed_keys, not_listed
 
 
 def blocks(board: Board) -> Iterator[Block]:
