@@ -44,15 +44,15 @@ def key_name(sides: Sides, position: int) -> Words:
 
 def key_label(sides: Sides, position: int) -> Words:
     """A key in a table."""
-    return symbols("{position} {token}", position=position, token=Outside(sides.keys[position]))
+    return symbols("{position} {token}", position=str(position), token=Outside(sides.keys[position]))
 
 
 def rest_label(count: int) -> Words:
     """The line of the keys that are not listed."""
     if count == 1:
-        return words("1 other key", "outra chave")
+        return words("1 other key", "1 outra chave")
     return words("{count} other keys", "outras {count} chaves", count=count)
 
 
 def _in_sentence(token: str, position: int) -> Words:
-    return words('"{token}" ({position})', "“{token}” ({position})", token=Outside(token), position=position)
+    return symbols('"{token}" ({position})', token=Outside(token), position=str(position))
