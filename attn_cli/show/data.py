@@ -142,10 +142,13 @@ def _absent(head: Head) -> dict[str, object]:
 
 def _scale(head: Head) -> float | None:
     """The scale in the precision of the computation: float32, unless the steps are float64."""
-    if head.scale is None:
-        return None
-    dtype = np.result_type(np.float32, *(values.dtype for values in head.steps.values()))
-    return float(str(dtype.type(head.scale)))
+    return None if head.scale is None else computed_scale(head.scale, *head.steps.values())
+
+
+def computed_scale(scale: float, *steps: Values) -> float:
+    """The scale in the precision in which these steps were computed: float32, or float64."""
+    dtype = np.result_type(np.float32, *(values.dtype for values in steps))
+    return float(str(dtype.type(scale)))
 
 
 def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, Values]:

@@ -16,7 +16,7 @@ from attn_cli.show.explanation.plain import as_text
 from attn_cli.vocabulary import Language, Step
 
 _NUMBER = re.compile(r"-?\d[\d.,]*\d|-?\d")
-_NAMES = re.compile(r"arXiv:\S+|\b3\.2\.1\b|(?:head|cabeça) \d+\.\d+|^ +attn .*$", re.MULTILINE)
+_NAMES = re.compile(r"arXiv:\S+|\b3\.2\.1\b|(?:head|cabeça)\s+\d+\.\d+|^ +attn .*$", re.MULTILINE)
 _UNITS = {
     "": 1.0,
     "thousand": 1e3,

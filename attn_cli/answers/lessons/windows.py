@@ -11,6 +11,7 @@ class Origin(Enum):
 
     LAYER = auto()
     MODEL = auto()  # of another layer of the model
+    CONFIGURATION = auto()  # named there; whether the layer has it is not known
     EXAMPLE = auto()  # the model has none
 
 

@@ -36,7 +36,8 @@ def window_of(reading: Reading, layer: Layer, example: int) -> UsedWindow | None
         return _used(band.before, Origin.LAYER, causal=causal)
     narrowest = reading.source.narrowest_window
     if narrowest is not None:
-        return _used(narrowest.tokens - 2, Origin.MODEL, causal=causal)
+        origin = Origin.MODEL if reading.source.engine == NATIVE else Origin.CONFIGURATION
+        return _used(narrowest.tokens - 2, origin, causal=causal)
     return _used(example - 1 if causal else example // 2, Origin.EXAMPLE, causal=causal)
 
 

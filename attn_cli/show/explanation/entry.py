@@ -7,6 +7,7 @@ import numpy as np
 
 from attn_cli.answers.contrast import Contribution, KeyContrast, PairOfKeys
 from attn_cli.answers.weight import Explanation, RowScores
+from attn_cli.show.data import computed_scale
 
 
 def explain_entry(explanation: Explanation, keys: Sequence[int]) -> dict[str, object]:
@@ -46,7 +47,7 @@ def _score_fields(scores: RowScores | None, key: int) -> dict[str, object]:
         for index, (query, other, product) in enumerate(zip(scores.query, scores.key, products, strict=True))
     ]
     return {
-        "scale": scores.scale,
+        "scale": computed_scale(scores.scale, scores.scores),
         "features": features,
         "dot": scores.dots[key],
         "score": scores.scores[key],

@@ -1,5 +1,7 @@
 """What N² costs: counted by hand, for every kind of layer."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +9,15 @@ import pytest
 
 from attn_cli.answers.lessons.length import LayerSize, LengthStudy, TextLength
 from attn_cli.answers.lessons.windows import Origin, pairs_in
+from attn_cli.core.arrays import Array
 from attn_cli.core.masks import Band
+from attn_cli.core.multihead import Attention
 from attn_cli.models.backend import choose_backend
+from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
 from attn_cli.reading.lessons.length import measure, study
+from attn_cli.reading.lessons.masking import is_causal
 from attn_cli.reading.reading import TextRequest, read
 from attn_cli.vocabulary import DType, Kind
 from tests.support.families import FAMILIES, TRANSLATORS
@@ -74,6 +80,33 @@ def test_a_layer_without_a_window_is_compared_with_that_of_other_layers(tmp_path
     layers = [of(tmp_path, layer).window for layer in range(2)]
     assert {None if one is None else one.origin for one in layers} == {Origin.LAYER, Origin.MODEL}
     assert len({None if one is None else one.tokens for one in layers}) == 1
+
+
+def test_over_the_bridge_only_the_window_of_the_configuration_is_known(tmp_path: Path) -> None:
+    FAMILIES["gemma2"].save(tmp_path)
+    reading = reading_of(TEXT, str(tmp_path))
+    assert isinstance(reading.source, Checkpoint)
+    bridged = replace(reading, source=replace(reading.source, engine="transformers"))
+    found = [study(asked(bridged, layer, 0)) for layer in range(2)]
+    origins = {one.window.origin for one in found if one.window is not None}
+    assert origins == {Origin.LAYER, Origin.CONFIGURATION}
+    assert [one.products for one in found] == [None, None]
+    assert all(one.is_causal for one in found)
+
+
+def _looked_up(matrix: Array, queries: Array, keys: Array) -> Array:
+    return matrix[queries, keys]
+
+
+def test_a_mask_that_is_a_matrix_tells_by_its_first_row(twins: Path) -> None:
+    for name, causal in (("gpt2", True), ("bert", False)):
+        reading = reading_of(TEXT, str(twins / name))
+        assert isinstance(reading.source, Checkpoint)
+        bridged = replace(reading, source=replace(reading.source, engine="transformers"))
+        (layer,) = reading.source.attentions(reading.texts, reading.kind, [0])
+        assert isinstance(layer, Attention)
+        operands = replace(layer.operands, mask=partial(_looked_up, layer.mask))
+        assert is_causal(bridged, replace(layer, operands=operands)) == causal
 
 
 def test_an_encoder_looks_to_both_sides_of_its_window(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from attn_cli.answers.lessons.graph import STRONG, Agreement, Degrees, GraphStud
 from attn_cli.grid import Sides
 from attn_cli.show.explanation.document import (
     Block,
-    CommandLine,
     Equation,
     Formula,
     Heading,
@@ -24,7 +23,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
 from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
-from attn_cli.show.explanation.lessons.ending import Base, to_check
+from attn_cli.show.explanation.lessons.ending import Base, command, to_check
 from attn_cli.show.explanation.lessons.listing import listing
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import in_scientific_notation, plural
@@ -45,9 +44,16 @@ def blocks(study: GraphStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
     yield from _layers(study, sides)
     yield from _checks(study, ledger, sides)
     layer, head = study.place
-    yield CommandLine(
+    yield command(
         words("Go on: every edge of this head:", "Para continuar: todas as arestas desta cabeça:"),
-        ("attn", "inspect", *base, "-l", str(layer), "-H", str(head), "-s", "weights"),
+        "inspect",
+        base,
+        "-l",
+        str(layer),
+        "-H",
+        str(head),
+        "-s",
+        "weights",
     )
 
 
@@ -115,7 +121,7 @@ def _edges(study: GraphStudy) -> Equation:
 
 
 def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
-    yield Heading(words("One step of message passing", "Um passo de troca de mensagens"))
+    yield Heading(words("One step of message passing", "Um passo de passagem de mensagens"))
     yield Formula(
         words("message m_ij = α_ij v_j;  a_i = Σ_j m_ij", "mensagem m_ij = α_ij v_j;  a_i = Σ_j m_ij"),
         r"m_{ij} = \alpha_{ij} v_j, \qquad a_i = \sum_j m_{ij}",
@@ -127,7 +133,7 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
             " 2018, arXiv:1710.10903) does so on a given graph; here the mask is the graph. What arrives at"
             " {query} in head {head}, in feature {feature} of the values:",
             "Cada chave envia o seu valor, cada aresta o multiplica pelo seu peso, e cada consulta soma o"
-            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma graph attention network (Veličković et"
+            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (Veličković et"
             " al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui o grafo é a máscara. O que chega a"
             " {query} na cabeça {head}, na componente {feature} dos valores:",
             query=token_name(sides.queries, study.query),
@@ -174,11 +180,11 @@ def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
     yield Paragraph(
         words(
             "Added up edge by edge from the list of edges, in float64: the contexts of this head"
-            " ({compared}) differ from the layer's own by at most {difference}, where the largest number is"
-            " {largest}. {output}",
+            " ({compared}) differ from the layer's own by at most {difference} (largest number {largest})."
+            " {output}",
             "Somadas aresta por aresta a partir da lista de arestas, em float64: os contextos desta cabeça"
-            " ({compared}) diferem dos da própria camada em no máximo {difference}, sendo {largest} o maior"
-            " número. {output}",
+            " ({compared}) diferem dos da própria camada em no máximo {difference} (maior número {largest})."
+            " {output}",
             compared=_compared(study.context),
             difference=in_scientific_notation(ledger, study.context.difference),
             largest=ledger.given(study.context.largest),
@@ -372,14 +378,17 @@ def _checks(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     yield Paragraph(
         words(
             "Multiply α by v in each row of the messages and add them up: that is one number of the context."
-            " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}; it is as spread out"
-            " as so many edges of equal weight:",
+            " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}{sink}; it is as"
+            " spread out as this many edges of equal weight:",
             "Multiplique α por v em cada linha das mensagens e some: isso é um número do contexto. A linha"
-            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}; ela é tão espalhada quanto este"
+            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}{sink}; ela se espalha como este"
             " número de arestas de peso igual:",
             query=token_name(sides.queries, study.query),
             edges=plural(len(study.visible), Phrase("edge", "aresta"), Phrase("edges", "arestas")),
             entropy=entropy,
+            sink=_NOTHING
+            if study.sink is None
+            else words(", with the sink as one more edge", ", com o sink como mais uma aresta"),
         )
     )
     yield Equation(

@@ -11,7 +11,6 @@ from attn_cli.grid import Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
-    CommandLine,
     Equation,
     Heading,
     Outside,
@@ -26,7 +25,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.labels import token_label, token_name
-from attn_cli.show.explanation.lessons.ending import Base, to_check
+from attn_cli.show.explanation.lessons.ending import Base, command, to_check
 from attn_cli.show.explanation.lessons.listing import listing
 
 _MOST_TERMS = 12  # heads whose scores are added up in one line
@@ -52,7 +51,7 @@ def blocks(study: HeadsStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
     sentence = words(
         "The same row in every head of the layer:", "A mesma linha em todas as cabeças da camada:"
     )
-    yield CommandLine(sentence, ("attn", "inspect", *base, *row))
+    yield command(sentence, "inspect", base, *row)
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -159,9 +158,9 @@ def _findings(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Iterator[
     yield Paragraph(
         words(
             "H is the entropy of a row; distance is that from the wide head's row (Jensen-Shannon, 0: equal,"
-            " 1: nothing in common). A softmax has one row of weights per query: the heads together can rest"
-            " on {count} keys here, the wide head has to divide a single row among them. Between two heads"
-            " the mean distance is {between}, from {nearest} to {farthest}.",
+            " 1: nothing in common). A softmax has one row of weights per query: each head can rest on a key"
+            " of its own (different keys here: {count}), the wide head has to divide a single row among"
+            " them. Between two heads the mean distance is {between}, from {nearest} to {farthest}.",
             "H é a entropia de uma linha; distância é a que a separa da linha da cabeça única"
             " (Jensen-Shannon, 0: iguais, 1: nada em comum). Uma softmax dá uma só linha de pesos por"
             " consulta: as cabeças juntas podem se fixar aqui em chaves diferentes ({count}); a única tem de"

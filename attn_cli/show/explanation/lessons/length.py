@@ -217,7 +217,7 @@ def _operations(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
     )
     columns = [TableColumn(_TOKENS), TableColumn(words("T × S", "T × S"))]
     if study.products is not None:
-        columns.append(TableColumn(words("projections", "projeções")))
+        columns.append(TableColumn(words("projections", "projeções"), is_optional=True))
         if study.products.feed_forward:
             columns.append(TableColumn(words("feed-forward", "feed-forward"), is_optional=True))
         columns.append(TableColumn(words("share of T × S", "fração de T × S"), is_optional=True))
@@ -313,7 +313,7 @@ def _bytes(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
     columns = (
         TableColumn(_TOKENS),
         TableColumn(words("T × S, 1 layer", "T × S, 1 camada")),
-        TableColumn(words("all layers", "todas")),
+        TableColumn(words("all layers", "todas"), is_optional=True),
         TableColumn(words("K and V", "K e V")),
     )
     yield Table(columns, [_bytes_row(study, ledger, length) for length in study.lengths])
@@ -341,6 +341,11 @@ def _bytes(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
 def _cache(study: LengthStudy) -> Word:
     if study.is_cross:
         return words("computed once from the encoder's text", "calculados uma vez do texto do codificador")
+    if study.products is None:
+        return words(
+            "as the heads read them (a cache may keep fewer numbers)",
+            "como as cabeças os leem (um cache pode guardar menos números)",
+        )
     if study.is_causal:
         return words("the KV cache while text is generated", "o cache KV enquanto se gera texto")
     return words(
@@ -426,6 +431,10 @@ def _origin(origin: Origin) -> Word:
         return words("this layer's own", "a desta camada")
     if origin is Origin.MODEL:
         return words("that of other layers of this model", "a de outras camadas deste modelo")
+    if origin is Origin.CONFIGURATION:
+        return words(
+            "the one that this model's configuration names", "a que a configuração deste modelo nomeia"
+        )
     return words("an example, because this model has none", "um exemplo, porque este modelo não tem nenhuma")
 
 

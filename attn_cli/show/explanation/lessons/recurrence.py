@@ -67,11 +67,11 @@ def _scores(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Listin
             " takes a dot product. Here both score the same vectors: query {query} and the keys of head"
             " {head} of {model}, D = {size}. W, U (D × D) and v (D) are random numbers from N(0, 1/D), seed"
             " {seed}: this row is not trained.",
-            "Uma rede recorrente lê token por token. Bahdanau, Cho e Bengio (2014, arXiv:1409.0473) deixaram"
-            " uma olhar para trás com atenção e deram um escore a cada par com uma pequena rede, onde um"
-            " transformer usa um produto escalar. Aqui os dois usam os mesmos vetores: a consulta {query} e"
-            " as chaves da cabeça {head} de {model}, D = {size}. W, U (D × D) e v (D) são números aleatórios"
-            " de N(0, 1/D), semente {seed}: esta linha não foi treinada.",
+            "Uma rede recorrente lê token por token. Bahdanau, Cho e Bengio (2014, arXiv:1409.0473)"
+            " permitiram que uma delas olhasse para trás com atenção, e cada par recebia o seu escore de uma"
+            " pequena rede, onde um transformer usa um produto escalar. Aqui os dois avaliam os mesmos"
+            " vetores: a consulta {query} e as chaves da cabeça {head} de {model}, D = {size}. W, U (D × D)"
+            " e v (D) são números aleatórios de N(0, 1/D), semente {seed}: esta linha não foi treinada.",
             query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             model=Outside(study.model),
@@ -308,6 +308,9 @@ def _reach(study: RecurrenceStudy) -> Word:
     origin = {
         Origin.LAYER: Phrase("of this layer", "desta camada"),
         Origin.MODEL: Phrase("of other layers of this model", "de outras camadas deste modelo"),
+        Origin.CONFIGURATION: Phrase(
+            "named in this model's configuration", "que a configuração deste modelo nomeia"
+        ),
         Origin.EXAMPLE: Phrase("taken as an example", "tomada como exemplo"),
     }[window.origin]
     if not window.reach:
@@ -333,8 +336,8 @@ def _checks(study: RecurrenceStudy, ledger: Ledger, sides: Sides) -> Iterator[Bl
     terms = study.terms
     yield Paragraph(
         words(
-            "The additive score of key {key}, with a = W q and b = U k:",
-            "O escore aditivo da chave {key}, com a = W q e b = U k:",
+            "The additive score of key {key}, with a = W q and b = U k; a product is v·tanh(a + b):",
+            "O escore aditivo da chave {key}, com a = W q e b = U k; um produto é v·tanh(a + b):",
             key=token_name(sides.keys, study.key),
         )
     )
@@ -362,7 +365,7 @@ def _checks(study: RecurrenceStudy, ledger: Ledger, sides: Sides) -> Iterator[Bl
         TableColumn(symbols("a")),
         TableColumn(symbols("b")),
         TableColumn(symbols("v")),
-        TableColumn(symbols("v·tanh(a + b)")),
+        TableColumn(words("product", "produto")),
     )
     yield Table(columns, rows)
 

@@ -18,7 +18,7 @@ from attn_cli.show.explanation.document import (
     symbols,
     words,
 )
-from attn_cli.show.explanation.figures import Figure
+from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
 
@@ -95,7 +95,7 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
     if math.isclose(scores.scale * math.sqrt(size), 1, rel_tol=1e-6):
         figure = board.ledger.result(value, lambda one: one / math.sqrt(size), (dot,), column)
         root = board.ledger.given(math.sqrt(size))
-        board.ledger.result(value, lambda one, by: one / by, (dot, root), column)  # with the printed root too
+        _close_with(board.ledger, root, dot, size, column)
         yield Paragraph(
             words(
                 "The score is q·k ÷ √d_k, with d_k = {size} features and √{size} = {root}:",
@@ -119,6 +119,15 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
         figure,
     )
     return figure
+
+
+def _close_with(ledger: Ledger, root: Figure, dot: Figure, size: int, column: Column) -> None:
+    """Give the root enough decimals that dividing by the printed one makes no difference to the score."""
+
+    def difference(one: float, by: float) -> float:
+        return 4 * (one / by - one / math.sqrt(size))  # a quarter of what the score may be off by
+
+    ledger.result(0.0, difference, (dot, root), column)
 
 
 def _of_scale(scores: RowScores, size: int) -> Words:
