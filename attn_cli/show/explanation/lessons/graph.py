@@ -342,8 +342,10 @@ def _reach(study: GraphStudy) -> Words:
     if study.window is not None:
         reach = study.window.reach
         return words(
-            " With the window of this layer, k layers reach k·{reach} tokens: {layers} × {reach} = {total}.",
-            " Com a janela desta camada, k camadas alcançam k·{reach} tokens: {layers} × {reach} = {total}.",
+            " With the window of this layer in all of them, k layers reach k·{reach} tokens: {layers} ×"
+            " {reach} = {total}.",
+            " Com a janela desta camada em todas elas, k camadas alcançam k·{reach} tokens: {layers} ×"
+            " {reach} = {total}.",
             reach=reach,
             layers=study.layers,
             total=study.layers * reach,
