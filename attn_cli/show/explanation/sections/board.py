@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from attn_cli.answers.weight import Explanation, Projection, Vector
 from attn_cli.grid import Sides
@@ -102,6 +103,13 @@ class Board:
         return token_name(self.sides.keys, position)
 
 
+def not_listed(count: int, listed: Sequence[int]) -> npt.NDArray[np.intp]:
+    """The indices below `count` that are not listed."""  # np.setdiff1d imports numpy.ma: 10 ms
+    is_left = np.ones(count, bool)
+    is_left[list(listed)] = False
+    return np.flatnonzero(is_left)
+
+
 def largest(values: Vector, most: int) -> list[int]:
     """The indices of the largest magnitudes, the largest first; all of them if only one would be left out."""
     order = np.argsort(-np.abs(values), kind="stable")
@@ -185,7 +193,7 @@ def sum_of_products(
     for one in listed:
         terms.append(ledger.result(products[one], _times, (lefts[one], rights[one]), column))
         rows.append(Row((names[1](one), lefts[one], rights[one], terms[-1], Remainder(terms[-1]))))
-    others = np.setdiff1d(np.arange(len(products)), listed)
+    others = not_listed(len(products), listed)
     if others.size:
         factors_of_rest = [
             ledger.given(factor.values[one], factor.column)

@@ -22,7 +22,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Figure
 from attn_cli.show.explanation.labels import ROUNDING, token_label
-from attn_cli.show.explanation.sections.board import Board, Factor, largest, sum_of_products
+from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
 from attn_cli.vocabulary import Step
@@ -171,7 +171,7 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
         name = words("head {number}", "cabeça {number}", number=str(one))
         rows.append(Row((name, ledger.given(lengths[one], of_length), terms[-1]), tone))
     if len(listed) < count:
-        others = np.setdiff1d(np.arange(count), listed)
+        others = not_listed(count, listed)
         rest = output.outputs[others].sum(axis=0, dtype=np.float64)
         terms.append(ledger.given(rest[feature], board.output))
         name = words("the other {count}", "as outras {count}", count=len(others))

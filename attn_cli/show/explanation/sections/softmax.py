@@ -24,7 +24,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Figure
 from attn_cli.show.explanation.labels import ROUNDING, token_label
-from attn_cli.show.explanation.sections.board import Board, listed_keys
+from attn_cli.show.explanation.sections.board import Board, listed_keys, not_listed
 
 
 def blocks(board: Board) -> Iterator[Block]:
@@ -133,7 +133,7 @@ def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
         )
         for key in keys
     ]
-    others = np.setdiff1d(np.flatnonzero(softmax.mask), keys)
+    others = not_listed(len(softmax.mask), [*keys, *np.flatnonzero(~softmax.mask)])
     if others.size:
         name = words("the other {count} keys", "as outras {count} chaves", count=int(others.size))
         rest = ledger.given(powers.powers[others].sum(dtype=np.float64), column)
