@@ -145,15 +145,22 @@ def _lengths_sentence(board: Board, output: RowOutput) -> Words:
             " (o fluxo residual neste token tem norma {length})",
             length=length,
         )
+    beside: Word = ""
+    if len(output.outputs) > 1:
+        beside = words(
+            "; the other heads together write {others}",
+            "; as outras cabeças juntas escrevem {others}",
+            others=ledger.given(_length(others)),
+        )
     return words(
-        "What this head writes has length {own}{stream}; the other heads together write {others}. All heads"
-        "{bias} add up to the layer's output:",
-        "O que esta cabeça escreve tem norma {own}{stream}; o que as outras cabeças escrevem juntas,"
-        " {others}. A soma de todas as cabeças{bias} é a saída da camada:",
+        "What this head writes has length {own}{stream}{beside}. All heads{bias} add up to the layer's"
+        " output, number by number (lengths do not):",
+        "O que esta cabeça escreve tem comprimento {own}{stream}{beside}. Todas as cabeças{bias} somam a"
+        " saída da camada, número por número (os comprimentos não se somam):",
         own=ledger.given(_length(output.output)),
         stream=stream,
-        others=ledger.given(_length(others)),
-        bias="" if output.bias is None else words(" and the bias of W^O", " e do viés de W^O"),
+        beside=beside,
+        bias="" if output.bias is None else words(" and the bias of W^O", " e o viés de W^O"),
     )
 
 

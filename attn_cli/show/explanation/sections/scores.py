@@ -22,7 +22,9 @@ from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
+from attn_cli.show.explanation.sections.matrices import every_dot, is_whole
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
+from attn_cli.vocabulary import Step
 
 _FEATURE = words("feature", "componente")
 
@@ -36,18 +38,22 @@ def blocks(board: Board) -> Iterator[Block]:
         yield from _unknown(explanation)
         return
     yield from _shared_key(explanation)
+    of_dot = board.ledger.column()
     product = sum_of_products(
         board.ledger,
         (
             Factor(scores.query, board.queries, words("query", "consulta")),
-            Factor(scores.key, board.keys, words("key", "chave")),
+            Factor(scores.keys[explanation.key], board.keys, words("key", "chave")),
         ),
-        (symbols("q·k"), float(scores.dots[explanation.key]), board.ledger.column()),
+        (symbols("q·k"), float(scores.dots[explanation.key]), of_dot),
         most=board.most,
         names=(_FEATURE, str),
         rest=lambda count: words("the other {count}", "as outras {count}", count=count),
     )
     yield product.table
+    key = explanation.projections.get(Step.KEYS)
+    if key is not None and is_whole(board, key):
+        yield from every_dot(board, scores, of_dot)
     figure = yield from _scaled(board, scores, product.total)
     figure = yield from _capped(board, scores, figure)
     figure = yield from _biased(board, scores, figure)
@@ -57,8 +63,6 @@ def blocks(board: Board) -> Iterator[Block]:
 
 
 def _unknown(explanation: Explanation) -> Iterator[Block]:
-    from attn_cli.vocabulary import Step
-
     yield Paragraph(
         words(
             "The dot product is not known here: {why}.",
@@ -215,12 +219,37 @@ def _mask_sentence(board: Board) -> Paragraph:
         )
     return Paragraph(
         words(
-            "The mask lets this query look at {seen} of {all} keys, including this one.",
-            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, inclusive esta.",
+            "The mask lets this query look at {seen} of {all} keys, including this one{why}.",
+            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, inclusive esta{why}.",
+            why=_rule(explanation),
             seen=len(explanation.softmax.mask) - hidden,
             all=len(explanation.softmax.mask),
         )
     )
+
+
+def _rule(explanation: Explanation) -> Word:
+    """What hides the other keys, where that is known."""
+    rules = {
+        frozenset({"causal"}): words(
+            ": it is causal, so later keys are hidden",
+            ": ela é causal, por isso as chaves posteriores ficam escondidas",
+        ),
+        frozenset({"causal", "window"}): words(
+            ": it is causal and has a window, so later keys and those too far back are hidden",
+            ": ela é causal e tem uma janela, por isso ficam escondidas as chaves posteriores e as muito"
+            " anteriores",
+        ),
+        frozenset({"window"}): words(
+            ": keys that are too far back are outside the window",
+            ": as chaves muito anteriores ficam fora da janela",
+        ),
+        frozenset({"nearby"}): words(
+            ": keys that are too far away are outside the window",
+            ": as chaves muito distantes ficam fora da janela",
+        ),
+    }
+    return rules.get(explanation.hides, "")
 
 
 def _why(explanation: Explanation) -> Words:
