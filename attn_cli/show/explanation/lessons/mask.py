@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from attn_cli.answers.lessons.mask import Imagined, MaskStudy
-from attn_cli.answers.lessons.row import Numbers
-from attn_cli.grid import Sides
+from attn_cli.grid import Matrix, Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
@@ -63,7 +62,8 @@ _PURPOSES = {
     ),
     "padding": words(
         "Padding fills up the shorter texts of a batch; it must not change what the model computes.",
-        "O preenchimento completa os textos mais curtos de um lote; não deve mudar o que o modelo calcula.",
+        "O preenchimento completa os textos mais curtos de um lote; ele não pode mudar o que o modelo"
+        " calcula.",
     ),
 }
 
@@ -119,7 +119,7 @@ def _figures(study: MaskStudy, ledger: Ledger) -> _Figures:
     rest = [(hidden, keys) for hidden, keys in parts if keys]
     column = ledger.column()
 
-    def made(weights: Numbers, sink: float | None) -> _Weights:
+    def made(weights: Matrix, sink: float | None) -> _Weights:
         return _treatment(study, ledger, shown, rest, weights, sink)
 
     return _Figures(
@@ -138,7 +138,7 @@ def _treatment(
     ledger: Ledger,
     shown: Listing,
     rest: Sequence[tuple[bool, Sequence[int]]],
-    weights: Numbers,
+    weights: Matrix,
     sink: float | None,
 ) -> _Weights:
     column = ledger.column()
@@ -187,7 +187,7 @@ def _question(study: MaskStudy, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "The mask hides no key from the query {asked}; the lesson takes {query} instead.",
-                "A máscara não esconde nenhuma chave da consulta {asked}; a lição usa {query}.",
+                "A máscara não esconde nenhuma chave da consulta {asked}; por isso a lição usa {query}.",
                 asked=token_name(sides.queries, study.asked),
                 query=token_name(sides.queries, study.query),
             )
@@ -233,7 +233,7 @@ def _table(study: MaskStudy, figures: _Figures, sides: Sides) -> Table:
         rows.append(Row([rest_label(len(keys)), None, hidden, *weights], Tone.QUIET))
     if figures.open.sink:
         weights = [treatment.sink[0] for treatment in figures.treatments]
-        rows.append(Row([words("learned sink", "sink aprendido"), None, None, *weights], Tone.QUIET))
+        rows.append(Row([words("learned sink", "sumidouro aprendido"), None, None, *weights], Tone.QUIET))
     rows += _sums([treatment.total for treatment in figures.treatments], words("sum", "soma"))
     rows += _sums([each.of_hidden for each in figures.treatments], words("hidden keys", "chaves escondidas"))
     return Table(
@@ -264,8 +264,8 @@ def _infinity(study: MaskStudy, figures: _Figures) -> Iterator[Block]:
             words(
                 "Every key is hidden: all the exponentials are exp(−∞) = 0, and so is their sum. attn gives "
                 "such a row weights of 0.",
-                "Todas as chaves estão escondidas: todas as exponenciais são exp(−∞) = 0, e a soma também. O "
-                "attn dá a uma linha assim pesos 0.",
+                "Todas as chaves estão escondidas: todas as exponenciais são exp(−∞) = 0, e a soma delas"
+                " também. A uma linha assim, o attn atribui pesos 0.",
             )
         )
         return
@@ -278,19 +278,20 @@ def _effect(study: MaskStudy, figures: _Figures) -> Words:
         "With −∞ for a logit, exp(−∞) = 0: a hidden key gets weight 0 and adds nothing to the sum that the"
         " others are divided by, so the sum is smaller, the other weights grow, and the row still sums to"
         " 1.",
-        "Com −∞ como logit, exp(−∞) = 0: uma chave escondida recebe peso 0 e nada acrescenta à soma que"
-        " divide as outras; a soma fica menor, os outros pesos crescem, e a linha continua somando 1.",
+        "Com −∞ como logit, exp(−∞) = 0: uma chave escondida recebe peso 0 e nada acrescenta à soma pela"
+        " qual as outras são divididas; a soma fica menor, os outros pesos crescem, e a linha continua"
+        " somando 1.",
     )
     if study.hides_one:
         return words(
             "Without the mask, the hidden key would take {hidden} of the row. {rest}",
-            "Sem a máscara, a chave escondida tomaria {hidden} da linha. {rest}",
+            "Sem a máscara, a chave escondida ficaria com {hidden} da linha. {rest}",
             hidden=figures.open.of_hidden,
             rest=rest,
         )
     return words(
         "Without the mask, the hidden keys would take {hidden} of the row. {rest}",
-        "Sem a máscara, as chaves escondidas tomariam {hidden} da linha. {rest}",
+        "Sem a máscara, as chaves escondidas ficariam com {hidden} da linha. {rest}",
         hidden=figures.open.of_hidden,
         rest=rest,
     )
@@ -318,8 +319,8 @@ def _zero_before(study: MaskStudy, figures: _Figures, ledger: Ledger) -> Words:
             " all logits near 0, {count} of {keys} keys would take about {count}/{keys} of the row.",
             "Um logit 0 não é máscara: exp(0) = 1 é um termo como outro qualquer. Aqui ele por acaso"
             " esconde, porque o maior logit é {largest}, e uma chave escondida recebe só e^(−{largest}) do"
-            " peso dele; se todos os logits fossem próximos de 0, {count} de {keys} chaves tomariam cerca de"
-            " {count}/{keys} da linha.",
+            " peso dele; se todos os logits fossem próximos de 0, {count} de {keys} chaves ficariam com"
+            " cerca de {count}/{keys} da linha.",
             largest=_largest_logit(study, figures, ledger),
             count=int(study.hidden.sum()),
             keys=int(study.hidden.size),
@@ -329,14 +330,14 @@ def _zero_before(study: MaskStudy, figures: _Figures, ledger: Ledger) -> Words:
             "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden key would"
             " take {zeros}.",
             "Um logit 0 não esconde nada: exp(0) = 1 é um termo como outro qualquer, e aqui a chave"
-            " escondida tomaria {zeros}.",
+            " escondida ficaria com {zeros}.",
             zeros=zeros,
         )
     return words(
         "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden keys would"
         " take {zeros}.",
         "Um logit 0 não esconde nada: exp(0) = 1 é um termo como outro qualquer, e aqui as chaves escondidas"
-        " tomariam {zeros}.",
+        " ficariam com {zeros}.",
         zeros=zeros,
     )
 
@@ -361,10 +362,12 @@ def _zero_after(figures: _Figures) -> Words:
             " peso mesmo sem a máscara; em outras linhas, eles deixam de somar 1.",
         )
     return words(
-        "Weights zeroed after the softmax sum to {sum} only, and the hidden tokens still count in the sum"
-        " that the others are divided by: what must stay unseen changes the result.",
-        "Pesos zerados depois da softmax somam só {sum}, e os tokens escondidos ainda contam na soma que"
-        " divide os outros: o que não devia ser visto muda o resultado.",
+        "If the hidden weights are zeroed after the softmax, the row sums to {sum} only, and the hidden"
+        " tokens still count in the sum that the others are divided by: what must stay unseen changes the"
+        " result.",
+        "Se os pesos escondidos são zerados depois da softmax, a linha soma só {sum}, e os tokens escondidos"
+        " ainda contam na soma pela qual os outros são divididos: o que não devia ser visto muda o"
+        " resultado.",
         sum=total,
     )
 

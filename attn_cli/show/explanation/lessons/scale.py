@@ -149,25 +149,26 @@ def _logits(
     """The logits of the listed keys, each computed from q·k, the bias and the soft cap that are printed."""
     if scaling.factor == 1 and figures.is_plain:
         return list(figures.dots)
-    column = ledger.column()
+    column, formula = ledger.column(), _logit(study, scaling)
     made = []
     for number, key in enumerate(figures.listing.keys):
-        bias = () if figures.bias is None else (figures.bias[number],)
-        operands = (figures.dots[number], *(() if scaling.is_root else (factor,)), *bias)
-        formula = _logit(study, scaling, has_bias=bool(bias))
+        bias = None if figures.bias is None else figures.bias[number]
+        given = (None if scaling.is_root else factor, figures.softcap, bias)
+        operands = (figures.dots[number], *(one for one in given if one is not None))
         made.append(ledger.result(scaling.row.logits[key], formula, operands, column))
     return made
 
 
-def _logit(study: ScaleStudy, scaling: Scaling, *, has_bias: bool) -> Callable[..., float]:
-    """From q·k, the factor unless it is 1/√d_k, and the bias to the logit."""
+def _logit(study: ScaleStudy, scaling: Scaling) -> Callable[..., float]:
+    """From q·k, with the factor unless it is 1/√d_k, the soft cap and the bias, if any, to the logit."""
 
     def logit(dot: float, *rest: float) -> float:
-        factor = study.root if scaling.is_root else rest[0]
-        score = dot * factor
+        given = iter(rest)
+        score = dot * (study.root if scaling.is_root else next(given))
         if study.softcap is not None:
-            score = study.softcap * math.tanh(score / study.softcap)
-        return score + (rest[-1] if has_bias else 0.0)
+            softcap = next(given)
+            score = softcap * math.tanh(score / softcap)
+        return score + next(given, 0.0)
 
     return logit
 
@@ -258,7 +259,7 @@ def _kept(figures: _Figures) -> Words:
     if figures.softcap is None:
         return words(
             "A logit is q·k with the scale, plus the model's position bias, which stays as it is.",
-            "Um logit é q·k com a escala, mais o viés de posição do modelo, que fica como está.",
+            "Um logit é q·k com a escala, mais o viés de posição do modelo, que não muda com ela.",
         )
     return words(
         "A logit is c·tanh(q·k with the scale ÷ c), with the soft cap c = {softcap}.",
@@ -306,7 +307,7 @@ def _key_row(figures: _Figures, number: int, label: Words) -> Row:
 
 def _sink_row(figures: _Figures) -> Row:
     """A learned sink: its logit has no q·k, and no scale."""
-    cells: list[Words | Figure | None] = [words("learned sink", "sink aprendido")]
+    cells: list[Words | Figure | None] = [words("learned sink", "sumidouro aprendido")]
     cells.append(figures.unscaled.logits[-1] if figures.is_plain else None)
     if figures.bias is not None:
         cells.append(None)
@@ -433,7 +434,7 @@ def _changed(study: ScaleStudy, without: _ScaledRow, with_: _ScaledRow, *, rises
 
 def _variance(study: ScaleStudy, ledger: Ledger) -> Iterator[Block]:
     """Why the divisor is √d_k: random vectors, and the spread of this head."""
-    yield Heading(words("Why the square root of d_k", "Por que a raiz de d_k"))
+    yield Heading(words("Why the square root of d_k", "Por que a raiz quadrada de d_k"))
     yield Paragraph(
         words(
             "q·k is a sum of d_k products. If the numbers in q and k are independent, with mean 0 and "
@@ -535,7 +536,8 @@ def _checks(study: ScaleStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
         yield Paragraph(
             words(
                 "All keys are listed: every weight, entropy and 1 - Σp² can be recomputed from the logits.",
-                "Todas as chaves estão na tabela: cada peso, entropia e 1 - Σp² se recalculam dos logits.",
+                "Todas as chaves estão na tabela: cada peso, entropia e 1 - Σp² pode ser recalculado a"
+                " partir dos logits.",
             )
         )
 
@@ -572,7 +574,7 @@ def _ratio(
     yield Paragraph(
         words(
             "From the weight of {first} follows that of {second}, by the difference of their logits:",
-            "Do peso de {first} segue o de {second}, pela diferença dos logits:",
+            "Do peso de {first} obtém-se o de {second}, pela diferença dos logits:",
             first=token_name(sides.keys, figures.listing.keys[first]),
             second=token_name(sides.keys, figures.listing.keys[second]),
         )

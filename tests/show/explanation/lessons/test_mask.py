@@ -125,7 +125,7 @@ def test_one_hidden_key_is_in_the_singular() -> None:
     found = small_study(1.0, 0.5, 0.7)
     for language, said in (
         (Language.EN, "the hidden key would take"),
-        (Language.PT, "a chave escondida tomaria"),
+        (Language.PT, "a chave escondida ficaria com"),
     ):
         assert page_of(found, language).count(said) == 2
 

@@ -1,5 +1,6 @@
 """The page of the lesson on the scale: its numbers follow from the numbers printed above them."""
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -164,3 +165,14 @@ def test_only_a_smaller_scale_alone_is_said_never_to_lower_it(tmp_path: Path) ->
     said = "A smaller scale never lowers it."
     assert said in lesson_text("scale", reading_for(None, TEXT), (2, 4), 10)
     assert said not in lesson_text("scale", reading_for(tmp_path, TEXT), (1, 1), 6)
+
+
+def test_a_soft_cap_has_the_decimals_that_the_logits_need(tmp_path: Path) -> None:
+    FAMILIES["gemma2"].save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"attn_logit_softcapping": 2.625}))
+    page = lesson_text("scale", reading_for(tmp_path, TEXT), (1, 1), 10)
+    (printed,) = re.findall(r"soft cap c = ([\d.]+)\.$", page, re.MULTILINE)
+    cap = float(printed)
+    for row in (row for row in table(page, "key") if re.match(r"\d", row[0])):
+        assert abs(cap * math.tanh(float(row[1]) / cap) - float(row[2])) <= unit(row[2])
