@@ -164,7 +164,7 @@ def explain_weight(
     explanation = _explanation(world, reading, inputs, pair)
     shown = _PageOptions(digits, top, weights)
     if lesson is not None:
-        answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute))
+        answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute, lang))
     else:
         answered = _answer(reading, explanation, pair, shown)
     if not as_json and not targets:
