@@ -25,6 +25,7 @@ from attn_cli.show.explanation.labels import ROUNDING, token_label
 from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Step
 
 _HEADS = 8  # of a layer before the rest is summed up
@@ -39,7 +40,7 @@ def blocks(board: Board) -> Iterator[Block]:
             words(
                 "The values are not known here: {why}.",
                 "Os valores não são conhecidos aqui: {why}.",
-                why=explanation.absent.get(Step.CONTEXT, ""),
+                why=reason(explanation.absent, Step.CONTEXT) or "",
             )
         )
         return
@@ -57,7 +58,7 @@ def blocks(board: Board) -> Iterator[Block]:
     )
     yield from _values(board, explanation.values, explanation.context, feature)
     if explanation.output is None:
-        why = explanation.absent.get(Step.OUTPUT)
+        why = reason(explanation.absent, Step.OUTPUT)
         yield Paragraph(
             words(
                 "What the head writes through W^O is not known here: {why}.",

@@ -28,6 +28,7 @@ from attn_cli.show.explanation.sections.matrices import (
     is_whole,
     projection_matrix,
 )
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Kind, Step
 
 _FEATURES = words("feature of x", "componente de x")
@@ -38,7 +39,7 @@ def blocks(board: Board) -> Iterator[Block]:
     explanation = board.explanation
     yield Heading(words("1. The query and the key", "1. A consulta e a chave"))
     if not explanation.projections:
-        why = explanation.absent.get(Step.INPUT)
+        why = reason(explanation.absent, Step.INPUT)
         yield Paragraph(
             words(
                 "How they come from the layer's input is not known here{why}.",
@@ -242,9 +243,9 @@ def _turned(
     yield Paragraph(
         words(
             "RoPE rotates the pair of features {first} and {second} by position × {frequency} radians;"
-            " the other feature of the pair is {symbol}[{partner}] = {other}.",
+            " the other feature of the pair is {symbol}[{partner}] before RoPE = {other}.",
             "O RoPE gira o par de componentes {first} e {second} de um ângulo de posição × {frequency}"
-            " radianos; a outra componente do par é {symbol}[{partner}] = {other}.",
+            " radianos; a outra componente do par é {symbol}[{partner}] antes do RoPE = {other}.",
             first=str(first),
             second=str(second),
             frequency=frequency,

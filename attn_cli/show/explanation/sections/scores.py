@@ -24,6 +24,7 @@ from attn_cli.show.explanation.quantities import plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
 from attn_cli.show.explanation.sections.matrices import every_dot, is_whole
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Step
 
 _FEATURE = words("feature", "componente")
@@ -67,7 +68,7 @@ def _unknown(explanation: Explanation) -> Iterator[Block]:
         words(
             "The dot product is not known here: {why}.",
             "O produto escalar não é conhecido aqui: {why}.",
-            why=explanation.absent.get(Step.SCORES, ""),
+            why=reason(explanation.absent, Step.SCORES) or "",
         )
     )
 
