@@ -236,11 +236,21 @@ def _why(explanation: Explanation) -> Words:
         )
     if hidden.cause == "padding":
         return words("it is padding", "ela é preenchimento (padding)")
+    distance = abs(explanation.query - explanation.key)
+    if hidden.cause == "window":
+        return words(
+            "it is {distance} back, and the window holds only {window}, the query's own included",
+            "ela está {distance} atrás, e a janela só abrange {window}, incluído o da própria consulta",
+            distance=_tokens(distance),
+            window=_tokens(hidden.positions or 0),
+        )
     return words(
-        "it is {distance} away, and the window reaches {reach}",
-        "ela está a {distance} de distância, e a janela alcança {reach}",
-        distance=plural(
-            abs(explanation.query - explanation.key), Phrase("token", "token"), Phrase("tokens", "tokens")
-        ),
+        "it is {distance} away, and the window reaches {reach} to either side",
+        "ela está a {distance} de distância, e a janela alcança {reach} para cada lado",
+        distance=_tokens(distance),
         reach=hidden.positions or 0,
     )
+
+
+def _tokens(count: int) -> Word:
+    return plural(count, Phrase("token", "token"), Phrase("tokens", "tokens"))
