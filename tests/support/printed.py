@@ -893,7 +893,8 @@ def _are_numbers(page: Page, explained: Mapping[str, Any]) -> None:
     for name in ("dot", "score", "softcapped", "bias", "logit", "scale"):
         value = page.stages.get(name)
         if value is not None:
-            _is_rounded(page, value, explained[name], name)
+            # JSON has the scale in the precision of the computation, as that of inspect
+            _is_rounded(page, value, explained[name], name, relative=6e-8 if name == "scale" else 0.0)
     for name in ("largest", "total"):
         value = getattr(page, name)
         if value is not None:

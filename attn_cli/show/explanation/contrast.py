@@ -32,7 +32,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
-from attn_cli.show.explanation.sections.board import ROUNDING, named, ratio
+from attn_cli.show.explanation.labels import ROUNDING, token_name
+from attn_cli.show.explanation.sections.board import ratio
 from attn_cli.vocabulary import ComponentType, Kind
 
 _BIASES = {
@@ -96,9 +97,9 @@ class _Page:
     def _names(self) -> dict[str, Word]:
         contrast = self.contrast
         return {
-            "query": named(self.sides.queries, contrast.query),
-            "key": named(self.sides.keys, contrast.key),
-            "other": named(self.sides.keys, contrast.other),
+            "query": token_name(self.sides.queries, contrast.query),
+            "key": token_name(self.sides.keys, contrast.key),
+            "other": token_name(self.sides.keys, contrast.other),
         }
 
     def _opening(self, column: Column) -> Iterator[Block]:
@@ -178,7 +179,7 @@ class _Page:
         rows.append(Row((words("score", "escore"), *totals), Tone.TOTAL))
         keys = (contrast.key, contrast.other)
         heads = [TableColumn(words("written by", "escrito por"), is_number=False)]
-        heads += [TableColumn(named(self.sides.keys, place)) for place in keys]
+        heads += [TableColumn(token_name(self.sides.keys, place)) for place in keys]
         return Table([*heads, TableColumn(words("difference", "diferença"))], rows)
 
     def _afterwards(self) -> Iterator[Block]:
@@ -200,7 +201,7 @@ class _Page:
             ]
             listed = symbols(
                 ", ".join(f"{{k{place}}}" for place in hidden),
-                **{f"k{place}": named(self.sides.keys, place) for place in hidden},
+                **{f"k{place}": token_name(self.sides.keys, place) for place in hidden},
             )
             yield Paragraph(
                 words(
@@ -231,7 +232,7 @@ class _Page:
     def _columns(self, rows: Sequence[Row]) -> Table:
         keys = (self.contrast.key, self.contrast.other)
         heads = [TableColumn(symbols(""), is_number=False)]
-        heads += [TableColumn(named(self.sides.keys, place)) for place in keys]
+        heads += [TableColumn(token_name(self.sides.keys, place)) for place in keys]
         return Table([*heads, TableColumn(words("difference", "diferença"))], rows)
 
     def _sentence(self) -> Words:

@@ -23,19 +23,13 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, to_check
-from attn_cli.show.explanation.lessons.listing import (
-    Listing,
-    key_label,
-    key_name,
-    query_name,
-    rest_label,
-)
+from attn_cli.show.explanation.lessons.listing import listing
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import in_scientific_notation, plural
 
 _KEYS = 6  # listed in a table
-_ROUNDING = words("rounding", "arredondamento")
 _NOTHING = words("", "")
 
 
@@ -120,14 +114,6 @@ def _edges(study: GraphStudy) -> Equation:
     )
 
 
-def listed_senders(study: GraphStudy) -> Listing:
-    """The keys of the heaviest edges into the query, the key of the request among them."""
-    if len(study.visible) <= _KEYS + 1:
-        return Listing(study.visible, ())
-    order = sorted(study.visible, key=lambda key: (key != study.key, -study.weights[key]))
-    return Listing(sorted(order[:_KEYS]), sorted(order[_KEYS:]))
-
-
 def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     yield Heading(words("One step of message passing", "Uma etapa da passagem de mensagens"))
     yield Formula(
@@ -141,11 +127,10 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
             " 2018, arXiv:1710.10903) does so on a given graph; here the mask is the graph. What arrives at"
             " {query} in head {head}, in feature {feature} of the values:",
             "Cada chave envia o seu valor, cada aresta o multiplica pelo seu peso, e cada consulta soma o"
-            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (graph"
-            " attention network; Veličković et al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui"
-            " o grafo é a máscara. O que chega a {query} na cabeça {head}, na componente {feature} dos"
-            " valores:",
-            query=query_name(sides, study.query),
+            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (Veličković et"
+            " al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui o grafo é a máscara. O que chega a"
+            " {query} na cabeça {head}, na componente {feature} dos valores:",
+            query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             feature=str(study.feature),
         )
@@ -154,7 +139,7 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
 
 
 def _message_table(study: GraphStudy, ledger: Ledger, sides: Sides) -> Table:
-    listed = listed_senders(study)
+    listed = listing(study.visible, study.weights, always=(study.key,))
     shares, values, messages = ledger.column(), ledger.column(), ledger.column()
     terms, rows = list[Figure](), list[Row]()
     for key in listed.keys:
@@ -162,14 +147,14 @@ def _message_table(study: GraphStudy, ledger: Ledger, sides: Sides) -> Table:
         message = study.weights[key] * study.sent[key]
         terms.append(ledger.result(message, _times, (weight, value), messages))
         tone = Tone.CHOSEN if key == study.key else Tone.PLAIN
-        rows.append(Row((key_label(sides, key), weight, value, terms[-1]), tone))
+        rows.append(Row((token_label(sides.keys, key), weight, value, terms[-1]), tone))
     if listed.rest:
         rest = list(listed.rest)
         weight = ledger.given(study.weights[rest].sum(), shares)
         terms.append(ledger.given((study.weights[rest] * study.sent[rest]).sum(), messages))
         rows.append(Row((rest_label(len(rest)), weight, None, terms[-1]), Tone.QUIET))
     total = ledger.total(study.received, terms, messages)
-    rows.append(Row((_ROUNDING, None, None, Remainder(total)), Tone.QUIET))
+    rows.append(Row((ROUNDING, None, None, Remainder(total)), Tone.QUIET))
     rows.append(Row((words("context", "contexto"), None, None, total), Tone.TOTAL))
     columns = (
         TableColumn(words("from key", "da chave"), is_number=False),
@@ -279,14 +264,14 @@ def _degree_table(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Si
             )
         )
         tone = Tone.CHOSEN if key == study.key else Tone.PLAIN
-        rows.append(Row((key_label(sides, key), terms[-1], *received), tone))
+        rows.append(Row((token_label(sides.keys, key), terms[-1], *received), tone))
     blank = () if study.is_cross else (None, None)
     rest = order[len(listed) :]
     if rest:
         terms.append(ledger.given(degrees.sent[rest].sum(), sent))
         rows.append(Row((rest_label(len(rest)), terms[-1], *blank), Tone.QUIET))
     total = ledger.total(degrees.sent.sum(), terms, sent)
-    rows.append(Row((_ROUNDING, Remainder(total), *blank), Tone.QUIET))
+    rows.append(Row((ROUNDING, Remainder(total), *blank), Tone.QUIET))
     rows.append(Row((words("sum", "soma"), total, *blank), Tone.TOTAL))
     columns = [
         TableColumn(words("token", "token"), is_number=False),
@@ -307,8 +292,8 @@ def _strongest(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides
         f"edge{index}": words(
             "{key} → {query} {weight}",
             "{key} → {query} {weight}",
-            key=key_name(sides, edge.key),
-            query=query_name(sides, edge.query),
+            key=token_name(sides.keys, edge.key),
+            query=token_name(sides.queries, edge.query),
             weight=ledger.given(edge.weight, column),
         )
         for index, edge in enumerate(degrees.strongest)
@@ -374,8 +359,8 @@ def _paths(study: GraphStudy, sides: Sides) -> Words:
     return words(
         " From {key} to {query}, two layers with this mask have {paths} of two edges.",
         " De {key} a {query}, duas camadas com esta máscara têm {paths} de duas arestas.",
-        key=key_name(sides, study.key),
-        query=query_name(sides, study.query),
+        key=token_name(sides.keys, study.key),
+        query=token_name(sides.queries, study.query),
         paths=plural(study.paths, Phrase("path", "caminho"), Phrase("paths", "caminhos")),
     )
 
@@ -390,10 +375,10 @@ def _checks(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
             "Multiply α by v in each row of the messages and add them up: that is one number of the context."
             " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}{sink}; it is as"
             " spread out as this many edges of equal weight:",
-            "Multiplique α por v em cada linha das mensagens e some os produtos: o resultado é um número"
-            " do contexto. A linha de {query} tem {edges} e entropia H = -Σ α ln α = {entropy}{sink}; ela"
-            " está tão espalhada quanto o seguinte número de arestas de mesmo peso:",
-            query=query_name(sides, study.query),
+            "Multiplique α por v em cada linha das mensagens e some: isso é um número do contexto. A linha"
+            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}{sink}; ela se espalha como este"
+            " número de arestas de peso igual:",
+            query=token_name(sides.queries, study.query),
             edges=plural(len(study.visible), Phrase("edge", "aresta"), Phrase("edges", "arestas")),
             entropy=entropy,
             sink=_NOTHING

@@ -14,6 +14,7 @@ from attn_cli.show.explanation.document import (
     CommandLine,
     Equation,
     Heading,
+    Outside,
     Paragraph,
     Row,
     Table,
@@ -24,8 +25,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.labels import token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, to_check
-from attn_cli.show.explanation.lessons.listing import key_label, key_name, listing, query_name
+from attn_cli.show.explanation.lessons.listing import listing
 
 _MOST_TERMS = 12  # heads whose scores are added up in one line
 
@@ -77,10 +79,10 @@ def _question(study: HeadsStudy, sides: Sides) -> Iterator[Block]:
             " concatenados; logo, seu q·k é a soma dos q·k delas. Seus escores são a soma dos escores das"
             " cabeças ÷ √{heads}, para que se espalhem tanto quanto os de uma só cabeça.",
             layer=layer,
-            model=study.model,
+            model=Outside(study.model),
             heads=study.heads,
             size=study.size,
-            query=query_name(sides, study.query),
+            query=token_name(sides.queries, study.query),
             wide=study.heads * study.size,
         )
     )
@@ -133,8 +135,8 @@ def _given(ledger: Ledger, columns: _Columns, numbers: Sequence[float]) -> list[
 def _looked_at(sides: Sides, best: int, row: SoftmaxRow) -> Words:
     """The key with the largest weight, unless a sink takes more."""
     if best == row.weights.size:
-        return words("learned sink", "sumidouro aprendido")
-    return key_label(sides, best)
+        return words("learned sink", "sink aprendido")
+    return token_label(sides.keys, best)
 
 
 def _means(study: HeadsStudy, ledger: Ledger, columns: _Columns, rest: Sequence[int]) -> Row:
@@ -232,7 +234,7 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     total = ledger.total(sum(term.value for term in terms), terms, column)
     root = math.sqrt(study.heads)
     score = ledger.result(float(study.wide_scores[study.key]), lambda summed: summed / root, (total,))
-    name = key_name(sides, study.key)
+    name = token_name(sides.keys, study.key)
     if study.heads <= _MOST_TERMS:
         values = {f"term{number}": term for number, term in enumerate(terms)}
         added = " + ".join(f"({{term{number}}})" for number in range(len(terms)))

@@ -13,6 +13,7 @@ from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -24,15 +25,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
-from attn_cli.show.explanation.lessons.listing import (
-    Listing,
-    key_label,
-    key_name,
-    listing,
-    query_name,
-    rest_label,
-)
+from attn_cli.show.explanation.lessons.listing import Listing, listing
 from attn_cli.show.explanation.phrases import Phrase
 
 _LEAST = 1e-6  # below this, hidden keys leave nothing to divide by
@@ -165,7 +160,7 @@ def _examples(study: MaskStudy) -> list[int]:
 def _question(study: MaskStudy, sides: Sides) -> Iterator[Block]:
     """Which row, which mask, and why it hides what it hides."""
     layer, head = study.place
-    values = {"head": f"{layer}.{head}", "model": study.model}
+    values: dict[str, Word] = {"head": f"{layer}.{head}", "model": Outside(study.model)}
     if study.imagined is Imagined.CAUSAL:
         yield Paragraph(
             words(
@@ -190,9 +185,9 @@ def _question(study: MaskStudy, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "The mask hides no key from the query {asked}; the lesson takes {query} instead.",
-                "A máscara não esconde nenhuma chave da consulta {asked}; por isso a lição usa {query}.",
-                asked=query_name(sides, study.asked),
-                query=query_name(sides, study.query),
+                "A máscara não esconde nenhuma chave da consulta {asked}; a lição usa {query}.",
+                asked=token_name(sides.queries, study.asked),
+                query=token_name(sides.queries, study.query),
             )
         )
     yield Paragraph(_what_is_hidden(study, sides))
@@ -214,8 +209,8 @@ def _what_is_hidden(study: MaskStudy, sides: Sides) -> Words:
         f"{'Na cabeça {head} do modelo {model}, a' if own else 'A'} consulta {{query}} não pode olhar para "
         f"{{hidden}} de {{keys}} chaves: {listed}.{reasons}",
         head=f"{layer}.{head}",
-        model=study.model,
-        query=query_name(sides, study.query),
+        model=Outside(study.model),
+        query=token_name(sides.queries, study.query),
         hidden=int(study.hidden.sum()),
         keys=int(study.hidden.size),
         **values,
@@ -229,7 +224,7 @@ def _table(study: MaskStudy, figures: _Figures, sides: Sides) -> Table:
         hidden = None if reason is None else _REASONS[reason.cause]
         weights = [treatment.listed[number] for treatment in figures.treatments]
         tone = Tone.PLAIN if reason is None else Tone.QUIET
-        rows.append(Row([key_label(sides, key), figures.logits[number], hidden, *weights], tone))
+        rows.append(Row([token_label(sides.keys, key), figures.logits[number], hidden, *weights], tone))
     for number, (is_hidden, keys) in enumerate(figures.rest):
         hidden = words("yes", "sim") if is_hidden else None
         weights = [treatment.rest[number] for treatment in figures.treatments]
@@ -256,7 +251,7 @@ def _table(study: MaskStudy, figures: _Figures, sides: Sides) -> Table:
 def _sums(totals: Sequence[Figure], label: Words) -> Iterator[Row]:
     """A row of sums, after what rounding left of them."""
     rounding = [Remainder(total) for total in totals]
-    yield Row([words("rounding", "arredondamento"), None, None, *rounding], Tone.QUIET)
+    yield Row([ROUNDING, None, None, *rounding], Tone.QUIET)
     yield Row([label, None, None, *totals], Tone.TOTAL)
 
 
@@ -327,7 +322,7 @@ def _checks(study: MaskStudy, figures: _Figures, ledger: Ledger, sides: Sides) -
         words(
             "{key}: without the mask {weight}, so with it {weight} ÷ {total} = {found}",
             "{key}: sem a máscara {weight}; logo, com ela {weight} ÷ {total} = {found}",
-            key=key_name(sides, figures.listing.keys[best]),
+            key=token_name(sides.keys, figures.listing.keys[best]),
             weight=weight,
             total=total,
             found=found,

@@ -12,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -23,15 +24,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
-from attn_cli.show.explanation.lessons.listing import (
-    Listing,
-    key_label,
-    key_name,
-    listing,
-    query_name,
-    rest_label,
-)
+from attn_cli.show.explanation.lessons.listing import Listing, listing
 from attn_cli.vocabulary import Kind, OrderSource
 
 _NAMES = {
@@ -102,8 +97,8 @@ def _most_changed(orders: Orders) -> int:
 
 def _question(study: OrderStudy, sides: Sides) -> Words:
     layer, head = study.place
-    values: dict[str, Word] = {"head": f"{layer}.{head}", "model": study.model}
-    values |= {"query": query_name(sides, study.query), "place": study.query_place}
+    values: dict[str, Word] = {"head": f"{layer}.{head}", "model": Outside(study.model)}
+    values |= {"query": token_name(sides.queries, study.query), "place": str(study.query_place)}
     if study.kind is Kind.CROSS:
         return words(
             "Attention compares vectors; nothing in the formula says which comes first. The lesson"
@@ -138,13 +133,13 @@ def _table(study: OrderStudy, figures: _Figures, sides: Sides) -> Table:
     rows = []
     for number, key in enumerate(shown.keys):
         weights = [column.listed[number] for column in figures.columns]
-        rows.append(Row([key_label(sides, key), study.places[key], *weights]))
+        rows.append(Row([token_label(sides.keys, key), str(study.places[key]), *weights]))
     if shown.rest:
         weights_of_rest = [column.rest for column in figures.columns]
         rows.append(Row([rest_label(len(shown.rest)), None, *weights_of_rest], Tone.QUIET))
     totals = [column.total for column in figures.columns]
     rounding = [Remainder(total) for total in totals]
-    rows.append(Row([words("rounding", "arredondamento"), None, *rounding], Tone.QUIET))
+    rows.append(Row([ROUNDING, None, *rounding], Tone.QUIET))
     rows.append(Row([words("sum", "soma"), None, *totals], Tone.TOTAL))
     return Table(
         [
@@ -161,7 +156,7 @@ def _table(study: OrderStudy, figures: _Figures, sides: Sides) -> Table:
 
 def _reason(study: OrderStudy) -> Words:
     """Why the weights are the same."""
-    shared: dict[str, Word] = {"model": study.model, "sources": _listed(study.sources)}
+    shared: dict[str, Word] = {"model": Outside(study.model), "sources": _listed(study.sources)}
     if not study.sources:
         return words(
             "A score needs only the two vectors, and a sum has no order: the tokens are a set. Nothing tells "
@@ -234,7 +229,7 @@ def _checks(study: OrderStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
     key = _most_changed(study.whole)
     number = list(figures.listing.keys).index(key)
     without, reversed_without, model, reversed_model = (each.listed[number] for each in figures.columns)
-    name, digits = key_name(sides, key), max(1, ledger.column().least - 1)
+    name, digits = token_name(sides.keys, key), max(1, ledger.column().least - 1)
     for label, one, other in (
         (words("no order", "sem ordem"), without, reversed_without),
         (words("model", "modelo"), model, reversed_model),

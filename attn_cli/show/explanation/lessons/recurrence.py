@@ -25,13 +25,13 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
-from attn_cli.show.explanation.lessons.listing import Listing, key_label, key_name, query_name, rest_label
+from attn_cli.show.explanation.lessons.listing import Listing, listing
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import plural
 from attn_cli.vocabulary import Lesson
 
-_KEYS = 6  # listed in a table
 _FEATURES = 4  # listed of the additive score
 _KEY = words("key", "chave")
 
@@ -43,7 +43,7 @@ def blocks(study: RecurrenceStudy, ledger: Ledger, sides: Sides, base: Base) -> 
         "Em que a atenção difere de uma rede recorrente?",
     )
     yield Heading(title, 1)
-    listed = listed_keys(study)
+    listed = listing(study.visible, study.weights, always=(study.key,))
     yield from _scores(study, ledger, sides, listed)
     yield from _cost(study)
     yield from _distances(study, ledger, sides, listed)
@@ -59,14 +59,6 @@ def blocks(study: RecurrenceStudy, ledger: Ledger, sides: Sides, base: Base) -> 
     )
 
 
-def listed_keys(study: RecurrenceStudy) -> Listing:
-    """The keys with the largest weights, and the key of the request if the query may look at it."""
-    if len(study.visible) <= _KEYS + 1:
-        return Listing(study.visible, ())
-    order = sorted(study.visible, key=lambda key: (key != study.key, -study.weights[key]))
-    return Listing(sorted(order[:_KEYS]), sorted(order[_KEYS:]))
-
-
 def _scores(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Listing) -> Iterator[Block]:
     yield Paragraph(
         words(
@@ -76,12 +68,11 @@ def _scores(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Listin
             " keys of head {head} of {model}, D = {size}. W, U (D × D) and v (D) are random numbers from"
             " N(0, 1/D), seed {seed}: the additive row is not trained.",
             "Uma rede recorrente lê token por token. Bahdanau, Cho e Bengio (2014, arXiv:1409.0473)"
-            " permitiram que uma delas olhasse para trás com atenção, com o escore de cada par calculado"
-            " por uma pequena rede; um transformer usa, em vez dela, um produto escalar. Aqui os dois"
-            " avaliam os mesmos vetores: a consulta {query} e as chaves da cabeça {head} do modelo"
-            " {model}, D = {size}. W, U (D × D) e v (D) são números aleatórios de N(0, 1/D), semente"
-            " {seed}: a linha aditiva não foi treinada.",
-            query=query_name(sides, study.query),
+            " permitiram que uma delas olhasse para trás com atenção, e cada par recebia o seu escore de uma"
+            " pequena rede, onde um transformer usa um produto escalar. Aqui os dois avaliam os mesmos"
+            " vetores: a consulta {query} e as chaves da cabeça {head} de {model}, D = {size}. W, U (D × D)"
+            " e v (D) são números aleatórios de N(0, 1/D), semente {seed}: esta linha não foi treinada.",
+            query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             model=Outside(study.model),
             size=study.size,
@@ -130,7 +121,7 @@ def _score_rows(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Li
         logit = ledger.given(study.logits[key], logits)
         score = ledger.given(study.additive[key], scores)
         yield Row(
-            (key_label(sides, key), logit, terms[0][-1], score, terms[1][-1]),
+            (token_label(sides.keys, key), logit, terms[0][-1], score, terms[1][-1]),
             Tone.CHOSEN if key == study.key else Tone.PLAIN,
         )
     if listed.rest:
@@ -142,8 +133,7 @@ def _score_rows(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Li
         ledger.total(values.sum(), of_row, column)
         for column, of_row, values in zip(shares, terms, weights, strict=True)
     ]
-    rounding = words("rounding", "arredondamento")
-    yield Row((rounding, None, Remainder(totals[0]), None, Remainder(totals[1])), Tone.QUIET)
+    yield Row((ROUNDING, None, Remainder(totals[0]), None, Remainder(totals[1])), Tone.QUIET)
     yield Row((words("sum", "soma"), None, totals[0], None, totals[1]), Tone.TOTAL)
 
 
@@ -243,7 +233,7 @@ def _hidden(study: RecurrenceStudy, sides: Sides) -> Word:
     return words(
         " The mask hides key {key} from this query.",
         " A máscara esconde a chave {key} desta consulta.",
-        key=key_name(sides, study.key),
+        key=token_name(sides.keys, study.key),
     )
 
 
@@ -256,7 +246,8 @@ def _distance_row(study: RecurrenceStudy, ledger: Ledger, sides: Sides, key: int
     faded = ledger.result(FADE**steps, lambda: FADE**steps, ())
     weight = ledger.given(study.weights[key])
     return Row(
-        (key_label(sides, key), steps, 1, faded, weight), Tone.CHOSEN if key == study.key else Tone.PLAIN
+        (token_label(sides.keys, key), steps, 1, faded, weight),
+        Tone.CHOSEN if key == study.key else Tone.PLAIN,
     )
 
 
@@ -348,7 +339,7 @@ def _checks(study: RecurrenceStudy, ledger: Ledger, sides: Sides) -> Iterator[Bl
         words(
             "The additive score of key {key}, with a = W q and b = U k; a product is v·tanh(a + b):",
             "O escore aditivo da chave {key}, com a = W q e b = U k; um produto é v·tanh(a + b):",
-            key=key_name(sides, study.key),
+            key=token_name(sides.keys, study.key),
         )
     )
     order = np.argsort(-np.abs(terms.v * terms.tanh), kind="stable")
@@ -368,7 +359,7 @@ def _checks(study: RecurrenceStudy, ledger: Ledger, sides: Sides) -> Iterator[Bl
         name = words("the other {count}", "as outras {count}", count=len(order) - len(chosen))
         rows.append(Row((name, None, None, None, figures[-1]), Tone.QUIET))
     total = ledger.total(terms.score, figures, products)
-    rows.append(Row((words("rounding", "arredondamento"), None, None, None, Remainder(total)), Tone.QUIET))
+    rows.append(Row((ROUNDING, None, None, None, Remainder(total)), Tone.QUIET))
     rows.append(Row((symbols("e"), None, None, None, total), Tone.TOTAL))
     columns = (
         TableColumn(words("feature", "componente"), is_number=False),

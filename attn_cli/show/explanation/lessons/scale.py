@@ -11,6 +11,7 @@ from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -22,15 +23,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
-from attn_cli.show.explanation.lessons.listing import (
-    Listing,
-    key_label,
-    key_name,
-    listing,
-    query_name,
-    rest_label,
-)
+from attn_cli.show.explanation.lessons.listing import Listing, listing
 
 
 def blocks(study: ScaleStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
@@ -193,7 +188,7 @@ def _scale(study: ScaleStudy, figures: _Figures) -> Iterator[Block]:
             "Head {head} of {model} compares queries and keys of d_k = {size} numbers each.",
             "A cabeça {head} do modelo {model} compara consultas e chaves de d_k = {size} números cada.",
             head=f"{layer}.{head}",
-            model=study.model,
+            model=Outside(study.model),
             size=study.size,
         )
     )
@@ -230,13 +225,13 @@ def _row(study: ScaleStudy, figures: _Figures, sides: Sides) -> Iterator[Block]:
         words(
             "The row of the query {query}, with the same q·k and different scales:",
             "A linha da consulta {query}, com os mesmos q·k e escalas diferentes:",
-            query=query_name(sides, study.query),
+            query=token_name(sides.queries, study.query),
         )
     )
     if not figures.is_plain:
         yield Paragraph(_kept(figures))
     shown = figures.listing
-    rows = [_key_row(figures, number, key_label(sides, key)) for number, key in enumerate(shown.keys)]
+    rows = [_key_row(figures, number, token_label(sides.keys, key)) for number, key in enumerate(shown.keys)]
     if figures.unscaled.scaling.row.sink is not None:
         rows.append(_sink_row(figures))
     if shown.rest:
@@ -245,7 +240,7 @@ def _row(study: ScaleStudy, figures: _Figures, sides: Sides) -> Iterator[Block]:
         )
     totals = [column.total for column in figures.columns]
     rounding = [Remainder(total) for total in totals]
-    rows.append(_summed(figures, words("rounding", "arredondamento"), rounding, Tone.QUIET))
+    rows.append(_summed(figures, ROUNDING, rounding, Tone.QUIET))
     rows.append(_summed(figures, words("sum", "soma"), totals, Tone.TOTAL))
     yield Table(_headings(study, figures), rows)
 
@@ -482,9 +477,9 @@ def _ratio(
     yield Paragraph(
         words(
             "From the weight of {first} follows that of {second}, by the difference of their logits:",
-            "Do peso de {first} obtém-se o de {second}, pela diferença dos logits:",
-            first=key_name(sides, figures.listing.keys[first]),
-            second=key_name(sides, figures.listing.keys[second]),
+            "Do peso de {first} segue o de {second}, pela diferença dos logits:",
+            first=token_name(sides.keys, figures.listing.keys[first]),
+            second=token_name(sides.keys, figures.listing.keys[second]),
         )
     )
     yield Equation(

@@ -21,14 +21,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-from attn_cli.show.explanation.sections.board import (
-    ROUNDING,
-    Board,
-    Factor,
-    label,
-    largest,
-    sum_of_products,
-)
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
 from attn_cli.vocabulary import Step
@@ -93,7 +87,7 @@ def _values(board: Board, values: Vector, context: Vector, feature: int) -> Iter
         ),
         (symbols(f"a[{feature}]"), float(context[feature]), board.context),
         most=board.most,
-        names=(words("key", "chave"), lambda one: label(board.sides.keys, int(seen[one]))),
+        names=(words("key", "chave"), lambda one: token_label(board.sides.keys, int(seen[one]))),
         rest=lambda count: words("the other {count} keys", "as outras {count} chaves", count=count),
     ).table
 
@@ -177,7 +171,7 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
         name = words("head {number}", "cabeça {number}", number=str(one))
         rows.append(Row((name, ledger.given(lengths[one], of_length), terms[-1]), tone))
     if len(listed) < count:
-        others = np.setdiff1d(np.arange(count), listed)
+        others = not_listed(count, listed)
         rest = output.outputs[others].sum(axis=0, dtype=np.float64)
         terms.append(ledger.given(rest[feature], board.output))
         name = words("the other {count}", "as outras {count}", count=len(others))

@@ -19,7 +19,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure
-from attn_cli.show.explanation.sections.board import ROUNDING, Board, dot
+from attn_cli.show.explanation.labels import ROUNDING
+from attn_cli.show.explanation.sections.board import Board, dot
 
 SMALL = 16
 """Features of x: a layer up to this width is shown whole."""

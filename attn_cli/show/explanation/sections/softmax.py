@@ -23,9 +23,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-from attn_cli.show.explanation.phrases import Phrase
-from attn_cli.show.explanation.quantities import plural
-from attn_cli.show.explanation.sections.board import ROUNDING, Board, label, listed_keys
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.sections.board import Board, listed_keys, not_listed
 
 
 def blocks(board: Board) -> Iterator[Block]:
@@ -126,7 +125,7 @@ def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
 
     lines = [
         line(
-            label(board.sides.keys, key),
+            token_label(board.sides.keys, key),
             logits[key],
             powers.powers[key],
             float(softmax.weights[key]),
@@ -134,7 +133,7 @@ def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
         )
         for key in keys
     ]
-    others = np.setdiff1d(np.flatnonzero(softmax.mask), keys)
+    others = not_listed(len(softmax.mask), [*keys, *np.flatnonzero(~softmax.mask)])
     if others.size:
         name = _others(int(others.size))
         rest = ledger.given(powers.powers[others].sum(dtype=np.float64), column)
@@ -169,7 +168,7 @@ def _weights_alone(board: Board, softmax: RowSoftmax) -> Iterator[Block]:
     rows = [
         Row(
             (
-                label(board.sides.keys, key),
+                token_label(board.sides.keys, key),
                 board.ledger.given(softmax.weights[key], weights),
                 Bar(float(softmax.weights[key])),
             ),
