@@ -127,9 +127,10 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
             " 2018, arXiv:1710.10903) does so on a given graph; here the mask is the graph. What arrives at"
             " {query} in head {head}, in feature {feature} of the values:",
             "Cada chave envia o seu valor, cada aresta o multiplica pelo seu peso, e cada consulta soma o"
-            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (Veličković et"
-            " al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui o grafo é a máscara. O que chega a"
-            " {query} na cabeça {head}, na componente {feature} dos valores:",
+            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (graph"
+            " attention network; Veličković et al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui"
+            " o grafo é a máscara. O que chega a {query} na cabeça {head}, na componente {feature} dos"
+            " valores:",
             query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             feature=str(study.feature),
@@ -375,9 +376,9 @@ def _checks(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
             "Multiply α by v in each row of the messages and add them up: that is one number of the context."
             " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}{sink}; it is as"
             " spread out as this many edges of equal weight:",
-            "Multiplique α por v em cada linha das mensagens e some: isso é um número do contexto. A linha"
-            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}{sink}; ela se espalha como este"
-            " número de arestas de peso igual:",
+            "Multiplique α por v em cada linha das mensagens e some os produtos: o resultado é um número"
+            " do contexto. A linha de {query} tem {edges} e entropia H = -Σ α ln α = {entropy}{sink}; ela"
+            " está tão espalhada quanto o seguinte número de arestas de mesmo peso:",
             query=token_name(sides.queries, study.query),
             edges=plural(len(study.visible), Phrase("edge", "aresta"), Phrase("edges", "arestas")),
             entropy=entropy,

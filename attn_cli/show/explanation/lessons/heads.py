@@ -135,7 +135,7 @@ def _given(ledger: Ledger, columns: _Columns, numbers: Sequence[float]) -> list[
 def _looked_at(sides: Sides, best: int, row: SoftmaxRow) -> Words:
     """The key with the largest weight, unless a sink takes more."""
     if best == row.weights.size:
-        return words("learned sink", "sink aprendido")
+        return words("learned sink", "sumidouro aprendido")
     return token_label(sides.keys, best)
 
 

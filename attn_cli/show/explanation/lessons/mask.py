@@ -185,7 +185,7 @@ def _question(study: MaskStudy, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "The mask hides no key from the query {asked}; the lesson takes {query} instead.",
-                "A máscara não esconde nenhuma chave da consulta {asked}; a lição usa {query}.",
+                "A máscara não esconde nenhuma chave da consulta {asked}; por isso a lição usa {query}.",
                 asked=token_name(sides.queries, study.asked),
                 query=token_name(sides.queries, study.query),
             )

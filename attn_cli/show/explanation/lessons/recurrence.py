@@ -68,10 +68,11 @@ def _scores(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Listin
             " keys of head {head} of {model}, D = {size}. W, U (D × D) and v (D) are random numbers from"
             " N(0, 1/D), seed {seed}: the additive row is not trained.",
             "Uma rede recorrente lê token por token. Bahdanau, Cho e Bengio (2014, arXiv:1409.0473)"
-            " permitiram que uma delas olhasse para trás com atenção, e cada par recebia o seu escore de uma"
-            " pequena rede, onde um transformer usa um produto escalar. Aqui os dois avaliam os mesmos"
-            " vetores: a consulta {query} e as chaves da cabeça {head} de {model}, D = {size}. W, U (D × D)"
-            " e v (D) são números aleatórios de N(0, 1/D), semente {seed}: esta linha não foi treinada.",
+            " permitiram que uma delas olhasse para trás com atenção, com o escore de cada par calculado"
+            " por uma pequena rede; um transformer usa, em vez dela, um produto escalar. Aqui os dois"
+            " avaliam os mesmos vetores: a consulta {query} e as chaves da cabeça {head} do modelo"
+            " {model}, D = {size}. W, U (D × D) e v (D) são números aleatórios de N(0, 1/D), semente"
+            " {seed}: a linha aditiva não foi treinada.",
             query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             model=Outside(study.model),

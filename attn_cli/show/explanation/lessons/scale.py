@@ -477,7 +477,7 @@ def _ratio(
     yield Paragraph(
         words(
             "From the weight of {first} follows that of {second}, by the difference of their logits:",
-            "Do peso de {first} segue o de {second}, pela diferença dos logits:",
+            "Do peso de {first} obtém-se o de {second}, pela diferença dos logits:",
             first=token_name(sides.keys, figures.listing.keys[first]),
             second=token_name(sides.keys, figures.listing.keys[second]),
         )

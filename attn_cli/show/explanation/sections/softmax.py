@@ -24,6 +24,8 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Figure
 from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.phrases import Phrase
+from attn_cli.show.explanation.quantities import plural
 from attn_cli.show.explanation.sections.board import Board, listed_keys, not_listed
 
 
