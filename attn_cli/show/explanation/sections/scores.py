@@ -20,7 +20,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.phrases import Phrase
-from attn_cli.show.explanation.quantities import plural
+from attn_cli.show.explanation.quantities import features, plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
 
@@ -100,9 +100,10 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
         _close_with(board.ledger, root, dot, size, column)
         yield Paragraph(
             words(
-                "The score is q·k ÷ √d_k, with d_k = {size} features and √{size} = {root}:",
-                "O escore é q·k ÷ √d_k, com d_k = {size} componentes e √{size} = {root}:",
-                size=size,
+                "The score is q·k ÷ √d_k, with d_k = {features} and √{size} = {root}:",
+                "O escore é q·k ÷ √d_k, com d_k = {features} e √{size} = {root}:",
+                features=features(size),
+                size=str(size),
                 root=root,
             )
         )
