@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from attn_cli.commands import options
+from attn_cli.commands.again import asked_again
 from attn_cli.commands.inputs import open_reading, selected_places, selection
 from attn_cli.commands.results.output import write
 from attn_cli.console import World
@@ -153,6 +154,7 @@ def explain_weight(
     """
     from attn_cli.show import files
 
+    _check_page(lesson, pair, has_matrices=weights)
     targets = files.targets(out or (), tuple(EXPLANATIONS), force=force)
     reading = open_reading(world, inputs, compute)
     language = lang or spoken(world)
@@ -173,6 +175,17 @@ def explain_weight(
         from attn_cli.show.data import as_json as in_json
 
         world.say(in_json(answer))
+
+
+def _check_page(lesson: Lesson | None, pair: PairOptions, *, has_matrices: bool) -> None:
+    """Raise `UsageError` if the options ask for more than one page: a weight, `--over`, or a lesson."""
+    if lesson is not None and pair.over is not None:
+        problem = f"--over and --lesson are two pages: --over {pair.over}, --lesson {lesson}"
+        raise UsageError(problem, f"--over {pair.over}, or --lesson {lesson}")
+    other = "--over" if pair.over is not None else "--lesson" if lesson is not None else ""
+    if has_matrices and other:
+        problem = f"--weights applies only to the page of one weight: {other} asks for another page"
+        raise UsageError(problem, f"leave out --weights, or {other}")
 
 
 @record(frozen=True, slots=True)
@@ -256,34 +269,6 @@ def _document(
     entry = explain_entry(explanation, listed_keys(explanation, top))
     compared = {} if contrast is None else {"over": contrast_entry(contrast)}
     return describe_reading(reading) | {"explain": entry} | compared
-
-
-def asked_again(inputs: options.ReadingOptions, compute: options.ComputeOptions) -> list[str]:
-    """The arguments that name the same text and model, for a command to go on with."""
-    text, source = inputs.text, inputs.source
-    named = ["--file", str(text.file)] if text.file is not None else [text.text or "-"]
-    given = {
-        "--pair": text.pair,
-        "--target": text.target,
-        "-m": source.model,
-        "--revision": source.revision,
-        "--tokenizer": source.tokenizer,
-        "--kind": inputs.kind,
-        "--seed": compute.seed,
-        "--width": compute.width,
-        "--head-count": compute.head_count,
-    }
-    flags = {
-        "--no-special": source.no_special,
-        "--no-adapter": source.no_adapter,
-        "--trust-remote-code": source.trust_remote_code,
-        "--causal": compute.causal is True,
-        "--no-causal": compute.causal is False,
-    }
-    values = [
-        word for option, value in given.items() if value not in (None, "") for word in (option, str(value))
-    ]
-    return [*named, *values, *(flag for flag, is_given in flags.items() if is_given)]
 
 
 def spoken(world: World) -> Language:

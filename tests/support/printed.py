@@ -151,13 +151,24 @@ def _follows(
         raise PageError(f"{what}: the remainder {remainder} is more than rounding explains, {bound}")
 
 
-def _sums(page: Page, terms: Sequence[Decimal], rounding: Decimal, total: Decimal, what: str) -> None:
-    """The terms and the remainder are the total exactly, and the remainder is what rounding explains."""
+def _sums(
+    page: Page,
+    terms: Sequence[Decimal],
+    rounding: Decimal,
+    total: Decimal,
+    what: str,
+    count: int = 0,
+) -> None:
+    """The terms and the remainder are the total exactly, and the remainder is what rounding explains.
+
+    `count`: how many terms there are if some stand in one line; their roundings add up at random.
+    """
+    longer = Decimal(max(1.0, math.sqrt(count) / 8))
     page.checked += 1
     if sum(terms, rounding) != total:
         raise PageError(f"{what}: {sum(terms, rounding)} is printed as {total}")
     size = max(Decimal(1), abs(total), sum(map(abs, terms), Decimal(0)))
-    bound = _unit(total) * (len(terms) + 1) / 2 + Decimal(page.rounding) * size
+    bound = _unit(total) * (len(terms) + 1) / 2 + Decimal(page.rounding) * size * longer
     if abs(rounding) > bound:
         raise PageError(f"{what}: the remainder {rounding} is more than rounding explains, {bound}")
 
@@ -644,7 +655,10 @@ def _product_rows(page: Page, rows: Sequence[Line], left: str, right: str) -> Li
             )
     products = [row.numbers["product"] for row in terms]
     zero = Decimal(0)
-    _sums(page, products, rounding.get("product", zero), total.numbers["product"], f"the sum {total.label}")
+    others = re.findall(rf"^the other ({_COUNT})", "\n".join(row.label for row in terms), re.MULTILINE)
+    count = len(terms) + sum(int(other.replace(",", "")) for other in others)
+    what = f"the sum {total.label}"
+    _sums(page, products, rounding.get("product", zero), total.numbers["product"], what, count)
     return total
 
 

@@ -106,12 +106,12 @@ class _Page:
         contrast, ledger = self.contrast, self.ledger
         yield Heading(
             words(
-                "Why does {query} prefer {key} to {other}?"
+                "Why does {query} score {key} higher than {other}?"
                 if contrast.scores.difference >= 0
-                else "Why does {query} not prefer {key} to {other}?",
-                "Por que {query} prefere {key} a {other}?"
+                else "Why does {query} score {key} lower than {other}?",
+                "Por que {query} dá a {key} um escore maior do que a {other}?"
                 if contrast.scores.difference >= 0
-                else "Por que {query} não prefere {key} a {other}?",
+                else "Por que {query} dá a {key} um escore menor do que a {other}?",
                 **self._names(),
             ),
             level=1,

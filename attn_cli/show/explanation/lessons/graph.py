@@ -7,7 +7,6 @@ from attn_cli.answers.lessons.graph import STRONG, Agreement, Degrees, GraphStud
 from attn_cli.grid import Sides
 from attn_cli.show.explanation.document import (
     Block,
-    CommandLine,
     Equation,
     Formula,
     Heading,
@@ -24,7 +23,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
 from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
-from attn_cli.show.explanation.lessons.ending import Base, to_check
+from attn_cli.show.explanation.lessons.ending import Base, command, to_check
 from attn_cli.show.explanation.lessons.listing import listing
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import in_scientific_notation, plural
@@ -45,9 +44,16 @@ def blocks(study: GraphStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
     yield from _layers(study, sides)
     yield from _checks(study, ledger, sides)
     layer, head = study.place
-    yield CommandLine(
+    yield command(
         words("Next, every edge of this head:", "Em seguida, todas as arestas desta cabeça:"),
-        ("attn", "inspect", *base, "-l", str(layer), "-H", str(head), "-s", "weights"),
+        "inspect",
+        base,
+        "-l",
+        str(layer),
+        "-H",
+        str(head),
+        "-s",
+        "weights",
     )
 
 
@@ -338,8 +344,10 @@ def _reach(study: GraphStudy) -> Words:
     if study.window is not None:
         reach = study.window.reach
         return words(
-            " With the window of this layer, k layers reach k·{reach} tokens: {layers} × {reach} = {total}.",
-            " Com a janela desta camada, k camadas alcançam k·{reach} tokens: {layers} × {reach} = {total}.",
+            " With the window of this layer in all of them, k layers reach k·{reach} tokens: {layers} ×"
+            " {reach} = {total}.",
+            " Com a janela desta camada em todas elas, k camadas alcançam k·{reach} tokens: {layers} ×"
+            " {reach} = {total}.",
             reach=reach,
             layers=study.layers,
             total=study.layers * reach,

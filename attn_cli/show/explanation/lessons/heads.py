@@ -11,7 +11,6 @@ from attn_cli.grid import Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
-    CommandLine,
     Equation,
     Heading,
     Outside,
@@ -26,7 +25,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.labels import token_label, token_name
-from attn_cli.show.explanation.lessons.ending import Base, to_check
+from attn_cli.show.explanation.lessons.ending import Base, command, to_check
 from attn_cli.show.explanation.lessons.listing import listing
 
 _MOST_TERMS = 12  # heads whose scores are added up in one line
@@ -52,7 +51,7 @@ def blocks(study: HeadsStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
     sentence = words(
         "The same row in every head of the layer:", "A mesma linha em todas as cabeças da camada:"
     )
-    yield CommandLine(sentence, ("attn", "inspect", *base, *row))
+    yield command(sentence, "inspect", base, *row)
 
 
 @record(frozen=True, slots=True, eq=False)

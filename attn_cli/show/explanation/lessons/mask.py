@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from attn_cli.answers.lessons.mask import Imagined, MaskStudy
-from attn_cli.answers.lessons.row import Numbers
-from attn_cli.grid import Sides
+from attn_cli.grid import Matrix, Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
@@ -117,7 +116,7 @@ def _figures(study: MaskStudy, ledger: Ledger) -> _Figures:
     rest = [(hidden, keys) for hidden, keys in parts if keys]
     column = ledger.column()
 
-    def made(weights: Numbers, sink: float | None) -> _Weights:
+    def made(weights: Matrix, sink: float | None) -> _Weights:
         return _treatment(study, ledger, shown, rest, weights, sink)
 
     return _Figures(
@@ -136,7 +135,7 @@ def _treatment(
     ledger: Ledger,
     shown: Listing,
     rest: Sequence[tuple[bool, Sequence[int]]],
-    weights: Numbers,
+    weights: Matrix,
     sink: float | None,
 ) -> _Weights:
     column = ledger.column()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from attn_cli.answers.lessons.order import Orders, OrderStudy
-from attn_cli.grid import Sides
+from attn_cli.grid import Matrix, Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
@@ -82,7 +82,7 @@ def _figures(study: OrderStudy, ledger: Ledger) -> _Figures:
     return _Figures(shown, [_in_order(weights, shown, ledger) for weights in rows])
 
 
-def _in_order(weights: np.ndarray, shown: Listing, ledger: Ledger) -> _InOrder:
+def _in_order(weights: Matrix, shown: Listing, ledger: Ledger) -> _InOrder:
     column = ledger.column()
     listed = [ledger.given(weights[key], column) for key in shown.keys]
     rest = None if shown.is_whole else ledger.given(weights[list(shown.rest)].sum(), column)

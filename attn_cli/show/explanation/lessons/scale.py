@@ -141,25 +141,26 @@ def _logits(
     """The logits of the listed keys, each computed from q·k, the bias and the soft cap that are printed."""
     if scaling.factor == 1 and figures.is_plain:
         return list(figures.dots)
-    column = ledger.column()
+    column, formula = ledger.column(), _logit(study, scaling)
     made = []
     for number, key in enumerate(figures.listing.keys):
-        bias = () if figures.bias is None else (figures.bias[number],)
-        operands = (figures.dots[number], *(() if scaling.is_root else (factor,)), *bias)
-        formula = _logit(study, scaling, has_bias=bool(bias))
+        bias = None if figures.bias is None else figures.bias[number]
+        given = (None if scaling.is_root else factor, figures.softcap, bias)
+        operands = (figures.dots[number], *(one for one in given if one is not None))
         made.append(ledger.result(scaling.row.logits[key], formula, operands, column))
     return made
 
 
-def _logit(study: ScaleStudy, scaling: Scaling, *, has_bias: bool) -> Callable[..., float]:
-    """From q·k, the factor unless it is 1/√d_k, and the bias to the logit."""
+def _logit(study: ScaleStudy, scaling: Scaling) -> Callable[..., float]:
+    """From q·k, with the factor unless it is 1/√d_k, the soft cap and the bias, if any, to the logit."""
 
     def logit(dot: float, *rest: float) -> float:
-        factor = study.root if scaling.is_root else rest[0]
-        score = dot * factor
+        given = iter(rest)
+        score = dot * (study.root if scaling.is_root else next(given))
         if study.softcap is not None:
-            score = study.softcap * math.tanh(score / study.softcap)
-        return score + (rest[-1] if has_bias else 0.0)
+            softcap = next(given)
+            score = softcap * math.tanh(score / softcap)
+        return score + next(given, 0.0)
 
     return logit
 
