@@ -22,6 +22,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Figure
 from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.quantities import features
 from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
@@ -48,11 +49,11 @@ def blocks(board: Board) -> Iterator[Block]:
     feature = int(np.abs(explanation.context).argmax())
     yield Paragraph(
         words(
-            "The values v, weighted and summed, are the context a of {size} features. Feature {feature}"
-            " is its largest in absolute value:",
-            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size} componentes. A"
-            " componente {feature} é a maior em módulo:",
-            size=len(explanation.context),
+            "The values v, weighted and summed, are the context a of {size}. Feature {feature} is its"
+            " largest in absolute value:",
+            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size}. A componente"
+            " {feature} é a maior em módulo:",
+            size=features(len(explanation.context)),
             feature=str(feature),
         )
     )
@@ -101,7 +102,7 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
     yield Paragraph(
         words(
             "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this"
-            " head writes. Number {feature} is the largest in absolute value:",
+            " head writes. The one at index {feature} is the largest in absolute value:",
             "As colunas {first} a {last} de W^O{name} transformam o contexto nos {width} números que esta"
             " cabeça escreve. O de índice {feature} é o maior em módulo:",
             first=str(head * size),

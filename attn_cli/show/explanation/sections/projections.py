@@ -19,6 +19,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure
+from attn_cli.show.explanation.quantities import features
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, SumOfProducts, sum_of_products
 from attn_cli.show.explanation.sections.matrices import (
     SMALL,
@@ -56,12 +57,12 @@ def blocks(board: Board) -> Iterator[Block]:
     yield Paragraph(
         words(
             "The layer receives a vector x of {width} numbers for each token{norm}. W^Q turns the x of"
-            " {query} into a query of {size} features, and W^K turns the x of {key} into a key of as many.",
+            " {query} into a query of {size}, and W^K turns the x of {key} into a key of the same size.",
             "A camada recebe um vetor x de {width} números para cada token{norm}. W^Q transforma o x de"
-            " {query} em uma consulta de {size} componentes, e W^K transforma o x de {key} em uma chave com"
-            " o mesmo número de componentes.",
+            " {query} em uma consulta de {size}, e W^K transforma o x de {key} em uma chave do mesmo"
+            " tamanho.",
             width=len(query.input),
-            size=len(query.final),
+            size=features(len(query.final)),
             query=board.query,
             key=board.key,
             norm=_of_input(board),

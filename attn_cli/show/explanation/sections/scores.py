@@ -20,7 +20,7 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.phrases import Phrase
-from attn_cli.show.explanation.quantities import plural
+from attn_cli.show.explanation.quantities import features, plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
 from attn_cli.show.explanation.sections.matrices import every_dot, is_whole
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
@@ -105,9 +105,10 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
         _close_with(board.ledger, root, dot, size, column)
         yield Paragraph(
             words(
-                "The score is q·k ÷ √d_k, with d_k = {size} features and √{size} = {root}:",
-                "O escore é q·k ÷ √d_k, com d_k = {size} componentes e √{size} = {root}:",
-                size=size,
+                "The score is q·k ÷ √d_k, with d_k = {features} and √{size} = {root}:",
+                "O escore é q·k ÷ √d_k, com d_k = {features} e √{size} = {root}:",
+                features=features(size),
+                size=str(size),
                 root=root,
             )
         )
@@ -266,11 +267,21 @@ def _why(explanation: Explanation) -> Words:
         )
     if hidden.cause == "padding":
         return words("it is padding", "ela é preenchimento (padding)")
+    distance = abs(explanation.query - explanation.key)
+    if hidden.cause == "window":
+        return words(
+            "it is {distance} back, and the window holds only {window}, the query's own included",
+            "ela está {distance} atrás, e a janela só abrange {window}, incluído o da própria consulta",
+            distance=_tokens(distance),
+            window=_tokens(hidden.positions or 0),
+        )
     return words(
-        "it is {distance} away, and the window reaches {reach}",
-        "ela está a {distance} de distância, e a janela alcança {reach}",
-        distance=plural(
-            abs(explanation.query - explanation.key), Phrase("token", "token"), Phrase("tokens", "tokens")
-        ),
+        "it is {distance} away, and the window reaches {reach} to either side",
+        "ela está a {distance} de distância, e a janela alcança {reach} para cada lado",
+        distance=_tokens(distance),
         reach=hidden.positions or 0,
     )
+
+
+def _tokens(count: int) -> Word:
+    return plural(count, Phrase("token", "token"), Phrase("tokens", "tokens"))
