@@ -21,6 +21,7 @@ from attn_cli.show.explanation.document import (
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
+from attn_cli.vocabulary import Step
 
 _FEATURE = words("feature", "componente")
 
@@ -55,8 +56,6 @@ def blocks(board: Board) -> Iterator[Block]:
 
 
 def _unknown(explanation: Explanation) -> Iterator[Block]:
-    from attn_cli.vocabulary import Step
-
     yield Paragraph(
         words(
             "The dot product is not known here: {why}.",
