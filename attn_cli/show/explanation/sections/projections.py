@@ -12,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Formula,
     Heading,
     Operand,
+    Outside,
     Paragraph,
     Word,
     Words,
@@ -38,7 +39,7 @@ def blocks(board: Board) -> Iterator[Block]:
             words(
                 "How they come from the layer's input is not known here{why}.",
                 "Não se sabe aqui como elas vêm da entrada da camada{why}.",
-                why="" if why is None else symbols(": {why}", why=why),
+                why="" if why is None else symbols(": {why}", why=Outside(why)),
             )
         )
         return
@@ -261,7 +262,7 @@ def _place(projection: Projection) -> Iterator[Block]:
         "first": str(place.first),
         "last": str(place.last),
         "rows": place.rows,
-        "name": symbols("{name}", name=place.name),
+        "name": Outside(place.name),
     }
     if place.is_fused:
         yield Paragraph(
