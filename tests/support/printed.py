@@ -326,14 +326,14 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     rf"^The (query|key|value) of {_NAMED}:$": _begin_side,
     rf"^(\S+), all ({_COUNT}) numbers:$": _vector,
     r"^QK-norm ": _normed,
-    rf"^RoPE turns the pair of features (\d+) and (\d+) by position × ({_N}) radians; the other feature of"
+    rf"^RoPE rotates the pair of features (\d+) and (\d+) by position × ({_N}) radians; the other feature of"
     rf" the pair is [qk]\[(\d+)\](?: before RoPE)? = ({_N})\.$": _pair,
     rf"^The score is q·k ÷ √d_k, with d_k = ({_COUNT}) features and √(\d+) = ({_N}):$": _root,
     r"^This model (?:multiplies q·k by|does not divide)": _scale,
     rf"^A soft cap keeps the score between -({_N}) and ({_N}):$": _cap,
     rf"^ALiBi adds the head's slope ({_N}) ": _alibi,
-    rf"^The key is (-?\d+) positions from the query, which is bucket (\d+) of (\d+); for it this head has"
-    rf" learned a bias of ({_N}):$": _bucket,
+    rf"^The distance from the query to the key is (-?\d+), which is in bucket (\d+) of (\d+); for it"
+    rf" this head has learned a bias of ({_N}):$": _bucket,
     rf"^The model adds ({_N}) for the positions": _some_bias,
     r"^DeBERTa adds products with embeddings of the distance, (-?\d+) \(row \d+ of \d+\)": _deberta,
     rf"^The largest logit of the row is ({_N})\. ": _largest,
@@ -751,7 +751,7 @@ def _check_row(page: Page, terms: Sequence[Line]) -> None:
     """The row has as many keys as it says, and the key that the page is about."""
     others = [row.label for row in terms if row.label.startswith("the other ") and "logit" not in row.numbers]
     listed = sum(1 for row in terms if re.match(r"\d+ |\d+$", row.label))
-    unlisted = sum(int(label.split(" ")[2].replace(",", "")) for label in others)
+    unlisted = sum(int(re.sub(r"\D", "", label) or 1) for label in others)  # "the other key" is one
     if page.seen is not None and listed + unlisted != page.seen:
         raise PageError(f"{listed} keys are listed and {unlisted} are not, of {page.seen}")
     own = [row for row in terms if re.match(rf"{page.key} |{page.key}$", row.label)]

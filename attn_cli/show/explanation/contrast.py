@@ -73,20 +73,20 @@ class _Page:
         yield Heading(words("1. What wrote the keys", "1. O que escreveu as chaves"))
         yield Paragraph(
             words(
-                "The difference by what wrote into the residual stream of the two keys, with the query as it"
-                " is:",
-                "A diferença por aquilo que escreveu no fluxo residual das duas chaves, com a consulta como"
-                " ela é:",
+                "The difference, split by what wrote into the residual streams of the two keys, with the"
+                " query as it is:",
+                "A diferença, dividida segundo o que escreveu no fluxo residual das duas chaves, com a"
+                " consulta inalterada:",
             )
         )
         yield self._table(self.contrast.keys_side, scores)
         yield Heading(words("2. What wrote the query", "2. O que escreveu a consulta"))
         yield Paragraph(
             words(
-                "The same difference by what wrote into the residual stream of the query, with the keys as"
-                " they are:",
-                "A mesma diferença por aquilo que escreveu no fluxo residual da consulta, com as chaves como"
-                " elas são:",
+                "The same difference, split by what wrote into the residual stream of the query, with the"
+                " keys as they are:",
+                "A mesma diferença, dividida segundo o que escreveu no fluxo residual da consulta, com as"
+                " chaves inalteradas:",
             )
         )
         yield self._table(self.contrast.query_side, scores)
@@ -120,16 +120,18 @@ class _Page:
         difference = ledger.difference(contrast.scores.difference, own, other)
         yield Paragraph(
             words(
-                "Head {layer}.{head} of {model}. The scores are q·k × scale; the key's less the other's:",
-                "Cabeça {layer}.{head} de {model}. Os escores são q·k × escala; o da chave menos o da outra:",
+                "Head {layer}.{head} of {model}. The scores are s = λ q·k, with the scale λ; the key's"
+                " less the other's:",
+                "Cabeça {layer}.{head} do modelo {model}. Os escores são s = λ q·k, com a escala λ; o da"
+                " chave menos o da outra:",
                 layer=str(contrast.layer),
                 head=str(contrast.head),
                 model=Outside(self.model),
             )
         )
         yield Formula(
-            symbols("s_a - s_b = scale × q·(k_a - k_b)"),
-            r"s_a - s_b = \text{scale} \cdot q \cdot (k_a - k_b)",
+            symbols("s_a - s_b = λ q·(k_a - k_b)"),
+            r"s_a - s_b = \lambda \, q \cdot (k_a - k_b)",
         )
         yield Equation(
             symbols("{own} - {other} = {difference}", own=own, other=Operand(other), difference=difference),
@@ -140,9 +142,10 @@ class _Page:
                 "Queries and keys are linear in the residual stream once the norms on the way are frozen:"
                 " held at the mean and the size that they measured on the whole stream. With frozen norms"
                 " each part of the stream contributes for itself, and the parts add up.",
-                "Consultas e chaves são lineares no fluxo residual quando as normas no caminho ficam"
-                " congeladas, isto é, fixas na média e no tamanho que mediram no fluxo inteiro. Com as"
-                " normas congeladas, cada parte do fluxo contribui por si, e as partes se somam.",
+                "Consultas e chaves são lineares no fluxo residual quando as normalizações no caminho"
+                " ficam congeladas, isto é, fixas na média e no tamanho que mediram no fluxo inteiro. Com"
+                " as normalizações congeladas, cada parte do fluxo contribui por si, e as partes se"
+                " somam.",
             )
         )
 
@@ -202,8 +205,9 @@ class _Page:
             )
             yield Paragraph(
                 words(
-                    "The mask hides {keys}, which therefore gets no weight, whatever the score.",
-                    "A máscara esconde {keys}, que por isso não recebe peso, qualquer que seja o escore.",
+                    "The mask hides {keys}. A hidden key gets no weight, whatever its score.",
+                    "A máscara esconde {keys}. Uma chave escondida não recebe peso, qualquer que seja o"
+                    " seu escore.",
                     keys=listed,
                 )
             )
@@ -236,9 +240,9 @@ class _Page:
         contrast, ledger = self.contrast, self.ledger
         keys, query = contrast.keys_side.by_size[0], contrast.query_side.by_size[0]
         return words(
-            "On the keys' side {keys} decides most ({of_keys} of {all}); on the query's side {query_part}"
-            " ({of_query}).",
-            "Do lado das chaves, o que mais decide é {keys} ({of_keys} de {all}); do lado da consulta,"
+            "What decides most: on the keys' side, {keys} ({of_keys} of {all}); on the query's side,"
+            " {query_part} ({of_query}).",
+            "O que mais decide: do lado das chaves, {keys} ({of_keys} de {all}); do lado da consulta,"
             " {query_part} ({of_query}).",
             keys=_writer(keys.component, contrast.kind),
             of_keys=ledger.given(keys.value),

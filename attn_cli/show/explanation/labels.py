@@ -21,5 +21,5 @@ def token_label(tokens: Sequence[str], position: int) -> Words:
 def rest_label(count: int) -> Words:
     """The line of the keys that are not listed."""
     if count == 1:
-        return words("1 other key", "outra chave")
+        return words("1 other key", "1 outra chave")
     return words("{count} other keys", "outras {count} chaves", count=count)

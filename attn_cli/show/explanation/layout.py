@@ -124,7 +124,7 @@ class Layout(NamedTuple):
         columns = [table.columns[one] for one in shown]
         heads = [self.writing.text(column.heading) for column in columns]
         widths = self._wanted(heads, texts)
-        labels = [number for number, column in enumerate(columns) if not column.is_number]
+        labels = [number for number, column in enumerate(columns) if _is_label(column)]
         spare = sum(max(0, widths[number] - _SHORTEST) for number in labels)
         return sum(widths) + len(_NARROW_GAP) * (len(widths) - 1) - spare > self.width
 
@@ -139,7 +139,7 @@ class Layout(NamedTuple):
         widths = self._wanted(heads, texts)
         over = 0 if self.width is None else sum(widths) + len(gap) * (len(widths) - 1) - self.width
         for number, column in enumerate(columns):
-            if over > 0 and not column.is_number:
+            if over > 0 and _is_label(column):
                 narrower = max(min(widths[number], _SHORTEST), widths[number] - over)
                 over -= widths[number] - narrower
                 widths[number] = narrower
@@ -148,6 +148,11 @@ class Layout(NamedTuple):
     @staticmethod
     def _wanted(heads: Sequence[str], texts: Sequence[Sequence[str]]) -> list[int]:
         return [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
+
+
+def _is_label(column: TableColumn) -> bool:
+    """Whether the column may be cut short; a bar is whole or left out, as a shorter one misleads."""
+    return not (column.is_number or column.is_optional)
 
 
 def _units(table: Table, shown: Sequence[int]) -> list[list[int]]:

@@ -34,7 +34,7 @@ _NOTHING = words("", "")
 
 def blocks(study: GraphStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
     """The lesson in reading order."""
-    title = words("What does attention look like as a graph?", "Como fica a atenção vista como um grafo?")
+    title = words("What does attention look like as a graph?", "Como é a atenção vista como um grafo?")
     yield Heading(title, 1)
     yield from _graph(study)
     yield from _messages(study, ledger, sides)
@@ -45,7 +45,7 @@ def blocks(study: GraphStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
     yield from _checks(study, ledger, sides)
     layer, head = study.place
     yield command(
-        words("Go on: every edge of this head:", "Para continuar: todas as arestas desta cabeça:"),
+        words("Next, every edge of this head:", "Em seguida, todas as arestas desta cabeça:"),
         "inspect",
         base,
         "-l",
@@ -71,9 +71,9 @@ def _graph(study: GraphStudy) -> Iterator[Block]:
             "{nodes} An edge leads from key j to query i where the mask lets i look at j, and its weight is"
             " α_ij. The heads of layer {layer} of {model} ({heads}) have the same edges, each with weights"
             " of its own. {counted}",
-            "{nodes} Uma aresta vai da chave j à consulta i onde a máscara deixa i olhar para j, e o seu"
-            " peso é α_ij. As cabeças da camada {layer} de {model} ({heads}) têm as mesmas arestas, cada uma"
-            " com os seus pesos. {counted}",
+            "{nodes} Uma aresta vai da chave j à consulta i sempre que a máscara deixa i olhar para j, e"
+            " o seu peso é α_ij. As cabeças da camada {layer} do modelo {model} ({heads}) têm as mesmas"
+            " arestas, cada uma com os seus próprios pesos. {counted}",
             nodes=nodes,
             heads=study.heads,
             layer=str(study.place[0]),
@@ -87,17 +87,17 @@ def _graph(study: GraphStudy) -> Iterator[Block]:
 
 def _counted(study: GraphStudy) -> Words:
     if study.edges == study.formula_edges:
-        return words("Counted in the mask, the edges are", "Contadas na máscara, as arestas são")
+        return words("Counted in the mask, the edges are", "Contadas pela máscara, as arestas são")
     return words(
         "Counted in the mask, {edges} of the {pairs} pairs are edges{window}.",
-        "Contados na máscara, {edges} dos {pairs} pares são arestas{window}.",
+        "Contando pela máscara, {edges} dos {pairs} pares são arestas{window}.",
         edges=study.edges,
         pairs=study.queries * study.keys,
         window=_NOTHING
         if study.window is None
         else words(
             ", because a window hides keys more than {reach} back",
-            ", porque uma janela esconde chaves a mais de {reach} para trás",
+            ", porque uma janela esconde as chaves a uma distância maior que {reach} para trás",
             reach=study.window.reach,
         ),
     )
@@ -121,7 +121,7 @@ def _edges(study: GraphStudy) -> Equation:
 
 
 def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
-    yield Heading(words("One step of message passing", "Um passo de passagem de mensagens"))
+    yield Heading(words("One step of message passing", "Uma etapa da passagem de mensagens"))
     yield Formula(
         words("message m_ij = α_ij v_j;  a_i = Σ_j m_ij", "mensagem m_ij = α_ij v_j;  a_i = Σ_j m_ij"),
         r"m_{ij} = \alpha_{ij} v_j, \qquad a_i = \sum_j m_{ij}",
@@ -133,9 +133,10 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
             " 2018, arXiv:1710.10903) does so on a given graph; here the mask is the graph. What arrives at"
             " {query} in head {head}, in feature {feature} of the values:",
             "Cada chave envia o seu valor, cada aresta o multiplica pelo seu peso, e cada consulta soma o"
-            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (Veličković et"
-            " al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui o grafo é a máscara. O que chega a"
-            " {query} na cabeça {head}, na componente {feature} dos valores:",
+            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (graph"
+            " attention network; Veličković et al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui"
+            " o grafo é a máscara. O que chega a {query} na cabeça {head}, na componente {feature} dos"
+            " valores:",
             query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             feature=str(study.feature),
@@ -179,12 +180,11 @@ def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
     yield Heading(words("The messages are the layer", "As mensagens são a camada"))
     yield Paragraph(
         words(
-            "Added up edge by edge from the list of edges, in float64: the contexts of this head"
-            " ({compared}) differ from the layer's own by at most {difference} (largest number {largest})."
-            " {output}",
-            "Somadas aresta por aresta a partir da lista de arestas, em float64: os contextos desta cabeça"
-            " ({compared}) diferem dos da própria camada em no máximo {difference} (maior número {largest})."
-            " {output}",
+            "With the messages added up edge by edge, in float64, the contexts of this head ({compared})"
+            " differ from the layer's own by at most {difference} (largest number: {largest}). {output}",
+            "Com as mensagens somadas aresta por aresta, em float64, os contextos desta cabeça"
+            " ({compared}) diferem dos da própria camada em no máximo {difference} (maior número:"
+            " {largest}). {output}",
             compared=_compared(study.context),
             difference=in_scientific_notation(ledger, study.context.difference),
             largest=ledger.given(study.context.largest),
@@ -196,7 +196,7 @@ def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
             words(
                 "The text has too many pairs to list them all, so only the edges of this query were"
                 " compared.",
-                "O texto tem pares demais para listar todos, e só as arestas desta consulta foram"
+                "O texto tem pares demais para listar todos; por isso, só as arestas desta consulta foram"
                 " comparadas.",
             )
         )
@@ -213,12 +213,12 @@ def _compared(agreement: Agreement) -> Words:
 
 def _output(study: GraphStudy, ledger: Ledger) -> Words:
     if study.output is None:
-        return words("W^O of this layer is not known.", "O W^O desta camada não é conhecido.")
+        return words("W^O of this layer is not known.", "A matriz W^O desta camada não é conhecida.")
     return words(
         "All heads together, with W^O{bias} ({compared}), differ from the layer's output by at most"
-        " {difference} (largest number {largest}). What is left is rounding.",
+        " {difference} (largest number: {largest}). What is left is rounding.",
         "Todas as cabeças juntas, com W^O{bias} ({compared}), diferem da saída da camada em no máximo"
-        " {difference} (maior número {largest}). O que resta é arredondamento.",
+        " {difference} (maior número: {largest}). O que resta é arredondamento.",
         bias=words(" and its bias", " e o seu viés") if study.has_bias else _NOTHING,
         compared=_compared(study.output),
         difference=in_scientific_notation(ledger, study.output.difference),
@@ -233,20 +233,21 @@ def _degrees(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides) 
     if study.sink is not None:
         of_sink = words(
             " A learned sink takes {sink} of all rows together; it sends nothing.",
-            " Um sink aprendido fica com {sink} de todas as linhas juntas; ele não envia nada.",
+            " Um sumidouro aprendido (sink) fica com {sink} de todas as linhas juntas; ele não envia nada.",
             sink=ledger.given(degrees.of_sink),
         )
     receives = words(
-        " Received: edges of its row above {strong}, and e^H, the number of equal edges with the same"
-        " entropy H.",
-        " Recebidas: arestas da sua linha acima de {strong}, e e^H, o número de arestas iguais com a mesma"
-        " entropia H.",
+        " Received: the edges of the token's row with a weight above {strong} (strong), and e^H, the"
+        " number of edges of equal weight with the same entropy H.",
+        " Recebidas: as arestas da linha do token com peso acima de {strong} (fortes) e e^H, o número de"
+        " arestas de mesmo peso com a mesma entropia H.",
         strong=ledger.given(STRONG, ledger.column(1)),
     )
     yield Paragraph(
         words(
-            "Sent: Σ_i α_ij, the column of the key; each query gives out 1.{sink}{receives}{strongest}",
-            "Enviado: Σ_i α_ij, a coluna da chave; cada consulta distribui 1.{sink}{receives}{strongest}",
+            "Sent: Σ_i α_ij, the sum of the key's column; each query gives out 1.{sink}{receives}{strongest}",
+            "Enviado: Σ_i α_ij, a soma da coluna da chave; cada consulta distribui"
+            " 1.{sink}{receives}{strongest}",
             sink=of_sink,
             receives=_NOTHING if study.is_cross else receives,
             strongest=_strongest(study, degrees, ledger, sides),
@@ -285,7 +286,7 @@ def _degree_table(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Si
     ]
     if not study.is_cross:
         columns.append(TableColumn(words("strong received", "fortes recebidas"), is_optional=True))
-        columns.append(TableColumn(words("e^H received", "e^H recebidas"), is_optional=True))
+        columns.append(TableColumn(words("e^H received", "e^H recebido"), is_optional=True))
     return Table(columns, rows)
 
 
@@ -330,7 +331,8 @@ def _layers(study: GraphStudy, sides: Sides) -> Iterator[Block]:
     yield Paragraph(
         words(
             "A layer is one hop, so k layers reach k hops; this model has {layers}.{reach}{paths}",
-            "Uma camada é um salto, e k camadas alcançam k saltos; este modelo tem {layers}.{reach}{paths}",
+            "Uma camada é um salto; por isso, k camadas alcançam k saltos. Este modelo tem"
+            " {layers}.{reach}{paths}",
             layers=layers,
             reach=_reach(study),
             paths=_paths(study, sides),
@@ -382,15 +384,15 @@ def _checks(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
             "Multiply α by v in each row of the messages and add them up: that is one number of the context."
             " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}{sink}; it is as"
             " spread out as this many edges of equal weight:",
-            "Multiplique α por v em cada linha das mensagens e some: isso é um número do contexto. A linha"
-            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}{sink}; ela se espalha como este"
-            " número de arestas de peso igual:",
+            "Multiplique α por v em cada linha das mensagens e some os produtos: o resultado é um número"
+            " do contexto. A linha de {query} tem {edges} e entropia H = -Σ α ln α = {entropy}{sink}; ela"
+            " está tão espalhada quanto o seguinte número de arestas de mesmo peso:",
             query=token_name(sides.queries, study.query),
             edges=plural(len(study.visible), Phrase("edge", "aresta"), Phrase("edges", "arestas")),
             entropy=entropy,
             sink=_NOTHING
             if study.sink is None
-            else words(", with the sink as one more edge", ", com o sink como mais uma aresta"),
+            else words(", with the sink as one more edge", ", com o sumidouro como mais uma aresta"),
         )
     )
     yield Equation(

@@ -48,8 +48,8 @@ _PURPOSES = {
     "causal": words(
         "A language model learns to predict each token from those before it; without the causal mask it"
         " could simply look at the answer.",
-        "Um modelo de linguagem aprende a prever cada token a partir dos anteriores; sem a máscara causal, "
-        "bastaria olhar a resposta.",
+        "Um modelo de linguagem aprende a prever cada token a partir dos anteriores; sem a máscara"
+        " causal, ele poderia simplesmente olhar a resposta.",
     ),
     "window": words(
         "A sliding window bounds the cost of long texts; what lies further back arrives through other"
@@ -59,7 +59,8 @@ _PURPOSES = {
     ),
     "padding": words(
         "Padding fills up the shorter texts of a batch; it must not change what the model computes.",
-        "O preenchimento completa os textos mais curtos de um lote; não deve mudar o que o modelo calcula.",
+        "O preenchimento completa os textos mais curtos de um lote; ele não pode mudar o que o modelo"
+        " calcula.",
     ),
 }
 
@@ -183,7 +184,7 @@ def _question(study: MaskStudy, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "The mask hides no key from the query {asked}; the lesson takes {query} instead.",
-                "A máscara não esconde nenhuma chave da consulta {asked}; a lição usa {query}.",
+                "A máscara não esconde nenhuma chave da consulta {asked}; por isso a lição usa {query}.",
                 asked=token_name(sides.queries, study.asked),
                 query=token_name(sides.queries, study.query),
             )
@@ -229,7 +230,7 @@ def _table(study: MaskStudy, figures: _Figures, sides: Sides) -> Table:
         rows.append(Row([rest_label(len(keys)), None, hidden, *weights], Tone.QUIET))
     if figures.open.sink:
         weights = [treatment.sink[0] for treatment in figures.treatments]
-        rows.append(Row([words("learned sink", "sink aprendido"), None, None, *weights], Tone.QUIET))
+        rows.append(Row([words("learned sink", "sumidouro aprendido"), None, None, *weights], Tone.QUIET))
     rows += _sums([treatment.total for treatment in figures.treatments], words("sum", "soma"))
     rows += _sums([each.of_hidden for each in figures.treatments], words("hidden keys", "chaves escondidas"))
     return Table(
@@ -260,8 +261,8 @@ def _infinity(study: MaskStudy, figures: _Figures) -> Iterator[Block]:
             words(
                 "Every key is hidden: all the exponentials are exp(−∞) = 0, and so is their sum. attn gives "
                 "such a row weights of 0.",
-                "Todas as chaves estão escondidas: todas as exponenciais são exp(−∞) = 0, e a soma também. O "
-                "attn dá a uma linha assim pesos 0.",
+                "Todas as chaves estão escondidas: todas as exponenciais são exp(−∞) = 0, e a soma delas"
+                " também. A uma linha assim, o attn atribui pesos 0.",
             )
         )
         return
@@ -270,9 +271,9 @@ def _infinity(study: MaskStudy, figures: _Figures) -> Iterator[Block]:
             "Without the mask, the hidden keys would take {hidden} of the row. With −∞ for a logit, exp(−∞)"
             " = 0: a hidden key gets weight 0 and adds nothing to the sum that the others are divided by, so"
             " they grow and the row still sums to 1.",
-            "Sem a máscara, as chaves escondidas tomariam {hidden} da linha. Com −∞ como logit, exp(−∞) = 0: "
-            "uma chave escondida recebe peso 0 e nada acrescenta à soma que divide as outras; estas crescem, "
-            "e a linha continua somando 1.",
+            "Sem a máscara, as chaves escondidas ficariam com {hidden} da linha. Com −∞ como logit,"
+            " exp(−∞) = 0: uma chave escondida recebe peso 0 e nada acrescenta à soma pela qual as outras"
+            " são divididas; assim, estas crescem, e a linha continua somando 1.",
             hidden=figures.open.of_hidden,
         )
     )
@@ -282,13 +283,14 @@ def _zero(figures: _Figures) -> Iterator[Block]:
     """Why 0 hides nothing, before the softmax or after it."""
     yield Paragraph(
         words(
-            "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden keys would "
-            "take {zeros}. Weights zeroed after the softmax sum to {sum} only, and the hidden tokens still "
-            "count in the sum that the others are divided by: what must stay unseen changes the result.",
+            "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden keys"
+            " would take {zeros}. If the hidden weights are zeroed after the softmax, the row sums to"
+            " {sum} only, and the hidden tokens still count in the sum that the others are divided by:"
+            " what must stay unseen changes the result.",
             "Um logit 0 não esconde nada: exp(0) = 1 é um termo como outro qualquer, e aqui as chaves"
-            " escondidas tomariam {zeros}. Pesos zerados depois da softmax somam só {sum}, e os tokens"
-            " escondidos ainda contam na soma que divide os outros: o que não devia ser visto muda o"
-            " resultado.",
+            " escondidas ficariam com {zeros}. Se os pesos escondidos são zerados depois da softmax, a"
+            " linha soma só {sum}, e os tokens escondidos ainda contam na soma pela qual os outros são"
+            " divididos: o que não devia ser visto muda o resultado.",
             zeros=figures.zeros.of_hidden,
             sum=figures.zeroed.total,
         )

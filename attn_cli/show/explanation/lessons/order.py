@@ -101,26 +101,29 @@ def _question(study: OrderStudy, sides: Sides) -> Words:
     values |= {"query": token_name(sides.queries, study.query), "place": str(study.query_place)}
     if study.kind is Kind.CROSS:
         return words(
-            "Attention compares vectors; that one stands before another is not in the formula. The lesson "
-            "reverses the text that {query} looks at: its tokens in the opposite order, special tokens in "
-            "their places. Below are the weights of this query in head {head} of {model}, on each token in "
-            "both orders: first with everything left out that tells the encoder the order, then as it is.",
-            "A atenção compara vetores; que um vem antes de outro não está na fórmula. A lição inverte o"
-            " texto para o qual {query} olha: os tokens na ordem oposta, os especiais em seus lugares."
-            " Abaixo, os pesos desta consulta na cabeça {head} do modelo {model}, sobre cada token nas duas"
-            " ordens: primeiro sem nada que informe a ordem ao codificador, depois como ele é.",
+            "Attention compares vectors; nothing in the formula says which comes first. The lesson"
+            " reverses the text that {query} looks at: its tokens in the opposite order, special tokens"
+            " in their places. Below are the weights of this query in head {head} of {model}, on each"
+            " token in both orders: first without anything that tells the encoder the order, then with"
+            " the model as it is.",
+            "A atenção compara vetores; nada na fórmula diz qual vem antes. A lição inverte o texto para"
+            " o qual {query} olha: os tokens na ordem oposta, os especiais em seus lugares. Abaixo estão"
+            " os pesos desta consulta na cabeça {head} do modelo {model}, sobre cada token nas duas"
+            " ordens: primeiro sem nada que informe a ordem ao codificador; depois, com o modelo como ele"
+            " é.",
             **values,
         )
     return words(
-        "Attention compares vectors; that one stands before another is not in the formula. The lesson"
-        " reverses the text: the tokens in the opposite order, special tokens in their places. The query"
-        " {query} moves to position {place}. Below are its weights in head {head} of {model}, on each token"
-        " in both orders: first with everything left out that tells the model the order, in every layer,"
-        " then as it is.",
-        "A atenção compara vetores; que um vem antes de outro não está na fórmula. A lição inverte o texto:"
-        " os tokens na ordem oposta, os especiais em seus lugares. A consulta {query} vai para a posição"
-        " {place}. Abaixo, os pesos dela na cabeça {head} do modelo {model}, sobre cada token nas duas"
-        " ordens: primeiro sem nada que informe a ordem ao modelo, em nenhuma camada, depois como ele é.",
+        "Attention compares vectors; nothing in the formula says which comes first. The lesson reverses"
+        " the text: the tokens in the opposite order, special tokens in their places. The query {query}"
+        " moves to position {place}. Below are its weights in head {head} of {model}, on each token in"
+        " both orders: first without anything that tells the model the order, in any layer, then with the"
+        " model as it is.",
+        "A atenção compara vetores; nada na fórmula diz qual vem antes. A lição inverte o texto: os"
+        " tokens na ordem oposta, os especiais em seus lugares. A consulta {query} vai para a posição"
+        " {place}. Abaixo estão os pesos dela na cabeça {head} do modelo {model}, sobre cada token nas"
+        " duas ordens: primeiro sem nada que informe a ordem ao modelo, em nenhuma camada; depois, com o"
+        " modelo como ele é.",
         **values,
     )
 
@@ -142,7 +145,7 @@ def _table(study: OrderStudy, figures: _Figures, sides: Sides) -> Table:
         [
             TableColumn(words("key", "chave"), is_number=False),
             TableColumn(words("moves to", "vai para"), is_optional=True),
-            TableColumn(words("no order", "sem nada")),
+            TableColumn(words("no order", "sem ordem")),
             TableColumn(words("reverse", "inverso")),
             TableColumn(words("model", "modelo")),
             TableColumn(words("reverse", "inverso")),
@@ -167,9 +170,9 @@ def _reason(study: OrderStudy) -> Words:
         "A score needs only the two vectors, and a sum has no order: to attention alone the tokens are a"
         " set, and each weight moves with its tokens. A model has to be told the order. {model} is told by:"
         " {sources}.",
-        "Um escore só precisa dos dois vetores, e uma soma não tem ordem: só para a atenção, os tokens são"
-        " um conjunto, e cada peso acompanha seus tokens. A ordem precisa ser informada ao modelo. O {model}"
-        " a recebe por: {sources}.",
+        "Um escore só precisa dos dois vetores, e uma soma não tem ordem: para a atenção, por si só, os"
+        " tokens são um conjunto, e cada peso acompanha seus tokens. A ordem precisa ser informada ao"
+        " modelo. O modelo {model} a recebe por: {sources}.",
         **shared,
     )
 
@@ -184,9 +187,9 @@ def _sources(study: OrderStudy, ledger: Ledger) -> Iterator[Block]:
     """How much each source of order changes."""
     yield Paragraph(
         words(
-            "The largest difference between the weights of a token on a token in both orders, over all"
+            "The largest difference that the order makes to the weight of one token on another, over all"
             " queries and keys of the head:",
-            "A maior diferença entre os pesos de um token sobre outro nas duas ordens, em todas as consultas"
+            "A maior diferença que a ordem faz no peso de um token sobre outro, entre todas as consultas"
             " e chaves da cabeça:",
         )
     )
@@ -208,7 +211,7 @@ def _sources(study: OrderStudy, ledger: Ledger) -> Iterator[Block]:
     yield Paragraph(
         words(
             "What is left in the first line is rounding: the same sums, added in another order.",
-            "O que resta na primeira linha é arredondamento: as mesmas somas, em outra ordem.",
+            "O que resta na primeira linha é arredondamento: as mesmas somas, feitas em outra ordem.",
         )
     )
 
@@ -228,7 +231,7 @@ def _checks(study: OrderStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
     without, reversed_without, model, reversed_model = (each.listed[number] for each in figures.columns)
     name, digits = token_name(sides.keys, key), max(1, ledger.column().least - 1)
     for label, one, other in (
-        (words("no order", "sem nada"), without, reversed_without),
+        (words("no order", "sem ordem"), without, reversed_without),
         (words("model", "modelo"), model, reversed_model),
     ):
         value = abs(one.value - other.value)

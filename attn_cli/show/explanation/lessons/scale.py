@@ -251,7 +251,7 @@ def _kept(figures: _Figures) -> Words:
     if figures.softcap is None:
         return words(
             "A logit is q·k with the scale, plus the model's position bias, which stays as it is.",
-            "Um logit é q·k com a escala, mais o viés de posição do modelo, que fica como está.",
+            "Um logit é q·k com a escala, mais o viés de posição do modelo, que não muda com ela.",
         )
     return words(
         "A logit is c·tanh(q·k with the scale ÷ c), with the soft cap c = {softcap}.",
@@ -299,7 +299,7 @@ def _key_row(figures: _Figures, number: int, label: Words) -> Row:
 
 def _sink_row(figures: _Figures) -> Row:
     """A learned sink: its logit has no q·k, and no scale."""
-    cells: list[Words | Figure | None] = [words("learned sink", "sink aprendido")]
+    cells: list[Words | Figure | None] = [words("learned sink", "sumidouro aprendido")]
     cells.append(figures.unscaled.logits[-1] if figures.is_plain else None)
     if figures.bias is not None:
         cells.append(None)
@@ -334,10 +334,10 @@ def _saturation(study: ScaleStudy, figures: _Figures, ledger: Ledger) -> Iterato
             "g = p(1 − p) of the largest p is the largest entry of the softmax's Jacobian diag(p) − ppᵀ: how "
             "far a small change of a logit moves its weight. Where p is near 1, g is near 0: the softmax is "
             "saturated, and in training almost no gradient passes through it.",
-            "H = −Σ p ln p é a entropia dos pesos p; e^H chaves de mesmo peso teriam a mesma entropia. "
-            "g = p(1 − p) do maior p é a maior entrada da jacobiana da softmax, diag(p) − ppᵀ: quanto uma "
-            "pequena mudança de um logit move o seu peso. Onde p está perto de 1, g está perto de 0: a "
-            "softmax está saturada, e no treinamento quase nenhum gradiente passa por ela.",
+            "H = −Σ p ln p é a entropia dos pesos p; e^H chaves de mesmo peso teriam a mesma entropia. g"
+            " = p(1 − p) do maior p é a maior entrada da matriz jacobiana da softmax, diag(p) − ppᵀ:"
+            " quanto uma pequena mudança de um logit move o seu peso. Quando p está perto de 1, g está"
+            " perto de 0: a softmax está saturada, e no treinamento quase nenhum gradiente passa por ela.",
         )
     )
     rows = []
@@ -381,7 +381,7 @@ def _verdict(study: ScaleStudy, figures: _Figures) -> Words:
 
 def _variance(study: ScaleStudy, ledger: Ledger) -> Iterator[Block]:
     """Why the divisor is √d_k: random vectors, and the spread of this head."""
-    yield Heading(words("Why the square root of d_k", "Por que a raiz de d_k"))
+    yield Heading(words("Why the square root of d_k", "Por que a raiz quadrada de d_k"))
     yield Paragraph(
         words(
             "q·k is a sum of d_k products. If the numbers in q and k are independent, with mean 0 and "
@@ -462,7 +462,8 @@ def _checks(study: ScaleStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
         yield Paragraph(
             words(
                 "All keys are listed: every weight and every entropy can be recomputed from the logits.",
-                "Todas as chaves estão na tabela: cada peso e cada entropia se recalculam dos logits.",
+                "Todas as chaves estão na tabela: cada peso e cada entropia podem ser recalculados a"
+                " partir dos logits.",
             )
         )
 
@@ -477,7 +478,7 @@ def _ratio(
     yield Paragraph(
         words(
             "From the weight of {first} follows that of {second}, by the difference of their logits:",
-            "Do peso de {first} segue o de {second}, pela diferença dos logits:",
+            "Do peso de {first} obtém-se o de {second}, pela diferença dos logits:",
             first=token_name(sides.keys, figures.listing.keys[first]),
             second=token_name(sides.keys, figures.listing.keys[second]),
         )

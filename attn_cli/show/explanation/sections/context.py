@@ -48,10 +48,10 @@ def blocks(board: Board) -> Iterator[Block]:
     feature = int(np.abs(explanation.context).argmax())
     yield Paragraph(
         words(
-            "The values v, weighted and summed, are the context a of {size} features. Feature {feature} is"
-            " its largest:",
-            "Os valores v, ponderados e somados, são o contexto a de {size} componentes. O componente"
-            " {feature} é o maior:",
+            "The values v, weighted and summed, are the context a of {size} features. Feature {feature}"
+            " is its largest in absolute value:",
+            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size} componentes. A"
+            " componente {feature} é a maior em módulo:",
             size=len(explanation.context),
             feature=str(feature),
         )
@@ -61,7 +61,7 @@ def blocks(board: Board) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "What the head writes through W^O is not known here: {why}.",
-                "O que a cabeça escreve por W^O não é conhecido aqui: {why}.",
+                "O que a cabeça escreve por meio de W^O não é conhecido aqui: {why}.",
                 why=Outside(explanation.absent[Step.OUTPUT]),
             )
         )
@@ -99,10 +99,10 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
     name = symbols(" ({name})", name=Outside(output.name)) if output.name else symbols("")
     yield Paragraph(
         words(
-            "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this head"
-            " writes. Number {feature} is the largest:",
+            "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this"
+            " head writes. Number {feature} is the largest in absolute value:",
             "As colunas {first} a {last} de W^O{name} transformam o contexto nos {width} números que esta"
-            " cabeça escreve. O número {feature} é o maior:",
+            " cabeça escreve. O de índice {feature} é o maior em módulo:",
             first=str(head * size),
             last=str((head + 1) * size - 1),
             name=name,
@@ -121,7 +121,7 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
         (symbols(f"o[{feature}]"), float(output.output[feature]), board.output),
         most=board.most,
         names=(words("feature of a", "componente de a"), str),
-        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        rest=lambda count: words("the other {count}", "as outras {count}", count=count),
         are_printed=board.has_matrices,
     ).table
 
@@ -142,18 +142,18 @@ def _lengths_sentence(board: Board, output: RowOutput) -> Words:
         length = ledger.given(_length(output.stream))
         stream = words(
             " (the residual stream at this token has length {length})",
-            " (o fluxo residual neste token tem comprimento {length})",
+            " (o fluxo residual neste token tem norma {length})",
             length=length,
         )
     return words(
         "What this head writes has length {own}{stream}; the other heads together write {others}. All heads"
         "{bias} add up to the layer's output:",
-        "O que esta cabeça escreve tem comprimento {own}{stream}; as outras cabeças juntas escrevem {others}."
-        " Todas as cabeças{bias} somam a saída da camada:",
+        "O que esta cabeça escreve tem norma {own}{stream}; o que as outras cabeças escrevem juntas,"
+        " {others}. A soma de todas as cabeças{bias} é a saída da camada:",
         own=ledger.given(_length(output.output)),
         stream=stream,
         others=ledger.given(_length(others)),
-        bias="" if output.bias is None else words(" and the bias of W^O", " e o viés de W^O"),
+        bias="" if output.bias is None else words(" and the bias of W^O", " e do viés de W^O"),
     )
 
 
@@ -186,7 +186,7 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
     rows.append(Row((words("layer's output", "saída da camada"), length, total), Tone.TOTAL))
     heads = (
         TableColumn(symbols(""), is_number=False),
-        TableColumn(words("length", "comprimento")),
+        TableColumn(words("length", "norma")),
         TableColumn(symbols(f"o[{feature}]")),
     )
     return Table(heads, rows)

@@ -35,8 +35,8 @@ def projection_matrix(
     if len(projection.input) <= SMALL:
         yield Paragraph(
             words(
-                "W^{letter} with x: {result} is the sum of x times each column{bias}:",
-                "W^{letter} com x: {result} é a soma de x vezes cada coluna{bias}:",
+                "W^{letter} with x: each number of {result} is the dot product of x and its column{bias}:",
+                "W^{letter} com x: cada número de {result} é o produto escalar de x pela sua coluna{bias}:",
                 letter=letter,
                 result=result,
                 bias="" if projection.bias is None else words(", plus b", ", mais b"),
@@ -91,8 +91,8 @@ def output_matrix(board: Board, context: Vector, output: RowOutput, feature: int
     heads += [TableColumn(symbols(str(one))) for one in range(len(a))]
     yield Paragraph(
         words(
-            "This head's columns of W^O: each output is the sum of a times its row:",
-            "As colunas de W^O desta cabeça: cada saída é a soma de a vezes a sua linha:",
+            "This head's columns of W^O: each output is the dot product of a and its row:",
+            "As colunas de W^O desta cabeça: cada saída é o produto escalar do vetor a pela sua linha:",
         )
     )
     yield Table([*heads, TableColumn(symbols("o")), TableColumn(ROUNDING, is_rounding=True)], rows)

@@ -47,11 +47,11 @@ def blocks(board: Board) -> Iterator[Block]:
     yield Formula(symbols("q = W^Q x + b,  k = W^K x + b"), r"q = W^Q x + b, \qquad k = W^K x + b")
     yield Paragraph(
         words(
-            "The layer receives a vector x of {width} numbers for each token. W^Q makes of the x of {query}"
-            " a query of {size} features, and W^K of the x of {key} a key of as many.",
-            "A camada recebe um vetor x de {width} números para cada token. W^Q faz do x de {query} uma"
-            " consulta de {size} componentes, e W^K faz do x de {key} uma chave com o mesmo número de"
-            " componentes.",
+            "The layer receives a vector x of {width} numbers for each token. W^Q turns the x of {query}"
+            " into a query of {size} features, and W^K turns the x of {key} into a key of as many.",
+            "A camada recebe um vetor x de {width} números para cada token. W^Q transforma o x de {query}"
+            " em uma consulta de {size} componentes, e W^K transforma o x de {key} em uma chave com o"
+            " mesmo número de componentes.",
             width=len(query.input),
             size=len(query.final),
             query=board.query,
@@ -63,8 +63,10 @@ def blocks(board: Board) -> Iterator[Block]:
     feature = leading_feature(board)
     yield Paragraph(
         words(
-            "Feature {feature} contributes most to q·k below; this is how it comes about.",
-            "O componente {feature} é o que mais contribui para q·k abaixo; é assim que ele surge.",
+            "The product of feature {feature} is the largest term of q·k below, in absolute value; this"
+            " is how its two factors come about.",
+            "O produto da componente {feature} é a maior parcela, em módulo, do q·k abaixo; é assim que"
+            " surgem os seus dois fatores.",
             feature=str(feature),
         )
     )
@@ -131,7 +133,7 @@ def _product(
         (name, float(projection.plain[feature]), column),
         most=len(projection.input) if len(projection.input) <= SMALL else _TERMS,
         names=(_FEATURES, str),
-        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        rest=lambda count: words("the other {count}", "as outras {count}", count=count),
         added=added,
         are_printed=board.has_matrices,
     )
@@ -173,15 +175,15 @@ def _of_norm(norm: OpenedNorm) -> Words:
         return words(
             "QK-norm divides by the root mean square of the {features} features, then multiplies by a"
             " learned gain:",
-            "A QK-norm divide pela raiz da média dos quadrados dos {features} componentes e multiplica por um"
-            " ganho aprendido:",
+            "A QK-norm divide pela raiz da média dos quadrados das {features} componentes e multiplica"
+            " por um ganho aprendido:",
             **over,
         )
     return words(
         "QK-norm subtracts the mean of the {features} features, divides by their standard deviation and"
         " multiplies by a learned gain:",
-        "A QK-norm subtrai a média dos {features} componentes, divide pelo desvio padrão e multiplica por um"
-        " ganho aprendido:",
+        "A QK-norm subtrai a média das {features} componentes, divide pelo desvio padrão delas e"
+        " multiplica por um ganho aprendido:",
         **over,
     )
 
@@ -208,10 +210,10 @@ def _turned(
     sine = ledger.result(turn.sine[pair], lambda one, by=1.0: math.sin(one) * by, operands)
     yield Paragraph(
         words(
-            "RoPE turns the pair of features {first} and {second} by position × {frequency} radians; the"
-            " other feature of the pair is {symbol}[{partner}] = {other}.",
-            "O RoPE gira o par de componentes {first} e {second} por posição × {frequency} radianos; o outro"
-            " componente do par é {symbol}[{partner}] = {other}.",
+            "RoPE rotates the pair of features {first} and {second} by position × {frequency} radians;"
+            " the other feature of the pair is {symbol}[{partner}] = {other}.",
+            "O RoPE gira o par de componentes {first} e {second} de um ângulo de posição × {frequency}"
+            " radianos; a outra componente do par é {symbol}[{partner}] = {other}.",
             first=str(first),
             second=str(second),
             frequency=frequency,
@@ -225,11 +227,11 @@ def _turned(
         closes=angle,
     )
     times = "" if turn.rotary.gain == 1 else "{gain} × "
-    for name, figure in (("cos", cosine), ("sin", sine)):
-        values: dict[str, Word] = {"angle": angle, "value": figure}
+    for name, figure in ((symbols("cos"), cosine), (words("sin", "sen"), sine)):
+        values: dict[str, Word] = {"name": name, "angle": angle, "value": figure}
         if turn.rotary.gain != 1:
             values["gain"] = gain
-        yield Equation(symbols(f"{times}{name} {{angle}} = {{value}}", **values), closes=figure)
+        yield Equation(symbols(f"{times}{{name}} {{angle}} = {{value}}", **values), closes=figure)
     sign = -1.0 if is_first else 1.0
     figure = ledger.result(
         projection.final[feature],
@@ -269,8 +271,8 @@ def _place(projection: Projection) -> Iterator[Block]:
             words(
                 "W^{letter} of this head is cut out of one matrix for queries, keys and values: outputs"
                 " {first} to {last} of the {rows} of {name}.",
-                "W^{letter} desta cabeça é recortada de uma só matriz de consultas, chaves e valores: saídas"
-                " {first} a {last} das {rows} de {name}.",
+                "A W^{letter} desta cabeça é um recorte de uma única matriz de consultas, chaves e"
+                " valores: as saídas {first} a {last}, das {rows} de {name}.",
                 **values,
             )
         )
@@ -278,7 +280,7 @@ def _place(projection: Projection) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "W^{letter} of this head: outputs {first} to {last} of the {rows} of {name}.",
-                "W^{letter} desta cabeça: saídas {first} a {last} das {rows} de {name}.",
+                "A W^{letter} desta cabeça: as saídas {first} a {last}, das {rows} de {name}.",
                 **values,
             )
         )

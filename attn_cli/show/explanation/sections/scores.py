@@ -20,6 +20,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.phrases import Phrase
+from attn_cli.show.explanation.quantities import plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
 from attn_cli.vocabulary import Step
@@ -45,7 +47,7 @@ def blocks(board: Board) -> Iterator[Block]:
         (symbols("q·k"), float(scores.dots[explanation.key]), board.ledger.column()),
         most=board.most,
         names=(_FEATURE, str),
-        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        rest=lambda count: words("the other {count}", "as outras {count}", count=count),
     )
     yield product.table
     figure = yield from _scaled(board, scores, product.total)
@@ -75,10 +77,10 @@ def _shared_key(explanation: Explanation) -> Iterator[Block]:
     first = explanation.kv_head * size
     yield Paragraph(
         words(
-            "Grouped-query attention: heads {first} to {last} share the keys and values of key/value head"
-            " {head}.",
-            "Atenção com consultas agrupadas: as cabeças {first} a {last} compartilham as chaves e os"
-            " valores da cabeça de chave/valor {head}.",
+            "Grouped-query attention (GQA): heads {first} to {last} share the keys and values of"
+            " key/value head {head}.",
+            "Atenção com consultas agrupadas (GQA): as cabeças {first} a {last} compartilham as chaves e"
+            " os valores da cabeça de chave/valor {head}.",
             first=str(first),
             last=str(first + size - 1),
             head=str(explanation.kv_head),
@@ -106,7 +108,7 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
         )
         yield Equation(
             symbols("{dot} ÷ √{size} = {score}", dot=dot, size=str(size), score=figure),
-            r"\text{{score}} = {dot} \div \sqrt{{{size}}} = {score}",
+            r"s = {dot} \div \sqrt{{{size}}} = {score}",
             figure,
         )
         return figure
@@ -115,7 +117,7 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
     yield Paragraph(_of_scale(scores, size))
     yield Equation(
         symbols("{dot} × {scale} = {score}", dot=dot, scale=scale, score=figure),
-        r"\text{{score}} = {dot} \times {scale} = {score}",
+        r"s = {dot} \times {scale} = {score}",
         figure,
     )
     return figure
@@ -140,8 +142,8 @@ def _of_scale(scores: RowScores, size: int) -> Words:
             name=name,
         )
     return words(
-        "This model multiplies q·k by a scale of its own{name} and not by 1/√{size}:",
-        "Este modelo multiplica q·k por uma escala própria{name} e não por 1/√{size}:",
+        "This model multiplies q·k by a scale of its own{name} instead of 1/√{size}:",
+        "Este modelo multiplica q·k por uma escala própria{name} em vez de 1/√{size}:",
         size=str(size),
         name=name,
     )
@@ -161,7 +163,7 @@ def _capped(board: Board, scores: RowScores, score: Figure) -> Steps:
     yield Paragraph(
         words(
             "A soft cap keeps the score between -{cap} and {cap}:",
-            "Um limite suave mantém o escore entre -{cap} e {cap}:",
+            "Um limite suave (soft cap) mantém o escore entre -{cap} e {cap}:",
             cap=limit,
         )
     )
@@ -207,14 +209,14 @@ def _mask_sentence(board: Board) -> Paragraph:
     if not hidden:
         return Paragraph(
             words(
-                "No key is masked: this query may look at every key.",
-                "Nenhuma chave está mascarada: esta consulta pode olhar para todas as chaves.",
+                "The mask hides no key: this query may look at every one.",
+                "A máscara não esconde nenhuma chave: esta consulta pode olhar para todas.",
             )
         )
     return Paragraph(
         words(
-            "The mask lets this query look at {seen} of {all} keys, this one among them.",
-            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, esta entre elas.",
+            "The mask lets this query look at {seen} of {all} keys, including this one.",
+            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, inclusive esta.",
             seen=len(explanation.softmax.mask) - hidden,
             all=len(explanation.softmax.mask),
         )
@@ -225,7 +227,7 @@ def _why(explanation: Explanation) -> Words:
     hidden = explanation.hidden
     places: dict[str, Word] = {"query": str(explanation.query), "key": str(explanation.key)}
     if hidden is None or hidden.cause == "other":
-        return words("the model does so", "o modelo faz assim")
+        return words("a rule of the model's own hides it", "uma regra própria do modelo a esconde")
     if hidden.cause == "causal":
         return words(
             "it comes after the query ({key} > {query}), and this attention is causal",
@@ -235,8 +237,10 @@ def _why(explanation: Explanation) -> Words:
     if hidden.cause == "padding":
         return words("it is padding", "ela é preenchimento (padding)")
     return words(
-        "it is {distance} tokens away, and the window reaches {reach}",
-        "ela está a {distance} tokens de distância, e a janela alcança {reach}",
-        distance=abs(explanation.query - explanation.key),
+        "it is {distance} away, and the window reaches {reach}",
+        "ela está a {distance} de distância, e a janela alcança {reach}",
+        distance=plural(
+            abs(explanation.query - explanation.key), Phrase("token", "token"), Phrase("tokens", "tokens")
+        ),
         reach=hidden.positions or 0,
     )
