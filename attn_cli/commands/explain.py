@@ -133,7 +133,7 @@ def explain_weight(
     inputs: options.ReadingOptions,
     pair: PairOptions,
     lesson: _Lesson = None,
-    top: _Top = 8,
+    top: _Top = 6,
     digits: _Digits = 4,
     weights: _Weights = False,
     lang: _Lang = None,
@@ -169,7 +169,7 @@ def explain_weight(
     if not as_json and not targets:
         from attn_cli.show.explanation.terminal import Explained  # rich: 0.06 s
 
-        world.screen.print(Explained(answered.page, language))
+        world.screen.print(Explained(answered.page, language), crop=False)
         return
     answer = _document(reading, explanation, answered.contrast, top)
     write(world, targets, EXPLANATIONS, lambda: Page(answered.page, language, answer), force=force)

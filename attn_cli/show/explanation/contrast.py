@@ -41,6 +41,12 @@ _BIASES = {
     BiasType.CONTENT_TO_POSITION: words("query with distance", "consulta com distância"),
     BiasType.POSITION_TO_CONTENT: words("key with distance", "chave com distância"),
 }
+_SIDES: dict[Kind, Word] = {
+    Kind.SELF: "",
+    Kind.ENCODER: words("encoder ", " do codificador"),
+    Kind.DECODER: words("decoder ", " do decodificador"),
+    Kind.CROSS: words("cross ", " da atenção cruzada"),
+}
 _WRITERS = {
     ComponentType.EMBEDDING: words("token embedding", "embedding do token"),
     ComponentType.POSITION: words("position embedding", "embedding de posição"),
@@ -184,7 +190,7 @@ class _Page:
 
     def _afterwards(self) -> Iterator[Block]:
         """The soft cap, the position biases, the mask and the ratio of the weights."""
-        contrast, ledger = self.contrast, self.ledger
+        contrast = self.contrast
         yield Heading(words("3. After the score", "3. Depois do escore"))
         rows = list[Row]()
         if contrast.capped is not None:
@@ -214,14 +220,21 @@ class _Page:
             return
         rows.append(self._pair(symbols("logit"), contrast.logits))
         yield self._columns(rows)
-        own, other = (ledger.given(one) for one in logits)
-        yield Paragraph(
-            words(
-                "The weight of {key} is {times} times that of {other}.",
-                "O peso de {key} é {times} vezes o de {other}.",
-                times=ratio(ledger, own, other),
-                **self._names(),
-            )
+        yield Paragraph(self._weights())
+
+    def _weights(self) -> Words:
+        """How many times the weight of one key is that of the other, the heavier one first."""
+        contrast, ledger, column = self.contrast, self.ledger, self.ledger.column()
+        own, other = (ledger.given(one, column) for one in (contrast.logits.key, contrast.logits.other))
+        names = self._names()
+        if own.value < other.value:
+            own, other = other, own
+            names["key"], names["other"] = names["other"], names["key"]
+        return words(
+            "The weight of {key} is {times} times that of {other}.",
+            "O peso de {key} é {times} vezes o de {other}.",
+            times=ratio(ledger, own, other),
+            **names,
         )
 
     def _pair(self, name: Words, values: PairOfKeys) -> Row:
@@ -236,35 +249,58 @@ class _Page:
         return Table([*heads, TableColumn(words("difference", "diferença"))], rows)
 
     def _sentence(self) -> Words:
-        """The parts that matter most on either side."""
-        contrast, ledger = self.contrast, self.ledger
-        keys, query = contrast.keys_side.by_size[0], contrast.query_side.by_size[0]
+        """The parts that matter most on either side, for and against the key with the higher score."""
+        contrast = self.contrast
+        names = self._names()
         return words(
-            "What decides most: on the keys' side, {keys} ({of_keys} of {all}); on the query's side,"
-            " {query_part} ({of_query}).",
-            "O que mais decide: do lado das chaves, {keys} ({of_keys} de {all}); do lado da consulta,"
-            " {query_part} ({of_query}).",
-            keys=_writer(keys.component, contrast.kind),
-            of_keys=ledger.given(keys.value),
-            all=ledger.given(contrast.scores.difference),
-            query_part=_writer(query.component, contrast.kind),
-            of_query=ledger.given(query.value),
+            "On the keys' side, {keys}. On the query's side, {query_side}.",
+            "Do lado das chaves, {keys}. Do lado da consulta, {query_side}.",
+            keys=self._for_and_against(contrast.keys_side, names["key" if self._is_above else "other"]),
+            query_side=self._for_and_against(
+                contrast.query_side, names["key" if self._is_above else "other"]
+            ),
+        )
+
+    @property
+    def _is_above(self) -> bool:
+        return self.contrast.scores.difference >= 0
+
+    def _for_and_against(self, side: ContrastSide, winner: Word) -> Words:
+        """What favours the key with the higher score most, and what works against it most."""
+        ledger, kind = self.ledger, self.contrast.kind
+        ordered = sorted(side.contributions, key=lambda one: one.value, reverse=self._is_above)
+        best, worst = ordered[0], ordered[-1]
+        values: dict[str, Word] = {
+            "part": _writer(best.component, kind),
+            "value": ledger.given(best.value),
+            "winner": winner,
+        }
+        if worst.value == 0 or (worst.value > 0) == self._is_above:
+            return words(
+                "{part} ({value}) favours {winner} most",
+                "{part} ({value}) é o que mais favorece {winner}",
+                **values,
+            )
+        return words(
+            "{part} ({value}) favours {winner} most, and {other} ({against}) works against it most",
+            "{part} ({value}) é o que mais favorece {winner}, e {other} ({against}) é o que mais o contraria",
+            other=_writer(worst.component, kind),
+            against=ledger.given(worst.value),
+            **values,
         )
 
 
 def _writer(component: Component, kind: Kind) -> Words:
-    """The name of what wrote a part."""
+    """The name of what wrote a part, with its side of an encoder-decoder model."""
     if component.type in _WRITERS:
         return _WRITERS[component.type]
-    layer = str(component.layer)
+    values: dict[str, Word] = {
+        "layer": str(component.layer),
+        "head": str(component.head),
+        "side": "" if kind is Kind.SELF else _SIDES[component.kind],
+    }
     if component.type is ComponentType.HEAD:
-        is_cross = component.kind is Kind.CROSS and kind is not Kind.CROSS
-        place = {"layer": layer, "head": str(component.head)}
-        if is_cross:
-            return words(
-                "cross-attention head {layer}.{head}", "cabeça {layer}.{head} de atenção cruzada", **place
-            )
-        return words("head {layer}.{head}", "cabeça {layer}.{head}", **place)
+        return words("{side}head {layer}.{head}", "cabeça {layer}.{head}{side}", **values)
     if component.type is ComponentType.OUTPUT_BIAS:
-        return words("bias of W^O of layer {layer}", "viés de W^O da camada {layer}", layer=layer)
-    return words("feed-forward of layer {layer}", "feed-forward da camada {layer}", layer=layer)
+        return words("{side}bias of W^O of layer {layer}", "viés de W^O da camada {layer}{side}", **values)
+    return words("{side}feed-forward of layer {layer}", "feed-forward da camada {layer}{side}", **values)

@@ -148,6 +148,11 @@ def plural(count: int, one: Phrase, many: Phrase) -> Word:
     return words("{count} {noun}", "{count} {noun}", count=count, noun=one if count == 1 else many)
 
 
+def features(count: int) -> Word:
+    """A number of features: 1 feature, 32 features."""
+    return plural(count, Phrase("feature", "componente"), Phrase("features", "componentes"))
+
+
 def _decimals(number: float) -> int:
     """How many decimals three significant digits have."""
     return max(0, _DIGITS - 1 - math.floor(math.log10(abs(number)))) if number else 0

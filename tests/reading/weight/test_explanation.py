@@ -84,7 +84,7 @@ def test_a_row_of_llama_is_what_a_loop_over_its_file_gives(llama: Path) -> None:
     assert found.softmax.logits is not None
     assert found.context is not None
     np.testing.assert_allclose(found.scores.query, q, **CLOSE)
-    np.testing.assert_allclose(found.scores.key, keys[found.key], **CLOSE)
+    np.testing.assert_allclose(found.scores.keys[found.key], keys[found.key], **CLOSE)
     np.testing.assert_allclose(found.scores.dots[: query + 1], [dot(q, key) for key in keys], **CLOSE)
     np.testing.assert_allclose(found.softmax.logits[: query + 1], logits, **CLOSE)
     np.testing.assert_allclose(found.softmax.powers.powers[: query + 1], powers, **CLOSE)
@@ -111,7 +111,10 @@ def _writes(found: Explanation, output_of: tuple[Any, Any], context: Row, size: 
 def test_stages_of_the_projections_lead_to_the_query_and_the_key(llama: Path) -> None:
     found = opened(reading_of(TEXT, str(llama)), (1, 2), 9, 4)
     assert found.scores is not None
-    for step, position, vector in ((Step.QUERIES, 9, found.scores.query), (Step.KEYS, 4, found.scores.key)):
+    for step, position, vector in (
+        (Step.QUERIES, 9, found.scores.query),
+        (Step.KEYS, 4, found.scores.keys[found.key]),
+    ):
         projection = found.projections[step]
         assert projection.position == position
         assert projection.turn is not None

@@ -132,7 +132,7 @@ def _one_layer(study: LengthStudy) -> Iterator[Block]:
     )
     yield _sum(layer, text)
     yield _product(
-        words(f"one matrix in bytes: {BYTES}·T·S·H", f"uma matriz em bytes: {BYTES}·T·S·H"),
+        words(f"the matrices in bytes: {BYTES}·T·S·H", f"as matrizes em bytes: {BYTES}·T·S·H"),
         (BYTES, *pairs, layer.heads),
     )
     yield Paragraph(
@@ -324,12 +324,12 @@ def _bytes(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
     text, product = study.text.keys, study.bytes_of_cache(study.text)
     yield Paragraph(
         words(
-            "One matrix of all heads in float32 (float16: half). Keys and values of all layers, {cache},"
-            " grow with the length: {bytes} × {layers} × {heads} × {per_token} × {tokens} = {product} bytes"
-            " here.",
-            "Uma matriz de todas as cabeças em float32 (float16: a metade). As chaves e os valores de todas"
-            " as camadas, {cache}, crescem com o comprimento: {bytes} × {layers} × {heads} × {per_token} ×"
-            " {tokens} = {product} bytes aqui.",
+            "T × S: the matrices of all heads in float32 (float16: half). Keys and values of all layers,"
+            " {cache}, grow with the length: {bytes} × {layers} × {heads} × {per_token} × {tokens} ="
+            " {product} bytes here.",
+            "T × S: as matrizes de todas as cabeças em float32 (em float16, a metade). As chaves e os"
+            " valores de todas as camadas, {cache}, crescem com o comprimento: {bytes} × {layers} ×"
+            " {heads} × {per_token} × {tokens} = {product} bytes aqui.",
             cache=_cache(study),
             bytes=sizes[0],
             layers=sizes[1],

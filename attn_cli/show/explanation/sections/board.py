@@ -60,6 +60,7 @@ class Board:
     query_matrix: Column
     key_matrix: Column
     value_matrix: Column
+    frequency: Column  # of RoPE
 
     @classmethod
     def of(
@@ -74,7 +75,7 @@ class Board:
     ) -> "Board":
         """A board with a new ledger."""
         ledger = Ledger(digits)
-        columns = (ledger.column() for _ in range(12))
+        columns = (ledger.column() for _ in range(13))
         return cls(explanation, ledger, sides, model, most, has_matrices, *columns)
 
     def columns_of(self, projection: Projection) -> tuple[Column, Column]:

@@ -23,9 +23,11 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Figure
 from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.quantities import features
 from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Step
 
 _HEADS = 8  # of a layer before the rest is summed up
@@ -40,7 +42,7 @@ def blocks(board: Board) -> Iterator[Block]:
             words(
                 "The values are not known here: {why}.",
                 "Os valores não são conhecidos aqui: {why}.",
-                why=Outside(explanation.absent[Step.CONTEXT]),
+                why=reason(explanation.absent, Step.CONTEXT) or "",
             )
         )
         return
@@ -48,21 +50,22 @@ def blocks(board: Board) -> Iterator[Block]:
     feature = int(np.abs(explanation.context).argmax())
     yield Paragraph(
         words(
-            "The values v, weighted and summed, are the context a of {size} features. Feature {feature}"
-            " is its largest in absolute value:",
-            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size} componentes. A"
-            " componente {feature} é a maior em módulo:",
-            size=len(explanation.context),
+            "The values v, weighted and summed, are the context a of {size}. Feature {feature} is its"
+            " largest in absolute value:",
+            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size}. A componente"
+            " {feature} é a maior em módulo:",
+            size=features(len(explanation.context)),
             feature=str(feature),
         )
     )
     yield from _values(board, explanation.values, explanation.context, feature)
     if explanation.output is None:
+        why = reason(explanation.absent, Step.OUTPUT)
         yield Paragraph(
             words(
                 "What the head writes through W^O is not known here: {why}.",
                 "O que a cabeça escreve por meio de W^O não é conhecido aqui: {why}.",
-                why=Outside(explanation.absent[Step.OUTPUT]),
+                why=why or "",
             )
         )
         return
@@ -100,7 +103,7 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
     yield Paragraph(
         words(
             "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this"
-            " head writes. Number {feature} is the largest in absolute value:",
+            " head writes. The one at index {feature} is the largest in absolute value:",
             "As colunas {first} a {last} de W^O{name} transformam o contexto nos {width} números que esta"
             " cabeça escreve. O de índice {feature} é o maior em módulo:",
             first=str(head * size),
@@ -145,15 +148,22 @@ def _lengths_sentence(board: Board, output: RowOutput) -> Words:
             " (o fluxo residual neste token tem norma {length})",
             length=length,
         )
+    beside: Word = ""
+    if len(output.outputs) > 1:
+        beside = words(
+            "; the other heads together write {others}",
+            "; as outras cabeças juntas escrevem {others}",
+            others=ledger.given(_length(others)),
+        )
     return words(
-        "What this head writes has length {own}{stream}; the other heads together write {others}. All heads"
-        "{bias} add up to the layer's output:",
-        "O que esta cabeça escreve tem norma {own}{stream}; o que as outras cabeças escrevem juntas,"
-        " {others}. A soma de todas as cabeças{bias} é a saída da camada:",
+        "What this head writes has length {own}{stream}{beside}. All heads{bias} add up to the layer's"
+        " output, number by number (lengths do not):",
+        "O que esta cabeça escreve tem comprimento {own}{stream}{beside}. Todas as cabeças{bias} somam a"
+        " saída da camada, número por número (os comprimentos não se somam):",
         own=ledger.given(_length(output.output)),
         stream=stream,
-        others=ledger.given(_length(others)),
-        bias="" if output.bias is None else words(" and the bias of W^O", " e do viés de W^O"),
+        beside=beside,
+        bias="" if output.bias is None else words(" and the bias of W^O", " e o viés de W^O"),
     )
 
 

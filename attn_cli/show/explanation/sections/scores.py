@@ -21,9 +21,11 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.phrases import Phrase
-from attn_cli.show.explanation.quantities import plural
+from attn_cli.show.explanation.quantities import features, plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
+from attn_cli.show.explanation.sections.matrices import every_dot, is_whole
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Step
 
 _FEATURE = words("feature", "componente")
@@ -38,18 +40,22 @@ def blocks(board: Board) -> Iterator[Block]:
         yield from _unknown(explanation)
         return
     yield from _shared_key(explanation)
+    of_dot = board.ledger.column()
     product = sum_of_products(
         board.ledger,
         (
             Factor(scores.query, board.queries, words("query", "consulta")),
-            Factor(scores.key, board.keys, words("key", "chave")),
+            Factor(scores.keys[explanation.key], board.keys, words("key", "chave")),
         ),
-        (symbols("q·k"), float(scores.dots[explanation.key]), board.ledger.column()),
+        (symbols("q·k"), float(scores.dots[explanation.key]), of_dot),
         most=board.most,
         names=(_FEATURE, str),
         rest=lambda count: words("the other {count}", "as outras {count}", count=count),
     )
     yield product.table
+    key = explanation.projections.get(Step.KEYS)
+    if key is not None and is_whole(board, key):
+        yield from every_dot(board, scores, of_dot)
     figure = yield from _scaled(board, scores, product.total)
     figure = yield from _capped(board, scores, figure)
     figure = yield from _biased(board, scores, figure)
@@ -63,7 +69,7 @@ def _unknown(explanation: Explanation) -> Iterator[Block]:
         words(
             "The dot product is not known here: {why}.",
             "O produto escalar não é conhecido aqui: {why}.",
-            why=Outside(explanation.absent[Step.SCORES]),
+            why=reason(explanation.absent, Step.SCORES) or "",
         )
     )
 
@@ -100,9 +106,10 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
         _close_with(board.ledger, root, dot, size, column)
         yield Paragraph(
             words(
-                "The score is q·k ÷ √d_k, with d_k = {size} features and √{size} = {root}:",
-                "O escore é q·k ÷ √d_k, com d_k = {size} componentes e √{size} = {root}:",
-                size=size,
+                "The score is q·k ÷ √d_k, with d_k = {features} and √{size} = {root}:",
+                "O escore é q·k ÷ √d_k, com d_k = {features} e √{size} = {root}:",
+                features=features(size),
+                size=str(size),
                 root=root,
             )
         )
@@ -215,12 +222,37 @@ def _mask_sentence(board: Board) -> Paragraph:
         )
     return Paragraph(
         words(
-            "The mask lets this query look at {seen} of {all} keys, including this one.",
-            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, inclusive esta.",
+            "The mask lets this query look at {seen} of {all} keys, including this one{why}.",
+            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, inclusive esta{why}.",
+            why=_rule(explanation),
             seen=len(explanation.softmax.mask) - hidden,
             all=len(explanation.softmax.mask),
         )
     )
+
+
+def _rule(explanation: Explanation) -> Word:
+    """What hides the other keys, where that is known."""
+    rules = {
+        frozenset({"causal"}): words(
+            ": it is causal, so later keys are hidden",
+            ": ela é causal, por isso as chaves posteriores ficam escondidas",
+        ),
+        frozenset({"causal", "window"}): words(
+            ": it is causal and has a window, so later keys and those too far back are hidden",
+            ": ela é causal e tem uma janela, por isso ficam escondidas as chaves posteriores e as muito"
+            " anteriores",
+        ),
+        frozenset({"window"}): words(
+            ": keys that are too far back are outside the window",
+            ": as chaves muito anteriores ficam fora da janela",
+        ),
+        frozenset({"nearby"}): words(
+            ": keys that are too far away are outside the window",
+            ": as chaves muito distantes ficam fora da janela",
+        ),
+    }
+    return rules.get(explanation.hides, "")
 
 
 def _why(explanation: Explanation) -> Words:
@@ -236,11 +268,21 @@ def _why(explanation: Explanation) -> Words:
         )
     if hidden.cause == "padding":
         return words("it is padding", "ela é preenchimento (padding)")
+    distance = abs(explanation.query - explanation.key)
+    if hidden.cause == "window":
+        return words(
+            "it is {distance} back, and the window holds only {window}, the query's own included",
+            "ela está {distance} atrás, e a janela só abrange {window}, incluído o da própria consulta",
+            distance=_tokens(distance),
+            window=_tokens(hidden.positions or 0),
+        )
     return words(
-        "it is {distance} away, and the window reaches {reach}",
-        "ela está a {distance} de distância, e a janela alcança {reach}",
-        distance=plural(
-            abs(explanation.query - explanation.key), Phrase("token", "token"), Phrase("tokens", "tokens")
-        ),
+        "it is {distance} away, and the window reaches {reach} to either side",
+        "ela está a {distance} de distância, e a janela alcança {reach} para cada lado",
+        distance=_tokens(distance),
         reach=hidden.positions or 0,
     )
+
+
+def _tokens(count: int) -> Word:
+    return plural(count, Phrase("token", "token"), Phrase("tokens", "tokens"))

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from attn_cli.answers.weight import Explanation
 from attn_cli.show.explanation.document import Block, Heading, Paragraph, Word, Words, words
 from attn_cli.show.explanation.sections.board import Board, ratio
+from attn_cli.vocabulary import Kind
 
 
 def opening(board: Board) -> Iterator[Block]:
@@ -24,15 +26,26 @@ def opening(board: Board) -> Iterator[Block]:
     yield Heading(title, level=1)
     yield Paragraph(
         words(
-            "Head {layer}.{head} of {model}. Each result follows from the digits printed above it; what"
-            " rounding leaves over is printed too.",
-            "Cabeça {layer}.{head} do modelo {model}. Cada resultado decorre dos dígitos impressos acima"
-            " dele; o que sobra do arredondamento também é impresso.",
-            layer=str(explanation.layer),
-            head=str(explanation.head),
+            "{head} of {model}. Each result follows from the digits printed above it; what rounding leaves"
+            " over is printed too. Numbers of other tokens come about in the same way.",
+            "{head} do modelo {model}. Cada resultado decorre dos dígitos impressos acima dele; o que sobra"
+            " do arredondamento também é impresso. Os números de outros tokens surgem do mesmo modo.",
+            head=_head(explanation),
             model=board.model_name,
         )
     )
+
+
+def _head(explanation: Explanation) -> Words:
+    """The head, with its kind in an encoder-decoder model."""
+    place: dict[str, Word] = {"head": f"{explanation.layer}.{explanation.head}"}
+    if explanation.kind is Kind.ENCODER:
+        return words("Head {head} of the encoder", "Cabeça {head} do codificador", **place)
+    if explanation.kind is Kind.DECODER:
+        return words("Head {head} of the decoder", "Cabeça {head} do decodificador", **place)
+    if explanation.kind is Kind.CROSS:
+        return words("Cross-attention head {head}", "Cabeça {head} da atenção cruzada", **place)
+    return words("Head {head}", "Cabeça {head}", **place)
 
 
 def closing(board: Board) -> Iterator[Block]:
