@@ -233,8 +233,8 @@ def _findings(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Iterator[
             " among them. {between}",
             "H é a entropia de uma linha; distância é a que a separa da linha da cabeça única"
             " (Jensen-Shannon, 0: iguais, 1: nada em comum). Uma softmax dá uma só linha de pesos por"
-            " consulta: cada cabeça pode se concentrar numa chave própria (chaves diferentes aqui: {count});"
-            " a única tem de dividir uma só linha entre elas. {between}",
+            " consulta: cada cabeça pode se concentrar numa chave própria (chaves diferentes aqui:"
+            " {count}), enquanto a cabeça única tem de dividir uma só linha entre elas. {between}",
             count=len(favourites),
             between=_between(study, ledger, columns),
         )
@@ -340,7 +340,7 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "Scores of the heads for {key}, and of the wide head:",
-                "Os escores das cabeças para {key}, e o da única:",
+                "Os escores das cabeças para {key}, e o da cabeça única:",
                 key=name,
             )
         )
@@ -349,7 +349,7 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "The scores of the {heads} heads for {key} add up to {total}; the wide head's score:",
-                "Os escores das {heads} cabeças para {key} somam {total}; o escore da única:",
+                "Os escores das {heads} cabeças para {key} somam {total}; o escore da cabeça única:",
                 heads=study.heads,
                 key=name,
                 total=total,
