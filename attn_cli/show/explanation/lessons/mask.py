@@ -315,10 +315,10 @@ def _zero_before(study: MaskStudy, figures: _Figures, ledger: Ledger) -> Words:
     if zeros.value < _LITTLE:
         return words(
             "A logit of 0 is no mask: exp(0) = 1 is a term like any other. Here it happens to hide, because"
-            " the largest logit is {largest}, and a hidden key gets only e^(−{largest}) of its weight; were"
+            " the largest logit is {largest}, and a hidden key gets only e^(-{largest}) of its weight; were"
             " all logits near 0, {count} of {keys} keys would take about {count}/{keys} of the row.",
             "Um logit 0 não é máscara: exp(0) = 1 é um termo como outro qualquer. Aqui ele por acaso"
-            " esconde, porque o maior logit é {largest}, e uma chave escondida recebe só e^(−{largest}) do"
+            " esconde, porque o maior logit é {largest}, e uma chave escondida recebe só e^(-{largest}) do"
             " peso dele; se todos os logits fossem próximos de 0, {count} de {keys} chaves ficariam com"
             " cerca de {count}/{keys} da linha.",
             largest=_largest_logit(study, figures, ledger),
@@ -379,8 +379,8 @@ def _checks(study: MaskStudy, figures: _Figures, ledger: Ledger, sides: Sides) -
     summed = ledger.result(total.value, _rest_of_one, (hidden,), total.column)
     yield Equation(
         words(
-            "zeroed after: 1 − {hidden} = {sum}",
-            "zerado depois: 1 − {hidden} = {sum}",
+            "zeroed after: 1 - {hidden} = {sum}",
+            "zerado depois: 1 - {hidden} = {sum}",
             hidden=hidden,
             sum=summed,
         ),
@@ -413,7 +413,7 @@ def _zero_check(study: MaskStudy, figures: _Figures, ledger: Ledger, best: int) 
     pair = (figures.zeros.listed[best], figures.zeros.listed[unseen])
     larger, smaller = pair if logit.value > 0 else pair[::-1]
     found = ledger.result(smaller.value, _from_larger, (larger, logit), smaller.column)
-    sign = "−" if logit.value > 0 else ""
+    sign = "-" if logit.value > 0 else ""
     yield Equation(
         words(
             f"0 instead: {{larger}} × e^({sign}{{logit}}) = {{found}}",

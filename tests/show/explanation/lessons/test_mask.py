@@ -103,7 +103,7 @@ def test_a_logit_of_0_that_happens_to_hide_is_explained_by_the_largest_logit(
 ) -> None:
     page = page_of(small_study(largest, -9.0, 5.0))
     assert ("A logit of 0 hides nothing" in page) != hides
-    said = f"the largest logit is {largest:.4f}, and a hidden key gets only e^(−{largest:.4f}) of its weight"
+    said = f"the largest logit is {largest:.4f}, and a hidden key gets only e^(-{largest:.4f}) of its weight"
     assert (f"Here it happens to hide, because {said}" in page) == hides
     assert ("1 of 3 keys would take about 1/3 of the row" in page) == hides
 
