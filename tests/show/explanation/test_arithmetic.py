@@ -4,11 +4,12 @@ The cells are random: of every native family and feature, in every number format
 with the matrices and without. `--explain-cells 1000` reads as many.
 """
 
+import copy
 import random
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,30 @@ import pytest
 
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.printed import PageError, agree, agree_with_steps, read_page
-from tests.support.twins import RECIPES, TEXTS
+from tests.support.twins import RECIPES, TEXTS, Recipe
 from tests.support.worlds import attn
 
-ALL = {**RECIPES, **FAMILIES, **TRANSLATORS}
+
+def _small(recipe: Recipe) -> Recipe:
+    """The same with 16 numbers for each token, which `--weights` prints whole."""
+    config = copy.deepcopy(recipe.config)
+    for name in ("hidden_size", "n_embd", "d_model", "dim"):
+        if name in config.to_dict():
+            setattr(config, name, 16)
+            break
+    return replace(recipe, config=config)
+
+
+NATIVE = {**RECIPES, **FAMILIES, **TRANSLATORS}
+SMALL = {
+    f"{name}, small": _small(NATIVE[name])
+    for name in (
+        *("bert", "gpt2", "llama", "qwen3", "gemma2", "phi3, a part turns", "olmo2", "mpnet"),
+        *("deberta-v2", "bloom", "qwen2", "t5", "bart"),
+    )
+}
+ALL = {**NATIVE, **SMALL}
+FEW_TOKENS = "the cat sat on"
 TARGET = "the cat was tired and sat"
 FORMATS = ("float32", "float32", "float32", "float64", "float16", "bfloat16")
 
@@ -68,15 +89,16 @@ def _cell(name: str, model: Path, draw: random.Random) -> Cell:
     """A random weight of a twin."""
     layers, heads, kind = _shape(name, draw)
     dtype = draw.choice(FORMATS)
-    arguments: list[str | Path] = [draw.choice(TEXTS), "-m", model, *kind, "--dtype", dtype]
+    text = FEW_TOKENS if name in SMALL and draw.random() < 0.8 else draw.choice(TEXTS)
+    arguments: list[str | Path] = [text, "-m", model, *kind, "--dtype", dtype]
     arguments += ["-l", str(draw.randrange(layers)), "-H", str(draw.randrange(heads))]
-    return Cell(arguments, [*_drawn_options(draw)], dtype)
+    return Cell(arguments, [*_drawn_options(draw, 0.9 if name in SMALL else 0.4)], dtype)
 
 
 def _shape(name: str, draw: random.Random) -> tuple[int, int, list[str]]:
     """The number of layers and heads, and the options for the kind."""
     config = ALL[name].config
-    if name not in TRANSLATORS:
+    if name.removesuffix(", small") not in TRANSLATORS:
         return config.num_hidden_layers, config.num_attention_heads, []
     kind = draw.choice(["encoder", "decoder", "cross"])
     heads = config.num_attention_heads
@@ -85,12 +107,12 @@ def _shape(name: str, draw: random.Random) -> tuple[int, int, list[str]]:
     return 2, getattr(config, "decoder_attention_heads", heads), ["--kind", kind, "--target", TARGET]
 
 
-def _drawn_options(draw: random.Random) -> Iterator[str]:
-    yield from ("--query", str(draw.randrange(-6, 0)))
+def _drawn_options(draw: random.Random, with_matrices: float) -> Iterator[str]:
+    yield from ("--query", str(draw.randrange(-4, 0)))
     if draw.random() < 0.6:
-        yield from ("--key", str(draw.randrange(-5, 5)))
+        yield from ("--key", str(draw.randrange(-4, 4)))
     yield from ("--digits", str(draw.randrange(1, 10)), "--top", str(draw.randrange(1, 31)))
-    if draw.random() < 0.4:
+    if draw.random() < with_matrices:
         yield "--weights"
 
 
