@@ -35,8 +35,8 @@ NATIVE = {**RECIPES, **FAMILIES, **TRANSLATORS}
 SMALL = {
     f"{name}, small": _small(NATIVE[name])
     for name in (
-        *("bert", "gpt2", "llama", "qwen3", "gemma2", "phi3, a part turns", "olmo2", "mpnet"),
-        *("deberta-v2", "bloom", "qwen2", "t5", "bart"),
+        *("bert", "gpt2", "llama", "qwen3", "gemma2", "phi, normed heads", "olmo2", "mpnet"),
+        *("deberta-v2", "bloom", "qwen2", "gpt_neox", "t5", "bart"),
     )
 }
 ALL = {**NATIVE, **SMALL}

@@ -153,11 +153,9 @@ def is_root(scores: RowScores) -> bool:
     return math.isclose(scores.scale * math.sqrt(len(scores.query)), 1, rel_tol=1e-6)
 
 
-def every_dot(board: Board, scores: RowScores, of_dot: Column) -> Iterator[Block]:
+def every_dot(board: Board, scores: RowScores, of_dot: Column, of_score: Column) -> Iterator[Block]:
     """q·k and the score of the query with every key."""
     ledger = board.ledger
-    is_logit = scores.softcap is None and scores.bias is None
-    of_score = board.logits if is_logit else ledger.column()
     query, rows = _row(board, scores.query, board.queries), list[Row]()
     scale = [] if is_root(scores) else [ledger.given(scores.scale, board.scale)]
 

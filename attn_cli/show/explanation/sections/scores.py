@@ -39,7 +39,7 @@ def blocks(board: Board) -> Iterator[Block]:
         yield from _unknown(explanation)
         return
     yield from _shared_key(explanation)
-    of_dot, key = board.ledger.column(), explanation.projections.get(Step.KEYS)
+    key = explanation.projections.get(Step.KEYS)
     is_small = key is not None and is_whole(board, key)
     product = sum_of_products(
         board.ledger,
@@ -47,7 +47,7 @@ def blocks(board: Board) -> Iterator[Block]:
             Factor(scores.query, board.queries, words("query", "consulta")),
             Factor(scores.keys[explanation.key], board.keys, words("key", "chave")),
         ),
-        (symbols("q·k"), float(scores.dots[explanation.key]), of_dot),
+        (symbols("q·k"), float(scores.dots[explanation.key]), board.ledger.column()),
         most=len(scores.query) if is_small else board.most,
         names=(_FEATURE, str),
         rest=lambda count: words("the other {count}", "as outras {count}", count=count),
@@ -55,7 +55,7 @@ def blocks(board: Board) -> Iterator[Block]:
     yield product.table
     figure = yield from _scaled(board, scores, product.total)
     if is_small:
-        yield from every_dot(board, scores, of_dot)
+        yield from every_dot(board, scores, product.total.column, figure.column)
     figure = yield from _capped(board, scores, figure)
     figure = yield from _biased(board, scores, figure)
     yield _mask_sentence(board)
