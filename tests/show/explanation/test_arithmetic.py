@@ -155,11 +155,11 @@ def test_the_arithmetic_of_a_long_row_closes() -> None:
 # The reader notices a page that is wrong.
 
 
-def _page(model: Path, *more: str) -> tuple[str, dict[str, Any]]:
+def _page(model: Path, *more: str, text: str = TEXTS[1]) -> tuple[str, dict[str, Any]]:
     """A page of a twin as text, and its JSON object."""
     where: list[str | Path] = ["-m", model, "-l", "1", "-H", "1", "--query", "-2", *more]
-    explained: dict[str, Any] = attn("explain", TEXTS[1], *where, "--json").document["explain"]
-    return attn("explain", TEXTS[1], *where).out, explained
+    explained: dict[str, Any] = attn("explain", text, *where, "--json").document["explain"]
+    return attn("explain", text, *where).out, explained
 
 
 def _is_noticed(page: str, explained: Mapping[str, Any]) -> bool:
@@ -179,15 +179,30 @@ UNCHECKED = r"^Head|^head \d|^bias of W\^O|^layer's output|^What this head write
 def test_a_number_that_is_changed_is_noticed(
     name: str, more: Sequence[str], saved: Callable[[str], Path]
 ) -> None:
-    page, explained = _page(saved(name), *more)
+    assert _unnoticed(*_page(saved(name), *more)) == []
+
+
+def _unnoticed(page: str, explained: Mapping[str, Any]) -> list[str]:
+    """The lines with a number that may be changed unnoticed."""
     assert not _is_noticed(page, explained)
-    unnoticed = [
+    return [
         page[page.rfind("\n", 0, number.start()) + 1 : page.find("\n", number.end())]
         for number in re.finditer(r"\d+\.\d+", page)
         if not re.match(UNCHECKED, page[page.rfind("\n", 0, number.start()) + 1 :])
         and not _is_noticed(_changed(page, number), explained)
     ]
-    assert unnoticed == []
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "qwen3", "gemma2", "t5", "bart"])
+@pytest.mark.parametrize("key", ["1", "-1"])
+def test_a_number_of_a_small_layer_that_is_changed_is_noticed(
+    name: str, key: str, saved: Callable[[str], Path]
+) -> None:
+    kind = {"t5": ["--kind", "decoder", "--target", TARGET], "bart": ["--kind", "cross", "--target", TARGET]}
+    options = ["--key", key, "--weights", *kind.get(name, [])]
+    page, explained = _page(saved(f"{name}, small"), *options, text=FEW_TOKENS)
+    assert "x of every token:" in page
+    assert _unnoticed(page, explained) == []
 
 
 def _changed(page: str, number: re.Match[str]) -> str:
