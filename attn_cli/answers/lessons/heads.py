@@ -16,8 +16,6 @@ class HeadsStudy:
     query: int
     key: int
     size: int  # d_k of each head
-    kv_heads: int  # G
-    scale: float  # of each head
     width: int | None  # M, the numbers of an input vector; None: unknown
     queries: int  # T
     scores: Exact  # (H, S) q·k × scale in each head

@@ -25,8 +25,6 @@ class OrderStudy:
     place: tuple[int, int]
     kind: Kind
     query: int
-    key: int
-    moved: int  # tokens that change their places
     places: Sequence[int]  # of every key: its position in the reordered text
     query_place: int  # of the query
     sources: Sequence[OrderSource]  # all that the model has, up to this layer

@@ -39,8 +39,6 @@ def study(request: LessonRequest) -> HeadsStudy:
         query=request.query,
         key=request.key,
         size=int(operands.queries.shape[-1]),
-        kv_heads=operands.kv_heads,
-        scale=float(operands.scale),
         width=None if attention.input is None else int(attention.input.shape[-1]),
         queries=int(operands.queries.shape[-2]),
         scores=exact(score(operands.at([request.query])))[:, 0],

@@ -42,8 +42,7 @@ def study(request: LessonRequest) -> OrderStudy:
     reading, kind = request.reading, request.reading.kind
     model, (layer, _) = _orderable(request), request.place
     order = reversed_text(reading.keys)
-    moved = sum(place != position for position, place in enumerate(order))
-    if not moved:
+    if order == sorted(order):
         problem = f"this lesson reorders the tokens of the text, and it has {_movable(reading.keys)}"
         raise UsageError(problem, "a text of two or more tokens")
     sources = model.order_sources(kind, layer + 1, len(reading.keys))
@@ -55,8 +54,6 @@ def study(request: LessonRequest) -> OrderStudy:
         place=request.place,
         kind=kind,
         query=request.query,
-        key=request.key,
-        moved=moved,
         places=places,
         query_place=request.query if kind is Kind.CROSS else places[request.query],
         sources=sources,

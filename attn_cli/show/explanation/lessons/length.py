@@ -25,7 +25,15 @@ from attn_cli.show.explanation.figures import Ledger
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import BYTES as OF_BYTES
-from attn_cli.show.explanation.quantities import COUNTS, SECONDS, Quantity, derived, plural, quantity
+from attn_cli.show.explanation.quantities import (
+    COUNTS,
+    SECONDS,
+    Quantity,
+    computed,
+    derived,
+    plural,
+    quantity,
+)
 from attn_cli.vocabulary import Kind, Lesson
 
 _TOKENS = words("tokens", "tokens")
@@ -245,15 +253,9 @@ def _share(ledger: Ledger, part: Quantity, others: Sequence[Quantity]) -> Word:
     def percent(one: float, *rest: float) -> float:
         return 100 * one / (one + sum(rest))
 
-    value = percent(part.value, *(other.value for other in others))
     known = [part, *others]
-
-    def of_printed(*printed: float) -> float:
-        shown = iter(printed)
-        return percent(*(one.value if one.figure is None else one.read(next(shown)) for one in known))
-
-    figures = [one.figure for one in known if one.figure is not None]
-    return symbols("{share}%", share=ledger.result(value, of_printed, figures, ledger.column(1)))
+    value = percent(*(one.value for one in known))
+    return symbols("{share}%", share=computed(ledger, value, percent, known, ledger.column(1)))
 
 
 def _crossing(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:

@@ -9,6 +9,7 @@ from attn_cli.show.explanation.document import (
     Block,
     Formula,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -59,12 +60,11 @@ def blocks(board: Board) -> Iterator[Block]:
     )
     yield from _values(board, explanation.values, explanation.context, feature)
     if explanation.output is None:
-        why = reason(explanation.absent, Step.OUTPUT)
         yield Paragraph(
             words(
                 "What the head writes through W^O is not known here: {why}.",
                 "O que a cabeça escreve por meio de W^O não é conhecido aqui: {why}.",
-                why=why or "",
+                why=reason(explanation.absent, Step.OUTPUT) or "",
             )
         )
         return
@@ -98,7 +98,7 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
     """One feature of the head's output: a × its slice of W^O."""
     feature = int(np.abs(output.output).argmax())
     head, size = board.explanation.head, len(context)
-    name = symbols(" ({name})", name=output.name) if output.name else symbols("")
+    name = symbols(" ({name})", name=Outside(output.name)) if output.name else symbols("")
     yield Paragraph(
         words(
             "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this"

@@ -12,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Formula,
     Heading,
     Operand,
+    Outside,
     Paragraph,
     Word,
     Words,
@@ -295,7 +296,7 @@ def _place(projection: Projection) -> Iterator[Block]:
         "first": str(place.first),
         "last": str(place.last),
         "rows": place.rows,
-        "name": symbols("{name}", name=place.name),
+        "name": Outside(place.name),
     }
     if place.is_fused:
         yield Paragraph(

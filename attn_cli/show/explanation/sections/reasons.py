@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from attn_cli.show.explanation.document import Outside
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.vocabulary import Step
 
@@ -23,7 +24,9 @@ PORTUGUESE: Mapping[str, str] = MappingProxyType(
 )
 
 
-def reason(absent: Mapping[Step, str], step: Step) -> Phrase | None:
-    """Why the step is not known; None if nothing is said."""
+def reason(absent: Mapping[Step, str], step: Step) -> Phrase | Outside | None:
+    """Why the step is not known; None if nothing is said. Other reasons may have names from outside."""
     why = absent.get(step)
-    return None if why is None else Phrase(why, PORTUGUESE.get(why, why))
+    if why is None:
+        return None
+    return Phrase(why, PORTUGUESE[why]) if why in PORTUGUESE else Outside(why)

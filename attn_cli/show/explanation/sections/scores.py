@@ -12,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Formula,
     Heading,
     Operand,
+    Outside,
     Paragraph,
     Word,
     Words,
@@ -139,7 +140,7 @@ def _close_with(ledger: Ledger, root: Figure, dot: Figure, size: int, column: Co
 
 
 def _of_scale(scores: RowScores, size: int) -> Words:
-    name: Word = symbols(" ({name})", name=scores.scale_name) if scores.scale_name else ""
+    name: Word = symbols(" ({name})", name=Outside(scores.scale_name)) if scores.scale_name else ""
     if scores.scale == 1:
         return words(
             "This model does not divide by √{size}: its scale is 1{name}.",
