@@ -78,7 +78,9 @@ class Layout(NamedTuple):
         if self.width is None:
             yield [Span(indent + text, tone)]
             return
-        for number, line in enumerate(filled(text.split(" "), " ", max(8, self.width - 2 * len(indent)))):
+        width = max(8, self.width - 2 * len(indent))
+        lines = (part for line in filled(text.split(" "), " ", width) for part in _broken(line, width))
+        for number, line in enumerate(lines):
             yield [Span(indent + ("  " if indent and number else "") + line, tone)]
 
     def _table(self, table: Table) -> Iterator[LineOfSpans]:
@@ -149,6 +151,16 @@ class Layout(NamedTuple):
     @staticmethod
     def _wanted(heads: Sequence[str], texts: Sequence[Sequence[str]]) -> list[int]:
         return [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
+
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    """A line that is one long word, such as the name of a tensor: in parts, after its dots if it has any."""
+    while cell_len(line) > width:
+        most = max(1, sum(cell_len(line[:end]) <= width for end in range(1, len(line))))
+        most = line.rfind(".", 0, most) + 1 or most
+        yield line[:most]
+        line = line[most:]
+    yield line
 
 
 def _is_label(column: TableColumn) -> bool:
