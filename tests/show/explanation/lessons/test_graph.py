@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +106,39 @@ def test_between_two_texts_there_are_no_hops(tmp_path: Path) -> None:
 
 def test_a_long_text_says_what_was_compared() -> None:
     text = flat(printed(reading_of("a b " * 600, "random"), 0, 0))
-    assert "only the edges of this query were compared." in text
+    assert "only the edges of this query were compared, and who sends most is left out." in text
     assert "Who sends, who receives" not in text
 
 
 def test_one_token_is_a_lesson_too() -> None:
     assert "T·S = 1 × 1 = 1" in printed(reading_of("cat", "random"), 0, 0)
+
+
+def test_no_difference_has_no_rounding_to_explain(twins: Path) -> None:
+    reading = reading_of(TEXT, str(twins / "gpt2"))
+    found = study(asked(reading, 1, 1))
+    assert found.output is not None
+    equal = [replace(one, difference=0.0) for one in (found.context, found.output)]
+    text = flat(page(blocks, replace(found, context=equal[0], output=equal[1]), reading))
+    assert "are exactly the layer's own." in text
+    assert "give exactly the layer's output." in text
+    assert "What is left is rounding" not in text
+    assert "at most 0" not in text
+    text = flat(page(blocks, replace(found, context=equal[0]), reading))
+    assert "What is left is rounding." in text
+
+
+def test_it_says_how_many_queries_see_a_token(twins: Path) -> None:
+    reading = reading_of(TEXT, str(twins / "gpt2"))
+    text = printed(reading)
+    for name, *cells in table(text, "token "):
+        if name[0].isdigit() and "other" not in name:
+            assert int(cells[1]) == len(reading.keys) - int(name.split()[0])
+    assert "Early tokens are seen by more queries and so can send more." in flat(text)
+    assert "Early tokens" not in flat(printed(reading_of(TEXT, str(twins / "bert"))))
+
+
+def test_the_entropy_of_a_row_with_keys_that_are_not_listed_is_that_of_the_whole_row(twins: Path) -> None:
+    said = "(of the whole row, also of the keys that are not listed)"
+    assert said in flat(printed(reading_of(TEXT, str(twins / "gpt2"))))
+    assert said not in flat(printed(reading_of("the cat", str(twins / "gpt2"))))
