@@ -125,12 +125,14 @@ def _edges(study: GraphStudy) -> Equation:
                 tokens=study.queries,
                 more=study.queries + 1,
                 edges=study.edges,
-            )
+            ),
+            r"\frac{{T (T + 1)}}{{2}} = \frac{{{tokens} \times {more}}}{{2}} = {edges}",
         )
     return Equation(
         symbols(
             "T·S = {queries} × {keys} = {edges}", queries=study.queries, keys=study.keys, edges=study.edges
-        )
+        ),
+        r"T S = {queries} \times {keys} = {edges}",
     )
 
 

@@ -347,7 +347,8 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
                 key=name,
             )
         )
-        yield Equation(symbols(f"{added} = {{total}}", total=total, **values), closes=total)
+        equation = f"{added} = {{total}}"
+        yield Equation(symbols(equation, total=total, **values), equation, total)
     else:
         yield Paragraph(
             words(

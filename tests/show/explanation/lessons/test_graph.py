@@ -12,7 +12,10 @@ from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
 from attn_cli.reading.lessons.graph import study
 from attn_cli.reading.reading import Reading, TextRequest, read
+from attn_cli.show.explanation.document import Document
+from attn_cli.show.explanation.figures import Ledger
 from attn_cli.show.explanation.lessons.graph import blocks
+from attn_cli.show.explanation.markdown import as_markdown
 from attn_cli.vocabulary import Kind, Language
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.lesson_pages import asked, numbers, page, table
@@ -142,3 +145,11 @@ def test_the_entropy_of_a_row_with_keys_that_are_not_listed_is_that_of_the_whole
     said = "(of the whole row, also of the keys that are not listed)"
     assert said in flat(printed(reading_of(TEXT, str(twins / "gpt2"))))
     assert said not in flat(printed(reading_of("the cat", str(twins / "gpt2"))))
+
+
+def test_the_number_of_edges_is_a_formula_in_markdown(twins: Path) -> None:
+    for name, formula in (("gpt2", r"$$\frac{T (T + 1)}{2} = \frac{"), ("bert", r"$$T S = ")):
+        reading = reading_of(TEXT, str(twins / name))
+        ledger = Ledger(4)
+        made = list(blocks(study(asked(reading, 1, 1)), ledger, reading.sides, ("TEXT",)))
+        assert formula in as_markdown(Document(made, ledger.settle()), Language.EN)
