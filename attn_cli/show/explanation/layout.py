@@ -30,6 +30,7 @@ _INDENT = "    "  # before equations and commands
 _GAP, _NARROW_GAP = "  ", " "  # between the columns of a table
 _BAR = 20  # cells of the longest bar
 _SHORTEST = 6  # cells of a label that is cut short
+_ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _ROUNDING = Phrase("({rounding} by rounding)", "({rounding} por arredondamento)")
 
 
@@ -203,10 +204,25 @@ def equation_text(equation: Equation, writing: Writing) -> str:
 
 
 def command_text(command: CommandLine) -> str:
-    """The command with its arguments quoted for a shell."""
+    """The command with its arguments quoted for bash or zsh; pasted there, it runs on the same text."""
+    return " ".join(map(_quoted, command.arguments))
+
+
+def _quoted(argument: str) -> str:
+    r"""The argument, in quotes if it needs them: `$'one\ntwo'` if a character cannot be shown as it is."""
     import shlex  # 2 ms, where a command is suggested
 
-    return printable(" ".join(shlex.quote(argument) for argument in command.arguments))
+    if printable(argument) == argument:
+        return shlex.quote(argument)
+    return "$'" + "".join(map(_escaped, argument)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if printable(f"x{character}x") == f"x{character}x":
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def bar_text(bar: Bar) -> str:
