@@ -343,6 +343,7 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     rf" .* exp\({_N} - {_P}\) = {_N} times as much weight": lambda page, found: _closing(
         page, _without_tokens(found)
     ),
+    rf"^{_NAMED} puts {_N} of its weight on .*, as much as on ": lambda _page, _found: None,
     rf"^{_NAMED} puts (?:only )?{_N} of its weight on .* (?:more|less) than ": lambda _page, _found: None,
     rf"^{_NAMED} puts {_N} of its weight on .*, the only key it may look at\.$": lambda _page, _found: None,
     rf"^{_NAMED} puts {_N} of its weight on .*; of the other keys": lambda _page, _found: None,
