@@ -13,7 +13,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
-from attn_cli.safe_text import printable
+from attn_cli.safe_text import label, printable
 from attn_cli.show.writers import EXPLANATIONS, Page, either
 from attn_cli.vocabulary import Language, Lesson
 
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from attn_cli.reading.steps import ShownLayer
     from attn_cli.reading.token_selection.text_side import TextSide
     from attn_cli.show.explanation.document import Document
+
+_OF_A_KEY = (Lesson.HEADS, Lesson.RECURRENCE, Lesson.GRAPH)
+"""The lessons that single out one key of the row."""
+
+_OF_A_ROW = tuple(lesson for lesson in Lesson if lesson is not Lesson.LENGTH)
+"""The lessons that a row can show more or less of."""
+
+_SATURATED = 0.99
+"""The largest weight above which a row shows little: the other keys take almost nothing."""
 
 _FILES = f"Write a file instead of the page: {either(EXPLANATIONS)}; may be repeated."
 
@@ -158,10 +167,10 @@ def explain_weight(
     targets = files.targets(out or (), tuple(EXPLANATIONS), force=force)
     reading = open_reading(world, inputs, compute)
     language = lang or spoken(world)
-    explanation = _explanation(world, reading, inputs, pair)
+    explanation = _explanation(world, reading, inputs, pair, lesson)
     shown = _PageOptions(digits, top, weights)
     if lesson is not None:
-        answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute))
+        answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute, lang))
     elif pair.over is not None:
         answered = _compared(reading, explanation, pair.over, shown)
     else:
@@ -171,7 +180,7 @@ def explain_weight(
 
         world.screen.print(Explained(answered.page, language), crop=False)
         return
-    answer = _document(reading, explanation, answered.contrast, top)
+    answer = _document(reading, explanation, answered, top) | _lesson_field(lesson, answered.study)
     write(world, targets, EXPLANATIONS, lambda: Page(answered.page, language, answer), force=force)
     if as_json:
         from attn_cli.show.data import as_json as in_json
@@ -184,6 +193,9 @@ def _check_page(lesson: Lesson | None, pair: PairOptions, *, has_matrices: bool)
     if lesson is not None and pair.over is not None:
         problem = f"--over and --lesson are two pages: --over {pair.over}, --lesson {lesson}"
         raise UsageError(problem, f"--over {pair.over}, or --lesson {lesson}")
+    if pair.key is not None and lesson is not None and lesson not in _OF_A_KEY:
+        problem = f"--lesson {lesson} is about all keys of a row, so --key {pair.key} has no effect on it"
+        raise UsageError(problem, f"leave out --key, or --lesson {_OF_A_KEY[0]}")
     other = "--over" if pair.over is not None else "--lesson" if lesson is not None else ""
     if has_matrices and other:
         problem = f"--weights applies only to the page of one weight: {other} asks for another page"
@@ -201,10 +213,11 @@ class _PageOptions:
 
 @record(frozen=True, slots=True)
 class _Answer:
-    """A page, and the difference of two scores if it is about one."""
+    """A page, and the difference of two scores or the lesson that it is about."""
 
     page: "Document"
     contrast: "KeyContrast | None" = None
+    study: object = None  # the numbers of the lesson
 
 
 def _explained(reading: "Reading", explanation: "Explanation", shown: _PageOptions) -> _Answer:
@@ -258,11 +271,11 @@ def _taught(
     study = numbers.study(LessonRequest(reading, place, explanation.query, explanation.key))
     ledger = Ledger(shown.digits)
     blocks = list(view.blocks(study, ledger, reading.sides, again))
-    return _Answer(Document(blocks, ledger.settle()))
+    return _Answer(Document(blocks, ledger.settle()), study=study)
 
 
 def _document(
-    reading: "Reading", explanation: "Explanation", contrast: "KeyContrast | None", top: int
+    reading: "Reading", explanation: "Explanation", answered: _Answer, top: int
 ) -> dict[str, object]:
     """The JSON object: the weight, and the difference of two scores if the page is about one."""
     from attn_cli.reading.document import describe_reading  # these only for JSON: 5 ms
@@ -270,8 +283,18 @@ def _document(
     from attn_cli.show.explanation.sections.board import listed_keys
 
     entry = explain_entry(explanation, listed_keys(explanation, top))
+    contrast = answered.contrast
     compared = {} if contrast is None else {"over": contrast_entry(contrast)}
     return describe_reading(reading) | {"explain": entry} | compared
+
+
+def _lesson_field(lesson: Lesson | None, study: object) -> dict[str, object]:
+    """The field of the JSON object that has the numbers of the lesson."""
+    if lesson is None:
+        return {}
+    from attn_cli.show.explanation.entry import lesson_entry  # only for JSON
+
+    return {"lesson": lesson_entry(lesson.value, study)}
 
 
 def spoken(world: World) -> Language:
@@ -282,9 +305,13 @@ def spoken(world: World) -> Language:
 
 
 def _explanation(
-    world: World, reading: "Reading", inputs: options.ReadingOptions, pair: PairOptions
+    world: World,
+    reading: "Reading",
+    inputs: options.ReadingOptions,
+    pair: PairOptions,
+    lesson: Lesson | None,
 ) -> "Explanation":
-    """The explanation of the chosen weight.
+    """The explanation of the chosen weight; of a row that shows the lesson, where none was chosen.
 
     Raises:
         UsageError: several heads are chosen, or the tokens are not one each.
@@ -293,6 +320,8 @@ def _explanation(
 
     query, key = _tokens(reading, pair)
     chosen = selection(inputs)
+    if lesson in _OF_A_ROW and key is None:
+        return _telling_row(world, reading, chosen, query, lesson)
     if chosen.is_empty:
         shown, head, telling = _default_head(world, reading)
     else:
@@ -304,6 +333,26 @@ def _explanation(
 
         query = find_query(reading, shown.layer, head, key)
     return explain(reading, shown, head, query, key)
+
+
+def _telling_row(
+    world: World, reading: "Reading", chosen: "Selection", query: int | None, lesson: Lesson
+) -> "Explanation":
+    """The chosen row, or one that shows much of the lesson; a remark says which, or that it is saturated."""
+    from attn_cli.reading.lessons.row_choice import choose_row
+    from attn_cli.reading.weight.explanation import explain
+
+    place = None if chosen.is_empty else _head(world, reading, chosen)
+    if place is not None and query is not None:
+        explanation = explain(reading, *place, query, None)
+        if explanation.softmax.weights.max() > _SATURATED:
+            world.note("this row is saturated: without -l, -H and --query, attn chooses one that shows more")
+        return explanation
+    row = choose_row(reading, lesson, place, query)
+    token = label(reading.queries[row.query].text)
+    where = f'head {row.shown.number}.{row.head} and the query "{token}" ({row.query})'
+    world.note(f"{where} are shown, a row that shows much of this lesson; -l, -H and --query choose another")
+    return explain(reading, row.shown, row.head, row.query, None)
 
 
 def _tokens(reading: "Reading", pair: PairOptions) -> tuple[int | None, int | None]:

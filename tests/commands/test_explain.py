@@ -17,6 +17,7 @@ import transformers
 from attn_cli.core.multihead import Attention
 from attn_cli.models.source import Layer
 from attn_cli.show import data
+from attn_cli.vocabulary import Lesson
 from tests.support.every_type import save_twin
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.printed import read_page
@@ -268,6 +269,33 @@ def test_over_is_in_json_and_in_the_schema() -> None:
     assert document["over"]["scores"][0] == pytest.approx(explained["score"], rel=1e-6)
 
 
+@pytest.mark.parametrize("lesson", Lesson)
+def test_a_lesson_is_in_json_and_in_the_schema(lesson: Lesson) -> None:
+    where = [TEXT, "-l", "2", "-H", "1", "--query", "6", "--lesson", lesson.value]
+    document = attn("explain", *where, "--json").document
+    _validated(document)
+    assert document["lesson"]["name"] == lesson
+    assert document["lesson"]["place"] == [2, 1]
+
+
+def test_the_numbers_of_a_lesson_are_those_of_its_study() -> None:
+    where = [TEXT, "-l", "2", "-H", "1", "--query", "6"]
+    lesson = attn("explain", *where, "--lesson", "mask", "--json").document["lesson"]
+    row = attn("inspect", TEXT, "-l", "2", "-H", "1", "-s", "weights", "--json").document["attention"][0]
+    assert lesson["masked"]["weights"] == pytest.approx(row["steps"]["weights"][6], abs=1e-6)  # float32
+    assert lesson["masked"]["logits"][7:] == [None] * (len(lesson["hidden"]) - 7)
+    assert lesson["hidden"][6:8] == [False, True]
+    assert lesson["reasons"][7]["cause"] == "causal"
+
+
+def test_a_lesson_is_in_a_json_file_beside_its_page(tmp_path: Path) -> None:
+    where = [TEXT, "-l", "2", "-H", "1", "--query", "6", "--lesson", "scale"]
+    files = [tmp_path / "page.md", tmp_path / "page.json"]
+    assert attn("explain", *where, *(word for file in files for word in ("-o", file))).status == 0
+    assert "# Why are scores divided" in files[0].read_text()
+    assert json.loads(files[1].read_text())["lesson"]["size"] == 32
+
+
 def test_one_token_alone_looks_at_itself(twins: Path) -> None:
     answer = attn("explain", "a", "-m", twins / "gpt2", "-l", "0", "-H", "0")
     assert answer.out.endswith('"a" (0) puts 1.0000 of its weight on "a" (0), the only key it may look at.\n')
@@ -305,6 +333,12 @@ def test_one_token_alone_looks_at_itself(twins: Path) -> None:
             2,
             "key -8 does not exist: the text has 7 tokens, numbered 0 to 6",
             "--key 6",
+        ),
+        (
+            "--lesson scale --key 2",
+            2,
+            "--lesson scale is about all keys of a row, so --key 2 has no effect on it",
+            "leave out --key, or --lesson heads",
         ),
         (
             "--query dog",
@@ -348,6 +382,64 @@ def test_a_hidden_key_is_explained_with_the_reason() -> None:
     reason = "it comes after the query (5 > 2), and this attention is causal"
     assert f"The mask hides this key: {reason}. So its logit is -∞ and its weight 0.\n" in answer.out
     assert "logit = " not in answer.out
+
+
+def test_where_the_key_is_hidden_the_value_is_that_of_the_largest_weight(twins: Path) -> None:
+    head: list[str | Path] = [TEXT, "-m", twins / "gpt2", "-l", "1", "-H", "1", "--query", "4", "--key", "6"]
+    best = max(_explained(*head)["row"], key=lambda one: one["weight"])["key"]
+    page = attn("explain", *head).out
+    assert re.findall(r'^The value of ".*" \((\d+)\):$', page, re.MULTILINE) == [str(best)]
+    assert read_page(page).value_key == best != 6
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "opening"),
+    [
+        ("gpt2", [], "Head 1.1 of gpt2."),
+        ("bart", ["encoder"], "Head 1.1 of the encoder of bart."),
+        ("bart", ["decoder"], "Head 1.1 of the decoder of bart."),
+        ("bart", ["cross"], "Cross-attention head 1.1 of bart."),
+    ],
+)
+def test_the_head_is_named_with_its_kind(name: str, kind: list[str], opening: str, tmp_path: Path) -> None:
+    (TWINS | dict(TRANSLATORS))[name].save(tmp_path / name)
+    options = ["--kind", *kind, "--target", "the cat sat"] if kind else []
+    page = attn("explain", TEXT, "-m", tmp_path / name, "-l", "1", "-H", "1", "--query", "1", *options).out
+    assert page.split("\n")[1].startswith(f"{opening} Each result follows ")
+    assert ("for the query it comes from the decoder" in page) == (kind == ["cross"])
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"), [("gpt2", "q = W^Q x + b,  k = W^K x + b"), ("llama", "q = W^Q x,  k = W^K x")]
+)
+def test_the_formula_has_a_bias_only_where_the_model_has_one(
+    name: str, formula: str, saved: Callable[[str], Path]
+) -> None:
+    page = attn("explain", TEXT, "-m", saved(name), "-l", "1", "-H", "1", "--query", "-1").out
+    assert f"\n    {formula}\n" in page
+
+
+def test_lists_have_six_lines_by_default(saved: Callable[[str], Path]) -> None:
+    page = attn("explain", TEXT, "-m", saved("gpt2"), "-l", "1", "-H", "1", "--query", "-1").out
+    tables = re.findall(r"^feature of x .*\n((?:\d+ .*\n)+)the other 26 ", page, re.MULTILINE)
+    assert [len(table.splitlines()) for table in tables] == [6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "rule"),
+    [
+        ("gpt2", "4", ": it is causal, so later keys are hidden"),
+        ("mistral", "6", ": it is causal and has a window, so later keys and those too far back are hidden"),
+        ("mistral", "-1", ": keys that are too far back are outside the window"),
+        ("modernbert", "7", ": keys that are too far away are outside the window"),
+    ],
+)
+def test_the_sentence_on_the_mask_names_its_rule(
+    name: str, query: str, rule: str, saved: Callable[[str], Path]
+) -> None:
+    page = attn("explain", TEXT, "-m", saved(name), "-l", "1", "-H", "1", "--query", query).out
+    assert re.search(rf"^The mask lets .* keys, including this one{re.escape(rule)}\.$", page, re.MULTILINE)
+    read_page(page)
 
 
 class _Blind(Sinks):
