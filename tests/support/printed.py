@@ -538,6 +538,8 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
         page, _without_tokens(found)
     ),
     rf"^\".*\" \(\d+\) puts (?:only )?({_N}) of its weight on .* (?:more|less) than ": _own_weight,
+    rf"^\".*\" \(\d+\) puts ({_N}) of its weight on .*, as much as on .*: both"
+    rf" have the logit {_N}\.$": _own_weight,
     rf"^\".*\" \(\d+\) puts ({_N}) of its weight on .*, the only key it may look at\.$": _own_weight,
     rf"^\".*\" \(\d+\) puts ({_N}) of its weight on .*; of the other keys": _own_weight,
     r"^\".*\" \(\d+\) gives .* no weight because the mask hides it; its largest weight,"

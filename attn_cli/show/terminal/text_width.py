@@ -9,6 +9,8 @@ from rich.cells import cell_len, split_graphemes
 _SPELLED = {
     "·": ".", "×": "x", "…": "..", "→": "->", "␣": "_", "⏎": "\\n", "␍": "\\r", "⇥": "\\t",
     "░": ".", "▒": ":", "▓": "+", "█": "#",
+    "▏": " ", "▎": " ", "▍": " ", "▌": "#", "▋": "#", "▊": "#", "▉": "#",
+    "÷": "/", "√": "sqrt ", "−": "-", "∞": "inf", "²": "^2", "Σ": "sum", "α": "alpha", "“": '"', "”": '"',
 }  # fmt: skip
 _FLAG = re.compile("[\N{REGIONAL INDICATOR SYMBOL LETTER A}-\N{REGIONAL INDICATOR SYMBOL LETTER Z}]{2}")
 
