@@ -8,6 +8,7 @@ import typer
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
 from attn_cli.commands.results.output import check_pooled, fitting, shared_out, show_reading, write
+from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.console import World
 from attn_cli.help.command import Topic
@@ -53,6 +54,7 @@ def inspect_heads(
     step: options.Steps = None,
     table: options.TableOptions,
     window: options.WindowOptions,
+    text_view: options.TextViewOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -81,7 +83,12 @@ def inspect_heads(
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
+    check_text_view(text_view, steps)
     reading = open_reading(world, inputs, compute)
+    if text_view.as_text and not (as_json or targets):
+        texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        show_texts(world, reading, texts, table)
+        return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)
     shown = chosen_window(world, reading, window, steps, most)
     if shown.is_pooled:

@@ -1,0 +1,100 @@
+"""`--as-text`: the text itself, shaded by the weights of one or a few queries, in place of a matrix."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from attn_cli.commands.inputs import chosen_window, selected_heads, selected_places
+from attn_cli.commands.options import TableOptions, TextViewOptions, WindowOptions
+from attn_cli.commands.results.output import headline
+from attn_cli.console import World
+from attn_cli.errors import UsageError
+from attn_cli.safe_text import label
+from attn_cli.vocabulary import Step
+
+if TYPE_CHECKING:
+    from attn_cli.answers.shaded_text import ShadedText
+    from attn_cli.grid import Head
+    from attn_cli.reading.reading import Reading
+    from attn_cli.reading.selection import Selection
+    from attn_cli.reading.window import Window
+
+_MOST = 64  # texts below one another
+
+
+def check_text_view(options: TextViewOptions, steps: Collection[Step] | None) -> None:
+    """Check the options that belong to --as-text.
+
+    Raises:
+        UsageError: `--mean` without it, or other steps than weights.
+    """
+    if options.mean and not options.as_text:
+        raise UsageError("--mean applies only to --as-text", "--as-text --mean, or leave out --mean")
+    others = [step for step in steps or () if step is not Step.WEIGHTS]
+    if options.as_text and others:
+        raise UsageError(f"--as-text shows weights, not {others[0]}", "leave out -s, or leave out --as-text")
+
+
+def texts_of(
+    world: World, reading: "Reading", chosen: "Selection", options: WindowOptions, *, is_mean: bool
+) -> "tuple[ShadedText, ...]":
+    """The text once for each chosen head and row, or for each row of the heads' mean.
+
+    Raises:
+        UsageError: the choice is malformed or out of range, or there are too many texts.
+    """
+    from attn_cli.reading.text_weights.shading import shaded_texts
+
+    if options.rows is None:
+        options = replace(options, rows=str(_default_row(world, reading)))
+    window = chosen_window(world, reading, options, (Step.WEIGHTS,), 1)
+    whole = replace(window, columns=range(window.keys))
+    _check_count(reading, len(window.rows), 1, is_mean=True)
+    heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
+    return shaded_texts(reading, heads, window.columns, is_mean=is_mean)
+
+
+def show_texts(
+    world: World, reading: "Reading", texts: "Sequence[ShadedText]", options: TableOptions
+) -> None:
+    """Print the model and the texts."""
+    from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
+    from attn_cli.show.terminal.shaded_text import ShadedTexts
+
+    world.screen.print(Paragraph(headline(reading), between=" · "))
+    world.say("")
+    theme = world.theme(options.theme)
+    world.screen.print(ShadedTexts(texts, digits=options.digits, top=options.top, theme=theme))
+
+
+def _heads(
+    world: World, reading: "Reading", chosen: "Selection", window: "Window", *, is_mean: bool
+) -> "list[Head]":
+    """The chosen heads; by default the one that stands out, or all heads for a mean."""
+    if chosen.is_empty and not is_mean:
+        return selected_heads(world, reading, chosen, (Step.WEIGHTS,), window)
+    from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
+
+    places = selected_places(world, reading, chosen)
+    _check_count(reading, len(window.rows), len(places), is_mean=is_mean)
+    return head_steps(reading, places, (Step.WEIGHTS,), window)
+
+
+def _default_row(world: World, reading: "Reading") -> int:
+    """The last query that is part of the text; a remark names it."""
+    queries = reading.queries
+    own = [token for token in queries if not token.special and token.end > token.start]
+    row = (own or queries)[-1]
+    if len(queries) > 1:
+        world.note(
+            f"the row of {row.position} {label(row.text)} is shown; others: --rows {queries[0].position}, or a word of the text"
+        )
+    return row.position
+
+
+def _check_count(reading: "Reading", rows: int, heads: int, *, is_mean: bool) -> None:
+    texts = rows if is_mean else rows * heads
+    if texts > _MOST:
+        of = f"{rows:,} rows" if heads == 1 or is_mean else f"{rows:,} rows of {heads:,} heads"
+        problem = f"--as-text shows at most {_MOST} texts below one another, and {of} are {texts:,}"
+        raise UsageError(problem, "--rows -1" if rows > 1 else "--mean, or fewer heads: -l, -H or --heads")
