@@ -49,7 +49,7 @@ def texts_of(
         options = replace(options, rows=str(_default_row(world, reading)))
     window = chosen_window(world, reading, options, (Step.WEIGHTS,), 1)
     whole = replace(window, columns=range(window.keys))
-    _check_count(reading, len(window.rows), 1, is_mean=True)
+    _check_count(len(window.rows), 1, is_mean=True)
     heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
     return shaded_texts(reading, heads, window.columns, is_mean=is_mean)
 
@@ -76,7 +76,7 @@ def _heads(
     from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
 
     places = selected_places(world, reading, chosen)
-    _check_count(reading, len(window.rows), len(places), is_mean=is_mean)
+    _check_count(len(window.rows), len(places), is_mean=is_mean)
     return head_steps(reading, places, (Step.WEIGHTS,), window)
 
 
@@ -92,7 +92,7 @@ def _default_row(world: World, reading: "Reading") -> int:
     return row.position
 
 
-def _check_count(reading: "Reading", rows: int, heads: int, *, is_mean: bool) -> None:
+def _check_count(rows: int, heads: int, *, is_mean: bool) -> None:
     texts = rows if is_mean else rows * heads
     if texts > _MOST:
         of = f"{rows:,} rows" if heads == 1 or is_mean else f"{rows:,} rows of {heads:,} heads"

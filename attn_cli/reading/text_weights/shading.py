@@ -94,7 +94,7 @@ def _texts(
             query=f"{position} {label(token.text)}",
             query_token=position,
             pieces=pieces,
-            weights=of_shown,
+            weights=np.asarray(of_shown, dtype=np.float64),
             shown=shown,
             masked=shown & ~_any_of(pieces, owners[is_shown & mask]),
             query_text=query_text,

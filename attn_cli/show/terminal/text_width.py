@@ -94,5 +94,5 @@ def _pieces(text: str, width: int) -> Iterator[str]:
 def graphemes(text: str) -> Iterator[str]:
     """User-perceived characters: a letter with its accents, a joined emoji, a flag."""
     inside_flags = {flag.start() + 1 for flag in _FLAG.finditer(text)}  # Rich splits a flag into two letters
-    ends = [end for _, end, _ in splitgraphemes(text)[0] if end not in inside_flags]
+    ends = [end for _, end, _ in split_graphemes(text)[0] if end not in inside_flags]
     return (text[start:end] for start, end in pairwise((0, *ends)))
