@@ -86,9 +86,8 @@ def _default_row(world: World, reading: "Reading") -> int:
     own = [token for token in queries if not token.special and token.end > token.start]
     row = (own or queries)[-1]
     if len(queries) > 1:
-        world.note(
-            f"the row of {row.position} {label(row.text)} is shown; others: --rows {queries[0].position}, or a word of the text"
-        )
+        other = f"others: --rows {queries[0].position}, or a word of the text"
+        world.note(f"the row of {row.position} {label(row.text)} is shown; {other}")
     return row.position
 
 

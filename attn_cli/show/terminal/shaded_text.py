@@ -135,8 +135,9 @@ class ShadedTexts(View):
     def _legend(self, limits: Limits, sheet: Sheet) -> Iterator[Line]:
         """What shades, numbers and styles say."""
         if sheet.colours is None:
+            number = f"[{self._written(0.42)}]"
             told = [
-                f"[{self._written(0.42)}]: the weight of what stands before it, the {self._top} largest of a text",
+                f"{number}: the weight of what stands before it, the {self._top} largest",
                 "{ }: the query",
             ]
             yield from ([Segment(line, DIM)] for line in sheet.filled(told, " · ", sheet.width))
