@@ -42,6 +42,8 @@ One head that stands out:
     attn inspect "the cat sat and the cat sat"
 The weights of all heads in the last layer, the 3 largest of each row:
     attn inspect "the cat sat" -l -1 -s weights --top 3
+Where one word looks, as a text:
+    attn inspect "the cat sat because it was tired" --heads 2.5 --rows it --as-text
 Queries, keys and weights of one head, for NumPy:
     attn inspect "the cat sat" --heads 2.5 -s queries,keys,weights -o head.npz
 """
@@ -71,8 +73,11 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
+    With --as-text the text itself is shown, each token shaded by the weight that one query gives it.
+
     Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full.
-    Files and --json have every number in full precision: --top and --digits only affect tables.
+    Files and --json have every number in full precision: --top, --digits and --as-text only affect
+    what is printed.
     """
     from attn_cli.show import files
 

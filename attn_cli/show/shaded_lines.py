@@ -25,9 +25,7 @@ class Gap:
     def __str__(self) -> str:
         lines = "1 line" if self.lines == 1 else f"{self.lines:,} lines"
         tokens = "1 token" if self.tokens == 1 else f"{self.tokens:,} tokens"
-        weight = (
-            "masked" if self.is_masked else "" if self.weight is None else f"weight {_small(self.weight)}"
-        )
+        weight = "masked" if self.is_masked else "" if self.weight is None else f"weight {small(self.weight)}"
         return "… " + ", ".join(filter(None, (lines, tokens, weight)))
 
 
@@ -41,9 +39,9 @@ def phrases(text: ShadedText, limits: Limits | None) -> list[str]:
     return [
         printable(text.title),
         f"query {printable(text.query)}",
-        *([] if limits is None else [f"shades {limits[0]:g} to {_small(limits[1])}"]),
-        *([] if text.sink is None else [f"sink {_small(text.sink)}"]),
-        *([] if text.elsewhere is None else [f"{_small(text.elsewhere)} on tokens that are not shaded"]),
+        *([] if limits is None else [f"shades {limits[0]:g} to {small(limits[1])}"]),
+        *([] if text.sink is None else [f"sink {small(text.sink)}"]),
+        *([] if text.elsewhere is None else [f"{small(text.elsewhere)} on tokens that are not shaded"]),
         *([f"{masked:,} of {tokens:,} tokens masked"] if masked else []),
     ]
 
@@ -102,6 +100,6 @@ def _gap(text: ShadedText, part: Sequence[int], starts: Sequence[int]) -> Gap:
     return Gap(len(part), tokens, weight, is_masked)
 
 
-def _small(value: float) -> str:
+def small(value: float) -> str:
     """A weight for a sentence: two decimals, or two digits of a small one."""
     return f"{value:.2g}" if 0 < value < 0.01 else f"{value:.2f}".rstrip("0").rstrip(".")  # noqa: PLR2004

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attn_cli.commands.inputs import chosen_window, selected_heads, selected_places
-from attn_cli.commands.options import TableOptions, TextViewOptions, WindowOptions
-from attn_cli.commands.results.output import headline
+from attn_cli.commands.options import PictureOptions, TableOptions, TextViewOptions, WindowOptions
+from attn_cli.commands.results.output import as_picture, counted, headline, kind_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
+from attn_cli.show.writers import Picture
 from attn_cli.vocabulary import Step
 
 if TYPE_CHECKING:
@@ -65,6 +66,17 @@ def show_texts(
     world.say("")
     theme = world.theme(options.theme)
     world.screen.print(ShadedTexts(texts, digits=options.digits, top=options.top, theme=theme))
+
+
+def drawn_texts(
+    world: World, reading: "Reading", texts: "Sequence[ShadedText]", options: PictureOptions
+) -> Picture:
+    """A picture of the texts, under the model and the kind of attention."""
+    from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
+
+    named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"))
+    drawing = text_page(texts, " · ".join(filter(None, named)), options.cmap)
+    return as_picture(world, drawing, options)
 
 
 def _heads(

@@ -88,10 +88,9 @@ def _texts(
     for number, position in enumerate(rows.queries):
         weights, mask = rows.weights[number], rows.mask[number]
         of_shown = np.bincount(owners[is_shown], weights=weights[is_shown], minlength=len(pieces))
-        token = reading.queries[position]
         yield ShadedText(
             title=rows.title,
-            query=f"{position} {label(token.text)}",
+            query=f"{position} {label(_text_at(position, query_text or pieces))}",
             query_token=position,
             pieces=pieces,
             weights=np.asarray(of_shown, dtype=np.float64),
@@ -102,6 +101,11 @@ def _texts(
             elsewhere=None if is_shown.all() else float(weights[~is_shown].sum()),
             masked_tokens=int((~mask).sum()),
         )
+
+
+def _text_at(position: int, pieces: Sequence[Piece]) -> str:
+    """The text of the piece that a token belongs to."""
+    return next(piece.text for piece in pieces if position in piece.tokens)
 
 
 def _any_of(pieces: Sequence[Piece], owners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

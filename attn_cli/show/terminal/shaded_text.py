@@ -11,7 +11,7 @@ from rich.style import Style
 from attn_cli.answers.shaded_text import Piece, ShadedText, common_range
 from attn_cli.safe_text import label
 from attn_cli.show.scale import Limits, levels
-from attn_cli.show.shaded_lines import Gap, kept_lines, largest, phrases
+from attn_cli.show.shaded_lines import Gap, kept_lines, largest, phrases, small
 from attn_cli.show.terminal.number_format import NumberFormat
 from attn_cli.show.terminal.shades import level_indices, ramp
 from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet, View
@@ -143,7 +143,7 @@ class ShadedTexts(View):
             yield from ([Segment(line, DIM)] for line in sheet.filled(told, " · ", sheet.width))
             return
         shades = ramp(sheet.colours, self.theme, limits)
-        low, high = f"{limits[0]:g} ", f" {self._written(limits[1])}"
+        low, high = f"{limits[0]:g} ", f" {small(limits[1])}"
         told = ["underlined: the query", "dim: masked"][
             : 2 if any(text.masked.any() for text in self._texts) else 1
         ]
