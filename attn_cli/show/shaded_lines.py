@@ -13,6 +13,10 @@ from attn_cli.show.scale import Limits
 from attn_cli.show.text_lines import Line
 
 
+_SEEN = 0.04  # of the range of the shades
+_LEAST = 0.0001  # a smaller weight is not written as a number
+
+
 @record(frozen=True, slots=True)
 class Gap:
     """Lines that are left out: how many, with how many tokens, and the weight of those that are shown."""
@@ -46,13 +50,18 @@ def phrases(text: ShadedText, limits: Limits | None) -> list[str]:
     ]
 
 
-def kept_lines(lines: Sequence[Line], text: ShadedText, most: int | None) -> Iterator[Line | Gap]:
-    """All lines if there are at most `most`; else the query's, those with the largest weights, and gaps."""
+def kept_lines(
+    lines: Sequence[Line], text: ShadedText, limits: Limits, most: int | None
+) -> Iterator[Line | Gap]:
+    """All lines if there are at most `most`; else the query's, those with the largest weights, and gaps.
+
+    A line is left out if none of its shades is seen well.
+    """
     if most is None or len(lines) <= most:
         yield from lines
         return
     starts = _first_pieces(lines, len(text.pieces))
-    kept = _kept(lines, text, most)
+    kept = _kept(lines, text, _SEEN * limits[1], most)
     for is_kept, numbers in groupby(range(len(lines)), key=lambda number: bool(kept[number])):
         part = list(numbers)
         if is_kept or len(part) == 1:
@@ -68,7 +77,7 @@ def largest(text: ShadedText, most: int, zero: float) -> list[int]:
     return [int(piece) for piece in order if weights[piece] > zero]
 
 
-def _kept(lines: Sequence[Line], text: ShadedText, most: int) -> npt.NDArray[np.bool_]:
+def _kept(lines: Sequence[Line], text: ShadedText, least: float, most: int) -> npt.NDArray[np.bool_]:
     queries = frozenset() if text.query_text else text.query_pieces
     weights = np.where(text.shown, text.weights, 0.0)
     heaviest = np.array(
@@ -78,7 +87,7 @@ def _kept(lines: Sequence[Line], text: ShadedText, most: int) -> npt.NDArray[np.
     order = np.argsort(-np.where(is_of_query, np.inf, heaviest), kind="stable")[:most]
     kept = np.zeros(len(lines), dtype=bool)
     kept[order] = True
-    return kept
+    return kept & (is_of_query | (heaviest >= least))
 
 
 def _first_pieces(lines: Sequence[Line], count: int) -> list[int]:
@@ -101,5 +110,7 @@ def _gap(text: ShadedText, part: Sequence[int], starts: Sequence[int]) -> Gap:
 
 
 def small(value: float) -> str:
-    """A weight for a sentence: two decimals, or two digits of a small one."""
+    """A weight for a sentence: two decimals, or one or two digits of a small one."""
+    if 0 < value < _LEAST:
+        return f"less than {_LEAST}"
     return f"{value:.2g}" if 0 < value < 0.01 else f"{value:.2f}".rstrip("0").rstrip(".")  # noqa: PLR2004

@@ -48,7 +48,7 @@ def text_page(texts: Sequence[ShadedText], title: str, cmap: str | None = None) 
     page = _Page(_letters(texts, title), scale, max(_FEWEST, _LINES // len(texts)))
     marks = list(page.marks(texts, title))
     return Drawing(
-        _WIDTH + 2 * _MARGIN, page.y + _MARGIN, tuple(marks), page.letters.families, page.letters.missing
+        page.right + _MARGIN, page.y + _MARGIN, tuple(marks), page.letters.families, page.letters.missing
     )
 
 
@@ -60,10 +60,10 @@ def _letters(texts: Sequence[ShadedText], title: str) -> Letters:
 
 
 class _Page:
-    """A page that is filled from top to bottom; `y` is the lower edge of what is drawn."""
+    """A page that is filled from top to bottom; `y` and `right` are the edges of what is drawn."""
 
     def __init__(self, letters: Letters, scale: ColourScale, most: int) -> None:
-        self.letters, self.y = letters, _MARGIN
+        self.letters, self.y, self.right = letters, _MARGIN, 0.0
         self._scale, self._most = scale, most
         self._space = letters.inches("n n", 1) - letters.inches("nn", 1)
 
@@ -86,6 +86,7 @@ class _Page:
         for line in wrapped([shown], _WIDTH - indent, self._width_of(size)):
             self.y += size * 1.35 / INCH
             text = "".join(run.text for run in line)
+            self.right = max(self.right, _MARGIN + indent + self.letters.inches(text, size))
             yield Word(
                 text, _MARGIN + indent, self.y - size * 0.3 / INCH, size, "left", "baseline", colour=colour
             )
@@ -102,7 +103,8 @@ class _Page:
     def _text(self, text: ShadedText) -> Iterator[PageMark]:
         looks = self._looks(text)
         visible = frozenset(number for number, look in looks.items() if look.fill or look.is_framed)
-        for line in kept_lines(self._wrapped(text.pieces, _WIDTH, visible), text, self._most):
+        lines = self._wrapped(text.pieces, _WIDTH, visible)
+        for line in kept_lines(lines, text, self._scale.limits, self._most):
             if isinstance(line, Gap):
                 yield from self._sentence(str(line), _SMALL, _GREY)
                 self.y += 0.03
@@ -149,6 +151,7 @@ class _Page:
         for number in visual_order(texts):
             yield from self._word(words[number], x, widths[number], looks, plain)
             x += widths[number]
+        self.right = max(self.right, x)
 
     def _word(
         self, word: Sequence[Run], x: float, width: float, looks: dict[int, _Look], plain: _Look
@@ -189,6 +192,7 @@ class _Page:
             yield Stroke((x, box.bottom), (x, box.bottom + _TICK))
             yield Word(with_minus_sign(f"{tick:.4g}"), x, self.y - 0.02, _SMALL, "center", "baseline")
         told = "weight of a token · framed: the query" + (" · grey: masked" if are_masked else "")
+        self.right = max(self.right, box.right + 0.2 + self.letters.inches(told, _SMALL))
         yield Word(told, box.right + 0.2, box.bottom, _SMALL, "left", "baseline")
 
 

@@ -1,5 +1,6 @@
 """A text as one reads it, each token shaded by its weight, or followed by it where there are no colours."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -39,7 +40,7 @@ class ShadedTexts(View):
         theme: Theme = Theme.DARK,
     ) -> None:
         self._texts, self._top, self.theme = tuple(texts), top or _MOST, theme
-        self._written = NumberFormat(f"z.{digits}f", digits + 2, compact=digits > 1)
+        self._written = _number_format(common_range(self._texts)[1], digits)
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """The texts, and the legend."""
@@ -70,7 +71,7 @@ class ShadedTexts(View):
             for number, (piece, is_seen) in enumerate(zip(text.pieces, self._seen(text), strict=True))
         ]
         lines = list(wrapped(pieces, sheet.width, cell_len))
-        for line in kept_lines(lines, text, most):
+        for line in kept_lines(lines, text, limits, most):
             if isinstance(line, Gap):
                 yield [Segment(sheet.cut(sheet.ink(str(line)), sheet.width), DIM)]
             else:
@@ -156,6 +157,12 @@ class ShadedTexts(View):
         else:
             yield first
             yield from ([Segment(line, DIM)] for line in sheet.filled(told, " · ", sheet.width))
+
+
+def _number_format(high: float, digits: int) -> NumberFormat:
+    """The format of weights: two digits of the largest, if `digits` decimals are fewer."""
+    decimals = max(digits, 1 + math.ceil(-math.log10(high))) if high < 1 else digits
+    return NumberFormat(f"z.{decimals}f", decimals + 2, compact=decimals > 1)
 
 
 def _shown(
