@@ -13,7 +13,7 @@ __all__ = ["explanation_page", "listed_keys"]
 DIGITS = 4
 """Decimals of a weight, by default."""
 
-_ROWS = 8  # of a table before the rest is summed up
+_ROWS = 6  # of a table before the rest is summed up
 
 
 def explanation_page(

@@ -21,14 +21,8 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-from attn_cli.show.explanation.sections.board import (
-    ROUNDING,
-    Board,
-    Factor,
-    label,
-    largest,
-    sum_of_products,
-)
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
 from attn_cli.vocabulary import Step
@@ -53,10 +47,10 @@ def blocks(board: Board) -> Iterator[Block]:
     feature = int(np.abs(explanation.context).argmax())
     yield Paragraph(
         words(
-            "The values v, weighted and summed, are the context a of {size} features. Feature {feature} is"
-            " its largest:",
-            "Os valores v, ponderados e somados, são o contexto a de {size} componentes. O componente"
-            " {feature} é o maior:",
+            "The values v, weighted and summed, are the context a of {size} features. Feature {feature}"
+            " is its largest in absolute value:",
+            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size} componentes. A"
+            " componente {feature} é a maior em módulo:",
             size=len(explanation.context),
             feature=str(feature),
         )
@@ -67,7 +61,7 @@ def blocks(board: Board) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "What the head writes through W^O is not known here: {why}.",
-                "O que a cabeça escreve por W^O não é conhecido aqui: {why}.",
+                "O que a cabeça escreve por meio de W^O não é conhecido aqui: {why}.",
                 why=why or "",
             )
         )
@@ -93,7 +87,7 @@ def _values(board: Board, values: Vector, context: Vector, feature: int) -> Iter
         ),
         (symbols(f"a[{feature}]"), float(context[feature]), board.context),
         most=board.most,
-        names=(words("key", "chave"), lambda one: label(board.sides.keys, int(seen[one]))),
+        names=(words("key", "chave"), lambda one: token_label(board.sides.keys, int(seen[one]))),
         rest=lambda count: words("the other {count} keys", "as outras {count} chaves", count=count),
     ).table
 
@@ -105,10 +99,10 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
     name = symbols(" ({name})", name=output.name) if output.name else symbols("")
     yield Paragraph(
         words(
-            "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this head"
-            " writes. Number {feature} is the largest:",
+            "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this"
+            " head writes. Number {feature} is the largest in absolute value:",
             "As colunas {first} a {last} de W^O{name} transformam o contexto nos {width} números que esta"
-            " cabeça escreve. O número {feature} é o maior:",
+            " cabeça escreve. O de índice {feature} é o maior em módulo:",
             first=str(head * size),
             last=str((head + 1) * size - 1),
             name=name,
@@ -127,7 +121,7 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
         (symbols(f"o[{feature}]"), float(output.output[feature]), board.output),
         most=board.most,
         names=(words("feature of a", "componente de a"), str),
-        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        rest=lambda count: words("the other {count}", "as outras {count}", count=count),
         are_printed=board.has_matrices,
     ).table
 
@@ -148,17 +142,24 @@ def _lengths_sentence(board: Board, output: RowOutput) -> Words:
         length = ledger.given(_length(output.stream))
         stream = words(
             " (the residual stream at this token has length {length})",
-            " (o fluxo residual neste token tem comprimento {length})",
+            " (o fluxo residual neste token tem norma {length})",
             length=length,
         )
+    beside: Word = ""
+    if len(output.outputs) > 1:
+        beside = words(
+            "; the other heads together write {others}",
+            "; as outras cabeças juntas escrevem {others}",
+            others=ledger.given(_length(others)),
+        )
     return words(
-        "What this head writes has length {own}{stream}; the other heads together write {others}. All heads"
-        "{bias} add up to the layer's output:",
-        "O que esta cabeça escreve tem comprimento {own}{stream}; as outras cabeças juntas escrevem {others}."
-        " Todas as cabeças{bias} somam a saída da camada:",
+        "What this head writes has length {own}{stream}{beside}. All heads{bias} add up to the layer's"
+        " output, number by number (lengths do not):",
+        "O que esta cabeça escreve tem comprimento {own}{stream}{beside}. Todas as cabeças{bias} somam a"
+        " saída da camada, número por número (os comprimentos não se somam):",
         own=ledger.given(_length(output.output)),
         stream=stream,
-        others=ledger.given(_length(others)),
+        beside=beside,
         bias="" if output.bias is None else words(" and the bias of W^O", " e o viés de W^O"),
     )
 
@@ -177,7 +178,7 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
         name = words("head {number}", "cabeça {number}", number=str(one))
         rows.append(Row((name, ledger.given(lengths[one], of_length), terms[-1]), tone))
     if len(listed) < count:
-        others = np.setdiff1d(np.arange(count), listed)
+        others = not_listed(count, listed)
         rest = output.outputs[others].sum(axis=0, dtype=np.float64)
         terms.append(ledger.given(rest[feature], board.output))
         name = words("the other {count}", "as outras {count}", count=len(others))
@@ -192,7 +193,7 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
     rows.append(Row((words("layer's output", "saída da camada"), length, total), Tone.TOTAL))
     heads = (
         TableColumn(symbols(""), is_number=False),
-        TableColumn(words("length", "comprimento")),
+        TableColumn(words("length", "norma")),
         TableColumn(symbols(f"o[{feature}]")),
     )
     return Table(heads, rows)
