@@ -12,7 +12,6 @@ from attn_cli.safe_text import printable
 from attn_cli.show.scale import Limits
 from attn_cli.show.text_lines import Line
 
-
 _SEEN = 0.04  # of the range of the shades
 _LEAST = 0.0001  # a smaller weight is not written as a number
 
