@@ -76,6 +76,12 @@ def largest(text: ShadedText, most: int, zero: float) -> list[int]:
     return [int(piece) for piece in order if weights[piece] > zero]
 
 
+def noticed(text: ShadedText, limits: Limits) -> frozenset[int]:
+    """The pieces whose shades are seen well."""
+    seen = text.shown & ~text.masked & (text.weights >= _SEEN * limits[1])
+    return frozenset(np.flatnonzero(seen).tolist())
+
+
 def _kept(lines: Sequence[Line], text: ShadedText, least: float, most: int) -> npt.NDArray[np.bool_]:
     queries = frozenset() if text.query_text else text.query_pieces
     weights = np.where(text.shown, text.weights, 0.0)

@@ -13,7 +13,7 @@ from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.marks import INCH, Box, Drawing, Fill, Image, PageMark, Stroke, Word, frame
 from attn_cli.show.picture.panels import ink_on
 from attn_cli.show.picture.reading_order import is_leftward_line, reads_leftwards, visual_order
-from attn_cli.show.shaded_lines import Gap, kept_lines, phrases
+from attn_cli.show.shaded_lines import Gap, kept_lines, noticed, phrases
 from attn_cli.show.text_lines import Line, Run, ShownPiece, words_of, wrapped
 
 _CMAP = "Oranges"  # from white to dark: a text without weights stays black on white
@@ -22,7 +22,7 @@ _SIZE, _SMALL, _TITLE = 10.0, 8.0, 11.0  # points
 _PITCH = 1.55  # from line to line, in font sizes
 _ASCENT, _DESCENT = 1.0, 0.32  # of a shade around a baseline, in font sizes
 _BAR, _TICK = Box(0, 0, 1.6, 0.1), 0.04
-_LINES, _FEWEST = 60, 8  # of text: for all texts together, and for one of many
+_LINES, _FEWEST = 45, 8  # of text: for all texts together, and for one of many
 _ZERO = 0.005  # a smaller weight has no colour
 _GREY, _PLAIN = "#8c8c8c", "black"
 _OF_MARKS = 0.8  # the size of a token without text
@@ -102,10 +102,12 @@ class _Page:
 
     def _text(self, text: ShadedText) -> Iterator[PageMark]:
         looks = self._looks(text)
-        visible = frozenset(number for number, look in looks.items() if look.fill or look.is_framed)
+        framed = frozenset(number for number, look in looks.items() if look.is_framed)
+        visible = framed | noticed(text, self._scale.limits)
         lines = self._wrapped(text.pieces, _WIDTH, visible)
         for line in kept_lines(lines, text, self._scale.limits, self._most):
             if isinstance(line, Gap):
+                self.y += 0.03
                 yield from self._sentence(str(line), _SMALL, _GREY)
                 self.y += 0.03
             else:

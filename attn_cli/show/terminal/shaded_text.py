@@ -12,7 +12,7 @@ from rich.style import Style
 from attn_cli.answers.shaded_text import Piece, ShadedText, common_range
 from attn_cli.safe_text import label
 from attn_cli.show.scale import Limits, levels
-from attn_cli.show.shaded_lines import Gap, kept_lines, largest, phrases, small
+from attn_cli.show.shaded_lines import Gap, kept_lines, largest, noticed, phrases, small
 from attn_cli.show.terminal.number_format import NumberFormat
 from attn_cli.show.terminal.shades import level_indices, ramp
 from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet, View
@@ -62,13 +62,12 @@ class ShadedTexts(View):
     def _text(self, text: ShadedText, limits: Limits, sheet: Sheet, most: int | None) -> Iterator[Line]:
         queries = frozenset() if text.query_text else text.query_pieces
         styles = self._styles(text, limits, sheet, queries)
-        written = () if sheet.colours is not None else frozenset(largest(text, self._top, self._zero))
+        written = frozenset(largest(text, self._top, self._zero) if sheet.colours is None else ())
         weights = {piece: f"[{self._written(float(text.weights[piece]))}]" for piece in written}
+        told = queries | (noticed(text, limits) if sheet.colours is not None else written)
         pieces = [
-            _shown(
-                piece, sheet, after=weights.get(number, ""), is_query=number in queries, is_seen=bool(is_seen)
-            )
-            for number, (piece, is_seen) in enumerate(zip(text.pieces, self._seen(text), strict=True))
+            _shown(piece, sheet, weights.get(i, ""), is_query=i in queries, is_told=i in told)
+            for i, piece in enumerate(text.pieces)
         ]
         lines = list(wrapped(pieces, sheet.width, cell_len))
         for line in kept_lines(lines, text, limits, most):
@@ -165,12 +164,13 @@ def _number_format(high: float, digits: int) -> NumberFormat:
     return NumberFormat(f"z.{decimals}f", decimals + 2, compact=decimals > 1)
 
 
-def _shown(
-    piece: Piece, sheet: Sheet, *, is_query: bool, is_seen: bool = False, after: str = ""
-) -> ShownPiece:
-    """A piece in characters that the console supports; without colours the query is in braces."""
+def _shown(piece: Piece, sheet: Sheet, after: str = "", *, is_query: bool, is_told: bool) -> ShownPiece:
+    """A piece in characters that the console supports; without colours the query is in braces.
+
+    White space is drawn as signs if `is_told`.
+    """
     before, behind = ("{", "}") if is_query and sheet.colours is None else ("", "")
-    is_visible = (is_seen or is_query) and piece.text.isspace()
+    is_visible = is_told and piece.text.isspace()
     return ShownPiece(sheet.ink(piece.text), piece.is_mark, is_visible, behind + after, before)
 
 
