@@ -81,7 +81,8 @@ class ShadedTexts(View):
         queries = text.query_pieces
         styles = dict.fromkeys(queries, _QUERY)
         pieces = [
-            _shown(piece, sheet, is_query=number in queries) for number, piece in enumerate(text.query_text)
+            _shown(piece, sheet, is_query=i in queries, is_told=i in queries)
+            for i, piece in enumerate(text.query_text)
         ]
         lines = list(wrapped(pieces, sheet.width - 2, cell_len))
         around = next(
