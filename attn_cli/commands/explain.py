@@ -162,8 +162,10 @@ def explain_weight(
     shown = _PageOptions(digits, top, weights)
     if lesson is not None:
         answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute))
+    elif pair.over is not None:
+        answered = _compared(reading, explanation, pair.over, shown)
     else:
-        answered = _answer(reading, explanation, pair, shown)
+        answered = _explained(reading, explanation, shown)
     if not as_json and not targets:
         from attn_cli.show.explanation.terminal import Explained  # rich: 0.06 s
 
@@ -205,33 +207,34 @@ class _Answer:
     contrast: "KeyContrast | None" = None
 
 
-def _answer(
-    reading: "Reading", explanation: "Explanation", pair: PairOptions, shown: _PageOptions
-) -> _Answer:
-    """The arithmetic of the chosen weight, or what wrote the difference of two scores."""
+def _explained(reading: "Reading", explanation: "Explanation", shown: _PageOptions) -> _Answer:
+    """The arithmetic of the chosen weight."""
     from attn_cli.show.explanation.page import explanation_page
 
-    sides, model = reading.sides, reading.source.card.name
-    if pair.over is None:
-        page = explanation_page(
-            explanation,
-            sides,
-            model,
-            digits=shown.digits,
-            most=shown.top,
-            has_matrices=shown.has_matrices,
-        )
-        return _Answer(page)
+    page = explanation_page(
+        explanation,
+        reading.sides,
+        reading.source.card.name,
+        digits=shown.digits,
+        most=shown.top,
+        has_matrices=shown.has_matrices,
+    )
+    return _Answer(page)
+
+
+def _compared(reading: "Reading", explanation: "Explanation", over: str, shown: _PageOptions) -> _Answer:
+    """What wrote the difference between the scores of the key and of the token `over`."""
     from attn_cli.reading.weight.key_contrast import contrast_keys
     from attn_cli.show.explanation.contrast import contrast_page
 
     place = (explanation.layer, explanation.head)
-    other = _token(pair.over, reading.key_side, "key", "--over")
+    other = _token(over, reading.key_side, "key", "--over")
     if other == explanation.key:
         problem = f"--key and --over are the same token: {other} '{printable(reading.keys[other].text)}'"
         raise UsageError(problem, "--over another token of the row")
     contrast = contrast_keys(reading, place, explanation.query, explanation.key, other)
-    page = contrast_page(contrast, sides, model, digits=shown.digits, most=shown.top)
+    model = reading.source.card.name
+    page = contrast_page(contrast, reading.sides, model, digits=shown.digits, most=shown.top)
     return _Answer(page, contrast)
 
 
@@ -264,7 +267,7 @@ def _document(
     """The JSON object: the weight, and the difference of two scores if the page is about one."""
     from attn_cli.reading.document import describe_reading  # these only for JSON: 5 ms
     from attn_cli.show.explanation.entry import contrast_entry, explain_entry
-    from attn_cli.show.explanation.page import listed_keys
+    from attn_cli.show.explanation.sections.board import listed_keys
 
     entry = explain_entry(explanation, listed_keys(explanation, top))
     compared = {} if contrast is None else {"over": contrast_entry(contrast)}

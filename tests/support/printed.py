@@ -328,7 +328,7 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     r"^QK-norm ": _normed,
     rf"^RoPE rotates the pair of features (\d+) and (\d+) by position × ({_N}) radians; the other feature of"
     rf" the pair is [qk]\[(\d+)\](?: before RoPE)? = ({_N})\.$": _pair,
-    rf"^The score is q·k ÷ √d_k, with d_k = ({_COUNT}) features and √(\d+) = ({_N}):$": _root,
+    rf"^The score is q·k ÷ √d_k, with d_k = ({_COUNT}) features? and √(\d+) = ({_N}):$": _root,
     r"^This model (?:multiplies q·k by|does not divide)": _scale,
     rf"^A soft cap keeps the score between -({_N}) and ({_N}):$": _cap,
     rf"^ALiBi adds the head's slope ({_N}) ": _alibi,

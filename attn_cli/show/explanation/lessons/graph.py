@@ -90,7 +90,7 @@ def _counted(study: GraphStudy) -> Words:
         return words("Counted in the mask, the edges are", "Contadas pela máscara, as arestas são")
     return words(
         "Counted in the mask, {edges} of the {pairs} pairs are edges{window}.",
-        "Contando pela máscara, {edges} dos {pairs} pares são arestas{window}.",
+        "Pela máscara, {edges} dos {pairs} pares são arestas{window}.",
         edges=study.edges,
         pairs=study.queries * study.keys,
         window=_NOTHING

@@ -165,8 +165,8 @@ def _findings(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Iterator[
             "H é a entropia de uma linha; distância é a que a separa da linha da cabeça única"
             " (Jensen-Shannon, 0: iguais, 1: nada em comum). Uma softmax dá uma só linha de pesos por"
             " consulta: cada cabeça pode se concentrar numa chave própria (chaves diferentes aqui:"
-            " {count}); a única tem de dividir uma só linha entre elas. Entre duas cabeças, a distância"
-            " média é {between}, de {nearest} a {farthest}.",
+            " {count}), enquanto a cabeça única tem de dividir uma só linha entre elas. Entre duas"
+            " cabeças, a distância média é {between}, de {nearest} a {farthest}.",
             count=len(favourites),
             between=ledger.given(float(pairs.mean()), columns.distance),
             nearest=ledger.given(float(pairs.min()), columns.distance),
@@ -240,7 +240,7 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "Scores of the heads for {key}, and of the wide head:",
-                "Os escores das cabeças para {key}, e o da única:",
+                "Os escores das cabeças para {key}, e o da cabeça única:",
                 key=name,
             )
         )
@@ -249,7 +249,7 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "The scores of the {heads} heads for {key} add up to {total}; the wide head's score:",
-                "Os escores das {heads} cabeças para {key} somam {total}; o escore da única:",
+                "Os escores das {heads} cabeças para {key} somam {total}; o escore da cabeça única:",
                 heads=study.heads,
                 key=name,
                 total=total,

@@ -25,7 +25,15 @@ from attn_cli.show.explanation.figures import Ledger
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import BYTES as OF_BYTES
-from attn_cli.show.explanation.quantities import COUNTS, SECONDS, Quantity, derived, plural, quantity
+from attn_cli.show.explanation.quantities import (
+    COUNTS,
+    SECONDS,
+    Quantity,
+    computed,
+    derived,
+    plural,
+    quantity,
+)
 from attn_cli.vocabulary import Kind, Lesson
 
 _TOKENS = words("tokens", "tokens")
@@ -124,7 +132,7 @@ def _one_layer(study: LengthStudy) -> Iterator[Block]:
     )
     yield _sum(layer, text)
     yield _product(
-        words(f"one matrix in bytes: {BYTES}·T·S·H", f"uma matriz em bytes: {BYTES}·T·S·H"),
+        words(f"the matrices in bytes: {BYTES}·T·S·H", f"as matrizes em bytes: {BYTES}·T·S·H"),
         (BYTES, *pairs, layer.heads),
     )
     yield Paragraph(
@@ -245,15 +253,9 @@ def _share(ledger: Ledger, part: Quantity, others: Sequence[Quantity]) -> Word:
     def percent(one: float, *rest: float) -> float:
         return 100 * one / (one + sum(rest))
 
-    value = percent(part.value, *(other.value for other in others))
     known = [part, *others]
-
-    def of_printed(*printed: float) -> float:
-        shown = iter(printed)
-        return percent(*(one.value if one.figure is None else one.read(next(shown)) for one in known))
-
-    figures = [one.figure for one in known if one.figure is not None]
-    return symbols("{share}%", share=ledger.result(value, of_printed, figures, ledger.column(1)))
+    value = percent(*(one.value for one in known))
+    return symbols("{share}%", share=computed(ledger, value, percent, known, ledger.column(1)))
 
 
 def _crossing(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
@@ -322,12 +324,12 @@ def _bytes(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
     text, product = study.text.keys, study.bytes_of_cache(study.text)
     yield Paragraph(
         words(
-            "One matrix of all heads in float32 (float16: half). Keys and values of all layers, {cache},"
-            " grow with the length: {bytes} × {layers} × {heads} × {per_token} × {tokens} = {product} bytes"
-            " here.",
-            "Uma matriz de todas as cabeças em float32 (float16: a metade). As chaves e os valores de todas"
-            " as camadas, {cache}, crescem com o comprimento: {bytes} × {layers} × {heads} × {per_token} ×"
-            " {tokens} = {product} bytes aqui.",
+            "T × S: the matrices of all heads in float32 (float16: half). Keys and values of all layers,"
+            " {cache}, grow with the length: {bytes} × {layers} × {heads} × {per_token} × {tokens} ="
+            " {product} bytes here.",
+            "T × S: as matrizes de todas as cabeças em float32 (em float16, a metade). As chaves e os"
+            " valores de todas as camadas, {cache}, crescem com o comprimento: {bytes} × {layers} ×"
+            " {heads} × {per_token} × {tokens} = {product} bytes aqui.",
             cache=_cache(study),
             bytes=sizes[0],
             layers=sizes[1],

@@ -172,7 +172,7 @@ def _reason(study: OrderStudy) -> Words:
         " {sources}.",
         "Um escore só precisa dos dois vetores, e uma soma não tem ordem: para a atenção, por si só, os"
         " tokens são um conjunto, e cada peso acompanha seus tokens. A ordem precisa ser informada ao"
-        " modelo. O modelo {model} a recebe por: {sources}.",
+        " modelo. O modelo {model} a recebe por meio de: {sources}.",
         **shared,
     )
 
@@ -189,8 +189,8 @@ def _sources(study: OrderStudy, ledger: Ledger) -> Iterator[Block]:
         words(
             "The largest difference that the order makes to the weight of one token on another, over all"
             " queries and keys of the head:",
-            "A maior diferença que a ordem faz no peso de um token sobre outro, entre todas as consultas"
-            " e chaves da cabeça:",
+            "A maior diferença que a ordem causa no peso de um token sobre outro, entre todas as"
+            " consultas e chaves da cabeça:",
         )
     )
     rows = [Row([words("nothing tells the order", "nada informa a ordem"), _rounding(study, ledger)])]

@@ -324,8 +324,8 @@ def _reach(study: RecurrenceStudy) -> Word:
     return words(
         " The window ({origin}) reaches {reach} back in one layer, so {longest} back takes {longest} ÷"
         " {reach}, rounded up: {layers}.",
-        " A janela ({origin}) alcança {reach} para trás numa camada; para chegar a {longest} para trás, é"
-        " preciso {longest} ÷ {reach}, arredondado para cima: {layers}.",
+        " A janela ({origin}) recua {reach} numa camada; para recuar {longest}, é preciso {longest} ÷"
+        " {reach}, arredondado para cima: {layers}.",
         origin=origin,
         reach=window.reach,
         longest=study.longest_path,

@@ -9,6 +9,7 @@ from attn_cli.show.explanation.document import (
     Block,
     Formula,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -22,9 +23,11 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Figure
 from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.quantities import features
 from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Step
 
 _HEADS = 8  # of a layer before the rest is summed up
@@ -39,7 +42,7 @@ def blocks(board: Board) -> Iterator[Block]:
             words(
                 "The values are not known here: {why}.",
                 "Os valores não são conhecidos aqui: {why}.",
-                why=explanation.absent.get(Step.CONTEXT, ""),
+                why=reason(explanation.absent, Step.CONTEXT) or "",
             )
         )
         return
@@ -47,22 +50,21 @@ def blocks(board: Board) -> Iterator[Block]:
     feature = int(np.abs(explanation.context).argmax())
     yield Paragraph(
         words(
-            "The values v, weighted and summed, are the context a of {size} features. Feature {feature}"
-            " is its largest in absolute value:",
-            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size} componentes. A"
-            " componente {feature} é a maior em módulo:",
-            size=len(explanation.context),
+            "The values v, weighted and summed, are the context a of {size}. Feature {feature} is its"
+            " largest in absolute value:",
+            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size}. A componente"
+            " {feature} é a maior em módulo:",
+            size=features(len(explanation.context)),
             feature=str(feature),
         )
     )
     yield from _values(board, explanation.values, explanation.context, feature)
     if explanation.output is None:
-        why = explanation.absent.get(Step.OUTPUT)
         yield Paragraph(
             words(
                 "What the head writes through W^O is not known here: {why}.",
                 "O que a cabeça escreve por meio de W^O não é conhecido aqui: {why}.",
-                why=why or "",
+                why=reason(explanation.absent, Step.OUTPUT) or "",
             )
         )
         return
@@ -96,11 +98,11 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
     """One feature of the head's output: a × its slice of W^O."""
     feature = int(np.abs(output.output).argmax())
     head, size = board.explanation.head, len(context)
-    name = symbols(" ({name})", name=output.name) if output.name else symbols("")
+    name = symbols(" ({name})", name=Outside(output.name)) if output.name else symbols("")
     yield Paragraph(
         words(
             "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this"
-            " head writes. Number {feature} is the largest in absolute value:",
+            " head writes. The one at index {feature} is the largest in absolute value:",
             "As colunas {first} a {last} de W^O{name} transformam o contexto nos {width} números que esta"
             " cabeça escreve. O de índice {feature} é o maior em módulo:",
             first=str(head * size),

@@ -12,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Formula,
     Heading,
     Operand,
+    Outside,
     Paragraph,
     Word,
     Words,
@@ -19,6 +20,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure
+from attn_cli.show.explanation.quantities import features
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, SumOfProducts, sum_of_products
 from attn_cli.show.explanation.sections.matrices import (
     SMALL,
@@ -28,6 +30,7 @@ from attn_cli.show.explanation.sections.matrices import (
     is_whole,
     projection_matrix,
 )
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Kind, Step
 
 _FEATURES = words("feature of x", "componente de x")
@@ -38,7 +41,7 @@ def blocks(board: Board) -> Iterator[Block]:
     explanation = board.explanation
     yield Heading(words("1. The query and the key", "1. A consulta e a chave"))
     if not explanation.projections:
-        why = explanation.absent.get(Step.INPUT)
+        why = reason(explanation.absent, Step.INPUT)
         yield Paragraph(
             words(
                 "How they come from the layer's input is not known here{why}.",
@@ -55,12 +58,12 @@ def blocks(board: Board) -> Iterator[Block]:
     yield Paragraph(
         words(
             "The layer receives a vector x of {width} numbers for each token{norm}. W^Q turns the x of"
-            " {query} into a query of {size} features, and W^K turns the x of {key} into a key of as many.",
+            " {query} into a query of {size}, and W^K turns the x of {key} into a key of the same size.",
             "A camada recebe um vetor x de {width} números para cada token{norm}. W^Q transforma o x de"
-            " {query} em uma consulta de {size} componentes, e W^K transforma o x de {key} em uma chave com"
-            " o mesmo número de componentes.",
+            " {query} em uma consulta de {size}, e W^K transforma o x de {key} em uma chave do mesmo"
+            " tamanho.",
             width=len(query.input),
-            size=len(query.final),
+            size=features(len(query.final)),
             query=board.query,
             key=board.key,
             norm=_of_input(board),
@@ -242,9 +245,9 @@ def _turned(
     yield Paragraph(
         words(
             "RoPE rotates the pair of features {first} and {second} by position × {frequency} radians;"
-            " the other feature of the pair is {symbol}[{partner}] = {other}.",
+            " the other feature of the pair is {symbol}[{partner}] before RoPE = {other}.",
             "O RoPE gira o par de componentes {first} e {second} de um ângulo de posição × {frequency}"
-            " radianos; a outra componente do par é {symbol}[{partner}] = {other}.",
+            " radianos; a outra componente do par é {symbol}[{partner}] antes do RoPE = {other}.",
             first=str(first),
             second=str(second),
             frequency=frequency,
@@ -295,7 +298,7 @@ def _place(projection: Projection) -> Iterator[Block]:
         "first": str(place.first),
         "last": str(place.last),
         "rows": place.rows,
-        "name": symbols("{name}", name=place.name),
+        "name": Outside(place.name),
     }
     if place.is_fused:
         yield Paragraph(

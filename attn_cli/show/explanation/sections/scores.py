@@ -12,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Formula,
     Heading,
     Operand,
+    Outside,
     Paragraph,
     Word,
     Words,
@@ -20,10 +21,11 @@ from attn_cli.show.explanation.document import (
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.phrases import Phrase
-from attn_cli.show.explanation.quantities import plural
+from attn_cli.show.explanation.quantities import features, plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
 from attn_cli.show.explanation.sections.matrices import every_dot, is_whole
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Step
 
 _FEATURE = words("feature", "componente")
@@ -67,7 +69,7 @@ def _unknown(explanation: Explanation) -> Iterator[Block]:
         words(
             "The dot product is not known here: {why}.",
             "O produto escalar não é conhecido aqui: {why}.",
-            why=explanation.absent.get(Step.SCORES, ""),
+            why=reason(explanation.absent, Step.SCORES) or "",
         )
     )
 
@@ -104,9 +106,10 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
         _close_with(board.ledger, root, dot, size, column)
         yield Paragraph(
             words(
-                "The score is q·k ÷ √d_k, with d_k = {size} features and √{size} = {root}:",
-                "O escore é q·k ÷ √d_k, com d_k = {size} componentes e √{size} = {root}:",
-                size=size,
+                "The score is q·k ÷ √d_k, with d_k = {features} and √{size} = {root}:",
+                "O escore é q·k ÷ √d_k, com d_k = {features} e √{size} = {root}:",
+                features=features(size),
+                size=str(size),
                 root=root,
             )
         )
@@ -137,7 +140,7 @@ def _close_with(ledger: Ledger, root: Figure, dot: Figure, size: int, column: Co
 
 
 def _of_scale(scores: RowScores, size: int) -> Words:
-    name: Word = symbols(" ({name})", name=scores.scale_name) if scores.scale_name else ""
+    name: Word = symbols(" ({name})", name=Outside(scores.scale_name)) if scores.scale_name else ""
     if scores.scale == 1:
         return words(
             "This model does not divide by √{size}: its scale is 1{name}.",
@@ -265,11 +268,21 @@ def _why(explanation: Explanation) -> Words:
         )
     if hidden.cause == "padding":
         return words("it is padding", "ela é preenchimento (padding)")
+    distance = abs(explanation.query - explanation.key)
+    if hidden.cause == "window":
+        return words(
+            "it is {distance} back, and the window holds only {window}, the query's own included",
+            "ela está {distance} atrás, e a janela só abrange {window}, incluído o da própria consulta",
+            distance=_tokens(distance),
+            window=_tokens(hidden.positions or 0),
+        )
     return words(
-        "it is {distance} away, and the window reaches {reach}",
-        "ela está a {distance} de distância, e a janela alcança {reach}",
-        distance=plural(
-            abs(explanation.query - explanation.key), Phrase("token", "token"), Phrase("tokens", "tokens")
-        ),
+        "it is {distance} away, and the window reaches {reach} to either side",
+        "ela está a {distance} de distância, e a janela alcança {reach} para cada lado",
+        distance=_tokens(distance),
         reach=hidden.positions or 0,
     )
+
+
+def _tokens(count: int) -> Word:
+    return plural(count, Phrase("token", "token"), Phrase("tokens", "tokens"))
