@@ -45,6 +45,11 @@ class ShadedText:
         """The largest weight that is shown."""
         return float(self.weights[self.shown].max(initial=0.0))
 
+    def weight_of(self, token: int) -> float:
+        """The weight of the piece that a token belongs to; 0 if it is not shown."""
+        piece = next(i for i, piece in enumerate(self.pieces) if token in piece.tokens)
+        return float(self.weights[piece]) if self.shown[piece] else 0.0
+
 
 _LEAST = 0.2  # a scale from 0 to 1 shows no weight below this well
 

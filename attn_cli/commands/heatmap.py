@@ -21,7 +21,7 @@ Every head of the model, layer by head:
 One head, for a paper:
     attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
 Where one word looks, as a text:
-    attn heatmap "the cat sat because it was tired" --heads 2.5 --rows it --as-text -o it.png
+    attn heatmap "the cat sat and the cat sat" --rows cat@2 --as-text -o it.png
 Scores and weights of layer 5 in BERT:
     attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
 """

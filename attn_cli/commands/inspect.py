@@ -43,7 +43,7 @@ One head that stands out:
 The weights of all heads in the last layer, the 3 largest of each row:
     attn inspect "the cat sat" -l -1 -s weights --top 3
 Where one word looks, as a text:
-    attn inspect "the cat sat because it was tired" --heads 2.5 --rows it --as-text
+    attn inspect "the cat sat and the cat sat" --rows cat@2 --as-text
 Queries, keys and weights of one head, for NumPy:
     attn inspect "the cat sat" --heads 2.5 -s queries,keys,weights -o head.npz
 """

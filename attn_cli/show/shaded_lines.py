@@ -61,7 +61,8 @@ def kept_lines(
         return
     starts = _first_pieces(lines, len(text.pieces))
     kept = _kept(lines, text, _SEEN * limits[1], most)
-    for is_kept, numbers in groupby(range(len(lines)), key=lambda number: bool(kept[number])):
+    states = [(bool(kept[number]), _is_masked(line, text)) for number, line in enumerate(lines)]
+    for (is_kept, _), numbers in groupby(range(len(lines)), key=states.__getitem__):
         part = list(numbers)
         if is_kept or len(part) == 1:
             yield from (lines[number] for number in part)
@@ -93,6 +94,12 @@ def _kept(lines: Sequence[Line], text: ShadedText, least: float, most: int) -> n
     kept = np.zeros(len(lines), dtype=bool)
     kept[order] = True
     return kept & (is_of_query | (heaviest >= least))
+
+
+def _is_masked(line: Line, text: ShadedText) -> bool:
+    """Whether the query may look at none of the tokens of a line."""
+    shown = [run.piece for run in line if run.piece >= 0 and text.shown[run.piece]]
+    return bool(shown) and bool(text.masked[shown].all())
 
 
 def _first_pieces(lines: Sequence[Line], count: int) -> list[int]:

@@ -20,7 +20,8 @@ _ANYWHERE = (  # Chinese and Japanese, without the punctuation that belongs to t
 _LINE_END = "\n\r\v\f\x85\u2028\u2029"
 _ATOMS = re.compile(rf"\r\n|[{_LINE_END}]|[^\S{_LINE_END}]|[{_ANYWHERE}]|[^\s{_ANYWHERE}]+")
 _IS_LINE_END = re.compile(rf"\r\n|[{_LINE_END}]")
-_ENDS_ANYWHERE, _STARTS_ANYWHERE = re.compile(rf"[{_ANYWHERE}]\Z"), re.compile(rf"[{_ANYWHERE}]")
+_ENDS_ANYWHERE = re.compile(rf"[{_ANYWHERE}]}}?(\[[\d.]+\])?\Z")  # with the braces and the number after it
+_STARTS_ANYWHERE = re.compile(rf"{{?[{_ANYWHERE}]")
 _ENDS_UNSPACED, _STARTS_UNSPACED = re.compile(rf"[{_BETWEEN_TOKENS}]\Z"), re.compile(rf"[{_BETWEEN_TOKENS}]")
 _JOINER = re.compile("(?<=[^\\W\\d_])[\u200c\u200d](?=[^\\W\\d_])")
 _TAB = "    "

@@ -1,6 +1,6 @@
 """`--as-text`: the text itself, shaded by the weights of one or a few queries, in place of a matrix."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.window import Window
 
 _MOST = 64  # texts below one another
+_MOST_OF_IT = 0.5  # of a row: if the first token takes more, little else has a shade
 
 
 def check_text_view(options: TextViewOptions, steps: Collection[Step] | None) -> None:
@@ -52,7 +53,10 @@ def texts_of(
     whole = replace(window, columns=range(window.keys))
     _check_count(len(window.rows), 1, is_mean=True)
     heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
-    return shaded_texts(reading, heads, window.columns, is_mean=is_mean)
+    texts = shaded_texts(reading, heads, window.columns, is_mean=is_mean)
+    for remark in _remarks_on_the_first_token(reading, texts):
+        world.note(remark)
+    return texts
 
 
 def show_texts(
@@ -103,9 +107,25 @@ def _default_row(world: World, reading: "Reading") -> int:
     return row.position
 
 
+def _remarks_on_the_first_token(reading: "Reading", texts: "Sequence[ShadedText]") -> Iterator[str]:
+    """Whether the first token takes more than half of the weight, so that little else has a shade."""
+    others = len(reading.keys) - 1
+    taken = [text.weight_of(0) for text in texts if text.masked_tokens < others]
+    most = [weight for weight in taken if weight > _MOST_OF_IT]
+    if most:
+        name = f'"{label(reading.keys[0].text)}" (0)'
+        where = f"more than half of the weight in {len(most)} of {len(texts)} texts"
+        takes = f"{most[0]:.2f} of the weight" if len(texts) == 1 else where
+        yield f"{name} takes {takes}; --columns 1- shades the rest"
+
+
 def _check_count(rows: int, heads: int, *, is_mean: bool) -> None:
     texts = rows if is_mean else rows * heads
     if texts > _MOST:
-        of = f"{rows:,} rows" if heads == 1 or is_mean else f"{rows:,} rows of {heads:,} heads"
+        of = (
+            counted(rows, "row")
+            if heads == 1 or is_mean
+            else f"{counted(rows, 'row')} of {counted(heads, 'head')}"
+        )
         problem = f"--as-text shows at most {_MOST} texts below one another, and {of} are {texts:,}"
         raise UsageError(problem, "--rows -1" if rows > 1 else "--mean, or fewer heads: -l, -H or --heads")

@@ -41,7 +41,7 @@ def _cells(grid: Grid, box: Box, scale: ColourScale, *, numbered: bool) -> Itera
     for row, column in np.argwhere(~blank) if numbered else ():
         text = scale.number(float(grid.values[row, column]))
         x, y = box.x + (column + 0.5) * wide, box.y + (row + 0.5) * high
-        yield Word(text, x, y, 7, colour=ink_on(colours[row, column]))
+        yield Word(text, x, y, 7, colour=_ink(colours[row, column]))
     yield from frame(box)
 
 
@@ -53,7 +53,7 @@ def _runs(blank: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
     yield from zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
 
 
-def ink_on(colour: npt.NDArray[np.uint8]) -> str:
+def _ink(colour: npt.NDArray[np.uint8]) -> str:
     """Black on light colours, white on dark ones."""
     return "black" if colour[:3] @ _LUMINANCE > 127 else "white"  # noqa: PLR2004  half of 255
 

@@ -15,9 +15,9 @@ def reads_leftwards(text: str) -> bool:
 
 
 def is_leftward_line(words: Sequence[str]) -> bool:
-    """Whether a line is read from right to left: most of its words with letters are."""
-    lettered = [word for word in words if any(map(str.isalpha, word))]
-    return 2 * sum(map(reads_leftwards, lettered)) > len(lettered)
+    """Whether a line is read from right to left: most of its words are, or half and the first."""
+    leftwards = [reads_leftwards(word) for word in words if any(map(str.isalpha, word))]
+    return 2 * sum(leftwards) + sum(leftwards[:1]) > len(leftwards)
 
 
 def visual_order(words: Sequence[str]) -> list[int]:

@@ -8,10 +8,9 @@ import numpy as np
 from attn_cli.answers.shaded_text import Piece, ShadedText, common_range
 from attn_cli.record import record
 from attn_cli.safe_text import printable
-from attn_cli.show.picture.colours import ColourScale, colour_map, with_minus_sign
+from attn_cli.show.picture.colours import ColourScale, colour_map, readable_ink, with_minus_sign
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.marks import INCH, Box, Drawing, Fill, Image, PageMark, Stroke, Word, frame
-from attn_cli.show.picture.panels import ink_on
 from attn_cli.show.picture.reading_order import is_leftward_line, reads_leftwards, visual_order
 from attn_cli.show.shaded_lines import Gap, kept_lines, noticed, phrases
 from attn_cli.show.text_lines import Line, Run, ShownPiece, words_of, wrapped
@@ -121,7 +120,7 @@ class _Page:
         looks = dict[int, _Look]()
         for number, piece in enumerate(text.pieces):
             fill = _hexadecimal(colours[number]) if seen[number] else None
-            ink = ink_on(colours[number]) if seen[number] else _GREY if text.masked[number] else _PLAIN
+            ink = readable_ink(colours[number]) if seen[number] else _GREY if text.masked[number] else _PLAIN
             looks[number] = _Look(fill, ink, number in queries, piece.is_mark)
         return looks
 
