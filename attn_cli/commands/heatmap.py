@@ -22,8 +22,6 @@ One head, for a paper:
     attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
 Where one word looks, as a text:
     attn heatmap "the cat sat and the cat sat" --rows cat@2 --as-text -o it.png
-Scores and weights of layer 5 in BERT:
-    attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
 """
 
 
@@ -60,7 +58,7 @@ def draw_heads(
     check_text_view(text_view, step)
     reading = open_reading(world, inputs, compute)
     if text_view.as_text:
-        texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
         write(
             world, targets, PICTURES, lambda: drawn_texts(world, reading, texts, picture_options), force=force
         )

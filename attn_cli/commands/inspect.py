@@ -18,6 +18,7 @@ from attn_cli.vocabulary import Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attn_cli.analysis.verification import Verdict
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
 
@@ -42,8 +43,6 @@ One head that stands out:
     attn inspect "the cat sat and the cat sat"
 The weights of all heads in the last layer, the 3 largest of each row:
     attn inspect "the cat sat" -l -1 -s weights --top 3
-Where one word looks, as a text:
-    attn inspect "the cat sat and the cat sat" --rows cat@2 --as-text
 Queries, keys and weights of one head, for NumPy:
     attn inspect "the cat sat" --heads 2.5 -s queries,keys,weights -o head.npz
 """
@@ -91,8 +90,10 @@ def inspect_heads(
     check_text_view(text_view, steps)
     reading = open_reading(world, inputs, compute)
     if text_view.as_text and not (as_json or targets):
-        texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        verdict = verdict_on(reading, heads) if verify else None
         show_texts(world, reading, texts, table)
+        _conclude(world, verdict)
         return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)
     shown = chosen_window(world, reading, window, steps, most)
@@ -112,6 +113,15 @@ def inspect_heads(
             world.say(data.as_json(answer))
     else:
         _show(world, reading, heads, table)
+    _conclude(world, verdict)
+
+
+def _conclude(world: World, verdict: "Verdict | None") -> None:
+    """What the comparison with transformers found; None: there was none.
+
+    Raises:
+        DifferenceError: the numbers differ.
+    """
     if verdict is not None:
         for remark in remarks(verdict):
             world.note(remark)

@@ -31,7 +31,7 @@ def test_the_numbers_are_those_of_the_table() -> None:
 def test_without_rows_the_last_token_of_the_text_asks(twins: Path) -> None:
     answer = attn("inspect", "the cat", "-m", twins / "bert", "-l", "0", "-H", "0", "--as-text")
     assert "query 2 cat" in answer.out
-    assert answer.err == "the row of 2 cat is shown; others: --rows 0, or a word of the text\n"
+    assert answer.err.startswith("the row of 2 cat is shown; others: --rows 0, or a word of the text\n")
 
 
 def test_without_heads_the_head_that_stands_out_is_shown() -> None:
@@ -76,6 +76,12 @@ def test_json_and_data_files_are_the_same_as_without(tmp_path: Path) -> None:
     for name, more in (("a", ()), ("b", ("--as-text",))):
         assert attn("inspect", TEXT, *SAM, "-o", tmp_path / f"{name}.csv", *more).status == 0
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+
+def test_the_numbers_can_be_verified(twins: Path) -> None:
+    answer = attn("inspect", "the cat", "-m", twins / "bert", "--heads", "0.0", "--as-text", "--verify")
+    assert answer.status == 0
+    assert "largest difference: " in answer.err
 
 
 def test_cross_attention_shades_the_text_of_the_encoder(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def check_text_view(options: TextViewOptions, steps: Collection[Step] | None) ->
 
 def texts_of(
     world: World, reading: "Reading", chosen: "Selection", options: WindowOptions, *, is_mean: bool
-) -> "tuple[ShadedText, ...]":
-    """The text once for each chosen head and row, or for each row of the heads' mean.
+) -> "tuple[Sequence[Head], Sequence[ShadedText]]":
+    """The chosen heads, and the text once for each of their rows, or for each row of their mean.
 
     Raises:
         UsageError: the choice is malformed or out of range, or there are too many texts.
@@ -56,7 +56,7 @@ def texts_of(
     texts = shaded_texts(reading, heads, window.columns, is_mean=is_mean)
     for remark in _remarks_on_the_first_token(reading, texts):
         world.note(remark)
-    return texts
+    return heads, texts
 
 
 def show_texts(
