@@ -392,11 +392,11 @@ def _head(world: World, reading: "Reading", chosen: "Selection") -> "tuple[Shown
     Raises:
         UsageError: several heads are chosen.
     """
-    from attn_cli.reading.steps import shown_layers
+    from attn_cli.reading.steps import shown_layer
 
     places = selected_places(world, reading, chosen)
     if len(places) > 1:
         problem = f"attn explain shows one head, and {len(places)} are chosen"
         raise UsageError(problem, "--heads {}.{}".format(*places[0]))
-    (shown,) = shown_layers(reading, places)
-    return shown, places[0][1]
+    number, head = places[0]
+    return shown_layer(reading, number), head

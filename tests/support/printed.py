@@ -532,7 +532,8 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     rf"^The mask hides ({_COUNT}) keys?: exp\(-∞\) = 0": _hidden_keys,
     rf"^What this head writes has length ({_N})(?: \(the residual stream at this token has length {_N}\))?"
     rf"(?:; the other heads together write ({_N}))?\. All heads( and the bias of W\^O)? add up to the layer's"
-    r" output, number by number \(lengths do not\):$": _length,
+    r" output, number by number \(lengths do not\)"
+    r"(?:, which this model normalizes or scales before it joins the residual stream)?:$": _length,
     rf"^{_NAMED} puts (?:only )?({_N}) of its weight on .* its logit {_N} is (?:above|below) the {_N} of"
     rf" .* exp\({_N} - {_P}\) = {_N} times as much weight": lambda page, found: _closing(
         page, _without_tokens(found)
