@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.grid import SINK, Grid
-from attn_cli.show.scale import is_signed
+from attn_cli.grid import SINK, Grid, Matrix
+from attn_cli.show.scale import Limits, is_signed
 from attn_cli.show.terminal.number_format import short
 from attn_cli.show.terminal.text_width import to_left
 from attn_cli.show.terminal.view import DIM, Line, Sheet
@@ -19,13 +19,21 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     """
     is_part = grid.is_masked_later and bool(grid.unmasked.any())
     seen = grid.values[grid.unmasked] if is_part else grid.numbers
-    limits = (float(seen.min()), float(seen.max())) if is_signed(grid.limits) and seen.size else grid.limits
-    low, high = (short(limit, digits) for limit in limits)
+    low, high = (short(limit, digits) for limit in _span(grid.limits, seen))
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
     size += "" if grid.sink is None else f" and the {SINK}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
-    span = "unmasked range" if is_part else "range"
+    span = "log scale" if grid.is_log else "unmasked range" if is_part else "range"
     return [grid.title, *pooled, size, f"{span} {low} to {high}"]
+
+
+def _span(limits: Limits, seen: Matrix) -> Limits:
+    """The limits, or the range of the values if the limits were made from it by symmetry."""
+    if not is_signed(limits) or not seen.size:
+        return limits
+    own = (float(seen.min()), float(seen.max()))
+    reach = max(map(abs, own))
+    return own if limits == (-reach, reach) else limits
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:
