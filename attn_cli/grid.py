@@ -84,7 +84,8 @@ class Grid:
             return (
                 f"pooled: each cell is the total weight on {columns:,} keys, averaged over {rows:,} queries"
             )
-        return f"pooled: each cell is the {self.pooled_as} weights" if self.is_pooled else ""
+        verb = "compares" if self.by_size else "is"
+        return f"pooled: each cell {verb} the {self.pooled_as} weights" if self.is_pooled else ""
 
     @property
     def pooled_as(self) -> str:

@@ -340,7 +340,7 @@ class Pool(StrEnum):
 class ScaleKind(StrEnum):
     """How colours and shades follow the weights."""
 
-    AUTO = "auto"  # logarithmic on long texts and where one key takes most of the weight, else linear
+    AUTO = "auto"  # log in pictures of long texts and where one key takes most of the weight, else linear
     LINEAR = "linear"
     LOG = "log"
 

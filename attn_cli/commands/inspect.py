@@ -9,6 +9,7 @@ from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
 from attn_cli.commands.results.output import check_pooled, fitting, shared_out, show_reading, write
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
+from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
@@ -53,6 +54,7 @@ def inspect_heads(
     step: options.Steps = None,
     table: options.TableOptions,
     window: options.WindowOptions,
+    scale: options.ScaleOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -69,8 +71,8 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
-    Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full.
-    Files and --json have every number in full precision: --top and --digits only affect tables.
+    Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full. Files and --json have
+    every number in full precision: --top, --digits, --scale and --limits only affect tables.
     """
     from attn_cli.show import files
 
@@ -81,6 +83,7 @@ def inspect_heads(
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
+    check_scale(scale, steps)
     reading = open_reading(world, inputs, compute)
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)
     shown = chosen_window(world, reading, window, steps, most)
@@ -99,7 +102,7 @@ def inspect_heads(
         if as_json:
             world.say(data.as_json(answer))
     else:
-        _show(world, reading, heads, table)
+        _show(world, reading, heads, table, scale)
     if verdict is not None:
         for remark in remarks(verdict):
             world.note(remark)
@@ -107,13 +110,20 @@ def inspect_heads(
         world.note(sentence(verdict))
 
 
-def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: options.TableOptions) -> None:
+def _show(
+    world: World,
+    reading: "Reading",
+    heads: "Sequence[Head]",
+    table: options.TableOptions,
+    scale: options.ScaleOptions,
+) -> None:
     """The tokens, then each step of the heads as a table."""
     from attn_cli.show.grids import step_grids, summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     show_reading(world, reading, heads[0])
-    for grid in step_grids(reading.sides, heads):
+    of_steps = scale_of_tables(scale, heads)
+    for grid in step_grids(reading.sides, heads, of_steps):
         world.say("")
         whole = summed_cells(reading.sides, grid)
         theme = world.theme(table.theme)

@@ -25,9 +25,7 @@ class Expected:
     values: Mapping[Metric, Numbers]
 
 
-def summary_of(
-    operands: Operands, tokens: KeyTokens, picture: int, pool: Pool = Pool.MEAN
-) -> Expected:
+def summary_of(operands: Operands, tokens: KeyTokens, picture: int, pool: Pool = Pool.MEAN) -> Expected:
     """The summary computed from the matrices of `trace`."""
     steps = trace(operands)
     weights = to_numpy(steps.weights).astype(np.float64)
@@ -100,7 +98,7 @@ def in_cells(weights: Numbers, most: int, pool: Pool = Pool.MEAN) -> Numbers:
 
 
 def means_of_cells(weights: Numbers, tall: int, wide: int, pool: Pool = Pool.MEAN) -> Numbers:
-    """(H, R, C) the mean or the largest of every block of rows and columns; blocks at the edge are smaller."""
+    """(H, R, C) the mean or the largest of every block; blocks at the edge are smaller."""
     reduced = np.mean if pool is Pool.MEAN else np.max
     _, rows, columns = weights.shape
     cells = [

@@ -289,9 +289,7 @@ def _put_empty_row(query: int, sink: np.float32, head: int, out: _Results) -> No
 
 
 @_jit("contract", "nsz")
-def _add_to_columns(
-    sums: Float32s, largest: Float32s, cell: int, extent: _Extent, out: _Results
-) -> None:
+def _add_to_columns(sums: Float32s, largest: Float32s, cell: int, extent: _Extent, out: _Results) -> None:
     """Add the sums over the rows of a cell to the block's columns, and pool them or the largest weights."""
     out.received[:] += sums
     if extent.takes_largest:

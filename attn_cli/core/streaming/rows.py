@@ -267,7 +267,9 @@ class _HeadRows:
         whole = count // cell * cell
         if whole in {0, count}:
             return reduced(weights, cell if whole else count)
-        return namespace(weights).concat([reduced(weights[:whole], cell), reduced(weights[whole:], count - whole)])
+        return namespace(weights).concat(
+            [reduced(weights[:whole], cell), reduced(weights[whole:], count - whole)]
+        )
 
     @property
     def _looks(self) -> Array:

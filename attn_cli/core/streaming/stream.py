@@ -55,8 +55,8 @@ def summarise(
     """The metrics of every head: equal to those of `trace`, in memory that grows with T + S.
 
     Computed in float32, or float64 if the operands are. `picture`: the maximum number of rows and columns of
-    the pooled weights; 0: no picture. `pool`: what each of its cells is. `rows`: queries per block; chosen automatically by default. Metrics
-    that need information missing from `tokens`, or a sink, are left out.
+    the pooled weights; 0: no picture. `pool`: what each of its cells is. `rows`: queries per block; chosen
+    automatically by default. Metrics that need information missing from `tokens`, or a sink, are left out.
     """
     chosen = measurable_metrics(metrics, tokens, has_sink=operands.sink is not None)
     kernels = choose_kernels(operands.queries)

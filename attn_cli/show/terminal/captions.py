@@ -23,8 +23,10 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
     size += "" if grid.sink is None else f" and the {SINK}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
-    span = "log scale" if grid.is_log else "unmasked range" if is_part else "range"
-    return [grid.title, *pooled, size, f"{span} {low} to {high}"]
+    span = f"{low} to {high}"
+    if grid.is_log:
+        return [grid.title, *pooled, size, "log scale", span]
+    return [grid.title, *pooled, size, f"{'unmasked range' if is_part else 'range'} {span}"]
 
 
 def _span(limits: Limits, seen: Matrix) -> Limits:
