@@ -12,12 +12,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from attn_cli.answers.lessons.order import Orders, OrderStudy
-from attn_cli.answers.lessons.row import Numbers
+from attn_cli.core.arrays import Exact, exact
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import exact
 from attn_cli.reading.steps import check_finite
 from attn_cli.vocabulary import Kind, OrderSource, Step
 
@@ -120,7 +119,7 @@ def _reordered(texts: Texts, kind: Kind, order: Sequence[int]) -> Texts:
     return replace(texts, tokens=tuple(texts.tokens[position] for position in order))
 
 
-def _rows(request: LessonRequest, layer: Layer, rows: Sequence[int]) -> Numbers:
+def _rows(request: LessonRequest, layer: Layer, rows: Sequence[int]) -> Exact:
     """(R, S) the weights of the request's head."""
     weights = exact(layer.at(rows).steps([request.place[1]], {Step.WEIGHTS})[Step.WEIGHTS][0])
     check_finite(bool(np.isfinite(weights).all()), f"weights of head {request.place[0]}.{request.place[1]}")
