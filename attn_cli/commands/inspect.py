@@ -71,7 +71,8 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
-    Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full. Files and --json have
+    Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
+    --columns show a part in full. Files and --json have
     every number in full precision: --top, --digits, --scale and --limits only affect tables.
     """
     from attn_cli.show import files

@@ -21,12 +21,12 @@ Limits: TypeAlias = tuple[float, float]
 
 
 LINEAR_LIMITS, LOG_LIMITS = (0.0, 1.0), (0.001, 1.0)
-"""The limits of weights; patterns in texts of 2,000 tokens (SmolLM2) are seen above 0.001."""
+"""The limits of weights. Patterns in texts of 2,000 tokens (SmolLM2) are above 0.001."""
 
 
 @record(frozen=True, slots=True)
 class StepScale:
-    """The scale of the steps of heads: of the weights, and of the other steps if it is not their own range."""
+    """The scale of the weights of heads, and the limits of the other steps if not their own range."""
 
     limits: Limits = LINEAR_LIMITS
     is_log: bool = False
@@ -110,5 +110,5 @@ def fractions(values: Matrix, limits: Limits, *, is_log: bool = False) -> Matrix
     """How far each value is between the limits, 0 to 1: in equal steps, or in equal factors if `is_log`."""
     low, high = limits
     if is_log:
-        return np.asarray(np.log(values / low) / log(high / low))
+        return np.asarray((np.log(values) - log(low)) / (log(high) - log(low)))
     return np.asarray((values - low) / ((high - low) or 1.0))

@@ -1,4 +1,4 @@
-"""Decides whether a picture of weights shows more on a log scale: of long rows, and beside a key with most."""
+"""Decides whether a picture of weights shows more on a log scale: long rows, or one key with most."""
 
 from collections.abc import Sequence
 

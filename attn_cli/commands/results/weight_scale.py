@@ -37,7 +37,7 @@ def check_scale(options: ScaleOptions, steps: Collection[Step] | None) -> "Limit
 
 
 def scale_of_tables(options: ScaleOptions, heads: "Sequence[Head]") -> "StepScale":
-    """The scale of tables of the heads: linear unless a log scale was asked for, as their cells have numbers."""
+    """The scale of tables of the heads: linear unless a log scale is asked for, as cells have numbers."""
     limits = check_scale(options, None)
     return _scale(heads, limits, is_log=options.scale is ScaleKind.LOG)
 
@@ -84,6 +84,8 @@ def _range(typed: str) -> "Limits":
     if low > high:
         problem = f"--limits {shown} is the wrong way round: {low:g} is above {high:g}"
         raise UsageError(problem, f"--limits {parts[1].strip()},{parts[0].strip()}")
+    if not isfinite(high - low):
+        raise UsageError(f"--limits {shown} leaves too large a range for numbers", _USUAL)
     return low, high
 
 

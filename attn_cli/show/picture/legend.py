@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from attn_cli.grid import Grid
+from attn_cli.grid import Grid, Matrix
 from attn_cli.show.picture.colours import ColourScale, with_minus_sign
 from attn_cli.show.picture.layout import GAP, TICK, PanelPlan
 from attn_cli.show.picture.marks import INCH, Blank, Box, Image, PageMark, Stroke, Word, frame
@@ -36,21 +36,35 @@ def legend_marks(
 def _bar(box: Box, scale: ColourScale, beyond: Mapping[float, str], size: float) -> Iterator[PageMark]:
     yield Image(box, scale.colours(scale.column(256)))
     yield from frame(box)
-    for tick in scale.ticks(*beyond):
+    ticks = scale.ticks(*beyond)
+    for tick, name in zip(ticks, _names(ticks), strict=True):
         y = box.bottom - scale.place(tick) * box.height
         yield Stroke((box.right, y), (box.right + TICK, y))
-        text = beyond.get(tick, "") + with_minus_sign(f"{tick:.4g}")
-        yield Word(text, box.right + 2 * TICK, y, size, "left")
+        yield Word(beyond.get(tick, "") + name, box.right + 2 * TICK, y, size, "left")
+
+
+def _names(ticks: Sequence[float]) -> list[str]:
+    """The ticks in words, with as many digits as tell them apart."""
+    named = ([f"{tick:.{digits}g}" for tick in ticks] for digits in range(4, 18))
+    return list(map(with_minus_sign, next(names for names in named if len(set(names)) == len(ticks))))
 
 
 def beyond(grids: Sequence[Grid], scale: ColourScale) -> dict[float, str]:
-    """The limits beyond which there are values, in the colour of the limit: each with a sign for its label."""
+    """The limits beyond which there are values, in the colour of the limit: each with its label's sign."""
     low, high = scale.limits
     slack = (high - low) * _ROUNDING
-    seen = [grid.values[shown(grid) & np.isfinite(grid.values)] for grid in grids]
+    seen = [_coloured(grid) for grid in grids]
     is_below = any((values < low - slack).any() for values in seen)
     is_above = any((values > high + slack).any() for values in seen)
     return ({low: "≤ "} if is_below else {}) | ({high: "≥ "} if is_above else {})
+
+
+def _coloured(grid: Grid) -> Matrix:
+    """(N,) the values that have a colour of the scale, the sink's included if it is on the same."""
+    values = grid.values[shown(grid)]
+    if grid.sink is not None and grid.sink_limits is None:
+        values = np.append(values, grid.sink)
+    return values[np.isfinite(values)]
 
 
 def _meaning(grids: Sequence[Grid], scale: ColourScale) -> Iterator[str]:

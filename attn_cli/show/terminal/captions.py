@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from attn_cli.grid import SINK, Grid, Matrix
-from attn_cli.show.scale import Limits, is_signed
+from attn_cli.show.scale import Limits
 from attn_cli.show.terminal.number_format import short
 from attn_cli.show.terminal.text_width import to_left
 from attn_cli.show.terminal.view import DIM, Line, Sheet
@@ -19,7 +19,7 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     """
     is_part = grid.is_masked_later and bool(grid.unmasked.any())
     seen = grid.values[grid.unmasked] if is_part else grid.numbers
-    low, high = (short(limit, digits) for limit in _span(grid.limits, seen))
+    low, high = _span(grid.limits, seen, digits)
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
     size += "" if grid.sink is None else f" and the {SINK}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
@@ -29,13 +29,14 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     return [grid.title, *pooled, size, f"{'unmasked range' if is_part else 'range'} {span}"]
 
 
-def _span(limits: Limits, seen: Matrix) -> Limits:
-    """The limits, or the range of the values if the limits were made from it by symmetry."""
-    if not is_signed(limits) or not seen.size:
-        return limits
-    own = (float(seen.min()), float(seen.max()))
-    reach = max(map(abs, own))
-    return own if limits == (-reach, reach) else limits
+def _span(limits: Limits, seen: Matrix, digits: int) -> tuple[str, str]:
+    """The limits as they were given; or the range of the values, rounded, if the limits were made from it."""
+    if seen.size:
+        own = (float(seen.min()), float(seen.max()))
+        reach = max(map(abs, own))
+        if limits in {own, (-reach, reach)}:
+            return short(own[0], digits), short(own[1], digits)
+    return f"{limits[0]:g}", f"{limits[1]:g}"
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:
