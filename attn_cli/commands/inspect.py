@@ -72,8 +72,8 @@ def inspect_heads(
     weights if transformers does not expose the model's scores).
 
     Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
-    --columns show a part in full. Files and --json have
-    every number in full precision: --top, --digits, --scale and --limits only affect tables.
+    --columns show a part in full. Files and --json have every number in full precision: --top, --digits,
+    --scale and --limits only affect tables.
     """
     from attn_cli.show import files
 

@@ -29,14 +29,12 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     return [grid.title, *pooled, size, f"{'unmasked range' if is_part else 'range'} {span}"]
 
 
-def _span(limits: Limits, seen: Matrix, digits: int) -> tuple[str, str]:
-    """The limits as they were given; or the range of the values, rounded, if the limits were made from it."""
-    if seen.size:
-        own = (float(seen.min()), float(seen.max()))
-        reach = max(map(abs, own))
-        if limits in {own, (-reach, reach)}:
-            return short(own[0], digits), short(own[1], digits)
-    return f"{limits[0]:g}", f"{limits[1]:g}"
+def _span(limits: Limits, seen: Matrix, digits: int) -> list[str]:
+    """The limits; or the range of the values, if the limits were made from it by symmetry."""
+    own = (float(seen.min()), float(seen.max())) if seen.size else limits
+    reach = max(map(abs, own))
+    shown = own if limits == (-reach, reach) else limits
+    return [short(limit, digits) if limit in own else f"{limit:g}" for limit in shown]
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:
