@@ -1,5 +1,6 @@
 """`attn heatmap`: draws one head, several side by side, or all as a layer × head grid."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -63,9 +64,8 @@ def draw_heads(
     reading = open_reading(world, inputs, compute)
     if text_view.as_text:
         _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
-        write(
-            world, targets, PICTURES, lambda: drawn_texts(world, reading, texts, picture_options), force=force
-        )
+        picture_of = partial(drawn_texts, world, reading, texts, picture_options, scale)
+        write(world, targets, PICTURES, picture_of, force=force)
         return
     places = selected_places(world, reading, selection(inputs))
     heads = head_steps(

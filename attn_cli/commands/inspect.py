@@ -95,7 +95,7 @@ def inspect_heads(
     if text_view.as_text and not (as_json or targets):
         heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
         verdict = verdict_on(reading, heads) if verify else None
-        show_texts(world, reading, texts, table)
+        show_texts(world, reading, texts, table, scale)
         _conclude(world, verdict)
         return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)

@@ -56,6 +56,17 @@ def scale_of_pictures(world: World, options: ScaleOptions, heads: "Sequence[Head
     return _scale(heads, limits, is_log=bool(reason))
 
 
+def scale_of_texts(options: ScaleOptions) -> "StepScale | None":
+    """The scale of shaded texts; None: it is chosen for their weights."""
+    from attn_cli.show.scale import LINEAR_LIMITS, LOG_LIMITS, StepScale
+
+    limits = check_scale(options, None)
+    if options.scale is ScaleKind.AUTO and limits is None:
+        return None
+    is_log = options.scale is ScaleKind.LOG
+    return StepScale(limits or (LOG_LIMITS if is_log else LINEAR_LIMITS), is_log)
+
+
 def _have_weights(heads: "Sequence[Head]") -> bool:
     return any(Step.WEIGHTS in head.steps for head in heads)
 
