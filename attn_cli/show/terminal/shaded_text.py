@@ -115,7 +115,7 @@ class ShadedTexts(View):
         return styles
 
     def _seen(self, text: ShadedText) -> npt.NDArray[np.bool_]:
-        """(P,) whether each piece has a weight above the lower limit, if that is 0 one not written as zero."""
+        """(P,) whether each piece has a weight above the lower limit; above 0: one not written as zero."""
         least = self._scale.limits[0] if self._scale.limits[0] > 0 else self._zero
         return text.shown & ~text.masked & np.greater(text.weights, least)
 
