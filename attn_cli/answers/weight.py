@@ -145,7 +145,6 @@ class Explanation:
     kv_heads: int | None  # None: not known
     query: int  # position
     key: int
-    is_key_chosen: bool  # whether the key was asked for; else it is the one with the largest weight
     projections: Mapping[Step, Projection]  # of the query, the key, and the key's value; empty: not known
     scores: RowScores | None
     softmax: RowSoftmax

@@ -28,7 +28,7 @@ def study(request: LessonRequest) -> HeadsStudy:
     if heads == 1:
         problem = f"this lesson compares the heads of a layer, and layer {request.place[0]} has one"
         raise UsageError(problem, "another model, or -m random --head-count 4")
-    keys_of(operands.at([request.query]), request)
+    visible = keys_of(operands.at([request.query]), request)
     wide_row = wide_head(operands.at([request.query]))
     rows = [softmax_row(one_row(operands, head, request.query)) for head in range(heads)]
     wide = softmax_row(wide_row)
@@ -46,6 +46,7 @@ def study(request: LessonRequest) -> HeadsStudy:
         scores=exact(score(operands.at([request.query])))[:, 0],
         rows=rows,
         wide_scores=exact(score(wide_row))[0, 0],
+        visible=visible,
         wide=wide,
         distances=exact(measure_distances(shares, Distance.JENSEN_SHANNON)),
         has_bias=operands.bias is not None,

@@ -20,6 +20,8 @@ from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.steps import check_finite
 from attn_cli.vocabulary import Kind, OrderSource, Step
 
+_SAME = 1e-6  # weights of float32 that differ by no more are the same
+
 
 @runtime_checkable
 class Orderable(Protocol):
@@ -42,8 +44,7 @@ def study(request: LessonRequest) -> OrderStudy:
     reading, kind = request.reading, request.reading.kind
     model, (layer, _) = _orderable(request), request.place
     order = reversed_text(reading.keys)
-    moved = sum(place != position for position, place in enumerate(order))
-    if not moved:
+    if order == sorted(order):
         problem = f"this lesson reorders the tokens of the text, and it has {_movable(reading.keys)}"
         raise UsageError(problem, "a text of two or more tokens")
     sources = model.order_sources(kind, layer + 1, len(reading.keys))
@@ -55,15 +56,28 @@ def study(request: LessonRequest) -> OrderStudy:
         place=request.place,
         kind=kind,
         query=request.query,
-        key=request.key,
-        moved=moved,
         places=places,
         query_place=request.query if kind is Kind.CROSS else places[request.query],
         sources=sources,
         without=without,
         alone=[_orders(request, model, (source,), order) for source in several],
         whole=whole,
+        equals=equal_tokens(reading.keys, without.text),
     )
+
+
+def equal_tokens(tokens: Sequence[Token], weights: Exact) -> tuple[int, int] | None:
+    """Two positions with the same token and the same weight (S,), the largest; None: there are none.
+
+    Without anything that tells the order they always have the same, unless they belong to two segments.
+    """
+    first: dict[int, int] = {}
+    pairs = []
+    for position, token in enumerate(tokens):
+        earlier = first.setdefault(token.id, position)
+        if earlier != position and abs(weights[earlier] - weights[position]) <= _SAME:
+            pairs.append((earlier, position))
+    return max(pairs, key=lambda pair: float(weights[pair[0]]), default=None)
 
 
 def reversed_text(tokens: Sequence[Token]) -> list[int]:

@@ -64,7 +64,6 @@ class _Row:
             kv_heads=None if opened is None else opened.operands.kv_heads,
             query=self._query,
             key=chosen,
-            is_key_chosen=key is not None,
             projections={}
             if opened is None
             else open_projections(opened, head, self._query, chosen, self._weighty(softmax, chosen)),
