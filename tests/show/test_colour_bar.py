@@ -71,7 +71,7 @@ def test_the_bar_of_uneven_limits_has_zero_where_it_is() -> None:
     assert cells[0, 0, :3].min() > 240  # 0 is white
 
 
-@pytest.mark.parametrize("limits", [(0.12345, 0.12346), (1e-300, 1.0), (0.3, 0.4), (1e-9, 1.0)])
+@pytest.mark.parametrize("limits", [(0.12345, 0.12346), (1e-300, 1.0), (0.3, 0.4), (1e-9, 1.0), (5, 9)])
 def test_the_ticks_of_any_bar_are_told_apart(limits: tuple[float, float]) -> None:
     for is_log in (False, True):
         grid = replace(weights_of("the", "cat"), limits=limits, is_log=is_log)

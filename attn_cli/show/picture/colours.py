@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SEQUENTIAL = "viridis"  # perceptually uniform, and safe for colour-blind readers
 _DIVERGING = "RdBu_r"  # white in the middle, unlike the grey of masked cells
-_ROOM = 0.06  # of the bar, between a label and that of a limit
+_ROOM = 0.11  # of the bar, between a label and that of a limit; a bar is ten labels high or more
 _MOST_DECADES = 6  # labelled one by one
 _DECADES = 2  # between the limits of a log scale; below, powers of ten are too few for ticks
 
@@ -84,12 +84,12 @@ def _multiples(low: float, high: float) -> list[float]:
 
 
 def _powers(low: float, high: float) -> list[float]:
-    """Powers of ten; with few of them also their multiples by 2 and 5; without any, equal steps."""
+    """Powers of ten; with few of them also their multiples by 2 and 5; if these are too few, equal steps."""
     span = log10(high) - log10(low)
     decades = range(floor(log10(low)), ceil(log10(high)) + 1, max(1, round(span / _MOST_DECADES)))
     few = span < _DECADES
     powers = [float(f"{factor}e{decade}") for decade in decades for factor in ((1, 2, 5) if few else (1,))]
-    return powers if any(low <= power <= high for power in powers) else _multiples(low, high)
+    return powers if sum(low <= power <= high for power in powers) > 1 else _multiples(low, high)
 
 
 def colour_map(name: str) -> "Colormap":
