@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind, Step
+from attn_cli.vocabulary import Kind, Pool, Step
 
 Matrix = npt.NDArray[np.floating]
 
@@ -29,12 +29,14 @@ class Grid:
     rows: tuple[str, ...]  # the query tokens, or the names of what is compared
     columns: tuple[str, ...]
     visible: npt.NDArray[np.bool_]  # (R, C)
-    limits: tuple[float, float]  # the range that colours span
+    limits: tuple[float, float]  # the range that colours span, on a log scale if `is_log`
     are_tokens: bool = True  # whether the columns are tokens; False for an axis of numbered features
     allowed: npt.NDArray[np.bool_] | None = None  # (R, C) false where a later step masks the cell
     row_places: tuple[int, ...] | None = None  # positions in the text; None: 0, 1, 2, ...
     column_places: tuple[int, ...] | None = None
     cells: tuple[int, int] = (1, 1)  # how many queries and keys a cell covers; fewer at the edge
+    pool: Pool = Pool.MEAN  # what a cell is of its weights, if it covers several
+    is_log: bool = False
     is_summed: bool = False  # whether a cell is the sum over its keys instead of their mean
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
     sink: npt.NDArray[np.floating] | None = None  # (R,) a column for a learned sink, beside those of the keys
@@ -54,10 +56,9 @@ class Grid:
 
     @property
     def sink_limits(self) -> tuple[float, float] | None:
-        """The range of the sink's colours if it is not that of the keys, which are means of many weights."""
-        if not self.is_pooled or self.is_summed:
-            return None
-        return (-1.0, 1.0) if self.by_size else (0.0, 1.0)
+        """The range of the sink's colours if it is not that of the keys: differences of means are small."""
+        is_apart = self.by_size and self.is_pooled and not self.is_summed
+        return (-1.0, 1.0) if is_apart else None
 
     @property
     def numbers(self) -> Matrix:
@@ -83,7 +84,14 @@ class Grid:
             return (
                 f"pooled: each cell is the total weight on {columns:,} keys, averaged over {rows:,} queries"
             )
-        return f"pooled: each cell is the mean of {rows:,} × {columns:,} weights" if self.is_pooled else ""
+        verb = "compares" if self.by_size else "is"
+        return f"pooled: each cell {verb} the {self.pooled_as} weights" if self.is_pooled else ""
+
+    @property
+    def pooled_as(self) -> str:
+        """What a cell is of how many numbers: `mean of 2 × 2`, or `largest of 2 × 2`."""
+        rows, columns = self.cells
+        return f"{'largest' if self.pool is Pool.MAX else 'mean'} of {rows:,} × {columns:,}"
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -113,7 +121,8 @@ class Head:
     absent: Mapping[Step, str] = field(
         default_factory=dict
     )  # requested steps that are missing, each with the reason
-    cells: tuple[int, int] = (1, 1)  # how many rows and columns each number is the mean of; fewer at the edge
+    cells: tuple[int, int] = (1, 1)  # how many rows and columns each number covers; fewer at the edge
+    pool: Pool = Pool.MEAN  # what the number is of them
     sink: Sink | None = None  # None: the head has none
 
     @property
@@ -123,7 +132,7 @@ class Head:
 
     @property
     def is_pooled(self) -> bool:
-        """Whether each weight is the mean of several."""
+        """Whether each weight stands for several."""
         return self.cells != (1, 1)
 
     @property

@@ -330,6 +330,21 @@ class Theme(StrEnum):
     LIGHT = "light"
 
 
+class Pool(StrEnum):
+    """What the weights of a block become where a matrix is too large to show: one number for all of them."""
+
+    MAX = "max"  # the largest, so that a single large weight among small ones is seen
+    MEAN = "mean"
+
+
+class ScaleKind(StrEnum):
+    """How colours and shades follow the weights."""
+
+    AUTO = "auto"  # log in pictures of long texts and where one key takes most of the weight, else linear
+    LINEAR = "linear"
+    LOG = "log"
+
+
 class Language(StrEnum):
     """The language of `attn explain`."""
 

@@ -45,7 +45,8 @@ class Comparison:
         if self.part is None:
             return {}
         places: dict[str, object] = {"queries": list(self.part.queries), "keys": list(self.part.keys)}
-        return places | ({"cells": list(self.part.cells)} if self.part.is_pooled else {})
+        pooled = {"cells": list(self.part.cells), "pool": str(self.part.pool)} if self.part.is_pooled else {}
+        return places | pooled
 
 
 def compare_weights(

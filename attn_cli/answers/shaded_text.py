@@ -49,12 +49,3 @@ class ShadedText:
         """The weight of the piece that a token belongs to; 0 if it is not shown."""
         piece = next(i for i, piece in enumerate(self.pieces) if token in piece.tokens)
         return float(self.weights[piece]) if self.shown[piece] else 0.0
-
-
-_LEAST = 0.2  # a scale from 0 to 1 shows no weight below this well
-
-
-def common_range(texts: "tuple[ShadedText, ...]") -> tuple[float, float]:
-    """The range that the shades of all texts span: 0 to 1, or to the largest weight if all are small."""
-    largest = max(text.largest for text in texts)
-    return (0.0, largest if 0 < largest < _LEAST else 1.0)

@@ -8,18 +8,20 @@ import typer
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
 from attn_cli.commands.results.output import drawn, fitting, shared_out, show_reading, title, write
+from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures, scale_of_tables
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
-from attn_cli.show.writers import COMPARISONS, PICTURES, Results
+from attn_cli.show.writers import COMPARISONS, PICTURES, Picture, Results
 from attn_cli.vocabulary import Distance, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attn_cli.analysis.comparison import Comparison
-    from attn_cli.grid import Grid
+    from attn_cli.grid import Grid, Head
     from attn_cli.reading.reading import Reading
+    from attn_cli.show.scale import StepScale
 
 _FILES = f"Write a picture ({PICTURES}) or data ({COMPARISONS}) instead; may be repeated."
 _FEWEST = 2
@@ -54,6 +56,7 @@ def compare_heads(
     distance: _DistanceOption = Distance.JENSEN_SHANNON,
     table: options.TableOptions,
     window: options.WindowOptions,
+    scale: options.ScaleOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -66,8 +69,8 @@ def compare_heads(
     heads also their difference, the first one's weights minus the second one's.
 
     Distances are averaged over all rows, or over --rows; attn heads --definitions has their formulas. Beyond
-    1,024 tokens, the matrices are averaged over blocks. Data files have the distances and the difference,
-    .csv only the distances.
+    1,024 tokens, the matrices are averaged over blocks. Colours of weights span 0 to 1, those of a difference
+    its own range. Data files have the distances and the difference, .csv only the distances.
     """
     chosen = selection(inputs)
     if chosen.is_empty:
@@ -75,10 +78,10 @@ def compare_heads(
     from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
     from attn_cli.show import data, files, picture
-    from attn_cli.show.grids import weights_on_one_scale
 
     targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
     picture.check_colours(picture_options.cmap)
+    check_scale(scale, (Step.WEIGHTS,))
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, chosen)
     if len(places) < _FEWEST:
@@ -87,20 +90,30 @@ def compare_heads(
     most = fitting(world, reading, table.digits) if is_text else shared_out(len(places))
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
     heads, comparison = compare_places(reading, places, distance, shown)
-    weights = weights_on_one_scale(reading.sides, heads)
-    beside = _beside(comparison, weights)
     if is_text:
         show_reading(world, reading, heads[0])
-        _show(world, reading, weights, beside, table)
+        weights = _weights(reading, heads, scale_of_tables(scale, heads))
+        _show(world, reading, weights, _beside(comparison, weights), table)
         world.note(f"{distance}: {distance.explanation}; the mean over the rows, from 0 to 1")
         return
     answer = describe_reading(reading) | comparison.fields()
-    groups = [[weights], *([[grid]] for grid in beside)]
-    name = title(reading, "heads compared", weights[0])
-    write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
+
+    def drawing() -> Picture:
+        weights = _weights(reading, heads, scale_of_pictures(world, scale, heads))
+        groups = [[weights], *([[grid]] for grid in _beside(comparison, weights))]
+        return drawn(world, groups, title(reading, "heads compared", weights[0]), picture_options)
+
+    write(world, targets, PICTURES, drawing, force=force)
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)
     if as_json:
         world.say(data.as_json(answer))
+
+
+def _weights(reading: "Reading", heads: "Sequence[Head]", scale: "StepScale") -> "list[Grid]":
+    """The weights of the heads, all on one scale."""
+    from attn_cli.show.grids import step_grid
+
+    return [step_grid(reading.sides, head, Step.WEIGHTS, scale) for head in heads]
 
 
 def _beside(comparison: "Comparison", weights: "Sequence[Grid]") -> "list[Grid]":

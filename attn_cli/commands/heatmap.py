@@ -1,16 +1,18 @@
 """`attn heatmap`: draws one head, several side by side, or all as a layer × head grid."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.results.output import drawn, shared_out, title, write
+from attn_cli.commands.results.output import LARGEST_CELLS, drawn, shared_out, title, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
+from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import Pool, Step
 
 _PICTURE = f"The picture to write: {either(PICTURES)}; may be repeated."
 
@@ -33,6 +35,7 @@ def draw_heads(
     step: options.Steps = None,
     window: options.WindowOptions,
     text_view: options.TextViewOptions,
+    scale: options.ScaleOptions,
     picture_options: options.PictureOptions,
     force: options.Force = False,
     compute: options.ComputeOptions,
@@ -44,7 +47,8 @@ def draw_heads(
 
     With --as-text the text itself is drawn, each token on the colour of the weight that one query gives it.
 
-    Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns draw a part in full.
+    Colours of weights span 0 to 1, on a linear or a log scale, as the colour bar says. Beyond 1,024 tokens,
+    the largest weight of each block is drawn; --rows and --columns draw a part in full.
     """
     if not out:
         raise UsageError("no file was given for the picture", "-o head.png")
@@ -56,19 +60,28 @@ def draw_heads(
     picture.check_colours(picture_options.cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     check_text_view(text_view, step)
+    check_scale(scale, steps)
     reading = open_reading(world, inputs, compute)
     if text_view.as_text:
         _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
-        write(
-            world, targets, PICTURES, lambda: drawn_texts(world, reading, texts, picture_options), force=force
-        )
+        picture_of = partial(drawn_texts, world, reading, texts, picture_options, scale)
+        write(world, targets, PICTURES, picture_of, force=force)
         return
     places = selected_places(world, reading, selection(inputs))
     heads = head_steps(
-        reading, places, steps, chosen_window(world, reading, window, steps, shared_out(len(places)))
+        reading,
+        places,
+        steps,
+        chosen_window(world, reading, window, steps, _cells(window, len(places)), Pool.MAX),
     )
     check_steps(world, reading, heads)
     drawn_steps = [step for step in steps if step in heads[0].steps]
-    groups = [step_panels(reading.sides, heads, step) for step in drawn_steps]
+    of_steps = scale_of_pictures(world, scale, heads)
+    groups = [step_panels(reading.sides, heads, step, of_steps) for step in drawn_steps]
     name = title(reading, ", ".join(drawn_steps), groups[0][0][0])
     write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
+
+
+def _cells(window: options.WindowOptions, heads: int) -> int:
+    """The number of rows and columns of each head if its weights are pooled."""
+    return shared_out(heads) if window.pool is Pool.MEAN else shared_out(heads, LARGEST_CELLS)

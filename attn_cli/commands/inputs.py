@@ -16,7 +16,7 @@ from attn_cli.commands.texts import text_request
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.reading.selection import Place, Selection
-from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Step
+from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Pool, Step
 
 if TYPE_CHECKING:
     from attn_cli.grid import Head
@@ -155,20 +155,25 @@ def _without_matrix(others: Mapping[int, str], layer: int) -> str:
 
 
 def chosen_window(
-    world: World, reading: "Reading", options: WindowOptions, steps: Collection[Step] | None, most: int
+    world: World,
+    reading: "Reading",
+    options: WindowOptions,
+    steps: Collection[Step] | None,
+    most: int,
+    pool: Pool = Pool.MEAN,
 ) -> "Window":
-    """How much of each matrix is shown; a remark says so if it is averaged over blocks.
+    """How much of each matrix is shown; a remark says so if blocks of it are pooled, as `pool` by default.
 
     Raises:
         UsageError: the choice is malformed or out of range, or steps other than weights are too large.
     """
     window = reading.window(options.rows, options.columns, steps, most)
+    window = replace(window, pool=options.pool or pool)
     if window.is_pooled:
         size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"
-        world.note(
-            f"{size} weights are averaged over blocks, each labelled by its first token; in full: {closer}"
-        )
+        how = "averaged over blocks" if window.pool is Pool.MEAN else "shown as the largest of each block"
+        world.note(f"{size} weights are {how}, each labelled by its first token; in full: {closer}")
     return window
 
 

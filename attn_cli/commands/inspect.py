@@ -10,6 +10,7 @@ from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, s
 from attn_cli.commands.results.output import check_pooled, fitting, shared_out, show_reading, write
 from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
+from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
@@ -56,6 +57,7 @@ def inspect_heads(
     table: options.TableOptions,
     window: options.WindowOptions,
     text_view: options.TextViewOptions,
+    scale: options.ScaleOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -74,9 +76,9 @@ def inspect_heads(
 
     With --as-text the text itself is shown, each token shaded by the weight that one query gives it.
 
-    Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full.
-    Files and --json have every number in full precision: --top, --digits and --as-text only affect
-    what is printed.
+    Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
+    --columns show a part in full. Files and --json have every number in full precision: --top, --digits,
+    --scale, --limits and --as-text only affect what is printed.
     """
     from attn_cli.show import files
 
@@ -88,11 +90,12 @@ def inspect_heads(
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
     check_text_view(text_view, steps)
+    check_scale(scale, steps)
     reading = open_reading(world, inputs, compute)
     if text_view.as_text and not (as_json or targets):
         heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
         verdict = verdict_on(reading, heads) if verify else None
-        show_texts(world, reading, texts, table)
+        show_texts(world, reading, texts, table, scale)
         _conclude(world, verdict)
         return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)
@@ -112,7 +115,7 @@ def inspect_heads(
         if as_json:
             world.say(data.as_json(answer))
     else:
-        _show(world, reading, heads, table)
+        _show(world, reading, heads, table, scale)
     _conclude(world, verdict)
 
 
@@ -129,13 +132,20 @@ def _conclude(world: World, verdict: "Verdict | None") -> None:
         world.note(sentence(verdict))
 
 
-def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: options.TableOptions) -> None:
+def _show(
+    world: World,
+    reading: "Reading",
+    heads: "Sequence[Head]",
+    table: options.TableOptions,
+    scale: options.ScaleOptions,
+) -> None:
     """The tokens, then each step of the heads as a table."""
     from attn_cli.show.grids import step_grids, summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     show_reading(world, reading, heads[0])
-    for grid in step_grids(reading.sides, heads):
+    of_steps = scale_of_tables(scale, heads)
+    for grid in step_grids(reading.sides, heads, of_steps):
         world.say("")
         whole = summed_cells(reading.sides, grid)
         theme = world.theme(table.theme)

@@ -16,7 +16,7 @@ import typer
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.record import record
-from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Step, Theme
+from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pool, ScaleKind, Step, Theme
 
 
 def _models(incomplete: str) -> list[str]:
@@ -251,6 +251,42 @@ class WindowOptions:
             "--columns",
             metavar="TOKENS",
             help="Show only these keys, selected as in --rows; the softmax still covers the whole row.",
+            show_default=False,
+        ),
+    ] = None
+    pool: Annotated[
+        Pool | None,
+        typer.Option(
+            "--pool",
+            metavar="POOL",
+            help="What is shown of each block of weights of a long text: max, the largest (default of "
+            "heatmap), or mean (default of inspect and compare).",
+            show_default=False,
+        ),
+    ] = None
+
+
+@record(frozen=True, slots=True)
+class ScaleOptions:
+    """The scale of the colours of pictures and the shades of tables."""
+
+    topic = Topic.SHOW
+    scale: Annotated[
+        ScaleKind,
+        typer.Option(
+            "--scale",
+            metavar="SCALE",
+            help="Scale of the weights' colours: linear, log, or auto: in pictures log for more than 256 "
+            "keys and if one key takes most of the weight, else linear.",
+        ),
+    ] = ScaleKind.AUTO
+    limits: Annotated[
+        str | None,
+        typer.Option(
+            "--limits",
+            metavar="LOW,HIGH",
+            help="Range of the weights' colours (by default 0,1 or, on a log scale, 0.001,1); if other steps "
+            "are shown without weights, of theirs.",
             show_default=False,
         ),
     ] = None

@@ -20,7 +20,7 @@ from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.core.streaming.pooling import Pooled, pool
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.record import record
-from attn_cli.vocabulary import Metric, Step
+from attn_cli.vocabulary import Metric, Pool, Step
 
 if TYPE_CHECKING:
     from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -165,9 +165,9 @@ class Attention:
         """Why the query in this row may not look at the key; None if it may."""
         return reason(self.operands.mask, query, key, self.operands.queries)
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
-        return pool(self.operands.select(heads), most)
+    def pooled(self, heads: Sequence[int], most: int, way: Pool = Pool.MEAN) -> Pooled:
+        """The weights of `heads` pooled over cells, in at most `most` rows and `most` columns."""
+        return pool(self.operands.select(heads), most, way)
 
     def measure(
         self,

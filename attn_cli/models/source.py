@@ -11,7 +11,7 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
-from attn_cli.vocabulary import Check, DType, Kind, Metric, Step
+from attn_cli.vocabulary import Check, DType, Kind, Metric, Pool, Step
 
 if TYPE_CHECKING:
     from attn_cli.core.attention import LearnedSink
@@ -119,8 +119,8 @@ class Layer(Protocol):
     def at(self, rows: Sequence[int]) -> "Layer":
         """The same layer with only the queries at those positions: its mask and steps have only those."""
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
+    def pooled(self, heads: Sequence[int], most: int, way: Pool = Pool.MEAN) -> Pooled:
+        """The weights of `heads` pooled over cells, in at most `most` rows and `most` columns."""
 
     def measure(
         self,

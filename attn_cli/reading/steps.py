@@ -184,7 +184,7 @@ class ShownLayer:
         return {step: array for step, array in arrays.items() if step in steps}, mask
 
     def _pooled(self, chosen: Sequence[int], window: Window) -> Iterator[Head]:
-        pooled = self.layer.pooled(chosen, window.most)
+        pooled = self.layer.pooled(chosen, window.most, window.pool)
         for index, head in enumerate(chosen):
             self._check(Step.LOGITS, head, is_finite=bool(pooled.are_finite[index]))
             yield Head(
@@ -198,6 +198,7 @@ class ShownLayer:
                 steps={Step.WEIGHTS: pooled.weights[index]},
                 mask=pooled.visible,
                 cells=pooled.cells,
+                pool=window.pool,
                 sink=None if pooled.sink is None else self._pooled_sink(pooled.sink[index], head),
             )
 

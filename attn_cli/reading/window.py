@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from attn_cli.errors import UsageError
 from attn_cli.record import record
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import Pool, Step
 
 LARGEST = 1 << 20
 """Largest matrix shown whole, in numbers: 1,024 × 1,024, about the pixels of a screen, or 12 MB of JSON."""
@@ -21,10 +21,11 @@ class Window:
     rows: Sequence[int]  # positions, in ascending order
     columns: Sequence[int]
     most: int = 0  # maximum rows and columns of the picture if the weights are pooled; 0: not pooled
+    pool: Pool = Pool.MEAN  # what each of its cells is
 
     @property
     def is_pooled(self) -> bool:
-        """Whether cells are means of several weights."""
+        """Whether cells stand for several weights."""
         return self.most > 0
 
     @property

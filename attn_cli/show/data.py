@@ -114,7 +114,7 @@ def _entry(head: Head) -> dict[str, object]:
         "scale": _scale(head),
         "queries": list(head.queries),
         "keys": list(head.keys),
-    } | ({"cells": list(head.cells)} if head.is_pooled else {})
+    } | ({"cells": list(head.cells), "pool": str(head.pool)} if head.is_pooled else {})
 
 
 def _named(steps: Mapping[Step, Content]) -> dict[str, Content]:

@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.grid import Grid, Head, Matrix, Sides
-from attn_cli.show.scale import limits_by_size, limits_of, limits_of_step, stands_out_by_size
-from attn_cli.vocabulary import Distance, Metric, Step
+from attn_cli.show.scale import StepScale, limits_by_size, limits_of, on_unmasked, stands_out_by_size
+from attn_cli.vocabulary import Distance, Metric, Pool, Step
 
 _MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})
 _BEFORE_THE_MASK = frozenset({Step.SCORES, Step.BIAS})
+_USUAL = StepScale()
 
 
 def grid_of(
@@ -30,21 +31,26 @@ def grid_of(
     return Grid(title, values, tuple(rows), tuple(columns), seen, span, are_tokens)
 
 
-def step_grids(texts: Sides, heads: Sequence[Head]) -> Iterator[Grid]:
+def step_grids(texts: Sides, heads: Sequence[Head], scale: StepScale = _USUAL) -> Iterator[Grid]:
     """Every step of the heads; `texts` are the texts of the tokens."""
-    return (step_grid(texts, head, step) for head in heads for step in head.steps)
+    return (step_grid(texts, head, step, scale) for head in heads for step in head.steps)
 
 
-def step_grid(texts: Sides, head: Head, step: Step) -> Grid:
-    """One step of a head: tokens by tokens, or tokens by features."""
+def step_grid(texts: Sides, head: Head, step: Step, scale: StepScale = _USUAL) -> Grid:
+    """One step of a head on this scale: tokens by tokens, or tokens by features."""
     name = f"{step} {head.name}"
     if step is Step.SCORES:
         name += f" · q·k × {head.scale:.4g}"
     values = np.asarray(head.steps[step], dtype=np.float64)
-    return (_pairs if step.is_pairwise else _features)(name, values, texts, head, step)
+    grid = (_pairs if step.is_pairwise else _features)(name, values, texts, head, step)
+    if step is Step.WEIGHTS:
+        return replace(grid, limits=scale.limits, is_log=scale.is_log)
+    return on_unmasked(grid) if scale.of_others is None else replace(grid, limits=scale.of_others)
 
 
-def step_panels(texts: Sides, heads: Sequence[Head], step: Step) -> list[list[Grid]]:
+def step_panels(
+    texts: Sides, heads: Sequence[Head], step: Step, scale: StepScale = _USUAL
+) -> list[list[Grid]]:
     """One step of the heads as panels: one row per layer, if every layer has the same heads."""
     by_layer: dict[int, list[Head]] = {}
     for head in heads:
@@ -52,27 +58,22 @@ def step_panels(texts: Sides, heads: Sequence[Head], step: Step) -> list[list[Gr
     heads_of_a_layer = {tuple(head.head for head in row) for row in by_layer.values()}
     is_model = len(heads_of_a_layer) == 1 and len(heads) > len(by_layer)
     rows = by_layer.values() if is_model else [heads]
-    return [[step_grid(texts, head, step) for head in row] for row in rows]
-
-
-def weights_on_one_scale(texts: Sides, heads: Sequence[Head]) -> list[Grid]:
-    """The weights of the heads with common limits, so that equal colours are equal weights."""
-    grids = [step_grid(texts, head, Step.WEIGHTS) for head in heads]
-    limits = (0.0, max(grid.limits[1] for grid in grids))
-    return [replace(grid, limits=limits) for grid in grids]
+    return [[step_grid(texts, head, step, scale) for head in row] for row in rows]
 
 
 def summed_cells(texts: Sides, pooled: Grid) -> Grid:
     """Pooled weights summed over the keys of a cell instead of averaged: larger numbers, legible in a table.
 
-    A grid that is not pooled is returned unchanged.
+    A grid that is not pooled, or of the largest weights, is returned unchanged.
     """
-    if not pooled.is_pooled:
+    if not pooled.is_pooled or pooled.pool is Pool.MAX:
         return pooled
     assert pooled.column_places is not None, "pooled cells are labelled with their first key"
     values = pooled.values * np.diff(pooled.column_places, append=len(texts.keys))
-    low, high = limits_by_size(*_with_sink(values, pooled.visible, pooled.sink))
-    return replace(pooled, values=values, limits=(low if pooled.by_size else 0.0, high), is_summed=True)
+    summed = replace(pooled, values=values, is_summed=True)
+    if not pooled.by_size:
+        return summed
+    return replace(summed, limits=limits_by_size(*_with_sink(values, pooled.visible, pooled.sink)))
 
 
 def distance_grid(distance: Distance, heads: Sequence[str], matrix: Matrix) -> Grid:
@@ -91,7 +92,8 @@ def difference_grid(
     values = np.asarray(difference, dtype=np.float64)
     visible = one.visible | other.visible
     limits = limits_by_size(*_with_sink(values, visible, None if one.is_pooled else sink))
-    return replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
+    compared = replace(one, title=title, values=values, visible=visible, sink=sink)
+    return replace(compared, limits=limits, by_size=True, is_log=False)
 
 
 def metric_grid(
@@ -119,11 +121,11 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
     sink = _sink_column(head, step)
-    limits = limits_of_step(step, *_with_sink(values, visible, None if head.is_pooled else sink))
+    limits = limits_of(*_with_sink(values, visible, sink))
     grid = grid_of(name, values, queries, keys, visible, limits)
     allowed = head.mask if step in _BEFORE_THE_MASK else None
-    of_texts = replace(grid, row_places=head.queries, column_places=head.keys, cells=head.cells)
-    return replace(of_texts, allowed=allowed, sink=sink)
+    of_texts = replace(grid, row_places=head.queries, column_places=head.keys)
+    return replace(of_texts, cells=head.cells, pool=head.pool, allowed=allowed, sink=sink)
 
 
 def _sink_column(head: Head, step: Step) -> Matrix | None:

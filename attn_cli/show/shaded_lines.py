@@ -9,10 +9,11 @@ import numpy.typing as npt
 from attn_cli.answers.shaded_text import ShadedText
 from attn_cli.record import record
 from attn_cli.safe_text import printable
-from attn_cli.show.scale import Limits
+from attn_cli.show.scale import LINEAR_LIMITS, StepScale, levels
 from attn_cli.show.text_lines import Line
 
 _SEEN = 0.04  # of the range of the shades
+_ALL_SMALL = 0.2  # a scale from 0 to 1 shows no smaller weight well
 _LEAST = 0.0001  # a smaller weight is not written as a number
 
 
@@ -32,17 +33,23 @@ class Gap:
         return "… " + ", ".join(filter(None, (lines, tokens, weight)))
 
 
-def phrases(text: ShadedText, limits: Limits | None) -> list[str]:
+def scale_of(texts: Sequence[ShadedText], given: StepScale | None) -> StepScale:
+    """The scale of all texts: as given, else 0 to 1, or to the largest weight if all are small."""
+    largest = max(text.largest for text in texts)
+    return given or StepScale((0.0, largest) if 0 < largest < _ALL_SMALL else LINEAR_LIMITS)
+
+
+def phrases(text: ShadedText, scale: StepScale | None) -> list[str]:
     """What a text shows: the heads, the query, the range of the shades, and where the rest of the weight is.
 
-    Without `limits` there are no shades.
+    Without `scale` there are no shades.
     """
     masked = text.masked_tokens
     tokens = sum(len(piece.tokens) for piece in text.pieces)
     return [
         printable(text.title),
         f"query {printable(text.query)}",
-        *([] if limits is None else [f"shades {limits[0]:g} to {small(limits[1])}"]),
+        *([] if scale is None else [_range(scale)]),
         *([] if text.sink is None else [f"sink {small(text.sink)}"]),
         *([] if text.elsewhere is None else [f"{small(text.elsewhere)} on tokens that are not shaded"]),
         *([f"{masked:,} of {tokens:,} tokens masked"] if masked else []),
@@ -50,7 +57,7 @@ def phrases(text: ShadedText, limits: Limits | None) -> list[str]:
 
 
 def kept_lines(
-    lines: Sequence[Line], text: ShadedText, limits: Limits, most: int | None
+    lines: Sequence[Line], text: ShadedText, scale: StepScale, most: int | None
 ) -> Iterator[Line | Gap]:
     """All lines if there are at most `most`; else the query's, those with the largest weights, and gaps.
 
@@ -60,7 +67,7 @@ def kept_lines(
         yield from lines
         return
     starts = _first_pieces(lines, len(text.pieces))
-    kept = _kept(lines, text, _SEEN * limits[1], most)
+    kept = _kept(lines, text, scale, most)
     states = [(bool(kept[number]), _is_masked(line, text)) for number, line in enumerate(lines)]
     for (is_kept, _), numbers in groupby(range(len(lines)), key=states.__getitem__):
         part = list(numbers)
@@ -77,23 +84,33 @@ def largest(text: ShadedText, most: int, zero: float) -> list[int]:
     return [int(piece) for piece in order if weights[piece] > zero]
 
 
-def noticed(text: ShadedText, limits: Limits) -> frozenset[int]:
+def noticed(text: ShadedText, scale: StepScale) -> frozenset[int]:
     """The pieces whose shades are seen well."""
-    seen = text.shown & ~text.masked & (text.weights >= _SEEN * limits[1])
-    return frozenset(np.flatnonzero(seen).tolist())
+    return frozenset(np.flatnonzero(_levels(text, scale) >= _SEEN).tolist())
 
 
-def _kept(lines: Sequence[Line], text: ShadedText, least: float, most: int) -> npt.NDArray[np.bool_]:
+def _kept(lines: Sequence[Line], text: ShadedText, scale: StepScale, most: int) -> npt.NDArray[np.bool_]:
     queries = frozenset() if text.query_text else text.query_pieces
-    weights = np.where(text.shown, text.weights, 0.0)
-    heaviest = np.array(
-        [max((weights[run.piece] for run in line if run.piece >= 0), default=0) for line in lines]
+    shades = _levels(text, scale)
+    strongest = np.array(
+        [max((shades[run.piece] for run in line if run.piece >= 0), default=0) for line in lines]
     )
     is_of_query = np.array([any(run.piece in queries for run in line) for line in lines])
-    order = np.argsort(-np.where(is_of_query, np.inf, heaviest), kind="stable")[:most]
+    order = np.argsort(-np.where(is_of_query, np.inf, strongest), kind="stable")[:most]
     kept = np.zeros(len(lines), dtype=bool)
     kept[order] = True
-    return kept & (is_of_query | (heaviest >= least))
+    return kept & (is_of_query | (strongest >= _SEEN))
+
+
+def _levels(text: ShadedText, scale: StepScale) -> npt.NDArray[np.float64]:
+    """(P,) how strong the shade of each piece is, 0 to 1."""
+    seen = text.shown & ~text.masked
+    return np.where(seen, levels(text.weights, scale.limits, is_log=scale.is_log), 0.0)
+
+
+def _range(scale: StepScale) -> str:
+    low, high = map(small, scale.limits)
+    return f"shades {low} to {high}{', log scale' if scale.is_log else ''}"
 
 
 def _is_masked(line: Line, text: ShadedText) -> bool:

@@ -84,6 +84,25 @@ def test_the_numbers_can_be_verified(twins: Path) -> None:
     assert "largest difference: " in answer.err
 
 
+def test_scale_and_limits_are_those_of_the_shades(tmp_path: Path) -> None:
+    for options, told in (
+        (("--limits", "0,0.5"), "shades 0 to 0.5"),
+        (("--scale", "log"), "shades 0.001 to 1, log scale"),
+        (("--scale", "log", "--limits", "0.01,0.5"), "shades 0.01 to 0.5, log scale"),
+        (("--scale", "linear", "--columns", "0"), "shades 0 to 1"),
+        (("--columns", "0"), "shades 0 to 0.07"),
+    ):
+        answer = attn("heatmap", TEXT, *SAM, "--as-text", *options, "-o", tmp_path / "a.svg", "--force")
+        assert answer.status == 0
+        assert f" · {told} · " in words(tmp_path / "a.svg")[1]
+    problem = "--limits 1,0 is the wrong way round: 1 is above 0"
+    assert refused(attn("inspect", TEXT, *SAM, "--as-text", "--limits", "1,0")) == (
+        2,
+        problem,
+        "--limits 0,1",
+    )
+
+
 def test_cross_attention_shades_the_text_of_the_encoder(tmp_path: Path) -> None:
     TRANSLATORS["t5"].save(tmp_path)
     arguments = (

@@ -110,9 +110,9 @@ def test_digits_and_top_change_how_numbers_are_shown() -> None:
     line = ("inspect", "the cat sat", "-m", "random", "-H", "0", "-s", "weights")
     out = attn(*line, "--digits", "4", "--top", "1").out
     assert out.splitlines()[-4:] == [
-        "0 the → 0 the ▓0.5118",
+        "0 the → 0 the ▒0.5118",
         "1 cat → 0 the █0.8170",
-        "2 sat → 0 the ▓0.5954",
+        "2 sat → 0 the ▒0.5954",
         "the largest of 3 in each row",
     ]
 

@@ -29,6 +29,7 @@ REMARK = (
     "1,100 × 1,100 weights are averaged over blocks, each labelled by its first token; "
     "in full: --rows 0-19 --columns 0-63\n"
 )
+IS_LOG = "weights are on a log scale, because the text is long; otherwise: --scale linear\n"
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_a_table_labels_tokens_by_position_in_the_text() -> None:
         "           970    971",
         "            w0     w1",
         "100 w3  0.0004 0.0000",
-        "101 w4  0.0000█0.0027",
+        "101 w4  0.0000 0.0027",
     ]
     assert answer.err == ""
 
@@ -111,7 +112,8 @@ def test_without_a_selection_the_terminal_shows_block_averages_and_says_so() -> 
 def test_json_has_the_block_averages(whole: dict[str, npt.NDArray[Any]]) -> None:
     answer = attn("inspect", *RANDOM, "--causal", "--json")
     entry = valid(answer.document)["attention"][1]
-    assert (entry["cells"], entry["queries"]) == ([2, 2], list(range(0, COUNT, 2)))
+    assert (entry["cells"], entry["pool"]) == ([2, 2], "mean")
+    assert entry["queries"] == list(range(0, COUNT, 2))
     weights = whole["self.0.2.weights"]
     expected = weights.reshape(COUNT // 2, 2, COUNT // 2, 2).mean(axis=(1, 3))
     np.testing.assert_allclose(entry["steps"]["weights"], expected, atol=1e-6)  # float32
@@ -150,8 +152,47 @@ def test_steps_without_token_pairs_are_shown_in_full() -> None:
 def test_a_picture_of_a_long_text_says_that_it_is_pooled(tmp_path: Path) -> None:
     answer = attn("heatmap", *RANDOM, "-o", tmp_path / "a.svg")
     found = words(tmp_path / "a.svg")
+    assert "weights · pooled: each cell is the largest of 4 × 4 weights · random" in found
+    assert {"largest of 4 × 4", "log scale", "1", "0.1", "0.01", "≤ 0.001"} <= set(found)
+    largest = REMARK.replace("averaged over blocks", "shown as the largest of each block")
+    assert answer.err == f"wrote {tmp_path / 'a.svg'}\n{largest}{IS_LOG}"
+
+
+def test_a_picture_may_have_the_means_on_a_linear_scale(tmp_path: Path) -> None:
+    answer = attn("heatmap", *RANDOM, "--pool", "mean", "--scale", "linear", "-o", tmp_path / "a.svg")
+    found = words(tmp_path / "a.svg")
     assert "weights · pooled: each cell is the mean of 2 × 2 weights · random" in found
+    assert {"mean of 2 × 2", "linear scale", "1", "0.8", "0"} <= set(found)
     assert answer.err == f"wrote {tmp_path / 'a.svg'}\n{REMARK}"
+
+
+def test_json_may_have_the_largest_weights_of_blocks(whole: dict[str, npt.NDArray[Any]]) -> None:
+    entry = valid(attn("inspect", *RANDOM, "--causal", "--json", "--pool", "max").document)["attention"][1]
+    assert (entry["cells"], entry["pool"]) == ([2, 2], "max")
+    expected = whole["self.0.2.weights"].reshape(COUNT // 2, 2, COUNT // 2, 2).max(axis=(1, 3))
+    np.testing.assert_allclose(entry["steps"]["weights"], expected, atol=1e-6)  # float32
+
+
+def test_a_table_may_have_the_largest_weights_of_blocks(whole: dict[str, npt.NDArray[Any]]) -> None:
+    chosen = ("--causal", "-m", "random", "--heads", "0.1", "--pool", "max", "--digits", "4")
+    answer = attn("inspect", LONG, *chosen, COLUMNS="200")
+    assert "pooled: each cell is the largest of 41 × 41 weights" in answer.out
+    last = answer.out.splitlines()[-1].split()[1:]
+    weights = whole["self.0.1.weights"][-(COUNT % 41) :]
+    firsts = np.arange(0, COUNT, 41)
+    expected = np.maximum.reduceat(weights.max(axis=0), firsts)
+    assert len(last) == len(firsts)
+    np.testing.assert_allclose([float(text.strip("░▒▓█")) for text in last], expected, atol=6e-5)
+
+
+def test_the_difference_of_the_largest_weights_says_so() -> None:
+    found = valid(attn("compare", *RANDOM, "--pool", "max", "--json").document)
+    one, other = (
+        np.array(entry["steps"]["weights"])
+        for entry in attn("inspect", *RANDOM, "--pool", "max", "--json").document["attention"]
+    )
+    assert found["pool"] == "max"
+    np.testing.assert_allclose(found["difference"], one - other, atol=1e-7)  # float32
 
 
 def test_a_picture_of_a_part_has_its_tokens(tmp_path: Path) -> None:
@@ -185,6 +226,7 @@ def test_the_difference_of_a_long_text_is_that_of_its_block_averages() -> None:
         for entry in attn("inspect", *RANDOM, "--json").document["attention"]
     )
     assert (found["cells"], found["queries"]) == ([2, 2], list(range(0, COUNT, 2)))
+    assert found["pool"] == "mean"
     np.testing.assert_allclose(found["difference"], one.astype(float) - other, atol=1e-12)
 
 

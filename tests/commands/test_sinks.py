@@ -19,7 +19,7 @@ from attn_cli.reading import window
 from attn_cli.show import data
 from attn_cli.show.picture import page
 from attn_cli.show.picture.marks import Drawing, Image, Word
-from attn_cli.vocabulary import Distance
+from attn_cli.vocabulary import Distance, Pool
 from tests.support.sinks import Sinks
 from tests.support.worlds import attn, attn_in_terminal, refused
 
@@ -125,12 +125,12 @@ def test_a_table_has_a_column_for_the_sink_set_apart_from_the_tokens(model: Mode
 
 
 WEIGHTS = """\
-weights 0.1 · 3 × 3 and the sink · range 0 to 0.57
+weights 0.1 · 3 × 3 and the sink · range 0 to 1
           0    1    2 |
         the  cat  sat | sink
-0 the ▓0.43    ·    · |█0.57
-1 cat ░0.22▓0.40    · |▓0.38
-2 sat ░0.17 0.05█0.50 |▒0.27
+0 the ▒0.43    ·    · |▒0.57
+1 cat ░0.22░0.40    · |░0.38
+2 sat  0.17 0.05▒0.50 |░0.27
 """
 LOGITS = """\
 logits 0.1 · 3 × 3 and the sink · range -0.67 to 1.61
@@ -365,19 +365,22 @@ def test_a_picture_has_a_column_for_the_sink_of_each_head(
     assert [mark.text for mark in drawing.marks if isinstance(mark, Word)].count("sink") == 2
 
 
-def test_a_pooled_picture_has_the_sink_on_a_scale_of_its_own(
-    model: Model, drawings: list[Drawing], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("pool", Pool)
+def test_a_pooled_picture_has_the_sink_on_the_scale_of_the_keys(
+    pool: Pool, model: Model, drawings: list[Drawing], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A mean of many weights is far below what a sink can take: on one scale all tokens would look alike."""
     model(np.array([ON_SINK, 2.0]))
     monkeypatch.setattr(window, "LARGEST", 20)
-    monkeypatch.setattr("attn_cli.commands.heatmap.shared_out", lambda _: 3)
-    assert attn("heatmap", TEXT, "--heads", "0.1", "-o", tmp_path / "head.png").status == 0
+    monkeypatch.setattr("attn_cli.commands.heatmap.shared_out", lambda *_: 3)
+    chosen = ("--heads", "0.1", "--scale", "linear", "--pool", pool)
+    assert attn("heatmap", TEXT, *chosen, "-o", tmp_path / "head.png").status == 0
     (drawing,) = drawings
     tokens, sink, _ = (mark.colours for mark in drawing.marks if isinstance(mark, Image))
     entry = entries("--heads", "0.1", "-s", "weights")[0]
-    shares = np.array(entry["sink"]["weight"]).reshape(3, 2).mean(axis=-1)
+    reduced = np.mean if pool is Pool.MEAN else np.max
+    shares = reduced(np.array(entry["sink"]["weight"]).reshape(3, 2), axis=-1)
+    weights = reduced(np.array(entry["steps"]["weights"]).reshape(3, 2, 3, 2), axis=(1, 3))
     colours = mpl.colormaps["viridis"]
     np.testing.assert_array_equal(sink[:, 0], colours(shares, bytes=True))
-    assert (tokens == np.array(colours(1.0, bytes=True))).all(axis=-1).any()
-    assert "sink, 0 to 1" in {mark.text for mark in drawing.marks if isinstance(mark, Word)}
+    np.testing.assert_array_equal(tokens[2], colours(weights[2], bytes=True))
+    assert "sink" in {mark.text for mark in drawing.marks if isinstance(mark, Word)}

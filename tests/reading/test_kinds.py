@@ -27,7 +27,7 @@ from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.random_layer import vectors, words
 from attn_cli.models.source import Card, Extent, Layer, SlidingWindow, Source, SourceRequest, Texts, of_layers
 from attn_cli.models.tokens.token import Token, shift_right
-from attn_cli.vocabulary import DType, Kind, Metric, Step
+from attn_cli.vocabulary import DType, Kind, Metric, Pool, Step
 from tests.support.worlds import attn, refused
 
 LAYERS = {Kind.ENCODER: range(3), Kind.DECODER: range(2), Kind.CROSS: range(2)}
@@ -63,8 +63,8 @@ class OnlyWeights:
     def at(self, rows: Sequence[int]) -> "OnlyWeights":
         return replace(self, inner=self.inner.at(rows))
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        return self.inner.pooled(heads, most)
+    def pooled(self, heads: Sequence[int], most: int, way: Pool = Pool.MEAN) -> Pooled:
+        return self.inner.pooled(heads, most, way)
 
     def measure(
         self,

@@ -15,9 +15,9 @@ from attn_cli.show.grids import (
     step_grid,
     step_panels,
     summed_cells,
-    weights_on_one_scale,
 )
-from attn_cli.vocabulary import Distance, Kind, Metric, Step
+from attn_cli.show.scale import StepScale
+from attn_cli.vocabulary import Distance, Kind, Metric, Pool, Step
 
 TEXTS = Sides(["the", "cat"], ["the", "cat"])
 CAUSAL = np.array([[True, False], [True, True]])
@@ -70,11 +70,28 @@ def test_a_mask_is_shown_whole() -> None:
     assert mask.limits == (0.0, 1.0)
 
 
-def test_the_colours_of_weights_begin_at_zero() -> None:
-    assert step_grid(TEXTS, a_head(mask=None, weights=[[0.5, 0.5], [0.25, 0.75]]), Step.WEIGHTS).limits == (
-        0,
-        0.75,
-    )
+def test_weights_span_zero_to_one_whatever_they_are() -> None:
+    grid = step_grid(TEXTS, a_head(mask=None, weights=[[0.5, 0.5], [0.25, 0.75]]), Step.WEIGHTS)
+    assert (grid.limits, grid.is_log) == ((0, 1), False)
+
+
+def test_the_scale_of_weights_is_theirs_alone() -> None:
+    head, scale = a_head(weights=ONE, scores=-ONE), StepScale((0.01, 0.5), is_log=True)
+    weights, scores = (step_grid(TEXTS, head, step, scale) for step in (Step.WEIGHTS, Step.SCORES))
+    assert (weights.limits, weights.is_log) == ((0.01, 0.5), True)
+    assert (scores.limits, scores.is_log) == ((-1, -0.5), False)
+
+
+def test_other_steps_may_be_given_limits() -> None:
+    head = a_head(scores=ONE, values=ONE)
+    for step in (Step.SCORES, Step.VALUES):
+        assert step_grid(TEXTS, head, step, StepScale(of_others=(-2, 8))).limits == (-2, 8)
+
+
+def test_the_limits_of_scores_are_those_of_the_cells_that_the_mask_leaves() -> None:
+    scores = [[1.0, -9.0], [2.0, 3.0]]
+    assert step_grid(TEXTS, a_head(scores=scores), Step.SCORES).limits == (1.0, 3.0)
+    assert step_grid(TEXTS, a_head(scores=scores, mask=None), Step.SCORES).limits == (-9.0, 9.0)
 
 
 def test_a_step_without_pairs_has_numbered_features_that_stand_out_by_size() -> None:
@@ -89,18 +106,20 @@ def test_heads_of_all_layers_are_a_row_for_each() -> None:
     assert [len(row) for row in step_panels(TEXTS, heads[1:], Step.WEIGHTS)] == [3]
 
 
-def test_equal_colours_are_equal_weights() -> None:
-    heads = [a_head(weights=ONE / 2, mask=None), a_head(weights=OTHER, mask=None)]
-    assert [grid.limits for grid in weights_on_one_scale(TEXTS, heads)] == [(0, 1), (0, 1)]
-
-
 def test_a_pooled_cell_has_the_weight_of_its_keys_together() -> None:
     steps = {Step.WEIGHTS: np.array([[0.25, 0.5]])}
     head = Head(Kind.SELF, 0, 0, 0, 1.0, (0,), (0, 2), steps, cells=(3, 2))
     pooled = step_grid(Sides(["a"] * 3, ["a"] * 3), head, Step.WEIGHTS)
     summed = summed_cells(Sides(["a"] * 3, ["a"] * 3), pooled)
     assert (pooled.rows, pooled.columns) == (("0",), ("0", "2"))
-    assert (summed.values.tolist(), summed.limits, summed.is_summed) == ([[0.5, 0.5]], (0.0, 0.5), True)
+    assert (summed.values.tolist(), summed.limits, summed.is_summed) == ([[0.5, 0.5]], (0.0, 1.0), True)
+
+
+def test_the_largest_weights_of_cells_are_not_added_up() -> None:
+    head = Head(Kind.SELF, 0, 0, 0, 1.0, (0,), (0, 2), {Step.WEIGHTS: ONE[:1]}, cells=(3, 2), pool=Pool.MAX)
+    pooled = step_grid(Sides(["a"] * 3, ["a"] * 3), head, Step.WEIGHTS)
+    assert pooled.pooled == "pooled: each cell is the largest of 3 × 2 weights"
+    assert summed_cells(Sides(["a"] * 3, ["a"] * 3), pooled) is pooled
 
 
 def test_a_matrix_that_is_not_pooled_is_left_as_it_is() -> None:
@@ -122,6 +141,7 @@ def test_the_difference_has_zero_in_the_middle_of_its_colours() -> None:
     assert grid.title == "weights 0.1 − 3.4"
     assert grid.limits == (-0.25, 0.25)
     assert grid.by_size
+    assert not difference_grid(("0.1", "3.4"), ONE - OTHER, replace(one, is_log=True), other).is_log
     np.testing.assert_array_equal(grid.visible, CAUSAL)
 
 

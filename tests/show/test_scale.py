@@ -77,12 +77,6 @@ def test_the_limits_of_scores_are_those_of_the_cells_that_the_mask_leaves() -> N
     assert scale.on_unmasked(nowhere).limits == (-9.0, 9.0)
 
 
-def test_weights_begin_at_zero_and_scores_where_they_begin() -> None:
-    values = np.array([[0.25, 0.75]])
-    assert scale.limits_of_step(Step.WEIGHTS, values, EVERYWHERE) == (0.0, 0.75)
-    assert scale.limits_of_step(Step.SCORES, values, EVERYWHERE) == (0.25, 0.75)
-
-
 @pytest.mark.parametrize("values", [[[0.25, 0.75]], [[-0.75, -0.25]], [[-0.5, 0.75]]])
 def test_a_difference_has_zero_in_the_middle_whatever_its_signs(values: list[list[float]]) -> None:
     assert scale.limits_by_size(np.array(values), EVERYWHERE) == (-0.75, 0.75)
@@ -113,6 +107,21 @@ def test_several_grids_have_limits_that_hold_all_with_room_between(
     assert scale.common_limits(grids) == limits
 
 
+def test_grids_with_the_same_limits_keep_them_though_zero_is_not_in_the_middle() -> None:
+    grids = [grid_of("", np.zeros((1, 1)), ["a"], ["b"], limits=(-2, 8))] * 2
+    assert scale.common_limits(grids) == (-2, 8)
+
+
+def test_equal_factors_are_equal_steps_of_a_log_scale() -> None:
+    values = np.array([0.0, 0.001, 0.01, 0.1, 1.0, 2.0])
+    found = scale.levels(values, (0.001, 1.0), is_log=True)
+    np.testing.assert_allclose(found, [0, 0, 1 / 3, 2 / 3, 1, 1], atol=1e-12)  # float64
+
+
+def test_zero_is_half_way_and_values_beyond_uneven_limits_are_clipped() -> None:
+    assert scale.levels(np.array([-9.0, 0.0, 4.0, 9.0]), (-2, 8)).tolist() == [0.375, 0.5, 0.75, 1.0]
+
+
 def test_a_level_is_a_share_of_the_way_between_the_limits() -> None:
     assert scale.levels(np.array([2.0, 2.5, 4.0]), (2.0, 4.0)).tolist() == [0.0, 0.25, 1.0]
 
@@ -122,7 +131,7 @@ def test_values_beyond_a_limit_are_clipped() -> None:
 
 
 def test_zero_is_half_way_where_both_signs_are_and_so_is_what_is_no_number() -> None:
-    assert scale.levels(np.array([-3.0, 0.0, np.nan, 1.5]), (-3.0, 1.0)).tolist() == [0.0, 0.5, 0.5, 0.75]
+    assert scale.levels(np.array([-3.0, 0.0, np.nan, 1.5]), (-3.0, 3.0)).tolist() == [0.0, 0.5, 0.5, 0.75]
 
 
 def test_limits_without_room_between_them_have_one_level() -> None:

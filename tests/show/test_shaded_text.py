@@ -9,6 +9,8 @@ from rich.segment import Segment
 from rich.style import Style
 
 from attn_cli.answers.shaded_text import Piece, ShadedText
+from attn_cli.show.scale import StepScale
+from attn_cli.show.shaded_lines import scale_of
 from attn_cli.show.terminal.shaded_text import ShadedTexts
 from attn_cli.show.terminal.shades import ramp
 from attn_cli.show.terminal.view import Sheet
@@ -183,3 +185,20 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     console = Console(width=width, color_system="truecolor", force_terminal=True)
     lines = console.render_lines(ShadedTexts([long_text(), long_text()]), pad=False)
     assert max(map(Segment.get_line_length, lines)) <= width
+
+
+def test_shades_span_0_to_1_unless_every_weight_is_small() -> None:
+    small, large = text_of(0.19, 0, 0, 0), text_of(0.2, 0, 0, 0)
+    assert scale_of([small], None) == StepScale((0.0, 0.19))
+    assert scale_of([small, large], None) == scale_of([text_of(0, 0, 0, 0)], None) == StepScale((0.0, 1.0))
+    assert scale_of([small], StepScale((0.0, 0.5))) == StepScale((0.0, 0.5))
+
+
+def test_a_log_scale_shades_small_weights_and_none_below_it() -> None:
+    view = ShadedTexts([text_of(0.004, 0.97, 0, 0)], StepScale((0.001, 1.0), is_log=True))
+    assert printed(view, sheet())[0] == "weights 0.0 · query 1 cat · shades 0.001 to 1, log scale"
+    below = ShadedTexts([text_of(0.004, 0.97, 0, 0)], StepScale((0.1, 1.0), is_log=True))
+    shades = [{each.text: each.style for line in of.lines(sheet()) for each in line} for of in (view, below)]
+    ramped = ramp("truecolor", Theme.DARK, (0.001, 1.0))
+    assert shades[0]["the"] == ramped[int(len(ramped) * np.log(4) / np.log(1000))].style
+    assert not shades[1]["the"]

@@ -11,7 +11,7 @@ from rich.style import Style
 
 from attn_cli.grid import Grid
 from attn_cli.show.grids import grid_of
-from attn_cli.show.scale import Limits
+from attn_cli.show.scale import Limits, on_unmasked
 from attn_cli.show.terminal import shades
 from attn_cli.show.terminal.cell_map import CellMap
 from attn_cli.show.terminal.matrices import Matrices
@@ -230,7 +230,7 @@ def test_a_masked_cell_has_no_colour_of_a_value() -> None:
 
 
 SCORES = grid_of("scores 2.5", np.array([[1.5, -9.0, 9.0], [2.5, 1.75, 0.5], [2.0, -0.5, 1.0]]), CAT, CAT)
-MASKED_LATER = replace(SCORES, allowed=CAUSAL)
+MASKED_LATER = on_unmasked(replace(SCORES, allowed=CAUSAL))
 
 
 @pytest.mark.parametrize("colours", EVERY)

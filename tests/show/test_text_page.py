@@ -13,6 +13,7 @@ from attn_cli.show.picture import render
 from attn_cli.show.picture.marks import Box, Drawing, Fill, Stroke, Word
 from attn_cli.show.picture.reading_order import is_leftward_line, visual_order
 from attn_cli.show.picture.text_page import text_page
+from attn_cli.show.scale import StepScale
 from tests.show.test_shaded_text import long_text, text_of
 
 
@@ -74,6 +75,19 @@ def test_the_legend_tells_the_range() -> None:
     assert told[:2] == ["model", "weights 0.0 · query 1 cat · shades 0 to 0.01"]
     assert {"0", "0.01"} <= set(told)
     assert told[-1] == "weight of a token · framed: the query · grey: masked"
+
+
+def test_a_log_scale_has_its_ticks_where_its_colours_are() -> None:
+    drawing = text_page(
+        [text_of(0.01, 0.5, 0.0005, 0, query=3)], "model", None, StepScale((0.001, 1.0), is_log=True)
+    )
+    ticks = [word for word in words(drawing) if word.text in {"0.001", "0.01", "0.1", "1"}]
+    steps = np.diff([tick.x for tick in ticks])
+    assert len(ticks) == 4
+    assert np.ptp(steps) == pytest.approx(0, abs=1e-9)
+    colour = mpl.colormaps["Oranges"](np.array([1 / 3]), bytes=True)[0, :3]
+    assert fills(drawing)[0].colour == f"#{bytes(colour).hex()}"
+    assert len(fills(drawing)) == 2
 
 
 def test_several_texts_stand_below_one_another() -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands, trace
 from attn_cli.core.streaming.key_tokens import KeyTokens
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 
 Numbers = npt.NDArray[np.float64]
 
@@ -25,7 +25,7 @@ class Expected:
     values: Mapping[Metric, Numbers]
 
 
-def summary_of(operands: Operands, tokens: KeyTokens, picture: int) -> Expected:
+def summary_of(operands: Operands, tokens: KeyTokens, picture: int, pool: Pool = Pool.MEAN) -> Expected:
     """The summary computed from the matrices of `trace`."""
     steps = trace(operands)
     weights = to_numpy(steps.weights).astype(np.float64)
@@ -35,7 +35,7 @@ def summary_of(operands: Operands, tokens: KeyTokens, picture: int) -> Expected:
     for metric, cells in named_cells(tokens, *weights.shape[-2:]).items():
         values[metric] = (weights * cells).sum(axis=-1)
     return Expected(
-        weights, to_numpy(steps.mask), _logsumexp(logits, sink), in_cells(weights, picture), values
+        weights, to_numpy(steps.mask), _logsumexp(logits, sink), in_cells(weights, picture, pool), values
     )
 
 
@@ -91,17 +91,18 @@ def _logsumexp(logits: Numbers, sink: Numbers | None) -> Numbers:
     return np.asarray(np.logaddexp(of_keys, sink if sink.ndim > 1 else sink[:, None]))
 
 
-def in_cells(weights: Numbers, most: int) -> Numbers:
-    """(H, R, C) the means of the smallest blocks with at most this many on a side."""
+def in_cells(weights: Numbers, most: int, pool: Pool = Pool.MEAN) -> Numbers:
+    """(H, R, C) the means of the smallest blocks with at most this many on a side, or their largest."""
     tall, wide = (-(-size // most) for size in weights.shape[-2:])
-    return means_of_cells(weights, tall, wide)
+    return means_of_cells(weights, tall, wide, pool)
 
 
-def means_of_cells(weights: Numbers, tall: int, wide: int) -> Numbers:
-    """(H, R, C) the mean of every block of rows and columns; blocks at the edge are smaller."""
+def means_of_cells(weights: Numbers, tall: int, wide: int, pool: Pool = Pool.MEAN) -> Numbers:
+    """(H, R, C) the mean or the largest of every block; blocks at the edge are smaller."""
+    reduced = np.mean if pool is Pool.MEAN else np.max
     _, rows, columns = weights.shape
     cells = [
-        [weights[:, r : r + tall, c : c + wide].mean(axis=(-2, -1)) for c in range(0, columns, wide)]
+        [reduced(weights[:, r : r + tall, c : c + wide], axis=(-2, -1)) for c in range(0, columns, wide)]
         for r in range(0, rows, tall)
     ]
     return np.moveaxis(np.array(cells), -1, 0)

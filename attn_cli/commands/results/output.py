@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: about as many as a screen has pixels
+LARGEST_CELLS = 512  # the same where a cell is the largest of its weights: a line of one cell has two pixels
 _FEWEST_CELLS = 128  # along each side, for one head among many
 _SHORT = 64  # tokens: a text up to this length is listed even above a part of its matrix
 _SPANS = 4  # of positions in a sentence; if there are more, the positions are counted
@@ -142,9 +143,9 @@ def fitting(world: World, reading: "Reading", digits: int) -> int:
     return pooled_columns(world.screen.width, longest, digits, has_sink=reading.extent.has_sinks)
 
 
-def shared_out(heads: int) -> int:
+def shared_out(heads: int, cells: int = _CELLS) -> int:
     """The number of rows and columns per head in a file: about 1,024 × 1,024 for all heads together."""
-    return max(_FEWEST_CELLS, int(_CELLS / heads**0.5))
+    return max(_FEWEST_CELLS, int(cells / heads**0.5))
 
 
 def check_pooled(targets: Mapping[Path, str]) -> None:

@@ -5,8 +5,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from attn_cli.commands.inputs import check_steps, chosen_window, selected_heads, selected_places
-from attn_cli.commands.options import PictureOptions, TableOptions, TextViewOptions, WindowOptions
+from attn_cli.commands.options import (
+    PictureOptions,
+    ScaleOptions,
+    TableOptions,
+    TextViewOptions,
+    WindowOptions,
+)
 from attn_cli.commands.results.output import as_picture, counted, headline, kind_of
+from attn_cli.commands.results.weight_scale import scale_of_texts
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
@@ -61,7 +68,11 @@ def texts_of(
 
 
 def show_texts(
-    world: World, reading: "Reading", texts: "Sequence[ShadedText]", options: TableOptions
+    world: World,
+    reading: "Reading",
+    texts: "Sequence[ShadedText]",
+    options: TableOptions,
+    scale: ScaleOptions,
 ) -> None:
     """Print the model and the texts."""
     from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
@@ -70,17 +81,22 @@ def show_texts(
     world.screen.print(Paragraph(headline(reading), between=" · "))
     world.say("")
     theme = world.theme(options.theme)
-    world.screen.print(ShadedTexts(texts, digits=options.digits, top=options.top, theme=theme))
+    shown = scale_of_texts(scale)
+    world.screen.print(ShadedTexts(texts, shown, digits=options.digits, top=options.top, theme=theme))
 
 
 def drawn_texts(
-    world: World, reading: "Reading", texts: "Sequence[ShadedText]", options: PictureOptions
+    world: World,
+    reading: "Reading",
+    texts: "Sequence[ShadedText]",
+    options: PictureOptions,
+    scale: ScaleOptions,
 ) -> Picture:
     """A picture of the texts, under the model and the kind of attention."""
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
     named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"))
-    drawing = text_page(texts, " · ".join(filter(None, named)), options.cmap)
+    drawing = text_page(texts, " · ".join(filter(None, named)), options.cmap, scale_of_texts(scale))
     return as_picture(world, drawing, options)
 
 

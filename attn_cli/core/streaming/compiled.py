@@ -21,7 +21,7 @@ from attn_cli.core.streaming.blocks import Block, BlockSizes, make_block, visibl
 from attn_cli.core.streaming.logits import Logits, MeasuredLayer
 from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.core.streaming.summary import SummaryBuilder
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT=1
     raise ImportError("numba is set not to compile, and without compilation this takes hours")
@@ -138,6 +138,24 @@ def _add_weights(powers: Float32s, share: np.float32, sums: Float32s) -> None:
         sums[j] += powers[j] * share
 
 
+@_jit("contract", "nsz")
+def _raise_largest(powers: Float32s, share: np.float32, largest: Float32s) -> None:
+    """Raise the largest weights of the columns to those of a row where they are larger."""
+    for j in range(len(powers)):
+        weight = powers[j] * share
+        largest[j] = largest[j] if largest[j] >= weight else weight
+
+
+@_jit("nsz")
+def _find_largest(largest: Float32s, width: int, cells: Float32s) -> None:
+    """The largest of every `width` columns."""
+    for cell in range(len(cells)):
+        peak = _ZERO
+        for index in range(cell * width, (cell + 1) * width):
+            peak = peak if peak >= largest[index] else largest[index]
+        cells[cell] = peak
+
+
 @_jit("reassoc", "contract", "nsz")
 def _pool_columns(sums: Float32s, width: int, tall: np.float32, wide: Float32s, cells: Float32s) -> None:
     """The mean of every `width` columns, from their sums; `tall` is 1 / rows, `wide` are 1 / columns."""
@@ -160,6 +178,7 @@ class _Extent(NamedTuple):
     starts: Indices  # (R,) the first key that each row may look at
     stops: Indices  # (R,) the one after the last; equal to `starts` if it may look at none
     cell: tuple[int, int]  # rows and columns of a cell of the picture
+    takes_largest: bool  # whether a cell is the largest of its weights instead of their mean
     shares: tuple[Float32s, Float32s]  # `BlockLayout.shares`
 
 
@@ -270,10 +289,13 @@ def _put_empty_row(query: int, sink: np.float32, head: int, out: _Results) -> No
 
 
 @_jit("contract", "nsz")
-def _add_to_columns(sums: Float32s, cell: int, extent: _Extent, out: _Results) -> None:
-    """Add the sums over the rows of a cell to the block's columns and to the picture."""
+def _add_to_columns(sums: Float32s, largest: Float32s, cell: int, extent: _Extent, out: _Results) -> None:
+    """Add the sums over the rows of a cell to the block's columns, and pool them or the largest weights."""
     out.received[:] += sums
-    if len(out.pooled):
+    if extent.takes_largest:
+        _find_largest(largest, extent.cell[1], out.pooled[cell])
+        largest[:] = _ZERO
+    elif len(out.pooled):
         _pool_columns(sums, extent.cell[1], extent.shares[0][cell], extent.shares[1], out.pooled[cell])
     sums[:] = _ZERO
 
@@ -285,6 +307,7 @@ def _measure_rows(
     """Compute every metric of each row of `logits` (R, W), replacing them by exponentials."""
     count, width = logits.shape
     lanes, sums = np.empty(_LANES, np.float32), np.zeros(width, np.float32)
+    largest = np.zeros(width if extent.takes_largest else 0, np.float32)
     out.received[:] = _ZERO
     for i in range(count):
         query, start, sink = extent.start + i, extent.starts[i], sinks[i]
@@ -295,8 +318,10 @@ def _measure_rows(
             row = logits[i, visible]
             share = _measure_row(row, query, start, sink, keys, lanes, head, out)
             _add_weights(row, share, sums[visible])
+            if extent.takes_largest:
+                _raise_largest(row, share, largest[visible])
         if (i + 1) % extent.cell[0] == 0 or i == count - 1:
-            _add_to_columns(sums, i // extent.cell[0], extent, out)
+            _add_to_columns(sums, largest, i // extent.cell[0], extent, out)
 
 
 @_cached_jit
@@ -366,10 +391,11 @@ class CompiledMeasurer:
         stops = np.where(to_numpy(logits.visible_keys) > 0, stops, starts)
         tall, wide = (shares.astype(np.float32) for shares in layout.shares(block.rows, block.columns))
         cell = (layout.cells.rows, layout.cells.columns)
-        return _Extent(block.rows.start, block.first, starts, stops, cell, (tall, wide))
+        takes_largest = self._layer.pool is Pool.MAX
+        return _Extent(block.rows.start, block.first, starts, stops, cell, takes_largest, (tall, wide))
 
     def _pooled(self, block: Block) -> Array:
-        """(n, C) an output array for the means of the block's cells."""
+        """(n, C) an output array for the pooled weights of the block's cells."""
         tall, wide = self._layer.layout.cells_of(block.rows, block.columns)
         count = tall.stop - tall.start if self._layer.has_picture else 0
         return self._layer.queries.new_empty((count, wide.stop - wide.start))

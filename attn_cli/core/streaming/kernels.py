@@ -71,6 +71,12 @@ class Kernels:
         count, width = sums.shape
         return sums if columns == 1 else sums.reshape(count, width // columns, columns).sum(axis=-1)
 
+    def largest(self, weights: Array, rows: int, columns: int) -> Array:
+        """(R / rows, C / columns) the largest of each group of rows and columns of `weights` (R, C)."""
+        count, width = weights.shape
+        tall = weights if rows == 1 else weights.reshape(count // rows, rows, width).max(axis=1)
+        return tall if columns == 1 else tall.reshape(len(tall), width // columns, columns).max(axis=-1)
+
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
         """(count,) the sum of `numbers` (N,) in each row; `rows` (N,) is the row of each number."""
         return np.bincount(rows, weights=numbers, minlength=count).astype(numbers.dtype)
@@ -122,6 +128,12 @@ class TorchKernels(Kernels):
         """(n, C / columns) the sums over groups of columns."""
         count, width = sums.shape
         return sums if columns == 1 else sums.view(count, width // columns, columns).sum(dim=-1)
+
+    def largest(self, weights: Array, rows: int, columns: int) -> Array:
+        """(R / rows, C / columns) the largest of each group of rows and columns."""
+        count, width = weights.shape
+        tall = weights if rows == 1 else weights.view(count // rows, rows, width).amax(dim=1)
+        return tall if columns == 1 else tall.view(len(tall), width // columns, columns).amax(dim=-1)
 
     def by_row(self, numbers: Array, rows: Array, count: int) -> Array:
         """(count,) the sum of `numbers` in each row."""

@@ -14,7 +14,7 @@ from attn_cli.core.streaming.kernels import LOWEST, Kernels
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.record import record
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 
 RowFormula = TypeVar("RowFormula", SoftmaxFormula, WeightedSum, WeightOnPairs)
 
@@ -30,7 +30,7 @@ class MeasuredLayer:
     sink: Array | None  # (H, T) its logit in each row
     tokens: KeyTokens
     metrics: tuple[Metric, ...]  # in the order of `Metric`
-    has_picture: bool
+    pool: Pool | None  # what a cell of the picture is; None: no picture is made
     layout: BlockLayout
     kernels: Kernels
 
@@ -43,6 +43,11 @@ class MeasuredLayer:
         """The row metrics whose formula is of this kind."""
         formulas = {metric: DEFINITIONS[metric].formula for metric in self.row_metrics}
         return {metric: formula for metric, formula in formulas.items() if isinstance(formula, kind)}
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether the weights are pooled into a picture."""
+        return self.pool is not None
 
     @property
     def sums_columns(self) -> bool:

@@ -1,4 +1,4 @@
-"""Pools weights into a picture if the matrix is too large to hold: each cell is a mean.
+"""Pools weights into a picture if the matrix is too large to hold: each cell is a mean, or the largest.
 
 H query heads, T queries, S keys; R rows and C columns of cells.
 """
@@ -8,44 +8,43 @@ import numpy as np
 from attn_cli.core.arrays import Booleans, Floats, Integers, to_numpy
 from attn_cli.core.attention import Operands, allowed
 from attn_cli.record import record
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 
 _ROWS = 256  # of a mask at once: 32 MB for 131,072 keys
 
 
 @record(frozen=True, slots=True, eq=False)
 class Pooled:
-    """The weights of some heads, averaged over cells; those at the edge may have fewer rows and columns."""
+    """The weights of some heads, pooled over cells; those at the edge may have fewer rows and columns."""
 
     weights: Floats  # (H, R, C)
     visible: Booleans  # (R, C) whether any query of the cell may look at any of its keys
     cells: tuple[int, int]  # rows and columns of a cell
     are_finite: Booleans  # (H,) whether all unmasked logits are finite
-    sink: Floats | None = None  # (H, R) the weight of a learned sink, averaged over the rows of a cell
+    sink: Floats | None = None  # (H, R) the weight of a learned sink, pooled over the rows of a cell
 
     @classmethod
-    def of(cls, weights: Floats, mask: Booleans, most: int, sink: Floats | None = None) -> "Pooled":
+    def of(
+        cls, weights: Floats, mask: Booleans, most: int, way: Pool = Pool.MEAN, sink: Floats | None = None
+    ) -> "Pooled":
         """Pool full matrices (H, T, S) with their mask (T, S), and the weight of a sink (H, T)."""
         from attn_cli.core.streaming.blocks import choose_cell_size  # only long texts need it
 
         queries, keys = mask.shape
         size = choose_cell_size(queries, keys, most)
         rows, columns = np.arange(0, queries, size.rows), np.arange(0, keys, size.columns)
-        sums = np.add.reduceat(np.add.reduceat(weights, rows, axis=-2), columns, axis=-1)
-        counts = np.multiply.outer(_lengths(rows, queries), _lengths(columns, keys))
+        cells = _over(_over(weights, rows, -2, way), columns, -1, way)
         visible = np.logical_or.reduceat(np.logical_or.reduceat(mask, rows, axis=0), columns, axis=1)
         are_finite = np.asarray(np.isfinite(weights).all(axis=(-2, -1)))
-        of_sink = None if sink is None else _mean_of_rows(sink, size.rows)
-        return cls(
-            sums / counts.astype(weights.dtype), visible, (size.rows, size.columns), are_finite, of_sink
-        )
+        of_sink = None if sink is None else _of_rows(sink, size.rows, way)
+        return cls(cells, visible, (size.rows, size.columns), are_finite, of_sink)
 
 
-def pool(operands: Operands, most: int) -> Pooled:
+def pool(operands: Operands, most: int, way: Pool = Pool.MEAN) -> Pooled:
     """The weights in at most `most` rows and `most` columns of cells, without holding T × S numbers."""
     from attn_cli.core.streaming.stream import summarise  # only long texts need it: 0.02 s
 
-    summary = summarise(operands, (Metric.SINK,), picture=most)
+    summary = summarise(operands, (Metric.SINK,), picture=most, pool=way)
     sink = summary.values.get(Metric.SINK)
     ends, looks = to_numpy(summary.logsumexp), to_numpy(summary.visible_keys) > 0
     return Pooled(
@@ -53,15 +52,22 @@ def pool(operands: Operands, most: int) -> Pooled:
         visible=_visible(operands, *summary.cells),
         cells=summary.cells,
         are_finite=np.asarray(np.isfinite(ends[:, looks]).all(axis=-1)),
-        sink=None if sink is None else _mean_of_rows(to_numpy(sink), summary.cells[0]),
+        sink=None if sink is None else _of_rows(to_numpy(sink), summary.cells[0], way),
     )
 
 
-def _mean_of_rows(sink: Floats, rows: int) -> Floats:
-    """(H, R) the means of every `rows` rows of (H, T); the last may be of fewer."""
-    firsts = np.arange(0, sink.shape[-1], rows)
-    sums = np.add.reduceat(sink, firsts, axis=-1)
-    return np.asarray(sums / _lengths(firsts, sink.shape[-1]).astype(sink.dtype))
+def _of_rows(sink: Floats, rows: int, way: Pool) -> Floats:
+    """(H, R) every `rows` rows of (H, T) as one number; the last may be of fewer."""
+    return _over(sink, np.arange(0, sink.shape[-1], rows), -1, way)
+
+
+def _over(values: Floats, firsts: Integers, axis: int, way: Pool) -> Floats:
+    """The mean or the largest of the values from each of `firsts` to the next, along an axis."""
+    if way is Pool.MAX:
+        return np.asarray(np.maximum.reduceat(values, firsts, axis=axis))
+    counts = _lengths(firsts, values.shape[axis]).astype(values.dtype)
+    sums = np.add.reduceat(values, firsts, axis=axis)
+    return np.asarray(sums / (counts if axis == -1 else counts[:, None]))
 
 
 def _visible(operands: Operands, rows: int, columns: int) -> Booleans:

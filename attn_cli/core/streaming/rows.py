@@ -5,7 +5,7 @@ R rows, W columns of a block, C columns of a chunk, N chunks.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from attn_cli.core.streaming.formulas import SoftmaxFormula, SoftmaxRows, Weight
 from attn_cli.core.streaming.logits import Logits, MeasuredLayer
 from attn_cli.core.streaming.summary import SummaryBuilder
 from attn_cli.record import record
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 
 
 class Buffers(NamedTuple):
@@ -196,7 +196,8 @@ class _HeadRows:
 
         This is done chunk by chunk, while each is in the cache.
         """
-        xp, shared, columns = namespace(shares), self.shared, list[Array]()
+        xp, shared = namespace(shares), self.shared
+        columns, largest = list[Array](), list[Array]()
         totals = {metric: xp.zeros_like(shared.offsets) for metric in shared.sums}
         for index, chunk in enumerate(self.block.chunks):
             weights = self._weights(chunk)
@@ -207,12 +208,14 @@ class _HeadRows:
                     totals[metric] += self._dots(weights, coefficients)
             if self.layer.sums_columns:
                 columns.append(self._summed(weights))
+            if self.layer.pool is Pool.MAX:
+                largest.append(self._largest(weights))
         for metric, summed in shared.sums.items():
             if summed.slopes is not None:
                 totals[metric] += shared.offsets * xp.matmul(summed.slopes, shares)
             if summed.is_mean and self.layer.sink is not None:
                 totals[metric] = _per_weight(totals[metric], xp.sum(shares, axis=0))
-        return totals, self._columns(columns) if columns else None
+        return totals, self._columns(columns, largest) if columns else None
 
     def _dots(self, weights: Array, coefficients: Array) -> Array:
         """(R,) the sums of the weights (R, C) times the coefficients (C,) or (R, C)."""
@@ -231,24 +234,42 @@ class _HeadRows:
             for metric, of in self.shared.pairs.items()
         }
 
-    def _columns(self, sums: Sequence[Array]) -> ColumnSums:
-        """The sums over the block's rows, from those of each chunk, `sums` (n, C)."""
+    def _columns(self, sums: Sequence[Array], largest: Sequence[Array]) -> ColumnSums:
+        """The sums over the block's rows, from those of each chunk, `sums` (n, C).
+
+        `largest` (n, C / columns of a cell): for a picture of the largest weights, those of each chunk.
+        """
         xp, cell = namespace(self.layer.queries), self.layer.layout.cells.columns
         received = xp.concat([xp.sum(rows, axis=0) for rows in sums])
         if not self.layer.has_picture:
             return ColumnSums(received, None)
+        if largest:
+            return ColumnSums(received, xp.concat(largest, axis=-1))
         pooled = xp.concat([self.layer.kernels.pooled(rows, cell) for rows in sums], axis=-1)
         return ColumnSums(received, pooled * self.shared.cells)
 
     def _summed(self, weights: Array) -> Array:
         """(n, C) the sums over the rows of each cell of the picture, or over all; the last may be partial."""
-        kernels, count = self.layer.kernels, len(weights)
-        cell = min(self.layer.layout.cells.rows, count) if self.layer.has_picture else count
+        cell = self.layer.layout.cells.rows if self.layer.has_picture else len(weights)
+        return self._by_cell_rows(weights, cell, self.layer.kernels.summed)
+
+    def _largest(self, weights: Array) -> Array:
+        """(n, C / columns of a cell) the largest weight of each cell; the last row may be partial."""
+        cells, kernels = self.layer.layout.cells, self.layer.kernels
+        return self._by_cell_rows(
+            weights, cells.rows, lambda part, rows: kernels.largest(part, rows, cells.columns)
+        )
+
+    @staticmethod
+    def _by_cell_rows(weights: Array, cell: int, reduced: Callable[[Array, int], Array]) -> Array:
+        """(n, ...) `reduced` over every `cell` rows of `weights` (R, C), and over those that are left."""
+        count = len(weights)
         whole = count // cell * cell
-        if whole == count:
-            return kernels.summed(weights, cell)
-        rest = kernels.summed(weights[whole:], count - whole)
-        return namespace(weights).concat([kernels.summed(weights[:whole], cell), rest])
+        if whole in {0, count}:
+            return reduced(weights, cell if whole else count)
+        return namespace(weights).concat(
+            [reduced(weights[:whole], cell), reduced(weights[whole:], count - whole)]
+        )
 
     @property
     def _looks(self) -> Array:

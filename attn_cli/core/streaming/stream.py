@@ -20,7 +20,7 @@ from attn_cli.core.streaming.metrics import measurable_metrics
 from attn_cli.core.streaming.rows import StepwiseMeasurer
 from attn_cli.core.streaming.summary import Summary, SummaryBuilder
 from attn_cli.core.streaming.threads import share_out
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 
 RowProgress: TypeAlias = Callable[[int, int], None]
 """Called with the number of query rows done and their total."""
@@ -48,20 +48,21 @@ def summarise(
     tokens: KeyTokens = UNKNOWN_TOKENS,
     *,
     picture: int = 0,
+    pool: Pool = Pool.MEAN,
     rows: int | None = None,
     progress: RowProgress | None = None,
 ) -> Summary:
     """The metrics of every head: equal to those of `trace`, in memory that grows with T + S.
 
     Computed in float32, or float64 if the operands are. `picture`: the maximum number of rows and columns of
-    the pooled weights; 0: no picture. `rows`: queries per block; chosen automatically by default. Metrics
-    that need information missing from `tokens`, or a sink, are left out.
+    the pooled weights; 0: no picture. `pool`: what each of its cells is. `rows`: queries per block; chosen
+    automatically by default. Metrics that need information missing from `tokens`, or a sink, are left out.
     """
     chosen = measurable_metrics(metrics, tokens, has_sink=operands.sink is not None)
     kernels = choose_kernels(operands.queries)
     sizes, make_measurer = choose_measurer(operands, kernels, chosen)
     layout = _layout(operands, tokens, sizes, picture or PICTURE, rows)
-    layer = _measured_layer(operands, chosen, tokens, layout, kernels, has_picture=picture > 0)
+    layer = _measured_layer(operands, chosen, tokens, layout, kernels, pool if picture > 0 else None)
     measurer, done = make_measurer(layer), 0
     for finished in _run(layer, measurer):
         done += finished
@@ -104,8 +105,7 @@ def _measured_layer(
     tokens: KeyTokens,
     layout: BlockLayout,
     kernels: Kernels,
-    *,
-    has_picture: bool,
+    pool: Pool | None,
 ) -> MeasuredLayer:
     queries, keys = (constant(at_least_float32(side)) for side in (operands.queries, operands.keys))
     return MeasuredLayer(
@@ -116,7 +116,7 @@ def _measured_layer(
         sink=None if operands.sink is None else _sink_of_rows(operands.sink, queries),
         tokens=tokens,
         metrics=metrics,
-        has_picture=has_picture,
+        pool=pool,
         layout=layout,
         kernels=kernels,
     )

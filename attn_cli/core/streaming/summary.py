@@ -14,7 +14,7 @@ from attn_cli.core.streaming.blocks import Block
 from attn_cli.core.streaming.logits import MeasuredLayer
 from attn_cli.core.streaming.metrics import DEFINITIONS
 from attn_cli.record import record
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -27,7 +27,7 @@ class Summary:
     logsumexp: Array  # (H, T) of the logits, including the sink
     visible_keys: Array  # (T,) how many keys the query may look at
     values: Mapping[Metric, Array]  # (H, T), or (H, S) for metrics of keys, in the order of `Metric`
-    picture: Array | None = None  # (H, R, C) the mean weight in cells of `cells` rows and columns
+    picture: Array | None = None  # (H, R, C) the pooled weights of `cells` rows and columns
     cells: tuple[int, int] = (1, 1)
 
 
@@ -62,7 +62,15 @@ class SummaryBuilder:
             self.received[head, block.first : block.stop] += received
             if self.picture is not None and pooled is not None:
                 cells = self.picture[(head, *self._layer.layout.cells_of(block.rows, block.columns))]
-                cells += pooled
+                self._pool_into(cells, pooled)
+
+    def _pool_into(self, cells: Array, pooled: Array) -> None:
+        """Add the contribution of a block, which may have only some of the rows of its cells."""
+        if self._layer.pool is Pool.MAX:
+            xp = namespace(cells)
+            cells[...] = xp.maximum(cells, pooled)
+        else:
+            cells += pooled
 
     def summary(self) -> Summary:
         """The requested measurements."""

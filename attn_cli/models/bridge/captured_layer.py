@@ -20,7 +20,7 @@ from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord
 from attn_cli.models.bridge.dataflow import hidden_by, never_a_bias
 from attn_cli.models.source import Layer
 from attn_cli.record import record
-from attn_cli.vocabulary import Metric, Step
+from attn_cli.vocabulary import Metric, Pool, Step
 
 # Our weights and those of transformers differ by float32 rounding: at most 4e-6 across 150 families with
 # large scores. A larger difference means another formula. In half precision every step of a layer rounds:
@@ -85,10 +85,10 @@ class CapturedLayer:
             sink_weights=sink_weights,
         )
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
+    def pooled(self, heads: Sequence[int], most: int, way: Pool = Pool.MEAN) -> Pooled:
+        """The weights of `heads` pooled over cells, in at most `most` rows and `most` columns."""
         weights = to_numpy(taken(self.weights, heads, -3))
-        return Pooled.of(weights, to_numpy(self.mask), most, self._weights_of_sink(heads))
+        return Pooled.of(weights, to_numpy(self.mask), most, way, self._weights_of_sink(heads))
 
     def measure(
         self,

@@ -1,7 +1,8 @@
-"""A colour scale shared by several grids: the colour of each value, and the format of numbers."""
+"""A colour scale shared by several grids: the colour of each value, and the ticks of its bar."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from math import ceil, floor, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,16 @@ from attn_cli.errors import UsageError
 from attn_cli.grid import Grid, Matrix
 from attn_cli.record import record
 from attn_cli.safe_text import printable
-from attn_cli.show.scale import Limits, common_limits, is_signed, levels
+from attn_cli.show.scale import Limits, common_limits, fractions, is_signed, levels
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 _SEQUENTIAL = "viridis"  # perceptually uniform, and safe for colour-blind readers
 _DIVERGING = "RdBu_r"  # white in the middle, unlike the grey of masked cells
+_ROOM = 0.11  # of the bar, between a label and that of a limit; a bar is ten labels high or more
+_MOST_DECADES = 6  # labelled one by one
+_DECADES = 2  # between the limits of a log scale; below, powers of ten are too few for ticks
 
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue: Rec. 709
 _TOE = 0.04045  # sRGB is linear up to this value
@@ -30,30 +34,62 @@ class ColourScale:
 
     limits: Limits
     cmap: "Colormap"
+    is_log: bool = False
 
     def colours(self, values: Matrix) -> npt.NDArray[np.uint8]:
         """(R, C, 4) the colours as RGBA bytes; values outside the limits have the colour of the limit."""
-        return np.asarray(self.cmap(levels(values, self.limits), bytes=True), dtype=np.uint8)
+        return np.asarray(
+            self.cmap(levels(values, self.limits, is_log=self.is_log), bytes=True), dtype=np.uint8
+        )
 
     def number(self, value: float) -> str:
         """`value`, short enough for a cell."""
         usual = 0.1 <= max(map(abs, self.limits)) < 100  # noqa: PLR2004  as the scores of most models
         return with_minus_sign(f"{value:.2f}" if usual else f"{value:.3g}")
 
-    def ticks(self) -> list[float]:
-        """About five round numbers within the limits."""
-        from matplotlib.ticker import MaxNLocator  # 0.01 s
+    def column(self, count: int) -> Matrix:
+        """(count, 1) the values down the bar, the highest first."""
+        low, high = self.limits
+        spaced = np.geomspace if self.is_log else np.linspace
+        return np.asarray(spaced(high, low, count)[:, None])
 
+    def place(self, value: float) -> float:
+        """How far up the bar a value is, 0 to 1."""
+        return float(fractions(np.asarray(value), self.limits, is_log=self.is_log))
+
+    def ticks(self, *ends: float) -> list[float]:
+        """About five round numbers within the limits, and those of `ends` with room for their labels."""
         low, high = self.limits
         slack = (high - low) * 1e-6
-        ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        return [float(tick) for tick in ticks if low - slack <= tick <= high + slack]
+        round_numbers = _powers(low, high) if self.is_log else _multiples(low, high)
+        ticks = [tick for tick in round_numbers if low - slack <= tick <= high + slack]
+        return sorted(ends + tuple(tick for tick in ticks if self._is_apart(tick, ends)))
+
+    def _is_apart(self, tick: float, ends: Sequence[float]) -> bool:
+        """Whether the label of a tick leaves room for those of the ends."""
+        return all(abs(self.place(tick) - self.place(end)) > _ROOM for end in ends)
 
 
 def colour_scale(grids: Sequence[Grid], cmap: str | None) -> ColourScale:
     """One scale for all grids: their common limits, diverging around 0 if these have both signs."""
     limits = common_limits(grids)
-    return ColourScale(limits, colour_map(cmap or (_DIVERGING if is_signed(limits) else _SEQUENTIAL)))
+    colours = colour_map(cmap or (_DIVERGING if is_signed(limits) else _SEQUENTIAL))
+    return ColourScale(limits, colours, all(grid.is_log for grid in grids))
+
+
+def _multiples(low: float, high: float) -> list[float]:
+    from matplotlib.ticker import MaxNLocator  # 0.01 s
+
+    return list(map(float, MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)))
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Powers of ten; with few of them also their multiples by 2 and 5; if these are too few, equal steps."""
+    span = log10(high) - log10(low)
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1, max(1, round(span / _MOST_DECADES)))
+    few = span < _DECADES
+    powers = [float(f"{factor}e{decade}") for decade in decades for factor in ((1, 2, 5) if few else (1,))]
+    return powers if sum(low <= power <= high for power in powers) > 1 else _multiples(low, high)
 
 
 def colour_map(name: str) -> "Colormap":

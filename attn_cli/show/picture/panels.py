@@ -32,17 +32,23 @@ def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Lett
 
 
 def _cells(grid: Grid, box: Box, scale: ColourScale, *, numbered: bool) -> Iterator[PageMark]:
-    colours, blank = scale.colours(grid.values), ~grid.visible | ~np.isfinite(grid.values)
+    colours, blank = scale.colours(grid.values), ~shown(grid) | ~np.isfinite(grid.values)
     colours[blank] = _GREY
     yield Image(box, colours)
     high, wide = box.height / len(grid.rows), box.width / len(grid.columns)
     for row, start, end in _runs(blank):
         yield Blank(Box(box.x + start * wide, box.y + row * high, (end - start) * wide, high))
-    for row, column in np.argwhere(~blank) if numbered else ():
+    has_number = grid.visible & np.isfinite(grid.values)
+    for row, column in np.argwhere(has_number) if numbered else ():
         text = scale.number(float(grid.values[row, column]))
         x, y = box.x + (column + 0.5) * wide, box.y + (row + 0.5) * high
         yield Word(text, x, y, 7, colour=_ink(colours[row, column]))
     yield from frame(box)
+
+
+def shown(grid: Grid) -> npt.NDArray[np.bool_]:
+    """(R, C) the cells with a colour: not those that are masked, now or by a later step."""
+    return grid.unmasked if grid.unmasked.any() else grid.visible
 
 
 def _runs(blank: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain, groupby, pairwise
 
-import numpy as np
-
-from attn_cli.answers.shaded_text import Piece, ShadedText, common_range
+from attn_cli.answers.shaded_text import Piece, ShadedText
 from attn_cli.record import record
 from attn_cli.safe_text import printable
 from attn_cli.show.picture.colours import ColourScale, colour_map, readable_ink, with_minus_sign
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.marks import INCH, Box, Drawing, Fill, Image, PageMark, Stroke, Word, frame
 from attn_cli.show.picture.reading_order import is_leftward_line, reads_leftwards, visual_order
-from attn_cli.show.shaded_lines import Gap, kept_lines, noticed, phrases
+from attn_cli.show.scale import StepScale
+from attn_cli.show.shaded_lines import Gap, kept_lines, noticed, phrases, scale_of
 from attn_cli.show.text_lines import Line, Run, ShownPiece, words_of, wrapped
 
 _CMAP = "Oranges"  # from white to dark: a text without weights stays black on white
@@ -37,14 +36,17 @@ class _Look:
     is_mark: bool = False
 
 
-def text_page(texts: Sequence[ShadedText], title: str, cmap: str | None = None) -> Drawing:
+def text_page(
+    texts: Sequence[ShadedText], title: str, cmap: str | None = None, scale: StepScale | None = None
+) -> Drawing:
     """Lay out the texts below one another on one scale.
 
     Lines of a long text without large weights are left out. Raises `UsageError` if the colour map `cmap`
     does not exist.
     """
-    scale = ColourScale(common_range(tuple(texts)), colour_map(cmap or _CMAP))
-    page = _Page(_letters(texts, title), scale, max(_FEWEST, _LINES // len(texts)))
+    chosen = scale_of(texts, scale)
+    colours = ColourScale(chosen.limits, colour_map(cmap or _CMAP), chosen.is_log)
+    page = _Page(_letters(texts, title), chosen, colours, max(_FEWEST, _LINES // len(texts)))
     marks = list(page.marks(texts, title))
     return Drawing(
         page.right + _MARGIN, page.y + _MARGIN, tuple(marks), page.letters.families, page.letters.missing
@@ -54,16 +56,16 @@ def text_page(texts: Sequence[ShadedText], title: str, cmap: str | None = None) 
 def _letters(texts: Sequence[ShadedText], title: str) -> Letters:
     """The fonts for all text on the page."""
     pieces = {piece.text for text in texts for piece in chain(text.pieces, text.query_text)}
-    told = {phrase for text in texts for phrase in phrases(text, (0.0, 1.0))}
+    told = {phrase for text in texts for phrase in phrases(text, StepScale())}
     return letters_for(pieces, {title, *told, "…␣⏎→"})
 
 
 class _Page:
     """A page that is filled from top to bottom; `y` and `right` are the edges of what is drawn."""
 
-    def __init__(self, letters: Letters, scale: ColourScale, most: int) -> None:
+    def __init__(self, letters: Letters, scale: StepScale, colours: ColourScale, most: int) -> None:
         self.letters, self.y, self.right = letters, _MARGIN, 0.0
-        self._scale, self._most = scale, most
+        self._scale, self._colours, self._most = scale, colours, most
         self._space = letters.inches("n n", 1) - letters.inches("nn", 1)
 
     def marks(self, texts: Sequence[ShadedText], title: str) -> Iterator[PageMark]:
@@ -71,7 +73,7 @@ class _Page:
         yield from self._sentence(title, _TITLE, _PLAIN)
         for text in texts:
             self.y += 0.1
-            yield from self._sentence(" · ".join(phrases(text, self._scale.limits)), _SMALL, "#404040")
+            yield from self._sentence(" · ".join(phrases(text, self._scale)), _SMALL, "#404040")
             self.y += 0.03
             if text.query_text:
                 yield from self._query_text(text)
@@ -102,9 +104,9 @@ class _Page:
     def _text(self, text: ShadedText) -> Iterator[PageMark]:
         looks = self._looks(text)
         framed = frozenset(number for number, look in looks.items() if look.is_framed)
-        visible = framed | noticed(text, self._scale.limits)
+        visible = framed | noticed(text, self._scale)
         lines = self._wrapped(text.pieces, _WIDTH, visible)
-        for line in kept_lines(lines, text, self._scale.limits, self._most):
+        for line in kept_lines(lines, text, self._scale, self._most):
             if isinstance(line, Gap):
                 self.y += 0.03
                 yield from self._sentence(str(line), _SMALL, _GREY)
@@ -115,8 +117,9 @@ class _Page:
     def _looks(self, text: ShadedText) -> dict[int, _Look]:
         """How each piece is drawn, unless it is plain."""
         queries = frozenset() if text.query_text else text.query_pieces
-        seen = text.shown & ~text.masked & (text.weights > _ZERO * self._scale.limits[1])
-        colours = self._scale.colours(text.weights[:, None])[:, 0]
+        low, high = self._scale.limits
+        seen = text.shown & ~text.masked & (text.weights > (low if low > 0 else _ZERO * high))
+        colours = self._colours.colours(text.weights[:, None])[:, 0]
         looks = dict[int, _Look]()
         for number, piece in enumerate(text.pieces):
             fill = _hexadecimal(colours[number]) if seen[number] else None
@@ -183,13 +186,12 @@ class _Page:
 
     def _legend(self, *, are_masked: bool) -> Iterator[PageMark]:
         """The colour bar with its numbers, and the meaning of a frame and of grey letters."""
-        low, high = self._scale.limits
         box = Box(_MARGIN, self.y, _BAR.width, _BAR.height)
-        yield Image(box, self._scale.colours(np.linspace(low, high, 256)[None, :]))
+        yield Image(box, self._colours.colours(self._colours.column(256)[::-1].T))
         yield from frame(box)
         self.y = box.bottom + 0.2
-        for tick in self._scale.ticks():
-            x = box.x + (tick - low) / (high - low) * box.width
+        for tick in self._colours.ticks():
+            x = box.x + self._colours.place(tick) * box.width
             yield Stroke((x, box.bottom), (x, box.bottom + _TICK))
             yield Word(with_minus_sign(f"{tick:.4g}"), x, self.y - 0.02, _SMALL, "center", "baseline")
         told = "weight of a token · framed: the query" + (" · grey: masked" if are_masked else "")

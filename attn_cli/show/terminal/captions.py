@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.grid import SINK, Grid
-from attn_cli.show.scale import is_signed
+from attn_cli.grid import SINK, Grid, Matrix
+from attn_cli.show.scale import Limits
 from attn_cli.show.terminal.number_format import short
 from attn_cli.show.terminal.text_width import to_left
 from attn_cli.show.terminal.view import DIM, Line, Sheet
@@ -19,13 +19,22 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     """
     is_part = grid.is_masked_later and bool(grid.unmasked.any())
     seen = grid.values[grid.unmasked] if is_part else grid.numbers
-    limits = (float(seen.min()), float(seen.max())) if is_signed(grid.limits) and seen.size else grid.limits
-    low, high = (short(limit, digits) for limit in limits)
+    low, high = _span(grid.limits, seen, digits)
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
     size += "" if grid.sink is None else f" and the {SINK}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
-    span = "unmasked range" if is_part else "range"
-    return [grid.title, *pooled, size, f"{span} {low} to {high}"]
+    span = f"{low} to {high}"
+    if grid.is_log:
+        return [grid.title, *pooled, size, "log scale", span]
+    return [grid.title, *pooled, size, f"{'unmasked range' if is_part else 'range'} {span}"]
+
+
+def _span(limits: Limits, seen: Matrix, digits: int) -> list[str]:
+    """The limits; or the range of the values, if the limits were made from it by symmetry."""
+    own = (float(seen.min()), float(seen.max())) if seen.size else limits
+    reach = max(map(abs, own))
+    shown = own if limits == (-reach, reach) else limits
+    return [short(limit, digits) if limit in own else f"{limit:g}" for limit in shown]
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from attn_cli.grid import Grid
-from attn_cli.show.scale import on_unmasked
 from attn_cli.show.terminal import largest_values, table
 from attn_cli.show.terminal.captions import note
 from attn_cli.show.terminal.view import Line, Sheet, View
@@ -28,7 +27,7 @@ class Matrices(View):
 
     def lines(self, sheet: Sheet) -> Iterable[Line]:
         """The tables, each under its title, with a note below those that are not complete."""
-        grids = [sheet.inked(on_unmasked(grid)) for grid in self._grids]
+        grids = [sheet.inked(grid) for grid in self._grids]
         tables = table.side_by_side(grids, self._digits, sheet) if self._top is None else None
         return self._below(grids, sheet) if tables is None else table.lines(tables, self._digits, sheet)
 

@@ -9,10 +9,10 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-from attn_cli.answers.shaded_text import Piece, ShadedText, common_range
+from attn_cli.answers.shaded_text import Piece, ShadedText
 from attn_cli.safe_text import label
-from attn_cli.show.scale import Limits, levels
-from attn_cli.show.shaded_lines import Gap, kept_lines, largest, noticed, phrases, small
+from attn_cli.show.scale import StepScale, levels
+from attn_cli.show.shaded_lines import Gap, kept_lines, largest, noticed, phrases, scale_of, small
 from attn_cli.show.terminal.number_format import NumberFormat
 from attn_cli.show.terminal.shades import level_indices, ramp
 from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet, View
@@ -34,43 +34,44 @@ class ShadedTexts(View):
     def __init__(
         self,
         texts: Sequence[ShadedText],
+        scale: StepScale | None = None,
         *,
         digits: int = 2,
         top: int | None = None,
         theme: Theme = Theme.DARK,
     ) -> None:
         self._texts, self._top, self.theme = tuple(texts), top or _MOST, theme
-        self._written = _number_format(common_range(self._texts)[1], digits)
+        self._scale = scale_of(texts, scale)
+        self._written = _number_format(max(text.largest for text in texts), digits)
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """The texts, and the legend."""
-        limits = common_range(self._texts)
         most = None if sheet.is_endless else max(_FEWEST, _LINES // len(self._texts))
         for number, text in enumerate(self._texts):
             yield from [[]] if number else []
-            told = phrases(text, limits if sheet.colours is not None else None)
+            told = phrases(text, self._scale if sheet.colours is not None else None)
             for line in sheet.filled(list(map(sheet.ink, told)), " · ", sheet.width):
                 yield [Segment(line, BOLD)]
             if text.query_text:
                 yield from self._query_text(text, sheet, most)
-            yield from self._text(text, limits, sheet, most)
+            yield from self._text(text, sheet, most)
             if sheet.colours is not None:
                 yield from self._largest(text, sheet)
         yield []
-        yield from self._legend(limits, sheet)
+        yield from self._legend(sheet)
 
-    def _text(self, text: ShadedText, limits: Limits, sheet: Sheet, most: int | None) -> Iterator[Line]:
+    def _text(self, text: ShadedText, sheet: Sheet, most: int | None) -> Iterator[Line]:
         queries = frozenset() if text.query_text else text.query_pieces
-        styles = self._styles(text, limits, sheet, queries)
+        styles = self._styles(text, sheet, queries)
         written = frozenset(largest(text, self._top, self._zero) if sheet.colours is None else ())
         weights = {piece: f"[{self._written(float(text.weights[piece]))}]" for piece in written}
-        told = queries | (noticed(text, limits) if sheet.colours is not None else written)
+        told = queries | (noticed(text, self._scale) if sheet.colours is not None else written)
         pieces = [
             _shown(piece, sheet, weights.get(i, ""), is_query=i in queries, is_told=i in told)
             for i, piece in enumerate(text.pieces)
         ]
         lines = list(wrapped(pieces, sheet.width, cell_len))
-        for line in kept_lines(lines, text, limits, most):
+        for line in kept_lines(lines, text, self._scale, most):
             if isinstance(line, Gap):
                 yield [Segment(sheet.cut(sheet.ink(str(line)), sheet.width), DIM)]
             else:
@@ -95,12 +96,11 @@ class ShadedTexts(View):
             yield [Segment("  "), *(_segment(run, styles, sheet, DIM) for run in line)]
         yield [Segment(f"  {arrow} looks at", DIM)]
 
-    def _styles(
-        self, text: ShadedText, limits: Limits, sheet: Sheet, queries: frozenset[int]
-    ) -> dict[int, Style]:
+    def _styles(self, text: ShadedText, sheet: Sheet, queries: frozenset[int]) -> dict[int, Style]:
         """The style of each piece that is not plain."""
+        limits, is_log = self._scale.limits, self._scale.is_log
         shades = ramp(sheet.colours, self.theme, limits)
-        indices = level_indices(levels(text.weights, limits), len(shades)).tolist()
+        indices = level_indices(levels(text.weights, limits, is_log=is_log), len(shades)).tolist()
         seen = self._seen(text)
         styles = dict[int, Style]()
         for number, piece in enumerate(text.pieces):
@@ -115,8 +115,9 @@ class ShadedTexts(View):
         return styles
 
     def _seen(self, text: ShadedText) -> npt.NDArray[np.bool_]:
-        """(P,) whether each piece has a weight that is not written as zero."""
-        return text.shown & ~text.masked & (text.weights > self._zero)
+        """(P,) whether each piece has a weight above the lower limit; above 0: one not written as zero."""
+        least = self._scale.limits[0] if self._scale.limits[0] > 0 else self._zero
+        return text.shown & ~text.masked & np.greater(text.weights, least)
 
     @property
     def _zero(self) -> float:
@@ -133,7 +134,7 @@ class ShadedTexts(View):
         for line in sheet.filled(["largest:", *found], "  ", sheet.width) if found else []:
             yield [Segment(line, DIM)]
 
-    def _legend(self, limits: Limits, sheet: Sheet) -> Iterator[Line]:
+    def _legend(self, sheet: Sheet) -> Iterator[Line]:
         """What shades, numbers and styles say."""
         if sheet.colours is None:
             number = f"[{self._written(0.42)}]"
@@ -143,8 +144,8 @@ class ShadedTexts(View):
             ]
             yield from ([Segment(line, DIM)] for line in sheet.filled(told, " · ", sheet.width))
             return
-        shades = ramp(sheet.colours, self.theme, limits)
-        low, high = f"{limits[0]:g} ", f" {small(limits[1])}"
+        shades = ramp(sheet.colours, self.theme, self._scale.limits)
+        low, high = f"{small(self._scale.limits[0])} ", f" {small(self._scale.limits[1])}"
         told = ["underlined: the query", "dim: masked"][
             : 2 if any(text.masked.any() for text in self._texts) else 1
         ]
@@ -159,9 +160,9 @@ class ShadedTexts(View):
             yield from ([Segment(line, DIM)] for line in sheet.filled(told, " · ", sheet.width))
 
 
-def _number_format(high: float, digits: int) -> NumberFormat:
+def _number_format(largest_weight: float, digits: int) -> NumberFormat:
     """The format of weights: two digits of the largest, if `digits` decimals are fewer."""
-    decimals = max(digits, 1 + math.ceil(-math.log10(high))) if high < 1 else digits
+    decimals = max(digits, 1 + math.ceil(-math.log10(largest_weight))) if 0 < largest_weight < 1 else digits
     return NumberFormat(f"z.{decimals}f", decimals + 2, compact=decimals > 1)
 
 

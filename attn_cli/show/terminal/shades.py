@@ -93,7 +93,7 @@ def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:
     if scale.is_below_zero(grid.limits):  # counted from the shade nearest to zero
         low, high = grid.limits
         return count - 1 - level_indices(scale.levels(-grid.values, (-high, -low)), count)
-    return level_indices(scale.levels(grid.values, grid.limits), count)
+    return level_indices(scale.levels(grid.values, grid.limits, is_log=grid.is_log), count)
 
 
 def level_indices(levels: npt.NDArray[np.floating], count: int) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Operands, trace
 from attn_cli.core.multihead import MultiHeadAttention
 from attn_cli.core.streaming.pooling import Pooled, pool
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import Pool, Step
 from tests.core.streaming.test_stream import EXACT, layer_of
 from tests.support.libraries import LIBRARIES, Convert
 
@@ -33,18 +33,24 @@ def test_a_few_queries_give_the_rows_of_all_queries(library: str, data: st.DataO
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@given(data=st.data(), most=st.sampled_from([1, 2, 5, 33, 1024]))
+@given(data=st.data(), most=st.sampled_from([1, 2, 5, 33, 1024]), way=st.sampled_from(Pool))
 @settings(max_examples=60)
-def test_block_averages_are_the_means_of_the_matrices(library: str, data: st.DataObject, most: int) -> None:
+def test_blocks_are_the_means_or_the_largest_of_the_matrices(
+    library: str, data: st.DataObject, most: int, way: Pool
+) -> None:
     operands, _, _ = layer_of(data.draw, LIBRARIES[library])
     whole = trace(operands)
-    found = pool(operands, most)
-    expected = Pooled.of(to_numpy(whole.weights), to_numpy(whole.mask), most)
+    found = pool(operands, most, way)
+    sink = None if whole.sink is None else to_numpy(whole.sink)
+    expected = Pooled.of(to_numpy(whole.weights), to_numpy(whole.mask), most, way, sink)
     assert found.cells == expected.cells
     assert max(found.weights.shape[1:]) <= most
     np.testing.assert_allclose(found.weights, expected.weights, EXACT, EXACT)
     np.testing.assert_array_equal(found.visible, expected.visible)
     np.testing.assert_array_equal(found.are_finite, expected.are_finite)
+    if expected.sink is not None:
+        assert found.sink is not None
+        np.testing.assert_allclose(found.sink, expected.sink, EXACT, EXACT)
 
 
 def test_a_block_at_the_edge_is_the_mean_of_what_is_left(array: Convert) -> None:
@@ -53,6 +59,13 @@ def test_a_block_at_the_edge_is_the_mean_of_what_is_left(array: Convert) -> None
     assert found.cells == (2, 2)
     np.testing.assert_array_equal(found.weights, [[[2, 3.5], [6.5, 8]]])
     np.testing.assert_array_equal(found.visible, [[True, False], [True, True]])
+
+
+def test_a_block_may_be_the_largest_of_its_weights(array: Convert) -> None:
+    weights = to_numpy(array(np.arange(9, dtype=np.float32).reshape(1, 3, 3)))
+    found = Pooled.of(weights, np.tri(3, dtype=bool), 2, Pool.MAX, weights[:, :, 0])
+    np.testing.assert_array_equal(found.weights, [[[4, 5], [7, 8]]])
+    np.testing.assert_array_equal(found.sink, [[3, 6]])
 
 
 def test_overflowing_logits_differ_from_fully_masked_rows(array: Convert) -> None:

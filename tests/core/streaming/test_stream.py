@@ -31,7 +31,7 @@ from attn_cli.core.streaming.rows import StepwiseMeasurer
 from attn_cli.core.streaming.stream import summarise
 from attn_cli.core.streaming.summary import Summary
 from attn_cli.core.streaming.threads import share_out
-from attn_cli.vocabulary import Metric
+from attn_cli.vocabulary import Metric, Pool
 from tests.support.full_matrices import Expected, means_of_cells, summary_of
 from tests.support.libraries import LIBRARIES, Convert
 
@@ -144,7 +144,7 @@ def test_metrics_equal_those_of_full_matrices(way: str, data: st.DataObject) -> 
     make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
     operands, ids, special = layer_of(data.draw, make[way])
     tokens = KeyTokens(ids if operands.queries.shape[1] == len(ids) else None, special)
-    picture = data.draw(st.sampled_from([4, 33, 1024]))
+    picture, pool = data.draw(st.sampled_from([4, 33, 1024])), data.draw(st.sampled_from(Pool))
     rows, chunk = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([16, 48, 2048]))
     with pytest.MonkeyPatch.context() as patch:
         compiled_or_not(patch, way)
@@ -152,8 +152,8 @@ def test_metrics_equal_those_of_full_matrices(way: str, data: st.DataObject) -> 
         patch.setattr(stream, "choose_kernels", lambda _: kernels)
         sizes, measurer = stream.choose_measurer(operands, kernels, tuple(Metric))
         patch.setattr(stream, "choose_measurer", lambda *_: (replace(sizes, chunk=chunk), measurer))
-        summary = summarise(operands, tokens=tokens, picture=picture, rows=rows)
-    same(summary, summary_of(operands, tokens, picture))
+        summary = summarise(operands, tokens=tokens, picture=picture, pool=pool, rows=rows)
+    same(summary, summary_of(operands, tokens, picture, pool))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -407,13 +407,14 @@ def test_an_unresponsive_thread_is_not_waited_for() -> None:
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("way", ["torch", "compiled"])
-def test_results_of_two_threads_add_up(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pool", Pool)
+def test_results_of_two_threads_add_up(pool: Pool, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells of 34 rows in blocks of 17: two blocks add to one cell."""
     compiled_or_not(monkeypatch, way)
     q = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (3, 400, 8)).astype(np.float32))
     operands, tokens = Operands(q, q, q, 1.0, masks.causal), KeyTokens(None, np.arange(400) % 7 == 0)
-    summary = summarise(operands, tokens=tokens, picture=12, rows=20)
-    same(summary, summary_of(operands, tokens, 12))
+    summary = summarise(operands, tokens=tokens, picture=12, pool=pool, rows=20)
+    same(summary, summary_of(operands, tokens, 12, pool))
 
 
 @pytest.mark.parametrize("lowest", [-np.inf, np.finfo(np.float32).min, -1e38])

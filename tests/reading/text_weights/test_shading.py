@@ -1,12 +1,11 @@
 """The weights of a row on the pieces of a text: nothing is lost, and the mean is that of the heads."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from attn_cli.answers.shaded_text import ShadedText, common_range
+from attn_cli.answers.shaded_text import ShadedText
 from attn_cli.grid import Head
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
@@ -105,12 +104,3 @@ def test_the_query_of_cross_attention_stands_in_the_text_of_the_decoder(tmp_path
     assert text.query_text[query].tokens == (1,)
     assert "".join(piece.text for piece in text.query_text if not piece.is_mark) == "sat on the mat"
     assert "".join(piece.text for piece in text.pieces if not piece.is_mark) == "the cat"
-
-
-def test_shades_span_0_to_1_unless_every_weight_is_small() -> None:
-    (text, *_) = shaded(reading_of(TEXT))
-    small = replace(text, weights=text.weights / text.largest * 0.19)
-    large = replace(text, weights=text.weights / text.largest * 0.2)
-    assert common_range((small,)) == pytest.approx((0, 0.19))
-    assert common_range((small, large)) == (0, 1)
-    assert common_range((replace(text, weights=text.weights * 0),)) == (0, 1)
