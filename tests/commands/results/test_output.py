@@ -67,7 +67,7 @@ def test_a_part_of_a_long_text_has_one_line_about_its_tokens() -> None:
         "random · 1 layer × 4 heads of 16 features · 300 tokens · numpy, float32, cpu",
         "rows 100-101 and columns 0-4 of 300 tokens are shown; all tokens: attn tokens",
         "",
-        "weights 0.1 · 2 × 5 · range 0 to 0.0031",
+        "weights 0.1 · 2 × 5 · range 0 to 1",
     ]
 
 
