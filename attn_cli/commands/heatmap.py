@@ -6,7 +6,8 @@ from typing import Annotated
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
 from attn_cli.commands.results.output import LARGEST_CELLS, drawn, shared_out, title, write
-from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures
+from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
+from attn_cli.commands.results.weight_scale import check_scale, check_without_scale, scale_of_pictures
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either
@@ -20,8 +21,8 @@ Every head of the model, layer by head:
     attn heatmap "the cat sat and the cat sat" -o all.png
 One head, for a paper:
     attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
-Scores and weights of layer 5 in BERT:
-    attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
+Where one word looks, as a text:
+    attn heatmap "the cat sat and the cat sat" --rows cat@2 --as-text -o it.png
 """
 
 
@@ -33,6 +34,7 @@ def draw_heads(
     step: options.Steps = None,
     window: options.WindowOptions,
     scale: options.ScaleOptions,
+    text_view: options.TextViewOptions,
     picture_options: options.PictureOptions,
     force: options.Force = False,
     compute: options.ComputeOptions,
@@ -41,6 +43,8 @@ def draw_heads(
 
     Several heads are drawn side by side, all heads of a model (without -l, -H or --heads) as a grid of
     layers by heads. Heads share one colour scale; each step has its own. Without -s, weights are drawn.
+
+    With --as-text the text itself is drawn, each token on the colour of the weight that one query gives it.
 
     Colours of weights span 0 to 1, on a linear or a log scale, as the colour bar says. Beyond 1,024 tokens,
     the largest weight of each block is drawn; --rows and --columns draw a part in full.
@@ -55,7 +59,15 @@ def draw_heads(
     picture.check_colours(picture_options.cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     check_scale(scale, steps)
+    check_text_view(text_view, step)
+    check_without_scale(text_view, scale, window)
     reading = open_reading(world, inputs, compute)
+    if text_view.as_text:
+        _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        write(
+            world, targets, PICTURES, lambda: drawn_texts(world, reading, texts, picture_options), force=force
+        )
+        return
     places = selected_places(world, reading, selection(inputs))
     heads = head_steps(
         reading,

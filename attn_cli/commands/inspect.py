@@ -8,8 +8,9 @@ import typer
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
 from attn_cli.commands.results.output import check_pooled, fitting, shared_out, show_reading, write
+from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
-from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
+from attn_cli.commands.results.weight_scale import check_scale, check_without_scale, scale_of_tables
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
@@ -18,6 +19,7 @@ from attn_cli.vocabulary import Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attn_cli.analysis.verification import Verdict
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
 
@@ -55,6 +57,7 @@ def inspect_heads(
     table: options.TableOptions,
     window: options.WindowOptions,
     scale: options.ScaleOptions,
+    text_view: options.TextViewOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -71,9 +74,11 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
+    With --as-text the text itself is shown, each token shaded by the weight that one query gives it.
+
     Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
     --columns show a part in full. Files and --json have every number in full precision: --top, --digits,
-    --scale and --limits only affect tables.
+    --scale, --limits and --as-text only affect what is printed.
     """
     from attn_cli.show import files
 
@@ -85,7 +90,15 @@ def inspect_heads(
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
     check_scale(scale, steps)
+    check_text_view(text_view, steps)
+    check_without_scale(text_view, scale, window)
     reading = open_reading(world, inputs, compute)
+    if text_view.as_text and not (as_json or targets):
+        heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        verdict = verdict_on(reading, heads) if verify else None
+        show_texts(world, reading, texts, table)
+        _conclude(world, verdict)
+        return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)
     shown = chosen_window(world, reading, window, steps, most)
     if shown.is_pooled:
@@ -104,6 +117,15 @@ def inspect_heads(
             world.say(data.as_json(answer))
     else:
         _show(world, reading, heads, table, scale)
+    _conclude(world, verdict)
+
+
+def _conclude(world: World, verdict: "Verdict | None") -> None:
+    """What the comparison with transformers found; None: there was none.
+
+    Raises:
+        DifferenceError: the numbers differ.
+    """
     if verdict is not None:
         for remark in remarks(verdict):
             world.note(remark)

@@ -136,3 +136,14 @@ def test_a_compared_difference_keeps_its_own_range(tmp_path: Path) -> None:
     assert "range -0.98 to 0.98" in out
     assert attn(*pair, "-o", tmp_path / "a.svg").status == 0
     assert words(tmp_path / "a.svg").count("linear scale") == 3
+
+
+@pytest.mark.parametrize("command", ["inspect", "heatmap"])
+@pytest.mark.parametrize(
+    "option", [("--scale", "log"), ("--scale", "linear"), ("--limits", "0,1"), ("--pool", "max")]
+)
+def test_a_text_as_a_picture_has_its_own_scale(command: str, option: tuple[str, str], tmp_path: Path) -> None:
+    given = option[0] if option[0] == "--limits" else " ".join(option)
+    problem = f"--as-text has a scale of its own, without blocks: {given} was given"
+    found = run(command, tmp_path, "--as-text", *option)
+    assert found == (2, problem, f"leave out {option[0]}, or --as-text")

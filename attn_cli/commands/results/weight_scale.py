@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.options import ScaleOptions
+from attn_cli.commands.options import ScaleOptions, TextViewOptions, WindowOptions
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import printable
@@ -34,6 +34,23 @@ def check_scale(options: ScaleOptions, steps: Collection[Step] | None) -> "Limit
         problem = f"--scale log needs limits above 0: --limits {printable(options.limits or '')} starts at "
         raise UsageError(problem + f"{limits[0]:g}", f"{_ABOVE_ZERO}, or --scale linear")
     return limits
+
+
+def check_without_scale(text_view: TextViewOptions, scale: ScaleOptions, window: WindowOptions) -> None:
+    """Check that no scale is asked for where the text is shown, which has its own.
+
+    Raises:
+        UsageError: one is.
+    """
+    asked = {
+        f"--scale {scale.scale}": scale.scale is not ScaleKind.AUTO,
+        "--limits": scale.limits is not None,
+        f"--pool {window.pool}": window.pool is not None,
+    }
+    for option, is_given in asked.items():
+        if text_view.as_text and is_given:
+            problem = f"--as-text has a scale of its own, without blocks: {option} was given"
+            raise UsageError(problem, f"leave out {option.split()[0]}, or --as-text")
 
 
 def scale_of_tables(options: ScaleOptions, heads: "Sequence[Head]") -> "StepScale":
