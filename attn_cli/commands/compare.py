@@ -84,7 +84,7 @@ def compare_heads(
     if len(places) < _FEWEST:
         raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")
     is_text = not (as_json or targets)
-    most = fitting(world, reading, table.digits) if is_text else shared_out(len(places))
+    most = fitting(world, reading, table.digits, window.hiding.hide) if is_text else shared_out(len(places))
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
     heads, comparison = compare_places(reading, places, distance, shown)
     weights = weights_on_one_scale(reading.sides, heads)

@@ -7,7 +7,15 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
-from attn_cli.commands.results.output import check_pooled, fitting, shared_out, show_reading, write
+from attn_cli.commands.results.hidden import remarks_on_keys
+from attn_cli.commands.results.output import (
+    check_pooled,
+    fitting,
+    shared_out,
+    show_hidden,
+    show_reading,
+    write,
+)
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.console import World
 from attn_cli.help.command import Topic
@@ -82,7 +90,7 @@ def inspect_heads(
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
     reading = open_reading(world, inputs, compute)
-    most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)
+    most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits, window.hiding.hide)
     shown = chosen_window(world, reading, window, steps, most)
     if shown.is_pooled:
         check_pooled(targets)
@@ -100,6 +108,8 @@ def inspect_heads(
             world.say(data.as_json(answer))
     else:
         _show(world, reading, heads, table)
+    for remark in remarks_on_keys(reading, heads):
+        world.note(remark)
     if verdict is not None:
         for remark in remarks(verdict):
             world.note(remark)
@@ -113,6 +123,7 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     show_reading(world, reading, heads[0])
+    show_hidden(world, reading, heads[0])
     for grid in step_grids(reading.sides, heads):
         world.say("")
         whole = summed_cells(reading.sides, grid)

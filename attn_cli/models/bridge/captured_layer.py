@@ -9,6 +9,7 @@ import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.core.arrays import Array, Floats, taken, to_numpy
 from attn_cli.core.attention import Bias, LearnedSink, Operands, trace
+from attn_cli.core.hiding import Hiding, as_shown
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.core.multihead import Attention, Linear, merged
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -85,10 +86,14 @@ class CapturedLayer:
             sink_weights=sink_weights,
         )
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
+    def pooled(self, heads: Sequence[int], most: int, hiding: Hiding | None = None) -> Pooled:
         """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
-        weights = to_numpy(taken(self.weights, heads, -3))
-        return Pooled.of(weights, to_numpy(self.mask), most, self._weights_of_sink(heads))
+        weights, mask = to_numpy(taken(self.weights, heads, -3)), to_numpy(self.mask)
+        sink = self._weights_of_sink(heads)
+        if hiding is None:
+            return Pooled.of(weights, mask, most, sink)
+        (shown, shares), others = as_shown(weights, hiding), hiding.others(mask.shape[-1])
+        return Pooled.of(shown[..., others], mask[:, others], most, sink).beside(shares)
 
     def measure(
         self,
