@@ -118,7 +118,13 @@ class HiddenColumn:
 
     keys: int  # how many
     weight: npt.NDArray[np.floating]  # (R,)
-    caption: str  # how much on average, in words
+    average: str  # of its rows, or that of two heads
+    is_renormalized: bool
+
+    @property
+    def caption(self) -> str:
+        """How much it is on average, and whether the rest is divided."""
+        return f"{HIDDEN} {self.average}{', rest renormalized' if self.is_renormalized else ''}"
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -153,7 +159,7 @@ class Hidden:
 
 @record(frozen=True, slots=True)
 class KeyShare:
-    """The key that takes more of a head's weight than any other, and its mean over the rows that could choose."""
+    """The key that takes more of a head's weight than any other, and how much of each row on average."""
 
     key: int
     weight: float

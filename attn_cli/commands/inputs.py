@@ -20,9 +20,9 @@ from attn_cli.reading.selection import Place, Selection
 from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Step
 
 if TYPE_CHECKING:
-    from attn_cli.core.hiding import Hiding
     from attn_cli.grid import Head
     from attn_cli.models.source import Source, SourceRequest
+    from attn_cli.reading.hidden_keys import HiddenKeys
     from attn_cli.reading.reading import Reading, TextRequest
     from attn_cli.reading.window import Window
 
@@ -180,7 +180,7 @@ def chosen_window(
     return window
 
 
-def hidden_keys(reading: "Reading", options: HidingOptions) -> "Hiding | None":
+def hidden_keys(reading: "Reading", options: HidingOptions) -> "HiddenKeys | None":
     """The keys that are out of sight; None: all are shown.
 
     Raises:

@@ -1,7 +1,7 @@
 """Hides keys: out of sight, never out of the softmax.
 
-To the other keys of a row, hidden keys are what a learned sink is: one more logit, the logsumexp of theirs. So
-heads are pooled and measured by the code that also serves learned sinks. H query heads, T queries, S keys.
+To the other keys of a row, hidden keys are what a learned sink is: one more logit, the logsumexp of theirs.
+So heads are pooled and measured by the code that serves learned sinks. H query heads, T queries, S keys.
 """
 
 from collections.abc import Iterator, Sequence
@@ -168,4 +168,6 @@ def _logsumexp(operands: Operands) -> Array:
 
 def _share(logits: Floats, total: Floats) -> Floats:
     """exp(logit - total); 0 where both are -inf: the row may look nowhere."""
-    return np.exp(np.where(np.isneginf(total), -np.inf, logits) - np.where(np.isneginf(total), 0.0, total))
+    looks = ~np.isneginf(total)
+    shares: Floats = np.exp(np.where(looks, logits, -np.inf) - np.where(looks, total, 0.0))
+    return shares

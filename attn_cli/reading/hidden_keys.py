@@ -1,6 +1,7 @@
 """Which keys are hidden, from the options of a command: refused if nothing is left to see or to divide."""
 
 from collections.abc import Collection, Sequence
+from typing import TypeAlias
 
 from attn_cli.core.hiding import Hiding
 from attn_cli.errors import UsageError
@@ -9,6 +10,9 @@ from attn_cli.reading.token_selection.items import quoted
 from attn_cli.reading.token_selection.select import select_tokens
 from attn_cli.reading.window import Window
 from attn_cli.vocabulary import Step
+
+HiddenKeys: TypeAlias = Hiding
+"""The keys that are out of sight."""
 
 
 def choose_hidden_keys(reading: Reading, selections: Sequence[str], *, is_renormalized: bool) -> Hiding:
@@ -35,7 +39,9 @@ def hide_keys(window: Window, hiding: Hiding, steps: Collection[Step]) -> Window
     """
     if not any(step.is_pairwise or step.is_of_keys for step in steps):
         listed = _listed(steps)
-        raise UsageError(f"--hide hides keys, and there are none in {listed}", "-s weights, or leave out --hide")
+        raise UsageError(
+            f"--hide hides keys, and there are none in {listed}", "-s weights, or leave out --hide"
+        )
     if hiding.is_renormalized and Step.WEIGHTS not in steps:
         problem = f"--renormalize divides weights, and only {_listed(steps)} would be shown"
         raise UsageError(problem, "-s weights, or leave out --renormalize")

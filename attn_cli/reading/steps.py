@@ -149,9 +149,7 @@ class ShownLayer:
             self._check("weights on the sink", head, is_finite=bool(np.isfinite(of_head).all()))
         return [Sink(logit, weight) for logit, weight in zip(logits, weights, strict=True)]
 
-    def _arrays(
-        self, chosen: Sequence[int], steps: Collection[Step], window: Window
-    ) -> "_Arrays":
+    def _arrays(self, chosen: Sequence[int], steps: Collection[Step], window: Window) -> "_Arrays":
         """Each step (H, R, ...) within the window, and the mask (R, C) if a step is pairwise."""
         blocks, masks = list[dict[Step, Numbers]](), list[Numbers]()
         shares, received = list["Shares"](), list[_Received]()
@@ -206,7 +204,9 @@ class ShownLayer:
                 cells=pooled.cells,
                 sink=None if pooled.sink is None else self._pooled_sink(pooled.sink[index], head),
                 hidden=_hidden(window, pooled.hidden, pooled.left, index),
-                favourite=None if pooled.received is None else _favourite(pooled.received[index], window.queries),
+                favourite=None
+                if pooled.received is None
+                else _favourite(pooled.received[index], window.queries),
             )
 
     def _pooled_sink(self, weight: Numbers, head: int) -> Sink:
@@ -245,8 +245,9 @@ class _Arrays:
         """What the hidden keys take of this head; None if none is hidden."""
         if not self.shares:
             return None
-        sides = ([each.hidden for each in self.shares], [each.left for each in self.shares])
-        return _hidden(window, *(np.concatenate(rows, axis=-1) for rows in sides), index)
+        weight = np.concatenate([each.hidden for each in self.shares], axis=-1)
+        left = np.concatenate([each.left for each in self.shares], axis=-1)
+        return _hidden(window, weight, left, index)
 
     def favourite_of(self, index: int) -> KeyShare | None:
         """The key that receives most of this head; None if too few rows count."""

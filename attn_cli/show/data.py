@@ -37,7 +37,10 @@ def schema() -> str:
 
 def attention_entries(heads: Sequence[Head]) -> list[dict[str, object]]:
     """The list `attention` of a document; the steps remain arrays until they are written."""
-    return [_entry(head) | _sink(head) | _hidden(head) | {"steps": _named(head.steps)} | _absent(head) for head in heads]
+    return [
+        _entry(head) | _sink(head) | _hidden(head) | {"steps": _named(head.steps)} | _absent(head)
+        for head in heads
+    ]
 
 
 def as_json(document: Mapping[str, object]) -> str:
@@ -251,7 +254,7 @@ def _cells(
 
 
 def _lines_of_head(document: Mapping[str, object], head: Head) -> Iterator[Iterable[object]]:
-    """The lines of all steps of a head, then those of its sink and of hidden keys, in the order of `COLUMNS`."""
+    """The lines of all steps of a head, then of its sink and hidden keys, in the order of `COLUMNS`."""
     for step, values in head.steps.items():
         yield from _cells(document, head, step, values)
     tokens = _tokens(document, head, of_keys=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.grid import HIDDEN, Grid, Head, HiddenColumn, Matrix, Sides
+from attn_cli.grid import Grid, Head, HiddenColumn, Matrix, Sides
 from attn_cli.show.scale import limits_by_size, limits_of, limits_of_step, stands_out_by_size
 from attn_cli.vocabulary import Distance, Metric, Step
 
@@ -90,8 +90,18 @@ def difference_grid(
     title = f"weights {heads[0]} − {heads[1]}"
     values = np.asarray(difference, dtype=np.float64)
     visible = one.visible | other.visible
+    if one.hidden is not None and one.hidden.is_renormalized:  # rows that both heads have
+        rows = np.asarray(one.visible.any(axis=1) & other.visible.any(axis=1))
+        visible &= rows[:, None]
     limits = limits_by_size(*_with_sink(values, visible, None if one.is_pooled else sink))
-    return replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
+    grid = replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
+    if one.hidden is None or other.hidden is None:
+        return grid
+    weight, average = (
+        one.hidden.weight - other.hidden.weight,
+        f"{one.hidden.average} − {other.hidden.average}",
+    )
+    return replace(grid, hidden=replace(one.hidden, weight=weight, average=average))
 
 
 def metric_grid(
@@ -141,10 +151,9 @@ def _hidden_column(head: Head, step: Step) -> HiddenColumn | None:
     """What the hidden keys of a head take of its rows, beside its weights."""
     if head.hidden is None or step is not Step.WEIGHTS:
         return None
-    caption = f"{HIDDEN} {head.hidden.share:.2f}"
-    if head.hidden.is_renormalized:
-        caption += ", rest renormalized"
-    return HiddenColumn(len(head.hidden.keys), np.asarray(head.hidden.weight, dtype=np.float64), caption)
+    hidden = head.hidden
+    weight, average = np.asarray(hidden.weight, dtype=np.float64), f"{hidden.share:.2f}"
+    return HiddenColumn(len(hidden.keys), weight, average, hidden.is_renormalized)
 
 
 def _with_sink(

@@ -20,14 +20,14 @@ _NAMED = 3  # hidden keys; if there are more, they are counted
 
 def remarks_on_keys(reading: "Reading", heads: "Sequence[Head]") -> Iterator[str]:
     """Rows in which nothing is left to divide; without hidden keys, the key that takes most of the heads."""
-    empty = [(head.name, _empty_rows(head)) for head in heads]
-    if any(rows for _, rows in empty):
-        yield _nothing_left([(name, rows) for name, rows in empty if rows], len(heads))
+    yield from remarks_on_empty_rows(heads)
     taken = [(head, head.favourite) for head in heads if head.favourite is not None]
     most = [(head, share) for head, share in taken if share.weight > MOST_OF_IT]
     if not most:
         return
     ((key, count),) = Counter(share.key for _, share in most).most_common(1)
+    if count <= MOST_OF_IT * len(heads):
+        return
     weights = [share.weight for _, share in most if share.key == key]
     name = named(reading.keys[key])
     if len(heads) == 1:
@@ -35,6 +35,20 @@ def remarks_on_keys(reading: "Reading", heads: "Sequence[Head]") -> Iterator[str
     else:
         takes = f"takes more than half of the weight of {count:,} of {len(heads):,} heads"
     yield f"{name} {takes}; --hide {'first' if key == 0 else key} shows the rest"
+
+
+def remarks_on_empty_rows(heads: "Sequence[Head]") -> Iterator[str]:
+    """Rows in which nothing is left to divide."""
+    empty = [(head.name, rows) for head in heads if (rows := _empty_rows(head))]
+    if empty:
+        yield _nothing_left(empty, len(heads))
+
+
+def rows_compared(head: "Head") -> str:
+    """What hidden keys are in distances between rows, as the end of a phrase."""
+    if head.hidden is None:
+        return ""
+    return " of the keys that are left" if head.hidden.is_renormalized else ", hidden keys as one more key"
 
 
 def hidden_keys_of(reading: "Reading", keys: Sequence[int]) -> str:
@@ -70,7 +84,9 @@ def _nothing_left(empty: "Sequence[tuple[str, Sequence[int]]]", heads: int) -> s
     example = f"{empty[0][1][0]} of {empty[0][0]}"
     is_one = total == 1
     verb = "has" if is_one else "have"
-    which = f"row {example}" if is_one else f"{total:,} rows of {counted(len(empty), 'head')} (such as {example})"
+    which = (
+        f"row {example}" if is_one else f"{total:,} rows of {counted(len(empty), 'head')} (such as {example})"
+    )
     return f"{which} {verb} no weight left to renormalize, and {_is(total)} masked"
 
 

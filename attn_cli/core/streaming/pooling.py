@@ -57,9 +57,13 @@ class Pooled:
 
     def beside(self, shares: "Shares") -> "Pooled":
         """The same with what hidden keys take, and a sink if there is one: means over the rows of a cell."""
-        tall, names = self.cells[0], ("hidden", "left", "sink")
-        of_rows = {name: getattr(shares, name) for name in names if getattr(shares, name) is not None}
-        return replace(self, **{name: _mean_of_rows(rows, tall) for name, rows in of_rows.items()})
+        tall = self.cells[0]
+        return replace(
+            self,
+            hidden=_mean_of_rows(shares.hidden, tall),
+            left=_mean_of_rows(shares.left, tall),
+            sink=self.sink if shares.sink is None else _mean_of_rows(shares.sink, tall),
+        )
 
 
 def pool(operands: Operands, most: int) -> Pooled:

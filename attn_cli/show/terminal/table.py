@@ -58,7 +58,7 @@ class GridTable:
     def header(self) -> Iterator[str]:
         """The header lines: the position of each column, then its token, folded if necessary."""
         named = [self._named(column) for column in self.shown]
-        lines = max(map(len, named))
+        lines = max(map(len, named), default=1)
         for column, width in zip(self.grid.columns_beside, self.layout.beside, strict=True):
             named.append(list(self._named_beside(column.columns[0], width, lines)))
         blanks = [" " * cell_len(lines[0]) for lines in named]
