@@ -100,6 +100,25 @@ def test_inspect_loads_nothing_for_errors_files_and_probes_that_there_are_not(tm
     assert not (needless | {"hashlib"}) & loaded("inspect", "the cat sat", ATTN_CACHE=str(tmp_path))
 
 
+@pytest.mark.parametrize("model", [(), ("--dtype", "float64"), ("-m", "random")])
+def test_explain_loads_no_module_of_a_library_that_inspect_does_not(model: tuple[str, ...]) -> None:
+    def of_libraries(command: str, *options: str) -> set[str]:
+        where = ("the cat sat", "-l", "0", "-H", "1", *model)
+        return {
+            name
+            for name in loaded(command, *where, *options)
+            if name.partition(".")[0] not in sys.stdlib_module_names | {"attn_cli"}
+        }
+
+    assert of_libraries("explain", "--query", "1") <= of_libraries("inspect")
+
+
+def test_explain_loads_nothing_for_json_and_for_choices_that_are_made() -> None:
+    found = loaded("explain", "the cat sat", "-l", "0", "-H", "1", "--query", "1")
+    needless = ("show.data", "reading.document", "reading.default_head", "show.explanation.entry", "analysis")
+    assert not {f"attn_cli.{name}" for name in needless} & found
+
+
 @pytest.mark.parametrize("line", ["tokens x", "compare x --heads 0.1,0.2", "heads x"])
 def test_the_other_commands_are_as_light(line: str) -> None:
     assert not {"torch", "transformers", "matplotlib.figure"} & loaded(*line.split())

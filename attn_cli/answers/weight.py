@@ -59,6 +59,7 @@ class Projection:
     step: Step
     position: int
     input: Vector  # (M,)
+    inputs: Vector  # (S, M) of all tokens on this side
     weight: Vector  # (D, M) the head's rows
     bias: Vector | None  # (D,)
     place: MatrixRows
@@ -86,7 +87,7 @@ class RowScores:
     """The scores of one query: its dot products with all keys, and what becomes of them."""
 
     query: Vector  # (D,)
-    key: Vector  # (D,) of the key that is explained
+    keys: Vector  # (S, D)
     dots: Vector  # (S,) q·k
     scale: float
     scale_name: str  # the name of the scale in the model's configuration; empty: 1/√D
@@ -144,11 +145,12 @@ class Explanation:
     kv_heads: int | None  # None: not known
     query: int  # position
     key: int
-    is_key_chosen: bool  # whether the key was asked for; else it is the one with the largest weight
     projections: Mapping[Step, Projection]  # of the query, the key, and the key's value; empty: not known
     scores: RowScores | None
     softmax: RowSoftmax
     hidden: HiddenBy | None  # why the query may not look at the key
+    hides: frozenset[str]  # the causes why it may not look at other keys: "causal", "window", ...
+    is_normed: bool | None  # whether the layer's input is the residual stream after a norm; None: not known
     values: Vector | None  # (S, D)
     context: Vector | None  # (D,)
     output: RowOutput | None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from attn_cli.commands import options
+from attn_cli.commands.again import asked_again
 from attn_cli.commands.inputs import open_reading, selected_places, selection
 from attn_cli.commands.results.output import write
 from attn_cli.console import World
@@ -19,8 +20,10 @@ from attn_cli.vocabulary import Language, Lesson
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attn_cli.answers.contrast import KeyContrast
     from attn_cli.answers.weight import Explanation
     from attn_cli.reading.reading import Reading
+    from attn_cli.reading.selection import Selection
     from attn_cli.reading.steps import ShownLayer
     from attn_cli.reading.token_selection.text_side import TextSide
     from attn_cli.show.explanation.document import Document
@@ -130,7 +133,7 @@ def explain_weight(
     inputs: options.ReadingOptions,
     pair: PairOptions,
     lesson: _Lesson = None,
-    top: _Top = 8,
+    top: _Top = 6,
     digits: _Digits = 4,
     weights: _Weights = False,
     lang: _Lang = None,
@@ -149,9 +152,9 @@ def explain_weight(
     Without -l, -H or --heads, the head is one that stands out on this text; without --query, the query is
     that of its clearest pair; without --key, the key is the one with the largest weight.
     """
-    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
-    from attn_cli.show import data, files
+    from attn_cli.show import files
 
+    _check_page(lesson, pair, has_matrices=weights)
     targets = files.targets(out or (), tuple(EXPLANATIONS), force=force)
     reading = open_reading(world, inputs, compute)
     language = lang or spoken(world)
@@ -159,17 +162,32 @@ def explain_weight(
     shown = _PageOptions(digits, top, weights)
     if lesson is not None:
         answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute))
+    elif pair.over is not None:
+        answered = _compared(reading, explanation, pair.over, shown)
     else:
-        answered = _answer(reading, explanation, pair, shown)
+        answered = _explained(reading, explanation, shown)
     if not as_json and not targets:
         from attn_cli.show.explanation.terminal import Explained  # rich: 0.06 s
 
-        world.screen.print(Explained(answered.page, language))
+        world.screen.print(Explained(answered.page, language), crop=False)
         return
-    answer = describe_reading(reading) | answered.fields
+    answer = _document(reading, explanation, answered.contrast, top)
     write(world, targets, EXPLANATIONS, lambda: Page(answered.page, language, answer), force=force)
     if as_json:
-        world.say(data.as_json(answer))
+        from attn_cli.show.data import as_json as in_json
+
+        world.say(in_json(answer))
+
+
+def _check_page(lesson: Lesson | None, pair: PairOptions, *, has_matrices: bool) -> None:
+    """Raise `UsageError` if the options ask for more than one page: a weight, `--over`, or a lesson."""
+    if lesson is not None and pair.over is not None:
+        problem = f"--over and --lesson are two pages: --over {pair.over}, --lesson {lesson}"
+        raise UsageError(problem, f"--over {pair.over}, or --lesson {lesson}")
+    other = "--over" if pair.over is not None else "--lesson" if lesson is not None else ""
+    if has_matrices and other:
+        problem = f"--weights applies only to the page of one weight: {other} asks for another page"
+        raise UsageError(problem, f"leave out --weights, or {other}")
 
 
 @record(frozen=True, slots=True)
@@ -183,42 +201,41 @@ class _PageOptions:
 
 @record(frozen=True, slots=True)
 class _Answer:
-    """A page, and the fields of the JSON object that belong to it."""
+    """A page, and the difference of two scores if it is about one."""
 
     page: "Document"
-    fields: dict[str, object]
+    contrast: "KeyContrast | None" = None
 
 
-def _answer(
-    reading: "Reading", explanation: "Explanation", pair: PairOptions, shown: _PageOptions
-) -> _Answer:
-    """The arithmetic of the chosen weight, or what wrote the difference of two scores."""
-    from attn_cli.show.explanation.entry import contrast_entry, explain_entry
-    from attn_cli.show.explanation.page import explanation_page, listed_keys
+def _explained(reading: "Reading", explanation: "Explanation", shown: _PageOptions) -> _Answer:
+    """The arithmetic of the chosen weight."""
+    from attn_cli.show.explanation.page import explanation_page
 
-    sides, model = reading.sides, reading.source.card.name
-    fields: dict[str, object] = {"explain": explain_entry(explanation, listed_keys(explanation, shown.top))}
-    if pair.over is None:
-        page = explanation_page(
-            explanation,
-            sides,
-            model,
-            digits=shown.digits,
-            most=shown.top,
-            has_matrices=shown.has_matrices,
-        )
-        return _Answer(page, fields)
+    page = explanation_page(
+        explanation,
+        reading.sides,
+        reading.source.card.name,
+        digits=shown.digits,
+        most=shown.top,
+        has_matrices=shown.has_matrices,
+    )
+    return _Answer(page)
+
+
+def _compared(reading: "Reading", explanation: "Explanation", over: str, shown: _PageOptions) -> _Answer:
+    """What wrote the difference between the scores of the key and of the token `over`."""
     from attn_cli.reading.weight.key_contrast import contrast_keys
     from attn_cli.show.explanation.contrast import contrast_page
 
     place = (explanation.layer, explanation.head)
-    other = _token(pair.over, reading.key_side, "key", "--over")
+    other = _token(over, reading.key_side, "key", "--over")
     if other == explanation.key:
         problem = f"--key and --over are the same token: {other} '{printable(reading.keys[other].text)}'"
         raise UsageError(problem, "--over another token of the row")
     contrast = contrast_keys(reading, place, explanation.query, explanation.key, other)
-    fields["over"] = contrast_entry(contrast)
-    return _Answer(contrast_page(contrast, sides, model, digits=shown.digits, most=shown.top), fields)
+    model = reading.source.card.name
+    page = contrast_page(contrast, reading.sides, model, digits=shown.digits, most=shown.top)
+    return _Answer(page, contrast)
 
 
 def _taught(
@@ -228,14 +245,12 @@ def _taught(
     shown: _PageOptions,
     again: "Sequence[str]",
 ) -> _Answer:
-    """A lesson about the row; the JSON object has the weight that it is about."""
+    """A lesson about the row."""
     from importlib import import_module
 
     from attn_cli.reading.lessons.request import LessonRequest
     from attn_cli.show.explanation.document import Document
-    from attn_cli.show.explanation.entry import explain_entry
     from attn_cli.show.explanation.figures import Ledger
-    from attn_cli.show.explanation.page import listed_keys
 
     numbers = import_module(f"attn_cli.reading.lessons.{lesson.value}")
     view = import_module(f"attn_cli.show.explanation.lessons.{lesson.value}")
@@ -243,36 +258,20 @@ def _taught(
     study = numbers.study(LessonRequest(reading, place, explanation.query, explanation.key))
     ledger = Ledger(shown.digits)
     blocks = list(view.blocks(study, ledger, reading.sides, again))
-    fields: dict[str, object] = {"explain": explain_entry(explanation, listed_keys(explanation, shown.top))}
-    return _Answer(Document(blocks, ledger.settle()), fields)
+    return _Answer(Document(blocks, ledger.settle()))
 
 
-def asked_again(inputs: options.ReadingOptions, compute: options.ComputeOptions) -> list[str]:
-    """The arguments that name the same text and model, for a command to go on with."""
-    text, source = inputs.text, inputs.source
-    named = ["--file", str(text.file)] if text.file is not None else [text.text or "-"]
-    given = {
-        "--pair": text.pair,
-        "--target": text.target,
-        "-m": source.model,
-        "--revision": source.revision,
-        "--tokenizer": source.tokenizer,
-        "--kind": inputs.kind,
-        "--seed": compute.seed,
-        "--width": compute.width,
-        "--head-count": compute.head_count,
-    }
-    flags = {
-        "--no-special": source.no_special,
-        "--no-adapter": source.no_adapter,
-        "--trust-remote-code": source.trust_remote_code,
-        "--causal": compute.causal is True,
-        "--no-causal": compute.causal is False,
-    }
-    values = [
-        word for option, value in given.items() if value not in (None, "") for word in (option, str(value))
-    ]
-    return [*named, *values, *(flag for flag, is_given in flags.items() if is_given)]
+def _document(
+    reading: "Reading", explanation: "Explanation", contrast: "KeyContrast | None", top: int
+) -> dict[str, object]:
+    """The JSON object: the weight, and the difference of two scores if the page is about one."""
+    from attn_cli.reading.document import describe_reading  # these only for JSON: 5 ms
+    from attn_cli.show.explanation.entry import contrast_entry, explain_entry
+    from attn_cli.show.explanation.sections.board import listed_keys
+
+    entry = explain_entry(explanation, listed_keys(explanation, top))
+    compared = {} if contrast is None else {"over": contrast_entry(contrast)}
+    return describe_reading(reading) | {"explain": entry} | compared
 
 
 def spoken(world: World) -> Language:
@@ -290,15 +289,20 @@ def _explanation(
     Raises:
         UsageError: several heads are chosen, or the tokens are not one each.
     """
-    from attn_cli.reading.default_head import find_query
     from attn_cli.reading.weight.explanation import explain
 
     query, key = _tokens(reading, pair)
-    shown, head, telling = _head(world, reading, inputs)
+    chosen = selection(inputs)
+    if chosen.is_empty:
+        shown, head, telling = _default_head(world, reading)
+    else:
+        (shown, head), telling = _head(world, reading, chosen), None
+    if query is None and key is None:
+        query = telling
     if query is None:
-        query = (
-            telling if key is None and telling is not None else find_query(reading, shown.layer, head, key)
-        )
+        from attn_cli.reading.default_head import find_query  # 5 ms
+
+        query = find_query(reading, shown.layer, head, key)
     return explain(reading, shown, head, query, key)
 
 
@@ -319,30 +323,31 @@ def _token(chosen: str, side: "TextSide", what: str, option: str) -> int:
     return select_token(chosen, side, what, option)
 
 
-def _head(
-    world: World, reading: "Reading", inputs: options.ReadingOptions
-) -> "tuple[ShownLayer, int, int | None]":
-    """The layer and the head that are chosen; or those that stand out, and the query that shows why.
+def _default_head(world: World, reading: "Reading") -> "tuple[ShownLayer, int, int | None]":
+    """The layer and the head that stand out, and the query that shows why."""
+    from attn_cli.reading.default_head import choose_default_head, describe_choice
+    from attn_cli.reading.probe_store import read_probe
+    from attn_cli.vocabulary import Step
+
+    probe = read_probe(reading.source, reading.kind, world.environment)
+    default = choose_default_head(reading, (Step.WEIGHTS,), None, probe)
+    if default.out_of > 1:
+        for sentence in describe_choice(reading, default):
+            world.note(sentence)
+    return default.shown, default.head.head, None if default.pair is None else default.pair.query
+
+
+def _head(world: World, reading: "Reading", chosen: "Selection") -> "tuple[ShownLayer, int]":
+    """The layer and the head that are chosen.
 
     Raises:
         UsageError: several heads are chosen.
     """
-    from attn_cli.reading.default_head import choose_default_head, describe_choice
-    from attn_cli.reading.probe_store import read_probe
     from attn_cli.reading.steps import shown_layers
-    from attn_cli.vocabulary import Step
 
-    chosen = selection(inputs)
-    if chosen.is_empty:
-        probe = read_probe(reading.source, reading.kind, world.environment)
-        default = choose_default_head(reading, (Step.WEIGHTS,), None, probe)
-        if default.out_of > 1:
-            for sentence in describe_choice(reading, default):
-                world.note(sentence)
-        return default.shown, default.head.head, None if default.pair is None else default.pair.query
     places = selected_places(world, reading, chosen)
     if len(places) > 1:
         problem = f"attn explain shows one head, and {len(places)} are chosen"
         raise UsageError(problem, "--heads {}.{}".format(*places[0]))
     (shown,) = shown_layers(reading, places)
-    return shown, places[0][1], None
+    return shown, places[0][1]

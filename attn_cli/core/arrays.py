@@ -14,6 +14,7 @@ Namespace: TypeAlias = Any
 """The functions of the standard, for one library."""
 
 Booleans: TypeAlias = npt.NDArray[np.bool_]
+Exact: TypeAlias = npt.NDArray[np.float64]
 Floats: TypeAlias = npt.NDArray[np.floating]
 Indices: TypeAlias = npt.NDArray[np.int64]
 Integers: TypeAlias = npt.NDArray[np.integer]
@@ -73,6 +74,11 @@ def to_numpy(array: Array) -> np.ndarray[Any, Any]:
         tensor = at_least_float32(tensor)
     plain: np.ndarray[Any, Any] = tensor.numpy()
     return plain
+
+
+def exact(array: Array) -> Exact:
+    """`array` as a NumPy array in float64: for sums and differences of numbers that are computed already."""
+    return np.asarray(to_numpy(array), dtype=np.float64)
 
 
 def erf(x: Array) -> Array:

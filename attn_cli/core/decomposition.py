@@ -10,15 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from attn_cli.core.arrays import Array, to_numpy
+from attn_cli.core.arrays import Array, Exact, exact
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.multihead import Attention, Linear
 from attn_cli.record import record
 from attn_cli.vocabulary import ComponentType, Kind
-
-Exact = npt.NDArray[np.float64]
 
 
 @record(frozen=True, slots=True)
@@ -127,8 +124,3 @@ def written(components: Sequence[Component], parts: Sequence[Array]) -> Decompos
     """What these components wrote, each part (P, M)."""
     values = np.stack([exact(part) for part in parts])
     return Decomposition(tuple(components), values, np.zeros(values.shape[1:]), values.sum(axis=0))
-
-
-def exact(array: Array) -> Exact:
-    """`array` in float64, as a NumPy array."""
-    return np.asarray(to_numpy(array), dtype=np.float64)

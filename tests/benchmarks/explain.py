@@ -1,10 +1,10 @@
-"""Times `attn explain` of one weight beside `attn inspect` of its head: whole processes, alternating, in one run.
+"""Times `attn explain` of one weight beside `attn inspect` of its head: whole processes, alternating.
 
     python tests/benchmarks/explain.py [MODEL_DIRECTORY ...] [--pairs 15]
 
-Prints a table of medians: wall time and CPU time of both, and their ratio, taken pair by pair; the goal is 1.2.
-Without a directory only the bundled model is measured. On a busy machine CPU time (user and system) is the one
-to look at.
+Prints a table of medians: wall time and CPU time of both, and their ratio, taken pair by pair; the goal is
+1.2. Without a directory only the bundled model is measured. On a busy machine CPU time (user and system) is
+the one to look at.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 import torch
 import transformers
 
+from attn_cli.core.multihead import Attention
+from attn_cli.models.source import Layer
 from attn_cli.show import data
 from tests.support.every_type import save_twin
 from tests.support.families import FAMILIES, TRANSLATORS
@@ -345,3 +348,52 @@ def test_a_hidden_key_is_explained_with_the_reason() -> None:
     reason = "it comes after the query (5 > 2), and this attention is causal"
     assert f"The mask hides this key: {reason}. So its logit is -∞ and its weight 0.\n" in answer.out
     assert "logit = " not in answer.out
+
+
+class _Blind(Sinks):
+    """The layers of a random source, in which no query may look anywhere."""
+
+    def attentions(self, *given: Any) -> Iterator[Layer]:
+        for layer in super().attentions(*given):
+            assert isinstance(layer, Attention)
+            yield replace(layer, operands=replace(layer.operands, mask=lambda query, key: query + key < 0))
+
+
+@pytest.mark.parametrize("sink", [None, np.array([1.0, 2.0])])
+def test_a_query_that_sees_nothing_writes_nothing(
+    sink: np.ndarray[Any, Any] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attn_cli.models.open.open_source", lambda *_, **__: _Blind(sink))
+    where = ["the cat sat", "-l", "0", "-H", "0", "--query", "1"]
+    explained = _explained(*where)
+    assert (explained["row"], explained["weight"]) == ([], 0)
+    assert set(explained["output"]) == {0}
+    page = attn("explain", *where).out
+    read_page(page)
+    assert page.endswith('"cat" (1) may look at no key, so this head writes nothing for it.\n')
+    assert ("the whole row is zeros" in page) == (sink is None)
+
+
+def test_a_text_of_3000_tokens_has_its_largest_keys_and_the_rest_in_one_line(
+    saved: Callable[[str], Path],
+) -> None:
+    text = "the cat sat on the mat and the mat sat on the cat " * 220
+    where: list[str | Path] = [
+        text,
+        "-m",
+        saved("llama"),
+        "-l",
+        "1",
+        "-H",
+        "2",
+        "--query",
+        "-1",
+        "--top",
+        "4",
+    ]
+    page = attn("explain", *where).out
+    read = read_page(page)
+    (rest,) = (label for label in read.row if label.startswith("the other "))
+    unlisted = int(rest.split(" ")[2].replace(",", ""))
+    assert unlisted + len(read.row) - 1 == read.query + 1 > 3000
+    assert len(page.splitlines()) < 150

@@ -151,13 +151,24 @@ def _follows(
         raise PageError(f"{what}: the remainder {remainder} is more than rounding explains, {bound}")
 
 
-def _sums(page: Page, terms: Sequence[Decimal], rounding: Decimal, total: Decimal, what: str) -> None:
-    """The terms and the remainder are the total exactly, and the remainder is what rounding explains."""
+def _sums(
+    page: Page,
+    terms: Sequence[Decimal],
+    rounding: Decimal,
+    total: Decimal,
+    what: str,
+    count: int = 0,
+) -> None:
+    """The terms and the remainder are the total exactly, and the remainder is what rounding explains.
+
+    `count`: how many terms there are if some stand in one line; their roundings add up at random.
+    """
+    longer = Decimal(max(1.0, math.sqrt(count) / 8))
     page.checked += 1
     if sum(terms, rounding) != total:
         raise PageError(f"{what}: {sum(terms, rounding)} is printed as {total}")
     size = max(Decimal(1), abs(total), sum(map(abs, terms), Decimal(0)))
-    bound = _unit(total) * (len(terms) + 1) / 2 + Decimal(page.rounding) * size
+    bound = _unit(total) * (len(terms) + 1) / 2 + Decimal(page.rounding) * size * longer
     if abs(rounding) > bound:
         raise PageError(f"{what}: the remainder {rounding} is more than rounding explains, {bound}")
 
@@ -315,14 +326,14 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     rf"^The (query|key|value) of {_NAMED}:$": _begin_side,
     rf"^(\S+), all ({_COUNT}) numbers:$": _vector,
     r"^QK-norm ": _normed,
-    rf"^RoPE turns the pair of features (\d+) and (\d+) by position × ({_N}) radians; the other feature of"
+    rf"^RoPE rotates the pair of features (\d+) and (\d+) by position × ({_N}) radians; the other feature of"
     rf" the pair is [qk]\[(\d+)\](?: before RoPE)? = ({_N})\.$": _pair,
-    rf"^The score is q·k ÷ √d_k, with d_k = ({_COUNT}) features and √(\d+) = ({_N}):$": _root,
+    rf"^The score is q·k ÷ √d_k, with d_k = ({_COUNT}) features? and √(\d+) = ({_N}):$": _root,
     r"^This model (?:multiplies q·k by|does not divide)": _scale,
     rf"^A soft cap keeps the score between -({_N}) and ({_N}):$": _cap,
     rf"^ALiBi adds the head's slope ({_N}) ": _alibi,
-    rf"^The key is (-?\d+) positions from the query, which is bucket (\d+) of (\d+); for it this head has"
-    rf" learned a bias of ({_N}):$": _bucket,
+    rf"^The distance from the query to the key is (-?\d+), which is in bucket (\d+) of (\d+); for it"
+    rf" this head has learned a bias of ({_N}):$": _bucket,
     rf"^The model adds ({_N}) for the positions": _some_bias,
     r"^DeBERTa adds products with embeddings of the distance, (-?\d+) \(row \d+ of \d+\)": _deberta,
     rf"^The largest logit of the row is ({_N})\. ": _largest,
@@ -644,7 +655,10 @@ def _product_rows(page: Page, rows: Sequence[Line], left: str, right: str) -> Li
             )
     products = [row.numbers["product"] for row in terms]
     zero = Decimal(0)
-    _sums(page, products, rounding.get("product", zero), total.numbers["product"], f"the sum {total.label}")
+    others = re.findall(rf"^the other ({_COUNT})", "\n".join(row.label for row in terms), re.MULTILINE)
+    count = len(terms) + sum(int(other.replace(",", "")) for other in others)
+    what = f"the sum {total.label}"
+    _sums(page, products, rounding.get("product", zero), total.numbers["product"], what, count)
     return total
 
 
@@ -737,7 +751,7 @@ def _check_row(page: Page, terms: Sequence[Line]) -> None:
     """The row has as many keys as it says, and the key that the page is about."""
     others = [row.label for row in terms if row.label.startswith("the other ") and "logit" not in row.numbers]
     listed = sum(1 for row in terms if re.match(r"\d+ |\d+$", row.label))
-    unlisted = sum(int(label.split(" ")[2].replace(",", "")) for label in others)
+    unlisted = sum(int(re.sub(r"\D", "", label) or 1) for label in others)  # "the other key" is one
     if page.seen is not None and listed + unlisted != page.seen:
         raise PageError(f"{listed} keys are listed and {unlisted} are not, of {page.seen}")
     own = [row for row in terms if re.match(rf"{page.key} |{page.key}$", row.label)]
@@ -893,7 +907,8 @@ def _are_numbers(page: Page, explained: Mapping[str, Any]) -> None:
     for name in ("dot", "score", "softcapped", "bias", "logit", "scale"):
         value = page.stages.get(name)
         if value is not None:
-            _is_rounded(page, value, explained[name], name)
+            # JSON has the scale in the precision of the computation, as that of inspect
+            _is_rounded(page, value, explained[name], name, relative=6e-8 if name == "scale" else 0.0)
     for name in ("largest", "total"):
         value = getattr(page, name)
         if value is not None:

@@ -7,13 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.answers.lessons.windows import UsedWindow
+from attn_cli.core.arrays import Exact
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 STRONG = 0.1
 """The weight above which an edge is counted as strong."""
-
-Weights = npt.NDArray[np.float64]
 
 
 @record(frozen=True, slots=True)
@@ -30,8 +29,8 @@ class Degrees:
     """What the edges of one head come to at each token."""
 
     strong: npt.NDArray[np.int64]  # (T,) edges into the query with a weight above `STRONG`
-    effective: Weights  # (T,) e^H: how many edges of equal weight have the same entropy; a sink is one more
-    sent: Weights  # (S,) Σ_i α_ij
+    effective: Exact  # (T,) e^H: how many edges of equal weight have the same entropy; a sink is one more
+    sent: Exact  # (S,) Σ_i α_ij
     of_sink: float  # the weight that a learned sink takes of all rows
     strongest: tuple[Edge, ...]  # between different tokens, the heaviest first
 
@@ -63,11 +62,11 @@ class GraphStudy:
     is_causal: bool
     window: UsedWindow | None  # the layer's own
     visible: tuple[int, ...]  # the keys with an edge to the query
-    weights: Weights  # (S,) of the row
+    weights: Exact  # (S,) of the row
     sink: float | None  # the weight of the learned sink in the row
     entropy: float  # of the row, in nats; a sink is one more key
     feature: int  # of the values: the one in which the context is largest
-    sent: Weights  # (S,) that feature of each value
+    sent: Exact  # (S,) that feature of each value
     received: float  # that feature of the context
     context: Agreement  # of this head
     output: Agreement | None  # of all heads with W^O; None: W^O is not known

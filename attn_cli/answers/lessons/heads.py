@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from attn_cli.answers.lessons.row import Numbers, SoftmaxRow
+from attn_cli.answers.lessons.row import SoftmaxRow
+from attn_cli.core.arrays import Exact
 from attn_cli.record import record
 
 
@@ -15,15 +16,13 @@ class HeadsStudy:
     query: int
     key: int
     size: int  # d_k of each head
-    kv_heads: int  # G
-    scale: float  # of each head
     width: int | None  # M, the numbers of an input vector; None: unknown
     queries: int  # T
-    scores: Numbers  # (H, S) q·k × scale in each head
+    scores: Exact  # (H, S) q·k × scale in each head
     rows: Sequence[SoftmaxRow]  # H of them
-    wide_scores: Numbers  # (S,) the sum of the heads' scores, divided by √H
+    wide_scores: Exact  # (S,) the sum of the heads' scores, divided by √H
     wide: SoftmaxRow
-    distances: Numbers  # (H + 1, H + 1) Jensen-Shannon between the rows; the last is that of the wide head
+    distances: Exact  # (H + 1, H + 1) Jensen-Shannon between the rows; the last is that of the wide head
     has_bias: bool  # then the wide head has the mean of the heads' biases
     softcap: float | None
     has_sink: bool  # then the wide head has the mean of the heads' sinks

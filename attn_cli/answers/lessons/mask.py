@@ -6,7 +6,8 @@ from enum import Enum, auto
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.answers.lessons.row import Numbers, SoftmaxRow
+from attn_cli.answers.lessons.row import SoftmaxRow
+from attn_cli.core.arrays import Exact
 from attn_cli.core.masks import HiddenBy
 from attn_cli.record import record
 
@@ -34,6 +35,6 @@ class MaskStudy:
     zeros: SoftmaxRow  # with the logit 0 for hidden keys
 
     @property
-    def zeroed(self) -> Numbers:
+    def zeroed(self) -> Exact:
         """(S,) the weights without the mask, with those of hidden keys set to 0 afterwards."""
         return np.where(self.hidden, 0.0, self.open.weights)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from attn_cli.answers.lessons.row import Numbers
+from attn_cli.core.arrays import Exact
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind, OrderSource
 
@@ -12,8 +12,8 @@ class Orders:
     """The weights of one head on the text and on the reordered text, with some sources of order; S keys."""
 
     kept: Sequence[OrderSource]
-    text: Numbers  # (S,) the weights of the query
-    reordered: Numbers  # (S,) its weights on the same tokens in the reordered text
+    text: Exact  # (S,) the weights of the query
+    reordered: Exact  # (S,) its weights on the same tokens in the reordered text
     difference: float  # the largest between the weights of any token on any token
 
 
@@ -25,8 +25,6 @@ class OrderStudy:
     place: tuple[int, int]
     kind: Kind
     query: int
-    key: int
-    moved: int  # tokens that change their places
     places: Sequence[int]  # of every key: its position in the reordered text
     query_place: int  # of the query
     sources: Sequence[OrderSource]  # all that the model has, up to this layer

@@ -3,27 +3,23 @@
 T queries, S keys, D head size, H heads, M = H · D the width of all heads together.
 """
 
-import numpy as np
-import numpy.typing as npt
-
 from attn_cli.answers.lessons.windows import UsedWindow
+from attn_cli.core.arrays import Exact
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 FADE = 0.9
 """What is left of a signal after one step of the recurrent network of the illustration."""
 
-Numbers = npt.NDArray[np.float64]
-
 
 @record(frozen=True, slots=True, eq=False)
 class AdditiveTerms:
     """The additive score of one pair, feature by feature: e = Σ v · tanh(a + b)."""
 
-    of_query: Numbers  # (D,) a = W q
-    of_key: Numbers  # (D,) b = U k
-    tanh: Numbers  # (D,)
-    v: Numbers  # (D,)
+    of_query: Exact  # (D,) a = W q
+    of_key: Exact  # (D,) b = U k
+    tanh: Exact  # (D,)
+    v: Exact  # (D,)
     score: float
 
 
@@ -40,13 +36,13 @@ class RecurrenceStudy:
     size: int  # D
     queries: int  # T
     visible: tuple[int, ...]  # the keys that the query may look at
-    logits: Numbers  # (S,) -inf where masked
-    weights: Numbers  # (S,)
+    logits: Exact  # (S,) -inf where masked
+    weights: Exact  # (S,)
     has_softcap: bool
     has_bias: bool
     has_sink: bool
-    additive: Numbers  # (S,) e_ij
-    additive_weights: Numbers  # (S,)
+    additive: Exact  # (S,) e_ij
+    additive_weights: Exact  # (S,)
     terms: AdditiveTerms  # of the key
     seed: int
     is_causal: bool

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from attn_cli.answers.lessons.row import Numbers, SoftmaxRow
+from attn_cli.answers.lessons.row import SoftmaxRow
+from attn_cli.core.arrays import Exact
 from attn_cli.record import record
 
 RANDOM_QUERIES = 500
@@ -49,8 +50,8 @@ class ScaleStudy:
     size: int  # d_k
     scale: float  # the model's own
     visible: Sequence[int]  # the keys that the query may look at
-    dots: Numbers  # (S,) q·k
-    bias: Numbers | None  # (S,) what the model adds for the position, whatever the scale
+    dots: Exact  # (S,) q·k
+    bias: Exact | None  # (S,) what the model adds for the position, whatever the scale
     softcap: float | None
     scalings: Sequence[Scaling]  # without a scale, the model's own, 1/√d_k; each factor once
     pairs: int  # of a query and a key that it may look at

@@ -8,14 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, taken
-from attn_cli.core.decomposition import (
-    Component,
-    DecomposedInput,
-    Decomposition,
-    exact,
-    written,
-)
+from attn_cli.core.arrays import Array, exact, taken
+from attn_cli.core.decomposition import Component, DecomposedInput, Decomposition, written
 from attn_cli.core.multihead import Attention
 from attn_cli.models.native.spec import Part
 from attn_cli.models.native.transformer import Block, Inputs, Memory, Transformer

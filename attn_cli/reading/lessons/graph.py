@@ -10,22 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.answers.lessons.graph import STRONG, Agreement, Degrees, Edge, GraphStudy
-from attn_cli.answers.lessons.row import Numbers, entropy_of
+from attn_cli.answers.lessons.row import entropy_of
 from attn_cli.answers.lessons.windows import Origin, pairs_in
-from attn_cli.core.arrays import Array, namespace, to_numpy
+from attn_cli.core.arrays import Array, Exact, device_of, exact, namespace, to_numpy
 from attn_cli.core.attention import Operands, Trace, allowed, trace
 from attn_cli.core.masks import narrowed
 from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError
 from attn_cli.reading.lessons.masking import is_causal, window_of
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import (
-    attention_of,
-    exact,
-    keys_of,
-    one_row,
-    softmax_row,
-)
+from attn_cli.reading.lessons.row import attention_of, keys_of, one_row, softmax_row
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.steps import check_finite, unwarned
 from attn_cli.reading.window import LARGEST
@@ -116,11 +110,11 @@ def _of_layer(attention: Attention, request: LessonRequest) -> Agreement | None:
     part = attention if cells <= LARGEST else attention.at([request.query])
     passed, edges = pass_messages(part.trace(), part.operands)
     like = part.operands.values
-    contexts = namespace(like).asarray(passed, dtype=like.dtype, device=like.device)
+    contexts = namespace(like).asarray(passed, dtype=like.dtype, device=device_of(like))
     return _agreement(exact(part.projected(contexts)), exact(part.result()), edges)
 
 
-def pass_messages(traced: Trace, operands: Operands) -> tuple[Numbers, int]:
+def pass_messages(traced: Trace, operands: Operands) -> tuple[Exact, int]:
     """(H, T, D) the sums of the messages, edge by edge in float64, and the number of edges of a head."""
     receivers, senders = np.nonzero(to_numpy(traced.mask))  # in the order of the receivers
     values, weights = exact(operands.values), exact(traced.weights)
@@ -133,7 +127,7 @@ def pass_messages(traced: Trace, operands: Operands) -> tuple[Numbers, int]:
     return sums, len(receivers)
 
 
-def _agreement(passed: Numbers, own: Numbers, edges: int) -> Agreement:
+def _agreement(passed: Exact, own: Exact, edges: int) -> Agreement:
     check_finite(bool(np.isfinite(own).all()), "outputs of this layer")
     return Agreement(passed.shape[-2], edges, float(np.abs(passed - own).max()), float(np.abs(own).max()))
 
@@ -148,7 +142,7 @@ def _degrees(traced: Trace, reading: Reading) -> Degrees:
     return Degrees(strong, effective, weights.sum(axis=0), float(sink.sum()), _strongest(weights, reading))
 
 
-def _strongest(weights: Numbers, reading: Reading) -> tuple[Edge, ...]:
+def _strongest(weights: Exact, reading: Reading) -> tuple[Edge, ...]:
     """The heaviest edges; in one text, those between different tokens."""
     between = weights.copy()
     if reading.kind is not Kind.CROSS:

@@ -8,17 +8,11 @@ from dataclasses import replace
 
 from attn_cli.analysis.distance import measure_distances
 from attn_cli.answers.lessons.heads import HeadsStudy
-from attn_cli.core.arrays import Array, namespace
+from attn_cli.core.arrays import Array, exact, namespace
 from attn_cli.core.attention import Operands, score
 from attn_cli.errors import UsageError
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import (
-    attention_of,
-    exact,
-    keys_of,
-    one_row,
-    softmax_row,
-)
+from attn_cli.reading.lessons.row import attention_of, keys_of, one_row, softmax_row
 from attn_cli.vocabulary import Distance
 
 
@@ -45,8 +39,6 @@ def study(request: LessonRequest) -> HeadsStudy:
         query=request.query,
         key=request.key,
         size=int(operands.queries.shape[-1]),
-        kv_heads=operands.kv_heads,
-        scale=float(operands.scale),
         width=None if attention.input is None else int(attention.input.shape[-1]),
         queries=int(operands.queries.shape[-2]),
         scores=exact(score(operands.at([request.query])))[:, 0],

@@ -8,13 +8,7 @@ from attn_cli.core.attention import Operands, allowed, trace
 from attn_cli.core.masks import Rule, causal, everywhere, padding, reason
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import (
-    attention_of,
-    one_row,
-    softmax_of,
-    softmax_row,
-    visible_keys,
-)
+from attn_cli.reading.lessons.row import attention_of, one_row, softmax_of, softmax_row, visible_keys
 from attn_cli.vocabulary import Kind
 
 _PADDED = 4  # one key of so many is hidden where padding is only imagined

@@ -12,12 +12,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from attn_cli.answers.lessons.order import Orders, OrderStudy
-from attn_cli.answers.lessons.row import Numbers
+from attn_cli.core.arrays import Exact, exact
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Layer, Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import exact
 from attn_cli.reading.steps import check_finite
 from attn_cli.vocabulary import Kind, OrderSource, Step
 
@@ -43,8 +42,7 @@ def study(request: LessonRequest) -> OrderStudy:
     reading, kind = request.reading, request.reading.kind
     model, (layer, _) = _orderable(request), request.place
     order = reversed_text(reading.keys)
-    moved = sum(place != position for position, place in enumerate(order))
-    if not moved:
+    if order == sorted(order):
         problem = f"this lesson reorders the tokens of the text, and it has {_movable(reading.keys)}"
         raise UsageError(problem, "a text of two or more tokens")
     sources = model.order_sources(kind, layer + 1, len(reading.keys))
@@ -56,8 +54,6 @@ def study(request: LessonRequest) -> OrderStudy:
         place=request.place,
         kind=kind,
         query=request.query,
-        key=request.key,
-        moved=moved,
         places=places,
         query_place=request.query if kind is Kind.CROSS else places[request.query],
         sources=sources,
@@ -120,7 +116,7 @@ def _reordered(texts: Texts, kind: Kind, order: Sequence[int]) -> Texts:
     return replace(texts, tokens=tuple(texts.tokens[position] for position in order))
 
 
-def _rows(request: LessonRequest, layer: Layer, rows: Sequence[int]) -> Numbers:
+def _rows(request: LessonRequest, layer: Layer, rows: Sequence[int]) -> Exact:
     """(R, S) the weights of the request's head."""
     weights = exact(layer.at(rows).steps([request.place[1]], {Step.WEIGHTS})[Step.WEIGHTS][0])
     check_finite(bool(np.isfinite(weights).all()), f"weights of head {request.place[0]}.{request.place[1]}")

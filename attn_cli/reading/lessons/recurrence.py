@@ -8,20 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from attn_cli.answers.lessons.recurrence import AdditiveTerms, RecurrenceStudy
-from attn_cli.answers.lessons.row import Numbers
-from attn_cli.core.arrays import Array, namespace
+from attn_cli.core.arrays import Array, Exact, device_of, exact, namespace
 from attn_cli.core.attention import Operands, allowed, masked
 from attn_cli.core.multihead import Linear
 from attn_cli.reading.lessons.masking import is_causal, window_of
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import (
-    attention_of,
-    exact,
-    keys_of,
-    one_row,
-    softmax_of,
-    softmax_row,
-)
+from attn_cli.reading.lessons.row import attention_of, keys_of, one_row, softmax_of, softmax_row
 from attn_cli.reading.steps import check_finite, unwarned
 from attn_cli.record import record
 
@@ -68,7 +60,7 @@ def study(request: LessonRequest) -> RecurrenceStudy:
     )
 
 
-def _weights(scores: Array, row: Operands) -> Numbers:
+def _weights(scores: Array, row: Operands) -> Exact:
     """(S,) the softmax of the additive scores, under the row's mask; a network like this has no sink."""
     return softmax_of(masked(scores, allowed(row)), replace(row, sink=None)).weights
 
@@ -86,7 +78,7 @@ class AdditiveScorer:
         """An untrained scorer: every number is drawn from N(0, 1/D)."""
         draw = np.random.default_rng(SEED)
         numbers = draw.normal(0.0, size**-0.5, (2 * size + 1, size))
-        array = namespace(like).asarray(numbers, dtype=like.dtype, device=like.device)
+        array = namespace(like).asarray(numbers, dtype=like.dtype, device=device_of(like))
         return cls(Linear(array[:size]), Linear(array[size : 2 * size]), array[2 * size])
 
     def __call__(self, operands: Operands) -> Array:

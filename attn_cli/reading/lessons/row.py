@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.answers.lessons.row import Numbers, SoftmaxRow
-from attn_cli.core.arrays import Array, to_numpy
+from attn_cli.answers.lessons.row import SoftmaxRow
+from attn_cli.core.arrays import Array, exact, to_numpy
 from attn_cli.core.attention import Operands, allowed, softmax_and_sink, trace
 from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError, UsageError
@@ -69,11 +69,6 @@ def softmax_of(logits: Array, row: Operands) -> SoftmaxRow:
     weights, sink = softmax_and_sink(logits, row.sink)
     of_sink = None if sink is None else float(exact(sink)[0, 0])
     return SoftmaxRow(exact(logits[0, 0]), exact(weights[0, 0]), _sink_logit(row), of_sink)
-
-
-def exact(array: Array) -> Numbers:
-    """The array as float64, for sums and differences of numbers that are computed already."""
-    return to_numpy(array).astype(np.float64)
 
 
 def _sink_logit(row: Operands) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.answers.lessons.row import Numbers, entropy_of, largest_gradient
+from attn_cli.answers.lessons.row import entropy_of, largest_gradient
 from attn_cli.answers.lessons.scale import (
     RANDOM_KEYS,
     RANDOM_QUERIES,
@@ -19,15 +19,10 @@ from attn_cli.answers.lessons.scale import (
     ScaleStudy,
     Scaling,
 )
+from attn_cli.core.arrays import Exact, exact
 from attn_cli.core.attention import Operands, allowed, dots, position_bias, score, softmax
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.lessons.row import (
-    attention_of,
-    exact,
-    keys_of,
-    one_row,
-    softmax_row,
-)
+from attn_cli.reading.lessons.row import attention_of, keys_of, one_row, softmax_row
 from attn_cli.reading.steps import check_finite
 
 SIZES = (4, 16, 64, 256, 1024)
@@ -78,7 +73,7 @@ def _scalings(row: Operands, size: int) -> Iterator[Scaling]:
         yield Scaling(chosen, is_own, is_root, softmax_row(replace(row, scale=chosen)))
 
 
-def _dots(operands: Operands) -> Numbers:
+def _dots(operands: Operands) -> Exact:
     """(T, S) q·k of the only head."""
     return exact(dots(operands)[0])
 

@@ -64,16 +64,30 @@ class _Row:
             kv_heads=None if opened is None else opened.operands.kv_heads,
             query=self._query,
             key=chosen,
-            is_key_chosen=key is not None,
-            projections={} if opened is None else open_projections(opened, head, self._query, chosen),
+            projections={}
+            if opened is None
+            else open_projections(opened, head, self._query, chosen, self._weighty(softmax, chosen)),
             scores=None if opened is None else self._scores(opened, chosen),
             softmax=softmax,
             hidden=None if opened is None else opened.hidden_by(self._query, chosen),
+            hides=frozenset() if opened is None else self._causes(opened),
+            is_normed=None if opened is None or opened.stream is None else opened.input_norm is not None,
             values=self._step_of_keys(Step.VALUES),
             context=self._step(Step.CONTEXT),
             output=None if opened is None else self._output(opened),
             absent=layer.absent,
         )
+
+    @staticmethod
+    def _weighty(softmax: RowSoftmax, key: int) -> int:
+        """The key itself if the query may look at it, else the one with the largest weight."""
+        return key if softmax.mask[key] else int(softmax.weights.argmax())
+
+    def _causes(self, opened: Attention) -> frozenset[str]:
+        """Why the query may not look at the first and the last of the keys that are hidden from it."""
+        hidden = np.flatnonzero(~self._mask)
+        found = (opened.hidden_by(self._query, key) for key in (hidden[:1].tolist() + hidden[-1:].tolist()))
+        return frozenset(one.cause for one in found if one is not None)
 
     def _step(self, step: Step) -> Floats | None:
         """The row of a step of the queries, checked to be finite; None if it is absent."""
@@ -133,7 +147,7 @@ class _Row:
         operands = part.operands.select([self._head])
         return RowScores(
             query=queries,
-            key=keys[key],
+            keys=keys,
             dots=to_numpy(dots(operands))[0, self._index],
             scale=opened.scale,
             scale_name=opened.scale_name,

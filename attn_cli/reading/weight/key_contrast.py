@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 
 from attn_cli.answers.contrast import BiasTerm, BiasType, ContrastSide, Contribution, KeyContrast, PairOfKeys
-from attn_cli.core.arrays import Array, device_of, namespace, taken
+from attn_cli.core.arrays import Array, Exact, device_of, exact, namespace, taken
 from attn_cli.core.attention import Operands, Trace, soft_capped, trace
-from attn_cli.core.decomposition import Component, DecomposedInput, Decomposition, Exact, exact
+from attn_cli.core.decomposition import Component, DecomposedInput, Decomposition
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.multihead import Linear, MultiHeadAttention
 from attn_cli.core.positions import DisentangledBias, rotate

@@ -17,8 +17,10 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Step
 
 
-def open_projections(attention: Attention, head: int, query: int, key: int) -> Mapping[Step, Projection]:
-    """The query, the key and its value; empty where the layer's projections are not known.
+def open_projections(
+    attention: Attention, head: int, query: int, key: int, value: int
+) -> Mapping[Step, Projection]:
+    """The query, the key, and the value of a key; empty where the layer's projections are not known.
 
     `attention` has all its queries.
     """
@@ -37,7 +39,7 @@ def open_projections(attention: Attention, head: int, query: int, key: int) -> M
         Step.KEYS: _turned(
             _Side(Step.KEYS, layer.key, kv_head, key, source), attention.key_stages(), layer.key_norm, layer
         ),
-        Step.VALUES: _Side(Step.VALUES, layer.value, kv_head, key, source).projection(
+        Step.VALUES: _Side(Step.VALUES, layer.value, kv_head, value, source).projection(
             split(layer.value(source), layer.kv_heads), layer.head_size
         ),
     }
@@ -60,7 +62,8 @@ class _Side:
         return Projection(
             step=self.step,
             position=self.position,
-            input=to_numpy(self.source[self.position]),
+            input=to_numpy(self.source)[self.position],
+            inputs=to_numpy(self.source),
             weight=to_numpy(self.linear.weight[rows]),
             bias=None if bias is None else to_numpy(bias[rows]),
             place=_rows_in_file(self.linear, self.head, size),

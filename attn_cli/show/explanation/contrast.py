@@ -32,13 +32,20 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
-from attn_cli.show.explanation.sections.board import ROUNDING, named, ratio
+from attn_cli.show.explanation.labels import ROUNDING, token_name
+from attn_cli.show.explanation.sections.board import ratio
 from attn_cli.vocabulary import ComponentType, Kind
 
 _BIASES = {
     BiasType.POSITION: words("position bias", "viés de posição"),
     BiasType.CONTENT_TO_POSITION: words("query with distance", "consulta com distância"),
     BiasType.POSITION_TO_CONTENT: words("key with distance", "chave com distância"),
+}
+_SIDES: dict[Kind, Word] = {
+    Kind.SELF: "",
+    Kind.ENCODER: words("encoder ", " do codificador"),
+    Kind.DECODER: words("decoder ", " do decodificador"),
+    Kind.CROSS: words("cross ", " da atenção cruzada"),
 }
 _WRITERS = {
     ComponentType.EMBEDDING: words("token embedding", "embedding do token"),
@@ -72,20 +79,20 @@ class _Page:
         yield Heading(words("1. What wrote the keys", "1. O que escreveu as chaves"))
         yield Paragraph(
             words(
-                "The difference by what wrote into the residual stream of the two keys, with the query as it"
-                " is:",
-                "A diferença por aquilo que escreveu no fluxo residual das duas chaves, com a consulta como"
-                " ela é:",
+                "The difference, split by what wrote into the residual streams of the two keys, with the"
+                " query as it is:",
+                "A diferença, dividida segundo o que escreveu no fluxo residual das duas chaves, com a"
+                " consulta inalterada:",
             )
         )
         yield self._table(self.contrast.keys_side, scores)
         yield Heading(words("2. What wrote the query", "2. O que escreveu a consulta"))
         yield Paragraph(
             words(
-                "The same difference by what wrote into the residual stream of the query, with the keys as"
-                " they are:",
-                "A mesma diferença por aquilo que escreveu no fluxo residual da consulta, com as chaves como"
-                " elas são:",
+                "The same difference, split by what wrote into the residual stream of the query, with the"
+                " keys as they are:",
+                "A mesma diferença, dividida segundo o que escreveu no fluxo residual da consulta, com as"
+                " chaves inalteradas:",
             )
         )
         yield self._table(self.contrast.query_side, scores)
@@ -96,21 +103,21 @@ class _Page:
     def _names(self) -> dict[str, Word]:
         contrast = self.contrast
         return {
-            "query": named(self.sides.queries, contrast.query),
-            "key": named(self.sides.keys, contrast.key),
-            "other": named(self.sides.keys, contrast.other),
+            "query": token_name(self.sides.queries, contrast.query),
+            "key": token_name(self.sides.keys, contrast.key),
+            "other": token_name(self.sides.keys, contrast.other),
         }
 
     def _opening(self, column: Column) -> Iterator[Block]:
         contrast, ledger = self.contrast, self.ledger
         yield Heading(
             words(
-                "Why does {query} prefer {key} to {other}?"
+                "Why does {query} score {key} higher than {other}?"
                 if contrast.scores.difference >= 0
-                else "Why does {query} not prefer {key} to {other}?",
-                "Por que {query} prefere {key} a {other}?"
+                else "Why does {query} score {key} lower than {other}?",
+                "Por que {query} dá a {key} um escore maior do que a {other}?"
                 if contrast.scores.difference >= 0
-                else "Por que {query} não prefere {key} a {other}?",
+                else "Por que {query} dá a {key} um escore menor do que a {other}?",
                 **self._names(),
             ),
             level=1,
@@ -119,16 +126,18 @@ class _Page:
         difference = ledger.difference(contrast.scores.difference, own, other)
         yield Paragraph(
             words(
-                "Head {layer}.{head} of {model}. The scores are q·k × scale; the key's less the other's:",
-                "Cabeça {layer}.{head} de {model}. Os escores são q·k × escala; o da chave menos o da outra:",
+                "Head {layer}.{head} of {model}. The scores are s = λ q·k, with the scale λ; the key's"
+                " less the other's:",
+                "Cabeça {layer}.{head} do modelo {model}. Os escores são s = λ q·k, com a escala λ; o da"
+                " chave menos o da outra:",
                 layer=str(contrast.layer),
                 head=str(contrast.head),
                 model=Outside(self.model),
             )
         )
         yield Formula(
-            symbols("s_a - s_b = scale × q·(k_a - k_b)"),
-            r"s_a - s_b = \text{scale} \cdot q \cdot (k_a - k_b)",
+            symbols("s_a - s_b = λ q·(k_a - k_b)"),
+            r"s_a - s_b = \lambda \, q \cdot (k_a - k_b)",
         )
         yield Equation(
             symbols("{own} - {other} = {difference}", own=own, other=Operand(other), difference=difference),
@@ -139,9 +148,10 @@ class _Page:
                 "Queries and keys are linear in the residual stream once the norms on the way are frozen:"
                 " held at the mean and the size that they measured on the whole stream. With frozen norms"
                 " each part of the stream contributes for itself, and the parts add up.",
-                "Consultas e chaves são lineares no fluxo residual quando as normas no caminho ficam"
-                " congeladas, isto é, fixas na média e no tamanho que mediram no fluxo inteiro. Com as"
-                " normas congeladas, cada parte do fluxo contribui por si, e as partes se somam.",
+                "Consultas e chaves são lineares no fluxo residual quando as normalizações no caminho"
+                " ficam congeladas, isto é, fixas na média e no tamanho que mediram no fluxo inteiro. Com"
+                " as normalizações congeladas, cada parte do fluxo contribui por si, e as partes se"
+                " somam.",
             )
         )
 
@@ -175,12 +185,12 @@ class _Page:
         rows.append(Row((words("score", "escore"), *totals), Tone.TOTAL))
         keys = (contrast.key, contrast.other)
         heads = [TableColumn(words("written by", "escrito por"), is_number=False)]
-        heads += [TableColumn(named(self.sides.keys, place)) for place in keys]
+        heads += [TableColumn(token_name(self.sides.keys, place)) for place in keys]
         return Table([*heads, TableColumn(words("difference", "diferença"))], rows)
 
     def _afterwards(self) -> Iterator[Block]:
         """The soft cap, the position biases, the mask and the ratio of the weights."""
-        contrast, ledger = self.contrast, self.ledger
+        contrast = self.contrast
         yield Heading(words("3. After the score", "3. Depois do escore"))
         rows = list[Row]()
         if contrast.capped is not None:
@@ -197,26 +207,34 @@ class _Page:
             ]
             listed = symbols(
                 ", ".join(f"{{k{place}}}" for place in hidden),
-                **{f"k{place}": named(self.sides.keys, place) for place in hidden},
+                **{f"k{place}": token_name(self.sides.keys, place) for place in hidden},
             )
             yield Paragraph(
                 words(
-                    "The mask hides {keys}, which therefore gets no weight, whatever the score.",
-                    "A máscara esconde {keys}, que por isso não recebe peso, qualquer que seja o escore.",
+                    "The mask hides {keys}. A hidden key gets no weight, whatever its score.",
+                    "A máscara esconde {keys}. Uma chave escondida não recebe peso, qualquer que seja o"
+                    " seu escore.",
                     keys=listed,
                 )
             )
             return
         rows.append(self._pair(symbols("logit"), contrast.logits))
         yield self._columns(rows)
-        own, other = (ledger.given(one) for one in logits)
-        yield Paragraph(
-            words(
-                "The weight of {key} is {times} times that of {other}.",
-                "O peso de {key} é {times} vezes o de {other}.",
-                times=ratio(ledger, own, other),
-                **self._names(),
-            )
+        yield Paragraph(self._weights())
+
+    def _weights(self) -> Words:
+        """How many times the weight of one key is that of the other, the heavier one first."""
+        contrast, ledger, column = self.contrast, self.ledger, self.ledger.column()
+        own, other = (ledger.given(one, column) for one in (contrast.logits.key, contrast.logits.other))
+        names = self._names()
+        if own.value < other.value:
+            own, other = other, own
+            names["key"], names["other"] = names["other"], names["key"]
+        return words(
+            "The weight of {key} is {times} times that of {other}.",
+            "O peso de {key} é {times} vezes o de {other}.",
+            times=ratio(ledger, own, other),
+            **names,
         )
 
     def _pair(self, name: Words, values: PairOfKeys) -> Row:
@@ -227,39 +245,62 @@ class _Page:
     def _columns(self, rows: Sequence[Row]) -> Table:
         keys = (self.contrast.key, self.contrast.other)
         heads = [TableColumn(symbols(""), is_number=False)]
-        heads += [TableColumn(named(self.sides.keys, place)) for place in keys]
+        heads += [TableColumn(token_name(self.sides.keys, place)) for place in keys]
         return Table([*heads, TableColumn(words("difference", "diferença"))], rows)
 
     def _sentence(self) -> Words:
-        """The parts that matter most on either side."""
-        contrast, ledger = self.contrast, self.ledger
-        keys, query = contrast.keys_side.by_size[0], contrast.query_side.by_size[0]
+        """The parts that matter most on either side, for and against the key with the higher score."""
+        contrast = self.contrast
+        names = self._names()
         return words(
-            "On the keys' side {keys} decides most ({of_keys} of {all}); on the query's side {query_part}"
-            " ({of_query}).",
-            "Do lado das chaves, o que mais decide é {keys} ({of_keys} de {all}); do lado da consulta,"
-            " {query_part} ({of_query}).",
-            keys=_writer(keys.component, contrast.kind),
-            of_keys=ledger.given(keys.value),
-            all=ledger.given(contrast.scores.difference),
-            query_part=_writer(query.component, contrast.kind),
-            of_query=ledger.given(query.value),
+            "On the keys' side, {keys}. On the query's side, {query_side}.",
+            "Do lado das chaves, {keys}. Do lado da consulta, {query_side}.",
+            keys=self._for_and_against(contrast.keys_side, names["key" if self._is_above else "other"]),
+            query_side=self._for_and_against(
+                contrast.query_side, names["key" if self._is_above else "other"]
+            ),
+        )
+
+    @property
+    def _is_above(self) -> bool:
+        return self.contrast.scores.difference >= 0
+
+    def _for_and_against(self, side: ContrastSide, winner: Word) -> Words:
+        """What favours the key with the higher score most, and what works against it most."""
+        ledger, kind = self.ledger, self.contrast.kind
+        ordered = sorted(side.contributions, key=lambda one: one.value, reverse=self._is_above)
+        best, worst = ordered[0], ordered[-1]
+        values: dict[str, Word] = {
+            "part": _writer(best.component, kind),
+            "value": ledger.given(best.value),
+            "winner": winner,
+        }
+        if worst.value == 0 or (worst.value > 0) == self._is_above:
+            return words(
+                "{part} ({value}) favours {winner} most",
+                "{part} ({value}) é o que mais favorece {winner}",
+                **values,
+            )
+        return words(
+            "{part} ({value}) favours {winner} most, and {other} ({against}) works against it most",
+            "{part} ({value}) é o que mais favorece {winner}, e {other} ({against}) é o que mais o contraria",
+            other=_writer(worst.component, kind),
+            against=ledger.given(worst.value),
+            **values,
         )
 
 
 def _writer(component: Component, kind: Kind) -> Words:
-    """The name of what wrote a part."""
+    """The name of what wrote a part, with its side of an encoder-decoder model."""
     if component.type in _WRITERS:
         return _WRITERS[component.type]
-    layer = str(component.layer)
+    values: dict[str, Word] = {
+        "layer": str(component.layer),
+        "head": str(component.head),
+        "side": "" if kind is Kind.SELF else _SIDES[component.kind],
+    }
     if component.type is ComponentType.HEAD:
-        is_cross = component.kind is Kind.CROSS and kind is not Kind.CROSS
-        place = {"layer": layer, "head": str(component.head)}
-        if is_cross:
-            return words(
-                "cross-attention head {layer}.{head}", "cabeça {layer}.{head} de atenção cruzada", **place
-            )
-        return words("head {layer}.{head}", "cabeça {layer}.{head}", **place)
+        return words("{side}head {layer}.{head}", "cabeça {layer}.{head}{side}", **values)
     if component.type is ComponentType.OUTPUT_BIAS:
-        return words("bias of W^O of layer {layer}", "viés de W^O da camada {layer}", layer=layer)
-    return words("feed-forward of layer {layer}", "feed-forward da camada {layer}", layer=layer)
+        return words("{side}bias of W^O of layer {layer}", "viés de W^O da camada {layer}{side}", **values)
+    return words("{side}feed-forward of layer {layer}", "feed-forward da camada {layer}{side}", **values)

@@ -41,10 +41,12 @@ def _score_fields(scores: RowScores | None, key: int) -> dict[str, object]:
     names = ("scale", "features", "dot", "score", "softcapped", "bias")
     if scores is None:
         return dict.fromkeys(names)
-    products = scores.query.astype(np.float64) * scores.key.astype(np.float64)
+    products = scores.query.astype(np.float64) * scores.keys[key].astype(np.float64)
     features = [
         {"feature": index, "query": query, "key": other, "product": float(product)}
-        for index, (query, other, product) in enumerate(zip(scores.query, scores.key, products, strict=True))
+        for index, (query, other, product) in enumerate(
+            zip(scores.query, scores.keys[key], products, strict=True)
+        )
     ]
     return {
         "scale": computed_scale(scores.scale, scores.scores),

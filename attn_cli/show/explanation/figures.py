@@ -16,7 +16,8 @@ from attn_cli.record import record
 MOST_DECIMALS = 15
 _TOLERANCE = 0.75  # units of the last digit: then a rounded recomputation differs by at most one
 
-Formula: TypeAlias = Callable[..., float]
+Arithmetic: TypeAlias = Callable[..., float]
+"""How a printed number follows from printed ones."""
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -40,7 +41,7 @@ class _Relation:
 
     result: Figure
     operands: tuple[Figure, ...]
-    formula: Formula | None
+    formula: Arithmetic | None
 
 
 class Ledger:
@@ -60,7 +61,11 @@ class Ledger:
         return Figure(float(value), column or self.column())
 
     def result(
-        self, value: SupportsFloat, formula: Formula, operands: Sequence[Figure], column: Column | None = None
+        self,
+        value: SupportsFloat,
+        formula: Arithmetic,
+        operands: Sequence[Figure],
+        column: Column | None = None,
     ) -> Figure:
         """A number that `formula` gives for the values of `operands`, all of which are printed before it."""
         figure = self.given(value, column)
@@ -195,7 +200,7 @@ def _unit_of(relation: _Relation, decimals: dict[int, int]) -> float:
     return unit
 
 
-def _evaluated(formula: Formula | None, values: Sequence[float]) -> float | None:
+def _evaluated(formula: Arithmetic | None, values: Sequence[float]) -> float | None:
     assert formula is not None, "sums close by their remainder"
     try:
         return formula(*values)

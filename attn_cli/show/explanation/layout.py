@@ -1,6 +1,7 @@
 """Lays out a document as lines for a width, for a terminal and for a text file alike."""
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from rich.cells import cell_len
@@ -84,6 +85,26 @@ class Layout(NamedTuple):
         shown = self.writing.drawn_columns(table)
         while self._is_too_wide(table, rows, shown) and any(table.columns[one].is_optional for one in shown):
             shown.remove(max(one for one in shown if table.columns[one].is_optional))
+        for number, part in enumerate(self._parts(table, rows, shown)):
+            if number:
+                yield []
+            yield from self._part(table, rows, part)
+
+    def _parts(self, table: Table, rows: Sequence[Row], shown: Sequence[int]) -> Iterator[list[int]]:
+        """The columns side by side, or below one another where they do not fit: each part has the labels.
+
+        A column of remainders stays with the column whose remainders it has.
+        """
+        labels = list(takewhile(lambda one: not table.columns[one].is_number, shown))
+        part = list(labels)
+        for unit in _units(table, shown[len(labels) :]):
+            if len(part) > len(labels) and self._is_too_wide(table, rows, [*part, *unit]):
+                yield part
+                part = list(labels)
+            part += unit
+        yield part
+
+    def _part(self, table: Table, rows: Sequence[Row], shown: Sequence[int]) -> Iterator[LineOfSpans]:
         texts = [[cell_text(row.cells[one], self.writing) for one in shown] for row in rows]
         columns = [table.columns[one] for one in shown]
         heads = [self.writing.text(column.heading) for column in columns]
@@ -103,7 +124,7 @@ class Layout(NamedTuple):
         columns = [table.columns[one] for one in shown]
         heads = [self.writing.text(column.heading) for column in columns]
         widths = self._wanted(heads, texts)
-        labels = [number for number, column in enumerate(columns) if not column.is_number]
+        labels = [number for number, column in enumerate(columns) if _is_label(column)]
         spare = sum(max(0, widths[number] - _SHORTEST) for number in labels)
         return sum(widths) + len(_NARROW_GAP) * (len(widths) - 1) - spare > self.width
 
@@ -118,7 +139,7 @@ class Layout(NamedTuple):
         widths = self._wanted(heads, texts)
         over = 0 if self.width is None else sum(widths) + len(gap) * (len(widths) - 1) - self.width
         for number, column in enumerate(columns):
-            if over > 0 and not column.is_number:
+            if over > 0 and _is_label(column):
                 narrower = max(min(widths[number], _SHORTEST), widths[number] - over)
                 over -= widths[number] - narrower
                 widths[number] = narrower
@@ -127,6 +148,22 @@ class Layout(NamedTuple):
     @staticmethod
     def _wanted(heads: Sequence[str], texts: Sequence[Sequence[str]]) -> list[int]:
         return [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
+
+
+def _is_label(column: TableColumn) -> bool:
+    """Whether the column may be cut short; a bar is whole or left out, as a shorter one misleads."""
+    return not (column.is_number or column.is_optional)
+
+
+def _units(table: Table, shown: Sequence[int]) -> list[list[int]]:
+    """The columns that stay together."""
+    units: list[list[int]] = []
+    for one in shown:
+        if table.columns[one].is_rounding and units:
+            units[-1].append(one)
+        else:
+            units.append([one])
+    return units
 
 
 def _line(columns: Sequence[TableColumn], widths: Sequence[int], texts: Sequence[str], gap: str) -> str:

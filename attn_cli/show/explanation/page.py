@@ -6,14 +6,7 @@ from attn_cli.answers.weight import Explanation
 from attn_cli.grid import Sides
 from attn_cli.show.explanation.document import Block, Document
 from attn_cli.show.explanation.sections import context, projections, scores, softmax, summary
-from attn_cli.show.explanation.sections.board import Board, listed_keys
-
-__all__ = ["explanation_page", "listed_keys"]
-
-DIGITS = 4
-"""Decimals of a weight, by default."""
-
-_ROWS = 8  # of a table before the rest is summed up
+from attn_cli.show.explanation.sections.board import Board
 
 
 def explanation_page(
@@ -21,9 +14,9 @@ def explanation_page(
     sides: Sides,
     model: str,
     *,
-    digits: int = DIGITS,
-    most: int = _ROWS,
-    has_matrices: bool = False,
+    digits: int,
+    most: int,
+    has_matrices: bool,
 ) -> Document:
     """The arithmetic of one row and one of its weights, in full."""
     board = Board.of(explanation, sides, model, digits=digits, most=most, has_matrices=has_matrices)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from attn_cli.record import record
 from attn_cli.show.explanation.document import Word, symbols, words
-from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.phrases import Phrase
 
 _DIGITS = 3  # significant
@@ -111,22 +111,25 @@ def derived(
     if value == int(value) and abs(value) < scale.exact:
         return Quantity(value, int(value), None)
     unit = scale.unit_of(value)
-
-    def of_printed(*printed: float) -> float:
-        shown = iter(printed)
-        return (
-            formula(*(one.value if one.figure is None else one.read(next(shown)) for one in operands))
-            / unit.size
-        )
-
-    figures = [one.figure for one in operands if one.figure is not None]
-    number = ledger.result(
-        value / unit.size, of_printed, figures, ledger.column(_decimals(value / unit.size))
-    )
+    column = ledger.column(_decimals(value / unit.size))
+    number = computed(ledger, value / unit.size, lambda *given: formula(*given) / unit.size, operands, column)
     name = unit.name if abs(value) < _SINGULAR * unit.size else unit.names
     return Quantity(
         value, words("{number}{unit}", "{number}{unit}", number=number, unit=name), number, unit.size
     )
+
+
+def computed(
+    ledger: Ledger, value: float, formula: Callable[..., float], operands: Sequence[Quantity], column: Column
+) -> Figure:
+    """A number that `formula` gives for quantities, as a reader gets them from their printed numbers."""
+
+    def of_printed(*printed: float) -> float:
+        shown = iter(printed)
+        return formula(*(one.value if one.figure is None else one.read(next(shown)) for one in operands))
+
+    figures = [one.figure for one in operands if one.figure is not None]
+    return ledger.result(value, of_printed, figures, column)
 
 
 def in_scientific_notation(ledger: Ledger, value: float) -> Word:
@@ -143,6 +146,11 @@ def in_scientific_notation(ledger: Ledger, value: float) -> Word:
 def plural(count: int, one: Phrase, many: Phrase) -> Word:
     """A count with its noun: 1 layer, 6 layers."""
     return words("{count} {noun}", "{count} {noun}", count=count, noun=one if count == 1 else many)
+
+
+def features(count: int) -> Word:
+    """A number of features: 1 feature, 32 features."""
+    return plural(count, Phrase("feature", "componente"), Phrase("features", "componentes"))
 
 
 def _decimals(number: float) -> int:

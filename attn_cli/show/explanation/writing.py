@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from attn_cli.record import record
-from attn_cli.safe_text import label, printable
+from attn_cli.safe_text import label
 from attn_cli.show.explanation.document import Operand, Outside, Remainder, Row, Table, Word, Words
 from attn_cli.show.explanation.figures import Figure, Settled
 from attn_cli.show.explanation.phrases import Phrase, fill
@@ -18,7 +18,6 @@ class Writing:
     language: Language
     settled: Settled
     outside: Callable[[str], str] = label  # makes text from outside harmless where it is written
-    own: Callable[[str], str] = printable  # the same for our own sentences, once they are complete
 
     def text(self, word: Word) -> str:
         """The word with everything in it."""

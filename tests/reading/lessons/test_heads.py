@@ -102,8 +102,10 @@ def test_learned_sinks_are_averaged(twins: Path) -> None:
 
 
 def test_grouped_queries_read_the_keys_of_their_group(twins: Path) -> None:
-    found = study(request(twins / "llama"))
-    assert (found.heads, found.kv_heads) == (4, 2)
+    asked = request(twins / "llama")
+    found = study(asked)
+    assert (found.heads, attention_of(asked).operands.kv_heads) == (4, 2)
+    assert found.wide_scores == pytest.approx(found.scores.sum(axis=0) / 2, abs=_FLOAT32)
 
 
 def test_a_layer_of_one_head_has_nothing_to_compare() -> None:

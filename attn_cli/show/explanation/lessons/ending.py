@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from attn_cli.show.explanation.document import CommandLine, Heading, Words, words
 
 Base = Sequence[str]
-"""The arguments that name the text and the model: `("the cat sat", "-m", "gpt2")`."""
+"""The arguments that name the text and the model: `("the cat sat", "-m", "gpt2")`, `("--", "-5 degrees")`."""
 
 
 def to_check() -> Heading:
@@ -16,5 +16,10 @@ def to_check() -> Heading:
 def go_on(sentence: Words, base: Base, place: tuple[int, int], query: int, *more: str) -> CommandLine:
     """`attn explain` for the same row, or with `more` for another view of it."""
     layer, head = place
-    row = ("-l", str(layer), "-H", str(head), "--query", str(query))
-    return CommandLine(sentence, ("attn", "explain", *base, *row, *more))
+    return command(sentence, "explain", base, "-l", str(layer), "-H", str(head), "--query", str(query), *more)
+
+
+def command(sentence: Words, name: str, base: Base, *options: str) -> CommandLine:
+    """A command about the same text and model; its options stand before a `--`, after which all is text."""
+    end = base.index("--") if "--" in base else len(base)
+    return CommandLine(sentence, ("attn", name, *base[:end], *options, *base[end:]))

@@ -7,7 +7,6 @@ from attn_cli.answers.lessons.graph import STRONG, Agreement, Degrees, GraphStud
 from attn_cli.grid import Sides
 from attn_cli.show.explanation.document import (
     Block,
-    CommandLine,
     Equation,
     Formula,
     Heading,
@@ -23,25 +22,19 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
-from attn_cli.show.explanation.lessons.ending import Base, to_check
-from attn_cli.show.explanation.lessons.listing import (
-    Listing,
-    key_label,
-    key_name,
-    query_name,
-    rest_label,
-)
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
+from attn_cli.show.explanation.lessons.ending import Base, command, to_check
+from attn_cli.show.explanation.lessons.listing import listing
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import in_scientific_notation, plural
 
 _KEYS = 6  # listed in a table
-_ROUNDING = words("rounding", "arredondamento")
 _NOTHING = words("", "")
 
 
 def blocks(study: GraphStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
     """The lesson in reading order."""
-    title = words("What does attention look like as a graph?", "Como fica a atenção vista como um grafo?")
+    title = words("What does attention look like as a graph?", "Como é a atenção vista como um grafo?")
     yield Heading(title, 1)
     yield from _graph(study)
     yield from _messages(study, ledger, sides)
@@ -51,9 +44,16 @@ def blocks(study: GraphStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
     yield from _layers(study, sides)
     yield from _checks(study, ledger, sides)
     layer, head = study.place
-    yield CommandLine(
-        words("Go on: every edge of this head:", "Para continuar: todas as arestas desta cabeça:"),
-        ("attn", "inspect", *base, "-l", str(layer), "-H", str(head), "-s", "weights"),
+    yield command(
+        words("Next, every edge of this head:", "Em seguida, todas as arestas desta cabeça:"),
+        "inspect",
+        base,
+        "-l",
+        str(layer),
+        "-H",
+        str(head),
+        "-s",
+        "weights",
     )
 
 
@@ -71,9 +71,9 @@ def _graph(study: GraphStudy) -> Iterator[Block]:
             "{nodes} An edge leads from key j to query i where the mask lets i look at j, and its weight is"
             " α_ij. The heads of layer {layer} of {model} ({heads}) have the same edges, each with weights"
             " of its own. {counted}",
-            "{nodes} Uma aresta vai da chave j à consulta i onde a máscara deixa i olhar para j, e o seu"
-            " peso é α_ij. As cabeças da camada {layer} de {model} ({heads}) têm as mesmas arestas, cada uma"
-            " com os seus pesos. {counted}",
+            "{nodes} Uma aresta vai da chave j à consulta i sempre que a máscara deixa i olhar para j, e"
+            " o seu peso é α_ij. As cabeças da camada {layer} do modelo {model} ({heads}) têm as mesmas"
+            " arestas, cada uma com os seus próprios pesos. {counted}",
             nodes=nodes,
             heads=study.heads,
             layer=str(study.place[0]),
@@ -87,17 +87,17 @@ def _graph(study: GraphStudy) -> Iterator[Block]:
 
 def _counted(study: GraphStudy) -> Words:
     if study.edges == study.formula_edges:
-        return words("Counted in the mask, the edges are", "Contadas na máscara, as arestas são")
+        return words("Counted in the mask, the edges are", "Contadas pela máscara, as arestas são")
     return words(
         "Counted in the mask, {edges} of the {pairs} pairs are edges{window}.",
-        "Contados na máscara, {edges} dos {pairs} pares são arestas{window}.",
+        "Pela máscara, {edges} dos {pairs} pares são arestas{window}.",
         edges=study.edges,
         pairs=study.queries * study.keys,
         window=_NOTHING
         if study.window is None
         else words(
             ", because a window hides keys more than {reach} back",
-            ", porque uma janela esconde chaves a mais de {reach} para trás",
+            ", porque uma janela esconde as chaves a uma distância maior que {reach} para trás",
             reach=study.window.reach,
         ),
     )
@@ -120,16 +120,8 @@ def _edges(study: GraphStudy) -> Equation:
     )
 
 
-def listed_senders(study: GraphStudy) -> Listing:
-    """The keys of the heaviest edges into the query, the key of the request among them."""
-    if len(study.visible) <= _KEYS + 1:
-        return Listing(study.visible, ())
-    order = sorted(study.visible, key=lambda key: (key != study.key, -study.weights[key]))
-    return Listing(sorted(order[:_KEYS]), sorted(order[_KEYS:]))
-
-
 def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
-    yield Heading(words("One step of message passing", "Um passo de passagem de mensagens"))
+    yield Heading(words("One step of message passing", "Uma etapa da passagem de mensagens"))
     yield Formula(
         words("message m_ij = α_ij v_j;  a_i = Σ_j m_ij", "mensagem m_ij = α_ij v_j;  a_i = Σ_j m_ij"),
         r"m_{ij} = \alpha_{ij} v_j, \qquad a_i = \sum_j m_{ij}",
@@ -141,10 +133,11 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
             " 2018, arXiv:1710.10903) does so on a given graph; here the mask is the graph. What arrives at"
             " {query} in head {head}, in feature {feature} of the values:",
             "Cada chave envia o seu valor, cada aresta o multiplica pelo seu peso, e cada consulta soma o"
-            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (Veličković et"
-            " al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui o grafo é a máscara. O que chega a"
-            " {query} na cabeça {head}, na componente {feature} dos valores:",
-            query=query_name(sides, study.query),
+            " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (graph"
+            " attention network; Veličković et al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui"
+            " o grafo é a máscara. O que chega a {query} na cabeça {head}, na componente {feature} dos"
+            " valores:",
+            query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             feature=str(study.feature),
         )
@@ -153,7 +146,7 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
 
 
 def _message_table(study: GraphStudy, ledger: Ledger, sides: Sides) -> Table:
-    listed = listed_senders(study)
+    listed = listing(study.visible, study.weights, always=(study.key,))
     shares, values, messages = ledger.column(), ledger.column(), ledger.column()
     terms, rows = list[Figure](), list[Row]()
     for key in listed.keys:
@@ -161,14 +154,14 @@ def _message_table(study: GraphStudy, ledger: Ledger, sides: Sides) -> Table:
         message = study.weights[key] * study.sent[key]
         terms.append(ledger.result(message, _times, (weight, value), messages))
         tone = Tone.CHOSEN if key == study.key else Tone.PLAIN
-        rows.append(Row((key_label(sides, key), weight, value, terms[-1]), tone))
+        rows.append(Row((token_label(sides.keys, key), weight, value, terms[-1]), tone))
     if listed.rest:
         rest = list(listed.rest)
         weight = ledger.given(study.weights[rest].sum(), shares)
         terms.append(ledger.given((study.weights[rest] * study.sent[rest]).sum(), messages))
         rows.append(Row((rest_label(len(rest)), weight, None, terms[-1]), Tone.QUIET))
     total = ledger.total(study.received, terms, messages)
-    rows.append(Row((_ROUNDING, None, None, Remainder(total)), Tone.QUIET))
+    rows.append(Row((ROUNDING, None, None, Remainder(total)), Tone.QUIET))
     rows.append(Row((words("context", "contexto"), None, None, total), Tone.TOTAL))
     columns = (
         TableColumn(words("from key", "da chave"), is_number=False),
@@ -187,12 +180,11 @@ def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
     yield Heading(words("The messages are the layer", "As mensagens são a camada"))
     yield Paragraph(
         words(
-            "Added up edge by edge from the list of edges, in float64: the contexts of this head"
-            " ({compared}) differ from the layer's own by at most {difference} (largest number {largest})."
-            " {output}",
-            "Somadas aresta por aresta a partir da lista de arestas, em float64: os contextos desta cabeça"
-            " ({compared}) diferem dos da própria camada em no máximo {difference} (maior número {largest})."
-            " {output}",
+            "With the messages added up edge by edge, in float64, the contexts of this head ({compared})"
+            " differ from the layer's own by at most {difference} (largest number: {largest}). {output}",
+            "Com as mensagens somadas aresta por aresta, em float64, os contextos desta cabeça"
+            " ({compared}) diferem dos da própria camada em no máximo {difference} (maior número:"
+            " {largest}). {output}",
             compared=_compared(study.context),
             difference=in_scientific_notation(ledger, study.context.difference),
             largest=ledger.given(study.context.largest),
@@ -204,7 +196,7 @@ def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
             words(
                 "The text has too many pairs to list them all, so only the edges of this query were"
                 " compared.",
-                "O texto tem pares demais para listar todos, e só as arestas desta consulta foram"
+                "O texto tem pares demais para listar todos; por isso, só as arestas desta consulta foram"
                 " comparadas.",
             )
         )
@@ -221,12 +213,12 @@ def _compared(agreement: Agreement) -> Words:
 
 def _output(study: GraphStudy, ledger: Ledger) -> Words:
     if study.output is None:
-        return words("W^O of this layer is not known.", "O W^O desta camada não é conhecido.")
+        return words("W^O of this layer is not known.", "A matriz W^O desta camada não é conhecida.")
     return words(
         "All heads together, with W^O{bias} ({compared}), differ from the layer's output by at most"
-        " {difference} (largest number {largest}). What is left is rounding.",
+        " {difference} (largest number: {largest}). What is left is rounding.",
         "Todas as cabeças juntas, com W^O{bias} ({compared}), diferem da saída da camada em no máximo"
-        " {difference} (maior número {largest}). O que resta é arredondamento.",
+        " {difference} (maior número: {largest}). O que resta é arredondamento.",
         bias=words(" and its bias", " e o seu viés") if study.has_bias else _NOTHING,
         compared=_compared(study.output),
         difference=in_scientific_notation(ledger, study.output.difference),
@@ -241,20 +233,21 @@ def _degrees(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides) 
     if study.sink is not None:
         of_sink = words(
             " A learned sink takes {sink} of all rows together; it sends nothing.",
-            " Um sink aprendido fica com {sink} de todas as linhas juntas; ele não envia nada.",
+            " Um sumidouro aprendido (sink) fica com {sink} de todas as linhas juntas; ele não envia nada.",
             sink=ledger.given(degrees.of_sink),
         )
     receives = words(
-        " Received: edges of its row above {strong}, and e^H, the number of equal edges with the same"
-        " entropy H.",
-        " Recebidas: arestas da sua linha acima de {strong}, e e^H, o número de arestas iguais com a mesma"
-        " entropia H.",
+        " Received: the edges of the token's row with a weight above {strong} (strong), and e^H, the"
+        " number of edges of equal weight with the same entropy H.",
+        " Recebidas: as arestas da linha do token com peso acima de {strong} (fortes) e e^H, o número de"
+        " arestas de mesmo peso com a mesma entropia H.",
         strong=ledger.given(STRONG, ledger.column(1)),
     )
     yield Paragraph(
         words(
-            "Sent: Σ_i α_ij, the column of the key; each query gives out 1.{sink}{receives}{strongest}",
-            "Enviado: Σ_i α_ij, a coluna da chave; cada consulta distribui 1.{sink}{receives}{strongest}",
+            "Sent: Σ_i α_ij, the sum of the key's column; each query gives out 1.{sink}{receives}{strongest}",
+            "Enviado: Σ_i α_ij, a soma da coluna da chave; cada consulta distribui"
+            " 1.{sink}{receives}{strongest}",
             sink=of_sink,
             receives=_NOTHING if study.is_cross else receives,
             strongest=_strongest(study, degrees, ledger, sides),
@@ -278,14 +271,14 @@ def _degree_table(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Si
             )
         )
         tone = Tone.CHOSEN if key == study.key else Tone.PLAIN
-        rows.append(Row((key_label(sides, key), terms[-1], *received), tone))
+        rows.append(Row((token_label(sides.keys, key), terms[-1], *received), tone))
     blank = () if study.is_cross else (None, None)
     rest = order[len(listed) :]
     if rest:
         terms.append(ledger.given(degrees.sent[rest].sum(), sent))
         rows.append(Row((rest_label(len(rest)), terms[-1], *blank), Tone.QUIET))
     total = ledger.total(degrees.sent.sum(), terms, sent)
-    rows.append(Row((_ROUNDING, Remainder(total), *blank), Tone.QUIET))
+    rows.append(Row((ROUNDING, Remainder(total), *blank), Tone.QUIET))
     rows.append(Row((words("sum", "soma"), total, *blank), Tone.TOTAL))
     columns = [
         TableColumn(words("token", "token"), is_number=False),
@@ -293,7 +286,7 @@ def _degree_table(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Si
     ]
     if not study.is_cross:
         columns.append(TableColumn(words("strong received", "fortes recebidas"), is_optional=True))
-        columns.append(TableColumn(words("e^H received", "e^H recebidas"), is_optional=True))
+        columns.append(TableColumn(words("e^H received", "e^H recebido"), is_optional=True))
     return Table(columns, rows)
 
 
@@ -306,8 +299,8 @@ def _strongest(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides
         f"edge{index}": words(
             "{key} → {query} {weight}",
             "{key} → {query} {weight}",
-            key=key_name(sides, edge.key),
-            query=query_name(sides, edge.query),
+            key=token_name(sides.keys, edge.key),
+            query=token_name(sides.queries, edge.query),
             weight=ledger.given(edge.weight, column),
         )
         for index, edge in enumerate(degrees.strongest)
@@ -338,7 +331,8 @@ def _layers(study: GraphStudy, sides: Sides) -> Iterator[Block]:
     yield Paragraph(
         words(
             "A layer is one hop, so k layers reach k hops; this model has {layers}.{reach}{paths}",
-            "Uma camada é um salto, e k camadas alcançam k saltos; este modelo tem {layers}.{reach}{paths}",
+            "Uma camada é um salto; por isso, k camadas alcançam k saltos. Este modelo tem"
+            " {layers}.{reach}{paths}",
             layers=layers,
             reach=_reach(study),
             paths=_paths(study, sides),
@@ -350,8 +344,10 @@ def _reach(study: GraphStudy) -> Words:
     if study.window is not None:
         reach = study.window.reach
         return words(
-            " With the window of this layer, k layers reach k·{reach} tokens: {layers} × {reach} = {total}.",
-            " Com a janela desta camada, k camadas alcançam k·{reach} tokens: {layers} × {reach} = {total}.",
+            " With the window of this layer in all of them, k layers reach k·{reach} tokens: {layers} ×"
+            " {reach} = {total}.",
+            " Com a janela desta camada em todas elas, k camadas alcançam k·{reach} tokens: {layers} ×"
+            " {reach} = {total}.",
             reach=reach,
             layers=study.layers,
             total=study.layers * reach,
@@ -372,8 +368,8 @@ def _paths(study: GraphStudy, sides: Sides) -> Words:
     return words(
         " From {key} to {query}, two layers with this mask have {paths} of two edges.",
         " De {key} a {query}, duas camadas com esta máscara têm {paths} de duas arestas.",
-        key=key_name(sides, study.key),
-        query=query_name(sides, study.query),
+        key=token_name(sides.keys, study.key),
+        query=token_name(sides.queries, study.query),
         paths=plural(study.paths, Phrase("path", "caminho"), Phrase("paths", "caminhos")),
     )
 
@@ -388,15 +384,15 @@ def _checks(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
             "Multiply α by v in each row of the messages and add them up: that is one number of the context."
             " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}{sink}; it is as"
             " spread out as this many edges of equal weight:",
-            "Multiplique α por v em cada linha das mensagens e some: isso é um número do contexto. A linha"
-            " de {query} tem {edges} e a entropia H = -Σ α ln α = {entropy}{sink}; ela se espalha como este"
-            " número de arestas de peso igual:",
-            query=query_name(sides, study.query),
+            "Multiplique α por v em cada linha das mensagens e some os produtos: o resultado é um número"
+            " do contexto. A linha de {query} tem {edges} e entropia H = -Σ α ln α = {entropy}{sink}; ela"
+            " está tão espalhada quanto o seguinte número de arestas de mesmo peso:",
+            query=token_name(sides.queries, study.query),
             edges=plural(len(study.visible), Phrase("edge", "aresta"), Phrase("edges", "arestas")),
             entropy=entropy,
             sink=_NOTHING
             if study.sink is None
-            else words(", with the sink as one more edge", ", com o sink como mais uma aresta"),
+            else words(", with the sink as one more edge", ", com o sumidouro como mais uma aresta"),
         )
     )
     yield Equation(

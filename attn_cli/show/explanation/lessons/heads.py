@@ -11,9 +11,9 @@ from attn_cli.grid import Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
-    CommandLine,
     Equation,
     Heading,
+    Outside,
     Paragraph,
     Row,
     Table,
@@ -24,8 +24,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
-from attn_cli.show.explanation.lessons.ending import Base, to_check
-from attn_cli.show.explanation.lessons.listing import key_label, key_name, listing, query_name
+from attn_cli.show.explanation.labels import token_label, token_name
+from attn_cli.show.explanation.lessons.ending import Base, command, to_check
+from attn_cli.show.explanation.lessons.listing import listing
 
 _MOST_TERMS = 12  # heads whose scores are added up in one line
 
@@ -50,7 +51,7 @@ def blocks(study: HeadsStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
     sentence = words(
         "The same row in every head of the layer:", "A mesma linha em todas as cabeças da camada:"
     )
-    yield CommandLine(sentence, ("attn", "inspect", *base, *row))
+    yield command(sentence, "inspect", base, *row)
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -72,15 +73,15 @@ def _question(study: HeadsStudy, sides: Sides) -> Iterator[Block]:
             " and k are those of all heads side by side, so its q·k is the sum of theirs. Its scores are the"
             " sum of the heads' scores ÷ √{heads}, so that they spread as widely as those of a single head.",
             "A camada {layer} do modelo {model} tem {heads} cabeças de {size} números cada. A consulta"
-            " {query} tem uma linha de pesos em cada uma. Ao lado delas está uma única cabeça de largura"
-            " total, com {wide} números: seus q e k são os de todas as cabeças concatenados; logo, seu q·k é"
-            " a soma dos q·k delas. Seus escores são a soma dos escores das cabeças ÷ √{heads}, para que se"
-            " espalhem tanto quanto os de uma cabeça.",
+            " {query} tem uma linha de pesos em cada uma. Ao lado delas, para comparar, há uma única"
+            " cabeça de largura total, com {wide} números: seus q e k são os de todas as cabeças"
+            " concatenados; logo, seu q·k é a soma dos q·k delas. Seus escores são a soma dos escores das"
+            " cabeças ÷ √{heads}, para que se espalhem tanto quanto os de uma só cabeça.",
             layer=layer,
-            model=study.model,
+            model=Outside(study.model),
             heads=study.heads,
             size=study.size,
-            query=query_name(sides, study.query),
+            query=token_name(sides.queries, study.query),
             wide=study.heads * study.size,
         )
     )
@@ -89,8 +90,8 @@ def _question(study: HeadsStudy, sides: Sides) -> Iterator[Block]:
             words(
                 "What else the layer puts on its scores is kept: mask and soft cap as they are, position"
                 " bias and learned sink as the mean over the heads.",
-                "O que mais a camada aplica aos escores fica: máscara e limite suave como são, viés de"
-                " posição e sink aprendido como a média das cabeças.",
+                "O que mais a camada aplica aos escores é mantido: máscara e limite suave como são; viés"
+                " de posição e sumidouro aprendido, como a média das cabeças.",
             )
         )
 
@@ -118,7 +119,7 @@ def _table(study: HeadsStudy, ledger: Ledger, sides: Sides, columns: _Columns) -
             TableColumn(words("looks at", "olha para"), is_number=False),
             TableColumn(words("weight", "peso")),
             TableColumn(words("H (nats)", "H (nats)"), is_optional=True),
-            TableColumn(words("wide head there", "a única ali")),
+            TableColumn(words("wide head there", "peso na única")),
             TableColumn(words("distance", "distância"), is_optional=True),
         ],
         rows,
@@ -133,8 +134,8 @@ def _given(ledger: Ledger, columns: _Columns, numbers: Sequence[float]) -> list[
 def _looked_at(sides: Sides, best: int, row: SoftmaxRow) -> Words:
     """The key with the largest weight, unless a sink takes more."""
     if best == row.weights.size:
-        return words("learned sink", "sink aprendido")
-    return key_label(sides, best)
+        return words("learned sink", "sumidouro aprendido")
+    return token_label(sides.keys, best)
 
 
 def _means(study: HeadsStudy, ledger: Ledger, columns: _Columns, rest: Sequence[int]) -> Row:
@@ -156,15 +157,16 @@ def _findings(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Iterator[
     pairs = study.distances[:-1, :-1][np.triu_indices(study.heads, 1)]
     yield Paragraph(
         words(
-            "H is the entropy of a row; distance is that from the wide head's row (Jensen-Shannon, 0: equal,"
-            " 1: nothing in common). A softmax has one row of weights per query: each head can rest on a key"
-            " of its own (different keys here: {count}), the wide head has to divide a single row among"
-            " them. Between two heads the mean distance is {between}, from {nearest} to {farthest}.",
+            "H is the entropy of a row; distance is that from the wide head's row (Jensen-Shannon, 0:"
+            " equal, 1: nothing in common). A softmax has one row of weights per query: each head can"
+            " focus on a key of its own (different keys here: {count}), while the wide head has to divide"
+            " a single row among them. Between two heads the mean distance is {between}, from {nearest}"
+            " to {farthest}.",
             "H é a entropia de uma linha; distância é a que a separa da linha da cabeça única"
             " (Jensen-Shannon, 0: iguais, 1: nada em comum). Uma softmax dá uma só linha de pesos por"
-            " consulta: as cabeças juntas podem se fixar aqui em chaves diferentes ({count}); a única tem de"
-            " dividir uma só linha entre elas. Entre duas cabeças a distância média é {between}, de"
-            " {nearest} a {farthest}.",
+            " consulta: cada cabeça pode se concentrar numa chave própria (chaves diferentes aqui:"
+            " {count}), enquanto a cabeça única tem de dividir uma só linha entre elas. Entre duas"
+            " cabeças, a distância média é {between}, de {nearest} a {farthest}.",
             count=len(favourites),
             between=ledger.given(float(pairs.mean()), columns.distance),
             nearest=ledger.given(float(pairs.min()), columns.distance),
@@ -176,9 +178,10 @@ def _findings(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Iterator[
             "“Multi-head attention allows the model to jointly attend to information from different"
             " representation subspaces at different positions. With a single attention head, averaging"
             " inhibits this.” (Vaswani et al. 2017, section 3.2.2)",
-            "“A atenção de múltiplas cabeças permite ao modelo atender conjuntamente a informações de"
-            " diferentes subespaços de representação em diferentes posições. Com uma única cabeça de"
-            " atenção, a média inibe isso.” (Vaswani et al. 2017, seção 3.2.2)",
+            "“A atenção de múltiplas cabeças permite ao modelo prestar atenção, conjuntamente, a"
+            " informações de diferentes subespaços de representação em diferentes posições. Com uma única"
+            " cabeça de atenção, o cálculo da média inibe isso.” (Vaswani et al. 2017, seção 3.2.2,"
+            " tradução nossa)",
         )
     )
 
@@ -190,8 +193,9 @@ def _costs(study: HeadsStudy) -> Iterator[Block]:
         words(
             "Neither costs more: both use the same W^Q, W^K, W^V and W^O, and as many multiplications. Only "
             "the exponentials differ, {heads} times {keys} in this row against {keys}.",
-            "Nenhuma custa mais: ambas usam as mesmas W^Q, W^K, W^V e W^O e o mesmo número de"
-            " multiplicações. Só as exponenciais diferem: {heads} vezes {keys} nesta linha, contra {keys}.",
+            "Nenhuma das duas formas custa mais: ambas usam as mesmas matrizes W^Q, W^K, W^V e W^O e o"
+            " mesmo número de multiplicações. Só o número de exponenciais difere: {heads} vezes {keys}"
+            " nesta linha, contra {keys}.",
             heads=study.heads,
             keys=study.keys,
         )
@@ -229,14 +233,14 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     total = ledger.total(sum(term.value for term in terms), terms, column)
     root = math.sqrt(study.heads)
     score = ledger.result(float(study.wide_scores[study.key]), lambda summed: summed / root, (total,))
-    name = key_name(sides, study.key)
+    name = token_name(sides.keys, study.key)
     if study.heads <= _MOST_TERMS:
         values = {f"term{number}": term for number, term in enumerate(terms)}
         added = " + ".join(f"({{term{number}}})" for number in range(len(terms)))
         yield Paragraph(
             words(
                 "Scores of the heads for {key}, and of the wide head:",
-                "Os escores das cabeças para {key}, e o da única:",
+                "Os escores das cabeças para {key}, e o da cabeça única:",
                 key=name,
             )
         )
@@ -245,7 +249,7 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "The scores of the {heads} heads for {key} add up to {total}; the wide head's score:",
-                "Os escores das {heads} cabeças para {key} somam {total}; o escore da única:",
+                "Os escores das {heads} cabeças para {key} somam {total}; o escore da cabeça única:",
                 heads=study.heads,
                 key=name,
                 total=total,

@@ -25,7 +25,15 @@ from attn_cli.show.explanation.figures import Ledger
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import BYTES as OF_BYTES
-from attn_cli.show.explanation.quantities import COUNTS, SECONDS, Quantity, derived, plural, quantity
+from attn_cli.show.explanation.quantities import (
+    COUNTS,
+    SECONDS,
+    Quantity,
+    computed,
+    derived,
+    plural,
+    quantity,
+)
 from attn_cli.vocabulary import Kind, Lesson
 
 _TOKENS = words("tokens", "tokens")
@@ -43,7 +51,7 @@ def blocks(study: LengthStudy, ledger: Ledger, _sides: Sides, base: Base) -> Ite
     yield from _seconds(study, ledger, speed)
     yield from _checks(study)
     yield go_on(
-        words("Go on: what a recurrent network does:", "Para continuar: o que faz uma rede recorrente:"),
+        words("Next, what a recurrent network does:", "Em seguida, o que faz uma rede recorrente:"),
         base,
         study.place,
         study.query,
@@ -63,8 +71,9 @@ def _question(study: LengthStudy) -> Iterator[Block]:
         words(
             "Attention compares every query with every key, so each head has a matrix of T × S numbers."
             " {model} has {layers} of {heads}{shared}; a query has D = {size} features. {text}",
-            "A atenção compara cada consulta com cada chave: cada cabeça tem uma matriz de T × S números."
-            " {model} tem {layers} com {heads}{shared}; uma consulta tem D = {size} componentes. {text}",
+            "A atenção compara cada consulta com cada chave; por isso, cada cabeça tem uma matriz de T ×"
+            " S números. O modelo {model} tem {layers} com {heads}{shared}; uma consulta tem D = {size}"
+            " componentes. {text}",
             model=Outside(study.model),
             layers=_layers(study),
             heads=plural(layer.heads, Phrase("head", "cabeça"), Phrase("heads", "cabeças")),
@@ -90,8 +99,8 @@ def _layers(study: LengthStudy) -> Word:
 
 
 def _key_heads(count: int) -> Word:
-    one = Phrase("key/value head", "cabeça de chaves e valores")
-    return plural(count, one, Phrase("key/value heads", "cabeças de chaves e valores"))
+    one = Phrase("key/value head", "cabeça de chave/valor")
+    return plural(count, one, Phrase("key/value heads", "cabeças de chave/valor"))
 
 
 def _text(study: LengthStudy, text: TextLength) -> Word:
@@ -123,15 +132,16 @@ def _one_layer(study: LengthStudy) -> Iterator[Block]:
     )
     yield _sum(layer, text)
     yield _product(
-        words(f"one matrix in bytes: {BYTES}·T·S·H", f"uma matriz em bytes: {BYTES}·T·S·H"),
+        words(f"the matrices in bytes: {BYTES}·T·S·H", f"as matrizes em bytes: {BYTES}·T·S·H"),
         (BYTES, *pairs, layer.heads),
     )
     yield Paragraph(
         words(
             "An operation is one multiplication or addition; the softmax takes {softmax} per score (compare,"
             " subtract, exp, add, divide). A number in float32 has {bytes} bytes.{wide}{hidden}",
-            "Uma operação é uma multiplicação ou uma soma; o softmax faz {softmax} por escore (comparar,"
-            " subtrair, exp, somar, dividir). Um número em float32 tem {bytes} bytes.{wide}{hidden}",
+            "Uma operação é uma multiplicação ou uma soma; a softmax precisa de {softmax} por escore"
+            " (comparar, subtrair, exp, somar, dividir). Um número em float32 tem {bytes}"
+            " bytes.{wide}{hidden}",
             softmax=SOFTMAX,
             bytes=BYTES,
             wide=_wide(layer),
@@ -144,9 +154,8 @@ def _sum(layer: LayerSize, text: TextLength) -> Equation:
     total = text.pairs * layer.per_pair
     return Equation(
         words(
-            "all of it: {formula} = {per_pair} operations per pair; {per_pair} × {pairs} pairs ="
-            " {total}{whole}",
-            "tudo: {formula} = {per_pair} operações por par; {per_pair} × {pairs} pares = {total}{whole}",
+            "total: {formula} = {per_pair} operations per pair; {per_pair} × {pairs} pairs = {total}{whole}",
+            "total: {formula} = {per_pair} operações por par; {per_pair} × {pairs} pares = {total}{whole}",
             formula=_per_pair(layer),
             per_pair=layer.per_pair,
             pairs=text.pairs,
@@ -193,10 +202,10 @@ def _hidden(study: LengthStudy, text: TextLength) -> Word:
     if not study.is_causal:
         return ""
     return words(
-        " The causal mask hides later keys: T·(T + 1) ÷ 2 = {visible} of {pairs} pairs are left. A program"
-        " that skips the hidden ones does about half of this, which is still N².",
-        " A máscara causal esconde as chaves posteriores: restam T·(T + 1) ÷ 2 = {visible} de {pairs} pares."
-        " Um programa que pula os escondidos faz cerca da metade disto, o que ainda é N².",
+        " The causal mask hides later keys: T·(T + 1) ÷ 2 = {visible} of {pairs} pairs are left. A"
+        " program that skips the hidden ones does about half of this, which still grows with N².",
+        " A máscara causal esconde as chaves posteriores: restam T·(T + 1) ÷ 2 = {visible} de {pairs}"
+        " pares. Um programa que pula os escondidos faz cerca da metade disso, o que ainda cresce com N².",
         visible=study.visible(text),
         pairs=text.pairs,
     )
@@ -244,15 +253,9 @@ def _share(ledger: Ledger, part: Quantity, others: Sequence[Quantity]) -> Word:
     def percent(one: float, *rest: float) -> float:
         return 100 * one / (one + sum(rest))
 
-    value = percent(part.value, *(other.value for other in others))
     known = [part, *others]
-
-    def of_printed(*printed: float) -> float:
-        shown = iter(printed)
-        return percent(*(one.value if one.figure is None else one.read(next(shown)) for one in known))
-
-    figures = [one.figure for one in known if one.figure is not None]
-    return symbols("{share}%", share=ledger.result(value, of_printed, figures, ledger.column(1)))
+    value = percent(*(one.value for one in known))
+    return symbols("{share}%", share=computed(ledger, value, percent, known, ledger.column(1)))
 
 
 def _crossing(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
@@ -263,9 +266,9 @@ def _crossing(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
                 "T × S grows with the square of the length. What the projections and the feed-forward block"
                 " of this model cost is not known here, because transformers computes them; both grow with"
                 " the length itself.",
-                "T × S cresce com o quadrado do comprimento. Não se sabe aqui quanto custam as projeções e o"
-                " bloco feed-forward deste modelo, porque é a transformers que os calcula; os dois crescem"
-                " com o próprio comprimento.",
+                "T × S cresce com o quadrado do comprimento. Não se sabe aqui quanto custam as projeções"
+                " e o bloco feed-forward deste modelo, porque quem os calcula é a biblioteca"
+                " transformers; os dois custos crescem com o próprio comprimento.",
             )
         )
         return
@@ -277,7 +280,7 @@ def _crossing(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
             " operations each. They cost the same at",
             "T × S cresce com o quadrado do comprimento. O que multiplica tokens por pesos cresce com o"
             " comprimento: {projections} números em W^Q, W^K, W^V e W^O de uma camada{feed_forward}, duas"
-            " operações para cada um. Os dois custam o mesmo com",
+            " operações para cada um. Os dois custos se igualam com",
             projections=products.projections,
             feed_forward=_feed_forward(study),
         )
@@ -321,12 +324,12 @@ def _bytes(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
     text, product = study.text.keys, study.bytes_of_cache(study.text)
     yield Paragraph(
         words(
-            "One matrix of all heads in float32 (float16: half). Keys and values of all layers, {cache},"
-            " grow with the length: {bytes} × {layers} × {heads} × {per_token} × {tokens} = {product} bytes"
-            " here.",
-            "Uma matriz de todas as cabeças em float32 (float16: a metade). As chaves e os valores de todas"
-            " as camadas, {cache}, crescem com o comprimento: {bytes} × {layers} × {heads} × {per_token} ×"
-            " {tokens} = {product} bytes aqui.",
+            "T × S: the matrices of all heads in float32 (float16: half). Keys and values of all layers,"
+            " {cache}, grow with the length: {bytes} × {layers} × {heads} × {per_token} × {tokens} ="
+            " {product} bytes here.",
+            "T × S: as matrizes de todas as cabeças em float32 (em float16, a metade). As chaves e os"
+            " valores de todas as camadas, {cache}, crescem com o comprimento: {bytes} × {layers} ×"
+            " {heads} × {per_token} × {tokens} = {product} bytes aqui.",
             cache=_cache(study),
             bytes=sizes[0],
             layers=sizes[1],
@@ -340,7 +343,9 @@ def _bytes(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
 
 def _cache(study: LengthStudy) -> Word:
     if study.is_cross:
-        return words("computed once from the encoder's text", "calculados uma vez do texto do codificador")
+        return words(
+            "computed once from the encoder's text", "calculados uma só vez a partir do texto do codificador"
+        )
     if study.products is None:
         return words(
             "as the heads read them (a cache may keep fewer numbers)",
@@ -370,8 +375,8 @@ def _speed(study: LengthStudy, ledger: Ledger) -> tuple[Quantity, Sequence[Block
     said = words(
         "Measured just now, the fastest of a few runs: one layer of this size over {tokens} random tokens,"
         " every step as attn computes it ({library}, {device}), takes {seconds}.",
-        "Medido agora, a mais rápida de algumas execuções: uma camada deste tamanho com {tokens} tokens"
-        " aleatórios, cada etapa como o attn a calcula ({library}, {device}), leva {seconds}.",
+        "Medido agora (a mais rápida de algumas execuções): uma camada deste tamanho com {tokens} tokens"
+        " aleatórios, com cada etapa como o attn a calcula ({library}, {device}), leva {seconds}.",
         tokens=measured.tokens,
         library="NumPy" if measured.library == "numpy" else "PyTorch",
         device=measured.device,
@@ -400,8 +405,8 @@ def _seconds(study: LengthStudy, ledger: Ledger, speed: Quantity) -> Iterator[Bl
             words(
                 "The window is {origin}; in every layer, a query would look at {tokens} keys at most: the"
                 " pairs grow with the length, not with its square. {kernels}",
-                "A janela é {origin}; em cada camada, uma consulta olharia para no máximo {tokens} chaves:"
-                " os pares crescem com o comprimento, não com o quadrado. {kernels}",
+                "A janela é {origin}; em cada camada, uma consulta olharia para no máximo {tokens}"
+                " chaves: os pares crescem com o comprimento, não com o quadrado dele. {kernels}",
                 origin=_origin(window.origin),
                 tokens=window.tokens,
                 kernels=_kernels(),
@@ -420,9 +425,9 @@ def _seconds(study: LengthStudy, ledger: Ledger, speed: Quantity) -> Iterator[Bl
 def _kernels() -> Word:
     return words(
         "Fused kernels (FlashAttention, arXiv:2205.14135) are faster and keep no T × S matrix, but the"
-        " operations stay N².",
-        "Kernels fundidos (FlashAttention, arXiv:2205.14135) são mais rápidos e não guardam a matriz T × S,"
-        " mas as operações continuam sendo N².",
+        " operations still grow with N².",
+        "Kernels fundidos (FlashAttention, arXiv:2205.14135) são mais rápidos e não guardam a matriz T ×"
+        " S, mas as operações continuam a crescer com N².",
     )
 
 
@@ -433,7 +438,7 @@ def _origin(origin: Origin) -> Word:
         return words("that of other layers of this model", "a de outras camadas deste modelo")
     if origin is Origin.CONFIGURATION:
         return words(
-            "the one that this model's configuration names", "a que a configuração deste modelo nomeia"
+            "the one that this model's configuration names", "a que consta da configuração deste modelo"
         )
     return words("an example, because this model has none", "um exemplo, porque este modelo não tem nenhuma")
 
@@ -465,7 +470,8 @@ def _checks(study: LengthStudy) -> Iterator[Block]:
     )
     yield Paragraph(
         words(
-            "Twice the length is four times the operations and bytes of T × S, and twice those of the rest.",
-            "O dobro do comprimento dá o quádruplo das operações e dos bytes de T × S, e o dobro dos outros.",
+            "Doubling the length takes four times the operations and bytes of T × S, and twice those of"
+            " the rest.",
+            "Com o dobro do comprimento, as operações e os bytes de T × S quadruplicam, e os demais dobram.",
         )
     )

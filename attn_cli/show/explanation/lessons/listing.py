@@ -1,10 +1,9 @@
-"""Which keys of a row a table lists, and how tokens are named."""
+"""Which keys of a row a table lists."""
 
 from collections.abc import Sequence
 
-from attn_cli.grid import Matrix, Sides
+from attn_cli.grid import Matrix
 from attn_cli.record import record
-from attn_cli.show.explanation.document import Outside, Words, symbols, words
 
 _ALL = 11  # as many keys are listed without leaving any out
 _LARGEST = 8  # of more keys
@@ -30,29 +29,3 @@ def listing(keys: Sequence[int], *weights: Matrix, always: Sequence[int] = ()) -
     first = {key: number for number, key in enumerate(always)}
     order = sorted(keys, key=lambda key: (first.get(key, len(first)), -max(each[key] for each in weights)))
     return Listing(sorted(order[:_LARGEST]), sorted(order[_LARGEST:]))
-
-
-def query_name(sides: Sides, position: int) -> Words:
-    """A query in a sentence."""
-    return _in_sentence(sides.queries[position], position)
-
-
-def key_name(sides: Sides, position: int) -> Words:
-    """A key in a sentence."""
-    return _in_sentence(sides.keys[position], position)
-
-
-def key_label(sides: Sides, position: int) -> Words:
-    """A key in a table."""
-    return symbols("{position} {token}", position=position, token=Outside(sides.keys[position]))
-
-
-def rest_label(count: int) -> Words:
-    """The line of the keys that are not listed."""
-    if count == 1:
-        return words("1 other key", "outra chave")
-    return words("{count} other keys", "outras {count} chaves", count=count)
-
-
-def _in_sentence(token: str, position: int) -> Words:
-    return words('"{token}" ({position})', "“{token}” ({position})", token=Outside(token), position=position)

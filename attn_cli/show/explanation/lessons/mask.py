@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from attn_cli.answers.lessons.mask import Imagined, MaskStudy
-from attn_cli.answers.lessons.row import Numbers
-from attn_cli.grid import Sides
+from attn_cli.grid import Matrix, Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -24,15 +24,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
-from attn_cli.show.explanation.lessons.listing import (
-    Listing,
-    key_label,
-    key_name,
-    listing,
-    query_name,
-    rest_label,
-)
+from attn_cli.show.explanation.lessons.listing import Listing, listing
 from attn_cli.show.explanation.phrases import Phrase
 
 _LEAST = 1e-6  # below this, hidden keys leave nothing to divide by
@@ -54,8 +48,8 @@ _PURPOSES = {
     "causal": words(
         "A language model learns to predict each token from those before it; without the causal mask it"
         " could simply look at the answer.",
-        "Um modelo de linguagem aprende a prever cada token a partir dos anteriores; sem a máscara causal, "
-        "bastaria olhar a resposta.",
+        "Um modelo de linguagem aprende a prever cada token a partir dos anteriores; sem a máscara"
+        " causal, ele poderia simplesmente olhar a resposta.",
     ),
     "window": words(
         "A sliding window bounds the cost of long texts; what lies further back arrives through other"
@@ -65,7 +59,8 @@ _PURPOSES = {
     ),
     "padding": words(
         "Padding fills up the shorter texts of a batch; it must not change what the model computes.",
-        "O preenchimento completa os textos mais curtos de um lote; não deve mudar o que o modelo calcula.",
+        "O preenchimento completa os textos mais curtos de um lote; ele não pode mudar o que o modelo"
+        " calcula.",
     ),
 }
 
@@ -121,7 +116,7 @@ def _figures(study: MaskStudy, ledger: Ledger) -> _Figures:
     rest = [(hidden, keys) for hidden, keys in parts if keys]
     column = ledger.column()
 
-    def made(weights: Numbers, sink: float | None) -> _Weights:
+    def made(weights: Matrix, sink: float | None) -> _Weights:
         return _treatment(study, ledger, shown, rest, weights, sink)
 
     return _Figures(
@@ -140,7 +135,7 @@ def _treatment(
     ledger: Ledger,
     shown: Listing,
     rest: Sequence[tuple[bool, Sequence[int]]],
-    weights: Numbers,
+    weights: Matrix,
     sink: float | None,
 ) -> _Weights:
     column = ledger.column()
@@ -164,7 +159,7 @@ def _examples(study: MaskStudy) -> list[int]:
 def _question(study: MaskStudy, sides: Sides) -> Iterator[Block]:
     """Which row, which mask, and why it hides what it hides."""
     layer, head = study.place
-    values = {"head": f"{layer}.{head}", "model": study.model}
+    values: dict[str, Word] = {"head": f"{layer}.{head}", "model": Outside(study.model)}
     if study.imagined is Imagined.CAUSAL:
         yield Paragraph(
             words(
@@ -189,9 +184,9 @@ def _question(study: MaskStudy, sides: Sides) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "The mask hides no key from the query {asked}; the lesson takes {query} instead.",
-                "A máscara não esconde nenhuma chave da consulta {asked}; a lição usa {query}.",
-                asked=query_name(sides, study.asked),
-                query=query_name(sides, study.query),
+                "A máscara não esconde nenhuma chave da consulta {asked}; por isso a lição usa {query}.",
+                asked=token_name(sides.queries, study.asked),
+                query=token_name(sides.queries, study.query),
             )
         )
     yield Paragraph(_what_is_hidden(study, sides))
@@ -213,8 +208,8 @@ def _what_is_hidden(study: MaskStudy, sides: Sides) -> Words:
         f"{'Na cabeça {head} do modelo {model}, a' if own else 'A'} consulta {{query}} não pode olhar para "
         f"{{hidden}} de {{keys}} chaves: {listed}.{reasons}",
         head=f"{layer}.{head}",
-        model=study.model,
-        query=query_name(sides, study.query),
+        model=Outside(study.model),
+        query=token_name(sides.queries, study.query),
         hidden=int(study.hidden.sum()),
         keys=int(study.hidden.size),
         **values,
@@ -228,14 +223,14 @@ def _table(study: MaskStudy, figures: _Figures, sides: Sides) -> Table:
         hidden = None if reason is None else _REASONS[reason.cause]
         weights = [treatment.listed[number] for treatment in figures.treatments]
         tone = Tone.PLAIN if reason is None else Tone.QUIET
-        rows.append(Row([key_label(sides, key), figures.logits[number], hidden, *weights], tone))
+        rows.append(Row([token_label(sides.keys, key), figures.logits[number], hidden, *weights], tone))
     for number, (is_hidden, keys) in enumerate(figures.rest):
         hidden = words("yes", "sim") if is_hidden else None
         weights = [treatment.rest[number] for treatment in figures.treatments]
         rows.append(Row([rest_label(len(keys)), None, hidden, *weights], Tone.QUIET))
     if figures.open.sink:
         weights = [treatment.sink[0] for treatment in figures.treatments]
-        rows.append(Row([words("learned sink", "sink aprendido"), None, None, *weights], Tone.QUIET))
+        rows.append(Row([words("learned sink", "sumidouro aprendido"), None, None, *weights], Tone.QUIET))
     rows += _sums([treatment.total for treatment in figures.treatments], words("sum", "soma"))
     rows += _sums([each.of_hidden for each in figures.treatments], words("hidden keys", "chaves escondidas"))
     return Table(
@@ -255,7 +250,7 @@ def _table(study: MaskStudy, figures: _Figures, sides: Sides) -> Table:
 def _sums(totals: Sequence[Figure], label: Words) -> Iterator[Row]:
     """A row of sums, after what rounding left of them."""
     rounding = [Remainder(total) for total in totals]
-    yield Row([words("rounding", "arredondamento"), None, None, *rounding], Tone.QUIET)
+    yield Row([ROUNDING, None, None, *rounding], Tone.QUIET)
     yield Row([label, None, None, *totals], Tone.TOTAL)
 
 
@@ -266,8 +261,8 @@ def _infinity(study: MaskStudy, figures: _Figures) -> Iterator[Block]:
             words(
                 "Every key is hidden: all the exponentials are exp(−∞) = 0, and so is their sum. attn gives "
                 "such a row weights of 0.",
-                "Todas as chaves estão escondidas: todas as exponenciais são exp(−∞) = 0, e a soma também. O "
-                "attn dá a uma linha assim pesos 0.",
+                "Todas as chaves estão escondidas: todas as exponenciais são exp(−∞) = 0, e a soma delas"
+                " também. A uma linha assim, o attn atribui pesos 0.",
             )
         )
         return
@@ -276,9 +271,9 @@ def _infinity(study: MaskStudy, figures: _Figures) -> Iterator[Block]:
             "Without the mask, the hidden keys would take {hidden} of the row. With −∞ for a logit, exp(−∞)"
             " = 0: a hidden key gets weight 0 and adds nothing to the sum that the others are divided by, so"
             " they grow and the row still sums to 1.",
-            "Sem a máscara, as chaves escondidas tomariam {hidden} da linha. Com −∞ como logit, exp(−∞) = 0: "
-            "uma chave escondida recebe peso 0 e nada acrescenta à soma que divide as outras; estas crescem, "
-            "e a linha continua somando 1.",
+            "Sem a máscara, as chaves escondidas ficariam com {hidden} da linha. Com −∞ como logit,"
+            " exp(−∞) = 0: uma chave escondida recebe peso 0 e nada acrescenta à soma pela qual as outras"
+            " são divididas; assim, estas crescem, e a linha continua somando 1.",
             hidden=figures.open.of_hidden,
         )
     )
@@ -288,13 +283,14 @@ def _zero(figures: _Figures) -> Iterator[Block]:
     """Why 0 hides nothing, before the softmax or after it."""
     yield Paragraph(
         words(
-            "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden keys would "
-            "take {zeros}. Weights zeroed after the softmax sum to {sum} only, and the hidden tokens still "
-            "count in the sum that the others are divided by: what must stay unseen changes the result.",
+            "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden keys"
+            " would take {zeros}. If the hidden weights are zeroed after the softmax, the row sums to"
+            " {sum} only, and the hidden tokens still count in the sum that the others are divided by:"
+            " what must stay unseen changes the result.",
             "Um logit 0 não esconde nada: exp(0) = 1 é um termo como outro qualquer, e aqui as chaves"
-            " escondidas tomariam {zeros}. Pesos zerados depois da softmax somam só {sum}, e os tokens"
-            " escondidos ainda contam na soma que divide os outros: o que não devia ser visto muda o"
-            " resultado.",
+            " escondidas ficariam com {zeros}. Se os pesos escondidos são zerados depois da softmax, a"
+            " linha soma só {sum}, e os tokens escondidos ainda contam na soma pela qual os outros são"
+            " divididos: o que não devia ser visto muda o resultado.",
             zeros=figures.zeros.of_hidden,
             sum=figures.zeroed.total,
         )
@@ -325,7 +321,7 @@ def _checks(study: MaskStudy, figures: _Figures, ledger: Ledger, sides: Sides) -
         words(
             "{key}: without the mask {weight}, so with it {weight} ÷ {total} = {found}",
             "{key}: sem a máscara {weight}; logo, com ela {weight} ÷ {total} = {found}",
-            key=key_name(sides, figures.listing.keys[best]),
+            key=token_name(sides.keys, figures.listing.keys[best]),
             weight=weight,
             total=total,
             found=found,

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from attn_cli.answers.lessons.order import Orders, OrderStudy
-from attn_cli.grid import Sides
+from attn_cli.grid import Matrix, Sides
 from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -23,15 +24,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
-from attn_cli.show.explanation.lessons.listing import (
-    Listing,
-    key_label,
-    key_name,
-    listing,
-    query_name,
-    rest_label,
-)
+from attn_cli.show.explanation.lessons.listing import Listing, listing
 from attn_cli.vocabulary import Kind, OrderSource
 
 _NAMES = {
@@ -87,7 +82,7 @@ def _figures(study: OrderStudy, ledger: Ledger) -> _Figures:
     return _Figures(shown, [_in_order(weights, shown, ledger) for weights in rows])
 
 
-def _in_order(weights: np.ndarray, shown: Listing, ledger: Ledger) -> _InOrder:
+def _in_order(weights: Matrix, shown: Listing, ledger: Ledger) -> _InOrder:
     column = ledger.column()
     listed = [ledger.given(weights[key], column) for key in shown.keys]
     rest = None if shown.is_whole else ledger.given(weights[list(shown.rest)].sum(), column)
@@ -102,30 +97,33 @@ def _most_changed(orders: Orders) -> int:
 
 def _question(study: OrderStudy, sides: Sides) -> Words:
     layer, head = study.place
-    values: dict[str, Word] = {"head": f"{layer}.{head}", "model": study.model}
-    values |= {"query": query_name(sides, study.query), "place": study.query_place}
+    values: dict[str, Word] = {"head": f"{layer}.{head}", "model": Outside(study.model)}
+    values |= {"query": token_name(sides.queries, study.query), "place": str(study.query_place)}
     if study.kind is Kind.CROSS:
         return words(
-            "Attention compares vectors; that one stands before another is not in the formula. The lesson "
-            "reverses the text that {query} looks at: its tokens in the opposite order, special tokens in "
-            "their places. Below are the weights of this query in head {head} of {model}, on each token in "
-            "both orders: first with everything left out that tells the encoder the order, then as it is.",
-            "A atenção compara vetores; que um vem antes de outro não está na fórmula. A lição inverte o"
-            " texto para o qual {query} olha: os tokens na ordem oposta, os especiais em seus lugares."
-            " Abaixo, os pesos desta consulta na cabeça {head} do modelo {model}, sobre cada token nas duas"
-            " ordens: primeiro sem nada que informe a ordem ao codificador, depois como ele é.",
+            "Attention compares vectors; nothing in the formula says which comes first. The lesson"
+            " reverses the text that {query} looks at: its tokens in the opposite order, special tokens"
+            " in their places. Below are the weights of this query in head {head} of {model}, on each"
+            " token in both orders: first without anything that tells the encoder the order, then with"
+            " the model as it is.",
+            "A atenção compara vetores; nada na fórmula diz qual vem antes. A lição inverte o texto para"
+            " o qual {query} olha: os tokens na ordem oposta, os especiais em seus lugares. Abaixo estão"
+            " os pesos desta consulta na cabeça {head} do modelo {model}, sobre cada token nas duas"
+            " ordens: primeiro sem nada que informe a ordem ao codificador; depois, com o modelo como ele"
+            " é.",
             **values,
         )
     return words(
-        "Attention compares vectors; that one stands before another is not in the formula. The lesson"
-        " reverses the text: the tokens in the opposite order, special tokens in their places. The query"
-        " {query} moves to position {place}. Below are its weights in head {head} of {model}, on each token"
-        " in both orders: first with everything left out that tells the model the order, in every layer,"
-        " then as it is.",
-        "A atenção compara vetores; que um vem antes de outro não está na fórmula. A lição inverte o texto:"
-        " os tokens na ordem oposta, os especiais em seus lugares. A consulta {query} vai para a posição"
-        " {place}. Abaixo, os pesos dela na cabeça {head} do modelo {model}, sobre cada token nas duas"
-        " ordens: primeiro sem nada que informe a ordem ao modelo, em nenhuma camada, depois como ele é.",
+        "Attention compares vectors; nothing in the formula says which comes first. The lesson reverses"
+        " the text: the tokens in the opposite order, special tokens in their places. The query {query}"
+        " moves to position {place}. Below are its weights in head {head} of {model}, on each token in"
+        " both orders: first without anything that tells the model the order, in any layer, then with the"
+        " model as it is.",
+        "A atenção compara vetores; nada na fórmula diz qual vem antes. A lição inverte o texto: os"
+        " tokens na ordem oposta, os especiais em seus lugares. A consulta {query} vai para a posição"
+        " {place}. Abaixo estão os pesos dela na cabeça {head} do modelo {model}, sobre cada token nas"
+        " duas ordens: primeiro sem nada que informe a ordem ao modelo, em nenhuma camada; depois, com o"
+        " modelo como ele é.",
         **values,
     )
 
@@ -135,19 +133,19 @@ def _table(study: OrderStudy, figures: _Figures, sides: Sides) -> Table:
     rows = []
     for number, key in enumerate(shown.keys):
         weights = [column.listed[number] for column in figures.columns]
-        rows.append(Row([key_label(sides, key), study.places[key], *weights]))
+        rows.append(Row([token_label(sides.keys, key), str(study.places[key]), *weights]))
     if shown.rest:
         weights_of_rest = [column.rest for column in figures.columns]
         rows.append(Row([rest_label(len(shown.rest)), None, *weights_of_rest], Tone.QUIET))
     totals = [column.total for column in figures.columns]
     rounding = [Remainder(total) for total in totals]
-    rows.append(Row([words("rounding", "arredondamento"), None, *rounding], Tone.QUIET))
+    rows.append(Row([ROUNDING, None, *rounding], Tone.QUIET))
     rows.append(Row([words("sum", "soma"), None, *totals], Tone.TOTAL))
     return Table(
         [
             TableColumn(words("key", "chave"), is_number=False),
             TableColumn(words("moves to", "vai para"), is_optional=True),
-            TableColumn(words("no order", "sem nada")),
+            TableColumn(words("no order", "sem ordem")),
             TableColumn(words("reverse", "inverso")),
             TableColumn(words("model", "modelo")),
             TableColumn(words("reverse", "inverso")),
@@ -158,7 +156,7 @@ def _table(study: OrderStudy, figures: _Figures, sides: Sides) -> Table:
 
 def _reason(study: OrderStudy) -> Words:
     """Why the weights are the same."""
-    shared: dict[str, Word] = {"model": study.model, "sources": _listed(study.sources)}
+    shared: dict[str, Word] = {"model": Outside(study.model), "sources": _listed(study.sources)}
     if not study.sources:
         return words(
             "A score needs only the two vectors, and a sum has no order: the tokens are a set. Nothing tells "
@@ -172,9 +170,9 @@ def _reason(study: OrderStudy) -> Words:
         "A score needs only the two vectors, and a sum has no order: to attention alone the tokens are a"
         " set, and each weight moves with its tokens. A model has to be told the order. {model} is told by:"
         " {sources}.",
-        "Um escore só precisa dos dois vetores, e uma soma não tem ordem: só para a atenção, os tokens são"
-        " um conjunto, e cada peso acompanha seus tokens. A ordem precisa ser informada ao modelo. O {model}"
-        " a recebe por: {sources}.",
+        "Um escore só precisa dos dois vetores, e uma soma não tem ordem: para a atenção, por si só, os"
+        " tokens são um conjunto, e cada peso acompanha seus tokens. A ordem precisa ser informada ao"
+        " modelo. O modelo {model} a recebe por meio de: {sources}.",
         **shared,
     )
 
@@ -189,10 +187,10 @@ def _sources(study: OrderStudy, ledger: Ledger) -> Iterator[Block]:
     """How much each source of order changes."""
     yield Paragraph(
         words(
-            "The largest difference between the weights of a token on a token in both orders, over all"
+            "The largest difference that the order makes to the weight of one token on another, over all"
             " queries and keys of the head:",
-            "A maior diferença entre os pesos de um token sobre outro nas duas ordens, em todas as consultas"
-            " e chaves da cabeça:",
+            "A maior diferença que a ordem causa no peso de um token sobre outro, entre todas as"
+            " consultas e chaves da cabeça:",
         )
     )
     rows = [Row([words("nothing tells the order", "nada informa a ordem"), _rounding(study, ledger)])]
@@ -213,7 +211,7 @@ def _sources(study: OrderStudy, ledger: Ledger) -> Iterator[Block]:
     yield Paragraph(
         words(
             "What is left in the first line is rounding: the same sums, added in another order.",
-            "O que resta na primeira linha é arredondamento: as mesmas somas, em outra ordem.",
+            "O que resta na primeira linha é arredondamento: as mesmas somas, feitas em outra ordem.",
         )
     )
 
@@ -231,9 +229,9 @@ def _checks(study: OrderStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
     key = _most_changed(study.whole)
     number = list(figures.listing.keys).index(key)
     without, reversed_without, model, reversed_model = (each.listed[number] for each in figures.columns)
-    name, digits = key_name(sides, key), max(1, ledger.column().least - 1)
+    name, digits = token_name(sides.keys, key), max(1, ledger.column().least - 1)
     for label, one, other in (
-        (words("no order", "sem nada"), without, reversed_without),
+        (words("no order", "sem ordem"), without, reversed_without),
         (words("model", "modelo"), model, reversed_model),
     ):
         value = abs(one.value - other.value)

@@ -25,13 +25,13 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
-from attn_cli.show.explanation.lessons.listing import Listing, key_label, key_name, query_name, rest_label
+from attn_cli.show.explanation.lessons.listing import Listing, listing
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import plural
 from attn_cli.vocabulary import Lesson
 
-_KEYS = 6  # listed in a table
 _FEATURES = 4  # listed of the additive score
 _KEY = words("key", "chave")
 
@@ -43,14 +43,14 @@ def blocks(study: RecurrenceStudy, ledger: Ledger, sides: Sides, base: Base) -> 
         "Em que a atenção difere de uma rede recorrente?",
     )
     yield Heading(title, 1)
-    listed = listed_keys(study)
+    listed = listing(study.visible, study.weights, always=(study.key,))
     yield from _scores(study, ledger, sides, listed)
     yield from _cost(study)
     yield from _distances(study, ledger, sides, listed)
     yield from _paths(study)
     yield from _checks(study, ledger, sides)
     yield go_on(
-        words("Go on: attention as a graph:", "Para continuar: a atenção como um grafo:"),
+        words("Next, attention as a graph:", "Em seguida, a atenção como um grafo:"),
         base,
         study.place,
         study.query,
@@ -59,28 +59,21 @@ def blocks(study: RecurrenceStudy, ledger: Ledger, sides: Sides, base: Base) -> 
     )
 
 
-def listed_keys(study: RecurrenceStudy) -> Listing:
-    """The keys with the largest weights, and the key of the request if the query may look at it."""
-    if len(study.visible) <= _KEYS + 1:
-        return Listing(study.visible, ())
-    order = sorted(study.visible, key=lambda key: (key != study.key, -study.weights[key]))
-    return Listing(sorted(order[:_KEYS]), sorted(order[_KEYS:]))
-
-
 def _scores(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Listing) -> Iterator[Block]:
     yield Paragraph(
         words(
-            "A recurrent network reads token by token. Bahdanau, Cho and Bengio (2014, arXiv:1409.0473) let"
-            " one look back with attention and scored each pair with a small network, where a transformer"
-            " takes a dot product. Here both score the same vectors: query {query} and the keys of head"
-            " {head} of {model}, D = {size}. W, U (D × D) and v (D) are random numbers from N(0, 1/D), seed"
-            " {seed}: this row is not trained.",
+            "A recurrent network reads token by token. Bahdanau, Cho and Bengio (2014, arXiv:1409.0473)"
+            " let one look back with attention and scored each pair with a small network, where a"
+            " transformer takes a dot product. Here both score the same vectors: query {query} and the"
+            " keys of head {head} of {model}, D = {size}. W, U (D × D) and v (D) are random numbers from"
+            " N(0, 1/D), seed {seed}: the additive row is not trained.",
             "Uma rede recorrente lê token por token. Bahdanau, Cho e Bengio (2014, arXiv:1409.0473)"
-            " permitiram que uma delas olhasse para trás com atenção, e cada par recebia o seu escore de uma"
-            " pequena rede, onde um transformer usa um produto escalar. Aqui os dois avaliam os mesmos"
-            " vetores: a consulta {query} e as chaves da cabeça {head} de {model}, D = {size}. W, U (D × D)"
-            " e v (D) são números aleatórios de N(0, 1/D), semente {seed}: esta linha não foi treinada.",
-            query=query_name(sides, study.query),
+            " permitiram que uma delas olhasse para trás com atenção, com o escore de cada par calculado"
+            " por uma pequena rede; um transformer usa, em vez dela, um produto escalar. Aqui os dois"
+            " avaliam os mesmos vetores: a consulta {query} e as chaves da cabeça {head} do modelo"
+            " {model}, D = {size}. W, U (D × D) e v (D) são números aleatórios de N(0, 1/D), semente"
+            " {seed}: a linha aditiva não foi treinada.",
+            query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             model=Outside(study.model),
             size=study.size,
@@ -96,7 +89,7 @@ def _scores(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Listin
         TableColumn(words("logit", "logit"), is_optional=True),
         TableColumn(words("weight", "peso")),
         TableColumn(words("additive e", "e aditivo"), is_optional=True),
-        TableColumn(words("its weight", "peso dele")),
+        TableColumn(words("weight of e", "peso de e")),
     )
     yield Table(columns, list(_score_rows(study, ledger, sides, listed)))
     yield Paragraph(_said_of_logits(study))
@@ -106,12 +99,12 @@ def _said_of_logits(study: RecurrenceStudy) -> Words:
     nothing = words("", "")
     return words(
         "The logit is q·k × scale{softcap}{bias}. Both rows have the same mask and the same softmax.{sink}",
-        "O logit é q·k × escala{softcap}{bias}. As duas linhas têm a mesma máscara e o mesmo softmax.{sink}",
-        softcap=words(", soft-capped", ", com soft cap") if study.has_softcap else nothing,
+        "O logit é q·k × escala{softcap}{bias}. As duas linhas têm a mesma máscara e a mesma softmax.{sink}",
+        softcap=words(", soft-capped", ", com limite suave") if study.has_softcap else nothing,
         bias=words(", plus a position bias", ", mais um viés de posição") if study.has_bias else nothing,
         sink=words(
             " A learned sink takes what is missing from the sum of the first.",
-            " Um sink aprendido fica com o que falta na soma da primeira.",
+            " Um sumidouro aprendido (sink) fica com o que falta na soma da primeira.",
         )
         if study.has_sink
         else nothing,
@@ -129,7 +122,7 @@ def _score_rows(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Li
         logit = ledger.given(study.logits[key], logits)
         score = ledger.given(study.additive[key], scores)
         yield Row(
-            (key_label(sides, key), logit, terms[0][-1], score, terms[1][-1]),
+            (token_label(sides.keys, key), logit, terms[0][-1], score, terms[1][-1]),
             Tone.CHOSEN if key == study.key else Tone.PLAIN,
         )
     if listed.rest:
@@ -141,8 +134,7 @@ def _score_rows(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Li
         ledger.total(values.sum(), of_row, column)
         for column, of_row, values in zip(shares, terms, weights, strict=True)
     ]
-    rounding = words("rounding", "arredondamento")
-    yield Row((rounding, None, Remainder(totals[0]), None, Remainder(totals[1])), Tone.QUIET)
+    yield Row((ROUNDING, None, Remainder(totals[0]), None, Remainder(totals[1])), Tone.QUIET)
     yield Row((words("sum", "soma"), None, totals[0], None, totals[1]), Tone.TOTAL)
 
 
@@ -176,13 +168,14 @@ def _cost(study: RecurrenceStudy) -> Iterator[Block]:
     )
     yield Paragraph(
         words(
-            "For one head: W q and U k are computed once per token; each pair then takes D sums, D tanh and"
-            " the product with v. In long texts that is twice the dot product, which is also a single matrix"
-            " product and keeps no T·S·D numbers: the reason for it in Vaswani et al. (2017), section 3.2.1.",
-            "Para uma cabeça: W q e U k são calculados uma vez por token; cada par faz depois D somas, D"
-            " tanh e o produto com v. Em textos longos isso é o dobro do produto escalar, que além disso é"
-            " um único produto de matrizes e não guarda T·S·D números: a razão dada por Vaswani et al."
-            " (2017), seção 3.2.1.",
+            "For one head: W q and U k are computed once per token; each pair then takes D sums, D tanh"
+            " and the product with v. In long texts that is twice the dot product, which is also a single"
+            " matrix product and keeps no T·S·D numbers: that is why Vaswani et al. (2017), section"
+            " 3.2.1, preferred it.",
+            "Para uma cabeça: W q e U k são calculados uma vez por token; cada par exige depois D somas,"
+            " D tanh e o produto por v. Em textos longos, isso é o dobro do produto escalar, que além"
+            " disso é um único produto de matrizes e não guarda T·S·D números: por isso ele foi preferido"
+            " em Vaswani et al. (2017), seção 3.2.1.",
         )
     )
 
@@ -203,10 +196,10 @@ def _distances(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Lis
             " left of a signal that keeps {fade} of itself at each step: an illustration, because trained"
             " networks differ, and gates (LSTM, GRU) were made to keep more. In attention nothing fades on"
             " the way: the weight is what the scores make it.{hidden}",
-            "{path} A atenção liga num único passo cada par que a máscara permite{causal}. {fade}^n é o que"
-            " resta de um sinal que conserva {fade} de si a cada passo: uma ilustração, porque redes"
-            " treinadas são diferentes, e portas (LSTM, GRU) foram criadas para conservar mais. Na atenção"
-            " nada enfraquece no caminho: o peso é o que os escores fazem dele.{hidden}",
+            "{path} A atenção liga num único passo cada par que a máscara permite{causal}. {fade}^n é o"
+            " que resta de um sinal que conserva {fade} de si a cada passo: uma ilustração, pois redes"
+            " treinadas são diferentes, e as portas (LSTM, GRU) foram criadas para conservar mais. Na"
+            " atenção, nada se perde no caminho: o peso é o que os escores fazem dele.{hidden}",
             path=_path(study),
             causal=words(", but only backwards", ", mas só para trás") if study.is_causal else "",
             fade=ledger.given(FADE, ledger.column(1)),
@@ -241,7 +234,7 @@ def _hidden(study: RecurrenceStudy, sides: Sides) -> Word:
     return words(
         " The mask hides key {key} from this query.",
         " A máscara esconde a chave {key} desta consulta.",
-        key=key_name(sides, study.key),
+        key=token_name(sides.keys, study.key),
     )
 
 
@@ -254,7 +247,8 @@ def _distance_row(study: RecurrenceStudy, ledger: Ledger, sides: Sides, key: int
     faded = ledger.result(FADE**steps, lambda: FADE**steps, ())
     weight = ledger.given(study.weights[key])
     return Row(
-        (key_label(sides, key), steps, 1, faded, weight), Tone.CHOSEN if key == study.key else Tone.PLAIN
+        (token_label(sides.keys, key), steps, 1, faded, weight),
+        Tone.CHOSEN if key == study.key else Tone.PLAIN,
     )
 
 
@@ -296,9 +290,9 @@ def _paths(study: RecurrenceStudy) -> Iterator[Block]:
             "After table 1 of Vaswani et al. (2017), with d = H·D = {heads} × {size} = {width}: attention"
             " {pairs}·d, recurrent {tokens}·d²{windowed}; constant factors are left out. In sequence: steps"
             " that must wait for one another.{reach}",
-            "Segundo a tabela 1 de Vaswani et al. (2017), com d = H·D = {heads} × {size} = {width}: atenção"
-            " {pairs}·d, recorrente {tokens}·d²{windowed}; sem fatores constantes. Em sequência: passos que"
-            " precisam esperar uns pelos outros.{reach}",
+            "Segundo a tabela 1 de Vaswani et al. (2017), com d = H·D = {heads} × {size} = {width}:"
+            " atenção {pairs}·d, recorrente {tokens}·d²{windowed}; sem os fatores constantes. Em"
+            " sequência: passos que precisam esperar uns pelos outros.{reach}",
             heads=study.heads,
             size=study.size,
             width=study.width,
@@ -317,7 +311,7 @@ def _reach(study: RecurrenceStudy) -> Word:
         Origin.LAYER: Phrase("of this layer", "desta camada"),
         Origin.MODEL: Phrase("of other layers of this model", "de outras camadas deste modelo"),
         Origin.CONFIGURATION: Phrase(
-            "named in this model's configuration", "que a configuração deste modelo nomeia"
+            "named in this model's configuration", "que consta da configuração deste modelo"
         ),
         Origin.EXAMPLE: Phrase("taken as an example", "tomada como exemplo"),
     }[window.origin]
@@ -330,8 +324,8 @@ def _reach(study: RecurrenceStudy) -> Word:
     return words(
         " The window ({origin}) reaches {reach} back in one layer, so {longest} back takes {longest} ÷"
         " {reach}, rounded up: {layers}.",
-        " A janela ({origin}) alcança {reach} para trás numa camada, e {longest} para trás exigem {longest}"
-        " ÷ {reach}, arredondado para cima: {layers}.",
+        " A janela ({origin}) recua {reach} numa camada; para recuar {longest}, é preciso {longest} ÷"
+        " {reach}, arredondado para cima: {layers}.",
         origin=origin,
         reach=window.reach,
         longest=study.longest_path,
@@ -346,7 +340,7 @@ def _checks(study: RecurrenceStudy, ledger: Ledger, sides: Sides) -> Iterator[Bl
         words(
             "The additive score of key {key}, with a = W q and b = U k; a product is v·tanh(a + b):",
             "O escore aditivo da chave {key}, com a = W q e b = U k; um produto é v·tanh(a + b):",
-            key=key_name(sides, study.key),
+            key=token_name(sides.keys, study.key),
         )
     )
     order = np.argsort(-np.abs(terms.v * terms.tanh), kind="stable")
@@ -366,7 +360,7 @@ def _checks(study: RecurrenceStudy, ledger: Ledger, sides: Sides) -> Iterator[Bl
         name = words("the other {count}", "as outras {count}", count=len(order) - len(chosen))
         rows.append(Row((name, None, None, None, figures[-1]), Tone.QUIET))
     total = ledger.total(terms.score, figures, products)
-    rows.append(Row((words("rounding", "arredondamento"), None, None, None, Remainder(total)), Tone.QUIET))
+    rows.append(Row((ROUNDING, None, None, None, Remainder(total)), Tone.QUIET))
     rows.append(Row((symbols("e"), None, None, None, total), Tone.TOTAL))
     columns = (
         TableColumn(words("feature", "componente"), is_number=False),

@@ -11,6 +11,7 @@ from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -22,15 +23,9 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
-from attn_cli.show.explanation.lessons.listing import (
-    Listing,
-    key_label,
-    key_name,
-    listing,
-    query_name,
-    rest_label,
-)
+from attn_cli.show.explanation.lessons.listing import Listing, listing
 
 
 def blocks(study: ScaleStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
@@ -146,25 +141,26 @@ def _logits(
     """The logits of the listed keys, each computed from q·k, the bias and the soft cap that are printed."""
     if scaling.factor == 1 and figures.is_plain:
         return list(figures.dots)
-    column = ledger.column()
+    column, formula = ledger.column(), _logit(study, scaling)
     made = []
     for number, key in enumerate(figures.listing.keys):
-        bias = () if figures.bias is None else (figures.bias[number],)
-        operands = (figures.dots[number], *(() if scaling.is_root else (factor,)), *bias)
-        formula = _logit(study, scaling, has_bias=bool(bias))
+        bias = None if figures.bias is None else figures.bias[number]
+        given = (None if scaling.is_root else factor, figures.softcap, bias)
+        operands = (figures.dots[number], *(one for one in given if one is not None))
         made.append(ledger.result(scaling.row.logits[key], formula, operands, column))
     return made
 
 
-def _logit(study: ScaleStudy, scaling: Scaling, *, has_bias: bool) -> Callable[..., float]:
-    """From q·k, the factor unless it is 1/√d_k, and the bias to the logit."""
+def _logit(study: ScaleStudy, scaling: Scaling) -> Callable[..., float]:
+    """From q·k, with the factor unless it is 1/√d_k, the soft cap and the bias, if any, to the logit."""
 
     def logit(dot: float, *rest: float) -> float:
-        factor = study.root if scaling.is_root else rest[0]
-        score = dot * factor
+        given = iter(rest)
+        score = dot * (study.root if scaling.is_root else next(given))
         if study.softcap is not None:
-            score = study.softcap * math.tanh(score / study.softcap)
-        return score + (rest[-1] if has_bias else 0.0)
+            softcap = next(given)
+            score = softcap * math.tanh(score / softcap)
+        return score + next(given, 0.0)
 
     return logit
 
@@ -193,7 +189,7 @@ def _scale(study: ScaleStudy, figures: _Figures) -> Iterator[Block]:
             "Head {head} of {model} compares queries and keys of d_k = {size} numbers each.",
             "A cabeça {head} do modelo {model} compara consultas e chaves de d_k = {size} números cada.",
             head=f"{layer}.{head}",
-            model=study.model,
+            model=Outside(study.model),
             size=study.size,
         )
     )
@@ -230,13 +226,13 @@ def _row(study: ScaleStudy, figures: _Figures, sides: Sides) -> Iterator[Block]:
         words(
             "The row of the query {query}, with the same q·k and different scales:",
             "A linha da consulta {query}, com os mesmos q·k e escalas diferentes:",
-            query=query_name(sides, study.query),
+            query=token_name(sides.queries, study.query),
         )
     )
     if not figures.is_plain:
         yield Paragraph(_kept(figures))
     shown = figures.listing
-    rows = [_key_row(figures, number, key_label(sides, key)) for number, key in enumerate(shown.keys)]
+    rows = [_key_row(figures, number, token_label(sides.keys, key)) for number, key in enumerate(shown.keys)]
     if figures.unscaled.scaling.row.sink is not None:
         rows.append(_sink_row(figures))
     if shown.rest:
@@ -245,7 +241,7 @@ def _row(study: ScaleStudy, figures: _Figures, sides: Sides) -> Iterator[Block]:
         )
     totals = [column.total for column in figures.columns]
     rounding = [Remainder(total) for total in totals]
-    rows.append(_summed(figures, words("rounding", "arredondamento"), rounding, Tone.QUIET))
+    rows.append(_summed(figures, ROUNDING, rounding, Tone.QUIET))
     rows.append(_summed(figures, words("sum", "soma"), totals, Tone.TOTAL))
     yield Table(_headings(study, figures), rows)
 
@@ -255,7 +251,7 @@ def _kept(figures: _Figures) -> Words:
     if figures.softcap is None:
         return words(
             "A logit is q·k with the scale, plus the model's position bias, which stays as it is.",
-            "Um logit é q·k com a escala, mais o viés de posição do modelo, que fica como está.",
+            "Um logit é q·k com a escala, mais o viés de posição do modelo, que não muda com ela.",
         )
     return words(
         "A logit is c·tanh(q·k with the scale ÷ c), with the soft cap c = {softcap}.",
@@ -303,7 +299,7 @@ def _key_row(figures: _Figures, number: int, label: Words) -> Row:
 
 def _sink_row(figures: _Figures) -> Row:
     """A learned sink: its logit has no q·k, and no scale."""
-    cells: list[Words | Figure | None] = [words("learned sink", "sink aprendido")]
+    cells: list[Words | Figure | None] = [words("learned sink", "sumidouro aprendido")]
     cells.append(figures.unscaled.logits[-1] if figures.is_plain else None)
     if figures.bias is not None:
         cells.append(None)
@@ -338,10 +334,10 @@ def _saturation(study: ScaleStudy, figures: _Figures, ledger: Ledger) -> Iterato
             "g = p(1 − p) of the largest p is the largest entry of the softmax's Jacobian diag(p) − ppᵀ: how "
             "far a small change of a logit moves its weight. Where p is near 1, g is near 0: the softmax is "
             "saturated, and in training almost no gradient passes through it.",
-            "H = −Σ p ln p é a entropia dos pesos p; e^H chaves de mesmo peso teriam a mesma entropia. "
-            "g = p(1 − p) do maior p é a maior entrada da jacobiana da softmax, diag(p) − ppᵀ: quanto uma "
-            "pequena mudança de um logit move o seu peso. Onde p está perto de 1, g está perto de 0: a "
-            "softmax está saturada, e no treinamento quase nenhum gradiente passa por ela.",
+            "H = −Σ p ln p é a entropia dos pesos p; e^H chaves de mesmo peso teriam a mesma entropia. g"
+            " = p(1 − p) do maior p é a maior entrada da matriz jacobiana da softmax, diag(p) − ppᵀ:"
+            " quanto uma pequena mudança de um logit move o seu peso. Quando p está perto de 1, g está"
+            " perto de 0: a softmax está saturada, e no treinamento quase nenhum gradiente passa por ela.",
         )
     )
     rows = []
@@ -385,7 +381,7 @@ def _verdict(study: ScaleStudy, figures: _Figures) -> Words:
 
 def _variance(study: ScaleStudy, ledger: Ledger) -> Iterator[Block]:
     """Why the divisor is √d_k: random vectors, and the spread of this head."""
-    yield Heading(words("Why the square root of d_k", "Por que a raiz de d_k"))
+    yield Heading(words("Why the square root of d_k", "Por que a raiz quadrada de d_k"))
     yield Paragraph(
         words(
             "q·k is a sum of d_k products. If the numbers in q and k are independent, with mean 0 and "
@@ -466,7 +462,8 @@ def _checks(study: ScaleStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
         yield Paragraph(
             words(
                 "All keys are listed: every weight and every entropy can be recomputed from the logits.",
-                "Todas as chaves estão na tabela: cada peso e cada entropia se recalculam dos logits.",
+                "Todas as chaves estão na tabela: cada peso e cada entropia podem ser recalculados a"
+                " partir dos logits.",
             )
         )
 
@@ -481,9 +478,9 @@ def _ratio(
     yield Paragraph(
         words(
             "From the weight of {first} follows that of {second}, by the difference of their logits:",
-            "Do peso de {first} segue o de {second}, pela diferença dos logits:",
-            first=key_name(sides, figures.listing.keys[first]),
-            second=key_name(sides, figures.listing.keys[second]),
+            "Do peso de {first} obtém-se o de {second}, pela diferença dos logits:",
+            first=token_name(sides.keys, figures.listing.keys[first]),
+            second=token_name(sides.keys, figures.listing.keys[second]),
         )
     )
     yield Equation(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from attn_cli.answers.weight import Explanation, Projection, Vector
 from attn_cli.grid import Sides
@@ -24,6 +25,7 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, token_name
 from attn_cli.vocabulary import Step
 
 Steps: TypeAlias = Generator[Block, None, Figure]
@@ -31,7 +33,6 @@ Steps: TypeAlias = Generator[Block, None, Figure]
 
 _MANY = 1_000_000
 _FEW = 16  # keys that are all listed, in the order of the text
-ROUNDING = words("rounding", "arredondamento")
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -59,6 +60,7 @@ class Board:
     query_matrix: Column
     key_matrix: Column
     value_matrix: Column
+    frequency: Column  # of RoPE
 
     @classmethod
     def of(
@@ -73,7 +75,7 @@ class Board:
     ) -> "Board":
         """A board with a new ledger."""
         ledger = Ledger(digits)
-        columns = (ledger.column() for _ in range(12))
+        columns = (ledger.column() for _ in range(13))
         return cls(explanation, ledger, sides, model, most, has_matrices, *columns)
 
     def columns_of(self, projection: Projection) -> tuple[Column, Column]:
@@ -90,7 +92,7 @@ class Board:
     @property
     def query(self) -> Words:
         """The query token with its position."""
-        return named(self.sides.queries, self.explanation.query)
+        return token_name(self.sides.queries, self.explanation.query)
 
     @property
     def key(self) -> Words:
@@ -99,17 +101,14 @@ class Board:
 
     def key_at(self, position: int) -> Words:
         """Any key token with its position."""
-        return named(self.sides.keys, position)
+        return token_name(self.sides.keys, position)
 
 
-def named(tokens: Sequence[str], position: int) -> Words:
-    """A token with its position, in a sentence."""
-    return symbols('"{token}" ({position})', token=Outside(tokens[position]), position=str(position))
-
-
-def label(tokens: Sequence[str], position: int) -> Words:
-    """A token with its position, in a table."""
-    return symbols("{position} {token}", token=Outside(tokens[position]), position=str(position))
+def not_listed(count: int, listed: Sequence[int]) -> npt.NDArray[np.intp]:
+    """The indices below `count` that are not listed."""  # np.setdiff1d imports numpy.ma: 10 ms
+    is_left = np.ones(count, bool)
+    is_left[list(listed)] = False
+    return np.flatnonzero(is_left)
 
 
 def largest(values: Vector, most: int) -> list[int]:
@@ -195,7 +194,7 @@ def sum_of_products(
     for one in listed:
         terms.append(ledger.result(products[one], _times, (lefts[one], rights[one]), column))
         rows.append(Row((names[1](one), lefts[one], rights[one], terms[-1], Remainder(terms[-1]))))
-    others = np.setdiff1d(np.arange(len(products)), listed)
+    others = not_listed(len(products), listed)
     if others.size:
         factors_of_rest = [
             ledger.given(factor.values[one], factor.column)

@@ -9,6 +9,7 @@ from attn_cli.show.explanation.document import (
     Block,
     Formula,
     Heading,
+    Outside,
     Paragraph,
     Remainder,
     Row,
@@ -21,16 +22,12 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-from attn_cli.show.explanation.sections.board import (
-    ROUNDING,
-    Board,
-    Factor,
-    label,
-    largest,
-    sum_of_products,
-)
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.quantities import features
+from attn_cli.show.explanation.sections.board import Board, Factor, largest, not_listed, sum_of_products
 from attn_cli.show.explanation.sections.matrices import output_matrix
 from attn_cli.show.explanation.sections.projections import feature_blocks
+from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Step
 
 _HEADS = 8  # of a layer before the rest is summed up
@@ -45,7 +42,7 @@ def blocks(board: Board) -> Iterator[Block]:
             words(
                 "The values are not known here: {why}.",
                 "Os valores não são conhecidos aqui: {why}.",
-                why=explanation.absent.get(Step.CONTEXT, ""),
+                why=reason(explanation.absent, Step.CONTEXT) or "",
             )
         )
         return
@@ -53,22 +50,21 @@ def blocks(board: Board) -> Iterator[Block]:
     feature = int(np.abs(explanation.context).argmax())
     yield Paragraph(
         words(
-            "The values v, weighted and summed, are the context a of {size} features. Feature {feature} is"
-            " its largest:",
-            "Os valores v, ponderados e somados, são o contexto a de {size} componentes. O componente"
-            " {feature} é o maior:",
-            size=len(explanation.context),
+            "The values v, weighted and summed, are the context a of {size}. Feature {feature} is its"
+            " largest in absolute value:",
+            "Os valores v, ponderados e somados, formam o contexto, o vetor a, de {size}. A componente"
+            " {feature} é a maior em módulo:",
+            size=features(len(explanation.context)),
             feature=str(feature),
         )
     )
     yield from _values(board, explanation.values, explanation.context, feature)
     if explanation.output is None:
-        why = explanation.absent.get(Step.OUTPUT)
         yield Paragraph(
             words(
                 "What the head writes through W^O is not known here: {why}.",
-                "O que a cabeça escreve por W^O não é conhecido aqui: {why}.",
-                why=why or "",
+                "O que a cabeça escreve por meio de W^O não é conhecido aqui: {why}.",
+                why=reason(explanation.absent, Step.OUTPUT) or "",
             )
         )
         return
@@ -93,7 +89,7 @@ def _values(board: Board, values: Vector, context: Vector, feature: int) -> Iter
         ),
         (symbols(f"a[{feature}]"), float(context[feature]), board.context),
         most=board.most,
-        names=(words("key", "chave"), lambda one: label(board.sides.keys, int(seen[one]))),
+        names=(words("key", "chave"), lambda one: token_label(board.sides.keys, int(seen[one]))),
         rest=lambda count: words("the other {count} keys", "as outras {count} chaves", count=count),
     ).table
 
@@ -102,13 +98,13 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
     """One feature of the head's output: a × its slice of W^O."""
     feature = int(np.abs(output.output).argmax())
     head, size = board.explanation.head, len(context)
-    name = symbols(" ({name})", name=output.name) if output.name else symbols("")
+    name = symbols(" ({name})", name=Outside(output.name)) if output.name else symbols("")
     yield Paragraph(
         words(
-            "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this head"
-            " writes. Number {feature} is the largest:",
+            "Columns {first} to {last} of W^O{name} turn the context into the {width} numbers that this"
+            " head writes. The one at index {feature} is the largest in absolute value:",
             "As colunas {first} a {last} de W^O{name} transformam o contexto nos {width} números que esta"
-            " cabeça escreve. O número {feature} é o maior:",
+            " cabeça escreve. O de índice {feature} é o maior em módulo:",
             first=str(head * size),
             last=str((head + 1) * size - 1),
             name=name,
@@ -127,7 +123,7 @@ def _written(board: Board, context: Vector, output: RowOutput) -> Iterator[Block
         (symbols(f"o[{feature}]"), float(output.output[feature]), board.output),
         most=board.most,
         names=(words("feature of a", "componente de a"), str),
-        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        rest=lambda count: words("the other {count}", "as outras {count}", count=count),
         are_printed=board.has_matrices,
     ).table
 
@@ -148,17 +144,24 @@ def _lengths_sentence(board: Board, output: RowOutput) -> Words:
         length = ledger.given(_length(output.stream))
         stream = words(
             " (the residual stream at this token has length {length})",
-            " (o fluxo residual neste token tem comprimento {length})",
+            " (o fluxo residual neste token tem norma {length})",
             length=length,
         )
+    beside: Word = ""
+    if len(output.outputs) > 1:
+        beside = words(
+            "; the other heads together write {others}",
+            "; as outras cabeças juntas escrevem {others}",
+            others=ledger.given(_length(others)),
+        )
     return words(
-        "What this head writes has length {own}{stream}; the other heads together write {others}. All heads"
-        "{bias} add up to the layer's output:",
-        "O que esta cabeça escreve tem comprimento {own}{stream}; as outras cabeças juntas escrevem {others}."
-        " Todas as cabeças{bias} somam a saída da camada:",
+        "What this head writes has length {own}{stream}{beside}. All heads{bias} add up to the layer's"
+        " output, number by number (lengths do not):",
+        "O que esta cabeça escreve tem comprimento {own}{stream}{beside}. Todas as cabeças{bias} somam a"
+        " saída da camada, número por número (os comprimentos não se somam):",
         own=ledger.given(_length(output.output)),
         stream=stream,
-        others=ledger.given(_length(others)),
+        beside=beside,
         bias="" if output.bias is None else words(" and the bias of W^O", " e o viés de W^O"),
     )
 
@@ -177,7 +180,7 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
         name = words("head {number}", "cabeça {number}", number=str(one))
         rows.append(Row((name, ledger.given(lengths[one], of_length), terms[-1]), tone))
     if len(listed) < count:
-        others = np.setdiff1d(np.arange(count), listed)
+        others = not_listed(count, listed)
         rest = output.outputs[others].sum(axis=0, dtype=np.float64)
         terms.append(ledger.given(rest[feature], board.output))
         name = words("the other {count}", "as outras {count}", count=len(others))
@@ -192,7 +195,7 @@ def _heads_table(board: Board, output: RowOutput, feature: int) -> Table:
     rows.append(Row((words("layer's output", "saída da camada"), length, total), Tone.TOTAL))
     heads = (
         TableColumn(symbols(""), is_number=False),
-        TableColumn(words("length", "comprimento")),
+        TableColumn(words("length", "norma")),
         TableColumn(symbols(f"o[{feature}]")),
     )
     return Table(heads, rows)

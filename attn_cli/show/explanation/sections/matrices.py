@@ -3,74 +3,162 @@
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from attn_cli.answers.weight import Projection, RowOutput, Vector
+from attn_cli.answers.weight import Projection, RowOutput, RowScores, Vector
+from attn_cli.record import record
 from attn_cli.show.explanation.document import (
     Block,
-    Equation,
     Paragraph,
     Remainder,
     Row,
     Table,
     TableColumn,
     Tone,
-    Word,
     Words,
     symbols,
     words,
 )
-from attn_cli.show.explanation.figures import Column, Figure
-from attn_cli.show.explanation.sections.board import ROUNDING, Board, dot
+from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.sections.board import Board, dot
+from attn_cli.vocabulary import Step
 
+SYMBOLS = {Step.QUERIES: ("q", "Q"), Step.KEYS: ("k", "K"), Step.VALUES: ("v", "V")}
+"""The letters of a projection's result and of its matrix."""
+
+_ON_A_LINE = 8
 SMALL = 16
 """Features of x: a layer up to this width is shown whole."""
 
 
-def projection_matrix(
-    board: Board, projection: Projection, feature: int, names: tuple[str, str]
-) -> Iterator[Block]:
-    """W^Q, W^K or W^V of the head with x; `names` are the symbols of the result and the matrix."""
-    result, letter = names
+def is_whole(board: Board, projection: Projection) -> bool:
+    """Whether all of the layer is printed: its matrices, and every key of a short text."""
+    return board.has_matrices and len(projection.input) <= SMALL and len(projection.inputs) <= SMALL
+
+
+def projection_matrix(board: Board, projection: Projection, feature: int, column: Column) -> Iterator[Block]:
+    """W^Q, W^K or W^V of the head with x; `column` has the numbers that they give."""
+    result, letter = SYMBOLS[projection.step]
     x, own = board.columns_of(projection)
-    if len(projection.input) <= SMALL:
-        yield Paragraph(
-            words(
-                "W^{letter} with x: {result} is the sum of x times each column{bias}:",
-                "W^{letter} com x: {result} é a soma de x vezes cada coluna{bias}:",
-                letter=letter,
-                result=result,
-                bias="" if projection.bias is None else words(", plus b", ", mais b"),
-            )
-        )
-        yield _whole(board, projection, (symbols(f"{result}"), x, own))
+    if len(projection.input) > SMALL:
+        yield from _numbers(board, symbols("x"), projection.input, x)
+        yield from _numbers(board, symbols(f"W^{letter}[{feature}]"), projection.weight[feature], own)
         return
-    yield from _numbers(board, symbols("x"), projection.input, x)
-    yield from _numbers(board, symbols(f"W^{letter}[{feature}]"), projection.weight[feature], own)
-
-
-def _whole(board: Board, projection: Projection, columns: tuple[Words, Column, Column]) -> Table:
-    """All of the head's matrix, transposed: a row for each feature of x."""
-    name, of_x, of_matrix = columns
-    ledger, size = board.ledger, len(projection.plain)
-    x = [ledger.given(value, of_x) for value in projection.input]
-    matrix = [[ledger.given(value, of_matrix) for value in row] for row in projection.weight]
-    bias = None if projection.bias is None else [ledger.given(value, of_matrix) for value in projection.bias]
-    of_result = ledger.column()
-    results = [
-        ledger.result(
-            projection.plain[one],
-            dot,
-            [*x, *matrix[one], *([] if bias is None else [bias[one]])],
-            of_result,
+    yield Paragraph(
+        words(
+            "W^{letter} with x: each number of {result} is the dot product of x and its column{bias}:",
+            "W^{letter} com x: cada número de {result} é o produto escalar de x pela sua coluna{bias}:",
+            letter=letter,
+            result=result,
+            bias="" if projection.bias is None else words(", plus b", ", mais b"),
         )
-        for one in range(size)
-    ]
-    rows = [Row((str(line), x[line], *(row[line] for row in matrix))) for line in range(len(x))]
-    if bias is not None:
-        rows.append(Row((symbols("b"), None, *bias)))
+    )
+    yield _matrix(board, projection, symbols(result), column)
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Matrix:
+    """The figures of a head's matrix: a row for each output, and its bias."""
+
+    rows: Sequence[Sequence[Figure]]  # (D, M)
+    bias: Sequence[Figure] | None  # (D,)
+
+    def result(self, ledger: Ledger, value: float, x: Sequence[Figure], one: int, column: Column) -> Figure:
+        """Output `one` for an x."""
+        added = [] if self.bias is None else [self.bias[one]]
+        return ledger.result(value, dot, [*x, *self.rows[one], *added], column)
+
+
+def _figures(board: Board, projection: Projection) -> _Matrix:
+    _, own = board.columns_of(projection)
+    bias = None if projection.bias is None else _row(board, projection.bias, own)
+    return _Matrix([_row(board, row, own) for row in projection.weight], bias)
+
+
+def _row(board: Board, values: Vector, column: Column) -> list[Figure]:
+    return [board.ledger.given(value, column) for value in values]
+
+
+def _matrix(board: Board, projection: Projection, name: Words, column: Column) -> Table:
+    """All of the head's matrix, transposed: a row for each feature of x."""
+    of_x, _ = board.columns_of(projection)
+    x, matrix, size = _row(board, projection.input, of_x), _figures(board, projection), len(projection.plain)
+    results = [matrix.result(board.ledger, projection.plain[one], x, one, column) for one in range(size)]
+    rows = [Row((str(line), x[line], *(row[line] for row in matrix.rows))) for line in range(len(x))]
+    if matrix.bias is not None:
+        rows.append(Row((symbols("b"), None, *matrix.bias)))
     rows.append(Row((ROUNDING, None, *map(Remainder, results)), Tone.QUIET))
     rows.append(Row((name, None, *results), Tone.TOTAL))
-    heads = [TableColumn(symbols(""), is_number=False), TableColumn(symbols("x"))]
-    return Table([*heads, *(TableColumn(symbols(str(one))) for one in range(size))], rows)
+    return Table([_names(), TableColumn(symbols("x")), *_numbered(size)], rows)
+
+
+def inputs_table(board: Board, projection: Projection) -> Iterator[Block]:
+    """x of every token on the side of the keys."""
+    of_x, _ = board.columns_of(projection)
+    yield Paragraph(words("x of every token:", "x de cada token:"))
+    rows = [
+        Row((token_label(board.sides.keys, place), *_row(board, x, of_x)))
+        for place, x in enumerate(projection.inputs)
+    ]
+    yield Table([_names(), *_numbered(len(projection.input))], rows)
+
+
+def every_key(board: Board, projection: Projection, column: Column) -> Iterator[Block]:
+    """The key or the value of every token: from its x, where nothing but the matrix makes it."""
+    explanation = board.explanation
+    is_key = projection.step is Step.KEYS
+    vectors = explanation.scores.keys if is_key and explanation.scores is not None else explanation.values
+    assert vectors is not None, "a layer that is printed whole has keys and values"
+    of_x, _ = board.columns_of(projection)
+    matrix, rows = _figures(board, projection), list[Row]()
+    is_plain = projection.norm is None and projection.turn is None
+    for place, (x, vector) in enumerate(zip(projection.inputs, vectors, strict=True)):
+        figures = _row(board, x, of_x)
+        cells = [
+            matrix.result(board.ledger, value, figures, one, column)
+            if is_plain
+            else board.ledger.given(value, column)
+            for one, value in enumerate(vector)
+        ]
+        rows.append(Row((token_label(board.sides.keys, place), *cells)))
+        rows.append(Row((ROUNDING, *map(Remainder, cells)), Tone.QUIET))
+    if is_key:
+        yield Paragraph(
+            words("The keys of all tokens, likewise:", "As chaves de todos os tokens, do mesmo modo:")
+        )
+    else:
+        yield Paragraph(
+            words("The values of all tokens, likewise:", "Os valores de todos os tokens, do mesmo modo:")
+        )
+    yield Table([_names(), *_numbered(vectors.shape[1])], rows)
+
+
+def every_dot(board: Board, scores: RowScores, of_dot: Column) -> Iterator[Block]:
+    """q·k and the score of the query with every key."""
+    ledger = board.ledger
+    is_logit = scores.softcap is None and scores.bias is None
+    of_score = board.logits if is_logit else ledger.column()
+    query, rows = _row(board, scores.query, board.queries), list[Row]()
+    scale = scores.scale
+    for place, key in enumerate(scores.keys):
+        product = ledger.result(scores.dots[place], dot, [*query, *_row(board, key, board.keys)], of_dot)
+        score = ledger.result(scores.scores[place], lambda one: one * scale, (product,), of_score)
+        rows.append(Row((token_label(board.sides.keys, place), product, score)))
+        rows.append(Row((ROUNDING, Remainder(product), Remainder(score)), Tone.QUIET))
+    yield Paragraph(
+        words(
+            "q·k with every key, and the score that the scale makes of it:",
+            "q·k com cada chave, e o escore em que a escala o transforma:",
+        )
+    )
+    yield Table([_names(), TableColumn(symbols("q·k")), TableColumn(words("score", "escore"))], rows)
+
+
+def _names() -> TableColumn:
+    return TableColumn(symbols(""), is_number=False)
+
+
+def _numbered(count: int) -> list[TableColumn]:
+    return [TableColumn(symbols(str(one))) for one in range(count)]
 
 
 def output_matrix(board: Board, context: Vector, output: RowOutput, feature: int) -> Iterator[Block]:
@@ -90,20 +178,22 @@ def output_matrix(board: Board, context: Vector, output: RowOutput, feature: int
     heads += [TableColumn(symbols(str(one))) for one in range(len(a))]
     yield Paragraph(
         words(
-            "This head's columns of W^O: each output is the sum of a times its row:",
-            "As colunas de W^O desta cabeça: cada saída é a soma de a vezes a sua linha:",
+            "This head's columns of W^O: each output is the dot product of a and its row:",
+            "As colunas de W^O desta cabeça: cada saída é o produto escalar do vetor a pela sua linha:",
         )
     )
     yield Table([*heads, TableColumn(symbols("o")), TableColumn(ROUNDING, is_rounding=True)], rows)
 
 
 def _numbers(board: Board, name: Words, values: Vector, column: Column) -> Iterator[Block]:
-    """A name, and all numbers of a vector in reading order."""
-    figures: Sequence[Figure] = [board.ledger.given(value, column) for value in values]
+    """A name, and all numbers of a vector, eight on a line, each line with the index of its first."""
+    figures: list[Figure | None] = [board.ledger.given(value, column) for value in values]
     yield Paragraph(
         words(
             "{name}, all {count} numbers:", "{name}, todos os {count} números:", name=name, count=len(figures)
         )
     )
-    listed: dict[str, Word] = {f"n{number}": figure for number, figure in enumerate(figures)}
-    yield Equation(symbols(" ".join(f"{{{number}}}" for number in listed), **listed))
+    figures += [None] * (-len(figures) % _ON_A_LINE)
+    starts = range(0, len(figures), _ON_A_LINE)
+    rows = [Row((str(start), *figures[start : start + _ON_A_LINE])) for start in starts]
+    yield Table([_names(), *(TableColumn(symbols(f"+{one}")) for one in range(_ON_A_LINE))], rows)

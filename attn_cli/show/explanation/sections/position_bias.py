@@ -31,10 +31,11 @@ def _alibi(board: Board, slope: float, bias: float) -> Steps:
     figure = board.ledger.result(bias, lambda one: one * key, (own,))
     yield Paragraph(
         words(
-            "ALiBi adds the head's slope {slope} times the position of the key; against the distance it"
-            " differs by a constant in each row, which changes no weight:",
-            "O ALiBi soma a inclinação {slope} da cabeça vezes a posição da chave; em relação à distância,"
-            " difere por uma constante em cada linha, o que não muda nenhum peso:",
+            "ALiBi adds the head's slope {slope} times the position of the key; compared with the slope"
+            " times the distance, this differs by a constant in each row, which changes no weight:",
+            "O ALiBi soma a inclinação {slope} da cabeça vezes a posição da chave; em comparação com a"
+            " distância vezes a inclinação, a diferença é uma constante em cada linha, o que não muda"
+            " nenhum peso:",
             slope=own,
         )
     )
@@ -52,10 +53,10 @@ def _bucket(board: Board, terms: BiasTerms, bias: float) -> Steps:
     explanation = board.explanation
     yield Paragraph(
         words(
-            "The key is {distance} positions from the query, which is bucket {bucket} of {buckets}; for it"
-            " this head has learned a bias of {bias}:",
-            "A chave está a {distance} posições da consulta, o que corresponde ao intervalo (bucket)"
-            " {bucket} de {buckets}; para ele esta cabeça aprendeu um viés de {bias}:",
+            "The distance from the query to the key is {distance}, which is in bucket {bucket} of"
+            " {buckets}; for it this head has learned a bias of {bias}:",
+            "A distância da consulta à chave é {distance}, que cai no intervalo (bucket) {bucket} de"
+            " {buckets}; para ele esta cabeça aprendeu um viés de {bias}:",
             distance=str(explanation.key - explanation.query),
             bucket=str(terms.bucket),
             buckets=str(terms.buckets),
@@ -89,7 +90,7 @@ def _disentangled(board: Board, terms: BiasTerms, scale: float, bias: float) -> 
             " the model has it, times the scale of its scores:",
             "O DeBERTa soma produtos com embeddings da distância, {distance} (linha {row} de {rows}):"
             " consulta com distância (conteúdo para posição), depois chave com distância (posição para"
-            " conteúdo), cada um se o modelo o tem, vezes a escala de seus escores:",
+            " conteúdo), cada um se o modelo o tiver, vezes a escala dos seus escores:",
             distance=str(explanation.query - explanation.key),
             row=str(terms.bucket),
             rows=str(terms.buckets),

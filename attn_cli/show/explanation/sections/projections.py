@@ -12,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Formula,
     Heading,
     Operand,
+    Outside,
     Paragraph,
     Word,
     Words,
@@ -19,12 +20,19 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure
+from attn_cli.show.explanation.quantities import features
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, SumOfProducts, sum_of_products
-from attn_cli.show.explanation.sections.matrices import SMALL, projection_matrix
-from attn_cli.vocabulary import Step
+from attn_cli.show.explanation.sections.matrices import (
+    SMALL,
+    SYMBOLS,
+    every_key,
+    inputs_table,
+    is_whole,
+    projection_matrix,
+)
+from attn_cli.show.explanation.sections.reasons import reason
+from attn_cli.vocabulary import Kind, Step
 
-_SYMBOLS = {Step.QUERIES: ("q", "Q"), Step.KEYS: ("k", "K"), Step.VALUES: ("v", "V")}
-_TERMS = 5  # products of one projected feature before the rest is summed up
 _FEATURES = words("feature of x", "componente de x")
 
 
@@ -33,7 +41,7 @@ def blocks(board: Board) -> Iterator[Block]:
     explanation = board.explanation
     yield Heading(words("1. The query and the key", "1. A consulta e a chave"))
     if not explanation.projections:
-        why = explanation.absent.get(Step.INPUT)
+        why = reason(explanation.absent, Step.INPUT)
         yield Paragraph(
             words(
                 "How they come from the layer's input is not known here{why}.",
@@ -43,27 +51,35 @@ def blocks(board: Board) -> Iterator[Block]:
         )
         return
     query, key = explanation.projections[Step.QUERIES], explanation.projections[Step.KEYS]
-    yield Formula(symbols("q = W^Q x + b,  k = W^K x + b"), r"q = W^Q x + b, \qquad k = W^K x + b")
+    added = "" if query.bias is None else " + b"
+    yield Formula(
+        symbols(f"q = W^Q x{added},  k = W^K x{added}"), rf"q = W^Q x{added}, \qquad k = W^K x{added}"
+    )
     yield Paragraph(
         words(
-            "The layer receives a vector x of {width} numbers for each token. W^Q makes of the x of {query}"
-            " a query of {size} features, and W^K of the x of {key} a key of as many.",
-            "A camada recebe um vetor x de {width} números para cada token. W^Q faz do x de {query} uma"
-            " consulta de {size} componentes, e W^K faz do x de {key} uma chave com o mesmo número de"
-            " componentes.",
+            "The layer receives a vector x of {width} numbers for each token{norm}. W^Q turns the x of"
+            " {query} into a query of {size}, and W^K turns the x of {key} into a key of the same size.",
+            "A camada recebe um vetor x de {width} números para cada token{norm}. W^Q transforma o x de"
+            " {query} em uma consulta de {size}, e W^K transforma o x de {key} em uma chave do mesmo"
+            " tamanho.",
             width=len(query.input),
-            size=len(query.final),
+            size=features(len(query.final)),
             query=board.query,
             key=board.key,
+            norm=_of_input(board),
         )
     )
     for projection in (query, key):
         yield from _place(projection)
+    if is_whole(board, key):
+        yield from inputs_table(board, key)
     feature = leading_feature(board)
     yield Paragraph(
         words(
-            "Feature {feature} contributes most to q·k below; this is how it comes about.",
-            "O componente {feature} é o que mais contribui para q·k abaixo; é assim que ele surge.",
+            "The product of feature {feature} is the largest term of q·k below, in absolute value; this"
+            " is how its two factors come about.",
+            "O produto da componente {feature} é a maior parcela, em módulo, do q·k abaixo; é assim que"
+            " surgem os seus dois fatores.",
             feature=str(feature),
         )
     )
@@ -71,11 +87,30 @@ def blocks(board: Board) -> Iterator[Block]:
     yield from feature_blocks(board, key, feature, board.keys)
 
 
+def _of_input(board: Board) -> Word:
+    """What x is, where that is known."""
+    explanation = board.explanation
+    if explanation.kind is Kind.CROSS:
+        return words(
+            ": for the query it comes from the decoder, for the keys and values it is the encoder's output",
+            ": para a consulta ele vem do decodificador, para as chaves e os valores é a saída do"
+            " codificador",
+        )
+    if explanation.is_normed is None:
+        return ""
+    if explanation.is_normed:
+        return words(
+            ", its residual stream after the norm before the attention",
+            ", o fluxo residual dele depois da norma que antecede a atenção",
+        )
+    return words(", its residual stream", ", o fluxo residual dele")
+
+
 def leading_feature(board: Board) -> int:
     """The feature whose product is the largest part of q·k."""
     scores = board.explanation.scores
     assert scores is not None, "projections are known only with the scores"
-    return int(np.abs(scores.query.astype(np.float64) * scores.key).argmax())
+    return int(np.abs(scores.query.astype(np.float64) * scores.keys[board.explanation.key]).argmax())
 
 
 def feature_blocks(board: Board, projection: Projection, feature: int, column: Column) -> Iterator[Block]:
@@ -83,12 +118,12 @@ def feature_blocks(board: Board, projection: Projection, feature: int, column: C
     turn = projection.turn
     if turn is not None and turn.rotary.pair_of(feature) is None:
         turn = None  # RoPE leaves this feature as it is
-    name = symbols(f"{_SYMBOLS[projection.step][0]}[{feature}]")
+    name = symbols(f"{SYMBOLS[projection.step][0]}[{feature}]")
     before_turn = column if turn is None else board.ledger.column()
     before_norm = before_turn if projection.norm is None else board.ledger.column()
     yield Paragraph(_title(board, projection))
     if board.has_matrices:
-        yield from projection_matrix(board, projection, feature, _SYMBOLS[projection.step])
+        yield from projection_matrix(board, projection, feature, before_norm)
     plain = _product(board, projection, feature, _plain_name(projection, turn, name), before_norm)
     yield plain.table
     figure = plain.total
@@ -96,6 +131,8 @@ def feature_blocks(board: Board, projection: Projection, feature: int, column: C
         figure = yield from _normed(board, projection, feature, figure, before_turn)
     if turn is not None:
         yield from _turned(board, projection, turn, feature, figure, column)
+    if is_whole(board, projection) and projection.step is not Step.QUERIES:
+        yield from every_key(board, projection, column)
 
 
 def _plain_name(projection: Projection, turn: OpenedTurn | None, name: Words) -> Words:
@@ -110,13 +147,13 @@ def _title(board: Board, projection: Projection) -> Words:
         return words("The query of {token}:", "A consulta de {token}:", token=board.query)
     if projection.step is Step.KEYS:
         return words("The key of {token}:", "A chave de {token}:", token=board.key)
-    return words("The value of {token}:", "O valor de {token}:", token=board.key)
+    return words("The value of {token}:", "O valor de {token}:", token=board.key_at(projection.position))
 
 
 def _product(
     board: Board, projection: Projection, feature: int, name: Words, column: Column
 ) -> SumOfProducts:
-    _, letter = _SYMBOLS[projection.step]
+    _, letter = SYMBOLS[projection.step]
     x, matrix = board.columns_of(projection)
     added = []
     if projection.bias is not None:
@@ -128,9 +165,9 @@ def _product(
             Factor(projection.weight[feature], matrix, symbols(f"W^{letter}")),
         ),
         (name, float(projection.plain[feature]), column),
-        most=len(projection.input) if len(projection.input) <= SMALL else _TERMS,
+        most=len(projection.input) if len(projection.input) <= SMALL else board.most,
         names=(_FEATURES, str),
-        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        rest=lambda count: words("the other {count}", "as outras {count}", count=count),
         added=added,
         are_printed=board.has_matrices,
     )
@@ -172,15 +209,15 @@ def _of_norm(norm: OpenedNorm) -> Words:
         return words(
             "QK-norm divides by the root mean square of the {features} features, then multiplies by a"
             " learned gain:",
-            "A QK-norm divide pela raiz da média dos quadrados dos {features} componentes e multiplica por um"
-            " ganho aprendido:",
+            "A QK-norm divide pela raiz da média dos quadrados das {features} componentes e multiplica"
+            " por um ganho aprendido:",
             **over,
         )
     return words(
         "QK-norm subtracts the mean of the {features} features, divides by their standard deviation and"
         " multiplies by a learned gain:",
-        "A QK-norm subtrai a média dos {features} componentes, divide pelo desvio padrão e multiplica por um"
-        " ganho aprendido:",
+        "A QK-norm subtrai a média das {features} componentes, divide pelo desvio padrão delas e"
+        " multiplica por um ganho aprendido:",
         **over,
     )
 
@@ -196,9 +233,9 @@ def _turned(
     is_first = feature == first
     entering = projection.plain if projection.normed is None else projection.normed
     partner = second if is_first else first
-    symbol, _ = _SYMBOLS[projection.step]
+    symbol, _ = SYMBOLS[projection.step]
     other = ledger.given(entering[partner])
-    frequency = ledger.given(turn.frequencies[pair])
+    frequency = ledger.given(turn.frequencies[pair], board.frequency)
     position = projection.position
     angle = ledger.result(position * float(turn.frequencies[pair]), lambda one: position * one, (frequency,))
     gain = ledger.given(turn.rotary.gain)
@@ -207,10 +244,10 @@ def _turned(
     sine = ledger.result(turn.sine[pair], lambda one, by=1.0: math.sin(one) * by, operands)
     yield Paragraph(
         words(
-            "RoPE turns the pair of features {first} and {second} by position × {frequency} radians; the"
-            " other feature of the pair is {symbol}[{partner}] = {other}.",
-            "O RoPE gira o par de componentes {first} e {second} por posição × {frequency} radianos; o outro"
-            " componente do par é {symbol}[{partner}] = {other}.",
+            "RoPE rotates the pair of features {first} and {second} by position × {frequency} radians;"
+            " the other feature of the pair is {symbol}[{partner}] before RoPE = {other}.",
+            "O RoPE gira o par de componentes {first} e {second} de um ângulo de posição × {frequency}"
+            " radianos; a outra componente do par é {symbol}[{partner}] antes do RoPE = {other}.",
             first=str(first),
             second=str(second),
             frequency=frequency,
@@ -224,11 +261,11 @@ def _turned(
         closes=angle,
     )
     times = "" if turn.rotary.gain == 1 else "{gain} × "
-    for name, figure in (("cos", cosine), ("sin", sine)):
-        values: dict[str, Word] = {"angle": angle, "value": figure}
+    for name, figure in ((symbols("cos"), cosine), (words("sin", "sen"), sine)):
+        values: dict[str, Word] = {"name": name, "angle": angle, "value": figure}
         if turn.rotary.gain != 1:
             values["gain"] = gain
-        yield Equation(symbols(f"{times}{name} {{angle}} = {{value}}", **values), closes=figure)
+        yield Equation(symbols(f"{times}{{name}} {{angle}} = {{value}}", **values), closes=figure)
     sign = -1.0 if is_first else 1.0
     figure = ledger.result(
         projection.final[feature],
@@ -255,21 +292,21 @@ def _place(projection: Projection) -> Iterator[Block]:
     place: MatrixRows = projection.place
     if not place.name:
         return
-    _, letter = _SYMBOLS[projection.step]
+    _, letter = SYMBOLS[projection.step]
     values: dict[str, Word] = {
         "letter": letter,
         "first": str(place.first),
         "last": str(place.last),
         "rows": place.rows,
-        "name": symbols("{name}", name=place.name),
+        "name": Outside(place.name),
     }
     if place.is_fused:
         yield Paragraph(
             words(
                 "W^{letter} of this head is cut out of one matrix for queries, keys and values: outputs"
                 " {first} to {last} of the {rows} of {name}.",
-                "W^{letter} desta cabeça é recortada de uma só matriz de consultas, chaves e valores: saídas"
-                " {first} a {last} das {rows} de {name}.",
+                "A W^{letter} desta cabeça é um recorte de uma única matriz de consultas, chaves e"
+                " valores: as saídas {first} a {last}, das {rows} de {name}.",
                 **values,
             )
         )
@@ -277,7 +314,7 @@ def _place(projection: Projection) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "W^{letter} of this head: outputs {first} to {last} of the {rows} of {name}.",
-                "W^{letter} desta cabeça: saídas {first} a {last} das {rows} de {name}.",
+                "A W^{letter} desta cabeça: as saídas {first} a {last}, das {rows} de {name}.",
                 **values,
             )
         )

@@ -12,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Formula,
     Heading,
     Operand,
+    Outside,
     Paragraph,
     Word,
     Words,
@@ -19,8 +20,13 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Column, Figure, Ledger
+from attn_cli.show.explanation.phrases import Phrase
+from attn_cli.show.explanation.quantities import features, plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
+from attn_cli.show.explanation.sections.matrices import every_dot, is_whole
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
+from attn_cli.show.explanation.sections.reasons import reason
+from attn_cli.vocabulary import Step
 
 _FEATURE = words("feature", "componente")
 
@@ -34,18 +40,22 @@ def blocks(board: Board) -> Iterator[Block]:
         yield from _unknown(explanation)
         return
     yield from _shared_key(explanation)
+    of_dot = board.ledger.column()
     product = sum_of_products(
         board.ledger,
         (
             Factor(scores.query, board.queries, words("query", "consulta")),
-            Factor(scores.key, board.keys, words("key", "chave")),
+            Factor(scores.keys[explanation.key], board.keys, words("key", "chave")),
         ),
-        (symbols("q·k"), float(scores.dots[explanation.key]), board.ledger.column()),
+        (symbols("q·k"), float(scores.dots[explanation.key]), of_dot),
         most=board.most,
         names=(_FEATURE, str),
-        rest=lambda count: words("the other {count}", "os outros {count}", count=count),
+        rest=lambda count: words("the other {count}", "as outras {count}", count=count),
     )
     yield product.table
+    key = explanation.projections.get(Step.KEYS)
+    if key is not None and is_whole(board, key):
+        yield from every_dot(board, scores, of_dot)
     figure = yield from _scaled(board, scores, product.total)
     figure = yield from _capped(board, scores, figure)
     figure = yield from _biased(board, scores, figure)
@@ -55,13 +65,11 @@ def blocks(board: Board) -> Iterator[Block]:
 
 
 def _unknown(explanation: Explanation) -> Iterator[Block]:
-    from attn_cli.vocabulary import Step
-
     yield Paragraph(
         words(
             "The dot product is not known here: {why}.",
             "O produto escalar não é conhecido aqui: {why}.",
-            why=explanation.absent.get(Step.SCORES, ""),
+            why=reason(explanation.absent, Step.SCORES) or "",
         )
     )
 
@@ -75,10 +83,10 @@ def _shared_key(explanation: Explanation) -> Iterator[Block]:
     first = explanation.kv_head * size
     yield Paragraph(
         words(
-            "Grouped-query attention: heads {first} to {last} share the keys and values of key/value head"
-            " {head}.",
-            "Atenção com consultas agrupadas: as cabeças {first} a {last} compartilham as chaves e os"
-            " valores da cabeça de chave/valor {head}.",
+            "Grouped-query attention (GQA): heads {first} to {last} share the keys and values of"
+            " key/value head {head}.",
+            "Atenção com consultas agrupadas (GQA): as cabeças {first} a {last} compartilham as chaves e"
+            " os valores da cabeça de chave/valor {head}.",
             first=str(first),
             last=str(first + size - 1),
             head=str(explanation.kv_head),
@@ -98,15 +106,16 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
         _close_with(board.ledger, root, dot, size, column)
         yield Paragraph(
             words(
-                "The score is q·k ÷ √d_k, with d_k = {size} features and √{size} = {root}:",
-                "O escore é q·k ÷ √d_k, com d_k = {size} componentes e √{size} = {root}:",
-                size=size,
+                "The score is q·k ÷ √d_k, with d_k = {features} and √{size} = {root}:",
+                "O escore é q·k ÷ √d_k, com d_k = {features} e √{size} = {root}:",
+                features=features(size),
+                size=str(size),
                 root=root,
             )
         )
         yield Equation(
             symbols("{dot} ÷ √{size} = {score}", dot=dot, size=str(size), score=figure),
-            r"\text{{score}} = {dot} \div \sqrt{{{size}}} = {score}",
+            r"s = {dot} \div \sqrt{{{size}}} = {score}",
             figure,
         )
         return figure
@@ -115,7 +124,7 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
     yield Paragraph(_of_scale(scores, size))
     yield Equation(
         symbols("{dot} × {scale} = {score}", dot=dot, scale=scale, score=figure),
-        r"\text{{score}} = {dot} \times {scale} = {score}",
+        r"s = {dot} \times {scale} = {score}",
         figure,
     )
     return figure
@@ -131,7 +140,7 @@ def _close_with(ledger: Ledger, root: Figure, dot: Figure, size: int, column: Co
 
 
 def _of_scale(scores: RowScores, size: int) -> Words:
-    name: Word = symbols(" ({name})", name=scores.scale_name) if scores.scale_name else ""
+    name: Word = symbols(" ({name})", name=Outside(scores.scale_name)) if scores.scale_name else ""
     if scores.scale == 1:
         return words(
             "This model does not divide by √{size}: its scale is 1{name}.",
@@ -140,8 +149,8 @@ def _of_scale(scores: RowScores, size: int) -> Words:
             name=name,
         )
     return words(
-        "This model multiplies q·k by a scale of its own{name} and not by 1/√{size}:",
-        "Este modelo multiplica q·k por uma escala própria{name} e não por 1/√{size}:",
+        "This model multiplies q·k by a scale of its own{name} instead of 1/√{size}:",
+        "Este modelo multiplica q·k por uma escala própria{name} em vez de 1/√{size}:",
         size=str(size),
         name=name,
     )
@@ -161,7 +170,7 @@ def _capped(board: Board, scores: RowScores, score: Figure) -> Steps:
     yield Paragraph(
         words(
             "A soft cap keeps the score between -{cap} and {cap}:",
-            "Um limite suave mantém o escore entre -{cap} e {cap}:",
+            "Um limite suave (soft cap) mantém o escore entre -{cap} e {cap}:",
             cap=limit,
         )
     )
@@ -207,25 +216,50 @@ def _mask_sentence(board: Board) -> Paragraph:
     if not hidden:
         return Paragraph(
             words(
-                "No key is masked: this query may look at every key.",
-                "Nenhuma chave está mascarada: esta consulta pode olhar para todas as chaves.",
+                "The mask hides no key: this query may look at every one.",
+                "A máscara não esconde nenhuma chave: esta consulta pode olhar para todas.",
             )
         )
     return Paragraph(
         words(
-            "The mask lets this query look at {seen} of {all} keys, this one among them.",
-            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, esta entre elas.",
+            "The mask lets this query look at {seen} of {all} keys, including this one{why}.",
+            "A máscara deixa esta consulta olhar para {seen} de {all} chaves, inclusive esta{why}.",
+            why=_rule(explanation),
             seen=len(explanation.softmax.mask) - hidden,
             all=len(explanation.softmax.mask),
         )
     )
 
 
+def _rule(explanation: Explanation) -> Word:
+    """What hides the other keys, where that is known."""
+    rules = {
+        frozenset({"causal"}): words(
+            ": it is causal, so later keys are hidden",
+            ": ela é causal, por isso as chaves posteriores ficam escondidas",
+        ),
+        frozenset({"causal", "window"}): words(
+            ": it is causal and has a window, so later keys and those too far back are hidden",
+            ": ela é causal e tem uma janela, por isso ficam escondidas as chaves posteriores e as muito"
+            " anteriores",
+        ),
+        frozenset({"window"}): words(
+            ": keys that are too far back are outside the window",
+            ": as chaves muito anteriores ficam fora da janela",
+        ),
+        frozenset({"nearby"}): words(
+            ": keys that are too far away are outside the window",
+            ": as chaves muito distantes ficam fora da janela",
+        ),
+    }
+    return rules.get(explanation.hides, "")
+
+
 def _why(explanation: Explanation) -> Words:
     hidden = explanation.hidden
     places: dict[str, Word] = {"query": str(explanation.query), "key": str(explanation.key)}
     if hidden is None or hidden.cause == "other":
-        return words("the model does so", "o modelo faz assim")
+        return words("a rule of the model's own hides it", "uma regra própria do modelo a esconde")
     if hidden.cause == "causal":
         return words(
             "it comes after the query ({key} > {query}), and this attention is causal",
@@ -234,9 +268,21 @@ def _why(explanation: Explanation) -> Words:
         )
     if hidden.cause == "padding":
         return words("it is padding", "ela é preenchimento (padding)")
+    distance = abs(explanation.query - explanation.key)
+    if hidden.cause == "window":
+        return words(
+            "it is {distance} back, and the window holds only {window}, the query's own included",
+            "ela está {distance} atrás, e a janela só abrange {window}, incluído o da própria consulta",
+            distance=_tokens(distance),
+            window=_tokens(hidden.positions or 0),
+        )
     return words(
-        "it is {distance} tokens away, and the window reaches {reach}",
-        "ela está a {distance} tokens de distância, e a janela alcança {reach}",
-        distance=abs(explanation.query - explanation.key),
+        "it is {distance} away, and the window reaches {reach} to either side",
+        "ela está a {distance} de distância, e a janela alcança {reach} para cada lado",
+        distance=_tokens(distance),
         reach=hidden.positions or 0,
     )
+
+
+def _tokens(count: int) -> Word:
+    return plural(count, Phrase("token", "token"), Phrase("tokens", "tokens"))

@@ -23,13 +23,16 @@ from attn_cli.show.explanation.document import (
     words,
 )
 from attn_cli.show.explanation.figures import Figure
-from attn_cli.show.explanation.sections.board import ROUNDING, Board, label, listed_keys
+from attn_cli.show.explanation.labels import ROUNDING, token_label
+from attn_cli.show.explanation.phrases import Phrase
+from attn_cli.show.explanation.quantities import plural
+from attn_cli.show.explanation.sections.board import Board, listed_keys, not_listed
 
 
 def blocks(board: Board) -> Iterator[Block]:
     """The exponentials of the row, their total and the weights."""
     softmax = board.explanation.softmax
-    yield Heading(words("3. The softmax of the row", "3. O softmax da linha"))
+    yield Heading(words("3. The softmax of the row", "3. A softmax da linha"))
     if softmax.powers is None:
         yield from _weights_alone(board, softmax)
         return
@@ -37,7 +40,7 @@ def blocks(board: Board) -> Iterator[Block]:
         yield Paragraph(
             words(
                 "This query may look at no key, so the whole row is zeros.",
-                "Esta consulta não pode olhar para nenhuma chave, então a linha inteira é zero.",
+                "Esta consulta não pode olhar para nenhuma chave, então a linha inteira é de zeros.",
             )
         )
         return
@@ -51,7 +54,7 @@ def blocks(board: Board) -> Iterator[Block]:
             "The largest logit of the row is {largest}. It is subtracted from each, which changes no weight"
             " and keeps the exponentials at 1 or below; each is then divided by their total.",
             "O maior logit da linha é {largest}. Ele é subtraído de cada um, o que não muda nenhum peso e"
-            " mantém as exponenciais em no máximo 1; cada uma é então dividida pelo total.",
+            " mantém as exponenciais em no máximo 1; cada uma é então dividida pelo total delas.",
             largest=largest,
         )
     )
@@ -60,9 +63,9 @@ def blocks(board: Board) -> Iterator[Block]:
     if hidden:
         yield Paragraph(
             words(
-                "The mask hides {count} keys: exp(-∞) = 0, so their weight is 0.",
-                "A máscara esconde {count} chaves: exp(-∞) = 0, então o peso delas é 0.",
-                count=hidden,
+                "The mask hides {keys}: exp(-∞) = 0, so a hidden key has weight 0.",
+                "A máscara esconde {keys}: exp(-∞) = 0, por isso uma chave escondida tem peso 0.",
+                keys=plural(hidden, Phrase("key", "chave"), Phrase("keys", "chaves")),
             )
         )
 
@@ -124,7 +127,7 @@ def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
 
     lines = [
         line(
-            label(board.sides.keys, key),
+            token_label(board.sides.keys, key),
             logits[key],
             powers.powers[key],
             float(softmax.weights[key]),
@@ -132,18 +135,25 @@ def _lines(board: Board, softmax: RowSoftmax, powers: RowPowers, largest: Figure
         )
         for key in keys
     ]
-    others = np.setdiff1d(np.flatnonzero(softmax.mask), keys)
+    others = not_listed(len(softmax.mask), [*keys, *np.flatnonzero(~softmax.mask)])
     if others.size:
-        name = words("the other {count} keys", "as outras {count} chaves", count=int(others.size))
+        name = _others(int(others.size))
         rest = ledger.given(powers.powers[others].sum(dtype=np.float64), column)
         share = float(softmax.weights[others].sum(dtype=np.float64))
         lines.append(_Line(name, None, rest, share, Tone.QUIET))
     if softmax.sink_logit is not None:
         assert powers.of_sink is not None, "a sink has a power"
         assert softmax.sink_weight is not None, "and takes weight"
-        name = words("the learned sink", "o sumidouro aprendido (sink)")
+        name = words("the learned sink", "o sumidouro aprendido")
         lines.append(line(name, softmax.sink_logit, float(powers.of_sink), softmax.sink_weight, Tone.PLAIN))
     return lines
+
+
+def _others(count: int) -> Words:
+    """The line of the keys that are not listed."""
+    if count == 1:
+        return words("the other key", "a outra chave")
+    return words("the other {count} keys", "as outras {count} chaves", count=count)
 
 
 def _exponential(logit: float, largest: float) -> float:
@@ -160,7 +170,7 @@ def _weights_alone(board: Board, softmax: RowSoftmax) -> Iterator[Block]:
     rows = [
         Row(
             (
-                label(board.sides.keys, key),
+                token_label(board.sides.keys, key),
                 board.ledger.given(softmax.weights[key], weights),
                 Bar(float(softmax.weights[key])),
             ),

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from attn_cli.answers.weight import Explanation
 from attn_cli.show.explanation.document import Block, Heading, Paragraph, Word, Words, words
 from attn_cli.show.explanation.sections.board import Board, ratio
+from attn_cli.vocabulary import Kind
 
 
 def opening(board: Board) -> Iterator[Block]:
@@ -24,15 +26,26 @@ def opening(board: Board) -> Iterator[Block]:
     yield Heading(title, level=1)
     yield Paragraph(
         words(
-            "Head {layer}.{head} of {model}. Each result follows from the digits printed above it; what"
-            " rounding leaves over is printed too.",
-            "Cabeça {layer}.{head} de {model}. Cada resultado decorre dos dígitos impressos acima dele; o"
-            " que o arredondamento deixa também é impresso.",
-            layer=str(explanation.layer),
-            head=str(explanation.head),
+            "{head} of {model}. Each result follows from the digits printed above it; what rounding leaves"
+            " over is printed too. Numbers of other tokens come about in the same way.",
+            "{head} do modelo {model}. Cada resultado decorre dos dígitos impressos acima dele; o que sobra"
+            " do arredondamento também é impresso. Os números de outros tokens surgem do mesmo modo.",
+            head=_head(explanation),
             model=board.model_name,
         )
     )
+
+
+def _head(explanation: Explanation) -> Words:
+    """The head, with its kind in an encoder-decoder model."""
+    place: dict[str, Word] = {"head": f"{explanation.layer}.{explanation.head}"}
+    if explanation.kind is Kind.ENCODER:
+        return words("Head {head} of the encoder", "Cabeça {head} do codificador", **place)
+    if explanation.kind is Kind.DECODER:
+        return words("Head {head} of the decoder", "Cabeça {head} do decodificador", **place)
+    if explanation.kind is Kind.CROSS:
+        return words("Cross-attention head {head}", "Cabeça {head} da atenção cruzada", **place)
+    return words("Head {head}", "Cabeça {head}", **place)
 
 
 def closing(board: Board) -> Iterator[Block]:
@@ -47,16 +60,16 @@ def _sentence(board: Board) -> Words:
     if not softmax.mask.any():
         return words(
             "{query} may look at no key, so this head writes nothing for it.",
-            "{query} não pode olhar para nenhuma chave, então esta cabeça não escreve nada para ele.",
+            "{query} não pode olhar para nenhuma chave, então esta cabeça não escreve nada para esse token.",
             query=board.query,
         )
     if explanation.is_hidden:
         best = int(softmax.weights.argmax())
         return words(
-            "{query} gives {key} no weight because the mask hides it; most of its weight, {weight}, goes to"
-            " {best}.",
-            "{query} não dá peso a {key} porque a máscara a esconde; a maior parte do peso, {weight}, vai"
-            " para {best}.",
+            "{query} gives {key} no weight because the mask hides it; its largest weight, {weight}, goes"
+            " to {best}.",
+            "{query} não dá nenhum peso a {key} porque a máscara esconde essa chave; o maior peso,"
+            " {weight}, vai para {best}.",
             query=board.query,
             key=board.key,
             weight=board.ledger.given(softmax.weights[best]),
@@ -83,26 +96,26 @@ def _compared(board: Board) -> Words:
     values |= {"rival": board.key_at(rival)}
     if softmax.logits is None:
         return words(
-            "{query} puts {weight} of its weight on {key}; of the other keys {rival} has most.",
-            "{query} põe {weight} do seu peso em {key}; das outras chaves, {rival} tem mais.",
+            "{query} puts {weight} of its weight on {key}; of the other keys, {rival} gets the most.",
+            "{query} põe {weight} do seu peso em {key}; das outras chaves, {rival} recebe o maior peso.",
             **values,
         )
     own, other = (board.ledger.given(softmax.logits[one], board.logits) for one in (key, rival))
     values |= {"own": own, "other": other}
     if own.value >= other.value:
         return words(
-            "{query} puts {weight} of its weight on {key}: its logit {own} is above the {other} of {rival},"
-            " the next best, and {times} times as much weight follows.",
-            "{query} põe {weight} do seu peso em {key}: o logit {own} está acima do {other} de {rival}, a"
-            " segunda melhor, e disso segue {times} vezes o peso dela.",
+            "{query} puts {weight} of its weight on {key}: its logit {own} is above the {other} of"
+            " {rival}, the next best, which gives it {times} times as much weight.",
+            "{query} põe {weight} do seu peso em {key}: o logit {own} está acima de {other}, o de"
+            " {rival}, a segunda colocada, o que lhe dá {times} vezes o peso dela.",
             times=ratio(board.ledger, own, other),
             **values,
         )
     return words(
         "{query} puts only {weight} of its weight on {key}: its logit {own} is below the {other} of {rival},"
         " which has {times} times as much weight.",
-        "{query} põe só {weight} do seu peso em {key}: o logit {own} está abaixo do {other} de {rival}, que"
-        " tem {times} vezes o peso.",
+        "{query} põe só {weight} do seu peso em {key}: o logit {own} está abaixo de {other}, o de"
+        " {rival}, que recebe {times} vezes o peso dela.",
         times=ratio(board.ledger, other, own),
         **values,
     )

@@ -1,5 +1,6 @@
 """The page of the lesson on the scale: its numbers follow from the numbers printed above them."""
 
+import json
 import math
 import re
 from pathlib import Path
@@ -80,3 +81,14 @@ def test_it_fits_the_width(width: int, language: Language) -> None:
 def test_it_ends_with_a_command_for_the_same_row() -> None:
     page = lesson_text("scale", reading_for(None, TEXT), (2, 4), 10)
     assert page.splitlines()[-1] == "    attn explain TEXT -l 2 -H 4 --query 10"
+
+
+def test_a_soft_cap_has_the_decimals_that_the_logits_need(tmp_path: Path) -> None:
+    FAMILIES["gemma2"].save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"attn_logit_softcapping": 2.625}))
+    page = lesson_text("scale", reading_for(tmp_path, TEXT), (1, 1), 10)
+    (printed,) = re.findall(r"soft cap c = ([\d.]+)\.$", page, re.MULTILINE)
+    cap = float(printed)
+    for row in (row for row in table(page, "key") if re.match(r"\d", row[0])):
+        assert abs(cap * math.tanh(float(row[1]) / cap) - float(row[2])) <= unit(row[2])

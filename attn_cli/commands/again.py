@@ -1,0 +1,36 @@
+"""The arguments that name the same text and model again, for a command to go on with."""
+
+from attn_cli.commands import options
+from attn_cli.vocabulary import DType
+
+
+def asked_again(inputs: options.ReadingOptions, compute: options.ComputeOptions) -> list[str]:
+    """The arguments that read the same; a text that begins with a dash stands last, after `--`."""
+    text, source, backend = inputs.text, inputs.source, compute.backend
+    named = ["--file", str(text.file)] if text.file is not None else [text.text or "-"]
+    is_dashed = text.file is None and named[0].startswith("-") and named != ["-"]
+    given = {
+        "--pair": text.pair,
+        "--target": text.target,
+        "-m": source.model,
+        "--revision": source.revision,
+        "--tokenizer": source.tokenizer,
+        "--kind": inputs.kind,
+        "--device": None if backend.device == "auto" else backend.device,
+        "--dtype": None if backend.dtype is DType.FLOAT32 else backend.dtype,
+        "--seed": compute.seed,
+        "--width": compute.width,
+        "--head-count": compute.head_count,
+    }
+    flags = {
+        "--no-special": source.no_special,
+        "--no-adapter": source.no_adapter,
+        "--trust-remote-code": source.trust_remote_code,
+        "--causal": compute.causal is True,
+        "--no-causal": compute.causal is False,
+    }
+    values = [
+        word for option, value in given.items() if value not in (None, "") for word in (option, str(value))
+    ]
+    chosen = [*values, *(flag for flag, is_given in flags.items() if is_given)]
+    return [*chosen, "--", *named] if is_dashed else [*named, *chosen]
