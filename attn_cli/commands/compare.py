@@ -7,7 +7,12 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.results.hidden import hidden_keys_of, remarks_on_empty_rows, rows_compared
+from attn_cli.commands.results.hidden import (
+    hidden_keys_in,
+    hidden_keys_of,
+    remarks_on_empty_rows,
+    rows_compared,
+)
 from attn_cli.commands.results.output import (
     drawn,
     fitting,
@@ -101,7 +106,7 @@ def compare_heads(
     beside = _beside(comparison, weights)
     if is_text:
         show_reading(world, reading, heads[0])
-        show_hidden(world, reading, heads[0])
+        show_hidden(world, reading, hidden_keys_in(heads[0]))
         _show(world, reading, weights, beside, table)
         rows = rows_compared(heads[0])
         world.note(f"{distance}: {distance.explanation}; the mean over the rows{rows}, from 0 to 1")
@@ -110,8 +115,8 @@ def compare_heads(
         return
     answer = describe_reading(reading) | comparison.fields()
     groups = [[weights], *([[grid]] for grid in beside)]
-    hidden = () if heads[0].hidden is None else heads[0].hidden.keys
-    what = " · ".join(filter(None, ("heads compared", hidden_keys_of(reading, hidden))))
+    hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
+    what = " · ".join(filter(None, ("heads compared", hidden)))
     name = title(reading, what, weights[0])
     write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)

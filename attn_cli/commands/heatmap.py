@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.results.hidden import hidden_keys_of, remarks_on_keys
+from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
 from attn_cli.commands.results.output import drawn, shared_out, title, write
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -72,5 +72,5 @@ def draw_heads(
 
 def _what(reading: "Reading", steps: "Sequence[Step]", head: "Head") -> str:
     """The steps that are drawn, and the keys that are not."""
-    hidden = () if head.hidden is None else head.hidden.keys
-    return " · ".join(filter(None, (", ".join(steps), hidden_keys_of(reading, hidden))))
+    hidden = hidden_keys_of(reading, hidden_keys_in(head))
+    return " · ".join(filter(None, (", ".join(steps), hidden)))

@@ -7,7 +7,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
-from attn_cli.commands.results.hidden import remarks_on_keys
+from attn_cli.commands.results.hidden import hidden_keys_in, remarks_on_keys
 from attn_cli.commands.results.output import (
     check_pooled,
     fitting,
@@ -123,7 +123,7 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     show_reading(world, reading, heads[0])
-    show_hidden(world, reading, heads[0])
+    show_hidden(world, reading, hidden_keys_in(heads[0]))
     for grid in step_grids(reading.sides, heads):
         world.say("")
         whole = summed_cells(reading.sides, grid)

@@ -176,12 +176,17 @@ class Attention:
         metrics: Collection[Metric],
         tokens: "KeyTokens",
         progress: "RowProgress | None" = None,
+        hiding: "Hiding | None" = None,
     ) -> "RowMetrics":
         """The metrics of `heads`, row by row, in memory that grows with T + S."""
         from attn_cli.core.streaming.row_metrics import measure_operands  # 0.02 s: few commands measure
 
         is_whole = list(heads) == list(range(self.heads))
         operands = self.operands if is_whole else self.operands.select(heads)
+        if hiding is not None:
+            from attn_cli.core.shown_metrics import measure_shown  # few commands hide keys
+
+            return measure_shown(operands, metrics, tokens, hiding, progress)
         return measure_operands(operands, metrics, tokens, progress)
 
     def trace(self, heads: Sequence[int] | None = None) -> Trace:

@@ -132,8 +132,12 @@ class Layer(Protocol):
         metrics: Collection[Metric],
         tokens: "KeyTokens",
         progress: "RowProgress | None" = None,
+        hiding: "Hiding | None" = None,
     ) -> "RowMetrics":
-        """The metrics of `heads`, row by row; `tokens` are the tokens of the keys."""
+        """The metrics of `heads`, row by row; `tokens` are the tokens of the keys.
+
+        `hiding`: keys that only take weight, as a learned sink does.
+        """
 
     def result(self) -> Array:
         """(T, M) the output of the layer, unless `absent` names it."""

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from attn_cli.core.arrays import to_numpy
 from attn_cli.core.attention import Trace, trace
 from attn_cli.core.hiding import Hiding, as_shown, logsumexp_of, of_keys
+from attn_cli.core.shown_metrics import measure_shown, measure_shown_weights
+from attn_cli.core.streaming.key_tokens import KeyTokens
+from attn_cli.core.streaming.metrics import metrics_of_kind
 from attn_cli.core.streaming.pooling import Pooled, pool_others
+from attn_cli.vocabulary import Kind, Metric
 from tests.core.streaming.test_stream import EXACT, compiled_or_not, layer_of
 from tests.support.libraries import LIBRARIES
 
@@ -105,3 +109,56 @@ def test_some_keys_of_a_layer_have_its_columns(library: str, data: st.DataObject
     np.testing.assert_allclose(to_numpy(trace(of_keys(operands, keys)).logits), logits, EXACT, EXACT)
     ends = np.logaddexp.reduce(logits.astype(np.float64), axis=-1)
     np.testing.assert_allclose(to_numpy(logsumexp_of(of_keys(operands, keys))), ends, EXACT, EXACT)
+
+
+def entropy_of(*shares: Numbers) -> Numbers:
+    """-Σ α ln α over the last axis of each."""
+    every = np.concatenate(shares, axis=-1)
+    return np.asarray(-(every * np.log(np.where(every > 0, every, 1))).sum(axis=-1))
+
+
+@pytest.mark.parametrize("way", [*LIBRARIES, "compiled"])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_metrics_are_those_of_the_rows_as_they_are_shown(way: str, data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        compiled_or_not(patch, way)
+        operands, ids, special = layer_of(data.draw, LIBRARIES["torch" if way == "compiled" else way])
+        keys = operands.keys.shape[-2]
+        if keys == 1:
+            return
+        hiding = draw_hiding(data.draw, keys)
+        is_one_text = keys == operands.queries.shape[-2]
+        tokens = KeyTokens(ids if is_one_text else None, special)
+        metrics = metrics_of_kind(Kind.SELF if is_one_text else Kind.CROSS)
+        found = measure_shown(operands, metrics, tokens, hiding)
+        whole = trace(operands)
+    weights, mask = to_numpy(whole.weights), to_numpy(whole.mask)
+    sink = None if whole.sink is None else to_numpy(whole.sink)
+    other = measure_shown_weights(weights, mask, metrics, tokens, hiding, sink)
+    assert list(found.values) == list(other.values)
+    shown, hidden, left = expected_of(whole, hiding)
+    rows = left > 1e-6  # those with less are quotients of numbers next to nothing
+    for metric, values in other.values.items():
+        if metric is not Metric.RECEIVED:
+            kept = rows if hiding.is_renormalized or metric is Metric.DISTANCE else slice(None)
+            np.testing.assert_allclose(found.values[metric][kept], values[kept], 1e-4, 1e-4, err_msg=metric)
+        if metric in found.eligible:
+            np.testing.assert_array_equal(found.eligible[metric], other.eligible[metric], metric)
+    beside = (
+        [] if hiding.is_renormalized else [hidden[..., None], *([] if sink is None else [sink[..., None]])]
+    )
+    np.testing.assert_allclose(
+        found.values[Metric.ENTROPY][rows], entropy_of(shown, *beside)[rows], 1e-4, 1e-4
+    )
+    np.testing.assert_allclose(found.values[Metric.LARGEST][rows], shown.max(axis=-1)[rows], 1e-4, 1e-4)
+    np.testing.assert_allclose(found.values[Metric.HIDDEN], hidden, EXACT, EXACT)
+    if sink is not None:
+        np.testing.assert_allclose(found.values[Metric.SINK], sink, EXACT, EXACT)
+    others = hiding.others(keys)
+    flags = special[others]
+    np.testing.assert_allclose(
+        found.values[Metric.SPECIAL][rows], shown[..., flags].sum(axis=-1)[rows], 1e-4, 1e-4
+    )
+    np.testing.assert_array_equal(found.visible_keys, mask[:, others].sum(axis=-1))
+    assert found.are_finite.all()

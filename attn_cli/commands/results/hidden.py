@@ -51,6 +51,14 @@ def rows_compared(head: "Head") -> str:
     return " of the keys that are left" if head.hidden.is_renormalized else ", hidden keys as one more key"
 
 
+def metrics_shown(is_renormalized: bool) -> str:
+    """What the metrics of heads are taken of if keys are hidden, as a sentence."""
+    counts = (
+        "of the keys that are left, renormalized" if is_renormalized else "with hidden keys as one more key"
+    )
+    return f"metrics are those of the rows {counts}; patterns are those of whole rows"
+
+
 def hidden_keys_of(reading: "Reading", keys: Sequence[int]) -> str:
     """The hidden keys in words, for a title; empty if there are none."""
     if not keys:
@@ -58,6 +66,11 @@ def hidden_keys_of(reading: "Reading", keys: Sequence[int]) -> str:
     if len(keys) > _NAMED:
         return f"{counted(len(keys), 'key')} hidden"
     return "hidden: " + ", ".join(named(reading.keys[key]) for key in keys)
+
+
+def hidden_keys_in(head: "Head") -> Sequence[int]:
+    """The hidden keys of a head, if any."""
+    return () if head.hidden is None else head.hidden.keys
 
 
 def named(token: "Token") -> str:

@@ -44,13 +44,13 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
         world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all tokens: attn tokens"]))
 
 
-def show_hidden(world: World, reading: "Reading", shown: "Head") -> None:
+def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None:
     """Print the hidden keys, if there are any."""
-    if shown.hidden is None:
+    if not hidden:
         return
     from attn_cli.show.terminal.lists import Paragraph  # rich: already imported
 
-    keys = _named(reading.keys[key] for key in shown.hidden.keys)
+    keys = _named(reading.keys[key] for key in hidden)
     world.screen.print(Paragraph(["hidden:", *keys], rest="all tokens: attn tokens", most=_CELL_LINES))
 
 

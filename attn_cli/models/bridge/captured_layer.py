@@ -12,6 +12,7 @@ from attn_cli.core.attention import Bias, LearnedSink, Operands, trace
 from attn_cli.core.hiding import Hiding, as_shown
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.core.multihead import Attention, Linear, merged
+from attn_cli.core.shown_metrics import measure_shown_weights
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
@@ -101,11 +102,16 @@ class CapturedLayer:
         metrics: Collection[Metric],
         tokens: KeyTokens,
         progress: RowProgress | None = None,
+        hiding: Hiding | None = None,
     ) -> RowMetrics:
         """The metrics of `heads`, row by row, computed from the observed weights."""
         weights = to_numpy(taken(self.weights, heads, -3))
         sink = self._weights_of_sink(heads)
-        measured = measure_weights(weights, to_numpy(self.mask), metrics, tokens, sink)
+        mask = to_numpy(self.mask)
+        if hiding is None:
+            measured = measure_weights(weights, mask, metrics, tokens, sink)
+        else:
+            measured = measure_shown_weights(weights, mask, metrics, tokens, hiding, sink)
         if progress is not None:
             progress(weights.shape[-2], weights.shape[-2])
         return measured
