@@ -50,8 +50,10 @@ def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None
         return
     from attn_cli.show.terminal.lists import Paragraph  # rich: already imported
 
-    keys = _named(reading.keys[key] for key in hidden)
-    world.screen.print(Paragraph(["hidden:", *keys], rest="all tokens: attn tokens", most=_CELL_LINES))
+    first, *others = _named(reading.keys[key] for key in hidden)
+    world.screen.print(
+        Paragraph([f"hidden: {first}", *others], rest="all tokens: attn tokens", most=_CELL_LINES)
+    )
 
 
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
