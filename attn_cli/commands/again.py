@@ -1,13 +1,16 @@
 """The arguments that name the same text and model again, for a command to go on with."""
 
 from attn_cli.commands import options
-from attn_cli.vocabulary import DType
+from attn_cli.vocabulary import DType, Language
 
 
-def asked_again(inputs: options.ReadingOptions, compute: options.ComputeOptions) -> list[str]:
+def asked_again(
+    inputs: options.ReadingOptions, compute: options.ComputeOptions, language: Language | None = None
+) -> list[str]:
     """The arguments that read the same; a text that begins with a dash stands last, after `--`."""
     text, source, backend = inputs.text, inputs.source, compute.backend
-    named = ["--file", str(text.file)] if text.file is not None else [text.text or "-"]
+    is_file = text.file is not None and str(text.file) != "-"
+    named = ["--file", str(text.file)] if is_file else [text.text or "-"]
     is_dashed = text.file is None and named[0].startswith("-") and named != ["-"]
     given = {
         "--pair": text.pair,
@@ -21,6 +24,7 @@ def asked_again(inputs: options.ReadingOptions, compute: options.ComputeOptions)
         "--seed": compute.seed,
         "--width": compute.width,
         "--head-count": compute.head_count,
+        "--lang": language,
     }
     flags = {
         "--no-special": source.no_special,

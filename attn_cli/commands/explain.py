@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from attn_cli.reading.token_selection.text_side import TextSide
     from attn_cli.show.explanation.document import Document
 
+_OF_A_KEY = (Lesson.HEADS, Lesson.RECURRENCE, Lesson.GRAPH)
+"""The lessons that single out one key of the row."""
+
 _FILES = f"Write a file instead of the page: {either(EXPLANATIONS)}; may be repeated."
 
 _Digits: TypeAlias = Annotated[
@@ -161,7 +164,7 @@ def explain_weight(
     explanation = _explanation(world, reading, inputs, pair)
     shown = _PageOptions(digits, top, weights)
     if lesson is not None:
-        answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute))
+        answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute, lang))
     elif pair.over is not None:
         answered = _compared(reading, explanation, pair.over, shown)
     else:
@@ -171,7 +174,7 @@ def explain_weight(
 
         world.screen.print(Explained(answered.page, language), crop=False)
         return
-    answer = _document(reading, explanation, answered.contrast, top)
+    answer = _document(reading, explanation, answered, top) | _lesson_field(lesson, answered.study)
     write(world, targets, EXPLANATIONS, lambda: Page(answered.page, language, answer), force=force)
     if as_json:
         from attn_cli.show.data import as_json as in_json
@@ -184,6 +187,9 @@ def _check_page(lesson: Lesson | None, pair: PairOptions, *, has_matrices: bool)
     if lesson is not None and pair.over is not None:
         problem = f"--over and --lesson are two pages: --over {pair.over}, --lesson {lesson}"
         raise UsageError(problem, f"--over {pair.over}, or --lesson {lesson}")
+    if pair.key is not None and lesson is not None and lesson not in _OF_A_KEY:
+        problem = f"--lesson {lesson} is about all keys of a row, so --key {pair.key} has no effect on it"
+        raise UsageError(problem, f"leave out --key, or --lesson {_OF_A_KEY[0]}")
     other = "--over" if pair.over is not None else "--lesson" if lesson is not None else ""
     if has_matrices and other:
         problem = f"--weights applies only to the page of one weight: {other} asks for another page"
@@ -201,10 +207,11 @@ class _PageOptions:
 
 @record(frozen=True, slots=True)
 class _Answer:
-    """A page, and the difference of two scores if it is about one."""
+    """A page, and the difference of two scores or the lesson that it is about."""
 
     page: "Document"
     contrast: "KeyContrast | None" = None
+    study: object = None  # the numbers of the lesson
 
 
 def _explained(reading: "Reading", explanation: "Explanation", shown: _PageOptions) -> _Answer:
@@ -258,11 +265,11 @@ def _taught(
     study = numbers.study(LessonRequest(reading, place, explanation.query, explanation.key))
     ledger = Ledger(shown.digits)
     blocks = list(view.blocks(study, ledger, reading.sides, again))
-    return _Answer(Document(blocks, ledger.settle()))
+    return _Answer(Document(blocks, ledger.settle()), study=study)
 
 
 def _document(
-    reading: "Reading", explanation: "Explanation", contrast: "KeyContrast | None", top: int
+    reading: "Reading", explanation: "Explanation", answered: _Answer, top: int
 ) -> dict[str, object]:
     """The JSON object: the weight, and the difference of two scores if the page is about one."""
     from attn_cli.reading.document import describe_reading  # these only for JSON: 5 ms
@@ -270,8 +277,18 @@ def _document(
     from attn_cli.show.explanation.sections.board import listed_keys
 
     entry = explain_entry(explanation, listed_keys(explanation, top))
+    contrast = answered.contrast
     compared = {} if contrast is None else {"over": contrast_entry(contrast)}
     return describe_reading(reading) | {"explain": entry} | compared
+
+
+def _lesson_field(lesson: Lesson | None, study: object) -> dict[str, object]:
+    """The field of the JSON object that has the numbers of the lesson."""
+    if lesson is None:
+        return {}
+    from attn_cli.show.explanation.entry import lesson_entry  # only for JSON
+
+    return {"lesson": lesson_entry(lesson.value, study)}
 
 
 def spoken(world: World) -> Language:

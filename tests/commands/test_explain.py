@@ -17,6 +17,7 @@ import transformers
 from attn_cli.core.multihead import Attention
 from attn_cli.models.source import Layer
 from attn_cli.show import data
+from attn_cli.vocabulary import Lesson
 from tests.support.every_type import save_twin
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.printed import read_page
@@ -268,6 +269,33 @@ def test_over_is_in_json_and_in_the_schema() -> None:
     assert document["over"]["scores"][0] == pytest.approx(explained["score"], rel=1e-6)
 
 
+@pytest.mark.parametrize("lesson", Lesson)
+def test_a_lesson_is_in_json_and_in_the_schema(lesson: Lesson) -> None:
+    where = [TEXT, "-l", "2", "-H", "1", "--query", "6", "--lesson", lesson.value]
+    document = attn("explain", *where, "--json").document
+    _validated(document)
+    assert document["lesson"]["name"] == lesson
+    assert document["lesson"]["place"] == [2, 1]
+
+
+def test_the_numbers_of_a_lesson_are_those_of_its_study() -> None:
+    where = [TEXT, "-l", "2", "-H", "1", "--query", "6"]
+    lesson = attn("explain", *where, "--lesson", "mask", "--json").document["lesson"]
+    row = attn("inspect", TEXT, "-l", "2", "-H", "1", "-s", "weights", "--json").document["attention"][0]
+    assert lesson["masked"]["weights"] == pytest.approx(row["steps"]["weights"][6], abs=1e-6)  # float32
+    assert lesson["masked"]["logits"][7:] == [None] * (len(lesson["hidden"]) - 7)
+    assert lesson["hidden"][6:8] == [False, True]
+    assert lesson["reasons"][7]["cause"] == "causal"
+
+
+def test_a_lesson_is_in_a_json_file_beside_its_page(tmp_path: Path) -> None:
+    where = [TEXT, "-l", "2", "-H", "1", "--query", "6", "--lesson", "scale"]
+    files = [tmp_path / "page.md", tmp_path / "page.json"]
+    assert attn("explain", *where, *(word for file in files for word in ("-o", file))).status == 0
+    assert "# Why are scores divided" in files[0].read_text()
+    assert json.loads(files[1].read_text())["lesson"]["size"] == 32
+
+
 def test_one_token_alone_looks_at_itself(twins: Path) -> None:
     answer = attn("explain", "a", "-m", twins / "gpt2", "-l", "0", "-H", "0")
     assert answer.out.endswith('"a" (0) puts 1.0000 of its weight on "a" (0), the only key it may look at.\n')
@@ -305,6 +333,12 @@ def test_one_token_alone_looks_at_itself(twins: Path) -> None:
             2,
             "key -8 does not exist: the text has 7 tokens, numbered 0 to 6",
             "--key 6",
+        ),
+        (
+            "--lesson scale --key 2",
+            2,
+            "--lesson scale is about all keys of a row, so --key 2 has no effect on it",
+            "leave out --key, or --lesson heads",
         ),
         (
             "--query dog",

@@ -48,6 +48,20 @@ class Side:
     cosine: Decimal | None = None
     sine: Decimal | None = None
     partner: Decimal | None = None
+    has_bias: bool = False
+
+
+@dataclass
+class Matrix:
+    """A matrix that is printed whole: what each output is made with, and what came of it for one token."""
+
+    columns: list[list[Decimal]]
+    bias: list[Decimal]
+    results: list[Decimal]
+
+    def of(self, one: int) -> list[Decimal]:
+        """What output `one` is made with, besides x."""
+        return [*self.columns[one], *self.bias[one : one + 1]]
 
 
 @dataclass
@@ -58,12 +72,22 @@ class Page:
     checked: int = 0  # results that were computed again
     texts: list[str] = field(default_factory=list)
     title_weight: Decimal | None = None
+    kind: str = ""
+    layer: int = -1
+    head: int = -1
     query: int = -1
     key: int = -1
+    is_hidden: bool = False
     section: int = 0
     side: Side | None = None
     inputs: dict[tuple[str, int, int], Decimal] = field(default_factory=dict)  # side, position, feature
+    width: int = -1  # of x
+    size: int = -1  # of a query
+    biases: dict[str, bool] = field(default_factory=dict)  # q, k: whether the formula has `+ b`
     vectors: dict[str, list[Decimal]] = field(default_factory=dict)
+    matrices: dict[str, "Matrix"] = field(default_factory=dict)  # of q, k, v where they are printed whole
+    every: dict[str, dict[int, list[Decimal]]] = field(default_factory=dict)  # x, k, v of all tokens
+    scores: dict[int, Decimal] = field(default_factory=dict)  # of every key
     features: dict[str, Decimal] = field(default_factory=dict)  # q[3], k[3], v[3] as they were made
     products: dict[int, tuple[Decimal, Decimal, Decimal]] = field(default_factory=dict)
     score: Decimal | None = None  # q·k, and what became of it so far
@@ -72,11 +96,16 @@ class Page:
     row: dict[str, dict[str, Decimal]] = field(default_factory=dict)
     total: Decimal | None = None
     seen: int | None = None
+    keys: int | None = None  # how many there are
     values: dict[int, Decimal] = field(default_factory=dict)
+    value_key: int = -1  # the key whose value is made
     value_feature: int = -1
     contexts: dict[int, Decimal] = field(default_factory=dict)
     outputs: dict[int, Decimal] = field(default_factory=dict)
+    written: list[Decimal] = field(default_factory=list)  # all of o
     length: Decimal | None = None
+    others_length: Decimal | None = None
+    has_output_bias: bool = False
     expected: str = ""  # what the sentence before the equation announced
 
 
@@ -94,6 +123,8 @@ def read_page(text: str, dtype: str = "float32") -> Page:
         _finish(page)
     if page.section != 5:
         raise PageError(f"the page ends in section {page.section}")
+    if page.vectors or page.expected:
+        raise PageError(f"left over: {[*page.vectors]}, {page.expected}")
     return page
 
 
@@ -127,6 +158,26 @@ def _same(page: Page, one: Decimal | None, other: Decimal | None, what: str) -> 
     if one is None or other is None or str(one) != str(other):
         raise PageError(f"{what}: {one} and {other}")
     page.checked += 1
+
+
+def _near(page: Page, one: Decimal | None, other: Decimal | None, what: str) -> None:
+    """Two numbers are one number, each rounded to its own decimals."""
+    if one is None or other is None or abs(one - other) > (_unit(one) + _unit(other)) / 2:
+        raise PageError(f"{what}: {one} and {other}")
+    page.checked += 1
+
+
+def _length_of(page: Page, numbers: Sequence[Decimal], length: Decimal, what: str) -> None:
+    """The length of a vector of printed numbers, each of which is off by half a unit at most."""
+    page.checked += 1
+    computed = sum((one * one for one in numbers), Decimal(0)).sqrt()
+    off = Decimal(len(numbers)).sqrt() * _unit(numbers[0]) / 2
+    if abs(computed - length) > off + _unit(length) + Decimal(page.rounding) * computed:
+        raise PageError(f"{what}: {computed} is printed as {length}")
+
+
+def _count(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 def _follows(
@@ -193,14 +244,38 @@ def _read_sentence(page: Page, line: str) -> None:
         if found:
             read(page, found)
             return
-    if re.search(r"\d\.\d", re.sub(r'"[^"]*"', "", line)) and not line.startswith("Head "):
+    if re.search(r"\d\.\d", re.sub(r'"[^"]*"', "", line)):
         raise PageError(f"a sentence with a number that cannot be read: {line}")
 
 
 def _title(page: Page, found: re.Match[str]) -> None:
     page.query, page.key = int(found[1]), int(found[2])
+    page.is_hidden = not found[3]
     if found[3]:
         page.title_weight = Decimal(found[3])
+
+
+def _opening(page: Page, found: re.Match[str]) -> None:
+    if page.section or page.head >= 0:
+        raise PageError("the head is named twice")
+    page.layer, page.head = int(found[2]), int(found[3])
+    page.kind = "cross" if found[1] != "Head" else found[4] or "self"
+    if found[4] and found[1] != "Head":
+        raise PageError(found[0])
+
+
+def _sizes(page: Page, found: re.Match[str]) -> None:
+    page.width, page.size = _count(found[1]), _count(found[3])
+    if (int(found[2]), int(found[4])) != (page.query, page.key):
+        raise PageError(f"the x of {found[2]} and of {found[4]}")
+    if ("for the query it comes from the decoder" in found[0]) != (page.kind == "cross"):
+        raise PageError(f"x in attention of the kind {page.kind}: {found[0]}")
+
+
+def _place(page: Page, found: re.Match[str]) -> None:
+    first, last, rows = (_count(each) for each in found.groups())
+    if last - first + 1 != page.size or last >= rows or first % page.size:
+        raise PageError(f"outputs {first} to {last} of {rows} for {page.size} features")
 
 
 def _section(page: Page, found: re.Match[str]) -> None:
@@ -216,9 +291,28 @@ def _begin_side(page: Page, found: re.Match[str]) -> None:
         _finish(page)
     letter = {"query": "q", "key": "k", "value": "v"}[found[1]]
     position = int(found[2])
-    if position != (page.query if letter == "q" else page.key):
+    if letter == "v":
+        _begin_value(page, position)
+    elif position != (page.query if letter == "q" else page.key):
         raise PageError(f"the {found[1]} is that of position {position}")
     page.side = Side(letter, position)
+
+
+def _begin_value(page: Page, position: int) -> None:
+    """It is that of the key, or of one with the largest weight where the key is hidden."""
+    page.value_key = position
+    if page.is_hidden and page.row:
+        weights = {place: numbers["weight"] for place, numbers in _keys_of_row(page).items()}
+        if weights.get(position) != max(weights.values()):
+            raise PageError(f"the weight of {position} is not the largest")
+    elif not page.is_hidden and position != page.key:
+        raise PageError(f"the value is that of position {position}")
+
+
+def _keys_of_row(page: Page) -> dict[int, dict[str, Decimal]]:
+    """The listed keys by their positions."""
+    found = {re.match(r"\d+(?= |$)", label): numbers for label, numbers in page.row.items()}
+    return {int(place[0]): numbers for place, numbers in found.items() if place}
 
 
 def _finish(page: Page) -> None:
@@ -228,6 +322,11 @@ def _finish(page: Page) -> None:
     name = re.fullmatch(r"([qkv]\[\d+\])", side.name)
     if name is None or side.value is None or side.letter != side.name[0]:
         raise PageError(f"unfinished: {side.name}")
+    if page.biases.get(side.letter, side.has_bias) != side.has_bias:
+        raise PageError(f"the formula of {side.letter}, and whether it has a bias: {side.has_bias}")
+    if side.position in page.every.get(side.letter, {}):
+        own = page.every[side.letter][side.position][int(name[1][2:-1])]
+        _same(page, side.value, own, f"{name[1]} of {side.position}")
     page.features[name[1]] = side.value
     page.side = None
 
@@ -301,11 +400,86 @@ def _largest(page: Page, found: re.Match[str]) -> None:
 
 
 def _seen(page: Page, found: re.Match[str]) -> None:
-    page.seen = int(found[1].replace(",", ""))
+    """How many keys the query may look at, and the rule, which bounds how many that are."""
+    page.seen, page.keys = _count(found[1]), _count(found[2])
+    rule, later = found[3], page.keys - page.query - 1
+    if page.is_hidden or page.seen >= page.keys:
+        raise PageError(found[0])
+    if rule == ": it is causal, so later keys are hidden":
+        _is(page, page.seen, page.query + 1, "keys that are not later")
+    elif rule.startswith(": it is causal and has a window") and not (later and page.seen <= page.query):
+        raise PageError(f"{page.seen} of {page.keys} keys of query {page.query}{rule}")
+    elif rule == ": keys that are too far back are outside the window" and page.seen >= page.query + 1:
+        raise PageError(f"{page.seen} keys of query {page.query}{rule}")
+
+
+def _is(page: Page, one: int, other: int, what: str) -> None:
+    page.checked += 1
+    if one != other:
+        raise PageError(f"{what}: {one} and {other}")
+
+
+def _all_seen(page: Page, _found: re.Match[str]) -> None:
+    if page.is_hidden:
+        raise PageError("a mask that hides no key hides this one")
+
+
+def _hidden(page: Page, found: re.Match[str]) -> None:
+    """Why the key is hidden: it comes later, or its distance is more than the window."""
+    if not page.is_hidden:
+        raise PageError(found[0])
+    later = re.search(r"it comes after the query \((\d+) > (\d+)\)", found[0])
+    if later:
+        _is(page, int(later[1]), page.key, "the key")
+        _is(page, int(later[2]), page.query, "the query")
+        _is(page, max(page.key, page.query + 1), page.key, "a key that comes later")
+    far = re.search(rf"it is ({_COUNT}) tokens? (?:back|away), and .*? ({_COUNT})", found[0])
+    if far:
+        _is(page, _count(far[1]), abs(page.query - page.key), "the distance")
+        _is(page, max(_count(far[1]), _count(far[2])), _count(far[1]), "a distance outside the window")
+
+
+def _hidden_keys(page: Page, found: re.Match[str]) -> None:
+    if page.keys is not None and page.seen is not None:
+        _is(page, _count(found[1]), page.keys - page.seen, "the hidden keys")
 
 
 def _length(page: Page, found: re.Match[str]) -> None:
     page.length = Decimal(found[1])
+    page.others_length = Decimal(found[2]) if found[2] else None
+    page.has_output_bias = bool(found[3])
+    if page.written:
+        _length_of(page, page.written, page.length, "the length of what the head writes")
+
+
+def _hidden_closing(page: Page, found: re.Match[str]) -> None:
+    """The largest weight of a row whose key is hidden, and whose it is."""
+    if not page.is_hidden:
+        raise PageError(found[0])
+    if page.value_key >= 0:
+        _is(page, int(found[2]), page.value_key, "the key whose value is made")
+    row = _keys_of_row(page)
+    if row:
+        _near(page, Decimal(found[1]), row[int(found[2])]["weight"], "the largest weight")
+
+
+def _own_weight(page: Page, found: re.Match[str]) -> None:
+    _same(page, Decimal(found[1]), page.title_weight, "the weight in one sentence")
+
+
+def _table_of(what: str) -> Callable[[Page, re.Match[str]], None]:
+    def read(page: Page, found: re.Match[str]) -> None:
+        page.expected = what.format(*found.groups())
+
+    return read
+
+
+def _whole(page: Page, found: re.Match[str]) -> None:
+    side = page.side
+    if side is None or side.letter != found[2] or side.letter.upper() != found[1]:
+        raise PageError(found[0])
+    side.has_bias = bool(found[3])
+    page.expected = "whole"
 
 
 def _closing(page: Page, found: re.Match[str]) -> None:
@@ -322,7 +496,20 @@ def _closing(page: Page, found: re.Match[str]) -> None:
 _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     rf"^Why does {_NAMED} look at {_NAMED} with weight ({_N})\?$": _title,
     rf"^Why does {_NAMED} not look at {_NAMED}()\?$": _title,
+    r"^(Head|Cross-attention head) (\d+)\.(\d+)(?: of the (encoder|decoder))? of .*\. Each result follows"
+    r" from the digits printed above it; what rounding leaves over is printed too\. Numbers of other tokens"
+    r" come about in the same way\.$": _opening,
     r"^([1-5])\. [A-Z]": _section,
+    rf"^The layer receives a vector x of ({_COUNT}) numbers for each token(?:[,:] [a-z' -]+(?:, [a-z' -]+)?)?"
+    rf"\. W\^Q turns the x of {_NAMED} into a query of ({_COUNT}) features?, and W\^K turns the x of {_NAMED}"
+    r" into a key of the same size\.$": _sizes,
+    rf"^W\^[QK] of this head(?:: outputs| is cut out of one matrix for queries, keys and values: outputs)"
+    rf" ({_COUNT}) to ({_COUNT}) of the ({_COUNT}) of ": _place,
+    r"^x of every token:$": _table_of("every x"),
+    r"^The (key|value)s of all tokens, (likewise|after .*):$": _table_of("every {0} {1}"),
+    r"^q·k with every key, and the score that the scale makes of it:$": _table_of("every score"),
+    r"^W\^([QKV]) with x: each number of ([qkv]) is the dot product of x and its column(, plus b)?:$": _whole,
+    r"^This head's columns of W\^O: each output is the dot product of a and its row:$": _table_of("whole o"),
     rf"^The (query|key|value) of {_NAMED}:$": _begin_side,
     rf"^(\S+), all ({_COUNT}) numbers:$": _vector,
     r"^QK-norm ": _normed,
@@ -337,16 +524,24 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     rf"^The model adds ({_N}) for the positions": _some_bias,
     r"^DeBERTa adds products with embeddings of the distance, (-?\d+) \(row \d+ of \d+\)": _deberta,
     rf"^The largest logit of the row is ({_N})\. ": _largest,
-    rf"^The mask lets this query look at ({_COUNT}) of {_COUNT} keys": _seen,
-    rf"^What this head writes has length ({_N})[ ,;].* write {_N}\. ": _length,
+    rf"^The mask lets this query look at ({_COUNT}) of ({_COUNT}) keys, including this one"
+    r"(|: it is causal, so later keys are hidden|: it is causal and has a window, so later keys and those too"
+    r" far back are hidden|: keys that are too far (?:back|away) are outside the window)\.$": _seen,
+    r"^The mask hides no key": _all_seen,
+    r"^The mask hides this key: .*\. So its logit is -∞ and its weight 0\.$": _hidden,
+    rf"^The mask hides ({_COUNT}) keys?: exp\(-∞\) = 0": _hidden_keys,
+    rf"^What this head writes has length ({_N})(?: \(the residual stream at this token has length {_N}\))?"
+    rf"(?:; the other heads together write ({_N}))?\. All heads( and the bias of W\^O)? add up to the layer's"
+    r" output, number by number \(lengths do not\):$": _length,
     rf"^{_NAMED} puts (?:only )?({_N}) of its weight on .* its logit {_N} is (?:above|below) the {_N} of"
     rf" .* exp\({_N} - {_P}\) = {_N} times as much weight": lambda page, found: _closing(
         page, _without_tokens(found)
     ),
-    rf"^{_NAMED} puts (?:only )?{_N} of its weight on .* (?:more|less) than ": lambda _page, _found: None,
-    rf"^{_NAMED} puts {_N} of its weight on .*, the only key it may look at\.$": lambda _page, _found: None,
-    rf"^{_NAMED} puts {_N} of its weight on .*; of the other keys": lambda _page, _found: None,
-    rf"^{_NAMED} gives .* no weight because the mask hides it": lambda _page, _found: None,
+    rf"^\".*\" \(\d+\) puts (?:only )?({_N}) of its weight on .* (?:more|less) than ": _own_weight,
+    rf"^\".*\" \(\d+\) puts ({_N}) of its weight on .*, the only key it may look at\.$": _own_weight,
+    rf"^\".*\" \(\d+\) puts ({_N}) of its weight on .*; of the other keys": _own_weight,
+    r"^\".*\" \(\d+\) gives .* no weight because the mask hides it; its largest weight,"
+    rf" ({_N}), goes to {_NAMED}\.$": _hidden_closing,
 }
 
 
@@ -370,9 +565,6 @@ def _read_equation(page: Page, line: str) -> None:
     if found:
         text = found[1]
         remainder = Decimal(found[2] + found[3])
-    if page.expected.startswith("vector "):
-        _read_vector(page, text)
-        return
     for pattern, read in _EQUATIONS.items():
         match = re.fullmatch(pattern, text)
         if match and read(page, match, remainder):
@@ -381,12 +573,9 @@ def _read_equation(page: Page, line: str) -> None:
         raise PageError(f"an equation that cannot be read: {line}")
 
 
-def _read_vector(page: Page, line: str) -> None:
-    _, name, count = page.expected.split(" ")
-    page.vectors[name] = [Decimal(each) for each in line.split(" ")]
-    if len(page.vectors[name]) != int(count.replace(",", "")):
-        raise PageError(f"{name} has {len(page.vectors[name])} numbers, not {count}")
-    page.expected = ""
+def _formula(page: Page, found: re.Match[str], _remainder: Decimal | None) -> bool:
+    page.biases = {"q": bool(found[1]), "k": bool(found[2])}
+    return True
 
 
 def _norm_equation(page: Page, found: re.Match[str], remainder: Decimal | None) -> bool:
@@ -544,6 +733,7 @@ def _logit(page: Page, found: re.Match[str], remainder: Decimal | None) -> bool:
 
 _Equation = Callable[[Page, re.Match[str], Decimal | None], bool]
 _EQUATIONS: Mapping[str, _Equation] = {
+    r"q = W\^Q x( \+ b)?,  k = W\^K x( \+ b)?": _formula,
     rf"(?:\(({_N}) - ({_P})\)|({_N})) ÷ ({_N}) × ({_P})(?: \+ ({_P}))? = ({_N})": _norm_equation,
     rf"(?:({_N}) × )?(cos|sin) ({_N}) = ({_N})": _circle,
     rf"({_N}) × ({_P}) ([-+]) ({_P}) × ({_P}) = ({_N})": _turn,
@@ -569,6 +759,7 @@ def _heads(line: str) -> list[tuple[str, int]] | None:
         r" +product( +rounding)?|key +logit +exp( +rounding)? +weight( +rounding)?"
         r"| +length +o\[\d+\]|key +weight"
         r"| +x( +\d+)+( +rounding)?|( +\d+)+ +o( +rounding)?"
+        r"| +\+0 +\+1 +\+2 +\+3 +\+4 +\+5 +\+6 +\+7| +0( +\d+)*| +q·k +score"
     )
     if not re.fullmatch(known, line):
         return None
@@ -609,25 +800,122 @@ def _cells(line: str) -> list[str]:
 
 def _read_table(page: Page, heads: list[tuple[str, int]], lines: Sequence[str]) -> None:
     rows = list(_rows(heads, lines[1:]))
-    names = [name for name, _ in heads]
-    if names[0] == "feature of x":
+    names = [name for name, _ in heads if name != "rounding"]
+    announced = _ANNOUNCED.get(names[-1] if names[-1] == "o" else names[0])
+    if announced is not None:
+        expected, read = announced
+        _expect(page, expected)
+        read(page, rows)
+    elif names[0] == "feature of x":
         _projection_table(page, names[2], rows)
     elif names[0] == "feature":
         _dot_table(page, rows)
     elif names[:2] == ["key", "logit"]:
         _softmax_table(page, rows)
-    elif names[0] == "key" and len(names) > 2:
+    elif names == ["key", "weight"]:
+        page.row |= {row.label: row.numbers for row in rows}
+    elif names[0] == "key":
         _value_table(page, names[2], rows)
     elif names[0] == "feature of a":
         _output_table(page, rows)
     elif names[0] == "length":
         _heads_table(page, names[1], rows)
-    elif names[0] == "x":
-        _whole_projection(page, rows)
-    elif names[-1] == "o" or names[-2:] == ["o", "rounding"]:
-        _whole_output(page, rows)
     else:
-        _weights_alone(page, rows)
+        _named_table(page, names[0], rows)
+
+
+def _named_table(page: Page, first: str, rows: Sequence[Line]) -> None:
+    """A vector, or a vector of every token: the sentence before says which."""
+    if first == "+0" and page.expected.startswith("vector "):
+        _vector_table(page, rows)
+    elif first == "0" and page.expected.startswith("every "):
+        _every_token(page, rows)
+    else:
+        raise PageError(f"a table from {first} on follows {page.expected!r}")
+
+
+def _vector_table(page: Page, rows: Sequence[Line]) -> None:
+    """Eight numbers a line; each line says the index of its first."""
+    _, name, count = page.expected.split(" ")
+    numbers: list[Decimal] = []
+    for row in rows:
+        _is(page, int(row.label), len(numbers), f"the index of a line of {name}")
+        if len(numbers) % 8 or [*row.numbers] != [f"+{one}" for one in range(len(row.numbers))]:
+            raise PageError(f"a line of {name}: {row}")
+        numbers += row.numbers.values()
+    _is(page, len(numbers), _count(count), f"the numbers of {name}")
+    if name in page.vectors:
+        raise PageError(f"{name} is printed twice")
+    page.vectors[name], page.expected = numbers, ""
+
+
+def _every_token(page: Page, rows: Sequence[Line]) -> None:
+    """x, the key or the value of every token; those follow from x unless something else is said."""
+    what, how = f"{page.expected} ".split(" ", 2)[1:]
+    page.expected, letter = "", what[0]
+    of_all = page.every[letter] = {}
+    for row, rounding in _with_rounding(rows):
+        place = len(of_all)
+        if not re.match(rf"{place}( |$)", row.label):
+            raise PageError(f"{row.label} is token {place}")
+        of_all[place] = [*row.numbers.values()]
+        if letter != "x" and how.strip() == "likewise":
+            _from_x(page, letter, place, rounding)
+    for numbers in of_all.values():
+        _is(page, len(numbers), page.width if letter == "x" else len(of_all[0]), f"numbers of {what}")
+    if letter != "x":
+        _is(page, len(of_all), len(page.every["x"]), f"the {what}s")
+        _own_row(page, letter, how.strip())
+
+
+def _with_rounding(rows: Sequence[Line]) -> Iterator[tuple[Line, dict[str, Decimal]]]:
+    """Each row with the remainders of the row below it."""
+    for place, row in enumerate(rows):
+        if row.label != "rounding":
+            after = rows[place + 1] if place + 1 < len(rows) else None
+            yield row, after.numbers if after is not None and after.label == "rounding" else {}
+        elif not place or rows[place - 1].label == "rounding":
+            raise PageError("remainders of nothing")
+
+
+def _from_x(page: Page, letter: str, place: int, rounding: Mapping[str, Decimal]) -> None:
+    x, matrix = page.every["x"][place], page.matrices[letter]
+    for one, value in enumerate(page.every[letter][place]):
+        operands = [*x, *matrix.of(one)]
+        _follows(page, value, operands, _projected, f"{letter}[{one}] of {place}", rounding.get(str(one)))
+
+
+def _own_row(page: Page, letter: str, how: str) -> None:
+    """The row of the token whose key or value was made above is the same as there."""
+    side = page.side
+    if side is None or side.letter != letter:
+        raise PageError(f"all {letter} while {side} is made")
+    for one, value in enumerate(page.every[letter][side.position]):
+        if how == "likewise":
+            _same(page, value, page.matrices[letter].results[one], f"{letter}[{one}] of {side.position}")
+
+
+def _every_score(page: Page, rows: Sequence[Line]) -> None:
+    """q·k of every key, and the score, by the root or the scale that the sentence before has."""
+    query = [page.products[one][0] for one in range(page.size)]
+    for place, (row, rounding) in enumerate(_with_rounding(rows)):
+        if not re.match(rf"{place}( |$)", row.label):
+            raise PageError(f"{row.label} is token {place}")
+        key, product, score = page.every["k"][place], row.numbers["q·k"], row.numbers["score"]
+        _follows(page, product, [*query, *key], _projected, f"q·k of {place}", rounding.get("q·k"))
+        _follows(page, score, [product], _scaling(page), f"the score of {place}", rounding.get("score"))
+        page.scores[place] = score
+        if place == page.key:
+            _same(page, product, page.stages["dot"], "q·k of the key")
+            _same(page, score, page.stages["score"], "the score of the key")
+    _is(page, len(page.scores), len(page.every["k"]), "the scores")
+
+
+def _scaling(page: Page) -> Callable[[Decimal], Decimal]:
+    scale = page.stages.get("scale")
+    if scale is not None:
+        return lambda one: one * scale
+    return lambda one: one / Decimal(page.size).sqrt()
 
 
 def _split_total(rows: Sequence[Line]) -> tuple[list[Line], dict[str, Decimal], Line]:
@@ -668,9 +956,11 @@ def _left(row: Line) -> Decimal | None:
 
 def _check_vectors(page: Page, rows: Sequence[Line], left: str, right: str, total: Line) -> None:
     """Where both vectors are printed, the listed numbers stand in them, and the rest is theirs."""
-    matrix = next((name for name in page.vectors if name.startswith(f"{right}[")), None)
-    if left not in page.vectors or matrix is None:
+    matrix = right + re.sub(r"^.*?(\[\d+\]).*$", r"\1", total.label)
+    if not page.vectors:
         return
+    if {*page.vectors} != {left, matrix}:
+        raise PageError(f"{[*page.vectors]} before {total.label}")
     lefts, rights = page.vectors.pop(left), page.vectors.pop(matrix)
     listed = [row for row in rows if left in row.numbers]
     for row in listed:
@@ -703,6 +993,13 @@ def _projection_table(page: Page, matrix: str, rows: Sequence[Line]) -> None:
     for row in rows:
         if "x" in row.numbers:
             page.inputs[side.letter, side.position, int(row.label)] = row.numbers["x"]
+    has_bias = any(row.label == "b" for row in rows)
+    if side.letter in page.matrices:
+        feature = int(re.findall(r"\d+", total.label)[0])
+        own = page.matrices[side.letter].results[feature]
+        _same(page, total.numbers["product"], own, f"{total.label} below the matrix")
+        _is(page, has_bias, side.has_bias, "whether there is a bias")
+    side.has_bias = has_bias
     side.name, side.value = total.label, total.numbers["product"]
 
 
@@ -717,6 +1014,10 @@ def _dot_table(page: Page, rows: Sequence[Line]) -> None:
         feature = int(name[2:-1])
         if feature in page.products and name[0] in "qk":
             _same(page, value, page.products[feature]["qk".index(name[0])], name)
+    for feature, (_, of_key, _) in page.products.items():
+        if "k" in page.every:
+            own = page.every["k"][page.key][feature]
+            _same(page, of_key, own, f"k[{feature}] of the key")
 
 
 def _softmax_table(page: Page, rows: Sequence[Line]) -> None:
@@ -757,11 +1058,10 @@ def _check_row(page: Page, terms: Sequence[Line]) -> None:
     own = [row for row in terms if re.match(rf"{page.key} |{page.key}$", row.label)]
     if own and page.score is not None:
         _same(page, own[0].numbers["logit"], page.score, "the logit in the row")
-
-
-def _weights_alone(page: Page, rows: Sequence[Line]) -> None:
-    for row in rows:
-        page.row[row.label] = row.numbers
+    if not page.stages.keys() & {"softcapped", "bias"}:
+        for place, numbers in _keys_of_row(page).items():
+            if place in page.scores:
+                _same(page, numbers["logit"], page.scores[place], f"the logit of {place}")
 
 
 def _value_table(page: Page, heading: str, rows: Sequence[Line]) -> None:
@@ -772,13 +1072,16 @@ def _value_table(page: Page, heading: str, rows: Sequence[Line]) -> None:
         if "weight" in row.numbers:
             position = int(row.label.split(" ")[0])
             page.values[position] = row.numbers[heading]
+            if "v" in page.every:
+                known = page.every["v"][position][int(heading[2:-1])]
+                _same(page, row.numbers[heading], known, f"{heading} of {position}")
             if row.label in page.row:
                 _same(
                     page, row.numbers["weight"], page.row[row.label]["weight"], f"the weight of {row.label}"
                 )
     page.value_feature = int(heading[2:-1])
-    if heading in page.features and page.key in page.values:
-        _same(page, page.features[heading], page.values[page.key], heading)
+    if heading in page.features and page.value_key in page.values:
+        _same(page, page.features[heading], page.values[page.value_key], heading)
     _named(total.label, "a", page.value_feature)
     page.contexts[page.value_feature] = total.numbers["product"]
 
@@ -809,14 +1112,30 @@ def _heads_table(page: Page, heading: str, rows: Sequence[Line]) -> None:
     _sums(page, values, rounding.get(heading, Decimal(0)), total.numbers[heading], "the layer's output")
     if page.outputs[feature] not in values:
         raise PageError(f"{heading} = {page.outputs[feature]} is not among the heads")
+    _lengths(page, {row.label: row.numbers["length"] for row in terms})
     page.stages["layer"] = total.numbers[heading]
     page.stages["layer feature"] = Decimal(feature)
+
+
+def _lengths(page: Page, lengths: Mapping[str, Decimal]) -> None:
+    """Those in the sentence before are those of the table."""
+    _near(page, page.length, lengths[f"head {page.head}"], "the length of what the head writes")
+    _is(page, "bias of W^O" in lengths, page.has_output_bias, "whether there is a bias of W^O")
+    others = [
+        length for label, length in lengths.items() if label not in {f"head {page.head}", "bias of W^O"}
+    ]
+    _is(page, bool(others), page.others_length is not None, "whether there are other heads")
+    if len(others) == 1:
+        _near(page, page.others_length, others[0], "the length of what the other head writes")
 
 
 def _whole_projection(page: Page, rows: Sequence[Line]) -> None:
     """All of a head's W^T with x: every column of the matrix gives a feature."""
     lines, rounding, total = _split_total(rows)
     bias = lines.pop().numbers if lines[-1].label == "b" else {}
+    assert page.side is not None
+    _is(page, bool(bias), page.side.has_bias, "whether there is a bias")
+    _is(page, len(lines), page.width, "the rows of the matrix")
     x = [row.numbers["x"] for row in lines]
     for name, result in total.numbers.items():
         column = [row.numbers[name] for row in lines]
@@ -829,9 +1148,22 @@ def _whole_projection(page: Page, rows: Sequence[Line]) -> None:
             f"{total.label}[{name}]",
             rounding.get(name),
         )
-    assert page.side is not None
-    for row in lines:
-        page.inputs[page.side.letter, page.side.position, int(row.label)] = row.numbers["x"]
+    _same_x(page, x)
+    columns = [[row.numbers[name] for row in lines] for name in total.numbers]
+    page.matrices[page.side.letter] = Matrix(columns, [*bias.values()], [*total.numbers.values()])
+    for place, row in enumerate(lines):
+        _is(page, int(row.label), place, "a row of the matrix")
+        page.inputs[page.side.letter, page.side.position, place] = row.numbers["x"]
+
+
+def _same_x(page: Page, x: Sequence[Decimal]) -> None:
+    """The x of a matrix is that of its token among all tokens; in cross-attention the query is elsewhere."""
+    side = page.side
+    assert side is not None
+    if "x" not in page.every or (side.letter == "q" and page.kind == "cross"):
+        return
+    for own, other in zip(x, page.every["x"][side.position], strict=True):
+        _near(page, own, other, f"x of {side.position}")
 
 
 def _projected(*values: Decimal) -> Decimal:
@@ -851,6 +1183,17 @@ def _whole_output(page: Page, rows: Sequence[Line]) -> None:
         matrix = [row.numbers[name] for name in names]
         left = row.numbers.get("rounding of o")
         _follows(page, row.numbers["o"], [*context, *matrix], _projected, row.label, left)
+        page.written.append(row.numbers["o"])
+        if row.label != f"o[{len(page.written) - 1}]":
+            raise PageError(f"{row.label} is output {len(page.written) - 1}")
+
+
+_ANNOUNCED: Mapping[str, tuple[str, Callable[[Page, Sequence[Line]], None]]] = {
+    "x": ("whole", _whole_projection),
+    "o": ("whole o", _whole_output),
+    "q·k": ("every score", _every_score),
+}
+"""Tables that a sentence announces, by what is typical of their headings."""
 
 
 # The JSON object
@@ -894,14 +1237,19 @@ def agree_with_steps(page: Page, steps: Mapping[str, Any], *, has_memory: bool) 
     for (letter, position, feature), value in page.inputs.items():
         if letter == "q" or not has_memory:
             _is_rounded(page, value, steps["input"][position][feature], f"x[{feature}] of {position}")
+    for position, vector in page.every.get("x", {}).items():
+        for feature, value in enumerate(vector if not has_memory else ()):
+            _is_rounded(page, value, steps["input"][position][feature], f"x[{feature}] of {position}")
+    for position, vector in page.every.get("v", {}).items():
+        for feature, value in enumerate(vector):
+            _is_rounded(page, value, steps["values"][position][feature], f"v[{feature}] of {position}")
     for position, value in page.values.items():
         known = steps["values"][position][page.value_feature]
         _is_rounded(page, value, known, f"v[{page.value_feature}] of {position}")
 
 
 def _are_numbers(page: Page, explained: Mapping[str, Any]) -> None:
-    if (page.query, page.key) != (explained["query"], explained["key"]):
-        raise PageError(f"query {page.query} and key {page.key}")
+    _is_about(page, explained)
     if page.title_weight is not None:
         _is_rounded(page, page.title_weight, explained["weight"], "the weight in the title")
     for name in ("dot", "score", "softcapped", "bias", "logit", "scale"):
@@ -917,6 +1265,16 @@ def _are_numbers(page: Page, explained: Mapping[str, Any]) -> None:
     for name in expected:
         if explained[name] is not None and name not in page.stages:
             raise PageError(f"{name} is not printed")
+
+
+def _is_about(page: Page, explained: Mapping[str, Any]) -> None:
+    """The page names the head and the tokens that the object has."""
+    if (page.query, page.key) != (explained["query"], explained["key"]):
+        raise PageError(f"query {page.query} and key {page.key}")
+    if (page.kind, page.layer, page.head) != tuple(explained[name] for name in ("kind", "layer", "head")):
+        raise PageError(f"head {page.layer}.{page.head} of the kind {page.kind}")
+    if page.is_hidden != explained["masked"]:
+        raise PageError(f"the key is hidden: {explained['masked']}")
 
 
 def _is_rounded(page: Page, printed: Decimal, value: float, what: str, relative: float = 0.0) -> None:

@@ -35,6 +35,11 @@ class MaskStudy:
     zeros: SoftmaxRow  # with the logit 0 for hidden keys
 
     @property
+    def hides_one(self) -> bool:
+        """Whether a single key is hidden."""
+        return int(self.hidden.sum()) == 1
+
+    @property
     def zeroed(self) -> Exact:
         """(S,) the weights without the mask, with those of hidden keys set to 0 afterwards."""
         return np.where(self.hidden, 0.0, self.open.weights)

@@ -31,3 +31,10 @@ class OrderStudy:
     without: Orders
     alone: Sequence[Orders]  # with each source alone, if there are several
     whole: Orders  # the model itself
+    equals: tuple[int, int] | None  # two equal tokens with the same weight without order, if there are any
+
+    @property
+    def mirrored(self) -> int | None:
+        """What the old and the new position of every key that moves add up to; None: several numbers."""
+        sums = {key + place for key, place in enumerate(self.places) if key != place}
+        return sums.pop() if len(sums) == 1 else None

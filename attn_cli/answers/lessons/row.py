@@ -31,9 +31,9 @@ class SoftmaxRow:
         return float(self.shares.max())
 
     @property
-    def gradient(self) -> float:
-        """The largest absolute entry of the Jacobian of the softmax."""
-        return largest_gradient(self.shares)
+    def sensitivity(self) -> float:
+        """The trace of the Jacobian of the softmax: 1 - Σ p²."""
+        return sensitivity_of(self.shares)
 
 
 def entropy_of(shares: Exact) -> float:
@@ -42,11 +42,11 @@ def entropy_of(shares: Exact) -> float:
     return float(-(seen * np.log(seen)).sum()) + 0.0
 
 
-def largest_gradient(shares: Exact) -> float:
-    """The largest absolute entry of diag(p) - ppᵀ, the Jacobian of the softmax.
+def sensitivity_of(shares: Exact) -> float:
+    """The trace of diag(p) - ppᵀ, the Jacobian of the softmax with respect to its logits: 1 - Σ p².
 
-    It is p(1 - p) of the largest share p: no other share can be nearer to ½, and |-p_i p_j| is at most
-    p_i(1 - p_i), because p_j is at most 1 - p_i.
+    It is how far small changes of the logits move their own weights, added up over the keys: 0 if one key has
+    all the weight, 1 - 1/S if S keys have the same. If a logit is a score times a scale and nothing else, a
+    smaller scale never lowers it: p² prefers keys with larger scores than p does.
     """
-    largest = float(shares.max())
-    return largest * (1 - largest)
+    return float((shares * (1 - shares)).sum())

@@ -27,7 +27,7 @@ class Saturation:
     """How saturated rows are on average."""
 
     entropy: float  # nats
-    gradient: float  # the largest absolute entry of diag(p) - ppᵀ
+    sensitivity: float  # 1 - Σ p², the trace of the softmax's Jacobian
 
 
 @record(frozen=True, slots=True)
@@ -57,6 +57,17 @@ class ScaleStudy:
     pairs: int  # of a query and a key that it may look at
     deviation: float  # the standard deviation of q·k over these pairs
     random: Sequence[RandomVectors]
+
+    @property
+    def has_scale(self) -> bool:
+        """Whether the model scales its scores."""
+        return self.scale != 1
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether a smaller scale cannot lower 1 - Σ p²: a logit is q·k times the scale and nothing else."""
+        has_sink = self.scalings[0].row.sink is not None
+        return self.bias is None and self.softcap is None and not has_sink
 
     @property
     def root(self) -> float:

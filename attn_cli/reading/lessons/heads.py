@@ -28,7 +28,7 @@ def study(request: LessonRequest) -> HeadsStudy:
     if heads == 1:
         problem = f"this lesson compares the heads of a layer, and layer {request.place[0]} has one"
         raise UsageError(problem, "another model, or -m random --head-count 4")
-    keys_of(operands.at([request.query]), request)
+    visible = keys_of(operands.at([request.query]), request)
     wide_row = wide_head(operands.at([request.query]))
     rows = [softmax_row(one_row(operands, head, request.query)) for head in range(heads)]
     wide = softmax_row(wide_row)
@@ -39,11 +39,14 @@ def study(request: LessonRequest) -> HeadsStudy:
         query=request.query,
         key=request.key,
         size=int(operands.queries.shape[-1]),
+        kv_heads=operands.kv_heads,
+        scale=float(operands.scale),
         width=None if attention.input is None else int(attention.input.shape[-1]),
         queries=int(operands.queries.shape[-2]),
         scores=exact(score(operands.at([request.query])))[:, 0],
         rows=rows,
         wide_scores=exact(score(wide_row))[0, 0],
+        visible=visible,
         wide=wide,
         distances=exact(measure_distances(shares, Distance.JENSEN_SHANNON)),
         has_bias=operands.bias is not None,

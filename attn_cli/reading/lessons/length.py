@@ -47,16 +47,17 @@ def study(request: LessonRequest, clock: Clock = perf_counter) -> LengthStudy:
         layer=size,
         products=_products(reading, layer, size),
         text=own,
-        lengths=_lengths(own),
+        lengths=lengths_beside(own),
         is_causal=is_causal(reading, layer),
         window=window_of(reading, layer, _EXAMPLE),
         measured=measure(size, reading.source.backend, clock),
     )
 
 
-def _lengths(own: TextLength) -> tuple[TextLength, ...]:
+def lengths_beside(own: TextLength) -> tuple[TextLength, ...]:
+    """The text's own length among those that it is compared with, by their longer sides."""
     others = {TextLength(tokens, tokens) for tokens in LENGTHS}
-    return tuple(sorted(others | {own}, key=lambda length: (length.pairs, length.keys)))
+    return tuple(sorted(others | {own}, key=lambda length: (max(length.queries, length.keys), length.pairs)))
 
 
 def _size(reading: Reading, layer: Layer) -> LayerSize:

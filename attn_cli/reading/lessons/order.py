@@ -20,6 +20,8 @@ from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.steps import check_finite
 from attn_cli.vocabulary import Kind, OrderSource, Step
 
+_SAME = 1e-6  # weights of float32 that differ by no more are the same
+
 
 @runtime_checkable
 class Orderable(Protocol):
@@ -60,7 +62,22 @@ def study(request: LessonRequest) -> OrderStudy:
         without=without,
         alone=[_orders(request, model, (source,), order) for source in several],
         whole=whole,
+        equals=equal_tokens(reading.keys, without.text),
     )
+
+
+def equal_tokens(tokens: Sequence[Token], weights: Exact) -> tuple[int, int] | None:
+    """Two positions with the same token and the same weight (S,), the largest; None: there are none.
+
+    Without anything that tells the order they always have the same, unless they belong to two segments.
+    """
+    first: dict[int, int] = {}
+    pairs = []
+    for position, token in enumerate(tokens):
+        earlier = first.setdefault(token.id, position)
+        if earlier != position and abs(weights[earlier] - weights[position]) <= _SAME:
+            pairs.append((earlier, position))
+    return max(pairs, key=lambda pair: float(weights[pair[0]]), default=None)
 
 
 def reversed_text(tokens: Sequence[Token]) -> list[int]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.answers.lessons.row import entropy_of, largest_gradient
+from attn_cli.answers.lessons.row import entropy_of, sensitivity_of
 from attn_cli.answers.lessons.scale import (
     RANDOM_KEYS,
     RANDOM_QUERIES,
@@ -103,5 +103,5 @@ def _random(size: int) -> RandomVectors:
 
 def _saturation(layer: Operands) -> Saturation:
     rows = softmax(score(layer))[:, 0, 0, :]
-    entropy, gradient = (np.mean([of(row) for row in rows]) for of in (entropy_of, largest_gradient))
-    return Saturation(float(entropy), float(gradient))
+    entropy, sensitivity = (np.mean([of(row) for row in rows]) for of in (entropy_of, sensitivity_of))
+    return Saturation(float(entropy), float(sensitivity))

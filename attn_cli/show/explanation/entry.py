@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -110,3 +112,23 @@ def _contribution_entry(contribution: Contribution) -> dict[str, object]:
         "to_over": contribution.to_other,
         "difference": contribution.value,
     }
+
+
+def lesson_entry(name: str, study: object) -> dict[str, object]:
+    """Every number of a lesson under its name; what is not finite, as the logit of a masked key, is null."""
+    numbers = _plain(study)
+    assert isinstance(numbers, dict), "a study is a record"
+    return {"name": name, **numbers}
+
+
+def _plain(value: object) -> object:
+    """Records as objects, arrays and tuples as lists, everything else as it is."""
+    if isinstance(value, Enum):
+        return value.value if isinstance(value.value, str) else value.name.lower()
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -30,6 +30,7 @@ _INDENT = "    "  # before equations and commands
 _GAP, _NARROW_GAP = "  ", " "  # between the columns of a table
 _BAR = 20  # cells of the longest bar
 _SHORTEST = 6  # cells of a label that is cut short
+_ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _ROUNDING = Phrase("({rounding} by rounding)", "({rounding} por arredondamento)")
 
 
@@ -77,7 +78,9 @@ class Layout(NamedTuple):
         if self.width is None:
             yield [Span(indent + text, tone)]
             return
-        for number, line in enumerate(filled(text.split(" "), " ", max(8, self.width - 2 * len(indent)))):
+        width = max(8, self.width - 2 * len(indent))
+        lines = (part for line in filled(text.split(" "), " ", width) for part in _broken(line, width))
+        for number, line in enumerate(lines):
             yield [Span(indent + ("  " if indent and number else "") + line, tone)]
 
     def _table(self, table: Table) -> Iterator[LineOfSpans]:
@@ -150,6 +153,16 @@ class Layout(NamedTuple):
         return [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
 
 
+def _broken(line: str, width: int) -> Iterator[str]:
+    """A line that is one long word, such as the name of a tensor: in parts, after its dots if it has any."""
+    while cell_len(line) > width:
+        most = max(1, sum(cell_len(line[:end]) <= width for end in range(1, len(line))))
+        most = line.rfind(".", 0, most) + 1 or most
+        yield line[:most]
+        line = line[most:]
+    yield line
+
+
 def _is_label(column: TableColumn) -> bool:
     """Whether the column may be cut short; a bar is whole or left out, as a shorter one misleads."""
     return not (column.is_number or column.is_optional)
@@ -191,10 +204,25 @@ def equation_text(equation: Equation, writing: Writing) -> str:
 
 
 def command_text(command: CommandLine) -> str:
-    """The command with its arguments quoted for a shell."""
+    """The command with its arguments quoted for bash or zsh; pasted there, it runs on the same text."""
+    return " ".join(map(_quoted, command.arguments))
+
+
+def _quoted(argument: str) -> str:
+    r"""The argument, in quotes if it needs them: `$'one\ntwo'` if a character cannot be shown as it is."""
     import shlex  # 2 ms, where a command is suggested
 
-    return printable(" ".join(shlex.quote(argument) for argument in command.arguments))
+    if printable(argument) == argument:
+        return shlex.quote(argument)
+    return "$'" + "".join(map(_escaped, argument)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if printable(f"x{character}x") == f"x{character}x":
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def bar_text(bar: Bar) -> str:

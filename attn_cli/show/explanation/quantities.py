@@ -13,6 +13,7 @@ from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.phrases import Phrase
 
 _DIGITS = 3  # significant
+_ESTIMATED = 2  # of what is only expected
 _SINGULAR = 2  # Portuguese has a plural from 2 on: 1,9 milhão, 2 milhões
 
 
@@ -32,9 +33,9 @@ class Scale:
     units: Sequence[Unit]
     exact: int  # whole numbers below it are printed as they are
 
-    def unit_of(self, value: float) -> Unit:
+    def unit_of(self, value: float, digits: int = _DIGITS) -> Unit:
         """The largest unit of which there is at least one, or else the smallest."""
-        rounded = float(f"{value:.{_DIGITS - 1}e}")
+        rounded = _rounded(value, digits)
         fitting = [unit for unit in self.units if unit.size <= rounded]
         return fitting[-1] if fitting else self.units[0]
 
@@ -105,13 +106,18 @@ def quantity(ledger: Ledger, scale: Scale, value: float) -> Quantity:
 
 
 def derived(
-    ledger: Ledger, scale: Scale, value: float, formula: Callable[..., float], operands: Sequence[Quantity]
+    ledger: Ledger,
+    scale: Scale,
+    value: float,
+    formula: Callable[..., float],
+    operands: Sequence[Quantity],
+    digits: int = _DIGITS,
 ) -> Quantity:
     """A quantity that `formula` gives for others, which are printed before it."""
     if value == int(value) and abs(value) < scale.exact:
         return Quantity(value, int(value), None)
-    unit = scale.unit_of(value)
-    column = ledger.column(_decimals(value / unit.size))
+    unit = scale.unit_of(value, digits)
+    column = ledger.column(_decimals(value / unit.size, digits))
     number = computed(ledger, value / unit.size, lambda *given: formula(*given) / unit.size, operands, column)
     name = unit.name if abs(value) < _SINGULAR * unit.size else unit.names
     return Quantity(
@@ -143,6 +149,25 @@ def in_scientific_notation(ledger: Ledger, value: float) -> Word:
     )
 
 
+def estimate(
+    ledger: Ledger, scale: Scale, value: float, formula: Callable[..., float], operands: Sequence[Quantity]
+) -> Quantity:
+    """The same in two digits, for what is only expected: 3.1 min, 180 ms."""
+    unit = scale.unit_of(value, _ESTIMATED)
+
+    def rounded(*found: float) -> float:
+        return _rounded(formula(*found) / unit.size, _ESTIMATED) * unit.size
+
+    return derived(
+        ledger, scale, _rounded(value / unit.size, _ESTIMATED) * unit.size, rounded, operands, _ESTIMATED
+    )
+
+
+def _rounded(number: float, digits: int) -> float:
+    """The number with so many significant digits."""
+    return float(f"{number:.{digits - 1}e}")
+
+
 def plural(count: int, one: Phrase, many: Phrase) -> Word:
     """A count with its noun: 1 layer, 6 layers."""
     return words("{count} {noun}", "{count} {noun}", count=count, noun=one if count == 1 else many)
@@ -153,6 +178,6 @@ def features(count: int) -> Word:
     return plural(count, Phrase("feature", "componente"), Phrase("features", "componentes"))
 
 
-def _decimals(number: float) -> int:
-    """How many decimals three significant digits have."""
-    return max(0, _DIGITS - 1 - math.floor(math.log10(abs(number)))) if number else 0
+def _decimals(number: float, digits: int) -> int:
+    """How many decimals so many significant digits have."""
+    return max(0, digits - 1 - math.floor(math.log10(abs(number)))) if number else 0

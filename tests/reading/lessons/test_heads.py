@@ -57,6 +57,22 @@ def test_its_score_is_the_sum_of_the_scores_over_the_root_of_h(twin: Path) -> No
     assert found.wide_scores == pytest.approx(found.scores.sum(axis=0) / found.heads**0.5, abs=_FLOAT32)
 
 
+def test_scores_spread_as_the_standard_deviations_over_visible_keys_say(twin: Path) -> None:
+    found = study(request(twin))
+    visible = found.wide.weights > 0
+    variances = [np.var(row[visible]) for row in found.scores]
+    assert found.deviation == pytest.approx(np.sqrt(np.mean(variances)))
+    assert found.wide_deviation == pytest.approx(np.std(found.wide_scores[visible]))
+
+
+def test_scores_of_equal_heads_spread_by_the_root_of_h_more(twins: Path) -> None:
+    found = study(request(twins / "bert"))
+    same = np.repeat(found.scores[:1], found.heads, axis=0)
+    wide = same.sum(axis=0) / found.heads**0.5
+    equal = replace(found, scores=same, wide_scores=wide)
+    assert equal.wide_deviation == pytest.approx(equal.deviation * found.heads**0.5)
+
+
 def test_each_row_is_that_of_its_head(twin: Path) -> None:
     found, traced = study(request(twin)), trace(attention_of(request(twin)).operands)
     for head, row in enumerate(found.rows):

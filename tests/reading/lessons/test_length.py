@@ -16,7 +16,7 @@ from attn_cli.models.backend import choose_backend
 from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
-from attn_cli.reading.lessons.length import measure, study
+from attn_cli.reading.lessons.length import lengths_beside, measure, study
 from attn_cli.reading.lessons.masking import is_causal
 from attn_cli.reading.reading import TextRequest, read
 from attn_cli.vocabulary import DType, Kind
@@ -142,6 +142,11 @@ def test_the_random_layer_has_no_feed_forward_block() -> None:
     one = study(asked(reading_of("a b c", "random"), 0, 0))
     assert one.products is not None
     assert one.products.feed_forward == 0
+
+
+def test_rows_of_two_texts_are_sorted_by_the_longer_one() -> None:
+    ordered = lengths_beside(TextLength(5_000, 2))
+    assert [max(one.queries, one.keys) for one in ordered] == [1_024, 5_000, 32_768, 1_000_000]
 
 
 def test_lengths_are_in_order_and_each_is_listed_once() -> None:

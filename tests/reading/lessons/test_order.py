@@ -12,7 +12,7 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.native.checkpoint import Checkpoint
 from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest, Texts
-from attn_cli.reading.lessons.order import reversed_text, study
+from attn_cli.reading.lessons.order import equal_tokens, reversed_text, study
 from attn_cli.reading.lessons.request import LessonRequest
 from attn_cli.reading.reading import TextRequest, read
 from attn_cli.vocabulary import Kind, OrderSource, Step
@@ -122,3 +122,16 @@ def test_a_model_of_transformers_cannot_do_without_positions(twins: Path) -> Non
     reading = replace(reading_of("the cat sat", str(twins / "bert")), source=bridged)
     with pytest.raises(AttnError, match="leaves positions out of the model, and transformers computes"):
         study(LessonRequest(reading, (0, 0), 0, 0))
+
+
+def test_equal_tokens_are_those_with_the_same_id_and_weight() -> None:
+    tokens = reading_of("a the cat the cat the", None).keys
+    the, cat = (
+        [one for one, token in enumerate(tokens) if token.text.strip() == word] for word in ("the", "cat")
+    )
+    weights = np.zeros(len(tokens))
+    weights[the], weights[cat] = 0.1, 0.3
+    assert equal_tokens(tokens, weights) == tuple(cat)
+    weights[cat[1]] += 2e-6
+    assert equal_tokens(tokens, weights) == tuple(the[:2])
+    assert equal_tokens(tokens[:3], weights) is None

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from attn_cli.answers.lessons.row import SoftmaxRow, largest_gradient
+from attn_cli.answers.lessons.row import SoftmaxRow, sensitivity_of
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import UsageError
 from attn_cli.reading.lessons.request import LessonRequest
@@ -99,18 +101,36 @@ def test_the_bias_stays_with_every_scale(tmp_path: Path) -> None:
         assert scaling.row.logits[visible] == pytest.approx(biased, abs=1e-4)
 
 
-def test_the_gradient_is_the_largest_entry_of_the_jacobian() -> None:
+def jacobian(p: np.ndarray) -> np.ndarray:
+    return np.asarray(np.diag(p) - np.outer(p, p))
+
+
+def test_the_sensitivity_is_the_trace_of_the_jacobian() -> None:
     draw = np.random.default_rng(0)
     for spread in (0.1, 1.0, 5.0, 20.0):
         p = softmax(spread * draw.standard_normal(7))
-        assert largest_gradient(p) == pytest.approx(np.abs(np.diag(p) - np.outer(p, p)).max())
+        assert sensitivity_of(p) == pytest.approx(np.trace(jacobian(p)))
+        assert sensitivity_of(p) == pytest.approx(1 - (p**2).sum())
 
 
-def test_the_gradient_moves_a_weight_with_its_logit() -> None:
-    logits = np.array([1.0, 0.2, -0.5])
-    step = 1e-6
-    moved = softmax(logits + np.array([step, 0, 0]))[0] - softmax(logits)[0]
-    assert SoftmaxRow(logits, softmax(logits)).gradient == pytest.approx(moved / step, rel=1e-5)
+def test_the_sensitivity_is_how_far_the_logits_move_their_weights() -> None:
+    logits, step = np.array([1.0, 0.2, -0.5]), 1e-6
+    moved = [(softmax(logits + step * unit) - softmax(logits)) @ unit / step for unit in np.eye(3)]
+    assert SoftmaxRow(logits, softmax(logits)).sensitivity == pytest.approx(sum(moved), rel=1e-5)
+
+
+@given(st.lists(st.floats(-30, 30), min_size=1, max_size=8), st.floats(0.05, 1))
+def test_a_smaller_scale_never_lowers_the_sensitivity(scores: list[float], scale: float) -> None:
+    logits = np.array(scores)
+    assert sensitivity_of(softmax(scale * logits)) >= sensitivity_of(softmax(logits)) - 1e-12
+
+
+def test_with_a_bias_a_smaller_scale_can_lower_it(tmp_path: Path) -> None:
+    scores, bias = np.array([2.0, 0.0]), np.array([-2.0, 0.0])
+    assert sensitivity_of(softmax(scores + bias)) > sensitivity_of(softmax(scores / 4 + bias))
+    FAMILIES["bloom"].save(tmp_path)
+    assert not study(request(tmp_path)).is_monotone
+    assert study(request()).is_monotone
 
 
 def test_the_spread_of_random_products_is_the_root_of_their_number() -> None:
@@ -118,7 +138,8 @@ def test_the_spread_of_random_products_is_the_root_of_their_number() -> None:
     assert tuple(one.size for one in found.random) == SIZES
     for one in found.random:
         assert one.deviation == pytest.approx(one.size**0.5, rel=0.03)  # 8,000 products
-    assert found.random[-1].plain.gradient < found.random[0].plain.gradient / 4
+    assert found.random[-1].plain.sensitivity < found.random[0].plain.sensitivity / 8
+    assert found.random[-1].scaled.sensitivity == pytest.approx(0.87, abs=0.02)
     assert found.random[-1].scaled.entropy == pytest.approx(found.random[0].scaled.entropy, rel=0.05)
 
 
@@ -135,7 +156,7 @@ def test_the_spread_of_the_head_is_over_the_pairs_that_the_mask_allows(twin: Pat
 def test_one_key_has_weight_one_with_every_scale() -> None:
     found = study(request(query=0))
     for scaling in found.scalings:
-        assert (scaling.row.largest, scaling.row.entropy, scaling.row.gradient) == (1.0, 0.0, 0.0)
+        assert (scaling.row.largest, scaling.row.entropy, scaling.row.sensitivity) == (1.0, 0.0, 0.0)
 
 
 def test_a_learned_sink_is_one_more_key() -> None:

@@ -1,15 +1,27 @@
 """A page fits every width from 40 to 200 columns, and loses no number of it."""
 
 import re
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from attn_cli.show.explanation.document import Bar, Document, Row, Table, TableColumn, symbols
+from attn_cli.safe_text import printable
+from attn_cli.show.explanation.document import (
+    Bar,
+    CommandLine,
+    Document,
+    Row,
+    Table,
+    TableColumn,
+    symbols,
+    words,
+)
 from attn_cli.show.explanation.figures import Ledger
-from attn_cli.show.explanation.layout import Layout, bar_text
+from attn_cli.show.explanation.layout import Layout, bar_text, command_text
 from attn_cli.show.explanation.writing import Writing
 from attn_cli.vocabulary import Language
 from tests.support.families import FAMILIES
@@ -111,3 +123,26 @@ def test_the_bar_goes_first_where_it_is_narrow() -> None:
 )
 def test_a_bar_is_as_long_as_its_share(share: float, bar: str) -> None:
     assert bar_text(Bar(share)).strip() == bar
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash to read the command")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "first\nsecond\ttab\r",
+        "it's a \\ and 'both'\n",
+        "\x1b[31mred\x07 \x411 \u2028 \N{ZERO WIDTH JOINER}x",
+        '$(echo no) `x` "$HOME"\n',
+        "coração\n",
+        "plain",
+    ],
+)
+def test_a_command_pasted_into_bash_has_the_same_text(text: str) -> None:
+    command = command_text(CommandLine(words("", ""), ("printf", "%s", text)))
+    assert printable(command) == command
+    assert subprocess.run(["bash", "-c", command], capture_output=True, check=True).stdout == text.encode()  # noqa: S607
+
+
+def test_control_characters_of_a_text_are_ansi_c_quoted() -> None:
+    command = CommandLine(words("", ""), ("attn", "explain", "first\nsecond\ttab"))
+    assert command_text(command) == r"attn explain $'first\nsecond\ttab'"

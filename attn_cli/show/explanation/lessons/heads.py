@@ -13,12 +13,14 @@ from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Heading,
+    Operand,
     Outside,
     Paragraph,
     Row,
     Table,
     TableColumn,
     Tone,
+    Word,
     Words,
     symbols,
     words,
@@ -29,6 +31,9 @@ from attn_cli.show.explanation.lessons.ending import Base, command, to_check
 from attn_cli.show.explanation.lessons.listing import listing
 
 _MOST_TERMS = 12  # heads whose scores are added up in one line
+_SPREAD_DECIMALS = 2  # of standard deviations
+_SIMILAR = 0.05  # spreads that differ by less are called alike
+_NOTHING = words("", "")
 
 
 def blocks(study: HeadsStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
@@ -40,7 +45,7 @@ def blocks(study: HeadsStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
         ),
         1,
     )
-    yield from _question(study, sides)
+    yield from _question(study, ledger, sides)
     columns = _Columns(*(ledger.column() for _ in range(4)))
     yield _table(study, ledger, sides, columns)
     yield from _findings(study, ledger, columns)
@@ -64,25 +69,36 @@ class _Columns:
     distance: Column
 
 
-def _question(study: HeadsStudy, sides: Sides) -> Iterator[Block]:
+def _question(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     layer, _ = study.place
     yield Paragraph(
         words(
             "Layer {layer} of {model} has {heads} heads of {size} numbers each. The query {query} has a row"
             " of weights in each of them. Beside them stands one head of full width, {wide} numbers: its q"
-            " and k are those of all heads side by side, so its q·k is the sum of theirs. Its scores are the"
-            " sum of the heads' scores ÷ √{heads}, so that they spread as widely as those of a single head.",
+            " and k are those of all heads side by side{shared}, so its q·k is the sum of theirs. Its scores"
+            " are the sum of the heads' scores ÷ √{heads}{scale}.{spread}",
             "A camada {layer} do modelo {model} tem {heads} cabeças de {size} números cada. A consulta"
-            " {query} tem uma linha de pesos em cada uma. Ao lado delas, para comparar, há uma única"
-            " cabeça de largura total, com {wide} números: seus q e k são os de todas as cabeças"
-            " concatenados; logo, seu q·k é a soma dos q·k delas. Seus escores são a soma dos escores das"
-            " cabeças ÷ √{heads}, para que se espalhem tanto quanto os de uma só cabeça.",
+            " {query} tem uma linha de pesos em cada uma. Ao lado delas, para comparar, há uma única cabeça"
+            " de largura total, com {wide} números: seus q e k são os de todas as cabeças"
+            " concatenados{shared}; logo, seu q·k é a soma dos q·k delas. Seus escores são a soma dos"
+            " escores das cabeças ÷ √{heads}{scale}.{spread}",
             layer=layer,
             model=Outside(study.model),
             heads=study.heads,
             size=study.size,
             query=token_name(sides.queries, study.query),
             wide=study.heads * study.size,
+            shared=_shared(study),
+            scale=_wide_scale(study),
+            spread=_spread(study, ledger),
+        )
+    )
+    yield Paragraph(
+        words(
+            "The wide head was not trained as one: this shows how keys compete for a single row, not what a"
+            " trained wide head would do.",
+            "A cabeça única não foi treinada como tal: isto mostra como as chaves disputam uma só linha, não"
+            " o que faria uma cabeça larga treinada.",
         )
     )
     if study.has_bias or study.has_sink or study.softcap is not None:
@@ -94,6 +110,61 @@ def _question(study: HeadsStudy, sides: Sides) -> Iterator[Block]:
                 " de posição e sumidouro aprendido, como a média das cabeças.",
             )
         )
+
+
+def _shared(study: HeadsStudy) -> Words:
+    """With grouped queries, the keys of a group stand there once for each of its heads."""
+    if study.sharing == 1:
+        return _NOTHING
+    return words(
+        " (each group of {sharing} heads shares its keys, which are repeated)",
+        " (cada grupo de {sharing} cabeças compartilha suas chaves, que se repetem)",
+        sharing=study.sharing,
+    )
+
+
+def _wide_scale(study: HeadsStudy) -> Words:
+    wide = study.heads * study.size
+    if study.has_root:
+        return words(
+            ", which gives it 1/√{wide}, the scale of a head of that width",
+            ", o que lhe dá 1/√{wide}, a escala de uma cabeça dessa largura",
+            wide=wide,
+        )
+    return words(
+        ", by which 1/√d_k shrinks for a head of that width",
+        ", o fator pelo qual 1/√d_k diminui numa cabeça dessa largura",
+    )
+
+
+def _spread(study: HeadsStudy, ledger: Ledger) -> Words:
+    """How widely the scores of the wide head spread, beside those of a single one."""
+    if len(study.visible) == 1:
+        return _NOTHING
+    column = ledger.column(_SPREAD_DECIMALS)
+    return words(
+        " If the heads' scores were uncorrelated, its scores would spread over the keys of this row as"
+        " widely as theirs, with a standard deviation of {one} (the root of their mean variance); here it is"
+        " {wide}, because the heads {reason}.",
+        " Se os escores das cabeças não fossem correlacionados, os dela se espalhariam pelas chaves desta"
+        " linha tanto quanto os das cabeças, com desvio padrão {one} (a raiz da variância média); aqui ele é"
+        " {wide}, porque as cabeças {reason}.",
+        one=ledger.given(study.deviation, column),
+        wide=ledger.given(study.wide_deviation, column),
+        reason=_agreement(study),
+    )
+
+
+def _agreement(study: HeadsStudy) -> Words:
+    ratio = study.wide_deviation / study.deviation if study.deviation else 1.0
+    if ratio > 1 + _SIMILAR:
+        return words("tend to prefer the same keys", "tendem a preferir as mesmas chaves")
+    if ratio < 1 - _SIMILAR:
+        return words("tend to prefer different keys", "tendem a preferir chaves diferentes")
+    return words(
+        "agree on some keys about as much as they differ on others",
+        "concordam em algumas chaves quase tanto quanto divergem em outras",
+    )
 
 
 def _table(study: HeadsStudy, ledger: Ledger, sides: Sides, columns: _Columns) -> Table:
@@ -154,23 +225,18 @@ def _means(study: HeadsStudy, ledger: Ledger, columns: _Columns, rest: Sequence[
 def _findings(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Iterator[Block]:
     """What the table shows."""
     favourites = {int(row.shares.argmax()) for row in study.rows}
-    pairs = study.distances[:-1, :-1][np.triu_indices(study.heads, 1)]
     yield Paragraph(
         words(
-            "H is the entropy of a row; distance is that from the wide head's row (Jensen-Shannon, 0:"
-            " equal, 1: nothing in common). A softmax has one row of weights per query: each head can"
-            " focus on a key of its own (different keys here: {count}), while the wide head has to divide"
-            " a single row among them. Between two heads the mean distance is {between}, from {nearest}"
-            " to {farthest}.",
+            "H is the entropy of a row; distance is that from the wide head's row (Jensen-Shannon, 0: equal,"
+            " 1: nothing in common). A softmax has one row of weights per query: each head can focus on a"
+            " key of its own (different keys here: {count}), while the wide head has to divide a single row"
+            " among them. {between}",
             "H é a entropia de uma linha; distância é a que a separa da linha da cabeça única"
             " (Jensen-Shannon, 0: iguais, 1: nada em comum). Uma softmax dá uma só linha de pesos por"
             " consulta: cada cabeça pode se concentrar numa chave própria (chaves diferentes aqui:"
-            " {count}), enquanto a cabeça única tem de dividir uma só linha entre elas. Entre duas"
-            " cabeças, a distância média é {between}, de {nearest} a {farthest}.",
+            " {count}), enquanto a cabeça única tem de dividir uma só linha entre elas. {between}",
             count=len(favourites),
-            between=ledger.given(float(pairs.mean()), columns.distance),
-            nearest=ledger.given(float(pairs.min()), columns.distance),
-            farthest=ledger.given(float(pairs.max()), columns.distance),
+            between=_between(study, ledger, columns),
         )
     )
     yield Paragraph(
@@ -186,20 +252,29 @@ def _findings(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Iterator[
     )
 
 
+def _between(study: HeadsStudy, ledger: Ledger, columns: _Columns) -> Words:
+    """The distances between the rows of the heads."""
+    pairs = study.distances[:-1, :-1][np.triu_indices(study.heads, 1)]
+    mean = ledger.given(float(pairs.mean()), columns.distance)
+    if len(pairs) == 1:
+        return words(
+            "The distance between the two heads is {distance}.",
+            "A distância entre as duas cabeças é {distance}.",
+            distance=mean,
+        )
+    return words(
+        "Between two heads the mean distance is {between}, from {nearest} to {farthest}.",
+        "Entre duas cabeças a distância média é {between}, de {nearest} a {farthest}.",
+        between=mean,
+        nearest=ledger.given(float(pairs.min()), columns.distance),
+        farthest=ledger.given(float(pairs.max()), columns.distance),
+    )
+
+
 def _costs(study: HeadsStudy) -> Iterator[Block]:
     """Operations and parameters, which are the same."""
     wide = study.heads * study.size
-    yield Paragraph(
-        words(
-            "Neither costs more: both use the same W^Q, W^K, W^V and W^O, and as many multiplications. Only "
-            "the exponentials differ, {heads} times {keys} in this row against {keys}.",
-            "Nenhuma das duas formas custa mais: ambas usam as mesmas matrizes W^Q, W^K, W^V e W^O e o"
-            " mesmo número de multiplicações. Só o número de exponenciais difere: {heads} vezes {keys}"
-            " nesta linha, contra {keys}.",
-            heads=study.heads,
-            keys=study.keys,
-        )
-    )
+    yield Paragraph(_same_matrices(study))
     yield Equation(
         words(
             "multiplications for q·k with {keys} keys: {heads} × {size} × {keys} = {wide} × {keys} = {all}",
@@ -225,6 +300,30 @@ def _costs(study: HeadsStudy) -> Iterator[Block]:
         )
 
 
+def _same_matrices(study: HeadsStudy) -> Words:
+    values = {"heads": study.heads, "keys": study.keys}
+    if study.sharing == 1:
+        return words(
+            "Neither costs more: both use the same W^Q, W^K, W^V and W^O, and as many multiplications. Only"
+            " the exponentials differ, {heads} times {keys} in this row against {keys}.",
+            "Nenhuma das duas formas custa mais: ambas usam as mesmas matrizes W^Q, W^K, W^V e W^O e o mesmo"
+            " número de multiplicações. Só o número de exponenciais difere: {heads} vezes {keys} nesta"
+            " linha, contra {keys}.",
+            **values,
+        )
+    return words(
+        "Both take as many multiplications for q·k, but the heads share keys and values: with as many"
+        " features of its own, one wide head would need W^K and W^V {sharing} times as large. Of"
+        " exponentials the heads take more, {heads} times {keys} in this row against {keys}.",
+        "Ambas fazem o mesmo número de multiplicações para q·k, mas as cabeças compartilham chaves e"
+        " valores: com tantas componentes próprias, uma cabeça larga precisaria de W^K e W^V {sharing} vezes"
+        " maiores. De exponenciais, as cabeças calculam mais: {heads} vezes {keys} nesta linha, contra"
+        " {keys}.",
+        sharing=study.sharing,
+        **values,
+    )
+
+
 def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     """The wide head's score for one key, from those of the heads."""
     yield to_check()
@@ -235,8 +334,9 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     score = ledger.result(float(study.wide_scores[study.key]), lambda summed: summed / root, (total,))
     name = token_name(sides.keys, study.key)
     if study.heads <= _MOST_TERMS:
-        values = {f"term{number}": term for number, term in enumerate(terms)}
-        added = " + ".join(f"({{term{number}}})" for number in range(len(terms)))
+        operands: list[Word] = [terms[0], *map(Operand, terms[1:])]
+        values = {f"term{number}": operand for number, operand in enumerate(operands)}
+        added = " + ".join(f"{{{name}}}" for name in values)
         yield Paragraph(
             words(
                 "Scores of the heads for {key}, and of the wide head:",

@@ -31,12 +31,15 @@ from attn_cli.show.explanation.quantities import (
     Quantity,
     computed,
     derived,
+    estimate,
     plural,
     quantity,
 )
 from attn_cli.vocabulary import Kind, Lesson
 
 _TOKENS = words("tokens", "tokens")
+_SHARE, _NEARLY_ALL = 99.9, 99.95  # per cent: what would be printed as 100.0 is said to be above the former
+_WHOLE = 1000  # from here on, a number of tokens is printed without decimals
 
 
 def blocks(study: LengthStudy, ledger: Ledger, _sides: Sides, base: Base) -> Iterator[Block]:
@@ -255,6 +258,8 @@ def _share(ledger: Ledger, part: Quantity, others: Sequence[Quantity]) -> Word:
 
     known = [part, *others]
     value = percent(*(one.value for one in known))
+    if value > _NEARLY_ALL:
+        return symbols("> {share}%", share=ledger.given(_SHARE, ledger.column(1)))
     return symbols("{share}%", share=computed(ledger, value, percent, known, ledger.column(1)))
 
 
@@ -291,7 +296,9 @@ def _crossing(study: LengthStudy, ledger: Ledger) -> Iterator[Block]:
             "n = 2 × {weights} ÷ {per_pair} = {crossing} tokens",
             weights=weights,
             per_pair=layer.per_pair,
-            crossing=ledger.result(crossing, lambda: crossing, (), ledger.column(1)),
+            crossing=round(crossing)
+            if crossing >= _WHOLE
+            else ledger.result(crossing, lambda: crossing, (), ledger.column(1)),
         )
     )
 
@@ -389,12 +396,32 @@ def _speed(study: LengthStudy, ledger: Ledger) -> tuple[Quantity, Sequence[Block
         seconds=seconds.word,
         speed=speed.word,
     )
+    expected = words(
+        "The times below are calculated from this speed, not measured: expect a factor of 2 to 3, because"
+        " long texts no longer fit into the caches.{pairs}",
+        "Os tempos abaixo são calculados a partir desta velocidade, não medidos: conte com um fator de 2 a"
+        " 3, porque textos longos já não cabem nos caches.{pairs}",
+        pairs=_counted_pairs(study),
+    )
     heading = Heading(words("Seconds on this machine", "Segundos nesta máquina"))
-    return speed, (heading, Paragraph(said), Equation(equation))
+    return speed, (heading, Paragraph(said), Equation(equation), Paragraph(expected))
+
+
+def _counted_pairs(study: LengthStudy) -> Word:
+    if not study.is_causal:
+        return ""
+    return words(
+        " They count the T·(T + 1) ÷ 2 pairs that the causal mask leaves.",
+        " Eles contam os T·(T + 1) ÷ 2 pares que a máscara causal deixa.",
+    )
 
 
 def _seconds(study: LengthStudy, ledger: Ledger, speed: Quantity) -> Iterator[Block]:
-    columns = [TableColumn(_TOKENS), TableColumn(words("T × S", "T × S"))]
+    columns = [
+        TableColumn(_TOKENS),
+        TableColumn(words("pairs", "pares"), is_optional=True),
+        TableColumn(words("time", "tempo")),
+    ]
     window = study.window
     if window is not None:
         columns.append(TableColumn(words("pairs in the window", "pares na janela"), is_optional=True))
@@ -445,9 +472,11 @@ def _origin(origin: Origin) -> Word:
 
 def _seconds_row(study: LengthStudy, ledger: Ledger, speed: Quantity, length: TextLength) -> Row:
     name, tone = _length(study, length)
-    cells: list[Cell] = [name, _duration(ledger, speed, study.operations(length.pairs))]
+    cells: list[Cell] = [name]
+    counts = [study.visible(length)]
     if study.window is not None:
-        pairs = study.in_window(length)
+        counts.append(study.in_window(length))
+    for pairs in counts:
         cells += [quantity(ledger, COUNTS, pairs).word, _duration(ledger, speed, study.operations(pairs))]
     return Row(cells, tone)
 
@@ -455,7 +484,7 @@ def _seconds_row(study: LengthStudy, ledger: Ledger, speed: Quantity, length: Te
 def _duration(ledger: Ledger, speed: Quantity, operations: int) -> Word:
     exact = Quantity(operations, operations, None)
     seconds = operations / speed.value
-    return derived(ledger, SECONDS, seconds, lambda count, pace: count / pace, (exact, speed)).word
+    return estimate(ledger, SECONDS, seconds, lambda count, pace: count / pace, (exact, speed)).word
 
 
 def _checks(study: LengthStudy) -> Iterator[Block]:

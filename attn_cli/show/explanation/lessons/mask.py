@@ -29,6 +29,7 @@ from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
 from attn_cli.show.explanation.lessons.listing import Listing, listing
 from attn_cli.show.explanation.phrases import Phrase
 
+_LITTLE = 0.01  # of the row: with less for hidden keys, a logit of 0 hides them after all
 _LEAST = 1e-6  # below this, hidden keys leave nothing to divide by
 _REASONS = {
     "causal": words("later", "posterior"),
@@ -46,10 +47,12 @@ _RULES = {
 }
 _PURPOSES = {
     "causal": words(
-        "A language model learns to predict each token from those before it; without the causal mask it"
-        " could simply look at the answer.",
-        "Um modelo de linguagem aprende a prever cada token a partir dos anteriores; sem a máscara"
-        " causal, ele poderia simplesmente olhar a resposta.",
+        "A language model learns to predict each token from those before it. With the causal mask, one pass"
+        " over a text trains the predictions of all its tokens at once; without it, each could simply look"
+        " at its answer.",
+        "Um modelo de linguagem aprende a prever cada token a partir dos anteriores. Com a máscara causal,"
+        " uma só passagem por um texto treina de uma vez as previsões de todos os tokens; sem ela, bastaria"
+        " a cada uma olhar a resposta.",
     ),
     "window": words(
         "A sliding window bounds the cost of long texts; what lies further back arrives through other"
@@ -72,7 +75,7 @@ def blocks(study: MaskStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterat
     yield from _question(study, sides)
     yield _table(study, figures, sides)
     yield from _infinity(study, figures)
-    yield from _zero(figures)
+    yield from _zero(study, figures, ledger)
     yield from _checks(study, figures, ledger, sides)
     named = [argument for argument in base if argument != "--no-causal"]
     more = ("--causal", "--lesson", "mask") if study.imagined is Imagined.CAUSAL else ()
@@ -266,34 +269,106 @@ def _infinity(study: MaskStudy, figures: _Figures) -> Iterator[Block]:
             )
         )
         return
+    yield Paragraph(_effect(study, figures))
+
+
+def _effect(study: MaskStudy, figures: _Figures) -> Words:
+    """What the mask takes from the hidden keys and gives to the others."""
+    rest = words(
+        "With −∞ for a logit, exp(−∞) = 0: a hidden key gets weight 0 and adds nothing to the sum that the"
+        " others are divided by, so the sum is smaller, the other weights grow, and the row still sums to"
+        " 1.",
+        "Com −∞ como logit, exp(−∞) = 0: uma chave escondida recebe peso 0 e nada acrescenta à soma pela"
+        " qual as outras são divididas; a soma fica menor, os outros pesos crescem, e a linha continua"
+        " somando 1.",
+    )
+    if study.hides_one:
+        return words(
+            "Without the mask, the hidden key would take {hidden} of the row. {rest}",
+            "Sem a máscara, a chave escondida ficaria com {hidden} da linha. {rest}",
+            hidden=figures.open.of_hidden,
+            rest=rest,
+        )
+    return words(
+        "Without the mask, the hidden keys would take {hidden} of the row. {rest}",
+        "Sem a máscara, as chaves escondidas ficariam com {hidden} da linha. {rest}",
+        hidden=figures.open.of_hidden,
+        rest=rest,
+    )
+
+
+def _zero(study: MaskStudy, figures: _Figures, ledger: Ledger) -> Iterator[Block]:
+    """Why 0 hides nothing, before the softmax or after it."""
     yield Paragraph(
         words(
-            "Without the mask, the hidden keys would take {hidden} of the row. With −∞ for a logit, exp(−∞)"
-            " = 0: a hidden key gets weight 0 and adds nothing to the sum that the others are divided by, so"
-            " they grow and the row still sums to 1.",
-            "Sem a máscara, as chaves escondidas ficariam com {hidden} da linha. Com −∞ como logit,"
-            " exp(−∞) = 0: uma chave escondida recebe peso 0 e nada acrescenta à soma pela qual as outras"
-            " são divididas; assim, estas crescem, e a linha continua somando 1.",
-            hidden=figures.open.of_hidden,
+            "{before} {after}",
+            "{before} {after}",
+            before=_zero_before(study, figures, ledger),
+            after=_zero_after(figures),
         )
     )
 
 
-def _zero(figures: _Figures) -> Iterator[Block]:
-    """Why 0 hides nothing, before the softmax or after it."""
-    yield Paragraph(
-        words(
-            "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden keys"
-            " would take {zeros}. If the hidden weights are zeroed after the softmax, the row sums to"
-            " {sum} only, and the hidden tokens still count in the sum that the others are divided by:"
-            " what must stay unseen changes the result.",
-            "Um logit 0 não esconde nada: exp(0) = 1 é um termo como outro qualquer, e aqui as chaves"
-            " escondidas ficariam com {zeros}. Se os pesos escondidos são zerados depois da softmax, a"
-            " linha soma só {sum}, e os tokens escondidos ainda contam na soma pela qual os outros são"
-            " divididos: o que não devia ser visto muda o resultado.",
-            zeros=figures.zeros.of_hidden,
-            sum=figures.zeroed.total,
+def _zero_before(study: MaskStudy, figures: _Figures, ledger: Ledger) -> Words:
+    """What hidden keys take with a logit of 0."""
+    zeros = figures.zeros.of_hidden
+    if zeros.value < _LITTLE:
+        return words(
+            "A logit of 0 is no mask: exp(0) = 1 is a term like any other. Here it happens to hide, because"
+            " the largest logit is {largest}, and a hidden key gets only e^(-{largest}) of its weight; were"
+            " all logits near 0, {count} of {keys} keys would take about {count}/{keys} of the row.",
+            "Um logit 0 não é máscara: exp(0) = 1 é um termo como outro qualquer. Aqui ele por acaso"
+            " esconde, porque o maior logit é {largest}, e uma chave escondida recebe só e^(-{largest}) do"
+            " peso dele; se todos os logits fossem próximos de 0, {count} de {keys} chaves ficariam com"
+            " cerca de {count}/{keys} da linha.",
+            largest=_largest_logit(study, figures, ledger),
+            count=int(study.hidden.sum()),
+            keys=int(study.hidden.size),
         )
+    if study.hides_one:
+        return words(
+            "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden key would"
+            " take {zeros}.",
+            "Um logit 0 não esconde nada: exp(0) = 1 é um termo como outro qualquer, e aqui a chave"
+            " escondida ficaria com {zeros}.",
+            zeros=zeros,
+        )
+    return words(
+        "A logit of 0 hides nothing: exp(0) = 1 is a term like any other, and here the hidden keys would"
+        " take {zeros}.",
+        "Um logit 0 não esconde nada: exp(0) = 1 é um termo como outro qualquer, e aqui as chaves escondidas"
+        " ficariam com {zeros}.",
+        zeros=zeros,
+    )
+
+
+def _largest_logit(study: MaskStudy, figures: _Figures, ledger: Ledger) -> Figure:
+    """The largest logit of the row as the model has it; a learned sink's is one of them."""
+    keys = enumerate(figures.listing.keys)
+    logits = [figures.logits[number] for number, key in keys if not study.hidden[key]]
+    if study.masked.sink_logit is not None:
+        logits.append(ledger.given(study.masked.sink_logit))
+    return max(logits, key=lambda logit: logit.value)
+
+
+def _zero_after(figures: _Figures) -> Words:
+    """What weights that are set to 0 after the softmax come to."""
+    total = figures.zeroed.total
+    if round(total.value, total.column.least) >= 1:
+        return words(
+            "Weights zeroed after the softmax change little here, because the hidden keys have almost no"
+            " weight without the mask either; in other rows they no longer sum to 1.",
+            "Pesos zerados depois da softmax mudam pouco aqui, porque as chaves escondidas quase não têm"
+            " peso mesmo sem a máscara; em outras linhas, eles deixam de somar 1.",
+        )
+    return words(
+        "If the hidden weights are zeroed after the softmax, the row sums to {sum} only, and the hidden"
+        " tokens still count in the sum that the others are divided by: what must stay unseen changes the"
+        " result.",
+        "Se os pesos escondidos são zerados depois da softmax, a linha soma só {sum}, e os tokens escondidos"
+        " ainda contam na soma pela qual os outros são divididos: o que não devia ser visto muda o"
+        " resultado.",
+        sum=total,
     )
 
 
@@ -304,8 +379,8 @@ def _checks(study: MaskStudy, figures: _Figures, ledger: Ledger, sides: Sides) -
     summed = ledger.result(total.value, _rest_of_one, (hidden,), total.column)
     yield Equation(
         words(
-            "zeroed after: 1 − {hidden} = {sum}",
-            "zerado depois: 1 − {hidden} = {sum}",
+            "zeroed after: 1 - {hidden} = {sum}",
+            "zerado depois: 1 - {hidden} = {sum}",
             hidden=hidden,
             sum=summed,
         ),
@@ -338,7 +413,7 @@ def _zero_check(study: MaskStudy, figures: _Figures, ledger: Ledger, best: int) 
     pair = (figures.zeros.listed[best], figures.zeros.listed[unseen])
     larger, smaller = pair if logit.value > 0 else pair[::-1]
     found = ledger.result(smaller.value, _from_larger, (larger, logit), smaller.column)
-    sign = "−" if logit.value > 0 else ""
+    sign = "-" if logit.value > 0 else ""
     yield Equation(
         words(
             f"0 instead: {{larger}} × e^({sign}{{logit}}) = {{found}}",
@@ -363,6 +438,11 @@ def _next(study: MaskStudy) -> Words:
     if study.imagined is Imagined.CAUSAL:
         return words(
             "The model with a causal mask in every layer:", "O modelo com máscara causal em todas as camadas:"
+        )
+    if study.imagined is Imagined.PADDING:
+        return words(
+            "Every step of this row, as the model computes it (without the imagined mask):",
+            "Todos os passos desta linha, como o modelo a calcula (sem a máscara imaginada):",
         )
     return words(
         "Every step of this row, the mask included:", "Todos os passos desta linha, inclusive a máscara:"

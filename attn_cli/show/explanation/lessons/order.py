@@ -50,7 +50,7 @@ def blocks(study: OrderStudy, ledger: Ledger, sides: Sides, base: Base) -> Itera
     )
     yield Paragraph(_question(study, sides))
     yield _table(study, figures, sides)
-    yield Paragraph(_reason(study))
+    yield Paragraph(_reason(study, sides))
     yield from _sources(study, ledger)
     yield from _checks(study, figures, ledger, sides)
     sentence = words(
@@ -78,7 +78,9 @@ class _Figures:
 
 def _figures(study: OrderStudy, ledger: Ledger) -> _Figures:
     rows = (study.without.text, study.without.reordered, study.whole.text, study.whole.reordered)
-    shown = listing(range(len(study.places)), *rows, always=(_most_changed(study.whole),))
+    shown = listing(
+        range(len(study.places)), *rows, always=(_most_changed(study.whole), *(study.equals or ()))
+    )
     return _Figures(shown, [_in_order(weights, shown, ledger) for weights in rows])
 
 
@@ -154,26 +156,49 @@ def _table(study: OrderStudy, figures: _Figures, sides: Sides) -> Table:
     )
 
 
-def _reason(study: OrderStudy) -> Words:
+def _reason(study: OrderStudy, sides: Sides) -> Words:
     """Why the weights are the same."""
     shared: dict[str, Word] = {"model": Outside(study.model), "sources": _listed(study.sources)}
+    shared["equals"] = words("", "") if study.equals is None else _equals(*study.equals, sides)
     if not study.sources:
         return words(
-            "A score needs only the two vectors, and a sum has no order: the tokens are a set. Nothing tells "
-            "{model} the order up to this layer, so the weights of the model move with their tokens too.",
-            "Um escore só precisa dos dois vetores, e uma soma não tem ordem: os tokens são um conjunto."
-            " Nada informa a ordem ao modelo {model} até esta camada; por isso, também os pesos do modelo"
-            " acompanham os tokens.",
+            "A score needs only the two vectors, and a sum has no order: attention is permutation"
+            " equivariant, and the tokens are a multiset.{equals} Nothing tells {model} the order up to this"
+            " layer, so the weights of the model move with their tokens too.",
+            "Um escore só precisa dos dois vetores, e uma soma não tem ordem: a atenção é equivariante a"
+            " permutações, e os tokens são um multiconjunto.{equals} Nada informa a ordem ao modelo {model}"
+            " até esta camada; por isso, também os pesos do modelo acompanham os tokens.",
             **shared,
         )
     return words(
-        "A score needs only the two vectors, and a sum has no order: to attention alone the tokens are a"
-        " set, and each weight moves with its tokens. A model has to be told the order. {model} is told by:"
-        " {sources}.",
-        "Um escore só precisa dos dois vetores, e uma soma não tem ordem: para a atenção, por si só, os"
-        " tokens são um conjunto, e cada peso acompanha seus tokens. A ordem precisa ser informada ao"
-        " modelo. O modelo {model} a recebe por meio de: {sources}.",
+        "A score needs only the two vectors, and a sum has no order: attention alone is permutation"
+        " equivariant; to it the tokens are a multiset, and each weight moves with its tokens.{equals} A"
+        " model has to be told the order. {model} is told by: {sources}.{causal} It was trained with them,"
+        " so without them it is used outside its training.",
+        "Um escore só precisa dos dois vetores, e uma soma não tem ordem: a atenção, por si só, é"
+        " equivariante a permutações; para ela os tokens são um multiconjunto, e cada peso acompanha seus"
+        " tokens.{equals} A ordem precisa ser informada ao modelo. O modelo {model} a recebe por meio de:"
+        " {sources}.{causal} Ele foi treinado com isso; sem isso, é usado fora do seu treinamento.",
+        causal=_haviv(study),
         **shared,
+    )
+
+
+def _equals(first: int, second: int, sides: Sides) -> Words:
+    return words(
+        " Equal tokens have equal weights then: {first} and {second}.",
+        " Tokens iguais têm então pesos iguais: {first} e {second}.",
+        first=token_name(sides.keys, first),
+        second=token_name(sides.keys, second),
+    )
+
+
+def _haviv(study: OrderStudy) -> Words:
+    if OrderSource.CAUSAL not in study.sources:
+        return words("", "")
+    return words(
+        " A causal mask alone is enough to learn positions (Haviv et al. 2022, arXiv:2203.16634).",
+        " Só a máscara causal já basta para aprender posições (Haviv et al. 2022, arXiv:2203.16634).",
     )
 
 
@@ -208,6 +233,8 @@ def _sources(study: OrderStudy, ledger: Ledger) -> Iterator[Block]:
         ],
         rows,
     )
+    if not study.without.difference:
+        return
     yield Paragraph(
         words(
             "What is left in the first line is rounding: the same sums, added in another order.",
@@ -224,29 +251,39 @@ def _rounding(study: OrderStudy, ledger: Ledger) -> Figure:
 
 
 def _checks(study: OrderStudy, figures: _Figures, ledger: Ledger, sides: Sides) -> Iterator[Block]:
-    """The key whose weight changes most, in the model and without positions."""
+    """The key whose weight changes most: how much, and where it moves."""
     yield to_check()
     key = _most_changed(study.whole)
     number = list(figures.listing.keys).index(key)
-    without, reversed_without, model, reversed_model = (each.listed[number] for each in figures.columns)
+    one, other = (column.listed[number] for column in figures.columns[2:])
     name, digits = token_name(sides.keys, key), max(1, ledger.column().least - 1)
-    for label, one, other in (
-        (words("no order", "sem ordem"), without, reversed_without),
-        (words("model", "modelo"), model, reversed_model),
-    ):
-        value = abs(one.value - other.value)
-        found = ledger.result(value, _apart, (one, other), ledger.column(digits))
+    found = ledger.result(abs(one.value - other.value), _apart, (one, other), ledger.column(digits))
+    yield Equation(
+        words(
+            "{key}, model: |{one} - {other}| = {found}",
+            "{key}, modelo: |{one} - {other}| = {found}",
+            key=name,
+            one=one,
+            other=other,
+            found=found,
+        ),
+        closes=found,
+    )
+    moved = [one for one in figures.listing.keys if study.places[one] != one]
+    if study.mirrored is not None and moved:
+        changes = np.abs(study.whole.text - study.whole.reordered)
+        key = max(moved, key=lambda one: float(changes[one]))
         yield Equation(
             words(
-                "{key}, {label}: |{one} − {other}| = {found}",
-                "{key}, {label}: |{one} − {other}| = {found}",
-                key=name,
-                label=label,
-                one=one,
-                other=other,
-                found=found,
-            ),
-            closes=found,
+                "{key} moves so that the old and the new position add up to {total}: {total} - {position} ="
+                " {place}",
+                "{key} se move de modo que a posição antiga e a nova somem {total}: {total} - {position} ="
+                " {place}",
+                key=token_name(sides.keys, key),
+                total=study.mirrored,
+                position=key,
+                place=study.places[key],
+            )
         )
 
 

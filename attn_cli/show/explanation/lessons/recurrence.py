@@ -46,8 +46,9 @@ def blocks(study: RecurrenceStudy, ledger: Ledger, sides: Sides, base: Base) -> 
     listed = listing(study.visible, study.weights, always=(study.key,))
     yield from _scores(study, ledger, sides, listed)
     yield from _cost(study)
-    yield from _distances(study, ledger, sides, listed)
-    yield from _paths(study)
+    if study.longest_path:
+        yield from _distances(study, ledger, sides, listed)
+        yield from _paths(study)
     yield from _checks(study, ledger, sides)
     yield go_on(
         words("Next, attention as a graph:", "Em seguida, a atenção como um grafo:"),
@@ -63,13 +64,15 @@ def _scores(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Listin
     yield Paragraph(
         words(
             "A recurrent network reads token by token. Bahdanau, Cho and Bengio (2014, arXiv:1409.0473)"
-            " let one look back with attention and scored each pair with a small network, where a"
-            " transformer takes a dot product. Here both score the same vectors: query {query} and the"
+            " let one that translates look with attention: at each word that its decoder writes, it looks at"
+            " all states of the encoder. A small network scores each pair, where a transformer takes a dot"
+            " product. Here both score the same vectors: query {query} and the"
             " keys of head {head} of {model}, D = {size}. W, U (D × D) and v (D) are random numbers from"
             " N(0, 1/D), seed {seed}: the additive row is not trained.",
             "Uma rede recorrente lê token por token. Bahdanau, Cho e Bengio (2014, arXiv:1409.0473)"
-            " permitiram que uma delas olhasse para trás com atenção, com o escore de cada par calculado"
-            " por uma pequena rede; um transformer usa, em vez dela, um produto escalar. Aqui os dois"
+            " deram atenção a uma rede que traduz: a cada palavra que o decodificador escreve, ele olha para"
+            " todos os estados do codificador. Uma pequena rede calcula o escore de cada par; um transformer"
+            " usa, em vez dela, um produto escalar. Aqui os dois"
             " avaliam os mesmos vetores: a consulta {query} e as chaves da cabeça {head} do modelo"
             " {model}, D = {size}. W, U (D × D) e v (D) são números aleatórios de N(0, 1/D), semente"
             " {seed}: a linha aditiva não foi treinada.",
@@ -288,19 +291,36 @@ def _paths(study: RecurrenceStudy) -> Iterator[Block]:
     yield Paragraph(
         words(
             "After table 1 of Vaswani et al. (2017), with d = H·D = {heads} × {size} = {width}: attention"
-            " {pairs}·d, recurrent {tokens}·d²{windowed}; constant factors are left out. In sequence: steps"
-            " that must wait for one another.{reach}",
-            "Segundo a tabela 1 de Vaswani et al. (2017), com d = H·D = {heads} × {size} = {width}:"
-            " atenção {pairs}·d, recorrente {tokens}·d²{windowed}; sem os fatores constantes. Em"
-            " sequência: passos que precisam esperar uns pelos outros.{reach}",
+            " {pairs}·d, recurrent {tokens}·d²{windowed}; without constant factors and without the"
+            " projections, as in the paper. {equal} In sequence: steps that must wait for one"
+            " another.{reach}",
+            "Segundo a tabela 1 de Vaswani et al. (2017), com d = H·D = {heads} × {size} = {width}: atenção"
+            " {pairs}·d, recorrente {tokens}·d²{windowed}; sem os fatores constantes e sem as projeções,"
+            " como no artigo. {equal} Em sequência: passos que precisam esperar uns pelos outros.{reach}",
             heads=study.heads,
             size=study.size,
             width=study.width,
             pairs="T·S" if study.is_cross else "T²",
             tokens="(T + S)" if study.is_cross else "T",
+            equal=_crossing(study),
             windowed="" if window is None else words(", window r·T·d", ", janela r·T·d"),
             reach="" if window is None else _reach(study),
         )
+    )
+
+
+def _crossing(study: RecurrenceStudy) -> Words:
+    """Where attention and a recurrent layer take as many operations."""
+    if study.is_cross:
+        return words(
+            "They are equal where T·S ÷ (T + S) = d = {width}.",
+            "Eles são iguais quando T·S ÷ (T + S) = d = {width}.",
+            width=study.width,
+        )
+    return words(
+        "They are equal at T = d = {width} tokens; a longer text costs attention more.",
+        "Eles são iguais com T = d = {width} tokens; um texto mais longo custa mais à atenção.",
+        width=study.width,
     )
 
 

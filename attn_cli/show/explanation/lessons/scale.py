@@ -1,6 +1,7 @@
 """The lesson on the scale: why scores are divided by √d_k."""
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -11,6 +12,7 @@ from attn_cli.show.explanation.document import (
     Block,
     Equation,
     Heading,
+    Operand,
     Outside,
     Paragraph,
     Remainder,
@@ -26,6 +28,10 @@ from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.labels import ROUNDING, rest_label, token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, go_on, to_check
 from attn_cli.show.explanation.lessons.listing import Listing, listing
+
+_SATURATED = 0.99  # a row whose largest weight is above
+_SPREAD_DECIMALS = 2  # of standard deviations and variances
+_SIMILAR = 0.1  # a spread that differs by less is called about the same
 
 
 def blocks(study: ScaleStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
@@ -60,7 +66,7 @@ class _ScaledRow:
     total: Figure
     entropy: Figure
     largest: Figure
-    gradient: Figure
+    sensitivity: Figure
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -125,9 +131,11 @@ def _column(scaling: Scaling, study: ScaleStudy, figures: _Figures, ledger: Ledg
     if rest is None:
         entropy = ledger.result(row.entropy, _entropy, weights, of_entropy)
     largest = max(weights, key=lambda figure: figure.value)
-    gradient = ledger.result(row.gradient, _gradient, (largest,))
+    sensitivity = ledger.given(row.sensitivity, of_entropy)
+    if rest is None:
+        sensitivity = ledger.result(row.sensitivity, _sensitivity, weights, of_entropy)
     total = ledger.total(float(row.shares.sum()), terms, of_weights)
-    return _ScaledRow(scaling, factor, logits, weights, rest, total, entropy, largest, gradient)
+    return _ScaledRow(scaling, factor, logits, weights, rest, total, entropy, largest, sensitivity)
 
 
 def _coarser(ledger: Ledger, fewer: int) -> Column:
@@ -177,8 +185,8 @@ def _entropy(*shares: float) -> float:
     return -sum(share * math.log(share) for share in shares if share > 0)
 
 
-def _gradient(share: float) -> float:
-    return share * (1 - share)
+def _sensitivity(*shares: float) -> float:
+    return 1 - sum(share**2 for share in shares)
 
 
 def _scale(study: ScaleStudy, figures: _Figures) -> Iterator[Block]:
@@ -330,14 +338,15 @@ def _saturation(study: ScaleStudy, figures: _Figures, ledger: Ledger) -> Iterato
     """How spread the row is, and what the softmax passes back, with each scale."""
     yield Paragraph(
         words(
-            "H = −Σ p ln p is the entropy of the weights p; e^H equally weighted keys would have the same. "
-            "g = p(1 − p) of the largest p is the largest entry of the softmax's Jacobian diag(p) − ppᵀ: how "
-            "far a small change of a logit moves its weight. Where p is near 1, g is near 0: the softmax is "
-            "saturated, and in training almost no gradient passes through it.",
-            "H = −Σ p ln p é a entropia dos pesos p; e^H chaves de mesmo peso teriam a mesma entropia. g"
-            " = p(1 − p) do maior p é a maior entrada da matriz jacobiana da softmax, diag(p) − ppᵀ:"
-            " quanto uma pequena mudança de um logit move o seu peso. Quando p está perto de 1, g está"
-            " perto de 0: a softmax está saturada, e no treinamento quase nenhum gradiente passa por ela.",
+            "H = -Σ p ln p is the entropy of the weights p; e^H equally weighted keys would have the same. "
+            "1 - Σp² is the trace of the softmax's Jacobian, diag(p) - ppᵀ: how far small changes of the "
+            "logits move their own weights. Where one p is near 1, it is near 0: the softmax is saturated, "
+            "and in training almost no gradient passes through it.{always}",
+            "H = -Σ p ln p é a entropia dos pesos p; e^H chaves de mesmo peso teriam a mesma entropia. "
+            "1 - Σp² é o traço da jacobiana da softmax, diag(p) - ppᵀ: quanto pequenas mudanças dos logits "
+            "movem os seus próprios pesos. Onde um p está perto de 1, ele está perto de 0: a softmax está "
+            "saturada, e no treinamento quase nenhum gradiente passa por ela.{always}",
+            always=_always(study),
         )
     )
     rows = []
@@ -347,10 +356,10 @@ def _saturation(study: ScaleStudy, figures: _Figures, ledger: Ledger) -> Iterato
         )
         tone = Tone.CHOSEN if column.scaling.is_of_model else Tone.PLAIN
         name = _scale_name(study, column)
-        rows.append(Row([name, column.entropy, spread, column.largest, column.gradient], tone))
+        rows.append(Row([name, column.entropy, spread, column.largest, column.sensitivity], tone))
     headings = [TableColumn(words("scale", "escala"), is_number=False)]
     headings += [TableColumn(one) for one in (words("H (nats)", "H (nats)"), symbols("e^H"))]
-    headings += [TableColumn(one) for one in (words("largest p", "maior p"), symbols("g"))]
+    headings += [TableColumn(one) for one in (words("largest p", "maior p"), symbols("1 - Σp²"))]
     yield Table(headings, rows)
     yield Paragraph(_verdict(study, figures))
 
@@ -365,16 +374,60 @@ def _verdict(study: ScaleStudy, figures: _Figures) -> Words:
             "This query sees a single key: its weight is 1 whatever the score. Try a query that sees more.",
             "Esta consulta vê uma única chave: o peso é 1 seja qual for o escore. Tente uma que veja mais.",
         )
-    values = {"before": without.gradient, "after": with_.gradient}
-    if with_.gradient.value > without.gradient.value:
+    if _is_same(without.sensitivity, with_.sensitivity):
+        return _unchanged(with_)
+    rises = with_.sensitivity.value > without.sensitivity.value
+    return _changed(study, without, with_, rises=rises)
+
+
+def _always(study: ScaleStudy) -> Words:
+    """That a smaller scale cannot lower the trace, where that is so."""
+    if not study.is_monotone:
+        return words("", "")
+    return words(" A smaller scale never lowers it.", " Uma escala menor nunca o diminui.")
+
+
+def _is_same(one: Figure, other: Figure) -> bool:
+    """Whether two figures of equally many decimals are printed alike."""
+    digits = min(one.column.least, other.column.least)
+    return f"{one.value:.{digits}f}" == f"{other.value:.{digits}f}"
+
+
+def _unchanged(row: _ScaledRow) -> Words:
+    if row.largest.value > _SATURATED:
         return words(
-            "Here the scale raises g from {before} to {after}.",
-            "Aqui a escala aumenta g de {before} para {after}.",
-            **values,
+            "This row shows nothing of it: one logit is so far above the others that the softmax is"
+            " saturated even with the scale. A row whose largest weight is near 0.6 shows more.",
+            "Esta linha não mostra nada disso: um logit está tão acima dos outros que a softmax está"
+            " saturada mesmo com a escala. Uma linha cujo maior peso é perto de 0,6 mostra mais.",
         )
     return words(
-        "Here the scale does not raise g: it goes from {before} to {after}.",
-        "Aqui a escala não aumenta g, que vai de {before} para {after}.",
+        "To the digits printed, 1 - Σp² is the same with the scale and without: {after}.",
+        "Nos dígitos impressos, 1 - Σp² é igual com a escala e sem ela: {after}.",
+        after=row.sensitivity,
+    )
+
+
+def _changed(study: ScaleStudy, without: _ScaledRow, with_: _ScaledRow, *, rises: bool) -> Words:
+    """From which value to which the scale moves the trace, or would move it."""
+    values = {"before": without.sensitivity, "after": with_.sensitivity}
+    if not study.has_scale:
+        verb = words("would raise", "aumentaria") if rises else words("would lower", "diminuiria")
+        return words(
+            "Here 1/√d_k {verb} 1 - Σp² from {before} to {after}. A model without a scale has to keep q·k"
+            " small by its weights: T5 has the factor in the initial values of W^Q (Raffel et al. 2019,"
+            " arXiv:1910.10683).",
+            "Aqui 1/√d_k {verb} 1 - Σp² de {before} para {after}. Um modelo sem escala precisa manter q·k"
+            " pequeno pelos seus pesos: o T5 tem o fator nos valores iniciais de W^Q (Raffel et al. 2019,"
+            " arXiv:1910.10683).",
+            verb=verb,
+            **values,
+        )
+    verb = words("raises", "aumenta") if rises else words("lowers", "diminui")
+    return words(
+        "Here the scale {verb} 1 - Σp² from {before} to {after}.",
+        "Aqui a escala {verb} 1 - Σp² de {before} para {after}.",
+        verb=verb,
         **values,
     )
 
@@ -387,11 +440,11 @@ def _variance(study: ScaleStudy, ledger: Ledger) -> Iterator[Block]:
             "q·k is a sum of d_k products. If the numbers in q and k are independent, with mean 0 and "
             "variance 1, each product has variance 1, so the sum has variance d_k and standard deviation "
             "√d_k (Vaswani et al. 2017, section 3.2.1, footnote 4). On random vectors ({queries} queries of "
-            "{keys} keys each, seed {seed}), with the means of H and g over the queries:",
+            "{keys} keys each, seed {seed}), with means over the queries:",
             "q·k é uma soma de d_k produtos. Se os números de q e k são independentes, com média 0 e "
             "variância 1, cada produto tem variância 1; logo, a soma tem variância d_k e desvio padrão √d_k "
             "(Vaswani et al. 2017, seção 3.2.1, nota 4). Com vetores aleatórios ({queries} consultas de "
-            "{keys} chaves cada, semente {seed}) e com as médias de H e g sobre as consultas:",
+            "{keys} chaves cada, semente {seed}) e com médias sobre as consultas:",
             queries=RANDOM_QUERIES,
             keys=RANDOM_KEYS,
             seed=SEED,
@@ -399,20 +452,48 @@ def _variance(study: ScaleStudy, ledger: Ledger) -> Iterator[Block]:
     )
     yield _random_table(study, ledger)
     if study.pairs > 1:
-        yield Paragraph(
-            words(
-                "In this head, over the {pairs} pairs that the mask allows, q·k has standard deviation"
-                " {deviation}, and √{size} = {root}: vectors of a head need not be independent, nor of"
-                " variance 1.",
-                "Nesta cabeça, nos {pairs} pares que a máscara permite, q·k tem desvio padrão {deviation}, "
-                "enquanto √{size} = {root}: os vetores de uma cabeça não precisam ser independentes nem ter "
-                "variância 1.",
-                pairs=study.pairs,
-                deviation=ledger.given(study.deviation),
-                size=study.size,
-                root=ledger.result(math.sqrt(study.size), lambda: math.sqrt(study.size), ()),
-            )
+        yield Paragraph(_spread(study, ledger))
+
+
+def _spread(study: ScaleStudy, ledger: Ledger) -> Words:
+    """How widely q·k of this head spreads, beside what the assumption says."""
+    column = ledger.column(_SPREAD_DECIMALS)
+    root = ledger.result(math.sqrt(study.size), lambda: math.sqrt(study.size), (), column)
+    deviation = ledger.given(study.deviation, column)
+    times = ledger.result(
+        study.deviation / math.sqrt(study.size), operator.truediv, (deviation, root), ledger.column(1)
+    )
+    return words(
+        "In this head, over the {pairs} pairs that the mask allows, q·k has standard deviation"
+        " {deviation}, and √{size} = {root}: {times} times as much. {follows}",
+        "Nesta cabeça, nos {pairs} pares que a máscara permite, q·k tem desvio padrão {deviation}, e"
+        " √{size} = {root}: {times} vezes isso. {follows}",
+        pairs=study.pairs,
+        deviation=deviation,
+        size=study.size,
+        root=root,
+        times=times,
+        follows=_follows(times.value),
+    )
+
+
+def _follows(times: float) -> Words:
+    """What the spread of a head says of the assumption."""
+    if times > 1 + _SIMILAR:
+        return words(
+            "Its vectors are not independent with variance 1: divided by √d_k, its scores still differ more"
+            " than the assumption has it, and its softmax is sharper.",
+            "Os vetores dela não são independentes com variância 1: divididos por √d_k, os escores ainda"
+            " diferem mais do que a hipótese prevê, e a softmax é mais aguda.",
         )
+    if times < 1 - _SIMILAR:
+        return words(
+            "Its vectors are not independent with variance 1: divided by √d_k, its scores differ less than"
+            " the assumption has it, and its softmax is flatter.",
+            "Os vetores dela não são independentes com variância 1: divididos por √d_k, os escores diferem"
+            " menos do que a hipótese prevê, e a softmax é mais plana.",
+        )
+    return words("That is about what the assumption says.", "É quase o que a hipótese prevê.")
 
 
 def _random_table(study: ScaleStudy, ledger: Ledger) -> Table:
@@ -420,20 +501,22 @@ def _random_table(study: ScaleStudy, ledger: Ledger) -> Table:
     rows = []
     for one in study.random:
         root = math.sqrt(one.size)
-        of_rows = [each for spread in (one.plain, one.scaled) for each in (spread.entropy, spread.gradient)]
+        of_rows = [
+            each for spread in (one.plain, one.scaled) for each in (spread.entropy, spread.sensitivity)
+        ]
         values = [one.deviation, *of_rows]
         figures = [ledger.given(value, column) for value, column in zip(values, columns[1:], strict=True)]
         rows.append(
             Row([one.size, ledger.result(root, partial(math.sqrt, one.size), (), columns[0]), *figures])
         )
-    divided = (symbols("H, ÷ √d_k"), symbols("g, ÷ √d_k"))
+    divided = (symbols("H, ÷ √d_k"), symbols("1 - Σp², ÷ √d_k"))
     return Table(
         [
             TableColumn(symbols("d_k")),
             TableColumn(symbols("√d_k"), is_optional=True),
-            TableColumn(words("std of q·k", "desvio de q·k")),
+            TableColumn(words("std of q·k", "desvio q·k")),
             TableColumn(symbols("H"), is_optional=True),
-            TableColumn(symbols("g")),
+            TableColumn(symbols("1 - Σp²")),
             TableColumn(divided[0], is_optional=True),
             TableColumn(divided[1]),
         ],
@@ -444,16 +527,7 @@ def _random_table(study: ScaleStudy, ledger: Ledger) -> Table:
 def _checks(study: ScaleStudy, figures: _Figures, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     """Numbers that a reader can check."""
     yield to_check()
-    for column in dict.fromkeys((figures.unscaled, figures.scaled)):
-        yield Equation(
-            symbols(
-                "{scale}: g = {largest} × (1 − {largest}) = {gradient}",
-                scale=_scale_name(study, column),
-                largest=column.largest,
-                gradient=column.gradient,
-            ),
-            closes=column.gradient,
-        )
+    yield from _variance_of_a_product(study, ledger)
     column = figures.scaled
     ranked = sorted(range(len(figures.listing.keys)), key=lambda one: -column.weights[one].value)
     if len(ranked) > 1:
@@ -461,11 +535,33 @@ def _checks(study: ScaleStudy, figures: _Figures, ledger: Ledger, sides: Sides) 
     if figures.listing.is_whole:
         yield Paragraph(
             words(
-                "All keys are listed: every weight and every entropy can be recomputed from the logits.",
-                "Todas as chaves estão na tabela: cada peso e cada entropia podem ser recalculados a"
+                "All keys are listed: every weight, entropy and 1 - Σp² can be recomputed from the logits.",
+                "Todas as chaves estão na tabela: cada peso, entropia e 1 - Σp² pode ser recalculado a"
                 " partir dos logits.",
             )
         )
+
+
+def _variance_of_a_product(study: ScaleStudy, ledger: Ledger) -> Iterator[Block]:
+    """The variance of q·k of the random vectors, divided by the number of products: near 1."""
+    one = study.random[-1]
+    deviation = ledger.given(one.deviation, ledger.column(_SPREAD_DECIMALS))
+    variance = ledger.result(
+        one.deviation**2 / one.size,
+        lambda spread: spread**2 / one.size,
+        (deviation,),
+        ledger.column(_SPREAD_DECIMALS),
+    )
+    yield Equation(
+        words(
+            "variance of one product of the random vectors: {deviation} × {deviation} ÷ {size} = {variance}",
+            "variância de um produto dos vetores aleatórios: {deviation} × {deviation} ÷ {size} = {variance}",
+            deviation=deviation,
+            size=one.size,
+            variance=variance,
+        ),
+        closes=variance,
+    )
 
 
 def _ratio(
@@ -484,8 +580,14 @@ def _ratio(
         )
     )
     yield Equation(
-        symbols("{p} × e^({a} − ({b})) = {q}", p=operands[0], a=operands[1], b=operands[2], q=found),
-        r"{p} \times e^{{{a} - ({b})}} = {q}",
+        symbols(
+            "{p} × e^({a} - {b}) = {q}",
+            p=operands[0],
+            a=operands[1],
+            b=Operand(operands[2]),
+            q=found,
+        ),
+        r"{p} \times e^{{{a} - {b}}} = {q}",
         found,
     )
 

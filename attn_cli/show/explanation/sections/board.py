@@ -61,6 +61,7 @@ class Board:
     key_matrix: Column
     value_matrix: Column
     frequency: Column  # of RoPE
+    scale: Column
 
     @classmethod
     def of(
@@ -75,7 +76,7 @@ class Board:
     ) -> "Board":
         """A board with a new ledger."""
         ledger = Ledger(digits)
-        columns = (ledger.column() for _ in range(13))
+        columns = (ledger.column() for _ in range(14))
         return cls(explanation, ledger, sides, model, most, has_matrices, *columns)
 
     def columns_of(self, projection: Projection) -> tuple[Column, Column]:

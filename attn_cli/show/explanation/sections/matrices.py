@@ -1,5 +1,6 @@
 """The matrices of a head, for `--weights`: whole ones of a small layer, else the rows that are used."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import count
 
@@ -123,7 +124,11 @@ def every_key(board: Board, projection: Projection, column: Column) -> Iterator[
         rows.append(Row((ROUNDING, *map(Remainder, cells)), Tone.QUIET))
     if is_key:
         yield Paragraph(
-            words("The keys of all tokens, likewise:", "As chaves de todos os tokens, do mesmo modo:")
+            words(
+                "The keys of all tokens, {how}:",
+                "As chaves de todos os tokens, {how}:",
+                how=_made(projection),
+            )
         )
     else:
         yield Paragraph(
@@ -132,16 +137,34 @@ def every_key(board: Board, projection: Projection, column: Column) -> Iterator[
     yield Table([_names(), *_numbered(vectors.shape[1])], rows)
 
 
-def every_dot(board: Board, scores: RowScores, of_dot: Column) -> Iterator[Block]:
+def _made(projection: Projection) -> Words:
+    """How the keys of all tokens come about."""
+    if projection.norm is None and projection.turn is None:
+        return words("likewise", "do mesmo modo")
+    if projection.turn is None:
+        return words("after QK-norm", "depois da QK-norm")
+    if projection.norm is None:
+        return words("after RoPE", "depois do RoPE")
+    return words("after QK-norm and RoPE", "depois da QK-norm e do RoPE")
+
+
+def is_root(scores: RowScores) -> bool:
+    """Whether the scale divides by √D."""
+    return math.isclose(scores.scale * math.sqrt(len(scores.query)), 1, rel_tol=1e-6)
+
+
+def every_dot(board: Board, scores: RowScores, of_dot: Column, of_score: Column) -> Iterator[Block]:
     """q·k and the score of the query with every key."""
     ledger = board.ledger
-    is_logit = scores.softcap is None and scores.bias is None
-    of_score = board.logits if is_logit else ledger.column()
     query, rows = _row(board, scores.query, board.queries), list[Row]()
-    scale = scores.scale
+    scale = [] if is_root(scores) else [ledger.given(scores.scale, board.scale)]
+
+    def _scaled(one: float, by: float = 1 / math.sqrt(len(query))) -> float:
+        return one * by
+
     for place, key in enumerate(scores.keys):
         product = ledger.result(scores.dots[place], dot, [*query, *_row(board, key, board.keys)], of_dot)
-        score = ledger.result(scores.scores[place], lambda one: one * scale, (product,), of_score)
+        score = ledger.result(scores.scores[place], _scaled, (product, *scale), of_score)
         rows.append(Row((token_label(board.sides.keys, place), product, score)))
         rows.append(Row((ROUNDING, Remainder(product), Remainder(score)), Tone.QUIET))
     yield Paragraph(

@@ -51,10 +51,8 @@ def blocks(board: Board) -> Iterator[Block]:
         )
         return
     query, key = explanation.projections[Step.QUERIES], explanation.projections[Step.KEYS]
-    added = "" if query.bias is None else " + b"
-    yield Formula(
-        symbols(f"q = W^Q x{added},  k = W^K x{added}"), rf"q = W^Q x{added}, \qquad k = W^K x{added}"
-    )
+    q, k = ("" if one.bias is None else " + b" for one in (query, key))
+    yield Formula(symbols(f"q = W^Q x{q},  k = W^K x{k}"), rf"q = W^Q x{q}, \qquad k = W^K x{k}")
     yield Paragraph(
         words(
             "The layer receives a vector x of {width} numbers for each token{norm}. W^Q turns the x of"

@@ -23,7 +23,7 @@ from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.phrases import Phrase
 from attn_cli.show.explanation.quantities import features, plural
 from attn_cli.show.explanation.sections.board import Board, Factor, Steps, sum_of_products
-from attn_cli.show.explanation.sections.matrices import every_dot, is_whole
+from attn_cli.show.explanation.sections.matrices import every_dot, is_root, is_whole
 from attn_cli.show.explanation.sections.position_bias import bias_blocks
 from attn_cli.show.explanation.sections.reasons import reason
 from attn_cli.vocabulary import Step
@@ -40,23 +40,23 @@ def blocks(board: Board) -> Iterator[Block]:
         yield from _unknown(explanation)
         return
     yield from _shared_key(explanation)
-    of_dot = board.ledger.column()
+    key = explanation.projections.get(Step.KEYS)
+    is_small = key is not None and is_whole(board, key)
     product = sum_of_products(
         board.ledger,
         (
             Factor(scores.query, board.queries, words("query", "consulta")),
             Factor(scores.keys[explanation.key], board.keys, words("key", "chave")),
         ),
-        (symbols("q·k"), float(scores.dots[explanation.key]), of_dot),
-        most=board.most,
+        (symbols("q·k"), float(scores.dots[explanation.key]), board.ledger.column()),
+        most=len(scores.query) if is_small else board.most,
         names=(_FEATURE, str),
         rest=lambda count: words("the other {count}", "as outras {count}", count=count),
     )
     yield product.table
-    key = explanation.projections.get(Step.KEYS)
-    if key is not None and is_whole(board, key):
-        yield from every_dot(board, scores, of_dot)
     figure = yield from _scaled(board, scores, product.total)
+    if is_small:
+        yield from every_dot(board, scores, product.total.column, figure.column)
     figure = yield from _capped(board, scores, figure)
     figure = yield from _biased(board, scores, figure)
     yield _mask_sentence(board)
@@ -100,7 +100,7 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
     value = float(scores.scores[key])
     is_last = scores.softcap is None and scores.bias is None
     column = board.logits if is_last else board.ledger.column()
-    if math.isclose(scores.scale * math.sqrt(size), 1, rel_tol=1e-6):
+    if is_root(scores):
         figure = board.ledger.result(value, lambda one: one / math.sqrt(size), (dot,), column)
         root = board.ledger.given(math.sqrt(size))
         _close_with(board.ledger, root, dot, size, column)
@@ -119,7 +119,7 @@ def _scaled(board: Board, scores: RowScores, dot: Figure) -> Steps:
             figure,
         )
         return figure
-    scale = board.ledger.given(scores.scale)
+    scale = board.ledger.given(scores.scale, board.scale)
     figure = board.ledger.result(value, lambda one, by: one * by, (dot, scale), column)
     yield Paragraph(_of_scale(scores, size))
     yield Equation(

@@ -74,7 +74,7 @@ def test_both_languages_have_the_same_numbers() -> None:
         language: lesson_text("order", reading_for(None, TEXT), (2, 2), 10, language=language)
         for language in Language
     }
-    found = {language: numbers(page, language, "2.2 ") for language, page in pages.items()}
+    found = {language: numbers(page, language, "2.2 ", "2203.16634") for language, page in pages.items()}
     assert found[Language.EN] == found[Language.PT]
 
 
@@ -83,3 +83,40 @@ def test_both_languages_have_the_same_numbers() -> None:
 def test_it_fits_the_width(width: int, language: Language) -> None:
     page = lesson_text("order", reading_for(None, TEXT), (2, 2), 10, language=language, width=width)
     assert all(len(line) <= width for line in page.splitlines() if "attn explain" not in line)
+
+
+def test_equal_tokens_have_equal_weights_without_order() -> None:
+    page = lesson_text("order", reading_for(None, "see the cat and the mat"), (1, 1), 3)
+    assert 'Equal tokens have equal weights then: "the" (2) and "the" (5).' in page
+    rows = {row[0]: row for row in table(page, "key")}
+    assert rows["2 the"][-4] == rows["5 the"][-4]
+    assert "Equal tokens" not in lesson_text("order", reading_for(None, "the cat sat"), (1, 1), 3)
+
+
+def test_the_words_of_the_field_are_said() -> None:
+    page = lesson_text("order", reading_for(None, TEXT), (2, 2), 10)
+    assert "attention alone is permutation equivariant; to it the tokens are a multiset" in page
+    assert "A causal mask alone is enough to learn positions (Haviv et al. 2022, arXiv:2203.16634)." in page
+    assert "so without them it is used outside its training." in page
+
+
+def test_an_encoder_is_not_told_by_a_causal_mask(twins: Path) -> None:
+    assert "Haviv" not in lesson_text("order", reading_for(twins / "bert", TEXT), (1, 1), 4)
+
+
+def test_no_difference_leaves_no_rounding_to_explain() -> None:
+    reading = reading_for(None, "the cat sat")
+    found = study(LessonRequest(reading, (0, 0), 1, 0))
+    for difference, is_said in ((0.0, False), (1e-7, True)):
+        changed = replace(found, without=replace(found.without, difference=difference))
+        ledger = Ledger(4)
+        blocks = list(order.blocks(changed, ledger, reading.sides, ("TEXT",)))
+        page = as_text(Document(blocks, ledger.settle()), Language.EN)
+        assert ("What is left in the first line is rounding" in page) == is_said
+
+
+def test_positions_add_up_where_one_block_of_tokens_is_reversed() -> None:
+    page = lesson_text("order", reading_for(None, TEXT), (2, 2), 10)
+    assert "moves so that the old and the new position add up to 14: 14 - " in page
+    found = study(LessonRequest(reading_for(None, TEXT), (2, 2), 10, 0))
+    assert replace(found, places=[0, 2, 1, 4, 3]).mirrored is None

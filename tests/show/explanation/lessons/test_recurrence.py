@@ -1,15 +1,19 @@
 """The lesson about recurrent networks as it is printed: every number follows from those above it."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from attn_cli.models.open import open_source
+from attn_cli.models.source import SourceRequest
 from attn_cli.reading.lessons.recurrence import study
 from attn_cli.reading.lessons.request import LessonRequest
-from attn_cli.reading.reading import Reading
+from attn_cli.reading.reading import Reading, TextRequest, read
 from attn_cli.show.explanation.lessons.recurrence import blocks
-from attn_cli.vocabulary import Language
+from attn_cli.vocabulary import Kind, Language
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.lesson_pages import asked, numbers, page, products, table, whole
 from tests.support.readings import reading_of
@@ -100,6 +104,29 @@ def test_the_window_divides_the_longest_path(tmp_path: Path) -> None:
     assert f"so {longest} back takes {longest} ÷ 3, rounded up: {-(-longest // 3)} layers." in text
 
 
-def test_one_token_is_a_lesson_too() -> None:
+def test_one_token_has_no_distances() -> None:
     text = printed(reading_of("cat", "random"), 0, 0)
     assert "sum" in text
+    assert "How far apart" not in text
+    assert "A whole layer" not in text
+    assert "0 layers" not in text
+
+
+def test_it_says_where_attention_and_recurrence_cost_the_same(twins: Path, tmp_path: Path) -> None:
+    text = " ".join(printed(reading_of(TEXT, str(twins / "gpt2"))).split())
+    found = study(asked(reading_of(TEXT, str(twins / "gpt2")), 1, 1))
+    assert f"They are equal at T = d = {found.width} tokens; a longer text costs attention more." in text
+    assert "without the projections, as in the paper" in text
+    at_width = replace(found, queries=found.width, weights=np.zeros(found.width))
+    assert at_width.queries * at_width.keys * at_width.width == at_width.recurrent_operations
+    TRANSLATORS["t5"].save(tmp_path)
+    source = open_source(SourceRequest(str(tmp_path)), {})
+    reading = read(source, TextRequest(TEXT, target="the mat", kind=Kind.CROSS))
+    text = " ".join(printed(reading).split())
+    width = study(asked(reading, 1, 1)).width
+    assert f"They are equal where T·S ÷ (T + S) = d = {width}." in text
+
+
+def test_the_network_of_bahdanau_is_a_translators_decoder(twins: Path) -> None:
+    text = " ".join(printed(reading_of(TEXT, str(twins / "gpt2"))).split())
+    assert "at each word that its decoder writes, it looks at all states of the encoder" in text
