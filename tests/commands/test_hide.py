@@ -502,12 +502,11 @@ def test_of_several_heads_the_key_on_which_most_rest_is_named(tmp_path: Path) ->
 
 def test_a_key_in_the_middle_is_named_by_its_position(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hidden, "MOST_OF_IT", 0.0)
-    (entry,) = weights_of(TEXT, "--heads", "1.0")
-    means = matrix(entry)[1:].mean(axis=0)
-    key = int(means.argmax())
-    assert key > 0
-    named = f"({key}) takes {means[key]:.2f} of head 1.0's weight; --hide {key} shows the rest"
-    assert named in attn("inspect", TEXT, "--heads", "1.0").err
+    means = {f"{e['layer']}.{e['head']}": matrix(e)[1:].mean(axis=0) for e in weights_of(TEXT, "-l", "all")}
+    head, of_keys = next((head, keys) for head, keys in means.items() if keys.argmax() > 0)
+    key = int(of_keys.argmax())
+    named = f"({key}) takes {of_keys[key]:.2f} of head {head}'s weight; --hide {key} shows the rest"
+    assert named in attn("inspect", TEXT, "--heads", head).err
 
 
 def test_eight_rows_and_more_than_half_of_their_weight_are_enough_to_name_a_key() -> None:

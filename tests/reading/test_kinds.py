@@ -289,7 +289,9 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
 def test_heads_of_each_kind_have_the_metrics_that_make_sense_there(kind: Kind) -> None:
     found = attn("heads", *LINE, "--kind", kind, "--json").document
     schema().validate(found)
-    assert found["metrics"] == [metric for metric in metrics_of_kind(kind) if metric is not Metric.SINK]
+    assert found["metrics"] == [
+        metric for metric in metrics_of_kind(kind) if metric not in {Metric.SINK, Metric.HIDDEN}
+    ]
     assert [(each["kind"], each["layer"], each["head"]) for each in found["heads"]] == [
         (kind, layer, head) for layer in LAYERS[kind] for head in range(4)
     ]
