@@ -44,10 +44,11 @@ class Shares:
 def as_shown(weights: Floats, hiding: Hiding) -> tuple[Floats, Shares]:
     """The weights (..., T, S), divided by what is left of their row if so asked; and how rows are divided.
 
-    They still have the columns of hidden keys. A row with nothing left is zeros.
+    They still have the columns of hidden keys. A row with nothing left, or next to nothing, is zeros.
     """
     hidden = weights[..., list(hiding.keys)].sum(axis=-1, dtype=np.float64)
     left = weights[..., hiding.others(weights.shape[-1])].sum(axis=-1, dtype=np.float64)
+    left = np.where(left < np.finfo(weights.dtype).tiny, 0.0, left)  # too few bits are left to divide
     shares = Shares(*(np.minimum(side, 1).astype(weights.dtype) for side in (hidden, left)))
     if not hiding.is_renormalized:
         return weights, shares

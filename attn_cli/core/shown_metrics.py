@@ -44,7 +44,8 @@ def measure_shown(
         sees_by_rule(others.operands),
         np.asarray(are_finite) & others.are_finite,
     )
-    return _beside(measured, metrics, others.shares(ends), hiding)
+    looks = (visible_keys > 0) | np.isfinite(to_numpy(others.hidden)).any(axis=0)
+    return _beside(measured, metrics, others.shares(ends), looks, hiding)
 
 
 def measure_shown_weights(
@@ -63,13 +64,14 @@ def measure_shown_weights(
     measured = measure_weights(kept, seen, set(metrics) - _BESIDE, tokens, away)
     is_seen = sees_by_matrix(seen)
     whole = with_eligible_rows(measured.values, tokens, measured.visible_keys, is_seen, measured.are_finite)
-    return _beside(whole, metrics, replace(shares, sink=sink), hiding)
+    return _beside(whole, metrics, replace(shares, sink=sink), np.asarray(mask.any(axis=-1)), hiding)
 
 
-def _beside(measured: RowMetrics, metrics: Collection[Metric], shares: Shares, hiding: Hiding) -> RowMetrics:
-    """The metrics with what hidden keys and a learned sink take, and what is left."""
+def _beside(
+    measured: RowMetrics, metrics: Collection[Metric], shares: Shares, looks: Booleans, hiding: Hiding
+) -> RowMetrics:
+    """The metrics with what hidden keys and a sink take of rows that may look anywhere, and what is left."""
     values, eligible = dict(measured.values), dict(measured.eligible)
-    looks = np.asarray((shares.hidden + shares.left > 0).any(axis=0))
     taken = {Metric.SINK: shares.sink, Metric.HIDDEN: shares.hidden}
     for metric, weight in taken.items():
         if metric in metrics and weight is not None:

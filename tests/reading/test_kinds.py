@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.attention import LearnedSink
+from attn_cli.core.hiding import Hiding
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import MultiHeadAttention
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -63,8 +64,8 @@ class OnlyWeights:
     def at(self, rows: Sequence[int]) -> "OnlyWeights":
         return replace(self, inner=self.inner.at(rows))
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        return self.inner.pooled(heads, most)
+    def pooled(self, heads: Sequence[int], most: int, hiding: Hiding | None = None) -> Pooled:
+        return self.inner.pooled(heads, most, hiding)
 
     def measure(
         self,
@@ -72,7 +73,9 @@ class OnlyWeights:
         metrics: Collection[Metric],
         tokens: KeyTokens,
         progress: RowProgress | None = None,
+        hiding: Hiding | None = None,
     ) -> RowMetrics:
+        assert hiding is None
         weights = self.steps(heads, {Step.WEIGHTS})[Step.WEIGHTS]
         if progress is not None:
             progress(len(self.mask), len(self.mask))
