@@ -190,10 +190,13 @@ def test_a_picture_says_in_words_what_it_shows(page: Path) -> None:
     assert all(len(words.split()) >= 8 for words in said)
 
 
-def test_a_picture_of_the_bundled_model_is_what_the_command_beside_it_draws(home: Path, there: Path) -> None:
-    (example,) = (each for each in EXAMPLES if each.command.endswith(" -o heads.png"))
+@pytest.mark.parametrize("name", ["heads.png", "text.png"])
+def test_a_picture_of_the_bundled_model_is_what_the_command_beside_it_draws(
+    name: str, home: Path, there: Path
+) -> None:
+    (example,) = (each for each in EXAMPLES if each.command.endswith(f" -o {name}"))
     assert answer_of(f"{example.command} --force", home).status == 0
-    drawn, kept = (matplotlib.image.imread(place / "heads.png") for place in (there, IMAGES))
+    drawn, kept = (matplotlib.image.imread(place / name) for place in (there, IMAGES))
     assert drawn.shape == kept.shape
     assert np.abs(drawn - kept).mean() < 0.002  # a letter that another version of FreeType draws another way
 

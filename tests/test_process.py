@@ -263,6 +263,14 @@ def test_any_encoding_can_carry_the_result(encoding: str, line: str) -> None:
     assert ("日本" in line) == ("\\u65e5" in done.stdout.decode(encoding))
 
 
+def test_formulas_and_bars_can_be_read_in_ascii() -> None:
+    done = attn("explain", "Tom Thumb went to sea, and Tom", "--query", "-1", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert b" / sqrt 32 = " in done.stdout
+    assert b"  ####" in done.stdout
+    assert b"\\" not in done.stdout  # no sign is spelled out
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [

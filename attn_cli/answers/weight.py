@@ -131,6 +131,7 @@ class RowOutput:
     bias: Vector | None  # (M,) of W^O
     result: Vector  # (M,) the layer's output
     stream: Vector | None  # (M,) the residual stream that the layer's output is added to
+    is_changed: bool  # whether the model normalises or scales the layer's output before adding it
 
 
 @record(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
 from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
 from attn_cli.commands.results.output import drawn, shared_out, title, write
+from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either
@@ -25,8 +26,8 @@ Every head of the model, layer by head:
     attn heatmap "the cat sat and the cat sat" -o all.png
 One head, for a paper:
     attn heatmap "the cat sat and the cat sat" --heads 2.6 -o head.pdf
-Scores and weights of layer 5 in BERT:
-    attn heatmap "the cat sat" -m bert-base-cased -l 5 -s scores,weights -o layer.svg
+Where one word looks, as a text:
+    attn heatmap "the cat sat and the cat sat" --rows cat@2 --as-text -o it.png
 """
 
 
@@ -37,6 +38,7 @@ def draw_heads(
     out: Annotated[list[Path] | None, options.out(_PICTURE)] = None,
     step: options.Steps = None,
     window: options.WindowOptions,
+    text_view: options.TextViewOptions,
     picture_options: options.PictureOptions,
     force: options.Force = False,
     compute: options.ComputeOptions,
@@ -45,6 +47,8 @@ def draw_heads(
 
     Several heads are drawn side by side, all heads of a model (without -l, -H or --heads) as a grid of
     layers by heads. Heads share one colour scale; each step has its own. Without -s, weights are drawn.
+
+    With --as-text the text itself is drawn, each token on the colour of the weight that one query gives it.
 
     Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns draw a part in full.
     """
@@ -57,7 +61,14 @@ def draw_heads(
     targets = files.targets(out, tuple(PICTURES), force=force)
     picture.check_colours(picture_options.cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
+    check_text_view(text_view, step)
     reading = open_reading(world, inputs, compute)
+    if text_view.as_text:
+        _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        write(
+            world, targets, PICTURES, lambda: drawn_texts(world, reading, texts, picture_options), force=force
+        )
+        return
     places = selected_places(world, reading, selection(inputs))
     shown = chosen_window(world, reading, window, steps, shared_out(len(places)))
     heads = head_steps(reading, places, steps, shown)

@@ -16,6 +16,7 @@ from attn_cli.commands.results.output import (
     show_reading,
     write,
 )
+from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.console import World
 from attn_cli.help.command import Topic
@@ -25,6 +26,7 @@ from attn_cli.vocabulary import Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from attn_cli.analysis.verification import Verdict
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
 
@@ -61,6 +63,7 @@ def inspect_heads(
     step: options.Steps = None,
     table: options.TableOptions,
     window: options.WindowOptions,
+    text_view: options.TextViewOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
@@ -77,8 +80,11 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
+    With --as-text the text itself is shown, each token shaded by the weight that one query gives it.
+
     Beyond 1,024 tokens, weights are averaged over blocks; --rows and --columns show a part in full.
-    Files and --json have every number in full precision: --top and --digits only affect tables.
+    Files and --json have every number in full precision: --top, --digits and --as-text only affect
+    what is printed.
     """
     from attn_cli.show import files
 
@@ -89,7 +95,14 @@ def inspect_heads(
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = tuple(dict.fromkeys(step)) if step else None
+    check_text_view(text_view, steps)
     reading = open_reading(world, inputs, compute)
+    if text_view.as_text and not (as_json or targets):
+        heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        verdict = verdict_on(reading, heads) if verify else None
+        show_texts(world, reading, texts, table)
+        _conclude(world, verdict)
+        return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits, window.hiding.hide)
     shown = chosen_window(world, reading, window, steps, most)
     if shown.is_pooled:
@@ -110,6 +123,15 @@ def inspect_heads(
         _show(world, reading, heads, table)
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
+    _conclude(world, verdict)
+
+
+def _conclude(world: World, verdict: "Verdict | None") -> None:
+    """What the comparison with transformers found; None: there was none.
+
+    Raises:
+        DifferenceError: the numbers differ.
+    """
     if verdict is not None:
         for remark in remarks(verdict):
             world.note(remark)

@@ -282,6 +282,25 @@ class WindowOptions:
 
 
 @record(frozen=True, slots=True)
+class TextViewOptions:
+    """The text itself, shaded, in place of a matrix."""
+
+    topic = Topic.SHOW
+    as_text: Annotated[
+        bool,
+        typer.Option(
+            "--as-text",
+            help="Show the text itself, each token shaded by the weight it gets from one query: the rows of "
+            "--rows, else the last token that is part of the text.",
+        ),
+    ] = False
+    mean: Annotated[
+        bool,
+        typer.Option("--mean", help="With --as-text: the mean of the chosen heads, or of all heads."),
+    ] = False
+
+
+@record(frozen=True, slots=True)
 class TableOptions:
     """How tables show numbers."""
 

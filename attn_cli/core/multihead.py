@@ -93,6 +93,7 @@ class Attention:
     memory: Array | None = None  # (S, M) what keys and values are computed from; None: the input
     stream: Array | None = None  # (T, M) the residual stream, to which the output is added; None: unknown
     input_norm: LayerNorm | RmsNorm | None = None  # input = norm(stream); None: the stream is the input
+    is_result_changed: bool = False  # whether the model normalises or scales the output before adding it
     scale_name: str = ""  # see `MultiHeadAttention`
     rows: Sequence[int] | None = None  # the positions of the queries, after `at`; None: 0 to T - 1
     opens: "Callable[[], MultiHeadAttention] | None" = None  # see `layer`

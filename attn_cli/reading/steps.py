@@ -60,6 +60,13 @@ def shown_layers(reading: Reading, places: Sequence[Place]) -> "Iterator[ShownLa
     return (ShownLayer(reading.kind, number, layer) for number, layer in run_layers(reading, layers))
 
 
+@unwarned
+def shown_layer(reading: Reading, number: int) -> "ShownLayer":
+    """One layer, run up to its attention."""
+    (shown,) = shown_layers(reading, [(number, 0)])
+    return shown
+
+
 def run_layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
     """The given layers, in ascending order, run lazily."""
     return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)

@@ -521,3 +521,14 @@ def test_a_long_text_has_its_favourite_key_named_too(monkeypatch: pytest.MonkeyP
     err = attn("inspect", TEXT, "--heads", "2.5", "-s", "weights").err
     assert "weights are averaged over blocks" in err
     assert '"<s>" (0) takes 1.00 of head 2.5\'s weight; --hide first shows the rest\n' in err
+
+
+def test_a_text_that_is_shaded_has_no_columns_to_hide(tmp_path: Path) -> None:
+    for option, words in (("--hide", ["--hide", "first"]), ("--renormalize", ["--renormalize"])):
+        expected = (
+            2,
+            f"{option} is about the columns of a matrix, and --as-text shows none",
+            "--columns 1- shades the other tokens, or leave out --as-text",
+        )
+        assert refused(attn("inspect", TEXT, "--as-text", *words)) == expected
+        assert refused(attn("heatmap", TEXT, "--as-text", *words, "-o", tmp_path / "a.png")) == expected

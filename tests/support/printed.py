@@ -301,8 +301,8 @@ def _begin_side(page: Page, found: re.Match[str]) -> None:
 def _begin_value(page: Page, position: int) -> None:
     """It is that of the key, or of one with the largest weight where the key is hidden."""
     page.value_key = position
-    if page.is_hidden and page.row:
-        weights = {place: numbers["weight"] for place, numbers in _keys_of_row(page).items()}
+    weights = {place: numbers["weight"] for place, numbers in _keys_of_row(page).items()}
+    if page.is_hidden and weights:
         if weights.get(position) != max(weights.values()):
             raise PageError(f"the weight of {position} is not the largest")
     elif not page.is_hidden and position != page.key:
@@ -532,12 +532,15 @@ _SENTENCES: Mapping[str, Callable[[Page, re.Match[str]], None]] = {
     rf"^The mask hides ({_COUNT}) keys?: exp\(-∞\) = 0": _hidden_keys,
     rf"^What this head writes has length ({_N})(?: \(the residual stream at this token has length {_N}\))?"
     rf"(?:; the other heads together write ({_N}))?\. All heads( and the bias of W\^O)? add up to the layer's"
-    r" output, number by number \(lengths do not\):$": _length,
+    r" output, number by number \(lengths do not\)"
+    r"(?:, which this model normalizes or scales before it joins the residual stream)?:$": _length,
     rf"^{_NAMED} puts (?:only )?({_N}) of its weight on .* its logit {_N} is (?:above|below) the {_N} of"
     rf" .* exp\({_N} - {_P}\) = {_N} times as much weight": lambda page, found: _closing(
         page, _without_tokens(found)
     ),
     rf"^\".*\" \(\d+\) puts (?:only )?({_N}) of its weight on .* (?:more|less) than ": _own_weight,
+    rf"^\".*\" \(\d+\) puts ({_N}) of its weight on .*, as much as on .*: both"
+    rf" have the logit {_N}\.$": _own_weight,
     rf"^\".*\" \(\d+\) puts ({_N}) of its weight on .*, the only key it may look at\.$": _own_weight,
     rf"^\".*\" \(\d+\) puts ({_N}) of its weight on .*; of the other keys": _own_weight,
     r"^\".*\" \(\d+\) gives .* no weight because the mask hides it; its largest weight,"

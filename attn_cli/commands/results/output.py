@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
+    from attn_cli.show.picture.marks import Drawing
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: about as many as a screen has pixels
@@ -107,7 +108,7 @@ def _spans(places: Sequence[int]) -> list[str]:
 def headline(reading: "Reading") -> list[str]:
     """The model, its size, what it reads, and the backend, number format and device, as phrases."""
     return headline_of(
-        reading.source, *filter(None, (_kind(reading),)), counted(len(reading.tokens), "token")
+        reading.source, *filter(None, (kind_of(reading),)), counted(len(reading.tokens), "token")
     )
 
 
@@ -122,7 +123,7 @@ def headline_of(source: "Source", *what: str) -> list[str]:
     ]
 
 
-def _kind(reading: "Reading") -> str:
+def kind_of(reading: "Reading") -> str:
     """The kind of attention if the model has several, else empty."""
     return "" if reading.kind is Kind.SELF else f"{reading.kind} attention"
 
@@ -142,7 +143,7 @@ def size(layers: int, heads: int, features: int) -> str:
 
 def title(reading: "Reading", what: str, grid: "Grid") -> str:
     """The title of a picture of grids like this one."""
-    return " · ".join(filter(None, (what, grid.pooled, _kind(reading), reading.source.card.name)))
+    return " · ".join(filter(None, (what, grid.pooled, kind_of(reading), reading.source.card.name)))
 
 
 def fitting(world: World, reading: "Reading", digits: int, hides: object = None) -> int:
@@ -201,7 +202,11 @@ def drawn(
     """A picture of the groups of panels, one below the other; each group shares one scale."""
     from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
-    drawing = picture.page(groups, title, options.cmap)
+    return as_picture(world, picture.page(groups, title, options.cmap), options)
+
+
+def as_picture(world: World, drawing: "Drawing", options: PictureOptions) -> Picture:
+    """The drawing with its resolution; a remark names characters that no font has."""
     if drawing.missing:
         world.note(f"no installed font has {' '.join(drawing.missing)}: spelled out in the picture")
     return Picture(drawing, options.dpi)

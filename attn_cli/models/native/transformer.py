@@ -111,6 +111,7 @@ class Transformer:
             attention = replace(
                 opens().attention(entering, mask=mask),
                 stream=entering if spec.residual_is_normed else x,
+                is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
                 input_norm=None if spec.residual_is_normed else norm,
                 opens=cache(opens),
             )

@@ -18,6 +18,16 @@ _FLAG_LETTERS = range(0x1F1E6, 0x1F200)  # two of them are a flag
 _TAGS = range(0xE0020, 0xE0080)  # after a black flag
 
 
+def is_inside_character(text: str, place: int) -> bool:
+    """Whether `place` is within a letter with its accents, a joined emoji, a flag or a line end."""
+    if not 0 < place < len(text):
+        return False
+    before, after = text[place - 1], text[place]
+    if before.isspace():
+        return before + after == "\r\n"
+    return _extends(after) or before in _JOINERS or _splits_flag(text, place)
+
+
 def is_inside_word(text: str, place: int) -> bool:
     """Whether the characters before and at `place` belong to one word, one number or one emoji."""
     if not 0 < place < len(text):

@@ -176,4 +176,5 @@ class _Row:
             bias=None if projection.bias is None else to_numpy(projection.bias),
             result=to_numpy(row.projected(contexts))[0],
             stream=None if row.stream is None else to_numpy(row.stream)[0],
+            is_changed=opened.is_result_changed,
         )

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _SEQUENTIAL = "viridis"  # perceptually uniform, and safe for colour-blind readers
 _DIVERGING = "RdBu_r"  # white in the middle, unlike the grey of masked cells
 
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue: Rec. 709
+_TOE = 0.04045  # sRGB is linear up to this value
+_EQUAL_CONTRAST = 0.179  # (1 + 0.05) / (L + 0.05) = (L + 0.05) / 0.05
+
 
 @record(frozen=True, slots=True)
 class ColourScale:
@@ -61,6 +65,13 @@ def colour_map(name: str) -> "Colormap":
         close = get_close_matches(name.casefold(), names, n=1) or [_SEQUENTIAL]
         raise UsageError(f"colour map '{printable(name)}' does not exist", f"--cmap {names[close[0]]}")
     return mpl.colormaps[name]
+
+
+def readable_ink(colour: npt.NDArray[np.uint8]) -> str:
+    """Black or white, whichever has more contrast on a colour (WCAG 2.1)."""
+    parts = colour[:3] / 255
+    linear = np.where(parts <= _TOE, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return "black" if linear @ _LUMINANCE > _EQUAL_CONTRAST else "white"
 
 
 def with_minus_sign(number: str) -> str:

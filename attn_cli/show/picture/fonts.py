@@ -36,6 +36,10 @@ class Letters:
         """The title of a panel or a page."""
         return self._cut(safe_text.printable(text), _LONGEST_TITLE)
 
+    def word(self, text: str) -> str:
+        """A word of a text, in full."""
+        return "".join(_spelled(character) if character in self.missing else character for character in text)
+
     def inches(self, text: str, size: float) -> float:
         """The width of `text` at `size` points, in inches."""
         return _points(text, self.families) * size / INCH

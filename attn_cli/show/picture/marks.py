@@ -62,7 +62,7 @@ class Word:
     y: float
     size: float  # points
     across: Literal["left", "center", "right"] = "center"
-    down: Literal["top", "center", "bottom"] = "center"
+    down: Literal["top", "center", "bottom", "baseline"] = "center"
     turned: bool = False  # reads upwards
     colour: str = "black"
 
@@ -82,7 +82,15 @@ class Blank:
     box: Box
 
 
-PageMark: TypeAlias = Image | Word | Stroke | Blank
+@record(frozen=True, slots=True)
+class Fill:
+    """A rectangle of one colour, behind a word."""
+
+    box: Box
+    colour: str
+
+
+PageMark: TypeAlias = Image | Word | Stroke | Blank | Fill
 
 
 @record(frozen=True, slots=True)

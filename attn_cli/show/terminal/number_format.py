@@ -27,10 +27,10 @@ class NumberFormat:
 
     def zeros(self, values: Matrix) -> npt.NDArray[np.bool_]:
         """(R, C) whether each value is written as zero."""
-        return np.asarray(np.abs(values.astype(np.float64)) <= self._largest_zero)
+        return np.asarray(np.abs(values.astype(np.float64)) <= self.largest_zero)
 
     @property
-    def _largest_zero(self) -> float:
+    def largest_zero(self) -> float:
         """The largest number that is written as zero: half of the last decimal, or the number before it."""
         if self.spec.endswith("e"):
             return 0.0

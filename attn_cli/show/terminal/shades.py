@@ -92,11 +92,12 @@ def shade_indices(grid: Grid, count: int) -> npt.NDArray[np.int64]:
     """(R, C) the index of each cell's shade among `count`, from the lowest value to the highest."""
     if scale.is_below_zero(grid.limits):  # counted from the shade nearest to zero
         low, high = grid.limits
-        return count - 1 - _indices(scale.levels(-grid.values, (-high, -low)), count)
-    return _indices(scale.levels(grid.values, grid.limits), count)
+        return count - 1 - level_indices(scale.levels(-grid.values, (-high, -low)), count)
+    return level_indices(scale.levels(grid.values, grid.limits), count)
 
 
-def _indices(levels: npt.NDArray[np.floating], count: int) -> npt.NDArray[np.int64]:
+def level_indices(levels: npt.NDArray[np.floating], count: int) -> npt.NDArray[np.int64]:
+    """The index of the shade of each level, 0 to 1, among `count`."""
     return np.asarray(np.minimum(levels * count, count - 1), dtype=np.int64)
 
 

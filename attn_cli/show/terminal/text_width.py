@@ -9,6 +9,8 @@ from rich.cells import cell_len, split_graphemes
 _SPELLED = {
     "·": ".", "×": "x", "…": "..", "→": "->", "␣": "_", "⏎": "\\n", "␍": "\\r", "⇥": "\\t",
     "░": ".", "▒": ":", "▓": "+", "█": "#",
+    "▏": " ", "▎": " ", "▍": " ", "▌": "#", "▋": "#", "▊": "#", "▉": "#",
+    "÷": "/", "√": "sqrt ", "−": "-", "∞": "inf", "²": "^2", "Σ": "sum", "α": "alpha", "“": '"', "”": '"',
 }  # fmt: skip
 _FLAG = re.compile("[\N{REGIONAL INDICATOR SYMBOL LETTER A}-\N{REGIONAL INDICATOR SYMBOL LETTER Z}]{2}")
 
@@ -25,7 +27,7 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
     if cell_len(text) <= width:
         return text
     kept = ""
-    for grapheme in _graphemes(text):
+    for grapheme in graphemes(text):
         if cell_len(kept + grapheme + ellipsis) > width:
             break
         kept += grapheme
@@ -83,7 +85,7 @@ def _spelled(character: str) -> str:
 def _pieces(text: str, width: int) -> Iterator[str]:
     """`text` in pieces of at most `width`, unless a single character is wider."""
     piece = ""
-    for grapheme in _graphemes(text):
+    for grapheme in graphemes(text):
         if piece and cell_len(piece + grapheme) > width:
             yield piece
             piece = ""
@@ -91,7 +93,7 @@ def _pieces(text: str, width: int) -> Iterator[str]:
     yield piece
 
 
-def _graphemes(text: str) -> Iterator[str]:
+def graphemes(text: str) -> Iterator[str]:
     """User-perceived characters: a letter with its accents, a joined emoji, a flag."""
     inside_flags = {flag.start() + 1 for flag in _FLAG.finditer(text)}  # Rich splits a flag into two letters
     ends = [end for _, end, _ in split_graphemes(text)[0] if end not in inside_flags]

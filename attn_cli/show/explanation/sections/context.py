@@ -156,9 +156,15 @@ def _lengths_sentence(board: Board, output: RowOutput) -> Words:
         )
     return words(
         "What this head writes has length {own}{stream}{beside}. All heads{bias} add up to the layer's"
-        " output, number by number (lengths do not):",
+        " output, number by number (lengths do not){changed}:",
         "O que esta cabeça escreve tem comprimento {own}{stream}{beside}. Todas as cabeças{bias} somam a"
-        " saída da camada, número por número (os comprimentos não se somam):",
+        " saída da camada, número por número (os comprimentos não se somam){changed}:",
+        changed=words(
+            ", which this model normalizes or scales before it joins the residual stream",
+            ", que este modelo normaliza ou escala antes de somá-la ao fluxo residual",
+        )
+        if output.is_changed
+        else "",
         own=ledger.given(_length(output.output)),
         stream=stream,
         beside=beside,

@@ -140,7 +140,10 @@ def _close_with(ledger: Ledger, root: Figure, dot: Figure, size: int, column: Co
 
 
 def _of_scale(scores: RowScores, size: int) -> Words:
-    name: Word = symbols(" ({name})", name=Outside(scores.scale_name)) if scores.scale_name else ""
+    name: Word = ""
+    if scores.scale_name:
+        given = Outside(scores.scale_name)
+        name = words(" (set by {name})", " (definida por {name})", name=given)
     if scores.scale == 1:
         return words(
             "This model does not divide by √{size}: its scale is 1{name}.",

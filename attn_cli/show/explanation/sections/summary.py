@@ -102,6 +102,12 @@ def _compared(board: Board) -> Words:
         )
     own, other = (board.ledger.given(softmax.logits[one], board.logits) for one in (key, rival))
     values |= {"own": own, "other": other}
+    if softmax.weights[key] == softmax.weights[rival]:
+        return words(
+            "{query} puts {weight} of its weight on {key}, as much as on {rival}: both have the logit {own}.",
+            "{query} põe {weight} do seu peso em {key}, tanto quanto em {rival}: ambas têm o logit {own}.",
+            **values,
+        )
     if own.value >= other.value:
         return words(
             "{query} puts {weight} of its weight on {key}: its logit {own} is above the {other} of"

@@ -1,0 +1,73 @@
+"""A text in pieces: the characters of its tokens, what stands between them, and tokens without text."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from attn_cli.answers.shaded_text import Piece
+from attn_cli.models.tokens.token import Token
+from attn_cli.reading.token_selection.boundaries import is_inside_character
+from attn_cli.reading.token_selection.text_side import TextSide
+from attn_cli.record import record
+
+
+@record(frozen=True, slots=True)
+class _Span:
+    """The characters of one or several tokens; none if `start` is `end`."""
+
+    start: int
+    end: int
+    tokens: tuple[Token, ...]
+
+
+def pieces_of(side: TextSide) -> tuple[Piece, ...]:
+    """The pieces of the text, or of both texts of a pair, the second on a line of its own.
+
+    Tokens that share a user-perceived character are one piece: bytes of an emoji, a letter and its accent.
+    White space around the characters of a token belongs to no token; a token of white space alone has its
+    own piece.
+    """
+    parts = [_pieces(text, tokens) for text, tokens in side.parts]
+    return tuple(chain(*parts[:1], *(chain([Piece("\n")], part) for part in parts[1:])))
+
+
+def _pieces(text: str, tokens: Sequence[Token]) -> Iterator[Piece]:
+    place = 0
+    for span in sorted(_spans(text, tokens), key=lambda span: (span.start, span.tokens[0].position)):
+        if span.start > place:
+            yield Piece(text[place : span.start])
+        positions = tuple(sorted(token.position for token in span.tokens))
+        is_mark = span.start == span.end
+        yield Piece(span.tokens[0].text if is_mark else text[span.start : span.end], positions, is_mark)
+        place = max(place, span.end)
+    if place < len(text):
+        yield Piece(text[place:])
+
+
+def _spans(text: str, tokens: Sequence[Token]) -> Iterator[_Span]:
+    """The characters of each token, joined where tokens share a character; and tokens without any."""
+    yield from (_Span(token.start, token.start, (token,)) for token in tokens if token.end <= token.start)
+    own = sorted(
+        (_whole_characters(text, token) for token in tokens if token.end > token.start),
+        key=lambda span: (span.start, span.tokens[0].position),
+    )
+    joined: _Span | None = None
+    for span in own:
+        if joined is not None and span.start < joined.end:
+            joined = _Span(joined.start, max(joined.end, span.end), (*joined.tokens, *span.tokens))
+        else:
+            yield from () if joined is None else (joined,)
+            joined = span
+    yield from () if joined is None else (joined,)
+
+
+def _whole_characters(text: str, token: Token) -> _Span:
+    """The characters of a token without the white space around them, with the marks that belong to them."""
+    start, end = token.start, token.end
+    written = text[start:end]
+    if written.strip():
+        start, end = start + len(written) - len(written.lstrip()), end - len(written) + len(written.rstrip())
+    while is_inside_character(text, start):
+        start -= 1
+    while is_inside_character(text, end):
+        end += 1
+    return _Span(start, end, (token,))

@@ -1,0 +1,113 @@
+"""The rows of heads as weights of the pieces of a text, head by head or as their mean."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from attn_cli.answers.shaded_text import Piece, ShadedText
+from attn_cli.grid import Head
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.text_weights.pieces import pieces_of
+from attn_cli.record import record
+from attn_cli.safe_text import label
+from attn_cli.vocabulary import Kind, Step
+
+_NAMED = 4  # heads whose names a title has room for
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Rows:
+    """The weights of a few queries on all keys: those of a head, or the mean of several."""
+
+    title: str
+    queries: Sequence[int]
+    weights: npt.NDArray[np.float64]  # (R, S)
+    mask: npt.NDArray[np.bool_]  # (R, S)
+    sink: npt.NDArray[np.float64] | None  # (R,)
+
+
+def shaded_texts(
+    reading: Reading, heads: Sequence[Head], columns: Collection[int], *, is_mean: bool = False
+) -> tuple[ShadedText, ...]:
+    """A text for each row of each head, or of their mean; the heads have the weights of all keys.
+
+    `columns` are the keys that are shown.
+    """
+    pieces = pieces_of(reading.key_side)
+    query_text = pieces_of(reading.query_side) if reading.kind is Kind.CROSS else ()
+    of_heads = [_rows_of(head) for head in heads]
+    rows = [_mean(reading, heads, of_heads)] if is_mean else of_heads
+    return tuple(text for part in rows for text in _texts(reading, part, columns, pieces, query_text))
+
+
+def _rows_of(head: Head) -> _Rows:
+    weights = np.asarray(head.steps[Step.WEIGHTS], dtype=np.float64)
+    mask = np.ones(weights.shape, dtype=bool) if head.mask is None else head.mask
+    sink = None if head.sink is None else np.asarray(head.sink.weight, dtype=np.float64)
+    return _Rows(f"weights {head.name}", head.queries, weights, mask, sink)
+
+
+def _mean(reading: Reading, heads: Sequence[Head], rows: Sequence[_Rows]) -> _Rows:
+    """The mean over the heads; a key is masked if it is so in all of them, and no sink takes 0."""
+    weights = np.mean([part.weights for part in rows], axis=0)
+    mask = np.any([part.mask for part in rows], axis=0)
+    sinks = [np.zeros(len(part.queries)) if part.sink is None else part.sink for part in rows]
+    has_sink = any(part.sink is not None for part in rows)
+    sink = np.mean(sinks, axis=0) if has_sink else None
+    return _Rows(_mean_title(reading, heads), rows[0].queries, weights, mask, sink)
+
+
+def _mean_title(reading: Reading, heads: Sequence[Head]) -> str:
+    """Which heads are averaged: their names if they are few, or all of a layer or of the model."""
+    count, extent = len(heads), reading.extent
+    if count <= _NAMED:
+        return f"mean weights of {', '.join(head.name for head in heads)}"
+    layers = sorted({head.layer for head in heads})
+    if count == len(extent.layers) * extent.heads:
+        return f"mean weights of all {count:,} heads"
+    if len(layers) == 1 and count == extent.heads:
+        return f"mean weights of the {count} heads of layer {layers[0]}"
+    return f"mean weights of {count:,} heads"
+
+
+def _texts(
+    reading: Reading,
+    rows: _Rows,
+    columns: Collection[int],
+    pieces: tuple[Piece, ...],
+    query_text: tuple[Piece, ...],
+) -> Iterator[ShadedText]:
+    """The text once for each row."""
+    owners = np.full(len(reading.keys), -1)
+    for number, piece in enumerate(pieces):
+        owners[list(piece.tokens)] = number
+    is_shown = np.zeros(len(reading.keys), dtype=bool)
+    is_shown[list(columns)] = True
+    shown = _any_of(pieces, owners[is_shown])
+    for number, position in enumerate(rows.queries):
+        weights, mask = rows.weights[number], rows.mask[number]
+        of_shown = np.bincount(owners[is_shown], weights=weights[is_shown], minlength=len(pieces))
+        yield ShadedText(
+            title=rows.title,
+            query=f"{position} {label(_text_at(position, query_text or pieces))}",
+            query_token=position,
+            pieces=pieces,
+            weights=np.asarray(of_shown, dtype=np.float64),
+            shown=shown,
+            masked=shown & ~_any_of(pieces, owners[is_shown & mask]),
+            query_text=query_text,
+            sink=None if rows.sink is None else float(rows.sink[number]),
+            elsewhere=None if is_shown.all() else float(weights[~is_shown].sum()),
+            masked_tokens=int((~mask).sum()),
+        )
+
+
+def _text_at(position: int, pieces: Sequence[Piece]) -> str:
+    """The text of the piece that a token belongs to."""
+    return next(piece.text for piece in pieces if position in piece.tokens)
+
+
+def _any_of(pieces: Sequence[Piece], owners: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(P,) whether each piece is among the owners."""
+    return np.bincount(owners, minlength=len(pieces)).astype(bool)
