@@ -139,7 +139,7 @@ _XIAO = "Xiao et al. 2023, arXiv:2309.17453"
 
 _LOOKING = "every row that may look anywhere"
 _LATER = "rows that may look at it, but the first"
-_BOTH = "every row of the two heads; a learned sink is one more key"
+_BOTH = "every row of the two heads; a learned sink is one more key, and hidden keys together are another"
 
 
 class Metric(Term):
@@ -171,6 +171,14 @@ class Metric(Term):
         "1 − Σ_j α_ij",
         "every row that may look anywhere, in layers with a learned sink",
         "OpenAI 2025, arXiv:2508.10925",
+    )
+    HIDDEN = (
+        "hidden",
+        "weight on the keys that --hide hides",
+        "0 to 1",
+        "Σ_j α_ij over hidden j",
+        "every row that may look anywhere, hidden keys included",
+        "attn's own",
     )
     DISTANCE = (
         "distance",

@@ -7,7 +7,21 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.results.output import drawn, fitting, shared_out, show_reading, title, write
+from attn_cli.commands.results.hidden import (
+    hidden_keys_in,
+    hidden_keys_of,
+    remarks_on_empty_rows,
+    rows_compared,
+)
+from attn_cli.commands.results.output import (
+    drawn,
+    fitting,
+    shared_out,
+    show_hidden,
+    show_reading,
+    title,
+    write,
+)
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures, scale_of_tables
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -68,9 +82,10 @@ def compare_heads(
     Name two or more heads. Up to four are shown side by side, then the distance between any two; for two
     heads also their difference, the first one's weights minus the second one's.
 
-    Distances are averaged over all rows, or over --rows; attn heads --definitions has their formulas. Beyond
-    1,024 tokens, the matrices are averaged over blocks. Colours of weights span 0 to 1, those of a difference
-    its own range. Data files have the distances and the difference, .csv only the distances.
+    Distances are averaged over all rows, or over --rows; attn heads --definitions has their formulas. The
+    keys that --hide hides count as one more key; with --renormalize only the others do. Beyond 1,024 tokens,
+    the matrices are averaged over blocks. Colours of weights span 0 to 1, those of a difference its own
+    range. Data files have the distances and the difference, .csv only the distances.
     """
     chosen = selection(inputs)
     if chosen.is_empty:
@@ -87,21 +102,27 @@ def compare_heads(
     if len(places) < _FEWEST:
         raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")
     is_text = not (as_json or targets)
-    most = fitting(world, reading, table.digits) if is_text else shared_out(len(places))
+    most = fitting(world, reading, table.digits, window.hiding.hide) if is_text else shared_out(len(places))
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
     heads, comparison = compare_places(reading, places, distance, shown)
     if is_text:
         show_reading(world, reading, heads[0])
+        show_hidden(world, reading, hidden_keys_in(heads[0]))
         weights = _weights(reading, heads, scale_of_tables(scale, heads))
         _show(world, reading, weights, _beside(comparison, weights), table)
-        world.note(f"{distance}: {distance.explanation}; the mean over the rows, from 0 to 1")
+        rows = rows_compared(heads[0])
+        world.note(f"{distance}: {distance.explanation}; the mean over the rows{rows}, from 0 to 1")
+        for remark in remarks_on_empty_rows(heads):
+            world.note(remark)
         return
     answer = describe_reading(reading) | comparison.fields()
 
     def drawing() -> Picture:
         weights = _weights(reading, heads, scale_of_pictures(world, scale, heads))
         groups = [[weights], *([[grid]] for grid in _beside(comparison, weights))]
-        return drawn(world, groups, title(reading, "heads compared", weights[0]), picture_options)
+        hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
+        what = " · ".join(filter(None, ("heads compared", hidden)))
+        return drawn(world, groups, title(reading, what, weights[0]), picture_options)
 
     write(world, targets, PICTURES, drawing, force=force)
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.grid import Grid, Head, Matrix, Sides
+from attn_cli.grid import Grid, Head, HiddenColumn, Matrix, Sides
 from attn_cli.show.scale import StepScale, limits_by_size, limits_of, on_unmasked, stands_out_by_size
 from attn_cli.vocabulary import Distance, Metric, Pool, Step
 
@@ -68,8 +68,8 @@ def summed_cells(texts: Sides, pooled: Grid) -> Grid:
     """
     if not pooled.is_pooled or pooled.pool is Pool.MAX:
         return pooled
-    assert pooled.column_places is not None, "pooled cells are labelled with their first key"
-    values = pooled.values * np.diff(pooled.column_places, append=len(texts.keys))
+    keys = len(texts.keys) - (0 if pooled.hidden is None else pooled.hidden.keys)
+    values = pooled.values * np.diff(np.arange(0, keys, pooled.cells[1]), append=keys)
     summed = replace(pooled, values=values, is_summed=True)
     if not pooled.by_size:
         return summed
@@ -91,9 +91,19 @@ def difference_grid(
     title = f"weights {heads[0]} − {heads[1]}"
     values = np.asarray(difference, dtype=np.float64)
     visible = one.visible | other.visible
+    if one.hidden is not None and one.hidden.is_renormalized:  # rows that both heads have
+        rows = np.asarray(one.visible.any(axis=1) & other.visible.any(axis=1))
+        visible &= rows[:, None]
     limits = limits_by_size(*_with_sink(values, visible, None if one.is_pooled else sink))
-    compared = replace(one, title=title, values=values, visible=visible, sink=sink)
-    return replace(compared, limits=limits, by_size=True, is_log=False)
+    grid = replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
+    grid = replace(grid, is_log=False)
+    if one.hidden is None or other.hidden is None:
+        return grid
+    weight, average = (
+        one.hidden.weight - other.hidden.weight,
+        f"{one.hidden.average} − {other.hidden.average}",
+    )
+    return replace(grid, hidden=replace(one.hidden, weight=weight, average=average))
 
 
 def metric_grid(
@@ -120,12 +130,15 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
+    if step is Step.WEIGHTS and head.hidden is not None and head.hidden.is_renormalized:
+        visible = visible & (head.hidden.left > 0)[:, None]  # nothing cannot be divided by nothing
     sink = _sink_column(head, step)
     limits = limits_of(*_with_sink(values, visible, sink))
     grid = grid_of(name, values, queries, keys, visible, limits)
     allowed = head.mask if step in _BEFORE_THE_MASK else None
     of_texts = replace(grid, row_places=head.queries, column_places=head.keys)
-    return replace(of_texts, cells=head.cells, pool=head.pool, allowed=allowed, sink=sink)
+    of_texts = replace(of_texts, cells=head.cells, pool=head.pool)
+    return replace(of_texts, allowed=allowed, sink=sink, hidden=_hidden_column(head, step))
 
 
 def _sink_column(head: Head, step: Step) -> Matrix | None:
@@ -135,6 +148,15 @@ def _sink_column(head: Head, step: Step) -> Matrix | None:
     column = head.sink.weight if step is Step.WEIGHTS else head.sink.logit
     assert column is not None, "pooled heads have no logits"
     return np.asarray(np.broadcast_to(column, head.sink.weight.shape), dtype=np.float64)
+
+
+def _hidden_column(head: Head, step: Step) -> HiddenColumn | None:
+    """What the hidden keys of a head take of its rows, beside its weights."""
+    if head.hidden is None or step is not Step.WEIGHTS:
+        return None
+    hidden = head.hidden
+    weight, average = np.asarray(hidden.weight, dtype=np.float64), f"{hidden.share:.2f}"
+    return HiddenColumn(len(hidden.keys), weight, average, hidden.is_renormalized)
 
 
 def _with_sink(

@@ -117,7 +117,7 @@ def test_inspect_shows_the_head_that_the_probe_knows_best(cache: str) -> None:
     text = ("inspect", "Then Uncle Sam sang, and Uncle Sam sang well.", "-s", "weights")
     assert attn(*text).err.startswith("head 2.7 is shown, the clearest induction head of 32: it attends to ")
     attn("heads", "--probe", ATTN_CACHE=cache)
-    why, here, _ = attn(*text, ATTN_CACHE=cache).err.splitlines()
+    why, here, *_ = attn(*text, ATTN_CACHE=cache).err.splitlines()
     assert re.fullmatch(
         r"head 2\.6 is shown, the clearest induction head of 32 on random tokens \(probe of \S+\): "
         r"it attends to what followed an earlier copy of the token",

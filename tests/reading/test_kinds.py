@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from attn_cli.core.arrays import Array
 from attn_cli.core.attention import LearnedSink
+from attn_cli.core.hiding import Hiding
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import MultiHeadAttention
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -63,8 +64,10 @@ class OnlyWeights:
     def at(self, rows: Sequence[int]) -> "OnlyWeights":
         return replace(self, inner=self.inner.at(rows))
 
-    def pooled(self, heads: Sequence[int], most: int, way: Pool = Pool.MEAN) -> Pooled:
-        return self.inner.pooled(heads, most, way)
+    def pooled(
+        self, heads: Sequence[int], most: int, way: Pool = Pool.MEAN, hiding: Hiding | None = None
+    ) -> Pooled:
+        return self.inner.pooled(heads, most, way, hiding)
 
     def measure(
         self,
@@ -72,7 +75,9 @@ class OnlyWeights:
         metrics: Collection[Metric],
         tokens: KeyTokens,
         progress: RowProgress | None = None,
+        hiding: Hiding | None = None,
     ) -> RowMetrics:
+        assert hiding is None
         weights = self.steps(heads, {Step.WEIGHTS})[Step.WEIGHTS]
         if progress is not None:
             progress(len(self.mask), len(self.mask))
@@ -289,7 +294,9 @@ def test_of_a_hybrid_the_layers_that_attend_are_shown() -> None:
 def test_heads_of_each_kind_have_the_metrics_that_make_sense_there(kind: Kind) -> None:
     found = attn("heads", *LINE, "--kind", kind, "--json").document
     schema().validate(found)
-    assert found["metrics"] == [metric for metric in metrics_of_kind(kind) if metric is not Metric.SINK]
+    assert found["metrics"] == [
+        metric for metric in metrics_of_kind(kind) if metric not in {Metric.SINK, Metric.HIDDEN}
+    ]
     assert [(each["kind"], each["layer"], each["head"]) for each in found["heads"]] == [
         (kind, layer, head) for layer in LAYERS[kind] for head in range(4)
     ]

@@ -50,8 +50,12 @@ def texts_of(
     """The chosen heads, and the text once for each of their rows, or for each row of their mean.
 
     Raises:
-        UsageError: the choice is malformed or out of range, or there are too many texts.
+        UsageError: the choice is malformed or out of range, there are too many texts, or keys are hidden.
     """
+    if options.hiding.hide or options.hiding.renormalize:
+        option = "--hide" if options.hiding.hide else "--renormalize"
+        problem = f"{option} is about the columns of a matrix, and --as-text shows none"
+        raise UsageError(problem, "--columns 1- shades the other tokens, or leave out --as-text")
     from attn_cli.reading.text_weights.shading import shaded_texts
 
     if options.rows is None:

@@ -23,10 +23,10 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
     size += "" if grid.sink is None else f" and the {SINK}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
+    hidden = [] if grid.hidden is None else [sheet.ink(grid.hidden.caption)]
     span = f"{low} to {high}"
-    if grid.is_log:
-        return [grid.title, *pooled, size, "log scale", span]
-    return [grid.title, *pooled, size, f"{'unmasked range' if is_part else 'range'} {span}"]
+    spans = ["log scale", span] if grid.is_log else [f"{'unmasked range' if is_part else 'range'} {span}"]
+    return [grid.title, *pooled, size, *hidden, *spans]
 
 
 def _span(limits: Limits, seen: Matrix, digits: int) -> list[str]:

@@ -19,7 +19,7 @@ from tests.support.libraries import LIBRARIES
 from tests.support.made_heads import IDS, TOKENS, looking_at
 
 EVERY = tuple(Metric)
-NOT_HERE = {Metric.RECEIVED, Metric.SINK}  # not of rows, and only of layers with a learned sink
+NOT_HERE = {Metric.RECEIVED, Metric.SINK, Metric.HIDDEN}  # not of rows; of learned sinks and hidden keys only
 
 
 def test_a_token_beyond_the_window_is_eligible_in_no_row() -> None:
@@ -121,7 +121,8 @@ def test_every_metric_is_defined() -> None:
 
 
 def test_metrics_of_positions_are_not_measured_in_cross_attention() -> None:
-    both = {Metric.ENTROPY, Metric.LARGEST, Metric.SINK, Metric.FIRST, Metric.SPECIAL, Metric.RECEIVED}
+    both = {Metric.ENTROPY, Metric.LARGEST, Metric.FIRST, Metric.SPECIAL, Metric.RECEIVED}
+    both |= {Metric.SINK, Metric.HIDDEN}
     assert set(metrics_of_kind(Kind.CROSS)) == both
     assert metrics_of_kind(Kind.SELF) == EVERY
 
