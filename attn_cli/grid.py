@@ -15,6 +15,9 @@ Matrix = npt.NDArray[np.floating]
 SINK = "sink"
 """The name of the column of a learned sink."""
 
+HIDDEN = "hidden"
+"""The name of the column of hidden keys."""
+
 
 @record(frozen=True, eq=False)
 class Grid:
@@ -38,6 +41,7 @@ class Grid:
     is_summed: bool = False  # whether a cell is the sum over its keys instead of their mean
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
     sink: npt.NDArray[np.floating] | None = None  # (R,) a column for a learned sink, beside those of the keys
+    hidden: "HiddenColumn | None" = None  # one for what keys took that are out of sight, in tables
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
@@ -48,9 +52,21 @@ class Grid:
     def sink_column(self) -> "Grid":
         """The column of the sink as a grid of its own, on the same scale; call it only if there is one."""
         assert self.sink is not None, "checked by the caller"
-        values = self.sink[:, None]
-        alone: dict[str, Any] = {"columns": (SINK,), "column_places": None, "allowed": None, "sink": None}
-        return replace(self, values=values, visible=np.isfinite(values), **alone)
+        return self._column(SINK, self.sink)
+
+    @property
+    def columns_beside(self) -> "tuple[Grid, ...]":
+        """The columns beside those of the keys, each a grid of its own: of the sink, and of hidden keys."""
+        beside = [] if self.sink is None else [self.sink_column]
+        if self.hidden is not None:
+            limits = (-1.0, 1.0) if self.by_size else (0.0, 1.0)
+            beside.append(replace(self._column(HIDDEN, self.hidden.weight), limits=limits))
+        return tuple(beside)
+
+    def _column(self, name: str, numbers: npt.NDArray[np.floating]) -> "Grid":
+        values = numbers[:, None]
+        alone: dict[str, Any] = {"columns": (name,), "column_places": None, "allowed": None}
+        return replace(self, values=values, visible=np.isfinite(values), sink=None, hidden=None, **alone)
 
     @property
     def sink_limits(self) -> tuple[float, float] | None:
@@ -64,6 +80,16 @@ class Grid:
         """(N,) the visible values, the sink's included."""
         seen = self.values[self.visible]
         return seen if self.sink is None else np.append(seen, self.sink[np.isfinite(self.sink)])
+
+    @property
+    def all_numbers(self) -> Matrix:
+        """(N,) the same, with those of the hidden keys: every number that a table of the grid shows."""
+        return self.numbers if self.hidden is None else np.append(self.numbers, self.hidden.weight)
+
+    @property
+    def caption(self) -> str:
+        """The title, and what hidden keys took."""
+        return self.title if self.hidden is None else f"{self.title} · {self.hidden.caption}"
 
     @property
     def is_masked_later(self) -> bool:
@@ -87,6 +113,21 @@ class Grid:
 
 
 @record(frozen=True, slots=True, eq=False)
+class HiddenColumn:
+    """What the hidden keys of a grid took of its rows."""
+
+    keys: int  # how many
+    weight: npt.NDArray[np.floating]  # (R,)
+    average: str  # of its rows, or that of two heads
+    is_renormalized: bool
+
+    @property
+    def caption(self) -> str:
+        """How much it is on average, and whether the rest is divided."""
+        return f"{HIDDEN} {self.average}{', rest renormalized' if self.is_renormalized else ''}"
+
+
+@record(frozen=True, slots=True, eq=False)
 class Sink:
     """The learned sink of a head: a logit beside those of the keys, which takes weight and gives no value.
 
@@ -95,6 +136,33 @@ class Sink:
 
     logit: npt.NDArray[np.floating] | None  # one number, or one per row (R,); None: pooled, and it differs
     weight: npt.NDArray[np.floating]  # (R,) what it takes of each row, or on average of the rows of a cell
+
+
+@record(frozen=True, slots=True, eq=False)
+class Hidden:
+    """The keys of a head that are out of sight: they are no columns, but take part in the softmax.
+
+    What they take, what is left and what a sink takes add up to 1.
+    """
+
+    keys: tuple[int, ...]  # positions
+    weight: npt.NDArray[np.floating]  # (R,) what they take of each row, or on average of the rows of a cell
+    left: npt.NDArray[np.floating]  # (R,) what is left of it on the other keys
+    is_renormalized: bool = False  # whether the weights of a row are divided by what is left of it
+
+    @property
+    def share(self) -> float:
+        """What they take on average, of the rows that may look anywhere."""
+        rows = self.weight + self.left > 0
+        return float(self.weight[rows].mean()) if rows.any() else 0.0
+
+
+@record(frozen=True, slots=True)
+class KeyShare:
+    """The key that takes more of a head's weight than any other, and how much of each row on average."""
+
+    key: int
+    weight: float
 
 
 @record(frozen=True, eq=False)
@@ -115,6 +183,8 @@ class Head:
     )  # requested steps that are missing, each with the reason
     cells: tuple[int, int] = (1, 1)  # how many rows and columns each number is the mean of; fewer at the edge
     sink: Sink | None = None  # None: the head has none
+    hidden: Hidden | None = None  # None: no key is hidden
+    favourite: KeyShare | None = None  # None: too few rows, or the weights are not among the steps
 
     @property
     def is_masked(self) -> bool:

@@ -172,6 +172,14 @@ class Metric(Term):
         "every row that may look anywhere, in layers with a learned sink",
         "OpenAI 2025, arXiv:2508.10925",
     )
+    HIDDEN = (
+        "hidden",
+        "weight on the keys that --hide hides",
+        "0 to 1",
+        "Σ_j α_ij over hidden j",
+        "every row that may look anywhere, hidden keys included",
+        "attn's own",
+    )
     DISTANCE = (
         "distance",
         "how far away the attended tokens are, averaged with the weights",

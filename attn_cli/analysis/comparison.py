@@ -8,7 +8,7 @@ from attn_cli.analysis.distance import (
     measure_distances,
     measure_distances_of_rows,
 )
-from attn_cli.grid import Head, Matrix
+from attn_cli.grid import Head, Hidden, Matrix
 from attn_cli.record import record
 from attn_cli.vocabulary import Distance, Kind, Step
 
@@ -26,6 +26,7 @@ class Comparison:
     difference: Matrix | None  # (T, S) the first minus the second; None for more than two heads
     part: Head | None = None  # one of the heads, if the difference is of some rows and columns, or of cells
     sink_difference: Matrix | None = None  # (T,) the same of their learned sinks; None if neither has one
+    hidden: tuple[Hidden, ...] = ()  # of each head; empty if no key is hidden
 
     def fields(self) -> dict[str, object]:
         """Its fields in the JSON object."""
@@ -35,10 +36,27 @@ class Comparison:
             "items": list(self.items),
             "matrix": self.matrix,
         }
+        if self.hidden:
+            found["hidden"] = self._hidden()
         if self.difference is None:
             return found
         of_sinks = {} if self.sink_difference is None else {"sink_difference": self.sink_difference}
-        return found | {"difference": self.difference} | of_sinks | self._places()
+        of_hidden = {} if self.hidden_difference is None else {"hidden_difference": self.hidden_difference}
+        return found | {"difference": self.difference} | of_sinks | of_hidden | self._places()
+
+    @property
+    def hidden_difference(self) -> Matrix | None:
+        """(T,) the difference of what hidden keys take of the two heads; None if none is hidden."""
+        if self.difference is None or not self.hidden:
+            return None
+        one, other = (hidden.weight.astype(np.float64) for hidden in self.hidden)
+        return one - other
+
+    def _hidden(self) -> dict[str, object]:
+        """The hidden keys, and what they take of the rows of each item."""
+        keys, weights = list(self.hidden[0].keys), [hidden.weight for hidden in self.hidden]
+        renormalized = {"renormalized": True} if self.hidden[0].is_renormalized else {}
+        return {"keys": keys, "weight": np.stack(weights)} | renormalized
 
     def _places(self) -> dict[str, object]:
         """The rows and columns of the difference, if it does not have all of them."""
@@ -55,7 +73,7 @@ def compare_weights(
 
     `rows`: the weights to measure, a block of rows of all heads at a time, if `heads` do not have all rows.
     """
-    weights = with_sink_columns(
+    weights = with_columns(
         [head.steps[Step.WEIGHTS].astype(np.float64) for head in heads],
         [None if head.sink is None else head.sink.weight for head in heads],
     )
@@ -72,18 +90,19 @@ def compare_weights(
         difference=None if difference is None else difference[:, :keys],
         part=None if rows is None else heads[0],
         sink_difference=None if difference is None or keys == difference.shape[-1] else difference[:, -1],
+        hidden=tuple(head.hidden for head in heads if head.hidden is not None),
     )
 
 
-def with_sink_columns(weights: Sequence[Matrix], sinks: Sequence[Matrix | None]) -> list[Matrix]:
-    """The weights (T, S) of each head, or (T, S + 1) if any head has a learned sink, as one more key.
+def with_columns(weights: Sequence[Matrix], given: Sequence[Matrix | None]) -> list[Matrix]:
+    """The weights (T, S) of each head, or (T, S + 1) if any has a learned sink or hidden keys: one more key.
 
-    `sinks` (T,) are what they take; a head without one gives it nothing.
+    `given` (T,) is what those take; a head without any gives them nothing.
     """
-    if all(sink is None for sink in sinks):
+    if all(column is None for column in given):
         return list(weights)
     columns = [
-        np.zeros(len(rows)) if sink is None else sink for rows, sink in zip(weights, sinks, strict=True)
+        np.zeros(len(rows)) if column is None else column for rows, column in zip(weights, given, strict=True)
     ]
     return [
         np.concatenate([rows, column[:, None]], axis=-1)

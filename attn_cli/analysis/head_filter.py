@@ -97,7 +97,8 @@ class HeadFilter:
     def rank(self, heads: Sequence[HeadSummary], metric: Metric) -> list[HeadSummary]:
         """The heads sorted for a list: by default by `metric`, largest first, but entropy smallest first.
 
-        A head that gives most of its weight to a learned sink is not sharp: by entropy it comes last.
+        A head that gives most of its weight to a learned sink or to hidden keys is not sharp: by entropy it
+        comes last.
         """
         if self.order is not None or metric is not Metric.ENTROPY:
             return _sorted(heads, self.order or SortOrder(metric))
@@ -110,8 +111,12 @@ class HeadFilter:
 
 
 def rests_on_sink(head: HeadSummary) -> bool:
-    """Whether a learned sink takes more than half of the head's weight."""
-    return (head.metrics.get(Metric.SINK) or 0.0) > _RESTING
+    """Whether a learned sink and hidden keys take more than half of the head's weight.
+
+    Rows without them are not in question: they are divided by what is left.
+    """
+    taken = sum(head.metrics.get(metric) or 0.0 for metric in (Metric.SINK, Metric.HIDDEN))
+    return taken > _RESTING and not head.is_renormalized
 
 
 def parse_head_filter(where: Sequence[str], sort: str | None) -> HeadFilter:

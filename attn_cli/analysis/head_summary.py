@@ -27,6 +27,7 @@ class HeadSummary:
     head: int
     metrics: Mapping[Metric, float | None]  # None: no row of the text counts for it
     patterns: tuple[PatternShare, ...] = ()  # those with enough rows, and a share worth telling
+    is_renormalized: bool = False  # whether rows were divided by what hidden keys leave of them
 
     @property
     def name(self) -> str:
@@ -87,7 +88,8 @@ class MeasuredText:
         asks_where = definition.nearest_keys is not None
         first_row = self.first_row if asks_where or self.is_later_only else 0
         formula = definition.formula
-        if Metric.SINK in measured.values and isinstance(formula, WeightedSum) and formula.is_mean:
+        has_less = measured.left is not None or Metric.SINK in measured.values
+        if has_less and isinstance(formula, WeightedSum) and formula.is_mean:
             return _sums_over_tokens(measured, metric, first_row)
         tally = tally_metric(measured, metric, first_row)
         return tally.totals, tally.rows
@@ -146,7 +148,8 @@ def _mean(sums: Iterable[tuple[Matrix, Matrix | float]]) -> Matrix:
 def _sums_over_tokens(measured: RowMetrics, metric: Metric, first_row: int) -> tuple[Matrix, Matrix]:
     """(H,) the sum of rows that are means over tokens, each times what the sink leaves to them, and that."""
     rows = measured.eligible[metric] & (np.arange(measured.visible_keys.size) >= first_row)
-    left = 1.0 - measured.values[Metric.SINK][:, rows].astype(np.float64)
+    of_rows = measured.left if measured.left is not None else 1.0 - measured.values[Metric.SINK]
+    left = of_rows[:, rows].astype(np.float64)
     return (left * measured.values[metric][:, rows]).sum(axis=-1), left.sum(axis=-1)
 
 

@@ -7,7 +7,21 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.results.output import drawn, fitting, shared_out, show_reading, title, write
+from attn_cli.commands.results.hidden import (
+    hidden_keys_in,
+    hidden_keys_of,
+    remarks_on_empty_rows,
+    rows_compared,
+)
+from attn_cli.commands.results.output import (
+    drawn,
+    fitting,
+    shared_out,
+    show_hidden,
+    show_reading,
+    title,
+    write,
+)
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -65,9 +79,10 @@ def compare_heads(
     Name two or more heads. Up to four are shown side by side, then the distance between any two; for two
     heads also their difference, the first one's weights minus the second one's.
 
-    Distances are averaged over all rows, or over --rows; attn heads --definitions has their formulas. Beyond
-    1,024 tokens, the matrices are averaged over blocks. Data files have the distances and the difference,
-    .csv only the distances.
+    Distances are averaged over all rows, or over --rows; attn heads --definitions has their formulas. The
+    keys that --hide hides count as one more key; with --renormalize only the others do. Beyond 1,024 tokens,
+    the matrices are averaged over blocks. Data files have the distances and the difference, .csv only the
+    distances.
     """
     chosen = selection(inputs)
     if chosen.is_empty:
@@ -84,19 +99,25 @@ def compare_heads(
     if len(places) < _FEWEST:
         raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")
     is_text = not (as_json or targets)
-    most = fitting(world, reading, table.digits) if is_text else shared_out(len(places))
+    most = fitting(world, reading, table.digits, window.hiding.hide) if is_text else shared_out(len(places))
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
     heads, comparison = compare_places(reading, places, distance, shown)
     weights = weights_on_one_scale(reading.sides, heads)
     beside = _beside(comparison, weights)
     if is_text:
         show_reading(world, reading, heads[0])
+        show_hidden(world, reading, hidden_keys_in(heads[0]))
         _show(world, reading, weights, beside, table)
-        world.note(f"{distance}: {distance.explanation}; the mean over the rows, from 0 to 1")
+        rows = rows_compared(heads[0])
+        world.note(f"{distance}: {distance.explanation}; the mean over the rows{rows}, from 0 to 1")
+        for remark in remarks_on_empty_rows(heads):
+            world.note(remark)
         return
     answer = describe_reading(reading) | comparison.fields()
     groups = [[weights], *([[grid]] for grid in beside)]
-    name = title(reading, "heads compared", weights[0])
+    hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
+    what = " · ".join(filter(None, ("heads compared", hidden)))
+    name = title(reading, what, weights[0])
     write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)
     if as_json:

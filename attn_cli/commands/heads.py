@@ -10,6 +10,7 @@ import typer
 from attn_cli.commands import options
 from attn_cli.commands.inputs import (
     check_source,
+    hidden_keys,
     open_model,
     open_reading,
     selected_places,
@@ -24,7 +25,15 @@ from attn_cli.commands.results.head_list import (
     show_map,
     show_table,
 )
-from attn_cli.commands.results.output import drawn, headline_of, show_reading, title, write
+from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown
+from attn_cli.commands.results.output import (
+    drawn,
+    headline_of,
+    show_hidden,
+    show_reading,
+    title,
+    write,
+)
 from attn_cli.commands.results.progress import measuring
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -36,6 +45,7 @@ from attn_cli.vocabulary import RANDOM, Metric
 if TYPE_CHECKING:
     from attn_cli.analysis.head_filter import HeadFilter
     from attn_cli.analysis.head_summary import HeadSummary
+    from attn_cli.reading.hidden_keys import HiddenKeys
     from attn_cli.reading.known_patterns import KnownPatterns
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
@@ -79,6 +89,18 @@ The heads that look farthest back in a long text:
 
 
 @record(frozen=True, slots=True)
+class Request:
+    """What is to be measured."""
+
+    inputs: options.ReadingOptions
+    compute: options.ComputeOptions
+    metric: Metric | None  # of the map; None: not chosen
+    head_filter: "HeadFilter"
+    hiding: options.HidingOptions
+    naming: NameOptions
+
+
+@record(frozen=True, slots=True)
 class Measured:
     """The heads that were measured, and what gave them their names."""
 
@@ -86,7 +108,8 @@ class Measured:
     places: "Sequence[Place]"
     heads: "Sequence[HeadSummary]"
     known: "KnownPatterns | None"  # None: the text
-    remarks: "Sequence[str]"  # on the names
+    remarks: "Sequence[str]"  # on the names and on hidden keys
+    hidden: "HiddenKeys | None" = None  # None: no key is hidden
 
 
 def list_heads(
@@ -94,6 +117,7 @@ def list_heads(
     *,
     inputs: options.ReadingOptions,
     listing: ListOptions,
+    hiding: options.HidingOptions,
     naming: NameOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
@@ -107,6 +131,9 @@ def list_heads(
     values, each with its pattern, how strongly it follows that pattern (the score) and on how many rows.
     Without --metric, the map shows induction if the text repeats itself, else entropy. Texts may be of any
     length. Files and --json have all metrics of the heads that --where selects.
+
+    With --hide, metrics are those of the rows without the hidden keys, which count as one more key; with
+    --renormalize only the others count. Patterns are those of whole rows.
     """
     if naming.definitions:
         from attn_cli.help.definitions import definitions
@@ -120,14 +147,15 @@ def list_heads(
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
     measure = _probed if naming.probe else _read
-    measured, on_map = measure(world, inputs, compute, (listing.metric, head_filter), naming)
+    request = Request(inputs, compute, listing.metric, head_filter, hiding, naming)
+    measured, on_map = measure(world, request)
     chosen = head_filter.select(measured.heads)
     grid = map_of(measured.places, chosen, on_map)
     if as_json or targets:
         from attn_cli.show import data
 
         answer = _answer(measured, chosen)
-        name = title(measured.reading, "heads at a glance", grid)
+        name = title(measured.reading, _what(measured), grid)
         write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
         write(world, targets, RECORDS, lambda: Results(answer), force=force)
         if as_json:
@@ -146,10 +174,7 @@ def list_heads(
 
 def _read(
     world: World,
-    inputs: options.ReadingOptions,
-    compute: options.ComputeOptions,
-    metric_and_filter: "tuple[Metric | None, HeadFilter]",
-    naming: NameOptions,
+    request: Request,
 ) -> "tuple[Measured, Metric]":
     """The heads on a text, and the metric of the map.
 
@@ -160,32 +185,33 @@ def _read(
     from attn_cli.reading.known_patterns import find_known_patterns
     from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
 
-    reading = open_reading(world, inputs, compute)
-    places = selected_places(world, reading, selection(inputs))
-    on_map = choose_metric(reading, *metric_and_filter)
-    is_known = naming.probe is None
+    reading = open_reading(world, request.inputs, request.compute)
+    places = selected_places(world, reading, selection(request.inputs))
+    hidden = hidden_keys(reading, request.hiding)
+    on_map = choose_metric(reading, request.metric, request.head_filter, hides=hidden is not None)
+    is_known = request.naming.probe is None
     known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
     with measuring(world) as progress:
-        heads = measure_heads(reading, places, progress)
+        heads = measure_heads(reading, places, progress, hidden, names=known is None)
     named = heads if known is None else known.name(heads)
     remark = origin_of(known, find_too_few_rows(reading) if known is None else ())
-    return Measured(reading, places, named, known, [remark]), on_map
+    remarks = [remark, *([] if hidden is None else [metrics_shown(hidden.is_renormalized)])]
+    return Measured(reading, places, named, known, remarks, hidden), on_map
 
 
 def _probed(
     world: World,
-    inputs: options.ReadingOptions,
-    compute: options.ComputeOptions,
-    metric_and_filter: "tuple[Metric | None, HeadFilter]",
-    _naming: NameOptions,
+    request: Request,
 ) -> "tuple[Measured, Metric]":
     """The heads on random repeated tokens, and the metric of the map; their names are kept for later texts.
 
     Raises:
         AttnError: the model cannot be read, or not be probed.
-        UsageError: a text was given, or the kind of attention has no copies of tokens.
+        UsageError: a text or hidden keys were given, or the kind of attention has no copies of tokens.
     """
+    inputs, compute = request.inputs, request.compute
     _check_no_text(inputs.text)
+    _check_hides_nothing(request.hiding)
     from attn_cli.reading.known_patterns import KnownPatterns, Origin
     from attn_cli.reading.probe import plan_probe, reading_of, run_probe, stored
     from attn_cli.reading.probe_store import write_probe
@@ -203,8 +229,7 @@ def _probed(
     later = ["attn heads and attn inspect take the names of heads from this probe from now on"]
     by_place = {(head.layer, head.head): head for head in heads}
     known = KnownPatterns(Origin.PROBE, probe.shares, probe)
-    metric, head_filter = metric_and_filter
-    on_map = metric or next(head_filter.metrics, Metric.INDUCTION)
+    on_map = request.metric or next(request.head_filter.metrics, Metric.INDUCTION)
     shown = [by_place[place] for place in places]
     return Measured(reading, places, shown, known, later if is_kept else []), on_map
 
@@ -218,6 +243,14 @@ def _check_no_text(text: options.TextOptions) -> None:
             raise UsageError(problem, f"leave out --probe or {option}")
 
 
+def _check_hides_nothing(hiding: options.HidingOptions) -> None:
+    """Raise `UsageError` if keys are hidden with --probe, whose tokens are random."""
+    if hiding.hide or hiding.renormalize:
+        option = "--hide" if hiding.hide else "--renormalize"
+        problem = f"--probe measures patterns on random tokens, of all keys: {option} was given too"
+        raise UsageError(problem, f"leave out --probe or {option}")
+
+
 def _show_top(world: World, measured: Measured) -> None:
     """Print the model, then the first tokens, or what a probe read."""
     from attn_cli.show.terminal.lists import Paragraph  # rich: 0.06 s
@@ -225,6 +258,7 @@ def _show_top(world: World, measured: Measured) -> None:
     reading, known = measured.reading, measured.known
     if reading.request.text or known is None or known.probe is None:
         show_reading(world, reading, most=_TOKENS)
+        show_hidden(world, reading, () if measured.hidden is None else measured.hidden.keys)
         return
     kinds = () if len(reading.source.kinds) == 1 else (f"{reading.kind} attention",)
     world.screen.print(Paragraph(headline_of(reading.source, *kinds), between=" · "))
@@ -239,4 +273,14 @@ def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, ob
     records = [summary.fields() for summary in chosen]
     names = describe_origin(measured.known)
     metrics = list(measured.heads[0].metrics)
-    return describe_reading(measured.reading) | {"metrics": metrics, "names": names, "heads": records}
+    answer = describe_reading(measured.reading) | {"metrics": metrics, "names": names}
+    if measured.hidden is not None:
+        renormalized = {"renormalized": True} if measured.hidden.is_renormalized else {}
+        answer["hidden"] = {"keys": list(measured.hidden.keys)} | renormalized
+    return answer | {"heads": records}
+
+
+def _what(measured: Measured) -> str:
+    """What a picture shows."""
+    hidden = () if measured.hidden is None else measured.hidden.keys
+    return " · ".join(filter(None, ("heads at a glance", hidden_keys_of(measured.reading, hidden))))

@@ -1,16 +1,22 @@
 """`attn heatmap`: draws one head, several side by side, or all as a layer × head grid."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
+from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
 from attn_cli.commands.results.output import drawn, shared_out, title, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either
 from attn_cli.vocabulary import Step
+
+if TYPE_CHECKING:
+    from attn_cli.grid import Head
+    from attn_cli.reading.reading import Reading
 
 _PICTURE = f"The picture to write: {either(PICTURES)}; may be repeated."
 
@@ -64,11 +70,18 @@ def draw_heads(
         )
         return
     places = selected_places(world, reading, selection(inputs))
-    heads = head_steps(
-        reading, places, steps, chosen_window(world, reading, window, steps, shared_out(len(places)))
-    )
+    shown = chosen_window(world, reading, window, steps, shared_out(len(places)))
+    heads = head_steps(reading, places, steps, shown)
     check_steps(world, reading, heads)
     drawn_steps = [step for step in steps if step in heads[0].steps]
     groups = [step_panels(reading.sides, heads, step) for step in drawn_steps]
-    name = title(reading, ", ".join(drawn_steps), groups[0][0][0])
+    name = title(reading, _what(reading, drawn_steps, heads[0]), groups[0][0][0])
+    for remark in remarks_on_keys(reading, heads):
+        world.note(remark)
     write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
+
+
+def _what(reading: "Reading", steps: "Sequence[Step]", head: "Head") -> str:
+    """The steps that are drawn, and the keys that are not."""
+    hidden = hidden_keys_of(reading, hidden_keys_in(head))
+    return " · ".join(filter(None, (", ".join(steps), hidden)))

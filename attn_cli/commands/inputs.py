@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attn_cli.commands.options import (
     BackendOptions,
     ComputeOptions,
+    HidingOptions,
     ReadingOptions,
     SourceOptions,
     WindowOptions,
@@ -21,6 +22,7 @@ from attn_cli.vocabulary import EMBEDDED, RANDOM, Kind, Step
 if TYPE_CHECKING:
     from attn_cli.grid import Head
     from attn_cli.models.source import Source, SourceRequest
+    from attn_cli.reading.hidden_keys import HiddenKeys
     from attn_cli.reading.reading import Reading, TextRequest
     from attn_cli.reading.window import Window
 
@@ -163,6 +165,12 @@ def chosen_window(
         UsageError: the choice is malformed or out of range, or steps other than weights are too large.
     """
     window = reading.window(options.rows, options.columns, steps, most)
+    hiding = hidden_keys(reading, options.hiding)
+    if hiding is not None:
+        from attn_cli.reading.hidden_keys import hide_keys  # few commands hide keys
+        from attn_cli.reading.steps import DEFAULT_STEPS
+
+        window = hide_keys(window, hiding, steps or DEFAULT_STEPS)
     if window.is_pooled:
         size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"
@@ -170,6 +178,21 @@ def chosen_window(
             f"{size} weights are averaged over blocks, each labelled by its first token; in full: {closer}"
         )
     return window
+
+
+def hidden_keys(reading: "Reading", options: HidingOptions) -> "HiddenKeys | None":
+    """The keys that are out of sight; None: all are shown.
+
+    Raises:
+        UsageError: the choice is malformed or out of range, or leaves nothing to see.
+    """
+    if not options.hide and not options.renormalize:
+        return None
+    from attn_cli.reading.hidden_keys import choose_hidden_keys, refuse_dividing  # few commands hide keys
+
+    if not options.hide:
+        raise refuse_dividing()
+    return choose_hidden_keys(reading, options.hide, is_renormalized=options.renormalize)
 
 
 def selected_heads(

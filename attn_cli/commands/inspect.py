@@ -7,7 +7,15 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
-from attn_cli.commands.results.output import check_pooled, fitting, shared_out, show_reading, write
+from attn_cli.commands.results.hidden import hidden_keys_in, remarks_on_keys
+from attn_cli.commands.results.output import (
+    check_pooled,
+    fitting,
+    shared_out,
+    show_hidden,
+    show_reading,
+    write,
+)
 from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.console import World
@@ -95,7 +103,7 @@ def inspect_heads(
         show_texts(world, reading, texts, table)
         _conclude(world, verdict)
         return
-    most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits)
+    most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits, window.hiding.hide)
     shown = chosen_window(world, reading, window, steps, most)
     if shown.is_pooled:
         check_pooled(targets)
@@ -113,6 +121,8 @@ def inspect_heads(
             world.say(data.as_json(answer))
     else:
         _show(world, reading, heads, table)
+    for remark in remarks_on_keys(reading, heads):
+        world.note(remark)
     _conclude(world, verdict)
 
 
@@ -135,6 +145,7 @@ def _show(world: World, reading: "Reading", heads: "Sequence[Head]", table: opti
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     show_reading(world, reading, heads[0])
+    show_hidden(world, reading, hidden_keys_in(heads[0]))
     for grid in step_grids(reading.sides, heads):
         world.say("")
         whole = summed_cells(reading.sides, grid)

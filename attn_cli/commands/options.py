@@ -231,6 +231,30 @@ class ReadingOptions:
 
 
 @record(frozen=True, slots=True)
+class HidingOptions:
+    """Which keys are out of sight."""
+
+    topic = Topic.SHOW
+    hide: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hide",
+            metavar="TOKENS",
+            help="Hide these keys, selected as in --rows (first, special, a word): they keep their part in "
+            "the softmax, and what they take of each row is shown in the column hidden. May be repeated.",
+            show_default=False,
+        ),
+    ] = None
+    renormalize: Annotated[
+        bool,
+        typer.Option(
+            "--renormalize",
+            help="Divide the weights of a row by what --hide leaves of it, so that they sum to 1.",
+        ),
+    ] = False
+
+
+@record(frozen=True, slots=True, kw_only=True)
 class WindowOptions:
     """Which tokens of each head to show."""
 
@@ -254,6 +278,7 @@ class WindowOptions:
             show_default=False,
         ),
     ] = None
+    hiding: HidingOptions
 
 
 @record(frozen=True, slots=True)

@@ -97,6 +97,18 @@ class OfRows:
         return self.whole(self.places[queries], keys)
 
 
+@record(frozen=True, slots=True, eq=False)
+class OfKeys:
+    """A mask rule, or a bias, of some of the keys, which keep their positions."""
+
+    whole: Callable[[Array, Array], Array]
+    places: Array  # (S,) the positions of the keys
+
+    def __call__(self, queries: Array, keys: Array) -> Array:
+        """What `whole` says of the keys in these columns."""
+        return self.whole(queries, self.places[keys])
+
+
 @record(frozen=True, slots=True)
 class Narrowed:
     """A band restricted further by `rules`."""

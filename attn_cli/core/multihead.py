@@ -17,12 +17,13 @@ from attn_cli.core.context import attend
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.masks import HiddenBy, Rule, both, everywhere, reason
 from attn_cli.core.positions import Disentangled, Rotary, rotate
-from attn_cli.core.streaming.pooling import Pooled, pool
+from attn_cli.core.streaming.pooling import Pooled, pool, pool_others
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.hiding import Hiding
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
@@ -164,9 +165,10 @@ class Attention:
         """Why the query in this row may not look at the key; None if it may."""
         return reason(self.operands.mask, query, key, self.operands.queries)
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
+    def pooled(self, heads: Sequence[int], most: int, hiding: "Hiding | None" = None) -> Pooled:
         """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
-        return pool(self.operands.select(heads), most)
+        operands = self.operands.select(heads)
+        return pool(operands, most) if hiding is None else pool_others(operands, most, hiding)
 
     def measure(
         self,
@@ -174,12 +176,17 @@ class Attention:
         metrics: Collection[Metric],
         tokens: "KeyTokens",
         progress: "RowProgress | None" = None,
+        hiding: "Hiding | None" = None,
     ) -> "RowMetrics":
         """The metrics of `heads`, row by row, in memory that grows with T + S."""
         from attn_cli.core.streaming.row_metrics import measure_operands  # 0.02 s: few commands measure
 
         is_whole = list(heads) == list(range(self.heads))
         operands = self.operands if is_whole else self.operands.select(heads)
+        if hiding is not None:
+            from attn_cli.core.shown_metrics import measure_shown  # few commands hide keys
+
+            return measure_shown(operands, metrics, tokens, hiding, progress)
         return measure_operands(operands, metrics, tokens, progress)
 
     def trace(self, heads: Sequence[int] | None = None) -> Trace:

@@ -16,6 +16,7 @@ from attn_cli.vocabulary import Check, DType, Kind, Metric, Step
 if TYPE_CHECKING:
     from attn_cli.core.attention import LearnedSink
     from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.core.hiding import Hiding
     from attn_cli.core.multihead import Attention
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
@@ -119,8 +120,11 @@ class Layer(Protocol):
     def at(self, rows: Sequence[int]) -> "Layer":
         """The same layer with only the queries at those positions: its mask and steps have only those."""
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
-        """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
+    def pooled(self, heads: Sequence[int], most: int, hiding: "Hiding | None" = None) -> Pooled:
+        """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns.
+
+        `hiding`: keys without columns.
+        """
 
     def measure(
         self,
@@ -128,8 +132,12 @@ class Layer(Protocol):
         metrics: Collection[Metric],
         tokens: "KeyTokens",
         progress: "RowProgress | None" = None,
+        hiding: "Hiding | None" = None,
     ) -> "RowMetrics":
-        """The metrics of `heads`, row by row; `tokens` are the tokens of the keys."""
+        """The metrics of `heads`, row by row; `tokens` are the tokens of the keys.
+
+        `hiding`: keys that only take weight, as a learned sink does.
+        """
 
     def result(self) -> Array:
         """(T, M) the output of the layer, unless `absent` names it."""

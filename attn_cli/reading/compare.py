@@ -1,8 +1,9 @@
 """Compares heads of one reading: weights within the window, distances over whole rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from attn_cli.analysis.comparison import Comparison, compare_weights, with_sink_columns
+from attn_cli.analysis.comparison import Comparison, compare_weights, with_columns
 from attn_cli.grid import Head, Matrix
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
@@ -10,6 +11,9 @@ from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import ShownLayer, head_steps, heads_of_layers, shown_layers, unwarned
 from attn_cli.reading.window import Window
 from attn_cli.vocabulary import Distance, Step
+
+if TYPE_CHECKING:
+    from attn_cli.core.hiding import Hiding
 
 
 @unwarned
@@ -33,11 +37,26 @@ def compare_places(
 def _rows(layers: Iterable[ShownLayer], places: Sequence[Place], window: Window) -> Iterator[list[Matrix]]:
     """The weights (R, S) of the heads at `places`, a block of rows of all heads at a time.
 
-    A learned sink is one more key.
+    A learned sink is one more key, and so are all hidden keys together; of renormalized rows, only the other
+    keys count.
     """
     by_number = {layer.number: layer for layer in layers}
     for rows in window.blocks(len(places)):
         weights = [by_number[layer].weights([head], rows)[0] for layer, head in places]
-        yield with_sink_columns(
-            weights, [by_number[layer].weight_of_sink(head, rows) for layer, head in places]
-        )
+        sinks = [by_number[layer].weight_of_sink(head, rows) for layer, head in places]
+        if window.hiding is None:
+            yield with_columns(weights, sinks)
+        else:
+            yield _others(weights, sinks, window.hiding)
+
+
+def _others(weights: Sequence[Matrix], sinks: Sequence[Matrix | None], hiding: "Hiding") -> list[Matrix]:
+    """The same rows without the hidden keys."""
+    from attn_cli.core.hiding import as_shown  # few commands hide keys
+
+    pairs = [as_shown(rows, hiding) for rows in weights]
+    others = hiding.others(weights[0].shape[-1])
+    shown = [rows[:, others] for rows, _ in pairs]
+    if hiding.is_renormalized:
+        return shown
+    return with_columns(with_columns(shown, sinks), [shares.hidden for _, shares in pairs])

@@ -1,6 +1,7 @@
 """Measures the heads of a reading in memory that grows with the text, not with its square."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,10 +9,12 @@ from attn_cli.analysis.evidence_rows import count_different, find_evidence_rows
 from attn_cli.analysis.head_filter import HeadFilter
 from attn_cli.analysis.head_summary import HeadSummary, summarise_heads, with_sink_metric
 from attn_cli.analysis.patterns import choose_pattern, is_enough, rows_needed
+from attn_cli.core.hiding import Hiding
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
 from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import UsageError
+from attn_cli.models.source import Layer
 from attn_cli.reading.default_head import are_special
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.reading import Reading
@@ -24,10 +27,19 @@ _COPYING = (Pattern.INDUCTION, Pattern.DUPLICATE)
 
 
 @unwarned
-def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgress) -> list[HeadSummary]:
+def measure_heads(
+    reading: Reading,
+    places: Sequence[Place],
+    progress: RowProgress,
+    hiding: Hiding | None = None,
+    *,
+    names: bool = True,
+) -> list[HeadSummary]:
     """Measure the heads at `places`, in their order; layers after the last one do not run.
 
-    `progress` is called with the number of query rows done and their total over all layers.
+    `progress` is called with the number of query rows done and their total over all layers. If keys are
+    hidden, metrics are those of the rows as they are shown, but patterns those of whole rows; `names`:
+    whether patterns are needed.
 
     Raises:
         AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is too small.
@@ -39,15 +51,43 @@ def measure_heads(reading: Reading, places: Sequence[Place], progress: RowProgre
     check(reading.source, work, "a shorter text, or fewer layers or heads")
     summaries: dict[Place, HeadSummary] = {}
     for index, (layer, attention) in enumerate(run_layers(reading, layers)):
-        heads = [head for at, head in places if at == layer]
-        of_all_layers = _shifted(progress, index * rows, len(layers) * rows)
-        measured = attention.measure(heads, metrics_of_kind(kind), tokens, of_all_layers)
-        for head, is_finite in zip(heads, measured.are_finite, strict=True):
-            check_finite(bool(is_finite), f"weights of head {layer}.{head}")
-        summaries |= {
-            (layer, head.head): head for head in summarise_heads(measured, kind, layer, heads, tokens)
-        }
+        measuring = _Measuring(attention, layer, [head for at, head in places if at == layer], kind, tokens)
+        found = measuring.summaries(_shifted(progress, index * rows, len(layers) * rows), hiding, names=names)
+        summaries |= {(layer, head.head): head for head in found}
     return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Measuring:
+    """A layer of which some heads are measured."""
+
+    attention: Layer
+    number: int
+    heads: Sequence[int]
+    kind: Kind
+    tokens: KeyTokens
+
+    def summaries(self, progress: RowProgress, hiding: Hiding | None, *, names: bool) -> list[HeadSummary]:
+        """The heads, in their order."""
+        shown = self._measure(progress, hiding)
+        if hiding is None:
+            return shown
+        whole = self._measure(_unseen, None) if names else shown
+        return [
+            replace(head, patterns=of_whole.patterns, is_renormalized=hiding.is_renormalized)
+            for head, of_whole in zip(shown, whole, strict=True)
+        ]
+
+    def _measure(self, progress: RowProgress, hiding: Hiding | None) -> list[HeadSummary]:
+        kind, tokens = self.kind, self.tokens
+        measured = self.attention.measure(self.heads, metrics_of_kind(kind), tokens, progress, hiding)
+        for head, is_finite in zip(self.heads, measured.are_finite, strict=True):
+            check_finite(bool(is_finite), f"weights of head {self.number}.{head}")
+        return list(summarise_heads(measured, kind, self.number, self.heads, tokens))
+
+
+def _unseen(done: int, total: int) -> None:
+    """A measurement whose progress is not shown."""
 
 
 @record(frozen=True, slots=True)
@@ -77,31 +117,41 @@ def find_too_few_rows(reading: Reading) -> list[TooFewRows]:
     return found
 
 
-def choose_metric(reading: Reading, metric: Metric | None, head_filter: HeadFilter) -> Metric:
+def choose_metric(
+    reading: Reading, metric: Metric | None, head_filter: HeadFilter, *, hides: bool = False
+) -> Metric:
     """The metric of the map: `metric`, by default induction if the text has repetitions, else entropy.
 
     Raises:
         UsageError: it, or a metric in the filter, cannot be measured for this kind of attention.
     """
-    tokens, measured = _key_tokens(reading), metrics_of(reading)
+    tokens, measured = _key_tokens(reading), metrics_of(reading, hides=hides)
     for name in filter(None, (metric, *head_filter.metrics)):
         if name not in measured:
-            raise UsageError(_why_not(reading, name), f"one of {', '.join(measured)}")
+            is_of_hidden = DEFINITIONS[name].needs_hidden
+            hint = "--hide first, or other keys" if is_of_hidden else f"one of {', '.join(measured)}"
+            raise UsageError(_why_not(reading, name), hint)
     if metric is not None:
         return metric
     repeats = tokens.ids is not None and choose_pattern(tokens.ids) is Pattern.INDUCTION
     return Metric.INDUCTION if repeats else Metric.ENTROPY
 
 
-def metrics_of(reading: Reading) -> tuple[Metric, ...]:
-    """The metrics that heads of this kind of attention can have in this model."""
+def metrics_of(reading: Reading, *, hides: bool = False) -> tuple[Metric, ...]:
+    """The metrics that heads of this kind of attention can have in this model; `hides`: keys are hidden."""
     has_sinks = reading.extent.has_sinks
-    metrics = metrics_of_kind(reading.kind)
-    return tuple(metric for metric in metrics if has_sinks or not DEFINITIONS[metric].needs_sink)
+    definitions = {metric: DEFINITIONS[metric] for metric in metrics_of_kind(reading.kind)}
+    return tuple(
+        metric
+        for metric, definition in definitions.items()
+        if (has_sinks or not definition.needs_sink) and (hides or not definition.needs_hidden)
+    )
 
 
 def _why_not(reading: Reading, metric: Metric) -> str:
     """Why a metric cannot be measured."""
+    if DEFINITIONS[metric].needs_hidden:
+        return f"{metric} is the weight on hidden keys: no key is hidden"
     if DEFINITIONS[metric].needs_sink:
         return f"{reading.source.card.name} has no {metric}: no head of it has a learned sink"
     return f"{reading.kind} attention has no {metric}: its queries and keys are different texts"

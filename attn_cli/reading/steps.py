@@ -1,14 +1,14 @@
 """Runs layers and yields the steps of the chosen heads within the window, checked to be finite."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
-from attn_cli.grid import Head, Sink
+from attn_cli.grid import Head, Hidden, KeyShare, Sink
 from attn_cli.models.source import Layer
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
@@ -17,12 +17,18 @@ from attn_cli.reading.window import Window
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
+if TYPE_CHECKING:
+    from attn_cli.core.hiding import Hiding, Shares
+
 Numbers = npt.NDArray[Any]
 
 DEFAULT_STEPS = (Step.SCORES, Step.WEIGHTS)
 """The steps shown by default."""
 
 _OF_SINKS = frozenset({Step.LOGITS, Step.WEIGHTS})  # the steps in which a learned sink has a part
+
+FEWEST_ROWS = 8
+"""Rows that may look at several keys, before it is worth saying that most of them look at one."""
 
 unwarned = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 """Silences NumPy's warnings: numbers that are not finite are reported as an error instead."""
@@ -108,7 +114,7 @@ class ShownLayer:
         absent = self.layer.absent
         if steps is None:
             steps = (*DEFAULT_STEPS, Step.LOGITS) if Step.SCORES in absent else DEFAULT_STEPS
-        arrays, mask = self._arrays(chosen, steps, window)
+        shown = self._arrays(chosen, steps, window)
         sinks = self._sinks_of(self._parts(window), chosen) if _OF_SINKS & set(steps) else None
         for index, head in enumerate(chosen):
             yield Head(
@@ -119,10 +125,12 @@ class ShownLayer:
                 scale=self.layer.scale,
                 queries=tuple(window.rows),
                 keys=tuple(window.columns),
-                steps={step: array[index] for step, array in arrays.items()},
-                mask=mask,
+                steps={step: array[index] for step, array in shown.steps.items()},
+                mask=shown.mask,
                 absent={step: absent[step] for step in steps if step in absent},
                 sink=None if sinks is None else sinks[index],
+                hidden=shown.hidden_of(index, window),
+                favourite=shown.favourite_of(index),
             )
 
     def _sinks_of(self, parts: Iterable[Layer], chosen: Sequence[int]) -> list[Sink] | None:
@@ -141,19 +149,22 @@ class ShownLayer:
             self._check("weights on the sink", head, is_finite=bool(np.isfinite(of_head).all()))
         return [Sink(logit, weight) for logit, weight in zip(logits, weights, strict=True)]
 
-    def _arrays(
-        self, chosen: Sequence[int], steps: Collection[Step], window: Window
-    ) -> tuple[dict[Step, Numbers], Numbers | None]:
+    def _arrays(self, chosen: Sequence[int], steps: Collection[Step], window: Window) -> "_Arrays":
         """Each step (H, R, ...) within the window, and the mask (R, C) if a step is pairwise."""
-        blocks = list[dict[Step, Numbers]]()
-        masks = list[Numbers]()
+        blocks, masks = list[dict[Step, Numbers]](), list[Numbers]()
+        shares, received = list["Shares"](), list[_Received]()
         for layer in self._parts(window):
-            arrays, mask = self._checked(layer, chosen, steps)
-            blocks.append({step: _of_columns(step, arrays[step], window) for step in arrays})
+            arrays, mask = self._checked(layer, chosen, {*steps, *_needed(window)})
+            if window.hiding is not None:
+                arrays[Step.WEIGHTS], of_rows = _as_shown(arrays[Step.WEIGHTS], window.hiding)
+                shares.append(of_rows)
+            elif Step.WEIGHTS in steps:
+                received.append(_Received.of(arrays[Step.WEIGHTS], mask))
+            blocks.append({step: _of_columns(step, arrays[step], window) for step in arrays if step in steps})
             if any(step.is_pairwise for step in steps):
                 masks.append(_of_columns(Step.MASK, mask, window))
         joined = {step: _joined(step, [block[step] for block in blocks]) for step in blocks[0]}
-        return joined, _joined(Step.MASK, masks) if masks else None
+        return _Arrays(joined, _joined(Step.MASK, masks) if masks else None, shares, received)
 
     def _parts(self, window: Window) -> Iterator[Layer]:
         """The layer, a block of rows at a time; the layer itself if one block has all rows."""
@@ -177,7 +188,7 @@ class ShownLayer:
         return {step: array for step, array in arrays.items() if step in steps}, mask
 
     def _pooled(self, chosen: Sequence[int], window: Window) -> Iterator[Head]:
-        pooled = self.layer.pooled(chosen, window.most)
+        pooled = self.layer.pooled(chosen, window.most, window.hiding)
         for index, head in enumerate(chosen):
             self._check(Step.LOGITS, head, is_finite=bool(pooled.are_finite[index]))
             yield Head(
@@ -192,6 +203,10 @@ class ShownLayer:
                 mask=pooled.visible,
                 cells=pooled.cells,
                 sink=None if pooled.sink is None else self._pooled_sink(pooled.sink[index], head),
+                hidden=_hidden(window, pooled.hidden, pooled.left, index),
+                favourite=None
+                if pooled.received is None
+                else _favourite(pooled.received[index], window.queries),
             )
 
     def _pooled_sink(self, weight: Numbers, head: int) -> Sink:
@@ -202,6 +217,72 @@ class ShownLayer:
 
     def _check(self, step: str, head: int, *, is_finite: bool) -> None:
         check_finite(is_finite, f"{step} of head {self.number}.{head}")
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Received:
+    """What the keys receive of some rows that may look at more than one."""
+
+    weights: Numbers  # (H, S) summed over the rows
+    rows: int
+
+    @classmethod
+    def of(cls, weights: Numbers, mask: Numbers) -> "_Received":
+        choosing = mask.sum(axis=-1) > 1
+        return cls(weights[:, choosing].sum(axis=1, dtype=np.float64), int(choosing.sum()))
+
+
+@record(frozen=True, slots=True, eq=False)
+class _Arrays:
+    """The steps of some heads within a window, and what their hidden keys take, block by block."""
+
+    steps: dict[Step, Numbers]
+    mask: Numbers | None
+    shares: "Sequence[Shares]"
+    received: Sequence[_Received]
+
+    def hidden_of(self, index: int, window: Window) -> Hidden | None:
+        """What the hidden keys take of this head; None if none is hidden."""
+        if not self.shares:
+            return None
+        weight = np.concatenate([each.hidden for each in self.shares], axis=-1)
+        left = np.concatenate([each.left for each in self.shares], axis=-1)
+        return _hidden(window, weight, left, index)
+
+    def favourite_of(self, index: int) -> KeyShare | None:
+        """The key that receives most of this head; None if too few rows count."""
+        if not self.received:
+            return None
+        received = np.sum([each.weights[index] for each in self.received], axis=0)
+        return _favourite(received, sum(each.rows for each in self.received))
+
+
+def _hidden(window: Window, weight: Numbers | None, left: Numbers | None, index: int) -> Hidden | None:
+    """What the hidden keys take of the rows of a head, and what is left."""
+    if window.hiding is None:
+        return None
+    assert weight is not None, "known if keys are hidden"
+    assert left is not None, "as is what is left"
+    return Hidden(tuple(window.hiding.keys), weight[index], left[index], window.hiding.is_renormalized)
+
+
+def _favourite(received: Numbers, rows: int) -> KeyShare | None:
+    """The key that receives most of those rows, if they are enough to say so."""
+    if rows < FEWEST_ROWS:
+        return None
+    key = int(received.argmax())
+    return KeyShare(key, float(received[key]) / rows)
+
+
+def _needed(window: Window) -> Collection[Step]:
+    """The steps that are computed besides those that are shown."""
+    return () if window.hiding is None else (Step.WEIGHTS,)
+
+
+def _as_shown(weights: Numbers, hiding: "Hiding") -> "tuple[Numbers, Shares]":
+    from attn_cli.core.hiding import as_shown  # few commands hide keys
+
+    return as_shown(weights, hiding)
 
 
 def check_finite(are_finite: bool, name: str) -> None:

@@ -1,10 +1,15 @@
 """How much of a matrix is shown: chosen rows and columns, all of it, or pooled cells if it is too large."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from attn_cli.errors import UsageError
 from attn_cli.record import record
 from attn_cli.vocabulary import Step
+
+if TYPE_CHECKING:
+    from attn_cli.core.hiding import Hiding
 
 LARGEST = 1 << 20
 """Largest matrix shown whole, in numbers: 1,024 × 1,024, about the pixels of a screen, or 12 MB of JSON."""
@@ -21,6 +26,7 @@ class Window:
     rows: Sequence[int]  # positions, in ascending order
     columns: Sequence[int]
     most: int = 0  # maximum rows and columns of the picture if the weights are pooled; 0: not pooled
+    hiding: "Hiding | None" = None  # keys that are no columns; None: none is hidden
 
     @property
     def is_pooled(self) -> bool:
@@ -32,6 +38,12 @@ class Window:
         """Whether it is the whole matrix, not pooled."""
         is_all = (len(self.rows), len(self.columns)) == (self.queries, self.keys)
         return is_all and not self.is_pooled
+
+    def without(self, hiding: "Hiding") -> "Window":
+        """The same without the columns of the hidden keys."""
+        hidden = set(hiding.keys)
+        columns = tuple(column for column in self.columns if column not in hidden)
+        return replace(self, columns=columns, hiding=hiding)
 
     @property
     def fits(self) -> bool:

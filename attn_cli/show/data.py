@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
-from attn_cli.grid import SINK, Head
+from attn_cli.grid import HIDDEN, SINK, Head
 from attn_cli.safe_text import printable
 from attn_cli.vocabulary import Kind, Step
 
@@ -37,7 +37,10 @@ def schema() -> str:
 
 def attention_entries(heads: Sequence[Head]) -> list[dict[str, object]]:
     """The list `attention` of a document; the steps remain arrays until they are written."""
-    return [_entry(head) | _sink(head) | {"steps": _named(head.steps)} | _absent(head) for head in heads]
+    return [
+        _entry(head) | _sink(head) | _hidden(head) | {"steps": _named(head.steps)} | _absent(head)
+        for head in heads
+    ]
 
 
 def as_json(document: Mapping[str, object]) -> str:
@@ -52,7 +55,8 @@ def as_json(document: Mapping[str, object]) -> str:
 def as_npz(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
     """A file for `numpy.load`: arrays `KIND.LAYER.HEAD.STEP` as computed, and the rest as JSON in `meta`.
 
-    A learned sink has two: `KIND.LAYER.HEAD.sink_logit` and `KIND.LAYER.HEAD.sink_weight`.
+    A learned sink has two: `KIND.LAYER.HEAD.sink_logit` and `KIND.LAYER.HEAD.sink_weight`; what hidden keys
+    take is `KIND.LAYER.HEAD.hidden_weight`.
     """
     import zipfile  # 10 ms
 
@@ -79,7 +83,8 @@ def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
     `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and have no
     token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are unchanged except for control
     characters, which are escaped: a token `=1+1` remains `=1+1`, so spreadsheets must import the column as
-    text. A learned sink follows the steps of its head as `sink_logit` and `sink_weight`, one column each.
+    text. A learned sink follows the steps of its head as `sink_logit` and `sink_weight`, one column each,
+    and what hidden keys take as `hidden_weight`.
     """
     lines = (line for head in heads for line in _lines_of_head(document, head))
     return csv_table(chain([COLUMNS], lines))
@@ -127,12 +132,21 @@ def _sink(head: Head) -> dict[str, object]:
     return {} if head.sink is None else {SINK: {"logit": head.sink.logit, "weight": head.sink.weight}}
 
 
-def _sink_arrays(head: Head) -> dict[str, Values]:
-    """The sink's logit, () or (T,), and its weight (T,), by the names of their arrays."""
-    if head.sink is None:
+def _hidden(head: Head) -> dict[str, object]:
+    """The hidden keys, with what they take of each row; empty if none is hidden."""
+    if head.hidden is None:
         return {}
-    logit = {} if head.sink.logit is None else {f"{SINK}_logit": np.asarray(head.sink.logit)}
-    return logit | {f"{SINK}_weight": head.sink.weight}
+    renormalized = {"renormalized": True} if head.hidden.is_renormalized else {}
+    return {HIDDEN: {"keys": list(head.hidden.keys), "weight": head.hidden.weight} | renormalized}
+
+
+def _arrays_beside(head: Head) -> dict[str, Values]:
+    """The sink's logit, () or (T,), and what it and hidden keys take (T,), by the names of their arrays."""
+    arrays: dict[str, Values] = {}
+    if head.sink is not None:
+        arrays = {} if head.sink.logit is None else {f"{SINK}_logit": np.asarray(head.sink.logit)}
+        arrays[f"{SINK}_weight"] = head.sink.weight
+    return arrays if head.hidden is None else arrays | {f"{HIDDEN}_weight": head.hidden.weight}
 
 
 def _absent(head: Head) -> dict[str, object]:
@@ -157,7 +171,7 @@ def _arrays(document: Mapping[str, object], heads: Sequence[Head]) -> dict[str, 
     steps = {
         f"{head.kind}.{head.name}.{name}": values
         for head in heads
-        for name, values in (_named(head.steps) | _sink_arrays(head)).items()
+        for name, values in (_named(head.steps) | _arrays_beside(head)).items()
     }
     return {name: np.ascontiguousarray(array) for name, array in (own | steps).items()}
 
@@ -166,7 +180,7 @@ def _meta(document: Mapping[str, object], heads: Sequence[Head]) -> str:
     """The document without its arrays, as JSON."""
     rest = {name: value for name, value in document.items() if not isinstance(value, np.ndarray)}
     if heads:
-        rest["attention"] = [_entry(head) | _absent(head) for head in heads]
+        rest["attention"] = [_entry(head) | _hidden(head) | _absent(head) for head in heads]
     return as_json(rest)
 
 
@@ -240,11 +254,11 @@ def _cells(
 
 
 def _lines_of_head(document: Mapping[str, object], head: Head) -> Iterator[Iterable[object]]:
-    """The lines of all steps of a head, then those of its sink, in the order of `COLUMNS`."""
+    """The lines of all steps of a head, then of its sink and hidden keys, in the order of `COLUMNS`."""
     for step, values in head.steps.items():
         yield from _cells(document, head, step, values)
     tokens = _tokens(document, head, of_keys=False)
-    for name, values in _sink_arrays(head).items():
+    for name, values in _arrays_beside(head).items():
         column = _fields(np.broadcast_to(_finite(values, name, f"{head.kind} {head.name}"), len(tokens)))
         for row, token, value in zip(head.queries, tokens, column, strict=True):
             yield head.kind, head.layer, head.head, name, row, 0, token, "", value

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.grid import Grid, Head, Matrix, Sides
+from attn_cli.grid import Grid, Head, HiddenColumn, Matrix, Sides
 from attn_cli.show.scale import limits_by_size, limits_of, limits_of_step, stands_out_by_size
 from attn_cli.vocabulary import Distance, Metric, Step
 
@@ -69,8 +69,8 @@ def summed_cells(texts: Sides, pooled: Grid) -> Grid:
     """
     if not pooled.is_pooled:
         return pooled
-    assert pooled.column_places is not None, "pooled cells are labelled with their first key"
-    values = pooled.values * np.diff(pooled.column_places, append=len(texts.keys))
+    keys = len(texts.keys) - (0 if pooled.hidden is None else pooled.hidden.keys)
+    values = pooled.values * np.diff(np.arange(0, keys, pooled.cells[1]), append=keys)
     low, high = limits_by_size(*_with_sink(values, pooled.visible, pooled.sink))
     return replace(pooled, values=values, limits=(low if pooled.by_size else 0.0, high), is_summed=True)
 
@@ -90,8 +90,18 @@ def difference_grid(
     title = f"weights {heads[0]} − {heads[1]}"
     values = np.asarray(difference, dtype=np.float64)
     visible = one.visible | other.visible
+    if one.hidden is not None and one.hidden.is_renormalized:  # rows that both heads have
+        rows = np.asarray(one.visible.any(axis=1) & other.visible.any(axis=1))
+        visible &= rows[:, None]
     limits = limits_by_size(*_with_sink(values, visible, None if one.is_pooled else sink))
-    return replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
+    grid = replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
+    if one.hidden is None or other.hidden is None:
+        return grid
+    weight, average = (
+        one.hidden.weight - other.hidden.weight,
+        f"{one.hidden.average} − {other.hidden.average}",
+    )
+    return replace(grid, hidden=replace(one.hidden, weight=weight, average=average))
 
 
 def metric_grid(
@@ -118,12 +128,14 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
+    if step is Step.WEIGHTS and head.hidden is not None and head.hidden.is_renormalized:
+        visible = visible & (head.hidden.left > 0)[:, None]  # nothing cannot be divided by nothing
     sink = _sink_column(head, step)
     limits = limits_of_step(step, *_with_sink(values, visible, None if head.is_pooled else sink))
     grid = grid_of(name, values, queries, keys, visible, limits)
     allowed = head.mask if step in _BEFORE_THE_MASK else None
     of_texts = replace(grid, row_places=head.queries, column_places=head.keys, cells=head.cells)
-    return replace(of_texts, allowed=allowed, sink=sink)
+    return replace(of_texts, allowed=allowed, sink=sink, hidden=_hidden_column(head, step))
 
 
 def _sink_column(head: Head, step: Step) -> Matrix | None:
@@ -133,6 +145,15 @@ def _sink_column(head: Head, step: Step) -> Matrix | None:
     column = head.sink.weight if step is Step.WEIGHTS else head.sink.logit
     assert column is not None, "pooled heads have no logits"
     return np.asarray(np.broadcast_to(column, head.sink.weight.shape), dtype=np.float64)
+
+
+def _hidden_column(head: Head, step: Step) -> HiddenColumn | None:
+    """What the hidden keys of a head take of its rows, beside its weights."""
+    if head.hidden is None or step is not Step.WEIGHTS:
+        return None
+    hidden = head.hidden
+    weight, average = np.asarray(hidden.weight, dtype=np.float64), f"{hidden.share:.2f}"
+    return HiddenColumn(len(hidden.keys), weight, average, hidden.is_renormalized)
 
 
 def _with_sink(

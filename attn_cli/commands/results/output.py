@@ -45,6 +45,18 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
         world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all tokens: attn tokens"]))
 
 
+def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None:
+    """Print the hidden keys, if there are any."""
+    if not hidden:
+        return
+    from attn_cli.show.terminal.lists import Paragraph  # rich: already imported
+
+    first, *others = _named(reading.keys[key] for key in hidden)
+    world.screen.print(
+        Paragraph([f"hidden: {first}", *others], rest="all tokens: attn tokens", most=_CELL_LINES)
+    )
+
+
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
     """Whether the tokens are listed: the matrix is complete, or there are few."""
     sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
@@ -134,12 +146,17 @@ def title(reading: "Reading", what: str, grid: "Grid") -> str:
     return " · ".join(filter(None, (what, grid.pooled, kind_of(reading), reading.source.card.name)))
 
 
-def fitting(world: World, reading: "Reading", digits: int) -> int:
-    """The number of rows and columns of block averages that fit the terminal."""
+def fitting(world: World, reading: "Reading", digits: int, hides: object = None) -> int:
+    """The number of rows and columns of block averages that fit the terminal.
+
+    `hides`: whether any key is hidden, whose weights need a column.
+    """
+    from attn_cli.grid import HIDDEN, SINK
     from attn_cli.show.terminal.table import pooled_columns  # rich: 0.06 s
 
     longest = max(reading.whole.queries, reading.whole.keys)
-    return pooled_columns(world.screen.width, longest, digits, has_sink=reading.extent.has_sinks)
+    beside = [SINK] if reading.extent.has_sinks else []
+    return pooled_columns(world.screen.width, longest, digits, [*beside, *([HIDDEN] if hides else [])])
 
 
 def shared_out(heads: int) -> int:

@@ -18,6 +18,7 @@ class KeyTokens:
 
     ids: npt.NDArray[np.integer] | None = None  # (S,); None if the queries are other tokens
     special: npt.NDArray[np.bool_] | None = None  # (S,) true for special tokens
+    hidden: npt.NDArray[np.bool_] | None = None  # (S,) true for hidden keys; None: none is hidden
 
     @cached_property
     def copies(self) -> "Copies":

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, Indices, device_of, namespace
+from attn_cli.core.arrays import Array, Booleans, Indices, device_of, namespace
 from attn_cli.core.streaming.formulas import (
     Coefficients,
     Formula,
@@ -41,6 +41,7 @@ class Definition:
     needs_special: bool = False  # whether it needs to know which tokens are special
     needs_one_text: bool = False  # whether queries and keys must be the same text
     needs_sink: bool = False  # whether the layer must have a learned sink
+    needs_hidden: bool = False  # whether keys must be hidden
 
     @property
     def is_of_keys(self) -> bool:
@@ -50,7 +51,8 @@ class Definition:
     def applies_to(self, tokens: KeyTokens) -> bool:
         """Whether the tokens have the information it needs."""
         lacks_ids = self.needs_ids and tokens.ids is None
-        return not lacks_ids and not (self.needs_special and tokens.special is None)
+        lacks_special = self.needs_special and tokens.special is None
+        return not (lacks_ids or lacks_special or (self.needs_hidden and tokens.hidden is None))
 
 
 def metrics_of_kind(kind: Kind) -> tuple[Metric, ...]:
@@ -108,8 +110,19 @@ def _positions(places: range, like: Array) -> Array:
 def _special(tokens: KeyTokens, _: range, columns: range, like: Array) -> Coefficients | None:
     """1 for special tokens, else 0."""
     assert tokens.special is not None, "measured only if it is known"
+    return _flags(tokens.special, columns, like)
+
+
+def _hidden(tokens: KeyTokens, _: range, columns: range, like: Array) -> Coefficients | None:
+    """1 for hidden keys, else 0."""
+    assert tokens.hidden is not None, "measured only if it is known"
+    return _flags(tokens.hidden, columns, like)
+
+
+def _flags(of_keys: Booleans, columns: range, like: Array) -> Coefficients | None:
+    """1 where it is true, else 0; None if it is nowhere."""
     flags = np.zeros(len(columns))
-    within = tokens.special[columns.start : columns.stop]
+    within = of_keys[columns.start : columns.stop]
     flags[: within.size] = within
     if not within.any():
         return None
@@ -163,6 +176,7 @@ DEFINITIONS: Mapping[Metric, Definition] = MappingProxyType(
         Metric.ENTROPY: Definition(SoftmaxFormula(_entropy, needs_mean_logit=True)),
         Metric.LARGEST: Definition(SoftmaxFormula(_largest)),
         Metric.SINK: Definition(SoftmaxFormula(_sink), needs_sink=True),
+        Metric.HIDDEN: Definition(WeightedSum(_hidden), needs_hidden=True),
         Metric.DISTANCE: Definition(WeightedSum(_distance, is_mean=True), needs_one_text=True),
         Metric.CURRENT: _weight_at(lambda rows: rows, needs_one_text=True),
         Metric.PREVIOUS: _weight_at(lambda rows: rows - 1, needs_one_text=True),

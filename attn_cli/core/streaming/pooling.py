@@ -3,12 +3,18 @@
 H query heads, T queries, S keys; R rows and C columns of cells.
 """
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from attn_cli.core.arrays import Booleans, Floats, Integers, to_numpy
 from attn_cli.core.attention import Operands, allowed
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric
+
+if TYPE_CHECKING:
+    from attn_cli.core.hiding import Hiding, Shares
 
 _ROWS = 256  # of a mask at once: 32 MB for 131,072 keys
 
@@ -22,6 +28,10 @@ class Pooled:
     cells: tuple[int, int]  # rows and columns of a cell
     are_finite: Booleans  # (H,) whether all unmasked logits are finite
     sink: Floats | None = None  # (H, R) the weight of a learned sink, averaged over the rows of a cell
+    hidden: Floats | None = None  # (H, R) the same of hidden keys, which have no columns
+    left: Floats | None = None  # (H, R) the same of the other keys
+    logsumexp: Floats | None = None  # (H, T) of the logits, if they are known
+    received: Floats | None = None  # (H, S) what each key gets, summed over all rows
 
     @classmethod
     def of(cls, weights: Floats, mask: Booleans, most: int, sink: Floats | None = None) -> "Pooled":
@@ -37,7 +47,22 @@ class Pooled:
         are_finite = np.asarray(np.isfinite(weights).all(axis=(-2, -1)))
         of_sink = None if sink is None else _mean_of_rows(sink, size.rows)
         return cls(
-            sums / counts.astype(weights.dtype), visible, (size.rows, size.columns), are_finite, of_sink
+            sums / counts.astype(weights.dtype),
+            visible,
+            (size.rows, size.columns),
+            are_finite,
+            of_sink,
+            received=weights.sum(axis=-2),
+        )
+
+    def beside(self, shares: "Shares") -> "Pooled":
+        """The same with what hidden keys take, and a sink if there is one: means over the rows of a cell."""
+        tall = self.cells[0]
+        return replace(
+            self,
+            hidden=_mean_of_rows(shares.hidden, tall),
+            left=_mean_of_rows(shares.left, tall),
+            sink=self.sink if shares.sink is None else _mean_of_rows(shares.sink, tall),
         )
 
 
@@ -45,7 +70,7 @@ def pool(operands: Operands, most: int) -> Pooled:
     """The weights in at most `most` rows and `most` columns of cells, without holding T × S numbers."""
     from attn_cli.core.streaming.stream import summarise  # only long texts need it: 0.02 s
 
-    summary = summarise(operands, (Metric.SINK,), picture=most)
+    summary = summarise(operands, (Metric.SINK, Metric.RECEIVED), picture=most)
     sink = summary.values.get(Metric.SINK)
     ends, looks = to_numpy(summary.logsumexp), to_numpy(summary.visible_keys) > 0
     return Pooled(
@@ -54,7 +79,20 @@ def pool(operands: Operands, most: int) -> Pooled:
         cells=summary.cells,
         are_finite=np.asarray(np.isfinite(ends[:, looks]).all(axis=-1)),
         sink=None if sink is None else _mean_of_rows(to_numpy(sink), summary.cells[0]),
+        logsumexp=ends,
+        received=to_numpy(summary.values[Metric.RECEIVED]),
     )
+
+
+def pool_others(operands: Operands, most: int, hiding: "Hiding") -> Pooled:
+    """The same of the keys that are not hidden."""
+    from attn_cli.core.hiding import without_columns  # few commands hide keys
+
+    others = without_columns(operands, hiding)
+    pooled = pool(others.operands, most)
+    assert pooled.logsumexp is not None, "it is known where logits are"
+    whole = replace(pooled, are_finite=pooled.are_finite & others.are_finite, sink=None)
+    return whole.beside(others.shares(pooled.logsumexp))
 
 
 def _mean_of_rows(sink: Floats, rows: int) -> Floats:

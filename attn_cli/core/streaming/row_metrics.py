@@ -33,6 +33,7 @@ class RowMetrics:
     eligible: Mapping[Metric, Booleans]  # (T,) the rows in which a head could do what the metric measures
     visible_keys: Integers  # (T,) how many keys the query may look at
     are_finite: Booleans  # (H,) whether all numbers of the head are finite
+    left: Floats | None = None  # (H, T) by what a row counts in means over tokens; None: 1 less the sink
 
 
 def measure_operands(
@@ -47,7 +48,7 @@ def measure_operands(
     values = {metric: to_numpy(numbers) for metric, numbers in summary.values.items()}
     results = (ends[:, visible_keys > 0], *values.values())
     are_finite = np.asarray(np.all([np.isfinite(numbers).all(axis=-1) for numbers in results], axis=0))
-    return _with_eligible_rows(values, tokens, visible_keys, sees_by_rule(operands), are_finite)
+    return with_eligible_rows(values, tokens, visible_keys, sees_by_rule(operands), are_finite)
 
 
 def measure_weights(
@@ -66,16 +67,17 @@ def measure_weights(
     are_finite = np.asarray(np.isfinite(exact).all(axis=(-2, -1)))
     if of_sink is not None:
         are_finite &= np.isfinite(of_sink).all(axis=-1)
-    return _with_eligible_rows(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
+    return with_eligible_rows(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
 
 
-def _with_eligible_rows(
+def with_eligible_rows(
     values: Mapping[Metric, Floats],
     tokens: KeyTokens,
     visible_keys: Integers,
     sees: Sees,
     are_finite: Booleans,
 ) -> RowMetrics:
+    """The metrics, with the rows in which they are meaningful; `sees` tells which pairs are not masked."""
     of_rows = [metric for metric in values if not DEFINITIONS[metric].is_of_keys]
     eligible = find_eligible_rows(of_rows, tokens, visible_keys, sees)
     return RowMetrics(values, eligible, visible_keys, are_finite)

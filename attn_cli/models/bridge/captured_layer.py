@@ -9,8 +9,10 @@ import torch  # 1.7 s: imported only by modules that need it anyway
 
 from attn_cli.core.arrays import Array, Floats, taken, to_numpy
 from attn_cli.core.attention import Bias, LearnedSink, Operands, trace
+from attn_cli.core.hiding import Hiding, as_shown
 from attn_cli.core.masks import Rule, everywhere
 from attn_cli.core.multihead import Attention, Linear, merged
+from attn_cli.core.shown_metrics import measure_shown_weights
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights
@@ -85,10 +87,14 @@ class CapturedLayer:
             sink_weights=sink_weights,
         )
 
-    def pooled(self, heads: Sequence[int], most: int) -> Pooled:
+    def pooled(self, heads: Sequence[int], most: int, hiding: Hiding | None = None) -> Pooled:
         """The weights of `heads` averaged over cells, in at most `most` rows and `most` columns."""
-        weights = to_numpy(taken(self.weights, heads, -3))
-        return Pooled.of(weights, to_numpy(self.mask), most, self._weights_of_sink(heads))
+        weights, mask = to_numpy(taken(self.weights, heads, -3)), to_numpy(self.mask)
+        sink = self._weights_of_sink(heads)
+        if hiding is None:
+            return Pooled.of(weights, mask, most, sink)
+        (shown, shares), others = as_shown(weights, hiding), hiding.others(mask.shape[-1])
+        return Pooled.of(shown[..., others], mask[:, others], most, sink).beside(shares)
 
     def measure(
         self,
@@ -96,11 +102,16 @@ class CapturedLayer:
         metrics: Collection[Metric],
         tokens: KeyTokens,
         progress: RowProgress | None = None,
+        hiding: Hiding | None = None,
     ) -> RowMetrics:
         """The metrics of `heads`, row by row, computed from the observed weights."""
         weights = to_numpy(taken(self.weights, heads, -3))
         sink = self._weights_of_sink(heads)
-        measured = measure_weights(weights, to_numpy(self.mask), metrics, tokens, sink)
+        mask = to_numpy(self.mask)
+        if hiding is None:
+            measured = measure_weights(weights, mask, metrics, tokens, sink)
+        else:
+            measured = measure_shown_weights(weights, mask, metrics, tokens, hiding, sink)
         if progress is not None:
             progress(weights.shape[-2], weights.shape[-2])
         return measured

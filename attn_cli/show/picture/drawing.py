@@ -82,7 +82,7 @@ def _letters(tables: Sequence[PanelRows], title: str) -> Letters:
     """The fonts for all text on the page; most grids have the same tokens."""
     grids = list(chain.from_iterable(chain.from_iterable(tables)))
     tokens = {token for grid in grids for token in (*grid.rows, *grid.columns)}
-    return letters_for(tokens, {title, *(grid.title for grid in grids)})
+    return letters_for(tokens, {title, *(grid.caption for grid in grids)})
 
 
 def _group(plan: PanelPlan, letters: Letters, top: float, cmap: str | None) -> Iterator[PageMark]:

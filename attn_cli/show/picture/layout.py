@@ -183,13 +183,13 @@ def _side(count: int, room: float, *, numbered: bool) -> PanelSide:
 
 def _title_size(grids: Sequence[Grid], across: int, room: float, letters: Letters) -> float:
     """The size of panel titles in points, as large as the longest title allows."""
-    longest = max(letters.inches(letters.title(grid.title), 9) for grid in grids)
+    longest = max(letters.inches(letters.title(grid.caption), 9) for grid in grids)
     return max(5.0, min(9.0 if across <= _ACROSS else 11.0, 8 * room / max(longest, 0.1)))
 
 
 def _width(grid: Grid, along: PanelSide, title: float, letters: Letters) -> float:
     """The width in inches of a grid or its title, whichever is wider."""
-    return max(_width_of_cells(grid, along), letters.inches(letters.title(grid.title), title))
+    return max(_width_of_cells(grid, along), letters.inches(letters.title(grid.caption), title))
 
 
 def _width_of_cells(grid: Grid, along: PanelSide) -> float:

@@ -24,7 +24,7 @@ def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Lett
         own = panel.grid.sink_limits
         of_sink = scale if own is None else replace(scale, limits=own)
         yield from _cells(panel.grid.sink_column, panel.sink, of_sink, numbered=plan.numbered)
-    yield Word(letters.title(panel.grid.title), panel.middle, panel.box.y - plan.head / 2, plan.title)
+    yield Word(letters.title(panel.grid.caption), panel.middle, panel.box.y - plan.head / 2, plan.title)
     if panel.names_rows:
         yield from _row_labels(panel, plan, letters)
     if panel.names_columns:

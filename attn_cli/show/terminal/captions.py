@@ -25,7 +25,8 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     size += "" if grid.sink is None else f" and the {SINK}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
     span = "unmasked range" if is_part else "range"
-    return [grid.title, *pooled, size, f"{span} {low} to {high}"]
+    hidden = [] if grid.hidden is None else [sheet.ink(grid.hidden.caption)]
+    return [grid.title, *pooled, size, *hidden, f"{span} {low} to {high}"]
 
 
 def title(phrases: list[str], width: int, sheet: Sheet) -> list[str]:

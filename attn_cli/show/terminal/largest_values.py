@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import numpy as np
 import numpy.typing as npt
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.grid import SINK, Grid
+from attn_cli.grid import Grid
 from attn_cli.record import record
 from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
@@ -39,26 +39,25 @@ class Listing:
     def rows(self) -> Iterator[Line]:
         """`token → key 0.42  key 0.21`, the keys with their positions; masked keys are left out.
 
-        A sink has no rank: its value comes before them, in every row.
+        A sink and hidden keys have no rank: their values come before them, in every row.
         """
         arrow = Segment(f" {self.sheet.ink('→')} ", DIM)
         masked = Segment(self.sheet.ink("·"), DIM)
         labels = row_labels(self.grid, self.label, self.sheet)
-        for row_label, of_sink, entries in zip(labels, self._sink_entries(), self._entries(), strict=True):
-            yield [*row_label, arrow, *of_sink, *(entries or [masked])]
+        beside = [list(self._beside(column)) for column in self.grid.columns_beside]
+        for number, (row_label, entries) in enumerate(zip(labels, self._entries(), strict=True)):
+            others = chain.from_iterable(column[number] for column in beside)
+            yield [*row_label, arrow, *others, *(entries or [masked])]
 
-    def _sink_entries(self) -> Iterator[Line]:
-        """For each row the sink's value, set apart; nothing without a sink."""
-        if self.grid.sink is None:
-            yield from ([] for _ in self.grid.rows)
-            return
-        column = self.grid.sink_column
+    def _beside(self, column: Grid) -> Iterator[Line]:
+        """The value of each row in a column beside those of the keys, such as the sink's, set apart."""
+        (name,) = column.columns
         for number, (shade,) in zip(
             column.values[:, 0], self.sheet.shades(column, self.number_format), strict=True
         ):
             text = self.sheet.ink("·") if shade is MASKED else self.number_format(float(number))
             value = Segment(shade.glyph + text.rjust(self.number_format.width), shade.style)
-            yield [Segment(f"{SINK} "), value, Segment(_APART, DIM)]
+            yield [Segment(f"{name} "), value, Segment(_APART, DIM)]
 
     def _entries(self) -> Iterator[Line]:
         positions = _positions(self.grid)
@@ -91,7 +90,7 @@ def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     if sheet.is_endless:
         return Listing(grid, order, written, label_width(grid), _text_widths(grid, order), sheet)
     label = min(label_width(grid), _LABEL, max(_SHORT_LABEL, sheet.width // 5))
-    room = sheet.width - label - len(f" {sheet.ink('→')} ") - _room_of_sink(grid, written)
+    room = sheet.width - label - len(f" {sheet.ink('→')} ") - _room_beside(grid, written)
     around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width
     texts = _text_widths(grid, order, max(1, min(_TEXT, sheet.width // 10, room - around)))
     ends = accumulate(len(_BETWEEN) + text + around for text in texts)
@@ -99,9 +98,10 @@ def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     return Listing(grid, order[:, :fit], written, label, texts[:fit], sheet)
 
 
-def _room_of_sink(grid: Grid, written: NumberFormat) -> int:
-    """The width of the sink's value with its name; 0 without a sink."""
-    return 0 if grid.sink is None else len(f"{SINK} ") + 1 + written.width + len(_APART)
+def _room_beside(grid: Grid, written: NumberFormat) -> int:
+    """The width of the values beside those of the keys, each with its name."""
+    names = [column.columns[0] for column in grid.columns_beside]
+    return sum(len(f"{name} ") + 1 + written.width + len(_APART) for name in names)
 
 
 def longest_row(grid: Grid) -> int:

@@ -44,7 +44,7 @@ def format_for(grid: Grid, digits: int, *, compact: bool = False) -> NumberForma
     `compact` drops the zero before the decimal point if no number exceeds 1 (`.42`, `1.0`), as is usual
     for quantities that cannot exceed 1 (Publication Manual of the APA, 7th edition, 6.36).
     """
-    seen = grid.numbers
+    seen = grid.all_numbers
     low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
     if max(-low, high) >= _LONG:
         return NumberFormat(f"z.{digits}e", digits + _AROUND_DECIMALS)

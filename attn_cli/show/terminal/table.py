@@ -12,7 +12,7 @@ from operator import itemgetter
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.grid import SINK, Grid
+from attn_cli.grid import Grid
 from attn_cli.record import record
 from attn_cli.show.terminal.captions import heading, label_width, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
@@ -38,12 +38,12 @@ class TableLayout:
     number_format: NumberFormat
     label: int  # including the space after it; 0 if the table to the left has the labels
     text: int  # a cell is one wider: a space, or the glyph of its shade, comes first
-    sink: int = 0  # the same for the column of a sink; 0: there is none
+    beside: tuple[int, ...] = ()  # the same for each column beside those of the keys, such as that of a sink
 
     def width(self, columns: int) -> int:
-        """The width of a table with this many columns besides that of a sink."""
-        of_sink = len(_APART) + self.sink + 1 if self.sink else 0
-        return self.label + (self.text + 1) * columns + of_sink
+        """The width of a table with this many columns and those beside them."""
+        of_others = sum(len(_APART) + text + 1 for text in self.beside)
+        return self.label + (self.text + 1) * columns + of_others
 
 
 @record(frozen=True, slots=True)
@@ -58,8 +58,9 @@ class GridTable:
     def header(self) -> Iterator[str]:
         """The header lines: the position of each column, then its token, folded if necessary."""
         named = [self._named(column) for column in self.shown]
-        if self.grid.sink is not None:
-            named.append(list(self._named_sink(max(map(len, named)))))
+        lines = max(map(len, named), default=1)
+        for column, width in zip(self.grid.columns_beside, self.layout.beside, strict=True):
+            named.append(list(self._named_beside(column.columns[0], width, lines)))
         blanks = [" " * cell_len(lines[0]) for lines in named]
         for texts in zip_longest(*named):
             cells = (text or blank for text, blank in zip(texts, blanks, strict=True))
@@ -83,26 +84,27 @@ class GridTable:
         texts = ([number] if number else []) + [to_left(line, width) for line in lines]
         return [to_right(text, self.layout.text + 1) for text in texts]
 
-    def _named_sink(self, lines: int) -> Iterator[str]:
-        """The header of the sink's column: its name beside the first lines of the tokens."""
+    def _named_beside(self, name: str, width: int, lines: int) -> Iterator[str]:
+        """The header of a column such as the sink's: its name beside the first lines of the tokens."""
         place = 1 if position(self.grid, 0) and lines > 1 else 0
         for line in range(lines):
-            yield _APART + to_right(SINK if line == place else "", self.layout.sink + 1)
+            yield _APART + to_right(name if line == place else "", width + 1)
 
     def _cells(self) -> Iterator[Line]:
         size = max(1, _CELLS_AT_ONCE // max(1, len(self.shown)))
         for first in range(0, len(self.grid.rows), size):
             rows = slice(first, first + size)
             lines = self._drawn(self._part(rows))
-            yield from lines if self.grid.sink is None else self._beside_sink(lines, rows)
+            for column, width in zip(self.grid.columns_beside, self.layout.beside, strict=True):
+                lines = self._beside(lines, column, width, rows)
+            yield from lines
 
-    def _beside_sink(self, lines: Iterator[Line], rows: slice) -> Iterator[Line]:
-        """The lines of some rows, each followed by the sink's cell."""
-        column = self.grid.sink_column
+    def _beside(self, lines: Iterator[Line], column: Grid, width: int, rows: slice) -> Iterator[Line]:
+        """The lines of some rows, each followed by its cell in a column such as the sink's."""
         part = replace(column, values=column.values[rows], visible=column.visible[rows])
         shades = self.sheet.shades(part, self.layout.number_format)
         for line, number, (shade,) in zip(lines, part.values[:, 0].tolist(), shades, strict=True):
-            cell = Segment(self._cell(number, shade, self.layout.sink), shade.style)
+            cell = Segment(self._cell(number, shade, width), shade.style)
             yield [*line, Segment(_APART, DIM), cell]
 
     def _drawn(self, part: Grid) -> Iterator[Line]:
@@ -171,11 +173,14 @@ def position(grid: Grid, column: int) -> str:
     return str(column if grid.column_places is None else grid.column_places[column])
 
 
-def pooled_columns(width: int, count: int, digits: int, *, has_sink: bool = False) -> int:
-    """The number of block averages that fit, each labelled with a position below `count`; weights up to 1."""
+def pooled_columns(width: int, count: int, digits: int, beside: Sequence[str] = ()) -> int:
+    """The number of block averages that fit, each labelled with a position below `count`; weights up to 1.
+
+    `beside` are the names of the columns beside them.
+    """
     name, number = len(str(count - 1)), len("0.") + digits
-    of_sink = len(_APART) + max(number, len(SINK)) + 1 if has_sink else 0
-    return max(1, (width - name - 1 - of_sink) // (max(name, number) + 1))
+    of_others = sum(len(_APART) + max(number, len(column)) + 1 for column in beside)
+    return max(1, (width - name - 1 - of_others) // (max(name, number) + 1))
 
 
 def narrowest(grid: Grid, digits: int, sheet: Sheet) -> TableLayout:
@@ -226,8 +231,8 @@ def _layout(grid: Grid, written: NumberFormat, most: int) -> TableLayout:
     header = _longest(grid)
     widest = len(position(grid, len(grid.columns) - 1))
     least = max(_NARROWEST, widest) if widest else min(header, _WIDEST)
-    sink = 0 if grid.sink is None else max(written.width, len(SINK))
-    return TableLayout(written, most and min(label_width(grid), most) + 1, max(written.width, least), sink)
+    beside = tuple(max(written.width, len(column.columns[0])) for column in grid.columns_beside)
+    return TableLayout(written, most and min(label_width(grid), most) + 1, max(written.width, least), beside)
 
 
 def _whole(grid: Grid, layout: TableLayout, sheet: Sheet) -> GridTable:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from attn_cli.core.attention import Operands, trace
+from attn_cli.core.hiding import Hiding
 from attn_cli.core.multihead import merged
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.models.bridge.capture import AttentionCall, AttentionRecord, AttentionRecorder, RunningModule
@@ -188,3 +189,28 @@ def test_a_mask_is_known_by_what_was_added_not_by_the_size_of_the_logits(way: st
         rising(scores, mask, way).softmax(-1)
     layer = build_layer(watch.records[0], 2)
     np.testing.assert_array_equal(layer.mask, np.tri(5, dtype=bool))
+
+
+@pytest.mark.parametrize("is_renormalized", [False, True])
+def test_hidden_keys_of_a_recorded_layer_are_no_columns_but_take_their_weight(is_renormalized: bool) -> None:
+    layer, hiding = with_sink(), Hiding((0, 3), is_renormalized)
+    assert layer.sink_weights is not None
+    rows = layer.weights[1][:, [1, 2, 4]].double()
+    hidden, left = layer.weights[1][:, [0, 3]].sum(-1), rows.sum(-1, keepdim=True)
+    shown = torch.where(left > 0, rows / left, 0) if is_renormalized else rows
+    pooled = layer.pooled([1], 3, hiding)
+    assert (pooled.weights.shape, pooled.cells) == ((1, 3, 3), (2, 1))
+    assert pooled.hidden is not None
+    assert pooled.sink is not None
+    np.testing.assert_allclose(pooled.weights[0, 1], shown[2:4].mean(0), rtol=1e-6)  # float32
+    np.testing.assert_allclose(pooled.hidden[0, 0], hidden[:2].mean(), rtol=1e-6)
+    np.testing.assert_allclose(pooled.sink[0, 0], layer.sink_weights[1, :2].mean(), rtol=1e-6)
+    tokens = KeyTokens(np.arange(5), np.zeros(5, dtype=bool))
+    found = layer.measure(
+        [1], [Metric.HIDDEN, Metric.SINK, Metric.LARGEST, Metric.FIRST], tokens, hiding=hiding
+    )
+    np.testing.assert_allclose(found.values[Metric.HIDDEN][0], hidden, rtol=1e-6)
+    np.testing.assert_allclose(found.values[Metric.SINK][0], layer.sink_weights[1], rtol=1e-6)
+    np.testing.assert_allclose(found.values[Metric.LARGEST][0], shown.amax(-1), rtol=1e-6)
+    assert not found.eligible[Metric.FIRST].any()
+    assert found.visible_keys.tolist() == [0, 1, 2, 2, 3]
