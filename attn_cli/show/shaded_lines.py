@@ -45,6 +45,7 @@ def phrases(text: ShadedText, limits: Limits | None) -> list[str]:
         *([] if limits is None else [f"shades {limits[0]:g} to {small(limits[1])}"]),
         *([] if text.sink is None else [f"sink {small(text.sink)}"]),
         *([] if text.elsewhere is None else [f"{small(text.elsewhere)} on tokens that are not shaded"]),
+        *(["the others divided by what is left"] if text.is_divided else []),
         *([f"{masked:,} of {tokens:,} tokens masked"] if masked else []),
     ]
 

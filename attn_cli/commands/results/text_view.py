@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attn_cli.commands.inputs import chosen_window, selected_heads, selected_places
 from attn_cli.commands.options import PictureOptions, TableOptions, TextViewOptions, WindowOptions
+from attn_cli.commands.results.hidden import remarks_on_empty_rows
 from attn_cli.commands.results.output import as_picture, counted, headline, kind_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -54,7 +55,7 @@ def texts_of(
     _check_count(len(window.rows), 1, is_mean=True)
     heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
     texts = shaded_texts(reading, heads, window.columns, is_mean=is_mean)
-    for remark in _remarks_on_the_first_token(reading, texts):
+    for remark in (*remarks_on_empty_rows(heads), *_remarks_on_the_first_token(reading, texts)):
         world.note(remark)
     return heads, texts
 
@@ -116,7 +117,7 @@ def _remarks_on_the_first_token(reading: "Reading", texts: "Sequence[ShadedText]
         name = f'"{label(reading.keys[0].text)}" (0)'
         where = f"more than half of the weight in {len(most)} of {len(texts)} texts"
         takes = f"{most[0]:.2f} of the weight" if len(texts) == 1 else where
-        yield f"{name} takes {takes}; --columns 1- shades the rest"
+        yield f"{name} takes {takes}; --hide first shades the rest"
 
 
 def _check_count(rows: int, heads: int, *, is_mean: bool) -> None:
