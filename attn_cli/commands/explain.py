@@ -13,7 +13,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
-from attn_cli.safe_text import printable
+from attn_cli.safe_text import label, printable
 from attn_cli.show.writers import EXPLANATIONS, Page, either
 from attn_cli.vocabulary import Language, Lesson
 
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 _OF_A_KEY = (Lesson.HEADS, Lesson.RECURRENCE, Lesson.GRAPH)
 """The lessons that single out one key of the row."""
+
+_OF_A_ROW = tuple(lesson for lesson in Lesson if lesson is not Lesson.LENGTH)
+"""The lessons that a row can show more or less of."""
+
+_SATURATED = 0.99
+"""The largest weight above which a row shows little: the other keys take almost nothing."""
 
 _FILES = f"Write a file instead of the page: {either(EXPLANATIONS)}; may be repeated."
 
@@ -161,7 +167,7 @@ def explain_weight(
     targets = files.targets(out or (), tuple(EXPLANATIONS), force=force)
     reading = open_reading(world, inputs, compute)
     language = lang or spoken(world)
-    explanation = _explanation(world, reading, inputs, pair)
+    explanation = _explanation(world, reading, inputs, pair, lesson)
     shown = _PageOptions(digits, top, weights)
     if lesson is not None:
         answered = _taught(reading, explanation, lesson, shown, asked_again(inputs, compute, lang))
@@ -299,9 +305,13 @@ def spoken(world: World) -> Language:
 
 
 def _explanation(
-    world: World, reading: "Reading", inputs: options.ReadingOptions, pair: PairOptions
+    world: World,
+    reading: "Reading",
+    inputs: options.ReadingOptions,
+    pair: PairOptions,
+    lesson: Lesson | None,
 ) -> "Explanation":
-    """The explanation of the chosen weight.
+    """The explanation of the chosen weight; of a row that shows the lesson, where none was chosen.
 
     Raises:
         UsageError: several heads are chosen, or the tokens are not one each.
@@ -310,6 +320,8 @@ def _explanation(
 
     query, key = _tokens(reading, pair)
     chosen = selection(inputs)
+    if lesson in _OF_A_ROW and key is None:
+        return _telling_row(world, reading, chosen, query, lesson)
     if chosen.is_empty:
         shown, head, telling = _default_head(world, reading)
     else:
@@ -321,6 +333,26 @@ def _explanation(
 
         query = find_query(reading, shown.layer, head, key)
     return explain(reading, shown, head, query, key)
+
+
+def _telling_row(
+    world: World, reading: "Reading", chosen: "Selection", query: int | None, lesson: Lesson
+) -> "Explanation":
+    """The chosen row, or one that shows much of the lesson; a remark says which, or that it is saturated."""
+    from attn_cli.reading.lessons.row_choice import choose_row
+    from attn_cli.reading.weight.explanation import explain
+
+    place = None if chosen.is_empty else _head(world, reading, chosen)
+    if place is not None and query is not None:
+        explanation = explain(reading, *place, query, None)
+        if explanation.softmax.weights.max() > _SATURATED:
+            world.note("this row is saturated: without -l, -H and --query, attn chooses one that shows more")
+        return explanation
+    row = choose_row(reading, lesson, place, query)
+    token = label(reading.queries[row.query].text)
+    where = f'head {row.shown.number}.{row.head} and the query "{token}" ({row.query})'
+    world.note(f"{where} are shown, a row that shows much of this lesson; -l, -H and --query choose another")
+    return explain(reading, row.shown, row.head, row.query, None)
 
 
 def _tokens(reading: "Reading", pair: PairOptions) -> tuple[int | None, int | None]:

@@ -384,6 +384,64 @@ def test_a_hidden_key_is_explained_with_the_reason() -> None:
     assert "logit = " not in answer.out
 
 
+def test_where_the_key_is_hidden_the_value_is_that_of_the_largest_weight(twins: Path) -> None:
+    head: list[str | Path] = [TEXT, "-m", twins / "gpt2", "-l", "1", "-H", "1", "--query", "4", "--key", "6"]
+    best = max(_explained(*head)["row"], key=lambda one: one["weight"])["key"]
+    page = attn("explain", *head).out
+    assert re.findall(r'^The value of ".*" \((\d+)\):$', page, re.MULTILINE) == [str(best)]
+    assert read_page(page).value_key == best != 6
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "opening"),
+    [
+        ("gpt2", [], "Head 1.1 of gpt2."),
+        ("bart", ["encoder"], "Head 1.1 of the encoder of bart."),
+        ("bart", ["decoder"], "Head 1.1 of the decoder of bart."),
+        ("bart", ["cross"], "Cross-attention head 1.1 of bart."),
+    ],
+)
+def test_the_head_is_named_with_its_kind(name: str, kind: list[str], opening: str, tmp_path: Path) -> None:
+    (TWINS | dict(TRANSLATORS))[name].save(tmp_path / name)
+    options = ["--kind", *kind, "--target", "the cat sat"] if kind else []
+    page = attn("explain", TEXT, "-m", tmp_path / name, "-l", "1", "-H", "1", "--query", "1", *options).out
+    assert page.split("\n")[1].startswith(f"{opening} Each result follows ")
+    assert ("for the query it comes from the decoder" in page) == (kind == ["cross"])
+
+
+@pytest.mark.parametrize(
+    ("name", "formula"), [("gpt2", "q = W^Q x + b,  k = W^K x + b"), ("llama", "q = W^Q x,  k = W^K x")]
+)
+def test_the_formula_has_a_bias_only_where_the_model_has_one(
+    name: str, formula: str, saved: Callable[[str], Path]
+) -> None:
+    page = attn("explain", TEXT, "-m", saved(name), "-l", "1", "-H", "1", "--query", "-1").out
+    assert f"\n    {formula}\n" in page
+
+
+def test_lists_have_six_lines_by_default(saved: Callable[[str], Path]) -> None:
+    page = attn("explain", TEXT, "-m", saved("gpt2"), "-l", "1", "-H", "1", "--query", "-1").out
+    tables = re.findall(r"^feature of x .*\n((?:\d+ .*\n)+)the other 26 ", page, re.MULTILINE)
+    assert [len(table.splitlines()) for table in tables] == [6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "rule"),
+    [
+        ("gpt2", "4", ": it is causal, so later keys are hidden"),
+        ("mistral", "6", ": it is causal and has a window, so later keys and those too far back are hidden"),
+        ("mistral", "-1", ": keys that are too far back are outside the window"),
+        ("modernbert", "7", ": keys that are too far away are outside the window"),
+    ],
+)
+def test_the_sentence_on_the_mask_names_its_rule(
+    name: str, query: str, rule: str, saved: Callable[[str], Path]
+) -> None:
+    page = attn("explain", TEXT, "-m", saved(name), "-l", "1", "-H", "1", "--query", query).out
+    assert re.search(rf"^The mask lets .* keys, including this one{re.escape(rule)}\.$", page, re.MULTILINE)
+    read_page(page)
+
+
 class _Blind(Sinks):
     """The layers of a random source, in which no query may look anywhere."""
 

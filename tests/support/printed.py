@@ -301,8 +301,8 @@ def _begin_side(page: Page, found: re.Match[str]) -> None:
 def _begin_value(page: Page, position: int) -> None:
     """It is that of the key, or of one with the largest weight where the key is hidden."""
     page.value_key = position
-    if page.is_hidden and page.row:
-        weights = {place: numbers["weight"] for place, numbers in _keys_of_row(page).items()}
+    weights = {place: numbers["weight"] for place, numbers in _keys_of_row(page).items()}
+    if page.is_hidden and weights:
         if weights.get(position) != max(weights.values()):
             raise PageError(f"the weight of {position} is not the largest")
     elif not page.is_hidden and position != page.key:

@@ -31,6 +31,7 @@ class Degrees:
     strong: npt.NDArray[np.int64]  # (T,) edges into the query with a weight above `STRONG`
     effective: Exact  # (T,) e^H: how many edges of equal weight have the same entropy; a sink is one more
     sent: Exact  # (S,) Σ_i α_ij
+    seen: npt.NDArray[np.int64]  # (S,) queries that may look at the key
     of_sink: float  # the weight that a learned sink takes of all rows
     strongest: tuple[Edge, ...]  # between different tokens, the heaviest first
 

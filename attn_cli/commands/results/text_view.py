@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.inputs import chosen_window, selected_heads, selected_places
+from attn_cli.commands.inputs import check_steps, chosen_window, selected_heads, selected_places
 from attn_cli.commands.options import PictureOptions, TableOptions, TextViewOptions, WindowOptions
 from attn_cli.commands.results.hidden import remarks_on_empty_rows
 from attn_cli.commands.results.output import as_picture, counted, headline, kind_of
@@ -54,6 +54,7 @@ def texts_of(
     whole = replace(window, columns=range(window.keys))
     _check_count(len(window.rows), 1, is_mean=True)
     heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
+    check_steps(world, reading, heads)
     texts = shaded_texts(reading, heads, window.columns, is_mean=is_mean)
     for remark in (*remarks_on_empty_rows(heads), *_remarks_on_the_first_token(reading, texts)):
         world.note(remark)

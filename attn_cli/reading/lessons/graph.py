@@ -139,7 +139,9 @@ def _degrees(traced: Trace, reading: Reading) -> Degrees:
     shares = np.concatenate([weights, sink[:, None]], axis=-1)
     effective = np.array([math.exp(entropy_of(row)) if row.any() else 0.0 for row in shares])
     strong = (weights > STRONG).sum(axis=-1)
-    return Degrees(strong, effective, weights.sum(axis=0), float(sink.sum()), _strongest(weights, reading))
+    seen = to_numpy(traced.mask).astype(np.int64).sum(axis=0)
+    strongest = _strongest(weights, reading)
+    return Degrees(strong, effective, weights.sum(axis=0), seen, float(sink.sum()), strongest)
 
 
 def _strongest(weights: Exact, reading: Reading) -> tuple[Edge, ...]:

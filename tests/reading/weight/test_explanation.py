@@ -147,6 +147,30 @@ def test_a_hidden_key_has_its_reason(llama: Path) -> None:
     assert found.softmax.weights[7] == 0
 
 
+def test_where_the_key_is_hidden_the_value_of_the_largest_weight_is_opened(llama: Path) -> None:
+    found = opened(reading_of(TEXT, str(llama)), (1, 2), 3, 7)
+    best = int(found.softmax.weights.argmax())
+    assert found.projections[Step.VALUES].position == best
+    assert found.projections[Step.KEYS].position == 7
+
+
+@pytest.mark.parametrize(("query", "causes"), [(3, {"causal"}), (-1, set())])
+def test_the_causes_of_hidden_keys_are_known(query: int, causes: set[str], llama: Path) -> None:
+    reading = reading_of(TEXT, str(llama))
+    last = len(opened(reading, (1, 2), 0).softmax.mask) - 1
+    assert opened(reading, (1, 2), last if query < 0 else query).hides == causes
+
+
+def test_the_inputs_of_all_tokens_make_all_keys_and_values(llama: Path) -> None:
+    found = opened(reading_of(TEXT, str(llama)), (1, 2), 9, 4)
+    value = found.projections[Step.VALUES]
+    np.testing.assert_array_equal(value.inputs[4], value.input)
+    assert value.bias is not None
+    assert found.values is not None
+    made = np.array([np.dot(value.weight, x) + value.bias for x in value.inputs])
+    np.testing.assert_allclose(made, found.values, rtol=1e-5, atol=1e-6)
+
+
 def test_no_layer_after_the_one_explained_is_read(reading: Reading, ran: list[int]) -> None:
     opened(reading, (1, 2), 3)
     assert ran == [0, 1, 1]  # its weights once more, as they were let go after it ran

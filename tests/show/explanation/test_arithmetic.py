@@ -193,8 +193,10 @@ def _unnoticed(page: str, explained: Mapping[str, Any]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["bert", "gpt2", "llama", "qwen3", "gemma2", "t5", "bart"])
-@pytest.mark.parametrize("key", ["1", "-1"])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("gpt2", "-1"), ("llama", "-1"), *((name, "1") for name in ("bert", "qwen3", "gemma2", "t5", "bart"))],
+)
 def test_a_number_of_a_small_layer_that_is_changed_is_noticed(
     name: str, key: str, saved: Callable[[str], Path]
 ) -> None:
@@ -220,6 +222,17 @@ def test_a_term_that_is_missing_is_noticed(twins: Path) -> None:
     ):
         shorter = "\n".join(line for line in lines if line != missing)
         assert _is_noticed(shorter, explained), missing
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen3"])
+def test_a_row_of_a_small_layer_that_is_missing_is_noticed(name: str, saved: Callable[[str], Path]) -> None:
+    page, explained = _page(saved(f"{name}, small"), "--weights", text=FEW_TOKENS)
+    lines = page.split("\n")
+    numbered = [number for number, line in enumerate(lines) if re.match(r"(\d+|[a-z]\[\d+\]) ", line)]
+    assert len(numbered) > 80
+    for number in numbered:
+        if not re.match(r"[1-5]\. ", lines[number]):
+            assert _is_noticed("\n".join(lines[:number] + lines[number + 1 :]), explained), lines[number]
 
 
 RESULTS = r"= (\d+\.\d+)$|= -(\d+\.\d+)$|^(?:q·k|[qkvao]\[\d+\]|total|layer's output) .*?(\d+\.\d+)$"

@@ -14,6 +14,7 @@ from attn_cli.show.explanation.document import (
     Bar,
     CommandLine,
     Document,
+    Paragraph,
     Row,
     Table,
     TableColumn,
@@ -115,6 +116,21 @@ def test_the_bar_goes_first_where_it_is_narrow() -> None:
     table = Table(heads, [Row(("the", ledger.given(0.5), Bar(0.5)))])
     assert lines(table, ledger, 40)[1] == "the  0.5000  ██████████"
     assert lines(table, ledger, 20)[1] == "the  0.5000"
+
+
+@pytest.mark.parametrize(
+    ("name", "lines_of_it"),
+    [
+        ("layers.0.attention.query.weight", ["layers.0.attention.", "query.weight"]),
+        ("日本語" * 5, ["日本語" * 3 + "日", "本語日本語"]),
+        ("x" * 45, ["x" * 20, "x" * 20, "x" * 5]),
+    ],
+)
+def test_a_name_wider_than_the_page_is_broken(name: str, lines_of_it: list[str]) -> None:
+    ledger = Ledger(4)
+    layout = Layout(Writing(Language.EN, ledger.settle()), 20)
+    document = Document([Paragraph(symbols("{name}", name=name))], layout.writing.settled)
+    assert ["".join(span.text for span in spans) for spans in layout.lines(document)] == lines_of_it
 
 
 @pytest.mark.parametrize(

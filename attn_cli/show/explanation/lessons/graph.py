@@ -30,6 +30,20 @@ from attn_cli.show.explanation.quantities import in_scientific_notation, plural
 
 _KEYS = 6  # listed in a table
 _NOTHING = words("", "")
+_CONTEXTS = (
+    Phrase("are exactly the layer's own", "são exatamente os da própria camada"),
+    Phrase(
+        "differ from the layer's own by at most {difference} (largest number: {largest})",
+        "diferem dos da própria camada em no máximo {difference} (maior número: {largest})",
+    ),
+)
+_OUTPUTS = (
+    Phrase("give exactly the layer's output", "dão exatamente a saída da camada"),
+    Phrase(
+        "differ from the layer's output by at most {difference} (largest number: {largest})",
+        "diferem da saída da camada em no máximo {difference} (maior número: {largest})",
+    ),
+)
 
 
 def blocks(study: GraphStudy, ledger: Ledger, sides: Sides, base: Base) -> Iterator[Block]:
@@ -111,12 +125,14 @@ def _edges(study: GraphStudy) -> Equation:
                 tokens=study.queries,
                 more=study.queries + 1,
                 edges=study.edges,
-            )
+            ),
+            r"\frac{{T (T + 1)}}{{2}} = \frac{{{tokens} \times {more}}}{{2}} = {edges}",
         )
     return Equation(
         symbols(
             "T·S = {queries} × {keys} = {edges}", queries=study.queries, keys=study.keys, edges=study.edges
-        )
+        ),
+        r"T S = {queries} \times {keys} = {edges}",
     )
 
 
@@ -130,13 +146,14 @@ def _messages(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block
         words(
             "Every key sends its value, every edge multiplies it by its weight, every query adds up what"
             " arrives (Gilmer et al. 2017, arXiv:1704.01212). A graph attention network (Veličković et al."
-            " 2018, arXiv:1710.10903) does so on a given graph; here the mask is the graph. What arrives at"
+            " 2018, arXiv:1710.10903) does so on a given graph, with additive"
+            " scores as in --lesson recurrence; here the mask is the graph. What arrives at"
             " {query} in head {head}, in feature {feature} of the values:",
             "Cada chave envia o seu valor, cada aresta o multiplica pelo seu peso, e cada consulta soma o"
             " que chega (Gilmer et al. 2017, arXiv:1704.01212). Uma rede de atenção em grafos (graph"
-            " attention network; Veličković et al. 2018, arXiv:1710.10903) faz isso num grafo dado; aqui"
-            " o grafo é a máscara. O que chega a {query} na cabeça {head}, na componente {feature} dos"
-            " valores:",
+            " attention network; Veličković et al. 2018, arXiv:1710.10903) faz isso num grafo dado, com"
+            " escores aditivos como em --lesson recurrence; aqui o grafo é a máscara. O que chega a {query}"
+            " na cabeça {head}, na componente {feature} dos valores:",
             query=token_name(sides.queries, study.query),
             head="{}.{}".format(*study.place),
             feature=str(study.feature),
@@ -178,26 +195,28 @@ def _times(weight: float, value: float) -> float:
 
 def _agreements(study: GraphStudy, ledger: Ledger) -> Iterator[Block]:
     yield Heading(words("The messages are the layer", "As mensagens são a camada"))
+    both = [study.context] if study.output is None else [study.context, study.output]
     yield Paragraph(
         words(
             "With the messages added up edge by edge, in float64, the contexts of this head ({compared})"
-            " differ from the layer's own by at most {difference} (largest number: {largest}). {output}",
+            " {agree}. {output}{rounding}",
             "Com as mensagens somadas aresta por aresta, em float64, os contextos desta cabeça"
-            " ({compared}) diferem dos da própria camada em no máximo {difference} (maior número:"
-            " {largest}). {output}",
+            " ({compared}) {agree}. {output}{rounding}",
             compared=_compared(study.context),
-            difference=in_scientific_notation(ledger, study.context.difference),
-            largest=ledger.given(study.context.largest),
+            agree=_agree(study.context, ledger, _CONTEXTS),
             output=_output(study, ledger),
+            rounding=words(" What is left is rounding.", " O que resta é arredondamento.")
+            if any(one.difference for one in both)
+            else _NOTHING,
         )
     )
     if study.degrees is None:
         yield Paragraph(
             words(
                 "The text has too many pairs to list them all, so only the edges of this query were"
-                " compared.",
+                " compared, and who sends most is left out.",
                 "O texto tem pares demais para listar todos; por isso, só as arestas desta consulta foram"
-                " comparadas.",
+                " comparadas, e não se mostra quem envia mais.",
             )
         )
 
@@ -215,14 +234,25 @@ def _output(study: GraphStudy, ledger: Ledger) -> Words:
     if study.output is None:
         return words("W^O of this layer is not known.", "A matriz W^O desta camada não é conhecida.")
     return words(
-        "All heads together, with W^O{bias} ({compared}), differ from the layer's output by at most"
-        " {difference} (largest number: {largest}). What is left is rounding.",
-        "Todas as cabeças juntas, com W^O{bias} ({compared}), diferem da saída da camada em no máximo"
-        " {difference} (maior número: {largest}). O que resta é arredondamento.",
+        "All heads together, with W^O{bias} ({compared}), {agree}.",
+        "Todas as cabeças juntas, com W^O{bias} ({compared}), {agree}.",
         bias=words(" and its bias", " e o seu viés") if study.has_bias else _NOTHING,
         compared=_compared(study.output),
-        difference=in_scientific_notation(ledger, study.output.difference),
-        largest=ledger.given(study.output.largest),
+        agree=_agree(study.output, ledger, _OUTPUTS),
+    )
+
+
+def _agree(agreement: Agreement, ledger: Ledger, named: tuple[Phrase, Phrase]) -> Words:
+    """That two results are the same, or by how much they differ."""
+    same, other = named
+    if not agreement.difference:
+        return Words(same)
+    return Words(
+        other,
+        {
+            "difference": in_scientific_notation(ledger, agreement.difference),
+            "largest": ledger.given(agreement.largest),
+        },
     )
 
 
@@ -245,13 +275,25 @@ def _degrees(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Sides) 
     )
     yield Paragraph(
         words(
-            "Sent: Σ_i α_ij, the sum of the key's column; each query gives out 1.{sink}{receives}{strongest}",
+            "Sent: Σ_i α_ij, the sum of the key's column; each query gives out"
+            " 1.{early}{sink}{receives}{strongest}",
             "Enviado: Σ_i α_ij, a soma da coluna da chave; cada consulta distribui"
-            " 1.{sink}{receives}{strongest}",
+            " 1.{early}{sink}{receives}{strongest}",
+            early=_early(study),
             sink=of_sink,
             receives=_NOTHING if study.is_cross else receives,
             strongest=_strongest(study, degrees, ledger, sides),
         )
+    )
+
+
+def _early(study: GraphStudy) -> Words:
+    """Why early tokens send more where later ones cannot be seen from before."""
+    if not study.is_causal:
+        return _NOTHING
+    return words(
+        " Early tokens are seen by more queries and so can send more.",
+        " Os primeiros tokens são vistos por mais consultas e por isso podem enviar mais.",
     )
 
 
@@ -271,8 +313,9 @@ def _degree_table(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Si
             )
         )
         tone = Tone.CHOSEN if key == study.key else Tone.PLAIN
-        rows.append(Row((token_label(sides.keys, key), terms[-1], *received), tone))
-    blank = () if study.is_cross else (None, None)
+        seen = int(degrees.seen[key])
+        rows.append(Row((token_label(sides.keys, key), terms[-1], seen, *received), tone))
+    blank = (None,) if study.is_cross else (None, None, None)
     rest = order[len(listed) :]
     if rest:
         terms.append(ledger.given(degrees.sent[rest].sum(), sent))
@@ -283,6 +326,7 @@ def _degree_table(study: GraphStudy, degrees: Degrees, ledger: Ledger, sides: Si
     columns = [
         TableColumn(words("token", "token"), is_number=False),
         TableColumn(words("sent Σα", "enviado Σα")),
+        TableColumn(words("seen by", "visto por"), is_optional=True),
     ]
     if not study.is_cross:
         columns.append(TableColumn(words("strong received", "fortes recebidas"), is_optional=True))
@@ -382,14 +426,20 @@ def _checks(study: GraphStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
     yield Paragraph(
         words(
             "Multiply α by v in each row of the messages and add them up: that is one number of the context."
-            " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}{sink}; it is as"
+            " The row of {query} has {edges} and the entropy H = -Σ α ln α = {entropy}{whole}{sink}; it is as"
             " spread out as this many edges of equal weight:",
-            "Multiplique α por v em cada linha das mensagens e some os produtos: o resultado é um número"
-            " do contexto. A linha de {query} tem {edges} e entropia H = -Σ α ln α = {entropy}{sink}; ela"
-            " está tão espalhada quanto o seguinte número de arestas de mesmo peso:",
+            "Multiplique α por v em cada linha das mensagens e some os produtos: o resultado é um número do"
+            " contexto. A linha de {query} tem {edges} e entropia H = -Σ α ln α = {entropy}{whole}{sink};"
+            " ela está tão espalhada quanto o seguinte número de arestas de mesmo peso:",
             query=token_name(sides.queries, study.query),
             edges=plural(len(study.visible), Phrase("edge", "aresta"), Phrase("edges", "arestas")),
             entropy=entropy,
+            whole=_NOTHING
+            if listing(study.visible, study.weights).is_whole
+            else words(
+                " (of the whole row, also of the keys that are not listed)",
+                " (da linha inteira, também das chaves que não estão na tabela)",
+            ),
             sink=_NOTHING
             if study.sink is None
             else words(", with the sink as one more edge", ", com o sumidouro como mais uma aresta"),

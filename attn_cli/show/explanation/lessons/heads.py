@@ -29,6 +29,8 @@ from attn_cli.show.explanation.figures import Column, Figure, Ledger
 from attn_cli.show.explanation.labels import token_label, token_name
 from attn_cli.show.explanation.lessons.ending import Base, command, to_check
 from attn_cli.show.explanation.lessons.listing import listing
+from attn_cli.show.explanation.phrases import Phrase
+from attn_cli.show.explanation.quantities import plural
 
 _MOST_TERMS = 12  # heads whose scores are added up in one line
 _SPREAD_DECIMALS = 2  # of standard deviations
@@ -277,8 +279,9 @@ def _costs(study: HeadsStudy) -> Iterator[Block]:
     yield Paragraph(_same_matrices(study))
     yield Equation(
         words(
-            "multiplications for q·k with {keys} keys: {heads} × {size} × {keys} = {wide} × {keys} = {all}",
-            "multiplicações para q·k com {keys} chaves: {heads} × {size} × {keys} = {wide} × {keys} = {all}",
+            "multiplications for q·k with {named}: {heads} × {size} × {keys} = {wide} × {keys} = {all}",
+            "multiplicações para q·k com {named}: {heads} × {size} × {keys} = {wide} × {keys} = {all}",
+            named=plural(study.keys, Phrase("key", "chave"), Phrase("keys", "chaves")),
             heads=study.heads,
             size=study.size,
             keys=study.keys,
@@ -344,7 +347,8 @@ def _checks(study: HeadsStudy, ledger: Ledger, sides: Sides) -> Iterator[Block]:
                 key=name,
             )
         )
-        yield Equation(symbols(f"{added} = {{total}}", total=total, **values), closes=total)
+        equation = f"{added} = {{total}}"
+        yield Equation(symbols(equation, total=total, **values), equation, total)
     else:
         yield Paragraph(
             words(

@@ -430,12 +430,12 @@ def _seconds(study: LengthStudy, ledger: Ledger, speed: Quantity) -> Iterator[Bl
     if window is not None:
         yield Paragraph(
             words(
-                "The window is {origin}; in every layer, a query would look at {tokens} keys at most: the"
+                "The window is {origin}; in every layer, a query would look at {keys} at most: the"
                 " pairs grow with the length, not with its square. {kernels}",
-                "A janela é {origin}; em cada camada, uma consulta olharia para no máximo {tokens}"
-                " chaves: os pares crescem com o comprimento, não com o quadrado dele. {kernels}",
+                "A janela é {origin}; em cada camada, uma consulta olharia para no máximo {keys}:"
+                " os pares crescem com o comprimento, não com o quadrado dele. {kernels}",
                 origin=_origin(window.origin),
-                tokens=window.tokens,
+                keys=plural(window.tokens, Phrase("key", "chave"), Phrase("keys", "chaves")),
                 kernels=_kernels(),
             )
         )

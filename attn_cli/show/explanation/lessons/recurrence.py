@@ -1,6 +1,6 @@
 """Attention beside a recurrent network's: the lesson about scores and distances."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -192,7 +192,7 @@ def _distances(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Lis
         TableColumn(_faded_heading(ledger)),
         TableColumn(words("weight", "peso"), is_optional=True),
     )
-    yield Table(columns, [_distance_row(study, ledger, sides, key) for key in listed.keys])
+    yield Table(columns, [_distance_row(study, ledger, sides, key) for key in _few(listed.keys, study.key)])
     yield Paragraph(
         words(
             "{path} Attention links every pair that the mask allows in one step{causal}. {fade}^n is what is"
@@ -209,6 +209,12 @@ def _distances(study: RecurrenceStudy, ledger: Ledger, sides: Sides, listed: Lis
             hidden=_hidden(study, sides),
         )
     )
+
+
+def _few(keys: Sequence[int], chosen: int) -> Sequence[int]:
+    """The nearest and the farthest of the keys, one between them, and the chosen one."""
+    shown = {keys[0], keys[len(keys) // 2], keys[-1], *({chosen} & set(keys))}
+    return sorted(shown)
 
 
 def _path(study: RecurrenceStudy) -> Word:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from attn_cli.models.open import open_source
 from attn_cli.models.source import SourceRequest
 from attn_cli.reading.lessons.graph import study
 from attn_cli.reading.reading import Reading, TextRequest, read
+from attn_cli.show.explanation.document import Document
+from attn_cli.show.explanation.figures import Ledger
 from attn_cli.show.explanation.lessons.graph import blocks
+from attn_cli.show.explanation.markdown import as_markdown
 from attn_cli.vocabulary import Kind, Language
 from tests.support.families import FAMILIES, TRANSLATORS
 from tests.support.lesson_pages import asked, numbers, page, table
@@ -105,9 +109,47 @@ def test_between_two_texts_there_are_no_hops(tmp_path: Path) -> None:
 
 def test_a_long_text_says_what_was_compared() -> None:
     text = flat(printed(reading_of("a b " * 600, "random"), 0, 0))
-    assert "only the edges of this query were compared." in text
+    assert "only the edges of this query were compared, and who sends most is left out." in text
     assert "Who sends, who receives" not in text
 
 
 def test_one_token_is_a_lesson_too() -> None:
     assert "T·S = 1 × 1 = 1" in printed(reading_of("cat", "random"), 0, 0)
+
+
+def test_no_difference_has_no_rounding_to_explain(twins: Path) -> None:
+    reading = reading_of(TEXT, str(twins / "gpt2"))
+    found = study(asked(reading, 1, 1))
+    assert found.output is not None
+    equal = [replace(one, difference=0.0) for one in (found.context, found.output)]
+    text = flat(page(blocks, replace(found, context=equal[0], output=equal[1]), reading))
+    assert "are exactly the layer's own." in text
+    assert "give exactly the layer's output." in text
+    assert "What is left is rounding" not in text
+    assert "at most 0" not in text
+    text = flat(page(blocks, replace(found, context=equal[0]), reading))
+    assert "What is left is rounding." in text
+
+
+def test_it_says_how_many_queries_see_a_token(twins: Path) -> None:
+    reading = reading_of(TEXT, str(twins / "gpt2"))
+    text = printed(reading)
+    for name, *cells in table(text, "token "):
+        if name[0].isdigit() and "other" not in name:
+            assert int(cells[1]) == len(reading.keys) - int(name.split()[0])
+    assert "Early tokens are seen by more queries and so can send more." in flat(text)
+    assert "Early tokens" not in flat(printed(reading_of(TEXT, str(twins / "bert"))))
+
+
+def test_the_entropy_of_a_row_with_keys_that_are_not_listed_is_that_of_the_whole_row(twins: Path) -> None:
+    said = "(of the whole row, also of the keys that are not listed)"
+    assert said in flat(printed(reading_of(TEXT, str(twins / "gpt2"))))
+    assert said not in flat(printed(reading_of("the cat", str(twins / "gpt2"))))
+
+
+def test_the_number_of_edges_is_a_formula_in_markdown(twins: Path) -> None:
+    for name, formula in (("gpt2", r"$$\frac{T (T + 1)}{2} = \frac{"), ("bert", r"$$T S = ")):
+        reading = reading_of(TEXT, str(twins / name))
+        ledger = Ledger(4)
+        made = list(blocks(study(asked(reading, 1, 1)), ledger, reading.sides, ("TEXT",)))
+        assert formula in as_markdown(Document(made, ledger.settle()), Language.EN)

@@ -123,3 +123,8 @@ def test_only_negative_terms_after_an_operator_have_parentheses() -> None:
     (line,) = [line for line in page.splitlines() if line.count(" + ") >= 7]
     assert not re.search(r"\(\d", line.partition("=")[0])
     assert re.search(r"\+ \(-\d", line)
+
+
+def test_one_key_is_in_the_singular() -> None:
+    page = lesson_text("heads", reading_for("random", "cat"), (0, 1), 0)
+    assert "multiplications for q·k with 1 key: " in page

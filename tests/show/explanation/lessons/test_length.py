@@ -128,3 +128,12 @@ def test_nearly_everything_is_not_said_to_be_everything() -> None:
     text = printed(reading_of("a b", "random"))
     assert "> 99.9%" in text
     assert "100.0%" not in text
+
+
+def test_a_window_of_one_key_is_in_the_singular(tmp_path: Path) -> None:
+    FAMILIES["mistral"].save(tmp_path)
+    reading = reading_of(TEXT, str(tmp_path))
+    found = study(asked(reading, 0, 0))
+    assert found.window is not None
+    text = page(blocks, replace(found, window=replace(found.window, tokens=1)), reading)
+    assert "a query would look at 1 key at most" in " ".join(text.split())

@@ -130,3 +130,10 @@ def test_it_says_where_attention_and_recurrence_cost_the_same(twins: Path, tmp_p
 def test_the_network_of_bahdanau_is_a_translators_decoder(twins: Path) -> None:
     text = " ".join(printed(reading_of(TEXT, str(twins / "gpt2"))).split())
     assert "at each word that its decoder writes, it looks at all states of the encoder" in text
+
+
+def test_distances_are_listed_for_the_nearest_the_farthest_and_the_chosen_key(twins: Path) -> None:
+    reading = reading_of(TEXT, str(twins / "gpt2"))
+    text = page(blocks, study(LessonRequest(reading, (1, 1), 9, 3)), reading)
+    rows = table(text[text.index("How far apart") :], "key")
+    assert [row[0].split()[0] for row in rows] == ["0", "3", "5", "9"]
