@@ -196,6 +196,11 @@ def test_what_cannot_be_shown_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_sixty_four_texts_are_shown() -> None:
+    answer = attn("inspect", TEXT, "-l", "all", "--rows", "1-2", "--as-text", "-q")
+    assert answer.out.count("weights ") == 64
+
+
 def test_too_many_heads_are_refused_with_the_mean_as_a_way_out() -> None:
     answer = attn(
         "inspect",

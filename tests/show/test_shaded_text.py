@@ -128,6 +128,28 @@ def test_a_long_text_keeps_the_lines_that_matter_and_says_what_is_left_out() -> 
     assert told == 1000
 
 
+def lines_of(count: int, weight: float = 0.0) -> ShadedText:
+    """As many lines of one word; the first has nearly all of the weight, the tenth `weight`."""
+    weights = np.zeros(count)
+    weights[[0, 10]] = 1 - weight, weight
+    text = text_of(*weights, words=tuple(f"w{i}" for i in range(count)), query=count - 1)
+    pieces = tuple(piece if piece.tokens else replace(piece, text="\n") for piece in text.pieces)
+    return replace(
+        text, pieces=pieces[:-1], weights=text.weights[:-1], shown=text.shown[:-1], masked=text.masked[:-1]
+    )
+
+
+def test_forty_lines_are_shown_whole_and_more_are_not() -> None:
+    assert "…" not in "".join(printed(ShadedTexts([lines_of(40)]), sheet(None)))
+    assert printed(ShadedTexts([lines_of(41)]), sheet(None))[2] == "… 39 lines, 39 tokens, weight 0"
+
+
+@pytest.mark.parametrize(("weight", "is_kept"), [(0.041, True), (0.039, False)])
+def test_a_line_is_kept_for_a_weight_of_a_twenty_fifth_of_the_range(weight: float, is_kept: bool) -> None:
+    shown = printed(ShadedTexts([lines_of(60, weight)]), sheet())
+    assert ("w10" in shown) is is_kept
+
+
 def test_masked_lines_are_left_out_as_masked() -> None:
     text = long_text()
     early = replace(text, query_token=20, masked=text.shown & (np.arange(2000) > 1200))

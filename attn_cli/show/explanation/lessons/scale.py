@@ -482,14 +482,14 @@ def _follows(times: float) -> Words:
     if times > 1 + _SIMILAR:
         return words(
             "Its vectors are not independent with variance 1: divided by √d_k, its scores still differ more"
-            " than the assumption has it, and its softmax is sharper.",
+            " than the assumption predicts, and its softmax is sharper.",
             "Os vetores dela não são independentes com variância 1: divididos por √d_k, os escores ainda"
             " diferem mais do que a hipótese prevê, e a softmax é mais aguda.",
         )
     if times < 1 - _SIMILAR:
         return words(
             "Its vectors are not independent with variance 1: divided by √d_k, its scores differ less than"
-            " the assumption has it, and its softmax is flatter.",
+            " the assumption predicts, and its softmax is flatter.",
             "Os vetores dela não são independentes com variância 1: divididos por √d_k, os escores diferem"
             " menos do que a hipótese prevê, e a softmax é mais plana.",
         )
