@@ -32,6 +32,7 @@ class ShadedText:
     query_text: tuple[Piece, ...] = ()  # the decoder's text, if the query is a token of it
     sink: float | None = None  # what a learned sink takes of the row
     elsewhere: float | None = None  # the weight of the tokens that are not shown; None: all are shown
+    is_divided: bool = False  # whether the weights are divided by what hidden keys leave of the row
     masked_tokens: int = 0
 
     @property

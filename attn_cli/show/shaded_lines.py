@@ -52,6 +52,7 @@ def phrases(text: ShadedText, scale: StepScale | None) -> list[str]:
         *([] if scale is None else [_range(scale)]),
         *([] if text.sink is None else [f"sink {small(text.sink)}"]),
         *([] if text.elsewhere is None else [f"{small(text.elsewhere)} on tokens that are not shaded"]),
+        *(["the others divided by what is left"] if text.is_divided else []),
         *([f"{masked:,} of {tokens:,} tokens masked"] if masked else []),
     ]
 

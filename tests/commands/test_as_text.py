@@ -62,12 +62,35 @@ def test_columns_shade_only_some_tokens_and_say_where_the_rest_of_the_weight_is(
 
 
 def test_a_first_token_that_takes_most_of_the_weight_is_named_with_the_option_to_see_the_rest() -> None:
-    first = '"<s>" (0) takes 1.00 of the weight; --columns 1- shades the rest\n'
+    first = '"<s>" (0) takes 1.00 of the weight; --hide first shades the rest\n'
     assert attn("inspect", TEXT, "--heads", "2.7", "--rows", "well", "--as-text").err == first
     assert attn("inspect", TEXT, "--heads", "2.7", "--rows", "well", "--as-text", "--columns", "1-").err == ""
     assert attn("inspect", TEXT, "--heads", "2.7", "--rows", "0", "--as-text").err == ""
-    several = '"<s>" (0) takes more than half of the weight in 2 of 3 texts; --columns 1- shades the rest\n'
+    several = '"<s>" (0) takes more than half of the weight in 2 of 3 texts; --hide first shades the rest\n'
     assert attn("inspect", TEXT, "--heads", "2.7", "--rows", "0,4,5", "--as-text").err == several
+
+
+def test_hidden_tokens_are_plain_and_their_weight_is_told() -> None:
+    shown = attn("inspect", TEXT, *SAM, "--hide", "first", "--as-text").out
+    assert "0.07 on tokens that are not shaded" in shown
+    assert "<s> Then Uncle Sam sang[.93]" in shown
+    divided = attn("inspect", TEXT, *SAM, "--hide", "first", "--renormalize", "--as-text").out
+    assert "0.07 on tokens that are not shaded\nthe others divided by what is left" in divided
+    assert "sang[1.0]" in divided
+
+
+def test_hidden_tokens_and_columns_together_leave_the_rest_of_the_weight() -> None:
+    for more in ((), ("--renormalize",)):
+        options = ("--hide", "first", "--columns", "5-", *more)
+        assert "1 on tokens that are not shaded" in attn("inspect", TEXT, *SAM, *options, "--as-text").out
+
+
+def test_a_row_of_which_nothing_is_left_is_named() -> None:
+    options = ("--heads", "2.7", "--rows", "0", "--hide", "first", "--renormalize")
+    answer = attn("inspect", TEXT, *options, "--as-text")
+    assert answer.status == 0
+    assert "row 0" in answer.err
+    assert "1 on tokens that are not shaded" in answer.out
 
 
 def test_json_and_data_files_are_the_same_as_without(tmp_path: Path) -> None:

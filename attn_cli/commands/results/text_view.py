@@ -12,6 +12,7 @@ from attn_cli.commands.options import (
     TextViewOptions,
     WindowOptions,
 )
+from attn_cli.commands.results.hidden import remarks_on_empty_rows
 from attn_cli.commands.results.output import as_picture, counted, headline, kind_of
 from attn_cli.commands.results.weight_scale import scale_of_texts
 from attn_cli.console import World
@@ -50,12 +51,8 @@ def texts_of(
     """The chosen heads, and the text once for each of their rows, or for each row of their mean.
 
     Raises:
-        UsageError: the choice is malformed or out of range, there are too many texts, or keys are hidden.
+        UsageError: the choice is malformed or out of range, or there are too many texts.
     """
-    if options.hiding.hide or options.hiding.renormalize:
-        option = "--hide" if options.hiding.hide else "--renormalize"
-        problem = f"{option} is about the columns of a matrix, and --as-text shows none"
-        raise UsageError(problem, "--columns 1- shades the other tokens, or leave out --as-text")
     from attn_cli.reading.text_weights.shading import shaded_texts
 
     if options.rows is None:
@@ -66,7 +63,7 @@ def texts_of(
     heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
     check_steps(world, reading, heads)
     texts = shaded_texts(reading, heads, window.columns, is_mean=is_mean)
-    for remark in _remarks_on_the_first_token(reading, texts):
+    for remark in (*remarks_on_empty_rows(heads), *_remarks_on_the_first_token(reading, texts)):
         world.note(remark)
     return heads, texts
 
@@ -137,7 +134,7 @@ def _remarks_on_the_first_token(reading: "Reading", texts: "Sequence[ShadedText]
         name = f'"{label(reading.keys[0].text)}" (0)'
         where = f"more than half of the weight in {len(most)} of {len(texts)} texts"
         takes = f"{most[0]:.2f} of the weight" if len(texts) == 1 else where
-        yield f"{name} takes {takes}; --columns 1- shades the rest"
+        yield f"{name} takes {takes}; --hide first shades the rest"
 
 
 def _check_count(rows: int, heads: int, *, is_mean: bool) -> None:

@@ -25,6 +25,8 @@ class _Rows:
     weights: npt.NDArray[np.float64]  # (R, S)
     mask: npt.NDArray[np.bool_]  # (R, S)
     sink: npt.NDArray[np.float64] | None  # (R,)
+    elsewhere: npt.NDArray[np.float64]  # (R,) what keys take that are not shown
+    is_divided: bool = False  # whether the weights are divided by what hidden keys leave
 
 
 def shaded_texts(
@@ -32,20 +34,35 @@ def shaded_texts(
 ) -> tuple[ShadedText, ...]:
     """A text for each row of each head, or of their mean; the heads have the weights of all keys.
 
-    `columns` are the keys that are shown.
+    `columns` are the keys that are shown; hidden keys are not among them.
     """
     pieces = pieces_of(reading.key_side)
     query_text = pieces_of(reading.query_side) if reading.kind is Kind.CROSS else ()
-    of_heads = [_rows_of(head) for head in heads]
+    of_heads = [_rows_of(head, columns) for head in heads]
     rows = [_mean(reading, heads, of_heads)] if is_mean else of_heads
     return tuple(text for part in rows for text in _texts(reading, part, columns, pieces, query_text))
 
 
-def _rows_of(head: Head) -> _Rows:
+def _rows_of(head: Head, columns: Collection[int]) -> _Rows:
     weights = np.asarray(head.steps[Step.WEIGHTS], dtype=np.float64)
     mask = np.ones(weights.shape, dtype=bool) if head.mask is None else head.mask
     sink = None if head.sink is None else np.asarray(head.sink.weight, dtype=np.float64)
-    return _Rows(f"weights {head.name}", head.queries, weights, mask, sink)
+    is_divided = head.hidden is not None and head.hidden.is_renormalized
+    title = f"weights {head.name}"
+    return _Rows(title, head.queries, weights, mask, sink, _elsewhere(head, weights, columns), is_divided)
+
+
+def _elsewhere(
+    head: Head, weights: npt.NDArray[np.float64], columns: Collection[int]
+) -> npt.NDArray[np.float64]:
+    """(R,) what the keys take that are not shown: hidden keys, and others that are not chosen."""
+    is_other = np.ones(weights.shape[1], dtype=bool)
+    is_other[list(columns)] = False
+    if head.hidden is None:
+        return np.asarray(weights[:, is_other].sum(axis=1))
+    is_other[list(head.hidden.keys)] = False
+    others = weights[:, is_other].sum(axis=1)
+    return np.asarray(head.hidden.weight + others * (head.hidden.left if head.hidden.is_renormalized else 1))
 
 
 def _mean(reading: Reading, heads: Sequence[Head], rows: Sequence[_Rows]) -> _Rows:
@@ -55,7 +72,9 @@ def _mean(reading: Reading, heads: Sequence[Head], rows: Sequence[_Rows]) -> _Ro
     sinks = [np.zeros(len(part.queries)) if part.sink is None else part.sink for part in rows]
     has_sink = any(part.sink is not None for part in rows)
     sink = np.mean(sinks, axis=0) if has_sink else None
-    return _Rows(_mean_title(reading, heads), rows[0].queries, weights, mask, sink)
+    elsewhere = np.mean([part.elsewhere for part in rows], axis=0)
+    title = _mean_title(reading, heads)
+    return _Rows(title, rows[0].queries, weights, mask, sink, elsewhere, rows[0].is_divided)
 
 
 def _mean_title(reading: Reading, heads: Sequence[Head]) -> str:
@@ -98,7 +117,8 @@ def _texts(
             masked=shown & ~_any_of(pieces, owners[is_shown & mask]),
             query_text=query_text,
             sink=None if rows.sink is None else float(rows.sink[number]),
-            elsewhere=None if is_shown.all() else float(weights[~is_shown].sum()),
+            elsewhere=None if is_shown.all() else float(rows.elsewhere[number]),
+            is_divided=rows.is_divided,
             masked_tokens=int((~mask).sum()),
         )
 
