@@ -1,7 +1,7 @@
 """`attn heatmap`: draws one head, several side by side, or all as a layer × head grid."""
 
-from functools import partial
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 

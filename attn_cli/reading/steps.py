@@ -137,7 +137,7 @@ class ShownLayer:
                 absent={step: absent[step] for step in steps if step in absent},
                 sink=None if sinks is None else sinks[index],
                 hidden=shown.hidden_of(index, window),
-                favourite=shown.favourite_of(index),
+                favourite=shown.favourite_of(index, window),
             )
 
     def _sinks_of(self, parts: Iterable[Layer], chosen: Sequence[int]) -> list[Sink] | None:
@@ -212,9 +212,7 @@ class ShownLayer:
                 pool=window.pool,
                 sink=None if pooled.sink is None else self._pooled_sink(pooled.sink[index], head),
                 hidden=_hidden(window, pooled.hidden, pooled.left, index),
-                favourite=None
-                if pooled.received is None
-                else _favourite(pooled.received[index], window.queries),
+                favourite=_favourite_of_all(pooled.received, index, window),
             )
 
     def _pooled_sink(self, weight: Numbers, head: int) -> Sink:
@@ -257,12 +255,13 @@ class _Arrays:
         left = np.concatenate([each.left for each in self.shares], axis=-1)
         return _hidden(window, weight, left, index)
 
-    def favourite_of(self, index: int) -> KeyShare | None:
-        """The key that receives most of this head; None if too few rows count."""
+    def favourite_of(self, index: int, window: Window) -> KeyShare | None:
+        """The key that receives most of this head; None if too few rows count, or it is out of sight."""
         if not self.received:
             return None
         received = np.sum([each.weights[index] for each in self.received], axis=0)
-        return _favourite(received, sum(each.rows for each in self.received))
+        favourite = _favourite(received, sum(each.rows for each in self.received))
+        return favourite if favourite is not None and favourite.key in window.columns else None
 
 
 def _hidden(window: Window, weight: Numbers | None, left: Numbers | None, index: int) -> Hidden | None:
@@ -272,6 +271,13 @@ def _hidden(window: Window, weight: Numbers | None, left: Numbers | None, index:
     assert weight is not None, "known if keys are hidden"
     assert left is not None, "as is what is left"
     return Hidden(tuple(window.hiding.keys), weight[index], left[index], window.hiding.is_renormalized)
+
+
+def _favourite_of_all(received: Numbers | None, index: int, window: Window) -> KeyShare | None:
+    """The same of a head that is pooled; None if keys are hidden, for then only the others are numbered."""
+    if received is None or window.hiding is not None:
+        return None
+    return _favourite(received[index], window.queries)
 
 
 def _favourite(received: Numbers, rows: int) -> KeyShare | None:

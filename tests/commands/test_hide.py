@@ -233,7 +233,11 @@ def test_a_picture_names_hidden_keys_once_and_what_they_took_at_each_head(
     drawings: list[Drawing], tmp_path: Path
 ) -> None:
     line = ("heatmap", TEXT, "--heads", "2.5,2.7", "--hide", "first", "-o", tmp_path / "a.png")
-    assert attn(*line).err == f"wrote {tmp_path / 'a.png'}\n"
+    reason = "keys out of sight take most of the weight in 2 of 2 heads"
+    assert attn(*line).err.splitlines() == [
+        f"wrote {tmp_path / 'a.png'}",
+        f"weights are on a log scale, because {reason}; otherwise: --scale linear",
+    ]
     assert attn(*line, "--renormalize", "--force").status == 0
     plain, divided = drawings
     shares = [
@@ -526,12 +530,12 @@ def test_a_long_text_has_its_favourite_key_named_too(monkeypatch: pytest.MonkeyP
     assert '"<s>" (0) takes 1.00 of head 2.5\'s weight; --hide first shows the rest\n' in err
 
 
-def test_a_text_that_is_shaded_has_no_columns_to_hide(tmp_path: Path) -> None:
-    for option, words in (("--hide", ["--hide", "first"]), ("--renormalize", ["--renormalize"])):
-        expected = (
-            2,
-            f"{option} is about the columns of a matrix, and --as-text shows none",
-            "--columns 1- shades the other tokens, or leave out --as-text",
-        )
-        assert refused(attn("inspect", TEXT, "--as-text", *words)) == expected
-        assert refused(attn("heatmap", TEXT, "--as-text", *words, "-o", tmp_path / "a.png")) == expected
+@pytest.mark.parametrize(
+    "option", [("--hide", "first"), ("--columns", "1-"), ("--hide", "first", "--renormalize")]
+)
+@pytest.mark.parametrize("largest", [8, 2000])
+def test_no_key_that_is_out_of_sight_is_named(
+    monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...], largest: int
+) -> None:
+    monkeypatch.setattr(window, "LARGEST", largest)
+    assert "; --hide" not in attn("inspect", TEXT, "--heads", "2.5", "-s", "weights", *option).err

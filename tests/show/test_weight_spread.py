@@ -14,7 +14,16 @@ def a_head(weights: npt.NDArray[np.floating], *, causal: bool = False, width: in
     mask = np.tri(rows, columns, dtype=bool) if causal else None
     keys = tuple(range(0, columns * width, width))
     return Head(
-        Kind.SELF, 0, 0, 0, 1.0, keys[:rows], keys, {Step.WEIGHTS: weights}, mask, cells=(width, width)
+        Kind.SELF,
+        0,
+        0,
+        0,
+        1.0,
+        tuple(range(0, rows * width, width)),
+        keys,
+        {Step.WEIGHTS: weights},
+        mask,
+        cells=(width, width),
     )
 
 
@@ -70,3 +79,14 @@ def test_most_of_the_heads_decide() -> None:
     assert reason_for_log([sink, other]) == ""
     assert reason_for_log([sink, sink, other]) == "one key takes most of the weight in 2 of 3 heads"
     assert reason_for_log([sink]) == "one key takes most of the weight"
+
+
+def test_weight_out_of_sight_asks_for_a_log_scale() -> None:
+    part = a_head(on_first(0.9, 8)[:, 1:])
+    assert reason_for_log([part]) == "keys out of sight take most of the weight"
+    assert reason_for_log([a_head(on_first(0.4, 8)[:, 1:])]) == ""
+    both = [part, a_head(on_first(0.9)), a_head(np.eye(5))]
+    assert reason_for_log(both) == (
+        "one key takes most of the weight in 1 of 3 heads, and keys out of sight take most of the weight in "
+        "1 of 3 heads"
+    )
