@@ -1,6 +1,7 @@
 """Runs layers and yields the steps of the chosen heads within the window, checked to be finite."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.attention import LearnedSink
     from attn_cli.core.hiding import Hiding, Shares
 
 Numbers = npt.NDArray[Any]
@@ -142,19 +144,16 @@ class ShownLayer:
 
     def _sinks_of(self, parts: Iterable[Layer], chosen: Sequence[int]) -> list[Sink] | None:
         """The learned sink of each head, over the rows of these parts of the layer; None if it has none."""
-        blocks = list[tuple[Numbers, Numbers]]()
+        sinks = list["LearnedSink"]()
         for layer in parts:
             sink = layer.sink(chosen)
             if sink is None:
                 return None
-            blocks.append((to_numpy(sink.logits), to_numpy(sink.weights)))
-        weights = np.concatenate([of_block for _, of_block in blocks], axis=-1)
-        logits = blocks[0][0]
-        if logits.ndim > 1:
-            logits = np.concatenate([of_block for of_block, _ in blocks], axis=-1)
+            sinks.append(sink)
+        weights = np.concatenate([to_numpy(sink.weights) for sink in sinks], axis=-1)
         for head, of_head in zip(chosen, weights, strict=True):
             self._check("weights on the sink", head, is_finite=bool(np.isfinite(of_head).all()))
-        return [Sink(logit, weight) for logit, weight in zip(logits, weights, strict=True)]
+        return [Sink(logit, weight) for logit, weight in zip(_logits_of(sinks), weights, strict=False)]
 
     def _arrays(self, chosen: Sequence[int], steps: Collection[Step], window: Window) -> "_Arrays":
         """Each step (H, R, ...) within the window, and the mask (R, C) if a step is pairwise."""
@@ -219,7 +218,7 @@ class ShownLayer:
         """The sink of a head whose rows are pooled; its logit only if it is the same in all of them."""
         sink = self.layer.at([0]).sink([head])
         assert sink is not None, "pooled weights on a sink are those of a layer that has one"
-        return Sink(to_numpy(sink.logits)[0] if sink.logits.ndim == 1 else None, weight)
+        return Sink(to_numpy(sink.logits)[0] if sink.is_one else None, weight)
 
     def _check(self, step: str, head: int, *, is_finite: bool) -> None:
         check_finite(is_finite, f"{step} of head {self.number}.{head}")
@@ -286,6 +285,14 @@ def _favourite(received: Numbers, rows: int) -> KeyShare | None:
         return None
     key = int(received.argmax())
     return KeyShare(key, float(received[key]) / rows)
+
+
+def _logits_of(sinks: "Sequence[LearnedSink]") -> "Iterable[Numbers | None]":
+    """The logits of each head, from those of blocks of rows: () or (R,); None if a row has none of its own."""
+    logits = [to_numpy(sink.logits) for sink in sinks if sink.logits is not None]
+    if not logits:
+        return repeat(None)
+    return logits[0] if logits[0].ndim == 1 else np.concatenate(logits, axis=-1)
 
 
 def _needed(window: Window) -> Collection[Step]:

@@ -57,17 +57,23 @@ def measure_weights(
     metrics: Collection[Metric],
     tokens: KeyTokens,
     sink: Floats | None = None,
+    first: int = 0,
 ) -> RowMetrics:
-    """The same from full matrices: weights (H, T, S), mask (T, S), and the weight of a sink (H, T)."""
+    """The same from full matrices: weights (H, T, S), mask (T, S), and the weight of a sink (H, T).
+
+    They may be of some rows only, from the row `first` on.
+    """
     exact, of_sink = weights.astype(np.float64), None if sink is None else sink.astype(np.float64)
     values = {
-        metric: np.asarray(_of_matrices(DEFINITIONS[metric].formula, exact, of_sink, tokens))
+        metric: np.asarray(_of_matrices(DEFINITIONS[metric].formula, exact, of_sink, tokens, first))
         for metric in measurable_metrics(metrics, tokens, has_sink=sink is not None)
     }
     are_finite = np.asarray(np.isfinite(exact).all(axis=(-2, -1)))
     if of_sink is not None:
         are_finite &= np.isfinite(of_sink).all(axis=-1)
-    return with_eligible_rows(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
+    return with_eligible_rows(
+        values, tokens, mask.sum(axis=-1), sees_by_matrix(mask, first), are_finite, first
+    )
 
 
 def with_eligible_rows(
@@ -76,23 +82,29 @@ def with_eligible_rows(
     visible_keys: Integers,
     sees: Sees,
     are_finite: Booleans,
+    first: int = 0,
 ) -> RowMetrics:
-    """The metrics, with the rows in which they are meaningful; `sees` tells which pairs are not masked."""
+    """The metrics, with the rows in which they are meaningful; `sees` tells which pairs are not masked.
+
+    They may be of some rows only, from the row `first` on.
+    """
     of_rows = [metric for metric in values if not DEFINITIONS[metric].is_of_keys]
-    eligible = find_eligible_rows(of_rows, tokens, visible_keys, sees)
+    eligible = find_eligible_rows(of_rows, tokens, visible_keys, sees, first)
     return RowMetrics(values, eligible, visible_keys, are_finite)
 
 
-def _of_matrices(formula: Formula, weights: Floats, sink: Floats | None, tokens: KeyTokens) -> Array:
+def _of_matrices(
+    formula: Formula, weights: Floats, sink: Floats | None, tokens: KeyTokens, first: int
+) -> Array:
     """(H, T) or (H, S) the formula evaluated on weights (H, T, S) and the sink's (H, T)."""
     match formula:
         case SoftmaxFormula():
             return formula.compute(_softmax_rows(weights, sink))
         case WeightedSum():
-            sums = (weights * _coefficients(formula, weights, tokens)).sum(axis=-1)
+            sums = (weights * _coefficients(formula, weights, tokens, first)).sum(axis=-1)
             return sums if sink is None or not formula.is_mean else _per_weight(sums, weights.sum(axis=-1))
         case WeightOnPairs():
-            return (weights * _cells(formula, weights, tokens)).sum(axis=-1)
+            return (weights * _cells(formula, weights, tokens, first)).sum(axis=-1)
         case WeightReceived():
             return weights.sum(axis=-2)
 
@@ -109,20 +121,20 @@ def _softmax_rows(weights: Floats, sink: Floats | None) -> SoftmaxRows:
     return SoftmaxRows(weights.max(axis=-1), total, np.zeros_like(total), mean_logit, sink)
 
 
-def _coefficients(formula: WeightedSum, weights: Floats, tokens: KeyTokens) -> Array:
+def _coefficients(formula: WeightedSum, weights: Floats, tokens: KeyTokens, first: int) -> Array:
     """The coefficients of the weights, (T, S) or (S,)."""
     rows, keys = weights.shape[-2:]
-    coefficients = formula.coefficients(tokens, range(rows), range(keys), weights)
+    coefficients = formula.coefficients(tokens, range(first, first + rows), range(keys), weights)
     if coefficients is None:
         return np.zeros(keys)
     slope = coefficients.slope * np.arange(rows)
     return coefficients.columns + slope[:, None] if coefficients.slope else coefficients.columns
 
 
-def _cells(formula: WeightOnPairs, weights: Floats, tokens: KeyTokens) -> Booleans:
+def _cells(formula: WeightOnPairs, weights: Floats, tokens: KeyTokens, first: int) -> Booleans:
     """(T, S) true for the pairs of the formula."""
     count, length = weights.shape[-2:]
-    rows, keys = formula.pairs(tokens, range(count))
+    rows, keys = formula.pairs(tokens, range(first, first + count))
     exist = (keys >= 0) & (keys < length)
     cells = np.zeros((count, length), dtype=bool)
     cells[rows[exist], keys[exist]] = True

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from itertools import accumulate
 
 from attn_cli.models.tokens.token import Token
-from attn_cli.reading.token_selection.boundaries import is_inside_word
+from attn_cli.reading.token_selection.boundaries import is_inside_part
 from attn_cli.reading.token_selection.text_side import TextSide
 from attn_cli.record import record
 
@@ -95,7 +95,7 @@ def _text_places(word: str, side: TextSide) -> Iterator[tuple[bool, Positions]]:
 
 
 def _is_whole(text: str, span: Span) -> bool:
-    return not any(is_inside_word(text, border) for border in span)
+    return not any(is_inside_part(text, border) for border in span)
 
 
 def _special_places(word: str, side: TextSide) -> Iterator[tuple[bool, Positions]]:
