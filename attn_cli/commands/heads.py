@@ -11,6 +11,7 @@ from attn_cli.commands import options
 from attn_cli.commands.inputs import (
     check_source,
     hidden_keys,
+    note_selections,
     open_model,
     open_reading,
     selected_places,
@@ -35,6 +36,7 @@ from attn_cli.commands.results.output import (
     write,
 )
 from attn_cli.commands.results.progress import measuring
+from attn_cli.commands.results.words import as_words
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -96,6 +98,7 @@ class Request:
     compute: options.ComputeOptions
     metric: Metric | None  # of the map; None: not chosen
     head_filter: "HeadFilter"
+    words: bool
     hiding: options.HidingOptions
     naming: NameOptions
 
@@ -117,6 +120,7 @@ def list_heads(
     *,
     inputs: options.ReadingOptions,
     listing: ListOptions,
+    words: options.Words = False,
     hiding: options.HidingOptions,
     naming: NameOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
@@ -147,7 +151,7 @@ def list_heads(
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
     picture.check_colours(picture_options.cmap)
     measure = _probed if naming.probe else _read
-    request = Request(inputs, compute, listing.metric, head_filter, hiding, naming)
+    request = Request(inputs, compute, listing.metric, head_filter, words, hiding, naming)
     measured, on_map = measure(world, request)
     chosen = head_filter.select(measured.heads)
     grid = map_of(measured.places, chosen, on_map)
@@ -186,8 +190,10 @@ def _read(
     from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
 
     reading = open_reading(world, request.inputs, request.compute)
+    reading = as_words(world, reading, are_words=request.words)
     places = selected_places(world, reading, selection(request.inputs))
     hidden = hidden_keys(reading, request.hiding)
+    note_selections(world, reading, hide=request.hiding.hide)
     on_map = choose_metric(reading, request.metric, request.head_filter, hides=hidden is not None)
     is_known = request.naming.probe is None
     known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
@@ -195,7 +201,7 @@ def _read(
         heads = measure_heads(reading, places, progress, hidden, names=known is None)
     named = heads if known is None else known.name(heads)
     remark = origin_of(known, find_too_few_rows(reading) if known is None else ())
-    remarks = [remark, *([] if hidden is None else [metrics_shown(hidden.is_renormalized)])]
+    remarks = [remark, *metrics_shown(hidden, are_words=request.words)]
     return Measured(reading, places, named, known, remarks, hidden), on_map
 
 
@@ -211,7 +217,7 @@ def _probed(
     """
     inputs, compute = request.inputs, request.compute
     _check_no_text(inputs.text)
-    _check_hides_nothing(request.hiding)
+    _check_hides_nothing(request)
     from attn_cli.reading.known_patterns import KnownPatterns, Origin
     from attn_cli.reading.probe import plan_probe, reading_of, run_probe, stored
     from attn_cli.reading.probe_store import write_probe
@@ -243,10 +249,11 @@ def _check_no_text(text: options.TextOptions) -> None:
             raise UsageError(problem, f"leave out --probe or {option}")
 
 
-def _check_hides_nothing(hiding: options.HidingOptions) -> None:
-    """Raise `UsageError` if keys are hidden with --probe, whose tokens are random."""
-    if hiding.hide or hiding.renormalize:
-        option = "--hide" if hiding.hide else "--renormalize"
+def _check_hides_nothing(request: Request) -> None:
+    """Raise `UsageError` if words are asked for or keys hidden with --probe, whose tokens are random."""
+    hiding = request.hiding
+    given = {"--hide": hiding.hide, "--renormalize": hiding.renormalize, "--words": request.words}
+    for option in (option for option, value in given.items() if value):
         problem = f"--probe measures patterns on random tokens, of all keys: {option} was given too"
         raise UsageError(problem, f"leave out --probe or {option}")
 
@@ -283,4 +290,5 @@ def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, ob
 def _what(measured: Measured) -> str:
     """What a picture shows."""
     hidden = () if measured.hidden is None else measured.hidden.keys
-    return " · ".join(filter(None, ("heads at a glance", hidden_keys_of(measured.reading, hidden))))
+    words = "" if measured.reading.words is None else "words"
+    return " · ".join(filter(None, ("heads at a glance", words, hidden_keys_of(measured.reading, hidden))))

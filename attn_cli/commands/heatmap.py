@@ -11,6 +11,7 @@ from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, rem
 from attn_cli.commands.results.output import LARGEST_CELLS, drawn, shared_out, title, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures
+from attn_cli.commands.results.words import as_words, word_steps
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either
@@ -65,9 +66,10 @@ def draw_heads(
     targets = files.targets(out, tuple(PICTURES), force=force)
     picture.check_colours(picture_options.cmap)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
+    word_steps(steps, are_words=window.words)
     check_text_view(text_view, step)
     check_scale(scale, steps)
-    reading = open_reading(world, inputs, compute)
+    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
     if text_view.as_text:
         _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
         picture_of = partial(drawn_texts, world, reading, texts, picture_options, scale)
@@ -89,7 +91,8 @@ def draw_heads(
 def _what(reading: "Reading", steps: "Sequence[Step]", head: "Head") -> str:
     """The steps that are drawn, and the keys that are not."""
     hidden = hidden_keys_of(reading, hidden_keys_in(head))
-    return " · ".join(filter(None, (", ".join(steps), hidden)))
+    words = "" if reading.words is None else "words"
+    return " · ".join(filter(None, (", ".join(steps), words, hidden)))
 
 
 def _cells(window: options.WindowOptions, heads: int) -> int:

@@ -1,6 +1,7 @@
 """Runs layers and yields the steps of the chosen heads within the window, checked to be finite."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,18 @@ def shown_layer(reading: Reading, number: int) -> "ShownLayer":
 
 
 def run_layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
-    """The given layers, in ascending order, run lazily."""
-    return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
+    """The given layers, in ascending order, run lazily; between words if the reading has them."""
+    attentions = reading.source.attentions(reading.texts, reading.kind, layers)
+    return zip(layers, (as_read(reading, layer) for layer in attentions), strict=False)
+
+
+def as_read(reading: Reading, layer: Layer) -> Layer:
+    """A layer between tokens as the reading has it: between words if it has them."""
+    if reading.words is None:
+        return layer
+    from attn_cli.reading.words.layer import WordLayer  # few commands merge tokens
+
+    return WordLayer.of(layer, reading.words)
 
 
 def heads_of_layers(
@@ -92,6 +103,10 @@ class ShownLayer:
     kind: Kind
     number: int
     layer: Layer
+
+    def as_read(self, reading: Reading) -> "ShownLayer":
+        """The same, from a layer between tokens: between words if the reading has them."""
+        return replace(self, layer=as_read(reading, self.layer))
 
     def heads(self, chosen: Sequence[int], steps: Collection[Step] | None, window: Window) -> Iterator[Head]:
         """The steps of the chosen heads; None: the default steps, as in `head_steps`.
@@ -288,7 +303,7 @@ def _favourite(received: Numbers, rows: int) -> KeyShare | None:
 
 
 def _logits_of(sinks: "Sequence[LearnedSink]") -> "Iterable[Numbers | None]":
-    """The logits of each head, from those of blocks of rows: () or (R,); None if a row has none of its own."""
+    """The logits of each head, () or (R,), from those of blocks of rows; None if a row has none."""
     logits = [to_numpy(sink.logits) for sink in sinks if sink.logits is not None]
     if not logits:
         return repeat(None)

@@ -275,5 +275,6 @@ def _fields(line: Values) -> list[object]:
 def _tokens(document: Mapping[str, object], head: Head, *, of_keys: bool) -> list[str]:
     """The texts of the head's queries or keys, from the list that its kind reads."""
     of_target = head.kind is Kind.DECODER or (head.kind is Kind.CROSS and not of_keys)
-    tokens = cast("Sequence[Mapping[str, str]]", document["target_tokens" if of_target else "tokens"])
+    of_words, of_tokens = (f"target_{name}" if of_target else name for name in ("words", "tokens"))
+    tokens = cast("Sequence[Mapping[str, str]]", document.get(of_words) or document[of_tokens])
     return [printable(tokens[position]["text"]) for position in (head.keys if of_keys else head.queries)]

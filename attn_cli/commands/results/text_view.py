@@ -63,7 +63,7 @@ def texts_of(
     heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
     check_steps(world, reading, heads)
     texts = shaded_texts(reading, heads, window.columns, is_mean=is_mean)
-    for remark in (*remarks_on_empty_rows(heads), *_remarks_on_the_first_token(reading, texts)):
+    for remark in (*remarks_on_empty_rows(reading, heads), *_remarks_on_the_first_token(reading, texts)):
         world.note(remark)
     return heads, texts
 

@@ -47,7 +47,7 @@ class Copies:
         return row, self.order[np.repeat(self.first[rows.start : rows.stop], counts) + within]
 
     def back(self, rows: Indices, steps: Indices) -> Indices:
-        """(R,) the position of the copy `steps` copies before the token of each row; `NO_KEY`: there is none."""
+        """(R,) the position of the copy `steps` (R,) copies before each row; `NO_KEY` if there is none."""
         first, before = self.first[rows], self.before[rows]
         return np.where(before >= steps, self.order[np.maximum(first + before - steps, 0)], NO_KEY)
 

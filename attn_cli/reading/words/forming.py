@@ -73,7 +73,7 @@ def stands_alone(token: Token, text: str) -> bool:
 
 
 def _spans(text: str, tokens: Sequence[Token]) -> Iterator[_Span]:
-    """The characters of each token without white space around them, or the white space if it has no others."""
+    """The characters of each token, without the white space around them unless it has no others."""
     words = words_of(text)
     starting = {token.start: token for token in reversed(tokens)}
     for token in tokens:

@@ -87,7 +87,7 @@ class WordLayer:
 
     def steps(self, heads: Sequence[int], wanted: Collection[Step | str]) -> dict[Step, Array]:
         """The weights and the mask, if wanted, each (H, P, W); weights are NaN if a logit is not finite."""
-        rows = self._rows(heads)
+        rows = self.rows(heads)
         shown = {Step.MASK: np.broadcast_to(rows.mask, rows.weights.shape), Step.WEIGHTS: rows.weights}
         return {step: array for step, array in shown.items() if step in wanted}
 
@@ -96,7 +96,7 @@ class WordLayer:
         sink = self.layer.sink(heads)
         if sink is None:
             return None
-        of_words = self._rows(heads).sink
+        of_words = self.rows(heads).sink
         assert of_words is not None, "the layer has a sink"
         return LearnedSink(sink.logits if sink.is_one else None, of_words)
 
@@ -133,7 +133,7 @@ class WordLayer:
         """The rows in blocks, each after the number of its first row."""
         first = 0
         for last in self._ends(len(heads)):
-            yield first, self.at(range(first, last))._rows(heads)
+            yield first, self.at(range(first, last)).rows(heads)
             first = last
 
     def _ends(self, heads: int) -> Iterator[int]:
@@ -146,7 +146,8 @@ class WordLayer:
             held += len(tokens)
         yield len(self.queries)
 
-    def _rows(self, heads: Sequence[int]) -> WordRows:
+    def rows(self, heads: Sequence[int]) -> WordRows:
+        """The weights of `heads`, the mask, and what learned sinks take."""
         mask = to_numpy(self.layer.mask)
         steps = {
             step: to_numpy(array)

@@ -97,13 +97,10 @@ def _block(rows: WordRows, plan: PicturePlan) -> dict[str, Floats]:
         "weights": over(weights[..., plan.columns], firsts, -1, plan.way),
         "visible": over(rows.mask[:, plan.columns].astype(np.float32), firsts, -1, Pool.MAX),
     }
-    if rows.sink is not None:
-        block["sink"] = rows.sink[..., None]
-    return (
-        block
-        if shares is None
-        else block | {"hidden": shares.hidden[..., None], "left": shares.left[..., None]}
-    )
+    beside = {"sink": rows.sink}
+    if shares is not None:
+        beside |= {"hidden": shares.hidden, "left": shares.left}
+    return block | {name: column[..., None] for name, column in beside.items() if column is not None}
 
 
 def _as_shown(weights: Floats, plan: PicturePlan) -> "tuple[Floats, Shares | None]":
