@@ -20,12 +20,12 @@ def choose_hidden_keys(reading: Reading, selections: Sequence[str], *, is_renorm
     Raises:
         UsageError: a selection is malformed or out of range, or no key would be left in sight.
     """
-    side = reading.key_side
+    count = len(reading.keys)
     hidden = {key for typed in selections for key in reading.select_keys(typed, "key", "--hide")}
-    if len(hidden) == len(reading.keys):
+    if len(hidden) == count:
         typed = " ".join(f"--hide {quoted(selection)}" for selection in selections)
-        keys = "the only key" if side.count == 1 else f"all {side.count:,} keys"
-        otherwise = "a longer text" if side.count == 1 else "--hide first, or --hide special"
+        keys = "the only key" if count == 1 else f"all {count:,} keys"
+        otherwise = "a longer text" if count == 1 else "--hide first, or --hide special"
         raise UsageError(f"{typed} leaves nothing to see: it hides {keys}", otherwise)
     return Hiding(tuple(sorted(hidden)), is_renormalized)
 

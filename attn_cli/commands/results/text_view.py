@@ -56,7 +56,7 @@ def texts_of(
     from attn_cli.reading.text_weights.shading import shaded_texts
 
     if options.rows is None:
-        options = replace(options, rows=str(_default_row(world, reading)))
+        options = replace(options, rows=_default_row(world, reading))
     window = chosen_window(world, reading, options, (Step.WEIGHTS,), 1)
     whole = replace(window, columns=range(window.keys))
     _check_count(len(window.rows), 1, is_mean=True)
@@ -96,7 +96,7 @@ def drawn_texts(
     """A picture of the texts, under the model and the kind of attention."""
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
-    named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"))
+    named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), texts[0].unit))
     drawing = text_page(texts, " · ".join(filter(None, named)), options.cmap, scale_of_texts(scale))
     return as_picture(world, drawing, options)
 
@@ -114,15 +114,20 @@ def _heads(
     return head_steps(reading, places, (Step.WEIGHTS,), window)
 
 
-def _default_row(world: World, reading: "Reading") -> int:
-    """The last query that is part of the text; a remark names it."""
+def _default_row(world: World, reading: "Reading") -> str:
+    """The tokens of the last query that is part of the text; a remark names it."""
     queries = reading.queries
-    own = [token for token in queries if not token.special and token.end > token.start]
-    row = (own or queries)[-1]
+    own = [place for place, each in enumerate(queries) if not each.special and each.end > each.start]
+    place = own[-1] if own else -1
+    row = queries[place]
     if len(queries) > 1:
         other = f"others: --rows {queries[0].position}, or a word of the text"
         world.note(f"the row of {row.position} {label(row.text)} is shown; {other}")
-    return row.position
+    return str(row.position) if reading.words is None else _listed(reading.words.queries.members[place])
+
+
+def _listed(positions: Sequence[int]) -> str:
+    return ",".join(map(str, positions))
 
 
 def _remarks_on_the_first_token(reading: "Reading", texts: "Sequence[ShadedText]") -> Iterator[str]:

@@ -67,17 +67,18 @@ def remarks_on_selection(reading: "Reading", selected: SelectedTokens) -> Iterat
     from attn_cli.reading.token_selection.select import select_tokens
 
     side = reading.key_side if selected.are_keys else reading.query_side
-    larger = list(find_larger_places(selected.typed, side))
+    tokens = set(select_tokens(selected.typed, side, "key" if selected.are_keys else "row", selected.option))
+    found = find_larger_places(selected.typed, side)
+    larger = [place for place in found if tokens.issuperset(token.position for token in place.tokens)]
     for place in larger[:_NAMED]:
         positions = [token.position for token in place.tokens]
-        are = "token" if len(positions) == 1 else "tokens"
-        whole = f'{are} {", ".join(spans(positions))} "{_short(place.text)}"'
-        yield f'{selected.option}: "{_short(place.word)}" is a part of {whole}, taken whole'
+        noun = "token" if len(positions) == 1 else "tokens"
+        whole = f"{noun} {','.join(spans(positions))} {_short(place.text)}"
+        yield f"{selected.option}: '{_short(place.word)}' is a part of {whole}, taken whole"
     if len(larger) > _NAMED:
-        yield f"{selected.option}: {len(larger) - _NAMED:,} more such words are parts of tokens, taken whole"
+        yield f"{selected.option}: so are {len(larger) - _NAMED:,} more words"
     if reading.words is not None:
         words = reading.words.keys if selected.are_keys else reading.words.queries
-        tokens = select_tokens(selected.typed, side, "key" if selected.are_keys else "row", selected.option)
         cut = tuple(words.cut_by(tokens))
         if cut:
             yield f"{selected.option} selects a part of a word, taken whole: {_listed(words, cut)}"
@@ -86,7 +87,7 @@ def remarks_on_selection(reading: "Reading", selected: SelectedTokens) -> Iterat
 def _listed(words: "WordSide", places: Sequence[int]) -> str:
     """A few words with their tokens, and how many more."""
     named = [
-        f'"{_short(words.words[place].text)}" ({", ".join(spans(words.members[place]))})'
+        f"{','.join(spans(words.members[place]))} {_short(words.words[place].text)}"
         for place in places[:_NAMED]
     ]
     rest = len(places) - len(named)

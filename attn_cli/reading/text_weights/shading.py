@@ -122,6 +122,7 @@ def _texts(
             elsewhere=None if is_shown.all() else float(rows.elsewhere[number]),
             is_divided=rows.is_divided,
             masked_tokens=int((~mask).sum()),
+            are_words=reading.words is not None,
         )
 
 

@@ -90,7 +90,7 @@ class _CellRows:
 
 
 def _block(rows: WordRows, plan: PicturePlan) -> dict[str, Floats]:
-    """The weights and the mask of some rows, pooled over the columns of cells, and the columns beside them."""
+    """The weights and the mask of some rows, pooled over columns, and what stands beside them."""
     weights, shares = _as_shown(rows.weights, plan)
     firsts = np.arange(0, len(plan.columns), plan.size.columns)
     block = {
