@@ -21,7 +21,10 @@ _KATAKANA = ("KATAKANA", "HALFWIDTH KATAKANA")
 _IN_NAMES = frozenset(
     "'.\u2018\u2019\u2024\ufe52\uff07\uff0e\u00b7\u0387\u055f\u05f4\u2027"
 )  # as in e.g. and l'an
-_IN_NUMBERS = frozenset("',.;\u2018\u2019\u2024\ufe52\uff07\uff0e\u066c\u2044")  # as in 1,000.5
+_IN_NUMBERS = frozenset(
+    "',.;\u2018\u2019\u2024\ufe52\uff07\uff0e\u2044\u060c\u060d\u066b\u066c\u07f8"
+    "\u037e\u0589\ufe10\ufe14\ufe50\ufe54\uff0c\uff1b"
+)  # as in 1,000.5
 _SIGNS = _IN_NAMES | _IN_NUMBERS | {'"'}
 _JOINERS = {"\u200c", "\u200d"}  # inside words of Persian and Hindi, and between pictures
 _SKIN_TONES = range(0x1F3FB, 0x1F400)

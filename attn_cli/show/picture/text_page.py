@@ -79,7 +79,8 @@ class _Page:
                 yield from self._query_text(text)
             yield from self._text(text)
         self.y += 0.14
-        yield from self._legend(are_masked=any(text.masked.any() for text in texts))
+        are_masked = any(text.masked.any() for text in texts)
+        yield from self._legend(texts[0].unit, are_masked=are_masked)
 
     def _sentence(self, sentence: str, size: float, colour: str, indent: float = 0.0) -> Iterator[Word]:
         """A sentence on as many lines as it needs."""
@@ -184,7 +185,7 @@ class _Page:
             left += (width_of(letters) - self._width_of(size)(letters)) / 2
             yield Word(letters, left, base, size, "left", "baseline", colour=ink)
 
-    def _legend(self, *, are_masked: bool) -> Iterator[PageMark]:
+    def _legend(self, unit: str, *, are_masked: bool) -> Iterator[PageMark]:
         """The colour bar with its numbers, and the meaning of a frame and of grey letters."""
         box = Box(_MARGIN, self.y, _BAR.width, _BAR.height)
         yield Image(box, self._colours.colours(self._colours.column(256)[::-1].T))
@@ -194,7 +195,7 @@ class _Page:
             x = box.x + self._colours.place(tick) * box.width
             yield Stroke((x, box.bottom), (x, box.bottom + _TICK))
             yield Word(with_minus_sign(f"{tick:.4g}"), x, self.y - 0.02, _SMALL, "center", "baseline")
-        told = "weight of a token · framed: the query" + (" · grey: masked" if are_masked else "")
+        told = f"weight of a {unit} · framed: the query" + (" · grey: masked" if are_masked else "")
         self.right = max(self.right, box.right + 0.2 + self.letters.inches(told, _SMALL))
         yield Word(told, box.right + 0.2, box.bottom, _SMALL, "left", "baseline")
 
