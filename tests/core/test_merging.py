@@ -24,7 +24,7 @@ def draw_members(draw: Any, tokens: int) -> list[list[int]]:
 def merged_by_loops(
     weights: Numbers, queries: list[list[int]], keys: list[list[int]], looks: npt.NDArray[np.bool_]
 ) -> Numbers:
-    """(H, P, W) the mean over the tokens of a query that may look anywhere, of the sum over those of a key."""
+    """(H, P, W) the mean over a query's tokens that may look anywhere, of the sum over a key's."""
     rows = np.zeros((weights.shape[0], len(queries), len(keys)))
     for head, row, column in np.ndindex(*rows.shape):
         of_tokens = [
@@ -47,8 +47,8 @@ def test_merged_rows_equal_those_of_loops_and_sum_to_1(data: st.DataObject) -> N
     of_sink = np.exp(rng.normal(0, 3, size[:2])) if data.draw(st.booleans()) else None
     total = powers.sum(-1) + (0 if of_sink is None else of_sink)
     weights = powers / np.where(total > 0, total, 1)[..., None]
-    sink = None if of_sink is None else of_sink / total
-    looks = mask.any(-1) if sink is None else np.ones(size[1], dtype=bool)
+    sink = None if of_sink is None else np.asarray(of_sink / total)
+    looks = np.asarray(mask.any(-1)) if sink is None else np.ones(size[1], dtype=bool)
     merged = merged_rows(weights, mask, Groups.of(queries), Groups.of(keys), sink)
     np.testing.assert_allclose(merged.weights, merged_by_loops(weights, queries, keys, looks), atol=1e-12)
     seen = [[any(mask[query, key] for query in row for key in column) for column in keys] for row in queries]

@@ -4,6 +4,7 @@ H query heads, P and W words of queries and of keys; R rows and C columns of cel
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,10 +45,11 @@ def pool_words(blocks: Iterable[tuple[int, WordRows]], plan: PicturePlan) -> Poo
     """The weights of all rows, which come in blocks after the number of their first row."""
     cells, received = dict[str, _CellRows](), np.zeros(())
     for first, rows in blocks:
-        for name, values in _block(rows, plan).items():
+        weights, shares = _as_shown(rows.weights, plan)
+        received = received + weights[..., plan.columns].sum(axis=-2, dtype=np.float64)
+        for name, values in _block(replace(rows, weights=weights), shares, plan).items():
             way = Pool.MAX if name == "visible" else Pool.MEAN if name in {"hidden", "left"} else plan.way
             cells.setdefault(name, _CellRows(plan, way)).add(first, values)
-        received = received + rows.weights[..., plan.columns].sum(axis=-2, dtype=np.float64)
     pooled = {name: rows.pooled() for name, rows in cells.items()}
     columns = {name: pooled[name][..., 0] for name in ("sink", "hidden", "left") if name in pooled}
     return Pooled(
@@ -89,12 +91,11 @@ class _CellRows:
         return np.asarray(self._cells / np.diff(firsts, append=self._queries)[:, None])
 
 
-def _block(rows: WordRows, plan: PicturePlan) -> dict[str, Floats]:
+def _block(rows: WordRows, shares: "Shares | None", plan: PicturePlan) -> dict[str, Floats]:
     """The weights and the mask of some rows, pooled over columns, and what stands beside them."""
-    weights, shares = _as_shown(rows.weights, plan)
     firsts = np.arange(0, len(plan.columns), plan.size.columns)
     block = {
-        "weights": over(weights[..., plan.columns], firsts, -1, plan.way),
+        "weights": over(rows.weights[..., plan.columns], firsts, -1, plan.way),
         "visible": over(rows.mask[:, plan.columns].astype(np.float32), firsts, -1, Pool.MAX),
     }
     beside = {"sink": rows.sink}

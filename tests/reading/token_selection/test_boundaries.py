@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from attn_cli.reading.token_selection.boundaries import words_of
 
-DIFFERENT = regex.compile(r"[:_\p{M}\p{Cf}\s\p{No}\p{So}\p{Sk}\p{Nl}]")  # and white space: a run is one word there
+DIFFERENT = regex.compile(
+    r"[:_\p{M}\p{Cf}\s\p{No}\p{So}\p{Sk}\p{Nl}]"
+)  # and white space: a run is one word there
 # `regex` cuts words at apostrophes before the vowels of Latin, as French might: here are none.
-SCRIPTS = "bcñ'.,;-\"3 9()\u0416ия\u05d0\u05d1\u05f4שلا،١٢漢字カタナーひら각ไทยक\u0e33Ω"
+SCRIPTS = "bcñ'.,;-\"3 9()\u0416ия\u05d0\u05d1\u05f4שلا،١٢漢字カタナーひら각ไทยक\u0e33Ω"  # noqa: RUF001
 
 
 def split(text: str) -> list[str]:
@@ -32,7 +34,10 @@ def split_by_unicode(text: str) -> list[str]:
         ("3.14 1,000.5 1'000", ["3.14", " ", "1,000.5", " ", "1'000"]),
         ("e.g. U.S.A. example.org", ["e.g", ".", " ", "U.S.A", ".", " ", "example.org"]),
         ('"Yes."', ['"', "Yes", ".", '"']),
-        ("it. The 3.a a.3 a,b", ["it", ".", " ", "The", " ", "3", ".", "a", " ", "a", ".", "3", " ", "a", ",", "b"]),
+        (
+            "it. The 3.a a.3 a,b",
+            ["it", ".", " ", "The", " ", "3", ".", "a", " ", "a", ".", "3", " ", "a", ",", "b"],
+        ),
         ("漢字かなカタカナ", ["漢", "字", "か", "な", "カタカナ"]),
         ("ラーメン", ["ラーメン"]),
         ("ไทย", ["ไ", "ท", "ย"]),
