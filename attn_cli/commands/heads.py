@@ -136,8 +136,9 @@ def list_heads(
     Without --metric, the map shows induction if the text repeats itself, else entropy. Texts may be of any
     length. Files and --json have all metrics of the heads that --where selects.
 
-    With --hide, metrics are those of the rows without the hidden keys, which count as one more key; with
-    --renormalize only the others count. Patterns are those of whole rows.
+    With --words, metrics are those of words; patterns are those of tokens. With --hide, metrics are those of
+    the rows without the hidden keys, which count as one more key; with --renormalize only the others count.
+    Patterns are those of whole rows.
     """
     if naming.definitions:
         from attn_cli.help.definitions import definitions

@@ -83,7 +83,8 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
-    With --as-text the text itself is shown, each token shaded by the weight that one query gives it.
+    With --as-text the text itself is shown, each token shaded by the weight that one query gives it. With
+    --words rows and columns are words of the text, which have weights only.
 
     Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
     --columns show a part in full. Files and --json have every number in full precision: --top, --digits,

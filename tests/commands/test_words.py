@@ -222,7 +222,7 @@ def test_a_word_that_tokens_only_partly_cover_takes_them_whole_and_says_so() -> 
     assert answer.err.splitlines() == [
         "--rows: 'it' is a part of token 0 it's, taken whole",
         "--rows: 'it' is a part of token 4 it's, taken whole",
-        "--rows: so are 1 more words",
+        "--rows: and so in 1 more place",
     ]
     assert attn(*line, "--hide", "it@2").err == ""
     assert attn(*line, "--hide", "it@1").err == "--hide: 'it' is a part of token 0 it's, taken whole\n"

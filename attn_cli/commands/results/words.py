@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.results.output import spans
+from attn_cli.commands.results.output import counted, spans
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.record import record
@@ -76,7 +76,7 @@ def remarks_on_selection(reading: "Reading", selected: SelectedTokens) -> Iterat
         whole = f"{noun} {','.join(spans(positions))} {_short(place.text)}"
         yield f"{selected.option}: '{_short(place.word)}' is a part of {whole}, taken whole"
     if len(larger) > _NAMED:
-        yield f"{selected.option}: so are {len(larger) - _NAMED:,} more words"
+        yield f"{selected.option}: and so in {counted(len(larger) - _NAMED, 'more place')}"
     if reading.words is not None:
         words = reading.words.keys if selected.are_keys else reading.words.queries
         cut = tuple(words.cut_by(tokens))

@@ -11,7 +11,7 @@ script without spaces.
 
 import unicodedata
 from functools import cache
-from itertools import accumulate, takewhile
+from itertools import accumulate
 
 _UNSPACED = (
     *("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "BOPOMOFO", "IDEOGRAPHIC"),
@@ -28,7 +28,7 @@ _IN_NUMBERS = frozenset(
 _SIGNS = _IN_NAMES | _IN_NUMBERS | {'"'}
 _JOINERS = {"\u200c", "\u200d"}  # inside words of Persian and Hindi, and between pictures
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
-_FLAG_LETTERS = range(0x1F1E6, 0x1F200)  # two of them are a flag
+_FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two of them are a flag
 _TAGS = range(0xE0020, 0xE0080)  # after a black flag
 
 
@@ -86,18 +86,10 @@ def is_word_character(character: str) -> bool:
 
 def _is_inside_name(text: str, place: int) -> bool:
     """Whether an underscore joins letters, as in `snake_case`; in `_it_` it only marks the word."""
-    start, end = place, place
-    while start and text[start - 1] == "_":
-        start -= 1
-    while end < len(text) and text[end] == "_":
-        end += 1
-    return (
-        start < end
-        and start > 0
-        and end < len(text)
-        and is_word_character(text[start - 1])
-        and is_word_character(text[end])
-    )
+    if "_" not in text[place - 1 : place + 1]:
+        return False
+    before, after = text[:place].rstrip("_"), text[place:].lstrip("_")
+    return bool(before and after) and is_word_character(before[-1]) and is_word_character(after[0])
 
 
 def _is_joined(text: str, place: int) -> bool:
@@ -134,10 +126,10 @@ def _extends(character: str) -> bool:
 
 
 def _splits_flag(text: str, place: int) -> bool:
-    if ord(text[place]) not in _FLAG_LETTERS:
+    if text[place] not in _FLAG_LETTERS:
         return False
-    letters = takewhile(lambda letter: ord(letter) in _FLAG_LETTERS, reversed(text[:place]))
-    return sum(1 for _ in letters) % 2 == 1
+    before = text[:place]
+    return (len(before) - len(before.rstrip(_FLAG_LETTERS))) % 2 == 1
 
 
 def _is_katakana(characters: str) -> bool:
