@@ -13,6 +13,8 @@ import numpy as np
 from attn_cli.core.arrays import Booleans, Floats, Indices
 from attn_cli.record import record
 
+_LONG = 64  # tokens of a word: shorter ones are faster summed token by token, for most words have one
+
 Numbers = TypeVar("Numbers", Floats, Booleans)
 
 
@@ -39,7 +41,17 @@ class Groups:
 
     def summed(self, values: Floats, axis: int) -> Floats:
         """The sum over the tokens of each word, along an axis of tokens."""
-        return np.asarray(np.add.reduceat(self._ordered(values, axis), self.firsts, axis=axis))
+        ordered = self._ordered(values, axis)
+        lengths = np.diff(self.firsts, append=self.tokens)
+        if lengths.max() > _LONG:
+            return np.asarray(np.add.reduceat(ordered, self.firsts, axis=axis))
+        sums = ordered.take(self.firsts, axis=axis)
+        for number in range(1, lengths.max()):
+            longer = np.flatnonzero(lengths > number)
+            place: list[slice | Indices] = [slice(None)] * sums.ndim
+            place[axis] = longer
+            sums[tuple(place)] += ordered.take(self.firsts[longer] + number, axis=axis)
+        return sums
 
     def any_of(self, values: Booleans, axis: int) -> Booleans:
         """Whether it is true of any token of the word."""
