@@ -229,6 +229,12 @@ def test_a_word_that_tokens_only_partly_cover_takes_them_whole_and_says_so() -> 
     assert attn(*line, "--columns", "it's,and").err == ""
 
 
+def test_a_remark_names_the_beginning_of_a_long_word() -> None:
+    line = ("inspect", "the unbelievablenessesabcdefghi", "--heads", "0.1", "--words", "--rows", "3")
+    (remark,) = attn(*line).err.splitlines()
+    assert remark.partition(": ")[2].partition(" ")[2] == "unbelievablenessesabcde…"
+
+
 def test_words_that_share_a_token_are_said_to_be_one() -> None:
     said = "words that share a token are shown as one: "
     answer = attn("inspect", 'She said "no". Then...', "--words", "--heads", "0.1", "-m", str(minilm()))

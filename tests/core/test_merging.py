@@ -78,3 +78,11 @@ def test_a_sink_takes_the_mean_of_what_it_takes_of_the_tokens() -> None:
 def test_groups_keep_their_tokens_whatever_their_order(members: list[list[int]]) -> None:
     sums = Groups.of(members).summed(np.array([1.0, 10.0, 100.0]), -1)
     assert sums.tolist() == [sum(10.0**token for token in own) for own in members]
+
+
+@pytest.mark.parametrize("tokens", [64, 65, 200])
+def test_a_word_of_many_tokens_has_all_of_them(tokens: int) -> None:
+    numbers = np.arange(2.0 * (tokens + 2)).reshape(2, tokens + 2)
+    sums = Groups.of([[0], list(range(1, tokens + 1)), [tokens + 1]]).summed(numbers, -1)
+    expected = np.stack([numbers[:, 0], numbers[:, 1:-1].sum(-1), numbers[:, -1]], axis=1)
+    np.testing.assert_array_equal(sums, expected)
