@@ -80,11 +80,11 @@ def as_safetensors(document: Mapping[str, object], heads: Sequence[Head]) -> byt
 def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
     """The steps of the heads as one long table, with one number per line.
 
-    `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and have no
-    token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are unchanged except for control
-    characters, which are escaped: a token `=1+1` remains `=1+1`, so spreadsheets must import the column as
-    text. A learned sink follows the steps of its head as `sink_logit` and `sink_weight`, one column each,
-    and what hidden keys take as `hidden_weight`.
+    `row` and `column` are positions of tokens, or places of words; the columns of a (T, D) step are its
+    features and have no token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are
+    unchanged except for control characters, which are escaped: a token `=1+1` remains `=1+1`, so spreadsheets
+    must import the column as text. A learned sink follows the steps of its head as `sink_logit` and
+    `sink_weight`, one column each, and what hidden keys take as `hidden_weight`.
     """
     lines = (line for head in heads for line in _lines_of_head(document, head))
     return csv_table(chain([COLUMNS], lines))
