@@ -70,8 +70,8 @@ def draw_heads(
     check_scale(scale, steps)
     reading = open_reading(world, inputs, compute)
     if text_view.as_text:
-        _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
-        picture_of = partial(drawn_texts, world, reading, texts, picture_options, canvas, scale)
+        shaded, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        picture_of = partial(drawn_texts, world, reading, shaded, texts, picture_options, canvas, scale)
         write(world, targets, PICTURES, picture_of, force=force)
         return
     places = selected_places(world, reading, selection(inputs))

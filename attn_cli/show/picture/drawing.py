@@ -12,6 +12,7 @@ from attn_cli.grid import Grid
 from attn_cli.safe_text import printable
 from attn_cli.show.picture.canvas import USUAL, Canvas
 from attn_cli.show.picture.colours import colour_map, colour_scale
+from attn_cli.show.picture.font_file import known_font
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.heading import Heading, heading_height, heading_marks
 from attn_cli.show.picture.layout import GAP, PanelPlan, PanelRows, line, plan_panels
@@ -20,6 +21,7 @@ from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word, m
 from attn_cli.show.picture.painting import figure_of
 from attn_cli.show.picture.panels import panel_marks
 
+_ALWAYS = "0123456789.−≤·…"  # characters of numbers and of what is cut
 _LEAST_WIDTH = 24  # of a page whose width is not given, in sizes of type: room for the heading
 _PIXELS = 200_000_000  # 0.8 GB of memory while drawing
 _SETTINGS: dict[Any, Any] = {
@@ -51,7 +53,7 @@ def page(groups: Sequence[PanelRows], heading: Heading, canvas: Canvas = USUAL) 
         UsageError: the colour map does not exist, or the canvas is too narrow.
     """
     tables = _named_apart([rows for table in groups if (rows := [row for row in table if row])])
-    letters = _letters(tables, heading)
+    letters = _letters(tables, heading, canvas)
     planned = [_planned(table, letters, canvas) for table in tables]
     wide = max(plan.width + legend.room(plan.readable(8), lines) for plan, legend, lines in planned)
     size = max(plan.readable(8) for plan, _, _ in planned)
@@ -62,13 +64,15 @@ def page(groups: Sequence[PanelRows], heading: Heading, canvas: Canvas = USUAL) 
         group = list(_group(plan, legend, letters, height, width))
         height = max(height + plan.height, max(map(_bottom, group)) + GAP)
         marks += group if wide >= width else (moved(mark, (width - wide) / 2) for mark in group)
-    return Drawing(width, height, tuple(marks), letters.families, letters.missing, canvas)
+    return Drawing(width, height, tuple(marks), letters.families, letters.missing, canvas, letters.lacking)
 
 
 def check_canvas(canvas: Canvas) -> None:
-    """Raise `UsageError` if there is no such colour map, before anything else is done."""
+    """Raise `UsageError` if there is no such colour map or no such font, before anything else is done."""
     if canvas.cmap is not None:
         colour_map(canvas.cmap)
+    if canvas.font is not None:
+        known_font(canvas.font)
 
 
 def render(drawing: Drawing, suffix: str, dpi: int = 150) -> bytes:
@@ -101,11 +105,12 @@ def _named_apart(tables: Sequence[PanelRows]) -> list[PanelRows]:
     return [[list(map(named, row)) for row in table] for table in tables]
 
 
-def _letters(tables: Sequence[PanelRows], heading: Heading) -> Letters:
+def _letters(tables: Sequence[PanelRows], heading: Heading, canvas: Canvas) -> Letters:
     """The fonts for all text on the page; most grids have the same tokens."""
     grids = list(chain.from_iterable(chain.from_iterable(tables)))
     tokens = {token for grid in grids for token in (*grid.rows, *grid.columns)}
-    return letters_for(tokens, {*heading.texts, *(grid.caption for grid in grids)})
+    named = {name for grid in grids for name in (grid.caption, grid.cell_is, *grid.axes)}
+    return letters_for(tokens, {*heading.texts, *named, _ALWAYS}, canvas.font)
 
 
 def _planned(table: PanelRows, letters: Letters, canvas: Canvas) -> tuple[PanelPlan, Legend, int]:

@@ -6,10 +6,9 @@ from itertools import chain, count, zip_longest
 from math import ceil
 from typing import TypeAlias
 
-from attn_cli.errors import UsageError
 from attn_cli.grid import SINK, Grid
 from attn_cli.record import record
-from attn_cli.show.picture.canvas import LABELS, USUAL, Canvas
+from attn_cli.show.picture.canvas import LABELS, USUAL, Canvas, too_narrow
 from attn_cli.show.picture.colours import with_minus_sign
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.marks import INCH, Box
@@ -211,7 +210,7 @@ def _sides_within(
         side = replace(side, every=every)
         room = width - GAP - sum(_lefts(table, side, letters))
         if room < _LEAST_PANELS:
-            raise _too_narrow(canvas, _LEAST_PANELS - room)
+            raise too_narrow(canvas, _LEAST_PANELS - room, "the panels")
         side = replace(side, cell=min(largest, room / cells))
         if every * side.cell >= line(canvas.size):
             break
@@ -219,14 +218,6 @@ def _sides_within(
     longest = side.reach(list({token for grid in grids for token in names_of_columns(grid)}), letters)
     along = replace(side, outward=side.every > 1 or longest >= side.cell - 0.03)
     return side, along, _are_numbered(grids) and side.cell >= _NUMBER_CELL * largest
-
-
-def _too_narrow(canvas: Canvas, lacking: float) -> UsageError:
-    """The error for a width that leaves the panels no room beside their labels and the colour bar."""
-    width = canvas.width or 0.0
-    needed = ceil((width + lacking) * 10) / 10
-    problem = f"--width leaves no room for the panels beside their labels: the picture is {width:.3g}in wide"
-    return UsageError(problem, f"--width {needed:g}in, or a smaller --font-size than {canvas.size:g}")
 
 
 def _side(count: int, room: float, canvas: Canvas, *, numbered: bool) -> PanelSide:
