@@ -26,6 +26,7 @@ _LEAST_WIDTH = 24  # of a page whose width is not given, in sizes of type: room 
 _PIXELS = 200_000_000  # 0.8 GB of memory while drawing
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, searchable and editable; anchors hold it in place in any font
+    "font.sans-serif": ["DejaVu Sans"],  # matplotlib's list of families is long, and written with every word
     "svg.hashsalt": "attn",  # without it the ids in an .svg are random
     "pdf.fonttype": 42,  # TrueType fonts instead of outlines: text stays text here too
     "hatch.linewidth": 0.4,

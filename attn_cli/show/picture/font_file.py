@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ def known_font(path: Path) -> str:
     """
     from matplotlib.font_manager import fontManager, ttfFontProperty  # 0.1 s
 
+    getLogger("fontTools").setLevel(ERROR)  # it remarks on dates in the font when a .pdf is written
     try:
         font = _opened(path)
         entry = ttfFontProperty(font)

@@ -94,7 +94,7 @@ def _column_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[
         yield from _column_label(sink_name(grid), panel.sink.middle[0], panel, side, letters)
     if grid.column_axis:
         y = edge + side.reach(names_of_columns(grid), letters) + side.name_room(grid.column_axis) / 2
-        yield Word("key", box.middle[0], y, side.size + 1)
+        yield Word(grid.column_axis, box.middle[0], y, side.size + 1)
 
 
 def _column_label(name: str, x: float, panel: Panel, side: PanelSide, letters: Letters) -> Iterator[PageMark]:

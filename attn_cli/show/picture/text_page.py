@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain, groupby, pairwise
+from typing import TYPE_CHECKING
 
 from attn_cli.answers.shaded_text import Piece, ShadedText
 from attn_cli.record import record
@@ -17,7 +18,11 @@ from attn_cli.show.scale import StepScale
 from attn_cli.show.shaded_lines import Gap, kept_lines, noticed, phrases, scale_of
 from attn_cli.show.text_lines import Line, Run, ShownPiece, words_of, wrapped
 
-_CMAP, _ON_DARK = "Oranges", "inferno"  # from the ground of the page, which letters without weight stand on
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+_CMAP = "Oranges"  # from white to dark: a text without weights stays black on white
+_ON_DARK = ("#16161a", "#7f2704", "#d94801", "#fd8d3c", "#fee6ce")  # the same on a dark page
 _MARGIN, _WIDTH, _INDENT = 0.2, 6.5, 0.25  # inches: the lines are as wide as those of a page
 _LEAST = 10  # of the width of lines, in sizes of type
 _PITCH = 1.55  # from line to line, in font sizes
@@ -52,9 +57,7 @@ def text_page(
         UsageError: the colour map does not exist, or the canvas is too narrow.
     """
     chosen = scale_of(texts, scale)
-    colours = ColourScale(
-        chosen.limits, colour_map(canvas.cmap or (_ON_DARK if canvas.is_dark else _CMAP)), chosen.is_log
-    )
+    colours = ColourScale(chosen.limits, _colour_map(canvas), chosen.is_log)
     page = _Page(
         canvas, _letters(texts, heading, canvas), chosen, colours, max(_FEWEST, _LINES // len(texts))
     )
@@ -68,6 +71,14 @@ def text_page(
         canvas,
         page.letters.lacking,
     )
+
+
+def _colour_map(canvas: Canvas) -> "Colormap":
+    if canvas.is_dark and canvas.cmap is None:
+        from matplotlib.colors import LinearSegmentedColormap  # already imported by `letters_for`
+
+        return LinearSegmentedColormap.from_list("oranges on dark", _ON_DARK)
+    return colour_map(canvas.cmap or _CMAP)
 
 
 def _letters(texts: Sequence[ShadedText], heading: Heading, canvas: Canvas) -> Letters:
