@@ -7,6 +7,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
+from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.hidden import (
     hidden_keys_in,
     hidden_keys_of,
@@ -92,10 +93,11 @@ def compare_heads(
         raise UsageError("compare needs two or more heads: none were given", "--heads 0.1,3.4")
     from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
-    from attn_cli.show import data, files, picture
+    from attn_cli.show import data, files
 
     targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     check_scale(scale, (Step.WEIGHTS,))
     reading = open_reading(world, inputs, compute)
     places = selected_places(world, reading, chosen)
@@ -122,7 +124,7 @@ def compare_heads(
         groups = [[weights], *([[grid]] for grid in _beside(comparison, weights))]
         hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
         what = " · ".join(filter(None, ("heads compared", hidden)))
-        return drawn(world, groups, title(reading, what, weights[0]), picture_options)
+        return drawn(world, groups, title(reading, what, weights[0]), picture_options, canvas)
 
     write(world, targets, PICTURES, drawing, force=force)
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)

@@ -17,6 +17,7 @@ from attn_cli.commands.inputs import (
     selection,
     source_request,
 )
+from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.head_list import (
     ListOptions,
     map_of,
@@ -141,11 +142,12 @@ def list_heads(
         world.say(definitions(world.width))
         return
     from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
-    from attn_cli.show import files, picture
+    from attn_cli.show import files
 
     head_filter = parse_head_filter(listing.where or (), listing.sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
     request = Request(inputs, compute, listing.metric, head_filter, hiding, naming)
     measured, on_map = measure(world, request)
@@ -156,7 +158,13 @@ def list_heads(
 
         answer = _answer(measured, chosen)
         name = title(measured.reading, _what(measured), grid)
-        write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
+        write(
+            world,
+            targets,
+            PICTURES,
+            lambda: drawn(world, [[[grid]]], name, picture_options, canvas),
+            force=force,
+        )
         write(world, targets, RECORDS, lambda: Results(answer), force=force)
         if as_json:
             world.say(data.as_json(answer))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
+from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
 from attn_cli.commands.results.output import LARGEST_CELLS, drawn, shared_out, title, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
@@ -59,18 +60,19 @@ def draw_heads(
     if not out:
         raise UsageError("no file was given for the picture", "-o head.png")
     from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
-    from attn_cli.show import files, picture
+    from attn_cli.show import files
     from attn_cli.show.grids import step_panels
 
     targets = files.targets(out, tuple(PICTURES), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     check_text_view(text_view, step)
     check_scale(scale, steps)
     reading = open_reading(world, inputs, compute)
     if text_view.as_text:
         _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
-        picture_of = partial(drawn_texts, world, reading, texts, picture_options, scale)
+        picture_of = partial(drawn_texts, world, reading, texts, picture_options, canvas, scale)
         write(world, targets, PICTURES, picture_of, force=force)
         return
     places = selected_places(world, reading, selection(inputs))
@@ -83,7 +85,7 @@ def draw_heads(
     name = title(reading, _what(reading, drawn_steps, heads[0]), groups[0][0][0])
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
-    write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
+    write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options, canvas), force=force)
 
 
 def _what(reading: "Reading", steps: "Sequence[Step]", head: "Head") -> str:

@@ -14,7 +14,8 @@ from matplotlib.font_manager import FontEntry, fontManager
 from attn_cli.errors import UsageError
 from attn_cli.grid import Grid
 from attn_cli.show.grids import grid_of
-from attn_cli.show.picture import check_colours, page, render
+from attn_cli.show.picture import check_canvas, page, render
+from attn_cli.show.picture.canvas import Canvas
 from attn_cli.show.picture.colours import colour_scale
 from attn_cli.show.picture.marks import Blank, Drawing, Image, Word
 
@@ -80,7 +81,7 @@ def test_the_words_of_an_svg_keep_their_place_in_another_font() -> None:
 
 
 def test_a_token_between_dollars_is_not_a_formula() -> None:
-    svg = render(page([[[weights_of("$x^2$", r"$\frac{1}$")]]], "$ & $", None), ".svg").decode()
+    svg = render(page([[[weights_of("$x^2$", r"$\frac{1}$")]]], "$ & $"), ".svg").decode()
     assert ">$x^2$</text>" in svg
     assert r">$\frac{1}$</text>" in svg
     assert ">$ &amp; $</text>" in svg
@@ -261,26 +262,26 @@ def test_scripts_of_the_world_are_drawn_without_a_warning(suffix: str) -> None:
 
 def test_an_unknown_colour_map_names_the_closest() -> None:
     with pytest.raises(UsageError) as caught:
-        page([[[weights_of("a")]]], "tiny", cmap="viridus")
+        page([[[weights_of("a")]]], "tiny", Canvas(cmap="viridus"))
     assert caught.value.problem == "colour map 'viridus' does not exist"
     assert caught.value.hint == "--cmap viridis"
 
 
 def test_a_colour_map_can_be_checked_beforehand() -> None:
-    check_colours(None)
-    check_colours("magma")
+    check_canvas(Canvas())
+    check_canvas(Canvas(cmap="magma"))
     with pytest.raises(UsageError, match=r"^colour map 'magna' does not exist$"):
-        check_colours("magna")
+        check_canvas(Canvas(cmap="magna"))
 
 
 def test_a_colour_map_in_the_wrong_case_is_recognised() -> None:
     with pytest.raises(UsageError) as caught:
-        page([[[weights_of("a")]]], "tiny", cmap="greys")
+        page([[[weights_of("a")]]], "tiny", Canvas(cmap="greys"))
     assert caught.value.hint == "--cmap Greys"
 
 
 def test_a_colour_map_by_name_is_used() -> None:
-    (colours,) = panels(page([[[weights_of("a", "b")]]], "tiny", cmap="Greys"))
+    (colours,) = panels(page([[[weights_of("a", "b")]]], "tiny", Canvas(cmap="Greys")))
     assert colours[0, 0, :3].tolist() == [255, 255, 255]
     assert colours[1, 1, :3].tolist() == [0, 0, 0]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
+    from attn_cli.show.picture.canvas import Canvas
     from attn_cli.show.picture.marks import Drawing
     from attn_cli.vocabulary import Pattern
 
@@ -198,12 +199,16 @@ def write(
 
 
 def drawn(
-    world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, options: PictureOptions
+    world: World,
+    groups: "Sequence[Sequence[Sequence[Grid]]]",
+    title: str,
+    options: PictureOptions,
+    canvas: "Canvas",
 ) -> Picture:
     """A picture of the groups of panels, one below the other; each group shares one scale."""
     from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
-    return as_picture(world, picture.page(groups, title, options.cmap), options)
+    return as_picture(world, picture.page(groups, title, canvas), options)
 
 
 def as_picture(world: World, drawing: "Drawing", options: PictureOptions) -> Picture:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Selection
     from attn_cli.reading.window import Window
+    from attn_cli.show.picture.canvas import Canvas
 
 _MOST = 64  # texts below one another
 _MOST_OF_IT = 0.5  # of a row: if the first token takes more, little else has a shade
@@ -91,13 +92,14 @@ def drawn_texts(
     reading: "Reading",
     texts: "Sequence[ShadedText]",
     options: PictureOptions,
+    canvas: "Canvas",
     scale: ScaleOptions,
 ) -> Picture:
     """A picture of the texts, under the model and the kind of attention."""
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
     named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"))
-    drawing = text_page(texts, " · ".join(filter(None, named)), options.cmap, scale_of_texts(scale))
+    drawing = text_page(texts, " · ".join(filter(None, named)), canvas, scale_of_texts(scale))
     return as_picture(world, drawing, options)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import printable
+from attn_cli.show.picture.canvas import USUAL, Canvas
 from attn_cli.show.picture.colours import colour_map, colour_scale
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.layout import GAP, PanelPlan, PanelRows, plan_panels
@@ -36,32 +37,32 @@ _FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
-def page(groups: Sequence[PanelRows], title: str, cmap: str | None = None) -> Drawing:
+def page(groups: Sequence[PanelRows], title: str, canvas: Canvas = USUAL) -> Drawing:
     """Lay out groups of grids, one below the other, each with its own colour scale.
 
     A group with a single row is wrapped after four grids. Tokens already labelled by a neighbour are not
-    labelled again. Raises `UsageError` if the colour map `cmap` does not exist.
+    labelled again. Raises `UsageError` if the colour map does not exist.
     """
     tables = [rows for table in groups if (rows := [row for row in table if row])]
     assert tables, "a picture needs at least one grid"
     letters = _letters(tables, title)
-    plans = [plan_panels(table, letters) for table in tables]
+    plans = [plan_panels(table, letters, canvas) for table in tables]
     size = max(plan.readable(12) for plan in plans)
     heading = letters.title(title)
     width, height, marks = letters.inches(heading, size) + 2 * GAP, 2 * size / INCH, list[PageMark]()
     for plan in plans:
-        group = list(_group(plan, letters, height, cmap))
+        group = list(_group(plan, letters, height, canvas))
         width = max(width, _right(group, letters) + GAP)
         height = max(height + plan.height, max(map(_bottom, group)) + GAP)
         marks += group
     above = Word(heading, width / 2, size / INCH, size)
-    return Drawing(width, height, (above, *marks), letters.families, letters.missing)
+    return Drawing(width, height, (above, *marks), letters.families, letters.missing, canvas)
 
 
-def check_colours(cmap: str | None) -> None:
+def check_canvas(canvas: Canvas) -> None:
     """Raise `UsageError` if there is no such colour map, before anything else is done."""
-    if cmap is not None:
-        colour_map(cmap)
+    if canvas.cmap is not None:
+        colour_map(canvas.cmap)
 
 
 def render(drawing: Drawing, suffix: str, dpi: int = 150) -> bytes:
@@ -85,10 +86,10 @@ def _letters(tables: Sequence[PanelRows], title: str) -> Letters:
     return letters_for(tokens, {title, *(grid.caption for grid in grids)})
 
 
-def _group(plan: PanelPlan, letters: Letters, top: float, cmap: str | None) -> Iterator[PageMark]:
+def _group(plan: PanelPlan, letters: Letters, top: float, canvas: Canvas) -> Iterator[PageMark]:
     """The panels that share a colour scale, with its legend and a remark on omitted labels."""
     grids = list(chain.from_iterable(plan.table))
-    scale = colour_scale(grids, cmap)
+    scale = colour_scale(grids, canvas.cmap)
     for panel in plan.panels(top):
         yield from panel_marks(panel, plan, scale, letters)
     yield from legend_marks(grids, scale, plan, top + plan.head)

@@ -6,8 +6,10 @@ from itertools import chain, zip_longest
 from math import ceil
 from typing import TypeAlias
 
+from attn_cli.errors import UsageError
 from attn_cli.grid import SINK, Grid
 from attn_cli.record import record
+from attn_cli.show.picture.canvas import LABELS, USUAL, Canvas
 from attn_cli.show.picture.colours import with_minus_sign
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.marks import INCH, Box
@@ -19,6 +21,12 @@ _SHEET, _PANEL = 24.0, 16.0  # inches: approximate width of all panels in a row,
 _LEGIBLE = 4.0  # points: the smallest label, legible when zooming in
 _ACROSS = 4  # grids side by side before a new row starts
 _APART, _NARROW = 0.05, 0.08  # inches: between the tokens' columns and a sink's, and its least width
+_LARGEST_CELL, _LEAST_PANELS = (
+    0.5,
+    0.5,
+)  # inches, of a canvas of given width; the former for labels of 8 points
+_NUMBER_CELL = 0.8  # of the largest cell: the smallest with a number
+NUMBER = 7 / 8  # the size of a cell's number, in that of labels
 _NUMBERED = 12  # maximum rows and columns of a grid whose cells show their numbers
 _NUMBERS = 500  # maximum number of such cells in one picture: each takes 1 ms
 
@@ -76,6 +84,7 @@ class PanelPlan:
     widths: tuple[float, ...]
     heights: tuple[float, ...]
     feet: tuple[float, ...]  # inches below each row of panels, for the labels of the columns
+    canvas: Canvas = USUAL
 
     @property
     def head(self) -> float:
@@ -99,7 +108,10 @@ class PanelPlan:
         return ", ".join(f"1 {name} in {every} is labelled" for name, every in sides if every > 1)
 
     def readable(self, points: float) -> float:
-        """The font size for the page's own text, which grows with the width of the page."""
+        """The font size for the page's own text, which grows with the width of a page of no given width."""
+        points *= self.canvas.size / LABELS
+        if self.canvas.width is not None:
+            return points
         return points * min(2.5, max(1.0, self.width / 10))
 
     def _boxes(self, grid: Grid, x: float, y: float) -> tuple[Box, Box | None]:
@@ -122,14 +134,22 @@ class PanelPlan:
             y += self.heights[i] + self.feet[i]
 
 
-def plan_panels(table: PanelRows, letters: Letters) -> PanelPlan:
-    """Plan the panels: cells as large as the page allows, and labels as large as the cells allow."""
+def plan_panels(table: PanelRows, letters: Letters, canvas: Canvas = USUAL, beside: float = 0.0) -> PanelPlan:
+    """Plan the panels: cells as large as the page allows, and labels as large as the cells allow.
+
+    On a canvas of given width, labels have the size of the canvas, and `beside` inches are left for what is
+    to the right of the panels.
+    """
     table = _wrapped(table)
     across, grids = max(map(len, table)), list(chain.from_iterable(table))
-    room = min(_PANEL, max(1.0, _SHEET / max(across, len(table))))
-    numbered = _are_numbered(grids)
-    down, along = _sides(grids, room, letters, numbered=numbered)
-    title = _title_size(grids, across, room, letters)
+    if canvas.width is None:
+        room = min(_PANEL, max(1.0, _SHEET / max(across, len(table))))
+        numbered = _are_numbered(grids)
+        down, along = _sides(grids, room, letters, canvas, numbered=numbered)
+        title = _title_size(grids, across, room, letters)
+    else:
+        down, along, numbered = _sides_within(canvas.width - beside, table, letters, canvas)
+        title = canvas.size
     return PanelPlan(
         table,
         down,
@@ -137,9 +157,10 @@ def plan_panels(table: PanelRows, letters: Letters) -> PanelPlan:
         numbered,
         title,
         lefts=_lefts(table, down, letters),
-        widths=_widest((_width(grid, along, title, letters) for grid in row) for row in table),
+        widths=_widest((_width(grid, along, title, letters, canvas) for grid in row) for row in table),
         heights=tuple(max(len(grid.rows) for grid in row) * down.cell for row in table),
         feet=_feet(table, along, letters),
+        canvas=canvas,
     )
 
 
@@ -164,20 +185,46 @@ def _are_numbered(grids: Sequence[Grid]) -> bool:
 
 
 def _sides(
-    grids: Sequence[Grid], room: float, letters: Letters, *, numbered: bool
+    grids: Sequence[Grid], room: float, letters: Letters, canvas: Canvas, *, numbered: bool
 ) -> tuple[PanelSide, PanelSide]:
     """Rows and columns in `room` inches; column labels are horizontal if the longest fits."""
-    down = _side(max(len(grid.rows) for grid in grids), room, numbered=numbered)
-    along = _side(max(len(grid.columns) for grid in grids), room, numbered=numbered)
+    down = _side(max(len(grid.rows) for grid in grids), room, canvas, numbered=numbered)
+    along = _side(max(len(grid.columns) for grid in grids), room, canvas, numbered=numbered)
     longest = along.reach(list({token for grid in grids for token in names_of_columns(grid)}), letters)
     return down, replace(along, outward=along.every > 1 or longest >= along.cell - 0.03)
 
 
-def _side(count: int, room: float, *, numbered: bool) -> PanelSide:
+def _sides_within(
+    width: float, table: PanelRows, letters: Letters, canvas: Canvas
+) -> tuple[PanelSide, PanelSide, bool]:
+    """Rows and columns of panels that are `width` inches wide together, and whether cells have numbers."""
+    labels = PanelSide(canvas.size / INCH, canvas.size, 1)
+    cells = sum(_widest([len(grid.columns) + (grid.sink is not None) for grid in row] for row in table))
+    room = width - GAP - sum(_lefts(table, labels, letters))
+    largest = _LARGEST_CELL * canvas.size / LABELS
+    cell = min(largest, room / cells)
+    if cell * cells < _LEAST_PANELS:
+        raise _too_narrow(canvas, _LEAST_PANELS - room)
+    grids = list(chain.from_iterable(table))
+    side = PanelSide(cell, canvas.size, ceil(round(line(canvas.size) / cell, 6)))
+    longest = side.reach(list({token for grid in grids for token in names_of_columns(grid)}), letters)
+    along = replace(side, outward=side.every > 1 or longest >= cell - 0.03)
+    return side, along, _are_numbered(grids) and cell >= _NUMBER_CELL * largest
+
+
+def _too_narrow(canvas: Canvas, lacking: float) -> UsageError:
+    """The error for a width that leaves the panels no room beside their labels and the colour bar."""
+    width = canvas.width or 0.0
+    needed = ceil((width + lacking) * 10) / 10
+    problem = f"--width leaves no room for the panels beside their labels: the picture is {width:.3g}in wide"
+    return UsageError(problem, f"--width {needed:g}in, or a smaller --font-size than {canvas.size:g}")
+
+
+def _side(count: int, room: float, canvas: Canvas, *, numbered: bool) -> PanelSide:
     """`count` cells in `room` inches."""
     cell = 0.46 if numbered else min(max(0.2, min(0.5, 2.4 / count)), room / count)
     fits = cell / line(1)
-    size = min(8.0, fits) if fits >= _LEGIBLE else 7.0
+    size = min(canvas.size, fits) if fits >= _LEGIBLE else 7.0
     return PanelSide(cell, size, ceil(round(size / fits, 6)))
 
 
@@ -187,8 +234,10 @@ def _title_size(grids: Sequence[Grid], across: int, room: float, letters: Letter
     return max(5.0, min(9.0 if across <= _ACROSS else 11.0, 8 * room / max(longest, 0.1)))
 
 
-def _width(grid: Grid, along: PanelSide, title: float, letters: Letters) -> float:
-    """The width in inches of a grid or its title, whichever is wider."""
+def _width(grid: Grid, along: PanelSide, title: float, letters: Letters, canvas: Canvas) -> float:
+    """The width in inches of a grid or its title, whichever is wider; on a given width, of the grid."""
+    if canvas.width is not None:
+        return _width_of_cells(grid, along)
     return max(_width_of_cells(grid, along), letters.inches(letters.title(grid.caption), title))
 
 

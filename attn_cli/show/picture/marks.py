@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.record import record
+from attn_cli.show.picture.canvas import USUAL, Canvas
 
 INCH = 72  # points
 
@@ -64,7 +65,7 @@ class Word:
     across: Literal["left", "center", "right"] = "center"
     down: Literal["top", "center", "bottom", "baseline"] = "center"
     turned: bool = False  # reads upwards
-    colour: str = "black"
+    colour: str | None = None  # None: that of the page's ink
 
 
 @record(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Drawing:
     marks: tuple[PageMark, ...]
     families: tuple[str, ...]  # the fonts, in order of preference
     missing: tuple[str, ...]  # characters without a glyph, which are escaped (`\u4e2d`)
+    canvas: Canvas = USUAL
 
 
 def frame(box: Box) -> Iterator[Stroke]:

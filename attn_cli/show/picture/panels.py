@@ -9,21 +9,27 @@ import numpy.typing as npt
 from attn_cli.grid import Grid
 from attn_cli.show.picture.colours import ColourScale
 from attn_cli.show.picture.fonts import Letters
-from attn_cli.show.picture.layout import TICK, Panel, PanelPlan, PanelSide, names_of_columns, sink_name
+from attn_cli.show.picture.layout import (
+    NUMBER,
+    TICK,
+    Panel,
+    PanelPlan,
+    PanelSide,
+    names_of_columns,
+    sink_name,
+)
 from attn_cli.show.picture.marks import Blank, Box, Image, PageMark, Stroke, Word, frame
 
-GREY = "#dcdcdc"  # of cells without a value
-_GREY = (0xDC, 0xDC, 0xDC, 0xFF)
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue: Rec. 709
 
 
 def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Letters) -> Iterator[PageMark]:
     """All elements of one grid except the colour bar."""
-    yield from _cells(panel.grid, panel.box, scale, numbered=plan.numbered)
+    yield from _cells(panel.grid, panel.box, scale, plan)
     if panel.sink is not None:
         own = panel.grid.sink_limits
         of_sink = scale if own is None else replace(scale, limits=own)
-        yield from _cells(panel.grid.sink_column, panel.sink, of_sink, numbered=plan.numbered)
+        yield from _cells(panel.grid.sink_column, panel.sink, of_sink, plan)
     yield Word(letters.title(panel.grid.caption), panel.middle, panel.box.y - plan.head / 2, plan.title)
     if panel.names_rows:
         yield from _row_labels(panel, plan, letters)
@@ -31,18 +37,18 @@ def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Lett
         yield from _column_labels(panel, plan, letters)
 
 
-def _cells(grid: Grid, box: Box, scale: ColourScale, *, numbered: bool) -> Iterator[PageMark]:
+def _cells(grid: Grid, box: Box, scale: ColourScale, plan: PanelPlan) -> Iterator[PageMark]:
     colours, blank = scale.colours(grid.values), ~shown(grid) | ~np.isfinite(grid.values)
-    colours[blank] = _GREY
+    colours[blank] = (*bytes.fromhex(plan.canvas.blank[1:]), 0xFF)
     yield Image(box, colours)
     high, wide = box.height / len(grid.rows), box.width / len(grid.columns)
     for row, start, end in _runs(blank):
         yield Blank(Box(box.x + start * wide, box.y + row * high, (end - start) * wide, high))
     has_number = grid.visible & np.isfinite(grid.values)
-    for row, column in np.argwhere(has_number) if numbered else ():
+    for row, column in np.argwhere(has_number) if plan.numbered else ():
         text = scale.number(float(grid.values[row, column]))
         x, y = box.x + (column + 0.5) * wide, box.y + (row + 0.5) * high
-        yield Word(text, x, y, 7, colour=_ink(colours[row, column]))
+        yield Word(text, x, y, plan.canvas.size * NUMBER, colour=_ink(colours[row, column]))
     yield from frame(box)
 
 

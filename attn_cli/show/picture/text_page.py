@@ -6,6 +6,7 @@ from itertools import accumulate, chain, groupby, pairwise
 from attn_cli.answers.shaded_text import Piece, ShadedText
 from attn_cli.record import record
 from attn_cli.safe_text import printable
+from attn_cli.show.picture.canvas import USUAL, Canvas
 from attn_cli.show.picture.colours import ColourScale, colour_map, readable_ink, with_minus_sign
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.marks import INCH, Box, Drawing, Fill, Image, PageMark, Stroke, Word, frame
@@ -14,7 +15,7 @@ from attn_cli.show.scale import StepScale
 from attn_cli.show.shaded_lines import Gap, kept_lines, noticed, phrases, scale_of
 from attn_cli.show.text_lines import Line, Run, ShownPiece, words_of, wrapped
 
-_CMAP = "Oranges"  # from white to dark: a text without weights stays black on white
+_CMAP, _ON_DARK = "Oranges", "inferno"  # from the ground of the page, which letters without weight stand on
 _MARGIN, _WIDTH, _INDENT = 0.2, 6.5, 0.25  # inches: the lines are as wide as those of a page
 _SIZE, _SMALL, _TITLE = 10.0, 8.0, 11.0  # points
 _PITCH = 1.55  # from line to line, in font sizes
@@ -22,7 +23,6 @@ _ASCENT, _DESCENT = 1.0, 0.32  # of a shade around a baseline, in font sizes
 _BAR, _TICK = Box(0, 0, 1.6, 0.1), 0.04
 _LINES, _FEWEST = 45, 8  # of text: for all texts together, and for one of many
 _ZERO = 0.005  # a smaller weight has no colour
-_GREY, _PLAIN = "#8c8c8c", "black"
 _OF_MARKS = 0.8  # the size of a token without text
 
 
@@ -31,25 +31,32 @@ class _Look:
     """How a piece is drawn: its colour, None for none, that of its letters, and whether it is framed."""
 
     fill: str | None = None
-    ink: str = _PLAIN
+    ink: str | None = None  # None: that of the page
     is_framed: bool = False
     is_mark: bool = False
 
 
 def text_page(
-    texts: Sequence[ShadedText], title: str, cmap: str | None = None, scale: StepScale | None = None
+    texts: Sequence[ShadedText], title: str, canvas: Canvas = USUAL, scale: StepScale | None = None
 ) -> Drawing:
     """Lay out the texts below one another on one scale.
 
-    Lines of a long text without large weights are left out. Raises `UsageError` if the colour map `cmap`
-    does not exist.
+    Lines of a long text without large weights are left out. Raises `UsageError` if the colour map does not
+    exist.
     """
     chosen = scale_of(texts, scale)
-    colours = ColourScale(chosen.limits, colour_map(cmap or _CMAP), chosen.is_log)
-    page = _Page(_letters(texts, title), chosen, colours, max(_FEWEST, _LINES // len(texts)))
+    colours = ColourScale(
+        chosen.limits, colour_map(canvas.cmap or (_ON_DARK if canvas.is_dark else _CMAP)), chosen.is_log
+    )
+    page = _Page(canvas, _letters(texts, title), chosen, colours, max(_FEWEST, _LINES // len(texts)))
     marks = list(page.marks(texts, title))
     return Drawing(
-        page.right + _MARGIN, page.y + _MARGIN, tuple(marks), page.letters.families, page.letters.missing
+        page.right + _MARGIN,
+        page.y + _MARGIN,
+        tuple(marks),
+        page.letters.families,
+        page.letters.missing,
+        canvas,
     )
 
 
@@ -63,17 +70,20 @@ def _letters(texts: Sequence[ShadedText], title: str) -> Letters:
 class _Page:
     """A page that is filled from top to bottom; `y` and `right` are the edges of what is drawn."""
 
-    def __init__(self, letters: Letters, scale: StepScale, colours: ColourScale, most: int) -> None:
+    def __init__(
+        self, canvas: Canvas, letters: Letters, scale: StepScale, colours: ColourScale, most: int
+    ) -> None:
+        self._faint = canvas.faint_ink
         self.letters, self.y, self.right = letters, _MARGIN, 0.0
         self._scale, self._colours, self._most = scale, colours, most
         self._space = letters.inches("n n", 1) - letters.inches("nn", 1)
 
     def marks(self, texts: Sequence[ShadedText], title: str) -> Iterator[PageMark]:
         """The title, the texts and the legend."""
-        yield from self._sentence(title, _TITLE, _PLAIN)
+        yield from self._sentence(title, _TITLE, None)
         for text in texts:
             self.y += 0.1
-            yield from self._sentence(" · ".join(phrases(text, self._scale)), _SMALL, "#404040")
+            yield from self._sentence(" · ".join(phrases(text, self._scale)), _SMALL, None)
             self.y += 0.03
             if text.query_text:
                 yield from self._query_text(text)
@@ -81,7 +91,9 @@ class _Page:
         self.y += 0.14
         yield from self._legend(are_masked=any(text.masked.any() for text in texts))
 
-    def _sentence(self, sentence: str, size: float, colour: str, indent: float = 0.0) -> Iterator[Word]:
+    def _sentence(
+        self, sentence: str, size: float, colour: str | None, indent: float = 0.0
+    ) -> Iterator[Word]:
         """A sentence on as many lines as it needs."""
         shown = ShownPiece(self.letters.word(printable(sentence)))
         for line in wrapped([shown], _WIDTH - indent, self._width_of(size)):
@@ -98,8 +110,8 @@ class _Page:
         lines = self._wrapped(text.query_text, _WIDTH - _INDENT, frozenset(looks))
         place = next(i for i, line in enumerate(lines) if any(run.piece in looks for run in line))
         for line in lines[max(0, place - 1) : place + 2]:
-            yield from self._line(line, looks, _Look(ink=_GREY), _INDENT)
-        yield from self._sentence("→ looks at", _SMALL, _GREY, _INDENT)
+            yield from self._line(line, looks, _Look(ink=self._faint), _INDENT)
+        yield from self._sentence("→ looks at", _SMALL, self._faint, _INDENT)
 
     def _text(self, text: ShadedText) -> Iterator[PageMark]:
         looks = self._looks(text)
@@ -109,7 +121,7 @@ class _Page:
         for line in kept_lines(lines, text, self._scale, self._most):
             if isinstance(line, Gap):
                 self.y += 0.03
-                yield from self._sentence(str(line), _SMALL, _GREY)
+                yield from self._sentence(str(line), _SMALL, self._faint)
                 self.y += 0.03
             else:
                 yield from self._line(line, looks, _Look())
@@ -123,7 +135,13 @@ class _Page:
         looks = dict[int, _Look]()
         for number, piece in enumerate(text.pieces):
             fill = _hexadecimal(colours[number]) if seen[number] else None
-            ink = readable_ink(colours[number]) if seen[number] else _GREY if text.masked[number] else _PLAIN
+            ink = (
+                readable_ink(colours[number])
+                if seen[number]
+                else self._faint
+                if text.masked[number]
+                else None
+            )
             looks[number] = _Look(fill, ink, number in queries, piece.is_mark)
         return looks
 
