@@ -45,9 +45,37 @@ class Grid:
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
     sink: npt.NDArray[np.floating] | None = None  # (R,) a column for a learned sink, beside those of the keys
     hidden: "HiddenColumn | None" = None  # one for what keys took that are out of sight, in tables
+<<<<<<< HEAD
     row_landmarks: "Landmarks | None" = None  # (R,) what to call rows if there is no room for all labels
     column_landmarks: "Landmarks | None" = None  # (C,)
     merged: tuple[int, int] = (1, 1)  # how many of its cells one that is drawn stands for: the largest
+=======
+    step: str = ""  # of a head; empty: the grid is no step of one head
+    head: str = ""  # `LAYER.HEAD`
+    unit: str = ""  # what the number of a cell is: `score`
+    axes: tuple[str, str] = ("", "")  # what rows and columns are; queries and keys, if columns are tokens
+
+    @property
+    def row_axis(self) -> str:
+        """What the rows are; empty if nothing says so."""
+        return self.axes[0] or ("query" if self.are_tokens else "")
+
+    @property
+    def column_axis(self) -> str:
+        """What the columns are; empty if nothing says so."""
+        return self.axes[1] or ("key" if self.are_tokens else "")
+
+    @property
+    def cell_is(self) -> str:
+        """What the number of a cell is: `weight`, or `largest weight of a block of 4 × 4`."""
+        if not self.is_pooled:
+            return self.unit
+        rows, columns = self.cells
+        pooled = "largest" if self.pool is Pool.MAX else "mean"
+        unit = self.unit or "weight"
+        what = f"difference of the {pooled} weights" if self.by_size else f"{pooled} {unit}"
+        return f"{what} of a block of {rows:,} × {columns:,}"
+>>>>>>> 441156fc65b76f955b362aff984a89a1fcca9ce8
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
@@ -94,7 +122,8 @@ class Grid:
     @property
     def caption(self) -> str:
         """The title, and what hidden keys took."""
-        return self.title if self.hidden is None else f"{self.title} · {self.hidden.caption}"
+        hidden = "" if self.hidden is None else self.hidden.caption
+        return " · ".join(filter(None, (self.title, hidden)))
 
     @property
     def is_masked_later(self) -> bool:

@@ -8,6 +8,7 @@ import typer
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
 from attn_cli.commands.results.canvas import canvas_of, with_features
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import (
     hidden_keys_in,
     hidden_keys_of,
@@ -20,7 +21,6 @@ from attn_cli.commands.results.output import (
     shared_out,
     show_hidden,
     show_reading,
-    title,
     write,
 )
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures, scale_of_tables
@@ -123,8 +123,8 @@ def compare_heads(
         weights = _weights(reading, heads, scale_of_pictures(world, scale, heads))
         groups = [[weights], *([[grid]] for grid in _beside(comparison, weights))]
         hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
-        what = " · ".join(filter(None, ("heads compared", hidden)))
-        return drawn(world, groups, title(reading, what, weights[0]), picture_options, canvas)
+        name = heading_of(world, reading, picture_options, places, hidden)
+        return drawn(world, groups, name, picture_options, canvas)
 
     write(world, targets, PICTURES, drawing, force=force)
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)

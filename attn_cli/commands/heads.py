@@ -26,13 +26,13 @@ from attn_cli.commands.results.head_list import (
     show_map,
     show_table,
 )
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown
 from attn_cli.commands.results.output import (
     drawn,
     headline_of,
     show_hidden,
     show_reading,
-    title,
     write,
 )
 from attn_cli.commands.results.progress import measuring
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.known_patterns import KnownPatterns
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
+    from attn_cli.show.picture.heading import Heading
 
 _FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}) instead; may be repeated."
 _TOKENS = 2  # lines of tokens: the command is meant for long texts
@@ -157,7 +158,7 @@ def list_heads(
         from attn_cli.show import data
 
         answer = _answer(measured, chosen)
-        name = title(measured.reading, _what(measured), grid)
+        name = _heading(world, measured, picture_options, on_map)
         write(
             world,
             targets,
@@ -288,7 +289,13 @@ def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, ob
     return answer | {"heads": records}
 
 
-def _what(measured: Measured) -> str:
-    """What a picture shows."""
+def _heading(
+    world: World, measured: Measured, picture_options: options.PictureOptions, on_map: Metric
+) -> "Heading":
+    """The metric of the map, and what it was measured on."""
     hidden = () if measured.hidden is None else measured.hidden.keys
-    return " · ".join(filter(None, ("heads at a glance", hidden_keys_of(measured.reading, hidden))))
+    probe = None if measured.known is None or measured.reading.request.text else measured.known.probe
+    random = "" if probe is None else random_rows(probe)
+    what = f"{on_map} of {'the head' if len(measured.places) == 1 else 'each head'}"
+    phrases = (what, random, hidden_keys_of(measured.reading, hidden))
+    return heading_of(world, measured.reading, picture_options, measured.places, *phrases)

@@ -1,6 +1,5 @@
 """`attn heatmap`: draws one head, several side by side, or all as a layer × head grid."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
 from attn_cli.commands.results.canvas import canvas_of, with_features
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
-from attn_cli.commands.results.output import LARGEST_CELLS, drawn, shared_out, title, write
+from attn_cli.commands.results.output import LARGEST_CELLS, drawn, shared_out, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures
 from attn_cli.console import World
@@ -18,8 +18,7 @@ from attn_cli.show.writers import PICTURES, either
 from attn_cli.vocabulary import Pool, Step
 
 if TYPE_CHECKING:
-    from attn_cli.grid import Head
-    from attn_cli.reading.reading import Reading
+    pass
 
 _PICTURE = f"The picture to write: {either(PICTURES)}; may be repeated."
 
@@ -82,16 +81,11 @@ def draw_heads(
     drawn_steps = [step for step in steps if step in heads[0].steps]
     of_steps = scale_of_pictures(world, scale, heads)
     groups = [step_panels(reading.sides, heads, step, of_steps) for step in drawn_steps]
-    name = title(reading, _what(reading, drawn_steps, heads[0]), groups[0][0][0])
+    hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
+    name = heading_of(world, reading, picture_options, places, hidden)
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
     write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options, canvas), force=force)
-
-
-def _what(reading: "Reading", steps: "Sequence[Step]", head: "Head") -> str:
-    """The steps that are drawn, and the keys that are not."""
-    hidden = hidden_keys_of(reading, hidden_keys_in(head))
-    return " · ".join(filter(None, (", ".join(steps), hidden)))
 
 
 def _cells(window: options.WindowOptions, heads: int) -> int:

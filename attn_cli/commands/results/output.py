@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
     from attn_cli.show.picture.canvas import Canvas
+    from attn_cli.show.picture.heading import Heading
     from attn_cli.show.picture.marks import Drawing
     from attn_cli.vocabulary import Pattern
 
@@ -143,11 +144,6 @@ def size(layers: int, heads: int, features: int) -> str:
     return f"{counted(layers, 'layer')} × {counted(heads, 'head')} of {features} features"
 
 
-def title(reading: "Reading", what: str, grid: "Grid") -> str:
-    """The title of a picture of grids like this one."""
-    return " · ".join(filter(None, (what, grid.pooled, kind_of(reading), reading.source.card.name)))
-
-
 def fitting(world: World, reading: "Reading", digits: int, hides: object = None) -> int:
     """The number of rows and columns of block averages that fit the terminal.
 
@@ -201,14 +197,14 @@ def write(
 def drawn(
     world: World,
     groups: "Sequence[Sequence[Sequence[Grid]]]",
-    title: str,
+    heading: "Heading",
     options: PictureOptions,
     canvas: "Canvas",
 ) -> Picture:
     """A picture of the groups of panels, one below the other; each group shares one scale."""
     from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
-    return as_picture(world, picture.page(groups, title, canvas), options)
+    return as_picture(world, picture.page(groups, heading, canvas), options)
 
 
 def as_picture(world: World, drawing: "Drawing", options: PictureOptions) -> Picture:

@@ -1,22 +1,26 @@
 """Draws grids as panels labelled with tokens, with a colour scale per group, and renders image files."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import chain
 from math import sqrt
 from typing import Any
 
 from attn_cli.errors import UsageError
+from attn_cli.grid import Grid
 from attn_cli.safe_text import printable
 from attn_cli.show.picture.canvas import USUAL, Canvas
 from attn_cli.show.picture.colours import colour_map, colour_scale
 from attn_cli.show.picture.fonts import Letters, letters_for
-from attn_cli.show.picture.layout import GAP, PanelPlan, PanelRows, plan_panels
-from attn_cli.show.picture.legend import legend_marks
-from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word
+from attn_cli.show.picture.heading import Heading, heading_height, heading_marks
+from attn_cli.show.picture.layout import GAP, PanelPlan, PanelRows, line, plan_panels
+from attn_cli.show.picture.legend import Legend, bar_height, legend_of
+from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word, moved
 from attn_cli.show.picture.painting import figure_of
 from attn_cli.show.picture.panels import panel_marks
 
+_LEAST_WIDTH = 24  # of a page whose width is not given, in sizes of type: room for the heading
 _PIXELS = 200_000_000  # 0.8 GB of memory while drawing
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, searchable and editable; anchors hold it in place in any font
@@ -37,26 +41,28 @@ _FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
-def page(groups: Sequence[PanelRows], title: str, canvas: Canvas = USUAL) -> Drawing:
+def page(groups: Sequence[PanelRows], heading: Heading, canvas: Canvas = USUAL) -> Drawing:
     """Lay out groups of grids, one below the other, each with its own colour scale.
 
     A group with a single row is wrapped after four grids. Tokens already labelled by a neighbour are not
-    labelled again. Raises `UsageError` if the colour map does not exist.
+    labelled again. The title of a panel is what it does not share with all others.
+
+    Raises:
+        UsageError: the colour map does not exist, or the canvas is too narrow.
     """
-    tables = [rows for table in groups if (rows := [row for row in table if row])]
-    assert tables, "a picture needs at least one grid"
-    letters = _letters(tables, title)
-    plans = [plan_panels(table, letters, canvas) for table in tables]
-    size = max(plan.readable(12) for plan in plans)
-    heading = letters.title(title)
-    width, height, marks = letters.inches(heading, size) + 2 * GAP, 2 * size / INCH, list[PageMark]()
-    for plan in plans:
-        group = list(_group(plan, letters, height, canvas))
-        width = max(width, _right(group, letters) + GAP)
+    tables = _named_apart([rows for table in groups if (rows := [row for row in table if row])])
+    letters = _letters(tables, heading)
+    planned = [_planned(table, letters, canvas) for table in tables]
+    wide = max(plan.width + legend.room(plan.readable(8), lines) for plan, legend, lines in planned)
+    size = max(plan.readable(8) for plan, _, _ in planned)
+    width = canvas.width or max(wide, _LEAST_WIDTH * size / INCH)
+    lines = heading.lines(letters, size, width)
+    height, marks = heading_height(lines), list[PageMark](heading_marks(lines, width))
+    for plan, legend, _ in planned:
+        group = list(_group(plan, legend, letters, height, width))
         height = max(height + plan.height, max(map(_bottom, group)) + GAP)
-        marks += group
-    above = Word(heading, width / 2, size / INCH, size)
-    return Drawing(width, height, (above, *marks), letters.families, letters.missing, canvas)
+        marks += group if wide >= width else (moved(mark, (width - wide) / 2) for mark in group)
+    return Drawing(width, height, tuple(marks), letters.families, letters.missing, canvas)
 
 
 def check_canvas(canvas: Canvas) -> None:
@@ -79,28 +85,52 @@ def render(drawing: Drawing, suffix: str, dpi: int = 150) -> bytes:
     return out.getvalue()
 
 
-def _letters(tables: Sequence[PanelRows], title: str) -> Letters:
+def _named_apart(tables: Sequence[PanelRows]) -> list[PanelRows]:
+    """The grids, each with a title that says only what it does not share with all others: step or head."""
+    grids = list(chain.from_iterable(chain.from_iterable(tables)))
+    assert grids, "a picture needs at least one grid"
+    of_heads = {grid.head for grid in grids}
+    of_steps = {grid.step for grid in grids if grid.step}
+
+    def named(grid: Grid) -> Grid:
+        if not grid.step:
+            return grid
+        parts = [grid.head if len(of_heads) > 1 else "", grid.step if len(of_steps) > 1 else ""]
+        return replace(grid, title=" · ".join(filter(None, parts)))
+
+    return [[list(map(named, row)) for row in table] for table in tables]
+
+
+def _letters(tables: Sequence[PanelRows], heading: Heading) -> Letters:
     """The fonts for all text on the page; most grids have the same tokens."""
     grids = list(chain.from_iterable(chain.from_iterable(tables)))
     tokens = {token for grid in grids for token in (*grid.rows, *grid.columns)}
-    return letters_for(tokens, {title, *(grid.caption for grid in grids)})
+    return letters_for(tokens, {*heading.texts, *(grid.caption for grid in grids)})
 
 
-def _group(plan: PanelPlan, letters: Letters, top: float, canvas: Canvas) -> Iterator[PageMark]:
+def _planned(table: PanelRows, letters: Letters, canvas: Canvas) -> tuple[PanelPlan, Legend, int]:
+    """The panels of a group, their legend, and the number of lines beside its bar."""
+    grids = list(chain.from_iterable(table))
+    legend = legend_of(grids, colour_scale(grids, canvas.cmap), letters)
+    lines = 0
+    while True:
+        plan = plan_panels(table, letters, canvas, legend.room(canvas.size, lines))
+        needed = len(legend.lines(plan.readable(8), bar_height(plan)))
+        if needed <= lines or canvas.width is None:
+            return plan, legend, needed
+        lines = needed
+
+
+def _group(plan: PanelPlan, legend: Legend, letters: Letters, top: float, width: float) -> Iterator[PageMark]:
     """The panels that share a colour scale, with its legend and a remark on omitted labels."""
-    grids = list(chain.from_iterable(plan.table))
-    scale = colour_scale(grids, canvas.cmap)
     for panel in plan.panels(top):
-        yield from panel_marks(panel, plan, scale, letters)
-    yield from legend_marks(grids, scale, plan, top + plan.head)
-    if plan.thinned:
-        yield Word(plan.thinned, GAP, top + plan.height, plan.readable(8), "left", "top")
-
-
-def _right(marks: Sequence[PageMark], letters: Letters) -> float:
-    """The right edge of the labels beside the colour bar, the rightmost text."""
-    words = [mark for mark in marks if isinstance(mark, Word) and mark.across == "left"]
-    return max(word.x + letters.inches(word.text, word.size) for word in words)
+        yield from panel_marks(panel, plan, legend.scale, letters)
+    of_legend = list(legend.marks(plan, top + plan.head))
+    yield from of_legend
+    size, y = plan.readable(8), max(top + plan.height, *map(_bottom, of_legend))
+    for text in letters.lines(plan.thinned, size, width - 2 * GAP, 2) if plan.thinned else ():
+        yield Word(text, GAP, y, size, "left", "top")
+        y += line(size)
 
 
 def _bottom(mark: PageMark) -> float:

@@ -18,7 +18,9 @@ _FAMILY = "DejaVu Sans"  # comes with matplotlib
 _LAST_RESORT = "lastresort"  # comes with matplotlib and macOS: all its glyphs are boxes
 _REGULAR = 400
 _INKLESS = {"Zs", "Cf", "Mn"}  # spaces, joiners, variation selectors
-_LONGEST_LABEL, _LONGEST_TITLE = 20, 120  # characters
+_LONGEST_LABEL, _LONGEST_TITLE = 20, 400  # characters: more of a title do not fit any page
+_ELLIPSIS = "…"
+_JOINER = "\N{ZERO WIDTH JOINER}"
 
 
 @record(frozen=True, slots=True)
@@ -43,6 +45,31 @@ class Letters:
     def inches(self, text: str, size: float) -> float:
         """The width of `text` at `size` points, in inches."""
         return _points(text, self.families) * size / INCH
+
+    def fitted(self, text: str, size: float, width: float) -> str:
+        """As much of `text` as fits `width` inches at `size` points, with an ellipsis if that is not all."""
+        if self.inches(text, size) <= width:
+            return text
+        ends = range(len(text))
+        kept = bisect_left(
+            ends, x=True, key=lambda end: self.inches(text[: end + 1] + _ELLIPSIS, size) > width
+        )
+        while kept and _continues(text[kept - 1], text[kept]):
+            kept -= 1
+        return text[:kept].rstrip() + _ELLIPSIS
+
+    def lines(self, text: str, size: float, width: float, most: int) -> list[str]:
+        """`text` on at most `most` lines of `width` inches, broken at spaces; the last may be cut."""
+        lines = [""]
+        for word in text.split():
+            longer = f"{lines[-1]} {word}".strip()
+            if not lines[-1] or self.inches(longer, size) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(word)
+        if len(lines) > most:
+            lines[most - 1 :] = [" ".join(lines[most - 1 :])]
+        return [self.fitted(line, size, width) for line in lines]
 
     def _cut(self, text: str, longest: int) -> str:
         """`text` with missing characters escaped, truncated to `longest` characters."""
@@ -94,6 +121,11 @@ def _draws(font: "FT2Font", character: str) -> bool:
         return False
     font.load_char(ord(character))
     return len(font.get_path()[0]) > 0 or category(character) in _INKLESS
+
+
+def _continues(before: str, character: str) -> bool:
+    """Whether a character is drawn together with the one before it."""
+    return category(character).startswith("M") or _JOINER in {before, character}
 
 
 def _spelled(character: str) -> str:

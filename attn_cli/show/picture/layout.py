@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, zip_longest
+from itertools import chain, count, zip_longest
 from math import ceil
 from typing import TypeAlias
 
@@ -40,9 +40,9 @@ class PanelSide:
     every: int  # one label in `every` is shown
     outward: bool = True  # labels are perpendicular to the side; those of columns may be horizontal instead
 
-    def name_room(self, grid: Grid) -> float:
-        """Inches for the axis title, "key" or "query"."""
-        return line(self.size + 1) + 0.04 if grid.are_tokens else 0.0
+    def name_room(self, axis: str) -> float:
+        """Inches for the name of an axis, "key" or "query"; it may have none."""
+        return line(self.size + 1) + 0.04 if axis else 0.0
 
     def reach(self, tokens: Sequence[str], letters: Letters) -> float:
         """Inches for the longest label."""
@@ -50,9 +50,9 @@ class PanelSide:
             return line(self.size)
         return max(letters.inches(letters.label(token), self.size) for token in tokens[:: self.every])
 
-    def room(self, grid: Grid, tokens: Sequence[str], letters: Letters) -> float:
-        """Inches from the panel to the far edge of its labels and axis title."""
-        return self.reach(tokens, letters) + self.name_room(grid) + 2 * TICK
+    def room(self, axis: str, tokens: Sequence[str], letters: Letters) -> float:
+        """Inches from the panel to the far edge of its labels and the name of the axis."""
+        return self.reach(tokens, letters) + self.name_room(axis) + 2 * TICK
 
 
 @record(frozen=True, slots=True)
@@ -88,8 +88,14 @@ class PanelPlan:
 
     @property
     def head(self) -> float:
-        """Inches above each row of panels, for their titles."""
-        return self.title * 1.8 / INCH
+        """Inches above each row of panels, for their titles if they have any."""
+        has_titles = any(grid.caption for row in self.table for grid in row)
+        return self.title * 1.8 / INCH if has_titles else 0.5 * GAP
+
+    def caption_room(self, panel: "Panel") -> float:
+        """Inches for the title of a panel: it may reach over the labels at its left."""
+        column = next(j for row in self.table for j, grid in enumerate(row) if grid is panel.grid)
+        return self.widths[column] + GAP
 
     @property
     def width(self) -> float:
@@ -198,18 +204,21 @@ def _sides_within(
     width: float, table: PanelRows, letters: Letters, canvas: Canvas
 ) -> tuple[PanelSide, PanelSide, bool]:
     """Rows and columns of panels that are `width` inches wide together, and whether cells have numbers."""
-    labels = PanelSide(canvas.size / INCH, canvas.size, 1)
     cells = sum(_widest([len(grid.columns) + (grid.sink is not None) for grid in row] for row in table))
-    room = width - GAP - sum(_lefts(table, labels, letters))
     largest = _LARGEST_CELL * canvas.size / LABELS
-    cell = min(largest, room / cells)
-    if cell * cells < _LEAST_PANELS:
-        raise _too_narrow(canvas, _LEAST_PANELS - room)
+    side = PanelSide(largest, canvas.size, 1)
+    for every in count(1):  # labels that are left out take no room
+        side = replace(side, every=every)
+        room = width - GAP - sum(_lefts(table, side, letters))
+        if room < _LEAST_PANELS:
+            raise _too_narrow(canvas, _LEAST_PANELS - room)
+        side = replace(side, cell=min(largest, room / cells))
+        if every * side.cell >= line(canvas.size):
+            break
     grids = list(chain.from_iterable(table))
-    side = PanelSide(cell, canvas.size, ceil(round(line(canvas.size) / cell, 6)))
     longest = side.reach(list({token for grid in grids for token in names_of_columns(grid)}), letters)
-    along = replace(side, outward=side.every > 1 or longest >= cell - 0.03)
-    return side, along, _are_numbered(grids) and cell >= _NUMBER_CELL * largest
+    along = replace(side, outward=side.every > 1 or longest >= side.cell - 0.03)
+    return side, along, _are_numbered(grids) and side.cell >= _NUMBER_CELL * largest
 
 
 def _too_narrow(canvas: Canvas, lacking: float) -> UsageError:
@@ -270,14 +279,16 @@ def _lefts(table: PanelRows, down: PanelSide, letters: Letters) -> tuple[float, 
 
 
 def _left(row: Sequence[Grid], j: int, down: PanelSide, letters: Letters) -> float:
-    return GAP + (down.room(row[j], row[j].rows, letters) if _names_rows(row, j) else 0)
+    return GAP + (down.room(row[j].row_axis, row[j].rows, letters) if _names_rows(row, j) else 0)
 
 
 def _feet(table: PanelRows, along: PanelSide, letters: Letters) -> tuple[float, ...]:
     """Inches below each row of panels."""
     return tuple(
         max(
-            along.room(grid, names_of_columns(grid), letters) if _names_columns(table, i, j) else 0.0
+            along.room(grid.column_axis, names_of_columns(grid), letters)
+            if _names_columns(table, i, j)
+            else 0.0
             for j, grid in enumerate(row)
         )
         for i, row in enumerate(table)

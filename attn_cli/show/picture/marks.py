@@ -1,6 +1,7 @@
 """The elements of a picture: images, words, strokes and blanks, in inches from the top left corner."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise, starmap
 from typing import Literal, TypeAlias
 
@@ -104,6 +105,16 @@ class Drawing:
     families: tuple[str, ...]  # the fonts, in order of preference
     missing: tuple[str, ...]  # characters without a glyph, which are escaped (`\u4e2d`)
     canvas: Canvas = USUAL
+
+
+def moved(mark: PageMark, right: float) -> PageMark:
+    """The same, some inches to the right."""
+    if isinstance(mark, Word):
+        return replace(mark, x=mark.x + right)
+    if isinstance(mark, Stroke):
+        (x, y), (end, bottom) = mark.start, mark.end
+        return Stroke((x + right, y), (end + right, bottom))
+    return replace(mark, box=replace(mark.box, x=mark.box.x + right))
 
 
 def frame(box: Box) -> Iterator[Stroke]:

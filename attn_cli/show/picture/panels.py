@@ -30,7 +30,10 @@ def panel_marks(panel: Panel, plan: PanelPlan, scale: ColourScale, letters: Lett
         own = panel.grid.sink_limits
         of_sink = scale if own is None else replace(scale, limits=own)
         yield from _cells(panel.grid.sink_column, panel.sink, of_sink, plan)
-    yield Word(letters.title(panel.grid.caption), panel.middle, panel.box.y - plan.head / 2, plan.title)
+    if caption := letters.title(panel.grid.caption):
+        room = plan.caption_room(panel)
+        caption = letters.fitted(caption, plan.title, room)
+        yield Word(caption, panel.middle, panel.box.y - plan.head / 2, plan.title)
     if panel.names_rows:
         yield from _row_labels(panel, plan, letters)
     if panel.names_columns:
@@ -77,9 +80,9 @@ def _row_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[Pag
         y = box.y + (i + 0.5) * side.cell
         yield Stroke((box.x - TICK, y), (box.x, y))
         yield Word(letters.label(grid.rows[i]), edge, y, side.size, "right")
-    if grid.are_tokens:
-        x = edge - side.reach(grid.rows, letters) - side.name_room(grid) / 2
-        yield Word("query", x, box.middle[1], side.size + 1, turned=True)
+    if grid.row_axis:
+        x = edge - side.reach(grid.rows, letters) - side.name_room(grid.row_axis) / 2
+        yield Word(grid.row_axis, x, box.middle[1], side.size + 1, turned=True)
 
 
 def _column_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[PageMark]:
@@ -89,8 +92,8 @@ def _column_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[
         yield from _column_label(grid.columns[j], box.x + (j + 0.5) * side.cell, panel, side, letters)
     if panel.sink is not None:
         yield from _column_label(sink_name(grid), panel.sink.middle[0], panel, side, letters)
-    if grid.are_tokens:
-        y = edge + side.reach(names_of_columns(grid), letters) + side.name_room(grid) / 2
+    if grid.column_axis:
+        y = edge + side.reach(names_of_columns(grid), letters) + side.name_room(grid.column_axis) / 2
         yield Word("key", box.middle[0], y, side.size + 1)
 
 
