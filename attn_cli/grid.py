@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ class Grid:
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
     sink: npt.NDArray[np.floating] | None = None  # (R,) a column for a learned sink, beside those of the keys
     hidden: "HiddenColumn | None" = None  # one for what keys took that are out of sight, in tables
+<<<<<<< HEAD
+    row_landmarks: "Landmarks | None" = None  # (R,) what to call rows if there is no room for all labels
+    column_landmarks: "Landmarks | None" = None  # (C,)
+    merged: tuple[int, int] = (1, 1)  # how many of its cells one that is drawn stands for: the largest
+=======
     step: str = ""  # of a head; empty: the grid is no step of one head
     head: str = ""  # `LAYER.HEAD`
     unit: str = ""  # what the number of a cell is: `score`
@@ -69,6 +75,7 @@ class Grid:
         unit = self.unit or "weight"
         what = f"difference of the {pooled} weights" if self.by_size else f"{pooled} {unit}"
         return f"{what} of a block of {rows:,} × {columns:,}"
+>>>>>>> 441156fc65b76f955b362aff984a89a1fcca9ce8
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
@@ -237,9 +244,42 @@ class Head:
         return f"{self.layer}.{self.head}"
 
 
+class Rank(IntEnum):
+    """How well a token tells a reader where in the text it stands; the lowest is the best."""
+
+    SENTENCE = 0  # a sentence begins with it
+    WORD = 1  # a word does
+    MARK = 2  # a punctuation mark, a special token or a line end
+    PIECE = 3  # it continues a word
+
+
+@record(frozen=True, slots=True)
+class Landmarks:
+    """What to call positions of a text, if there is no room for the labels of all."""
+
+    places: tuple[int, ...]  # positions
+    words: tuple[str, ...]  # the word that begins at each
+    ranks: tuple[Rank, ...]
+
+    def best(self, firsts: Sequence[int], end: int) -> "Landmarks":
+        """The best one from each of `firsts` to the next, the last time to `end`; the earlier of equals."""
+        spans = zip(firsts, (*firsts[1:], end), strict=True)
+        chosen = [min(range(first, max(first + 1, last)), key=self.ranks.__getitem__) for first, last in spans]
+        return self.at(chosen)
+
+    def at(self, indices: Sequence[int]) -> "Landmarks":
+        """Those at the indices."""
+        return Landmarks(
+            tuple(self.places[index] for index in indices),
+            tuple(self.words[index] for index in indices),
+            tuple(self.ranks[index] for index in indices),
+        )
+
+
 @record(frozen=True, slots=True)
 class Sides:
     """The texts of the tokens: those of the queries, and those of the keys."""
 
     queries: Sequence[str]
     keys: Sequence[str]
+    landmarks: tuple[Landmarks, Landmarks] | None = None  # of queries and of keys; only pictures need them

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.grid import Grid, Head, HiddenColumn, Matrix, Sides
+from attn_cli.grid import Grid, Head, HiddenColumn, Landmarks, Matrix, Sides
 from attn_cli.show.scale import StepScale, limits_by_size, limits_of, on_unmasked, stands_out_by_size
 from attn_cli.vocabulary import Distance, Metric, Pool, Step
 
@@ -159,6 +159,10 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     allowed = head.mask if step in _BEFORE_THE_MASK else None
     of_texts = replace(grid, row_places=head.queries, column_places=head.keys)
     of_texts = replace(of_texts, cells=head.cells, pool=head.pool)
+    if texts.landmarks is not None:
+        rows = _landmarks(texts.landmarks[0], head.queries, head)
+        columns = _landmarks(texts.landmarks[1], head.keys, head)
+        of_texts = replace(of_texts, row_landmarks=rows, column_landmarks=columns)
     return replace(of_texts, allowed=allowed, sink=sink, hidden=_hidden_column(head, step))
 
 
@@ -195,8 +199,15 @@ def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -
     rows = _names(texts_of_rows, places, is_pooled=head.is_pooled)
     features = [str(feature) for feature in range(values.shape[-1])]
     grid = grid_of(name, values, rows, features, are_tokens=False)
+    if texts.landmarks is not None:
+        grid = replace(grid, row_landmarks=_landmarks(texts.landmarks[step.is_of_keys], places, head))
     axes = ("key" if step.is_of_keys else "query", _FEATURE)
     return replace(grid, row_places=places, by_size=stands_out_by_size(step), axes=axes)
+
+
+def _landmarks(landmarks: Landmarks, places: Sequence[int], head: Head) -> Landmarks:
+    """The landmarks of rows or columns: of a block, the best of its tokens."""
+    return landmarks.best(places, len(landmarks.places)) if head.is_pooled else landmarks.at(places)
 
 
 def _names(texts: Sequence[str], places: Sequence[int], *, is_pooled: bool) -> list[str]:
