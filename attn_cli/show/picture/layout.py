@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, count, zip_longest
-from math import ceil
+from math import ceil, inf
 from typing import TypeAlias
 
 from attn_cli.grid import SINK, Grid
@@ -24,6 +24,7 @@ _LARGEST_CELL, _LEAST_PANELS = (
     0.5,
     0.5,
 )  # inches, of a canvas of given width; the former for labels of 8 points
+_LABEL_SHARE = 0.25  # of a given width: the longest label
 _NUMBER_CELL = 0.8  # of the largest cell: the smallest with a number
 NUMBER = 7 / 8  # the size of a cell's number, in that of labels
 _NUMBERED = 12  # maximum rows and columns of a grid whose cells show their numbers
@@ -38,6 +39,7 @@ class PanelSide:
     size: float  # of labels, in points
     every: int  # one label in `every` is shown
     outward: bool = True  # labels are perpendicular to the side; those of columns may be horizontal instead
+    longest: float = inf  # inches: labels are cut to this length
 
     def name_room(self, axis: str) -> float:
         """Inches for the name of an axis, "key" or "query"; it may have none."""
@@ -47,7 +49,11 @@ class PanelSide:
         """Inches for the longest label."""
         if not self.outward:
             return line(self.size)
-        return max(letters.inches(letters.label(token), self.size) for token in tokens[:: self.every])
+        return max(letters.inches(self.label(token, letters), self.size) for token in tokens[:: self.every])
+
+    def label(self, token: str, letters: Letters) -> str:
+        """The label of a token, cut if it is long."""
+        return letters.fitted(letters.label(token), self.size, self.longest)
 
     def room(self, axis: str, tokens: Sequence[str], letters: Letters) -> float:
         """Inches from the panel to the far edge of its labels and the name of the axis."""
@@ -204,11 +210,12 @@ def _sides_within(
 ) -> tuple[PanelSide, PanelSide, bool]:
     """Rows and columns of panels that are `width` inches wide together, and whether cells have numbers."""
     cells = sum(_widest([len(grid.columns) + (grid.sink is not None) for grid in row] for row in table))
+    sinks = max(sum(grid.sink is not None for grid in row) for row in table)
     largest = _LARGEST_CELL * canvas.size / LABELS
-    side = PanelSide(largest, canvas.size, 1)
+    side = PanelSide(largest, canvas.size, 1, longest=max(_LABEL_SHARE * width, 3 * line(canvas.size)))
     for every in count(1):  # labels that are left out take no room
         side = replace(side, every=every)
-        room = width - GAP - sum(_lefts(table, side, letters))
+        room = width - GAP - sum(_lefts(table, side, letters)) - sinks * (_APART + _NARROW)
         if room < _LEAST_PANELS:
             raise too_narrow(canvas, _LEAST_PANELS - room, "the panels")
         side = replace(side, cell=min(largest, room / cells))

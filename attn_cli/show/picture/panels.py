@@ -79,7 +79,7 @@ def _row_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[Pag
     for i in range(0, len(grid.rows), side.every):
         y = box.y + (i + 0.5) * side.cell
         yield Stroke((box.x - TICK, y), (box.x, y))
-        yield Word(letters.label(grid.rows[i]), edge, y, side.size, "right")
+        yield Word(side.label(grid.rows[i], letters), edge, y, side.size, "right")
     if grid.row_axis:
         x = edge - side.reach(grid.rows, letters) - side.name_room(grid.row_axis) / 2
         yield Word(grid.row_axis, x, box.middle[1], side.size + 1, turned=True)
@@ -98,7 +98,7 @@ def _column_labels(panel: Panel, plan: PanelPlan, letters: Letters) -> Iterator[
 
 
 def _column_label(name: str, x: float, panel: Panel, side: PanelSide, letters: Letters) -> Iterator[PageMark]:
-    bottom, text = panel.box.bottom, letters.label(name)
+    bottom, text = panel.box.bottom, side.label(name, letters)
     yield Stroke((x, bottom), (x, bottom + TICK))
     if side.outward:
         yield Word(text, x, bottom + 2 * TICK, side.size, "right", turned=True)
