@@ -45,11 +45,9 @@ class Grid:
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
     sink: npt.NDArray[np.floating] | None = None  # (R,) a column for a learned sink, beside those of the keys
     hidden: "HiddenColumn | None" = None  # one for what keys took that are out of sight, in tables
-<<<<<<< HEAD
     row_landmarks: "Landmarks | None" = None  # (R,) what to call rows if there is no room for all labels
     column_landmarks: "Landmarks | None" = None  # (C,)
     merged: tuple[int, int] = (1, 1)  # how many of its cells one that is drawn stands for: the largest
-=======
     step: str = ""  # of a head; empty: the grid is no step of one head
     head: str = ""  # `LAYER.HEAD`
     unit: str = ""  # what the number of a cell is: `score`
@@ -69,13 +67,20 @@ class Grid:
     def cell_is(self) -> str:
         """What the number of a cell is: `weight`, or `largest weight of a block of 4 × 4`."""
         if not self.is_pooled:
-            return self.unit
+            return self._merged(self.unit)
         rows, columns = self.cells
         pooled = "largest" if self.pool is Pool.MAX else "mean"
         unit = self.unit or "weight"
         what = f"difference of the {pooled} weights" if self.by_size else f"{pooled} {unit}"
-        return f"{what} of a block of {rows:,} × {columns:,}"
->>>>>>> 441156fc65b76f955b362aff984a89a1fcca9ce8
+        return self._merged(f"{what} of a block of {rows:,} × {columns:,}")
+
+    def _merged(self, number: str) -> str:
+        """What a cell is that stands for several of the grid: the largest of their numbers."""
+        if self.merged == (1, 1):
+            return number
+        rows, columns = self.merged
+        by_size = " by absolute value" if self.by_size else ""
+        return f"{number}, largest{by_size} of {rows:,} × {columns:,}"
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
@@ -264,7 +269,9 @@ class Landmarks:
     def best(self, firsts: Sequence[int], end: int) -> "Landmarks":
         """The best one from each of `firsts` to the next, the last time to `end`; the earlier of equals."""
         spans = zip(firsts, (*firsts[1:], end), strict=True)
-        chosen = [min(range(first, max(first + 1, last)), key=self.ranks.__getitem__) for first, last in spans]
+        chosen = [
+            min(range(first, max(first + 1, last)), key=self.ranks.__getitem__) for first, last in spans
+        ]
         return self.at(chosen)
 
     def at(self, indices: Sequence[int]) -> "Landmarks":

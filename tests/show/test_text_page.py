@@ -1,5 +1,6 @@
 """Shaded texts as pictures: colours behind words, text as text, lines that read from right to left."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -7,15 +8,22 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from attn_cli.answers.shaded_text import Piece
+from attn_cli.answers.shaded_text import Piece, ShadedText
 from attn_cli.errors import UsageError
 from attn_cli.show.picture import render
-from attn_cli.show.picture.canvas import Canvas
+from attn_cli.show.picture import text_page as pages
+from attn_cli.show.picture.canvas import USUAL, Canvas
+from attn_cli.show.picture.heading import Heading
 from attn_cli.show.picture.marks import Box, Drawing, Fill, Stroke, Word
 from attn_cli.show.picture.reading_order import is_leftward_line, visual_order
-from attn_cli.show.picture.text_page import text_page
 from attn_cli.show.scale import StepScale
 from tests.show.test_shaded_text import long_text, text_of
+
+
+def text_page(
+    texts: Sequence[ShadedText], title: str, canvas: Canvas = USUAL, scale: StepScale | None = None
+) -> Drawing:
+    return pages.text_page(texts, Heading(title), canvas, scale)
 
 
 def fills(drawing: Drawing) -> list[Fill]:

@@ -19,7 +19,6 @@ _IN_INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
 _PIXELS = "px"
 _UNITS = (*_IN_INCHES, _PIXELS)
 _NARROWEST, _WIDEST = 1.0, 100.0  # inches: a column of a page has 3.3
-_SMALLEST, _LARGEST = 4.0, 48.0  # points
 _ROUNDING = 1e-9  # so that pixels → inches → pixels gives the same number
 _USUAL_WIDTH, _USUAL_SIZE = "--width 3.3in", "--font-size 8"
 
@@ -157,10 +156,12 @@ def _points(typed: str) -> float:
     Raises:
         UsageError: it is no number, or out of range.
     """
+    from attn_cli.show.picture.canvas import LARGEST, SMALLEST  # only commands that draw have a canvas
+
     number = _number(typed.strip().casefold().removesuffix("pt").strip())
-    if number is None or not _SMALLEST <= number <= _LARGEST:
-        problem = f"--font-size takes points from {_SMALLEST:g} to {_LARGEST:g}, not '{_shown(typed)}'"
-        nearest = None if number is None else min(max(number, _SMALLEST), _LARGEST)
+    if number is None or not SMALLEST <= number <= LARGEST:
+        problem = f"--font-size takes points from {SMALLEST:g} to {LARGEST:g}, not '{_shown(typed)}'"
+        nearest = None if number is None else min(max(number, SMALLEST), LARGEST)
         raise UsageError(problem, _USUAL_SIZE if nearest is None else f"--font-size {nearest:g}")
     return number
 

@@ -19,7 +19,12 @@ _NAMED = 6  # heads; if there are more, they are counted
 
 
 def heading_of(
-    world: World, reading: "Reading", options: PictureOptions, places: "Sequence[Place]", *more: str
+    world: World,
+    reading: "Reading",
+    options: PictureOptions,
+    places: "Sequence[Place]",
+    *more: str,
+    says_text: bool = True,
 ) -> "Heading":
     """The heading: what `--title` says, else the text, the heads, `more` about them, and the model."""
     from attn_cli.show.picture.heading import Heading
@@ -27,7 +32,7 @@ def heading_of(
     if options.no_title or options.title is not None:
         return Heading(options.title or "")
     phrases = (heads_in_words(world, reading, places), *more, kind_of(reading), reading.source.card.name)
-    return Heading(text_of(reading), tuple(filter(None, phrases)))
+    return Heading(text_of(reading) if says_text else "", tuple(filter(None, phrases)))
 
 
 def text_of(reading: "Reading") -> str:

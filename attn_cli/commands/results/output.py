@@ -27,6 +27,7 @@ LARGEST_CELLS = 512  # the same where a cell is the largest of its weights: a li
 _FEWEST_CELLS = 128  # along each side, for one head among many
 _SHORT = 64  # tokens: a text up to this length is listed even above a part of its matrix
 _SPANS = 4  # of positions in a sentence; if there are more, the positions are counted
+_CHARACTERS = 12  # named in a remark
 _CELL_LINES = 3  # of the tokens at which cells begin
 
 
@@ -208,7 +209,12 @@ def drawn(
 
 
 def as_picture(world: World, drawing: "Drawing", options: PictureOptions) -> Picture:
-    """The drawing with its resolution; a remark names characters that no font has."""
+    """The drawing with its resolution; remarks name characters that the font, or any font, lacks."""
+    if drawing.lacking:
+        shown = " ".join(map(label, drawing.lacking[:_CHARACTERS]))
+        rest = len(drawing.lacking) - _CHARACTERS
+        more = f" and {rest:,} more" if rest > 0 else ""
+        world.note(f"{drawing.families[0]} has no {shown}{more}: drawn in another font")
     if drawing.missing:
         world.note(f"no installed font has {' '.join(drawing.missing)}: spelled out in the picture")
     return Picture(drawing, options.dpi)

@@ -12,8 +12,9 @@ from attn_cli.commands.options import (
     TextViewOptions,
     WindowOptions,
 )
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import remarks_on_empty_rows
-from attn_cli.commands.results.output import as_picture, counted, headline, kind_of
+from attn_cli.commands.results.output import as_picture, counted, headline
 from attn_cli.commands.results.weight_scale import scale_of_texts
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -90,16 +91,19 @@ def show_texts(
 def drawn_texts(
     world: World,
     reading: "Reading",
+    heads: "Sequence[Head]",
     texts: "Sequence[ShadedText]",
     options: PictureOptions,
     canvas: "Canvas",
     scale: ScaleOptions,
 ) -> Picture:
-    """A picture of the texts, under the model and the kind of attention."""
+    """A picture of the texts, under the heads and the model."""
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
-    named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"))
-    drawing = text_page(texts, " · ".join(filter(None, named)), canvas, scale_of_texts(scale))
+    tokens = counted(len(reading.keys), "token")
+    places = [(head.layer, head.head) for head in heads]
+    heading = heading_of(world, reading, options, places, tokens, says_text=False)
+    drawing = text_page(texts, heading, canvas, scale_of_texts(scale))
     return as_picture(world, drawing, options)
 
 

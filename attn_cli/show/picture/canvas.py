@@ -1,11 +1,16 @@
 """What a picture is drawn on: the width of the page, the size of its type, its font and its colours."""
 
+from math import ceil
 from pathlib import Path
 
+from attn_cli.errors import UsageError
 from attn_cli.record import record
 
 LABELS = 8.0
 """The size of labels, in points, unless another is asked for."""
+
+SMALLEST, LARGEST = 4.0, 48.0
+"""The limits of the size of labels."""
 
 
 @record(frozen=True, slots=True)
@@ -47,3 +52,12 @@ class Canvas:
 
 USUAL = Canvas()
 """Black on white, as wide as the panels need."""
+
+
+def too_narrow(canvas: Canvas, lacking: float, what: str) -> UsageError:
+    """The error for a width that leaves no room for `what`, with one that has `lacking` inches more."""
+    assert canvas.width is not None, "a page without a given width is as wide as it needs to be"
+    wide, needed = f"{canvas.width:.3g}in", f"{ceil((canvas.width + lacking) * 10) / 10:g}in"
+    problem = f"--width leaves no room for {what} with labels of {canvas.size:g} points: it is {wide}"
+    smaller = f", or a smaller --font-size than {canvas.size:g}" if canvas.size > SMALLEST else ""
+    return UsageError(problem, f"--width {needed}{smaller}")

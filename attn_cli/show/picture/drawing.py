@@ -1,6 +1,6 @@
 """Draws grids as panels labelled with tokens, with a colour scale per group, and renders image files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from itertools import chain
@@ -12,17 +12,20 @@ from attn_cli.grid import Grid
 from attn_cli.safe_text import printable
 from attn_cli.show.picture.canvas import USUAL, Canvas
 from attn_cli.show.picture.colours import colour_map
+from attn_cli.show.picture.font_file import known_font
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.heading import Heading, heading_height, heading_marks
+from attn_cli.show.picture.layout.sheet import GAP
 from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word, moved
 from attn_cli.show.picture.painting import figure_of
-from attn_cli.show.picture.layout.sheet import GAP
 from attn_cli.show.picture.section import RESOLUTION, PanelRows, plan_section, sections_of
 
+_ALWAYS = "0123456789.−≤·…"  # characters of numbers and of what is cut
 _LEAST_WIDTH = 24  # of a page whose width is not given, in sizes of type: room for the heading
 _PIXELS = 200_000_000  # 0.8 GB of memory while drawing
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text, searchable and editable; anchors hold it in place in any font
+    "font.sans-serif": ["DejaVu Sans"],  # matplotlib's list of families is long, and written with every word
     "svg.hashsalt": "attn",  # without it the ids in an .svg are random
     "pdf.fonttype": 42,  # TrueType fonts instead of outlines: text stays text here too
     "hatch.linewidth": 0.4,
@@ -63,13 +66,16 @@ def page(
         group = [moved(mark, (width - wide) / 2, height) for mark in section.marks(canvas)]
         height = max(height + section.plan.height, *map(_bottom, group)) + GAP
         marks += group
-    return Drawing(width, height, tuple(marks), letters.families, letters.missing, canvas)
+    found = letters.families, letters.missing
+    return Drawing(width, height, tuple(marks), *found, canvas, letters.lacking)
 
 
 def check_canvas(canvas: Canvas) -> None:
-    """Raise `UsageError` if there is no such colour map, before anything else is done."""
+    """Raise `UsageError` if there is no such colour map or no such font, before anything else is done."""
     if canvas.cmap is not None:
         colour_map(canvas.cmap)
+    if canvas.font is not None:
+        known_font(canvas.font)
 
 
 def render(drawing: Drawing, suffix: str, dpi: int = 150) -> bytes:
@@ -102,11 +108,14 @@ def _named_apart(tables: Sequence[PanelRows]) -> list[PanelRows]:
     return [[list(map(named, row)) for row in table] for table in tables]
 
 
-def _letters(tables: Sequence[PanelRows], heading: Heading) -> Letters:
+def _letters(tables: Sequence[PanelRows], heading: Heading, canvas: Canvas) -> Letters:
     """The fonts for all text on the page; most grids have the same tokens."""
     grids = list(chain.from_iterable(chain.from_iterable(tables)))
     tokens = {token for grid in grids for token in (*grid.rows, *grid.columns)}
-    return letters_for(tokens, {*heading.texts, *(grid.caption for grid in grids)})
+    both = (landmarks for grid in grids for landmarks in (grid.row_landmarks, grid.column_landmarks))
+    tokens |= {word for landmarks in both if landmarks is not None for word in landmarks.words}
+    named = {name for grid in grids for name in (grid.caption, grid.cell_is, *grid.axes)}
+    return letters_for(tokens, {*heading.texts, *named, _ALWAYS}, canvas.font)
 
 
 def _bottom(mark: PageMark) -> float:

@@ -3,12 +3,14 @@ r"""Finds fonts for a text, measures its width, and escapes characters without a
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import category
 
 from attn_cli import safe_text
 from attn_cli.record import record
+from attn_cli.show.picture.font_file import known_font
 from attn_cli.show.picture.marks import INCH
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Letters:
 
     families: tuple[str, ...]
     missing: tuple[str, ...]
+    lacking: tuple[str, ...] = ()  # characters that a font from a file lacks, and another one has
 
     def label(self, token: str) -> str:
         """The label of a row or a column."""
@@ -80,16 +83,23 @@ class Letters:
         return "".join(spelled[: bisect_left(ends, longest) - 1]) + "…"
 
 
-def letters_for(tokens: Iterable[str], titles: Iterable[str]) -> Letters:
-    """The fonts for these texts: DejaVu Sans, and other installed fonts only for characters it lacks."""
-    written = "".join([*map(safe_text.label, tokens), *map(safe_text.printable, titles)])
-    families, missing = [_FAMILY], _lacking(_FAMILY, set(written))
+def letters_for(tokens: Iterable[str], titles: Iterable[str], file: Path | None = None) -> Letters:
+    """The fonts for these texts: that of the file, DejaVu Sans, and others only for characters they lack.
+
+    Raises:
+        UsageError: the file is no font.
+    """
+    written = {*chain(*map(safe_text.label, tokens), *map(safe_text.printable, titles))}
+    own = [] if file is None else [known_font(file)]
+    lacking = written if file is None else _lacking(own[0], written)
+    families, missing = [*own, *({_FAMILY} - {*own})], _lacking(_FAMILY, lacking)
     for family in _installed() if missing else ():
         rest = _lacking(family, missing)
         if rest != missing:
             families.append(family)
         missing = rest
-    return Letters(tuple(families), tuple(sorted(missing)))
+    replaced = () if file is None else tuple(sorted(lacking - missing))
+    return Letters(tuple(families), tuple(sorted(missing)), replaced)
 
 
 def _installed() -> list[str]:

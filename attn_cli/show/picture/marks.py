@@ -105,6 +105,7 @@ class Drawing:
     families: tuple[str, ...]  # the fonts, in order of preference
     missing: tuple[str, ...]  # characters without a glyph, which are escaped (`\u4e2d`)
     canvas: Canvas = USUAL
+    lacking: tuple[str, ...] = ()  # characters that the font of the canvas lacks, drawn in another one
 
 
 def moved(mark: PageMark, right: float, down: float) -> PageMark:

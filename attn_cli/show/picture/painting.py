@@ -76,7 +76,7 @@ def _paint_words(figure: "Figure", axes: "Axes", drawing: Drawing) -> None:
 
     @cache
     def font(size: float) -> FontProperties:
-        return FontProperties(family=list(drawing.families), size=size)
+        return FontProperties(family=[*drawing.families, "sans-serif"], size=size)  # the last: for an .svg
 
     for mark in drawing.marks:
         if isinstance(mark, Word):

@@ -28,15 +28,15 @@ def panel_marks(panel: Panel, scale: ColourScale, number: float, canvas: Canvas)
         yield from _column_labels(panel)
 
 
-def _cells(
-    grid: Grid, box: Box, scale: ColourScale, number: float, canvas: Canvas
-) -> Iterator[PageMark]:
+def _cells(grid: Grid, box: Box, scale: ColourScale, number: float, canvas: Canvas) -> Iterator[PageMark]:
     colours, blank = scale.colours(grid.values), ~shown(grid) | ~np.isfinite(grid.values)
     colours[blank] = (*bytes.fromhex(canvas.blank[1:]), 0xFF)
     yield Image(box, colours)
     high, wide = box.height / len(grid.rows), box.width / len(grid.columns)
     for first, last, start, end in _rectangles(blank):
-        yield Blank(Box(box.x + start * wide, box.y + first * high, (end - start) * wide, (last - first) * high))
+        yield Blank(
+            Box(box.x + start * wide, box.y + first * high, (end - start) * wide, (last - first) * high)
+        )
     has_number = grid.visible & np.isfinite(grid.values)
     for row, column in np.argwhere(has_number) if number else ():
         text = scale.number(float(grid.values[row, column]))

@@ -1,6 +1,7 @@
 """The groups of panels of a page, each planned with the legend of its colours."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, groupby
 from typing import TypeAlias
 
@@ -112,7 +113,7 @@ def _sheet(
     beside = rooms[0] if section.share_scale else 0.0
     height = page * TALL - _HEADING
     is_exact = canvas.width is not None
-    return Sheet(page - beside, height, page, canvas.size, is_exact, letters, resolution)
+    return Sheet(page - beside, height, replace(canvas, width=page), is_exact, letters, resolution)
 
 
 def _is_single(table: PanelRows) -> bool:

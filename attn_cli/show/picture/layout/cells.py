@@ -83,9 +83,7 @@ def margins_of(table: Table, sheet: Sheet) -> Margins:
         for row in table
     ]
     feet = [
-        max(
-            _columns_room(slot, sheet) if labels_columns(table, i, j) else 0.0 for j, slot in enumerate(row)
-        )
+        max(_columns_room(slot, sheet) if labels_columns(table, i, j) else 0.0 for j, slot in enumerate(row))
         for i, row in enumerate(table)
     ]
     bars = [[slot.bar for slot in row] for row in table]

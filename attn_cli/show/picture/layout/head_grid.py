@@ -1,13 +1,14 @@
-"""The plan of a picture of layers by heads: small panels, whose layers and heads are labelled at the margins."""
+"""The plan of a picture of layers by heads: small panels, with layers and heads labelled at the margins."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from attn_cli.grid import Grid
 from attn_cli.record import record
+from attn_cli.show.picture.canvas import too_narrow
 from attn_cli.show.picture.layout.cells import Cell, Table, are_square, largest_cell, number_size
 from attn_cli.show.picture.layout.coarse import coarser
-from attn_cli.show.picture.layout.plan import Panel, Plan, bar_beside, sink_beside, too_narrow
+from attn_cli.show.picture.layout.plan import Panel, Plan, bar_beside, sink_beside
 from attn_cli.show.picture.layout.sheet import APART, GAP, NARROW, TICK, Length, Sheet, line
 from attn_cli.show.picture.layout.sides import axis_room, likely_room, side_of_columns, side_of_rows
 from attn_cli.show.picture.marks import Box, Word
@@ -41,11 +42,11 @@ def plan_heads(table: Table, sheet: Sheet) -> Plan:
         margins = _margins(table, sheet, have_labels=False)
         cell = _cell(table, sheet, margins)
     if cell.wide * len(table[0][0].grid.columns) < _NARROWEST:
-        raise too_narrow(sheet, _NARROWEST * len(table[0]))
+        raise too_narrow(sheet.canvas, _NARROWEST * len(table[0]), "the panels")
     rows = _rows(table, cell, margins, sheet, have_labels=have_labels)
     panels = tuple(chain.from_iterable(rows))
-    words = (*_layers(rows, margins, sheet), *_heads(rows, margins, sheet), *_hidden(panels, sheet))
-    below = _axes(rows, margins, sheet) if have_labels else _remark(panels, sheet)
+    words = (*_layers(rows, sheet), *_heads(rows, sheet), *_hidden(panels, sheet))
+    below = _axes(rows, sheet) if have_labels else _remark(panels, sheet)
     bottom = panels[-1].box.bottom + margins.foot
     number = number_size(table, [[cell] * len(row) for row in table], sheet)
     right = max(panel.right for panel in panels)
@@ -108,7 +109,7 @@ def _panel(
     return Panel(coarse, box, sink, down, along, *are_labelled)
 
 
-def _layers(rows: Sequence[Sequence[Panel]], margins: _Margins, sheet: Sheet) -> Iterator[Word]:
+def _layers(rows: Sequence[Sequence[Panel]], sheet: Sheet) -> Iterator[Word]:
     """The numbers of the layers at the left, and what they are."""
     size, of_axis = sheet.size, axis_room("layer", sheet.size)
     numbers = max(sheet.letters.inches(_layer(row[0].grid), size) for row in rows)
@@ -118,7 +119,7 @@ def _layers(rows: Sequence[Sequence[Panel]], margins: _Margins, sheet: Sheet) ->
     yield Word("layer", GAP + of_axis / 2, middle, size + 1, turned=True)
 
 
-def _heads(rows: Sequence[Sequence[Panel]], margins: _Margins, sheet: Sheet) -> Iterator[Word]:
+def _heads(rows: Sequence[Sequence[Panel]], sheet: Sheet) -> Iterator[Word]:
     """The numbers of the heads above the first row, and what they are."""
     size, y = sheet.size, axis_room("head", sheet.size)
     for panel in rows[0]:
@@ -140,7 +141,7 @@ def _hidden(panels: Sequence[Panel], sheet: Sheet) -> Iterator[Word]:
             yield Word(panel.grid.hidden.average, panel.box.middle[0], y, size)
 
 
-def _axes(rows: Sequence[Sequence[Panel]], margins: _Margins, sheet: Sheet) -> Iterator[Word]:
+def _axes(rows: Sequence[Sequence[Panel]], sheet: Sheet) -> Iterator[Word]:
     """The names of the axes of the panels, once for all of them."""
     first, last = rows[0][0], rows[-1][0]
     size = first.down.size + 1

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain
-from math import ceil
 
-from attn_cli.errors import UsageError
 from attn_cli.grid import Grid
 from attn_cli.record import record
+from attn_cli.show.picture.canvas import too_narrow
 from attn_cli.show.picture.layout.cells import (
     Cell,
     Table,
@@ -79,7 +78,7 @@ def plan_table(table: Table, sheet: Sheet, *, have_bars: bool) -> Plan:
     """
     lacking = _LEAST_PANELS - (sheet.width - margins_of(table, sheet).across)
     if lacking > 0:
-        raise too_narrow(sheet, lacking)
+        raise too_narrow(sheet.canvas, lacking, "the panels")
     cells = cells_of(table, sheet)
     placed = _Placed(table, cells, sheet)
     panels = tuple(chain.from_iterable(placed.panels))
@@ -101,13 +100,6 @@ def sink_beside(box: Box, cell: Length) -> Box:
     return Box(box.right + APART, box.y, max(cell, NARROW), box.height)
 
 
-def too_narrow(sheet: Sheet, lacking: Length) -> UsageError:
-    """The error for a width that leaves the panels no room beside their labels and the colour bar."""
-    needed = ceil((sheet.page + lacking) * 10) / 10
-    problem = f"--width leaves no room for the panels beside their labels: the picture is {sheet.page:.3g}in"
-    return UsageError(f"{problem} wide", f"--width {needed:g}in, or a smaller --font-size than {sheet.size:g}")
-
-
 class _Placed:
     """The panels of a table in rows, and the edges of the table."""
 
@@ -127,7 +119,8 @@ class _Placed:
     def titles(self) -> Iterator[Word]:
         """The titles of the panels, above each."""
         size = self._sheet.size
-        for panel, sized in zip(*map(chain.from_iterable, (self.panels, self._sized)), strict=True):
+        panels, both = chain.from_iterable(self.panels), chain.from_iterable(self._sized)
+        for panel, sized in zip(panels, both, strict=True):
             y = panel.box.y - TICK - line(size) * (len(sized.title) - 0.5)
             for number, text in enumerate(sized.title):
                 yield Word(text, (panel.box.x + panel.right) / 2, y + number * line(size), size)

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from attn_cli.grid import Grid
 from attn_cli.record import record
-from attn_cli.show.picture.canvas import LABELS
+from attn_cli.show.picture.canvas import LABELS, Canvas
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.marks import INCH
 
@@ -30,11 +30,15 @@ class Sheet:
 
     width: Length
     height: Length
-    page: Length  # the width of the page
-    size: float  # of labels, in points
+    canvas: Canvas  # with the width of the page
     is_exact: bool  # whether no label may be smaller
     letters: Letters
     resolution: float  # dots per inch: cells are not finer
+
+    @property
+    def size(self) -> float:
+        """The size of labels, in points."""
+        return self.canvas.size
 
     @property
     def smallest(self) -> float:
@@ -44,7 +48,7 @@ class Sheet:
     @property
     def longest(self) -> Length:
         """The room for a label."""
-        return max(_LONGEST * self.page, _LEAST_LONGEST * self.size / INCH)
+        return max(_LONGEST * (self.canvas.width or PAGE), _LEAST_LONGEST * self.size / INCH)
 
     @property
     def magnification(self) -> float:

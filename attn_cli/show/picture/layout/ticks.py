@@ -48,9 +48,7 @@ def number_ticks(names: Sequence[str], cell: Length, letters: Letters, size: flo
 
 def stepped_ticks(names: Sequence[str], cell: Length, letters: Letters, size: float) -> list[Tick]:
     """The same below each other."""
-    return [
-        Tick(tick.index, letters.label(tick.text)) for tick in _at_steps(names, ceil(line(size) / cell))
-    ]
+    return [Tick(tick.index, letters.label(tick.text)) for tick in _at_steps(names, ceil(line(size) / cell))]
 
 
 def _at_steps(names: Sequence[str], least: int) -> list[Tick]:

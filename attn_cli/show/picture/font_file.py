@@ -1,0 +1,85 @@
+"""A font from a file: checked, and made known to matplotlib under a name of its own."""
+
+from contextlib import suppress
+from dataclasses import replace
+from logging import ERROR, getLogger
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attn_cli.errors import UsageError
+from attn_cli.safe_text import printable
+
+if TYPE_CHECKING:
+    from matplotlib.ft2font import FT2Font
+
+_SIGNATURES = {
+    b"\x00\x01\x00\x00",
+    b"true",
+    b"OTTO",
+}  # TrueType, Apple's TrueType, OpenType with CFF outlines
+_OTHERS = {
+    b"ttcf": "a collection of several fonts",
+    b"wOFF": "a web font",
+    b"wOF2": "a web font",
+    b"%!PS": "a Type 1 font",
+    b"\x80\x01": "a Type 1 font",
+}
+_HINT = "--font NAME.ttf or NAME.otf, or leave out --font"
+
+
+def known_font(path: Path) -> str:
+    """The family name under which matplotlib finds the font in the file.
+
+    Raises:
+        UsageError: it is no font, is damaged, or cannot be read.
+    """
+    from matplotlib.font_manager import fontManager, ttfFontProperty  # 0.1 s
+
+    getLogger("fontTools").setLevel(ERROR)  # it remarks on dates in the font when a .pdf is written
+    try:
+        font = _opened(path)
+        entry = ttfFontProperty(font)
+    except (RuntimeError, KeyError, ValueError, UnicodeError) as error:
+        raise UsageError(
+            f"--font {printable(str(path))} is damaged: no font can be read from it", _HINT
+        ) from error
+    files = {known.name: known.fname for known in reversed(fontManager.ttflist)}
+    of_file = str(path.resolve())
+    family = printable(entry.name) or path.stem
+    names = (family, f"{family} {printable(font.style_name)}", f"{family} ({of_file})")
+    name = next(name for name in names if files.get(name, of_file) == of_file)
+    if name not in files:
+        with suppress(RuntimeError, KeyError, ValueError):
+            fontManager.addfont(of_file)  # which also makes it forget what it found before
+        # Whatever the font says of its weight: it is the one that is asked for.
+        own = replace(entry, fname=of_file, name=name, style="normal", variant="normal", weight=400)
+        fontManager.ttflist.insert(0, replace(own, stretch="normal"))
+    return name
+
+
+def _opened(path: Path) -> "FT2Font":
+    """The font in the file.
+
+    Raises:
+        UsageError: it is no font, or cannot be read.
+        RuntimeError: it is damaged.
+    """
+    from matplotlib.ft2font import FT2Font  # paid in `known_font`
+
+    shown = printable(str(path))
+    try:
+        with path.open("rb") as file:
+            signature = file.read(4)
+    except FileNotFoundError as error:
+        raise UsageError(f"--font {shown} does not exist", "check the path after --font") from error
+    except (OSError, ValueError) as error:
+        why = "it is a directory" if path.is_dir() else getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"--font {shown} cannot be read: {why}", _HINT) from error
+    if signature not in _SIGNATURES:
+        is_what = _OTHERS.get(signature) or _OTHERS.get(signature[:2])
+        problem = f"--font {shown} is {is_what or 'no font'}: it must be a .ttf or .otf file"
+        raise UsageError(problem, _HINT)
+    font = FT2Font(str(path))
+    font.set_size(10, 72)
+    font.load_char(ord("n"))
+    return font
