@@ -80,7 +80,7 @@ def draw_heads(
     check_steps(world, reading, heads)
     drawn_steps = [step for step in steps if step in heads[0].steps]
     of_steps = scale_of_pictures(world, scale, heads)
-    groups = [step_panels(reading.sides, heads, step, of_steps) for step in drawn_steps]
+    groups = [step_panels(reading.sides_of_pictures, heads, step, of_steps) for step in drawn_steps]
     hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
     name = heading_of(world, reading, picture_options, places, hidden)
     for remark in remarks_on_keys(reading, heads):

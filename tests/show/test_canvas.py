@@ -1,5 +1,6 @@
 """Pictures on a canvas of given width: exactly that wide, with nothing cut off and no word on another."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +13,13 @@ from attn_cli.show.grids import grid_of
 from attn_cli.show.picture import render
 from attn_cli.show.picture.canvas import Canvas
 from attn_cli.show.picture.heading import Heading
-from attn_cli.show.picture.layout import PanelRows
 from attn_cli.show.picture.marks import Drawing, Word
+from attn_cli.show.picture.section import PanelRows
 from attn_cli.vocabulary import Pool
 from tests.show.test_picture import size_of_png
 from tests.support.words_on_page import cut_off, overlapping
 
-SENTENCE = "The animal did not cross the street because it was too tired".split()
+SENTENCE = ["The", "animal", "did", "not", "cross", "the", "street", "because", "it", "was", "too", "tired"]
 LONG = [f"{word}{i}" for i, word in enumerate(SENTENCE * 20)]
 HEADING = Heading(" ".join(SENTENCE), ("layer 2, head 7: induction", "storybook"))
 
@@ -45,7 +46,7 @@ STEPS = [
 ]
 GRID = [[[head(SENTENCE, f"{layer}.{number}") for number in range(8)] for layer in range(4)]]
 POOLED = [[[replace(head(LONG), cells=(4, 4), pool=Pool.MAX, is_log=True, limits=(0.001, 1.0))]]]
-PICTURES: dict[str, list[PanelRows]] = {"one": ONE, "two": TWO, "steps": STEPS, "pooled": POOLED}
+PICTURES: dict[str, Sequence[PanelRows]] = {"one": ONE, "two": TWO, "steps": STEPS, "pooled": POOLED}
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -119,7 +120,12 @@ def test_panels_say_only_what_differs() -> None:
     assert said([[one]]) == [line]
     assert said([[one, other]]) == [line, "2.7", "3.1"]
     assert said([[one]], [[scores[0]]]) == [line, "weights", "scores"]
-    assert said([[one, other]], [scores])[1:] == ["2.7 · weights", "3.1 · weights", "2.7 · scores", "3.1 · scores"]
+    assert said([[one, other]], [scores])[1:] == [
+        "2.7 · weights",
+        "3.1 · weights",
+        "2.7 · scores",
+        "3.1 · scores",
+    ]
 
 
 def test_without_a_heading_the_panels_begin_at_the_top() -> None:

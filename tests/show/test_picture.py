@@ -20,8 +20,8 @@ from attn_cli.show.picture import check_canvas, render
 from attn_cli.show.picture.canvas import USUAL, Canvas
 from attn_cli.show.picture.colours import colour_scale
 from attn_cli.show.picture.heading import Heading
-from attn_cli.show.picture.layout import PanelRows
 from attn_cli.show.picture.marks import Blank, Drawing, Image, Word
+from attn_cli.show.picture.section import PanelRows
 
 
 def page(groups: Sequence[PanelRows], title: str, canvas: Canvas = USUAL) -> Drawing:

@@ -8,9 +8,9 @@ from attn_cli.models.tokens.token import Token
 from attn_cli.reading.token_selection.boundaries import enclosing_word, is_inside_word, is_word_character
 from attn_cli.reading.token_selection.text_side import TextSide
 
-_SENTENCE_ENDS = tuple(".!?…。！？؟।")
-_CLOSING = "\"'’”»)]}›』」"
-_OPENING = "\"'‘“«([{‹『「*_#>-–—"  # may stand before the first word of a sentence
+_SENTENCE_ENDS = tuple(".!?…。؟।\uff01\uff1f")
+_CLOSING = "\"'”»)]}」』\u2019\u203a"
+_OPENING = "\"'“«([{「『*_#>—-\u2018\u2039\u2013"  # may stand before the first word of a sentence
 
 
 def landmarks_of(side: TextSide) -> Landmarks:

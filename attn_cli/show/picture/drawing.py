@@ -1,6 +1,6 @@
 """Draws grids as panels labelled with tokens, with a colour scale per group, and renders image files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from itertools import chain
@@ -11,15 +11,14 @@ from attn_cli.errors import UsageError
 from attn_cli.grid import Grid
 from attn_cli.safe_text import printable
 from attn_cli.show.picture.canvas import USUAL, Canvas
-from attn_cli.show.picture.colours import colour_map, colour_scale
+from attn_cli.show.picture.colours import colour_map
 from attn_cli.show.picture.font_file import known_font
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.heading import Heading, heading_height, heading_marks
-from attn_cli.show.picture.layout import GAP, PanelPlan, PanelRows, line, plan_panels
-from attn_cli.show.picture.legend import Legend, bar_height, legend_of
+from attn_cli.show.picture.layout.sheet import GAP
 from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word, moved
 from attn_cli.show.picture.painting import figure_of
-from attn_cli.show.picture.panels import panel_marks
+from attn_cli.show.picture.section import RESOLUTION, PanelRows, plan_section, sections_of
 
 _ALWAYS = "0123456789.−≤·…"  # characters of numbers and of what is cut
 _LEAST_WIDTH = 24  # of a page whose width is not given, in sizes of type: room for the heading
@@ -44,28 +43,31 @@ _FORMATS: dict[str, dict[str, Any]] = {
 }
 
 
-def page(groups: Sequence[PanelRows], heading: Heading, canvas: Canvas = USUAL) -> Drawing:
-    """Lay out groups of grids, one below the other, each with its own colour scale.
+def page(
+    groups: Sequence[PanelRows], heading: Heading, canvas: Canvas = USUAL, resolution: float = RESOLUTION
+) -> Drawing:
+    """Lay out groups of grids, each with its own colour scale, on a page.
 
-    A group with a single row is wrapped after four grids. Tokens already labelled by a neighbour are not
-    labelled again. The title of a panel is what it does not share with all others.
+    Groups of one grid stand beside each other; others below one another. Tokens already labelled by a
+    neighbour are not labelled again. The title of a panel is what it does not share with all others. Cells
+    finer than `resolution` dots per inch are merged.
 
     Raises:
         UsageError: the colour map does not exist, or the canvas is too narrow.
     """
     tables = _named_apart([rows for table in groups if (rows := [row for row in table if row])])
     letters = _letters(tables, heading, canvas)
-    planned = [_planned(table, letters, canvas) for table in tables]
-    wide = max(plan.width + legend.room(plan.readable(8), lines) for plan, legend, lines in planned)
-    size = max(plan.readable(8) for plan, _, _ in planned)
-    width = canvas.width or max(wide, _LEAST_WIDTH * size / INCH)
-    lines = heading.lines(letters, size, width)
+    planned = [plan_section(section, letters, canvas, resolution) for section in sections_of(tables)]
+    wide = max(section.width for section in planned)
+    width = canvas.width or max(wide, _LEAST_WIDTH * canvas.size / INCH)
+    lines = heading.lines(letters, canvas.size, width)
     height, marks = heading_height(lines), list[PageMark](heading_marks(lines, width))
-    for plan, legend, _ in planned:
-        group = list(_group(plan, legend, letters, height, width))
-        height = max(height + plan.height, max(map(_bottom, group)) + GAP)
-        marks += group if wide >= width else (moved(mark, (width - wide) / 2) for mark in group)
-    return Drawing(width, height, tuple(marks), letters.families, letters.missing, canvas, letters.lacking)
+    for section in planned:
+        group = [moved(mark, (width - wide) / 2, height) for mark in section.marks(canvas)]
+        height = max(height + section.plan.height, *map(_bottom, group)) + GAP
+        marks += group
+    found = letters.families, letters.missing
+    return Drawing(width, height, tuple(marks), *found, canvas, letters.lacking)
 
 
 def check_canvas(canvas: Canvas) -> None:
@@ -110,33 +112,10 @@ def _letters(tables: Sequence[PanelRows], heading: Heading, canvas: Canvas) -> L
     """The fonts for all text on the page; most grids have the same tokens."""
     grids = list(chain.from_iterable(chain.from_iterable(tables)))
     tokens = {token for grid in grids for token in (*grid.rows, *grid.columns)}
+    both = (landmarks for grid in grids for landmarks in (grid.row_landmarks, grid.column_landmarks))
+    tokens |= {word for landmarks in both if landmarks is not None for word in landmarks.words}
     named = {name for grid in grids for name in (grid.caption, grid.cell_is, *grid.axes)}
     return letters_for(tokens, {*heading.texts, *named, _ALWAYS}, canvas.font)
-
-
-def _planned(table: PanelRows, letters: Letters, canvas: Canvas) -> tuple[PanelPlan, Legend, int]:
-    """The panels of a group, their legend, and the number of lines beside its bar."""
-    grids = list(chain.from_iterable(table))
-    legend = legend_of(grids, colour_scale(grids, canvas.cmap), letters)
-    lines = 0
-    while True:
-        plan = plan_panels(table, letters, canvas, legend.room(canvas.size, lines))
-        needed = len(legend.lines(plan.readable(8), bar_height(plan)))
-        if needed <= lines or canvas.width is None:
-            return plan, legend, needed
-        lines = needed
-
-
-def _group(plan: PanelPlan, legend: Legend, letters: Letters, top: float, width: float) -> Iterator[PageMark]:
-    """The panels that share a colour scale, with its legend and a remark on omitted labels."""
-    for panel in plan.panels(top):
-        yield from panel_marks(panel, plan, legend.scale, letters)
-    of_legend = list(legend.marks(plan, top + plan.head))
-    yield from of_legend
-    size, y = plan.readable(8), max(top + plan.height, *map(_bottom, of_legend))
-    for text in letters.lines(plan.thinned, size, width - 2 * GAP, 2) if plan.thinned else ():
-        yield Word(text, GAP, y, size, "left", "top")
-        y += line(size)
 
 
 def _bottom(mark: PageMark) -> float:

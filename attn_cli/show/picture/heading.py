@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from attn_cli.record import record
 from attn_cli.show.picture.fonts import Letters
-from attn_cli.show.picture.layout import GAP, line
+from attn_cli.show.picture.layout.sheet import GAP, line
 from attn_cli.show.picture.marks import Word
 
 LARGER = 1.25

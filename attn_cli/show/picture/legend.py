@@ -8,13 +8,13 @@ from attn_cli.grid import Grid, Matrix
 from attn_cli.record import record
 from attn_cli.show.picture.colours import ColourScale, with_minus_sign
 from attn_cli.show.picture.fonts import Letters
-from attn_cli.show.picture.layout import GAP, TICK, PanelPlan, line
+from attn_cli.show.picture.layout.sheet import GAP, TICK, line
 from attn_cli.show.picture.marks import INCH, Blank, Box, Image, PageMark, Stroke, Word, frame
 from attn_cli.show.picture.panels import shown
 from attn_cli.vocabulary import Step
 
 _ROUNDING = 1e-6  # of the range: a softmax in float32 may give a weight just above 1
-_BAR, _SHORTEST, _LONGEST = 1.5, 10, 40  # the width of a bar, and the limits of its height, in sizes of type
+_BAR = 1.5  # the width of a bar, in sizes of type
 _MOST_LINES = 4  # of what the bar says
 
 
@@ -42,11 +42,10 @@ class Legend:
     def _ticks_room(self, size: float) -> float:
         return 3 * TICK + max(self.letters.inches(name, size) for name in self.ticks.values())
 
-    def marks(self, plan: PanelPlan, top: float) -> Iterator[PageMark]:
-        """The bar to the right of the panels, which start at `top`; below it, the swatch."""
-        size = plan.readable(8)
+    def marks(self, place: Box, size: float) -> Iterator[PageMark]:
+        """The bar, which begins at the right of the place and has its height; below it, the swatch."""
         unit = size / INCH
-        box = Box(plan.width + unit / 2, top, _BAR * unit, bar_height(plan))
+        box = Box(place.x + unit / 2, place.y, _BAR * unit, place.height)
         yield from self._bar(box, size)
         if self.blank:
             swatch = Box(box.x, box.bottom + unit, box.width, unit)
@@ -77,13 +76,6 @@ def legend_of(grids: Sequence[Grid], scale: ColourScale, letters: Letters) -> Le
     names = {tick: signs.get(tick, "") + name for tick, name in zip(ticks, _names(ticks), strict=True)}
     meaning = letters.title(", ".join(_meaning(grids, scale)))
     return Legend(scale, names, meaning, _blank_name(grids), letters)
-
-
-def bar_height(plan: PanelPlan) -> float:
-    """The height of the bar beside the panels, in inches."""
-    unit = plan.readable(8) / INCH
-    panels = plan.height - plan.head - plan.feet[-1] - GAP
-    return max(_SHORTEST * unit, min(panels, _LONGEST * unit))
 
 
 def _names(ticks: Sequence[float]) -> list[str]:

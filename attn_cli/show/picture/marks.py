@@ -108,14 +108,14 @@ class Drawing:
     lacking: tuple[str, ...] = ()  # characters that the font of the canvas lacks, drawn in another one
 
 
-def moved(mark: PageMark, right: float) -> PageMark:
-    """The same, some inches to the right."""
+def moved(mark: PageMark, right: float, down: float) -> PageMark:
+    """The same, some inches to the right and down."""
     if isinstance(mark, Word):
-        return replace(mark, x=mark.x + right)
+        return replace(mark, x=mark.x + right, y=mark.y + down)
     if isinstance(mark, Stroke):
         (x, y), (end, bottom) = mark.start, mark.end
-        return Stroke((x + right, y), (end + right, bottom))
-    return replace(mark, box=replace(mark.box, x=mark.box.x + right))
+        return Stroke((x + right, y + down), (end + right, bottom + down))
+    return replace(mark, box=replace(mark.box, x=mark.box.x + right, y=mark.box.y + down))
 
 
 def frame(box: Box) -> Iterator[Stroke]:

@@ -11,7 +11,7 @@ from attn_cli.show.picture.canvas import LABELS, USUAL, Canvas, too_narrow
 from attn_cli.show.picture.colours import ColourScale, colour_map, readable_ink, with_minus_sign
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.heading import LARGER, Heading
-from attn_cli.show.picture.layout import GAP
+from attn_cli.show.picture.layout.sheet import GAP
 from attn_cli.show.picture.marks import INCH, Box, Drawing, Fill, Image, PageMark, Stroke, Word, frame
 from attn_cli.show.picture.reading_order import is_leftward_line, reads_leftwards, visual_order
 from attn_cli.show.scale import StepScale
