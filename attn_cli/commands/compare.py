@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attn_cli.analysis.comparison import Comparison
-    from attn_cli.grid import Grid, Head
+    from attn_cli.grid import Grid, Head, Sides
     from attn_cli.reading.reading import Reading
     from attn_cli.show.scale import StepScale
 
@@ -110,7 +110,7 @@ def compare_heads(
     if is_text:
         show_reading(world, reading, heads[0])
         show_hidden(world, reading, hidden_keys_in(heads[0]))
-        weights = _weights(reading, heads, scale_of_tables(scale, heads))
+        weights = _weights(reading.sides, heads, scale_of_tables(scale, heads))
         _show(world, reading, weights, _beside(comparison, weights), table)
         rows = rows_compared(heads[0])
         world.note(f"{distance}: {distance.explanation}; the mean over the rows{rows}, from 0 to 1")
@@ -120,7 +120,7 @@ def compare_heads(
     answer = describe_reading(reading) | comparison.fields()
 
     def drawing() -> Picture:
-        weights = _weights(reading, heads, scale_of_pictures(world, scale, heads))
+        weights = _weights(reading.sides_of_pictures, heads, scale_of_pictures(world, scale, heads))
         groups = [[weights], *([[grid]] for grid in _beside(comparison, weights))]
         hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
         name = heading_of(world, reading, picture_options, places, hidden)
@@ -132,11 +132,11 @@ def compare_heads(
         world.say(data.as_json(answer))
 
 
-def _weights(reading: "Reading", heads: "Sequence[Head]", scale: "StepScale") -> "list[Grid]":
+def _weights(sides: "Sides", heads: "Sequence[Head]", scale: "StepScale") -> "list[Grid]":
     """The weights of the heads, all on one scale."""
     from attn_cli.show.grids import step_grid
 
-    return [step_grid(reading.sides, head, Step.WEIGHTS, scale) for head in heads]
+    return [step_grid(sides, head, Step.WEIGHTS, scale) for head in heads]
 
 
 def _beside(comparison: "Comparison", weights: "Sequence[Grid]") -> "list[Grid]":

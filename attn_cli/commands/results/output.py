@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: about as many as a screen has pixels
-LARGEST_CELLS = 512  # the same where a cell is the largest of its weights: a line of one cell has two pixels
+LARGEST_CELLS = 400  # the same where a cell is the largest of its weights: a line of one cell has two pixels
 _FEWEST_CELLS = 128  # along each side, for one head among many
 _SHORT = 64  # tokens: a text up to this length is listed even above a part of its matrix
 _SPANS = 4  # of positions in a sentence; if there are more, the positions are counted

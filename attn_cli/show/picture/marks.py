@@ -40,6 +40,10 @@ class Box:
         """Its centre."""
         return self.x + self.width / 2, self.y + self.height / 2
 
+    def grown(self, edge: float) -> "Box":
+        """The box with an edge around it."""
+        return Box(self.x - edge, self.y - edge, self.width + 2 * edge, self.height + 2 * edge)
+
     @property
     def outline(self) -> tuple[Point, ...]:
         """Its corners as a closed path: the last is the first."""

@@ -12,7 +12,9 @@ from attn_cli.show.picture.colours import ColourScale, readable_ink
 from attn_cli.show.picture.layout.plan import Panel
 from attn_cli.show.picture.layout.sheet import TICK
 from attn_cli.show.picture.layout.sides import sink_name
-from attn_cli.show.picture.marks import Blank, Box, Image, PageMark, Stroke, Word, frame
+from attn_cli.show.picture.marks import INCH, Blank, Box, Image, PageMark, Stroke, Word, frame
+
+_FRAME = 0.25 / INCH  # half the width of a line, so that it covers no cell
 
 
 def panel_marks(panel: Panel, scale: ColourScale, number: float, canvas: Canvas) -> Iterator[PageMark]:
@@ -42,7 +44,7 @@ def _cells(grid: Grid, box: Box, scale: ColourScale, number: float, canvas: Canv
         text = scale.number(float(grid.values[row, column]))
         x, y = box.x + (column + 0.5) * wide, box.y + (row + 0.5) * high
         yield Word(text, x, y, number, colour=readable_ink(colours[row, column]))
-    yield from frame(box)
+    yield from frame(box.grown(_FRAME))
 
 
 def shown(grid: Grid) -> npt.NDArray[np.bool_]:

@@ -7,13 +7,13 @@ from typing import TypeAlias
 
 from attn_cli.grid import Grid
 from attn_cli.record import record
+from attn_cli.show.numbered import NUMBERED, NUMBERS
 from attn_cli.show.picture.layout.sheet import GAP, Length, Sheet, Slot, line
 from attn_cli.show.picture.layout.sides import axis_room, likely_room
 
 Table: TypeAlias = Sequence[Sequence[Slot]]
 
-_NUMBERED, _NUMBERS = 12, 500  # the most rows and columns of cells with numbers, and the most such cells
-_NUMBERED_HEADS = 36  # the same of rows and columns that are no tokens, such as layers and heads
+_NUMBERED_HEADS = 36  # the most rows and columns of cells with numbers, if they are layers and heads
 NUMBER = 7 / 8
 """The size of a number in a cell, in that of labels."""
 
@@ -182,15 +182,14 @@ def largest_cell(grid: Grid, count: int, sheet: Sheet) -> Length:
 
 
 def _may_have_numbers(grid: Grid) -> bool:
-    return max(grid.values.shape) <= (_NUMBERED if grid.are_tokens else _NUMBERED_HEADS) and (
-        not is_of_features(grid) or max(grid.values.shape) <= _NUMBERED
-    )
+    are_heads = not grid.are_tokens and not is_of_features(grid)
+    return max(grid.values.shape) <= (_NUMBERED_HEADS if are_heads else NUMBERED)
 
 
 def _may_be_numbered(slots: Sequence[Slot]) -> bool:
     """Whether there are few enough cells for numbers."""
     cells = sum(slot.grid.values.size for slot in slots)
-    return cells <= _NUMBERS and all(_may_have_numbers(slot.grid) for slot in slots)
+    return cells <= NUMBERS and all(_may_have_numbers(slot.grid) for slot in slots)
 
 
 def _room_for_number(slot: Slot, cell: Cell, sheet: Sheet) -> float:
