@@ -12,11 +12,8 @@ from attn_cli.safe_text import printable
 if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
 
-_SIGNATURES = {
-    b"\x00\x01\x00\x00",
-    b"true",
-    b"OTTO",
-}  # TrueType, Apple's TrueType, OpenType with CFF outlines
+_TRUETYPE = {b"\x00\x01\x00\x00", b"true"}
+_CFF = b"OTTO"  # an .otf file with CFF outlines
 _OTHERS = {
     b"ttcf": "a collection of several fonts",
     b"wOFF": "a web font",
@@ -57,6 +54,14 @@ def known_font(path: Path) -> str:
     return name
 
 
+def is_truetype(family: str) -> bool:
+    """Whether a font has TrueType outlines; other fonts cannot be embedded as TrueType."""
+    from matplotlib.font_manager import FontProperties, findfont  # paid in `known_font` or `letters_for`
+
+    with Path(findfont(FontProperties(family=[family]))).open("rb") as file:
+        return file.read(4) in _TRUETYPE
+
+
 def _opened(path: Path) -> "FT2Font":
     """The font in the file.
 
@@ -75,7 +80,7 @@ def _opened(path: Path) -> "FT2Font":
     except (OSError, ValueError) as error:
         why = "it is a directory" if path.is_dir() else getattr(error, "strerror", None) or str(error)
         raise UsageError(f"--font {shown} cannot be read: {why}", _HINT) from error
-    if signature not in _SIGNATURES:
+    if signature not in {*_TRUETYPE, _CFF}:
         is_what = _OTHERS.get(signature) or _OTHERS.get(signature[:2])
         problem = f"--font {shown} is {is_what or 'no font'}: it must be a .ttf or .otf file"
         raise UsageError(problem, _HINT)
