@@ -183,7 +183,8 @@ def largest_cell(grid: Grid, count: int, sheet: Sheet) -> Length:
 
 def _may_have_numbers(grid: Grid) -> bool:
     are_heads = not grid.are_tokens and not is_of_features(grid)
-    return max(grid.values.shape) <= (_NUMBERED_HEADS if are_heads else NUMBERED)
+    most: int = max(grid.values.shape)
+    return most <= (_NUMBERED_HEADS if are_heads else NUMBERED)
 
 
 def _may_be_numbered(slots: Sequence[Slot]) -> bool:

@@ -46,7 +46,7 @@ def axis_room(axis: str, size: float) -> Length:
 
 def side_of_rows(grid: Grid, cell: Length, sheet: Sheet) -> PanelSide:
     """The labels at the left of a panel."""
-    return _outward(grid.rows, grid.row_landmarks, cell, sheet)
+    return _outward(_names(grid, grid.rows, grid.row_places), grid.row_landmarks, cell, sheet)
 
 
 def side_of_columns(grid: Grid, cell: Length, sheet: Sheet) -> PanelSide:
@@ -54,7 +54,8 @@ def side_of_columns(grid: Grid, cell: Length, sheet: Sheet) -> PanelSide:
     if not grid.are_tokens and all(name.isdecimal() for name in grid.columns):
         ticks = number_ticks(grid.columns, cell, sheet.letters, sheet.size)
         return PanelSide(cell, sheet.size, tuple(ticks), outward=False)
-    side = _outward(grid.columns, grid.column_landmarks, cell, sheet)
+    names = _names(grid, grid.columns, grid.column_places)
+    side = _outward(names, grid.column_landmarks, cell, sheet)
     longest = side.reach(sheet.letters)
     if grid.sink is not None:
         longest = max(longest, sheet.letters.inches(sink_name(grid), side.size))
@@ -77,6 +78,14 @@ def likely_room(names: Sequence[str], axis: str, sheet: Sheet) -> Length:
         widths = (letters.inches(letters.label(name), sheet.size) for name in dict.fromkeys(names))
         longest = min(longest, max(widths))
     return longest + axis_room(axis, sheet.size) + 2 * TICK
+
+
+def _names(grid: Grid, names: Sequence[str], places: Sequence[int] | None) -> Sequence[str]:
+    """The tokens, with their positions if they are a part of the text; hidden keys are none."""
+    is_whole = places is None or grid.hidden is not None or tuple(places) == tuple(range(len(places)))
+    if places is None or is_whole or grid.is_pooled or grid.merged != (1, 1):
+        return names
+    return [f"{place} {name}" for place, name in zip(places, names, strict=True)]
 
 
 def _outward(names: Sequence[str], landmarks: Landmarks | None, cell: Length, sheet: Sheet) -> PanelSide:
