@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from attn_cli.grid import Grid, Head, HiddenColumn, Landmarks, Matrix, Sides
 from attn_cli.show.scale import StepScale, limits_by_size, limits_of, on_unmasked, stands_out_by_size
-from attn_cli.vocabulary import Distance, Metric, Pool, Step
+from attn_cli.vocabulary import Distance, Kind, Metric, Pool, Step
 
 _MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})
 _BEFORE_THE_MASK = frozenset({Step.SCORES, Step.BIAS})
@@ -158,7 +158,8 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     grid = grid_of(name, values, queries, keys, visible, limits)
     allowed = head.mask if step in _BEFORE_THE_MASK else None
     of_texts = replace(grid, row_places=head.queries, column_places=head.keys)
-    of_texts = replace(of_texts, cells=head.cells, pool=head.pool)
+    axes = ("query (decoder)", "key (encoder)") if head.kind is Kind.CROSS else ("", "")
+    of_texts = replace(of_texts, cells=head.cells, pool=head.pool, axes=axes)
     if texts.landmarks is not None:
         rows = _landmarks(texts.landmarks[0], head.queries, head)
         columns = _landmarks(texts.landmarks[1], head.keys, head)

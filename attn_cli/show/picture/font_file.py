@@ -12,11 +12,8 @@ from attn_cli.safe_text import printable
 if TYPE_CHECKING:
     from matplotlib.ft2font import FT2Font
 
-_SIGNATURES = {
-    b"\x00\x01\x00\x00",
-    b"true",
-    b"OTTO",
-}  # TrueType, Apple's TrueType, OpenType with CFF outlines
+_TRUETYPE = {b"\x00\x01\x00\x00", b"true"}
+_CFF = b"OTTO"  # an .otf file with CFF outlines
 _OTHERS = {
     b"ttcf": "a collection of several fonts",
     b"wOFF": "a web font",
@@ -43,18 +40,52 @@ def known_font(path: Path) -> str:
         raise UsageError(
             f"--font {printable(str(path))} is damaged: no font can be read from it", _HINT
         ) from error
-    files = {known.name: known.fname for known in reversed(fontManager.ttflist)}
-    of_file = str(path.resolve())
-    family = printable(entry.name) or path.stem
+    family, of_file = printable(entry.name) or path.stem, str(path.resolve())
     names = (family, f"{family} {printable(font.style_name)}", f"{family} ({of_file})")
-    name = next(name for name in names if files.get(name, of_file) == of_file)
-    if name not in files:
+    installed = {known.name for known in fontManager.ttflist}
+    name = next(name for name in names if name not in installed or _is_of(name, of_file))
+    if name not in installed:
         with suppress(RuntimeError, KeyError, ValueError):
             fontManager.addfont(of_file)  # which also makes it forget what it found before
         # Whatever the font says of its weight: it is the one that is asked for.
         own = replace(entry, fname=of_file, name=name, style="normal", variant="normal", weight=400)
         fontManager.ttflist.insert(0, replace(own, stretch="normal"))
     return name
+
+
+def _is_of(name: str, file: str) -> bool:
+    """Whether the font of this family is the one in the file."""
+    from matplotlib.font_manager import FontProperties, findfont  # paid in `known_font`
+
+    return str(Path(findfont(FontProperties(family=[name]))).resolve()) == file
+
+
+def is_truetype(family: str) -> bool:
+    """Whether a font has TrueType outlines; other fonts cannot be embedded as TrueType."""
+    from matplotlib.font_manager import FontProperties, findfont  # paid in `known_font` or `letters_for`
+
+    with Path(findfont(FontProperties(family=[family]))).open("rb") as file:
+        return file.read(4) in _TRUETYPE
+
+
+def _signature(path: Path) -> bytes:
+    """The first four bytes of the file.
+
+    Raises:
+        UsageError: it does not exist, or cannot be read.
+    """
+    shown = printable(str(path))
+    try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            why = "it is a directory" if path.is_dir() else "it is no file"
+            raise UsageError(f"--font {shown} cannot be read: {why}", _HINT)
+        with path.open("rb") as file:
+            return file.read(4)
+    except FileNotFoundError as error:
+        raise UsageError(f"--font {shown} does not exist", "check the path after --font") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"--font {shown} cannot be read: {why}", _HINT) from error
 
 
 def _opened(path: Path) -> "FT2Font":
@@ -67,19 +98,13 @@ def _opened(path: Path) -> "FT2Font":
     from matplotlib.ft2font import FT2Font  # paid in `known_font`
 
     shown = printable(str(path))
-    try:
-        with path.open("rb") as file:
-            signature = file.read(4)
-    except FileNotFoundError as error:
-        raise UsageError(f"--font {shown} does not exist", "check the path after --font") from error
-    except (OSError, ValueError) as error:
-        why = "it is a directory" if path.is_dir() else getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"--font {shown} cannot be read: {why}", _HINT) from error
-    if signature not in _SIGNATURES:
+    signature = _signature(path)
+    if signature not in {*_TRUETYPE, _CFF}:
         is_what = _OTHERS.get(signature) or _OTHERS.get(signature[:2])
         problem = f"--font {shown} is {is_what or 'no font'}: it must be a .ttf or .otf file"
         raise UsageError(problem, _HINT)
     font = FT2Font(str(path))
     font.set_size(10, 72)
-    font.load_char(ord("n"))
+    if font.get_char_index(ord("n")):
+        font.load_char(ord("n"))
     return font
