@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from attn_cli.grid import Grid
 from attn_cli.record import record
-from attn_cli.show.picture.canvas import Canvas
+from attn_cli.show.picture.canvas import LABELS, Canvas
 from attn_cli.show.picture.colours import colour_scale
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.layout.cells import wrapped
@@ -112,7 +112,7 @@ def _sheet(
     page = canvas.width or PAGE
     beside = rooms[0] if section.share_scale else 0.0
     height = page * TALL - _HEADING
-    is_exact = canvas.width is not None
+    is_exact = canvas.width is not None or canvas.size != LABELS
     return Sheet(page - beside, height, replace(canvas, width=page), is_exact, letters, resolution)
 
 
