@@ -109,7 +109,7 @@ def _sheet(
     letters: Letters, canvas: Canvas, resolution: float, section: Section, rooms: Sequence[Length]
 ) -> Sheet:
     """The room for panels, their labels and the bars of their own."""
-    page = canvas.width or PAGE
+    page = canvas.width or PAGE * max(1.0, canvas.size / LABELS)
     beside = rooms[0] if section.share_scale else 0.0
     height = page * TALL - _HEADING
     is_exact = canvas.width is not None or canvas.size != LABELS
