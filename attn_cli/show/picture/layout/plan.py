@@ -23,6 +23,7 @@ from attn_cli.show.picture.marks import INCH, Box, Word
 
 _LEAST_PANELS = 0.5  # inches: the width of all panels in a row
 _SHORTEST_BAR, _LONGEST_BAR = 9, 40  # the limits of its height, in sizes of type
+_BELOW_BAR = 3  # sizes of type: the swatch of masked cells
 _TITLE_LINES = 3
 
 
@@ -92,7 +93,12 @@ def bar_beside(panels: Sequence[Panel], sheet: Sheet) -> Box:
     unit, top = sheet.size / INCH, min(panel.box.y for panel in panels)
     high = max(panel.box.bottom for panel in panels) - top
     right = max(panel.right for panel in panels)
-    return Box(right, top, 0.0, max(_SHORTEST_BAR * unit, min(high, _LONGEST_BAR * unit)))
+    return Box(right, top, 0.0, _bar_height(high, unit))
+
+
+def _bar_height(high: Length, unit: Length) -> Length:
+    """The height of a bar beside panels of this height."""
+    return max(_SHORTEST_BAR * unit, min(high, _LONGEST_BAR * unit))
 
 
 def sink_beside(box: Box, cell: Length) -> Box:
@@ -147,6 +153,13 @@ class _Placed:
         )
         return max(rooms)
 
+    def _bars(self, i: int) -> Length:
+        """The height of the bars of a row of panels with bars of their own, and of what is below them."""
+        unit = self._sheet.size / INCH
+        pairs = zip(self._table[i], self._sized[i], strict=True)
+        highs = [_bar_height(sized.high, unit) for slot, sized in pairs if slot.bar]
+        return max(highs) + _BELOW_BAR * unit if highs else 0.0
+
     def _rows(self) -> tuple[list[Length], Length]:
         """The y of each row of panels, and of the end of the last."""
         ys, y = list[Length](), 0.0
@@ -154,7 +167,7 @@ class _Placed:
             lines = max(len(sized.title) for sized in row)
             y += head_room(self._table, self._sheet) + max(0, lines - 1) * line(self._sheet.size)
             ys.append(y)
-            y += max(sized.high for sized in row) + self._foot(i)
+            y += max(max(sized.high for sized in row) + self._foot(i), self._bars(i))
         return ys, y
 
     def _panel(self, i: int, j: int) -> Panel:
