@@ -22,7 +22,7 @@ _AROUND = 1.2  # the width of a cell with a number, in that of the number
 _LARGEST_NUMBERED, _LARGEST, _USUAL, _PANEL = 0.46, 0.5, 0.2, 2.4  # inches, for labels of the usual size
 _WIDEST_FEATURE = 0.25  # inches
 _LEAST_HEIGHT = 0.8  # of a panel, in inches: many rows of panels may make a picture taller than a page
-LEAST_PANEL = 0.3
+LEAST_PANEL = 0.2
 """The width of a panel, at least, in inches."""
 
 _LONG = 4  # times as many columns as rows: cells are no longer square, unless both are the same tokens
@@ -47,8 +47,8 @@ class Margins:
 
     @property
     def across(self) -> Length:
-        """All of it, from left to right."""
-        return sum(self.lefts) + sum(self.bars) + GAP * (len(self.lefts) - 1)
+        """All of it, from the left edge of the page."""
+        return sum(self.lefts) + sum(self.bars) + GAP * len(self.lefts)
 
     @property
     def down(self) -> Length:
