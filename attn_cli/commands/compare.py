@@ -16,6 +16,7 @@ from attn_cli.commands.results.hidden import (
     rows_compared,
 )
 from attn_cli.commands.results.output import (
+    PICTURE_CELLS,
     drawn,
     fitting,
     shared_out,
@@ -104,7 +105,9 @@ def compare_heads(
     if len(places) < _FEWEST:
         raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")
     is_text = not (as_json or targets)
-    most = fitting(world, reading, table.digits, window.hiding.hide) if is_text else shared_out(len(places))
+    is_picture = not as_json and all(suffix in PICTURES for suffix in targets.values())
+    cells = shared_out(len(places), PICTURE_CELLS) if is_picture else shared_out(len(places))
+    most = fitting(world, reading, table.digits, window.hiding.hide) if is_text else cells
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
     heads, comparison = compare_places(reading, places, distance, shown)
     if is_text:

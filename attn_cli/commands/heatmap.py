@@ -9,7 +9,7 @@ from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, s
 from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
-from attn_cli.commands.results.output import LARGEST_CELLS, drawn, shared_out, write
+from attn_cli.commands.results.output import PICTURE_CELLS, drawn, shared_out, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures
 from attn_cli.console import World
@@ -75,7 +75,7 @@ def draw_heads(
         write(world, targets, PICTURES, picture_of, force=force)
         return
     places = selected_places(world, reading, selection(inputs))
-    shown = chosen_window(world, reading, window, steps, _cells(window, len(places)), Pool.MAX)
+    shown = chosen_window(world, reading, window, steps, shared_out(len(places), PICTURE_CELLS), Pool.MAX)
     heads = head_steps(reading, places, steps, shown)
     check_steps(world, reading, heads)
     drawn_steps = [step for step in steps if step in heads[0].steps]
@@ -86,8 +86,3 @@ def draw_heads(
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
     write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options, canvas), force=force)
-
-
-def _cells(window: options.WindowOptions, heads: int) -> int:
-    """The number of rows and columns of each head if its weights are pooled."""
-    return shared_out(heads) if window.pool is Pool.MEAN else shared_out(heads, LARGEST_CELLS)

@@ -1,7 +1,4 @@
-"""Decides whether a picture of weights shows more on a log scale: long rows, or one key with most.
-
-A picture with numbers in its cells stays linear, as tables do.
-"""
+"""Decides whether a picture of weights shows more on a log scale: long rows, or one key with most."""
 
 from collections.abc import Sequence
 
@@ -9,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.grid import Head
-from attn_cli.show.numbered import are_numbered
 from attn_cli.vocabulary import Step
 
 LONG = 256
@@ -23,8 +19,6 @@ def reason_for_log(heads: Sequence[Head]) -> str:
     """Why a log scale shows more of these heads; empty if a linear one does."""
     if max(len(head.keys) * head.cells[1] for head in heads) > LONG:
         return "the text is long"
-    if are_numbered((len(head.queries), len(head.keys)) for head in heads):
-        return ""
     resting = sum(map(rests_on_one_key, heads))
     unseen = sum(map(_rests_out_of_sight, heads))
     if 2 * (resting + unseen) <= len(heads):

@@ -40,7 +40,7 @@ def test_the_colours_of_a_log_scale_are_in_equal_steps_for_equal_factors() -> No
     values = np.array([[0.0, 0.001, 0.0317, 1.0]])
     grid = replace(grid_of("w", values, ["a"], list("bcde"), limits=(0.001, 1)), is_log=True)
     (cells,) = panels(page([[[grid]]], "log"))
-    expected = mpl.colormaps["viridis"]([0.0, 0.0, 0.5, 1.0], bytes=True)
+    expected = mpl.colormaps["magma"]([0.0, 0.0, 0.5, 1.0], bytes=True)
     np.testing.assert_array_equal(cells[0], expected)
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: about as many as a screen has pixels
-LARGEST_CELLS = 400  # the same where a cell is the largest of its weights: a line of one cell has two pixels
+PICTURE_CELLS = 400  # the same of a picture: a line of one cell has about two pixels on a page
+_FINEST = 300  # cells per inch, whatever the resolution: no reader sees more
 _FEWEST_CELLS = 128  # along each side, for one head among many
 _SHORT = 64  # tokens: a text up to this length is listed even above a part of its matrix
 _SPANS = 4  # of positions in a sentence; if there are more, the positions are counted
@@ -205,7 +206,8 @@ def drawn(
     """A picture of the groups of panels, one below the other; each group shares one scale."""
     from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
-    return as_picture(world, lambda: picture.page(groups, heading, canvas), options)
+    resolution = min(options.dpi, _FINEST)
+    return as_picture(world, lambda: picture.page(groups, heading, canvas, resolution), options)
 
 
 def as_picture(world: World, draw: "Callable[[], Drawing]", options: PictureOptions) -> Picture:

@@ -35,6 +35,10 @@ class Legend:
         names = [self.letters.inches(word, size) for word in self.blank.split("\n")]
         return unit / 2 + _BAR * unit + max(beside, 2 * TICK + max(names)) + GAP
 
+    def foot(self, size: float) -> float:
+        """Inches below the bar, for the swatch and its name."""
+        return size / INCH + self.blank.count("\n") * line(size) + line(size) if self.blank else 0.0
+
     def lines(self, size: float, height: float) -> list[str]:
         """What is beside a bar of this height, in inches."""
         return self.letters.lines(self.meaning, size, height, _MOST_LINES)

@@ -110,13 +110,14 @@ def _plan(section: Section, legends: Sequence[Legend], rooms: Sequence[Length], 
             return plan_heads(table, sheet)
         return plan_table(wrapped(table[0], sheet), sheet, have_bars=False)
     (row,) = section.rows
-    slots = [_slot(*three) for three in zip(row, legends, rooms, strict=True)]
+    slots = [_slot(*three, sheet.size) for three in zip(row, legends, rooms, strict=True)]
     return plan_table(wrapped(slots, sheet), sheet, have_bars=True)
 
 
-def _slot(grid: Grid, legend: Legend, bar: Length = 0.0) -> Slot:
+def _slot(grid: Grid, legend: Legend, bar: Length = 0.0, size: float = 0.0) -> Slot:
+    """The slot of a grid, and the room for its own bar with labels of `size` points, if it has one."""
     numbers = map(legend.scale.number, legend.scale.limits)
-    return Slot(grid, max(numbers, key=len), bar)
+    return Slot(grid, max(numbers, key=len), bar, legend.foot(size))
 
 
 def _sheet(

@@ -7,13 +7,13 @@ from typing import TypeAlias
 
 from attn_cli.grid import Grid
 from attn_cli.record import record
-from attn_cli.show.numbered import NUMBERED, NUMBERS
 from attn_cli.show.picture.layout.sheet import GAP, Length, Sheet, Slot, line
 from attn_cli.show.picture.layout.sides import axis_room, likely_room
 
 Table: TypeAlias = Sequence[Sequence[Slot]]
 
-_NUMBERED_HEADS = 36  # the most rows and columns of cells with numbers, if they are layers and heads
+_NUMBERED, _NUMBERS = 12, 500  # the most rows and columns of cells with numbers, and the most such cells
+_NUMBERED_HEADS = 36  # the most rows and columns with numbers, if they are layers and heads
 NUMBER = 7 / 8
 """The size of a number in a cell, in that of labels."""
 
@@ -21,6 +21,10 @@ _LEAST_NUMBER = 5 / 8  # the same, at least
 _AROUND = 1.2  # the width of a cell with a number, in that of the number
 _LARGEST_NUMBERED, _LARGEST, _USUAL, _PANEL = 0.46, 0.5, 0.2, 2.4  # inches, for labels of the usual size
 _WIDEST_FEATURE = 0.25  # inches
+_LEAST_HEIGHT = 0.8  # of a panel, in inches: many rows of panels may make a picture taller than a page
+LEAST_PANEL = 0.2
+"""The width of a panel, at least, in inches."""
+
 _LONG = 4  # times as many columns as rows: cells are no longer square, unless both are the same tokens
 
 
@@ -43,8 +47,8 @@ class Margins:
 
     @property
     def across(self) -> Length:
-        """All of it, from left to right."""
-        return sum(self.lefts) + sum(self.bars) + GAP * (len(self.lefts) - 1)
+        """All of it, from the left edge of the page."""
+        return sum(self.lefts) + sum(self.bars) + GAP * len(self.lefts)
 
     @property
     def down(self) -> Length:
@@ -55,16 +59,23 @@ class Margins:
 def wrapped(slots: Sequence[Slot], sheet: Sheet) -> Table:
     """The slots in rows: as many beside each other as have legible cells, else as have the largest."""
     tables = [_in_rows(slots, across) for across in range(len(slots), 0, -1)]
+    tables = [table for table in tables if room_across(table, sheet) > LEAST_PANEL] or tables[-1:]
     legible = (table for table in tables if _are_legible(table, sheet))
     return next(legible, None) or max(tables, key=lambda table: _smallest_cell(table, sheet))
+
+
+def room_across(table: Table, sheet: Sheet) -> Length:
+    """The width of each panel of a row at most; it may be below 0."""
+    margins = margins_of(table, sheet)
+    return (sheet.width - margins.across) / len(margins.lefts)
 
 
 def cells_of(table: Table, sheet: Sheet) -> list[list[Cell]]:
     """The size of the cells of each slot: panels of the same number of rows have the same height."""
     margins = margins_of(table, sheet)
-    wide = (sheet.width - margins.across) / len(margins.lefts)
+    wide = room_across(table, sheet)
     rows = sum(max(len(slot.grid.rows) for slot in row) for row in table)
-    high = (sheet.height - margins.down) / rows
+    high = max(sheet.height - margins.down, len(table) * _LEAST_HEIGHT) / rows
     alone = [[_cell(slot.grid, wide, high, sheet) for slot in row] for row in table]
     lowest: dict[int, Length] = {}
     for slot, cell in zip(chain.from_iterable(table), chain.from_iterable(alone), strict=True):
@@ -184,13 +195,13 @@ def largest_cell(grid: Grid, count: int, sheet: Sheet) -> Length:
 def _may_have_numbers(grid: Grid) -> bool:
     are_heads = not grid.are_tokens and not is_of_features(grid)
     most: int = max(grid.values.shape)
-    return most <= (_NUMBERED_HEADS if are_heads else NUMBERED)
+    return most <= (_NUMBERED_HEADS if are_heads else _NUMBERED)
 
 
 def _may_be_numbered(slots: Sequence[Slot]) -> bool:
     """Whether there are few enough cells for numbers."""
     cells = sum(slot.grid.values.size for slot in slots)
-    return cells <= NUMBERS and all(_may_have_numbers(slot.grid) for slot in slots)
+    return cells <= _NUMBERS and all(_may_have_numbers(slot.grid) for slot in slots)
 
 
 def _room_for_number(slot: Slot, cell: Cell, sheet: Sheet) -> float:

@@ -16,6 +16,7 @@ from attn_cli.show.picture.marks import Box, Word
 _BETWEEN = 0.04  # inches between panels
 _LEAST_PANEL = 0.4  # inches: many layers may make a picture taller than a page
 _NARROWEST = 0.05  # inches: a panel of a picture that is too narrow
+_REMARK_LINES = 3
 _CAPTION = 5 / 8  # the size of what is above a panel, in that of labels
 
 
@@ -46,11 +47,13 @@ def plan_heads(table: Table, sheet: Sheet) -> Plan:
     rows = _rows(table, cell, margins, sheet, have_labels=have_labels)
     panels = tuple(chain.from_iterable(rows))
     words = (*_layers(rows, sheet), *_heads(rows, sheet), *_hidden(panels, sheet))
-    below = _axes(rows, sheet) if have_labels else _remark(panels, sheet)
+    axes = _axes(rows, sheet) if have_labels else ()
     bottom = panels[-1].box.bottom + margins.foot
+    remark = _remark(panels, bottom, sheet, have_labels=have_labels)
     number = number_size(table, [[cell] * len(row) for row in table], sheet)
     right = max(panel.right for panel in panels)
-    return Plan(panels, (*words, *below), (bar_beside(panels, sheet),), right, bottom, number)
+    height = max([bottom, *(word.y + line(word.size) / 2 for word in remark)])
+    return Plan(panels, (*words, *axes, *remark), (bar_beside(panels, sheet),), right, height, number)
 
 
 def _margins(table: Table, sheet: Sheet, *, have_labels: bool) -> _Margins:
@@ -61,7 +64,7 @@ def _margins(table: Table, sheet: Sheet, *, have_labels: bool) -> _Margins:
     top = axis_room("head", size) + line(size) + TICK
     above = _BETWEEN + (line(size * _CAPTION) if grid.hidden is not None else 0.0)
     if not have_labels:
-        return _Margins(left, top, 2 * line(size * _CAPTION), above)
+        return _Margins(left, top, TICK, above)
     rows = likely_room(grid.rows, grid.row_axis, sheet)
     columns = likely_room(grid.columns, grid.column_axis, sheet)
     return _Margins(left + rows, top, columns, above)
@@ -71,7 +74,8 @@ def _cell(table: Table, sheet: Sheet, margins: _Margins) -> Cell:
     """The size of cells: as large as the width allows, and the height unless panels would be too small."""
     grid, layers, heads = table[0][0].grid, len(table), len(table[0])
     rows, columns = grid.values.shape
-    of_sink = 0.0 if grid.sink is None else APART + NARROW
+    have_sinks = any(slot.grid.sink is not None for row in table for slot in row)
+    of_sink = APART + NARROW if have_sinks else 0.0
     wide = (sheet.width - margins.left - _BETWEEN * (heads - 1)) / heads - of_sink
     high = max(_LEAST_PANEL, (sheet.height - margins.top - margins.foot) / layers - margins.above)
     if are_square(grid):
@@ -153,11 +157,16 @@ def _axes(rows: Sequence[Sequence[Panel]], sheet: Sheet) -> Iterator[Word]:
         yield Word(name, (first.box.x + rows[-1][-1].right) / 2, y, size)
 
 
-def _remark(panels: Sequence[Panel], sheet: Sheet) -> Iterator[Word]:
-    """What the rows and columns of the panels are, if they have no labels."""
+def _remark(panels: Sequence[Panel], top: Length, sheet: Sheet, *, have_labels: bool) -> list[Word]:
+    """What nothing else says of the panels: their axes if they have no labels, and what is beside them."""
     grid, size = panels[0].grid, sheet.size * _CAPTION
-    parts = [f"each panel: {grid.row_axis} × {grid.column_axis}"]
+    parts = [] if have_labels else [f"each panel: {grid.row_axis} × {grid.column_axis}"]
+    if any(panel.sink is not None for panel in panels):
+        parts.append("column beside it: learned sink")
     if grid.hidden is not None:
         rest = ", rest renormalized" if grid.hidden.is_renormalized else ""
-        parts.append(f"above it: the weight of hidden keys{rest}")
-    yield Word(" · ".join(parts), panels[0].box.x, panels[-1].box.bottom + line(size), size, "left")
+        parts.append(f"above it: weight of hidden keys{rest}")
+    room = max(panel.right for panel in panels) - panels[0].box.x
+    lines = sheet.letters.lines(" · ".join(parts), size, room, _REMARK_LINES) if parts else []
+    x, first = panels[0].box.x, top + line(size)
+    return [Word(text, x, first + number * line(size), size, "left") for number, text in enumerate(lines)]

@@ -7,23 +7,22 @@ from attn_cli.grid import Grid
 from attn_cli.record import record
 from attn_cli.show.picture.canvas import too_narrow
 from attn_cli.show.picture.layout.cells import (
+    LEAST_PANEL,
     Cell,
     Table,
     cells_of,
     head_room,
     labels_columns,
     labels_rows,
-    margins_of,
     number_size,
+    room_across,
 )
 from attn_cli.show.picture.layout.coarse import coarser
-from attn_cli.show.picture.layout.sheet import APART, GAP, NARROW, TICK, Length, Sheet, line
+from attn_cli.show.picture.layout.sheet import APART, GAP, NARROW, TICK, Length, Sheet, Slot, line
 from attn_cli.show.picture.layout.sides import PanelSide, axis_room, side_of_columns, side_of_rows
 from attn_cli.show.picture.marks import INCH, Box, Word
 
-_LEAST_PANELS = 0.5  # inches: the width of all panels in a row
-_SHORTEST_BAR, _LONGEST_BAR = 9, 40  # the limits of its height, in sizes of type
-_BELOW_BAR = 3  # sizes of type: the swatch of masked cells
+_LONGEST_BAR = 40  # the most of its height, in sizes of type
 _TITLE_LINES = 3
 
 
@@ -77,7 +76,7 @@ def plan_table(table: Table, sheet: Sheet, *, have_bars: bool) -> Plan:
     Raises:
         UsageError: the sheet is too narrow.
     """
-    lacking = _LEAST_PANELS - (sheet.width - margins_of(table, sheet).across)
+    lacking = LEAST_PANEL - room_across(table, sheet)
     if lacking > 0:
         raise too_narrow(sheet.canvas, lacking, "the panels")
     cells = cells_of(table, sheet)
@@ -90,15 +89,15 @@ def plan_table(table: Table, sheet: Sheet, *, have_bars: bool) -> Plan:
 
 def bar_beside(panels: Sequence[Panel], sheet: Sheet) -> Box:
     """The place of a bar beside some panels, and its height."""
-    unit, top = sheet.size / INCH, min(panel.box.y for panel in panels)
+    top = min(panel.box.y for panel in panels)
     high = max(panel.box.bottom for panel in panels) - top
     right = max(panel.right for panel in panels)
-    return Box(right, top, 0.0, _bar_height(high, unit))
+    return Box(right, top, 0.0, bar_height(high, sheet))
 
 
-def _bar_height(high: Length, unit: Length) -> Length:
+def bar_height(panels: Length, sheet: Sheet) -> Length:
     """The height of a bar beside panels of this height."""
-    return max(_SHORTEST_BAR * unit, min(high, _LONGEST_BAR * unit))
+    return max(sheet.shortest_bar, min(panels, _LONGEST_BAR * sheet.size / INCH))
 
 
 def sink_beside(box: Box, cell: Length) -> Box:
@@ -153,13 +152,6 @@ class _Placed:
         )
         return max(rooms)
 
-    def _bars(self, i: int) -> Length:
-        """The height of the bars of a row of panels with bars of their own, and of what is below them."""
-        unit = self._sheet.size / INCH
-        pairs = zip(self._table[i], self._sized[i], strict=True)
-        highs = [_bar_height(sized.high, unit) for slot, sized in pairs if slot.bar]
-        return max(highs) + _BELOW_BAR * unit if highs else 0.0
-
     def _rows(self) -> tuple[list[Length], Length]:
         """The y of each row of panels, and of the end of the last."""
         ys, y = list[Length](), 0.0
@@ -167,8 +159,14 @@ class _Placed:
             lines = max(len(sized.title) for sized in row)
             y += head_room(self._table, self._sheet) + max(0, lines - 1) * line(self._sheet.size)
             ys.append(y)
-            y += max(max(sized.high for sized in row) + self._foot(i), self._bars(i))
+            below = (bar_height(sized.high, self._sheet) + slot.foot for sized, slot in self._with_bars(i))
+            y += max(max(sized.high for sized in row) + self._foot(i), *below, 0.0)
         return ys, y
+
+    def _with_bars(self, i: int) -> Iterator[tuple[_Sized, Slot]]:
+        """The panels of a row with bars of their own."""
+        both = zip(self._sized[i], self._table[i], strict=True)
+        return ((sized, slot) for sized, slot in both if slot.bar)
 
     def _panel(self, i: int, j: int) -> Panel:
         sized = self._sized[i][j]

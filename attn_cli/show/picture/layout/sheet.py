@@ -21,7 +21,12 @@ GAP, TICK = 0.12, 0.04  # inches
 APART, NARROW = 0.05, 0.08  # inches: between the tokens' columns and a sink's, and its least width
 _SMALLEST = 5 / 8  # labels, in the size of others, if all are to have one
 _LONGEST = 0.16  # label, in widths of the page
-_LEAST_LONGEST = 6  # the same in sizes of type
+_LEAST_LONGEST = 4  # the same in sizes of type
+_SHORTEST_BAR, _SHORTEST_ON_NARROW = (
+    10,
+    16,
+)  # the height of a bar, in sizes of type: what it says is beside it
+_NARROW_PAGE = 36  # sizes of type
 
 
 @record(frozen=True, slots=True)
@@ -51,6 +56,13 @@ class Sheet:
         return max(_LONGEST * (self.canvas.width or PAGE), _LEAST_LONGEST * self.size / INCH)
 
     @property
+    def shortest_bar(self) -> Length:
+        """The height of a bar, at least."""
+        unit = self.size / INCH
+        is_narrow = (self.canvas.width or PAGE) < _NARROW_PAGE * unit
+        return unit * (_SHORTEST_ON_NARROW if is_narrow else _SHORTEST_BAR)
+
+    @property
     def magnification(self) -> float:
         """How large type is, compared with the usual size."""
         return self.size / LABELS
@@ -63,6 +75,7 @@ class Slot:
     grid: Grid
     number: str  # the longest number in its cells
     bar: Length = 0.0
+    foot: Length = 0.0  # below the bar
 
 
 def line(size: float) -> Length:
