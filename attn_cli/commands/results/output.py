@@ -206,11 +206,20 @@ def drawn(
     """A picture of the groups of panels, one below the other; each group shares one scale."""
     from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
-    return as_picture(world, picture.page(groups, heading, canvas, min(options.dpi, _FINEST)), options)
+    dots = min(options.dpi, _FINEST)
+    return as_picture(world, lambda: picture.page(groups, heading, canvas, dots), options)
 
 
-def as_picture(world: World, drawing: "Drawing", options: PictureOptions) -> Picture:
-    """The drawing with its resolution; remarks name characters that the font, or any font, lacks."""
+def as_picture(world: World, draw: "Callable[[], Drawing]", options: PictureOptions) -> Picture:
+    """The drawing with its resolution; remarks name characters that the font, or any font, lacks.
+
+    Raises:
+        UsageError: the font is damaged.
+    """
+    from attn_cli.show.picture.font_file import refusing_damage  # already imported
+
+    with refusing_damage(options.font):
+        drawing = draw()
     if drawing.lacking:
         shown = " ".join(map(label, drawing.lacking[:_CHARACTERS]))
         rest = len(drawing.lacking) - _CHARACTERS

@@ -103,8 +103,8 @@ def drawn_texts(
     tokens = counted(len(reading.keys), "token")
     places = [(head.layer, head.head) for head in heads]
     heading = heading_of(world, reading, options, places, tokens, says_text=False)
-    drawing = text_page(texts, heading, canvas, scale_of_texts(scale))
-    return as_picture(world, drawing, options)
+    shown = scale_of_texts(scale)
+    return as_picture(world, lambda: text_page(texts, heading, canvas, shown), options)
 
 
 def _heads(

@@ -12,7 +12,7 @@ from attn_cli.grid import Grid
 from attn_cli.safe_text import printable
 from attn_cli.show.picture.canvas import USUAL, Canvas
 from attn_cli.show.picture.colours import colour_map
-from attn_cli.show.picture.font_file import is_truetype, known_font
+from attn_cli.show.picture.font_file import is_truetype, known_font, refusing_damage
 from attn_cli.show.picture.fonts import Letters, letters_for
 from attn_cli.show.picture.heading import Heading, heading_height, heading_marks
 from attn_cli.show.picture.layout.sheet import GAP
@@ -87,7 +87,8 @@ def render(drawing: Drawing, suffix: str, dpi: int = 150) -> bytes:
 
     _refuse(drawing, suffix, dpi)
     out = BytesIO()
-    with mpl.rc_context(_SETTINGS | _fonts_of(drawing, suffix)):
+    settings = _SETTINGS | _fonts_of(drawing, suffix)
+    with mpl.rc_context(settings), refusing_damage(drawing.canvas.font):
         figure_of(drawing).savefig(out, format=suffix[1:], dpi=dpi, **_FORMATS[suffix])
     return out.getvalue()
 

@@ -1,12 +1,13 @@
 """A font from a file: checked, and made known to matplotlib under a name of its own."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.errors import UsageError
+from attn_cli.errors import AttnError, UsageError
 from attn_cli.safe_text import printable
 
 if TYPE_CHECKING:
@@ -51,6 +52,22 @@ def known_font(path: Path) -> str:
         own = replace(entry, fname=of_file, name=name, style="normal", variant="normal", weight=400)
         fontManager.ttflist.insert(0, replace(own, stretch="normal"))
     return name
+
+
+@contextmanager
+def refusing_damage(path: Path | None) -> Iterator[None]:
+    """Raise `UsageError` if drawing in the font of the file fails: it may be damaged anywhere.
+
+    FreeType and fontTools read a font bit by bit, and raise all kinds of exceptions.
+    """
+    try:
+        yield
+    except AttnError:
+        raise
+    except Exception as error:
+        if path is None:
+            raise
+        raise UsageError(f"--font {printable(str(path))} is damaged: it cannot be drawn in", _HINT) from error
 
 
 def _is_of(name: str, file: str) -> bool:

@@ -110,9 +110,10 @@ def _sheet(
     letters: Letters, canvas: Canvas, resolution: float, section: Section, rooms: Sequence[Length]
 ) -> Sheet:
     """The room for panels, their labels and the bars of their own."""
-    page = canvas.width or PAGE
+    usual = PAGE * max(1.0, canvas.size / LABELS)
+    page = canvas.width or usual
     beside = rooms[0] if section.share_scale else 0.0
-    height = page * TALL - _HEADING
+    height = max(page, usual) * TALL - _HEADING  # a column of a page is as high as the page
     is_exact = canvas.width is not None or canvas.size != LABELS
     return Sheet(page - beside, height, replace(canvas, width=page), is_exact, letters, resolution)
 
