@@ -206,8 +206,8 @@ def drawn(
     """A picture of the groups of panels, one below the other; each group shares one scale."""
     from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
-    resolution = min(options.dpi, _FINEST)
-    return as_picture(world, lambda: picture.page(groups, heading, canvas, resolution), options)
+    dots = min(options.dpi, _FINEST)
+    return as_picture(world, lambda: picture.page(groups, heading, canvas, dots), options)
 
 
 def as_picture(world: World, draw: "Callable[[], Drawing]", options: PictureOptions) -> Picture:
