@@ -22,6 +22,8 @@ from attn_cli.show.picture.colours import colour_scale
 from attn_cli.show.picture.heading import Heading
 from attn_cli.show.picture.marks import Blank, Drawing, Image, Word
 from attn_cli.show.picture.section import PanelRows
+from attn_cli.show.terminal.shades import ramp
+from attn_cli.vocabulary import Theme
 
 
 def page(groups: Sequence[PanelRows], title: str, canvas: Canvas = USUAL) -> Drawing:
@@ -376,3 +378,18 @@ def test_numbers_in_cells_have_two_decimals_where_scores_are_as_large_as_usual(
 ) -> None:
     cells = grid_of("w", np.array([[value]]), ["a"], ["a"], limits=(0, high))
     assert colour_scale([cells], None).number(value) == number
+
+
+@pytest.mark.parametrize(
+    ("limits", "diverges"),
+    [((-1, 2), True), ((0, 2), False), ((-2, 0), False), ((1, 2), False), ((-2, -1), False)],
+)
+def test_colours_diverge_in_tables_and_pictures_if_zero_is_inside_the_range(
+    limits: tuple[float, float], diverges: bool
+) -> None:
+    grid = grid_of("scores", np.linspace(*limits, 4).reshape(2, 2), ["a", "b"], ["a", "b"])
+    (cells,) = panels(page([[[grid]]], "scores"))
+    assert (colour_scale([grid], None).cmap.name == "RdBu_r") == diverges
+    shades, of_one_sign = (ramp("truecolor", Theme.DARK, span) for span in (grid.limits, (0, 1)))
+    assert (len(shades) > len(of_one_sign)) == diverges
+    assert len({tuple(cell) for cell in cells.reshape(-1, 4)}) == 4

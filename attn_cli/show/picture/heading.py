@@ -26,14 +26,18 @@ class Heading:
     @property
     def texts(self) -> tuple[str, ...]:
         """All of its text."""
-        return (self.title, *self.phrases, self.target, _ARROW)
+        return (*self.titles, *self.phrases)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The title, and a second text after an arrow."""
+        return (self.title, f"{_ARROW}{self.target}") if self.target else (self.title,)
 
     def lines(self, letters: Letters, size: float, width: float) -> list[tuple[str, float]]:
         """Each line with its size, for labels of `size` points on a page of `width` inches."""
         room = width - 2 * GAP
         large = size * LARGER
-        texts = [self.title, f"{_ARROW}{self.target}"] if self.target else [self.title]
-        titles = [letters.title(" ".join(text.split())) for text in texts]
+        titles = [letters.title(" ".join(text.split())) for text in self.titles]
         most = _MOST_LINES // len(titles)
         lines = [(line, large) for text in titles for line in letters.lines(text, large, room, most) if line]
         return lines + [(text, size) for text in _joined(self.phrases, letters, size, room)]
