@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attn_cli.arguments.usage import listed
-from attn_cli.commands.options import PictureOptions
+from attn_cli.commands.picture_options import PictureOptions
 from attn_cli.commands.results.output import counted, kind_of
 from attn_cli.console import World
 from attn_cli.vocabulary import Kind

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.options import PictureOptions
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
@@ -13,6 +12,7 @@ from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.grid import Grid, Head
     from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
@@ -200,7 +200,7 @@ def drawn(
     world: World,
     groups: "Sequence[Sequence[Sequence[Grid]]]",
     heading: "Heading",
-    options: PictureOptions,
+    options: "PictureOptions",
     canvas: "Canvas",
 ) -> Picture:
     """A picture of the groups of panels, one below the other; each group shares one scale."""
@@ -210,7 +210,7 @@ def drawn(
     return as_picture(world, lambda: picture.page(groups, heading, canvas, dots), options)
 
 
-def as_picture(world: World, draw: "Callable[[], Drawing]", options: PictureOptions) -> Picture:
+def as_picture(world: World, draw: "Callable[[], Drawing]", options: "PictureOptions") -> Picture:
     """The drawing with its resolution; remarks name characters that the font, or any font, lacks.
 
     Raises:

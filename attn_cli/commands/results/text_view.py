@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from attn_cli.commands.inputs import check_steps, chosen_window, selected_heads, selected_places
 from attn_cli.commands.options import (
-    PictureOptions,
     ScaleOptions,
     TableOptions,
     TextViewOptions,
@@ -24,6 +23,7 @@ from attn_cli.vocabulary import Step
 
 if TYPE_CHECKING:
     from attn_cli.answers.shaded_text import ShadedText
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Selection
@@ -93,7 +93,7 @@ def drawn_texts(
     reading: "Reading",
     heads: "Sequence[Head]",
     texts: "Sequence[ShadedText]",
-    options: PictureOptions,
+    options: "PictureOptions",
     canvas: "Canvas",
     scale: ScaleOptions,
 ) -> Picture:
