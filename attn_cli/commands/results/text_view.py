@@ -11,7 +11,6 @@ from attn_cli.commands.options import (
     TextViewOptions,
     WindowOptions,
 )
-from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import remarks_on_empty_rows
 from attn_cli.commands.results.output import as_picture, counted, headline
 from attn_cli.commands.results.weight_scale import scale_of_texts
@@ -98,6 +97,7 @@ def drawn_texts(
     scale: ScaleOptions,
 ) -> Picture:
     """A picture of the texts, under the heads and the model."""
+    from attn_cli.commands.results.heading import heading_of  # only of pictures
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
     tokens = counted(len(reading.keys), "token")
