@@ -173,10 +173,8 @@ def test_the_heading_is_the_text_and_the_head_in_words(tmp_path: Path) -> None:
 def test_the_heading_of_cross_attention_is_both_texts(tmp_path: Path) -> None:
     TRANSLATORS["t5"].save(tmp_path / "t5")
     line = ("heatmap", TEXT, "-m", str(tmp_path / "t5"), "--target", "the dog", "--heads", "0.1")
-    assert heading(tmp_path, *line, "--kind", "cross") == [
-        f"{TEXT} → the dog",
-        "layer 0, head 1 · cross attention · t5",
-    ]
+    assert heading(tmp_path, *line, "--kind", "cross") == [TEXT, "→ the dog"]
+    assert "layer 0, head 1 · cross attention · t5" in words(tmp_path / "a.svg")
     assert heading(tmp_path, *line, "--kind", "decoder")[0] == "the dog"
     assert heading(tmp_path, *line, "--kind", "encoder")[0] == TEXT
     heading(tmp_path, *line, "--kind", "cross")

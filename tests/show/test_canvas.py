@@ -68,6 +68,15 @@ def test_no_word_is_cut_off_where_no_width_is_given(name: str) -> None:
     assert overlapping(drawing) == []
 
 
+@pytest.mark.parametrize("width", [2.5, 3.3, 5.0])
+def test_labels_longer_than_was_thought_make_cells_smaller(width: float) -> None:
+    """The room for labels is estimated before it is known which of them have room."""
+    long = [*SENTENCE, "antidisestablishmentarianism", "floccinaucinihilipilification"]
+    for groups in ([[[head(long)]]], [[[head(long), head(long, "3.1")]]]):
+        drawing = picture.page(groups, HEADING, Canvas(width=width))
+        assert cut_off(drawing) == []
+
+
 def test_a_grid_of_heads_fits_a_page() -> None:
     drawing = picture.page(GRID, HEADING, Canvas(width=6.5))
     assert cut_off(drawing) == []

@@ -32,16 +32,17 @@ def heading_of(
     if options.no_title or options.title is not None:
         return Heading(options.title or "")
     phrases = (heads_in_words(world, reading, places), *more, kind_of(reading), reading.source.card.name)
-    return Heading(text_of(reading) if says_text else "", tuple(filter(None, phrases)))
+    text, target = texts_of(reading) if says_text else ("", "")
+    return Heading(text, tuple(filter(None, phrases)), target)
 
 
-def text_of(reading: "Reading") -> str:
-    """The text that is attended to and from; of cross-attention, the keys' and then the queries'."""
+def texts_of(reading: "Reading") -> tuple[str, str]:
+    """The text that is attended to, and of cross-attention the one that is attended from, else empty."""
     request = reading.request
     text = request.text if request.pair is None else f"{request.text} | {request.pair}"
     if reading.kind is Kind.DECODER:
-        return request.target or ""
-    return f"{text} → {request.target}" if reading.kind is Kind.CROSS and request.target else text
+        return request.target or "", ""
+    return text, (request.target or "") if reading.kind is Kind.CROSS else ""
 
 
 def heads_in_words(world: World, reading: "Reading", places: "Sequence[Place]") -> str:

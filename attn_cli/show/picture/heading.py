@@ -11,6 +11,7 @@ LARGER = 1.25
 """The size of a title, in that of labels."""
 
 _MOST_LINES = 2  # of the title; a longer one is cut
+_ARROW = "→ "
 _BELOW = 0.04  # inches between the title and what is below it
 
 
@@ -20,18 +21,25 @@ class Heading:
 
     title: str = ""
     phrases: tuple[str, ...] = ()
+    target: str = ""  # a second text, on a line of its own
 
     @property
     def texts(self) -> tuple[str, ...]:
         """All of its text."""
-        return (self.title, *self.phrases)
+        return (*self.titles, *self.phrases)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The title, and a second text after an arrow."""
+        return (self.title, f"{_ARROW}{self.target}") if self.target else (self.title,)
 
     def lines(self, letters: Letters, size: float, width: float) -> list[tuple[str, float]]:
         """Each line with its size, for labels of `size` points on a page of `width` inches."""
         room = width - 2 * GAP
         large = size * LARGER
-        title = letters.title(" ".join(self.title.split()))
-        lines = [(text, large) for text in letters.lines(title, large, room, _MOST_LINES) if text]
+        titles = [letters.title(" ".join(text.split())) for text in self.titles]
+        most = _MOST_LINES // len(titles)
+        lines = [(line, large) for text in titles for line in letters.lines(text, large, room, most) if line]
         return lines + [(text, size) for text in _joined(self.phrases, letters, size, room)]
 
 

@@ -24,6 +24,7 @@ RESOLUTION = 150.0
 """Dots per inch of a picture, unless others are asked for."""
 
 _HEADING = 0.6  # inches: about the height of a heading
+_ROUNDING = 1e-6  # inches
 _ATTEMPTS = 4  # at the number of lines beside bars, which depends on the height of these and they on it
 
 
@@ -75,7 +76,7 @@ def plan_section(section: Section, letters: Letters, canvas: Canvas, resolution:
     lines = [1] * len(legends)
     for _ in range(_ATTEMPTS):
         rooms = [legend.room(canvas.size, count) for legend, count in zip(legends, lines, strict=True)]
-        plan = _plan(section, legends, rooms, _sheet(letters, canvas, resolution, section, rooms))
+        plan = _fitting(section, legends, rooms, _sheet(letters, canvas, resolution, section, rooms))
         drawn = [panel.grid for panel in plan.panels]
         shown = [drawn] if section.share_scale else [[grid] for grid in drawn]
         legends = [legend_of(group, scale, letters) for group, scale in zip(shown, scales, strict=True)]
@@ -86,6 +87,19 @@ def plan_section(section: Section, letters: Letters, canvas: Canvas, resolution:
         lines = list(map(max, needed, lines))
     beside = rooms[0] if section.share_scale else 0.0
     return PlannedSection(plan, tuple(legends), plan.width + beside)
+
+
+def _fitting(section: Section, legends: Sequence[Legend], rooms: Sequence[Length], sheet: Sheet) -> Plan:
+    """The plan on the sheet, with smaller cells if labels turn out to need more room than was left for them.
+
+    Raises:
+        UsageError: the sheet is too narrow.
+    """
+    plan, narrower = _plan(section, legends, rooms, sheet), sheet
+    while sheet.is_exact and plan.width > sheet.width + _ROUNDING:
+        narrower = replace(narrower, width=narrower.width - (plan.width - sheet.width) - _ROUNDING)
+        plan = _plan(section, legends, rooms, narrower)
+    return plan
 
 
 def _plan(section: Section, legends: Sequence[Legend], rooms: Sequence[Length], sheet: Sheet) -> Plan:
