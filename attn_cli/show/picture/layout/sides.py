@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from attn_cli.grid import SINK, Grid, Landmarks
 from attn_cli.record import record
+from attn_cli.safe_text import label
 from attn_cli.show.picture.colours import with_minus_sign
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.layout.sheet import TICK, Length, Sheet, line
@@ -94,7 +95,7 @@ def _names(grid: Grid, names: Sequence[str], places: Sequence[int] | None) -> Se
     is_whole = places is None or grid.hidden is not None or tuple(places) == tuple(range(len(places)))
     if places is None or is_whole or grid.is_pooled or grid.merged != (1, 1):
         return names
-    return [f"{place} {name}" for place, name in zip(places, names, strict=True)]
+    return [f"{place} {label(name)}" for place, name in zip(places, names, strict=True)]
 
 
 def _outward(names: Sequence[str], landmarks: Landmarks | None, cell: Length, sheet: Sheet) -> PanelSide:
