@@ -152,7 +152,7 @@ def test_steps_without_token_pairs_are_shown_in_full() -> None:
 def test_a_picture_of_a_long_text_says_that_it_is_pooled(tmp_path: Path) -> None:
     answer = attn("heatmap", *RANDOM, "-o", tmp_path / "a.svg")
     found = words(tmp_path / "a.svg")
-    assert {"largest weight of a block of 4 × 4, log scale", "1", "0.1", "0.01", "≤ 0.001"} <= set(found)
+    assert {"largest weight of a block of 5 × 5, log scale", "1", "0.1", "0.01", "≤ 0.001"} <= set(found)
     largest = REMARK.replace("averaged over blocks", "shown as the largest of each block")
     assert answer.err == f"wrote {tmp_path / 'a.svg'}\n{largest}{IS_LOG}"
 
@@ -160,7 +160,7 @@ def test_a_picture_of_a_long_text_says_that_it_is_pooled(tmp_path: Path) -> None
 def test_a_picture_may_have_the_means_on_a_linear_scale(tmp_path: Path) -> None:
     answer = attn("heatmap", *RANDOM, "--pool", "mean", "--scale", "linear", "-o", tmp_path / "a.svg")
     found = words(tmp_path / "a.svg")
-    assert {"mean weight of a block of 4 × 4, linear scale", "1", "0.8", "0"} <= set(found)
+    assert {"mean weight of a block of 5 × 5, linear scale", "1", "0.8", "0"} <= set(found)
     assert answer.err == f"wrote {tmp_path / 'a.svg'}\n{REMARK}"
 
 

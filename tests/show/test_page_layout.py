@@ -222,3 +222,12 @@ def captions(drawing: Drawing, among: Sequence[str]) -> list[str]:
 def test_axes_that_panels_share_are_named_once() -> None:
     drawing = page(heads_of_a_layer(12, 15), "layer")
     assert captions(drawing, ["query", "key"]) == ["query", "key"]
+
+
+def test_a_grid_of_one_row_per_head_names_the_row() -> None:
+    row = replace(head(40), rows=("token7",), row_places=(7,), values=np.full((1, 40), 0.5))
+    row = replace(row, visible=np.ones((1, 40), dtype=bool), row_landmarks=None)
+    drawing = page([[[replace(row, head=f"{i}.{j}") for j in range(8)] for i in range(4)]], "model")
+    assert texts(drawing).count("7 token7") == 4
+    assert "each panel: query × key" in texts(drawing)
+    assert overlapping(drawing) == []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: about as many as a screen has pixels
-PICTURE_CELLS = 400  # the same of a picture: a line of one cell has about two pixels on a page
+PICTURE_CELLS = 320  # the same of a picture: on a page a line of one cell has two pixels
 _FINEST = 300  # cells per inch, whatever the resolution: no reader sees more
 _FEWEST_CELLS = 128  # along each side, for one head among many
 _SHORT = 64  # tokens: a text up to this length is listed even above a part of its matrix

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from attn_cli.grid import Grid
 from attn_cli.record import record
 from attn_cli.show.picture.layout.sheet import GAP, Length, Sheet, Slot, line
-from attn_cli.show.picture.layout.sides import axis_room, likely_room
+from attn_cli.show.picture.layout.sides import axis_room, likely_room, names_of_columns, names_of_rows
 
 Table: TypeAlias = Sequence[Sequence[Slot]]
 
@@ -210,13 +210,13 @@ def _room_for_number(slot: Slot, cell: Cell, sheet: Sheet) -> float:
 
 
 def _rows_room(slot: Slot, sheet: Sheet) -> Length:
-    return likely_room(slot.grid.rows, slot.grid.row_axis, sheet)
+    return likely_room(names_of_rows(slot.grid), slot.grid.row_axis, sheet)
 
 
 def _columns_room(slot: Slot, sheet: Sheet) -> Length:
     if is_of_features(slot.grid):
         return line(sheet.size) + axis_room(slot.grid.column_axis, sheet.size)
-    return likely_room(slot.grid.columns, slot.grid.column_axis, sheet)
+    return likely_room(names_of_columns(slot.grid), slot.grid.column_axis, sheet)
 
 
 def _widest(rows: Sequence[Sequence[Length]]) -> tuple[Length, ...]:

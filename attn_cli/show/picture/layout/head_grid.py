@@ -10,7 +10,14 @@ from attn_cli.show.picture.layout.cells import Cell, Table, are_square, largest_
 from attn_cli.show.picture.layout.coarse import coarser
 from attn_cli.show.picture.layout.plan import Panel, Plan, bar_beside, sink_beside
 from attn_cli.show.picture.layout.sheet import APART, GAP, NARROW, TICK, Length, Sheet, line
-from attn_cli.show.picture.layout.sides import axis_room, likely_room, side_of_columns, side_of_rows
+from attn_cli.show.picture.layout.sides import (
+    axis_room,
+    likely_room,
+    names_of_columns,
+    names_of_rows,
+    side_of_columns,
+    side_of_rows,
+)
 from attn_cli.show.picture.marks import Box, Word
 
 _BETWEEN = 0.04  # inches between panels
@@ -30,44 +37,50 @@ class _Margins:
     above: Length  # each panel, for what hidden keys took
 
 
+@record(frozen=True, slots=True)
+class _Labelled:
+    """Which sides of panels at the edges have the labels of tokens."""
+
+    rows: bool = True
+    columns: bool = True
+
+
 def plan_heads(table: Table, sheet: Sheet) -> Plan:
     """Place the panels of a table of layers by heads, whose tokens are labelled at the edges if legible.
 
     Raises:
         UsageError: the sheet is too narrow.
     """
-    margins = _margins(table, sheet, have_labels=True)
+    margins = _margins(table, sheet, _Labelled())
     cell = _cell(table, sheet, margins)
-    have_labels = min(cell.high, cell.wide) >= line(sheet.smallest)
-    if not have_labels:
-        margins = _margins(table, sheet, have_labels=False)
-        cell = _cell(table, sheet, margins)
+    labelled = _Labelled(cell.high >= line(sheet.smallest), cell.wide >= line(sheet.smallest))
+    margins = _margins(table, sheet, labelled)
+    cell = _cell(table, sheet, margins)
     if cell.wide * len(table[0][0].grid.columns) < _NARROWEST:
         raise too_narrow(sheet.canvas, _NARROWEST * len(table[0]), "the panels")
-    rows = _rows(table, cell, margins, sheet, have_labels=have_labels)
+    rows = _rows(table, cell, margins, sheet, labelled)
     panels = tuple(chain.from_iterable(rows))
     words = (*_layers(rows, sheet), *_heads(rows, sheet), *_hidden(panels, sheet))
-    axes = _axes(rows, sheet) if have_labels else ()
+    axes = _axes(rows, sheet, labelled)
     bottom = panels[-1].box.bottom + margins.foot
-    remark = _remark(panels, bottom, sheet, have_labels=have_labels)
+    remark = _remark(panels, bottom, sheet, labelled)
     number = number_size(table, [[cell] * len(row) for row in table], sheet)
     right = max(panel.right for panel in panels)
     height = max([bottom, *(word.y + line(word.size) / 2 for word in remark)])
     return Plan(panels, (*words, *axes, *remark), (bar_beside(panels, sheet),), right, height, number)
 
 
-def _margins(table: Table, sheet: Sheet, *, have_labels: bool) -> _Margins:
-    """The room beside the panels, with or without the labels of tokens."""
+def _margins(table: Table, sheet: Sheet, labelled: _Labelled) -> _Margins:
+    """The room beside the panels, with the labels of tokens."""
     grid, size = table[0][0].grid, sheet.size
     numbers = max(sheet.letters.inches(_layer(row[0].grid), size) for row in table)
     left = GAP + axis_room("layer", size) + numbers + 2 * TICK
     top = axis_room("head", size) + line(size) + TICK
     above = _BETWEEN + (line(size * _CAPTION) if grid.hidden is not None else 0.0)
-    if not have_labels:
-        return _Margins(left, top, TICK, above)
-    rows = likely_room(grid.rows, grid.row_axis, sheet)
-    columns = likely_room(grid.columns, grid.column_axis, sheet)
-    return _Margins(left + rows, top, columns, above)
+    if labelled.rows:
+        left += GAP / 2 + likely_room(names_of_rows(grid), grid.row_axis, sheet)
+    foot = likely_room(names_of_columns(grid), grid.column_axis, sheet) if labelled.columns else TICK
+    return _Margins(left, top, foot, above)
 
 
 def _cell(table: Table, sheet: Sheet, margins: _Margins) -> Cell:
@@ -86,7 +99,7 @@ def _cell(table: Table, sheet: Sheet, margins: _Margins) -> Cell:
 
 
 def _rows(
-    table: Table, cell: Cell, margins: _Margins, sheet: Sheet, *, have_labels: bool
+    table: Table, cell: Cell, margins: _Margins, sheet: Sheet, labelled: _Labelled
 ) -> list[list[Panel]]:
     """The panels, those at the left and at the bottom with the labels of tokens."""
     rows, y = list[list[Panel]](), margins.top
@@ -94,23 +107,21 @@ def _rows(
         y += margins.above
         panels, x = list[Panel](), margins.left
         for j, slot in enumerate(row):
-            are_labelled = have_labels and j == 0, have_labels and i == len(table) - 1
-            panels.append(_panel(slot.grid, x, y, cell, sheet, are_labelled))
+            at_edges = _Labelled(labelled.rows and j == 0, labelled.columns and i == len(table) - 1)
+            panels.append(_panel(slot.grid, x, y, cell, sheet, at_edges))
             x = panels[-1].right + _BETWEEN
         rows.append(panels)
         y += panels[0].box.height
     return rows
 
 
-def _panel(
-    grid: Grid, x: Length, y: Length, cell: Cell, sheet: Sheet, are_labelled: tuple[bool, bool]
-) -> Panel:
+def _panel(grid: Grid, x: Length, y: Length, cell: Cell, sheet: Sheet, labelled: _Labelled) -> Panel:
     box = Box(x, y, cell.wide * len(grid.columns), cell.high * len(grid.rows))
     coarse = coarser(grid, box.height * sheet.resolution, box.width * sheet.resolution)
     down = side_of_rows(coarse, box.height / len(coarse.rows), sheet)
     along = side_of_columns(coarse, box.width / len(coarse.columns), sheet)
     sink = None if grid.sink is None else sink_beside(box, min(along.cell, NARROW))
-    return Panel(coarse, box, sink, down, along, *are_labelled)
+    return Panel(coarse, box, sink, down, along, labelled.rows, labelled.columns)
 
 
 def _layers(rows: Sequence[Sequence[Panel]], sheet: Sheet) -> Iterator[Word]:
@@ -145,22 +156,24 @@ def _hidden(panels: Sequence[Panel], sheet: Sheet) -> Iterator[Word]:
             yield Word(panel.grid.hidden.average, panel.box.middle[0], y, size)
 
 
-def _axes(rows: Sequence[Sequence[Panel]], sheet: Sheet) -> Iterator[Word]:
+def _axes(rows: Sequence[Sequence[Panel]], sheet: Sheet, labelled: _Labelled) -> Iterator[Word]:
     """The names of the axes of the panels, once for all of them."""
     first, last = rows[0][0], rows[-1][0]
     size = first.down.size + 1
     x = first.box.x - 2 * TICK - first.down.reach(sheet.letters) - axis_room("query", size - 1) / 2
-    if name := first.grid.row_axis:
+    if labelled.rows and (name := first.grid.row_axis):
         yield Word(name, x, (first.box.y + last.box.bottom) / 2, size, turned=True)
     y = last.box.bottom + 2 * TICK + last.along.reach(sheet.letters) + axis_room("key", size - 1) / 2
-    if name := first.grid.column_axis:
+    if labelled.columns and (name := first.grid.column_axis):
         yield Word(name, (first.box.x + rows[-1][-1].right) / 2, y, size)
 
 
-def _remark(panels: Sequence[Panel], top: Length, sheet: Sheet, *, have_labels: bool) -> list[Word]:
+def _remark(panels: Sequence[Panel], top: Length, sheet: Sheet, labelled: _Labelled) -> list[Word]:
     """What nothing else says of the panels: their axes if they have no labels, and what is beside them."""
     grid, size = panels[0].grid, sheet.size * _CAPTION
-    parts = [] if have_labels else [f"each panel: {grid.row_axis} × {grid.column_axis}"]
+    parts = (
+        [] if labelled.rows and labelled.columns else [f"each panel: {grid.row_axis} × {grid.column_axis}"]
+    )
     if any(panel.sink is not None for panel in panels):
         parts.append("column beside it: learned sink")
     if grid.hidden is not None:

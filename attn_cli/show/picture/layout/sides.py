@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from attn_cli.grid import SINK, Grid, Landmarks
 from attn_cli.record import record
+from attn_cli.safe_text import label
 from attn_cli.show.picture.colours import with_minus_sign
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.layout.sheet import TICK, Length, Sheet, line
@@ -46,7 +47,7 @@ def axis_room(axis: str, size: float) -> Length:
 
 def side_of_rows(grid: Grid, cell: Length, sheet: Sheet) -> PanelSide:
     """The labels at the left of a panel."""
-    return _outward(_names(grid, grid.rows, grid.row_places), grid.row_landmarks, cell, sheet)
+    return _outward(names_of_rows(grid), grid.row_landmarks, cell, sheet)
 
 
 def side_of_columns(grid: Grid, cell: Length, sheet: Sheet) -> PanelSide:
@@ -54,13 +55,22 @@ def side_of_columns(grid: Grid, cell: Length, sheet: Sheet) -> PanelSide:
     if not grid.are_tokens and all(name.isdecimal() for name in grid.columns):
         ticks = number_ticks(grid.columns, cell, sheet.letters, sheet.size)
         return PanelSide(cell, sheet.size, tuple(ticks), outward=False)
-    names = _names(grid, grid.columns, grid.column_places)
-    side = _outward(names, grid.column_landmarks, cell, sheet)
+    side = _outward(names_of_columns(grid), grid.column_landmarks, cell, sheet)
     longest = side.reach(sheet.letters)
     if grid.sink is not None:
         longest = max(longest, sheet.letters.inches(sink_name(grid), side.size))
     is_horizontal = len(side.ticks) == len(grid.columns) and longest < cell - _CLEAR
     return PanelSide(side.cell, side.size, side.ticks, outward=not is_horizontal)
+
+
+def names_of_rows(grid: Grid) -> Sequence[str]:
+    """The labels at the left of a panel, if there is room for all."""
+    return _names(grid, grid.rows, grid.row_places)
+
+
+def names_of_columns(grid: Grid) -> Sequence[str]:
+    """The labels below a panel, if there is room for all."""
+    return _names(grid, grid.columns, grid.column_places)
 
 
 def sink_name(grid: Grid) -> str:
@@ -85,7 +95,7 @@ def _names(grid: Grid, names: Sequence[str], places: Sequence[int] | None) -> Se
     is_whole = places is None or grid.hidden is not None or tuple(places) == tuple(range(len(places)))
     if places is None or is_whole or grid.is_pooled or grid.merged != (1, 1):
         return names
-    return [f"{place} {name}" for place, name in zip(places, names, strict=True)]
+    return [f"{place} {label(name)}" for place, name in zip(places, names, strict=True)]
 
 
 def _outward(names: Sequence[str], landmarks: Landmarks | None, cell: Length, sheet: Sheet) -> PanelSide:
