@@ -148,7 +148,19 @@ class Reading:
         queries, keys = ([token.text for token in tokens] for tokens in sides)
         if self.words is None:
             return Sides(queries, keys)
-        return Sides(queries, keys, *([word.position for word in words] for words in sides))
+        query_numbers, key_numbers = ([word.position for word in words] for words in sides)
+        return Sides(queries, keys, query_numbers, key_numbers)
+
+    @property
+    def sides_of_pictures(self) -> Sides:
+        """The same, with the words to label where there is no room for every token."""
+        from attn_cli.reading.token_selection.landmarks import landmarks_of  # only pictures need it
+
+        of_queries = replace(self.query_side, tokens=self.queries)
+        of_keys = replace(self.key_side, tokens=self.keys)
+        queries = landmarks_of(of_queries)
+        keys = queries if of_queries == of_keys else landmarks_of(of_keys)
+        return replace(self.sides, landmarks=(queries, keys))
 
     def with_suited_backend(self, layers: int) -> "Reading":
         """The reading with the library and device that run this many layers fastest."""

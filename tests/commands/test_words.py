@@ -297,7 +297,7 @@ def test_pictures_have_words_as_labels_and_say_so(drawings: list[Drawing], tmp_p
     line = ("heatmap", TEXT, "--heads", "0.3", "--words", "--hide", "first", "-o", tmp_path / "a.png")
     assert attn(*line).status == 0
     texts = [mark.text for mark in drawings[0].marks if isinstance(mark, Word)]
-    assert 'weights · words · hidden: "<s>" (0) · storybook' in texts
+    assert 'layer 0, head 3 · words · hidden: "<s>" (0) · storybook' in texts
     assert texts.count("animal") == 2
     assert "anim" not in texts
 

@@ -52,6 +52,11 @@ def as_words(world: World, reading: "Reading", *, are_words: bool) -> "Reading":
     return merged
 
 
+def words_of(reading: "Reading") -> str:
+    """What rows and columns are if not tokens, for the title of a picture; else empty."""
+    return "" if reading.words is None else "words"
+
+
 @record(frozen=True, slots=True)
 class SelectedTokens:
     """A selection as typed after an option."""

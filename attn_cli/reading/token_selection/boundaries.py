@@ -10,6 +10,7 @@ script without spaces.
 """
 
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 from itertools import accumulate
 
@@ -72,9 +73,18 @@ def is_inside_part(text: str, place: int) -> bool:
 
 def enclosing_part(text: str, start: int, end: int) -> str:
     """The part of a word around some of its characters."""
-    while is_inside_part(text, start):
+    return _enclosing(text, start, end, is_inside_part)
+
+
+def enclosing_word(text: str, start: int, end: int) -> str:
+    """The word around some of its characters."""
+    return _enclosing(text, start, end, is_inside_word)
+
+
+def _enclosing(text: str, start: int, end: int, is_inside: Callable[[str, int], bool]) -> str:
+    while is_inside(text, start):
         start -= 1
-    while is_inside_part(text, end):
+    while is_inside(text, end):
         end += 1
     return text[start:end]
 
