@@ -125,3 +125,13 @@ def test_the_random_layer_has_words_of_its_own() -> None:
     reading = in_words(reading_of("It's the cat.", "random"))
     assert [word.text for word in reading.keys] == ["It's", "the", "cat", "."]
     assert texts(side_of("a.b")) == ["a.b"]
+
+
+def test_landmarks_of_pictures_are_words_at_the_positions_of_their_first_tokens() -> None:
+    reading = in_words(reading_of("The unbelievable cat. It's tired", "storybook"))
+    landmarks = reading.sides_of_pictures.landmarks
+    assert landmarks is not None
+    rows, columns = landmarks
+    assert rows == columns
+    assert rows.places == tuple(word.position for word in reading.keys)
+    assert rows.words == ("<s>", "The", "unbelievable", "cat", ".", "It's", "tired")
