@@ -107,7 +107,8 @@ def inspect_heads(
         _conclude(world, verdict)
         return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits, window.hiding.hide)
-    shown = chosen_window(world, reading, window, steps, most)
+    top = None if as_json or targets else table.top
+    shown = chosen_window(world, reading, window, steps, most, top=top)
     if shown.is_pooled:
         check_pooled(targets)
     heads = selected_heads(world, reading, selection(inputs), steps, shown)
