@@ -163,7 +163,7 @@ class ShownLayer:
     def _arrays(self, chosen: Sequence[int], steps: Collection[Step], window: Window) -> "_Arrays":
         """Each step (H, R, ...) within the window, and the mask (R, C) if a step is pairwise."""
         blocks, masks = list[dict[Step, Numbers]](), list[Numbers]()
-        shares, received = list["Shares"](), list[_Received]()
+        shares, received = list["Shares"](), _Received.nothing(len(chosen), window.keys)
         listed = list[dict[Step, "LargestOfRows"]]()
         for layer in self._parts(window, len(chosen)):
             arrays, mask = self._checked(layer, chosen, {*steps, *_needed(window)})
@@ -171,7 +171,7 @@ class ShownLayer:
                 arrays[Step.WEIGHTS], of_rows = _as_shown(arrays[Step.WEIGHTS], window.hiding)
                 shares.append(of_rows)
             elif Step.WEIGHTS in steps:
-                received.append(_Received.of(arrays[Step.WEIGHTS], mask))
+                received = received.plus(arrays[Step.WEIGHTS], mask)
             block = {step: _of_columns(step, arrays[step], window) for step in arrays if step in steps}
             seen = _of_columns(Step.MASK, mask, window)
             if window.top:
@@ -245,9 +245,14 @@ class _Received:
     rows: int
 
     @classmethod
-    def of(cls, weights: Numbers, mask: Numbers) -> "_Received":
+    def nothing(cls, heads: int, keys: int) -> "_Received":
+        return cls(np.zeros((heads, keys)), 0)
+
+    def plus(self, weights: Numbers, mask: Numbers) -> "_Received":
+        """The same with the rows of a block."""
         choosing = mask.sum(axis=-1) > 1
-        return cls(weights[:, choosing].sum(axis=1, dtype=np.float64), int(choosing.sum()))
+        more = weights[:, choosing].sum(axis=1, dtype=np.float64)
+        return _Received(self.weights + more, self.rows + int(choosing.sum()))
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -257,7 +262,7 @@ class _Arrays:
     steps: dict[Step, Numbers]
     mask: Numbers | None
     shares: "Sequence[Shares]"
-    received: Sequence[_Received]
+    received: _Received
     listed: "Mapping[Step, LargestOfRows]"  # the steps of which only the largest numbers are kept
 
     def steps_of(self, index: int) -> dict[Step, Numbers]:
@@ -289,10 +294,7 @@ class _Arrays:
 
     def favourite_of(self, index: int, window: Window) -> KeyShare | None:
         """The key that receives most of this head; None if too few rows count, or it is out of sight."""
-        if not self.received:
-            return None
-        received = np.sum([each.weights[index] for each in self.received], axis=0)
-        favourite = _favourite(received, sum(each.rows for each in self.received))
+        favourite = _favourite(self.received.weights[index], self.received.rows)
         return favourite if favourite is not None and favourite.key in window.columns else None
 
 

@@ -50,7 +50,7 @@ def test_a_pipe_lists_every_row_of_a_long_text() -> None:
 def test_a_terminal_lists_twenty_rows_up_to_the_last_and_names_the_others() -> None:
     answer = attn_in_terminal("inspect", *RANDOM, "-s", "weights", "--top", "3")
     assert list(lists_of(answer)) == [55 * number - 1 for number in range(1, 21)]
-    assert "20 rows and all columns of 1,100 tokens are shown; all tokens: attn tokens" in answer.out
+    assert "20 rows of 1,100 tokens are shown; all tokens: attn tokens" in answer.out
     assert "weights 0.1 · 20 × 1100 · range 0 to 1" in answer.out
 
 

@@ -84,6 +84,8 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 def _parts(reading: "Reading", shown: "Head") -> str:
     """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
+    if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
+        return f"{_part('row', shown.queries, queries)} of {queries:,} tokens"
     of_queries = "" if queries == keys else f" of {queries:,} tokens"
     rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
     return f"{rows}{of_queries} and {columns} of {keys:,} tokens"
