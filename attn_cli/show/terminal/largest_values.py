@@ -1,6 +1,6 @@
 """Lists the largest values of each row, for --top and for matrices that are too wide."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain
 
@@ -103,9 +103,23 @@ def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     room = sheet.width - label - len(f" {sheet.ink('→')} ") - _room_beside(grid, written)
     around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width
     texts = _text_widths(grid, ranked, max(1, min(_TEXT, sheet.width // 10, room - around)))
-    ends = accumulate(len(_BETWEEN) + text + around for text in texts)
-    fit = max(1, sum(end - len(_BETWEEN) <= room for end in ends))
-    return Listing(grid, ranked.first(fit), written, label, texts[:fit], sheet)
+    ends = [end - len(_BETWEEN) for end in accumulate(len(_BETWEEN) + text + around for text in texts)]
+    fit = max(1, sum(end <= room for end in ends))
+    shown, whole = ranked.first(fit), min(label_width(grid), _LABEL)
+    longest = _text_widths(grid, shown, _TEXT)
+    label, *texts = _widened([label, *texts[:fit]], [whole, *longest], room - ends[fit - 1] if ends else 0)
+    return Listing(grid, shown, written, label, texts, sheet)
+
+
+def _widened(widths: Sequence[int], wanted: Sequence[int], spare: int) -> list[int]:
+    """The widths with `spare` cells shared out: the narrowest grows first, none beyond what it wants."""
+    grown = list(widths)
+    for _ in range(spare):
+        growing = [(width, place) for place, width in enumerate(grown) if width < wanted[place]]
+        if not growing:
+            break
+        grown[min(growing)[1]] += 1
+    return grown
 
 
 def _room_beside(grid: Grid, written: NumberFormat) -> int:
