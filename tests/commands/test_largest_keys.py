@@ -37,9 +37,11 @@ def whole_weights(*words: str) -> Any:
 
 
 def test_a_pipe_lists_every_row_of_a_long_text() -> None:
-    found = lists_of(attn("inspect", *RANDOM, "--top", "3", "--digits", "6"))
+    answer = attn("inspect", *RANDOM, "--top", "3", "--digits", "6")
+    found = lists_of(answer)
     weights = whole_weights()
     assert list(found) == list(range(COUNT))
+    assert "all rows of 1,100 tokens are shown; all tokens: attn tokens\n" in answer.out
     for row, entries in found.items():
         assert len(entries) == min(3, row + 1)
         largest = np.sort(weights[row])[::-1][: len(entries)]

@@ -68,7 +68,7 @@ class Matrices(View):
         if self._top is None:
             return f"; {_where_all_are(grid, self._digits, sheet)}"
         more = min(self._top, there) - shown
-        return f"; {more} more in a wider window" if more > 0 else ""
+        return f"; {more:,} more in a wider window" if more > 0 else ""
 
     def _window(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
         window = table.window(grid, self._digits, sheet)
