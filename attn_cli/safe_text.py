@@ -6,10 +6,9 @@ import unicodedata
 
 LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}  # letters, and Arabic digits
-_OF_SUCH_SCRIPTS = re.compile(
-    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
-)
-_WORD = re.compile(r"\S+")
+# compiled when first needed: most runs have no such text
+_OF_SUCH_SCRIPTS = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
+_WORD = r"\S+"
 _NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
 _JOINER = "\N{ZERO WIDTH JOINER}"  # harmless inside an emoji, invisible elsewhere
 _EMOJI_ENDS = {"So", "Sk"}  # pictures and skin tones
@@ -43,7 +42,9 @@ def printable(text: str) -> str:
 
 def is_right_to_left(text: str) -> bool:
     """Whether the text has a character that is written from right to left."""
-    return any(unicodedata.bidirectional(found) in _RIGHT_TO_LEFT for found in _OF_SUCH_SCRIPTS.findall(text))
+    return any(
+        unicodedata.bidirectional(found) in _RIGHT_TO_LEFT for found in re.findall(_OF_SUCH_SCRIPTS, text)
+    )
 
 
 def in_order(line: str) -> str:
@@ -56,7 +57,7 @@ def in_order(line: str) -> str:
     """
     if line.isascii() or not is_right_to_left(line):
         return line
-    return LEFT_TO_RIGHT + _WORD.sub(lambda word: marked(word.group()), line)
+    return LEFT_TO_RIGHT + re.sub(_WORD, lambda word: marked(word.group()), line)
 
 
 def marked(word: str) -> str:

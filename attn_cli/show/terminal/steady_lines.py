@@ -14,8 +14,9 @@ from rich.segment import Segment
 
 from attn_cli.safe_text import LEFT_TO_RIGHT, is_right_to_left, marked
 
-_WORD = re.compile(r"\S+")
-_UNEVEN = re.compile(  # pictures and flags that are joined or modified, Korean vowels, Thai and Lao am
+# compiled when first needed: most runs have no such text
+_WORD = r"\S+"
+_UNEVEN = (  # pictures and flags that are joined or modified, Korean vowels, Thai and Lao am
     "[\u0e33\u0eb3\u1160-\u11ff\u200d\u20e3\ufe0e\ufe0f\ud7b0-\ud7ff\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]"
 )
 _FIRST_SPACING_MARK = "\u0903"  # Devanagari visarga: no such mark comes earlier in Unicode
@@ -42,7 +43,7 @@ def steadied(line: Sequence[Segment], *, has_marks: bool, has_cursor: bool) -> I
 
 def has_uneven_width(text: str) -> bool:
     """Whether terminals disagree on its width."""
-    if _UNEVEN.search(text):
+    if re.search(_UNEVEN, text):
         return True
     return any(
         unicodedata.category(character) == "Mc" for character in text if character >= _FIRST_SPACING_MARK
@@ -52,7 +53,7 @@ def has_uneven_width(text: str) -> bool:
 def _steadied(segment: Segment, column: int, most: int, *, has_marks: bool) -> Iterator[Segment]:
     """A segment that begins in this column; the cursor is moved to columns below `most`."""
     text, done = segment.text, 0
-    for word in _WORD.finditer(text):
+    for word in re.finditer(_WORD, text):
         shown = marked(word.group()) if has_marks else word.group()
         end = column + cell_len(text[: word.end()])
         is_uneven = end < most and has_uneven_width(word.group())
