@@ -38,7 +38,7 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
     world.screen.print(Paragraph(headline(reading), between=" · "))
     if shown is None or _is_listed(reading, shown):
         for tokens in filter(None, (reading.tokens, reading.texts.target)):
-            world.screen.print(Paragraph(_named(tokens), rest="the other tokens: attn tokens", most=most))
+            world.screen.print(Paragraph(_named(tokens), rest="all tokens: attn tokens", most=most))
     elif shown.is_pooled:
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
