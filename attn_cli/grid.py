@@ -52,7 +52,6 @@ class Grid:
     head: str = ""  # `LAYER.HEAD`
     unit: str = ""  # what the number of a cell is: `score`
     axes: tuple[str, str] = ("", "")  # what rows and columns are; queries and keys, if columns are tokens
-
     ranking: "Ranking | None" = None  # where the values of a row are the largest of many, not of all columns
 
     @property
