@@ -73,7 +73,7 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
     _check_random(options.model, compute)
     _check_revision(options)
     _check_tokenizer(options)
-    shape: dict[str, Any] = {"seed": compute.seed, "width": compute.width, "heads": compute.head_count}
+    shape: dict[str, Any] = {"seed": compute.seed, "width": compute.features, "heads": compute.head_count}
     return SourceRequest(
         model=options.model or None,
         revision=options.revision,
@@ -286,7 +286,7 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
 
 def _check_random(model: str, compute: ComputeOptions) -> None:
     """Raise `UsageError` if an option of `random` is used with another model."""
-    shape = {"--seed": compute.seed, "--width": compute.width, "--head-count": compute.head_count}
+    shape = {"--seed": compute.seed, "--width": compute.features, "--head-count": compute.head_count}
     for option, value in shape.items():
         if value is not None and model != RANDOM:
             problem = f"{option} applies only to -m {RANDOM}: the model is '{model or EMBEDDED}'"

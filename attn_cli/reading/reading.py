@@ -134,6 +134,15 @@ class Reading:
         """The texts of the query and key tokens."""
         return Sides([token.text for token in self.queries], [token.text for token in self.keys])
 
+    @property
+    def sides_of_pictures(self) -> Sides:
+        """The same, with the words to label where there is no room for every token."""
+        from attn_cli.reading.token_selection.landmarks import landmarks_of  # only pictures need it
+
+        queries = landmarks_of(self.query_side)
+        keys = queries if self.query_side == self.key_side else landmarks_of(self.key_side)
+        return replace(self.sides, landmarks=(queries, keys))
+
     def with_suited_backend(self, layers: int) -> "Reading":
         """The reading with the library and device that run this many layers fastest."""
         source = self.source

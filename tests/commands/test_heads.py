@@ -166,7 +166,7 @@ def test_a_map_a_table_and_all_numbers_are_written(tmp_path: Path) -> None:
 def test_a_picture_calls_what_is_left_out_no_value(tmp_path: Path) -> None:
     attn("heads", REPEATS, "--where", "layer>0", "-o", tmp_path / "a.svg")
     written = (tmp_path / "a.svg").read_text("utf-8")
-    assert "heads at a glance · storybook" in written
+    assert "4 layers × 8 heads · induction of each head · storybook" in written
     assert "no value" in written
 
 
