@@ -147,6 +147,8 @@ def _unit(step: Step, head: Head) -> str:
 
 def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
     """A step that is a matrix of queries by keys."""
+    if step in head.rankings:
+        return _ranked(name, values, texts, head, step)
     rows, columns = _numbers(texts.query_numbers, head.queries), _numbers(texts.key_numbers, head.keys)
     queries = list(map(str, rows)) if head.is_pooled else [texts.queries[place] for place in head.queries]
     keys = list(map(str, columns)) if head.is_pooled else [texts.keys[place] for place in head.keys]
@@ -168,6 +170,27 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
             column_landmarks=_landmarks(texts.landmarks[1], head.keys, head),
         )
     return replace(of_texts, allowed=allowed, sink=sink, hidden=_hidden_column(head, step))
+
+
+def _ranked(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
+    """The largest numbers of each row of such a matrix; columns are the keys that occur among them."""
+    ranking, sink = head.rankings[step], _sink_column(head, step)
+    listed = ranking.is_listed
+    columns, places = np.unique(
+        np.where(listed, ranking.columns, ranking.columns[:1, :1]), return_inverse=True
+    )
+    keys = tuple(head.keys[column] for column in columns.tolist())
+    rows, names = ([texts.queries[query] for query in head.queries], [texts.keys[key] for key in keys])
+    ends = np.array(ranking.span if ranking.counts.any() else ())
+    seen = ends if sink is None else np.append(ends, sink[np.isfinite(sink)])
+    grid = grid_of(name, values, rows, names, listed, limits_of(seen, np.ones(seen.shape, dtype=bool)))
+    row_places, column_places = (
+        _numbers(texts.query_numbers, head.queries),
+        _numbers(texts.key_numbers, keys),
+    )
+    of_texts = replace(grid, row_places=row_places, column_places=column_places, sink=sink)
+    in_grid = replace(ranking, columns=places.reshape(ranking.columns.shape))
+    return replace(of_texts, hidden=_hidden_column(head, step), ranking=in_grid)
 
 
 def _sink_column(head: Head, step: Step) -> Matrix | None:

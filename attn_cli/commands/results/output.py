@@ -42,7 +42,7 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
     world.screen.print(Paragraph(headline(reading), between=" · "))
     if shown is None or _is_listed(reading, shown):
         for named in filter(None, _lists(reading)):
-            world.screen.print(Paragraph(named, rest="the other tokens: attn tokens", most=most))
+            world.screen.print(Paragraph(named, rest="all tokens: attn tokens", most=most))
     elif shown.is_pooled:
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
@@ -75,7 +75,9 @@ def _lists(reading: "Reading") -> "Iterator[list[str]]":
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
     """Whether the tokens are listed: the matrix is complete, or there are few."""
     sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
-    is_whole = not shown.is_pooled and all(len(places) == len(tokens) for places, tokens in sides)
+    is_whole = not (shown.is_pooled or shown.rankings) and all(
+        len(places) == len(tokens) for places, tokens in sides
+    )
     return is_whole or max(len(reading.tokens), len(reading.texts.target)) <= _SHORT
 
 
@@ -98,12 +100,13 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 def _parts(reading: "Reading", shown: "Head") -> str:
     """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
-    of_queries = "" if queries == keys else f" of {queries:,} {_noun(reading)}s"
-    places = [_tokens_at(reading, shown, of_keys=of_keys) for of_keys in (False, True)]
-    rows = _part("row", shown.queries, queries, places[0])
-    return (
-        f"{rows}{of_queries} and {_part('column', shown.keys, keys, places[1])} of {keys:,} {_noun(reading)}s"
-    )
+    of_tokens = [_tokens_at(reading, shown, of_keys=of_keys) for of_keys in (False, True)]
+    units = f"{_noun(reading)}s"
+    rows = _part("row", shown.queries, queries, of_tokens[0])
+    if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
+        return f"{rows} of {queries:,} {units}"
+    of_queries = "" if queries == keys else f" of {queries:,} {units}"
+    return f"{rows}{of_queries} and {_part('column', shown.keys, keys, of_tokens[1])} of {keys:,} {units}"
 
 
 def _tokens_at(reading: "Reading", shown: "Head", *, of_keys: bool) -> Sequence[int]:
