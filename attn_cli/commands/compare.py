@@ -7,6 +7,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
+from attn_cli.commands.picture_options import PictureOptions
 from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import (
@@ -76,7 +77,7 @@ def compare_heads(
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
     """Compare heads: side by side, by distance, by difference.

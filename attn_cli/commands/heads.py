@@ -17,6 +17,7 @@ from attn_cli.commands.inputs import (
     selection,
     source_request,
 )
+from attn_cli.commands.picture_options import PictureOptions
 from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.head_list import (
     ListOptions,
@@ -124,7 +125,7 @@ def list_heads(
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
     """Show all heads at a glance, and find heads by what they do.
@@ -289,9 +290,7 @@ def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, ob
     return answer | {"heads": records}
 
 
-def _heading(
-    world: World, measured: Measured, picture_options: options.PictureOptions, on_map: Metric
-) -> "Heading":
+def _heading(world: World, measured: Measured, picture_options: PictureOptions, on_map: Metric) -> "Heading":
     """The metric of the map, and what it was measured on."""
     hidden = () if measured.hidden is None else measured.hidden.keys
     probe = None if measured.known is None or measured.reading.request.text else measured.known.probe

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
+from attn_cli.commands.picture_options import PictureOptions
 from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
@@ -42,7 +43,7 @@ def draw_heads(
     window: options.WindowOptions,
     text_view: options.TextViewOptions,
     scale: options.ScaleOptions,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     force: options.Force = False,
     compute: options.ComputeOptions,
 ) -> None:

@@ -187,7 +187,7 @@ def test_requested_columns_are_shown_first() -> None:
 
 def test_a_long_text_is_truncated_above_the_map() -> None:
     out = attn("heads", "word " * 200, "-m", "random").out
-    assert out.splitlines()[3] == "the other tokens: attn tokens"
+    assert out.splitlines()[3] == "181 more; all tokens: attn tokens"
 
 
 def test_external_text_is_not_markup() -> None:

@@ -146,6 +146,13 @@ def test_panels_say_only_what_differs() -> None:
     ]
 
 
+def test_a_size_stays_on_one_line_beside_the_bar() -> None:
+    for width in (3.3, 4.0, 5.0):
+        drawing = picture.page(POOLED, HEADING, Canvas(width=width))
+        turned = [mark.text for mark in drawing.marks if isinstance(mark, Word) and mark.turned]
+        assert any("4 × 4" in text for text in turned)
+
+
 def test_without_a_heading_the_panels_begin_at_the_top() -> None:
     bare, headed = (picture.page(ONE, heading, Canvas(width=3.3)) for heading in (Heading(), HEADING))
     assert bare.height < headed.height - 0.3

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attn_cli.arguments.usage import listed
-from attn_cli.commands.options import PictureOptions
 from attn_cli.commands.results.output import counted, kind_of
 from attn_cli.console import World
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.reading.known_patterns import KnownPatterns
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
@@ -21,7 +21,7 @@ _NAMED = 6  # heads; if there are more, they are counted
 def heading_of(
     world: World,
     reading: "Reading",
-    options: PictureOptions,
+    options: "PictureOptions",
     places: "Sequence[Place]",
     *more: str,
     says_text: bool = True,

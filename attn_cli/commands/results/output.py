@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.options import PictureOptions
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
@@ -13,6 +12,7 @@ from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.grid import Grid, Head
     from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
@@ -42,7 +42,7 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
     world.screen.print(Paragraph(headline(reading), between=" · "))
     if shown is None or _is_listed(reading, shown):
         for tokens in filter(None, (reading.tokens, reading.texts.target)):
-            world.screen.print(Paragraph(_named(tokens), rest="the other tokens: attn tokens", most=most))
+            world.screen.print(Paragraph(_named(tokens), rest="all tokens: attn tokens", most=most))
     elif shown.is_pooled:
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
@@ -65,7 +65,9 @@ def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
     """Whether the tokens are listed: the matrix is complete, or there are few."""
     sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
-    is_whole = not shown.is_pooled and all(len(places) == len(tokens) for places, tokens in sides)
+    is_whole = not (shown.is_pooled or shown.rankings) and all(
+        len(places) == len(tokens) for places, tokens in sides
+    )
     return is_whole or max(len(reading.tokens), len(reading.texts.target)) <= _SHORT
 
 
@@ -88,6 +90,8 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 def _parts(reading: "Reading", shown: "Head") -> str:
     """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
+    if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
+        return f"{_part('row', shown.queries, queries)} of {queries:,} tokens"
     of_queries = "" if queries == keys else f" of {queries:,} tokens"
     rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
     return f"{rows}{of_queries} and {columns} of {keys:,} tokens"
@@ -200,7 +204,7 @@ def drawn(
     world: World,
     groups: "Sequence[Sequence[Sequence[Grid]]]",
     heading: "Heading",
-    options: PictureOptions,
+    options: "PictureOptions",
     canvas: "Canvas",
 ) -> Picture:
     """A picture of the groups of panels, one below the other; each group shares one scale."""
@@ -210,7 +214,7 @@ def drawn(
     return as_picture(world, lambda: picture.page(groups, heading, canvas, dots), options)
 
 
-def as_picture(world: World, draw: "Callable[[], Drawing]", options: PictureOptions) -> Picture:
+def as_picture(world: World, draw: "Callable[[], Drawing]", options: "PictureOptions") -> Picture:
     """The drawing with its resolution; remarks name characters that the font, or any font, lacks.
 
     Raises:

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 from attn_cli.commands.inputs import check_steps, chosen_window, selected_heads, selected_places
 from attn_cli.commands.options import (
-    PictureOptions,
     ScaleOptions,
     TableOptions,
     TextViewOptions,
     WindowOptions,
 )
-from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import remarks_on_empty_rows
 from attn_cli.commands.results.output import as_picture, counted, headline
 from attn_cli.commands.results.weight_scale import scale_of_texts
@@ -24,6 +22,7 @@ from attn_cli.vocabulary import Step
 
 if TYPE_CHECKING:
     from attn_cli.answers.shaded_text import ShadedText
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Selection
@@ -93,11 +92,12 @@ def drawn_texts(
     reading: "Reading",
     heads: "Sequence[Head]",
     texts: "Sequence[ShadedText]",
-    options: PictureOptions,
+    options: "PictureOptions",
     canvas: "Canvas",
     scale: ScaleOptions,
 ) -> Picture:
     """A picture of the texts, under the heads and the model."""
+    from attn_cli.commands.results.heading import heading_of  # only of pictures
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
     tokens = counted(len(reading.keys), "token")

@@ -54,10 +54,20 @@ USUAL = Canvas()
 """Black on white, as wide as the panels need."""
 
 
-def too_narrow(canvas: Canvas, lacking: float, what: str) -> UsageError:
+class TooNarrowError(UsageError):
+    """The canvas leaves no room for what is drawn on it."""
+
+
+def too_narrow(canvas: Canvas, lacking: float, what: str) -> TooNarrowError:
     """The error for a width that leaves no room for `what`, with one that has `lacking` inches more."""
     assert canvas.width is not None, "a page without a given width is as wide as it needs to be"
-    wide, needed = f"{canvas.width:.3g}in", f"{ceil((canvas.width + lacking) * 10) / 10:g}in"
-    problem = f"--width leaves no room for {what} with labels of {canvas.size:g} points: it is {wide}"
+    problem = (
+        f"--width leaves no room for {what} with labels of {canvas.size:g} points: it is {canvas.width:.3g}in"
+    )
+    return TooNarrowError(problem, wider(canvas, canvas.width + lacking))
+
+
+def wider(canvas: Canvas, inches: float) -> str:
+    """What to try if a canvas is too narrow: a width of `inches`, or smaller type."""
     smaller = f", or a smaller --font-size than {canvas.size:g}" if canvas.size > SMALLEST else ""
-    return UsageError(problem, f"--width {needed}{smaller}")
+    return f"--width {ceil(round(inches * 10, 6)) / 10:g}in{smaller}"

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from itertools import chain
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any
 
 from attn_cli.errors import UsageError
 from attn_cli.grid import Grid
 from attn_cli.safe_text import printable
-from attn_cli.show.picture.canvas import USUAL, Canvas
+from attn_cli.show.picture.canvas import USUAL, Canvas, TooNarrowError, wider
 from attn_cli.show.picture.colours import colour_map
 from attn_cli.show.picture.font_file import is_truetype, known_font, refusing_damage
 from attn_cli.show.picture.fonts import Letters, letters_for
@@ -18,9 +18,17 @@ from attn_cli.show.picture.heading import Heading, heading_height, heading_marks
 from attn_cli.show.picture.layout.sheet import GAP
 from attn_cli.show.picture.marks import INCH, Drawing, PageMark, Stroke, Word, moved
 from attn_cli.show.picture.painting import figure_of
-from attn_cli.show.picture.section import RESOLUTION, PanelRows, plan_section, sections_of
+from attn_cli.show.picture.section import (
+    RESOLUTION,
+    PanelRows,
+    PlannedSection,
+    Section,
+    plan_section,
+    sections_of,
+)
 
 _ALWAYS = "0123456789.−≤·…"  # characters of numbers and of what is cut
+_TENTHS = 200  # of an inch: how much wider than a canvas that is too narrow others are tried
 _LEAST_WIDTH = 24  # of a page whose width is not given, in sizes of type: room for the heading
 _PIXELS = 200_000_000  # 0.8 GB of memory while drawing
 _SETTINGS: dict[Any, Any] = {
@@ -57,7 +65,7 @@ def page(
     """
     tables = _named_apart([rows for table in groups if (rows := [row for row in table if row])])
     letters = _letters(tables, heading, canvas)
-    planned = [plan_section(section, letters, canvas, resolution) for section in sections_of(tables)]
+    planned = _planned(list(sections_of(tables)), letters, canvas, resolution)
     wide = max(section.width for section in planned)
     width = canvas.width or max(wide, _LEAST_WIDTH * canvas.size / INCH)
     lines = heading.lines(letters, canvas.size, width)
@@ -68,6 +76,33 @@ def page(
         marks += group
     found = letters.families, letters.missing
     return Drawing(width, height, tuple(marks), *found, canvas, letters.lacking)
+
+
+def _planned(
+    sections: Sequence[Section], letters: Letters, canvas: Canvas, resolution: float
+) -> list[PlannedSection]:
+    """The sections with the places of their panels.
+
+    Raises:
+        TooNarrowError: one has no room; the hint is a width at which all have, if there is one.
+    """
+
+    def at(of_width: Canvas) -> list[PlannedSection]:
+        return [plan_section(section, letters, of_width, resolution) for section in sections]
+
+    def have_room(width: float) -> bool:
+        try:
+            return bool(at(replace(canvas, width=width)))
+        except TooNarrowError:
+            return False
+
+    try:
+        return at(canvas)
+    except TooNarrowError as error:
+        tenths = ceil(10 * (canvas.width or 0.0))
+        widths = (tenth / 10 for tenth in range(tenths + 1, tenths + _TENTHS))
+        enough = next(filter(have_room, widths), None)
+        raise error if enough is None else TooNarrowError(error.problem, wider(canvas, enough)) from error
 
 
 def check_canvas(canvas: Canvas) -> None:
