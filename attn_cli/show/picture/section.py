@@ -122,7 +122,7 @@ class _Planner:
         return [len(legend.lines(self._canvas.size, shortest)) for legend in self._legends]
 
     def planned(self, lines: Sequence[int]) -> PlannedSection:
-        """The plan with room for so many lines beside each bar; legends are of the grids as they are drawn."""
+        """The plan with room for so many lines beside each bar; legends are those of the grids as drawn."""
         both = zip(self._legends, lines, strict=True)
         rooms = [legend.room(self._canvas.size, count) for legend, count in both]
         plan = _plan(self._section, self._legends, rooms, self._sheet(rooms))
