@@ -192,27 +192,6 @@ def chosen_window(
     return window
 
 
-def note_selections(
-    world: World,
-    reading: "Reading",
-    *,
-    rows: str | None = None,
-    columns: str | None = None,
-    hide: Sequence[str] | None = None,
-) -> None:
-    """Remark on words and tokens of which a part is selected, and the whole taken."""
-    typed = [("--rows", rows), ("--columns", columns), *(("--hide", each) for each in hide or ())]
-    if all(selection is None for _, selection in typed):
-        return
-    from attn_cli.commands.results.words import SelectedTokens, remarks_on_selection
-
-    for option, selection in typed:
-        if selection is not None:
-            selected = SelectedTokens(option, selection, are_keys=option != "--rows")
-            for remark in remarks_on_selection(reading, selected):
-                world.note(remark)
-
-
 def _lists_keys(reading: "Reading", steps: Collection[Step] | None) -> bool:
     """Whether the text is long and a step has rows of keys."""
     return not reading.whole.fits and (steps is None or any(step.is_pairwise for step in steps))
@@ -234,6 +213,27 @@ def _listed_window(world: World, reading: "Reading", options: WindowOptions, top
         others = f"others: --rows {middle}-{middle + 19}, --rows WORD"
         world.note(f"{listed}; {others}; all: --rows all, or a pipe")
     return window
+
+
+def note_selections(
+    world: World,
+    reading: "Reading",
+    *,
+    rows: str | None = None,
+    columns: str | None = None,
+    hide: Sequence[str] | None = None,
+) -> None:
+    """Remark on words and tokens of which a part is selected, and the whole taken."""
+    typed = [("--rows", rows), ("--columns", columns), *(("--hide", each) for each in hide or ())]
+    if all(selection is None for _, selection in typed):
+        return
+    from attn_cli.commands.results.words import SelectedTokens, remarks_on_selection
+
+    for option, selection in typed:
+        if selection is not None:
+            selected = SelectedTokens(option, selection, are_keys=option != "--rows")
+            for remark in remarks_on_selection(reading, selected):
+                world.note(remark)
 
 
 def hidden_keys(reading: "Reading", options: HidingOptions) -> "HiddenKeys | None":

@@ -336,14 +336,6 @@ def _favourite(received: Numbers, rows: int) -> KeyShare | None:
     return KeyShare(key, float(received[key]) / rows)
 
 
-def _logits_of(sinks: "Sequence[LearnedSink]") -> "Iterable[Numbers | None]":
-    """The logits of each head, () or (R,), from those of blocks of rows; None if a row has none."""
-    logits = [to_numpy(sink.logits) for sink in sinks if sink.logits is not None]
-    if not logits:
-        return repeat(None)
-    return logits[0] if logits[0].ndim == 1 else np.concatenate(logits, axis=-1)
-
-
 def _largest(
     block: dict[Step, Numbers], mask: Numbers, left: Numbers | None, window: Window
 ) -> "dict[Step, LargestOfRows]":
@@ -366,6 +358,14 @@ def _joined_rankings(blocks: "Sequence[dict[Step, LargestOfRows]]") -> "dict[Ste
     from attn_cli.core.largest import joined  # already imported
 
     return {step: joined([block[step] for block in blocks]) for step in blocks[0]}
+
+
+def _logits_of(sinks: "Sequence[LearnedSink]") -> "Iterable[Numbers | None]":
+    """The logits of each head, () or (R,), from those of blocks of rows; None if a row has none."""
+    logits = [to_numpy(sink.logits) for sink in sinks if sink.logits is not None]
+    if not logits:
+        return repeat(None)
+    return logits[0] if logits[0].ndim == 1 else np.concatenate(logits, axis=-1)
 
 
 def _needed(window: Window) -> Collection[Step]:

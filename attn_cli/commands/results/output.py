@@ -100,13 +100,14 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 def _parts(reading: "Reading", shown: "Head") -> str:
     """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
-    of_tokens = [_tokens_at(reading, shown, of_keys=of_keys) for of_keys in (False, True)]
-    units = f"{_noun(reading)}s"
-    rows = _part("row", shown.queries, queries, of_tokens[0])
+    of_queries = "" if queries == keys else f" of {queries:,} {_noun(reading)}s"
+    places = [_tokens_at(reading, shown, of_keys=of_keys) for of_keys in (False, True)]
+    rows = _part("row", shown.queries, queries, places[0])
     if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
-        return f"{rows} of {queries:,} {units}"
-    of_queries = "" if queries == keys else f" of {queries:,} {units}"
-    return f"{rows}{of_queries} and {_part('column', shown.keys, keys, of_tokens[1])} of {keys:,} {units}"
+        return f"{rows} of {queries:,} {_noun(reading)}s"
+    return (
+        f"{rows}{of_queries} and {_part('column', shown.keys, keys, places[1])} of {keys:,} {_noun(reading)}s"
+    )
 
 
 def _tokens_at(reading: "Reading", shown: "Head", *, of_keys: bool) -> Sequence[int]:
