@@ -25,12 +25,12 @@ def find_eligible_rows(
 
     `visible_keys` (T,) is the number of keys each row may look at.
     """
-    rows = np.arange(visible_keys.size)
+    places = tokens.places(range(visible_keys.size))
     eligible: dict[Metric, Booleans] = {}
     for metric in metrics:
         nearest_keys = DEFINITIONS[metric].nearest_keys
         eligible[metric] = (
-            visible_keys > 0 if nearest_keys is None else _sees_any(nearest_keys(tokens, rows), rows, sees)
+            visible_keys > 0 if nearest_keys is None else _sees_any(nearest_keys(tokens, places), sees)
         )
     return eligible
 
@@ -59,7 +59,8 @@ def sees_by_matrix(mask: Booleans) -> Sees:
     return lambda rows, keys: mask[rows, keys]
 
 
-def _sees_any(keys: tuple[Indices, ...], rows: Indices, sees: Sees) -> Booleans:
+def _sees_any(keys: tuple[Indices, ...], sees: Sees) -> Booleans:
     """(T,) whether each row may look at any of its keys."""
+    rows = np.arange(keys[0].size)
     visible = [(key != NO_KEY) & sees(rows, np.maximum(key, 0)) for key in keys]
     return np.asarray(np.any(visible, axis=0))
