@@ -44,6 +44,7 @@ class Grid:
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
     sink: npt.NDArray[np.floating] | None = None  # (R,) a column for a learned sink, beside those of the keys
     hidden: "HiddenColumn | None" = None  # one for what keys took that are out of sight, in tables
+    ranking: "Ranking | None" = None  # where the values of a row are the largest of many, not of all columns
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
@@ -67,7 +68,7 @@ class Grid:
 
     def _column(self, name: str, numbers: npt.NDArray[np.floating]) -> "Grid":
         values = numbers[:, None]
-        alone: dict[str, Any] = {"columns": (name,), "column_places": None, "allowed": None}
+        alone: dict[str, Any] = {"columns": (name,), "column_places": None, "allowed": None, "ranking": None}
         return replace(self, values=values, visible=np.isfinite(values), sink=None, hidden=None, **alone)
 
     @property
@@ -81,6 +82,11 @@ class Grid:
         """(N,) the visible values, the sink's included."""
         seen = self.values[self.visible]
         return seen if self.sink is None else np.append(seen, self.sink[np.isfinite(self.sink)])
+
+    @property
+    def width(self) -> int:
+        """How many columns a row has, those included that are not listed."""
+        return len(self.columns) if self.ranking is None else self.ranking.out_of
 
     @property
     def all_numbers(self) -> Matrix:
@@ -118,6 +124,26 @@ class Grid:
         """What a cell is of how many numbers: `mean of 2 × 2`, or `largest of 2 × 2`."""
         rows, columns = self.cells
         return f"{'largest' if self.pool is Pool.MAX else 'mean'} of {rows:,} × {columns:,}"
+
+
+@record(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Which numbers the largest of each row are, in descending order; R rows, K numbers of each.
+
+    A row with fewer unmasked numbers than K has arbitrary ones after them.
+    """
+
+    columns: npt.NDArray[np.int64]  # (R, K) of a head: indices of its keys; of a grid: of its columns
+    counts: npt.NDArray[np.int64]  # (R,) the unmasked numbers of each row
+    out_of: int  # how many numbers a row has
+    span: tuple[float, float]  # the range of the unmasked numbers; the lower is above the higher without any
+    leaves_out: bool = False  # whether masked ones are left out that have numbers
+
+    @property
+    def is_listed(self) -> npt.NDArray[np.bool_]:
+        """(R, K) whether there is such a number."""
+        ranks = np.arange(self.columns.shape[-1])
+        return np.asarray(ranks < self.counts[:, None])
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -194,6 +220,7 @@ class Head:
     sink: Sink | None = None  # None: the head has none
     hidden: Hidden | None = None  # None: no key is hidden
     favourite: KeyShare | None = None  # None: too few rows, or the weights are not among the steps
+    rankings: Mapping[Step, Ranking] = field(default_factory=dict)  # steps that have only the largest numbers
 
     @property
     def is_masked(self) -> bool:

@@ -126,6 +126,8 @@ def metric_grid(
 
 def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
     """A step that is a matrix of queries by keys."""
+    if step in head.rankings:
+        return _ranked(name, values, texts, head, step)
     queries = _names(texts.queries, head.queries, is_pooled=head.is_pooled)
     keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
     mask = head.mask if step in _MASKED else None
@@ -139,6 +141,23 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     of_texts = replace(grid, row_places=head.queries, column_places=head.keys)
     of_texts = replace(of_texts, cells=head.cells, pool=head.pool)
     return replace(of_texts, allowed=allowed, sink=sink, hidden=_hidden_column(head, step))
+
+
+def _ranked(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
+    """The largest numbers of each row of such a matrix; columns are the keys that occur among them."""
+    ranking, sink = head.rankings[step], _sink_column(head, step)
+    listed = ranking.is_listed
+    columns, places = np.unique(
+        np.where(listed, ranking.columns, ranking.columns[:1, :1]), return_inverse=True
+    )
+    keys = tuple(head.keys[column] for column in columns.tolist())
+    rows, names = ([texts.queries[query] for query in head.queries], [texts.keys[key] for key in keys])
+    ends = np.array(ranking.span if ranking.counts.any() else ())
+    seen = ends if sink is None else np.append(ends, sink[np.isfinite(sink)])
+    grid = grid_of(name, values, rows, names, listed, limits_of(seen, np.ones(seen.shape, dtype=bool)))
+    of_texts = replace(grid, row_places=head.queries, column_places=keys, sink=sink)
+    in_grid = replace(ranking, columns=places.reshape(ranking.columns.shape))
+    return replace(of_texts, hidden=_hidden_column(head, step), ranking=in_grid)
 
 
 def _sink_column(head: Head, step: Step) -> Matrix | None:

@@ -66,7 +66,9 @@ def show_tokens(world: World, word: str, tokens: "Sequence[Token]") -> None:
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
     """Whether the tokens are listed: the matrix is complete, or there are few."""
     sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
-    is_whole = not shown.is_pooled and all(len(places) == len(tokens) for places, tokens in sides)
+    is_whole = not (shown.is_pooled or shown.rankings) and all(
+        len(places) == len(tokens) for places, tokens in sides
+    )
     return is_whole or max(len(reading.tokens), len(reading.texts.target)) <= _SHORT
 
 
@@ -89,6 +91,8 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 def _parts(reading: "Reading", shown: "Head") -> str:
     """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
+    if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
+        return f"{_part('row', shown.queries, queries)} of {queries:,} tokens"
     of_queries = "" if queries == keys else f" of {queries:,} tokens"
     rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
     return f"{rows}{of_queries} and {columns} of {keys:,} tokens"

@@ -21,8 +21,8 @@ class TextTable(View):
     """A list under the names of its columns; those in `right` are right-aligned.
 
     In a terminal the widest columns shrink, the first one last. With `rest` the last columns are left out
-    instead, and it says where to find them; with `is_broken` cells wrap onto further lines. A file has
-    every column in full. A newline in a name starts a new line.
+    instead, all but the one of number `kept`, and it says where to find them; with `is_broken` cells wrap
+    onto further lines. A file has every column in full. A newline in a name starts a new line.
     """
 
     def __init__(
@@ -32,38 +32,50 @@ class TextTable(View):
         *,
         right: Collection[int] = (),
         rest: str = "",
+        kept: int | None = None,
         is_broken: bool = False,
     ) -> None:
         self._names, self._rows = names, rows
-        self._right, self._rest = right, rest
+        self._right, self._rest, self._kept = right, rest, kept
         self._is_broken = is_broken
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """The names, the rows, and a note if columns are left out."""
         names = [[sheet.ink(printable(line)) for line in name.split("\n")] for name in self._names]
         rows = [[sheet.ink(printable(cell)) for cell in row] for row in self._rows]
-        widths = self._widths(list(_columns(names, rows)), sheet)
-        shown = len(widths)
-        for line in zip_longest(*names[:shown], fillvalue=""):
-            yield from self._lines_of(line, widths, BOLD, sheet)
+        columns = list(_columns(names, rows))
+        shown = self._shown([max(map(cell_len, column)) for column in columns], sheet)
+        widths = self._widths([columns[number] for number in shown], sheet)
+        right = [place for place, number in enumerate(shown) if number in self._right]
+        for line in zip_longest(*(names[number] for number in shown), fillvalue=""):
+            yield from self._lines_of(line, widths, right, BOLD, sheet)
         for row in rows:
-            yield from self._lines_of(row[:shown], widths, Style.null(), sheet)
-        if shown < len(names):
-            left_out = ", ".join(name.replace("\n", "") for name in self._names[shown:])
-            yield from note(f"no room for {left_out}: {self._rest}", sheet)
+            yield from self._lines_of([row[n] for n in shown], widths, right, Style.null(), sheet)
+        if len(shown) < len(names):
+            left_out = [name.replace("\n", "") for n, name in enumerate(self._names) if n not in shown]
+            yield from note(f"no room for {', '.join(left_out)}: {self._rest}", sheet)
+
+    def _shown(self, widths: Sequence[int], sheet: Sheet) -> list[int]:
+        """The numbers of the columns that are shown: all, or those that fit at full width."""
+        everything = list(range(len(widths)))
+        if sheet.is_endless or not self._rest:
+            return everything
+        first = _fitting(sheet.width, widths)
+        if self._kept is None or self._kept < first or not everything:
+            return everything[:first]
+        room = sheet.width - widths[self._kept] - len(_GAP)
+        return [*everything[: _fitting(room, widths[: self._kept])], self._kept]
 
     def _widths(self, columns: Sequence[Sequence[str]], sheet: Sheet) -> list[int]:
-        """The widths of the columns that fit."""
+        """The widths of the columns that are shown."""
         wanted = [max(map(cell_len, column)) for column in columns]
         if sheet.is_endless:
             return wanted
-        if self._rest:
-            wanted = wanted[: _fitting(sheet.width, wanted)]
         least = [_longest_word(column) for column in columns] if self._is_broken else _telling(wanted)
         return _shared_out(sheet.width, _shared_out(sheet.width, wanted, least), [1] * len(wanted))
 
     def _lines_of(
-        self, row: Sequence[str], widths: Sequence[int], style: Style, sheet: Sheet
+        self, row: Sequence[str], widths: Sequence[int], right: Collection[int], style: Style, sheet: Sheet
     ) -> Iterator[Line]:
         """The row, over several lines if its cells are wrapped."""
         cells = [[cell] for cell in row]
@@ -72,7 +84,7 @@ class TextTable(View):
                 sheet.filled(cell.split(_GAP), _GAP, width) for cell, width in zip(row, widths, strict=True)
             ]
         for line in zip_longest(*cells, fillvalue=""):
-            yield [Segment(_in_columns(line, widths, self._right, sheet), style)]
+            yield [Segment(_in_columns(line, widths, right, sheet), style)]
 
 
 class Paragraph(View):
