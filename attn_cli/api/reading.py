@@ -102,8 +102,8 @@ class ModelReading:
             UsageError: a selection does not fit the text, all keys are hidden, or nothing may be looked at.
         """
         hiding = self._hiding(hide, renormalize=renormalize)
-        selections = (None if tokens is None else _as_selection(tokens) for tokens in (rows, on))
-        focus = choose_focus(self._reading, *selections, hiding)
+        typed, typed_on = (None if tokens is None else _as_selection(tokens) for tokens in (rows, on))
+        focus = choose_focus(self._reading, typed, typed_on, hiding)
         named = rows is None
         heads = measure_heads(self._reading, self._places(()), _unseen, hiding, names=named, focus=focus)
         check_looks(heads, focus)

@@ -115,8 +115,8 @@ class FocusOptions:
 EXAMPLES = """
 All heads on a text that repeats itself:
     attn heads "the cat sat and the cat sat"
-The heads in which the last token looks at the first 41, such as a system prompt:
-    attn heads --file prompt.txt --rows -1 --on 0-40
+The heads in which the last token looks at the first nine, such as a system prompt:
+    attn heads --file story.txt --rows -1 --on 0-8
 The patterns of all heads on random tokens, for any model:
     attn heads --probe
 """
@@ -259,7 +259,7 @@ def _remarks_on_metrics(focus: "Focus", hidden: "HiddenKeys | None", *, are_name
         yield metrics_shown(hidden.is_renormalized)
     if focus.rows is not None and are_named:
         which = "this row" if len(focus.rows) == 1 else f"these {len(focus.rows):,} rows"
-        yield f"metrics are those of {which}; names are not"
+        yield f"metrics are those of {which} alone"
 
 
 def _probed(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from attn_cli.core.arrays import Booleans, Floats, to_numpy
-from attn_cli.core.attention import Operands, trace
+from attn_cli.core.attention import Operands
 from attn_cli.core.hiding import Hiding, Shares, as_shown, with_places
 from attn_cli.core.streaming.eligible_rows import sees_by_matrix, sees_by_rule
 from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -18,6 +18,7 @@ from attn_cli.core.streaming.row_metrics import (
     are_few,
     are_finite,
     measure_weights,
+    trace_heads,
     with_eligible_rows,
 )
 from attn_cli.core.streaming.stream import RowProgress, summarise
@@ -60,7 +61,7 @@ def _measure_traced(
     operands: Operands, metrics: Collection[Metric], tokens: KeyTokens, hiding: Hiding
 ) -> RowMetrics:
     """The same from the weights that `trace` computes, exact to their last bit: for a few rows."""
-    steps = trace(operands)
+    steps = trace_heads(operands)
     weights, mask = to_numpy(steps.weights), to_numpy(steps.mask)
     sink = None if steps.sink is None else to_numpy(steps.sink)
     measured = measure_shown_weights(weights, mask, metrics, tokens, hiding, sink)

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.one_token [DIRECTORY] [--tokens 2000] [--pairs 5]
 
-Without DIRECTORY it is the bundled model, whose texts have at most 512 tokens. Both run in one process over the
-same opened model, alternating; the baseline runs every layer up to the attention of the last one, and measures
-nothing. CPU time is that of all cores: on a machine that others use, compare that.
+Without DIRECTORY it is the bundled model, whose texts have at most 512 tokens. Both run in one process over
+the same opened model, alternating; the baseline runs every layer up to the attention of the last one, and
+measures nothing. CPU time is that of all cores: on a machine that others use, compare that.
 """
 
 import argparse

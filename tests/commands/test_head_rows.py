@@ -22,7 +22,9 @@ def table(*words: str | Path) -> list[str]:
 def test_one_query_has_a_line_for_each_head_with_its_pattern() -> None:
     title, *lines, rest = table(*ONE, "-l", "all")
     assert title == "weights · query 10 it · 32 × 14 · range 0 to 1"
-    assert [line.split()[0] for line in lines] == [f"{layer}.{head}" for layer in range(4) for head in range(8)]
+    assert [line.split()[0] for line in lines] == [
+        f"{layer}.{head}" for layer in range(4) for head in range(8)
+    ]
     assert lines[0] == "0.0 current-token  → 10 it      █1.00   5 not      0.00   7 the      0.00"
     assert lines[3] == "0.3                →  6 cross   ░0.28   8 street  ░0.23   9 because  0.17"
     assert rest == "the 3 largest of 11 in each row"
@@ -44,7 +46,9 @@ def test_a_few_queries_have_a_line_each_and_more_a_table_for_each_head() -> None
     assert [line.partition("→")[0].strip() for line in lines] == [
         f"{head} {token}" for head in ("0.3", "2.7") for token in ("8 street", "9 because", "10 it", "11 was")
     ]
-    more = attn("inspect", TEXT, "--rows", f"8-{8 + FEW}", "--top", "2", "--heads", "0.3,2.7", "-s", "weights")
+    more = attn(
+        "inspect", TEXT, "--rows", f"8-{8 + FEW}", "--top", "2", "--heads", "0.3,2.7", "-s", "weights"
+    )
     assert "weights 0.3 · 5 × 14" in more.out
     assert "weights 2.7 · 5 × 14" in more.out
 
@@ -68,7 +72,9 @@ def test_numbers_for_programs_are_as_they_were() -> None:
 
 
 def test_hidden_keys_and_masked_keys_are_not_listed_and_what_they_took_is() -> None:
-    title, first, *_ = table("inspect", "the cat sat", "--rows", "1", "--top", "3", "-l", "1", "--hide", "first")
+    title, first, *_ = table(
+        "inspect", "the cat sat", "--rows", "1", "--top", "3", "-l", "1", "--hide", "first"
+    )
     assert title.startswith("weights · query 1 the · 8 × 3 · hidden 0.")
     assert "hidden" in first
     assert first.endswith("1 the  0.01") or first.split("|")[1].split()[:2] == ["1", "the"]

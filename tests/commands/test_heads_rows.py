@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from attn_cli.core.attention import Operands
 from attn_cli.core.multihead import Attention
+from attn_cli.core.streaming import row_metrics
+from attn_cli.core.streaming.stream import summarise
 from attn_cli.models.source import Layer
 from attn_cli.show import data
 from attn_cli.vocabulary import Metric
@@ -183,7 +186,7 @@ def test_rows_and_keys_stand_in_json_and_above_the_map_and_the_map_is_of_on() ->
     assert table[0].split()[:5] == ["pattern", "score", "rows", "also", "on"]
     best = max(found["heads"], key=lambda head: head["on"])
     assert table[2].split()[0] == f"{best['layer']}.{best['head']}"
-    assert answer.err.splitlines()[1:] == [CARD, "metrics are those of these 2 rows; names are not"]
+    assert answer.err.splitlines()[1:] == [CARD, "metrics are those of these 2 rows alone"]
 
 
 def test_without_a_choice_there_is_neither_on_nor_rows() -> None:
@@ -232,15 +235,23 @@ def test_few_rows_are_measured_as_many_are(monkeypatch: pytest.MonkeyPatch) -> N
 def test_rows_whose_weights_are_too_many_are_measured_in_blocks(
     limit: int, blocks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from attn_cli.core.streaming import row_metrics
+    calls = 0
 
-    calls: list[int] = []
-    summarise = row_metrics.summarise
-    monkeypatch.setattr(row_metrics, "summarise", lambda *a, **k: calls.append(1) or summarise(*a, **k))
-    assert row_metrics._FEW == 1 << 22
+    def counted(*given: Any, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return summarise(*given, **more)
+
+    monkeypatch.setattr(row_metrics, "summarise", counted)
     monkeypatch.setattr(row_metrics, "_FEW", limit)
     document("heads", TEXT, "--rows", "3-9")
-    assert len(calls) == blocks
+    assert calls == blocks
+
+
+@pytest.mark.parametrize(("rows", "are_few"), [(2048, True), (2049, False)])
+def test_4_million_weights_are_few(rows: int, are_few: bool) -> None:
+    keys = np.ones((1, 2048, 1), np.float32)
+    assert row_metrics.are_few(Operands(np.ones((1, rows, 1), np.float32), keys, keys, 1.0)) == are_few
 
 
 def test_only_the_chosen_rows_are_measured(monkeypatch: pytest.MonkeyPatch, twins: Path) -> None:
@@ -269,16 +280,16 @@ def test_heads_without_names_have_no_columns_for_them(twins: Path) -> None:
 
 
 def test_names_that_are_asked_for_are_those_of_the_whole_text() -> None:
-    whole, rows = (
-        document("heads", TEXT, "--no-probe", *more)["heads"] for more in ((), ("--rows", "-1"))
-    )
+    whole, rows = (document("heads", TEXT, "--no-probe", *more)["heads"] for more in ((), ("--rows", "-1")))
     assert [head["patterns"] for head in rows] == [head["patterns"] for head in whole]
     assert any(head["patterns"] for head in rows)
 
 
 def test_conditions_order_and_data_files_are_about_the_chosen_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    answer = attn("heads", TEXT, "--rows", "-1", "--on", "the", "--where", "on>0.05", "--sort", "on", "-o", path)
+    answer = attn(
+        "heads", TEXT, "--rows", "-1", "--on", "the", "--where", "on>0.05", "--sort", "on", "-o", path
+    )
     assert answer.status == 0
     values = [float(row["on"]) for row in csv.DictReader(io.StringIO(path.read_text()))]
     assert values == sorted(values, reverse=True)
@@ -300,17 +311,39 @@ def test_a_picture_names_rows_and_keys(tmp_path: Path) -> None:
         (("--on", "99"), "key 99 does not exist", None),
         (("--on", ""), "the value of --on is empty", None),
         (("--on", "5-9999"), "key 9999 does not exist", None),
-        (("--rows", "3", "--on", "5-7"), "the query of --rows may look at no key of --on: the mask hides all 3 of them", "--rows 5-, or other keys"),
-        (("--rows", "2-3", "--on", "7"), "the 2 queries of --rows may look at no key of --on: the mask hides key 7", "--rows 7-, or other keys"),
-        (("--rows", "first", "--hide", "first"), "the query of --rows may look at no key that is in sight", "other --rows, or leave out --hide"),
-        (("--on", "first,1", "--hide", "0-1"), "--on first,1 has no key in sight: --hide hides all 2 of them", "other keys, or leave out --hide"),
+        (
+            ("--rows", "3", "--on", "5-7"),
+            "the query of --rows may look at no key of --on: the mask hides all 3 of them",
+            "--rows 5-, or other keys",
+        ),
+        (
+            ("--rows", "2-3", "--on", "7"),
+            "the 2 queries of --rows may look at no key of --on: the mask hides key 7",
+            "--rows 7-, or other keys",
+        ),
+        (
+            ("--rows", "first", "--hide", "first"),
+            "the query of --rows may look at no key that is in sight",
+            "other --rows, or leave out --hide",
+        ),
+        (
+            ("--on", "first,1", "--hide", "0-1"),
+            "--on first,1 has no key in sight: --hide hides all 2 of them",
+            "other keys, or leave out --hide",
+        ),
         (("--sort", "on"), "on is the weight on chosen keys: no key is chosen", "--on 0-9, or other keys"),
         (("--metric", "on"), "on is the weight on chosen keys: no key is chosen", "--on 0-9, or other keys"),
-        (("--where", "on>0.1"), "on is the weight on chosen keys: no key is chosen", "--on 0-9, or other keys"),
+        (
+            ("--where", "on>0.1"),
+            "on is the weight on chosen keys: no key is chosen",
+            "--on 0-9, or other keys",
+        ),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, tuple) else None,
 )
-def test_a_choice_that_does_not_fit_is_refused(words: tuple[str, ...], problem: str, hint: str | None) -> None:
+def test_a_choice_that_does_not_fit_is_refused(
+    words: tuple[str, ...], problem: str, hint: str | None
+) -> None:
     status, found, instead = refused(attn("heads", TEXT, *words))
     assert status == 2
     assert problem in found
@@ -338,7 +371,9 @@ def test_recorded_weights_are_measured_in_the_chosen_rows() -> None:
     metrics = [metric for metric in Metric if metric not in {Metric.HIDDEN, Metric.RECEIVED}]
     whole = layer.measure(range(layer.heads), metrics, tokens)
     some = layer.at([2, 4]).measure(
-        range(layer.heads), metrics, KeyTokens(tokens.ids, tokens.special, on=tokens.on, rows=np.array([2, 4]))
+        range(layer.heads),
+        metrics,
+        KeyTokens(tokens.ids, tokens.special, on=tokens.on, rows=np.array([2, 4])),
     )
     for metric in whole.values:
         np.testing.assert_array_equal(some.values[metric], whole.values[metric][:, [2, 4]])

@@ -64,11 +64,16 @@ def measure_operands(
 
 def measure_traced(operands: Operands, metrics: Collection[Metric], tokens: KeyTokens) -> RowMetrics:
     """The same from the weights that `trace` computes, exact to their last bit: for a few rows."""
-    steps = trace(operands)
+    steps = trace_heads(operands)
     weights, mask = to_numpy(steps.weights), to_numpy(steps.mask)
     sink = None if steps.sink is None else to_numpy(steps.sink)
     measured = measure_weights(weights, mask, metrics, tokens, sink)
     return replace(measured, are_finite=measured.are_finite & are_finite(steps))
+
+
+def trace_heads(operands: Operands) -> Trace:
+    """Every step, computed head by head as for tables: products of groups of heads are rounded otherwise."""
+    return trace(operands.select(range(operands.heads)))
 
 
 def are_few(operands: Operands) -> bool:
