@@ -1,4 +1,4 @@
-"""One query's metrics in all heads (`attn heads --rows -1 --on 0-40`) compared with the pass through the layers.
+"""One query in all heads (`attn heads --rows -1 --on 0-40`) compared with the pass through the layers.
 
     python -m tests.benchmarks.one_token [DIRECTORY] [--tokens 2000] [--pairs 5]
 
