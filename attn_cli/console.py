@@ -59,7 +59,7 @@ class World:
         Terminals set COLORFGBG to `foreground;background`, some to `foreground;default;background`.
         """
         if chosen is not Theme.AUTO:
-            return chosen
+            return Theme.LIGHT if chosen is Theme.PAPER else chosen
         _, is_there, background = self.environment.get("COLORFGBG", "").rpartition(";")
         return Theme.LIGHT if is_there and background in _LIGHT_BACKGROUNDS else Theme.DARK
 

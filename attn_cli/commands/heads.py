@@ -11,12 +11,15 @@ from attn_cli.commands import options
 from attn_cli.commands.inputs import (
     check_source,
     hidden_keys,
+    note_selections,
     open_model,
     open_reading,
     selected_places,
     selection,
     source_request,
 )
+from attn_cli.commands.picture_options import PictureOptions
+from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.head_list import (
     ListOptions,
     map_of,
@@ -26,6 +29,7 @@ from attn_cli.commands.results.head_list import (
     show_table,
     without_names,
 )
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown, tokens_in_title
 from attn_cli.commands.results.output import (
     counted,
@@ -34,10 +38,10 @@ from attn_cli.commands.results.output import (
     show_hidden,
     show_reading,
     show_tokens,
-    title,
     write,
 )
 from attn_cli.commands.results.progress import measuring
+from attn_cli.commands.results.words import as_words, words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.measurement.focus import Focus
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
+    from attn_cli.show.picture.heading import Heading
 
 _FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}) instead; may be repeated."
 _TOKENS = 2  # lines of tokens: the command is meant for long texts
@@ -131,6 +136,7 @@ class Request:
     metric: Metric | None  # of the map; None: not chosen
     head_filter: "HeadFilter"
     focus: FocusOptions
+    words: bool
     hiding: options.HidingOptions
     naming: NameOptions
 
@@ -155,12 +161,13 @@ def list_heads(
     inputs: options.ReadingOptions,
     listing: ListOptions,
     focus: FocusOptions,
+    words: options.Words = False,
     hiding: options.HidingOptions,
     naming: NameOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
     """Show all heads at a glance, and find heads by what they do.
@@ -174,8 +181,9 @@ def list_heads(
     model's card gave them. With --on, the map shows the weight on these keys: in which heads a token looks
     at a word, or which heads read the system prompt.
 
-    With --hide, metrics are those of the rows without the hidden keys, which count as one more key; with
-    --renormalize only the others count. Patterns are those of whole rows.
+    With --words, metrics are those of words; patterns are those of tokens. With --hide, metrics are those of
+    the rows without the hidden keys, which count as one more key; with --renormalize only the others count.
+    Patterns are those of whole rows.
     """
     if naming.definitions:
         from attn_cli.help.definitions import definitions
@@ -183,13 +191,14 @@ def list_heads(
         world.say(definitions(world.width))
         return
     from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
-    from attn_cli.show import files, picture
+    from attn_cli.show import files
 
     head_filter = parse_head_filter(listing.where or (), listing.sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
-    request = Request(inputs, compute, listing.metric, head_filter, focus, hiding, naming)
+    request = Request(inputs, compute, listing.metric, head_filter, focus, words, hiding, naming)
     measured, on_map = measure(world, request)
     chosen = head_filter.select(measured.heads)
     grid = map_of(measured.places, chosen, on_map)
@@ -197,8 +206,14 @@ def list_heads(
         from attn_cli.show import data
 
         answer = _answer(measured, chosen)
-        name = title(measured.reading, _what(measured), grid)
-        write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
+        name = _heading(world, measured, picture_options, on_map)
+        write(
+            world,
+            targets,
+            PICTURES,
+            lambda: drawn(world, [[[grid]]], name, picture_options, canvas),
+            force=force,
+        )
         write(world, targets, RECORDS, lambda: Results(answer), force=force)
         if as_json:
             world.say(data.as_json(answer))
@@ -230,9 +245,12 @@ def _read(
     from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
 
     reading = open_reading(world, request.inputs, request.compute)
+    reading = as_words(world, reading, are_words=request.words)
     places = selected_places(world, reading, selection(request.inputs))
     hidden = hidden_keys(reading, request.hiding)
     focus = choose_focus(reading, request.focus.rows, request.focus.on, hidden)
+    of_focus = request.focus
+    note_selections(world, reading, rows=of_focus.rows, on=of_focus.on, hide=request.hiding.hide)
     on_map = choose_metric(reading, request.metric, request.head_filter, focus, hides=hidden is not None)
     is_known = request.naming.probe is None
     known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
@@ -243,8 +261,8 @@ def _read(
     named = heads if known is None else known.name(heads)
     are_named = names or known is not None
     remark = origin_of(known, find_too_few_rows(reading) if names else ()) if are_named else without_names()
-    remarks = [remark, *_remarks_on_metrics(focus, hidden, are_named=are_named)]
-    return Measured(reading, places, named, known, remarks, hidden, focus, are_named), on_map
+    on_metrics = _remarks_on_metrics(focus, hidden, are_words=request.words, are_named=are_named)
+    return Measured(reading, places, named, known, [remark, *on_metrics], hidden, focus, are_named), on_map
 
 
 def _reads_names(request: Request) -> bool:
@@ -253,10 +271,11 @@ def _reads_names(request: Request) -> bool:
     return is_whole or request.naming.probe is False or request.head_filter.needs_names
 
 
-def _remarks_on_metrics(focus: "Focus", hidden: "HiddenKeys | None", *, are_named: bool) -> "Iterator[str]":
+def _remarks_on_metrics(
+    focus: "Focus", hidden: "HiddenKeys | None", *, are_words: bool, are_named: bool
+) -> "Iterator[str]":
     """What the metrics are taken of, if it is not the whole text."""
-    if hidden is not None:
-        yield metrics_shown(hidden.is_renormalized)
+    yield from metrics_shown(hidden, are_words=are_words)
     if focus.rows is not None and are_named:
         which = "this row" if len(focus.rows) == 1 else f"these {len(focus.rows):,} rows"
         yield f"metrics are those of {which} alone"
@@ -307,13 +326,14 @@ def _check_no_text(text: options.TextOptions) -> None:
 
 
 def _check_has_no_tokens(request: Request) -> None:
-    """Raise `UsageError` if tokens are chosen or hidden with --probe, whose tokens are random."""
+    """Raise `UsageError` if tokens are chosen or hidden, or words asked for, with --probe: it has no text."""
     focus, hiding = request.focus, request.hiding
     given = {
         "--rows": focus.rows,
         "--on": focus.on,
         "--hide": hiding.hide,
         "--renormalize": hiding.renormalize or None,
+        "--words": request.words or None,
     }
     for option, value in given.items():
         if value is not None:
@@ -346,24 +366,31 @@ def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, ob
     names = describe_origin(measured.known, are_named=measured.are_named)
     metrics = list(measured.heads[0].metrics)
     answer = describe_reading(measured.reading) | {"metrics": metrics, "names": names}
-    answer |= {word: [token.position for token in tokens] for word, tokens in _chosen(measured).items()}
+    if measured.focus is not None:
+        chosen_places = {"rows": measured.focus.rows, "on": measured.focus.on}
+        answer |= {word: list(places) for word, places in chosen_places.items() if places is not None}
     if measured.hidden is not None:
         renormalized = {"renormalized": True} if measured.hidden.is_renormalized else {}
         answer["hidden"] = {"keys": list(measured.hidden.keys)} | renormalized
     return answer | {"heads": records}
 
 
-def _what(measured: Measured) -> str:
-    """What a picture shows."""
+def _heading(world: World, measured: Measured, picture_options: PictureOptions, on_map: Metric) -> "Heading":
+    """The metric of the map, and what it was measured on."""
     hidden = () if measured.hidden is None else measured.hidden.keys
+    probe = None if measured.known is None or measured.reading.request.text else measured.known.probe
+    random = "" if probe is None else random_rows(probe)
+    subject = "weight on chosen keys" if on_map is Metric.ON else on_map
+    what = f"{subject} of {'the head' if len(measured.places) == 1 else 'each head'}"
     chosen = _chosen(measured)
     many = {
         "rows": counted(len(chosen.get("rows", ())), "row"),
         "on": f"on {len(chosen.get('on', ())):,} keys",
     }
     tokens = [tokens_in_title(word, chosen[word], many[word]) for word in chosen]
-    named = ("heads at a glance", *tokens, hidden_keys_of(measured.reading, hidden))
-    return " · ".join(filter(None, named))
+    hides = hidden_keys_of(measured.reading, hidden)
+    phrases = (what, words_of(measured.reading), random, *tokens, hides)
+    return heading_of(world, measured.reading, picture_options, measured.places, *phrases)
 
 
 def _chosen(measured: Measured) -> "dict[str, Sequence[Token]]":

@@ -20,7 +20,7 @@ from attn_cli.reading.measurement.focus import WHOLE_TEXT, Focus
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
-from attn_cli.reading.steps import check_finite, run_layers, unwarned
+from attn_cli.reading.steps import as_read, check_finite, run_layers, unwarned
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
@@ -51,16 +51,15 @@ def measure_heads(
     Raises:
         AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is too small.
     """
-    kind, tokens = reading.kind, _key_tokens(reading)
     layers = sorted({layer for layer, _ in places})
-    queries, keys = len(reading.texts.queries(kind)), len(reading.texts.keys(kind))
+    queries, keys = len(reading.queries), len(reading.keys)
     work = Work(queries, keys, layers=1 + max(layers), measured=len(places))
     check(reading.source, work, "a shorter text, or fewer layers or heads")
     rows = queries if focus.rows is None else len(focus.rows)
     summaries: dict[Place, HeadSummary] = {}
-    for index, (layer, attention) in enumerate(run_layers(reading, layers)):
+    for index, (layer, attention) in enumerate(run_layers(reading.of_tokens, layers)):
         chosen = [head for at, head in places if at == layer]
-        measuring = _Measuring(attention, layer, chosen, kind, tokens, focus)
+        measuring = _Measuring(reading, attention, layer, chosen, focus)
         found = measuring.summaries(_shifted(progress, index * rows, len(layers) * rows), hiding, names=names)
         summaries |= {(layer, head.head): head for head in found}
     return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
@@ -70,39 +69,37 @@ def measure_heads(
 class _Measuring:
     """A layer of which some heads are measured."""
 
-    attention: Layer
+    reading: Reading
+    attention: Layer  # between tokens
     number: int
     heads: Sequence[int]
-    kind: Kind
-    tokens: KeyTokens
     focus: Focus
 
     def summaries(self, progress: RowProgress, hiding: Hiding | None, *, names: bool) -> list[HeadSummary]:
         """The heads, in their order."""
-        shown = self._measure(metrics_of_kind(self.kind), self.focus, progress, hiding)
-        if hiding is None and self.focus.rows is None:
+        kind = self.reading.kind
+        shown = self._measure(self.reading, metrics_of_kind(kind), self.focus, progress, hiding)
+        if hiding is None and self.reading.words is None and self.focus.rows is None:
             return shown
-        whole = self._measure(self._named_by, WHOLE_TEXT) if names else shown
+        needed = tuple(metric for metric in metrics_of_kind(kind) if metric in NEEDED)
+        whole = self._measure(self.reading.of_tokens, needed, WHOLE_TEXT) if names else shown
         is_renormalized = hiding is not None and hiding.is_renormalized
         return [
             replace(head, patterns=of_whole.patterns, is_renormalized=is_renormalized)
             for head, of_whole in zip(shown, whole, strict=True)
         ]
 
-    @property
-    def _named_by(self) -> tuple[Metric, ...]:
-        """The metrics that patterns need."""
-        return tuple(metric for metric in metrics_of_kind(self.kind) if metric in NEEDED)
-
     def _measure(
         self,
+        reading: Reading,
         metrics: Sequence[Metric],
         focus: Focus,
         progress: RowProgress | None = None,
         hiding: Hiding | None = None,
     ) -> list[HeadSummary]:
-        kind, tokens = self.kind, focus.tokens(self.tokens)
-        attention = self.attention if focus.rows is None else self.attention.at(focus.rows)
+        kind, tokens = reading.kind, focus.tokens(_key_tokens(reading))
+        whole = as_read(reading, self.attention)
+        attention = whole if focus.rows is None else whole.at(focus.rows)
         measured = attention.measure(self.heads, metrics, tokens, progress, hiding)
         for head, is_finite in zip(self.heads, measured.are_finite, strict=True):
             check_finite(bool(is_finite), f"weights of head {self.number}.{head}")
@@ -124,6 +121,7 @@ def find_too_few_rows(reading: Reading) -> list[TooFewRows]:
 
     The rows are those of a layer that hides no earlier token.
     """
+    reading = reading.of_tokens
     tokens, size = _key_tokens(reading), len(reading.queries)
     keys = len(reading.keys)
     visible = np.minimum(np.arange(size) + 1, keys) if reading.source.is_causal else np.full(size, keys)
@@ -193,7 +191,7 @@ def _why_not(reading: Reading, metric: Metric) -> str:
 
 def _key_tokens(reading: Reading) -> KeyTokens:
     """What metrics need to know about the key tokens; their ids only if the queries are the same text."""
-    keys = reading.texts.keys(reading.kind)
+    keys = reading.keys
     is_one_text = reading.kind is not Kind.CROSS
     return KeyTokens(np.asarray([token.id for token in keys]) if is_one_text else None, are_special(keys))
 

@@ -155,6 +155,18 @@ def test_each_kind_of_an_encoder_decoder_selects_queries_and_keys_in_its_own_tex
     same_as_matrices("the cat sat", *target, "-m", tmp_path, "--kind", kind, rows=rows, on=on)
 
 
+def test_words_are_chosen_as_rows_and_keys() -> None:
+    line = ("The animal slept because it was tired", "--words", "--rows", "animal,it")
+    found = document("heads", *line, "--on", "animal,slept")
+    assert (found["rows"], found["on"]) == ([2, 5], [2, 3])
+    whole = attn("inspect", *line, "-l", "all", "--json").document
+    for head, entry in zip(found["heads"], whole["attention"], strict=True):
+        weights = np.array(entry["steps"]["weights"], float)
+        assert head["on"] == pytest.approx(weights[:, 2:4].sum(axis=-1).mean(), abs=1e-6)
+        assert head["received"] == pytest.approx(weights.sum(axis=0).max() / 2, abs=1e-6)
+        assert head["previous-token"] == pytest.approx(weights[[0, 1], [1, 4]].mean(), abs=1e-6)
+
+
 def test_both_texts_of_a_pair_are_searched(twins: Path) -> None:
     same_as_matrices("the cat sat", "--pair", "on the mat", "-m", twins / "bert", rows="mat", on="cat")
 
@@ -299,8 +311,8 @@ def test_conditions_order_and_data_files_are_about_the_chosen_rows(tmp_path: Pat
 def test_a_picture_names_rows_and_keys(tmp_path: Path) -> None:
     attn("heads", TEXT, "--rows", "it", "--on", "0-6", "-o", tmp_path / "a.svg")
     written = (tmp_path / "a.svg").read_text("utf-8")
-    assert 'heads at a glance · rows: "it" (' in written.replace("&quot;", '"')
-    assert ") · on 7 keys" in written
+    assert 'weight on chosen keys of each head · rows: "it" (' in written.replace("&quot;", '"')
+    assert "on 7 keys" in written
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,14 @@ def test_files_and_json_have_the_blocks_still() -> None:
     assert plain == top
 
 
+def test_small_weights_are_written_with_two_digits() -> None:
+    words = ("-m", "random", "--heads", "0.1", "-s", "weights", "--rows", "-1", "--top", "2")
+    wide = attn("inspect", " ".join(f"w{number}" for number in range(COUNT)), *words)
+    ((_, first), _) = lists_of(wide)[COUNT - 1]
+    assert 0.001 <= first < 0.1
+    assert re.search(r" 0\.0*[1-9]\d\b", wide.out.splitlines()[-2])
+
+
 def test_blocks_that_are_asked_for_are_made() -> None:
     answer = attn("inspect", *RANDOM, "-s", "weights", "--top", "3", "--pool", "max")
     assert "pooled: each cell is the largest of" in answer.out
@@ -146,4 +154,4 @@ def test_a_sink_stands_before_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
         "attention"
     ]
     answer = attn("inspect", LONG, "--heads", "0.1", "--rows", "-1", "-s", "weights", "--top", "1")
-    assert re.search(rf"→ sink .{entry['sink']['weight'][0]:.2f} \| \d+ w", answer.out)
+    assert re.search(rf"→ sink .{entry['sink']['weight'][0]:.3f} \| \d+ w", answer.out)

@@ -644,7 +644,13 @@ def test_a_million_has_an_exponent(value: float, row: str) -> None:
 def test_a_paragraph_has_twelve_lines() -> None:
     console = plain(10)
     console.print(Paragraph(["a phrase"] * 13, rest="the rest"))
-    assert printed(console).splitlines() == [*["a phrase"] * 12, "the rest"]
+    assert printed(console).splitlines() == [*["a phrase"] * 12, "1 more;", "the rest"]
+    many = plain(20)
+    many.print(Paragraph(["a phrase"] * 40_000, rest="the rest", most=2))
+    assert printed(many).splitlines() == [*["a phrase  a phrase"] * 2, "39,996 more; the", "rest"]
+    short = plain(19)
+    short.print(Paragraph(["a"] * 1000, between=" ", rest="the rest", most=2))
+    assert printed(short).splitlines() == [*["a a a a a a a a a a"] * 2, "980 more; the rest"]
     whole = plain(10)
     whole.print(Paragraph(["a phrase"] * 12, rest="the rest"))
     assert printed(whole).splitlines() == ["a phrase"] * 12

@@ -19,18 +19,21 @@ _BLOCK = 256  # rows: other rules than bands are evaluated on square blocks, of 
 
 
 def find_eligible_rows(
-    metrics: Collection[Metric], tokens: KeyTokens, visible_keys: Integers, sees: Sees
+    metrics: Collection[Metric], tokens: KeyTokens, visible_keys: Integers, sees: Sees, first: int = 0
 ) -> dict[Metric, Booleans]:
     """(T,) for each row metric: whether the keys it is about exist for the row, and the row may look at them.
 
-    `visible_keys` (T,) is the number of keys each row may look at.
+    `visible_keys` (T,) is the number of keys each row may look at. Rows are numbered from `first` on.
     """
-    places = tokens.places(range(visible_keys.size))
+    rows = range(first, first + visible_keys.size)
+    places = tokens.places(rows)
     eligible: dict[Metric, Booleans] = {}
     for metric in metrics:
         nearest_keys = DEFINITIONS[metric].nearest_keys
         eligible[metric] = (
-            visible_keys > 0 if nearest_keys is None else _sees_any(nearest_keys(tokens, places), sees)
+            visible_keys > 0
+            if nearest_keys is None
+            else _sees_any(nearest_keys(tokens, places), np.asarray(rows), sees)
         )
     return eligible
 
@@ -54,13 +57,12 @@ def sees_by_rule(operands: Operands) -> Sees:
     return sees
 
 
-def sees_by_matrix(mask: Booleans) -> Sees:
-    """Look up single pairs in a mask (T, S)."""
-    return lambda rows, keys: mask[rows, keys]
+def sees_by_matrix(mask: Booleans, first: int = 0) -> Sees:
+    """Look up single pairs in a mask (T, S), whose rows are numbered from `first` on."""
+    return lambda rows, keys: mask[rows - first, keys]
 
 
-def _sees_any(keys: tuple[Indices, ...], sees: Sees) -> Booleans:
+def _sees_any(keys: tuple[Indices, ...], rows: Indices, sees: Sees) -> Booleans:
     """(T,) whether each row may look at any of its keys."""
-    rows = np.arange(keys[0].size)
     visible = [(key != NO_KEY) & sees(rows, np.maximum(key, 0)) for key in keys]
     return np.asarray(np.any(visible, axis=0))

@@ -11,7 +11,6 @@ from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.errors import UsageError
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.token_selection.items import quoted
-from attn_cli.reading.token_selection.select import select_tokens
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric
 
@@ -40,8 +39,8 @@ def choose_focus(reading: Reading, rows: str | None, on: str | None, hiding: Hid
     Raises:
         UsageError: a selection is malformed or out of range, or every chosen key is hidden.
     """
-    queries = None if rows is None else select_tokens(rows, reading.query_side, "row")
-    keys = None if on is None else select_tokens(on, reading.key_side, "key", "--on")
+    queries = None if rows is None else reading.select_queries(rows)
+    keys = None if on is None else reading.select_keys(on, "key", "--on")
     if keys is not None and hiding is not None and set(keys) <= set(hiding.keys):
         problem = f"--on {quoted(on or '')} has no key in sight: --hide hides {_all(keys)}"
         raise UsageError(problem, "other keys, or leave out --hide")

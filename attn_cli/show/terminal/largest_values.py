@@ -1,5 +1,6 @@
 """Lists the largest values of each row, for --top and for matrices that are too wide."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain
@@ -95,7 +96,7 @@ class Listing:
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     """The `most` largest values of each row, or as many as fit the width; an endless sheet fits all."""
-    written = format_for(grid, digits)
+    written = format_for(grid, digits if grid.ranking is None else _telling_digits(grid, digits))
     ranked = _ranked(grid).first(min(most, longest_row(grid)))
     if sheet.is_endless:
         return Listing(grid, ranked, written, label_width(grid), _text_widths(grid, ranked), sheet)
@@ -109,6 +110,12 @@ def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     longest = _text_widths(grid, shown, _TEXT)
     label, *texts = _widened([label, *texts[:fit]], [whole, *longest], room - ends[fit - 1] if ends else 0)
     return Listing(grid, shown, written, label, texts, sheet)
+
+
+def _telling_digits(grid: Grid, digits: int) -> int:
+    """The decimals that give the largest value two digits: a weight among 32,000 may be below 0.01."""
+    largest = float(np.abs(grid.values).max(initial=0, where=grid.visible))
+    return max(digits, 1 + math.ceil(-math.log10(largest))) if 0 < largest < 1 else digits
 
 
 def _widened(widths: Sequence[int], wanted: Sequence[int], spare: int) -> list[int]:

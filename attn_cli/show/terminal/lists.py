@@ -1,5 +1,6 @@
 """Lists of text: a table with column headings, or a paragraph of phrases."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, zip_longest
 
@@ -88,7 +89,7 @@ class TextTable(View):
 
 
 class Paragraph(View):
-    """Phrases in sequence, each unbroken; beyond `most` lines `rest` says where to find the others."""
+    """Phrases in sequence, each unbroken; those beyond `most` lines are counted, and `rest` says where."""
 
     def __init__(
         self, phrases: Sequence[str], *, between: str = "  ", rest: str = "", most: int = _LINES
@@ -98,11 +99,21 @@ class Paragraph(View):
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """As many phrases on each line as fit."""
-        phrases = [sheet.ink(printable(phrase)) for phrase in self._phrases]
+        there = self._phrases[: self._most * sheet.width + 1]  # more than fit: each takes a cell or more
+        phrases = [sheet.ink(printable(phrase)) for phrase in there]
         lines = sheet.filled(phrases, self._between, sheet.width)
         yield from ([Segment(line)] for line in lines[: self._most])
         if len(lines) > self._most:
-            yield from note(self._rest, sheet)
+            more = len(self._phrases) - self._shown(phrases, sheet)
+            yield from note(f"{more:,} more; {self._rest}", sheet)
+
+    def _shown(self, phrases: Sequence[str], sheet: Sheet) -> int:
+        """How many phrases the lines have room for."""
+
+        def lines_of(count: int) -> int:
+            return len(sheet.filled(phrases[:count], self._between, sheet.width))
+
+        return bisect_right(range(len(phrases) + 1), self._most, key=lines_of) - 1
 
 
 def _columns(names: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
