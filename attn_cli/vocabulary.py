@@ -180,6 +180,14 @@ class Metric(Term):
         "every row that may look anywhere, hidden keys included",
         "attn's own",
     )
+    ON = (
+        "on",
+        "weight on the keys that --on selects",
+        "0 to 1",
+        "Σ_j α_ij over selected j",
+        "rows that may look at one of them, the first too",
+        "attn's own",
+    )
     DISTANCE = (
         "distance",
         "how far away the attended tokens are, averaged with the weights",

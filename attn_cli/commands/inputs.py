@@ -221,10 +221,16 @@ def note_selections(
     *,
     rows: str | None = None,
     columns: str | None = None,
+    on: str | None = None,
     hide: Sequence[str] | None = None,
 ) -> None:
     """Remark on words and tokens of which a part is selected, and the whole taken."""
-    typed = [("--rows", rows), ("--columns", columns), *(("--hide", each) for each in hide or ())]
+    typed = [
+        ("--rows", rows),
+        ("--columns", columns),
+        ("--on", on),
+        *(("--hide", each) for each in hide or ()),
+    ]
     if all(selection is None for _, selection in typed):
         return
     from attn_cli.commands.results.words import SelectedTokens, remarks_on_selection

@@ -7,6 +7,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
+from attn_cli.commands.results.head_rows import are_lines, grids_of_lines, steps_of_lines
 from attn_cli.commands.results.hidden import hidden_keys_in, remarks_on_keys
 from attn_cli.commands.results.output import (
     check_pooled,
@@ -83,6 +84,9 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
+    With --rows and --top, several heads are listed in one table, with a line for each head and its largest
+    keys: where a token looks, in which heads. It is of the weights unless -s says otherwise.
+
     With --as-text the text itself is shown, each token shaded by the weight that one query gives it. With
     --words rows and columns are words of the text, which have weights only.
 
@@ -127,7 +131,9 @@ def inspect_heads(
         if as_json:
             world.say(data.as_json(answer))
     else:
-        _show(world, reading, heads, table, scale)
+        as_lines = are_lines(heads, window, table)
+        wanted = steps_of_lines(heads, steps) if as_lines else None
+        _show(world, reading, heads, table, scale, wanted)
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
     _conclude(world, verdict)
@@ -152,18 +158,23 @@ def _show(
     heads: "Sequence[Head]",
     table: options.TableOptions,
     scale: options.ScaleOptions,
+    lines: "Sequence[Step] | None",
 ) -> None:
-    """The tokens, then each step of the heads as a table."""
+    """The tokens, then each step of the heads as a table; or `lines`: steps with a line for each head."""
     from attn_cli.show.grids import step_grids, summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     show_reading(world, reading, heads[0])
     show_hidden(world, reading, hidden_keys_in(heads[0]))
     of_steps = scale_of_tables(scale, heads)
-    for grid in step_grids(reading.sides, heads, of_steps):
+    grids = step_grids(reading.sides, heads, of_steps)
+    if lines is not None:
+        grids = grids_of_lines(world, reading, heads, lines, of_steps)
+    for grid in grids:
         world.say("")
         whole = summed_cells(reading.sides, grid)
         theme = world.theme(table.theme)
         world.screen.print(Matrices(whole, digits=table.digits, top=table.top, theme=theme))
-    if any(head.is_masked and Step.SCORES in head.steps for head in heads):
+    shown = {step for head in heads for step in head.steps} if lines is None else lines
+    if Step.SCORES in shown and any(head.is_masked for head in heads):
         world.note("scores are shown before masking; -s logits shows them after masking")

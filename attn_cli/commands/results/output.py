@@ -52,13 +52,18 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
 
 def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None:
     """Print the hidden keys, if there are any."""
-    if not hidden:
+    show_tokens(world, "hidden", [reading.keys[key] for key in hidden])
+
+
+def show_tokens(world: World, word: str, tokens: "Sequence[Token]") -> None:
+    """Print some of the tokens after a word that says what they are, if there are any."""
+    if not tokens:
         return
     from attn_cli.show.terminal.lists import Paragraph  # rich: already imported
 
-    first, *others = _named(reading.keys[key] for key in hidden)
+    first, *others = _named(tokens)
     world.screen.print(
-        Paragraph([f"hidden: {first}", *others], rest="all tokens: attn tokens", most=_CELL_LINES)
+        Paragraph([f"{word}: {first}", *others], rest="all tokens: attn tokens", most=_CELL_LINES)
     )
 
 
