@@ -7,7 +7,14 @@ from typing import Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
-from attn_cli.models.tokens.beside import BACKEND, SPECIAL, Settings, TokenizerFiles, read_beside
+from attn_cli.models.tokens.beside import (
+    BACKEND,
+    SPECIAL,
+    Settings,
+    TokenizerFiles,
+    has_transformers,
+    read_beside,
+)
 from attn_cli.models.tokens.chat.template import ChatTemplate
 
 _DEFAULT = "default"
@@ -33,10 +40,13 @@ def read_chat_template(
 def special_tokens(files: TokenizerFiles, padding: str | None) -> dict[str, str] | None:
     """The named special tokens, as in `special_tokens_map`; None if that depends on the version installed.
 
-    `padding` is the token that `tokenizer.json` pads with.
+    `padding` is the token that `tokenizer.json` pads with. Until 5.8 transformers took another class than
+    the named one for some model types.
     """
     from attn_cli.models.tokens.classes import CLASSES
 
+    if any(name != BACKEND for name in files.names) and not has_transformers((5, 8)):
+        return None
     answers = []
     for name in files.names:
         is_plain = name == BACKEND
