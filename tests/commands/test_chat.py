@@ -21,6 +21,7 @@ from attn_cli.models.tokens.chat.template import ChatTemplate, Message, WrittenC
 from attn_cli.show.data import schema
 from attn_cli.vocabulary import Lesson
 from tests.support.chat_templates import CHATML, GEMMA
+from tests.support.families import TRANSLATORS
 from tests.support.worlds import Answer, attn, refused
 
 TEXT = "the cat sat"
@@ -276,3 +277,35 @@ def test_a_chat_needs_neither_jinja_nor_transformers_in_this_process(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.setitem(sys.modules, "attn_cli.models.tokens.slow", None)
     assert attn("inspect", TEXT, "--chat", "-m", chatting, "-l", "0", "-H", "0").status == 0
+
+
+def test_a_model_through_transformers_reads_chats(chatting: Path, tmp_path: Path) -> None:
+    import transformers
+
+    sizes: dict[str, Any] = {
+        "vocab_size": 600,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    config = transformers.CohereConfig(**sizes)
+    transformers.CohereModel(config).save_pretrained(tmp_path)
+    told = (TEXT, "--chat", "-m", tmp_path, "--tokenizer", chatting, "--json")
+    answer = attn("tokens", *told)
+    assert (answer.status, answer.err) == (0, "")
+    assert answer.document["text"] == SYSTEM.format("You help.") + CHAT
+    answer = attn("verify", *told)
+    assert answer.status == 0
+    assert answer.document["ids"] == {"compared": True}
+
+
+def test_an_encoder_may_read_a_chat_and_its_decoder_a_target(tmp_path: Path) -> None:
+    TRANSLATORS["t5"].save(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("the [{{ messages[0].content }}]")
+    told = ("tokens", "cat", "--chat", "--target", "sat", "-m", tmp_path, "--json")
+    found = attn(*told).document
+    assert (found["text"], found["target"]) == ("the [cat]", "sat")
+    plain = attn("tokens", "x", "--target", "sat", "-m", tmp_path, "--json").document
+    assert found["target_tokens"] == plain["target_tokens"]
+    assert attn("verify", "cat", "--chat", "--target", "sat", "-m", tmp_path).status == 0

@@ -738,6 +738,6 @@ def test_the_chat_template_of_the_metadata_is_used(twins: Path, tmp_path: Path) 
 def test_a_file_without_a_chat_template_says_so(twins: Path, tmp_path: Path) -> None:
     directory = Path(shutil.copytree(twins / "llama", tmp_path / "llama"))
     answer = attn("tokens", "the cat", "--chat", "-m", written(directory))
-    problem = "small.gguf has no chat template, so it takes no --chat"
+    problem = "small has no chat template, so it takes no --chat"
     hint = "leave out --chat, or use a model that was trained on chats"
     assert (answer.status, answer.err) == (2, f"attn: {problem}\ntry: {hint}\n")

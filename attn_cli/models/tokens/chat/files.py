@@ -56,11 +56,24 @@ def special_tokens(files: TokenizerFiles, padding: str | None) -> dict[str, str]
 
 
 def _named(settings: Settings, defaults: Mapping[str, str | None]) -> dict[str, str]:
-    tokens = {name: settings.get(name, defaults.get(name)) for name in SPECIAL}
+    tokens = {name: settings.get(name, defaults.get(name)) for name in SPECIAL} | _of_the_model(settings)
     contents = {
         name: token.get("content") if isinstance(token, dict) else token for name, token in tokens.items()
     }
     return {name: content for name, content in contents.items() if content is not None}
+
+
+def _of_the_model(settings: Settings) -> dict[str, Any]:
+    """The named special tokens of this model alone, such as `image_token`; a list of tokens has no names."""
+    own = {
+        name: token
+        for name, token in settings.items()
+        if name.endswith("_token") and name not in SPECIAL and isinstance(token, str)
+    }
+    extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens")
+    if isinstance(extra, dict):
+        own |= extra
+    return own or dict(settings.get("model_specific_special_tokens") or {})
 
 
 def _in_files(directory: Path) -> str | None:
