@@ -22,11 +22,10 @@ from jinja2 import nodes
 from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import MAX_RANGE, ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Namespace
 
 _Message: TypeAlias = Mapping[str, Any]
-_MEMORY_PER_BYTE = 100  # of the messages, besides the memory of any template
 
 
 class RefusalError(TemplateError):
@@ -41,18 +40,17 @@ _FAILURES: tuple[tuple[type[Exception], str], ...] = (
     (RefusalError, "refused"),
     (TemplateSyntaxError, "syntax"),
     (SecurityError, "forbidden"),
-    (OverflowError, "forbidden"),  # `range` beyond the sandbox's limit
     (MemoryError, "memory"),
     (TooLongError, "length"),
     (Exception, "runtime"),
 )
-_FINAL = (TemplateSyntaxError, SecurityError, OverflowError, MemoryError, TooLongError)
+_FINAL = (TemplateSyntaxError, SecurityError, MemoryError, TooLongError)
 
 
 def main() -> None:
     """Answer one question on standard input with one JSON object on standard output."""
     asked = json.load(sys.stdin)
-    _limit(asked["seconds"], asked["memory"] + _MEMORY_PER_BYTE * len(str(asked["messages"])))
+    _limit(asked["seconds"], asked["memory"])
     json.dump(answer(asked), sys.stdout)
 
 
@@ -136,7 +134,7 @@ def _environment() -> Sandbox:
     environment = Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, loopcontrols])
     environment.filters["tojson"] = _to_json
     names: dict[str, object] = {"raise_exception": _refuse, "strftime_now": _now}
-    environment.globals.update(names, dict=PlainDict(), namespace=PlainNamespace)
+    environment.globals.update(names, dict=PlainDict(), namespace=PlainNamespace, range=_short_range)
     return environment
 
 
@@ -187,6 +185,18 @@ class PlainNamespace(Namespace):
 def _check_name(name: object) -> None:
     if isinstance(name, str) and name.startswith("_"):
         raise SecurityError(f"a namespace has no attribute {name!r}")
+
+
+def _short_range(*bounds: int) -> range:
+    """The range that the sandbox allows.
+
+    Raises:
+        SecurityError: it is longer.
+    """
+    try:
+        return safe_range(*bounds)
+    except OverflowError as error:
+        raise SecurityError(f"a range of more than {MAX_RANGE:,} numbers") from error
 
 
 def _refuse(message: object) -> NoReturn:

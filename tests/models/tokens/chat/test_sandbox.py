@@ -44,7 +44,7 @@ FORBIDDEN = {
     "{% set ns = namespace() %}{% set ns.__class__ = 1 %}": "a namespace has no attribute '__class__'",
     "{{ messages.append(1) }}": "access to the attribute 'append' of a 'list'",
     "{{ messages[0].update(role='system') }}": "access to the attribute 'update' of a 'dict'",
-    "{{ range(10**9) }}": "Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000)",
+    "{{ range(10**9) }}": "a range of more than 100,000 numbers",
 }
 
 
@@ -100,6 +100,12 @@ def test_a_template_may_write_a_million_characters_more_than_its_messages() -> N
     assert problem(whole + "x" * 29) == (sentence, DISTRUST)
 
 
+def test_a_long_message_fits() -> None:
+    messages = [{"role": "user", "content": "日本🙂 " * 10**6}]
+    written = write_chat(ChatTemplate(f"<{CONTENT}>", {}), messages, "small").text
+    assert written == f"<{messages[0]['content']}>"
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
@@ -111,6 +117,7 @@ def test_a_template_may_write_a_million_characters_more_than_its_messages() -> N
         ("{{ x.y.z }}", "fails: 'x' is undefined"),
         ("{{ open('/etc/passwd') }}", "fails: 'open' is undefined"),
         ("{{ 1 / 0 }}", "fails: division by zero"),
+        ("{{ 2.0 ** 9999 }}", "fails: (34, 'Numerical result out of range')"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "fails: maximum recursion depth exceeded"),
         ("", "writes no text"),
         (" \n", "writes no text"),
