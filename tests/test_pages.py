@@ -19,7 +19,7 @@ import pytest
 
 from attn_cli.analysis.patterns import is_enough, name_pattern
 from attn_cli.vocabulary import Distance, Kind, Metric, Pattern, Step
-from tests.support.chat_templates import CHATML
+from tests.support.chat_templates import SMOLLM2, save_chatting
 from tests.support.families import TRANSLATORS
 from tests.support.hub_cache import hub_cache
 from tests.support.pages import (
@@ -34,12 +34,11 @@ from tests.support.pages import (
     links,
     pictures,
 )
-from tests.support.twins import RECIPES, minilm
+from tests.support.twins import minilm
 from tests.support.worlds import Answer, attn, attn_in_terminal
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 T5 = "google/flan-t5-small"
-SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 EXAMPLES = [example for page in PAGES for example in examples(page)]
 BASH = shutil.which("bash") or "bash"
 IMAGES = ROOT / "docs" / "images"
@@ -63,10 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face cache with all-MiniLM-L6-v2, and small random models instead of the other real ones."""
     twin = tmp_path_factory.mktemp("twin") / "t5"
     TRANSLATORS["t5"].save(twin)
-    chatting = twin.with_name("chatting")
-    RECIPES["llama"].save(chatting)
-    (chatting / "chat_template.jinja").write_text(CHATML, "utf-8")
-    models = {MINILM: minilm(), T5: twin, SMOLLM2: chatting}
+    models = {MINILM: minilm(), T5: twin, SMOLLM2: save_chatting(twin.with_name("chatting"))}
     return hub_cache(tmp_path_factory.mktemp("huggingface"), models)
 
 

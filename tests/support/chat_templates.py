@@ -1,5 +1,12 @@
 """Chat templates in the styles of well-known families, and messages that they treat differently."""
 
+from pathlib import Path
+
+from tests.support.twins import RECIPES
+
+SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The chat model of the examples."""
+
 CHATML = """{% for message in messages %}{% if loop.first and message.role != 'system' %}
 <|im_start|>system
 You help.<|im_end|>
@@ -115,3 +122,10 @@ MESSAGES = (
     "the\r\ncat\n\n\nsat " * 20,
 )
 """Messages that a template might misread."""
+
+
+def save_chatting(directory: Path) -> Path:
+    """A small random Llama with a chat template, in place of a real chat model."""
+    RECIPES["llama"].save(directory)
+    (directory / "chat_template.jinja").write_text(CHATML, "utf-8")
+    return directory
