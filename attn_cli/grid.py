@@ -52,7 +52,6 @@ class Grid:
     head: str = ""  # `LAYER.HEAD`
     unit: str = ""  # what the number of a cell is: `score`
     axes: tuple[str, str] = ("", "")  # what rows and columns are; queries and keys, if columns are tokens
-
     ranking: "Ranking | None" = None  # where the values of a row are the largest of many, not of all columns
 
     @property
@@ -313,8 +312,10 @@ class Landmarks:
 
 @record(frozen=True, slots=True)
 class Sides:
-    """The texts of the tokens: those of the queries, and those of the keys."""
+    """The texts of the tokens, or of words: those of the queries, and those of the keys."""
 
     queries: Sequence[str]
     keys: Sequence[str]
+    query_numbers: Sequence[int] | None = None  # the numbers that views print; None: 0, 1, 2, ...
+    key_numbers: Sequence[int] | None = None
     landmarks: tuple[Landmarks, Landmarks] | None = None  # of queries and of keys; only pictures need them
