@@ -318,7 +318,8 @@ def _probed(
 
 def _check_no_text(text: options.TextOptions) -> None:
     """Raise `UsageError` if a text was given with --probe."""
-    given = {"TEXT": text.text, "--file": text.file, "--pair": text.pair, "--target": text.target}
+    given: dict[str, object] = {"TEXT": text.text, "--file": text.file, "--pair": text.pair}
+    given |= {"--target": text.target, "--chat": text.chat or None, "--system": text.system}
     for option, value in given.items():
         if value is not None:
             problem = f"--probe measures heads on random tokens: {option} was given too"

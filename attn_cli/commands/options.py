@@ -140,6 +140,23 @@ class TextOptions:
             show_default=False,
         ),
     ] = None
+    chat: Annotated[
+        bool,
+        typer.Option(
+            "--chat",
+            help="Read the text as a user's message in the model's chat template, up to where the model's "
+            "answer begins.",
+        ),
+    ] = False
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system",
+            metavar="TEXT",
+            help="With --chat: a system message before the user's.",
+            show_default=False,
+        ),
+    ] = None
 
 
 @record(frozen=True, slots=True)

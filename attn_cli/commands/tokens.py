@@ -19,6 +19,8 @@ The tokens of the bundled model:
     attn tokens "the cat's pyjamas"
 The tokens of BERT, for a script:
     attn tokens "the cat's pyjamas" -m bert-base-cased --json
+A message to a chat model, as the model's template writes it:
+    attn tokens "Where is it?" --chat -m HuggingFaceTB/SmolLM2-135M-Instruct
 """
 
 

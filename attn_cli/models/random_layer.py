@@ -59,9 +59,13 @@ class RandomLayer:
         """One kind of attention, in one layer."""
         return {Kind.SELF: Extent(range(1), self.request.heads)}
 
-    def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, _pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """Words and punctuation marks."""
+        assert not is_chat, "it has no chat template"
         return words(text)
+
+    def chat_template(self) -> None:
+        """None: its vectors are random."""
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """Never called: `has_decoder` is false."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
+    from attn_cli.models.tokens.chat.template import ChatTemplate, WrittenChat
 
 
 @record(frozen=True, slots=True)
@@ -198,8 +199,10 @@ class ReferenceTokens:
 class ReferenceModel(Protocol):
     """An independent implementation that computes the same attention from the same files."""
 
-    def tokens_of(self, text: str, pair: str | None, target: str | None) -> ReferenceTokens:
-        """The tokens of a text, of a pair, and of the decoder's text."""
+    def tokens_of(
+        self, text: str, pair: str | None, target: str | None, chat: "WrittenChat | None" = None
+    ) -> ReferenceTokens:
+        """The tokens of a text, or in its place of a chat, of a pair, and of the decoder's text."""
 
     def attention_of(
         self, texts: Texts, kinds: Collection[Kind], precision: Precision, first: int | None = None
@@ -262,8 +265,14 @@ class Source(Protocol):
     def paths(self) -> tuple[Path, ...]:
         """The directory or file of the model, and the directory of the adapter that is merged."""
 
-    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
-        """The tokens of a text, and of a second one if the model takes pairs."""
+    def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
+        """The tokens of a text, and of a second one if the model takes pairs.
+
+        To a chat, in which the template wrote the special tokens, none are added.
+        """
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if the model has none."""
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The tokens the decoder reads for a target text, if there is a decoder."""

@@ -24,6 +24,7 @@ def describe_reading(reading: Reading) -> dict[str, object]:
         "dtype": source.backend.dtype.value,
         "text": request.text,
         "pair": request.pair,
+        **({} if request.chat is None else {"chat": request.chat.messages}),
         "tokens": [asdict(token) for token in reading.tokens],
         **_target(reading),
         **_words(reading),

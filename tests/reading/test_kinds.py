@@ -115,8 +115,12 @@ class Translator:
     def vocabulary(self, _kind: Kind) -> dict[int, str]:
         return dict(enumerate("abcdefghijklmnopqrstuvwxyz"))
 
-    def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, _pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
+        assert not is_chat
         return words(text)
+
+    def chat_template(self) -> None:
+        pass
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         return shift_right(START, words(text))

@@ -44,6 +44,7 @@ from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SlidingWindow, SourceRequest, Texts
+from attn_cli.models.tokens.chat.template import ChatTemplate
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
@@ -296,13 +297,22 @@ class Bridge:
             return records, None
         return records, no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
 
-    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """The tokens; their ids are checked against the size of the vocabulary.
 
         Raises:
             AttnError: an id is out of range, or the model does not have the token's segment.
         """
-        return self._fit.checked(self._splitter(text, pair))
+        splitter = self.tokenizer.without_template() if is_chat else self._splitter
+        return self._fit.checked(splitter(text, pair))
+
+    def chat_template(self) -> ChatTemplate | None:
+        """The template that writes messages as one text; None if the tokenizer has none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return self.tokenizer.chat_template()
 
     @property
     def _splitter(self) -> Tokenizer:

@@ -32,6 +32,7 @@ from attn_cli.vocabulary import Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.models.tokens.chat.template import ChatTemplate
 
 
 @record(frozen=True)
@@ -120,13 +121,22 @@ class Checkpoint:
         decoding = Extent(range(decoder.layers), decoder.heads)
         return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
-    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """The tokens of the text; their ids are checked against the size of the vocabulary.
 
         Raises:
             AttnError: an id is out of range, or the text cannot be tokenized.
         """
-        return self._fit(self.spec).checked(self._splitter(text, pair))
+        splitter = self.tokenizer.without_template() if is_chat else self._splitter
+        return self._fit(self.spec).checked(splitter(text, pair))
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if the tokenizer has none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return self.tokenizer.chat_template()
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The decoder's input: its start token, then the tokens of the text without the last one.

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer
 from attn_cli.record import record
+
+if TYPE_CHECKING:
+    from attn_cli.models.tokens.chat.template import ChatTemplate
 
 
 @record(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class PartialTokenizer:
         """The same tokenizer, which adds no special tokens to a text."""
         bare = cache(lambda: self.open_whole().without_template())
         return replace(self, file=self.file.without_template(), open_whole=bare)
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if there is none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return self.file.chat_template()
 
     @property
     def size(self) -> int:

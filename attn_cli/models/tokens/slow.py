@@ -20,6 +20,8 @@ from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.tokens.alignment import align_pieces
 from attn_cli.models.tokens.beside import read_beside
+from attn_cli.models.tokens.chat.files import read_chat_template
+from attn_cli.models.tokens.chat.template import ChatTemplate
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, decode_byte_name
 
@@ -89,6 +91,14 @@ class TransformersTokenizer(FastTokenizer):
         vars(target)["_is_target"] = getattr(self._whole, "tgt_lang", "") is not None
         return target
 
+    def chat_template(self) -> ChatTemplate | None:
+        """The template that writes messages as one text; None if there is none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return _chat_template(self._whole, self.directory)
+
     @property
     def remarks(self) -> tuple[str, ...]:
         """What to know of the tokenizer."""
@@ -151,6 +161,14 @@ class SlowTokenizer:
         vars(bare)["_has_template"] = False
         return bare
 
+    def chat_template(self) -> ChatTemplate | None:
+        """The template that writes messages as one text; None if there is none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return _chat_template(self._inner, self.directory)
+
     @property
     def size(self) -> int:
         """The number of tokens: the largest id is one less."""
@@ -210,6 +228,12 @@ class SlowTokenizer:
             end = stops.get(position, end)
             token = by_position.get(position) or replace(self.token(index), start=end, end=end)
             yield replace(token, position=position, segment=segment)
+
+
+def _chat_template(inner: Any, directory: Path | None) -> ChatTemplate | None:
+    """The template of a tokenizer of transformers, whose class may bring one."""
+    assert directory is not None, "it was read from files"
+    return read_chat_template(directory, dict(inner.special_tokens_map), own=inner.chat_template)
 
 
 def _starts_of_texts(ids: Sequence[int], texts: Sequence[Sequence[Token]]) -> list[int]:

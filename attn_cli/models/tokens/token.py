@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attn_cli.record import record
+
+if TYPE_CHECKING:
+    from attn_cli.models.tokens.chat.template import ChatTemplate
 
 
 @record(frozen=True, slots=True)
@@ -41,6 +44,9 @@ class Tokenizer(Protocol):
 
     def without_template(self) -> "Tokenizer":
         """The same tokenizer, which adds no special tokens to a text."""
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if there is none."""
 
     @property
     def size(self) -> int:

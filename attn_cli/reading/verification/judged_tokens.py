@@ -17,8 +17,9 @@ def check_tokens(model: ReferenceModel, readings: Sequence[Reading]) -> str:
     for reading in readings:
         request, texts = reading.request, reading.texts
         target = (request.target or request.text) if texts.target else None
+        chat = None if request.chat is None else request.chat.written
         try:
-            theirs = model.tokens_of(request.text, request.pair, target)
+            theirs = model.tokens_of(request.text, request.pair, target, chat)
         except AttnError as error:
             return error.problem
         _check("token ids", [token.id for token in texts.tokens], theirs.ids, texts.tokens)
