@@ -2,6 +2,7 @@
 
 TYPE_CHECKING = False  # typing's own costs an import, before Ctrl-C is answered
 if TYPE_CHECKING:
+    from attn_cli.api.model import open_model
     from attn_cli.core.masks import both, causal, padding, sliding
     from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused
     from attn_cli.core.positions import Rotary
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [  # noqa: RUF022  in the order in which a reader needs them; the torch module is left to be named
+    "open_model",
     "MultiHeadAttention",
     "Linear",
     "fused",
@@ -36,6 +38,7 @@ _HOMES = {
     "both": "core.masks",
     "causal": "core.masks",
     "fused": "core.multihead",
+    "open_model": "api.model",
     "padding": "core.masks",
     "sliding": "core.masks",
 }

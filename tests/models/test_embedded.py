@@ -94,7 +94,7 @@ def test_repeated_words_show_an_induction_head() -> None:
     answer = attn("inspect", "Tom Thumb went to sea, and Tom Thumb went home again.", "--json")
     name = best(Pattern.INDUCTION).name
     does = "it attends to what followed an earlier copy of the token"
-    why, here, _ = answer.err.splitlines()
+    why, here, _others, _favourite = answer.err.splitlines()
     assert why == f"head {name} is shown, the clearest induction head of 32: {does}"
     assert here.endswith('on average (3 rows); "went" (13) puts 0.84 of its weight on "to" (6)')
     found = answer.document

@@ -107,26 +107,19 @@ class Transformer:
         self, inputs: Inputs, memory: Memory | None = None, watched: Sequence[int] = ()
     ) -> Iterator["Block"]:
         """The layers in order, run lazily; each keeps what its feed-forward block writes at `watched`."""
-        spec = self.spec
-        x = self._embed(inputs)
-        mask, bias = _mask(inputs, x), self._shared_bias(x)
-        for layer in range(spec.layers):
-            norm = self.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
-            entering = x if norm is None else norm(x)
-            opens = partial(self._self_attention, layer, x.shape[-2], bias)
-            attention = replace(
-                opens().attention(entering, mask=mask),
-                stream=entering if spec.residual_is_normed else x,
-                is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
-                input_norm=None if spec.residual_is_normed else norm,
-                opens=cache(opens),
-            )
-            block = Block(self, layer, x, attention, memory, watched)
+        x = self.embedded(inputs)
+        opened = self.opened(inputs, x, memory)
+        for layer in range(self.spec.layers):
+            block = opened.block(layer, x, watched)
             yield block
-            if layer + 1 < spec.layers:
+            if layer + 1 < self.spec.layers:
                 x = block.leaving
 
-    def _embed(self, inputs: Inputs) -> Array:
+    def opened(self, inputs: Inputs, x: Array, memory: Memory | None = None) -> "OpenText":
+        """What all layers know of a text whose embeddings are `x` (T, M)."""
+        return OpenText(self, _mask(inputs, x), self._shared_bias(x), memory)
+
+    def embedded(self, inputs: Inputs) -> Array:
         """(T, M) the sum of the token, position and segment embeddings, normalised."""
         names = self.spec.embeddings
         x = reduce(operator.add, (term for _, term in self.embeddings(inputs)))
@@ -171,7 +164,7 @@ class Transformer:
         table = self.backend.convert(self.weights.read(name, (buckets.count, spec.heads)))
         return RelativeBias(table, buckets)
 
-    def _self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
+    def self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
         """The layer's self-attention: W^Q, W^K, W^V, W^O and how they are used."""
         spec, parts = self.spec, self.spec.projections
         query, key, value = self._projections(parts, layer)
@@ -249,10 +242,10 @@ class Transformer:
             self._linear(parts.value, layer, shared, spec.width),
         )
 
-    def add_attention(self, layer: int, attention: Attention) -> Array:
-        """(T, M) the residual stream after the layer's self-attention."""
+    def add_attention(self, layer: int, attention: Attention, edit: "Edit | None" = None) -> Array:
+        """(T, M) the residual stream after the layer's self-attention, whose contexts are edited before."""
         spec = self.spec
-        added = self._scale_result(spec.attention_result_norm, layer, _apply_output_weights(attention))
+        added = self._scale_result(spec.attention_result_norm, layer, _apply_output_weights(attention, edit))
         summed = attention.stream + added
         return summed if spec.is_pre_norm else self._normalise(spec.attention_norm, layer, summed)
 
@@ -265,11 +258,13 @@ class Transformer:
         attention = opens().attention(x if norm is None else norm(x), memory())
         return replace(attention, stream=x, input_norm=norm, opens=cache(opens))
 
-    def add_cross_attention(self, layer: int, cross_attention: Attention) -> Array:
-        """(T, M) the residual stream after the layer's cross-attention."""
+    def add_cross_attention(
+        self, layer: int, cross_attention: Attention, edit: "Edit | None" = None
+    ) -> Array:
+        """(T, M) the residual stream after the layer's cross-attention, edited likewise."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
-        summed = cross_attention.stream + _apply_output_weights(cross_attention)
+        summed = cross_attention.stream + _apply_output_weights(cross_attention, edit)
         return summed if spec.is_pre_norm else self._normalise(cross.norm, layer, summed)
 
     def feed_forward(self, layer: int, x: Array, before: Array) -> Array:
@@ -367,6 +362,54 @@ class Transformer:
         return self.backend.convert(self.weights.rows(f"{name}.weight", (count, width), indices))
 
 
+Edit: TypeAlias = Callable[[Array], Array]
+"""Maps the contexts (..., H, T, D) of a layer's heads to those that meet W^O."""
+
+Watch: TypeAlias = Callable[[Attention], Attention]
+"""Maps the attention of a layer to the one that runs in its place."""
+
+
+@record(frozen=True, slots=True)
+class Changes:
+    """What is changed in one layer; leading axes of its input are variants of the text's run."""
+
+    self_attention: Edit | None = None
+    cross_attention: Edit | None = None
+    watch: Watch | None = None
+
+
+_UNCHANGED = Changes()
+
+
+@record(frozen=True, slots=True, eq=False)
+class OpenText:
+    """What all layers of a model know of a text: its mask, its position bias, the encoder's output."""
+
+    transformer: Transformer
+    mask: Rule
+    bias: Bias | None
+    memory: Memory | None
+
+    def block(
+        self, layer: int, x: Array, watched: Sequence[int] = (), changes: "Changes | None" = None
+    ) -> "Block":
+        """A layer that reads `x` (..., T, M); it runs lazily."""
+        model, spec = self.transformer, self.transformer.spec
+        norm = model.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
+        entering = x if norm is None else norm(x)
+        opens = partial(model.self_attention, layer, x.shape[-2], self.bias)
+        attention = replace(
+            opens().attention(entering, mask=self.mask),
+            stream=entering if spec.residual_is_normed else x,
+            is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
+            input_norm=None if spec.residual_is_normed else norm,
+            opens=cache(opens),
+        )
+        changes = changes or _UNCHANGED
+        shown = attention if changes.watch is None else changes.watch(attention)
+        return Block(model, layer, x, shown, self.memory, watched, changes)
+
+
 @record(frozen=True, eq=False)
 class Block:
     """One running layer; each part is computed once, when it is first needed."""
@@ -377,24 +420,27 @@ class Block:
     attention: Attention
     memory: Memory | None
     watched: Sequence[int] = ()  # P positions whose parts of the stream are wanted
+    changes: Changes = _UNCHANGED
 
     @cached_property
     def after_attention(self) -> Array:
         """(T, M) the stream after the layer's self-attention."""
-        return self.transformer.add_attention(self.layer, self.attention)
+        return self.transformer.add_attention(self.layer, self.attention, self.changes.self_attention)
 
     @cached_property
     def cross_attention(self) -> Attention:
         """The layer's cross-attention."""
         assert self.memory is not None, "a decoder is run with the encoder's output"
-        return self.transformer.cross_attention(self.layer, self.after_attention, self.memory)
+        attention = self.transformer.cross_attention(self.layer, self.after_attention, self.memory)
+        return attention if self.changes.watch is None else self.changes.watch(attention)
 
     @cached_property
     def after_cross_attention(self) -> Array:
         """(T, M) the stream after the layer's cross-attention, if it has one."""
         if self.transformer.spec.cross is None:
             return self.after_attention
-        return self.transformer.add_cross_attention(self.layer, self.cross_attention)
+        changed = self.changes.cross_attention
+        return self.transformer.add_cross_attention(self.layer, self.cross_attention, changed)
 
     @property
     def leaving(self) -> Array:
@@ -420,13 +466,13 @@ def _copied(x: Array, rows: Sequence[int]) -> Array | None:
     return namespace(x).asarray(taken(x, rows, -2), copy=True) if rows else None
 
 
-def _apply_output_weights(attention: Attention) -> Array:
+def _apply_output_weights(attention: Attention, edit: Edit | None) -> Array:
     """(T, M) the output of an attention: the one place where the heads' contexts (H, T, D) meet W^O.
 
     Every attention of every family passes through here, cross-attention included.
     """
     contexts = attention.contexts()
-    return attention.projected(contexts)
+    return attention.projected(contexts if edit is None else edit(contexts))
 
 
 def _apply_gate(activation: Callable[[Array], Array], both: Array, size: int) -> Array:

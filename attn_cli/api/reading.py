@@ -1,0 +1,155 @@
+"""A text as a model reads it, from Python: its tokens, its heads and their metrics."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TypeAlias
+
+from attn_cli.api.head import ShownHead
+from attn_cli.api.layer_run import LayerRun
+from attn_cli.api.metrics import HeadMetrics
+from attn_cli.core.hiding import Hiding
+from attn_cli.errors import UsageError
+from attn_cli.models.tokens.token import Token
+from attn_cli.reading.hidden_keys import choose_hidden_keys, refuse_dividing
+from attn_cli.reading.metrics import measure_heads
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.selection import Place, Selection
+from attn_cli.reading.token_selection.select import select_tokens
+from attn_cli.reading.token_selection.text_side import TextSide
+from attn_cli.reading.window import Window
+from attn_cli.safe_text import printable
+
+Tokens: TypeAlias = str | int | Iterable[int]
+"""Which tokens: `"it"`, `"4-7"` or `"special"` as on the command line, or positions."""
+
+
+class ModelReading:
+    """A text that a model reads; layers run when a head is asked for, each once in ascending order."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._run = LayerRun(reading)
+
+    @property
+    def text(self) -> str:
+        """The text as it was given."""
+        return self._reading.request.text
+
+    @property
+    def kind(self) -> str:
+        """The kind of attention that is read."""
+        return str(self._reading.kind)
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens of the text."""
+        return self._reading.tokens
+
+    @property
+    def query_tokens(self) -> tuple[Token, ...]:
+        """The tokens that look: the T rows of a matrix."""
+        return self._reading.queries
+
+    @property
+    def key_tokens(self) -> tuple[Token, ...]:
+        """The tokens that are looked at: the S columns of a matrix."""
+        return self._reading.keys
+
+    def head(
+        self,
+        layer: int,
+        head: int,
+        *,
+        rows: Tokens | None = None,
+        columns: Tokens | None = None,
+        hide: Tokens | None = None,
+        renormalize: bool = False,
+    ) -> ShownHead:
+        """One head: every step of its computation, as NumPy arrays.
+
+        `rows` and `columns` select queries and keys, `hide` takes keys out of sight, and `renormalize`
+        divides each row by what is left of it. Layers and heads are numbered from 0, from the end if
+        negative.
+
+        Raises:
+            AttnError: the weights are damaged.
+            UsageError: there is no such head, or a selection does not fit the text.
+        """
+        (place,) = self._places([f"{layer}.{head}"])
+        return self._shown(place, self._window(rows, columns, hide, renormalize=renormalize))
+
+    def heads(self) -> Iterator[ShownHead]:
+        """All heads, layer by layer, without running a layer twice."""
+        for place in self._places(()):
+            yield self._shown(place, self._reading.whole)
+
+    def metrics(self, *, hide: Tokens | None = None, renormalize: bool = False) -> HeadMetrics:
+        """Entropy, largest weight, distance and all other metrics of every head, as `attn heads` has them.
+
+        Memory grows with the text, not with its square.
+
+        Raises:
+            AttnError: the weights are damaged, or memory is too small.
+            UsageError: the hidden keys are not in the text, or all keys are hidden.
+        """
+        hiding = self._hiding(hide, renormalize=renormalize)
+        return HeadMetrics(measure_heads(self._reading, self._places(()), _unseen, hiding))
+
+    def _shown(self, place: Place, window: Window) -> ShownHead:
+        layer, head = place
+        return ShownHead(self._reading, self._run.layer(layer), head, window)
+
+    def _places(self, named: Iterable[str]) -> tuple[Place, ...]:
+        card, extent = self._reading.source.card, self._reading.extent
+        layers = 1 + max((*extent.layers, *extent.others))
+        chosen = Selection(places=tuple(named)).resolve(card.name, layers, extent.heads)
+        found = tuple(place for place in chosen if place[0] in extent.layers)
+        if not found:
+            those = ", ".join(map(str, extent.layers))
+            problem = f"layer {chosen[0][0]} of {card.name} has no token-by-token weights"
+            raise UsageError(problem, f"layers with attention weights: {those}")
+        return found
+
+    def _window(
+        self, rows: Tokens | None, columns: Tokens | None, hide: Tokens | None, *, renormalize: bool
+    ) -> Window:
+        reading, window = self._reading, self._reading.whole
+        if rows is not None:
+            window = replace(window, rows=_positions(rows, reading.query_side, "row"))
+        if columns is not None:
+            window = replace(window, columns=_positions(columns, reading.key_side, "column"))
+        hiding = self._hiding(hide, renormalize=renormalize)
+        if hiding is None:
+            return window
+        shown = window.without(hiding)
+        if not shown.columns:
+            raise UsageError("hide leaves nothing to see of the chosen columns", "other columns")
+        return shown
+
+    def _hiding(self, hide: Tokens | None, *, renormalize: bool) -> Hiding | None:
+        if hide is None:
+            if renormalize:
+                raise refuse_dividing()
+            return None
+        return choose_hidden_keys(self._reading, [_as_selection(hide)], is_renormalized=renormalize)
+
+    def __repr__(self) -> str:
+        name, kind = self._reading.source.card.name, self._reading.kind
+        size = f"{len(self.query_tokens)} × {len(self.key_tokens)} tokens"
+        return f"<ModelReading of {printable(name)}: {kind} attention, {size}>"
+
+
+def _positions(tokens: Tokens, side: TextSide, what: str) -> tuple[int, ...]:
+    return select_tokens(_as_selection(tokens), side, what)
+
+
+def _as_selection(tokens: Tokens) -> str:
+    """The tokens as they are typed on the command line."""
+    if isinstance(tokens, str):
+        return tokens
+    positions = (tokens,) if isinstance(tokens, int) else tokens
+    return ",".join(str(int(position)) for position in positions)
+
+
+def _unseen(done: int, total: int) -> None:
+    """A measurement whose progress is not shown."""
