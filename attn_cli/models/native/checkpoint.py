@@ -32,7 +32,7 @@ from attn_cli.vocabulary import Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
-    from attn_cli.models.native.prediction import NativePredictor
+    from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
 
 
 @record(frozen=True)
@@ -200,8 +200,7 @@ class Checkpoint:
         Raises:
             AttnError: the model has no such head, or its files lack it.
         """
-        from attn_cli.models.native.known_head import known_head  # few commands predict
-        from attn_cli.models.native.prediction import NativePredictor
+        from attn_cli.models.native.language_head.prediction import NativePredictor  # few commands predict
 
         model, inputs = self._transformer, _inputs(texts.tokens)
         memory: Memory | None = None
@@ -209,8 +208,23 @@ class Checkpoint:
             encoder, read = model, inputs
             memory = cache(lambda: encoder.memory(read))
             model, inputs = replace(model, spec=self.spec.decoder), _inputs(texts.target)
+        return NativePredictor(self.language_head(), cache(lambda: model.leaving(inputs, memory)))
+
+    def language_head(self) -> "NativeHead":
+        """The model's own language head; in an encoder-decoder model it reads what leaves the decoder.
+
+        Raises:
+            AttnError: the model has none, or its files do not say what it is.
+        """
+        from attn_cli.models.files.saved_as import no_head  # few commands predict
+        from attn_cli.models.native.language_head.known_head import known_head
+        from attn_cli.models.native.language_head.prediction import NativeHead
+
+        model = replace(self._transformer, spec=self.spec.decoder or self.spec)
         known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
-        return NativePredictor(model, known, cache(lambda: model.leaving(inputs, memory)))
+        if known.head.fills_masks and self.request.is_causal:
+            raise no_head(self.name, "it fills in masked tokens, which see both sides without --causal")
+        return NativeHead(model, known)
 
     def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; its modules have the names of the tensors."""
