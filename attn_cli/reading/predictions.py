@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from attn_cli.core.arrays import Exact, Floats
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Predictor
 from attn_cli.models.tokens.token import Token
+from attn_cli.reading.document import describe_reading
 from attn_cli.reading.reading import Reading
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -140,3 +142,33 @@ def largest(logits: Floats, count: int) -> list[int]:
     candidates = np.flatnonzero(logits >= least)
     order = np.argsort(-logits[candidates], kind="stable")[:count]
     return [int(index) for index in candidates[order]]
+
+
+def describe_predictions(predictions: Predictions) -> dict[str, object]:
+    """The reading, and an entry for each likely token of each place, and for the one that stands there."""
+    entries = [
+        _prediction(place, each)
+        for place in predictions.places
+        for each in (*place.likeliest, *_beyond(place))
+    ]
+    return {**describe_reading(predictions.reading), "predictions": entries}
+
+
+def _beyond(place: PlacePredictions) -> tuple[Prediction, ...]:
+    """The token that stands there, if it is not among the likeliest."""
+    if place.actual is None or any(each.is_actual for each in place.likeliest):
+        return ()
+    return (place.actual,)
+
+
+def _prediction(place: PlacePredictions, prediction: Prediction) -> dict[str, object]:
+    return {
+        "position": place.position,
+        "predicts": place.predicts,
+        "rank": prediction.rank,
+        "id": prediction.id,
+        "text": prediction.text,
+        "logit": prediction.logit if isfinite(prediction.logit) else None,
+        "probability": prediction.probability,
+        "actual": prediction.is_actual,
+    }

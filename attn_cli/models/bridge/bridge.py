@@ -221,6 +221,7 @@ class Bridge:
                 *(self.name, self.directory, self.config, backend),
                 trusts_code=self.trusts_code,
                 state=self._state,
+                adapter=self.adapter,
             )
         return self._language_models[key]
 
