@@ -23,6 +23,8 @@ def language_twin(kind: str, directory: Path) -> Any:
     Raises:
         AttnError: the type has no language head.
     """
+    if kind not in transformers.CONFIG_MAPPING:
+        raise AttnError(f"transformers {transformers.__version__} does not have it", "none")
     config = tiny(transformers.CONFIG_MAPPING[kind], OWN.get(kind, {}))
     config.architectures = []
     check_size(config)

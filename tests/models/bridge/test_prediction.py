@@ -34,7 +34,6 @@ SAMPLE = (
         "big_bird",
         "flaubert",
         "xlm",
-        "fnet",
         "esm",
         "rembert",
         "squeezebert",
