@@ -118,6 +118,18 @@ def check_heads_fit(
     check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which needs no matrices")
 
 
+def check_run_fits(reading: Reading, kept: int, hint: str) -> None:
+    """Check that a run of all layers fits into free memory, with `kept` numbers of results.
+
+    Raises:
+        AttnError: it does not; `hint` says what to try.
+    """
+    card, tokens = reading.source.card, max(len(reading.tokens), len(reading.texts.target))
+    if reading.source.engine == "native" and tokens * card.width + card.width**2 + kept <= _SMALL:
+        return
+    check(reading.source, Work(tokens, tokens, card.layers, kept=kept), hint)
+
+
 def _numbers_of(places: Sequence[Place], steps: Collection[Step], window: Window) -> tuple[int, int]:
     """How many whole rows of a head are held at once, and how many numbers of all heads are kept."""
     if window.is_pooled:

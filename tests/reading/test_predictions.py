@@ -125,3 +125,14 @@ def test_too_many_tokens_are_refused_before_anything_runs(monkeypatch: pytest.Mo
     with pytest.raises(UsageError) as raised:
         predict(reading, None, 41)
     assert raised.value.problem == "--predict 41 is more than the vocabulary of storybook: 40 tokens"
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = reading_of(monkeypatch, np.zeros((400, 4096)), "the cat sat " * 100)
+    assert len(reading.tokens) > 128
+    monkeypatch.setattr("attn_cli.reading.free_memory.free_bytes", lambda _device: 250 << 20)
+    with pytest.raises(AttnError) as raised:
+        predict(reading, None, 1)
+    assert raised.value.problem.startswith("not enough memory: this needs about 0.3 GB (weights 0.0, ")
+    assert raised.value.hint == "--rows -1, or a shorter text"
+    assert len(predict(reading, "-1", 1).places) == 1  # one row of logits fits
