@@ -150,10 +150,9 @@ class EagerModel:
                 model = load_model(
                     self.directory, self._config(first), backend, trusts_code=own, state=self.state
                 )
-            self._models[known] = (model, _tables(model))
+            self._models[known] = (model, RopeTables.of(model))
         model, tables = self._models[known]
-        for module, values, buffers in tables:
-            vars(module).update(values, _buffers=copy(buffers))
+        tables.restore()
         return model
 
     def _config(self, first: int | None) -> Any:
@@ -174,13 +173,27 @@ class EagerModel:
         return short
 
 
-def _tables(model: torch.nn.Module) -> list[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]]]:
-    """The modules with tables of frequencies, each with its attributes and buffers."""
-    return [
-        (module, copy(vars(module)), dict(module.named_buffers(recurse=False)))
-        for module in model.modules()
-        if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
-    ]
+@record(frozen=True, slots=True, eq=False)
+class RopeTables:
+    """The modules with tables of frequencies as they were loaded: dynamic RoPE remembers the longest text."""
+
+    modules: tuple[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]], ...]
+
+    @classmethod
+    def of(cls, model: torch.nn.Module) -> "RopeTables":
+        """The tables of the model, as they are now."""
+        return cls(
+            tuple(
+                (module, copy(vars(module)), dict(module.named_buffers(recurse=False)))
+                for module in model.modules()
+                if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
+            )
+        )
+
+    def restore(self) -> None:
+        """Put the tables back into the model."""
+        for module, values, buffers in self.modules:
+            vars(module).update(values, _buffers=copy(buffers))
 
 
 def rows_of(length: int) -> Sequence[int] | None:

@@ -12,7 +12,7 @@ from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.spec import Cross, Spec
-from attn_cli.models.native.transformer import Inputs, Transformer
+from attn_cli.models.native.transformer import Inputs, Memory, Transformer
 from attn_cli.models.native.without_positions import order_sources, with_order_from
 from attn_cli.models.source import (
     AttentionModules,
@@ -32,6 +32,7 @@ from attn_cli.vocabulary import Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
     from attn_cli.models.tokens.chat.template import ChatTemplate
 
 
@@ -157,6 +158,21 @@ class Checkpoint:
             spec, tokenizer = spec.decoder, tokenizer.target_tokenizer()
         return {index: text for index, text in tokenizer.vocabulary().items() if index < spec.vocabulary}
 
+    def token_text(self, index: int, kind: Kind) -> str:
+        """The text of the token with this id, in the vocabulary of this kind; empty if it has none."""
+        return (self._target_tokenizer if kind is Kind.DECODER else self.tokenizer).text(index)
+
+    @cached_property
+    def _target_tokenizer(self) -> Tokenizer:
+        return self.tokenizer.target_tokenizer()
+
+    @cached_property
+    def mask_pieces(self) -> frozenset[str]:
+        """What may stand for a masked token in the text."""
+        from attn_cli.models.tokens.mask import mask_pieces  # few commands need it
+
+        return mask_pieces(self.tokenizer)
+
     def check(self) -> None:
         """Check that the weights belong to this model.
 
@@ -188,6 +204,40 @@ class Checkpoint:
             return decomposed_cross_input(model, decoder, inputs, target, layer, queries, keys)
         memory = cache(lambda: model.memory(inputs))
         return decomposed_input(decoder, target, kind, layer, queries, keys, memory)
+
+    def predictor(self, texts: Texts) -> "NativePredictor":
+        """What the model's own head expects after each token, or in its place; the layers run once.
+
+        An encoder-decoder model predicts what follows each token that its decoder reads.
+
+        Raises:
+            AttnError: the model has no such head, or its files lack it.
+        """
+        from attn_cli.models.native.language_head.prediction import NativePredictor  # few commands predict
+
+        model, inputs = self._transformer, _inputs(texts.tokens)
+        memory: Memory | None = None
+        if self.spec.decoder is not None:
+            encoder, read = model, inputs
+            memory = cache(lambda: encoder.memory(read))
+            model, inputs = replace(model, spec=self.spec.decoder), _inputs(texts.target)
+        return NativePredictor(self.language_head(), cache(lambda: model.leaving(inputs, memory)))
+
+    def language_head(self) -> "NativeHead":
+        """The model's own language head; in an encoder-decoder model it reads what leaves the decoder.
+
+        Raises:
+            AttnError: the model has none, or its files do not say what it is.
+        """
+        from attn_cli.models.files.saved_as import no_head  # few commands predict
+        from attn_cli.models.native.language_head.known_head import known_head
+        from attn_cli.models.native.language_head.prediction import NativeHead
+
+        model = replace(self._transformer, spec=self.spec.decoder or self.spec)
+        known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
+        if known.head.fills_masks and self.request.is_causal:
+            raise no_head(self.name, "it fills in masked tokens, which see both sides without --causal")
+        return NativeHead(model, known)
 
     def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; its modules have the names of the tensors."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,13 @@ class SlowTokenizer:
             piece = str(self._inner.convert_ids_to_tokens(index))
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+        if index >= self.size:
+            return ""
+        piece = self.token(index).piece
+        return piece if index in self._special | self._added else _decode(piece)
+
     def target_tokenizer(self) -> "SlowTokenizer":
         """The tokenizer for the decoder's text; Marian has two vocabularies."""
         if getattr(self._inner, "tgt_lang", "") is None:
@@ -169,7 +177,7 @@ class SlowTokenizer:
         """
         return _chat_template(self._inner, self.directory)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The number of tokens: the largest id is one less."""
         return 1 + max(self._inner.get_vocab().values(), default=-1)
