@@ -5,7 +5,8 @@ of layer 2.
 """
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, partial, reduce
 from itertools import accumulate
@@ -17,6 +18,7 @@ from attn_cli.core.chunked import row_by_row
 from attn_cli.core.layers import ACTIVATIONS, LayerNorm, RmsNorm
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused, split
+from attn_cli.core.past import Past
 from attn_cli.core.positions import Disentangled, RelativeBias, alibi, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, torch_backend
@@ -33,10 +35,22 @@ class Inputs:
     segments: Sequence[int]
     real: Sequence[bool] | None = None  # false for padding; None: no padding
     first: int = 0  # position of the first token, so that training on short rows covers every position
+    before: Sequence[int] = ()  # the ids of the tokens before the first, if their keys are cached
 
 
 Memory: TypeAlias = Callable[[], Array]
 """The encoder's output (S, M), computed when the decoder first needs it."""
+
+Kept: TypeAlias = dict[tuple[Hashable, ...], Any]
+"""What was read from the weights, converted and ready to be used again."""
+
+
+class Cache:
+    """The keys and values of the tokens that a decoder has read, by layer, and those of its memory."""
+
+    def __init__(self) -> None:
+        self.own: defaultdict[int, Past] = defaultdict(Past)
+        self.of_memory: defaultdict[int, Past] = defaultdict(Past)
 
 
 class Tensors(Protocol):
@@ -62,6 +76,7 @@ class Transformer:
     spec: Spec
     weights: Tensors
     backend: Backend
+    kept: Kept | None = None  # None: weights are read and converted each time, and not kept
 
     def check(self) -> None:
         """Check that the file contains the last layer: a config may claim a billion layers.
@@ -98,24 +113,30 @@ class Transformer:
         return last
 
     def blocks(
-        self, inputs: Inputs, memory: Memory | None = None, watched: Sequence[int] = ()
+        self,
+        inputs: Inputs,
+        memory: Memory | None = None,
+        watched: Sequence[int] = (),
+        cached: Cache | None = None,
     ) -> Iterator["Block"]:
-        """The layers in order, run lazily; each keeps what its feed-forward block writes at `watched`."""
+        """The layers in order, run lazily; each keeps what its feed-forward block writes at `watched`.
+
+        `cached` has the keys and values of the tokens before these; those of these are added to it.
+        """
         spec = self.spec
         x = self._embed(inputs)
         mask, bias = _mask(inputs, x), self._shared_bias(x)
         for layer in range(spec.layers):
             norm = self.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
             entering = x if norm is None else norm(x)
-            opens = partial(self._self_attention, layer, x.shape[-2], bias)
+            opens = partial(self._self_attention, layer, inputs.first + x.shape[-2] if cached else x.shape[-2], bias)
             attention = replace(
-                opens().attention(entering, mask=mask),
+                self._attention("self", layer, opens, entering, mask=mask, past=None if cached is None else cached.own[layer]),
                 stream=entering if spec.residual_is_normed else x,
                 is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
                 input_norm=None if spec.residual_is_normed else norm,
-                opens=cache(opens),
             )
-            block = Block(self, layer, x, attention, memory, watched)
+            block = Block(self, layer, x, attention, memory, watched, cached)
             yield block
             if layer + 1 < spec.layers:
                 x = block.leaving
