@@ -339,7 +339,7 @@ class MultiHeadAttention:
         `past` has the keys and values of the tokens before `x`, or of `memory`, and keeps these too.
         """
         if past is not None:
-            operands = self._later_operands(x, memory, past)
+            operands = self._later_operands(x, memory, self.mask if mask is None else both(self.mask, mask), past)
             return Attention(x, operands, self.output, scale_name=self.scale_name)
         operands = self.operands(x, memory, mask)
         return Attention(
@@ -368,18 +368,18 @@ class MultiHeadAttention:
             bias=self.bias if self.disentangled is None else self.disentangled.of(queries, keys),
         )
 
-    def _later_operands(self, x: Array, memory: Array | None, past: Past) -> Operands:
+    def _later_operands(self, x: Array, memory: Array | None, mask: Rule, past: Past) -> Operands:
         """The same for tokens that follow those in `past`, and with their keys and values."""
         assert self.disentangled is None, "its bias needs the queries of the past too"
         if memory is not None:
             keys, values = past.once(lambda: self._keys_and_values(memory))
-            return self._operands(self.query_stages(x).final, keys, values, mask=self.mask, bias=self.bias)
+            return self._operands(self.query_stages(x).final, keys, values, mask=mask, bias=self.bias)
         first = past.count
         places = range(first, first + int(x.shape[-2])) if first else None
         queries = self.query_stages(x, places).final
         keys, values = past.extended(*self._keys_and_values(x, places))
         bias = self.bias if self.bias is None or not first else Shifted(self.bias, first, 0)
-        return self._operands(queries, keys, values, mask=shifted(self.mask, first), bias=bias)
+        return self._operands(queries, keys, values, mask=shifted(mask, first), bias=bias)
 
     def _keys_and_values(self, x: Array, places: Sequence[int] | None = None) -> tuple[Array, Array]:
         return self.key_stages(x, places).final, split(self.value(x), self.kv_heads)

@@ -5,7 +5,7 @@ of layer 2.
 """
 
 import operator
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, partial, reduce
@@ -107,6 +107,11 @@ class Transformer:
         assert block is not None, "a model has at least one layer"
         yield self._normalise(self.spec.final_norm, 0, block.leaving)
 
+    def leaving(self, inputs: Inputs, memory: Memory | None = None) -> Array:
+        """(T, M) the output of the last layer, before the final norm."""
+        (last,) = deque(self.blocks(inputs, memory), maxlen=1)
+        return last.leaving
+
     def memory(self, inputs: Inputs) -> Array:
         """(T, M) the output of an encoder's last layer, to which the decoder attends."""
         *_, last = self.hidden_states(inputs)
@@ -125,16 +130,18 @@ class Transformer:
         """
         spec = self.spec
         x = self._embed(inputs)
-        mask, bias = _mask(inputs, x), self._shared_bias(x)
+        mask, bias, length = _mask(inputs, x), self._shared_bias(x), inputs.first + x.shape[-2]
         for layer in range(spec.layers):
             norm = self.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
             entering = x if norm is None else norm(x)
-            opens = partial(self._self_attention, layer, inputs.first + x.shape[-2] if cached else x.shape[-2], bias)
+            opens = self._keeping("self", layer, partial(self._self_attention, layer, length, bias))
+            past = None if cached is None else cached.own[layer]
             attention = replace(
-                self._attention("self", layer, opens, entering, mask=mask, past=None if cached is None else cached.own[layer]),
+                opens().attention(entering, mask=mask, past=past),
                 stream=entering if spec.residual_is_normed else x,
                 is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
                 input_norm=None if spec.residual_is_normed else norm,
+                opens=cache(opens) if cached is None else None,
             )
             block = Block(self, layer, x, attention, memory, watched, cached)
             yield block
@@ -174,8 +181,24 @@ class Transformer:
         width, part = self.spec.width, self.spec.embeddings.projection
         return None if part is None else self._linear(part, 0, width, self.spec.embeddings.width or width)
 
+    def _keeping(self, name: str, layer: int, make: Callable[[], Any]) -> Callable[[], Any]:
+        """What a layer is made of, read from the weights anew each time unless it is kept."""
+        return make if self.kept is None else partial(self._once, (name, layer), make)
+
+    def _once(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
+        """What `make` returns, or returned before if it is kept."""
+        if self.kept is None:
+            return make()
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
     def _shared_bias(self, like: Array) -> Bias | None:
         """The position bias that all layers share: ALiBi's or T5's."""
+        bias: Bias | None = self._once(("bias",), partial(self._read_bias, like))
+        return bias
+
+    def _read_bias(self, like: Array) -> Bias | None:
         spec = self.spec
         if spec.is_alibi:
             return alibi(spec.heads, like)
@@ -271,14 +294,17 @@ class Transformer:
         summed = attention.stream + added
         return summed if spec.is_pre_norm else self._normalise(spec.attention_norm, layer, summed)
 
-    def cross_attention(self, layer: int, x: Array, memory: Memory) -> Attention:
+    def cross_attention(
+        self, layer: int, x: Array, memory: Memory, cached: Cache | None = None
+    ) -> Attention:
         """The cross-attention of a decoder layer; `x` (T, M) is the stream after its self-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
         norm = self.norm(cross.norm, layer, x.shape[-1]) if spec.is_pre_norm else None
-        opens = partial(self._cross_attention, cross, layer)
-        attention = opens().attention(x if norm is None else norm(x), memory())
-        return replace(attention, stream=x, input_norm=norm, opens=cache(opens))
+        opens = self._keeping("cross", layer, partial(self._cross_attention, cross, layer))
+        past = None if cached is None else cached.of_memory[layer]
+        attention = opens().attention(x if norm is None else norm(x), memory(), past=past)
+        return replace(attention, stream=x, input_norm=norm, opens=cache(opens) if cached is None else None)
 
     def add_cross_attention(self, layer: int, cross_attention: Attention) -> Array:
         """(T, M) the residual stream after the layer's cross-attention."""
@@ -308,11 +334,13 @@ class Transformer:
     def _feed_forward(self, layer: int, x: Array) -> Array:
         """(T, M) what the feed-forward block adds to the residual stream."""
         parts, width = self.spec.feed_forward, self.spec.width
-        inner = self._expand(layer)
+        inner = self._keeping("inner", layer, partial(self._expand, layer))()
         if parts.is_down_float32 and self.backend.dtype is DType.FLOAT16:
             result = self._in_float32(inner(x), layer)
         else:
-            down = self._linear(parts.down, layer, width, parts.size)
+            down = self._keeping(
+                "down", layer, partial(self._linear, parts.down, layer, width, parts.size)
+            )()
             result = row_by_row(lambda rows: down(inner(rows)), x)
         return self._scale_result(self.spec.feed_forward_result_norm, layer, result)
 
@@ -320,7 +348,8 @@ class Transformer:
         """(T, M) the block's last product in float32, as in T5 of transformers (`_keep_in_fp32_modules`)."""
         parts = self.spec.feed_forward
         exact = replace(self, backend=torch_backend(self.backend.device, DType.FLOAT32))
-        down = exact._linear(parts.down, layer, self.spec.width, parts.size)  # noqa: SLF001  this class
+        read = partial(exact._linear, parts.down, layer, self.spec.width, parts.size)  # noqa: SLF001  this class
+        down = self._keeping("down", layer, read)()
         return down(at_least_float32(inner))
 
     def _scale_result(self, norm: Part | None, layer: int, result: Array) -> Array:
@@ -349,6 +378,12 @@ class Transformer:
         """A layer's norm over vectors of this width; None if there is none."""
         if part is None or layer < part.since:
             return None
+        norm: LayerNorm | RmsNorm = self._once(
+            ("norm", part.name, layer, width), partial(self._read_norm, part, layer, width)
+        )
+        return norm
+
+    def _read_norm(self, part: Part, layer: int, width: int) -> LayerNorm | RmsNorm:
         spec, name = self.spec, self._name(part, layer)
         gain = self.backend.convert(self.weights.read(f"{name}.weight", (width,)))
         if spec.gain_offset:
@@ -357,6 +392,10 @@ class Transformer:
             return RmsNorm(gain, spec.epsilon)
         stored = self.weights.read(f"{name}.bias", (width,)) if part.has_bias else None
         return LayerNorm(gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
+
+    def linear(self, part: Part, rows: int, columns: int) -> Linear:
+        """A linear layer that belongs to none of the layers, from `columns` to `rows` features."""
+        return self._linear(part, 0, rows, columns)
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
         assert part is not None, "a spec names every part that is used"
@@ -388,6 +427,7 @@ class Block:
     attention: Attention
     memory: Memory | None
     watched: Sequence[int] = ()  # P positions whose parts of the stream are wanted
+    cached: Cache | None = None  # None: no token was read before
 
     @cached_property
     def after_attention(self) -> Array:
@@ -398,7 +438,9 @@ class Block:
     def cross_attention(self) -> Attention:
         """The layer's cross-attention."""
         assert self.memory is not None, "a decoder is run with the encoder's output"
-        return self.transformer.cross_attention(self.layer, self.after_attention, self.memory)
+        return self.transformer.cross_attention(
+            self.layer, self.after_attention, self.memory, self.cached
+        )
 
     @cached_property
     def after_cross_attention(self) -> Array:
@@ -454,14 +496,15 @@ def _sinusoids(inputs: Inputs, like: Array) -> Array:
 
 def _places(names: Embeddings, inputs: Inputs, length: int) -> Sequence[int]:
     """(T,) the row of each token's position embedding; without a position, the row before the first."""
-    if names.padding is not None and names.padding in inputs.ids:
-        takes = [id_ != names.padding for id_ in inputs.ids]
+    if names.padding is not None and names.padding in (*inputs.before, *inputs.ids):
+        takes = [id_ != names.padding for id_ in (*inputs.before, *inputs.ids)]
     elif names.skips_padding and inputs.real is not None:
         takes = list(inputs.real)
     else:
         return range(names.first + inputs.first, names.first + inputs.first + length)
     before = names.first - 1
-    return [before + count * taken for count, taken in zip(accumulate(takes), takes, strict=True)]
+    places = [before + count * taken for count, taken in zip(accumulate(takes), takes, strict=True)]
+    return places[-length:]
 
 
 def _mask(inputs: Inputs, like: Array) -> Rule:
