@@ -179,13 +179,13 @@ class Transformer:
     def embedding_projection(self) -> Linear | None:
         """What maps embeddings narrower than the model to its width; None if they are as wide."""
         width, part = self.spec.width, self.spec.embeddings.projection
-        return None if part is None else self._linear(part, 0, width, self.spec.embeddings.width or width)
+        return None if part is None else self.linear(part, width, self.spec.embeddings.width or width)
 
     def _keeping(self, name: str, layer: int, make: Callable[[], Any]) -> Callable[[], Any]:
         """What a layer is made of, read from the weights anew each time unless it is kept."""
-        return make if self.kept is None else partial(self._once, (name, layer), make)
+        return make if self.kept is None else partial(self.once, (name, layer), make)
 
-    def _once(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
+    def once(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
         """What `make` returns, or returned before if it is kept."""
         if self.kept is None:
             return make()
@@ -195,7 +195,7 @@ class Transformer:
 
     def _shared_bias(self, like: Array) -> Bias | None:
         """The position bias that all layers share: ALiBi's or T5's."""
-        bias: Bias | None = self._once(("bias",), partial(self._read_bias, like))
+        bias: Bias | None = self.once(("bias",), partial(self._read_bias, like))
         return bias
 
     def _read_bias(self, like: Array) -> Bias | None:
@@ -378,7 +378,7 @@ class Transformer:
         """A layer's norm over vectors of this width; None if there is none."""
         if part is None or layer < part.since:
             return None
-        norm: LayerNorm | RmsNorm = self._once(
+        norm: LayerNorm | RmsNorm = self.once(
             ("norm", part.name, layer, width), partial(self._read_norm, part, layer, width)
         )
         return norm
@@ -395,7 +395,10 @@ class Transformer:
 
     def linear(self, part: Part, rows: int, columns: int) -> Linear:
         """A linear layer that belongs to none of the layers, from `columns` to `rows` features."""
-        return self._linear(part, 0, rows, columns)
+        linear: Linear = self.once(
+            ("linear", part.name), partial(self._linear, part, 0, rows, columns)
+        )
+        return linear
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
         assert part is not None, "a spec names every part that is used"
