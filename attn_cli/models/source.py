@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from attn_cli.core.arrays import Array
+from attn_cli.core.arrays import Array, Floats
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
@@ -151,6 +151,18 @@ class Layer(Protocol):
         """The learned sinks of `heads`; None if the layer has none."""
 
 
+@record(frozen=True, slots=True, eq=False)
+class NextToken:
+    """What a model expects after the tokens that it has read and written so far."""
+
+    logits: Floats  # (V,) in float32 or better, after the rules of the checkpoint
+    layer: Layer | None = None  # the layer that is watched; its last query is that of the last token
+
+
+Choice: TypeAlias = Callable[[NextToken], int]
+"""Chooses the id of the next token."""
+
+
 @record(frozen=True, slots=True)
 class Precision:
     """The number format of a run, and the one that the weights are rounded to first, if any."""
@@ -290,6 +302,24 @@ class Source(Protocol):
 
         Raises:
             AttnError: the source does not know what wrote into its residual stream.
+        """
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> tuple[int, ...]:
+        """The ids of at most `most` tokens that follow the text, or the decoder's; the last may be an end token.
+
+        `watched` is a kind and a layer of whose attention `choose` is told.
+
+        Raises:
+            AttnError: the model does not go on with texts.
+        """
+
+    def start_token(self) -> Token:
+        """The token that the decoder's text starts with; call it only if there is a decoder.
+
+        Raises:
+            AttnError: it is not known.
         """
 
     def reference_model(self) -> ReferenceModel | None:

@@ -10,13 +10,16 @@ from attn_cli.core.masks import Rule, narrowed
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
+from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
+from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.spec import Cross, Spec
 from attn_cli.models.native.transformer import Inputs, Memory, Transformer
 from attn_cli.models.native.without_positions import order_sources, with_order_from
 from attn_cli.models.source import (
     AttentionModules,
     Card,
+    Choice,
     Extent,
     Layer,
     ReferenceModel,
@@ -32,6 +35,8 @@ from attn_cli.vocabulary import Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.models.generation.settings import GenerationSettings
+    from attn_cli.models.native.known_head import KnownHead
     from attn_cli.models.native.prediction import NativePredictor
 
 
@@ -188,8 +193,14 @@ class Checkpoint:
         Raises:
             AttnError: the model has no such head, or its files lack it.
         """
-        from attn_cli.models.native.known_head import known_head  # few commands predict
         from attn_cli.models.native.prediction import NativePredictor
+
+        model, known, inputs, memory = self._predicting(texts)
+        return NativePredictor(model, known, cache(lambda: model.leaving(inputs, memory)))
+
+    def _predicting(self, texts: Texts) -> "tuple[Transformer, KnownHead, Inputs, Memory | None]":
+        """The transformer that predicts tokens, its head, and what it reads."""
+        from attn_cli.models.native.known_head import known_head  # few commands predict
 
         model, inputs = self._transformer, _inputs(texts.tokens)
         memory: Memory | None = None
@@ -198,7 +209,36 @@ class Checkpoint:
             memory = cache(lambda: encoder.memory(read))
             model, inputs = replace(model, spec=self.spec.decoder), _inputs(texts.target)
         known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
-        return NativePredictor(model, known, model.leaving(inputs, memory))
+        return model, known, inputs, memory
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> tuple[int, ...]:
+        """The ids of at most `most` tokens that follow the text, or the decoder's.
+
+        Raises:
+            AttnError: the model does not go on with texts, or its files lack its head.
+        """
+        from attn_cli.models.native.continuation import NativeContinuation, continued
+
+        model, known, inputs, memory = self._predicting(texts)
+        if not model.spec.is_causal or known.head.fills_masks:
+            raise no_continuation(self.name, "it fills in masked tokens")
+        continuation = NativeContinuation(model, known, inputs, most, memory, watched)
+        return continued(continuation, self._generation_settings, most, choose)
+
+    def start_token(self) -> Token:
+        """The token that the decoder's text starts with: that of the generation settings, or the model's."""
+        start = self._generation_settings.start
+        start = self.spec.start if start is None else start
+        assert start is not None, "a decoder has a start token"
+        return self._splitter.target_tokenizer().token(start)
+
+    @cached_property
+    def _generation_settings(self) -> "GenerationSettings":
+        from attn_cli.models.generation.settings import read_settings  # few commands go on with a text
+
+        return read_settings(self.path, open_files(self.path).config)
 
     def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; its modules have the names of the tensors."""

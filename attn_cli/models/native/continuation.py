@@ -8,10 +8,15 @@ import numpy as np
 from attn_cli.core.arrays import Array, Floats, to_numpy
 from attn_cli.core.multihead import Attention
 from attn_cli.core.positions import Rotary
+from attn_cli.errors import AttnError
+from attn_cli.models.generation.rules import ruled
+from attn_cli.models.generation.settings import GenerationSettings
 from attn_cli.models.native.known_head import KnownHead
 from attn_cli.models.native.prediction import NativePredictor
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.native.transformer import Cache, Inputs, Memory, Transformer
+from attn_cli.models.source import Choice, NextToken
+from attn_cli.vocabulary import Kind
 
 
 class NativeContinuation:
@@ -24,20 +29,20 @@ class NativeContinuation:
         inputs: Inputs,
         most: int,
         memory: Memory | None = None,
-        watched: int | None = None,
+        watched: tuple[Kind, int] | None = None,
     ) -> None:
-        """Read the text; `most` tokens may follow it, and layer `watched` is kept as it runs."""
+        """Read the text; `most` tokens may follow it. The attention of `watched` is kept as it runs."""
         self.ids, self._segments = list(inputs.ids), list(inputs.segments)
         self.attention: Attention | None = None  # of the layer that is watched, for the tokens read last
         self._model, self._known, self._memory, self._watched = replace(model, kept={}), known, memory, watched
         lengths = (len(self.ids), len(self.ids) + most)
         self._may_turn = _turns(model.spec, lengths[0]) != _turns(model.spec, lengths[1])
         self._cache, self._turns = Cache(), self._turns_now()
-        self._output = self._read(0)
+        self._leaving = self._read(0)
 
     def logits(self) -> Floats:
         """(V,) the logits of the next token, in float32 or float64."""
-        return NativePredictor(self._model, self._known, self._output).logits([0])[0]
+        return NativePredictor(self._model, self._known, lambda: self._leaving).logits([0])[0]
 
     def append(self, index: int) -> None:
         """Read one more token."""
@@ -47,16 +52,17 @@ class NativeContinuation:
         if self._may_turn and self._turns_now() != self._turns:
             self._turn_anew()
             first = 0
-        self._output = self._read(first)
+        self._leaving = self._read(first)
 
     def _read(self, first: int) -> Array:
         """(1, M) the output of the last layer at the last token, after the tokens from `first` on are read."""
         inputs = Inputs(self.ids[first:], self._segments[first:], first=first, before=self.ids[:first])
         blocks = self._model.blocks(inputs, self._memory, cached=self._cache)
         for block in blocks:
-            if block.layer == self._watched:
-                self.attention = block.attention
             last = block
+            if self._watched is not None and block.layer == self._watched[1]:
+                is_cross = self._watched[0] is Kind.CROSS
+                self.attention = block.cross_attention if is_cross else block.attention
         return last.leaving[..., -1:, :]
 
     def _turn_anew(self) -> None:
@@ -69,6 +75,27 @@ class NativeContinuation:
 
     def _turns_now(self) -> "list[tuple[object, ...]] | None":
         return _turns(self._model.spec, len(self.ids)) if self._may_turn else None
+
+
+def continued(
+    text: NativeContinuation, settings: GenerationSettings, most: int, choose: Choice
+) -> tuple[int, ...]:
+    """The ids of at most `most` tokens, up to the first end token.
+
+    Raises:
+        AttnError: the model computes no numbers to choose by.
+    """
+    new: list[int] = []
+    while len(new) < most:
+        if new:
+            text.append(new[-1])
+        logits = text.logits()
+        if np.isnan(logits).any():
+            raise AttnError("the model's logits are not numbers", "--dtype float32, or other weights")
+        new.append(choose(NextToken(ruled(logits, settings, text.ids, len(new), most), text.attention)))
+        if new[-1] in settings.ends:
+            break
+    return tuple(new)
 
 
 def _turns(spec: Spec, length: int) -> list[tuple[object, ...]]:
