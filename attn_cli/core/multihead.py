@@ -339,7 +339,9 @@ class MultiHeadAttention:
         `past` has the keys and values of the tokens before `x`, or of `memory`, and keeps these too.
         """
         if past is not None:
-            operands = self._later_operands(x, memory, self.mask if mask is None else both(self.mask, mask), past)
+            operands = self._later_operands(
+                x, memory, self.mask if mask is None else both(self.mask, mask), past
+            )
             return Attention(x, operands, self.output, scale_name=self.scale_name)
         operands = self.operands(x, memory, mask)
         return Attention(
@@ -384,7 +386,9 @@ class MultiHeadAttention:
     def _keys_and_values(self, x: Array, places: Sequence[int] | None = None) -> tuple[Array, Array]:
         return self.key_stages(x, places).final, split(self.value(x), self.kv_heads)
 
-    def _operands(self, queries: Array, keys: Array, values: Array, *, mask: Rule, bias: Bias | None) -> Operands:
+    def _operands(
+        self, queries: Array, keys: Array, values: Array, *, mask: Rule, bias: Bias | None
+    ) -> Operands:
         return Operands(
             queries=queries,
             keys=keys,

@@ -33,7 +33,9 @@ def _penalise(logits: Floats, ids: Sequence[int], penalty: float) -> None:
     """Divide the positive logits of tokens that appeared, and multiply the negative: arXiv:1909.05858."""
     seen = np.unique([index for index in ids if index < len(logits)])
     chosen = logits[seen]
-    logits[seen] = np.where(chosen < 0, chosen * logits.dtype.type(penalty), chosen / logits.dtype.type(penalty))
+    logits[seen] = np.where(
+        chosen < 0, chosen * logits.dtype.type(penalty), chosen / logits.dtype.type(penalty)
+    )
 
 
 def _forbidden(settings: GenerationSettings, ids: Sequence[int], new: int) -> Iterator[Sequence[int]]:

@@ -54,7 +54,10 @@ _CLASS_ENDS = {
     **dict.fromkeys(("gpt2", "gpt_neo", "gptj"), 50256),
     **dict.fromkeys(("bloom", "gpt_neox", "opt", "phi", "llama", "mistral", "granite", "bart", "roberta"), 2),
     **dict.fromkeys(("gemma", "gemma2", "gemma3_text", "t5"), 1),
-    **{"marian": 0, "olmo2": 50279, "phi3": 32000, "smollm3": 128001},
+    "marian": 0,
+    "olmo2": 50279,
+    "phi3": 32000,
+    "smollm3": 128001,
 }
 """The end token of a configuration without one: that of the class in transformers, by model type."""
 

@@ -222,7 +222,8 @@ class Checkpoint:
         from attn_cli.models.native.continuation import NativeContinuation, continued
 
         model, known, inputs, memory = self._predicting(texts)
-        if not model.spec.is_causal or known.head.fills_masks:
+        is_made_causal = known.head.fills_masks and self.request.is_causal is not None
+        if not model.spec.is_causal or is_made_causal:
             raise no_continuation(self.name, "it fills in masked tokens")
         continuation = NativeContinuation(model, known, inputs, most, memory, watched)
         return continued(continuation, self._generation_settings, most, choose)

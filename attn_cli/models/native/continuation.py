@@ -1,11 +1,10 @@
 """A text that a decoder goes on with: one step for each token, with the keys and values of those before."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, Floats, to_numpy
+from attn_cli.core.arrays import Array, Floats
 from attn_cli.core.multihead import Attention
 from attn_cli.core.positions import Rotary
 from attn_cli.errors import AttnError
@@ -34,7 +33,12 @@ class NativeContinuation:
         """Read the text; `most` tokens may follow it. The attention of `watched` is kept as it runs."""
         self.ids, self._segments = list(inputs.ids), list(inputs.segments)
         self.attention: Attention | None = None  # of the layer that is watched, for the tokens read last
-        self._model, self._known, self._memory, self._watched = replace(model, kept={}), known, memory, watched
+        self._model, self._known, self._memory, self._watched = (
+            replace(model, kept={}),
+            known,
+            memory,
+            watched,
+        )
         lengths = (len(self.ids), len(self.ids) + most)
         self._may_turn = _turns(model.spec, lengths[0]) != _turns(model.spec, lengths[1])
         self._cache, self._turns = Cache(), self._turns_now()

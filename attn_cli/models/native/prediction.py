@@ -82,6 +82,4 @@ class NativePredictor:
 
     def _converted(self, key: tuple[Hashable, ...], read: Callable[[], Floats]) -> Array:
         """The numbers on the model's device, rounded to its number format, in float32 or better."""
-        return self.model.once(
-            ("head", *key), lambda: at_least_float32(self.model.backend.convert(read()))
-        )
+        return self.model.once(("head", *key), lambda: at_least_float32(self.model.backend.convert(read())))

@@ -294,9 +294,7 @@ class Transformer:
         summed = attention.stream + added
         return summed if spec.is_pre_norm else self._normalise(spec.attention_norm, layer, summed)
 
-    def cross_attention(
-        self, layer: int, x: Array, memory: Memory, cached: Cache | None = None
-    ) -> Attention:
+    def cross_attention(self, layer: int, x: Array, memory: Memory, cached: Cache | None = None) -> Attention:
         """The cross-attention of a decoder layer; `x` (T, M) is the stream after its self-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
@@ -338,9 +336,7 @@ class Transformer:
         if parts.is_down_float32 and self.backend.dtype is DType.FLOAT16:
             result = self._in_float32(inner(x), layer)
         else:
-            down = self._keeping(
-                "down", layer, partial(self._linear, parts.down, layer, width, parts.size)
-            )()
+            down = self._keeping("down", layer, partial(self._linear, parts.down, layer, width, parts.size))()
             result = row_by_row(lambda rows: down(inner(rows)), x)
         return self._scale_result(self.spec.feed_forward_result_norm, layer, result)
 
@@ -395,9 +391,7 @@ class Transformer:
 
     def linear(self, part: Part, rows: int, columns: int) -> Linear:
         """A linear layer that belongs to none of the layers, from `columns` to `rows` features."""
-        linear: Linear = self.once(
-            ("linear", part.name), partial(self._linear, part, 0, rows, columns)
-        )
+        linear: Linear = self.once(("linear", part.name), partial(self._linear, part, 0, rows, columns))
         return linear
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
@@ -441,9 +435,7 @@ class Block:
     def cross_attention(self) -> Attention:
         """The layer's cross-attention."""
         assert self.memory is not None, "a decoder is run with the encoder's output"
-        return self.transformer.cross_attention(
-            self.layer, self.after_attention, self.memory, self.cached
-        )
+        return self.transformer.cross_attention(self.layer, self.after_attention, self.memory, self.cached)
 
     @cached_property
     def after_cross_attention(self) -> Array:
