@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
+from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
@@ -42,6 +43,7 @@ class RandomLayer:
     is_bounded: bool = False
     has_positions: bool = True  # whether sinusoids of the positions are added to the vectors
     paths: tuple[Path, ...] = ()
+    mask_pieces: tuple[str, ...] = ()
 
     @property
     def card(self) -> Card:
@@ -70,6 +72,19 @@ class RandomLayer:
     def vocabulary(self, _kind: Kind) -> dict[int, str]:
         """All words of two letters: any word has a vector."""
         return {index: "".join(pair) for index, pair in enumerate(product(ascii_lowercase, repeat=2))}
+
+    def token_text(self, index: int, kind: Kind) -> str:
+        """Never called: it predicts nothing."""
+        raise AssertionError(index, kind)
+
+    def predictor(self, _texts: Texts) -> NoReturn:
+        """Never: an attention layer alone predicts nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        problem = f"{RANDOM} predicts no tokens: it is an attention layer without a language head"
+        raise AttnError(problem, "leave out -m random, or name a language model")
 
     def check(self) -> None:
         """Nothing to check: there is no file."""

@@ -219,6 +219,21 @@ class ReferenceModel(Protocol):
         """The attention of all layers, or only of the `first`, for each of `kinds`."""
 
 
+class Predictor(Protocol):
+    """What a model expects at the tokens of one text: logits over its vocabulary."""
+
+    @property
+    def is_next(self) -> bool:
+        """Whether a row is about the token that follows, and not about the one in its own place."""
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the number of tokens, with those that only fill up the matrix."""
+
+    def logits(self, rows: Sequence[int]) -> Floats:
+        """(R, V) the logits of these rows; those of other rows are not computed."""
+
+
 class Source(Protocol):
     """Everything the rest of the program knows about a model: it is opened once and reads many texts."""
 
@@ -282,6 +297,23 @@ class Source(Protocol):
 
     def vocabulary(self, kind: Kind) -> Mapping[int, str]:
         """The text of every token that this kind of attention can read, by id, without special tokens."""
+
+    def token_text(self, index: int, kind: Kind) -> str:
+        """The text of the token with this id, in the vocabulary of this kind; empty if it has none."""
+
+    @property
+    def mask_pieces(self) -> Collection[str]:
+        """What may stand for a masked token in the text."""
+
+    def predictor(self, texts: Texts) -> "Predictor":
+        """What the model expects after each token, or in its place, by its own language head.
+
+        An encoder-decoder model predicts what follows each token that its decoder reads. The layers run once,
+        when the first logits are asked for.
+
+        Raises:
+            AttnError: the model has no such head, or its files do not say what it is.
+        """
 
     def check(self) -> None:
         """Raise `AttnError` if the weights cannot belong to this model."""

@@ -128,27 +128,22 @@ class Transformer:
 
         `cached` has the keys and values of the tokens before these; those of these are added to it.
         """
-        spec = self.spec
-        x = self._embed(inputs)
-        mask, bias, length = _mask(inputs, x), self._shared_bias(x), inputs.first + x.shape[-2]
-        for layer in range(spec.layers):
-            norm = self.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
-            entering = x if norm is None else norm(x)
-            opens = self._keeping("self", layer, partial(self._self_attention, layer, length, bias))
-            past = None if cached is None else cached.own[layer]
-            attention = replace(
-                opens().attention(entering, mask=mask, past=past),
-                stream=entering if spec.residual_is_normed else x,
-                is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
-                input_norm=None if spec.residual_is_normed else norm,
-                opens=cache(opens) if cached is None else None,
-            )
-            block = Block(self, layer, x, attention, memory, watched, cached)
+        x = self.embedded(inputs)
+        opened = self.opened(inputs, x, memory, cached)
+        for layer in range(self.spec.layers):
+            block = opened.block(layer, x, watched)
             yield block
-            if layer + 1 < spec.layers:
+            if layer + 1 < self.spec.layers:
                 x = block.leaving
 
-    def _embed(self, inputs: Inputs) -> Array:
+    def opened(
+        self, inputs: Inputs, x: Array, memory: Memory | None = None, cached: Cache | None = None
+    ) -> "OpenText":
+        """What all layers know of a text whose embeddings are `x` (T, M), which follows what is cached."""
+        length = inputs.first + int(x.shape[-2])
+        return OpenText(self, length, _mask(inputs, x), self._shared_bias(x), memory, cached)
+
+    def embedded(self, inputs: Inputs) -> Array:
         """(T, M) the sum of the token, position and segment embeddings, normalised."""
         names = self.spec.embeddings
         x = reduce(operator.add, (term for _, term in self.embeddings(inputs)))
@@ -181,7 +176,7 @@ class Transformer:
         width, part = self.spec.width, self.spec.embeddings.projection
         return None if part is None else self.linear(part, width, self.spec.embeddings.width or width)
 
-    def _keeping(self, name: str, layer: int, make: Callable[[], Any]) -> Callable[[], Any]:
+    def keeping(self, name: str, layer: int, make: Callable[[], Any]) -> Callable[[], Any]:
         """What a layer is made of, read from the weights anew each time unless it is kept."""
         return make if self.kept is None else partial(self.once, (name, layer), make)
 
@@ -209,7 +204,7 @@ class Transformer:
         table = self.backend.convert(self.weights.read(name, (buckets.count, spec.heads)))
         return RelativeBias(table, buckets)
 
-    def _self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
+    def self_attention(self, layer: int, length: int, bias: Bias | None) -> MultiHeadAttention:
         """The layer's self-attention: W^Q, W^K, W^V, W^O and how they are used."""
         spec, parts = self.spec, self.spec.projections
         query, key, value = self._projections(parts, layer)
@@ -287,10 +282,10 @@ class Transformer:
             self._linear(parts.value, layer, shared, spec.width),
         )
 
-    def add_attention(self, layer: int, attention: Attention) -> Array:
-        """(T, M) the residual stream after the layer's self-attention."""
+    def add_attention(self, layer: int, attention: Attention, edit: "Edit | None" = None) -> Array:
+        """(T, M) the residual stream after the layer's self-attention, whose contexts are edited before."""
         spec = self.spec
-        added = self._scale_result(spec.attention_result_norm, layer, _apply_output_weights(attention))
+        added = self._scale_result(spec.attention_result_norm, layer, _apply_output_weights(attention, edit))
         summed = attention.stream + added
         return summed if spec.is_pre_norm else self._normalise(spec.attention_norm, layer, summed)
 
@@ -299,16 +294,18 @@ class Transformer:
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
         norm = self.norm(cross.norm, layer, x.shape[-1]) if spec.is_pre_norm else None
-        opens = self._keeping("cross", layer, partial(self._cross_attention, cross, layer))
+        opens = self.keeping("cross", layer, partial(self._cross_attention, cross, layer))
         past = None if cached is None else cached.of_memory[layer]
         attention = opens().attention(x if norm is None else norm(x), memory(), past=past)
         return replace(attention, stream=x, input_norm=norm, opens=cache(opens) if cached is None else None)
 
-    def add_cross_attention(self, layer: int, cross_attention: Attention) -> Array:
-        """(T, M) the residual stream after the layer's cross-attention."""
+    def add_cross_attention(
+        self, layer: int, cross_attention: Attention, edit: "Edit | None" = None
+    ) -> Array:
+        """(T, M) the residual stream after the layer's cross-attention, edited likewise."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
-        summed = cross_attention.stream + _apply_output_weights(cross_attention)
+        summed = cross_attention.stream + _apply_output_weights(cross_attention, edit)
         return summed if spec.is_pre_norm else self._normalise(cross.norm, layer, summed)
 
     def feed_forward(self, layer: int, x: Array, before: Array) -> Array:
@@ -332,11 +329,11 @@ class Transformer:
     def _feed_forward(self, layer: int, x: Array) -> Array:
         """(T, M) what the feed-forward block adds to the residual stream."""
         parts, width = self.spec.feed_forward, self.spec.width
-        inner = self._keeping("inner", layer, partial(self._expand, layer))()
+        inner = self.keeping("inner", layer, partial(self._expand, layer))()
         if parts.is_down_float32 and self.backend.dtype is DType.FLOAT16:
             result = self._in_float32(inner(x), layer)
         else:
-            down = self._keeping("down", layer, partial(self._linear, parts.down, layer, width, parts.size))()
+            down = self.keeping("down", layer, partial(self._linear, parts.down, layer, width, parts.size))()
             result = row_by_row(lambda rows: down(inner(rows)), x)
         return self._scale_result(self.spec.feed_forward_result_norm, layer, result)
 
@@ -345,7 +342,7 @@ class Transformer:
         parts = self.spec.feed_forward
         exact = replace(self, backend=torch_backend(self.backend.device, DType.FLOAT32))
         read = partial(exact._linear, parts.down, layer, self.spec.width, parts.size)  # noqa: SLF001  this class
-        down = self._keeping("down", layer, read)()
+        down = self.keeping("down", layer, read)()
         return down(at_least_float32(inner))
 
     def _scale_result(self, norm: Part | None, layer: int, result: Array) -> Array:
@@ -414,6 +411,57 @@ class Transformer:
         return self.backend.convert(self.weights.rows(f"{name}.weight", (count, width), indices))
 
 
+Edit: TypeAlias = Callable[[Array], Array]
+"""Maps the contexts (..., H, T, D) of a layer's heads to those that meet W^O."""
+
+Watch: TypeAlias = Callable[[Attention], Attention]
+"""Maps the attention of a layer to the one that runs in its place."""
+
+
+@record(frozen=True, slots=True)
+class Changes:
+    """What is changed in one layer; leading axes of its input are variants of the text's run."""
+
+    self_attention: Edit | None = None
+    cross_attention: Edit | None = None
+    watch: Watch | None = None
+
+
+_UNCHANGED = Changes()
+
+
+@record(frozen=True, slots=True, eq=False)
+class OpenText:
+    """What all layers of a model know of a text: its mask, its position bias, the encoder's output."""
+
+    transformer: Transformer
+    length: int  # the number of tokens, with those that are cached
+    mask: Rule
+    bias: Bias | None
+    memory: Memory | None
+    cached: Cache | None = None  # None: no token was read before
+
+    def block(
+        self, layer: int, x: Array, watched: Sequence[int] = (), changes: "Changes | None" = None
+    ) -> "Block":
+        """A layer that reads `x` (..., T, M); it runs lazily."""
+        model, spec = self.transformer, self.transformer.spec
+        norm = model.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
+        entering = x if norm is None else norm(x)
+        opens = model.keeping("self", layer, partial(model.self_attention, layer, self.length, self.bias))
+        past = None if self.cached is None else self.cached.own[layer]
+        attention = replace(
+            opens().attention(entering, mask=self.mask, past=past),
+            stream=entering if spec.residual_is_normed else x,
+            is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
+            input_norm=None if spec.residual_is_normed else norm,
+            opens=cache(opens) if past is None else None,
+        )
+        changes = changes or _UNCHANGED
+        shown = attention if changes.watch is None else changes.watch(attention)
+        return Block(model, layer, x, shown, self.memory, watched, changes, self.cached)
+
+
 @record(frozen=True, eq=False)
 class Block:
     """One running layer; each part is computed once, when it is first needed."""
@@ -424,25 +472,30 @@ class Block:
     attention: Attention
     memory: Memory | None
     watched: Sequence[int] = ()  # P positions whose parts of the stream are wanted
+    changes: Changes = _UNCHANGED
     cached: Cache | None = None  # None: no token was read before
 
     @cached_property
     def after_attention(self) -> Array:
         """(T, M) the stream after the layer's self-attention."""
-        return self.transformer.add_attention(self.layer, self.attention)
+        return self.transformer.add_attention(self.layer, self.attention, self.changes.self_attention)
 
     @cached_property
     def cross_attention(self) -> Attention:
         """The layer's cross-attention."""
         assert self.memory is not None, "a decoder is run with the encoder's output"
-        return self.transformer.cross_attention(self.layer, self.after_attention, self.memory, self.cached)
+        attention = self.transformer.cross_attention(
+            self.layer, self.after_attention, self.memory, self.cached
+        )
+        return attention if self.changes.watch is None else self.changes.watch(attention)
 
     @cached_property
     def after_cross_attention(self) -> Array:
         """(T, M) the stream after the layer's cross-attention, if it has one."""
         if self.transformer.spec.cross is None:
             return self.after_attention
-        return self.transformer.add_cross_attention(self.layer, self.cross_attention)
+        changed = self.changes.cross_attention
+        return self.transformer.add_cross_attention(self.layer, self.cross_attention, changed)
 
     @property
     def leaving(self) -> Array:
@@ -468,13 +521,13 @@ def _copied(x: Array, rows: Sequence[int]) -> Array | None:
     return namespace(x).asarray(taken(x, rows, -2), copy=True) if rows else None
 
 
-def _apply_output_weights(attention: Attention) -> Array:
+def _apply_output_weights(attention: Attention, edit: Edit | None) -> Array:
     """(T, M) the output of an attention: the one place where the heads' contexts (H, T, D) meet W^O.
 
     Every attention of every family passes through here, cross-attention included.
     """
     contexts = attention.contexts()
-    return attention.projected(contexts)
+    return attention.projected(contexts if edit is None else edit(contexts))
 
 
 def _apply_gate(activation: Callable[[Array], Array], both: Array, size: int) -> Array:
