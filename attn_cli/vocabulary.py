@@ -384,3 +384,8 @@ class DType(StrEnum):
     def is_half(self) -> bool:
         """Whether the format has 16 bits."""
         return self in {DType.FLOAT16, DType.BFLOAT16}
+
+    @property
+    def size(self) -> int:
+        """Bytes of a number."""
+        return 2 if self.is_half else 8 if self is DType.FLOAT64 else 4

@@ -16,8 +16,9 @@ from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
-from attn_cli.models.source import Card, Extent, SourceRequest, Texts
+from attn_cli.models.source import Card, Choice, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
@@ -85,6 +86,23 @@ class RandomLayer:
         """
         problem = f"{RANDOM} predicts no tokens: it is an attention layer without a language head"
         raise AttnError(problem, "leave out -m random, or name a language model")
+
+    def generate(
+        self, _texts: Texts, _most: int, _choose: Choice, _watched: tuple[Kind, int] | None = None
+    ) -> NoReturn:
+        """Never: an attention layer alone writes nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        raise no_continuation(RANDOM, "it is an attention layer without a language head")
+
+    generation_weights = 0
+    generation_remarks = ()
+
+    def writing(self, texts: Texts, text: str) -> NoReturn:
+        """Never called: it writes nothing."""
+        raise AssertionError(texts, text)
 
     def check(self) -> None:
         """Nothing to check: there is no file."""

@@ -10,6 +10,7 @@ from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
+from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import Check, DType, Kind, Metric, Pool, Step
 
@@ -347,12 +348,16 @@ class Source(Protocol):
             AttnError: the model does not go on with texts.
         """
 
-    def start_token(self) -> Token:
-        """The token that the decoder's text starts with; call it only if there is a decoder.
+    @property
+    def generation_weights(self) -> int:
+        """Bytes of the weights that `generate` holds in memory at the same time."""
 
-        Raises:
-            AttnError: it is not known.
-        """
+    @property
+    def generation_remarks(self) -> Sequence[str]:
+        """What to know of how the model goes on with a text, as sentences."""
+
+    def writing(self, texts: Texts, text: str) -> Writing:
+        """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
 
     def reference_model(self) -> ReferenceModel | None:
         """An independent implementation to compare with; None if there is none."""

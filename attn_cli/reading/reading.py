@@ -14,6 +14,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, Step
 
 if TYPE_CHECKING:
+    from attn_cli.models.generation.sampling import Sampling
     from attn_cli.reading.token_selection.text_side import TextSide
 
 
@@ -28,6 +29,23 @@ class TextRequest:
 
 
 @record(frozen=True, slots=True)
+class Generation:
+    """How a text goes on before it is read."""
+
+    tokens: int  # at most
+    sampling: "Sampling | None" = None  # None: the likeliest token each time
+
+
+@record(frozen=True, slots=True)
+class Continuation:
+    """How a text went on."""
+
+    generation: Generation
+    request: TextRequest  # with the text before the continuation
+    has_ended: bool  # whether the model wrote an end token
+
+
+@record(frozen=True, slots=True)
 class Reading:
     """A text as a model reads it."""
 
@@ -35,6 +53,7 @@ class Reading:
     source: Source
     texts: Texts
     kind: Kind
+    continuation: Continuation | None = None  # None: nothing was written
 
     @property
     def tokens(self) -> tuple[Token, ...]:

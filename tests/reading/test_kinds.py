@@ -128,6 +128,12 @@ class Translator:
     def predictor(self, *_: Any) -> NoReturn:
         raise AssertionError
 
+    def generate(self, *_: Any) -> NoReturn:
+        raise AssertionError
+
+    def writing(self, *_: Any) -> NoReturn:
+        raise AssertionError
+
     def check(self) -> None:
         pass
 

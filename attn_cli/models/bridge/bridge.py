@@ -43,10 +43,20 @@ from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
-from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SlidingWindow, SourceRequest, Texts
+from attn_cli.models.source import (
+    Card,
+    Choice,
+    Extent,
+    Layer,
+    ReferenceModel,
+    SlidingWindow,
+    SourceRequest,
+    Texts,
+)
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
+from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
@@ -208,6 +218,40 @@ class Bridge:
         found = BridgePredictor(self._language_model, texts, self._is_exact)
         found.check_order()
         return found
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> tuple[int, ...]:
+        """The ids of at most `most` tokens that follow the text, or the decoder's.
+
+        Raises:
+            AttnError: the model does not go on with texts, its files lack its head, or a layer is watched.
+        """
+        if watched is not None:
+            raise AttnError(
+                f"what {self.name} looks at while it writes is not known: transformers computes it",
+                "leave out --watch: the rows of new tokens are shown afterwards",
+            )
+        from attn_cli.models.bridge.generation import generated  # few commands go on with a text
+
+        return generated(self._language_model, texts, most, choose, is_exact=self._is_exact)
+
+    @property
+    def generation_weights(self) -> int:
+        """Bytes of the weights: the model is loaded as a whole."""
+        size = self.backend.dtype.size
+        return size * sum(parameter.numel() for parameter in self.whole.parameters())
+
+    @property
+    def generation_remarks(self) -> Sequence[str]:
+        """None: transformers applies the rules of the checkpoint."""
+        return ()
+
+    def writing(self, texts: Texts, text: str) -> Writing:
+        """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
+        if not self.has_decoder:
+            return Writing(self.tokenizer, texts.tokens, text)
+        return Writing(self.tokenizer.target_tokenizer(), texts.target, text)
 
     @property
     def _language_model(self) -> "LanguageModel":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cache, cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,14 +31,19 @@ from attn_cli.models.source import (
 )
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
+from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind, OrderSource
+from attn_cli.vocabulary import DType, Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
     from attn_cli.models.generation.settings import GenerationSettings
     from attn_cli.models.native.known_head import KnownHead
     from attn_cli.models.native.prediction import NativePredictor
+
+
+_STORED = {DType.FLOAT32: "F32", DType.FLOAT64: "F64"}
+"""The number formats of NumPy as files name them; such a tensor is used where it is mapped."""
 
 
 @record(frozen=True)
@@ -240,12 +246,26 @@ class Checkpoint:
         continuation = NativeContinuation(model, known, inputs, most, memory, watched)
         return continued(continuation, self._generation_settings, most, choose)
 
-    def start_token(self) -> Token:
-        """The token that the decoder's text starts with: that of the generation settings, or the model's."""
-        start = self._generation_settings.start
-        start = self.spec.start if start is None else start
-        assert start is not None, "a decoder has a start token"
-        return self._splitter.target_tokenizer().token(start)
+    @property
+    def generation_weights(self) -> int:
+        """Bytes of the weights that `generate` converts and keeps: those that are not used as in the file."""
+        size, is_copied = self.backend.dtype.size, self.backend.name != "numpy"
+        return sum(
+            size * prod(tensor.shape)
+            for tensor in self.open_weights().tensors.values()
+            if is_copied or tensor.dtype != _STORED[self.backend.dtype]
+        )
+
+    @property
+    def generation_remarks(self) -> Sequence[str]:
+        """Which rules of the checkpoint change what it writes, and which are not applied."""
+        return self._generation_settings.remarks
+
+    def writing(self, texts: Texts, text: str) -> Writing:
+        """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
+        if self.spec.decoder is None:
+            return Writing(self.tokenizer, texts.tokens, text)
+        return Writing(self.tokenizer.target_tokenizer(), texts.target, text)
 
     @cached_property
     def _generation_settings(self) -> "GenerationSettings":
