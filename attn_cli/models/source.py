@@ -340,7 +340,7 @@ class Source(Protocol):
     def generate(
         self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
     ) -> tuple[int, ...]:
-        """The ids of at most `most` tokens that follow the text, or the decoder's; the last may be an end token.
+        """The ids of at most `most` tokens after the text, or the decoder's; the last may be an end token.
 
         `watched` is a kind and a layer of whose attention `choose` is told.
 

@@ -38,8 +38,7 @@ from attn_cli.vocabulary import DType, Kind, OrderSource
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
     from attn_cli.models.generation.settings import GenerationSettings
-    from attn_cli.models.native.known_head import KnownHead
-    from attn_cli.models.native.prediction import NativePredictor
+    from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
 
 
 _STORED = {DType.FLOAT32: "F32", DType.FLOAT64: "F64"}
@@ -211,23 +210,34 @@ class Checkpoint:
         Raises:
             AttnError: the model has no such head, or its files lack it.
         """
-        from attn_cli.models.native.prediction import NativePredictor
+        from attn_cli.models.native.language_head.prediction import NativePredictor  # few commands predict
 
-        model, known, inputs, memory = self._predicting(texts)
-        return NativePredictor(model, known, cache(lambda: model.leaving(inputs, memory)))
+        model, inputs, memory = self._predicting(texts)
+        return NativePredictor(self.language_head(), cache(lambda: model.leaving(inputs, memory)))
 
-    def _predicting(self, texts: Texts) -> "tuple[Transformer, KnownHead, Inputs, Memory | None]":
-        """The transformer that predicts tokens, its head, and what it reads."""
-        from attn_cli.models.native.known_head import known_head  # few commands predict
-
+    def _predicting(self, texts: Texts) -> tuple[Transformer, Inputs, Memory | None]:
+        """The transformer that predicts tokens, and what it reads."""
         model, inputs = self._transformer, _inputs(texts.tokens)
-        memory: Memory | None = None
-        if self.spec.decoder is not None:
-            encoder, read = model, inputs
-            memory = cache(lambda: encoder.memory(read))
-            model, inputs = replace(model, spec=self.spec.decoder), _inputs(texts.target)
+        if self.spec.decoder is None:
+            return model, inputs, None
+        memory = cache(lambda: model.memory(inputs))
+        return replace(model, spec=self.spec.decoder), _inputs(texts.target), memory
+
+    def language_head(self) -> "NativeHead":
+        """The model's own language head; in an encoder-decoder model it reads what leaves the decoder.
+
+        Raises:
+            AttnError: the model has none, or its files do not say what it is.
+        """
+        from attn_cli.models.files.saved_as import no_head  # few commands predict
+        from attn_cli.models.native.language_head.known_head import known_head
+        from attn_cli.models.native.language_head.prediction import NativeHead
+
+        model = replace(self._transformer, spec=self.spec.decoder or self.spec)
         known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
-        return model, known, inputs, memory
+        if known.head.fills_masks and self.request.is_causal:
+            raise no_head(self.name, "it fills in masked tokens, which see both sides without --causal")
+        return NativeHead(model, known)
 
     def generate(
         self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
@@ -239,11 +249,11 @@ class Checkpoint:
         """
         from attn_cli.models.native.continuation import NativeContinuation, continued
 
-        model, known, inputs, memory = self._predicting(texts)
-        is_made_causal = known.head.fills_masks and self.request.is_causal is not None
-        if not model.spec.is_causal or is_made_causal:
+        head = self.language_head()
+        if not head.model.spec.is_causal:
             raise no_continuation(self.name, "it fills in masked tokens")
-        continuation = NativeContinuation(model, known, inputs, most, memory, watched)
+        _, inputs, memory = self._predicting(texts)
+        continuation = NativeContinuation(head, inputs, most, memory, watched)
         return continued(continuation, self._generation_settings, most, choose)
 
     @property

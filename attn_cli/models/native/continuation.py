@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, Floats
+from attn_cli.core.arrays import Array, Floats, to_numpy
 from attn_cli.core.multihead import Attention
 from attn_cli.core.positions import Rotary
 from attn_cli.errors import AttnError
 from attn_cli.models.generation.rules import ruled
 from attn_cli.models.generation.settings import GenerationSettings
-from attn_cli.models.native.known_head import KnownHead
-from attn_cli.models.native.prediction import NativePredictor
+from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.models.native.spec import Spec
-from attn_cli.models.native.transformer import Cache, Inputs, Memory, Transformer
+from attn_cli.models.native.transformer import Cache, Inputs, Memory
 from attn_cli.models.source import Choice, NextToken
 from attn_cli.vocabulary import Kind
 
@@ -23,8 +22,7 @@ class NativeContinuation:
 
     def __init__(
         self,
-        model: Transformer,
-        known: KnownHead,
+        head: NativeHead,
         inputs: Inputs,
         most: int,
         memory: Memory | None = None,
@@ -33,12 +31,9 @@ class NativeContinuation:
         """Read the text; `most` tokens may follow it. The attention of `watched` is kept as it runs."""
         self.ids, self._segments = list(inputs.ids), list(inputs.segments)
         self.attention: Attention | None = None  # of the layer that is watched, for the tokens read last
-        self._model, self._known, self._memory, self._watched = (
-            replace(model, kept={}),
-            known,
-            memory,
-            watched,
-        )
+        model = replace(head.model, kept={})
+        self._model, self._head = model, replace(head, model=model)
+        self._memory, self._watched = memory, watched
         lengths = (len(self.ids), len(self.ids) + most)
         self._may_turn = _turns(model.spec, lengths[0]) != _turns(model.spec, lengths[1])
         self._cache, self._turns = Cache(), self._turns_now()
@@ -46,7 +41,8 @@ class NativeContinuation:
 
     def logits(self) -> Floats:
         """(V,) the logits of the next token, in float32 or float64."""
-        return NativePredictor(self._model, self._known, lambda: self._leaving).logits([0])[0]
+        logits: Floats = to_numpy(self._head.logits(self._leaving))[0]
+        return logits
 
     def append(self, index: int) -> None:
         """Read one more token."""
@@ -59,7 +55,7 @@ class NativeContinuation:
         self._leaving = self._read(first)
 
     def _read(self, first: int) -> Array:
-        """(1, M) the output of the last layer at the last token, after the tokens from `first` on are read."""
+        """(1, M) the output of the last layer at the last token, once those from `first` on are read."""
         inputs = Inputs(self.ids[first:], self._segments[first:], first=first, before=self.ids[:first])
         blocks = self._model.blocks(inputs, self._memory, cached=self._cache)
         for block in blocks:

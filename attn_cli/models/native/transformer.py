@@ -296,7 +296,7 @@ class Transformer:
         norm = self.norm(cross.norm, layer, x.shape[-1]) if spec.is_pre_norm else None
         opens = self.keeping("cross", layer, partial(self._cross_attention, cross, layer))
         past = None if cached is None else cached.of_memory[layer]
-        attention = opens().attention(x if norm is None else norm(x), memory(), past=past)
+        attention: Attention = opens().attention(x if norm is None else norm(x), memory(), past=past)
         return replace(attention, stream=x, input_norm=norm, opens=cache(opens) if cached is None else None)
 
     def add_cross_attention(

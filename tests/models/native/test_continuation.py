@@ -1,4 +1,4 @@
-"""How native models go on with a text, compared with transformers' own greedy generation, and with one pass."""
+"""How native models go on with a text, compared with transformers' greedy generation, and with one pass."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -55,7 +55,7 @@ def opened(directory: Path, backend: Backend) -> Checkpoint:
 
 
 def beginning(source: Checkpoint, text: str) -> Texts:
-    return Texts(source.tokens(text, None), (source.start_token(),) if source.has_decoder else ())
+    return Texts(source.tokens(text, None), source.target_tokens("")[:1] if source.has_decoder else ())
 
 
 def greedy(directory: Path, model: str, texts: Texts, count: int, **how: Any) -> tuple[int, ...]:
