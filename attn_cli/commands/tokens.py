@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import check_source, open_model, read_text, source_request, with_suited_backend
+from attn_cli.commands.generation import requested_generation
+from attn_cli.commands.inputs import (
+    check_source,
+    open_model,
+    read_continued,
+    read_text,
+    source_request,
+    with_suited_backend,
+)
 from attn_cli.commands.texts import text_request
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -65,6 +73,8 @@ def list_tokens(
     *,
     text: options.TextOptions,
     source: options.SourceOptions,
+    generation: options.GenerationOptions,
+    seed: options.Seed = None,
     prediction: PredictionOptions,
     backend: options.BackendOptions,
     as_json: options.Json = False,
@@ -77,20 +87,28 @@ def list_tokens(
 
     With --predict the model runs, and its language head says what it expects: after each token, the likeliest
     next ones with their probabilities. Encoder-decoder models predict the decoder's text (--target).
+
+    With --generate the model goes on with the text first; the column "by" says which tokens it wrote.
     """
+    wanted = requested_generation(generation, text, seed)
     texts = text_request(world, text)
     if prediction.predict is None:
         _check_alone(prediction)
-        reading = read_text(world, open_model(world, source_request(source), weights=False), texts)
+    request = source_request(source, options.ComputeOptions(backend=backend))
+    model = open_model(world, request, weights=wanted is not None or prediction.predict is not None)
+    if wanted is not None:
+        reading = read_continued(world, model, texts, wanted)
+    elif prediction.predict is not None:
+        if model.has_decoder and texts.target is None:
+            texts = replace(texts, target="")  # the decoder reads its start token
+        reading = read_text(world, model, texts)
+        check_source(world, model)
+    else:
+        reading = read_text(world, model, texts)
+    if prediction.predict is not None:
+        _predict(world, with_suited_backend(reading), prediction.predict, prediction.rows, as_json=as_json)
+    else:
         _say(world, reading) if as_json else _show(world, reading)
-        return
-    compute = options.ComputeOptions(backend=backend)
-    model = open_model(world, source_request(source, compute))
-    if model.has_decoder and texts.target is None:
-        texts = replace(texts, target="")  # the decoder reads its start token
-    reading = read_text(world, model, texts)
-    check_source(world, model)
-    _predict(world, with_suited_backend(reading), prediction.predict, prediction.rows, as_json=as_json)
 
 
 def _check_alone(prediction: PredictionOptions) -> None:

@@ -5,8 +5,8 @@ from math import isfinite
 
 from attn_cli import __version__
 from attn_cli.answers.prediction import PlacePredictions, Prediction
-from attn_cli.reading.predictions import Predictions
 from attn_cli.models.tokens.token import Token
+from attn_cli.reading.predictions import Predictions
 from attn_cli.reading.reading import Reading
 
 

@@ -13,7 +13,7 @@ from attn_cli.reading.reading import Continuation, Generation, Reading
 from attn_cli.vocabulary import Kind
 
 Tell: TypeAlias = Callable[[NextToken, Sequence[Token], str], None]
-"""Is told of each token as it is written: what was expected, all tokens so far, and what the last one adds."""
+"""Is told of each token as it is written: what was expected, all tokens, and what the last one adds."""
 
 _SMALL = 1 << 26  # bytes of weights that are not worth checking
 

@@ -70,7 +70,11 @@ def need(source: Source, work: Work) -> Need:
     program = _PROGRAM if source.backend.name == "torch" else 0.0
     shown = (work.at_once * _MATRICES * work.rows * work.keys + work.kept) * max(size, 4)
     facts = work.measured * work.queries * _FACTS * 4 + (_stream(source) if work.measured else 0)
-    return Need(program + max(held * layer * size, work.kept_weights), tokens * card.width * _VECTORS * max(size, 4), shown + facts)
+    return Need(
+        program + max(held * layer * size, work.kept_weights),
+        tokens * card.width * _VECTORS * max(size, 4),
+        shown + facts,
+    )
 
 
 def _stream(source: Source) -> int:

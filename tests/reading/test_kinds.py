@@ -134,6 +134,14 @@ class Translator:
     def writing(self, *_: Any) -> NoReturn:
         raise AssertionError
 
+    @property
+    def generation_weights(self) -> int:
+        return 0
+
+    @property
+    def generation_remarks(self) -> tuple[str, ...]:
+        return ()
+
     def check(self) -> None:
         pass
 

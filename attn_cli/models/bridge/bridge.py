@@ -232,7 +232,9 @@ class Bridge:
                 f"what {self.name} looks at while it writes is not known: transformers computes it",
                 "leave out --watch: the rows of new tokens are shown afterwards",
             )
-        from attn_cli.models.bridge.language_head.generation import generated  # few commands go on with a text
+        from attn_cli.models.bridge.language_head.generation import (
+            generated,  # few commands go on with a text
+        )
 
         return generated(self._language_model, texts, most, choose, is_exact=self._is_exact)
 

@@ -31,11 +31,14 @@ def generated(
     inputs.pop("use_cache", None)
     whole.tables.restore()
     processors = transformers.LogitsProcessorList([_Choosing(choose)])
-    with translated_errors(f"transformers cannot go on with a text with {whole.name}"), torch.no_grad():
-        with exact_numbers(is_wanted=is_exact):
-            found = model.generate(
-                **inputs, max_new_tokens=most, do_sample=False, num_beams=1, logits_processor=processors
-            )
+    with (
+        translated_errors(f"transformers cannot go on with a text with {whole.name}"),
+        torch.no_grad(),
+        exact_numbers(is_wanted=is_exact),
+    ):
+        found = model.generate(
+            **inputs, max_new_tokens=most, do_sample=False, num_beams=1, logits_processor=processors
+        )
     read = len(texts.target or texts.tokens)
     return tuple(found[0, read:].tolist())
 
