@@ -9,6 +9,9 @@ RANDOM = "random"
 EMBEDDED = "storybook"
 """The name of the model bundled with the package, the default."""
 
+WRITTEN = "+"
+"""What stands before a token that the model wrote (`--generate`)."""
+
 
 class Term(StrEnum):
     """A word that users type, its meaning, and the unit of its values if they have one.

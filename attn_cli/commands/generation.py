@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from attn_cli.commands.options import GenerationOptions, TextOptions
+from attn_cli.commands.results.output import counted
 from attn_cli.commands.results.progress import PATIENCE
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.generation import Tell
     from attn_cli.reading.reading import Generation, Reading
-    from attn_cli.show.terminal.progress import Bar
     from attn_cli.vocabulary import Kind
 
 
@@ -93,10 +93,17 @@ def go_on(
         whole = continued(fast, generation, shown, watched)
     for remark in reading.source.generation_remarks:
         world.note(remark)
-    new = [token for token in (*whole.tokens, *whole.texts.target) if token.generated]
-    if whole.continuation is not None and whole.continuation.has_ended and len(new) < generation.tokens:
-        world.note(f"the model ended the text: {len(new)} of {generation.tokens} tokens, the last '{new[-1].text}'")
+    new = whole.written
+    of_all = f" of {generation.tokens:,}" if len(new) < generation.tokens else ""
+    ended = f", and ended the text with '{new[-1].text}'" if of_all else ""
+    world.note(f"the model wrote {counted(len(new), 'token')}{of_all}, {_places(new)}{ended}")
     return replace(whole, source=reading.source)
+
+
+def _places(tokens: "Sequence[Token]") -> str:
+    """Their positions, as for --rows."""
+    first, last = tokens[0].position, tokens[-1].position
+    return f"{first}" if first == last else f"{first}-{last}"
 
 
 def _progress(world: World, stack: ExitStack, most: int) -> "Tell":

@@ -150,8 +150,8 @@ class GenerationOptions:
             "--generate",
             min=1,
             metavar="N",
-            help="Let the model go on with the text by up to N tokens first, the likeliest each time, and read "
-            "the whole; an encoder-decoder model writes the decoder's text.",
+            help="Let the model go on with the text by up to N tokens, the likeliest each time, and read the "
+            "whole; an encoder-decoder model writes the decoder's text.",
             show_default=False,
         ),
     ] = None

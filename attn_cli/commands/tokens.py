@@ -88,7 +88,7 @@ def list_tokens(
     With --predict the model runs, and its language head says what it expects: after each token, the likeliest
     next ones with their probabilities. Encoder-decoder models predict the decoder's text (--target).
 
-    With --generate the model goes on with the text first; the column "by" says which tokens it wrote.
+    With --generate the model goes on with the text first; a column says which tokens it wrote.
     """
     wanted = requested_generation(generation, text, seed)
     texts = text_request(world, text)
@@ -129,7 +129,7 @@ def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, 
     else:
         from attn_cli.show.terminal.predictions import PredictionTable  # rich: 0.06 s
 
-        tokens = [token.text for token in found.reading.queries]
+        tokens = [token.name for token in found.reading.queries]
         world.screen.print(PredictionTable(found.places, tokens, is_next=found.is_next))
 
 
@@ -145,10 +145,11 @@ def _show(world: World, reading: "Reading") -> None:
     """The tokens as a table, followed by those of the decoder's text."""
     from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
-    world.screen.print(TextTable(_COLUMNS, _rows(reading), right=_RIGHT))
+    columns = (*_COLUMNS, "generated") if reading.written else _COLUMNS
+    world.screen.print(TextTable(columns, _rows(reading), right=_RIGHT))
     if reading.texts.target:
         world.say("\ndecoder tokens")
-        world.screen.print(TextTable(_COLUMNS, _rows(reading, of_target=True), right=_RIGHT))
+        world.screen.print(TextTable(columns, _rows(reading, of_target=True), right=_RIGHT))
 
 
 def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:
@@ -157,6 +158,7 @@ def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...
         (
             *(str(token.position), str(token.id), token.piece, token.text),
             *(str(token.start), str(token.end), "yes" if token.special else "", str(token.segment)),
+            *(("yes" if token.generated else "",) if reading.written else ()),
         )
         for token in (reading.texts.target if of_target else reading.tokens)
     ]

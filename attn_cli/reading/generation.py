@@ -60,14 +60,12 @@ def continued(
     writing.finish()
     has_ended = len(new) < generation.tokens or writing.tokens[-1].special
     request = reading.request
-    changed = {"target": writing.text} if source.has_decoder else {"text": writing.text}
-    read = (texts.tokens, writing.tokens) if source.has_decoder else (writing.tokens, ())
-    return replace(
-        reading,
-        request=replace(request, **changed),
-        texts=Texts(*read),
-        continuation=Continuation(generation, request, has_ended),
-    )
+    if source.has_decoder:
+        whole, read = replace(request, target=writing.text), Texts(texts.tokens, writing.tokens)
+    else:
+        whole, read = replace(request, text=writing.text), Texts(writing.tokens)
+    continuation = Continuation(generation, request, has_ended)
+    return replace(reading, request=whole, texts=read, continuation=continuation)
 
 
 def _check_memory(reading: Reading, generation: Generation) -> None:

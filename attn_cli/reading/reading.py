@@ -134,8 +134,13 @@ class Reading:
 
     @property
     def sides(self) -> Sides:
-        """The texts of the query and key tokens."""
-        return Sides([token.text for token in self.queries], [token.text for token in self.keys])
+        """The texts of the query and key tokens; those that the model wrote are marked."""
+        return Sides([token.name for token in self.queries], [token.name for token in self.keys])
+
+    @property
+    def written(self) -> tuple[Token, ...]:
+        """The tokens that the model wrote: a text's last ones, or the decoder's."""
+        return tuple(token for token in self.texts.target or self.tokens if token.generated)
 
     def with_suited_backend(self, layers: int) -> "Reading":
         """The reading with the library and device that run this many layers fastest."""

@@ -10,7 +10,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
 from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import WRITTEN, Kind
 
 if TYPE_CHECKING:
     from attn_cli.grid import Grid, Head
@@ -67,7 +67,7 @@ def _is_listed(reading: "Reading", shown: "Head") -> bool:
 
 def _named(tokens: "Iterable[Token]") -> list[str]:
     """Each token after its position."""
-    return [f"{token.position} {label(token.text)}" for token in tokens]
+    return [f"{token.position} {label(token.name)}" for token in tokens]
 
 
 def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
@@ -108,9 +108,10 @@ def _spans(places: Sequence[int]) -> list[str]:
 
 def headline(reading: "Reading") -> list[str]:
     """The model, its size, what it reads, and the backend, number format and device, as phrases."""
-    return headline_of(
-        reading.source, *filter(None, (kind_of(reading),)), counted(len(reading.tokens), "token")
-    )
+    tokens, written = counted(len(reading.tokens), "token"), len(reading.written)
+    if written:
+        tokens += f", {written:,} generated ({WRITTEN})"
+    return headline_of(reading.source, *filter(None, (kind_of(reading),)), tokens)
 
 
 def headline_of(source: "Source", *what: str) -> list[str]:
@@ -144,7 +145,8 @@ def size(layers: int, heads: int, features: int) -> str:
 
 def title(reading: "Reading", what: str, grid: "Grid") -> str:
     """The title of a picture of grids like this one."""
-    return " · ".join(filter(None, (what, grid.pooled, kind_of(reading), reading.source.card.name)))
+    written = f"{WRITTEN} generated" if reading.written else ""
+    return " · ".join(filter(None, (what, grid.pooled, kind_of(reading), reading.source.card.name, written)))
 
 
 def fitting(world: World, reading: "Reading", digits: int, hides: object = None) -> int:

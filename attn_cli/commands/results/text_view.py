@@ -19,7 +19,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
 from attn_cli.show.writers import Picture
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import WRITTEN, Step
 
 if TYPE_CHECKING:
     from attn_cli.answers.shaded_text import ShadedText
@@ -96,7 +96,8 @@ def drawn_texts(
     """A picture of the texts, under the model and the kind of attention."""
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
-    named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"))
+    written = f"generated from {WRITTEN} on" if reading.written else ""
+    named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"), written)
     drawing = text_page(texts, " · ".join(filter(None, named)), options.cmap, scale_of_texts(scale))
     return as_picture(world, drawing, options)
 

@@ -241,8 +241,8 @@ class Bridge:
     @property
     def generation_weights(self) -> int:
         """Bytes of the weights: the model is loaded as a whole."""
-        size = self.backend.dtype.size
-        return size * sum(parameter.numel() for parameter in self.whole.parameters())
+        numbers = sum(int(parameter.numel()) for parameter in self.whole.parameters())
+        return self.backend.dtype.size * numbers
 
     @property
     def generation_remarks(self) -> Sequence[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from attn_cli.record import record
+from attn_cli.vocabulary import WRITTEN
 
 
 @record(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class Token:
     special: bool
     segment: int  # the token type that the model is told, 0 where it is told none
     generated: bool = False  # whether the model wrote it
+
+    @property
+    def name(self) -> str:
+        """Its text, marked with + if the model wrote it."""
+        return f"{WRITTEN}{self.text.removeprefix(' ') or ' '}" if self.generated else self.text
 
 
 class Tokenizer(Protocol):
