@@ -81,11 +81,10 @@ def go_on(
     """The text with its continuation, and remarks on it; a bar on a terminal, if it takes long.
 
     Raises:
-        AttnError: the model does not go on with texts, has too few positions, or memory is short.
+        AttnError: memory is short, or the model computes no numbers to choose by.
     """
-    from attn_cli.reading.generation import check_room, continued
+    from attn_cli.reading.generation import continued
 
-    check_room(reading, generation)
     layers = 1 + max((*reading.extent.layers, *reading.extent.others))
     fast = reading.with_suited_backend(layers)
     with ExitStack() as stack:

@@ -56,23 +56,35 @@ def read_continued(
     Raises:
         AttnError: the text has no tokens, or the model does not go on with it.
     """
-    return with_remarks(world, go_on(world, beginning(world, source, texts), generation))
+    return with_remarks(world, go_on(world, beginning(world, source, texts, generation), generation))
 
 
-def beginning(world: World, source: "Source", texts: "TextRequest") -> "Reading":
+def beginning(
+    world: World,
+    source: "Source",
+    texts: "TextRequest",
+    generation: "Generation",
+    *,
+    is_watched: bool = False,
+) -> "Reading":
     """The text that a model is to go on with; a decoder of its own has read its start token.
 
     Raises:
-        AttnError: the text has no tokens, or the weights do not belong to the model.
+        AttnError: the text has no tokens, the model does not go on with texts or has too few positions, or
+            the weights do not belong to it.
     """
     from attn_cli.models.source import Texts  # already imported by `text_request`
+    from attn_cli.reading.generation import check_room
     from attn_cli.reading.reading import read
 
     if source.has_decoder:
         texts = replace(texts, target="")
     reading = read(source, texts)
+    reading = replace(reading, texts=Texts(reading.tokens, reading.texts.target[:1]))
+    check_room(reading, generation)
+    source.check_generation(is_watched=is_watched)
     check_source(world, source)
-    return replace(reading, texts=Texts(reading.tokens, reading.texts.target[:1]))
+    return reading
 
 
 def with_remarks(world: World, reading: "Reading") -> "Reading":

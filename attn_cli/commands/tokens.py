@@ -90,6 +90,9 @@ def list_tokens(
 
     With --generate the model goes on with the text first; a column says which tokens it wrote.
     """
+    if seed is not None and generation.generate is None:
+        problem = "--seed applies only to tokens that are drawn, with --generate and --temperature"
+        raise UsageError(problem, f"--generate 20 --temperature 0.8 --seed {seed}")
     wanted = requested_generation(generation, text, seed)
     texts = text_request(world, text)
     if prediction.predict is None:

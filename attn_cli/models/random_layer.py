@@ -87,15 +87,19 @@ class RandomLayer:
         problem = f"{RANDOM} predicts no tokens: it is an attention layer without a language head"
         raise AttnError(problem, "leave out -m random, or name a language model")
 
-    def generate(
-        self, _texts: Texts, _most: int, _choose: Choice, _watched: tuple[Kind, int] | None = None
-    ) -> NoReturn:
-        """Never: an attention layer alone writes nothing.
+    def check_generation(self, *, is_watched: bool = False) -> NoReturn:  # noqa: ARG002  the interface
+        """An attention layer alone writes nothing.
 
         Raises:
             AttnError: always.
         """
         raise no_continuation(RANDOM, "it is an attention layer without a language head")
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> NoReturn:
+        """Never called: it writes nothing."""
+        raise AssertionError(texts, most, choose, watched)
 
     generation_weights = 0
     generation_remarks = ()

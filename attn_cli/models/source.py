@@ -157,7 +157,7 @@ class NextToken:
     """What a model expects after the tokens that it has read and written so far."""
 
     logits: Floats  # (V,) in float32 or better, after the rules of the checkpoint
-    layer: Layer | None = None  # the layer that is watched; its last query is that of the last token
+    layer: Layer | None = None  # the layer that is watched, with the query of the last token alone
 
 
 Choice: TypeAlias = Callable[[NextToken], int]
@@ -337,6 +337,13 @@ class Source(Protocol):
             AttnError: the source does not know what wrote into its residual stream.
         """
 
+    def check_generation(self, *, is_watched: bool = False) -> None:
+        """Check that the model goes on with texts, and that a layer can be watched.
+
+        Raises:
+            AttnError: it does not, or cannot.
+        """
+
     def generate(
         self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
     ) -> tuple[int, ...]:
@@ -344,8 +351,10 @@ class Source(Protocol):
 
         `watched` is a kind and a layer of whose attention `choose` is told.
 
+        Call it only after `check_generation`.
+
         Raises:
-            AttnError: the model does not go on with texts.
+            AttnError: the model computes no numbers to choose by.
         """
 
     @property

@@ -128,6 +128,9 @@ class Translator:
     def predictor(self, *_: Any) -> NoReturn:
         raise AssertionError
 
+    def check_generation(self, **_: Any) -> NoReturn:
+        raise AssertionError
+
     def generate(self, *_: Any) -> NoReturn:
         raise AssertionError
 

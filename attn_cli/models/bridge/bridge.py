@@ -41,6 +41,7 @@ from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrappe
 from attn_cli.models.bridge.support import read_support
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
+from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import (
@@ -219,19 +220,29 @@ class Bridge:
         found.check_order()
         return found
 
+    def check_generation(self, *, is_watched: bool = False) -> None:
+        """Check that transformers has a class of this type that goes on with texts.
+
+        Raises:
+            AttnError: it has none, or a layer is to be watched.
+        """
+        if is_watched:
+            problem = f"where {self.name} looks while it writes is not known: transformers computes it"
+            raise AttnError(problem, "leave out --watch: the rows of new tokens can be shown afterwards")
+        from attn_cli.models.bridge.prediction import language_class  # few commands go on with a text
+
+        if not language_class(self.name, self.config).is_next:
+            raise no_continuation(self.name, "it fills in masked tokens")
+
     def generate(
         self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
     ) -> tuple[int, ...]:
         """The ids of at most `most` tokens that follow the text, or the decoder's.
 
         Raises:
-            AttnError: the model does not go on with texts, its files lack its head, or a layer is watched.
+            AttnError: the model does not go on with texts, or its files lack its head.
         """
-        if watched is not None:
-            raise AttnError(
-                f"what {self.name} looks at while it writes is not known: transformers computes it",
-                "leave out --watch: the rows of new tokens are shown afterwards",
-            )
+        assert watched is None, "checked by `check_generation`"
         from attn_cli.models.bridge.language_head.generation import (
             generated,  # few commands go on with a text
         )

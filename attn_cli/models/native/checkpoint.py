@@ -239,21 +239,28 @@ class Checkpoint:
             raise no_head(self.name, "it fills in masked tokens, which see both sides without --causal")
         return NativeHead(model, known)
 
+    def check_generation(self, *, is_watched: bool = False) -> None:  # noqa: ARG002  any layer can be
+        """Check that the model has a decoder with a language head.
+
+        Raises:
+            AttnError: its tokens see those after them, or its files lack its head.
+        """
+        if not (self.spec.decoder or self.spec).is_causal:
+            raise no_continuation(self.name, "its tokens see those after them")
+        self.language_head()
+
     def generate(
         self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
     ) -> tuple[int, ...]:
         """The ids of at most `most` tokens that follow the text, or the decoder's.
 
         Raises:
-            AttnError: the model does not go on with texts, or its files lack its head.
+            AttnError: the model computes no numbers to choose by.
         """
         from attn_cli.models.native.continuation import NativeContinuation, continued
 
-        head = self.language_head()
-        if not head.model.spec.is_causal:
-            raise no_continuation(self.name, "it fills in masked tokens")
         _, inputs, memory = self._predicting(texts)
-        continuation = NativeContinuation(head, inputs, most, memory, watched)
+        continuation = NativeContinuation(self.language_head(), inputs, most, memory, watched)
         return continued(continuation, self._generation_settings, most, choose)
 
     @property

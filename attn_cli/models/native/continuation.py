@@ -30,7 +30,7 @@ class NativeContinuation:
     ) -> None:
         """Read the text; `most` tokens may follow it. The attention of `watched` is kept as it runs."""
         self.ids, self._segments = list(inputs.ids), list(inputs.segments)
-        self.attention: Attention | None = None  # of the layer that is watched, for the tokens read last
+        self.attention: Attention | None = None  # of the layer that is watched, for the last token
         model = replace(head.model, kept={})
         self._model, self._head = model, replace(head, model=model)
         self._memory, self._watched = memory, watched
@@ -62,7 +62,8 @@ class NativeContinuation:
             last = block
             if self._watched is not None and block.layer == self._watched[1]:
                 is_cross = self._watched[0] is Kind.CROSS
-                self.attention = block.cross_attention if is_cross else block.attention
+                attention = block.cross_attention if is_cross else block.attention
+                self.attention = attention.at([len(inputs.ids) - 1])
         return last.leaving[..., -1:, :]
 
     def _turn_anew(self) -> None:

@@ -21,8 +21,6 @@ def generated(
         AttnError: the model does not go on with texts.
     """
     model = whole.model
-    if not whole.is_next:
-        raise no_continuation(whole.name, "it fills in masked tokens")
     if not model.can_generate():
         raise no_continuation(whole.name, f"transformers generates no text with {type(model).__name__}")
     BridgePredictor(whole, texts, is_exact).check_order()
