@@ -20,9 +20,11 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
+from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
-    from attn_cli.reading.reading import Reading
+    from attn_cli.models.source import Source
+    from attn_cli.reading.reading import Reading, TextRequest
 
 _COLUMNS = ("position", "id", "piece", "text", "start", "end", "special", "segment")
 _RIGHT = (0, 1, 4, 5, 7)
@@ -35,9 +37,6 @@ The tokens of BERT, for a script:
     attn tokens "the cat's pyjamas" -m bert-base-cased --json
 The five likeliest tokens after each one:
     attn tokens "Once upon a time" --predict 5
-What follows the text, and what a masked token stands for:
-    attn tokens "Once upon a time" --predict 10 --rows -1
-    attn tokens "The cat sat on the [MASK]." -m bert-base-cased --predict 5
 """
 
 
@@ -79,7 +78,7 @@ def list_tokens(
     backend: options.BackendOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Show how a model splits a text into tokens, and which tokens it expects.
+    """Show the tokens of a text, and which ones the model expects.
 
     One line per token: its position (for --rows and --columns), its id and piece in the model's vocabulary,
     its text, and where the text starts and ends, in characters. A token without text of its own starts and
@@ -90,22 +89,18 @@ def list_tokens(
 
     With --generate the model goes on with the text first; a column says which tokens it wrote.
     """
-    if seed is not None and generation.generate is None:
-        problem = "--seed applies only to tokens that are drawn, with --generate and --temperature"
-        raise UsageError(problem, f"--generate 20 --temperature 0.8 --seed {seed}")
+    _check_seed(generation, seed)
     wanted = requested_generation(generation, text, seed)
     texts = text_request(world, text)
+    runs = wanted is not None or prediction.predict is not None
     if prediction.predict is None:
-        _check_alone(prediction)
-    request = source_request(source, options.ComputeOptions(backend=backend))
-    model = open_model(world, request, weights=wanted is not None or prediction.predict is not None)
+        _check_alone(prediction, backend, runs=runs)
+    compute = options.ComputeOptions(backend=backend) if runs else None
+    model = open_model(world, source_request(source, compute), weights=runs)
     if wanted is not None:
         reading = read_continued(world, model, texts, wanted)
     elif prediction.predict is not None:
-        if model.has_decoder and texts.target is None:
-            texts = replace(texts, target="")  # the decoder reads its start token
-        reading = read_text(world, model, texts)
-        check_source(world, model)
+        reading = _read_to_predict(world, model, texts)
     else:
         reading = read_text(world, model, texts)
     if prediction.predict is not None:
@@ -114,18 +109,38 @@ def list_tokens(
         _say(world, reading) if as_json else _show(world, reading)
 
 
-def _check_alone(prediction: PredictionOptions) -> None:
-    """Raise `UsageError` for rows of predictions that were not asked for."""
-    if prediction.rows is not None:
-        raise UsageError("--rows applies only with --predict", f"--predict 5 --rows {prediction.rows}")
+def _read_to_predict(world: World, model: "Source", texts: "TextRequest") -> "Reading":
+    """The text; a decoder without one reads its start token."""
+    if model.has_decoder and texts.target is None:
+        texts = replace(texts, target="")
+    reading = read_text(world, model, texts)
+    check_source(world, model)
+    return reading
+
+
+def _check_seed(generation: options.GenerationOptions, seed: int | None) -> None:
+    """Raise `UsageError` for a seed of tokens that are not drawn."""
+    if seed is not None and generation.generate is None:
+        problem = "--seed applies only to tokens that are drawn, with --generate and --temperature"
+        raise UsageError(problem, f"--generate 20 --temperature 0.8 --seed {seed}")
+
+
+def _check_alone(prediction: PredictionOptions, backend: options.BackendOptions, *, runs: bool) -> None:
+    """Raise `UsageError` for options of predictions that were not asked for; ATTN_DEVICE may be set.
+
+    `runs`: whether the model runs nevertheless, in the number format that is asked for.
+    """
+    dtype = None if runs or backend.dtype is DType.FLOAT32 else backend.dtype
+    for option, value in (("--rows", prediction.rows), ("--dtype", dtype)):
+        if value is not None:
+            raise UsageError(f"{option} applies only with --predict", f"--predict 5 {option} {value}")
 
 
 def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, as_json: bool) -> None:
-    from attn_cli.reading.predictions import predict  # NumPy: 0.1 s
+    from attn_cli.reading.predictions import describe_predictions, predict  # NumPy: 0.1 s
 
     found = predict(reading, rows, count)
     if as_json:
-        from attn_cli.reading.document import describe_predictions
         from attn_cli.show import data
 
         world.say(data.as_json(describe_predictions(found)))

@@ -1,7 +1,8 @@
 """What a model expects at the places of a text: the likeliest tokens, and the one that stands there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from attn_cli.core.arrays import Exact, Floats
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Predictor
 from attn_cli.models.tokens.token import Token
+from attn_cli.reading.document import describe_reading
 from attn_cli.reading.reading import Reading
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -67,10 +69,18 @@ def _positions(reading: Reading, predictor: Predictor, rows: str | None) -> Sequ
     masks = reading.source.mask_pieces
     masked = [token.position for token in reading.queries if token.piece in masks]
     if not masked:
-        name, mask = reading.source.card.name, min(masks)
-        problem = f"the text has no masked token: {name} predicts what stands at {mask}"
-        raise UsageError(problem, f"{mask} in place of a word, or --rows TOKENS")
+        raise _no_mask(reading.source.card.name, masks)
     return masked
+
+
+def _no_mask(name: str, masks: Collection[str]) -> UsageError:
+    """The error for a text without a masked token."""
+    if not masks:
+        problem = f"the text has no masked token, and the tokenizer of {name} names none"
+        return UsageError(problem, "--rows TOKENS")
+    mask = min(masks)
+    problem = f"the text has no masked token: {name} predicts what stands at {mask}"
+    return UsageError(problem, f"{mask} in place of a word, or --rows TOKENS")
 
 
 def _places(
@@ -132,3 +142,33 @@ def largest(logits: Floats, count: int) -> list[int]:
     candidates = np.flatnonzero(logits >= least)
     order = np.argsort(-logits[candidates], kind="stable")[:count]
     return [int(index) for index in candidates[order]]
+
+
+def describe_predictions(predictions: Predictions) -> dict[str, object]:
+    """The reading, and an entry for each likely token of each place, and for the one that stands there."""
+    entries = [
+        _prediction(place, each)
+        for place in predictions.places
+        for each in (*place.likeliest, *_beyond(place))
+    ]
+    return {**describe_reading(predictions.reading), "predictions": entries}
+
+
+def _beyond(place: PlacePredictions) -> tuple[Prediction, ...]:
+    """The token that stands there, if it is not among the likeliest."""
+    if place.actual is None or any(each.is_actual for each in place.likeliest):
+        return ()
+    return (place.actual,)
+
+
+def _prediction(place: PlacePredictions, prediction: Prediction) -> dict[str, object]:
+    return {
+        "position": place.position,
+        "predicts": place.predicts,
+        "rank": prediction.rank,
+        "id": prediction.id,
+        "text": prediction.text,
+        "logit": prediction.logit if isfinite(prediction.logit) else None,
+        "probability": prediction.probability,
+        "actual": prediction.is_actual,
+    }

@@ -148,6 +148,7 @@ def test_rows_of_an_encoder_decoder_model_are_those_of_its_decoder(saved: Callab
             "row 99 does not exist: the text has 6 tokens, numbered 0 to 5",
             "--rows 5",
         ),
+        (("--dtype", "float16"), "--dtype applies only with --predict", "--predict 5 --dtype float16"),
         (("--rows", "-1"), "--rows applies only with --predict", "--predict 5 --rows -1"),
     ],
 )
@@ -256,6 +257,10 @@ def test_other_number_formats_predict_the_same(dtype: str) -> None:
     (plain,), (found,) = (attn(*line, *more).document["predictions"] for more in ((), ("--dtype", dtype)))
     assert found["id"] == plain["id"]
     assert found["logit"] == pytest.approx(plain["logit"], rel=0.02)  # bfloat16 has 8 bits
+
+
+def test_tokens_alone_need_no_device() -> None:
+    assert attn("tokens", "the cat", ATTN_DEVICE="cuda:99").status == 0
 
 
 def test_tokens_alone_need_no_weights(twins: Path, tmp_path: Path) -> None:
