@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attn_cli.models.generation.sampling import Sampling
     from attn_cli.models.source import NextToken
     from attn_cli.models.tokens.token import Token
-    from attn_cli.reading.generation import Tell
+    from attn_cli.reading.language_model.generation import Tell
     from attn_cli.reading.reading import Generation, Reading
     from attn_cli.vocabulary import Kind
 
@@ -83,7 +83,7 @@ def go_on(
     Raises:
         AttnError: memory is short, or the model computes no numbers to choose by.
     """
-    from attn_cli.reading.generation import continued
+    from attn_cli.reading.language_model.generation import continued
 
     layers = 1 + max((*reading.extent.layers, *reading.extent.others))
     fast = reading.with_suited_backend(layers)

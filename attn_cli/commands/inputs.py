@@ -74,7 +74,7 @@ def beginning(
             the weights do not belong to it.
     """
     from attn_cli.models.source import Texts  # already imported by `text_request`
-    from attn_cli.reading.generation import check_room
+    from attn_cli.reading.language_model.generation import check_room
     from attn_cli.reading.reading import read
 
     if source.has_decoder:

@@ -31,7 +31,7 @@ from attn_cli.vocabulary import Kind, Step
 if TYPE_CHECKING:
     from attn_cli.models.source import NextToken
     from attn_cli.models.tokens.token import Token
-    from attn_cli.reading.generation import Tell
+    from attn_cli.reading.language_model.generation import Tell
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
 
@@ -102,6 +102,8 @@ def _head(world: World, reading: "Reading", inputs: ReadingOptions) -> "Place":
 
 def _teller(world: World, reading: "Reading", head: int, table: TableOptions) -> "Tell":
     """Prints a line for each token, at once."""
+    from attn_cli.reading.language_model.generation import largest_keys
+
     most = table.top or _MOST
 
     def tell(after: "NextToken", tokens: "Sequence[Token]", _added: str) -> None:
@@ -109,19 +111,9 @@ def _teller(world: World, reading: "Reading", head: int, table: TableOptions) ->
         new = tokens[-1]
         looked = ", ".join(
             f"{key} {label(keys[key].name)} {weight:.{table.digits}f}"
-            for key, weight in _largest(after, head, most)
+            for key, weight in largest_keys(after, head, most)
         )
         world.say(f"{new.position:>5} {label(new.text):<{_WIDTH}} {looked}")
         world.stdout.flush()
 
     return tell
-
-
-def _largest(after: "NextToken", head: int, most: int) -> "list[tuple[int, float]]":
-    """The keys with the largest weights in the row of the last token, the largest first."""
-    from attn_cli.core.arrays import to_numpy
-
-    assert after.layer is not None, "a layer is watched"
-    row = to_numpy(after.layer.steps([head], [Step.WEIGHTS])[Step.WEIGHTS])[0, 0]
-    order = (-row).argsort(kind="stable")[:most]
-    return [(int(key), float(row[key])) for key in order if row[key] > 0]

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.generation.sampling import likeliest
 from attn_cli.models.source import NextToken, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.reading import Continuation, Generation, Reading
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import Kind, Step
 
 Tell: TypeAlias = Callable[[NextToken, Sequence[Token], str], None]
 """Is told of each token as it is written: what was expected, all tokens, and what the last one adds."""
@@ -66,6 +67,14 @@ def continued(
         whole, read = replace(request, text=writing.text), Texts(writing.tokens)
     continuation = Continuation(generation, request, has_ended)
     return replace(reading, request=whole, texts=read, continuation=continuation)
+
+
+def largest_keys(after: NextToken, head: int, most: int) -> list[tuple[int, float]]:
+    """The keys that the head gives the largest weights from the last token, the largest first."""
+    assert after.layer is not None, "a layer is watched"
+    row = to_numpy(after.layer.steps([head], [Step.WEIGHTS])[Step.WEIGHTS])[0, 0]
+    order = (-row).argsort(kind="stable")[:most]
+    return [(int(key), float(row[key])) for key in order if row[key] > 0]
 
 
 def _check_memory(reading: Reading, generation: Generation) -> None:
