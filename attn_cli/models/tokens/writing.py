@@ -22,7 +22,8 @@ class Writing:
         self._tokenizer, self._before, self._new = tokenizer, tuple(tokens), list[Token]()
         self._window = [token.id for token in tokens if not token.special][-_CONTEXT:]
         self._seen = self._decoded()
-        self._begun: list[int] = []  # the new tokens whose character is not complete
+        self._pending = 0  # how many characters are not certain yet
+        self._begun: list[int] = []  # the new tokens that they belong to
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -31,28 +32,26 @@ class Writing:
 
     def add(self, index: int) -> str:
         """Write one more token; what that adds to the text, which is empty within a character."""
-        token, place = self._tokenizer.text_token(index), len(self.text)
+        token, place, pending = self._tokenizer.text_token(index), len(self.text), self._pending
+        added = self.finish() if token.special else self._extended(index)
+        broken = min(pending, len(added) - len(added.lstrip(_INCOMPLETE)))  # bytes that became no character
+        start = place + (len(added) if token.special else broken)
+        if added and not token.special:
+            self._complete(place + max(broken, 1))
         last = self.tokens[-1] if self.tokens else None
         segment, position = (0, 0) if last is None else (last.segment, last.position + 1)
-        added = self.finish() if token.special else self._extended(index)
-        start = place + (len(added) if token.special else 0)
-        self._new.append(
-            replace(
-                token, position=position, segment=segment, start=start, end=len(self.text), generated=True
-            )
-        )
-        if not token.special and self._decoded().endswith(_INCOMPLETE):
+        token = replace(token, position=position, segment=segment, generated=True)
+        self._new.append(replace(token, start=start, end=len(self.text)))
+        if self._pending and not token.special:
             self._begun.append(len(self._new) - 1)
-        elif added:
-            self._complete()
         return added
 
     def finish(self) -> str:
         """End the text: bytes of a character that is not complete become replacement characters."""
         added = self._decoded()[len(self._seen) :]
-        self._seen += added
-        self.text += added
-        self._complete()
+        self._extend(added)
+        self._pending = 0
+        self._complete(len(self.text))
         return added
 
     def _extended(self, index: int) -> str:
@@ -61,17 +60,21 @@ class Writing:
             self._window = self._window[-_CONTEXT:]
             self._seen = self._decoded()
         self._window.append(index)
-        certain = self._decoded().rstrip(_INCOMPLETE)
+        whole = self._decoded()
+        certain = whole.rstrip(_INCOMPLETE)
+        self._pending = len(whole) - len(certain)
         added = certain[len(self._seen) :]
-        self._seen += added
-        self.text += added
+        self._extend(added)
         return added
 
-    def _complete(self) -> None:
-        """Let the tokens whose character has come to an end have it as their place."""
+    def _extend(self, added: str) -> None:
+        self._seen += added
+        self.text += added
+
+    def _complete(self, end: int) -> None:
+        """Let the tokens whose character has come to this end have it as their place."""
         for number in self._begun:
-            token = self._new[number]
-            self._new[number] = replace(token, end=min(max(token.end, token.start) + 1, len(self.text)))
+            self._new[number] = replace(self._new[number], end=max(end, self._new[number].end))
         self._begun = []
 
     def _decoded(self) -> str:
