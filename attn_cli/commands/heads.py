@@ -17,6 +17,8 @@ from attn_cli.commands.inputs import (
     selection,
     source_request,
 )
+from attn_cli.commands.picture_options import PictureOptions
+from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.head_list import (
     ListOptions,
     map_of,
@@ -25,13 +27,13 @@ from attn_cli.commands.results.head_list import (
     show_map,
     show_table,
 )
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown
 from attn_cli.commands.results.output import (
     drawn,
     headline_of,
     show_hidden,
     show_reading,
-    title,
     write,
 )
 from attn_cli.commands.results.progress import measuring
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.known_patterns import KnownPatterns
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
+    from attn_cli.show.picture.heading import Heading
 
 _FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}) instead; may be repeated."
 _TOKENS = 2  # lines of tokens: the command is meant for long texts
@@ -122,7 +125,7 @@ def list_heads(
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
     """Show all heads at a glance, and find heads by what they do.
@@ -141,11 +144,12 @@ def list_heads(
         world.say(definitions(world.width))
         return
     from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
-    from attn_cli.show import files, picture
+    from attn_cli.show import files
 
     head_filter = parse_head_filter(listing.where or (), listing.sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
     request = Request(inputs, compute, listing.metric, head_filter, hiding, naming)
     measured, on_map = measure(world, request)
@@ -155,8 +159,14 @@ def list_heads(
         from attn_cli.show import data
 
         answer = _answer(measured, chosen)
-        name = title(measured.reading, _what(measured), grid)
-        write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
+        name = _heading(world, measured, picture_options, on_map)
+        write(
+            world,
+            targets,
+            PICTURES,
+            lambda: drawn(world, [[[grid]]], name, picture_options, canvas),
+            force=force,
+        )
         write(world, targets, RECORDS, lambda: Results(answer), force=force)
         if as_json:
             world.say(data.as_json(answer))
@@ -280,7 +290,11 @@ def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, ob
     return answer | {"heads": records}
 
 
-def _what(measured: Measured) -> str:
-    """What a picture shows."""
+def _heading(world: World, measured: Measured, picture_options: PictureOptions, on_map: Metric) -> "Heading":
+    """The metric of the map, and what it was measured on."""
     hidden = () if measured.hidden is None else measured.hidden.keys
-    return " · ".join(filter(None, ("heads at a glance", hidden_keys_of(measured.reading, hidden))))
+    probe = None if measured.known is None or measured.reading.request.text else measured.known.probe
+    random = "" if probe is None else random_rows(probe)
+    what = f"{on_map} of {'the head' if len(measured.places) == 1 else 'each head'}"
+    phrases = (what, random, hidden_keys_of(measured.reading, hidden))
+    return heading_of(world, measured.reading, picture_options, measured.places, *phrases)

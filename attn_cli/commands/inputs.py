@@ -128,7 +128,7 @@ def source_request(
     _check_random(options.model, compute)
     _check_revision(options)
     _check_tokenizer(options)
-    shape: dict[str, Any] = {"seed": compute.seed, "width": compute.width, "heads": compute.head_count}
+    shape: dict[str, Any] = {"seed": compute.seed, "width": compute.features, "heads": compute.head_count}
     return SourceRequest(
         model=options.model or None,
         revision=options.revision,
@@ -218,14 +218,20 @@ def chosen_window(
     steps: Collection[Step] | None,
     most: int,
     pool: Pool = Pool.MEAN,
+    top: int | None = None,
 ) -> "Window":
     """How much of each matrix is shown; a remark says so if blocks of it are pooled, as `pool` by default.
+
+    `top`: of a long text, the largest keys of each row instead, unless blocks are asked for.
 
     Raises:
         UsageError: the choice is malformed or out of range, or steps other than weights are too large.
     """
-    window = reading.window(options.rows, options.columns, steps, most)
-    window = replace(window, pool=options.pool or pool)
+    if top is not None and options.pool is None and _lists_keys(reading, steps):
+        window = _listed_window(world, reading, options, top)
+    else:
+        window = reading.window(options.rows, options.columns, steps, most)
+        window = replace(window, pool=options.pool or pool)
     hiding = hidden_keys(reading, options.hiding)
     if hiding is not None:
         from attn_cli.reading.hidden_keys import hide_keys  # few commands hide keys
@@ -237,6 +243,29 @@ def chosen_window(
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"
         how = "averaged over blocks" if window.pool is Pool.MEAN else "shown as the largest of each block"
         world.note(f"{size} weights are {how}, each labelled by its first token; in full: {closer}")
+    return window
+
+
+def _lists_keys(reading: "Reading", steps: Collection[Step] | None) -> bool:
+    """Whether the text is long and a step has rows of keys."""
+    return not reading.whole.fits and (steps is None or any(step.is_pairwise for step in steps))
+
+
+def _listed_window(world: World, reading: "Reading", options: WindowOptions, top: int) -> "Window":
+    """The largest keys of the chosen rows; if none are chosen, in a terminal of a few that are evenly spaced.
+
+    Raises:
+        UsageError: the choice is malformed or out of range.
+    """
+    from attn_cli.reading.window import FEW_ROWS
+
+    few = FEW_ROWS if world.stdout.isatty() else None
+    window = reading.listed(options.rows, options.columns, top, few)
+    if options.rows is None and len(window.rows) < window.queries:
+        middle = window.queries // 2
+        listed = f"{len(window.rows)} of {window.queries:,} rows are listed, evenly spaced"
+        others = f"others: --rows {middle}-{middle + 19}, --rows WORD"
+        world.note(f"{listed}; {others}; all: --rows all, or a pipe")
     return window
 
 
@@ -312,7 +341,7 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
 
 def _check_random(model: str, compute: ComputeOptions) -> None:
     """Raise `UsageError` if an option of `random` is used with another model."""
-    shape = {"--seed": compute.seed, "--width": compute.width, "--head-count": compute.head_count}
+    shape = {"--seed": compute.seed, "--width": compute.features, "--head-count": compute.head_count}
     for option, value in shape.items():
         if value is not None and model != RANDOM:
             problem = f"{option} applies only to -m {RANDOM}: the model is '{model or EMBEDDED}'"

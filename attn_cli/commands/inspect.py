@@ -98,8 +98,9 @@ def inspect_heads(
     With --as-text the text itself is shown, each token shaded by the weight that one query gives it.
 
     Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
-    --columns show a part in full. Files and --json have every number in full precision: --top, --digits,
-    --scale, --limits and --as-text only affect what is printed.
+    --columns show a part in full, and --top lists the largest keys of whole rows. Files and --json have
+    every number in full precision: --top, --digits, --scale, --limits and --as-text only affect what is
+    printed.
     """
     from attn_cli.show import files
 
@@ -125,7 +126,8 @@ def inspect_heads(
         _conclude(world, verdict)
         return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits, window.hiding.hide)
-    shown = chosen_window(world, reading, window, steps, most)
+    top = None if as_json or targets else table.top
+    shown = chosen_window(world, reading, window, steps, most, top=top)
     if shown.is_pooled:
         check_pooled(targets)
     heads = selected_heads(world, reading, selection(inputs), steps, shown)

@@ -1,6 +1,6 @@
 """A text as a model reads it: its tokens and the kind of attention; no layer has run yet."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -106,13 +106,29 @@ class Reading:
             UsageError: the choice is malformed or out of range, or too large for steps other than weights.
         """
         size = len(self.queries), len(self.keys)
+        return chosen_window(size, *self._selected(rows, columns), steps, most)
+
+    def listed(self, rows: str | None, columns: str | None, top: int, few: int | None) -> Window:
+        """The `top` largest keys of each of the chosen rows; see `listed_window`.
+
+        Raises:
+            UsageError: the choice is malformed or out of range.
+        """
+        from attn_cli.reading.window import listed_window
+
+        return listed_window((len(self.queries), len(self.keys)), *self._selected(rows, columns), top, few)
+
+    def _selected(
+        self, rows: str | None, columns: str | None
+    ) -> tuple[Sequence[int] | None, Sequence[int] | None]:
+        """The positions of the chosen rows and columns; None: none are chosen."""
         if rows is None and columns is None:
-            return chosen_window(size, None, None, steps, most)
+            return None, None
         from attn_cli.reading.token_selection.select import select_tokens
 
         chosen_rows = None if rows is None else select_tokens(rows, self.query_side, "row")
         chosen_columns = None if columns is None else select_tokens(columns, self.key_side, "column")
-        return chosen_window(size, chosen_rows, chosen_columns, steps, most)
+        return chosen_rows, chosen_columns
 
     @property
     def query_side(self) -> "TextSide":
@@ -141,6 +157,15 @@ class Reading:
     def written(self) -> tuple[Token, ...]:
         """The tokens that the model wrote: a text's last ones, or the decoder's."""
         return tuple(token for token in self.texts.target or self.tokens if token.generated)
+
+    @property
+    def sides_of_pictures(self) -> Sides:
+        """The same, with the words to label where there is no room for every token."""
+        from attn_cli.reading.token_selection.landmarks import landmarks_of  # only pictures need it
+
+        queries = landmarks_of(self.query_side)
+        keys = queries if self.query_side == self.key_side else landmarks_of(self.key_side)
+        return replace(self.sides, landmarks=(queries, keys))
 
     def with_suited_backend(self, layers: int) -> "Reading":
         """The reading with the library and device that run this many layers fastest."""

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.options import PictureOptions
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
@@ -13,18 +12,23 @@ from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import WRITTEN, Kind
 
 if TYPE_CHECKING:
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.grid import Grid, Head
     from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
+    from attn_cli.show.picture.canvas import Canvas
+    from attn_cli.show.picture.heading import Heading
     from attn_cli.show.picture.marks import Drawing
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: about as many as a screen has pixels
-LARGEST_CELLS = 512  # the same where a cell is the largest of its weights: a line of one cell has two pixels
+PICTURE_CELLS = 320  # the same of a picture: on a page a line of one cell has two pixels
+_FINEST = 300  # cells per inch, whatever the resolution: no reader sees more
 _FEWEST_CELLS = 128  # along each side, for one head among many
 _SHORT = 64  # tokens: a text up to this length is listed even above a part of its matrix
 _SPANS = 4  # of positions in a sentence; if there are more, the positions are counted
+_CHARACTERS = 12  # named in a remark
 _CELL_LINES = 3  # of the tokens at which cells begin
 
 
@@ -38,7 +42,7 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
     world.screen.print(Paragraph(headline(reading), between=" · "))
     if shown is None or _is_listed(reading, shown):
         for tokens in filter(None, (reading.tokens, reading.texts.target)):
-            world.screen.print(Paragraph(_named(tokens), rest="the other tokens: attn tokens", most=most))
+            world.screen.print(Paragraph(_named(tokens), rest="all tokens: attn tokens", most=most))
     elif shown.is_pooled:
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
@@ -61,7 +65,9 @@ def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
     """Whether the tokens are listed: the matrix is complete, or there are few."""
     sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
-    is_whole = not shown.is_pooled and all(len(places) == len(tokens) for places, tokens in sides)
+    is_whole = not (shown.is_pooled or shown.rankings) and all(
+        len(places) == len(tokens) for places, tokens in sides
+    )
     return is_whole or max(len(reading.tokens), len(reading.texts.target)) <= _SHORT
 
 
@@ -84,6 +90,8 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 def _parts(reading: "Reading", shown: "Head") -> str:
     """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
+    if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
+        return f"{_part('row', shown.queries, queries)} of {queries:,} tokens"
     of_queries = "" if queries == keys else f" of {queries:,} tokens"
     rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
     return f"{rows}{of_queries} and {columns} of {keys:,} tokens"
@@ -143,12 +151,6 @@ def size(layers: int, heads: int, features: int) -> str:
     return f"{counted(layers, 'layer')} × {counted(heads, 'head')} of {features} features"
 
 
-def title(reading: "Reading", what: str, grid: "Grid") -> str:
-    """The title of a picture of grids like this one."""
-    written = f"{WRITTEN} generated" if reading.written else ""
-    return " · ".join(filter(None, (what, grid.pooled, kind_of(reading), reading.source.card.name, written)))
-
-
 def fitting(world: World, reading: "Reading", digits: int, hides: object = None) -> int:
     """The number of rows and columns of block averages that fit the terminal.
 
@@ -200,16 +202,34 @@ def write(
 
 
 def drawn(
-    world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, options: PictureOptions
+    world: World,
+    groups: "Sequence[Sequence[Sequence[Grid]]]",
+    heading: "Heading",
+    options: "PictureOptions",
+    canvas: "Canvas",
 ) -> Picture:
     """A picture of the groups of panels, one below the other; each group shares one scale."""
     from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
-    return as_picture(world, picture.page(groups, title, options.cmap), options)
+    dots = min(options.dpi, _FINEST)
+    return as_picture(world, lambda: picture.page(groups, heading, canvas, dots), options)
 
 
-def as_picture(world: World, drawing: "Drawing", options: PictureOptions) -> Picture:
-    """The drawing with its resolution; a remark names characters that no font has."""
+def as_picture(world: World, draw: "Callable[[], Drawing]", options: "PictureOptions") -> Picture:
+    """The drawing with its resolution; remarks name characters that the font, or any font, lacks.
+
+    Raises:
+        UsageError: the font is damaged.
+    """
+    from attn_cli.show.picture.font_file import refusing_damage  # already imported
+
+    with refusing_damage(options.font):
+        drawing = draw()
+    if drawing.lacking:
+        shown = " ".join(map(label, drawing.lacking[:_CHARACTERS]))
+        rest = len(drawing.lacking) - _CHARACTERS
+        more = f" and {rest:,} more" if rest > 0 else ""
+        world.note(f"{drawing.families[0]} has no {shown}{more}: drawn in another font")
     if drawing.missing:
         world.note(f"no installed font has {' '.join(drawing.missing)}: spelled out in the picture")
     return Picture(drawing, options.dpi)

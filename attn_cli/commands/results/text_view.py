@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from attn_cli.commands.inputs import check_steps, chosen_window, selected_heads, selected_places
 from attn_cli.commands.options import (
-    PictureOptions,
     ScaleOptions,
     TableOptions,
     TextViewOptions,
     WindowOptions,
 )
 from attn_cli.commands.results.hidden import remarks_on_empty_rows
-from attn_cli.commands.results.output import as_picture, counted, headline, kind_of
+from attn_cli.commands.results.output import as_picture, counted, headline
 from attn_cli.commands.results.weight_scale import scale_of_texts
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -23,10 +22,12 @@ from attn_cli.vocabulary import WRITTEN, Step
 
 if TYPE_CHECKING:
     from attn_cli.answers.shaded_text import ShadedText
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Selection
     from attn_cli.reading.window import Window
+    from attn_cli.show.picture.canvas import Canvas
 
 _MOST = 64  # texts below one another
 _MOST_OF_IT = 0.5  # of a row: if the first token takes more, little else has a shade
@@ -89,17 +90,22 @@ def show_texts(
 def drawn_texts(
     world: World,
     reading: "Reading",
+    heads: "Sequence[Head]",
     texts: "Sequence[ShadedText]",
-    options: PictureOptions,
+    options: "PictureOptions",
+    canvas: "Canvas",
     scale: ScaleOptions,
 ) -> Picture:
-    """A picture of the texts, under the model and the kind of attention."""
+    """A picture of the texts, under the heads and the model."""
+    from attn_cli.commands.results.heading import heading_of  # only of pictures
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
     written = f"generated from {WRITTEN} on" if reading.written else ""
-    named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"), written)
-    drawing = text_page(texts, " · ".join(filter(None, named)), options.cmap, scale_of_texts(scale))
-    return as_picture(world, drawing, options)
+    tokens = " · ".join(filter(None, (counted(len(reading.keys), "token"), written)))
+    places = [(head.layer, head.head) for head in heads]
+    heading = heading_of(world, reading, options, places, tokens, says_text=False)
+    shown = scale_of_texts(scale)
+    return as_picture(world, lambda: text_page(texts, heading, canvas, shown), options)
 
 
 def _heads(
