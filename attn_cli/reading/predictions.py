@@ -12,11 +12,14 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.source import Predictor
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.document import describe_reading
+from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.reading import Reading
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 _BLOCK = 1 << 25  # logits in memory at once: 128 MB
+_FEW = 128  # rows: fewer fill no block, unless the vocabulary has more than 262,144 tokens
+_COPIES = 2  # of a block: its parts, and the whole
 _DIGITS = 8  # of a probability: a float32 has fewer
 
 
@@ -37,6 +40,8 @@ def predict(reading: Reading, rows: str | None, count: int) -> Predictions:
         UsageError: the vocabulary has fewer tokens, or the rows are malformed or out of range.
     """
     reading = _of_decoder(reading)
+    is_long = rows is None and len(reading.queries) > _FEW
+    check_run_fits(reading, _BLOCK * _COPIES if is_long else 0, "--rows -1, or a shorter text")
     predictor = reading.source.predictor(reading.texts)
     positions = _positions(reading, predictor, rows)
     if count > predictor.vocabulary:

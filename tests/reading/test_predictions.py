@@ -1,6 +1,7 @@
 """What a model expects at places of a text: the order of the tokens, ranks, blocks of rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -125,3 +126,28 @@ def test_too_many_tokens_are_refused_before_anything_runs(monkeypatch: pytest.Mo
     with pytest.raises(UsageError) as raised:
         predict(reading, None, 41)
     assert raised.value.problem == "--predict 41 is more than the vocabulary of storybook: 40 tokens"
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = reading_of(monkeypatch, np.zeros((400, 4096)), "the cat sat " * 100)
+    assert len(reading.tokens) > 128
+    monkeypatch.setattr("attn_cli.reading.free_memory.free_bytes", lambda _device: 250 << 20)
+    with pytest.raises(AttnError) as raised:
+        predict(reading, None, 1)
+    assert raised.value.problem.startswith("not enough memory: this needs about 0.3 GB (weights 0.0, ")
+    assert raised.value.hint == "--rows -1, or a shorter text"
+    assert len(predict(reading, "-1", 1).places) == 1  # one row of logits fits
+
+
+@pytest.mark.parametrize(("count", "is_refused"), [(128, False), (129, True)])
+def test_a_block_of_logits_counts_for_long_texts_only(
+    count: int, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    reading = reading_of(monkeypatch, np.zeros((200, 4096)), "the cat sat " * 100)
+    texts = replace(reading.texts, tokens=reading.tokens[:count])
+    monkeypatch.setattr("attn_cli.reading.free_memory.free_bytes", lambda _device: 250 << 20)
+    if is_refused:
+        with pytest.raises(AttnError, match="not enough memory"):
+            predict(replace(reading, texts=texts), None, 1)
+    else:
+        assert len(predict(replace(reading, texts=texts), None, 1).places) == count

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import choose_backend
 from attn_cli.models.bridge.bridge import Bridge
+from attn_cli.models.bridge.prediction import BridgePredictor
 from attn_cli.models.native.towers import TOWERS
 from attn_cli.models.open import open_checkpoint
 from attn_cli.models.source import Source, Texts
@@ -34,7 +35,6 @@ SAMPLE = (
         "big_bird",
         "flaubert",
         "xlm",
-        "fnet",
         "esm",
         "rembert",
         "squeezebert",
@@ -242,3 +242,43 @@ def test_the_model_is_loaded_once_for_each_number_format(twin: Twin, monkeypatch
     monkeypatch.setattr(transformers.PreTrainedModel, "from_pretrained", None)
     source.predictor(texts).logits([0])
     assert torch.get_default_dtype() is torch.float32
+
+
+@pytest.mark.parametrize(("change", "is_refused"), [(0.0, False), (0.049, False), (0.051, True)])
+def test_a_first_row_that_changes_by_more_than_rounding_sees_later_tokens(
+    change: float, twin: Twin, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
+) -> None:
+    model, directory = twin("mixtral")
+
+    def run(_predictor: object, texts: Texts, _rows: object) -> Any:
+        return np.array([[1.0, 0.0]]) if len(texts.tokens) > 1 else np.array([[1.0 - change, 0.0]])
+
+    monkeypatch.setattr(BridgePredictor, "_run", run)
+    source = opened(directory)
+    if is_refused:
+        with pytest.raises(AttnError, match="its tokens see those after them"):
+            source.predictor(twin_texts(model))
+    else:
+        source.predictor(twin_texts(model))
+
+
+@pytest.mark.every_type
+def test_every_type_predicts_as_transformers_or_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    found = {kind: verdict_of(kind, tmp_path_factory.mktemp("language")) for kind in TYPES}
+    assert {kind: verdict for kind, verdict in found.items() if verdict not in {"equal", "refused"}} == {}
+    assert list(found.values()).count("equal") >= 200
+
+
+def verdict_of(kind: str, directory: Path) -> str:
+    """How the logits of a twin compare with those of transformers; refused if there are none to compare."""
+    try:
+        model = language_twin(kind, directory)
+        texts = twin_texts(model)
+        predictor = opened(directory).predictor(texts)
+    except AttnError:
+        return "refused"
+    try:
+        expected = whole_logits(model, texts)
+    except TypeError:  # it needs an image as well, and only its language model runs here
+        return "refused"
+    return "equal" if apart(predictor.logits([3, 0]), expected[[3, 0]]) < CLOSE else "different"
