@@ -312,8 +312,10 @@ class Landmarks:
 
 @record(frozen=True, slots=True)
 class Sides:
-    """The texts of the tokens: those of the queries, and those of the keys."""
+    """The texts of the tokens, or of words: those of the queries, and those of the keys."""
 
     queries: Sequence[str]
     keys: Sequence[str]
+    query_numbers: Sequence[int] | None = None  # the numbers that views print; None: 0, 1, 2, ...
+    key_numbers: Sequence[int] | None = None
     landmarks: tuple[Landmarks, Landmarks] | None = None  # of queries and of keys; only pictures need them

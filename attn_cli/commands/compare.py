@@ -26,6 +26,7 @@ from attn_cli.commands.results.output import (
     write,
 )
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures, scale_of_tables
+from attn_cli.commands.results.words import as_words, words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -101,7 +102,7 @@ def compare_heads(
     canvas = canvas_of(picture_options)
     compute = with_features(compute, picture_options, inputs.source.model)
     check_scale(scale, (Step.WEIGHTS,))
-    reading = open_reading(world, inputs, compute)
+    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
     places = selected_places(world, reading, chosen)
     if len(places) < _FEWEST:
         raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")
@@ -118,7 +119,7 @@ def compare_heads(
         _show(world, reading, weights, _beside(comparison, weights), table)
         rows = rows_compared(heads[0])
         world.note(f"{distance}: {distance.explanation}; the mean over the rows{rows}, from 0 to 1")
-        for remark in remarks_on_empty_rows(heads):
+        for remark in remarks_on_empty_rows(reading, heads):
             world.note(remark)
         return
     answer = describe_reading(reading) | comparison.fields()
@@ -127,7 +128,7 @@ def compare_heads(
         weights = _weights(reading.sides_of_pictures, heads, scale_of_pictures(world, scale, heads))
         groups = [[weights], *([[grid]] for grid in _beside(comparison, weights))]
         hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
-        name = heading_of(world, reading, picture_options, places, hidden)
+        name = heading_of(world, reading, picture_options, places, words_of(reading), hidden)
         return drawn(world, groups, name, picture_options, canvas)
 
     write(world, targets, PICTURES, drawing, force=force)

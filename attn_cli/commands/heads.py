@@ -11,6 +11,7 @@ from attn_cli.commands import options
 from attn_cli.commands.inputs import (
     check_source,
     hidden_keys,
+    note_selections,
     open_model,
     open_reading,
     selected_places,
@@ -37,6 +38,7 @@ from attn_cli.commands.results.output import (
     write,
 )
 from attn_cli.commands.results.progress import measuring
+from attn_cli.commands.results.words import as_words, words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -99,6 +101,7 @@ class Request:
     compute: options.ComputeOptions
     metric: Metric | None  # of the map; None: not chosen
     head_filter: "HeadFilter"
+    words: bool
     hiding: options.HidingOptions
     naming: NameOptions
 
@@ -120,6 +123,7 @@ def list_heads(
     *,
     inputs: options.ReadingOptions,
     listing: ListOptions,
+    words: options.Words = False,
     hiding: options.HidingOptions,
     naming: NameOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
@@ -135,8 +139,9 @@ def list_heads(
     Without --metric, the map shows induction if the text repeats itself, else entropy. Texts may be of any
     length. Files and --json have all metrics of the heads that --where selects.
 
-    With --hide, metrics are those of the rows without the hidden keys, which count as one more key; with
-    --renormalize only the others count. Patterns are those of whole rows.
+    With --words, metrics are those of words; patterns are those of tokens. With --hide, metrics are those of
+    the rows without the hidden keys, which count as one more key; with --renormalize only the others count.
+    Patterns are those of whole rows.
     """
     if naming.definitions:
         from attn_cli.help.definitions import definitions
@@ -151,7 +156,7 @@ def list_heads(
     canvas = canvas_of(picture_options)
     compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
-    request = Request(inputs, compute, listing.metric, head_filter, hiding, naming)
+    request = Request(inputs, compute, listing.metric, head_filter, words, hiding, naming)
     measured, on_map = measure(world, request)
     chosen = head_filter.select(measured.heads)
     grid = map_of(measured.places, chosen, on_map)
@@ -196,8 +201,10 @@ def _read(
     from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
 
     reading = open_reading(world, request.inputs, request.compute)
+    reading = as_words(world, reading, are_words=request.words)
     places = selected_places(world, reading, selection(request.inputs))
     hidden = hidden_keys(reading, request.hiding)
+    note_selections(world, reading, hide=request.hiding.hide)
     on_map = choose_metric(reading, request.metric, request.head_filter, hides=hidden is not None)
     is_known = request.naming.probe is None
     known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
@@ -205,7 +212,7 @@ def _read(
         heads = measure_heads(reading, places, progress, hidden, names=known is None)
     named = heads if known is None else known.name(heads)
     remark = origin_of(known, find_too_few_rows(reading) if known is None else ())
-    remarks = [remark, *([] if hidden is None else [metrics_shown(hidden.is_renormalized)])]
+    remarks = [remark, *metrics_shown(hidden, are_words=request.words)]
     return Measured(reading, places, named, known, remarks, hidden), on_map
 
 
@@ -221,7 +228,7 @@ def _probed(
     """
     inputs, compute = request.inputs, request.compute
     _check_no_text(inputs.text)
-    _check_hides_nothing(request.hiding)
+    _check_hides_nothing(request)
     from attn_cli.reading.known_patterns import KnownPatterns, Origin
     from attn_cli.reading.probe import plan_probe, reading_of, run_probe, stored
     from attn_cli.reading.probe_store import write_probe
@@ -253,10 +260,11 @@ def _check_no_text(text: options.TextOptions) -> None:
             raise UsageError(problem, f"leave out --probe or {option}")
 
 
-def _check_hides_nothing(hiding: options.HidingOptions) -> None:
-    """Raise `UsageError` if keys are hidden with --probe, whose tokens are random."""
-    if hiding.hide or hiding.renormalize:
-        option = "--hide" if hiding.hide else "--renormalize"
+def _check_hides_nothing(request: Request) -> None:
+    """Raise `UsageError` if words are asked for or keys hidden with --probe, whose tokens are random."""
+    hiding = request.hiding
+    given = {"--hide": hiding.hide, "--renormalize": hiding.renormalize, "--words": request.words}
+    for option in (option for option, value in given.items() if value):
         problem = f"--probe measures patterns on random tokens, of all keys: {option} was given too"
         raise UsageError(problem, f"leave out --probe or {option}")
 
@@ -296,5 +304,5 @@ def _heading(world: World, measured: Measured, picture_options: PictureOptions, 
     probe = None if measured.known is None or measured.reading.request.text else measured.known.probe
     random = "" if probe is None else random_rows(probe)
     what = f"{on_map} of {'the head' if len(measured.places) == 1 else 'each head'}"
-    phrases = (what, random, hidden_keys_of(measured.reading, hidden))
+    phrases = (what, words_of(measured.reading), random, hidden_keys_of(measured.reading, hidden))
     return heading_of(world, measured.reading, picture_options, measured.places, *phrases)

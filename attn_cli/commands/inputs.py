@@ -233,6 +233,7 @@ def chosen_window(
         window = reading.window(options.rows, options.columns, steps, most)
         window = replace(window, pool=options.pool or pool)
     hiding = hidden_keys(reading, options.hiding)
+    note_selections(world, reading, rows=options.rows, columns=options.columns, hide=options.hiding.hide)
     if hiding is not None:
         from attn_cli.reading.hidden_keys import hide_keys  # few commands hide keys
         from attn_cli.reading.steps import DEFAULT_STEPS
@@ -267,6 +268,27 @@ def _listed_window(world: World, reading: "Reading", options: WindowOptions, top
         others = f"others: --rows {middle}-{middle + 19}, --rows WORD"
         world.note(f"{listed}; {others}; all: --rows all, or a pipe")
     return window
+
+
+def note_selections(
+    world: World,
+    reading: "Reading",
+    *,
+    rows: str | None = None,
+    columns: str | None = None,
+    hide: Sequence[str] | None = None,
+) -> None:
+    """Remark on words and tokens of which a part is selected, and the whole taken."""
+    typed = [("--rows", rows), ("--columns", columns), *(("--hide", each) for each in hide or ())]
+    if all(selection is None for _, selection in typed):
+        return
+    from attn_cli.commands.results.words import SelectedTokens, remarks_on_selection
+
+    for option, selection in typed:
+        if selection is not None:
+            selected = SelectedTokens(option, selection, are_keys=option != "--rows")
+            for remark in remarks_on_selection(reading, selected):
+                world.note(remark)
 
 
 def hidden_keys(reading: "Reading", options: HidingOptions) -> "HiddenKeys | None":

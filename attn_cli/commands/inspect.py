@@ -20,6 +20,7 @@ from attn_cli.commands.results.text_view import check_text_view, show_texts, tex
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.commands.results.watched_text import check_watch, watch_text
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
+from attn_cli.commands.results.words import as_words, word_steps
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
@@ -95,7 +96,8 @@ def inspect_heads(
     With --generate the model goes on with the text first. With --watch each token is printed as it is
     written, beside the keys to which the head gives the largest weights from the token before it.
 
-    With --as-text the text itself is shown, each token shaded by the weight that one query gives it.
+    With --as-text the text itself is shown, each token shaded by the weight that one query gives it. With
+    --words rows and columns are words of the text, which have weights only.
 
     Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
     --columns show a part in full, and --top lists the largest keys of whole rows. Files and --json have
@@ -115,10 +117,10 @@ def inspect_heads(
         watch_text(world, inputs, compute, table)
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
-    steps = tuple(dict.fromkeys(step)) if step else None
+    steps = word_steps(tuple(dict.fromkeys(step)) if step else None, are_words=window.words)
     check_text_view(text_view, steps)
     check_scale(scale, steps)
-    reading = open_reading(world, inputs, compute)
+    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
     if text_view.as_text and not (as_json or targets):
         heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
         verdict = verdict_on(reading, heads) if verify else None
@@ -171,6 +173,7 @@ def _beside_watch(
         "--columns": window.columns,
         "--pool": window.pool,
         "--hide": window.hiding.hide,
+        "--words": window.words,
         "--verify": verify,
     }
 

@@ -76,6 +76,15 @@ ThemeOption: TypeAlias = Annotated[
         rich_help_panel=Topic.SHOW,
     ),
 ]
+Words: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--words",
+        help="Show words instead of tokens: weight to a word is the sum over its tokens, from a word the "
+        "mean over them.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
 Json: TypeAlias = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=Topic.OUTPUT),
@@ -341,6 +350,7 @@ class WindowOptions:
             show_default=False,
         ),
     ] = None
+    words: Words = False
     hiding: HidingOptions
 
 

@@ -16,6 +16,7 @@ from attn_cli.vocabulary import RANDOM, Kind, Step
 if TYPE_CHECKING:
     from attn_cli.models.generation.sampling import Sampling
     from attn_cli.reading.token_selection.text_side import TextSide
+    from attn_cli.reading.words.words import Words
 
 
 @record(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Reading:
     texts: Texts
     kind: Kind
     continuation: Continuation | None = None  # None: nothing was written
+    words: "Words | None" = None  # None: queries and keys are tokens
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -62,13 +64,18 @@ class Reading:
 
     @property
     def queries(self) -> tuple[Token, ...]:
-        """The tokens the queries are computed from."""
-        return self.texts.queries(self.kind)
+        """The tokens the queries are computed from, or their words."""
+        return self.texts.queries(self.kind) if self.words is None else self.words.queries.words
 
     @property
     def keys(self) -> tuple[Token, ...]:
-        """The tokens the keys are computed from."""
-        return self.texts.keys(self.kind)
+        """The tokens the keys are computed from, or their words."""
+        return self.texts.keys(self.kind) if self.words is None else self.words.keys.words
+
+    @property
+    def of_tokens(self) -> "Reading":
+        """The same reading with tokens as queries and keys."""
+        return self if self.words is None else replace(self, words=None)
 
     @property
     def extent(self) -> Extent:
@@ -124,21 +131,42 @@ class Reading:
         """The positions of the chosen rows and columns; None: none are chosen."""
         if rows is None and columns is None:
             return None, None
-        from attn_cli.reading.token_selection.select import select_tokens
-
-        chosen_rows = None if rows is None else select_tokens(rows, self.query_side, "row")
-        chosen_columns = None if columns is None else select_tokens(columns, self.key_side, "column")
+        chosen_rows = None if rows is None else self.select_queries(rows)
+        chosen_columns = None if columns is None else self.select_keys(columns, "column", "--columns")
         return chosen_rows, chosen_columns
+
+    def select_queries(self, selection: str) -> tuple[int, ...]:
+        """The places of the selected tokens among the queries, or of the words that contain them.
+
+        Raises:
+            UsageError: the selection is malformed, out of range, or names text that is not there.
+        """
+        from attn_cli.reading.token_selection.select import select_tokens  # few commands select tokens
+
+        tokens = select_tokens(selection, self.query_side, "row")
+        return tokens if self.words is None else self.words.queries.containing(tokens)
+
+    def select_keys(self, selection: str, what: str, option: str) -> tuple[int, ...]:
+        """The same among the keys, which `option` selects as `what`.
+
+        Raises:
+            UsageError: as `select_queries`.
+        """
+        from attn_cli.reading.token_selection.select import select_tokens  # few commands select tokens
+
+        tokens = select_tokens(selection, self.key_side, what, option)
+        return tokens if self.words is None else self.words.keys.containing(tokens)
 
     @property
     def query_side(self) -> "TextSide":
         """The query tokens with their text, to select tokens from."""
-        return self._side(self.queries, is_target=self.kind in {Kind.DECODER, Kind.CROSS})
+        tokens = self.texts.queries(self.kind)
+        return self._side(tokens, is_target=self.kind in {Kind.DECODER, Kind.CROSS})
 
     @property
     def key_side(self) -> "TextSide":
         """The key tokens with their text, to select tokens from."""
-        return self._side(self.keys, is_target=self.kind is Kind.DECODER)
+        return self._side(self.texts.keys(self.kind), is_target=self.kind is Kind.DECODER)
 
     def _side(self, tokens: tuple[Token, ...], *, is_target: bool) -> "TextSide":
         from attn_cli.reading.token_selection.text_side import TextSide
@@ -149,22 +177,32 @@ class Reading:
         return TextSide(tokens, (request.text,) if request.pair is None else (request.text, request.pair))
 
     @property
-    def sides(self) -> Sides:
-        """The texts of the query and key tokens; those that the model wrote are marked."""
-        return Sides([token.name for token in self.queries], [token.name for token in self.keys])
-
-    @property
     def written(self) -> tuple[Token, ...]:
         """The tokens that the model wrote: a text's last ones, or the decoder's."""
         return tuple(token for token in self.texts.target or self.tokens if token.generated)
+
+    @property
+    def sides(self) -> Sides:
+        """The texts of the query and key tokens, or of words and the positions of their first tokens.
+
+        Those that the model wrote are marked.
+        """
+        sides = self.queries, self.keys
+        queries, keys = ([token.name for token in tokens] for tokens in sides)
+        if self.words is None:
+            return Sides(queries, keys)
+        query_numbers, key_numbers = ([word.position for word in words] for words in sides)
+        return Sides(queries, keys, query_numbers, key_numbers)
 
     @property
     def sides_of_pictures(self) -> Sides:
         """The same, with the words to label where there is no room for every token."""
         from attn_cli.reading.token_selection.landmarks import landmarks_of  # only pictures need it
 
-        queries = landmarks_of(self.query_side)
-        keys = queries if self.query_side == self.key_side else landmarks_of(self.key_side)
+        of_queries = replace(self.query_side, tokens=self.queries)
+        of_keys = replace(self.key_side, tokens=self.keys)
+        queries = landmarks_of(of_queries)
+        keys = queries if of_queries == of_keys else landmarks_of(of_keys)
         return replace(self.sides, landmarks=(queries, keys))
 
     def with_suited_backend(self, layers: int) -> "Reading":

@@ -1,6 +1,8 @@
 """Runs layers and yields the steps of the chosen heads within the window, checked to be finite."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.attention import LearnedSink
     from attn_cli.core.hiding import Hiding, Shares
     from attn_cli.core.largest import LargestOfRows
 
@@ -70,8 +73,18 @@ def shown_layer(reading: Reading, number: int) -> "ShownLayer":
 
 
 def run_layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
-    """The given layers, in ascending order, run lazily."""
-    return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
+    """The given layers, in ascending order, run lazily; between words if the reading has them."""
+    attentions = reading.source.attentions(reading.texts, reading.kind, layers)
+    return zip(layers, (as_read(reading, layer) for layer in attentions), strict=False)
+
+
+def as_read(reading: Reading, layer: Layer) -> Layer:
+    """A layer between tokens as the reading has it: between words if it has them."""
+    if reading.words is None:
+        return layer
+    from attn_cli.reading.words.layer import WordLayer  # few commands merge tokens
+
+    return WordLayer.of(layer, reading.words)
 
 
 def heads_of_layers(
@@ -92,6 +105,10 @@ class ShownLayer:
     kind: Kind
     number: int
     layer: Layer
+
+    def as_read(self, reading: Reading) -> "ShownLayer":
+        """The same, from a layer between tokens: between words if the reading has them."""
+        return replace(self, layer=as_read(reading, self.layer))
 
     def heads(self, chosen: Sequence[int], steps: Collection[Step] | None, window: Window) -> Iterator[Head]:
         """The steps of the chosen heads; None: the default steps, as in `head_steps`.
@@ -146,19 +163,16 @@ class ShownLayer:
 
     def _sinks_of(self, parts: Iterable[Layer], chosen: Sequence[int]) -> list[Sink] | None:
         """The learned sink of each head, over the rows of these parts of the layer; None if it has none."""
-        blocks = list[tuple[Numbers, Numbers]]()
+        sinks = list["LearnedSink"]()
         for layer in parts:
             sink = layer.sink(chosen)
             if sink is None:
                 return None
-            blocks.append((to_numpy(sink.logits), to_numpy(sink.weights)))
-        weights = np.concatenate([of_block for _, of_block in blocks], axis=-1)
-        logits = blocks[0][0]
-        if logits.ndim > 1:
-            logits = np.concatenate([of_block for of_block, _ in blocks], axis=-1)
+            sinks.append(sink)
+        weights = np.concatenate([to_numpy(sink.weights) for sink in sinks], axis=-1)
         for head, of_head in zip(chosen, weights, strict=True):
             self._check("weights on the sink", head, is_finite=bool(np.isfinite(of_head).all()))
-        return [Sink(logit, weight) for logit, weight in zip(logits, weights, strict=True)]
+        return [Sink(logit, weight) for logit, weight in zip(_logits_of(sinks), weights, strict=False)]
 
     def _arrays(self, chosen: Sequence[int], steps: Collection[Step], window: Window) -> "_Arrays":
         """Each step (H, R, ...) within the window, and the mask (R, C) if a step is pairwise."""
@@ -231,7 +245,7 @@ class ShownLayer:
         """The sink of a head whose rows are pooled; its logit only if it is the same in all of them."""
         sink = self.layer.at([0]).sink([head])
         assert sink is not None, "pooled weights on a sink are those of a layer that has one"
-        return Sink(to_numpy(sink.logits)[0] if sink.logits.ndim == 1 else None, weight)
+        return Sink(to_numpy(sink.logits)[0] if sink.is_one else None, weight)
 
     def _check(self, step: str, head: int, *, is_finite: bool) -> None:
         check_finite(is_finite, f"{step} of head {self.number}.{head}")
@@ -344,6 +358,14 @@ def _joined_rankings(blocks: "Sequence[dict[Step, LargestOfRows]]") -> "dict[Ste
     from attn_cli.core.largest import joined  # already imported
 
     return {step: joined([block[step] for block in blocks]) for step in blocks[0]}
+
+
+def _logits_of(sinks: "Sequence[LearnedSink]") -> "Iterable[Numbers | None]":
+    """The logits of each head, () or (R,), from those of blocks of rows; None if a row has none."""
+    logits = [to_numpy(sink.logits) for sink in sinks if sink.logits is not None]
+    if not logits:
+        return repeat(None)
+    return logits[0] if logits[0].ndim == 1 else np.concatenate(logits, axis=-1)
 
 
 def _needed(window: Window) -> Collection[Step]:

@@ -149,8 +149,9 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     """A step that is a matrix of queries by keys."""
     if step in head.rankings:
         return _ranked(name, values, texts, head, step)
-    queries = _names(texts.queries, head.queries, is_pooled=head.is_pooled)
-    keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
+    rows, columns = _numbers(texts.query_numbers, head.queries), _numbers(texts.key_numbers, head.keys)
+    queries = list(map(str, rows)) if head.is_pooled else [texts.queries[place] for place in head.queries]
+    keys = list(map(str, columns)) if head.is_pooled else [texts.keys[place] for place in head.keys]
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
     if step is Step.WEIGHTS and head.hidden is not None and head.hidden.is_renormalized:
@@ -159,13 +160,15 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     limits = limits_of(*_with_sink(values, visible, sink))
     grid = grid_of(name, values, queries, keys, visible, limits)
     allowed = head.mask if step in _BEFORE_THE_MASK else None
-    of_texts = replace(grid, row_places=head.queries, column_places=head.keys)
+    of_texts = replace(grid, row_places=rows, column_places=columns)
     axes = ("query (decoder)", "key (encoder)") if head.kind is Kind.CROSS else ("", "")
     of_texts = replace(of_texts, cells=head.cells, pool=head.pool, axes=axes)
     if texts.landmarks is not None:
-        rows = _landmarks(texts.landmarks[0], head.queries, head)
-        columns = _landmarks(texts.landmarks[1], head.keys, head)
-        of_texts = replace(of_texts, row_landmarks=rows, column_landmarks=columns)
+        of_texts = replace(
+            of_texts,
+            row_landmarks=_landmarks(texts.landmarks[0], head.queries, head),
+            column_landmarks=_landmarks(texts.landmarks[1], head.keys, head),
+        )
     return replace(of_texts, allowed=allowed, sink=sink, hidden=_hidden_column(head, step))
 
 
@@ -181,7 +184,11 @@ def _ranked(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> 
     ends = np.array(ranking.span if ranking.counts.any() else ())
     seen = ends if sink is None else np.append(ends, sink[np.isfinite(sink)])
     grid = grid_of(name, values, rows, names, listed, limits_of(seen, np.ones(seen.shape, dtype=bool)))
-    of_texts = replace(grid, row_places=head.queries, column_places=keys, sink=sink)
+    row_places, column_places = (
+        _numbers(texts.query_numbers, head.queries),
+        _numbers(texts.key_numbers, keys),
+    )
+    of_texts = replace(grid, row_places=row_places, column_places=column_places, sink=sink)
     in_grid = replace(ranking, columns=places.reshape(ranking.columns.shape))
     return replace(of_texts, hidden=_hidden_column(head, step), ranking=in_grid)
 
@@ -216,7 +223,7 @@ def _with_sink(
 def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
     """A step with one vector per token: tokens by numbered features."""
     texts_of_rows, places = (texts.keys, head.keys) if step.is_of_keys else (texts.queries, head.queries)
-    rows = _names(texts_of_rows, places, is_pooled=head.is_pooled)
+    rows = [texts_of_rows[place] for place in places]
     features = [str(feature) for feature in range(values.shape[-1])]
     grid = grid_of(name, values, rows, features, are_tokens=False)
     if texts.landmarks is not None:
@@ -230,6 +237,6 @@ def _landmarks(landmarks: Landmarks, places: Sequence[int], head: Head) -> Landm
     return landmarks.best(places, len(landmarks.places)) if head.is_pooled else landmarks.at(places)
 
 
-def _names(texts: Sequence[str], places: Sequence[int], *, is_pooled: bool) -> list[str]:
-    """The texts of the tokens at `places`; a pooled cell is labelled with the position of its first token."""
-    return [str(place) if is_pooled else texts[place] for place in places]
+def _numbers(numbers: Sequence[int] | None, places: tuple[int, ...]) -> tuple[int, ...]:
+    """The numbers that stand beside the tokens at `places`."""
+    return places if numbers is None else tuple(numbers[place] for place in places)

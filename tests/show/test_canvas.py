@@ -1,5 +1,6 @@
 """Pictures on a canvas of given width: exactly that wide, with nothing cut off and no word on another."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -144,6 +145,13 @@ def test_panels_say_only_what_differs() -> None:
         "2.7 · scores",
         "3.1 · scores",
     ]
+
+
+def test_a_size_stays_on_one_line_beside_the_bar() -> None:
+    for width in (3.3, 4.0, 5.0):
+        drawing = picture.page(POOLED, HEADING, Canvas(width=width))
+        turned = [mark.text for mark in drawing.marks if isinstance(mark, Word) and mark.turned]
+        assert any(re.search(r"\d+ × \d+", text) for text in turned)
 
 
 def test_without_a_heading_the_panels_begin_at_the_top() -> None:

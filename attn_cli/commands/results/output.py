@@ -41,8 +41,8 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
     if shown is None or _is_listed(reading, shown):
-        for tokens in filter(None, (reading.tokens, reading.texts.target)):
-            world.screen.print(Paragraph(_named(tokens), rest="all tokens: attn tokens", most=most))
+        for named in filter(None, _lists(reading)):
+            world.screen.print(Paragraph(named, rest="all tokens: attn tokens", most=most))
     elif shown.is_pooled:
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
@@ -60,6 +60,16 @@ def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None
     world.screen.print(
         Paragraph([f"hidden: {first}", *others], rest="all tokens: attn tokens", most=_CELL_LINES)
     )
+
+
+def _lists(reading: "Reading") -> "Iterator[list[str]]":
+    """The tokens of the text and of the decoder's, or words after the positions of their tokens."""
+    if reading.words is None:
+        yield from map(_named, (reading.tokens, reading.texts.target))
+        return
+    for side in dict.fromkeys((reading.words.keys, reading.words.queries)):
+        pairs = zip(side.members, side.words, strict=True)
+        yield [f"{','.join(spans(tokens))} {label(word.text)}" for tokens, word in pairs]
 
 
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
@@ -90,24 +100,41 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 def _parts(reading: "Reading", shown: "Head") -> str:
     """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
+    of_queries = "" if queries == keys else f" of {queries:,} {_noun(reading)}s"
+    places = [_tokens_at(reading, shown, of_keys=of_keys) for of_keys in (False, True)]
+    rows = _part("row", shown.queries, queries, places[0])
     if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
-        return f"{_part('row', shown.queries, queries)} of {queries:,} tokens"
-    of_queries = "" if queries == keys else f" of {queries:,} tokens"
-    rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
-    return f"{rows}{of_queries} and {columns} of {keys:,} tokens"
+        return f"{rows} of {queries:,} {_noun(reading)}s"
+    return (
+        f"{rows}{of_queries} and {_part('column', shown.keys, keys, places[1])} of {keys:,} {_noun(reading)}s"
+    )
 
 
-def _part(noun: str, places: Sequence[int], count: int) -> str:
-    """The rows or columns shown: `rows 3-5, 9`."""
+def _tokens_at(reading: "Reading", shown: "Head", *, of_keys: bool) -> Sequence[int]:
+    """The positions of the tokens along one side of a head, as `--rows` takes them."""
+    places = shown.keys if of_keys else shown.queries
+    if reading.words is None:
+        return places
+    members = (reading.words.keys if of_keys else reading.words.queries).members
+    return sorted(position for place in places for position in members[place])
+
+
+def _noun(reading: "Reading") -> str:
+    """What queries and keys are."""
+    return "token" if reading.words is None else "word"
+
+
+def _part(noun: str, places: Sequence[int], count: int, tokens: Sequence[int]) -> str:
+    """The rows or columns shown, at the positions of `tokens`: `rows 3-5, 9`."""
     if len(places) == count:
         return f"all {noun}s"
-    spans = _spans(places)
-    if len(spans) > _SPANS:
+    listed = spans(tokens)
+    if len(listed) > _SPANS:
         return f"{len(places):,} {noun}s"
-    return f"{noun if len(places) == 1 else noun + 's'} {', '.join(spans)}"
+    return f"{noun if len(places) == 1 else noun + 's'} {', '.join(listed)}"
 
 
-def _spans(places: Sequence[int]) -> list[str]:
+def spans(places: Sequence[int]) -> list[str]:
     """Positions as a user would type them, consecutive ones as a range."""
     starts = [place for before, place in pairwise((-2, *places)) if place != before + 1]
     ends = [place for place, after in pairwise((*places, -2)) if after != place + 1]
@@ -116,10 +143,12 @@ def _spans(places: Sequence[int]) -> list[str]:
 
 def headline(reading: "Reading") -> list[str]:
     """The model, its size, what it reads, and the backend, number format and device, as phrases."""
-    tokens, written = counted(len(reading.tokens), "token"), len(reading.written)
-    if written:
-        tokens += f", {written:,} generated ({WRITTEN})"
-    return headline_of(reading.source, *filter(None, (kind_of(reading),)), tokens)
+    tokens = counted(len(reading.tokens), "token")
+    if reading.written:
+        tokens += f", {len(reading.written):,} generated ({WRITTEN})"
+    words = "" if reading.words is None else f"in {counted(len(reading.keys), 'word')}"
+    read = " ".join(filter(None, (tokens, words)))
+    return headline_of(reading.source, *filter(None, (kind_of(reading),)), read)
 
 
 def headline_of(source: "Source", *what: str) -> list[str]:

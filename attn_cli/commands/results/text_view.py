@@ -57,14 +57,14 @@ def texts_of(
     from attn_cli.reading.text_weights.shading import shaded_texts
 
     if options.rows is None:
-        options = replace(options, rows=str(_default_row(world, reading)))
+        options = replace(options, rows=_default_row(world, reading))
     window = chosen_window(world, reading, options, (Step.WEIGHTS,), 1)
     whole = replace(window, columns=range(window.keys))
     _check_count(len(window.rows), 1, is_mean=True)
     heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
     check_steps(world, reading, heads)
     texts = shaded_texts(reading, heads, window.columns, is_mean=is_mean)
-    for remark in (*remarks_on_empty_rows(heads), *_remarks_on_the_first_token(reading, texts)):
+    for remark in (*remarks_on_empty_rows(reading, heads), *_remarks_on_the_first_token(reading, texts)):
         world.note(remark)
     return heads, texts
 
@@ -101,7 +101,7 @@ def drawn_texts(
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
     written = f"generated from {WRITTEN} on" if reading.written else ""
-    tokens = " · ".join(filter(None, (counted(len(reading.keys), "token"), written)))
+    tokens = " · ".join(filter(None, (counted(len(reading.keys), texts[0].unit), written)))
     places = [(head.layer, head.head) for head in heads]
     heading = heading_of(world, reading, options, places, tokens, says_text=False)
     shown = scale_of_texts(scale)
@@ -121,15 +121,20 @@ def _heads(
     return head_steps(reading, places, (Step.WEIGHTS,), window)
 
 
-def _default_row(world: World, reading: "Reading") -> int:
-    """The last query that is part of the text; a remark names it."""
+def _default_row(world: World, reading: "Reading") -> str:
+    """The tokens of the last query that is part of the text; a remark names it."""
     queries = reading.queries
-    own = [token for token in queries if not token.special and token.end > token.start]
-    row = (own or queries)[-1]
+    own = [place for place, each in enumerate(queries) if not each.special and each.end > each.start]
+    place = own[-1] if own else -1
+    row = queries[place]
     if len(queries) > 1:
         other = f"others: --rows {queries[0].position}, or a word of the text"
         world.note(f"the row of {row.position} {label(row.text)} is shown; {other}")
-    return row.position
+    return str(row.position) if reading.words is None else _listed(reading.words.queries.members[place])
+
+
+def _listed(positions: Sequence[int]) -> str:
+    return ",".join(map(str, positions))
 
 
 def _remarks_on_the_first_token(reading: "Reading", texts: "Sequence[ShadedText]") -> Iterator[str]:

@@ -14,10 +14,10 @@ _OPENING = "\"'“«([{「『*_#>—-\u2018\u2039\u2013"  # may stand before the
 
 
 def landmarks_of(side: TextSide) -> Landmarks:
-    """Each token of this side: the word that begins there, and whether a sentence does."""
+    """Each token of this side, or each word: the word that begins there, and whether a sentence does."""
     named = list(chain.from_iterable(_named(text, tokens) for text, tokens in side.parts))
     words, ranks = zip(*named, strict=True) if named else ((), ())
-    return Landmarks(tuple(range(len(named))), words, ranks)
+    return Landmarks(tuple(token.position for token in side.tokens), words, ranks)
 
 
 def _named(text: str, tokens: Sequence[Token]) -> Iterator[tuple[str, Rank]]:

@@ -1,5 +1,6 @@
 r"""Finds fonts for a text, measures its width, and escapes characters without a glyph (`\u4e2d`)."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
@@ -62,9 +63,12 @@ class Letters:
         return text[:kept].rstrip() + _ELLIPSIS
 
     def lines(self, text: str, size: float, width: float, most: int) -> list[str]:
-        """`text` on at most `most` lines of `width` inches, broken at spaces; the last may be cut."""
+        """`text` on at most `most` lines of `width` inches, broken at spaces; the last may be cut.
+
+        A size, such as 4 × 4, is not broken.
+        """
         lines = [""]
-        for word in text.split():
+        for word in re.split(r"(?<!×)\s+(?!×)", text.strip()):
             longer = f"{lines[-1]} {word}".strip()
             if not lines[-1] or self.inches(longer, size) <= width:
                 lines[-1] = longer

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from attn_cli.grid import Grid
 from attn_cli.record import record
 from attn_cli.show.picture.canvas import LABELS, Canvas
-from attn_cli.show.picture.colours import colour_scale
+from attn_cli.show.picture.colours import ColourScale, colour_scale
 from attn_cli.show.picture.fonts import Letters
 from attn_cli.show.picture.layout.cells import wrapped
 from attn_cli.show.picture.layout.head_grid import plan_heads
@@ -35,6 +35,12 @@ class Section:
     rows: PanelRows
     share_scale: bool
 
+    @property
+    def scaled(self) -> list[list[Grid]]:
+        """The grids of each scale."""
+        grids = list(chain.from_iterable(self.rows))
+        return [grids] if self.share_scale else [[grid] for grid in grids]
+
 
 @record(frozen=True, slots=True)
 class PlannedSection:
@@ -43,6 +49,15 @@ class PlannedSection:
     plan: Plan
     legends: tuple[Legend, ...]
     width: Length  # with the bars
+
+    def lines(self, size: float) -> list[int]:
+        """The number of lines beside each bar, for labels of `size` points."""
+        both = zip(self.legends, self.plan.bars, strict=True)
+        return [len(legend.lines(size, bar.height)) for legend, bar in both]
+
+    def fits(self, lines: Sequence[int], size: float) -> bool:
+        """Whether so many lines beside each bar are enough."""
+        return all(count <= most for count, most in zip(self.lines(size), lines, strict=True))
 
     def marks(self, canvas: Canvas) -> Iterator[PageMark]:
         """All elements, from the top left corner of the section."""
@@ -69,37 +84,67 @@ def plan_section(section: Section, letters: Letters, canvas: Canvas, resolution:
     Raises:
         UsageError: the colour map does not exist, or the canvas is too narrow.
     """
-    grids = list(chain.from_iterable(section.rows))
-    groups = [grids] if section.share_scale else [[grid] for grid in grids]
-    scales = [colour_scale(group, canvas.cmap) for group in groups]
-    legends = [legend_of(group, scale, letters) for group, scale in zip(groups, scales, strict=True)]
-    lines = [1] * len(legends)
-    for _ in range(_ATTEMPTS):
-        rooms = [legend.room(canvas.size, count) for legend, count in zip(legends, lines, strict=True)]
-        plan = _fitting(section, legends, rooms, _sheet(letters, canvas, resolution, section, rooms))
-        drawn = [panel.grid for panel in plan.panels]
-        shown = [drawn] if section.share_scale else [[grid] for grid in drawn]
-        legends = [legend_of(group, scale, letters) for group, scale in zip(shown, scales, strict=True)]
-        both = zip(legends, plan.bars, strict=True)
-        needed = [len(legend.lines(canvas.size, bar.height)) for legend, bar in both]
-        if all(count <= most for count, most in zip(needed, lines, strict=True)):
+    scales = [colour_scale(group, canvas.cmap) for group in section.scaled]
+    planner = _Planner(section, scales, letters, canvas, resolution)
+    lines = planner.most_lines()
+    planned = planner.planned(lines)
+    for _ in range(_ATTEMPTS):  # the fewer lines beside the bars, the more room for panels
+        needed = planned.lines(canvas.size)
+        if needed == lines:
             break
-        lines = list(map(max, needed, lines))
-    beside = rooms[0] if section.share_scale else 0.0
-    return PlannedSection(plan, tuple(legends), plan.width + beside)
+        has_room = planned.fits(lines, canvas.size)
+        lines = needed if has_room else list(map(max, needed, lines))
+        other = planner.planned(lines)
+        if has_room and not other.fits(lines, canvas.size):
+            break
+        planned = other
+    return planned
 
 
-def _fitting(section: Section, legends: Sequence[Legend], rooms: Sequence[Length], sheet: Sheet) -> Plan:
-    """The plan on the sheet, with smaller cells if labels turn out to need more room than was left for them.
+class _Planner:
+    """Plans a section for a number of lines beside each bar."""
 
-    Raises:
-        UsageError: the sheet is too narrow.
-    """
-    plan, narrower = _plan(section, legends, rooms, sheet), sheet
-    while sheet.is_exact and plan.width > sheet.width + _ROUNDING:
-        narrower = replace(narrower, width=narrower.width - (plan.width - sheet.width) - _ROUNDING)
-        plan = _plan(section, legends, rooms, narrower)
-    return plan
+    def __init__(
+        self,
+        section: Section,
+        scales: Sequence[ColourScale],
+        letters: Letters,
+        canvas: Canvas,
+        resolution: float,
+    ) -> None:
+        self._section, self._scales, self._letters = section, scales, letters
+        self._canvas, self._resolution = canvas, resolution
+        self._legends = self._legends_of(section.scaled)
+
+    def most_lines(self) -> list[int]:
+        """The number of lines beside each bar, if it is as short as one may be."""
+        shortest = self._sheet([0.0]).shortest_bar
+        return [len(legend.lines(self._canvas.size, shortest)) for legend in self._legends]
+
+    def planned(self, lines: Sequence[int]) -> PlannedSection:
+        """The plan with room for so many lines beside each bar; legends are those of the grids as drawn."""
+        both = zip(self._legends, lines, strict=True)
+        rooms = [legend.room(self._canvas.size, count) for legend, count in both]
+        plan = _plan(self._section, self._legends, rooms, self._sheet(rooms))
+        drawn = [panel.grid for panel in plan.panels]
+        self._legends = self._legends_of([drawn] if self._section.share_scale else [[grid] for grid in drawn])
+        beside = rooms[0] if self._section.share_scale else 0.0
+        return PlannedSection(plan, tuple(self._legends), plan.width + beside)
+
+    def _legends_of(self, groups: Sequence[Sequence[Grid]]) -> list[Legend]:
+        pairs = zip(groups, self._scales, strict=True)
+        return [legend_of(group, scale, self._letters) for group, scale in pairs]
+
+    def _sheet(self, rooms: Sequence[Length]) -> Sheet:
+        """The room for panels, their labels and the bars of their own."""
+        canvas = self._canvas
+        usual = PAGE * max(1.0, canvas.size / LABELS)
+        page = canvas.width or usual
+        beside = rooms[0] if self._section.share_scale else 0.0
+        height = max(page, usual) * TALL - _HEADING  # a column of a page is as high as the page
+        is_exact = canvas.width is not None or canvas.size != LABELS
+        of_page = replace(canvas, width=page)
+        return Sheet(page - beside, height, of_page, is_exact, self._letters, self._resolution)
 
 
 def _plan(section: Section, legends: Sequence[Legend], rooms: Sequence[Length], sheet: Sheet) -> Plan:
@@ -118,18 +163,6 @@ def _slot(grid: Grid, legend: Legend, bar: Length = 0.0, size: float = 0.0) -> S
     """The slot of a grid, and the room for its own bar with labels of `size` points, if it has one."""
     numbers = map(legend.scale.number, legend.scale.limits)
     return Slot(grid, max(numbers, key=len), bar, legend.foot(size))
-
-
-def _sheet(
-    letters: Letters, canvas: Canvas, resolution: float, section: Section, rooms: Sequence[Length]
-) -> Sheet:
-    """The room for panels, their labels and the bars of their own."""
-    usual = PAGE * max(1.0, canvas.size / LABELS)
-    page = canvas.width or usual
-    beside = rooms[0] if section.share_scale else 0.0
-    height = max(page, usual) * TALL - _HEADING  # a column of a page is as high as the page
-    is_exact = canvas.width is not None or canvas.size != LABELS
-    return Sheet(page - beside, height, replace(canvas, width=page), is_exact, letters, resolution)
 
 
 def _is_single(table: PanelRows) -> bool:

@@ -116,7 +116,8 @@ class _Page:
                 yield from self._query_text(text)
             yield from self._text(text)
         self.y += 0.14
-        yield from self._legend(are_masked=any(text.masked.any() for text in texts))
+        are_masked = any(text.masked.any() for text in texts)
+        yield from self._legend(texts[0].unit, are_masked=are_masked)
 
     def _sentence(
         self, sentence: str, size: float, colour: str | None, indent: float = 0.0
@@ -231,7 +232,7 @@ class _Page:
             left += (width_of(letters) - self._width_of(size)(letters)) / 2
             yield Word(letters, left, base, size, "left", "baseline", colour=ink)
 
-    def _legend(self, *, are_masked: bool) -> Iterator[PageMark]:
+    def _legend(self, noun: str, *, are_masked: bool) -> Iterator[PageMark]:
         """The colour bar with its numbers, and the meaning of a frame and of grey letters."""
         unit = self._small / LABELS
         box = Box(_MARGIN, self.y, _BAR.width * unit, _BAR.height * unit)
@@ -242,7 +243,7 @@ class _Page:
             x = box.x + self._colours.place(tick) * box.width
             yield Stroke((x, box.bottom), (x, box.bottom + _TICK))
             yield Word(with_minus_sign(f"{tick:.4g}"), x, self.y - 0.02, self._small, "center", "baseline")
-        told = "weight of a token · framed: the query" + (" · grey: masked" if are_masked else "")
+        told = f"weight of a {noun} · framed: the query" + (" · grey: masked" if are_masked else "")
         right = box.right + 0.2 + self.letters.inches(told, self._small)
         if right > _MARGIN + self._width:
             yield from self._sentence(told, self._small, None)

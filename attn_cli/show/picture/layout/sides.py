@@ -105,6 +105,7 @@ def _outward(names: Sequence[str], landmarks: Landmarks | None, cell: Length, sh
         size = max(sheet.smallest, min(sheet.size, fits))
         return PanelSide(cell, size, tuple(every_tick(names, letters, size, sheet.longest)))
     if landmarks is None:
-        return PanelSide(cell, sheet.size, tuple(stepped_ticks(names, cell, letters, sheet.size)))
+        stepped = stepped_ticks(names, cell, letters, sheet.size, sheet.longest)
+        return PanelSide(cell, sheet.size, tuple(stepped))
     ticks = landmark_ticks(landmarks, cell, letters, sheet.size, sheet.longest)
     return PanelSide(cell, sheet.size, tuple(ticks))

@@ -46,9 +46,12 @@ def number_ticks(names: Sequence[str], cell: Length, letters: Letters, size: flo
     return _at_steps(names, ceil((widest + _BESIDE) / cell))
 
 
-def stepped_ticks(names: Sequence[str], cell: Length, letters: Letters, size: float) -> list[Tick]:
-    """The same below each other."""
-    return [Tick(tick.index, letters.label(tick.text)) for tick in _at_steps(names, ceil(line(size) / cell))]
+def stepped_ticks(
+    names: Sequence[str], cell: Length, letters: Letters, size: float, longest: Length
+) -> list[Tick]:
+    """The same below each other, none longer than `longest`."""
+    ticks = _at_steps(names, ceil(line(size) / cell))
+    return [Tick(tick.index, letters.fitted(letters.label(tick.text), size, longest)) for tick in ticks]
 
 
 def _at_steps(names: Sequence[str], least: int) -> list[Tick]:
