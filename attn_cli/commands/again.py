@@ -15,6 +15,9 @@ def asked_again(
     given = {
         "--pair": text.pair,
         "--target": text.target,
+        "--generate": inputs.generation.generate,
+        "--temperature": inputs.generation.temperature,
+        "--top-p": inputs.generation.top_p,
         "-m": source.model,
         "--revision": source.revision,
         "--tokenizer": source.tokenizer,

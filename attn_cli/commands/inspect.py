@@ -19,6 +19,7 @@ from attn_cli.commands.results.output import (
 )
 from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
+from attn_cli.commands.results.watched_text import check_watch, watch_text
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
 from attn_cli.commands.results.words import as_words, word_steps
 from attn_cli.console import World
@@ -39,6 +40,14 @@ _FILES = f"Write a file instead of tables: {either(STEPS)}; may be repeated."
 _Schema: TypeAlias = Annotated[
     bool,
     typer.Option("--json-schema", help="Print the JSON schema of --json.", rich_help_panel=Topic.OUTPUT),
+]
+_Watch: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="With --generate: print each token as it is written, and where one head looks then.",
+        rich_help_panel=Topic.SHOW,
+    ),
 ]
 _Verify: TypeAlias = Annotated[
     bool,
@@ -67,6 +76,7 @@ def inspect_heads(
     table: options.TableOptions,
     window: options.WindowOptions,
     text_view: options.TextViewOptions,
+    watch: _Watch = False,
     scale: options.ScaleOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
@@ -87,6 +97,9 @@ def inspect_heads(
     With --rows and --top, several heads are listed in one table, with a line for each head and its largest
     keys: where a token looks, in which heads. It is of the weights unless -s says otherwise.
 
+    With --generate the model goes on with the text first. With --watch each token is printed as it is
+    written, beside the keys to which the head gives the largest weights from the token before it.
+
     With --as-text the text itself is shown, each token shaded by the weight that one query gives it. With
     --words rows and columns are words of the text, which have weights only.
 
@@ -101,6 +114,11 @@ def inspect_heads(
         from attn_cli.show.data import schema  # NumPy: 0.1 s
 
         world.say(schema())
+        return
+    if watch:
+        others = _beside_watch(step, window, text_view, scale, out, as_json=as_json, verify=verify)
+        check_watch(inputs, others)
+        watch_text(world, inputs, compute, table)
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = word_steps(tuple(dict.fromkeys(step)) if step else None, are_words=window.words)
@@ -137,6 +155,33 @@ def inspect_heads(
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
     _conclude(world, verdict)
+
+
+def _beside_watch(
+    steps: "Sequence[Step] | None",
+    window: options.WindowOptions,
+    text_view: options.TextViewOptions,
+    scale: options.ScaleOptions,
+    out: "Sequence[Path] | None",
+    *,
+    as_json: bool,
+    verify: bool,
+) -> dict[str, object]:
+    """The options that show something else than --watch does, with their values."""
+    return {
+        "--json": as_json,
+        "-o": out,
+        "--as-text": text_view.as_text,
+        "--mean": text_view.mean,
+        "--limits": scale.limits,
+        "-s": steps,
+        "--rows": window.rows,
+        "--columns": window.columns,
+        "--pool": window.pool,
+        "--hide": window.hiding.hide,
+        "--words": window.words,
+        "--verify": verify,
+    }
 
 
 def _conclude(world: World, verdict: "Verdict | None") -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from attn_cli.core.arrays import Array, Floats
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
+from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import Check, DType, Kind, Metric, Pool, Step
 
@@ -150,6 +151,18 @@ class Layer(Protocol):
 
     def sink(self, heads: Sequence[int]) -> "LearnedSink | None":
         """The learned sinks of `heads`; None if the layer has none."""
+
+
+@record(frozen=True, slots=True, eq=False)
+class NextToken:
+    """What a model expects after the tokens that it has read and written so far."""
+
+    logits: Floats  # (V,) in float32 or better, after the rules of the checkpoint
+    layer: Layer | None = None  # the layer that is watched, with the query of the last token alone
+
+
+Choice: TypeAlias = Callable[[NextToken], int]
+"""Chooses the id of the next token."""
 
 
 @record(frozen=True, slots=True)
@@ -332,6 +345,37 @@ class Source(Protocol):
         Raises:
             AttnError: the source does not know what wrote into its residual stream.
         """
+
+    def check_generation(self, *, is_watched: bool = False) -> None:
+        """Check that the model goes on with texts, and that a layer can be watched.
+
+        Raises:
+            AttnError: it does not, or cannot.
+        """
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> tuple[int, ...]:
+        """The ids of at most `most` tokens after the text, or the decoder's; the last may be an end token.
+
+        `watched` is a kind and a layer of whose attention `choose` is told.
+
+        Call it only after `check_generation`.
+
+        Raises:
+            AttnError: the model computes no numbers to choose by.
+        """
+
+    @property
+    def generation_weights(self) -> int:
+        """Bytes of the weights that `generate` holds in memory at the same time."""
+
+    @property
+    def generation_remarks(self) -> Sequence[str]:
+        """What to know of how the model goes on with a text, as sentences."""
+
+    def writing(self, texts: Texts, text: str) -> Writing:
+        """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
 
     def reference_model(self) -> ReferenceModel | None:
         """An independent implementation to compare with; None if there is none."""

@@ -14,6 +14,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, Step
 
 if TYPE_CHECKING:
+    from attn_cli.models.generation.sampling import Sampling
     from attn_cli.reading.chat.message import Chat
     from attn_cli.reading.token_selection.text_side import TextSide
     from attn_cli.reading.words.words import Words
@@ -31,6 +32,23 @@ class TextRequest:
 
 
 @record(frozen=True, slots=True)
+class Generation:
+    """How a text goes on before it is read."""
+
+    tokens: int  # at most
+    sampling: "Sampling | None" = None  # None: the likeliest token each time
+
+
+@record(frozen=True, slots=True)
+class Continuation:
+    """How a text went on."""
+
+    generation: Generation
+    request: TextRequest  # with the text before the continuation
+    has_ended: bool  # whether the model wrote an end token
+
+
+@record(frozen=True, slots=True)
 class Reading:
     """A text as a model reads it."""
 
@@ -38,6 +56,7 @@ class Reading:
     source: Source
     texts: Texts
     kind: Kind
+    continuation: Continuation | None = None  # None: nothing was written
     words: "Words | None" = None  # None: queries and keys are tokens
 
     @property
@@ -164,10 +183,18 @@ class Reading:
         return TextSide(tokens, (request.text,) if request.pair is None else (request.text, request.pair))
 
     @property
+    def written(self) -> tuple[Token, ...]:
+        """The tokens that the model wrote: a text's last ones, or the decoder's."""
+        return tuple(token for token in self.texts.target or self.tokens if token.generated)
+
+    @property
     def sides(self) -> Sides:
-        """The texts of the query and key tokens, or of words and the positions of their first tokens."""
+        """The texts of the query and key tokens, or of words and the positions of their first tokens.
+
+        Those that the model wrote are marked.
+        """
         sides = self.queries, self.keys
-        queries, keys = ([token.text for token in tokens] for tokens in sides)
+        queries, keys = ([token.name for token in tokens] for tokens in sides)
         if self.words is None:
             return Sides(queries, keys)
         query_numbers, key_numbers = ([word.position for word in words] for words in sides)

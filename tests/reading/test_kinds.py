@@ -132,6 +132,23 @@ class Translator:
     def predictor(self, *_: Any) -> NoReturn:
         raise AssertionError
 
+    def check_generation(self, **_: Any) -> NoReturn:
+        raise AssertionError
+
+    def generate(self, *_: Any) -> NoReturn:
+        raise AssertionError
+
+    def writing(self, *_: Any) -> NoReturn:
+        raise AssertionError
+
+    @property
+    def generation_weights(self) -> int:
+        return 0
+
+    @property
+    def generation_remarks(self) -> tuple[str, ...]:
+        return ()
+
     def check(self) -> None:
         pass
 

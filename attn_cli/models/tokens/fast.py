@@ -95,6 +95,17 @@ class FastTokenizer:
         piece = self._inner.id_to_token(index) or ""
         return self._added.get(index) or self._decode(piece)
 
+    def text_token(self, index: int) -> Token:
+        """The token with this id as it stands in a text; its piece is empty if there is none."""
+        piece = self._added.get(index) or self._inner.id_to_token(index) or ""
+        is_special = index in self._special
+        return Token(0, index, piece, self.text(index), start=0, end=0, special=is_special, segment=0)
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """The text of these tokens together; bytes that are no whole character become U+FFFD."""
+        with tokenizer_errors("the tokens cannot be decoded"):
+            return self._inner.decode(list(indices), skip_special_tokens=False)
+
     def target_tokenizer(self) -> "FastTokenizer":
         """The tokenizer for the decoder's text: the same one."""
         return self

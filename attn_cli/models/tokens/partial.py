@@ -1,6 +1,6 @@
 """A tokenizer whose file gives the ids of `AutoTokenizer` for most texts, but not for all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -42,6 +42,14 @@ class PartialTokenizer:
     def text(self, index: int) -> str:
         """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
         return self.file.text(index)
+
+    def text_token(self, index: int) -> Token:
+        """The token with this id as it stands in a text; its piece is empty if there is none."""
+        return self.file.text_token(index)
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """The text of these tokens together; bytes that are no whole character become U+FFFD."""
+        return self.file.decode(indices)
 
     def target_tokenizer(self) -> "PartialTokenizer":
         """The tokenizer for the decoder's text: the same one."""

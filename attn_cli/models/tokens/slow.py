@@ -153,6 +153,23 @@ class SlowTokenizer:
         piece = self.token(index).piece
         return piece if index in self._special | self._added else _decode(piece)
 
+    def text_token(self, index: int) -> Token:
+        """The token with this id as it stands in a text; its piece is empty if there is none."""
+        piece = self.token(index).piece if index < self.size else ""
+        is_special = index in self._special
+        return Token(0, index, piece, self.text(index), start=0, end=0, special=is_special, segment=0)
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """The text of these tokens together; bytes that are no whole character become U+FFFD."""
+        with _tokenizer_errors("the tokens cannot be decoded"):
+            return str(
+                self._inner.decode(
+                    [index for index in indices if index < self.size],
+                    skip_special_tokens=False,
+                    clean_up_tokenization_spaces=False,
+                )
+            )
+
     def target_tokenizer(self) -> "SlowTokenizer":
         """The tokenizer for the decoder's text; Marian has two vocabularies."""
         if getattr(self._inner, "tgt_lang", "") is None:
