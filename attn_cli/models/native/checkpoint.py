@@ -12,7 +12,7 @@ from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.spec import Cross, Spec
-from attn_cli.models.native.transformer import Inputs, Transformer
+from attn_cli.models.native.transformer import Inputs, Memory, Transformer
 from attn_cli.models.native.without_positions import order_sources, with_order_from
 from attn_cli.models.source import (
     AttentionModules,
@@ -32,6 +32,7 @@ from attn_cli.vocabulary import Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.models.native.prediction import NativePredictor
 
 
 @record(frozen=True)
@@ -178,6 +179,26 @@ class Checkpoint:
             return decomposed_cross_input(model, decoder, inputs, target, layer, queries, keys)
         memory = cache(lambda: model.memory(inputs))
         return decomposed_input(decoder, target, kind, layer, queries, keys, memory)
+
+    def predictor(self, texts: Texts) -> "NativePredictor":
+        """What the model's own head expects after each token, or in its place; the layers run once.
+
+        An encoder-decoder model predicts what follows each token that its decoder reads.
+
+        Raises:
+            AttnError: the model has no such head, or its files lack it.
+        """
+        from attn_cli.models.native.known_head import known_head  # few commands predict
+        from attn_cli.models.native.prediction import NativePredictor
+
+        model, inputs = self._transformer, _inputs(texts.tokens)
+        memory: Memory | None = None
+        if self.spec.decoder is not None:
+            encoder, read = model, inputs
+            memory = cache(lambda: encoder.memory(read))
+            model, inputs = replace(model, spec=self.spec.decoder), _inputs(texts.target)
+        known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
+        return NativePredictor(model, known, model.leaving(inputs, memory))
 
     def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; its modules have the names of the tensors."""

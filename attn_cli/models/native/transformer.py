@@ -5,6 +5,7 @@ of layer 2.
 """
 
 import operator
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, partial, reduce
@@ -91,6 +92,11 @@ class Transformer:
             yield block.x
         assert block is not None, "a model has at least one layer"
         yield self._normalise(self.spec.final_norm, 0, block.leaving)
+
+    def leaving(self, inputs: Inputs, memory: Memory | None = None) -> Array:
+        """(T, M) the output of the last layer, before the final norm."""
+        (last,) = deque(self.blocks(inputs, memory), maxlen=1)
+        return last.leaving
 
     def memory(self, inputs: Inputs) -> Array:
         """(T, M) the output of an encoder's last layer, to which the decoder attends."""
@@ -331,6 +337,10 @@ class Transformer:
             return RmsNorm(gain, spec.epsilon)
         stored = self.weights.read(f"{name}.bias", (width,)) if part.has_bias else None
         return LayerNorm(gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
+
+    def linear(self, part: Part, rows: int, columns: int) -> Linear:
+        """A linear layer that belongs to none of the layers, from `columns` to `rows` features."""
+        return self._linear(part, 0, rows, columns)
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
         assert part is not None, "a spec names every part that is used"
