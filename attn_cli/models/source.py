@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from attn_cli.core.arrays import Array
+from attn_cli.core.arrays import Array, Exact
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
@@ -15,7 +15,7 @@ from attn_cli.vocabulary import Check, DType, Kind, Metric, Pool, Step
 
 if TYPE_CHECKING:
     from attn_cli.core.attention import LearnedSink
-    from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.core.decomposition import Component, DecomposedInput
     from attn_cli.core.hiding import Hiding
     from attn_cli.core.multihead import Attention
     from attn_cli.core.streaming.key_tokens import KeyTokens
@@ -205,6 +205,48 @@ class ReferenceModel(Protocol):
         self, texts: Texts, kinds: Collection[Kind], precision: Precision, first: int | None = None
     ) -> Mapping[Kind, Mapping[int, ReferenceLayer]]:
         """The attention of all layers, or only of the `first`, for each of `kinds`."""
+
+
+@record(frozen=True, slots=True, eq=False)
+class Parts:
+    """What each of N components adds to a logit, or to a difference of logits; it is their sum."""
+
+    components: "Sequence[Component]"
+    effects: Exact  # (N,)
+    constant: float  # the shift of the final norm, and the bias of the language head
+
+    @property
+    def total(self) -> float:
+        """The logit, as the sum of its parts."""
+        return float(self.effects.sum()) + self.constant
+
+
+@record(frozen=True, slots=True, eq=False)
+class Looks:
+    """What each key of a row adds through each head of a layer; H heads, S keys."""
+
+    kind: Kind
+    layer: int
+    weights: Exact  # (H, S)
+    effects: Exact  # (H, S) a head's sum is what the head adds
+
+
+@record(frozen=True, slots=True, eq=False)
+class SwitchedHead:
+    """A head whose contexts are replaced before they meet W^O."""
+
+    kind: Kind  # cross for cross-attention, else that of the model's own
+    layer: int
+    head: int
+    contexts: Array  # (T, D), or (D,) at every position
+    rows: Sequence[int] | None = None  # the positions where they are replaced; None: all
+
+
+Variant: TypeAlias = Sequence[SwitchedHead]
+"""A run of a text in which these heads are switched off."""
+
+RunProgress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of layers that have run, and how many will."""
 
 
 class Source(Protocol):

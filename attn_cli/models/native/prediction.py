@@ -41,7 +41,7 @@ class NativePredictor:
         logits = self._product(at_least_float32(x))
         if head.scale != 1.0:
             logits = logits * head.scale
-        for bias in self._biases():
+        for bias in self.biases():
             logits = logits + bias
         if head.softcap is not None:
             logits = namespace(logits).tanh(logits / head.softcap) * head.softcap
@@ -69,7 +69,7 @@ class NativePredictor:
         ]
         return products[0] if len(products) == 1 else xp.concat(products, axis=-1)
 
-    def _biases(self) -> Iterator[Array]:
+    def biases(self) -> Iterator[Array]:
         """The biases of the logits, (V,) or (1, V)."""
         weights, count = self.known.weights, self.vocabulary
         if self.known.bias is not None:
