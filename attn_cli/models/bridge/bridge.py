@@ -6,10 +6,10 @@ arbitrary tokens. Then only as many layers are loaded as the requested layers ne
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 
@@ -49,6 +49,9 @@ from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
+
+if TYPE_CHECKING:
+    from attn_cli.models.bridge.prediction import BridgePredictor, LanguageModel
 
 _WINDOWS = (
     *("sliding_window", "local_attention", "attention_window", "window_size", "attention_chunk_size"),
@@ -117,6 +120,7 @@ class Bridge:
     overrides: Mapping[str, object] | None = None  # of what config.json says
     engine: str = "transformers"
     is_causal: bool = False
+    _language_models: dict[object, "LanguageModel"] = field(default_factory=dict, init=False)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -192,6 +196,33 @@ class Bridge:
         known = f"{self.name} is read through transformers, where only its sum is seen"
         problem = f"what each component wrote into the residual stream is not known: {known}"
         raise AttnError(problem, "use a model of a native type: attn models --families lists them")
+
+    def predictor(self, texts: Texts) -> "BridgePredictor":
+        """What the model's own head expects after each token, or in its place; the layers run once.
+
+        Raises:
+            AttnError: the model has no such head, or its files lack it.
+        """
+        from attn_cli.models.bridge.prediction import BridgePredictor  # few commands predict
+
+        found = BridgePredictor(self._language_model, texts, self._is_exact)
+        found.check_order()
+        return found
+
+    @property
+    def _language_model(self) -> "LanguageModel":
+        """The model with its head, loaded once for each device and number format."""
+        from attn_cli.models.bridge.prediction import load_language_model
+
+        backend = self.backend
+        key = (backend.device, backend.dtype, backend.rounded)
+        if key not in self._language_models:
+            self._language_models[key] = load_language_model(
+                *(self.name, self.directory, self.config, backend),
+                trusts_code=self.trusts_code,
+                state=self._state,
+            )
+        return self._language_models[key]
 
     def reference_model(self) -> ReferenceModel:
         """transformers' eager attention on the same files."""

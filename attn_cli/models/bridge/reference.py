@@ -5,7 +5,6 @@ what enters and leaves W^O, and `judge.py` the operations in between.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from copy import copy
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from attn_cli.models.bridge.hf_models import (
 from attn_cli.models.bridge.judge import OperationWatch
 from attn_cli.models.bridge.judged_modules import ModuleWatch
 from attn_cli.models.bridge.reference_tokens import auto_tokens
+from attn_cli.models.bridge.rope_tables import RopeTables
 from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import AttentionModules, Precision, ReferenceLayer, ReferenceTokens, Texts
@@ -144,10 +144,9 @@ class EagerModel:
                 model = load_model(
                     self.directory, self._config(first), backend, trusts_code=own, state=self.state
                 )
-            self._models[known] = (model, _tables(model))
+            self._models[known] = (model, RopeTables.of(model))
         model, tables = self._models[known]
-        for module, values, buffers in tables:
-            vars(module).update(values, _buffers=copy(buffers))
+        tables.restore()
         return model
 
     def _config(self, first: int | None) -> Any:
@@ -166,15 +165,6 @@ class EagerModel:
             problem = f"the first {first} layers of {self.directory} cannot be run alone"
             raise AttnError(problem, "a shorter text")
         return short
-
-
-def _tables(model: torch.nn.Module) -> list[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]]]:
-    """The modules with tables of frequencies, each with its attributes and buffers."""
-    return [
-        (module, copy(vars(module)), dict(module.named_buffers(recurse=False)))
-        for module in model.modules()
-        if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
-    ]
 
 
 def rows_of(length: int) -> Sequence[int] | None:

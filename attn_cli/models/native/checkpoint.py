@@ -198,7 +198,7 @@ class Checkpoint:
             memory = cache(lambda: encoder.memory(read))
             model, inputs = replace(model, spec=self.spec.decoder), _inputs(texts.target)
         known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
-        return NativePredictor(model, known, model.leaving(inputs, memory))
+        return NativePredictor(model, known, cache(lambda: model.leaving(inputs, memory)))
 
     def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; its modules have the names of the tensors."""

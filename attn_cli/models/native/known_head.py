@@ -4,22 +4,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from attn_cli.errors import AttnError
-from attn_cli.models.files.config import read_config
+from attn_cli.models.files.saved_as import check_saved_with_head, no_head
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.native.spec import LanguageHead, Spec
 from attn_cli.record import record
-
-HINT = "a model saved with its language head, such as GPT2LMHeadModel or BertForMaskedLM"
-_TRANSFORMER = "modules.json"  # lists the modules of a model of sentence-transformers
-_HEADS = (
-    "LMHeadModel",
-    "ForCausalLM",
-    "ForMaskedLM",
-    "ForConditionalGeneration",
-    "MTModel",
-    "ForPreTraining",
-)
 
 
 @record(frozen=True, slots=True)
@@ -46,7 +34,7 @@ def known_head(name: str, path: Path, spec: Spec, weights: Weights, adapter: Pat
     )
     missing = next((tensor for tensor in _parts(head) if not weights.has(tensor)), None)
     if missing is not None:
-        raise _no_head(name, f"the tensor {missing} is missing from {weights.directory}")
+        raise no_head(name, f"the tensor {missing} is missing from {weights.directory}")
     matrix, bias = _matrix(name, spec, head, weights), _bias(name, head, weights)
     if matrix != head.decoder.name:
         _check_tie(name, path, adapter)
@@ -55,11 +43,11 @@ def known_head(name: str, path: Path, spec: Spec, weights: Weights, adapter: Pat
 
 def _head(name: str, spec: Spec) -> LanguageHead:
     if spec.is_encoder_alone:
-        raise _no_head(name, "it is an encoder without its decoder")
+        raise no_head(name, "it is an encoder without its decoder")
     assert spec.head is not None, "every native family with a decoder, or with masked tokens, has a head"
     head = spec.head()
     if not (spec.is_causal or head.fills_masks):
-        raise _no_head(name, "its tokens see the tokens after them, so that no next token is predicted")
+        raise no_head(name, "its tokens see the tokens after them, so that no next token is predicted")
     return head
 
 
@@ -77,7 +65,7 @@ def _matrix(name: str, spec: Spec, head: LanguageHead, weights: Weights) -> str:
     found = next((each for each in (head.decoder.name, *ties) if weights.has(f"{each}.weight")), None)
     if found is None:
         untied = "" if head.is_tied else ", and the configuration does not tie it to the embeddings"
-        raise _no_head(
+        raise no_head(
             name, f"the tensor {head.decoder.name}.weight is missing from {weights.directory}{untied}"
         )
     return found
@@ -93,7 +81,7 @@ def _bias(name: str, head: LanguageHead, weights: Weights) -> str | None:
     for each in names:
         if weights.has(each):
             return each
-    raise _no_head(name, f"the tensor {names[-1]} is missing from {weights.directory}")
+    raise no_head(name, f"the tensor {names[-1]} is missing from {weights.directory}")
 
 
 def _check_tie(name: str, path: Path, adapter: Path | None) -> None:
@@ -102,23 +90,10 @@ def _check_tie(name: str, path: Path, adapter: Path | None) -> None:
     Raises:
         AttnError: it was saved as another model, or an adapter was merged into the embeddings.
     """
-    if path.is_file():
-        return
-    if (path / _TRANSFORMER).exists() or (path.parent / _TRANSFORMER).exists():
-        raise _no_head(name, f"it was saved as a model that embeds sentences ({_TRANSFORMER})")
-    task = _task(path)
-    if task is not None:
-        raise _no_head(name, f"it was saved as {task}, which predicts no tokens")
+    if path.is_dir():
+        check_saved_with_head(name, path)
     if adapter is not None:
         _check_adapter(name, adapter)
-
-
-def _task(path: Path) -> str | None:
-    """The class of another task that the model was saved from; None if it is that of a language model."""
-    listed = read_config(path).values.get("architectures")
-    names = list(map(str, listed)) if isinstance(listed, list) else []
-    others = [each for each in names if "For" in each and not each.endswith(_HEADS)]
-    return str(others[0]) if others and len(others) == len(names) else None
 
 
 def _check_adapter(name: str, adapter: Path) -> None:
@@ -131,16 +106,12 @@ def _check_adapter(name: str, adapter: Path) -> None:
 
     read = read_adapter(adapter)
     changed = (*read.modules, *(tensor.rpartition(".")[0] for tensor in read.whole))
-    of_tokens = next((each for each in changed if not _is_in_layer(each)), None)
+    of_tokens = next((each for each in changed if not _is_apart(each)), None)
     if of_tokens is not None:
         problem = f"the adapter {adapter} changes {of_tokens}, which is tied to other weights"
-        raise _no_head(name, problem)
+        raise no_head(name, problem)
 
 
-def _is_in_layer(module: str) -> bool:
-    """Whether it is a module of a numbered layer."""
-    return any(part.isdecimal() for part in module.split("."))
-
-
-def _no_head(name: str, reason: str) -> AttnError:
-    return AttnError(f"{name} has no language head that is known: {reason}", HINT)
+def _is_apart(module: str) -> bool:
+    """Whether it is a module of a numbered layer, or a norm."""
+    return "norm" in module or any(part.isdecimal() for part in module.split("."))

@@ -3,7 +3,7 @@
 The layers run once. The matrix of the head, the largest of a model, is read in blocks of its rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from attn_cli.core.arrays import Array, Floats, at_least_float32, namespace, taken, to_numpy
@@ -20,7 +20,7 @@ class NativePredictor:
 
     model: Transformer
     known: KnownHead
-    output: Array  # (T, M) before the final norm
+    leaving: Callable[[], Array]  # (T, M) the output before the final norm, computed once
 
     @property
     def is_next(self) -> bool:
@@ -36,7 +36,7 @@ class NativePredictor:
         """(R, V) the logits of these rows, in float32 or float64."""
         spec, head = self.model.spec, self.known.head
         norm = self.model.norm(spec.final_norm, 0, spec.width)
-        x = taken(self.output, rows, -2)
+        x = taken(self.leaving(), rows, -2)
         x = self._transformed(x if norm is None else norm(x))
         logits = self._product(at_least_float32(x))
         if head.scale != 1.0:
