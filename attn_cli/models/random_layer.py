@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
+from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.source import Card, Extent, SourceRequest, Texts
@@ -89,6 +90,16 @@ class RandomLayer:
         width = self.request.width
         places = sinusoids(len(texts.tokens), width)
         return vectors(texts.tokens, width, self.request.seed), places if self.has_positions else 0 * places
+
+    def effects(self, _texts: Texts) -> NoReturn:
+        """Never: one layer predicts nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        raise AttnError(
+            "random predicts no tokens: it is one layer without a language head", "leave out -m random"
+        )
 
     def decomposed_input(
         self, texts: Texts, kind: Kind, _layer: int, queries: Sequence[int], keys: Sequence[int]

@@ -5,7 +5,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from attn_cli.core.arrays import Array, Exact
+from attn_cli.core.arrays import Array, Exact, Floats
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
@@ -249,6 +249,91 @@ RunProgress: TypeAlias = Callable[[int, int], None]
 """Called with the number of layers that have run, and how many will."""
 
 
+class Predictor(Protocol):
+    """What a model expects at the tokens of one text: logits over its vocabulary."""
+
+    @property
+    def is_next(self) -> bool:
+        """Whether a row is about the token that follows, and not about the one in its own place."""
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the number of tokens, with those that only fill up the matrix."""
+
+    def logits(self, rows: Sequence[int]) -> Floats:
+        """(R, V) the logits of these rows; those of other rows are not computed."""
+
+
+class Attribution(Protocol):
+    """The logits at one position, split by what wrote them."""
+
+    @property
+    def logits(self) -> Exact:
+        """(V,) as the model computes them, after a soft cap."""
+
+    @property
+    def softcap(self) -> float | None:
+        """The cap that logits pass afterwards: what is split is the logit before. None: there is none."""
+
+    @property
+    def uncapped_logits(self) -> Exact:
+        """(V,) the logits before the soft cap."""
+
+    def parts(self, token: int, against: int | None) -> Parts:
+        """What each component adds to a token's logit, less another's or the mean of the vocabulary.
+
+        Raises:
+            AttnError: the head is not linear.
+        """
+
+    def looks(self, token: int, against: int | None) -> Iterator[Looks]:
+        """The same of each head's keys, layer by layer."""
+
+
+class HeadEffects(Protocol):
+    """What the heads of a model do to its predictions of one text."""
+
+    @property
+    def is_next(self) -> bool:
+        """Whether a position is about the token that follows, and not about the one in its own place."""
+
+    @property
+    def length(self) -> int:
+        """T, the number of tokens that are predicted from."""
+
+    @property
+    def head_size(self) -> int:
+        """D, the number of features of a head's contexts."""
+
+    @property
+    def places(self) -> "Sequence[tuple[Kind, int, int]]":
+        """The kind of attention, the layer and the number of each head, layer by layer."""
+
+    def attribution(self, position: int) -> Attribution:
+        """The logits at a position, split by what wrote them; the layers run once.
+
+        Raises:
+            AttnError: they are no sum of what components write, or the weights are damaged.
+        """
+
+    def ablated(
+        self,
+        variants: Sequence[Variant],
+        position: int,
+        progress: RunProgress,
+        *,
+        keeps_patterns: bool = False,
+    ) -> Predictor:
+        """The predictions at a position: row 0 those of the clean run, then one row for each variant.
+
+        Raises:
+            AttnError: the weights are damaged.
+        """
+
+    def contexts(self) -> Iterator[tuple[Kind, int, Array]]:
+        """(H, T, D) the contexts of the heads of each layer, in ascending order."""
+
+
 class Source(Protocol):
     """Everything the rest of the program knows about a model: it is opened once and reads many texts."""
 
@@ -312,6 +397,13 @@ class Source(Protocol):
 
     def vocabulary(self, kind: Kind) -> Mapping[int, str]:
         """The text of every token that this kind of attention can read, by id, without special tokens."""
+
+    def effects(self, texts: Texts) -> HeadEffects:
+        """What heads do to the predictions of a text: those of the decoder if there are two sides.
+
+        Raises:
+            AttnError: the model has no language head, or what its heads write is not known.
+        """
 
     def check(self) -> None:
         """Raise `AttnError` if the weights cannot belong to this model."""

@@ -32,6 +32,8 @@ from attn_cli.vocabulary import Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.models.native.effects.text import NativeEffects
+    from attn_cli.models.native.known_head import KnownHead
     from attn_cli.models.native.prediction import NativePredictor
 
 
@@ -188,17 +190,35 @@ class Checkpoint:
         Raises:
             AttnError: the model has no such head, or its files lack it.
         """
-        from attn_cli.models.native.known_head import known_head  # few commands predict
-        from attn_cli.models.native.prediction import NativePredictor
+        from attn_cli.models.native.prediction import NativePredictor  # few commands predict
 
+        model, inputs, memory = self._decoding(texts)
+        return NativePredictor(model, self._known_head(model), cache(lambda: model.leaving(inputs, memory)))
+
+    def effects(self, texts: Texts) -> "NativeEffects":
+        """What heads do to the predictions of a text: those of the decoder if there are two sides.
+
+        Raises:
+            AttnError: the model has no language head, or its files lack it.
+        """
+        from attn_cli.models.native.effects.text import NativeEffects
+
+        model, inputs, memory = self._decoding(texts)
+        kind = next(iter(self.kinds)) if memory is None else Kind.DECODER
+        return NativeEffects(model, self._known_head(model), inputs, kind, memory)
+
+    def _known_head(self, model: Transformer) -> "KnownHead":
+        from attn_cli.models.native.known_head import known_head
+
+        return known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
+
+    def _decoding(self, texts: Texts) -> tuple[Transformer, Inputs, Memory | None]:
+        """The side of the model that predicts, what it reads, and its encoder's output, if it has an encoder."""
         model, inputs = self._transformer, _inputs(texts.tokens)
-        memory: Memory | None = None
-        if self.spec.decoder is not None:
-            encoder, read = model, inputs
-            memory = cache(lambda: encoder.memory(read))
-            model, inputs = replace(model, spec=self.spec.decoder), _inputs(texts.target)
-        known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
-        return NativePredictor(model, known, cache(lambda: model.leaving(inputs, memory)))
+        if self.spec.decoder is None:
+            return model, inputs, None
+        decoder = replace(model, spec=self.spec.decoder)
+        return decoder, _inputs(texts.target), cache(lambda: model.memory(inputs))
 
     def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; its modules have the names of the tensors."""

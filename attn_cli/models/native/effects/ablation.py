@@ -36,7 +36,7 @@ class AblatedRuns:
     keeps_patterns: bool = False  # whether all heads keep the weights of the clean run
 
     def outputs(self, variants: Sequence[Variant], position: int, progress: RunProgress) -> Array:
-        """(1 + B, 1, M) the last layer's output at a position, before the final norm; first the clean run's.
+        """(1 + B, M) the last layer's output at a position, before the final norm; first the clean run's.
 
         `progress` is called with the number of layers that have run, counted once for each chunk.
 
@@ -61,7 +61,7 @@ class AblatedRuns:
             rows |= {-1: ended[0]} | {each.number: ended[row + 1] for row, each in enumerate(chunk)}
             first = later
         stacked = namespace(x).stack([rows[number] for number in range(-1, len(variants))])
-        return stacked[:, position : position + 1, :]
+        return stacked[:, position, :]
 
     def _chunks(self, variants: Sequence[Variant], tokens: int) -> Iterator[list[_Numbered]]:
         """The variants by their lowest layer, as many at once as memory allows."""
@@ -148,13 +148,22 @@ def _first(x: Array) -> Array:
     return namespace(x).broadcast_to(x[:1], x.shape) if is_batch else x
 
 
-def contexts_of(opened: OpenText, x: Array, layers: int) -> Iterator[dict[Kind, Array]]:
-    """(H, T, D) the contexts of each layer's heads, by whether they are cross-attention's."""
-    for layer in range(layers):
+def contexts_of(
+    model: Transformer, inputs: Inputs, kind: Kind, memory: Memory | None
+) -> Iterator[tuple[Kind, int, Array]]:
+    """(H, T, D) the contexts of the heads of each layer, and of its cross-attention if it has one.
+
+    Raises:
+        AttnError: the weights are damaged.
+    """
+    x = model.embedded(inputs)
+    opened = model.opened(inputs, x, memory)
+    for layer in range(model.spec.layers):
         found: dict[Kind, Array] = {}
-        block = opened.block(layer, x, changes=Changes(_kept(found, Kind.SELF), _kept(found, Kind.CROSS)))
+        block = opened.block(layer, x, changes=Changes(_kept(found, kind), _kept(found, Kind.CROSS)))
         x = block.leaving
-        yield found
+        for which, contexts in found.items():
+            yield which, layer, contexts
 
 
 def _kept(found: dict[Kind, Array], kind: Kind) -> Callable[[Array], Array]:

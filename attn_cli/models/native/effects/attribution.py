@@ -6,6 +6,7 @@ S keys, M features of the model, V tokens; float64.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +49,15 @@ class NativeAttribution:
     def logits(self) -> Exact:
         """(V,) as the model computes them, after a soft cap."""
         return exact(self.predictor.logits([0])[0])
+
+    @cached_property
+    def uncapped_logits(self) -> Exact:
+        """(V,) the logits before the soft cap."""
+        if self.softcap is None:
+            return self.logits
+        known = self.predictor.known
+        uncapped = replace(known, head=replace(known.head, softcap=None))
+        return exact(replace(self.predictor, known=uncapped).logits([0])[0])
 
     @property
     def softcap(self) -> float | None:
@@ -108,7 +118,7 @@ def attribute(
         last = block, entering
     ended = stream.after(*last)
     output = last[0].leaving[..., position : position + 1, :]
-    return NativeAttribution(NativePredictor(model, known, output), ended, rows)
+    return NativeAttribution(NativePredictor(model, known, lambda: output), ended, rows)
 
 
 def _check_additive(spec: Spec) -> None:

@@ -1,0 +1,43 @@
+"""Maps of effects, layers by heads: 0 is in the middle of their scale."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from attn_cli.answers.effects import Effects, HeadPlace
+from attn_cli.grid import Grid
+from attn_cli.show.grids import grid_of
+from attn_cli.vocabulary import Kind
+
+
+def effect_maps(effects: Effects) -> list[Grid]:
+    """A map of the direct effects, and one of ablation, for each kind of attention."""
+    maps = list[Grid]()
+    if effects.direct is not None:
+        maps += _maps("direct effect", effects.direct.heads)
+    if effects.ablation is not None:
+        changes = {change.head: change.logit for change in effects.ablation.heads}
+        maps += _maps(f"{effects.ablation.method} ablation", changes)
+    return maps
+
+
+def _maps(name: str, values: Mapping[HeadPlace, float]) -> list[Grid]:
+    kinds = list(dict.fromkeys(kind for kind, _, _ in values))
+    return [_map(f"{name}{_of(kind, kinds)}", kind, values) for kind in kinds]
+
+
+def _of(kind: Kind, kinds: list[Kind]) -> str:
+    return f", {kind} attention" if len(kinds) > 1 else ""
+
+
+def _map(name: str, kind: Kind, values: Mapping[HeadPlace, float]) -> Grid:
+    of_kind = {(layer, head): value for (which, layer, head), value in values.items() if which is kind}
+    layers, heads = (sorted(set(numbers)) for numbers in zip(*of_kind, strict=True))
+    cells = np.full((len(layers), len(heads)), np.nan)
+    for (layer, head), value in of_kind.items():
+        cells[layers.index(layer), heads.index(head)] = value
+    seen = np.isfinite(cells)
+    cells = np.where(seen, cells, 0.0)
+    most = float(np.abs(cells).max(initial=0.0)) or 1.0
+    names = [str(layer) for layer in layers], [str(head) for head in heads]
+    return grid_of(f"{name}, layer × head", cells, *names, seen, (-most, most), are_tokens=False)
