@@ -12,7 +12,14 @@ import attn_cli
 
 HOUSE = Path(attn_cli.__file__).parent
 GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling"}
-MODELS = {"models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"}
+MODELS = {
+    "models.source",
+    "models.backend",
+    "models.head_labels",
+    "models.tokens",
+    "models.files",
+    "models.head_effects",
+}
 FLOORS = {
     "errors": set[str](),
     "vocabulary": set[str](),
@@ -33,6 +40,7 @@ FLOORS = {
     "models.devices": set[str](),
     "models.head_labels": GROUND | {"models.files"},
     "models.source": GROUND | {"core", "models.backend", "models.head_labels", "models.tokens"},
+    "models.head_effects": GROUND | {"core", "models.source"},
     "models.gguf": GROUND | {"models.files", "models.tokens"},
     "models.hub": GROUND | {"models.files"},
     "models.random_layer": GROUND | MODELS | {"core"},

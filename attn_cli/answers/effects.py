@@ -4,21 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TypeAlias
 
+from attn_cli.answers.prediction import Prediction
 from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod, Kind, Pattern
 
 HeadPlace: TypeAlias = tuple[Kind, int, int]
 """The kind of attention, the layer and the head."""
-
-
-@record(frozen=True, slots=True)
-class Prediction:
-    """A token that may stand at a place, by the model."""
-
-    id: int
-    text: str
-    logit: float
-    probability: float
 
 
 @record(frozen=True, slots=True)

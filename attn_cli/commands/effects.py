@@ -22,7 +22,7 @@ from attn_cli.vocabulary import AblationMethod, Kind, Pattern, Theme
 
 if TYPE_CHECKING:
     from attn_cli.answers.effects import HeadPlace
-    from attn_cli.models.source import HeadEffects
+    from attn_cli.models.head_effects import HeadEffects
     from attn_cli.reading.effects.answer import Question
     from attn_cli.reading.effects.switching import Switching
     from attn_cli.reading.reading import Reading
@@ -40,8 +40,8 @@ class AskedOptions:
         typer.Option(
             "--position",
             metavar="TOKEN",
-            help="The token after which the prediction is made: a position, or a word of the text; by default "
-            "the last. Of masked-language models, the masked token.",
+            help="The token after which the prediction is made: a position, or a word of the text; by "
+            "default the last. Of masked-language models, the masked token.",
             show_default=False,
         ),
     ] = None
@@ -50,7 +50,8 @@ class AskedOptions:
         typer.Option(
             "--token",
             metavar="TEXT",
-            help="The predicted token that is asked about, with the space before it; by default the likeliest.",
+            help="The predicted token that is asked about, with the space before it; by default the "
+            "likeliest.",
             show_default=False,
         ),
     ] = None
@@ -242,19 +243,14 @@ def _position(reading: "Reading", heads: "HeadEffects", typed: str | None) -> in
     Raises:
         UsageError: it is not one token of the text, or there is no masked token.
     """
+    from attn_cli.reading.predictions import masked_positions
     from attn_cli.reading.token_selection.select import select_token
 
     if typed is not None:
         return select_token(typed, reading.query_side, "position")
     if heads.is_next:
         return len(reading.queries) - 1
-    pieces = reading.source.mask_pieces
-    masked = [token.position for token in reading.queries if token.piece in pieces]
-    if not masked:
-        piece = next(iter(pieces), "the mask token")
-        problem = f"{reading.source.card.name} predicts masked tokens, and the text has none"
-        raise UsageError(problem, f"write {piece} in place of a word, or --position")
-    return masked[0]
+    return masked_positions(reading, "--position TOKEN")[0]
 
 
 def _check_ablation(options_: AblationOptions) -> None:

@@ -1,11 +1,17 @@
-"""`attn tokens`: the tokens that the model reads."""
+"""`attn tokens`: the tokens that the model reads, and those that it expects."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_model, read_text, source_request
+from attn_cli.commands.inputs import check_source, open_model, read_text, source_request, with_suited_backend
 from attn_cli.commands.texts import text_request
 from attn_cli.console import World
+from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
+from attn_cli.record import record
 
 if TYPE_CHECKING:
     from attn_cli.reading.reading import Reading
@@ -19,7 +25,39 @@ The tokens of the bundled model:
     attn tokens "the cat's pyjamas"
 The tokens of BERT, for a script:
     attn tokens "the cat's pyjamas" -m bert-base-cased --json
+The five likeliest tokens after each one:
+    attn tokens "Once upon a time" --predict 5
+What follows the text, and what a masked token stands for:
+    attn tokens "Once upon a time" --predict 10 --rows -1
+    attn tokens "The cat sat on the [MASK]." -m bert-base-cased --predict 5
 """
+
+
+@record(frozen=True, slots=True)
+class PredictionOptions:
+    """What the model expects, in place of what it reads."""
+
+    topic = Topic.SHOW
+    predict: Annotated[
+        int | None,
+        typer.Option(
+            "--predict",
+            min=1,
+            metavar="K",
+            help="Show the K likeliest tokens after each token, and the rank and probability of the one that "
+            "follows; in masked language models, what stands at each masked token.",
+            show_default=False,
+        ),
+    ] = None
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--rows",
+            metavar="TOKENS",
+            help="With --predict: only at these tokens: positions (3, -1, 0-4) or words of the text.",
+            show_default=False,
+        ),
+    ] = None
 
 
 def list_tokens(
@@ -27,23 +65,62 @@ def list_tokens(
     *,
     text: options.TextOptions,
     source: options.SourceOptions,
+    prediction: PredictionOptions,
+    backend: options.BackendOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Show how a model splits a text into tokens.
+    """Show how a model splits a text into tokens, and which tokens it expects.
 
     One line per token: its position (for --rows and --columns), its id and piece in the model's vocabulary,
     its text, and where the text starts and ends, in characters. A token without text of its own starts and
     ends at the same place.
+
+    With --predict the model runs, and its language head says what it expects: after each token, the likeliest
+    next ones with their probabilities. Encoder-decoder models predict the decoder's text (--target).
     """
     texts = text_request(world, text)
-    reading = read_text(world, open_model(world, source_request(source), weights=False), texts)
+    if prediction.predict is None:
+        _check_alone(prediction)
+        reading = read_text(world, open_model(world, source_request(source), weights=False), texts)
+        _say(world, reading) if as_json else _show(world, reading)
+        return
+    compute = options.ComputeOptions(backend=backend)
+    model = open_model(world, source_request(source, compute))
+    if model.has_decoder and texts.target is None:
+        texts = replace(texts, target="")  # the decoder reads its start token
+    reading = read_text(world, model, texts)
+    check_source(world, model)
+    _predict(world, with_suited_backend(reading), prediction.predict, prediction.rows, as_json=as_json)
+
+
+def _check_alone(prediction: PredictionOptions) -> None:
+    """Raise `UsageError` for rows of predictions that were not asked for."""
+    if prediction.rows is not None:
+        raise UsageError("--rows applies only with --predict", f"--predict 5 --rows {prediction.rows}")
+
+
+def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, as_json: bool) -> None:
+    from attn_cli.reading.predictions import predict  # NumPy: 0.1 s
+
+    found = predict(reading, rows, count)
     if as_json:
-        from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
+        from attn_cli.reading.document import describe_predictions
         from attn_cli.show import data
 
-        world.say(data.as_json(describe_reading(reading)))
+        world.say(data.as_json(describe_predictions(found)))
     else:
-        _show(world, reading)
+        from attn_cli.show.terminal.predictions import PredictionTable  # rich: 0.06 s
+
+        tokens = [token.text for token in found.reading.queries]
+        world.screen.print(PredictionTable(found.places, tokens, is_next=found.is_next))
+
+
+def _say(world: World, reading: "Reading") -> None:
+    """The tokens as JSON."""
+    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
+    from attn_cli.show import data
+
+    world.say(data.as_json(describe_reading(reading)))
 
 
 def _show(world: World, reading: "Reading") -> None:

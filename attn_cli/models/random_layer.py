@@ -43,6 +43,7 @@ class RandomLayer:
     is_bounded: bool = False
     has_positions: bool = True  # whether sinusoids of the positions are added to the vectors
     paths: tuple[Path, ...] = ()
+    mask_pieces: tuple[str, ...] = ()
 
     @property
     def card(self) -> Card:
@@ -71,6 +72,19 @@ class RandomLayer:
     def vocabulary(self, _kind: Kind) -> dict[int, str]:
         """All words of two letters: any word has a vector."""
         return {index: "".join(pair) for index, pair in enumerate(product(ascii_lowercase, repeat=2))}
+
+    def token_text(self, index: int, kind: Kind) -> str:
+        """Never called: it predicts nothing."""
+        raise AssertionError(index, kind)
+
+    def predictor(self, _texts: Texts) -> NoReturn:
+        """Never: an attention layer alone predicts nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        problem = f"{RANDOM} predicts no tokens: it is an attention layer without a language head"
+        raise AttnError(problem, "leave out -m random, or name a language model")
 
     def check(self) -> None:
         """Nothing to check: there is no file."""

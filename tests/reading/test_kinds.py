@@ -111,6 +111,7 @@ class Translator:
     narrowest_window: SlidingWindow | None = None
     remarks: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    mask_pieces: tuple[str, ...] = ()
 
     def vocabulary(self, _kind: Kind) -> dict[int, str]:
         return dict(enumerate("abcdefghijklmnopqrstuvwxyz"))
@@ -120,6 +121,16 @@ class Translator:
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         return shift_right(START, words(text))
+
+    def token_text(self, index: int, _kind: Kind) -> str:
+        return str(index)
+
+    def effects(self, *_: Any) -> NoReturn:
+        """The tests ask for no effects."""
+        raise AssertionError
+
+    def predictor(self, *_: Any) -> NoReturn:
+        raise AssertionError
 
     def check(self) -> None:
         pass

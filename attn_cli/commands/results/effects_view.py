@@ -1,5 +1,6 @@
 """How `attn effects` shows its answer in a terminal."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attn_cli.commands.results.output import show_reading
@@ -74,7 +75,7 @@ def _named(reading: "Reading", position: int) -> str:
     return f'"{label(token.text)}" ({token.position})'
 
 
-def _namer(reading: "Reading"):  # noqa: ANN202
+def _namer(reading: "Reading") -> "Callable[[Kind, int], str]":
     def named(kind: Kind, position: int) -> str:
         keys = reading.texts.keys(kind)
         return f'"{label(keys[position].text)}" ({position})'

@@ -371,6 +371,18 @@ class Bridge:
             tokenizer = tokenizer.target_tokenizer()
         return {index: text for index, text in tokenizer.vocabulary().items() if index < size}
 
+    def token_text(self, index: int, kind: Kind) -> str:
+        """The text of the token with this id, in the vocabulary of this kind; empty if it has none."""
+        is_target = kind is Kind.DECODER
+        return (self.tokenizer.target_tokenizer() if is_target else self.tokenizer).text(index)
+
+    @property
+    def mask_pieces(self) -> frozenset[str]:
+        """What may stand for a masked token in the text."""
+        from attn_cli.models.tokens.mask import mask_pieces  # few commands need it
+
+        return mask_pieces(self.tokenizer.directory)
+
     def check(self) -> None:
         """Check that there are weights of every layer, in floating point unless the model is quantised.
 

@@ -241,5 +241,5 @@ def load_language_model(
         raise no_head(name, error.problem) from error
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     if getattr(head, "weight", None) is getattr(embeddings, "weight", None):
-        check_saved_with_head(name, directory)
+        check_saved_with_head(name, directory, chosen.named.__name__)
     return LanguageModel(name, model, chosen.is_next, RopeTables.of(model))

@@ -32,6 +32,7 @@ _KEYS = {
     "rope_theta": "rope.freq_base",
     "sliding_window": "attention.sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
     "is_causal": "attention.causal",
 }
 """Config names and the metadata keys they come from, without the prefix `ARCHITECTURE.`."""
@@ -46,6 +47,7 @@ _STRETCH = {
     "beta_slow": "yarn_beta_slow",
 }
 _EMBEDDING = "token_embd.weight"
+_HEAD = "output.weight"  # left out if the language head is the embeddings
 _FREQUENCIES = "rope_freqs.weight"
 _LONG, _SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 
@@ -101,6 +103,7 @@ def _config(file: GgufFile, kind: str) -> dict[str, Any]:
         if value is not None
     }
     values |= {name: tensor in file.tensors for name, tensor in _FLAGS.items()}
+    values["tie_word_embeddings"] = _HEAD not in file.tensors
     values.setdefault("num_key_value_heads", values.get("num_attention_heads"))
     family = FAMILIES[kind]
     check_metadata(file.metadata, kind, values, family.reads, file.path)

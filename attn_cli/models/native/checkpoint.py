@@ -150,6 +150,18 @@ class Checkpoint:
             spec, tokenizer = spec.decoder, tokenizer.target_tokenizer()
         return {index: text for index, text in tokenizer.vocabulary().items() if index < spec.vocabulary}
 
+    def token_text(self, index: int, kind: Kind) -> str:
+        """The text of the token with this id, in the vocabulary of this kind; empty if it has none."""
+        is_target = kind is Kind.DECODER
+        return (self.tokenizer.target_tokenizer() if is_target else self.tokenizer).text(index)
+
+    @property
+    def mask_pieces(self) -> frozenset[str]:
+        """What may stand for a masked token in the text."""
+        from attn_cli.models.tokens.mask import mask_pieces  # few commands need it
+
+        return mask_pieces(self.tokenizer.directory)
+
     def check(self) -> None:
         """Check that the weights belong to this model.
 
@@ -213,7 +225,7 @@ class Checkpoint:
         return known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
 
     def _decoding(self, texts: Texts) -> tuple[Transformer, Inputs, Memory | None]:
-        """The side of the model that predicts, what it reads, and its encoder's output, if it has an encoder."""
+        """The side of the model that predicts, what it reads, and the output of an encoder."""
         model, inputs = self._transformer, _inputs(texts.tokens)
         if self.spec.decoder is None:
             return model, inputs, None

@@ -78,6 +78,11 @@ class FastTokenizer:
             raise AttnError(f"the vocabulary has no token {index}", _RELOAD)
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+        piece = self._inner.id_to_token(index) or ""
+        return self._added.get(index) or self._decode(piece)
+
     def target_tokenizer(self) -> "FastTokenizer":
         """The tokenizer for the decoder's text: the same one."""
         return self

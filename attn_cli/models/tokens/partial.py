@@ -35,6 +35,10 @@ class PartialTokenizer:
         """
         return self.file.token(index)
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+        return self.file.text(index)
+
     def target_tokenizer(self) -> "PartialTokenizer":
         """The tokenizer for the decoder's text: the same one."""
         return self

@@ -135,6 +135,13 @@ class SlowTokenizer:
             piece = str(self._inner.convert_ids_to_tokens(index))
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+        if index >= self.size:
+            return ""
+        piece = self.token(index).piece
+        return piece if index in self._special | self._added else _decode(piece)
+
     def target_tokenizer(self) -> "SlowTokenizer":
         """The tokenizer for the decoder's text; Marian has two vocabularies."""
         if getattr(self._inner, "tgt_lang", "") is None:

@@ -33,6 +33,9 @@ class Tokenizer(Protocol):
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text."""
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+
     def target_tokenizer(self) -> "Tokenizer":
         """The tokenizer for the decoder's text."""
 

@@ -3,19 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-import numpy as np
-
 from attn_cli.answers.effects import (
     AblationEffects,
     DirectEffects,
     Effects,
     HeadPlace,
     LookEffect,
-    Prediction,
 )
 from attn_cli.core.arrays import Exact, exact
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.source import Attribution, HeadEffects, RunProgress, Source
+from attn_cli.models.head_effects import Attribution, HeadEffects, RunProgress
 from attn_cli.reading.effects.direct import direct_effects, strongest_looks
 from attn_cli.reading.effects.switching import (
     Asked,
@@ -24,8 +21,9 @@ from attn_cli.reading.effects.switching import (
     is_mean_by_position,
     replacements,
 )
+from attn_cli.reading.predictions import PlaceLogits, check_logits, largest
 from attn_cli.reading.reading import Reading
-from attn_cli.reading.steps import check_finite, unwarned
+from attn_cli.reading.steps import unwarned
 from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod, Pattern
 
@@ -63,37 +61,26 @@ def answer(
         AttnError: they do not add up, the weights are damaged, or a logit is not a finite number.
     """
     logits, attribution, reason = _logits(reading, effects, question)
-    check_finite(bool(np.isfinite(logits).all()), "logits")
+    check_logits(reading, question.position, logits)
     token = int(logits.argmax()) if question.token is None else question.token
     if token == question.against:
         raise UsageError("--token and --against are the same token", "--against another one")
     direct, looks, why = _direct(attribution, reason, token, question)
     asked = Asked(question.position, token, question.against)
+    predicts = question.position + effects.is_next
+    expected = PlaceLogits(reading, predicts, logits)
     return Effects(
         question.position,
         effects.is_next,
-        predictions_of(reading.source, reading, logits, question.predictions),
-        _prediction(reading, logits, token),
-        None if question.against is None else _prediction(reading, logits, question.against),
+        [expected.prediction(index) for index in largest(logits, question.predictions)],
+        expected.prediction(token),
+        None if question.against is None else expected.prediction(question.against),
         direct,
         why,
         looks,
         _ablation(effects, question, asked, progress),
         patterns,
     )
-
-
-def predictions_of(_source: Source, reading: Reading, logits: Exact, count: int) -> list[Prediction]:
-    """The likeliest tokens, the first of equals first."""
-    best = np.argsort(-logits, kind="stable")[:count]
-    return [_prediction(reading, logits, int(index)) for index in best]
-
-
-def _prediction(reading: Reading, logits: Exact, token: int) -> Prediction:
-    shifted = logits - logits.max()
-    probability = float(np.exp(shifted[token]) / np.exp(shifted).sum())
-    text = reading.source.vocabulary(reading.kind).get(token, "")
-    return Prediction(token, text, float(logits[token]), probability)
 
 
 def _logits(

@@ -6,7 +6,9 @@ import numpy as np
 
 from attn_cli.answers.effects import HeadChange, HeadPlace
 from attn_cli.core.arrays import Exact, Floats, exact, to_numpy
-from attn_cli.models.source import HeadEffects, Predictor, RunProgress, SwitchedHead
+from attn_cli.models.head_effects import HeadEffects, RunProgress, SwitchedHead
+from attn_cli.models.source import Predictor
+from attn_cli.reading.predictions import log_softmax
 from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod
 
@@ -113,10 +115,10 @@ class _Measures:
 
     def __init__(self, asked: Asked, clean: Exact) -> None:
         self._asked, self._clean = asked, clean
-        self._log, self._shares = _log_softmax(clean), np.exp(_log_softmax(clean))
+        self._log, self._shares = log_softmax(clean), np.exp(log_softmax(clean))
 
     def change(self, head: HeadPlace, logits: Exact) -> HeadChange:
-        log = _log_softmax(logits)
+        log = log_softmax(logits)
         token = self._asked.token
         return HeadChange(
             head,
@@ -128,9 +130,3 @@ class _Measures:
     def _read(self, logits: Exact) -> float:
         against = self._asked.against
         return float(logits[self._asked.token] - (0.0 if against is None else logits[against]))
-
-
-def _log_softmax(logits: Exact) -> Exact:
-    shifted = logits - logits.max()
-    result: Exact = shifted - np.log(np.exp(shifted).sum())
-    return result

@@ -9,8 +9,8 @@ from attn_cli.answers.effects import (
     HeadChange,
     HeadPlace,
     LookEffect,
-    Prediction,
 )
+from attn_cli.answers.prediction import Prediction
 
 _OF_CHANGES = ("logit", "probability", "divergence")
 

@@ -1,8 +1,9 @@
 """Effects in words and numbers: what is predicted, the sum beside the logit, the strongest looks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from attn_cli.answers.effects import DirectEffects, Effects, HeadChange, HeadPlace, Prediction
+from attn_cli.answers.effects import DirectEffects, Effects, HeadChange, HeadPlace
+from attn_cli.answers.prediction import Prediction
 from attn_cli.safe_text import label
 from attn_cli.vocabulary import Kind
 
@@ -80,7 +81,9 @@ def heads_table(effects: Effects, count: int, digits: int) -> tuple[list[str], l
     return names, rows
 
 
-def _size(place: HeadPlace, direct: dict[HeadPlace, float], changes: dict[HeadPlace, HeadChange]) -> float:
+def _size(
+    place: HeadPlace, direct: Mapping[HeadPlace, float], changes: Mapping[HeadPlace, HeadChange]
+) -> float:
     of_change = abs(changes[place].logit) if place in changes else 0.0
     return max(abs(direct.get(place, 0.0)), of_change)
 
@@ -88,8 +91,8 @@ def _size(place: HeadPlace, direct: dict[HeadPlace, float], changes: dict[HeadPl
 def _head_row(
     effects: Effects,
     place: HeadPlace,
-    direct: dict[HeadPlace, float],
-    changes: dict[HeadPlace, HeadChange],
+    direct: Mapping[HeadPlace, float],
+    changes: Mapping[HeadPlace, HeadChange],
     digits: int,
 ) -> list[str]:
     pattern, change = effects.patterns.get(place), changes.get(place)
