@@ -19,7 +19,8 @@ class DirectEffects:
     heads: Mapping[HeadPlace, float]
     feed_forward: Mapping[int, float]  # by layer
     embedding: float  # of the token, its position and its segment
-    constant: float  # biases of W^O, the shift of the final norm, and the bias of the language head
+    bias: float  # the biases of W^O
+    constant: float  # the shift of the final norm, and the bias of the language head
     mean: float  # the mean logit of the vocabulary; 0 if it is less another token's logit
     expected: float  # the logit, or the difference of two, as the model computed it
     softcap: float | None = None  # the cap that logits pass afterwards
@@ -28,7 +29,7 @@ class DirectEffects:
     def total(self) -> float:
         """The sum of all effects and the mean: what was expected, but for rounding."""
         layers = (*self.heads.values(), *self.feed_forward.values())
-        return sum(layers) + self.embedding + self.constant + self.mean
+        return sum(layers) + self.embedding + self.bias + self.constant + self.mean
 
 
 @record(frozen=True, slots=True)

@@ -5,9 +5,10 @@ what enters and leaves W^O, and `judge.py` the operations in between.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 import transformers
@@ -26,7 +27,6 @@ from attn_cli.models.bridge.hf_models import (
 from attn_cli.models.bridge.judge import OperationWatch
 from attn_cli.models.bridge.judged_modules import ModuleWatch
 from attn_cli.models.bridge.reference_tokens import auto_tokens
-from attn_cli.models.bridge.rope_tables import RopeTables
 from attn_cli.models.files.tensors import FloatArray, Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import AttentionModules, Precision, ReferenceLayer, ReferenceTokens, Texts
@@ -165,6 +165,29 @@ class EagerModel:
             problem = f"the first {first} layers of {self.directory} cannot be run alone"
             raise AttnError(problem, "a shorter text")
         return short
+
+
+@record(frozen=True, slots=True, eq=False)
+class RopeTables:
+    """The modules with tables of frequencies as they were loaded: dynamic RoPE remembers the longest text."""
+
+    modules: tuple[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]], ...]
+
+    @classmethod
+    def of(cls, model: torch.nn.Module) -> Self:
+        """The tables of the model, as they are now."""
+        return cls(
+            tuple(
+                (module, copy(vars(module)), dict(module.named_buffers(recurse=False)))
+                for module in model.modules()
+                if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
+            )
+        )
+
+    def restore(self) -> None:
+        """Put the tables back into the model."""
+        for module, values, buffers in self.modules:
+            vars(module).update(values, _buffers=copy(buffers))
 
 
 def rows_of(length: int) -> Sequence[int] | None:

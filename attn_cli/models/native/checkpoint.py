@@ -33,8 +33,7 @@ from attn_cli.vocabulary import Kind, OrderSource
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
     from attn_cli.models.native.effects.text import NativeEffects
-    from attn_cli.models.native.known_head import KnownHead
-    from attn_cli.models.native.prediction import NativePredictor
+    from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
 
 
 @record(frozen=True)
@@ -202,10 +201,10 @@ class Checkpoint:
         Raises:
             AttnError: the model has no such head, or its files lack it.
         """
-        from attn_cli.models.native.prediction import NativePredictor  # few commands predict
+        from attn_cli.models.native.language_head.prediction import NativePredictor  # few commands predict
 
         model, inputs, memory = self._decoding(texts)
-        return NativePredictor(model, self._known_head(model), cache(lambda: model.leaving(inputs, memory)))
+        return NativePredictor(self.language_head(), cache(lambda: model.leaving(inputs, memory)))
 
     def effects(self, texts: Texts) -> "NativeEffects":
         """What heads do to the predictions of a text: those of the decoder if there are two sides.
@@ -215,14 +214,25 @@ class Checkpoint:
         """
         from attn_cli.models.native.effects.text import NativeEffects
 
-        model, inputs, memory = self._decoding(texts)
+        _, inputs, memory = self._decoding(texts)
         kind = next(iter(self.kinds)) if memory is None else Kind.DECODER
-        return NativeEffects(model, self._known_head(model), inputs, kind, memory)
+        return NativeEffects(self.language_head(), inputs, kind, memory)
 
-    def _known_head(self, model: Transformer) -> "KnownHead":
-        from attn_cli.models.native.known_head import known_head
+    def language_head(self) -> "NativeHead":
+        """The model's own language head; in an encoder-decoder model it reads what leaves the decoder.
 
-        return known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
+        Raises:
+            AttnError: the model has none, or its files do not say what it is.
+        """
+        from attn_cli.models.files.saved_as import no_head  # few commands predict
+        from attn_cli.models.native.language_head.known_head import known_head
+        from attn_cli.models.native.language_head.prediction import NativeHead
+
+        model = replace(self._transformer, spec=self.spec.decoder or self.spec)
+        known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
+        if known.head.fills_masks and self.request.is_causal:
+            raise no_head(self.name, "it fills in masked tokens, which see both sides without --causal")
+        return NativeHead(model, known)
 
     def _decoding(self, texts: Texts) -> tuple[Transformer, Inputs, Memory | None]:
         """The side of the model that predicts, what it reads, and the output of an encoder."""

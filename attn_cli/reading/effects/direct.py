@@ -22,7 +22,7 @@ def direct_effects(attribution: Attribution, token: int, against: int | None) ->
     """
     parts = attribution.parts(token, against)
     heads, feed_forward = dict[HeadPlace, float](), dict[int, float]()
-    embedding, constant = 0.0, parts.constant
+    embedding, bias = 0.0, 0.0
     for component, number in zip(parts.components, parts.effects, strict=True):
         effect = float(number)
         if component.layer is not None and component.head is not None:
@@ -32,11 +32,12 @@ def direct_effects(attribution: Attribution, token: int, against: int | None) ->
         elif component.type in _EMBEDDINGS:
             embedding += effect
         else:
-            constant += effect
+            bias += effect
     logits = attribution.uncapped_logits
     mean = float(logits.mean()) if against is None else 0.0
     expected = float(logits[token] - (0.0 if against is None else logits[against]))
-    return DirectEffects(heads, feed_forward, embedding, constant, mean, expected, attribution.softcap)
+    of_biases = (bias, parts.constant)
+    return DirectEffects(heads, feed_forward, embedding, *of_biases, mean, expected, attribution.softcap)
 
 
 def strongest_looks(layers: Iterable[Looks], count: int) -> list[LookEffect]:

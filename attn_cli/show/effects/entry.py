@@ -71,6 +71,7 @@ def _direct(direct: DirectEffects) -> dict[str, object]:
         "heads": [_place(place) | {"effect": effect} for place, effect in direct.heads.items()],
         "feed_forward": [{"layer": layer, "effect": effect} for layer, effect in direct.feed_forward.items()],
         "embedding": direct.embedding,
+        "bias": direct.bias,
         "constant": direct.constant,
         "mean": direct.mean,
         "sum": direct.total,

@@ -49,6 +49,7 @@ def sums(effects: Effects, direct: DirectEffects) -> Iterator[str]:
         "heads": sum(direct.heads.values()),
         "feed-forward": sum(direct.feed_forward.values()),
         "embedding": direct.embedding,
+        "biases of W^O": direct.bias,
         "constant": direct.constant,
         **({"mean of the vocabulary": direct.mean} if effects.against is None else {}),
     }

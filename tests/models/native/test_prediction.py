@@ -10,7 +10,7 @@ import transformers
 
 from attn_cli.models.backend import Backend
 from attn_cli.models.native.checkpoint import Checkpoint
-from attn_cli.models.native.prediction import NativePredictor
+from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.models.native.spec import Part
 from attn_cli.models.open import open_checkpoint
 from tests.support.language_models import (
@@ -66,25 +66,24 @@ def test_the_logits_are_those_of_transformers(
     assert expected.std() > 1  # flat logits would pass with a broken head
 
 
-def mutated(
-    name: str, saved: Callable[[str], Path], change: Callable[[NativePredictor], NativePredictor]
-) -> float:
+def mutated(name: str, saved: Callable[[str], Path], change: Callable[[NativeHead], NativeHead]) -> float:
     """How far the logits are from those of transformers after a change."""
     source = opened(saved(name), NUMPY)
     texts = texts_of(source, TEXTS[0], TEXTS[1])
-    predictor = change(source.predictor(texts))
+    found = source.predictor(texts)
+    predictor = replace(found, head=change(found.head))
     return apart(predictor.logits(all_rows(texts)), reference_logits(saved(name), TWINS[name].model, texts))
 
 
-def in_spec(**values: Any) -> Callable[[NativePredictor], NativePredictor]:
+def in_spec(**values: Any) -> Callable[[NativeHead], NativeHead]:
     return lambda found: replace(found, model=replace(found.model, spec=replace(found.model.spec, **values)))
 
 
-def in_head(**values: Any) -> Callable[[NativePredictor], NativePredictor]:
+def in_head(**values: Any) -> Callable[[NativeHead], NativeHead]:
     return lambda found: replace(found, known=replace(found.known, head=replace(found.known.head, **values)))
 
 
-def in_known(**values: Any) -> Callable[[NativePredictor], NativePredictor]:
+def in_known(**values: Any) -> Callable[[NativeHead], NativeHead]:
     return lambda found: replace(found, known=replace(found.known, **values))
 
 
@@ -94,7 +93,7 @@ def unbiased(part: Part | None) -> Part:
 
 
 # What a head has and another lacks, taken away: the twin must notice, or the test above proves nothing.
-WITHOUT: dict[str, tuple[tuple[str, ...], Callable[[NativePredictor], NativePredictor]]] = {
+WITHOUT: dict[str, tuple[tuple[str, ...], Callable[[NativeHead], NativeHead]]] = {
     "the final norm": (
         (
             *("gpt2", "llama", "gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "mistral", "qwen2", "qwen3"),

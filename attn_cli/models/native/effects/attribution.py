@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attn_cli.core.arrays import Exact, exact
+from attn_cli.core.arrays import Array, Exact, exact
 from attn_cli.core.attention import trace
 from attn_cli.core.decomposition import Decomposition, pulled_back
 from attn_cli.core.layers import LayerNorm, RmsNorm
@@ -19,11 +19,10 @@ from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError
 from attn_cli.models.head_effects import Looks, Parts
 from attn_cli.models.native.effects.directions import Directions
-from attn_cli.models.native.known_head import KnownHead
-from attn_cli.models.native.prediction import NativePredictor
+from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.models.native.residual import ResidualStream
 from attn_cli.models.native.spec import Spec
-from attn_cli.models.native.transformer import Inputs, Memory, Transformer
+from attn_cli.models.native.transformer import Inputs, Memory
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
@@ -41,28 +40,29 @@ class _Row:
 class NativeAttribution:
     """The stream at one position, in parts, and the language head that reads it."""
 
-    predictor: NativePredictor  # of that position alone
+    head: NativeHead
+    output: Array  # (1, M) of the last layer, before the final norm
     stream: Decomposition  # (N, 1, M) before the final norm
     rows: Sequence[_Row]
 
     @cached_property
     def logits(self) -> Exact:
         """(V,) as the model computes them, after a soft cap."""
-        return exact(self.predictor.logits([0])[0])
+        return exact(self.head.logits(self.output)[0])
 
     @cached_property
     def uncapped_logits(self) -> Exact:
         """(V,) the logits before the soft cap."""
         if self.softcap is None:
             return self.logits
-        known = self.predictor.known
+        known = self.head.known
         uncapped = replace(known, head=replace(known.head, softcap=None))
-        return exact(replace(self.predictor, known=uncapped).logits([0])[0])
+        return exact(replace(self.head, known=uncapped).logits(self.output)[0])
 
     @property
     def softcap(self) -> float | None:
         """The cap that logits pass afterwards: what is split is the logit before."""
-        return self.predictor.known.head.softcap
+        return self.head.known.head.softcap
 
     def parts(self, token: int, against: int | None) -> Parts:
         """What each component adds to a token's logit, less another's or the mean of the vocabulary.
@@ -82,33 +82,34 @@ class NativeAttribution:
         Raises:
             AttnError: the head is not linear.
         """
-        direction, spec = self._directions.of(token, against), self.predictor.model.spec
+        direction, spec = self._directions.of(token, against), self.head.model.spec
         in_stream = pulled_back(direction.vector, self._final_norm, self.stream.whole[0])
         for row in self.rows:
             read = in_stream
             if row.kind is not Kind.CROSS:
-                norm = self.predictor.model.norm(spec.attention_result_norm, row.layer, spec.width)
+                norm = self.head.model.norm(spec.attention_result_norm, row.layer, spec.width)
                 read = pulled_back(in_stream * spec.residual_scale, norm, exact(row.attention.result())[0])
             yield _looks(row, read)
 
     @cached_property
     def _directions(self) -> Directions:
-        return Directions(self.predictor)
+        return Directions(self.head)
 
     @cached_property
     def _final_norm(self) -> LayerNorm | RmsNorm | None:
-        spec = self.predictor.model.spec
-        return self.predictor.model.norm(spec.final_norm, 0, spec.width)
+        spec = self.head.model.spec
+        return self.head.model.norm(spec.final_norm, 0, spec.width)
 
 
 def attribute(
-    model: Transformer, known: KnownHead, inputs: Inputs, kind: Kind, position: int, memory: Memory | None
+    language_head: NativeHead, inputs: Inputs, kind: Kind, position: int, memory: Memory | None
 ) -> NativeAttribution:
     """Run the layers once, and keep what they write at the position.
 
     Raises:
         AttnError: the sublayers' sums are normalised, so that what a head writes does not stay as it is.
     """
+    model = language_head.model
     _check_additive(model.spec)
     stream, rows = ResidualStream(model, inputs, [position], kind, memory), list[_Row]()
     for block, entering in stream.layers():
@@ -118,7 +119,7 @@ def attribute(
         last = block, entering
     ended = stream.after(*last)
     output = last[0].leaving[..., position : position + 1, :]
-    return NativeAttribution(NativePredictor(model, known, lambda: output), ended, rows)
+    return NativeAttribution(language_head, output, ended, rows)
 
 
 def _check_additive(spec: Spec) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from attn_cli.core.arrays import Array, Exact, at_least_float32, exact
 from attn_cli.core.multihead import Linear
 from attn_cli.errors import AttnError
-from attn_cli.models.native.prediction import NativePredictor
+from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.record import record
 
 _BLOCK = 1 << 22  # numbers of the head's matrix at once in float64: 32 MB
@@ -27,7 +27,7 @@ class Direction:
 class Directions:
     """The directions that a linear language head reads, before its soft cap; V tokens, M features."""
 
-    predictor: NativePredictor
+    head: NativeHead
 
     def of(self, token: int, against: int | None) -> Direction:
         """A token's logit less that of another, or less the mean of the vocabulary if that is None.
@@ -47,8 +47,8 @@ class Directions:
         return Direction(vector @ exact(transform.weight), constant)
 
     def _check_linear(self) -> None:
-        head = self.predictor.known.head
-        if head.activation is not None or head.norm is not None:
+        known = self.head.known.head
+        if known.activation is not None or known.norm is not None:
             problem = "what components write does not add up to its logits: its head has a layer of its own"
             raise AttnError(f"{problem}, with an activation and a norm", "--ablate zero, which needs no sum")
 
@@ -59,7 +59,7 @@ class Directions:
     @cached_property
     def _mean(self) -> tuple[Exact, float]:
         """The mean of the matrix and of the biases over the vocabulary."""
-        count, width = self.predictor.vocabulary, self._width
+        count, width = self.head.vocabulary, self._width
         step = max(1, _BLOCK // width)
         blocks = [range(start, min(start + step, count)) for start in range(0, count, step)]
         total = np.zeros(width)
@@ -69,31 +69,31 @@ class Directions:
 
     def _rows(self, blocks: Sequence[range]) -> Iterator[Array]:
         """(R, width) blocks of rows of the matrix, rounded as the model computes with them."""
-        known, shape = self.predictor.known, (self.predictor.vocabulary, self._width)
+        known, shape = self.head.known, (self.head.vocabulary, self._width)
         for rows in blocks:
             read = known.weights.rows(f"{known.matrix}.weight", shape, rows)
-            yield at_least_float32(self.predictor.model.backend.convert(read))
+            yield at_least_float32(self.head.model.backend.convert(read))
 
     @cached_property
     def _biases(self) -> Exact:
         """(V,) what is added to each logit."""
-        total = np.zeros(self.predictor.vocabulary)
-        for bias in self.predictor.biases():
+        total = np.zeros(self.head.vocabulary)
+        for bias in self.head.biases():
             total = total + exact(bias).reshape(-1)
         return total
 
     @property
     def _width(self) -> int:
-        return self.predictor.known.head.width or self.predictor.model.spec.width
+        return self.head.known.head.width or self.head.model.spec.width
 
     @property
     def _scale(self) -> float:
-        return float(self.predictor.known.head.scale)
+        return float(self.head.known.head.scale)
 
     @cached_property
     def _transform(self) -> Linear | None:
-        known, spec = self.predictor.known, self.predictor.model.spec
+        known, spec = self.head.known, self.head.model.spec
         if known.head.transform is None:
             return None
-        model = replace(self.predictor.model, weights=known.weights)
+        model = replace(self.head.model, weights=known.weights)
         return model.linear(known.head.transform, self._width, spec.width)

@@ -6,8 +6,7 @@ from attn_cli.core.arrays import Array
 from attn_cli.models.head_effects import RunProgress, Variant
 from attn_cli.models.native.effects.ablation import AblatedRuns, contexts_of
 from attn_cli.models.native.effects.attribution import NativeAttribution, attribute
-from attn_cli.models.native.known_head import KnownHead
-from attn_cli.models.native.prediction import NativePredictor
+from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
 from attn_cli.models.native.transformer import Inputs, Memory, Transformer
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
@@ -17,16 +16,19 @@ from attn_cli.vocabulary import Kind
 class NativeEffects:
     """One text, the layers that read it, and the language head that they lead to."""
 
-    model: Transformer
-    known: KnownHead
+    language_head: NativeHead
     inputs: Inputs
     kind: Kind  # of the self-attention
     memory: Memory | None = None
 
     @property
+    def _model(self) -> Transformer:
+        return self.language_head.model
+
+    @property
     def is_next(self) -> bool:
         """Whether a position is about the token that follows, and not about the one in its own place."""
-        return self.model.spec.is_causal
+        return self._model.spec.is_causal
 
     @property
     def length(self) -> int:
@@ -36,12 +38,12 @@ class NativeEffects:
     @property
     def head_size(self) -> int:
         """D, the number of features of a head's contexts."""
-        return self.model.spec.head_size
+        return self._model.spec.head_size
 
     @property
     def places(self) -> list[tuple[Kind, int, int]]:
         """The kind of attention, the layer and the number of each head, layer by layer."""
-        spec = self.model.spec
+        spec = self._model.spec
         kinds = (self.kind,) if spec.cross is None else (self.kind, Kind.CROSS)
         return [
             (kind, layer, head)
@@ -56,7 +58,7 @@ class NativeEffects:
         Raises:
             AttnError: they are no sum of what components write, or the weights are damaged.
         """
-        return attribute(self.model, self.known, self.inputs, self.kind, position, self.memory)
+        return attribute(self.language_head, self.inputs, self.kind, position, self.memory)
 
     def ablated(
         self,
@@ -71,9 +73,9 @@ class NativeEffects:
         Raises:
             AttnError: the weights are damaged.
         """
-        runs = AblatedRuns(self.model, self.inputs, self.memory, keeps_patterns)
+        runs = AblatedRuns(self._model, self.inputs, self.memory, keeps_patterns)
         output = runs.outputs(variants, position, progress)
-        return NativePredictor(self.model, self.known, lambda: output)
+        return NativePredictor(self.language_head, lambda: output)
 
     def contexts(self) -> Iterator[tuple[Kind, int, Array]]:
         """(H, T, D) the contexts of the heads of each layer, in ascending order.
@@ -81,4 +83,4 @@ class NativeEffects:
         Raises:
             AttnError: the weights are damaged.
         """
-        return contexts_of(self.model, self.inputs, self.kind, self.memory)
+        return contexts_of(self._model, self.inputs, self.kind, self.memory)

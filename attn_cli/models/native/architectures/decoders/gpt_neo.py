@@ -5,7 +5,7 @@ from itertools import cycle, islice
 
 from attn_cli.core.masks import Rule, everywhere, sliding
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.language_heads import next_token_head
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "h.{layer}."

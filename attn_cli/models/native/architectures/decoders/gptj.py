@@ -1,7 +1,7 @@
 """GPT-J: interleaved RoPE, attention and feed-forward block share one norm. Wang and Komatsuzaki 2021."""
 
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.language_heads import next_token_head
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec

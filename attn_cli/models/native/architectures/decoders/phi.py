@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
-from attn_cli.models.native.language_heads import next_token_head
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import FeedForward, Norm, Part, Spec
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.halves import check_has_both
-from attn_cli.models.native.language_heads import next_token_head
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import (
     Cross,

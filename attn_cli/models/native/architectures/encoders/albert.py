@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
-from attn_cli.models.native.language_heads import masked_head
+from attn_cli.models.native.language_head.shared_heads import masked_head
 from attn_cli.models.native.layer_types import refuse_decoder
 from attn_cli.models.native.spec import FeedForward, LanguageHead, Part, Projections, Spec
 

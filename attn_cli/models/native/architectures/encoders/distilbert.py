@@ -1,7 +1,7 @@
 """DistilBERT: half of BERT's layers, no segment embeddings. Sanh et al. 2019, arXiv:1910.01108."""
 
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.language_heads import masked_head
+from attn_cli.models.native.language_head.shared_heads import masked_head
 from attn_cli.models.native.layer_types import refuse_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, LanguageHead, Norm, Part, Projections, Spec
 

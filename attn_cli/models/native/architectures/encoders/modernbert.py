@@ -5,7 +5,7 @@ from dataclasses import replace
 from attn_cli.core.masks import nearby
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.language_heads import masked_head
+from attn_cli.models.native.language_head.shared_heads import masked_head
 from attn_cli.models.native.layer_types import FULL, read_layer_types, refuse_decoder, windows_by_type
 from attn_cli.models.native.rope import check_one_rope, of_layer_type, read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, LanguageHead, Norm, Part, Projections, Spec

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.gemma import refuse_both_sides, scaled
-from attn_cli.models.native.language_heads import next_token_head
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import read_layer_types, read_window, windows_by_type
 from attn_cli.models.native.spec import LanguageHead, Part, Spec
 

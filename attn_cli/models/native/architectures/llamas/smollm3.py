@@ -10,7 +10,7 @@ from attn_cli.core.masks import everywhere
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
-from attn_cli.models.native.language_heads import next_token_head
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import read_layer_types, read_window, windows_by_type
 from attn_cli.models.native.spec import Spec
 
