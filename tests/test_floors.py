@@ -18,7 +18,7 @@ MODELS = {
     "models.head_labels",
     "models.tokens",
     "models.files",
-    "models.head_effects",
+    "models.predictions",
 }
 FLOORS = {
     "errors": set[str](),
@@ -39,8 +39,9 @@ FLOORS = {
     "models.backend": GROUND | {"core", "models.cores"},
     "models.devices": set[str](),
     "models.head_labels": GROUND | {"models.files"},
-    "models.source": GROUND | {"core", "models.backend", "models.head_labels", "models.tokens"},
-    "models.head_effects": GROUND | {"core", "models.source"},
+    "models.source": GROUND
+    | {"core", "models.backend", "models.head_labels", "models.predictions", "models.tokens"},
+    "models.predictions": GROUND | {"core"},
     "models.gguf": GROUND | {"models.files", "models.tokens"},
     "models.hub": GROUND | {"models.files"},
     "models.random_layer": GROUND | MODELS | {"core"},

@@ -22,7 +22,7 @@ from attn_cli.vocabulary import AblationMethod, Kind, Pattern, Theme
 
 if TYPE_CHECKING:
     from attn_cli.answers.effects import HeadPlace
-    from attn_cli.models.head_effects import HeadEffects
+    from attn_cli.models.predictions import HeadEffects
     from attn_cli.reading.effects.answer import Question
     from attn_cli.reading.effects.switching import Switching
     from attn_cli.reading.reading import Reading

@@ -5,7 +5,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from attn_cli.core.arrays import Array, Floats
+from attn_cli.core.arrays import Array
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
-    from attn_cli.models.head_effects import HeadEffects
+    from attn_cli.models.predictions import HeadEffects, Predictor
 
 
 @record(frozen=True, slots=True)
@@ -206,21 +206,6 @@ class ReferenceModel(Protocol):
         self, texts: Texts, kinds: Collection[Kind], precision: Precision, first: int | None = None
     ) -> Mapping[Kind, Mapping[int, ReferenceLayer]]:
         """The attention of all layers, or only of the `first`, for each of `kinds`."""
-
-
-class Predictor(Protocol):
-    """What a model expects at the tokens of one text: logits over its vocabulary."""
-
-    @property
-    def is_next(self) -> bool:
-        """Whether a row is about the token that follows, and not about the one in its own place."""
-
-    @property
-    def vocabulary(self) -> int:
-        """V, the number of tokens, with those that only fill up the matrix."""
-
-    def logits(self, rows: Sequence[int]) -> Floats:
-        """(R, V) the logits of these rows; those of other rows are not computed."""
 
 
 class Source(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 from attn_cli.answers.prediction import PlacePredictions, Prediction
 from attn_cli.core.arrays import Exact, Floats
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.source import Predictor
+from attn_cli.models.predictions import Predictor
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.reading import Reading
 from attn_cli.record import record

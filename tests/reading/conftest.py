@@ -21,12 +21,12 @@ def reading(twins: Path) -> Reading:
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The layers whose weights were read."""
     layers: list[int] = []
-    read = vars(transformer.Transformer)["_self_attention"]
+    read = vars(transformer.Transformer)["self_attention"]
 
     def spied(self: transformer.Transformer, layer: int, *rest: object) -> MultiHeadAttention:
         layers.append(layer)
         found: MultiHeadAttention = read(self, layer, *rest)
         return found
 
-    monkeypatch.setattr(transformer.Transformer, "_self_attention", spied)
+    monkeypatch.setattr(transformer.Transformer, "self_attention", spied)
     return layers

@@ -12,7 +12,7 @@ from attn_cli.answers.effects import (
 )
 from attn_cli.core.arrays import Exact, exact
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.head_effects import Attribution, HeadEffects, RunProgress
+from attn_cli.models.predictions import Attribution, HeadEffects, RunProgress
 from attn_cli.reading.effects.direct import direct_effects, strongest_looks
 from attn_cli.reading.effects.switching import (
     Asked,

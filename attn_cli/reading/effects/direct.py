@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from attn_cli.answers.effects import DirectEffects, HeadPlace, LookEffect
-from attn_cli.models.head_effects import Attribution, Looks
+from attn_cli.models.predictions import Attribution, Looks
 from attn_cli.vocabulary import ComponentType
 
 _EMBEDDINGS = {ComponentType.EMBEDDING, ComponentType.POSITION, ComponentType.SEGMENT}

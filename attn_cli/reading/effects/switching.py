@@ -6,8 +6,7 @@ import numpy as np
 
 from attn_cli.answers.effects import HeadChange, HeadPlace
 from attn_cli.core.arrays import Exact, Floats, exact, to_numpy
-from attn_cli.models.head_effects import HeadEffects, RunProgress, SwitchedHead
-from attn_cli.models.source import Predictor
+from attn_cli.models.predictions import HeadEffects, Predictor, RunProgress, SwitchedHead
 from attn_cli.reading.predictions import log_softmax
 from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from attn_cli.core.arrays import Array, device_of, namespace
 from attn_cli.core.multihead import Attention
-from attn_cli.models.head_effects import RunProgress, SwitchedHead, Variant
 from attn_cli.models.native.transformer import Changes, Edit, Inputs, Memory, OpenText, Transformer
+from attn_cli.models.predictions import RunProgress, SwitchedHead, Variant
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 

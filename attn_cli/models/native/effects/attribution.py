@@ -17,12 +17,12 @@ from attn_cli.core.decomposition import Decomposition, pulled_back
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.multihead import Attention
 from attn_cli.errors import AttnError
-from attn_cli.models.head_effects import Looks, Parts
 from attn_cli.models.native.effects.directions import Directions
 from attn_cli.models.native.language_head.prediction import NativeHead
 from attn_cli.models.native.residual import ResidualStream
 from attn_cli.models.native.spec import Spec
 from attn_cli.models.native.transformer import Inputs, Memory
+from attn_cli.models.predictions import Looks, Parts
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from attn_cli.core.arrays import Array
-from attn_cli.models.head_effects import RunProgress, Variant
 from attn_cli.models.native.effects.ablation import AblatedRuns, contexts_of
 from attn_cli.models.native.effects.attribution import NativeAttribution, attribute
 from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
 from attn_cli.models.native.transformer import Inputs, Memory, Transformer
+from attn_cli.models.predictions import RunProgress, Variant
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 

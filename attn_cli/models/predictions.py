@@ -1,15 +1,29 @@
-"""The interface of what heads do to a prediction: parts of a logit, and runs with heads switched off."""
+"""The interface of what a model predicts, and of what its heads do to that: parts, and runs without heads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from attn_cli.core.arrays import Array, Exact
+from attn_cli.core.arrays import Array, Exact, Floats
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import Component
-    from attn_cli.models.source import Predictor
+
+
+class Predictor(Protocol):
+    """What a model expects at the tokens of one text: logits over its vocabulary."""
+
+    @property
+    def is_next(self) -> bool:
+        """Whether a row is about the token that follows, and not about the one in its own place."""
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the number of tokens, with those that only fill up the matrix."""
+
+    def logits(self, rows: Sequence[int]) -> Floats:
+        """(R, V) the logits of these rows; those of other rows are not computed."""
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -113,7 +127,7 @@ class HeadEffects(Protocol):
         progress: RunProgress,
         *,
         keeps_patterns: bool = False,
-    ) -> "Predictor":
+    ) -> Predictor:
         """The predictions at a position: row 0 those of the clean run, then one row for each variant.
 
         Raises:
