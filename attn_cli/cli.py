@@ -37,7 +37,7 @@ _COMMANDS = {
     "effects": ("show_head_effects", "Show what heads do to what the model says next.", _LOOK),
     "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
     "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),
-    "tokens": ("list_tokens", "Show how a model splits a text into tokens.", _CHECK),
+    "tokens": ("list_tokens", "Show the tokens of a text, and which ones the model expects.", _CHECK),
     "models": ("list_models", "List the models and devices that can be used here.", _CHECK),
     "verify": ("verify_model", "Check the numbers against Hugging Face's eager attention.", _CHECK),
     "train": ("train_model", "Train a small model of your own on text files.", _TRAIN),

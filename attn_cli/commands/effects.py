@@ -169,8 +169,10 @@ def show_head_effects(
         from attn_cli.reading.document import describe_reading
         from attn_cli.show.effects.maps import effect_maps
 
-        document = describe_reading(reading) | effects_entry(effects)
-        of_heads = describe_reading(reading) | head_records(effects)
+        described = describe_reading(reading)
+        text_of_target = {"target_text": described["target"]} if "target" in described else {}
+        document = described | text_of_target | effects_entry(effects)
+        of_heads = described | head_records(effects)
         grids = [[[grid]] for grid in effect_maps(effects)]
         name = f"effects · {reading.source.card.name}"
         write(world, targets, PICTURES, lambda: drawn(world, grids, name, picture_options), force=force)

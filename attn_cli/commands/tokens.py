@@ -12,6 +12,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
 from attn_cli.record import record
+from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
     from attn_cli.reading.reading import Reading
@@ -27,9 +28,6 @@ The tokens of BERT, for a script:
     attn tokens "the cat's pyjamas" -m bert-base-cased --json
 The five likeliest tokens after each one:
     attn tokens "Once upon a time" --predict 5
-What follows the text, and what a masked token stands for:
-    attn tokens "Once upon a time" --predict 10 --rows -1
-    attn tokens "The cat sat on the [MASK]." -m bert-base-cased --predict 5
 """
 
 
@@ -69,7 +67,7 @@ def list_tokens(
     backend: options.BackendOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Show how a model splits a text into tokens, and which tokens it expects.
+    """Show the tokens of a text, and which ones the model expects.
 
     One line per token: its position (for --rows and --columns), its id and piece in the model's vocabulary,
     its text, and where the text starts and ends, in characters. A token without text of its own starts and
@@ -80,7 +78,7 @@ def list_tokens(
     """
     texts = text_request(world, text)
     if prediction.predict is None:
-        _check_alone(prediction)
+        _check_alone(prediction, backend)
         reading = read_text(world, open_model(world, source_request(source), weights=False), texts)
         _say(world, reading) if as_json else _show(world, reading)
         return
@@ -93,10 +91,12 @@ def list_tokens(
     _predict(world, with_suited_backend(reading), prediction.predict, prediction.rows, as_json=as_json)
 
 
-def _check_alone(prediction: PredictionOptions) -> None:
-    """Raise `UsageError` for rows of predictions that were not asked for."""
-    if prediction.rows is not None:
-        raise UsageError("--rows applies only with --predict", f"--predict 5 --rows {prediction.rows}")
+def _check_alone(prediction: PredictionOptions, backend: options.BackendOptions) -> None:
+    """Raise `UsageError` for options of predictions that were not asked for; ATTN_DEVICE may be set."""
+    is_usual = backend.dtype is DType.FLOAT32
+    for option, value in (("--rows", prediction.rows), ("--dtype", None if is_usual else backend.dtype)):
+        if value is not None:
+            raise UsageError(f"{option} applies only with --predict", f"--predict 5 {option} {value}")
 
 
 def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, as_json: bool) -> None:

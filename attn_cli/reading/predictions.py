@@ -1,6 +1,6 @@
 """What a model expects at the places of a text: the likeliest tokens, and the one that stands there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -76,10 +76,18 @@ def masked_positions(reading: Reading, otherwise: str) -> list[int]:
     masks = reading.source.mask_pieces
     masked = [token.position for token in reading.queries if token.piece in masks]
     if not masked:
-        name, mask = reading.source.card.name, min(masks)
-        problem = f"the text has no masked token: {name} predicts what stands at {mask}"
-        raise UsageError(problem, f"{mask} in place of a word, or {otherwise}")
+        raise _no_mask(reading.source.card.name, masks, otherwise)
     return masked
+
+
+def _no_mask(name: str, masks: Collection[str], otherwise: str) -> UsageError:
+    """The error for a text without a masked token."""
+    if not masks:
+        problem = f"the text has no masked token, and the tokenizer of {name} names none"
+        return UsageError(problem, otherwise)
+    mask = min(masks)
+    problem = f"the text has no masked token: {name} predicts what stands at {mask}"
+    return UsageError(problem, f"{mask} in place of a word, or {otherwise}")
 
 
 def _places(

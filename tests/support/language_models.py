@@ -143,7 +143,8 @@ def reference_logits(
     with torch.no_grad():
         answer = loaded(**given)
     logits = answer.prediction_logits if "prediction_logits" in answer else answer.logits
-    found: npt.NDArray[np.floating] = logits[0].float().numpy()
+    is_half = logits.dtype in {torch.float16, torch.bfloat16}
+    found: npt.NDArray[np.floating] = (logits[0].float() if is_half else logits[0]).numpy()
     return found
 
 

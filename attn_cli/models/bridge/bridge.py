@@ -381,7 +381,7 @@ class Bridge:
         """What may stand for a masked token in the text."""
         from attn_cli.models.tokens.mask import mask_pieces  # few commands need it
 
-        return mask_pieces(self.tokenizer.directory)
+        return mask_pieces(self.tokenizer)
 
     def check(self) -> None:
         """Check that there are weights of every layer, in floating point unless the model is quantised.

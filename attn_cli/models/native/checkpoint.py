@@ -159,7 +159,7 @@ class Checkpoint:
         """What may stand for a masked token in the text."""
         from attn_cli.models.tokens.mask import mask_pieces  # few commands need it
 
-        return mask_pieces(self.tokenizer.directory)
+        return mask_pieces(self.tokenizer)
 
     def check(self) -> None:
         """Check that the weights belong to this model.

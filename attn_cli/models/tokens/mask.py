@@ -3,20 +3,26 @@
 from pathlib import Path
 
 from attn_cli.models.tokens.beside import read_beside
+from attn_cli.models.tokens.token import Tokenizer
 
-_USUAL = frozenset({"[MASK]", "<mask>"})  # if no file names it
+_FILES = ("tokenizer_config.json", "special_tokens_map.json")
+_USUAL = ("[MASK]", "<mask>")
 
 
-def mask_pieces(directory: Path | None) -> frozenset[str]:
-    """The piece of the masked token, as the files beside the tokenizer name it; else the usual ones.
+def mask_pieces(tokenizer: Tokenizer) -> frozenset[str]:
+    """The piece of the masked token that a file beside the tokenizer names; else the usual one, if it has it.
 
     Raises:
         AttnError: a file is damaged, or a link out of the checkpoint.
     """
-    for name in ("tokenizer_config.json", "special_tokens_map.json") if directory else ():
-        assert directory is not None, "there are no names without it"
-        said = (read_beside(directory, name) or {}).get("mask_token")
-        piece = said.get("content") if isinstance(said, dict) else said
-        if isinstance(piece, str) and piece:
+    for name in _FILES:
+        piece = None if tokenizer.directory is None else _named(tokenizer.directory, name)
+        if piece is not None:
             return frozenset({piece})
-    return _USUAL
+    return frozenset(piece for piece in _USUAL if any(token.piece == piece for token in tokenizer(piece)))
+
+
+def _named(directory: Path, file: str) -> str | None:
+    said = (read_beside(directory, file) or {}).get("mask_token")
+    piece = said.get("content") if isinstance(said, dict) else said
+    return piece if isinstance(piece, str) and piece else None

@@ -20,7 +20,7 @@ def effects_entry(effects: Effects) -> dict[str, object]:
     against, direct, ablation = effects.against, effects.direct, effects.ablation
     return {
         "position": effects.position,
-        "predictions": [_prediction(each) for each in effects.predictions],
+        "predictions": [_prediction(effects, each) for each in effects.predictions],
         "target": _token(effects.target),
         "against": None if against is None else _token(against),
         "direct": None if direct is None else _direct(direct),
@@ -61,8 +61,10 @@ def _token(token: Prediction) -> dict[str, object]:
     return {"id": token.id, "text": token.text, "logit": token.logit}
 
 
-def _prediction(token: Prediction) -> dict[str, object]:
-    return _token(token) | {"probability": token.probability}
+def _prediction(effects: Effects, token: Prediction) -> dict[str, object]:
+    place = {"position": effects.position, "predicts": effects.position + effects.is_next}
+    numbers = {"probability": token.probability, "actual": token.is_actual}
+    return place | {"rank": token.rank} | _token(token) | numbers
 
 
 def _direct(direct: DirectEffects) -> dict[str, object]:
