@@ -80,8 +80,8 @@ class Effects:
 
     @property
     def places(self) -> Iterator[HeadPlace]:
-        """The heads that have an effect of either sort."""
-        if self.direct is not None:
-            yield from self.direct.heads
-        elif self.ablation is not None:
+        """The heads that a table lists: those that were switched off, or else all."""
+        if self.ablation is not None:
             yield from (change.head for change in self.ablation.heads)
+        elif self.direct is not None:
+            yield from self.direct.heads

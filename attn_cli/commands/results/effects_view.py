@@ -33,10 +33,9 @@ def show_effects(
         world.say("")
         world.screen.print(CellMap(grid, digits=digits, theme=world.theme(theme)))
     if effects.direct is not None:
-        world.say("")
-        world.screen.print(
-            Paragraph([f"direct effects on {what_is_split(effects)}:", *sums(effects, effects.direct)])
-        )
+        world.say(f"\ndirect effects on {what_is_split(effects)}:")
+        for line in sums(effects, effects.direct):
+            world.screen.print(Paragraph(line.split(" "), between=" "))
         named = _namer(reading)
         for sentence in look_sentences(effects, named, query):
             world.screen.print(Paragraph(sentence.split(" "), between=" "))

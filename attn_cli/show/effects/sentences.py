@@ -66,7 +66,7 @@ def look_sentences(effects: Effects, named: Named, query: str) -> list[str]:
     to = f"to {on}" if effects.against is None else f"to {on} over {quoted(effects.against.text)}"
     return [
         f"{name_of(look.head)} looks from {query} at {named(look.head[0], look.key)}, weight "
-        f"{look.weight:.2f}, and adds {look.effect:+.2f} {to}"
+        f"{look.weight:.2f}, and adds {_signed(look.effect, 2)} {to}"
         for look in effects.looks
     ]
 
@@ -76,8 +76,8 @@ def heads_table(effects: Effects, count: int, digits: int) -> tuple[list[str], l
     direct = {} if effects.direct is None else effects.direct.heads
     changes = {} if effects.ablation is None else {each.head: each for each in effects.ablation.heads}
     names = ["head", "pattern", *(["direct"] if direct else [])]
-    names += ["logit\nwithout", "probability\nwithout", "KL"] if changes else []
-    order = sorted(direct or changes, key=lambda place: -_size(place, direct, changes))
+    names += ["logit\nchange", "probability\nchange", "KL"] if changes else []
+    order = sorted(changes or direct, key=lambda place: -_size(place, direct, changes))
     rows = [_head_row(effects, place, direct, changes, digits) for place in order[: count or None]]
     return names, rows
 
@@ -98,7 +98,7 @@ def _head_row(
 ) -> list[str]:
     pattern, change = effects.patterns.get(place), changes.get(place)
     row = [name_of(place), "" if pattern is None else str(pattern)]
-    row += [f"{direct[place]:+.{digits}f}"] if direct else []
+    row += [_signed(direct[place], digits)] if direct else []
     if not changes:
         return row
     numbers = ["·"] * 3 if change is None else change_cells(change, digits)
@@ -107,5 +107,11 @@ def _head_row(
 
 def change_cells(change: HeadChange, digits: int) -> list[str]:
     """The three numbers of an ablation."""
-    changed = [f"{number:+.{digits}f}" for number in (change.logit, change.probability)]
+    changed = [_signed(number, digits) for number in (change.logit, change.probability)]
     return [*changed, f"{change.divergence:.{digits}f}"]
+
+
+def _signed(number: float, digits: int) -> str:
+    """The number with its sign; 0 has none."""
+    text = f"{number:+.{digits}f}"
+    return text if float(text) else text[1:]
