@@ -48,9 +48,8 @@ def main() -> None:
         end="",
     )
     print(f"{len(texts.tokens)} tokens")
-    print(
-        "| what | wall | CPU | beside | wall | CPU | ratio, wall | ratio, CPU |\n|---|--:|--:|---|--:|--:|--:|--:|"
-    )
+    print("| what | wall | CPU | beside | wall | CPU | ratio, wall | ratio, CPU |")
+    print("|---|--:|--:|---|--:|--:|--:|--:|")
     last = len(texts.tokens) - 1
     line(
         "direct effects",
