@@ -57,6 +57,18 @@ def test_inspect_without_a_model_loads_no_torch() -> None:
     )
 
 
+def test_tokens_alone_load_nothing_that_predicts(twin: Path) -> None:
+    found = loaded("tokens", "the cat sat", "-m", twin)
+    assert not {"torch", "transformers", "safetensors", "attn_cli.reading.predictions"} & found
+    assert not any("language_head.prediction" in name for name in found)
+
+
+def test_native_predictions_load_neither_torch_nor_transformers() -> None:
+    found = loaded("tokens", "the cat sat", "--predict", "3")
+    assert {"numpy", "tokenizers", "rich"} <= found
+    assert not {"torch", "transformers", "matplotlib", "safetensors", "huggingface_hub"} & found
+
+
 def test_a_random_layer_needs_no_tokenizer_either() -> None:
     found = loaded("inspect", "the cat sat", "-m", "random", "--json")
     assert not {"torch", "transformers", "matplotlib", "tokenizers", "rich"} & found

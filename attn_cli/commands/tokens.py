@@ -100,11 +100,10 @@ def _check_alone(prediction: PredictionOptions, backend: options.BackendOptions)
 
 
 def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, as_json: bool) -> None:
-    from attn_cli.reading.predictions import predict  # NumPy: 0.1 s
+    from attn_cli.reading.predictions import describe_predictions, predict  # NumPy: 0.1 s
 
     found = predict(reading, rows, count)
     if as_json:
-        from attn_cli.reading.document import describe_predictions
         from attn_cli.show import data
 
         world.say(data.as_json(describe_predictions(found)))

@@ -100,6 +100,18 @@ def check(source: Source, work: Work, hint: str) -> None:
         raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint + otherwise)
 
 
+def check_run_fits(reading: Reading, kept: int, hint: str) -> None:
+    """Check that a run of all layers fits into free memory, with `kept` numbers of results.
+
+    Raises:
+        AttnError: it does not; `hint` says what to try.
+    """
+    card, tokens = reading.source.card, max(len(reading.tokens), len(reading.texts.target))
+    if reading.source.engine == "native" and tokens * card.width + card.width**2 + kept <= _SMALL:
+        return
+    check(reading.source, Work(tokens, tokens, card.layers, kept=kept), hint)
+
+
 def check_heads_fit(
     reading: Reading, places: Sequence[Place], steps: Collection[Step], window: Window
 ) -> None:

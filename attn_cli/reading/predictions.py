@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
@@ -10,11 +11,15 @@ from attn_cli.core.arrays import Exact, Floats
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.predictions import Predictor
 from attn_cli.models.tokens.token import Token
+from attn_cli.reading.document import describe_reading
+from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.reading import Reading
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind
 
 _BLOCK = 1 << 25  # logits in memory at once: 128 MB
+_FEW = 128  # rows: fewer fill no block, unless the vocabulary has more than 262,144 tokens
+_COPIES = 2  # of a block: its parts, and the whole
 _DIGITS = 8  # of a probability: a float32 has fewer
 
 
@@ -35,6 +40,8 @@ def predict(reading: Reading, rows: str | None, count: int) -> Predictions:
         UsageError: the vocabulary has fewer tokens, or the rows are malformed or out of range.
     """
     reading = of_decoder(reading)
+    is_long = rows is None and len(reading.queries) > _FEW
+    check_run_fits(reading, _BLOCK * _COPIES if is_long else 0, "--rows -1, or a shorter text")
     predictor = reading.source.predictor(reading.texts)
     positions = _positions(reading, predictor, rows)
     if count > predictor.vocabulary:
@@ -161,3 +168,33 @@ def largest(logits: Floats, count: int) -> list[int]:
     candidates = np.flatnonzero(logits >= least)
     order = np.argsort(-logits[candidates], kind="stable")[:count]
     return [int(index) for index in candidates[order]]
+
+
+def describe_predictions(predictions: Predictions) -> dict[str, object]:
+    """The reading, and an entry for each likely token of each place, and for the one that stands there."""
+    entries = [
+        _prediction(place, each)
+        for place in predictions.places
+        for each in (*place.likeliest, *_beyond(place))
+    ]
+    return {**describe_reading(predictions.reading), "predictions": entries}
+
+
+def _beyond(place: PlacePredictions) -> tuple[Prediction, ...]:
+    """The token that stands there, if it is not among the likeliest."""
+    if place.actual is None or any(each.is_actual for each in place.likeliest):
+        return ()
+    return (place.actual,)
+
+
+def _prediction(place: PlacePredictions, prediction: Prediction) -> dict[str, object]:
+    return {
+        "position": place.position,
+        "predicts": place.predicts,
+        "rank": prediction.rank,
+        "id": prediction.id,
+        "text": prediction.text,
+        "logit": prediction.logit if isfinite(prediction.logit) else None,
+        "probability": prediction.probability,
+        "actual": prediction.is_actual,
+    }

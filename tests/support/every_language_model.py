@@ -11,6 +11,7 @@ import transformers
 from attn_cli.errors import AttnError
 from attn_cli.models.bridge.hf_models import inputs_of
 from attn_cli.models.bridge.prediction import language_class
+from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Texts
 from attn_cli.models.tokens.token import Token
 from tests.support.every_type import IDS, OWN, TARGET, check_size, stir, tiny
@@ -23,17 +24,17 @@ def language_twin(kind: str, directory: Path) -> Any:
     Raises:
         AttnError: the type has no language head.
     """
-    config = tiny(transformers.CONFIG_MAPPING[kind], OWN.get(kind, {}))
-    config.architectures = []
-    check_size(config)
-    named = language_class(kind, config).named
-    torch.manual_seed(0)
-    try:
+    if kind not in transformers.CONFIG_MAPPING:
+        raise AttnError(f"transformers {transformers.__version__} does not have it", "none")
+    with translated_errors("no twin"):
+        config = tiny(transformers.CONFIG_MAPPING[kind], OWN.get(kind, {}))
+        config.architectures = []
+        check_size(config)
+        named = language_class(kind, config).named
+        torch.manual_seed(0)
         model = named._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()  # noqa: SLF001
         stir(model)
         model.save_pretrained(directory)
-    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:
-        raise AttnError(f"no twin: {error}", "none") from error
     save_tokenizer(word_piece(), directory)
     return model
 

@@ -230,6 +230,7 @@ class Bridge:
                 *(self.name, self.directory, self.config, backend),
                 trusts_code=self.trusts_code,
                 state=self._state,
+                adapter=self.adapter,
             )
         return self._language_models[key]
 
@@ -373,10 +374,13 @@ class Bridge:
 
     def token_text(self, index: int, kind: Kind) -> str:
         """The text of the token with this id, in the vocabulary of this kind; empty if it has none."""
-        is_target = kind is Kind.DECODER
-        return (self.tokenizer.target_tokenizer() if is_target else self.tokenizer).text(index)
+        return (self._target_tokenizer if kind is Kind.DECODER else self.tokenizer).text(index)
 
-    @property
+    @cached_property
+    def _target_tokenizer(self) -> Tokenizer:
+        return self.tokenizer.target_tokenizer()
+
+    @cached_property
     def mask_pieces(self) -> frozenset[str]:
         """What may stand for a masked token in the text."""
         from attn_cli.models.tokens.mask import mask_pieces  # few commands need it

@@ -14,7 +14,7 @@ from attn_cli.models.backend import Backend
 from attn_cli.models.bridge.exact_numbers import exact_numbers
 from attn_cli.models.bridge.hf_models import MissingTensorError, NamedClass, inputs_of, load_model
 from attn_cli.models.bridge.reference import RopeTables
-from attn_cli.models.files.saved_as import check_saved_with_head, no_head
+from attn_cli.models.files.saved_as import check_tied_head, no_head
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import Texts
@@ -222,6 +222,7 @@ def load_language_model(
     *,
     trusts_code: bool,
     state: Mapping[str, Tensor] | None,
+    adapter: Path | None,
 ) -> LanguageModel:
     """The model with its own language head.
 
@@ -241,5 +242,5 @@ def load_language_model(
         raise no_head(name, error.problem) from error
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     if getattr(head, "weight", None) is getattr(embeddings, "weight", None):
-        check_saved_with_head(name, directory, chosen.named.__name__)
+        check_tied_head(name, directory, adapter, chosen.named.__name__)
     return LanguageModel(name, model, chosen.is_next, RopeTables.of(model))

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 import transformers
@@ -174,7 +174,7 @@ class RopeTables:
     modules: tuple[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]], ...]
 
     @classmethod
-    def of(cls, model: torch.nn.Module) -> Self:
+    def of(cls, model: torch.nn.Module) -> "RopeTables":
         """The tables of the model, as they are now."""
         return cls(
             tuple(

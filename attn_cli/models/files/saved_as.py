@@ -17,19 +17,44 @@ def no_head(name: str, reason: str) -> AttnError:
     return AttnError(f"{name} has no language head that is known: {reason}", _HINT)
 
 
-def check_saved_with_head(name: str, directory: Path, *heads: str) -> None:
-    """Check that the model's embeddings are its language head too, if the files have no other.
+def check_tied_head(name: str, place: Path, adapter: Path | None, *heads: str) -> None:
+    """Check that the embeddings of the model at `place` are its head too, as the files have no other.
 
-    `heads` are further classes with a language head.
+    `adapter` is merged into it; `heads` are further classes with a language head.
 
     Raises:
-        AttnError: it was saved as a model that embeds sentences, or that has the head of another task.
+        AttnError: it was saved as a model that embeds sentences, or that has the head of another task; or
+            the adapter changes the embeddings.
     """
-    if any((place / _TRANSFORMER).exists() for place in (directory, directory.parent)):
+    directories = (place, place.parent) if place.is_dir() else ()
+    if any((directory / _TRANSFORMER).exists() for directory in directories):
         raise no_head(name, f"it was saved as a model that embeds sentences ({_TRANSFORMER})")
-    task = _task(directory, (*_HEADS, *heads))
+    task = _task(place, (*_HEADS, *heads)) if place.is_dir() else None
     if task is not None:
         raise no_head(name, f"it was saved as {task}, which predicts no tokens")
+    if adapter is not None:
+        _check_adapter(name, adapter)
+
+
+def _check_adapter(name: str, adapter: Path) -> None:
+    """Check that the adapter leaves the embeddings and the head alone: PEFT may part the two.
+
+    Raises:
+        AttnError: it does not.
+    """
+    from attn_cli.models.files.adapter import read_adapter  # only adapters need it
+
+    read = read_adapter(adapter)
+    changed = (*read.modules, *(tensor.rpartition(".")[0] for tensor in read.whole))
+    of_tokens = next((module for module in changed if not _is_apart(module)), None)
+    if of_tokens is not None:
+        problem = f"the adapter {adapter} changes {of_tokens}, and the head is tied to the embeddings"
+        raise no_head(name, problem)
+
+
+def _is_apart(module: str) -> bool:
+    """Whether it is a module of a numbered layer, or a norm."""
+    return "norm" in module or any(part.isdecimal() for part in module.split("."))
 
 
 def _task(directory: Path, heads: tuple[str, ...]) -> str | None:

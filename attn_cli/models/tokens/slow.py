@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ class SlowTokenizer:
         vars(bare)["_has_template"] = False
         return bare
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The number of tokens: the largest id is one less."""
         return 1 + max(self._inner.get_vocab().values(), default=-1)

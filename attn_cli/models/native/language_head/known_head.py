@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from attn_cli.models.files.saved_as import check_saved_with_head, no_head
+from attn_cli.models.files.saved_as import check_tied_head, no_head
 from attn_cli.models.files.weights import Weights
 from attn_cli.models.native.spec import LanguageHead, Spec
 from attn_cli.record import record
@@ -37,7 +37,7 @@ def known_head(name: str, path: Path, spec: Spec, weights: Weights, adapter: Pat
         raise no_head(name, f"the tensor {missing} is missing from {weights.directory}")
     matrix, bias = _matrix(name, spec, head, weights), _bias(name, head, weights)
     if matrix != head.decoder.name:
-        _check_tie(name, path, adapter)
+        check_tied_head(name, path, adapter)
     return KnownHead(head, weights, matrix, bias)
 
 
@@ -82,36 +82,3 @@ def _bias(name: str, head: LanguageHead, weights: Weights) -> str | None:
         if weights.has(each):
             return each
     raise no_head(name, f"the tensor {names[-1]} is missing from {weights.directory}")
-
-
-def _check_tie(name: str, path: Path, adapter: Path | None) -> None:
-    """Check that the embeddings are the model's head: that it was saved as a model which has one.
-
-    Raises:
-        AttnError: it was saved as another model, or an adapter was merged into the embeddings.
-    """
-    if path.is_dir():
-        check_saved_with_head(name, path)
-    if adapter is not None:
-        _check_adapter(name, adapter)
-
-
-def _check_adapter(name: str, adapter: Path) -> None:
-    """Check that the adapter leaves the embeddings and the head alone: PEFT may part them.
-
-    Raises:
-        AttnError: it does not.
-    """
-    from attn_cli.models.files.adapter import read_adapter  # only adapters need it
-
-    read = read_adapter(adapter)
-    changed = (*read.modules, *(tensor.rpartition(".")[0] for tensor in read.whole))
-    of_tokens = next((each for each in changed if not _is_apart(each)), None)
-    if of_tokens is not None:
-        problem = f"the adapter {adapter} changes {of_tokens}, which is tied to other weights"
-        raise no_head(name, problem)
-
-
-def _is_apart(module: str) -> bool:
-    """Whether it is a module of a numbered layer, or a norm."""
-    return "norm" in module or any(part.isdecimal() for part in module.split("."))
