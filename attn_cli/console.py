@@ -11,7 +11,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO, cast
 
 from attn_cli.errors import AttnError
-from attn_cli.safe_text import printable, text_encoding
+from attn_cli.safe_text import LEFT_TO_RIGHT, in_order, printable, text_encoding
 from attn_cli.vocabulary import Theme
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class World:
         Terminals set COLORFGBG to `foreground;background`, some to `foreground;default;background`.
         """
         if chosen is not Theme.AUTO:
-            return chosen
+            return Theme.LIGHT if chosen is Theme.PAPER else chosen
         _, is_there, background = self.environment.get("COLORFGBG", "").rpartition(";")
         return Theme.LIGHT if is_there and background in _LIGHT_BACKGROUNDS else Theme.DARK
 
@@ -180,12 +180,21 @@ class World:
         lines = textwrap.wrap(
             sentence, self.width, replace_whitespace=False, break_long_words=False, break_on_hyphens=False
         )
-        return "\n".join(lines)
+        encoding = (stream or self.stderr).encoding or "utf-8"
+        return "\n".join(in_order(line) if _has_mark(encoding) else line for line in lines)
 
     def _to_stderr(self, line: str) -> None:
         encoding = self.stderr.encoding or "utf-8"
         self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         self.stderr.flush()
+
+
+def _has_mark(encoding: str) -> bool:
+    """Whether the encoding has the mark of `in_order`."""
+    try:
+        return bool(LEFT_TO_RIGHT.encode(encoding))
+    except UnicodeEncodeError:
+        return False
 
 
 def _returns_early(stream: TextIO) -> bool:

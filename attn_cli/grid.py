@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,43 @@ class Grid:
     by_size: bool = False  # whether absolute values are ranked, as in a difference, so that -2 is above 1
     sink: npt.NDArray[np.floating] | None = None  # (R,) a column for a learned sink, beside those of the keys
     hidden: "HiddenColumn | None" = None  # one for what keys took that are out of sight, in tables
+    row_landmarks: "Landmarks | None" = None  # (R,) what to call rows if there is no room for all labels
+    column_landmarks: "Landmarks | None" = None  # (C,)
+    merged: tuple[int, int] = (1, 1)  # how many of its cells one that is drawn stands for: the largest
+    step: str = ""  # of a head; empty: the grid is no step of one head
+    head: str = ""  # `LAYER.HEAD`
+    unit: str = ""  # what the number of a cell is: `score`
+    axes: tuple[str, str] = ("", "")  # what rows and columns are; queries and keys, if columns are tokens
+    ranking: "Ranking | None" = None  # where the values of a row are the largest of many, not of all columns
+
+    @property
+    def row_axis(self) -> str:
+        """What the rows are; empty if nothing says so."""
+        return self.axes[0] or ("query" if self.are_tokens else "")
+
+    @property
+    def column_axis(self) -> str:
+        """What the columns are; empty if nothing says so."""
+        return self.axes[1] or ("key" if self.are_tokens else "")
+
+    @property
+    def cell_is(self) -> str:
+        """What the number of a cell is: `weight`, or `largest weight of a block of 4 × 4`."""
+        if not self.is_pooled:
+            return self._merged(self.unit)
+        rows, columns = self.cells
+        pooled = "largest" if self.pool is Pool.MAX else "mean"
+        unit = self.unit or "weight"
+        what = f"difference of the {pooled} weights" if self.by_size else f"{pooled} {unit}"
+        return self._merged(f"{what} of a block of {rows:,} × {columns:,}")
+
+    def _merged(self, number: str) -> str:
+        """What a cell is that stands for several of the grid: the largest of their numbers."""
+        if self.merged == (1, 1):
+            return number
+        rows, columns = self.merged
+        by_size = " by absolute value" if self.by_size else ""
+        return f"{number}, largest{by_size} of {rows:,} × {columns:,}"
 
     @property
     def unmasked(self) -> npt.NDArray[np.bool_]:
@@ -67,7 +105,7 @@ class Grid:
 
     def _column(self, name: str, numbers: npt.NDArray[np.floating]) -> "Grid":
         values = numbers[:, None]
-        alone: dict[str, Any] = {"columns": (name,), "column_places": None, "allowed": None}
+        alone: dict[str, Any] = {"columns": (name,), "column_places": None, "allowed": None, "ranking": None}
         return replace(self, values=values, visible=np.isfinite(values), sink=None, hidden=None, **alone)
 
     @property
@@ -83,6 +121,11 @@ class Grid:
         return seen if self.sink is None else np.append(seen, self.sink[np.isfinite(self.sink)])
 
     @property
+    def width(self) -> int:
+        """How many columns a row has, those included that are not listed."""
+        return len(self.columns) if self.ranking is None else self.ranking.out_of
+
+    @property
     def all_numbers(self) -> Matrix:
         """(N,) the same, with those of the hidden keys: every number that a table of the grid shows."""
         return self.numbers if self.hidden is None else np.append(self.numbers, self.hidden.weight)
@@ -90,7 +133,8 @@ class Grid:
     @property
     def caption(self) -> str:
         """The title, and what hidden keys took."""
-        return self.title if self.hidden is None else f"{self.title} · {self.hidden.caption}"
+        hidden = "" if self.hidden is None else self.hidden.caption
+        return " · ".join(filter(None, (self.title, hidden)))
 
     @property
     def is_masked_later(self) -> bool:
@@ -118,6 +162,26 @@ class Grid:
         """What a cell is of how many numbers: `mean of 2 × 2`, or `largest of 2 × 2`."""
         rows, columns = self.cells
         return f"{'largest' if self.pool is Pool.MAX else 'mean'} of {rows:,} × {columns:,}"
+
+
+@record(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Which numbers the largest of each row are, in descending order; R rows, K numbers of each.
+
+    A row with fewer unmasked numbers than K has arbitrary ones after them.
+    """
+
+    columns: npt.NDArray[np.int64]  # (R, K) of a head: indices of its keys; of a grid: of its columns
+    counts: npt.NDArray[np.int64]  # (R,) the unmasked numbers of each row
+    out_of: int  # how many numbers a row has
+    span: tuple[float, float]  # the range of the unmasked numbers; the lower is above the higher without any
+    leaves_out: bool = False  # whether masked ones are left out that have numbers
+
+    @property
+    def is_listed(self) -> npt.NDArray[np.bool_]:
+        """(R, K) whether there is such a number."""
+        ranks = np.arange(self.columns.shape[-1])
+        return np.asarray(ranks < self.counts[:, None])
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -194,6 +258,7 @@ class Head:
     sink: Sink | None = None  # None: the head has none
     hidden: Hidden | None = None  # None: no key is hidden
     favourite: KeyShare | None = None  # None: too few rows, or the weights are not among the steps
+    rankings: Mapping[Step, Ranking] = field(default_factory=dict)  # steps that have only the largest numbers
 
     @property
     def is_masked(self) -> bool:
@@ -211,9 +276,46 @@ class Head:
         return f"{self.layer}.{self.head}"
 
 
+class Rank(IntEnum):
+    """How well a token tells a reader where in the text it stands; the lowest is the best."""
+
+    SENTENCE = 0  # a sentence begins with it
+    WORD = 1  # a word does
+    MARK = 2  # a punctuation mark, a special token or a line end
+    PIECE = 3  # it continues a word
+
+
+@record(frozen=True, slots=True)
+class Landmarks:
+    """What to call positions of a text, if there is no room for the labels of all."""
+
+    places: tuple[int, ...]  # positions
+    words: tuple[str, ...]  # the word that begins at each
+    ranks: tuple[Rank, ...]
+
+    def best(self, firsts: Sequence[int], end: int) -> "Landmarks":
+        """The best one from each of `firsts` to the next, the last time to `end`; the earlier of equals."""
+        spans = zip(firsts, (*firsts[1:], end), strict=True)
+        chosen = [
+            min(range(first, max(first + 1, last)), key=self.ranks.__getitem__) for first, last in spans
+        ]
+        return self.at(chosen)
+
+    def at(self, indices: Sequence[int]) -> "Landmarks":
+        """Those at the indices."""
+        return Landmarks(
+            tuple(self.places[index] for index in indices),
+            tuple(self.words[index] for index in indices),
+            tuple(self.ranks[index] for index in indices),
+        )
+
+
 @record(frozen=True, slots=True)
 class Sides:
-    """The texts of the tokens: those of the queries, and those of the keys."""
+    """The texts of the tokens, or of words: those of the queries, and those of the keys."""
 
     queries: Sequence[str]
     keys: Sequence[str]
+    query_numbers: Sequence[int] | None = None  # the numbers that views print; None: 0, 1, 2, ...
+    key_numbers: Sequence[int] | None = None
+    landmarks: tuple[Landmarks, Landmarks] | None = None  # of queries and of keys; only pictures need them

@@ -1,8 +1,14 @@
 """Makes text from outside harmless and visible: no control sequences, no invisible labels."""
 
 import codecs
+import re
 import unicodedata
 
+LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
+_RIGHT_TO_LEFT = {"R", "AL", "AN"}  # letters, and Arabic digits
+# compiled when first needed: most runs have no such text
+_OF_SUCH_SCRIPTS = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
+_WORD = r"\S+"
 _NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
 _JOINER = "\N{ZERO WIDTH JOINER}"  # harmless inside an emoji, invisible elsewhere
 _EMOJI_ENDS = {"So", "Sk"}  # pictures and skin tones
@@ -10,6 +16,7 @@ _EMOJI_STARTS = {"So", "Sm"}  # pictures and arrows
 _PICTURE = "\N{VARIATION SELECTOR-16}"  # requests the emoji form of the preceding character
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _BLANK_LETTERS = set("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that are blank
+_KOREAN_ENDS = {*map(chr, range(0x1160, 0x1200)), *map(chr, range(0xD7B0, 0xD800))}
 _NOTHING = "\N{DOTTED CIRCLE}"  # the base of a combining mark without a letter, Unicode 7.9
 
 
@@ -33,10 +40,40 @@ def printable(text: str) -> str:
     return "".join(_printable_character(*three) for three in neighbours)
 
 
+def is_right_to_left(text: str) -> bool:
+    """Whether the text has a character that is written from right to left."""
+    return any(
+        unicodedata.bidirectional(found) in _RIGHT_TO_LEFT for found in re.findall(_OF_SUCH_SCRIPTS, text)
+    )
+
+
+def in_order(line: str) -> str:
+    """A line for a terminal, whose words remain in their order, from left to right.
+
+    A terminal that reorders right-to-left text turns everything around between two Hebrew words, numbers
+    too, unless a mark of the other direction comes after each (UAX #9, rules N1 and W2). Terminals keep the
+    mark, which has no width, with the character before it; the one at the start is for those that look for
+    the direction of the first letter.
+    """
+    if line.isascii() or not is_right_to_left(line):
+        return line
+    return LEFT_TO_RIGHT + re.sub(_WORD, lambda word: marked(word.group()), line)
+
+
+def marked(word: str) -> str:
+    """The word with a mark after it if it is written from right to left; see `in_order`."""
+    return word + LEFT_TO_RIGHT if is_right_to_left(word) else word
+
+
 def label(text: str) -> str:
     """`text` as the label of a row or a column: printable, without surrounding space, never empty."""
     shown = printable(text).strip() or "␣" * max(1, len(text))
-    return _NOTHING + shown if unicodedata.category(shown[0]).startswith("M") else shown
+    return _NOTHING + shown if _joins_what_stands_before(shown[0]) else shown
+
+
+def _joins_what_stands_before(character: str) -> bool:
+    """Whether it is drawn on the character before it: a combining mark, or a Korean vowel or final."""
+    return unicodedata.category(character).startswith("M") or character in _KOREAN_ENDS
 
 
 def _printable_character(before: str, character: str, after: str) -> str:

@@ -339,11 +339,12 @@ class OrderSource(StrEnum):
 
 
 class Theme(StrEnum):
-    """The terminal background that colours are chosen for."""
+    """The background that colours are chosen for: of a terminal or a picture."""
 
-    AUTO = "auto"  # as COLORFGBG says, else dark
+    AUTO = "auto"  # of a terminal as COLORFGBG says, else dark; of a picture paper
     DARK = "dark"
     LIGHT = "light"
+    PAPER = "paper"  # the same as light
 
 
 class Pool(StrEnum):

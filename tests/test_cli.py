@@ -169,7 +169,7 @@ def test_the_theme_comes_from_option_environment_terminal_or_is_dark(
 
 def test_the_environment_names_a_theme_that_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTN_THEME", "purple")
-    problem = "ATTN_THEME cannot be 'purple': it must be one of auto, dark, light"
+    problem = "ATTN_THEME cannot be 'purple': it must be one of auto, dark, light, paper"
     assert refused(attn("inspect", "the cat")) == (2, problem, "attn inspect --help")
 
 

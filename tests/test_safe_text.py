@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn_cli.safe_text import label, printable
+from attn_cli.safe_text import in_order, is_right_to_left, label, printable
 
 CONTROL = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -89,3 +89,22 @@ def test_an_accent_alone_stands_on_a_circle() -> None:
 )
 def test_a_skin_tone_without_a_picture_is_spelled_out(text: str, shown: str) -> None:
     assert printable(text) == shown  # terminals draw it two columns wide, and Rich counts none
+
+
+@pytest.mark.parametrize(
+    "text", ["\u05d0", "\u0633", "\u0663", "\ufeb3", "ab-\u05d0", "\U00010900", "\U0001e900"]
+)
+def test_hebrew_arabic_and_arabic_digits_are_written_from_right_to_left(text: str) -> None:
+    assert is_right_to_left(text)
+    assert in_order(f"0 {text} 0.5") == f"\u200e0 {text}\u200e 0.5"
+
+
+@pytest.mark.parametrize("text", ["abc", "\u00d7", "\u0915", "\u65e5", "\u0301", "3", "\u2192", "\u05bc"])
+def test_other_text_has_no_marks(text: str) -> None:
+    assert in_order(f"0 {text} 0.5") == f"0 {text} 0.5"
+
+
+@pytest.mark.parametrize("vowel", ["\u1161", "\u11a8", "\ud7b0", "\ud7cb"])
+def test_a_korean_vowel_or_final_without_a_syllable_stands_on_a_circle(vowel: str) -> None:
+    assert label(vowel) == f"\u25cc{vowel}"
+    assert label(f"\u1112{vowel}") == f"\u1112{vowel}"

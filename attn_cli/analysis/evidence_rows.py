@@ -30,7 +30,7 @@ def find_evidence_rows(tokens: KeyTokens, visible_keys: Integers) -> EvidenceRow
     ids, copies = tokens.ids, tokens.copies
     special = np.zeros(ids.size, bool) if tokens.special is None else tokens.special
     places, is_text = np.arange(ids.size), ~special
-    nearest = copies.back(np.ones_like(places))
+    nearest = copies.back(places, np.ones_like(places))
     steps = np.where(nearest == NO_KEY, 0, places - nearest)  # to the nearest copy; 0: there is none
     is_second_later = is_text & (places > 1)
     return {

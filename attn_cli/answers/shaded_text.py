@@ -34,6 +34,12 @@ class ShadedText:
     elsewhere: float | None = None  # the weight of the tokens that are not shown; None: all are shown
     is_divided: bool = False  # whether the weights are divided by what hidden keys leave of the row
     masked_tokens: int = 0
+    are_words: bool = False  # whether words stand in place of tokens, each with the number of its first one
+
+    @property
+    def unit(self) -> str:
+        """What the weights are of."""
+        return "word" if self.are_words else "token"
 
     @property
     def query_pieces(self) -> frozenset[int]:

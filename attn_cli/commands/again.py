@@ -22,7 +22,7 @@ def asked_again(
         "--device": None if backend.device == "auto" else backend.device,
         "--dtype": None if backend.dtype is DType.FLOAT32 else backend.dtype,
         "--seed": compute.seed,
-        "--width": compute.width,
+        "--width": compute.features,
         "--head-count": compute.head_count,
         "--lang": language,
     }

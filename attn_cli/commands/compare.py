@@ -7,6 +7,9 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
+from attn_cli.commands.picture_options import PictureOptions
+from attn_cli.commands.results.canvas import canvas_of, with_features
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import (
     hidden_keys_in,
     hidden_keys_of,
@@ -14,15 +17,16 @@ from attn_cli.commands.results.hidden import (
     rows_compared,
 )
 from attn_cli.commands.results.output import (
+    PICTURE_CELLS,
     drawn,
     fitting,
     shared_out,
     show_hidden,
     show_reading,
-    title,
     write,
 )
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures, scale_of_tables
+from attn_cli.commands.results.words import as_words, words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from attn_cli.analysis.comparison import Comparison
-    from attn_cli.grid import Grid, Head
+    from attn_cli.grid import Grid, Head, Sides
     from attn_cli.reading.reading import Reading
     from attn_cli.show.scale import StepScale
 
@@ -74,7 +78,7 @@ def compare_heads(
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
     """Compare heads: side by side, by distance, by difference.
@@ -92,37 +96,40 @@ def compare_heads(
         raise UsageError("compare needs two or more heads: none were given", "--heads 0.1,3.4")
     from attn_cli.reading.compare import compare_places  # NumPy: 0.1 s
     from attn_cli.reading.document import describe_reading
-    from attn_cli.show import data, files, picture
+    from attn_cli.show import data, files
 
     targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     check_scale(scale, (Step.WEIGHTS,))
-    reading = open_reading(world, inputs, compute)
+    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
     places = selected_places(world, reading, chosen)
     if len(places) < _FEWEST:
         raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")
     is_text = not (as_json or targets)
-    most = fitting(world, reading, table.digits, window.hiding.hide) if is_text else shared_out(len(places))
+    is_picture = not as_json and all(suffix in PICTURES for suffix in targets.values())
+    cells = shared_out(len(places), PICTURE_CELLS) if is_picture else shared_out(len(places))
+    most = fitting(world, reading, table.digits, window.hiding.hide) if is_text else cells
     shown = chosen_window(world, reading, window, (Step.WEIGHTS,), most)
     heads, comparison = compare_places(reading, places, distance, shown)
     if is_text:
         show_reading(world, reading, heads[0])
         show_hidden(world, reading, hidden_keys_in(heads[0]))
-        weights = _weights(reading, heads, scale_of_tables(scale, heads))
+        weights = _weights(reading.sides, heads, scale_of_tables(scale, heads))
         _show(world, reading, weights, _beside(comparison, weights), table)
         rows = rows_compared(heads[0])
         world.note(f"{distance}: {distance.explanation}; the mean over the rows{rows}, from 0 to 1")
-        for remark in remarks_on_empty_rows(heads):
+        for remark in remarks_on_empty_rows(reading, heads):
             world.note(remark)
         return
     answer = describe_reading(reading) | comparison.fields()
 
     def drawing() -> Picture:
-        weights = _weights(reading, heads, scale_of_pictures(world, scale, heads))
+        weights = _weights(reading.sides_of_pictures, heads, scale_of_pictures(world, scale, heads))
         groups = [[weights], *([[grid]] for grid in _beside(comparison, weights))]
         hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
-        what = " · ".join(filter(None, ("heads compared", hidden)))
-        return drawn(world, groups, title(reading, what, weights[0]), picture_options)
+        name = heading_of(world, reading, picture_options, places, words_of(reading), hidden)
+        return drawn(world, groups, name, picture_options, canvas)
 
     write(world, targets, PICTURES, drawing, force=force)
     write(world, targets, COMPARISONS, lambda: Results(answer), force=force)
@@ -130,11 +137,11 @@ def compare_heads(
         world.say(data.as_json(answer))
 
 
-def _weights(reading: "Reading", heads: "Sequence[Head]", scale: "StepScale") -> "list[Grid]":
+def _weights(sides: "Sides", heads: "Sequence[Head]", scale: "StepScale") -> "list[Grid]":
     """The weights of the heads, all on one scale."""
     from attn_cli.show.grids import step_grid
 
-    return [step_grid(reading.sides, head, Step.WEIGHTS, scale) for head in heads]
+    return [step_grid(sides, head, Step.WEIGHTS, scale) for head in heads]
 
 
 def _beside(comparison: "Comparison", weights: "Sequence[Grid]") -> "list[Grid]":

@@ -9,7 +9,10 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_source, open_model, read_text, selection, source_request
+from attn_cli.commands.picture_options import PictureOptions
+from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.effects_view import show_effects
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.output import drawn, write
 from attn_cli.commands.results.progress import measuring
 from attn_cli.commands.texts import checked, text_request
@@ -139,7 +142,7 @@ def show_head_effects(
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
     """Show what the model predicts, and what each head does to that.
@@ -153,12 +156,13 @@ def show_head_effects(
     """
     from attn_cli.reading.effects.answer import answer
     from attn_cli.reading.known_patterns import find_known_patterns
-    from attn_cli.show import data, files, picture
+    from attn_cli.show import data, files
     from attn_cli.show.effects.entry import effects_entry, head_records
 
     _check_ablation(ablation)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     reading, heads = _opened(world, inputs, compute)
     question = _question(world, reading, heads, selection(inputs), asked, ablation)
     known = find_known_patterns(reading.source, reading.kind, world.environment)
@@ -168,14 +172,18 @@ def show_head_effects(
     if as_json or targets:
         from attn_cli.reading.document import describe_reading
         from attn_cli.show.effects.maps import effect_maps
+        from attn_cli.show.effects.sentences import what_is_split
 
         described = describe_reading(reading)
         text_of_target = {"target_text": described["target"]} if "target" in described else {}
         document = described | text_of_target | effects_entry(effects)
         of_heads = described | head_records(effects)
         grids = [[[grid]] for grid in effect_maps(effects)]
-        name = f"effects · {reading.source.card.name}"
-        write(world, targets, PICTURES, lambda: drawn(world, grids, name, picture_options), force=force)
+        places = sorted({place[1:] for place in heads.places})
+        name = heading_of(world, reading, picture_options, places, what_is_split(effects))
+        write(
+            world, targets, PICTURES, lambda: drawn(world, grids, name, picture_options, canvas), force=force
+        )
         of_json = {path: suffix for path, suffix in targets.items() if suffix == ".json"}
         others = {path: suffix for path, suffix in targets.items() if suffix != ".json"}
         write(world, of_json, RECORDS, lambda: Results(document), force=force)

@@ -11,12 +11,15 @@ from attn_cli.commands import options
 from attn_cli.commands.inputs import (
     check_source,
     hidden_keys,
+    note_selections,
     open_model,
     open_reading,
     selected_places,
     selection,
     source_request,
 )
+from attn_cli.commands.picture_options import PictureOptions
+from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.head_list import (
     ListOptions,
     map_of,
@@ -25,16 +28,17 @@ from attn_cli.commands.results.head_list import (
     show_map,
     show_table,
 )
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown
 from attn_cli.commands.results.output import (
     drawn,
     headline_of,
     show_hidden,
     show_reading,
-    title,
     write,
 )
 from attn_cli.commands.results.progress import measuring
+from attn_cli.commands.results.words import as_words, words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
     from attn_cli.reading.known_patterns import KnownPatterns
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
+    from attn_cli.show.picture.heading import Heading
 
 _FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}) instead; may be repeated."
 _TOKENS = 2  # lines of tokens: the command is meant for long texts
@@ -96,6 +101,7 @@ class Request:
     compute: options.ComputeOptions
     metric: Metric | None  # of the map; None: not chosen
     head_filter: "HeadFilter"
+    words: bool
     hiding: options.HidingOptions
     naming: NameOptions
 
@@ -117,12 +123,13 @@ def list_heads(
     *,
     inputs: options.ReadingOptions,
     listing: ListOptions,
+    words: options.Words = False,
     hiding: options.HidingOptions,
     naming: NameOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
     force: options.Force = False,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     compute: options.ComputeOptions,
 ) -> None:
     """Show all heads at a glance, and find heads by what they do.
@@ -132,8 +139,9 @@ def list_heads(
     Without --metric, the map shows induction if the text repeats itself, else entropy. Texts may be of any
     length. Files and --json have all metrics of the heads that --where selects.
 
-    With --hide, metrics are those of the rows without the hidden keys, which count as one more key; with
-    --renormalize only the others count. Patterns are those of whole rows.
+    With --words, metrics are those of words; patterns are those of tokens. With --hide, metrics are those of
+    the rows without the hidden keys, which count as one more key; with --renormalize only the others count.
+    Patterns are those of whole rows.
     """
     if naming.definitions:
         from attn_cli.help.definitions import definitions
@@ -141,13 +149,14 @@ def list_heads(
         world.say(definitions(world.width))
         return
     from attn_cli.analysis.head_filter import parse_head_filter  # NumPy: 0.1 s
-    from attn_cli.show import files, picture
+    from attn_cli.show import files
 
     head_filter = parse_head_filter(listing.where or (), listing.sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
-    request = Request(inputs, compute, listing.metric, head_filter, hiding, naming)
+    request = Request(inputs, compute, listing.metric, head_filter, words, hiding, naming)
     measured, on_map = measure(world, request)
     chosen = head_filter.select(measured.heads)
     grid = map_of(measured.places, chosen, on_map)
@@ -155,8 +164,14 @@ def list_heads(
         from attn_cli.show import data
 
         answer = _answer(measured, chosen)
-        name = title(measured.reading, _what(measured), grid)
-        write(world, targets, PICTURES, lambda: drawn(world, [[[grid]]], name, picture_options), force=force)
+        name = _heading(world, measured, picture_options, on_map)
+        write(
+            world,
+            targets,
+            PICTURES,
+            lambda: drawn(world, [[[grid]]], name, picture_options, canvas),
+            force=force,
+        )
         write(world, targets, RECORDS, lambda: Results(answer), force=force)
         if as_json:
             world.say(data.as_json(answer))
@@ -186,8 +201,10 @@ def _read(
     from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
 
     reading = open_reading(world, request.inputs, request.compute)
+    reading = as_words(world, reading, are_words=request.words)
     places = selected_places(world, reading, selection(request.inputs))
     hidden = hidden_keys(reading, request.hiding)
+    note_selections(world, reading, hide=request.hiding.hide)
     on_map = choose_metric(reading, request.metric, request.head_filter, hides=hidden is not None)
     is_known = request.naming.probe is None
     known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
@@ -195,7 +212,7 @@ def _read(
         heads = measure_heads(reading, places, progress, hidden, names=known is None)
     named = heads if known is None else known.name(heads)
     remark = origin_of(known, find_too_few_rows(reading) if known is None else ())
-    remarks = [remark, *([] if hidden is None else [metrics_shown(hidden.is_renormalized)])]
+    remarks = [remark, *metrics_shown(hidden, are_words=request.words)]
     return Measured(reading, places, named, known, remarks, hidden), on_map
 
 
@@ -211,7 +228,7 @@ def _probed(
     """
     inputs, compute = request.inputs, request.compute
     _check_no_text(inputs.text)
-    _check_hides_nothing(request.hiding)
+    _check_hides_nothing(request)
     from attn_cli.reading.known_patterns import KnownPatterns, Origin
     from attn_cli.reading.probe import plan_probe, reading_of, run_probe, stored
     from attn_cli.reading.probe_store import write_probe
@@ -243,10 +260,11 @@ def _check_no_text(text: options.TextOptions) -> None:
             raise UsageError(problem, f"leave out --probe or {option}")
 
 
-def _check_hides_nothing(hiding: options.HidingOptions) -> None:
-    """Raise `UsageError` if keys are hidden with --probe, whose tokens are random."""
-    if hiding.hide or hiding.renormalize:
-        option = "--hide" if hiding.hide else "--renormalize"
+def _check_hides_nothing(request: Request) -> None:
+    """Raise `UsageError` if words are asked for or keys hidden with --probe, whose tokens are random."""
+    hiding = request.hiding
+    given = {"--hide": hiding.hide, "--renormalize": hiding.renormalize, "--words": request.words}
+    for option in (option for option, value in given.items() if value):
         problem = f"--probe measures patterns on random tokens, of all keys: {option} was given too"
         raise UsageError(problem, f"leave out --probe or {option}")
 
@@ -280,7 +298,11 @@ def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, ob
     return answer | {"heads": records}
 
 
-def _what(measured: Measured) -> str:
-    """What a picture shows."""
+def _heading(world: World, measured: Measured, picture_options: PictureOptions, on_map: Metric) -> "Heading":
+    """The metric of the map, and what it was measured on."""
     hidden = () if measured.hidden is None else measured.hidden.keys
-    return " · ".join(filter(None, ("heads at a glance", hidden_keys_of(measured.reading, hidden))))
+    probe = None if measured.known is None or measured.reading.request.text else measured.known.probe
+    random = "" if probe is None else random_rows(probe)
+    what = f"{on_map} of {'the head' if len(measured.places) == 1 else 'each head'}"
+    phrases = (what, words_of(measured.reading), random, hidden_keys_of(measured.reading, hidden))
+    return heading_of(world, measured.reading, picture_options, measured.places, *phrases)

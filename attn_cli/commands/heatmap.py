@@ -1,24 +1,26 @@
 """`attn heatmap`: draws one head, several side by side, or all as a layer × head grid."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
+from attn_cli.commands.picture_options import PictureOptions
+from attn_cli.commands.results.canvas import canvas_of, with_features
+from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
-from attn_cli.commands.results.output import LARGEST_CELLS, drawn, shared_out, title, write
+from attn_cli.commands.results.output import PICTURE_CELLS, drawn, shared_out, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures
+from attn_cli.commands.results.words import as_words, word_steps, words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either
 from attn_cli.vocabulary import Pool, Step
 
 if TYPE_CHECKING:
-    from attn_cli.grid import Head
-    from attn_cli.reading.reading import Reading
+    pass
 
 _PICTURE = f"The picture to write: {either(PICTURES)}; may be repeated."
 
@@ -42,7 +44,7 @@ def draw_heads(
     window: options.WindowOptions,
     text_view: options.TextViewOptions,
     scale: options.ScaleOptions,
-    picture_options: options.PictureOptions,
+    picture_options: PictureOptions,
     force: options.Force = False,
     compute: options.ComputeOptions,
 ) -> None:
@@ -59,39 +61,31 @@ def draw_heads(
     if not out:
         raise UsageError("no file was given for the picture", "-o head.png")
     from attn_cli.reading.steps import head_steps  # NumPy: 0.1 s
-    from attn_cli.show import files, picture
+    from attn_cli.show import files
     from attn_cli.show.grids import step_panels
 
     targets = files.targets(out, tuple(PICTURES), force=force)
-    picture.check_colours(picture_options.cmap)
+    canvas = canvas_of(picture_options)
+    compute = with_features(compute, picture_options, inputs.source.model)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
+    word_steps(steps, are_words=window.words)
     check_text_view(text_view, step)
     check_scale(scale, steps)
-    reading = open_reading(world, inputs, compute)
+    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
     if text_view.as_text:
-        _, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
-        picture_of = partial(drawn_texts, world, reading, texts, picture_options, scale)
+        shaded, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
+        picture_of = partial(drawn_texts, world, reading, shaded, texts, picture_options, canvas, scale)
         write(world, targets, PICTURES, picture_of, force=force)
         return
     places = selected_places(world, reading, selection(inputs))
-    shown = chosen_window(world, reading, window, steps, _cells(window, len(places)), Pool.MAX)
+    shown = chosen_window(world, reading, window, steps, shared_out(len(places), PICTURE_CELLS), Pool.MAX)
     heads = head_steps(reading, places, steps, shown)
     check_steps(world, reading, heads)
     drawn_steps = [step for step in steps if step in heads[0].steps]
     of_steps = scale_of_pictures(world, scale, heads)
-    groups = [step_panels(reading.sides, heads, step, of_steps) for step in drawn_steps]
-    name = title(reading, _what(reading, drawn_steps, heads[0]), groups[0][0][0])
+    groups = [step_panels(reading.sides_of_pictures, heads, step, of_steps) for step in drawn_steps]
+    hidden = hidden_keys_of(reading, hidden_keys_in(heads[0]))
+    name = heading_of(world, reading, picture_options, places, words_of(reading), hidden)
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
-    write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options), force=force)
-
-
-def _what(reading: "Reading", steps: "Sequence[Step]", head: "Head") -> str:
-    """The steps that are drawn, and the keys that are not."""
-    hidden = hidden_keys_of(reading, hidden_keys_in(head))
-    return " · ".join(filter(None, (", ".join(steps), hidden)))
-
-
-def _cells(window: options.WindowOptions, heads: int) -> int:
-    """The number of rows and columns of each head if its weights are pooled."""
-    return shared_out(heads) if window.pool is Pool.MEAN else shared_out(heads, LARGEST_CELLS)
+    write(world, targets, PICTURES, lambda: drawn(world, groups, name, picture_options, canvas), force=force)

@@ -73,7 +73,7 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
     _check_random(options.model, compute)
     _check_revision(options)
     _check_tokenizer(options)
-    shape: dict[str, Any] = {"seed": compute.seed, "width": compute.width, "heads": compute.head_count}
+    shape: dict[str, Any] = {"seed": compute.seed, "width": compute.features, "heads": compute.head_count}
     return SourceRequest(
         model=options.model or None,
         revision=options.revision,
@@ -163,15 +163,22 @@ def chosen_window(
     steps: Collection[Step] | None,
     most: int,
     pool: Pool = Pool.MEAN,
+    top: int | None = None,
 ) -> "Window":
     """How much of each matrix is shown; a remark says so if blocks of it are pooled, as `pool` by default.
+
+    `top`: of a long text, the largest keys of each row instead, unless blocks are asked for.
 
     Raises:
         UsageError: the choice is malformed or out of range, or steps other than weights are too large.
     """
-    window = reading.window(options.rows, options.columns, steps, most)
-    window = replace(window, pool=options.pool or pool)
+    if top is not None and options.pool is None and _lists_keys(reading, steps):
+        window = _listed_window(world, reading, options, top)
+    else:
+        window = reading.window(options.rows, options.columns, steps, most)
+        window = replace(window, pool=options.pool or pool)
     hiding = hidden_keys(reading, options.hiding)
+    note_selections(world, reading, rows=options.rows, columns=options.columns, hide=options.hiding.hide)
     if hiding is not None:
         from attn_cli.reading.hidden_keys import hide_keys  # few commands hide keys
         from attn_cli.reading.steps import DEFAULT_STEPS
@@ -183,6 +190,52 @@ def chosen_window(
         how = "averaged over blocks" if window.pool is Pool.MEAN else "shown as the largest of each block"
         world.note(f"{size} weights are {how}, each labelled by its first token; in full: {closer}")
     return window
+
+
+def _lists_keys(reading: "Reading", steps: Collection[Step] | None) -> bool:
+    """Whether the text is long and a step has rows of keys; rows of words are pooled."""
+    if reading.words is not None:
+        return False
+    return not reading.whole.fits and (steps is None or any(step.is_pairwise for step in steps))
+
+
+def _listed_window(world: World, reading: "Reading", options: WindowOptions, top: int) -> "Window":
+    """The largest keys of the chosen rows; if none are chosen, in a terminal of a few that are evenly spaced.
+
+    Raises:
+        UsageError: the choice is malformed or out of range.
+    """
+    from attn_cli.reading.window import FEW_ROWS
+
+    few = FEW_ROWS if world.stdout.isatty() else None
+    window = reading.listed(options.rows, options.columns, top, few)
+    if options.rows is None and len(window.rows) < window.queries:
+        middle = window.queries // 2
+        listed = f"{len(window.rows)} of {window.queries:,} rows are listed, evenly spaced"
+        others = f"others: --rows {middle}-{middle + 19}, --rows WORD"
+        world.note(f"{listed}; {others}; all: --rows all, or a pipe")
+    return window
+
+
+def note_selections(
+    world: World,
+    reading: "Reading",
+    *,
+    rows: str | None = None,
+    columns: str | None = None,
+    hide: Sequence[str] | None = None,
+) -> None:
+    """Remark on words and tokens of which a part is selected, and the whole taken."""
+    typed = [("--rows", rows), ("--columns", columns), *(("--hide", each) for each in hide or ())]
+    if all(selection is None for _, selection in typed):
+        return
+    from attn_cli.commands.results.words import SelectedTokens, remarks_on_selection
+
+    for option, selection in typed:
+        if selection is not None:
+            selected = SelectedTokens(option, selection, are_keys=option != "--rows")
+            for remark in remarks_on_selection(reading, selected):
+                world.note(remark)
 
 
 def hidden_keys(reading: "Reading", options: HidingOptions) -> "HiddenKeys | None":
@@ -257,7 +310,7 @@ def check_steps(world: World, reading: "Reading", heads: "Sequence[Head]") -> No
 
 def _check_random(model: str, compute: ComputeOptions) -> None:
     """Raise `UsageError` if an option of `random` is used with another model."""
-    shape = {"--seed": compute.seed, "--width": compute.width, "--head-count": compute.head_count}
+    shape = {"--seed": compute.seed, "--width": compute.features, "--head-count": compute.head_count}
     for option, value in shape.items():
         if value is not None and model != RANDOM:
             problem = f"{option} applies only to -m {RANDOM}: the model is '{model or EMBEDDED}'"

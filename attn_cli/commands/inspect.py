@@ -19,6 +19,7 @@ from attn_cli.commands.results.output import (
 from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
+from attn_cli.commands.results.words import as_words, word_steps
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
@@ -82,11 +83,13 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
-    With --as-text the text itself is shown, each token shaded by the weight that one query gives it.
+    With --as-text the text itself is shown, each token shaded by the weight that one query gives it. With
+    --words rows and columns are words of the text, which have weights only.
 
     Shades of weights span 0 to 1. Beyond 1,024 tokens, weights are averaged over blocks; --rows and
-    --columns show a part in full. Files and --json have every number in full precision: --top, --digits,
-    --scale, --limits and --as-text only affect what is printed.
+    --columns show a part in full, and --top lists the largest keys of whole rows. Files and --json have
+    every number in full precision: --top, --digits, --scale, --limits and --as-text only affect what is
+    printed.
     """
     from attn_cli.show import files
 
@@ -96,10 +99,10 @@ def inspect_heads(
         world.say(schema())
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
-    steps = tuple(dict.fromkeys(step)) if step else None
+    steps = word_steps(tuple(dict.fromkeys(step)) if step else None, are_words=window.words)
     check_text_view(text_view, steps)
     check_scale(scale, steps)
-    reading = open_reading(world, inputs, compute)
+    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
     if text_view.as_text and not (as_json or targets):
         heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
         verdict = verdict_on(reading, heads) if verify else None
@@ -107,7 +110,8 @@ def inspect_heads(
         _conclude(world, verdict)
         return
     most = shared_out(1) if as_json or targets else fitting(world, reading, table.digits, window.hiding.hide)
-    shown = chosen_window(world, reading, window, steps, most)
+    top = None if as_json or targets else table.top
+    shown = chosen_window(world, reading, window, steps, most, top=top)
     if shown.is_pooled:
         check_pooled(targets)
     heads = selected_heads(world, reading, selection(inputs), steps, shown)

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -17,6 +18,9 @@ from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.record import record
 from attn_cli.vocabulary import EMBEDDED, RANDOM, DType, Kind, Pool, ScaleKind, Step, Theme
+
+MOST_FEATURES = 65536
+"""Of the random layer, per token."""
 
 
 def _models(incomplete: str) -> list[str]:
@@ -67,7 +71,17 @@ ThemeOption: TypeAlias = Annotated[
         "--theme",
         metavar="THEME",
         envvar="ATTN_THEME",
-        help="The terminal's background: dark, light, or auto, which reads COLORFGBG.",
+        help="Background that colours are chosen for: dark, light or paper, or auto: in a terminal as "
+        "COLORFGBG says, in a picture paper.",
+        rich_help_panel=Topic.SHOW,
+    ),
+]
+Words: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--words",
+        help="Show words instead of tokens: weight to a word is the sum over its tokens, from a word the "
+        "mean over them.",
         rich_help_panel=Topic.SHOW,
     ),
 ]
@@ -288,6 +302,7 @@ class WindowOptions:
             show_default=False,
         ),
     ] = None
+    words: Words = False
     hiding: HidingOptions
 
 
@@ -356,21 +371,6 @@ class TableOptions:
 
 
 @record(frozen=True, slots=True)
-class PictureOptions:
-    """How pictures are drawn."""
-
-    topic = Topic.SHOW
-    cmap: Annotated[
-        str | None,
-        typer.Option("--cmap", metavar="NAME", help="Matplotlib colour map of pictures.", show_default=False),
-    ] = None
-    dpi: Annotated[
-        int,
-        typer.Option("--dpi", min=10, max=2400, metavar="N", help="Resolution of .png, in pixels per inch."),
-    ] = 150
-
-
-@record(frozen=True, slots=True)
 class BackendOptions:
     """The device and the number format."""
 
@@ -407,12 +407,12 @@ class ComputeOptions:
             rich_help_panel=Topic.MODEL,
         ),
     ] = None
-    width: Annotated[
+    features: Annotated[
         int | None,
         typer.Option(
             "--width",
             min=1,
-            max=65536,
+            max=MOST_FEATURES,
             metavar="N",
             help="Features per token of the random layer (only with `-m random`).",
             show_default="64",
@@ -443,16 +443,18 @@ def out(help_text: str) -> object:
 def spread(command: Callable[..., None]) -> Callable[..., None]:
     """The command as Typer calls it: every option of its groups is a parameter, and --quiet comes last.
 
-    The command itself takes the `World`, its groups and its own options.
+    The command itself takes the `World`, its groups and its own options. An option of several groups is
+    presented once, as in the first of them.
     """
     _, *parameters = inspect.signature(command).parameters.values()
 
     def called(context: typer.Context, *, quiet: bool, **options: Any) -> None:
         world: World = context.obj
         world.is_quiet = quiet
-        command(world, **{parameter.name: _value(parameter, options) for parameter in parameters})
+        is_typed = partial(_is_typed, context)
+        command(world, **{parameter.name: _value(parameter, options, is_typed) for parameter in parameters})
 
-    options = [option for parameter in parameters for option in _flattened(parameter)]
+    options = list(_presented_once(option for parameter in parameters for option in _flattened(parameter)))
     whole = [_keyword("context", typer.Context), *options, _keyword("quiet", Quiet, default=False)]
     vars(called)["__signature__"] = inspect.Signature(whole)  # takes precedence in `inspect`: PEP 362
     called.__annotations__, called.__doc__ = {}, command.__doc__
@@ -476,12 +478,36 @@ def _under(topic: Topic | None, annotation: Any) -> Any:
     return Annotated[annotation.__origin__, option]
 
 
-def _value(parameter: inspect.Parameter, options: Mapping[str, Any]) -> Any:
-    """The value of the parameter, or its group with the values of the options."""
-    if not _is_group(parameter):
+def _presented_once(options: Iterator[inspect.Parameter]) -> Iterator[inspect.Parameter]:
+    """The options without those that an earlier one has a name of."""
+    taken = set[str]()
+    for option in options:
+        info = option.annotation.__metadata__[0]
+        names = {info.default, *(info.param_decls or ())} - {...}  # the first name is in `default`
+        if taken.isdisjoint(names):
+            taken |= names
+            yield option
+
+
+def _value(parameter: inspect.Parameter, options: Mapping[str, Any], is_typed: Callable[[str], bool]) -> Any:
+    """The value of the parameter, or its group with the values of the options.
+
+    The default, if an earlier option has its place, or if it does not read the environment that the value is
+    from.
+    """
+    if _is_group(parameter):
+        group = parameter.annotation
+        return group(**{option.name: _value(option, options, is_typed) for option in _fields(group)})
+    reads_environment = parameter.annotation.__metadata__[0].envvar is not None
+    if parameter.name in options and (reads_environment or is_typed(parameter.name)):
         return options[parameter.name]
-    group = parameter.annotation
-    return group(**{option.name: _value(option, options) for option in _fields(group)})
+    return parameter.default
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether the value of an option is from the command line, not from the environment or its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _is_group(parameter: inspect.Parameter) -> bool:

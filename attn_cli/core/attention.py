@@ -112,9 +112,14 @@ class LearnedSink:
     Not the attention sink that a first token can be (arXiv:2309.17453): that is a key of the text.
     """
 
-    logits: Array  # (H,), or (H, T) if they depend on the query
+    logits: Array | None  # (H,), or (H, T) if they depend on the query; None: those of several tokens differ
     weights: Array  # (H, T)
     left: Array | None = None  # (H, T) what they leave to the keys, if the model scales by it only afterwards
+
+    @property
+    def is_one(self) -> bool:
+        """Whether a head has one logit for all rows."""
+        return self.logits is not None and self.logits.ndim == 1
 
     def as_computed(self, rows: Array) -> Array:
         """Our weights or contexts (H, T, ...) as the model itself computes them first."""

@@ -11,7 +11,7 @@ import numpy as np
 from attn_cli.core.arrays import Booleans, Floats, to_numpy
 from attn_cli.core.attention import Operands
 from attn_cli.core.hiding import Hiding, Shares, as_shown, with_places
-from attn_cli.core.streaming.eligible_rows import sees_by_matrix, sees_by_rule
+from attn_cli.core.streaming.eligible_rows import sees_by_rule
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights, with_eligible_rows
 from attn_cli.core.streaming.stream import RowProgress, summarise
@@ -55,16 +55,18 @@ def measure_shown_weights(
     tokens: KeyTokens,
     hiding: Hiding,
     sink: Floats | None = None,
+    first: int = 0,
 ) -> RowMetrics:
-    """The same from full matrices: weights (H, T, S), mask (T, S), and the weight of a sink (H, T)."""
+    """The same from full matrices: weights (H, T, S), mask (T, S), and the weight of a sink (H, T).
+
+    They may be of some rows only, from the row `first` on.
+    """
     shown, shares = as_shown(weights.astype(np.float64), hiding)
     is_hidden = np.isin(np.arange(mask.shape[-1]), hiding.keys)
     away = None if hiding.is_renormalized else shares.hidden + (0 if sink is None else sink)
     kept, seen = np.where(is_hidden, 0.0, shown), mask & ~is_hidden
-    measured = measure_weights(kept, seen, set(metrics) - _BESIDE, tokens, away)
-    is_seen = sees_by_matrix(seen)
-    whole = with_eligible_rows(measured.values, tokens, measured.visible_keys, is_seen, measured.are_finite)
-    return _beside(whole, metrics, replace(shares, sink=sink), np.asarray(mask.any(axis=-1)), hiding)
+    measured = measure_weights(kept, seen, set(metrics) - _BESIDE, tokens, away, first)
+    return _beside(measured, metrics, replace(shares, sink=sink), np.asarray(mask.any(axis=-1)), hiding)
 
 
 def _beside(

@@ -49,7 +49,7 @@ class DefaultHead:
     """The default head, and the reasons for choosing it."""
 
     head: Head
-    shown: ShownLayer  # its layer
+    shown: ShownLayer  # its layer, between tokens
     out_of: int  # the number of heads it was chosen from
     layers: int  # the number of layers, from the first, that those heads are in
     stands_out: bool  # whether its attention is sharp anywhere
@@ -74,7 +74,7 @@ def choose_default_head(
     """The steps of the head best known for a pattern in the text, or else of the sharpest head.
 
     Heads are known by their probe, if the model was probed, or else by its card. In a long text, sharpness
-    is measured on the first 512 tokens.
+    is measured on the first 512 tokens. Heads are chosen by tokens, even if words are shown.
 
     Raises:
         AttnError: the weights are damaged, or a step contains a number that is not finite.
@@ -85,9 +85,9 @@ def choose_default_head(
         return _sharpest(reading, steps, window)
     places = [(label.layer, label.head)]
     check_heads_fit(reading, places, steps or DEFAULT_STEPS, window)
-    (shown,) = shown_layers(reading, places)
-    (head,) = shown.heads([label.head], steps, window)
-    evidence = _Glance(reading, shown.layer, label.head).evidence(label.pattern)
+    (shown,) = shown_layers(reading.of_tokens, places)
+    (head,) = shown.as_read(reading).heads([label.head], steps, window)
+    evidence = _Glance(reading.of_tokens, shown.layer, label.head).evidence(label.pattern)
     layers, heads = len(reading.extent.layers), reading.extent.heads
     return DefaultHead(
         head, shown, layers * heads, layers, stands_out=True, label=label, probe=probe, evidence=evidence
@@ -128,7 +128,7 @@ def _why(reading: Reading, default: DefaultHead) -> str:
 
 def _look(reading: Reading, pair: TokenPair) -> str:
     """A pair of tokens and its weight, in words."""
-    query, key = reading.queries[pair.query], reading.keys[pair.key]
+    query, key = reading.of_tokens.queries[pair.query], reading.of_tokens.keys[pair.key]
     return f"{_named(query)} puts {pair.weight:.2f} of its weight on {_named(key)}"
 
 
@@ -152,19 +152,19 @@ def _sharpest(reading: Reading, steps: Collection[Step] | None, window: Window) 
     layers = layers_to_choose_from(reading)
     check_heads_fit(reading, [(max(layers), 0)], steps or DEFAULT_STEPS, window)
     best: tuple[float, ShownLayer, int] | None = None
-    for number, layer in run_layers(reading, layers):
-        sharp = _sharpness(reading, layer)
+    for number, layer in run_layers(reading.of_tokens, layers):
+        sharp = _sharpness(reading.of_tokens, layer)
         head = int(sharp.argmax())  # argmax returns a NaN if there is one
         check_finite(bool(np.isfinite(sharp[head])), f"weights of head {number}.{head}")
         if best is None or sharp[head] > best[0]:
             best = (float(sharp[head]), ShownLayer(reading.kind, number, layer), head)
     assert best is not None, "a model has a layer"
     sharpest, shown, head = best
-    (chosen,) = shown.heads([head], steps, window)
+    (chosen,) = shown.as_read(reading).heads([head], steps, window)
     out_of = len(layers) * reading.extent.heads
     if not sharpest > 0:
         return DefaultHead(chosen, shown, out_of, len(layers), stands_out=False)
-    glance = _Glance(reading, shown.layer, head)
+    glance = _Glance(reading.of_tokens, shown.layer, head)
     evidence, clearest = glance.named_evidence(), glance.clearest
     return DefaultHead(
         chosen, shown, out_of, len(layers), stands_out=True, evidence=evidence, clearest=clearest

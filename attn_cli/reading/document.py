@@ -1,9 +1,14 @@
 """The fields at the start of every JSON document: model, library, text and tokens."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from attn_cli import __version__
 from attn_cli.reading.reading import Reading
+from attn_cli.vocabulary import Kind
+
+if TYPE_CHECKING:
+    from attn_cli.reading.words.words import WordSide
 
 
 def describe_reading(reading: Reading) -> dict[str, object]:
@@ -21,6 +26,7 @@ def describe_reading(reading: Reading) -> dict[str, object]:
         "pair": request.pair,
         "tokens": [asdict(token) for token in reading.tokens],
         **_target(reading),
+        **_words(reading),
     }
 
 
@@ -30,3 +36,30 @@ def _target(reading: Reading) -> dict[str, object]:
         return {}
     tokens = [asdict(token) for token in reading.texts.target]
     return {"target": reading.request.target, "target_tokens": tokens}
+
+
+def _words(reading: Reading) -> dict[str, object]:
+    """The words that queries and keys are, each with its tokens; empty if they are tokens."""
+    if reading.words is None:
+        return {}
+    keys = _listed(reading.words.keys)
+    if reading.kind is Kind.DECODER:
+        return {"target_words": keys}
+    if reading.kind is Kind.CROSS:
+        return {"words": keys, "target_words": _listed(reading.words.queries)}
+    return {"words": keys}
+
+
+def _listed(side: "WordSide") -> list[dict[str, object]]:
+    return [
+        {
+            "position": place,
+            "text": word.text,
+            "start": word.start,
+            "end": word.end,
+            "special": word.special,
+            "segment": word.segment,
+            "tokens": list(tokens),
+        }
+        for place, (word, tokens) in enumerate(zip(side.words, side.members, strict=True))
+    ]

@@ -7,7 +7,6 @@ from attn_cli.core.hiding import Hiding
 from attn_cli.errors import UsageError
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.token_selection.items import quoted
-from attn_cli.reading.token_selection.select import select_tokens
 from attn_cli.reading.window import Window
 from attn_cli.vocabulary import Step
 
@@ -21,12 +20,12 @@ def choose_hidden_keys(reading: Reading, selections: Sequence[str], *, is_renorm
     Raises:
         UsageError: a selection is malformed or out of range, or no key would be left in sight.
     """
-    side = reading.key_side
-    hidden = {key for typed in selections for key in select_tokens(typed, side, "key", "--hide")}
-    if len(hidden) == side.count:
+    count = len(reading.keys)
+    hidden = {key for typed in selections for key in reading.select_keys(typed, "key", "--hide")}
+    if len(hidden) == count:
         typed = " ".join(f"--hide {quoted(selection)}" for selection in selections)
-        keys = "the only key" if side.count == 1 else f"all {side.count:,} keys"
-        otherwise = "a longer text" if side.count == 1 else "--hide first, or --hide special"
+        keys = "the only key" if count == 1 else f"all {count:,} keys"
+        otherwise = "a longer text" if count == 1 else "--hide first, or --hide special"
         raise UsageError(f"{typed} leaves nothing to see: it hides {keys}", otherwise)
     return Hiding(tuple(sorted(hidden)), is_renormalized)
 

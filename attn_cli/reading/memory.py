@@ -25,6 +25,7 @@ _LARGE_BLOCK = 700 << 20  # the same on an accelerator
 _FACTS = 24  # numbers per query of a measured head
 _PROGRAM = 0.4e9  # bytes PyTorch needs for itself once it computes
 _HALF = 2  # bytes per number
+_LISTED, _LISTED_KEY = 4, 3  # numbers held per listed row, and per key of it: a position takes two
 
 
 @record(frozen=True, slots=True)
@@ -120,9 +121,9 @@ def check_heads_fit(
     Raises:
         AttnError: they do not.
     """
-    rows, kept = _numbers_of(places, steps, window)
     by_layer = Counter(layer for layer, _ in places)
     most, card = max(by_layer.values()), reading.source.card
+    rows, kept = _numbers_of(places, steps, window, most)
     vectors = max(window.queries, window.keys) * card.width + card.width**2
     if reading.source.engine == "native" and kept + most * rows * window.keys + vectors <= _SMALL:
         return
@@ -130,12 +131,21 @@ def check_heads_fit(
     check(reading.source, work, "--rows 0-99, fewer layers or heads, or attn heads, which needs no matrices")
 
 
-def _numbers_of(places: Sequence[Place], steps: Collection[Step], window: Window) -> tuple[int, int]:
-    """How many whole rows of a head are held at once, and how many numbers of all heads are kept."""
+def _numbers_of(
+    places: Sequence[Place], steps: Collection[Step], window: Window, most: int
+) -> tuple[int, int]:
+    """How many whole rows of a head are held at once, and how many numbers of all heads are kept.
+
+    `most`: the heads of one layer.
+    """
     if window.is_pooled:
         return 0, len(places) * window.most**2
     matrices = sum(step.is_pairwise for step in steps)
-    kept = len(places) * matrices * len(window.rows) * len(window.columns)
+    kept = len(places) * matrices * len(window.rows)
+    if window.top:
+        together = max(1, LARGEST // (window.keys * most))
+        return min(len(window.rows), together), kept * (_LISTED + _LISTED_KEY * window.top)
+    kept *= len(window.columns)
     return min(len(window.rows), max(1, LARGEST // window.keys)), kept
 
 

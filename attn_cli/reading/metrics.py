@@ -19,7 +19,7 @@ from attn_cli.reading.default_head import are_special
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
-from attn_cli.reading.steps import check_finite, run_layers, unwarned
+from attn_cli.reading.steps import as_read, check_finite, run_layers, unwarned
 from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
@@ -44,14 +44,13 @@ def measure_heads(
     Raises:
         AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is too small.
     """
-    kind, tokens = reading.kind, _key_tokens(reading)
     layers = sorted({layer for layer, _ in places})
-    rows, keys = len(reading.texts.queries(kind)), len(reading.texts.keys(kind))
+    rows, keys = len(reading.queries), len(reading.keys)
     work = Work(rows, keys, layers=1 + max(layers), measured=len(places))
     check(reading.source, work, "a shorter text, or fewer layers or heads")
     summaries: dict[Place, HeadSummary] = {}
-    for index, (layer, attention) in enumerate(run_layers(reading, layers)):
-        measuring = _Measuring(attention, layer, [head for at, head in places if at == layer], kind, tokens)
+    for index, (layer, attention) in enumerate(run_layers(reading.of_tokens, layers)):
+        measuring = _Measuring(reading, attention, layer, [head for at, head in places if at == layer])
         found = measuring.summaries(_shifted(progress, index * rows, len(layers) * rows), hiding, names=names)
         summaries |= {(layer, head.head): head for head in found}
     return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
@@ -61,26 +60,27 @@ def measure_heads(
 class _Measuring:
     """A layer of which some heads are measured."""
 
-    attention: Layer
+    reading: Reading
+    attention: Layer  # between tokens
     number: int
     heads: Sequence[int]
-    kind: Kind
-    tokens: KeyTokens
 
     def summaries(self, progress: RowProgress, hiding: Hiding | None, *, names: bool) -> list[HeadSummary]:
         """The heads, in their order."""
-        shown = self._measure(progress, hiding)
-        if hiding is None:
+        shown = self._measure(self.reading, progress, hiding)
+        if hiding is None and self.reading.words is None:
             return shown
-        whole = self._measure(_unseen, None) if names else shown
+        whole = self._measure(self.reading.of_tokens, _unseen, None) if names else shown
+        is_renormalized = hiding is not None and hiding.is_renormalized
         return [
-            replace(head, patterns=of_whole.patterns, is_renormalized=hiding.is_renormalized)
+            replace(head, patterns=of_whole.patterns, is_renormalized=is_renormalized)
             for head, of_whole in zip(shown, whole, strict=True)
         ]
 
-    def _measure(self, progress: RowProgress, hiding: Hiding | None) -> list[HeadSummary]:
-        kind, tokens = self.kind, self.tokens
-        measured = self.attention.measure(self.heads, metrics_of_kind(kind), tokens, progress, hiding)
+    def _measure(self, reading: Reading, progress: RowProgress, hiding: Hiding | None) -> list[HeadSummary]:
+        kind, tokens = reading.kind, _key_tokens(reading)
+        attention = as_read(reading, self.attention)
+        measured = attention.measure(self.heads, metrics_of_kind(kind), tokens, progress, hiding)
         for head, is_finite in zip(self.heads, measured.are_finite, strict=True):
             check_finite(bool(is_finite), f"weights of head {self.number}.{head}")
         return list(summarise_heads(measured, kind, self.number, self.heads, tokens))
@@ -105,6 +105,7 @@ def find_too_few_rows(reading: Reading) -> list[TooFewRows]:
 
     The rows are those of a layer that hides no earlier token.
     """
+    reading = reading.of_tokens
     tokens, size = _key_tokens(reading), len(reading.queries)
     keys = len(reading.keys)
     visible = np.minimum(np.arange(size) + 1, keys) if reading.source.is_causal else np.full(size, keys)
@@ -159,7 +160,7 @@ def _why_not(reading: Reading, metric: Metric) -> str:
 
 def _key_tokens(reading: Reading) -> KeyTokens:
     """What metrics need to know about the key tokens; their ids only if the queries are the same text."""
-    keys = reading.texts.keys(reading.kind)
+    keys = reading.keys
     is_one_text = reading.kind is not Kind.CROSS
     return KeyTokens(np.asarray([token.id for token in keys]) if is_one_text else None, are_special(keys))
 

@@ -1,6 +1,6 @@
 """A text as a model reads it: its tokens and the kind of attention; no layer has run yet."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from attn_cli.vocabulary import RANDOM, Kind, Step
 
 if TYPE_CHECKING:
     from attn_cli.reading.token_selection.text_side import TextSide
+    from attn_cli.reading.words.words import Words
 
 
 @record(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Reading:
     source: Source
     texts: Texts
     kind: Kind
+    words: "Words | None" = None  # None: queries and keys are tokens
 
     @property
     def tokens(self) -> tuple[Token, ...]:
@@ -43,13 +45,18 @@ class Reading:
 
     @property
     def queries(self) -> tuple[Token, ...]:
-        """The tokens the queries are computed from."""
-        return self.texts.queries(self.kind)
+        """The tokens the queries are computed from, or their words."""
+        return self.texts.queries(self.kind) if self.words is None else self.words.queries.words
 
     @property
     def keys(self) -> tuple[Token, ...]:
-        """The tokens the keys are computed from."""
-        return self.texts.keys(self.kind)
+        """The tokens the keys are computed from, or their words."""
+        return self.texts.keys(self.kind) if self.words is None else self.words.keys.words
+
+    @property
+    def of_tokens(self) -> "Reading":
+        """The same reading with tokens as queries and keys."""
+        return self if self.words is None else replace(self, words=None)
 
     @property
     def extent(self) -> Extent:
@@ -87,23 +94,60 @@ class Reading:
             UsageError: the choice is malformed or out of range, or too large for steps other than weights.
         """
         size = len(self.queries), len(self.keys)
-        if rows is None and columns is None:
-            return chosen_window(size, None, None, steps, most)
-        from attn_cli.reading.token_selection.select import select_tokens
+        return chosen_window(size, *self._selected(rows, columns), steps, most)
 
-        chosen_rows = None if rows is None else select_tokens(rows, self.query_side, "row")
-        chosen_columns = None if columns is None else select_tokens(columns, self.key_side, "column")
-        return chosen_window(size, chosen_rows, chosen_columns, steps, most)
+    def listed(self, rows: str | None, columns: str | None, top: int, few: int | None) -> Window:
+        """The `top` largest keys of each of the chosen rows; see `listed_window`.
+
+        Raises:
+            UsageError: the choice is malformed or out of range.
+        """
+        from attn_cli.reading.window import listed_window
+
+        return listed_window((len(self.queries), len(self.keys)), *self._selected(rows, columns), top, few)
+
+    def _selected(
+        self, rows: str | None, columns: str | None
+    ) -> tuple[Sequence[int] | None, Sequence[int] | None]:
+        """The positions of the chosen rows and columns; None: none are chosen."""
+        if rows is None and columns is None:
+            return None, None
+        chosen_rows = None if rows is None else self.select_queries(rows)
+        chosen_columns = None if columns is None else self.select_keys(columns, "column", "--columns")
+        return chosen_rows, chosen_columns
+
+    def select_queries(self, selection: str) -> tuple[int, ...]:
+        """The places of the selected tokens among the queries, or of the words that contain them.
+
+        Raises:
+            UsageError: the selection is malformed, out of range, or names text that is not there.
+        """
+        from attn_cli.reading.token_selection.select import select_tokens  # few commands select tokens
+
+        tokens = select_tokens(selection, self.query_side, "row")
+        return tokens if self.words is None else self.words.queries.containing(tokens)
+
+    def select_keys(self, selection: str, what: str, option: str) -> tuple[int, ...]:
+        """The same among the keys, which `option` selects as `what`.
+
+        Raises:
+            UsageError: as `select_queries`.
+        """
+        from attn_cli.reading.token_selection.select import select_tokens  # few commands select tokens
+
+        tokens = select_tokens(selection, self.key_side, what, option)
+        return tokens if self.words is None else self.words.keys.containing(tokens)
 
     @property
     def query_side(self) -> "TextSide":
         """The query tokens with their text, to select tokens from."""
-        return self._side(self.queries, is_target=self.kind in {Kind.DECODER, Kind.CROSS})
+        tokens = self.texts.queries(self.kind)
+        return self._side(tokens, is_target=self.kind in {Kind.DECODER, Kind.CROSS})
 
     @property
     def key_side(self) -> "TextSide":
         """The key tokens with their text, to select tokens from."""
-        return self._side(self.keys, is_target=self.kind is Kind.DECODER)
+        return self._side(self.texts.keys(self.kind), is_target=self.kind is Kind.DECODER)
 
     def _side(self, tokens: tuple[Token, ...], *, is_target: bool) -> "TextSide":
         from attn_cli.reading.token_selection.text_side import TextSide
@@ -115,8 +159,24 @@ class Reading:
 
     @property
     def sides(self) -> Sides:
-        """The texts of the query and key tokens."""
-        return Sides([token.text for token in self.queries], [token.text for token in self.keys])
+        """The texts of the query and key tokens, or of words and the positions of their first tokens."""
+        sides = self.queries, self.keys
+        queries, keys = ([token.text for token in tokens] for tokens in sides)
+        if self.words is None:
+            return Sides(queries, keys)
+        query_numbers, key_numbers = ([word.position for word in words] for words in sides)
+        return Sides(queries, keys, query_numbers, key_numbers)
+
+    @property
+    def sides_of_pictures(self) -> Sides:
+        """The same, with the words to label where there is no room for every token."""
+        from attn_cli.reading.token_selection.landmarks import landmarks_of  # only pictures need it
+
+        of_queries = replace(self.query_side, tokens=self.queries)
+        of_keys = replace(self.key_side, tokens=self.keys)
+        queries = landmarks_of(of_queries)
+        keys = queries if of_queries == of_keys else landmarks_of(of_keys)
+        return replace(self.sides, landmarks=(queries, keys))
 
     def with_suited_backend(self, layers: int) -> "Reading":
         """The reading with the library and device that run this many layers fastest."""

@@ -1,6 +1,8 @@
 """Runs layers and yields the steps of the chosen heads within the window, checked to be finite."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy.typing as npt
 
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
-from attn_cli.grid import Head, Hidden, KeyShare, Sink
+from attn_cli.grid import Head, Hidden, KeyShare, Ranking, Sink
 from attn_cli.models.source import Layer
 from attn_cli.reading.memory import check_heads_fit
 from attn_cli.reading.reading import Reading
@@ -18,13 +20,16 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Step
 
 if TYPE_CHECKING:
+    from attn_cli.core.attention import LearnedSink
     from attn_cli.core.hiding import Hiding, Shares
+    from attn_cli.core.largest import LargestOfRows
 
 Numbers = npt.NDArray[Any]
 
 DEFAULT_STEPS = (Step.SCORES, Step.WEIGHTS)
 """The steps shown by default."""
 
+_BEFORE_THE_MASK = frozenset({Step.SCORES, Step.BIAS})
 _OF_SINKS = frozenset({Step.LOGITS, Step.WEIGHTS})  # the steps in which a learned sink has a part
 
 FEWEST_ROWS = 8
@@ -68,8 +73,18 @@ def shown_layer(reading: Reading, number: int) -> "ShownLayer":
 
 
 def run_layers(reading: Reading, layers: Sequence[int]) -> Iterator[tuple[int, Layer]]:
-    """The given layers, in ascending order, run lazily."""
-    return zip(layers, reading.source.attentions(reading.texts, reading.kind, layers), strict=False)
+    """The given layers, in ascending order, run lazily; between words if the reading has them."""
+    attentions = reading.source.attentions(reading.texts, reading.kind, layers)
+    return zip(layers, (as_read(reading, layer) for layer in attentions), strict=False)
+
+
+def as_read(reading: Reading, layer: Layer) -> Layer:
+    """A layer between tokens as the reading has it: between words if it has them."""
+    if reading.words is None:
+        return layer
+    from attn_cli.reading.words.layer import WordLayer  # few commands merge tokens
+
+    return WordLayer.of(layer, reading.words)
 
 
 def heads_of_layers(
@@ -90,6 +105,10 @@ class ShownLayer:
     kind: Kind
     number: int
     layer: Layer
+
+    def as_read(self, reading: Reading) -> "ShownLayer":
+        """The same, from a layer between tokens: between words if the reading has them."""
+        return replace(self, layer=as_read(reading, self.layer))
 
     def heads(self, chosen: Sequence[int], steps: Collection[Step] | None, window: Window) -> Iterator[Head]:
         """The steps of the chosen heads; None: the default steps, as in `head_steps`.
@@ -122,7 +141,8 @@ class ShownLayer:
         if steps is None:
             steps = (*DEFAULT_STEPS, Step.LOGITS) if Step.SCORES in absent else DEFAULT_STEPS
         shown = self._arrays(chosen, steps, window)
-        sinks = self._sinks_of(self._parts(window), chosen) if _OF_SINKS & set(steps) else None
+        parts = self._parts(window, len(chosen))
+        sinks = self._sinks_of(parts, chosen) if _OF_SINKS & set(steps) else None
         for index, head in enumerate(chosen):
             yield Head(
                 kind=self.kind,
@@ -132,50 +152,56 @@ class ShownLayer:
                 scale=self.layer.scale,
                 queries=tuple(window.rows),
                 keys=tuple(window.columns),
-                steps={step: array[index] for step, array in shown.steps.items()},
+                steps=shown.steps_of(index),
                 mask=shown.mask,
                 absent={step: absent[step] for step in steps if step in absent},
                 sink=None if sinks is None else sinks[index],
                 hidden=shown.hidden_of(index, window),
                 favourite=shown.favourite_of(index, window),
+                rankings=shown.rankings_of(index, window),
             )
 
     def _sinks_of(self, parts: Iterable[Layer], chosen: Sequence[int]) -> list[Sink] | None:
         """The learned sink of each head, over the rows of these parts of the layer; None if it has none."""
-        blocks = list[tuple[Numbers, Numbers]]()
+        sinks = list["LearnedSink"]()
         for layer in parts:
             sink = layer.sink(chosen)
             if sink is None:
                 return None
-            blocks.append((to_numpy(sink.logits), to_numpy(sink.weights)))
-        weights = np.concatenate([of_block for _, of_block in blocks], axis=-1)
-        logits = blocks[0][0]
-        if logits.ndim > 1:
-            logits = np.concatenate([of_block for of_block, _ in blocks], axis=-1)
+            sinks.append(sink)
+        weights = np.concatenate([to_numpy(sink.weights) for sink in sinks], axis=-1)
         for head, of_head in zip(chosen, weights, strict=True):
             self._check("weights on the sink", head, is_finite=bool(np.isfinite(of_head).all()))
-        return [Sink(logit, weight) for logit, weight in zip(logits, weights, strict=True)]
+        return [Sink(logit, weight) for logit, weight in zip(_logits_of(sinks), weights, strict=False)]
 
     def _arrays(self, chosen: Sequence[int], steps: Collection[Step], window: Window) -> "_Arrays":
         """Each step (H, R, ...) within the window, and the mask (R, C) if a step is pairwise."""
         blocks, masks = list[dict[Step, Numbers]](), list[Numbers]()
-        shares, received = list["Shares"](), list[_Received]()
-        for layer in self._parts(window):
+        shares, received = list["Shares"](), _Received.nothing(len(chosen), window.keys)
+        listed = list[dict[Step, "LargestOfRows"]]()
+        for layer in self._parts(window, len(chosen)):
             arrays, mask = self._checked(layer, chosen, {*steps, *_needed(window)})
             if window.hiding is not None:
                 arrays[Step.WEIGHTS], of_rows = _as_shown(arrays[Step.WEIGHTS], window.hiding)
                 shares.append(of_rows)
             elif Step.WEIGHTS in steps:
-                received.append(_Received.of(arrays[Step.WEIGHTS], mask))
-            blocks.append({step: _of_columns(step, arrays[step], window) for step in arrays if step in steps})
-            if any(step.is_pairwise for step in steps):
-                masks.append(_of_columns(Step.MASK, mask, window))
+                received = received.plus(arrays[Step.WEIGHTS], mask)
+            block = {step: _of_columns(step, arrays[step], window) for step in arrays if step in steps}
+            seen = _of_columns(Step.MASK, mask, window)
+            if window.top:
+                left = shares[-1].left if shares else None
+                listed.append(_largest(block, seen, left, window))
+                block = {step: array for step, array in block.items() if step not in listed[-1]}
+            elif any(step.is_pairwise for step in steps):
+                masks.append(seen)
+            blocks.append(block)
         joined = {step: _joined(step, [block[step] for block in blocks]) for step in blocks[0]}
-        return _Arrays(joined, _joined(Step.MASK, masks) if masks else None, shares, received)
+        whole_mask = _joined(Step.MASK, masks) if masks else None
+        return _Arrays(joined, whole_mask, shares, received, _joined_rankings(listed))
 
-    def _parts(self, window: Window) -> Iterator[Layer]:
+    def _parts(self, window: Window, heads: int) -> Iterator[Layer]:
         """The layer, a block of rows at a time; the layer itself if one block has all rows."""
-        for rows in window.blocks():
+        for rows in window.blocks(heads if window.top else 1):
             yield self.layer if len(rows) == window.queries else self.layer.at(rows)
 
     def _checked(
@@ -219,7 +245,7 @@ class ShownLayer:
         """The sink of a head whose rows are pooled; its logit only if it is the same in all of them."""
         sink = self.layer.at([0]).sink([head])
         assert sink is not None, "pooled weights on a sink are those of a layer that has one"
-        return Sink(to_numpy(sink.logits)[0] if sink.logits.ndim == 1 else None, weight)
+        return Sink(to_numpy(sink.logits)[0] if sink.is_one else None, weight)
 
     def _check(self, step: str, head: int, *, is_finite: bool) -> None:
         check_finite(is_finite, f"{step} of head {self.number}.{head}")
@@ -233,9 +259,14 @@ class _Received:
     rows: int
 
     @classmethod
-    def of(cls, weights: Numbers, mask: Numbers) -> "_Received":
+    def nothing(cls, heads: int, keys: int) -> "_Received":
+        return cls(np.zeros((heads, keys)), 0)
+
+    def plus(self, weights: Numbers, mask: Numbers) -> "_Received":
+        """The same with the rows of a block."""
         choosing = mask.sum(axis=-1) > 1
-        return cls(weights[:, choosing].sum(axis=1, dtype=np.float64), int(choosing.sum()))
+        more = weights[:, choosing].sum(axis=1, dtype=np.float64)
+        return _Received(self.weights + more, self.rows + int(choosing.sum()))
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -245,7 +276,27 @@ class _Arrays:
     steps: dict[Step, Numbers]
     mask: Numbers | None
     shares: "Sequence[Shares]"
-    received: Sequence[_Received]
+    received: _Received
+    listed: "Mapping[Step, LargestOfRows]"  # the steps of which only the largest numbers are kept
+
+    def steps_of(self, index: int) -> dict[Step, Numbers]:
+        """The steps of this head."""
+        of_rows = {step: largest.values[index] for step, largest in self.listed.items()}
+        found = {step: array[index] for step, array in self.steps.items()} | of_rows
+        return {step: found[step] for step in Step if step in found}
+
+    def rankings_of(self, index: int, window: Window) -> dict[Step, Ranking]:
+        """Where the largest numbers of this head are."""
+        return {
+            step: Ranking(
+                largest.columns[index],
+                largest.counts[index],
+                len(window.columns),
+                (float(largest.lowest[index].min()), float(largest.highest[index].max())),
+                step in _BEFORE_THE_MASK and bool((largest.counts[index] < len(window.columns)).any()),
+            )
+            for step, largest in self.listed.items()
+        }
 
     def hidden_of(self, index: int, window: Window) -> Hidden | None:
         """What the hidden keys take of this head; None if none is hidden."""
@@ -257,10 +308,7 @@ class _Arrays:
 
     def favourite_of(self, index: int, window: Window) -> KeyShare | None:
         """The key that receives most of this head; None if too few rows count, or it is out of sight."""
-        if not self.received:
-            return None
-        received = np.sum([each.weights[index] for each in self.received], axis=0)
-        favourite = _favourite(received, sum(each.rows for each in self.received))
+        favourite = _favourite(self.received.weights[index], self.received.rows)
         return favourite if favourite is not None and favourite.key in window.columns else None
 
 
@@ -286,6 +334,38 @@ def _favourite(received: Numbers, rows: int) -> KeyShare | None:
         return None
     key = int(received.argmax())
     return KeyShare(key, float(received[key]) / rows)
+
+
+def _largest(
+    block: dict[Step, Numbers], mask: Numbers, left: Numbers | None, window: Window
+) -> "dict[Step, LargestOfRows]":
+    """The largest unmasked numbers of each row of the matrices; `left` (H, R) by hidden keys, if any."""
+    from attn_cli.core.largest import LargestOfRows  # few commands list the keys of a long text
+
+    is_divided = window.hiding is not None and window.hiding.is_renormalized and left is not None
+    found = dict[Step, LargestOfRows]()
+    for step in (step for step in block if step.is_pairwise):
+        visible = np.ones_like(mask) if step is Step.MASK else mask
+        if step is Step.WEIGHTS and is_divided and left is not None:
+            visible = mask & (left > 0)[..., None]  # nothing cannot be divided by nothing
+        found[step] = LargestOfRows.of(block[step], visible, window.top)
+    return found
+
+
+def _joined_rankings(blocks: "Sequence[dict[Step, LargestOfRows]]") -> "dict[Step, LargestOfRows]":
+    if not blocks:
+        return {}
+    from attn_cli.core.largest import joined  # already imported
+
+    return {step: joined([block[step] for block in blocks]) for step in blocks[0]}
+
+
+def _logits_of(sinks: "Sequence[LearnedSink]") -> "Iterable[Numbers | None]":
+    """The logits of each head, () or (R,), from those of blocks of rows; None if a row has none."""
+    logits = [to_numpy(sink.logits) for sink in sinks if sink.logits is not None]
+    if not logits:
+        return repeat(None)
+    return logits[0] if logits[0].ndim == 1 else np.concatenate(logits, axis=-1)
 
 
 def _needed(window: Window) -> Collection[Step]:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 LARGEST = 1 << 20
 """Largest matrix shown whole, in numbers: 1,024 × 1,024, about the pixels of a screen, or 12 MB of JSON."""
 
+FEW_ROWS = 20
+"""Rows of a long text that a terminal lists, unless rows are chosen."""
+
 _MOST = 1 << 28  # numbers of a matrix shown on explicit request: 1 GB
 
 
@@ -28,6 +31,7 @@ class Window:
     most: int = 0  # maximum rows and columns of the picture if the weights are pooled; 0: not pooled
     pool: Pool = Pool.MEAN  # what each of its cells is
     hiding: "Hiding | None" = None  # keys that are no columns; None: none is hidden
+    top: int = 0  # how many keys of each row are kept, those with the largest numbers; 0: all
 
     @property
     def is_pooled(self) -> bool:
@@ -38,7 +42,7 @@ class Window:
     def is_whole(self) -> bool:
         """Whether it is the whole matrix, not pooled."""
         is_all = (len(self.rows), len(self.columns)) == (self.queries, self.keys)
-        return is_all and not self.is_pooled
+        return is_all and not self.is_pooled and not self.top
 
     def without(self, hiding: "Hiding") -> "Window":
         """The same without the columns of the hidden keys."""
@@ -91,6 +95,24 @@ def chosen_window(
     if len(window.rows) * len(window.columns) > _MOST:
         raise _too_large(window, next(iter(steps or ()), Step.WEIGHTS), "")
     return window
+
+
+def listed_window(
+    size: tuple[int, int],
+    rows: Sequence[int] | None,
+    columns: Sequence[int] | None,
+    top: int,
+    few: int | None = None,
+) -> Window:
+    """The window of the `top` largest keys of each row: of the chosen rows, else of all.
+
+    `few`: the maximum number of rows if none are chosen; evenly spaced, the last one included.
+    """
+    queries, keys = size
+    if rows is None:
+        count = queries if few is None else min(few, queries)
+        rows = [queries * (number + 1) // count - 1 for number in range(count)]
+    return Window(queries, keys, rows, range(keys) if columns is None else columns, top=top)
 
 
 def _pooled(entire: Window, steps: Collection[Step] | None, most: int) -> Window:

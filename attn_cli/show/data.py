@@ -80,11 +80,11 @@ def as_safetensors(document: Mapping[str, object], heads: Sequence[Head]) -> byt
 def as_csv(document: Mapping[str, object], heads: Sequence[Head]) -> bytes:
     """The steps of the heads as one long table, with one number per line.
 
-    `row` and `column` are positions of tokens; the columns of a (T, D) step are its features and have no
-    token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are unchanged except for control
-    characters, which are escaped: a token `=1+1` remains `=1+1`, so spreadsheets must import the column as
-    text. A learned sink follows the steps of its head as `sink_logit` and `sink_weight`, one column each,
-    and what hidden keys take as `hidden_weight`.
+    `row` and `column` are positions of tokens, or places of words; the columns of a (T, D) step are its
+    features and have no token. True is 1, false 0, and a masked cell of `logits` is empty. Tokens are
+    unchanged except for control characters, which are escaped: a token `=1+1` remains `=1+1`, so spreadsheets
+    must import the column as text. A learned sink follows the steps of its head as `sink_logit` and
+    `sink_weight`, one column each, and what hidden keys take as `hidden_weight`.
     """
     lines = (line for head in heads for line in _lines_of_head(document, head))
     return csv_table(chain([COLUMNS], lines))
@@ -275,5 +275,6 @@ def _fields(line: Values) -> list[object]:
 def _tokens(document: Mapping[str, object], head: Head, *, of_keys: bool) -> list[str]:
     """The texts of the head's queries or keys, from the list that its kind reads."""
     of_target = head.kind is Kind.DECODER or (head.kind is Kind.CROSS and not of_keys)
-    tokens = cast("Sequence[Mapping[str, str]]", document["target_tokens" if of_target else "tokens"])
+    of_words, of_tokens = (f"target_{name}" if of_target else name for name in ("words", "tokens"))
+    tokens = cast("Sequence[Mapping[str, str]]", document.get(of_words) or document[of_tokens])
     return [printable(tokens[position]["text"]) for position in (head.keys if of_keys else head.queries)]

@@ -6,13 +6,23 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.grid import Grid, Head, HiddenColumn, Matrix, Sides
+from attn_cli.grid import Grid, Head, HiddenColumn, Landmarks, Matrix, Sides
 from attn_cli.show.scale import StepScale, limits_by_size, limits_of, on_unmasked, stands_out_by_size
-from attn_cli.vocabulary import Distance, Metric, Pool, Step
+from attn_cli.vocabulary import Distance, Kind, Metric, Pool, Step
 
 _MASKED = frozenset({Step.LOGITS, Step.WEIGHTS})
 _BEFORE_THE_MASK = frozenset({Step.SCORES, Step.BIAS})
 _USUAL = StepScale()
+_FEATURE = "feature"
+_SINGULAR = {
+    Step.QUERIES: "query",
+    Step.KEYS: "key",
+    Step.VALUES: "value",
+    Step.SCORES: "score",
+    Step.MASK: "1: may look, 0: masked",
+    Step.LOGITS: "logit",
+    Step.WEIGHTS: "weight",
+}
 
 
 def grid_of(
@@ -43,6 +53,7 @@ def step_grid(texts: Sides, head: Head, step: Step, scale: StepScale = _USUAL) -
         name += f" · q·k × {head.scale:.4g}"
     values = np.asarray(head.steps[step], dtype=np.float64)
     grid = (_pairs if step.is_pairwise else _features)(name, values, texts, head, step)
+    grid = replace(grid, step=str(step), head=head.name, unit=_unit(step, head))
     if step is Step.WEIGHTS:
         return replace(grid, limits=scale.limits, is_log=scale.is_log)
     return on_unmasked(grid) if scale.of_others is None else replace(grid, limits=scale.of_others)
@@ -78,7 +89,8 @@ def summed_cells(texts: Sides, pooled: Grid) -> Grid:
 
 def distance_grid(distance: Distance, heads: Sequence[str], matrix: Matrix) -> Grid:
     """The distances, labelled with the heads' names on both sides, with limits 0 and 1."""
-    return grid_of(str(distance), matrix, heads, heads, limits=(0.0, 1.0), are_tokens=False)
+    grid = grid_of(str(distance), matrix, heads, heads, limits=(0.0, 1.0), are_tokens=False)
+    return replace(grid, unit=f"distance ({distance})", axes=("head", "head"))
 
 
 def difference_grid(
@@ -96,7 +108,7 @@ def difference_grid(
         visible &= rows[:, None]
     limits = limits_by_size(*_with_sink(values, visible, None if one.is_pooled else sink))
     grid = replace(one, title=title, values=values, visible=visible, limits=limits, by_size=True, sink=sink)
-    grid = replace(grid, is_log=False)
+    grid = replace(grid, is_log=False, step="", head="", unit="difference of weights")
     if one.hidden is None or other.hidden is None:
         return grid
     weight, average = (
@@ -119,15 +131,27 @@ def metric_grid(
     seen = np.isfinite(values)
     values = np.where(seen, values, 0.0)
     title, limits = f"{metric}, layer × head", (0.0, float(values.max(initial=0.0)) or 1.0)
-    return grid_of(
+    grid = grid_of(
         title, values, list(map(str, layers)), list(map(str, heads)), seen, limits, are_tokens=False
     )
+    unit = f"{metric} ({metric.unit})" if metric.unit else str(metric)
+    return replace(grid, step=str(metric), unit=unit, axes=("layer", "head"))
+
+
+def _unit(step: Step, head: Head) -> str:
+    """What a number of a step is."""
+    if step is Step.SCORES and head.scale is not None:
+        return f"score (q·k × {head.scale:.4g})"
+    return _SINGULAR.get(step, str(step))
 
 
 def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
     """A step that is a matrix of queries by keys."""
-    queries = _names(texts.queries, head.queries, is_pooled=head.is_pooled)
-    keys = _names(texts.keys, head.keys, is_pooled=head.is_pooled)
+    if step in head.rankings:
+        return _ranked(name, values, texts, head, step)
+    rows, columns = _numbers(texts.query_numbers, head.queries), _numbers(texts.key_numbers, head.keys)
+    queries = list(map(str, rows)) if head.is_pooled else [texts.queries[place] for place in head.queries]
+    keys = list(map(str, columns)) if head.is_pooled else [texts.keys[place] for place in head.keys]
     mask = head.mask if step in _MASKED else None
     visible = np.ones(values.shape, dtype=bool) if mask is None else mask
     if step is Step.WEIGHTS and head.hidden is not None and head.hidden.is_renormalized:
@@ -136,9 +160,33 @@ def _pairs(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> G
     limits = limits_of(*_with_sink(values, visible, sink))
     grid = grid_of(name, values, queries, keys, visible, limits)
     allowed = head.mask if step in _BEFORE_THE_MASK else None
-    of_texts = replace(grid, row_places=head.queries, column_places=head.keys)
-    of_texts = replace(of_texts, cells=head.cells, pool=head.pool)
+    of_texts = replace(grid, row_places=rows, column_places=columns)
+    axes = ("query (decoder)", "key (encoder)") if head.kind is Kind.CROSS else ("", "")
+    of_texts = replace(of_texts, cells=head.cells, pool=head.pool, axes=axes)
+    if texts.landmarks is not None:
+        of_texts = replace(
+            of_texts,
+            row_landmarks=_landmarks(texts.landmarks[0], head.queries, head),
+            column_landmarks=_landmarks(texts.landmarks[1], head.keys, head),
+        )
     return replace(of_texts, allowed=allowed, sink=sink, hidden=_hidden_column(head, step))
+
+
+def _ranked(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
+    """The largest numbers of each row of such a matrix; columns are the keys that occur among them."""
+    ranking, sink = head.rankings[step], _sink_column(head, step)
+    listed = ranking.is_listed
+    columns, places = np.unique(
+        np.where(listed, ranking.columns, ranking.columns[:1, :1]), return_inverse=True
+    )
+    keys = tuple(head.keys[column] for column in columns.tolist())
+    rows, names = ([texts.queries[query] for query in head.queries], [texts.keys[key] for key in keys])
+    ends = np.array(ranking.span if ranking.counts.any() else ())
+    seen = ends if sink is None else np.append(ends, sink[np.isfinite(sink)])
+    grid = grid_of(name, values, rows, names, listed, limits_of(seen, np.ones(seen.shape, dtype=bool)))
+    of_texts = replace(grid, row_places=head.queries, column_places=keys, sink=sink)
+    in_grid = replace(ranking, columns=places.reshape(ranking.columns.shape))
+    return replace(of_texts, hidden=_hidden_column(head, step), ranking=in_grid)
 
 
 def _sink_column(head: Head, step: Step) -> Matrix | None:
@@ -171,12 +219,20 @@ def _with_sink(
 def _features(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> Grid:
     """A step with one vector per token: tokens by numbered features."""
     texts_of_rows, places = (texts.keys, head.keys) if step.is_of_keys else (texts.queries, head.queries)
-    rows = _names(texts_of_rows, places, is_pooled=head.is_pooled)
+    rows = [texts_of_rows[place] for place in places]
     features = [str(feature) for feature in range(values.shape[-1])]
     grid = grid_of(name, values, rows, features, are_tokens=False)
-    return replace(grid, row_places=places, by_size=stands_out_by_size(step))
+    if texts.landmarks is not None:
+        grid = replace(grid, row_landmarks=_landmarks(texts.landmarks[step.is_of_keys], places, head))
+    axes = ("key" if step.is_of_keys else "query", _FEATURE)
+    return replace(grid, row_places=places, by_size=stands_out_by_size(step), axes=axes)
 
 
-def _names(texts: Sequence[str], places: Sequence[int], *, is_pooled: bool) -> list[str]:
-    """The texts of the tokens at `places`; a pooled cell is labelled with the position of its first token."""
-    return [str(place) if is_pooled else texts[place] for place in places]
+def _landmarks(landmarks: Landmarks, places: Sequence[int], head: Head) -> Landmarks:
+    """The landmarks of rows or columns: of a block, the best of its tokens."""
+    return landmarks.best(places, len(landmarks.places)) if head.is_pooled else landmarks.at(places)
+
+
+def _numbers(numbers: Sequence[int] | None, places: tuple[int, ...]) -> tuple[int, ...]:
+    """The numbers that stand beside the tokens at `places`."""
+    return places if numbers is None else tuple(numbers[place] for place in places)

@@ -23,12 +23,13 @@ class Gap:
 
     lines: int
     tokens: int
+    unit: str  # "token", or "word"
     weight: float | None  # None: the query may look at none of them, or none is shown
     is_masked: bool
 
     def __str__(self) -> str:
         lines = "1 line" if self.lines == 1 else f"{self.lines:,} lines"
-        tokens = "1 token" if self.tokens == 1 else f"{self.tokens:,} tokens"
+        tokens = f"{self.tokens:,} {self.unit}{'' if self.tokens == 1 else 's'}"
         weight = "masked" if self.is_masked else "" if self.weight is None else f"weight {small(self.weight)}"
         return "… " + ", ".join(filter(None, (lines, tokens, weight)))
 
@@ -51,9 +52,9 @@ def phrases(text: ShadedText, scale: StepScale | None) -> list[str]:
         f"query {printable(text.query)}",
         *([] if scale is None else [_range(scale)]),
         *([] if text.sink is None else [f"sink {small(text.sink)}"]),
-        *([] if text.elsewhere is None else [f"{small(text.elsewhere)} on tokens that are not shaded"]),
+        *([] if text.elsewhere is None else [f"{small(text.elsewhere)} on {text.unit}s that are not shaded"]),
         *(["the others divided by what is left"] if text.is_divided else []),
-        *([f"{masked:,} of {tokens:,} tokens masked"] if masked else []),
+        *([f"{masked:,} of {tokens:,} {text.unit}s masked"] if masked else []),
     ]
 
 
@@ -136,7 +137,7 @@ def _gap(text: ShadedText, part: Sequence[int], starts: Sequence[int]) -> Gap:
     shown, masked = text.shown[own], text.masked[own]
     is_masked = bool(shown.any() and masked[shown].all())
     weight = float(text.weights[own][shown].sum()) if shown.any() and not is_masked else None
-    return Gap(len(part), tokens, weight, is_masked)
+    return Gap(len(part), tokens, text.unit, weight, is_masked)
 
 
 def small(value: float) -> str:

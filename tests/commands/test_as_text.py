@@ -155,8 +155,8 @@ def test_heatmap_draws_the_text(tmp_path: Path) -> None:
     assert answer.err.splitlines() == [f"wrote {path}" for path in paths]
     found = words(paths[0])
     assert found[:2] == [
-        "storybook · 12 tokens",
-        "weights 2.7 · query 8 Sam · shades 0 to 1 · 3 of 12 tokens masked",
+        "layer 2, head 7: induction · 12 tokens · storybook",
+        "query 8 Sam · shades 0 to 1 · 3 of 12 tokens masked",
     ]
     assert [word for word in found if word in TEXT.replace(",", "").replace(".", "").split()][:4] == [
         "Then",

@@ -166,7 +166,7 @@ def test_a_map_a_table_and_all_numbers_are_written(tmp_path: Path) -> None:
 def test_a_picture_calls_what_is_left_out_no_value(tmp_path: Path) -> None:
     attn("heads", REPEATS, "--where", "layer>0", "-o", tmp_path / "a.svg")
     written = (tmp_path / "a.svg").read_text("utf-8")
-    assert "heads at a glance · storybook" in written
+    assert "4 layers × 8 heads · induction of each head · storybook" in written
     assert "no value" in written
 
 
@@ -187,7 +187,7 @@ def test_requested_columns_are_shown_first() -> None:
 
 def test_a_long_text_is_truncated_above_the_map() -> None:
     out = attn("heads", "word " * 200, "-m", "random").out
-    assert out.splitlines()[3] == "the other tokens: attn tokens"
+    assert out.splitlines()[3] == "181 more; all tokens: attn tokens"
 
 
 def test_external_text_is_not_markup() -> None:

@@ -243,14 +243,14 @@ def test_a_picture_names_hidden_keys_once_and_what_they_took_at_each_head(
     shares = [
         np.mean(entry["hidden"]["weight"]) for entry in weights_of(TEXT, "--heads", "2.5,2.7", "--hide", "0")
     ]
-    titles = [f"weights 2.{head} · hidden {share:.2f}" for head, share in zip((5, 7), shares, strict=True)]
-    assert {'weights · hidden: "<s>" (0) · storybook', *titles} <= set(words_of(plain))
+    titles = [f"2.{head} · hidden {share:.2f}" for head, share in zip((5, 7), shares, strict=True)]
+    assert {'layer 2, heads 5 and 7 · hidden: "<s>" (0) · storybook', *titles} <= set(words_of(plain))
     assert {f"{title}, rest renormalized" for title in titles} <= set(words_of(divided))
     shapes = [mark.colours.shape[:2] for mark in plain.marks if isinstance(mark, Image)]
     assert shapes == [(9, 8), (9, 8), (256, 1)]
     everything = ("heatmap", TEXT, "--heads", "2.5", "--hide", "0-4", "-o", tmp_path / "b.png")
     assert attn(*everything).status == 0
-    assert "weights · 5 keys hidden · storybook" in words_of(drawings[-1])
+    assert "layer 2, head 5 · 5 keys hidden · storybook" in words_of(drawings[-1])
 
 
 def test_a_row_left_empty_is_masked_in_pictures_too(drawings: list[Drawing], tmp_path: Path) -> None:

@@ -152,8 +152,7 @@ def test_steps_without_token_pairs_are_shown_in_full() -> None:
 def test_a_picture_of_a_long_text_says_that_it_is_pooled(tmp_path: Path) -> None:
     answer = attn("heatmap", *RANDOM, "-o", tmp_path / "a.svg")
     found = words(tmp_path / "a.svg")
-    assert "weights · pooled: each cell is the largest of 4 × 4 weights · random" in found
-    assert {"largest of 4 × 4", "log scale", "1", "0.1", "0.01", "≤ 0.001"} <= set(found)
+    assert {"largest weight of a block of 5 × 5, log scale", "1", "0.1", "0.01", "≤ 0.001"} <= set(found)
     largest = REMARK.replace("averaged over blocks", "shown as the largest of each block")
     assert answer.err == f"wrote {tmp_path / 'a.svg'}\n{largest}{IS_LOG}"
 
@@ -161,8 +160,7 @@ def test_a_picture_of_a_long_text_says_that_it_is_pooled(tmp_path: Path) -> None
 def test_a_picture_may_have_the_means_on_a_linear_scale(tmp_path: Path) -> None:
     answer = attn("heatmap", *RANDOM, "--pool", "mean", "--scale", "linear", "-o", tmp_path / "a.svg")
     found = words(tmp_path / "a.svg")
-    assert "weights · pooled: each cell is the mean of 2 × 2 weights · random" in found
-    assert {"mean of 2 × 2", "linear scale", "1", "0.8", "0"} <= set(found)
+    assert {"mean weight of a block of 5 × 5, linear scale", "1", "0.8", "0"} <= set(found)
     assert answer.err == f"wrote {tmp_path / 'a.svg'}\n{REMARK}"
 
 
@@ -197,7 +195,7 @@ def test_the_difference_of_the_largest_weights_says_so() -> None:
 
 def test_a_picture_of_a_part_has_its_tokens(tmp_path: Path) -> None:
     attn("heatmap", *RANDOM, "--rows", "100-101", "--columns", "30-32", "-o", tmp_path / "a.svg")
-    assert {"w3", "w4", "w30", "w31", "w32"} <= set(words(tmp_path / "a.svg"))
+    assert {"100 w3", "101 w4", "30 w30", "31 w31", "32 w32"} <= set(words(tmp_path / "a.svg"))
 
 
 @pytest.mark.parametrize("kind", list(Distance))

@@ -101,7 +101,7 @@ def drawn(tmp_path: Path, *options: str) -> tuple[set[str], str]:
 
 def test_a_picture_of_a_head_on_one_key_has_a_log_scale_and_says_so(tmp_path: Path) -> None:
     found, remark = drawn(tmp_path, *SINK)
-    assert {"log scale", "≤ 0.001", "0.01", "0.1", "1"} <= found
+    assert {"weight, log scale", "≤ 0.001", "0.01", "0.1", "1"} <= found
     because = "one key takes most of the weight"
     assert remark == f"weights are on a log scale, because {because}; otherwise: --scale linear\n"
     both = drawn(tmp_path, SINK[0], "-l", "2", "-H", "4,5,7")[1]
@@ -110,23 +110,24 @@ def test_a_picture_of_a_head_on_one_key_has_a_log_scale_and_says_so(tmp_path: Pa
 
 def test_a_picture_of_other_heads_has_a_linear_scale(tmp_path: Path) -> None:
     found, remark = drawn(tmp_path, SINK[0], "--heads", "0.2")
-    assert {"linear scale", "0", "1"} <= found
+    assert {"weight, linear scale", "0", "1"} <= found
     assert remark == ""
-    assert "linear scale" in drawn(tmp_path, *SINK, "--scale", "linear")[0]
+    assert "weight, linear scale" in drawn(tmp_path, *SINK, "--scale", "linear")[0]
 
 
 def test_limits_from_zero_are_never_logarithmic(tmp_path: Path) -> None:
     found, remark = drawn(tmp_path, *SINK, "--limits", "0,0.5")
-    assert {"linear scale", "≥ 0.5", "0"} <= found
+    assert {"weight, linear scale", "≥ 0.5", "0"} <= found
     assert remark == ""
-    assert "log scale" in drawn(tmp_path, *SINK, "--limits", "0.01,0.5")[0]
+    assert "weight, log scale" in drawn(tmp_path, *SINK, "--limits", "0.01,0.5")[0]
 
 
 def test_a_picture_of_scores_is_linear_beside_weights_that_are_not(tmp_path: Path) -> None:
     answer = attn("heatmap", *SINK, "-s", "scores,weights", "-o", tmp_path / "a.svg")
     assert answer.status == 0
     found = words(tmp_path / "a.svg")
-    assert (found.count("linear scale"), found.count("log scale")) == (1, 1)
+    assert found.count("weight, log scale") == 1
+    assert not any("linear" in word for word in found)
 
 
 def test_a_compared_difference_keeps_its_own_range(tmp_path: Path) -> None:
@@ -135,4 +136,4 @@ def test_a_compared_difference_keeps_its_own_range(tmp_path: Path) -> None:
     assert out.count("range 0 to 0.5") == 2
     assert "range -0.98 to 0.98" in out
     assert attn(*pair, "-o", tmp_path / "a.svg").status == 0
-    assert words(tmp_path / "a.svg").count("linear scale") == 3
+    assert words(tmp_path / "a.svg").count("weight, linear scale") == 1

@@ -288,7 +288,7 @@ def test_a_step_that_one_kind_of_attention_lacks_is_not_said_to_be_lacking_in_th
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_picture_names_its_kind_of_attention(kind: Kind, tmp_path: Path) -> None:
     attn("heatmap", *LINE, "--kind", kind, "--heads", "0.1", "-o", tmp_path / "a.svg")
-    assert f">weights · {kind} attention · translator<" in (tmp_path / "a.svg").read_text("utf-8")
+    assert f">layer 0, head 1 · {kind} attention" in (tmp_path / "a.svg").read_text("utf-8")
 
 
 @pytest.mark.parametrize("source", [hybrid()], indirect=True)

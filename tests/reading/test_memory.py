@@ -15,6 +15,7 @@ from attn_cli.models.source import Source, SourceRequest
 from attn_cli.reading import free_memory, memory
 from attn_cli.reading.memory import Need, Work, check, need
 from attn_cli.reading.steps import head_steps
+from attn_cli.reading.window import LARGEST
 from attn_cli.vocabulary import DType, Step
 from tests.support.readings import reading_of
 from tests.support.worlds import attn
@@ -160,3 +161,26 @@ def test_the_matrices_of_heads_take_no_more_than_was_estimated_and_not_much_less
     tracemalloc.stop()
     work = Work(tokens, tokens, 1, at_once=heads, rows=tokens, kept=heads * tokens**2)
     assert peak < need(source, work).total < 1.6 * peak  # of NumPy's own arrays: the same on every machine
+
+
+@pytest.mark.parametrize("most", [1, 5])
+def test_the_largest_keys_of_a_long_text_take_no_more_than_was_estimated(source: Source, most: int) -> None:
+    tokens, heads = 1500, 4
+    reading = reading_of("a b " * (tokens // 2), "random", is_causal=True)
+    window = reading.listed(None, None, most, None)
+    places = [(0, head) for head in range(heads)]
+    tracemalloc.start()
+    head_steps(reading, places, [Step.WEIGHTS], window)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    block = LARGEST // (tokens * heads)
+    work = Work(tokens, tokens, 1, at_once=heads, rows=block, kept=heads * tokens * (4 + 3 * most))
+    assert peak < 1.3 * need(source, work).total
+    assert peak < heads * tokens**2 * 4  # the weights alone
+
+
+def test_a_list_of_every_row_is_not_refused_where_the_matrix_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free_memory, "free_bytes", lambda _: 40e6)
+    line = ("inspect", "a " * 3000, "-m", "random", "--heads", "0.0", "-s", "weights", "--rows", "all")
+    assert attn(*line, "--json").status == 1
+    assert attn(*line, "--top", "2").status == 0

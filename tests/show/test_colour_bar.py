@@ -8,30 +8,39 @@ import pytest
 
 from attn_cli.grid import Grid
 from attn_cli.show.grids import grid_of
-from attn_cli.show.picture import page
 from attn_cli.show.picture.marks import Drawing, Image, Word
 from attn_cli.show.scale import on_unmasked
 from attn_cli.vocabulary import Pool
-from tests.show.test_picture import GREY, causal, panels, texts, weights_of
+from tests.show.test_picture import GREY, causal, page, panels, texts, weights_of
 
 
-def below_the_bar(drawing: Drawing) -> list[str]:
-    return [text for text in texts(drawing) if "scale" in text or " of " in text]
+def beside_the_bar(drawing: Drawing) -> str:
+    """What the bar says: the words that are turned and to the right of it."""
+    *_, bar = (mark for mark in drawing.marks if isinstance(mark, Image))
+    words = [mark for mark in drawing.marks if isinstance(mark, Word) and mark.turned]
+    return " ".join(mark.text for mark in words if mark.x > bar.box.right)
 
 
 def test_the_bar_says_what_a_colour_stands_for() -> None:
-    grid = replace(weights_of("the", "cat"), limits=(0, 1))
-    assert below_the_bar(page([[[grid]]], "tiny")) == ["linear scale"]
+    grid = replace(weights_of("the", "cat"), limits=(0, 1), step="weights", unit="weight")
+    assert beside_the_bar(page([[[grid]]], "tiny")) == "weight, linear scale"
     pooled = replace(grid, cells=(4, 2), pool=Pool.MAX, is_log=True, limits=(0.001, 1))
-    assert below_the_bar(page([[[pooled]]], "tiny")) == ["largest of 4 × 2", "log scale"]
-    assert below_the_bar(page([[[replace(pooled, pool=Pool.MEAN)]]], "tiny"))[0] == "mean of 4 × 2"
+    assert beside_the_bar(page([[[pooled]]], "tiny")) == "largest weight of a block of 4 × 2, log scale"
+    pooled = replace(pooled, pool=Pool.MEAN)
+    assert beside_the_bar(page([[[pooled]]], "tiny")) == "mean weight of a block of 4 × 2, log scale"
+    difference = replace(pooled, by_size=True, is_log=False, step="", unit="difference of weights")
+    assert (
+        beside_the_bar(page([[[difference]]], "tiny")) == "difference of the mean weights of a block of 4 × 2"
+    )
+    scores = replace(grid, step="scores", unit="score (q·k × 0.25)")
+    assert beside_the_bar(page([[[scores]]], "tiny")) == "score (q·k × 0.25)"
 
 
 def test_the_colours_of_a_log_scale_are_in_equal_steps_for_equal_factors() -> None:
     values = np.array([[0.0, 0.001, 0.0317, 1.0]])
     grid = replace(grid_of("w", values, ["a"], list("bcde"), limits=(0.001, 1)), is_log=True)
     (cells,) = panels(page([[[grid]]], "log"))
-    expected = mpl.colormaps["viridis"]([0.0, 0.0, 0.5, 1.0], bytes=True)
+    expected = mpl.colormaps["magma"]([0.0, 0.0, 0.5, 1.0], bytes=True)
     np.testing.assert_array_equal(cells[0], expected)
 
 

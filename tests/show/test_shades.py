@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from rich.color import Color
 from rich.segment import Segment
@@ -102,6 +103,29 @@ def test_sixteen_colours_are_in_the_order_of_lightness_in_every_usual_palette(
         assert all(lightness(one, palette) < lightness(other, palette) for one, other in pairwise(arm))
     for arm in from_zero("standard", LIGHT, limits):
         assert all(lightness(one, palette) > lightness(other, palette) for one, other in pairwise(arm))
+
+
+def lab(colour: Color, palette: str) -> npt.NDArray[np.floating]:
+    """CIE 1976 L*a*b* with the white point D65."""
+    named = dict(zip(NAMES, PALETTES[palette].split(), strict=True))[colour.name]
+    shares = np.array([part / 255 for part in bytes.fromhex(named)])
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    ratios = np.array(to_xyz) @ linear / [0.9505, 1.0, 1.089]
+    x, y, z = np.where(ratios > 216 / 24389, np.cbrt(ratios), (ratios * 24389 / 27 + 16) / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("palette", PALETTES)
+@pytest.mark.parametrize("theme", [DARK, LIGHT])
+@pytest.mark.parametrize("limits", [ABOVE, BELOW, AROUND])
+def test_neighbours_of_sixteen_colours_can_be_told_apart_in_every_usual_palette(
+    palette: str, theme: Theme, limits: Limits
+) -> None:
+    for arm in from_zero("standard", theme, limits):
+        for one, other in pairwise(arm):
+            distance = np.linalg.norm(lab(one, palette) - lab(other, palette))
+            assert distance > 20  # white and bright white are 9 apart in xterm, 8 in GNOME
 
 
 @pytest.mark.parametrize("colours", FIXED)

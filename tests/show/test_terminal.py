@@ -551,6 +551,30 @@ def test_a_list_of_too_many_columns_is_cropped() -> None:
     assert printed(console).splitlines() == ["…  " * 6 + "… "] * 2
 
 
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (26, ["head  name  share  entropy", "2.6   a      0.85     0.10"]),
+        (25, ["head  name  entropy", "2.6   a        0.10", "no room for share: --json"]),
+        (18, ["head  entropy", "2.6      0.10", "no room for name,", "share: --json"]),
+    ],
+)
+def test_a_column_that_is_kept_stays_if_others_are_left_out(width: int, lines: list[str]) -> None:
+    console = plain(width)
+    names = ("head", "name", "share", "entropy")
+    row = ("2.6", "a", "0.85", "0.10")
+    console.print(TextTable(names, [row], right=(2, 3), rest="--json", kept=3))
+    assert printed(console).splitlines() == lines
+
+
+def test_listed_tokens_are_cut_only_if_there_is_no_room() -> None:
+    tokens = ("melancholy", "wonderful", "on")
+    grid = grid_of("w", np.array([[0.9, 0.1, 0.0]] * 3), tokens, tokens, limits=(0.0, 1.0))
+    assert drawn(grid, width=40, top=1)[1] == "0 melancholy → 0 melancholy █0.90"
+    assert drawn(grid, width=29, top=1)[1] == "0 melanc… → 0 melancho… █0.90"
+    assert drawn(grid, width=24, top=1)[1] == "0 mela… → 0 melan… █0.90"
+
+
 def test_a_list_without_rows_is_its_names() -> None:
     console = plain(20)
     console.print(TextTable(["a", "b"], []))
@@ -588,9 +612,9 @@ def test_eight_keys_are_listed_by_default_if_they_fit() -> None:
     ("width", "line"),
     [
         (200, "0 abcdefghijklmnopq… →  0 abcdefghijk…  0.02   1 abcdefghijk…  0.02"),
-        (100, "0 abcdefghijklmnopq… →  0 abcdefghi…  0.02   1 abcdefghi…  0.02"),
-        (40, "0 abcde… →  0 abc…  0.02   1 abc…  0.02"),
-        (30, "0 abc… →  0 ab…  0.02"),
+        (100, "0 abcdefghijklmnopq… →  0 abcdefghijk…  0.02   1 abcdefghijk…  0.02"),
+        (40, "0 abcde… →  0 abcd…  0.02   1 abc…  0.02"),
+        (30, "0 abcdef… →  0 abcdefgh…  0.02"),
         (20, "0 abc… →  0 a…  0.02"),
     ],
 )
@@ -620,7 +644,13 @@ def test_a_million_has_an_exponent(value: float, row: str) -> None:
 def test_a_paragraph_has_twelve_lines() -> None:
     console = plain(10)
     console.print(Paragraph(["a phrase"] * 13, rest="the rest"))
-    assert printed(console).splitlines() == [*["a phrase"] * 12, "the rest"]
+    assert printed(console).splitlines() == [*["a phrase"] * 12, "1 more;", "the rest"]
+    many = plain(20)
+    many.print(Paragraph(["a phrase"] * 40_000, rest="the rest", most=2))
+    assert printed(many).splitlines() == [*["a phrase  a phrase"] * 2, "39,996 more; the", "rest"]
+    short = plain(19)
+    short.print(Paragraph(["a"] * 1000, between=" ", rest="the rest", most=2))
+    assert printed(short).splitlines() == [*["a a a a a a a a a a"] * 2, "980 more; the rest"]
     whole = plain(10)
     whole.print(Paragraph(["a phrase"] * 12, rest="the rest"))
     assert printed(whole).splitlines() == ["a phrase"] * 12

@@ -1,5 +1,6 @@
 """Shaded texts as pictures: colours behind words, text as text, lines that read from right to left."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -7,14 +8,22 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from attn_cli.answers.shaded_text import Piece
+from attn_cli.answers.shaded_text import Piece, ShadedText
 from attn_cli.errors import UsageError
 from attn_cli.show.picture import render
+from attn_cli.show.picture import text_page as pages
+from attn_cli.show.picture.canvas import USUAL, Canvas
+from attn_cli.show.picture.heading import Heading
 from attn_cli.show.picture.marks import Box, Drawing, Fill, Stroke, Word
 from attn_cli.show.picture.reading_order import is_leftward_line, visual_order
-from attn_cli.show.picture.text_page import text_page
 from attn_cli.show.scale import StepScale
 from tests.show.test_shaded_text import long_text, text_of
+
+
+def text_page(
+    texts: Sequence[ShadedText], title: str, canvas: Canvas = USUAL, scale: StepScale | None = None
+) -> Drawing:
+    return pages.text_page(texts, Heading(title), canvas, scale)
 
 
 def fills(drawing: Drawing) -> list[Fill]:
@@ -56,8 +65,11 @@ def test_a_token_stands_on_the_colour_of_its_weight() -> None:
 @pytest.mark.parametrize("weight", np.linspace(0.01, 1, 34))
 @pytest.mark.parametrize("cmap", [None, "viridis", "gray"])
 def test_letters_are_readable_on_every_colour(weight: float, cmap: str | None) -> None:
-    drawing = text_page([text_of(weight, 1, 0, 0)], "model", cmap)
-    letters, ground = luminance(word_named(drawing, "the").colour), luminance(fills(drawing)[0].colour)
+    drawing = text_page([text_of(weight, 1, 0, 0)], "model", Canvas(cmap=cmap))
+    letters, ground = (
+        luminance(word_named(drawing, "the").colour or "black"),
+        luminance(fills(drawing)[0].colour),
+    )
     light, dark = max(letters, ground), min(letters, ground)
     assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG, level AA
 
@@ -65,7 +77,7 @@ def test_letters_are_readable_on_every_colour(weight: float, cmap: str | None) -
 def test_masked_tokens_are_grey_and_the_query_is_framed() -> None:
     drawing = text_page([text_of(0, 0, 0, 0)], "model")
     assert word_named(drawing, "sat").colour == "#8c8c8c"
-    assert word_named(drawing, "the").colour == "black"
+    assert word_named(drawing, "the").colour is None  # the ink of the page
     query = word_named(drawing, "cat")
     assert any(isinstance(mark, Stroke) and mark.start[0] == pytest.approx(query.x) for mark in drawing.marks)
 
@@ -79,7 +91,7 @@ def test_the_legend_tells_the_range() -> None:
 
 def test_a_log_scale_has_its_ticks_where_its_colours_are() -> None:
     drawing = text_page(
-        [text_of(0.01, 0.5, 0.0005, 0, query=3)], "model", None, StepScale((0.001, 1.0), is_log=True)
+        [text_of(0.01, 0.5, 0.0005, 0, query=3)], "model", scale=StepScale((0.001, 1.0), is_log=True)
     )
     ticks = [word for word in words(drawing) if word.text in {"0.001", "0.01", "0.1", "1"}]
     steps = np.diff([tick.x for tick in ticks])
@@ -138,7 +150,7 @@ def test_a_page_is_as_wide_as_its_text_and_no_wider_than_a_page() -> None:
 
 def test_an_unknown_colour_map_is_refused() -> None:
     with pytest.raises(UsageError, match="colour map 'nope' does not exist"):
-        text_page([text_of(1, 0, 0, 0)], "model", "nope")
+        text_page([text_of(1, 0, 0, 0)], "model", Canvas(cmap="nope"))
 
 
 def test_the_words_of_a_line_that_reads_leftwards_begin_at_the_right() -> None:

@@ -103,7 +103,9 @@ def show_table(
     ]
     numbers = [place for place, name in enumerate(names) if name not in {"head", "pattern", "also"}]
     world.say("")
-    world.screen.print(TextTable(names, rows, right=numbers, rest="widen the window, or use --json"))
+    sorted_by = len(words) if metrics else None  # the first metric
+    rest = "widen the window, or use --json"
+    world.screen.print(TextTable(names, rows, right=numbers, rest=rest, kept=sorted_by))
     if len(shown) < len(summaries):
         world.note(f"listed {len(shown)} of {len(summaries)} heads; --top 0 lists all")
 

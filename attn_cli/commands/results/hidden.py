@@ -10,6 +10,7 @@ from attn_cli.safe_text import label
 if TYPE_CHECKING:
     from attn_cli.grid import Head
     from attn_cli.models.tokens.token import Token
+    from attn_cli.reading.hidden_keys import HiddenKeys
     from attn_cli.reading.reading import Reading
 
 MOST_OF_IT = 0.5
@@ -20,7 +21,7 @@ _NAMED = 3  # hidden keys; if there are more, they are counted
 
 def remarks_on_keys(reading: "Reading", heads: "Sequence[Head]") -> Iterator[str]:
     """Rows in which nothing is left to divide; without hidden keys, the key that takes most of the heads."""
-    yield from remarks_on_empty_rows(heads)
+    yield from remarks_on_empty_rows(reading, heads)
     taken = [(head, head.favourite) for head in heads if head.favourite is not None]
     most = [(head, share) for head, share in taken if share.weight > MOST_OF_IT]
     if not most:
@@ -34,12 +35,12 @@ def remarks_on_keys(reading: "Reading", heads: "Sequence[Head]") -> Iterator[str
         takes = f"takes {weights[0]:.2f} of head {heads[0].name}'s weight"
     else:
         takes = f"takes more than half of the weight of {count:,} of {len(heads):,} heads"
-    yield f"{name} {takes}; --hide {'first' if key == 0 else key} shows the rest"
+    yield f"{name} {takes}; --hide {'first' if key == 0 else reading.keys[key].position} shows the rest"
 
 
-def remarks_on_empty_rows(heads: "Sequence[Head]") -> Iterator[str]:
+def remarks_on_empty_rows(reading: "Reading", heads: "Sequence[Head]") -> Iterator[str]:
     """Rows in which nothing is left to divide."""
-    empty = [(head.name, rows) for head in heads if (rows := _empty_rows(head))]
+    empty = [(head.name, rows) for head in heads if (rows := _empty_rows(reading, head))]
     if empty:
         yield _nothing_left(empty, len(heads))
 
@@ -51,12 +52,19 @@ def rows_compared(head: "Head") -> str:
     return " of the keys that are left" if head.hidden.is_renormalized else ", hidden keys as one more key"
 
 
-def metrics_shown(is_renormalized: bool) -> str:
-    """What the metrics of heads are taken of if keys are hidden, as a sentence."""
+def metrics_shown(hiding: "HiddenKeys | None", *, are_words: bool) -> Iterator[str]:
+    """What the metrics of heads are taken of if words are shown or keys are hidden, as a sentence."""
+    if hiding is None:
+        if are_words:
+            yield "metrics are those of words; patterns are those of tokens"
+        return
     counts = (
-        "of the keys that are left, renormalized" if is_renormalized else "with hidden keys as one more key"
+        "of the keys that are left, renormalized"
+        if hiding.is_renormalized
+        else "with hidden keys as one more key"
     )
-    return f"metrics are those of the rows {counts}; patterns are those of whole rows"
+    rows, of_tokens = ("rows of words", " of tokens") if are_words else ("rows", "")
+    yield f"metrics are those of the {rows} {counts}; patterns are those of whole rows{of_tokens}"
 
 
 def hidden_keys_of(reading: "Reading", keys: Sequence[int]) -> str:
@@ -78,11 +86,12 @@ def named(token: "Token") -> str:
     return f'"{label(token.text)}" ({token.position})'
 
 
-def _empty_rows(head: "Head") -> list[int]:
+def _empty_rows(reading: "Reading", head: "Head") -> list[int]:
     """The rows that cannot be renormalized: hidden keys, or a learned sink, have all of their weight."""
     if head.hidden is None or not head.hidden.is_renormalized:
         return []
-    return [row for row, left in zip(head.queries, head.hidden.left, strict=True) if not left > 0]
+    pairs = zip(head.queries, head.hidden.left, strict=True)
+    return [reading.queries[row].position for row, left in pairs if not left > 0]
 
 
 def _nothing_left(empty: "Sequence[tuple[str, Sequence[int]]]", heads: int) -> str:

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attn_cli.commands.options import PictureOptions
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
@@ -13,18 +12,23 @@ from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.grid import Grid, Head
     from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.reading import Reading
+    from attn_cli.show.picture.canvas import Canvas
+    from attn_cli.show.picture.heading import Heading
     from attn_cli.show.picture.marks import Drawing
     from attn_cli.vocabulary import Pattern
 
 _CELLS = 1024  # along each side of a picture: about as many as a screen has pixels
-LARGEST_CELLS = 512  # the same where a cell is the largest of its weights: a line of one cell has two pixels
+PICTURE_CELLS = 320  # the same of a picture: on a page a line of one cell has two pixels
+_FINEST = 300  # cells per inch, whatever the resolution: no reader sees more
 _FEWEST_CELLS = 128  # along each side, for one head among many
 _SHORT = 64  # tokens: a text up to this length is listed even above a part of its matrix
 _SPANS = 4  # of positions in a sentence; if there are more, the positions are counted
+_CHARACTERS = 12  # named in a remark
 _CELL_LINES = 3  # of the tokens at which cells begin
 
 
@@ -37,8 +41,8 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
 
     world.screen.print(Paragraph(headline(reading), between=" · "))
     if shown is None or _is_listed(reading, shown):
-        for tokens in filter(None, (reading.tokens, reading.texts.target)):
-            world.screen.print(Paragraph(_named(tokens), rest="the other tokens: attn tokens", most=most))
+        for named in filter(None, _lists(reading)):
+            world.screen.print(Paragraph(named, rest="all tokens: attn tokens", most=most))
     elif shown.is_pooled:
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
@@ -58,10 +62,22 @@ def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None
     )
 
 
+def _lists(reading: "Reading") -> "Iterator[list[str]]":
+    """The tokens of the text and of the decoder's, or words after the positions of their tokens."""
+    if reading.words is None:
+        yield from map(_named, (reading.tokens, reading.texts.target))
+        return
+    for side in dict.fromkeys((reading.words.keys, reading.words.queries)):
+        pairs = zip(side.members, side.words, strict=True)
+        yield [f"{','.join(spans(tokens))} {label(word.text)}" for tokens, word in pairs]
+
+
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
     """Whether the tokens are listed: the matrix is complete, or there are few."""
     sides = ((shown.queries, reading.queries), (shown.keys, reading.keys))
-    is_whole = not shown.is_pooled and all(len(places) == len(tokens) for places, tokens in sides)
+    is_whole = not (shown.is_pooled or shown.rankings) and all(
+        len(places) == len(tokens) for places, tokens in sides
+    )
     return is_whole or max(len(reading.tokens), len(reading.texts.target)) <= _SHORT
 
 
@@ -84,22 +100,41 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 def _parts(reading: "Reading", shown: "Head") -> str:
     """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
     queries, keys = len(reading.queries), len(reading.keys)
-    of_queries = "" if queries == keys else f" of {queries:,} tokens"
-    rows, columns = _part("row", shown.queries, queries), _part("column", shown.keys, keys)
-    return f"{rows}{of_queries} and {columns} of {keys:,} tokens"
+    of_queries = "" if queries == keys else f" of {queries:,} {_noun(reading)}s"
+    places = [_tokens_at(reading, shown, of_keys=of_keys) for of_keys in (False, True)]
+    rows = _part("row", shown.queries, queries, places[0])
+    if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
+        return f"{rows} of {queries:,} {_noun(reading)}s"
+    return (
+        f"{rows}{of_queries} and {_part('column', shown.keys, keys, places[1])} of {keys:,} {_noun(reading)}s"
+    )
 
 
-def _part(noun: str, places: Sequence[int], count: int) -> str:
-    """The rows or columns shown: `rows 3-5, 9`."""
+def _tokens_at(reading: "Reading", shown: "Head", *, of_keys: bool) -> Sequence[int]:
+    """The positions of the tokens along one side of a head, as `--rows` takes them."""
+    places = shown.keys if of_keys else shown.queries
+    if reading.words is None:
+        return places
+    members = (reading.words.keys if of_keys else reading.words.queries).members
+    return sorted(position for place in places for position in members[place])
+
+
+def _noun(reading: "Reading") -> str:
+    """What queries and keys are."""
+    return "token" if reading.words is None else "word"
+
+
+def _part(noun: str, places: Sequence[int], count: int, tokens: Sequence[int]) -> str:
+    """The rows or columns shown, at the positions of `tokens`: `rows 3-5, 9`."""
     if len(places) == count:
         return f"all {noun}s"
-    spans = _spans(places)
-    if len(spans) > _SPANS:
+    listed = spans(tokens)
+    if len(listed) > _SPANS:
         return f"{len(places):,} {noun}s"
-    return f"{noun if len(places) == 1 else noun + 's'} {', '.join(spans)}"
+    return f"{noun if len(places) == 1 else noun + 's'} {', '.join(listed)}"
 
 
-def _spans(places: Sequence[int]) -> list[str]:
+def spans(places: Sequence[int]) -> list[str]:
     """Positions as a user would type them, consecutive ones as a range."""
     starts = [place for before, place in pairwise((-2, *places)) if place != before + 1]
     ends = [place for place, after in pairwise((*places, -2)) if after != place + 1]
@@ -108,9 +143,10 @@ def _spans(places: Sequence[int]) -> list[str]:
 
 def headline(reading: "Reading") -> list[str]:
     """The model, its size, what it reads, and the backend, number format and device, as phrases."""
-    return headline_of(
-        reading.source, *filter(None, (kind_of(reading),)), counted(len(reading.tokens), "token")
-    )
+    tokens = counted(len(reading.tokens), "token")
+    words = "" if reading.words is None else f"in {counted(len(reading.keys), 'word')}"
+    read = " ".join(filter(None, (tokens, words)))
+    return headline_of(reading.source, *filter(None, (kind_of(reading),)), read)
 
 
 def headline_of(source: "Source", *what: str) -> list[str]:
@@ -140,11 +176,6 @@ def known_for(heads: "Mapping[Pattern, Sequence[tuple[str, float]]]") -> list[tu
 def size(layers: int, heads: int, features: int) -> str:
     """The size of a model's attention: layers, heads, features."""
     return f"{counted(layers, 'layer')} × {counted(heads, 'head')} of {features} features"
-
-
-def title(reading: "Reading", what: str, grid: "Grid") -> str:
-    """The title of a picture of grids like this one."""
-    return " · ".join(filter(None, (what, grid.pooled, kind_of(reading), reading.source.card.name)))
 
 
 def fitting(world: World, reading: "Reading", digits: int, hides: object = None) -> int:
@@ -198,16 +229,34 @@ def write(
 
 
 def drawn(
-    world: World, groups: "Sequence[Sequence[Sequence[Grid]]]", title: str, options: PictureOptions
+    world: World,
+    groups: "Sequence[Sequence[Sequence[Grid]]]",
+    heading: "Heading",
+    options: "PictureOptions",
+    canvas: "Canvas",
 ) -> Picture:
     """A picture of the groups of panels, one below the other; each group shares one scale."""
     from attn_cli.show import picture  # imports matplotlib when it draws: 0.4 s
 
-    return as_picture(world, picture.page(groups, title, options.cmap), options)
+    dots = min(options.dpi, _FINEST)
+    return as_picture(world, lambda: picture.page(groups, heading, canvas, dots), options)
 
 
-def as_picture(world: World, drawing: "Drawing", options: PictureOptions) -> Picture:
-    """The drawing with its resolution; a remark names characters that no font has."""
+def as_picture(world: World, draw: "Callable[[], Drawing]", options: "PictureOptions") -> Picture:
+    """The drawing with its resolution; remarks name characters that the font, or any font, lacks.
+
+    Raises:
+        UsageError: the font is damaged.
+    """
+    from attn_cli.show.picture.font_file import refusing_damage  # already imported
+
+    with refusing_damage(options.font):
+        drawing = draw()
+    if drawing.lacking:
+        shown = " ".join(map(label, drawing.lacking[:_CHARACTERS]))
+        rest = len(drawing.lacking) - _CHARACTERS
+        more = f" and {rest:,} more" if rest > 0 else ""
+        world.note(f"{drawing.families[0]} has no {shown}{more}: drawn in another font")
     if drawing.missing:
         world.note(f"no installed font has {' '.join(drawing.missing)}: spelled out in the picture")
     return Picture(drawing, options.dpi)

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from attn_cli.commands.inputs import check_steps, chosen_window, selected_heads, selected_places
 from attn_cli.commands.options import (
-    PictureOptions,
     ScaleOptions,
     TableOptions,
     TextViewOptions,
     WindowOptions,
 )
 from attn_cli.commands.results.hidden import remarks_on_empty_rows
-from attn_cli.commands.results.output import as_picture, counted, headline, kind_of
+from attn_cli.commands.results.output import as_picture, counted, headline
 from attn_cli.commands.results.weight_scale import scale_of_texts
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -23,10 +22,12 @@ from attn_cli.vocabulary import Step
 
 if TYPE_CHECKING:
     from attn_cli.answers.shaded_text import ShadedText
+    from attn_cli.commands.picture_options import PictureOptions
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Selection
     from attn_cli.reading.window import Window
+    from attn_cli.show.picture.canvas import Canvas
 
 _MOST = 64  # texts below one another
 _MOST_OF_IT = 0.5  # of a row: if the first token takes more, little else has a shade
@@ -56,14 +57,14 @@ def texts_of(
     from attn_cli.reading.text_weights.shading import shaded_texts
 
     if options.rows is None:
-        options = replace(options, rows=str(_default_row(world, reading)))
+        options = replace(options, rows=_default_row(world, reading))
     window = chosen_window(world, reading, options, (Step.WEIGHTS,), 1)
     whole = replace(window, columns=range(window.keys))
     _check_count(len(window.rows), 1, is_mean=True)
     heads = _heads(world, reading, chosen, whole, is_mean=is_mean)
     check_steps(world, reading, heads)
     texts = shaded_texts(reading, heads, window.columns, is_mean=is_mean)
-    for remark in (*remarks_on_empty_rows(heads), *_remarks_on_the_first_token(reading, texts)):
+    for remark in (*remarks_on_empty_rows(reading, heads), *_remarks_on_the_first_token(reading, texts)):
         world.note(remark)
     return heads, texts
 
@@ -89,16 +90,21 @@ def show_texts(
 def drawn_texts(
     world: World,
     reading: "Reading",
+    heads: "Sequence[Head]",
     texts: "Sequence[ShadedText]",
-    options: PictureOptions,
+    options: "PictureOptions",
+    canvas: "Canvas",
     scale: ScaleOptions,
 ) -> Picture:
-    """A picture of the texts, under the model and the kind of attention."""
+    """A picture of the texts, under the heads and the model."""
+    from attn_cli.commands.results.heading import heading_of  # only of pictures
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
-    named = (reading.source.card.name, kind_of(reading), counted(len(reading.keys), "token"))
-    drawing = text_page(texts, " · ".join(filter(None, named)), options.cmap, scale_of_texts(scale))
-    return as_picture(world, drawing, options)
+    tokens = counted(len(reading.keys), texts[0].unit)
+    places = [(head.layer, head.head) for head in heads]
+    heading = heading_of(world, reading, options, places, tokens, says_text=False)
+    shown = scale_of_texts(scale)
+    return as_picture(world, lambda: text_page(texts, heading, canvas, shown), options)
 
 
 def _heads(
@@ -114,15 +120,20 @@ def _heads(
     return head_steps(reading, places, (Step.WEIGHTS,), window)
 
 
-def _default_row(world: World, reading: "Reading") -> int:
-    """The last query that is part of the text; a remark names it."""
+def _default_row(world: World, reading: "Reading") -> str:
+    """The tokens of the last query that is part of the text; a remark names it."""
     queries = reading.queries
-    own = [token for token in queries if not token.special and token.end > token.start]
-    row = (own or queries)[-1]
+    own = [place for place, each in enumerate(queries) if not each.special and each.end > each.start]
+    place = own[-1] if own else -1
+    row = queries[place]
     if len(queries) > 1:
         other = f"others: --rows {queries[0].position}, or a word of the text"
         world.note(f"the row of {row.position} {label(row.text)} is shown; {other}")
-    return row.position
+    return str(row.position) if reading.words is None else _listed(reading.words.queries.members[place])
+
+
+def _listed(positions: Sequence[int]) -> str:
+    return ",".join(map(str, positions))
 
 
 def _remarks_on_the_first_token(reading: "Reading", texts: "Sequence[ShadedText]") -> Iterator[str]:

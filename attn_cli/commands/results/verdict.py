@@ -21,7 +21,9 @@ def verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
     """
     from attn_cli.reading.verification.verify import verify_readings  # transformers: 5 s
 
-    return verify_readings([reading], only_kind=reading.kind, only_layers={head.layer for head in heads})
+    return verify_readings(
+        [reading.of_tokens], only_kind=reading.kind, only_layers={head.layer for head in heads}
+    )
 
 
 def sentence(verdict: "Verdict") -> str:

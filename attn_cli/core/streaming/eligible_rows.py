@@ -19,13 +19,13 @@ _BLOCK = 256  # rows: other rules than bands are evaluated on square blocks, of 
 
 
 def find_eligible_rows(
-    metrics: Collection[Metric], tokens: KeyTokens, visible_keys: Integers, sees: Sees
+    metrics: Collection[Metric], tokens: KeyTokens, visible_keys: Integers, sees: Sees, first: int = 0
 ) -> dict[Metric, Booleans]:
     """(T,) for each row metric: whether the keys it is about exist for the row, and the row may look at them.
 
-    `visible_keys` (T,) is the number of keys each row may look at.
+    `visible_keys` (T,) is the number of keys each row may look at. Rows are numbered from `first` on.
     """
-    rows = np.arange(visible_keys.size)
+    rows = np.arange(first, first + visible_keys.size)
     eligible: dict[Metric, Booleans] = {}
     for metric in metrics:
         nearest_keys = DEFINITIONS[metric].nearest_keys
@@ -54,9 +54,9 @@ def sees_by_rule(operands: Operands) -> Sees:
     return sees
 
 
-def sees_by_matrix(mask: Booleans) -> Sees:
-    """Look up single pairs in a mask (T, S)."""
-    return lambda rows, keys: mask[rows, keys]
+def sees_by_matrix(mask: Booleans, first: int = 0) -> Sees:
+    """Look up single pairs in a mask (T, S), whose rows are numbered from `first` on."""
+    return lambda rows, keys: mask[rows - first, keys]
 
 
 def _sees_any(keys: tuple[Indices, ...], rows: Indices, sees: Sees) -> Booleans:

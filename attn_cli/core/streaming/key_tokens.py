@@ -46,10 +46,10 @@ class Copies:
         within = np.arange(row.size) - np.repeat(ends - counts, counts)
         return row, self.order[np.repeat(self.first[rows.start : rows.stop], counts) + within]
 
-    def back(self, steps: Indices) -> Indices:
-        """(T,) the position of the copy `steps` (T,) copies before each token; `NO_KEY` if there is none."""
-        place = self.order[np.maximum(self.first + self.before - steps, 0)]
-        return np.where(self.before >= steps, place, NO_KEY)
+    def back(self, rows: Indices, steps: Indices) -> Indices:
+        """(R,) the position of the copy `steps` (R,) copies before each row; `NO_KEY` if there is none."""
+        first, before = self.first[rows], self.before[rows]
+        return np.where(before >= steps, self.order[np.maximum(first + before - steps, 0)], NO_KEY)
 
 
 def find_copies(ids: npt.ArrayLike) -> Copies:

@@ -144,7 +144,7 @@ def _copies(tokens: KeyTokens, rows: range) -> tuple[Indices, Indices]:
 
 
 def _nearest_copy(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
-    return (tokens.copies.back(np.ones_like(rows)),)
+    return (tokens.copies.back(rows, np.ones_like(rows)),)
 
 
 def _followers(tokens: KeyTokens, rows: range) -> tuple[Indices, Indices]:
@@ -158,7 +158,7 @@ def _nearest_follower(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
     """The token after the nearest copy; if that is the row itself, the token after the copy before it."""
     (nearest,) = _nearest_copy(tokens, rows)
     is_right_before = (nearest == rows - 1) & (nearest != NO_KEY)
-    copy = tokens.copies.back(np.where(is_right_before, 2, 1))
+    copy = tokens.copies.back(rows, np.where(is_right_before, 2, 1))
     return (np.where(copy == NO_KEY, NO_KEY, copy + 1),)
 
 

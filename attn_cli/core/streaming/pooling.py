@@ -43,7 +43,7 @@ class Pooled:
         queries, keys = mask.shape
         size = choose_cell_size(queries, keys, most)
         rows, columns = np.arange(0, queries, size.rows), np.arange(0, keys, size.columns)
-        cells = _over(_over(weights, rows, -2, way), columns, -1, way)
+        cells = over(over(weights, rows, -2, way), columns, -1, way)
         visible = np.logical_or.reduceat(np.logical_or.reduceat(mask, rows, axis=0), columns, axis=1)
         are_finite = np.asarray(np.isfinite(weights).all(axis=(-2, -1)))
         of_sink = None if sink is None else _of_rows(sink, size.rows, way)
@@ -98,10 +98,10 @@ def pool_others(operands: Operands, most: int, hiding: "Hiding", way: Pool = Poo
 
 def _of_rows(sink: Floats, rows: int, way: Pool) -> Floats:
     """(H, R) every `rows` rows of (H, T) as one number; the last may be of fewer."""
-    return _over(sink, np.arange(0, sink.shape[-1], rows), -1, way)
+    return over(sink, np.arange(0, sink.shape[-1], rows), -1, way)
 
 
-def _over(values: Floats, firsts: Integers, axis: int, way: Pool) -> Floats:
+def over(values: Floats, firsts: Integers, axis: int, way: Pool) -> Floats:
     """The mean or the largest of the values from each of `firsts` to the next, along an axis."""
     if way is Pool.MAX:
         return np.asarray(np.maximum.reduceat(values, firsts, axis=axis))

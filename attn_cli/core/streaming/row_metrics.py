@@ -3,7 +3,7 @@
 H query heads, T queries, S keys.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -57,17 +57,23 @@ def measure_weights(
     metrics: Collection[Metric],
     tokens: KeyTokens,
     sink: Floats | None = None,
+    first: int = 0,
 ) -> RowMetrics:
-    """The same from full matrices: weights (H, T, S), mask (T, S), and the weight of a sink (H, T)."""
+    """The same from full matrices: weights (H, T, S), mask (T, S), and the weight of a sink (H, T).
+
+    They may be of some rows only, from the row `first` on.
+    """
     exact, of_sink = weights.astype(np.float64), None if sink is None else sink.astype(np.float64)
-    values = {
-        metric: np.asarray(_of_matrices(DEFINITIONS[metric].formula, exact, of_sink, tokens))
-        for metric in measurable_metrics(metrics, tokens, has_sink=sink is not None)
-    }
+    measurable = measurable_metrics(metrics, tokens, has_sink=sink is not None)
+    formulas = {metric: DEFINITIONS[metric].formula for metric in measurable}
+    matrices = _Matrices(exact, of_sink, tokens, first, _softmax_rows(exact, of_sink, formulas.values()))
+    values = {metric: np.asarray(matrices.evaluate(formula)) for metric, formula in formulas.items()}
     are_finite = np.asarray(np.isfinite(exact).all(axis=(-2, -1)))
     if of_sink is not None:
         are_finite &= np.isfinite(of_sink).all(axis=-1)
-    return with_eligible_rows(values, tokens, mask.sum(axis=-1), sees_by_matrix(mask), are_finite)
+    return with_eligible_rows(
+        values, tokens, mask.sum(axis=-1), sees_by_matrix(mask, first), are_finite, first
+    )
 
 
 def with_eligible_rows(
@@ -76,25 +82,62 @@ def with_eligible_rows(
     visible_keys: Integers,
     sees: Sees,
     are_finite: Booleans,
+    first: int = 0,
 ) -> RowMetrics:
-    """The metrics, with the rows in which they are meaningful; `sees` tells which pairs are not masked."""
+    """The metrics, with the rows in which they are meaningful; `sees` tells which pairs are not masked.
+
+    They may be of some rows only, from the row `first` on.
+    """
     of_rows = [metric for metric in values if not DEFINITIONS[metric].is_of_keys]
-    eligible = find_eligible_rows(of_rows, tokens, visible_keys, sees)
+    eligible = find_eligible_rows(of_rows, tokens, visible_keys, sees, first)
     return RowMetrics(values, eligible, visible_keys, are_finite)
 
 
-def _of_matrices(formula: Formula, weights: Floats, sink: Floats | None, tokens: KeyTokens) -> Array:
-    """(H, T) or (H, S) the formula evaluated on weights (H, T, S) and the sink's (H, T)."""
-    match formula:
-        case SoftmaxFormula():
-            return formula.compute(_softmax_rows(weights, sink))
-        case WeightedSum():
-            sums = (weights * _coefficients(formula, weights, tokens)).sum(axis=-1)
-            return sums if sink is None or not formula.is_mean else _per_weight(sums, weights.sum(axis=-1))
-        case WeightOnPairs():
-            return (weights * _cells(formula, weights, tokens)).sum(axis=-1)
-        case WeightReceived():
-            return weights.sum(axis=-2)
+@record(frozen=True, slots=True, eq=False)
+class _Matrices:
+    """Full matrices on which formulas are evaluated, of the rows from `first` on."""
+
+    weights: Floats  # (H, T, S)
+    sink: Floats | None  # (H, T)
+    tokens: KeyTokens
+    first: int
+    softmax: SoftmaxRows
+
+    def evaluate(self, formula: Formula) -> Array:
+        """(H, T) or (H, S) the formula of each row or key."""
+        match formula:
+            case SoftmaxFormula():
+                return formula.compute(self.softmax)
+            case WeightedSum():
+                sums = self._summed(formula)
+                is_whole = self.sink is None or not formula.is_mean
+                return sums if is_whole else _per_weight(sums, self.softmax.total)
+            case WeightOnPairs():
+                return self._on_pairs(formula)
+            case WeightReceived():
+                return self.weights.sum(axis=-2)
+
+    @property
+    def _rows(self) -> range:
+        return range(self.first, self.first + self.weights.shape[-2])
+
+    def _summed(self, formula: WeightedSum) -> Floats:
+        """(H, T) the sum of the weights times their coefficients."""
+        keys = range(self.weights.shape[-1])
+        found = formula.coefficients(self.tokens, self._rows, keys, self.weights)
+        if found is None:
+            return np.zeros(self.weights.shape[:-1])
+        of_each = "hts,s->ht" if found.columns.ndim == 1 else "hts,ts->ht"
+        sums = np.einsum(of_each, self.weights, found.columns)
+        return np.asarray(sums + found.slope * np.arange(len(self._rows)) * self.softmax.total)
+
+    def _on_pairs(self, formula: WeightOnPairs) -> Floats:
+        """(H, T) the weight on the pairs of each row."""
+        count, length = self.weights.shape[-2:]
+        rows, keys = formula.pairs(self.tokens, self._rows)
+        exist = (keys >= 0) & (keys < length)
+        rows, keys = rows[exist], keys[exist]
+        return np.stack([np.bincount(rows, head[rows, keys], count) for head in self.weights])
 
 
 def _per_weight(sums: Floats, totals: Floats) -> Floats:
@@ -102,28 +145,10 @@ def _per_weight(sums: Floats, totals: Floats) -> Floats:
     return np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
 
 
-def _softmax_rows(weights: Floats, sink: Floats | None) -> SoftmaxRows:
+def _softmax_rows(weights: Floats, sink: Floats | None, formulas: Iterable[Formula]) -> SoftmaxRows:
     """The statistics of the softmax: weights are the softmax of their logarithms, whose logsumexp is 0."""
-    logits = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
-    total, mean_logit = weights.sum(axis=-1), (weights * logits).sum(axis=-1)
+    total = weights.sum(axis=-1)
+    needs_logits = any(isinstance(one, SoftmaxFormula) and one.needs_mean_logit for one in formulas)
+    logits = np.log(np.where(weights > 0, weights, 1)) if needs_logits else None
+    mean_logit = None if logits is None else np.einsum("hts,hts->ht", weights, logits)
     return SoftmaxRows(weights.max(axis=-1), total, np.zeros_like(total), mean_logit, sink)
-
-
-def _coefficients(formula: WeightedSum, weights: Floats, tokens: KeyTokens) -> Array:
-    """The coefficients of the weights, (T, S) or (S,)."""
-    rows, keys = weights.shape[-2:]
-    coefficients = formula.coefficients(tokens, range(rows), range(keys), weights)
-    if coefficients is None:
-        return np.zeros(keys)
-    slope = coefficients.slope * np.arange(rows)
-    return coefficients.columns + slope[:, None] if coefficients.slope else coefficients.columns
-
-
-def _cells(formula: WeightOnPairs, weights: Floats, tokens: KeyTokens) -> Booleans:
-    """(T, S) true for the pairs of the formula."""
-    count, length = weights.shape[-2:]
-    rows, keys = formula.pairs(tokens, range(count))
-    exist = (keys >= 0) & (keys < length)
-    cells = np.zeros((count, length), dtype=bool)
-    cells[rows[exist], keys[exist]] = True
-    return cells

@@ -24,7 +24,7 @@ def pieces_of(side: TextSide) -> tuple[Piece, ...]:
 
     Tokens that share a user-perceived character are one piece: bytes of an emoji, a letter and its accent.
     White space around the characters of a token belongs to no token; a token of white space alone has its
-    own piece.
+    own piece. Tokens may be words, each at the position of its first token.
     """
     parts = [_pieces(text, tokens) for text, tokens in side.parts]
     return tuple(chain(*parts[:1], *(chain([Piece("\n")], part) for part in parts[1:])))

@@ -1,6 +1,7 @@
 """The rows of heads as weights of the pieces of a text, head by head or as their mean."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +37,9 @@ def shaded_texts(
 
     `columns` are the keys that are shown; hidden keys are not among them.
     """
-    pieces = pieces_of(reading.key_side)
-    query_text = pieces_of(reading.query_side) if reading.kind is Kind.CROSS else ()
+    pieces = pieces_of(replace(reading.key_side, tokens=reading.keys))
+    of_queries = replace(reading.query_side, tokens=reading.queries)
+    query_text = pieces_of(of_queries) if reading.kind is Kind.CROSS else ()
     of_heads = [_rows_of(head, columns) for head in heads]
     rows = [_mean(reading, heads, of_heads)] if is_mean else of_heads
     return tuple(text for part in rows for text in _texts(reading, part, columns, pieces, query_text))
@@ -98,13 +100,13 @@ def _texts(
     query_text: tuple[Piece, ...],
 ) -> Iterator[ShadedText]:
     """The text once for each row."""
-    owners = np.full(len(reading.keys), -1)
-    for number, piece in enumerate(pieces):
-        owners[list(piece.tokens)] = number
+    of_tokens = {token: number for number, piece in enumerate(pieces) for token in piece.tokens}
+    owners = np.asarray([of_tokens[key.position] for key in reading.keys])
     is_shown = np.zeros(len(reading.keys), dtype=bool)
     is_shown[list(columns)] = True
     shown = _any_of(pieces, owners[is_shown])
-    for number, position in enumerate(rows.queries):
+    for number, query in enumerate(rows.queries):
+        position = reading.queries[query].position
         weights, mask = rows.weights[number], rows.mask[number]
         of_shown = np.bincount(owners[is_shown], weights=weights[is_shown], minlength=len(pieces))
         yield ShadedText(
@@ -120,6 +122,7 @@ def _texts(
             elsewhere=None if is_shown.all() else float(rows.elsewhere[number]),
             is_divided=rows.is_divided,
             masked_tokens=int((~mask).sum()),
+            are_words=reading.words is not None,
         )
 
 

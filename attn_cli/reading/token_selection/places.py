@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from itertools import accumulate
 
 from attn_cli.models.tokens.token import Token
-from attn_cli.reading.token_selection.boundaries import is_inside_word
+from attn_cli.reading.token_selection.boundaries import is_inside_part
 from attn_cli.reading.token_selection.text_side import TextSide
 from attn_cli.record import record
 
@@ -94,8 +94,24 @@ def _text_places(word: str, side: TextSide) -> Iterator[tuple[bool, Positions]]:
                 yield is_exact, tuple(token.position for token in own)
 
 
+def larger_places(word: str, side: TextSide) -> Iterator[tuple[str, Positions]]:
+    """The places whose tokens have more letters than the word: all their characters, and the tokens."""
+    chosen = set(find_places(word, side))
+    for text, tokens in side.parts:
+        owners = _Owners(text, tokens)
+        for start, end in word_spans(word, text):
+            own = owners.of(start, end)
+            positions = tuple(token.position for token in own)
+            if positions not in chosen:
+                continue
+            taken = min(token.start for token in own), max(token.end for token in own)
+            around = text[taken[0] : start] + text[end : taken[1]]
+            if around.strip():
+                yield text[slice(*taken)].strip(), positions
+
+
 def _is_whole(text: str, span: Span) -> bool:
-    return not any(is_inside_word(text, border) for border in span)
+    return not any(is_inside_part(text, border) for border in span)
 
 
 def _special_places(word: str, side: TextSide) -> Iterator[tuple[bool, Positions]]:

@@ -6,7 +6,7 @@ from itertools import islice
 from attn_cli.errors import UsageError
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.selection import Numbered, is_foreign
-from attn_cli.reading.token_selection.boundaries import enclosing_word, is_inside_word, is_word_character
+from attn_cli.reading.token_selection.boundaries import enclosing_part, is_inside_part, is_word_character
 from attn_cli.reading.token_selection.errors import shortened
 from attn_cli.reading.token_selection.items import WORDS, Item, as_item
 from attn_cli.reading.token_selection.places import find_places, is_in_text, occurrences
@@ -52,7 +52,7 @@ def _piece(typed: str, side: TextSide) -> list[str]:
     for text, token in _own_tokens(side):
         if typed in {token.piece, token.text.strip()}:
             start = token.end - len(text[token.start : token.end].lstrip())
-            word = enclosing_word(text, start, token.end).strip()
+            word = enclosing_part(text, start, token.end).strip()
             found = f"it is a piece of '{shortened(word)}', token {token.position}"
             return [found, str(token.position), as_item(word)]
     return []
@@ -75,7 +75,7 @@ def _words_around(typed: str, side: TextSide) -> Iterator[str]:
     """The words and the special tokens that contain the letters."""
     for text, _ in side.parts:
         for start, end in occurrences(typed, text):
-            yield enclosing_word(text, start, end)
+            yield enclosing_part(text, start, end)
     special = (token.text for token in side.tokens if token.special)
     yield from (text for text in special if typed.casefold() in text.casefold())
 
@@ -95,7 +95,7 @@ def _words(side: TextSide) -> Iterator[str]:
     """The words of the text without the signs around them, their parts, and the special tokens."""
     for text, _ in side.parts:
         for word in text.split():
-            borders = [place for place in range(1, len(word)) if not is_inside_word(word, place)]
+            borders = [place for place in range(1, len(word)) if not is_inside_part(word, place)]
             parts = [word[start:end] for start, end in zip([0, *borders], [*borders, len(word)], strict=True)]
             lettered = [place for place, part in enumerate(parts) if is_word_character(part[0])]
             if lettered:

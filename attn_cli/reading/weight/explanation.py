@@ -111,7 +111,7 @@ class _Row:
         logits, weights = self._step(Step.LOGITS), self._step(Step.WEIGHTS)
         assert weights is not None, "every layer has weights"
         sink = self._part.sink([self._head])
-        is_one = sink is not None and sink.logits.ndim == 1
+        is_one = sink is not None and sink.is_one
         return RowSoftmax(
             mask=self._mask,
             logits=logits,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 _SEQUENTIAL = "viridis"  # perceptually uniform, and safe for colour-blind readers
+_LOG = "magma"  # the same on a log scale, so that the two are not compared by their colours
 _DIVERGING = "RdBu_r"  # white in the middle, unlike the grey of masked cells
 _ROOM = 0.11  # of the bar, between a label and that of a limit; a bar is ten labels high or more
 _MOST_DECADES = 6  # labelled one by one
@@ -72,9 +73,9 @@ class ColourScale:
 
 def colour_scale(grids: Sequence[Grid], cmap: str | None) -> ColourScale:
     """One scale for all grids: their common limits, diverging around 0 if these have both signs."""
-    limits = common_limits(grids)
-    colours = colour_map(cmap or (_DIVERGING if is_signed(limits) else _SEQUENTIAL))
-    return ColourScale(limits, colours, all(grid.is_log for grid in grids))
+    limits, is_log = common_limits(grids), all(grid.is_log for grid in grids)
+    usual = _LOG if is_log else _DIVERGING if is_signed(limits) else _SEQUENTIAL
+    return ColourScale(limits, colour_map(cmap or usual), is_log)
 
 
 def _multiples(low: float, high: float) -> list[float]:

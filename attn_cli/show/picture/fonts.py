@@ -1,14 +1,17 @@
 r"""Finds fonts for a text, measures its width, and escapes characters without a glyph (`\u4e2d`)."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import category
 
 from attn_cli import safe_text
 from attn_cli.record import record
+from attn_cli.show.picture.font_file import known_font
 from attn_cli.show.picture.marks import INCH
 
 if TYPE_CHECKING:
@@ -18,7 +21,9 @@ _FAMILY = "DejaVu Sans"  # comes with matplotlib
 _LAST_RESORT = "lastresort"  # comes with matplotlib and macOS: all its glyphs are boxes
 _REGULAR = 400
 _INKLESS = {"Zs", "Cf", "Mn"}  # spaces, joiners, variation selectors
-_LONGEST_LABEL, _LONGEST_TITLE = 20, 120  # characters
+_LONGEST_LABEL, _LONGEST_TITLE = 20, 400  # characters: more of a title do not fit any page
+_ELLIPSIS = "…"
+_JOINER = "\N{ZERO WIDTH JOINER}"
 
 
 @record(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Letters:
 
     families: tuple[str, ...]
     missing: tuple[str, ...]
+    lacking: tuple[str, ...] = ()  # characters that a font from a file lacks, and another one has
 
     def label(self, token: str) -> str:
         """The label of a row or a column."""
@@ -44,6 +50,34 @@ class Letters:
         """The width of `text` at `size` points, in inches."""
         return _points(text, self.families) * size / INCH
 
+    def fitted(self, text: str, size: float, width: float) -> str:
+        """As much of `text` as fits `width` inches at `size` points, with an ellipsis if that is not all."""
+        if self.inches(text, size) <= width:
+            return text
+        ends = range(len(text))
+        kept = bisect_left(
+            ends, x=True, key=lambda end: self.inches(text[: end + 1] + _ELLIPSIS, size) > width
+        )
+        while kept and _continues(text[kept - 1], text[kept]):
+            kept -= 1
+        return text[:kept].rstrip() + _ELLIPSIS
+
+    def lines(self, text: str, size: float, width: float, most: int) -> list[str]:
+        """`text` on at most `most` lines of `width` inches, broken at spaces; the last may be cut.
+
+        A size, such as 4 × 4, is not broken.
+        """
+        lines = [""]
+        for word in re.split(r"(?<!×)\s+(?!×)", text.strip()):
+            longer = f"{lines[-1]} {word}".strip()
+            if not lines[-1] or self.inches(longer, size) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(word)
+        if len(lines) > most:
+            lines[most - 1 :] = [" ".join(lines[most - 1 :])]
+        return [self.fitted(line, size, width) for line in lines]
+
     def _cut(self, text: str, longest: int) -> str:
         """`text` with missing characters escaped, truncated to `longest` characters."""
         spelled = [_spelled(character) if character in self.missing else character for character in text]
@@ -53,16 +87,23 @@ class Letters:
         return "".join(spelled[: bisect_left(ends, longest) - 1]) + "…"
 
 
-def letters_for(tokens: Iterable[str], titles: Iterable[str]) -> Letters:
-    """The fonts for these texts: DejaVu Sans, and other installed fonts only for characters it lacks."""
-    written = "".join([*map(safe_text.label, tokens), *map(safe_text.printable, titles)])
-    families, missing = [_FAMILY], _lacking(_FAMILY, set(written))
+def letters_for(tokens: Iterable[str], titles: Iterable[str], file: Path | None = None) -> Letters:
+    """The fonts for these texts: that of the file, DejaVu Sans, and others only for characters they lack.
+
+    Raises:
+        UsageError: the file is no font.
+    """
+    written = {*chain(*map(safe_text.label, tokens), *map(safe_text.printable, titles))}
+    own = [] if file is None else [known_font(file)]
+    lacking = written if file is None else _lacking(own[0], written)
+    families, missing = [*own, *({_FAMILY} - {*own})], _lacking(_FAMILY, lacking)
     for family in _installed() if missing else ():
         rest = _lacking(family, missing)
         if rest != missing:
             families.append(family)
         missing = rest
-    return Letters(tuple(families), tuple(sorted(missing)))
+    replaced = () if file is None else tuple(sorted(lacking - missing))
+    return Letters(tuple(families), tuple(sorted(missing)), replaced)
 
 
 def _installed() -> list[str]:
@@ -94,6 +135,11 @@ def _draws(font: "FT2Font", character: str) -> bool:
         return False
     font.load_char(ord(character))
     return len(font.get_path()[0]) > 0 or category(character) in _INKLESS
+
+
+def _continues(before: str, character: str) -> bool:
+    """Whether a character is drawn together with the one before it."""
+    return category(character).startswith("M") or _JOINER in {before, character}
 
 
 def _spelled(character: str) -> str:

@@ -1,6 +1,7 @@
 """The elements of a picture: images, words, strokes and blanks, in inches from the top left corner."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise, starmap
 from typing import Literal, TypeAlias
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.record import record
+from attn_cli.show.picture.canvas import USUAL, Canvas
 
 INCH = 72  # points
 
@@ -38,6 +40,10 @@ class Box:
         """Its centre."""
         return self.x + self.width / 2, self.y + self.height / 2
 
+    def grown(self, edge: float) -> "Box":
+        """The box with an edge around it."""
+        return Box(self.x - edge, self.y - edge, self.width + 2 * edge, self.height + 2 * edge)
+
     @property
     def outline(self) -> tuple[Point, ...]:
         """Its corners as a closed path: the last is the first."""
@@ -64,7 +70,7 @@ class Word:
     across: Literal["left", "center", "right"] = "center"
     down: Literal["top", "center", "bottom", "baseline"] = "center"
     turned: bool = False  # reads upwards
-    colour: str = "black"
+    colour: str | None = None  # None: that of the page's ink
 
 
 @record(frozen=True, slots=True)
@@ -102,6 +108,18 @@ class Drawing:
     marks: tuple[PageMark, ...]
     families: tuple[str, ...]  # the fonts, in order of preference
     missing: tuple[str, ...]  # characters without a glyph, which are escaped (`\u4e2d`)
+    canvas: Canvas = USUAL
+    lacking: tuple[str, ...] = ()  # characters that the font of the canvas lacks, drawn in another one
+
+
+def moved(mark: PageMark, right: float, down: float) -> PageMark:
+    """The same, some inches to the right and down."""
+    if isinstance(mark, Word):
+        return replace(mark, x=mark.x + right, y=mark.y + down)
+    if isinstance(mark, Stroke):
+        (x, y), (end, bottom) = mark.start, mark.end
+        return Stroke((x + right, y + down), (end + right, bottom + down))
+    return replace(mark, box=replace(mark.box, x=mark.box.x + right, y=mark.box.y + down))
 
 
 def frame(box: Box) -> Iterator[Stroke]:

@@ -8,7 +8,6 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from attn_cli.show.picture.marks import Blank, Drawing, Fill, Image, PageMark, Stroke, Word
-from attn_cli.show.picture.panels import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,20 +16,19 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
     from matplotlib.transforms import Transform
 
-_HATCH = "#a8a8a8"
-
 
 def figure_of(drawing: Drawing) -> "Figure":
     """The page as a matplotlib figure."""
     from matplotlib.figure import Figure  # paid in `render`
 
-    figure = Figure((drawing.width, drawing.height), facecolor="white")
+    ground = "none" if drawing.canvas.is_transparent else drawing.canvas.ground
+    figure = Figure((drawing.width, drawing.height), facecolor=ground)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, drawing.width), ylim=(drawing.height, 0))
     axes.set_axis_off()
     _paint_images(axes, drawing.marks)
-    _paint_blanks(axes, drawing.marks)
+    _paint_blanks(axes, drawing)
     _paint_fills(axes, drawing.marks)
-    _paint_strokes(axes, drawing.marks)
+    _paint_strokes(axes, drawing)
     _paint_words(figure, axes, drawing)
     return figure
 
@@ -43,14 +41,15 @@ def _paint_images(axes: "Axes", marks: Iterable[PageMark]) -> None:
             axes.add_artist(CellsArtist(mark))
 
 
-def _paint_blanks(axes: "Axes", marks: Iterable[PageMark]) -> None:
+def _paint_blanks(axes: "Axes", drawing: Drawing) -> None:
     from matplotlib.patches import PathPatch  # paid in `render`
     from matplotlib.path import Path
 
-    boxes = [Path(mark.box.outline, closed=True) for mark in marks if isinstance(mark, Blank)]
+    boxes = [Path(mark.box.outline, closed=True) for mark in drawing.marks if isinstance(mark, Blank)]
     if boxes:
         outline = Path.make_compound_path(*boxes)
-        blank = PathPatch(outline, hatch="////", facecolor=GREY, edgecolor=_HATCH, linewidth=0)
+        colours = {"facecolor": drawing.canvas.blank, "edgecolor": drawing.canvas.hatch}
+        blank = PathPatch(outline, hatch="////", linewidth=0, **colours)
         axes.add_artist(blank)  # `add_patch` would compute its limits, 0.2 s for 12 × 12 heads
 
 
@@ -64,11 +63,12 @@ def _paint_fills(axes: "Axes", marks: Iterable[PageMark]) -> None:
         axes.add_collection(PolyCollection(outlines, facecolors=colours, linewidths=0), autolim=False)
 
 
-def _paint_strokes(axes: "Axes", marks: Iterable[PageMark]) -> None:
+def _paint_strokes(axes: "Axes", drawing: Drawing) -> None:
     from matplotlib.collections import LineCollection  # paid in `render`
 
-    lines = [(mark.start, mark.end) for mark in marks if isinstance(mark, Stroke)]
-    axes.add_collection(LineCollection(lines, colors="black", linewidths=0.5), autolim=False)
+    lines = [(mark.start, mark.end) for mark in drawing.marks if isinstance(mark, Stroke)]
+    collection = LineCollection(lines, colors=drawing.canvas.ink, linewidths=0.5)
+    axes.add_collection(collection, autolim=False)
 
 
 def _paint_words(figure: "Figure", axes: "Axes", drawing: Drawing) -> None:
@@ -76,22 +76,22 @@ def _paint_words(figure: "Figure", axes: "Axes", drawing: Drawing) -> None:
 
     @cache
     def font(size: float) -> FontProperties:
-        return FontProperties(family=list(drawing.families), size=size)
+        return FontProperties(family=[*drawing.families, "sans-serif"], size=size)  # the last: for an .svg
 
     for mark in drawing.marks:
         if isinstance(mark, Word):
-            text = _text(mark, font(mark.size), axes.transData)
+            text = _text(mark, font(mark.size), axes.transData, mark.colour or drawing.canvas.ink)
             figure.add_artist(text, clip=False)  # clipping would take 0.15 ms per word
 
 
-def _text(word: Word, font: "FontProperties", transform: "Transform") -> "Text":
+def _text(word: Word, font: "FontProperties", transform: "Transform", colour: str) -> "Text":
     from matplotlib.text import Text  # paid in `render`
 
     return Text(
         word.x,
         word.y,
         word.text,
-        color=word.colour,
+        color=colour,
         verticalalignment=word.down,
         horizontalalignment=word.across,
         fontproperties=font,

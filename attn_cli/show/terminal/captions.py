@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from rich.cells import cell_len
 from rich.segment import Segment
 
@@ -18,9 +19,12 @@ def heading(grid: Grid, digits: int, sheet: Sheet) -> list[str]:
     A diverging scale is symmetric around zero and the values need not be: then their own range is given.
     """
     is_part = grid.is_masked_later and bool(grid.unmasked.any())
-    seen = grid.values[grid.unmasked] if is_part else grid.numbers
+    is_part |= grid.ranking is not None and grid.ranking.leaves_out
+    seen = grid.values[grid.unmasked] if grid.is_masked_later else grid.numbers
+    if grid.ranking is not None:
+        seen = np.append(seen, grid.ranking.span)
     low, high = _span(grid.limits, seen, digits)
-    size = f"{len(grid.rows)} {sheet.ink('×')} {len(grid.columns)}"
+    size = f"{len(grid.rows)} {sheet.ink('×')} {grid.width}"
     size += "" if grid.sink is None else f" and the {SINK}"
     pooled = [sheet.ink(grid.pooled)] if grid.is_pooled else []
     hidden = [] if grid.hidden is None else [sheet.ink(grid.hidden.caption)]

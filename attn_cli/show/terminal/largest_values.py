@@ -1,6 +1,7 @@
 """Lists the largest values of each row, for --top and for matrices that are too wide."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from attn_cli.grid import Grid
+from attn_cli.grid import Grid, Matrix
 from attn_cli.record import record
 from attn_cli.show.terminal.captions import heading, label_width, numbers, row_labels, title
 from attn_cli.show.terminal.number_format import NumberFormat, format_for
@@ -25,12 +26,25 @@ _LABEL, _SHORT_LABEL = 20, 6  # maximum width of a row label, with enough space 
 _TEXT = 12  # maximum width of a token before its value in a terminal
 
 
+@record(frozen=True, slots=True, eq=False)
+class RankedValues:
+    """Values of each row in descending order: R rows, K values of each."""
+
+    columns: npt.NDArray[np.int64]  # (R, K)
+    values: Matrix  # (R, K)
+    visible: npt.NDArray[np.bool_]  # (R, K)
+
+    def first(self, count: int) -> "RankedValues":
+        """The first `count` of each row."""
+        return RankedValues(self.columns[:, :count], self.values[:, :count], self.visible[:, :count])
+
+
 @record(frozen=True, slots=True)
 class Listing:
     """The largest values of each row of one grid, in descending order."""
 
     grid: Grid
-    order: npt.NDArray[np.int64]  # (R, K) the columns, by descending value
+    ranked: "RankedValues"  # (R, K)
     number_format: NumberFormat
     label: int
     texts: list[int]  # (K) the widths of the tokens
@@ -61,13 +75,10 @@ class Listing:
 
     def _entries(self) -> Iterator[Line]:
         positions = _positions(self.grid)
-        part = replace(
-            self.grid,
-            values=np.take_along_axis(self.grid.values, self.order, axis=1),
-            visible=np.take_along_axis(self.grid.visible, self.order, axis=1),
-        )
+        columns_of_rows, values_of_rows = self.ranked.columns.tolist(), self.ranked.values.tolist()
+        part = replace(self.grid, values=self.ranked.values, visible=self.ranked.visible)
         shades = self.sheet.shades(part, self.number_format)
-        for columns, values, of_row in zip(self.order.tolist(), part.values.tolist(), shades, strict=True):
+        for columns, values, of_row in zip(columns_of_rows, values_of_rows, shades, strict=True):
             line: Line = []
             for column, value, shade, width in zip(columns, values, of_row, self.texts, strict=True):
                 if shade is not MASKED:
@@ -85,17 +96,37 @@ class Listing:
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     """The `most` largest values of each row, or as many as fit the width; an endless sheet fits all."""
-    written = format_for(grid, digits)
-    order = _largest_first(grid)[:, : min(most, longest_row(grid))]
+    written = format_for(grid, digits if grid.ranking is None else _telling_digits(grid, digits))
+    ranked = _ranked(grid).first(min(most, longest_row(grid)))
     if sheet.is_endless:
-        return Listing(grid, order, written, label_width(grid), _text_widths(grid, order), sheet)
+        return Listing(grid, ranked, written, label_width(grid), _text_widths(grid, ranked), sheet)
     label = min(label_width(grid), _LABEL, max(_SHORT_LABEL, sheet.width // 5))
     room = sheet.width - label - len(f" {sheet.ink('→')} ") - _room_beside(grid, written)
     around = max(map(len, _positions(grid)), default=0) + len(" ") + len(" ") + written.width
-    texts = _text_widths(grid, order, max(1, min(_TEXT, sheet.width // 10, room - around)))
-    ends = accumulate(len(_BETWEEN) + text + around for text in texts)
-    fit = max(1, sum(end - len(_BETWEEN) <= room for end in ends))
-    return Listing(grid, order[:, :fit], written, label, texts[:fit], sheet)
+    texts = _text_widths(grid, ranked, max(1, min(_TEXT, sheet.width // 10, room - around)))
+    ends = [end - len(_BETWEEN) for end in accumulate(len(_BETWEEN) + text + around for text in texts)]
+    fit = max(1, sum(end <= room for end in ends))
+    shown, whole = ranked.first(fit), min(label_width(grid), _LABEL)
+    longest = _text_widths(grid, shown, _TEXT)
+    label, *texts = _widened([label, *texts[:fit]], [whole, *longest], room - ends[fit - 1] if ends else 0)
+    return Listing(grid, shown, written, label, texts, sheet)
+
+
+def _telling_digits(grid: Grid, digits: int) -> int:
+    """The decimals that give the largest value two digits: a weight among 32,000 may be below 0.01."""
+    largest = float(np.abs(grid.values).max(initial=0, where=grid.visible))
+    return max(digits, 1 + math.ceil(-math.log10(largest))) if 0 < largest < 1 else digits
+
+
+def _widened(widths: Sequence[int], wanted: Sequence[int], spare: int) -> list[int]:
+    """The widths with `spare` cells shared out: the narrowest grows first, none beyond what it wants."""
+    grown = list(widths)
+    for _ in range(spare):
+        growing = [(width, place) for place, width in enumerate(grown) if width < wanted[place]]
+        if not growing:
+            break
+        grown[min(growing)[1]] += 1
+    return grown
 
 
 def _room_beside(grid: Grid, written: NumberFormat) -> int:
@@ -106,7 +137,8 @@ def _room_beside(grid: Grid, written: NumberFormat) -> int:
 
 def longest_row(grid: Grid) -> int:
     """The largest number of values in any row."""
-    return int(grid.visible.sum(axis=1).max(initial=0))
+    counts = grid.visible.sum(axis=1) if grid.ranking is None else grid.ranking.counts
+    return int(counts.max(initial=0))
 
 
 def lines(listing: Listing, digits: int, sheet: Sheet) -> Iterator[Line]:
@@ -116,18 +148,22 @@ def lines(listing: Listing, digits: int, sheet: Sheet) -> Iterator[Line]:
     yield from listing.rows()
 
 
-def _largest_first(grid: Grid) -> npt.NDArray[np.int64]:
-    """(R, C) the columns of each row, by descending visible value or absolute value."""
+def _ranked(grid: Grid) -> RankedValues:
+    """The values of each row, by descending visible value or absolute value."""
+    if grid.ranking is not None:
+        return RankedValues(grid.ranking.columns, grid.values, grid.visible)
     size = np.abs(grid.values) if grid.by_size else grid.values
-    return np.argsort(np.where(grid.visible, -size, np.inf), axis=1, kind="stable")
+    order = np.argsort(np.where(grid.visible, -size, np.inf), axis=1, kind="stable")
+    values = np.take_along_axis(grid.values, order, axis=1)
+    return RankedValues(order, values, np.take_along_axis(grid.visible, order, axis=1))
 
 
-def _text_widths(grid: Grid, order: npt.NDArray[np.int64], most: int | None = None) -> list[int]:
+def _text_widths(grid: Grid, ranked: RankedValues, most: int | None = None) -> list[int]:
     """The width of the widest token of each rank, at most `most`; masked keys take no space."""
     widths = np.array([cell_len(column) for column in grid.columns])
     widths = widths if most is None else np.minimum(widths, most)
-    visible = np.take_along_axis(grid.visible, order, axis=1)
-    room: list[int] = np.max(np.where(visible, widths[order], 0), axis=0, initial=0).tolist()
+    shown = np.where(ranked.visible, widths[ranked.columns], 0)
+    room: list[int] = np.max(shown, axis=0, initial=0).tolist()
     return room
 
 

@@ -1,5 +1,6 @@
 """Lists of text: a table with column headings, or a paragraph of phrases."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, zip_longest
 
@@ -21,8 +22,8 @@ class TextTable(View):
     """A list under the names of its columns; those in `right` are right-aligned.
 
     In a terminal the widest columns shrink, the first one last. With `rest` the last columns are left out
-    instead, and it says where to find them; with `is_broken` cells wrap onto further lines. A file has
-    every column in full. A newline in a name starts a new line.
+    instead, all but the one of number `kept`, and it says where to find them; with `is_broken` cells wrap
+    onto further lines. A file has every column in full. A newline in a name starts a new line.
     """
 
     def __init__(
@@ -32,38 +33,50 @@ class TextTable(View):
         *,
         right: Collection[int] = (),
         rest: str = "",
+        kept: int | None = None,
         is_broken: bool = False,
     ) -> None:
         self._names, self._rows = names, rows
-        self._right, self._rest = right, rest
+        self._right, self._rest, self._kept = right, rest, kept
         self._is_broken = is_broken
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """The names, the rows, and a note if columns are left out."""
         names = [[sheet.ink(printable(line)) for line in name.split("\n")] for name in self._names]
         rows = [[sheet.ink(printable(cell)) for cell in row] for row in self._rows]
-        widths = self._widths(list(_columns(names, rows)), sheet)
-        shown = len(widths)
-        for line in zip_longest(*names[:shown], fillvalue=""):
-            yield from self._lines_of(line, widths, BOLD, sheet)
+        columns = list(_columns(names, rows))
+        shown = self._shown([max(map(cell_len, column)) for column in columns], sheet)
+        widths = self._widths([columns[number] for number in shown], sheet)
+        right = [place for place, number in enumerate(shown) if number in self._right]
+        for line in zip_longest(*(names[number] for number in shown), fillvalue=""):
+            yield from self._lines_of(line, widths, right, BOLD, sheet)
         for row in rows:
-            yield from self._lines_of(row[:shown], widths, Style.null(), sheet)
-        if shown < len(names):
-            left_out = ", ".join(name.replace("\n", "") for name in self._names[shown:])
-            yield from note(f"no room for {left_out}: {self._rest}", sheet)
+            yield from self._lines_of([row[n] for n in shown], widths, right, Style.null(), sheet)
+        if len(shown) < len(names):
+            left_out = [name.replace("\n", "") for n, name in enumerate(self._names) if n not in shown]
+            yield from note(f"no room for {', '.join(left_out)}: {self._rest}", sheet)
+
+    def _shown(self, widths: Sequence[int], sheet: Sheet) -> list[int]:
+        """The numbers of the columns that are shown: all, or those that fit at full width."""
+        everything = list(range(len(widths)))
+        if sheet.is_endless or not self._rest:
+            return everything
+        first = _fitting(sheet.width, widths)
+        if self._kept is None or self._kept < first or not everything:
+            return everything[:first]
+        room = sheet.width - widths[self._kept] - len(_GAP)
+        return [*everything[: _fitting(room, widths[: self._kept])], self._kept]
 
     def _widths(self, columns: Sequence[Sequence[str]], sheet: Sheet) -> list[int]:
-        """The widths of the columns that fit."""
+        """The widths of the columns that are shown."""
         wanted = [max(map(cell_len, column)) for column in columns]
         if sheet.is_endless:
             return wanted
-        if self._rest:
-            wanted = wanted[: _fitting(sheet.width, wanted)]
         least = [_longest_word(column) for column in columns] if self._is_broken else _telling(wanted)
         return _shared_out(sheet.width, _shared_out(sheet.width, wanted, least), [1] * len(wanted))
 
     def _lines_of(
-        self, row: Sequence[str], widths: Sequence[int], style: Style, sheet: Sheet
+        self, row: Sequence[str], widths: Sequence[int], right: Collection[int], style: Style, sheet: Sheet
     ) -> Iterator[Line]:
         """The row, over several lines if its cells are wrapped."""
         cells = [[cell] for cell in row]
@@ -72,11 +85,11 @@ class TextTable(View):
                 sheet.filled(cell.split(_GAP), _GAP, width) for cell, width in zip(row, widths, strict=True)
             ]
         for line in zip_longest(*cells, fillvalue=""):
-            yield [Segment(_in_columns(line, widths, self._right, sheet), style)]
+            yield [Segment(_in_columns(line, widths, right, sheet), style)]
 
 
 class Paragraph(View):
-    """Phrases in sequence, each unbroken; beyond `most` lines `rest` says where to find the others."""
+    """Phrases in sequence, each unbroken; those beyond `most` lines are counted, and `rest` says where."""
 
     def __init__(
         self, phrases: Sequence[str], *, between: str = "  ", rest: str = "", most: int = _LINES
@@ -86,11 +99,21 @@ class Paragraph(View):
 
     def lines(self, sheet: Sheet) -> Iterator[Line]:
         """As many phrases on each line as fit."""
-        phrases = [sheet.ink(printable(phrase)) for phrase in self._phrases]
+        there = self._phrases[: self._most * sheet.width + 1]  # more than fit: each takes a cell or more
+        phrases = [sheet.ink(printable(phrase)) for phrase in there]
         lines = sheet.filled(phrases, self._between, sheet.width)
         yield from ([Segment(line)] for line in lines[: self._most])
         if len(lines) > self._most:
-            yield from note(self._rest, sheet)
+            more = len(self._phrases) - self._shown(phrases, sheet)
+            yield from note(f"{more:,} more; {self._rest}", sheet)
+
+    def _shown(self, phrases: Sequence[str], sheet: Sheet) -> int:
+        """How many phrases the lines have room for."""
+
+        def lines_of(count: int) -> int:
+            return len(sheet.filled(phrases[:count], self._between, sheet.width))
+
+        return bisect_right(range(len(phrases) + 1), self._most, key=lines_of) - 1
 
 
 def _columns(names: Sequence[Sequence[str]], rows: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:

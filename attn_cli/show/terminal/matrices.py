@@ -48,7 +48,7 @@ class Matrices(View):
         return self._window(grid, sheet)
 
     def _largest(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
-        hides = grid.is_masked_later
+        hides = grid.is_masked_later or (grid.ranking is not None and grid.ranking.leaves_out)
         grid = replace(grid, visible=grid.unmasked, allowed=None)
         most = largest_values.MOST if self._top is None else self._top
         listing = largest_values.listing(grid, self._digits, sheet, most)
@@ -68,7 +68,7 @@ class Matrices(View):
         if self._top is None:
             return f"; {_where_all_are(grid, self._digits, sheet)}"
         more = min(self._top, there) - shown
-        return f"; {more} more in a wider window" if more > 0 else ""
+        return f"; {more:,} more in a wider window" if more > 0 else ""
 
     def _window(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
         window = table.window(grid, self._digits, sheet)

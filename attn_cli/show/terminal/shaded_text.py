@@ -10,18 +10,20 @@ from rich.segment import Segment
 from rich.style import Style
 
 from attn_cli.answers.shaded_text import Piece, ShadedText
-from attn_cli.safe_text import label
+from attn_cli.safe_text import is_right_to_left, label
 from attn_cli.show.scale import StepScale, levels
 from attn_cli.show.shaded_lines import Gap, kept_lines, largest, noticed, phrases, scale_of, small
 from attn_cli.show.terminal.number_format import NumberFormat
 from attn_cli.show.terminal.shades import level_indices, ramp
-from attn_cli.show.terminal.view import BOLD, DIM, Line, Sheet, View
+from attn_cli.show.terminal.view import BOLD, DIM, Line, Prose, Sheet, View
 from attn_cli.show.text_lines import Run, ShownPiece, wrapped
 from attn_cli.vocabulary import Theme
 
 _MOST = 8  # weights written for each text, without --top
 _LINES, _FEWEST = 40, 6  # of text in a terminal: for all texts together, and for one of many
 _QUERY, _MARK = Style(bold=True, underline=True), Style(italic=True)
+# around a number in a text with Hebrew, lest its point go behind the digits
+_ISOLATE, _END_OF_ISOLATE = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 _LEGEND = 24  # cells
 
 
@@ -64,7 +66,11 @@ class ShadedTexts(View):
         queries = frozenset() if text.query_text else text.query_pieces
         styles = self._styles(text, sheet, queries)
         written = frozenset(largest(text, self._top, self._zero) if sheet.colours is None else ())
-        weights = {piece: f"[{self._written(float(text.weights[piece]))}]" for piece in written}
+        is_mixed = not sheet.is_endless and any(is_right_to_left(piece.text) for piece in text.pieces)
+        before, behind = (_ISOLATE, _END_OF_ISOLATE) if is_mixed and sheet.has(_ISOLATE) else ("", "")
+        weights = {
+            piece: f"[{before}{self._written(float(text.weights[piece]))}{behind}]" for piece in written
+        }
         told = queries | (noticed(text, self._scale) if sheet.colours is not None else written)
         pieces = [
             _shown(piece, sheet, weights.get(i, ""), is_query=i in queries, is_told=i in told)
@@ -75,7 +81,7 @@ class ShadedTexts(View):
             if isinstance(line, Gap):
                 yield [Segment(sheet.cut(sheet.ink(str(line)), sheet.width), DIM)]
             else:
-                yield [_segment(run, styles, sheet) for run in line]
+                yield Prose(_segment(run, styles, sheet) for run in line)
 
     def _query_text(self, text: ShadedText, sheet: Sheet, most: int | None) -> Iterator[Line]:
         """The decoder's text with the query."""
@@ -93,7 +99,7 @@ class ShadedTexts(View):
         last = len(lines) if most is None else around + 2
         arrow = sheet.ink("→")
         for line in lines[first:last]:
-            yield [Segment("  "), *(_segment(run, styles, sheet, DIM) for run in line)]
+            yield Prose([Segment("  "), *(_segment(run, styles, sheet, DIM) for run in line)])
         yield [Segment(f"  {arrow} looks at", DIM)]
 
     def _styles(self, text: ShadedText, sheet: Sheet, queries: frozenset[int]) -> dict[int, Style]:

@@ -63,17 +63,17 @@ _256_OF_ONE_SIDE = {
     Theme.LIGHT: ("255 223 180 137 94 88", "255 153 110 68 26 20"),
 }
 
-# Users choose their own palette of 16. In nearly all of them blue < cyan, red < yellow, and these greys are
-# in order; the other bright colours cannot be relied on: in Solarized they are greys.
+# Users choose their own palette of 16. In nearly all of them red < yellow < white and blue < cyan < white;
+# white can hardly be told from bright white, and the other bright colours are greys in Solarized.
 _16 = {
     Theme.DARK: ("red yellow", "blue cyan"),
     Theme.LIGHT: ("yellow red", "cyan blue"),
 }
 _16_OF_ONE_SIDE = {
-    Theme.DARK: ("bright_black white bright_white",) * 2,
-    Theme.LIGHT: ("white bright_black black",) * 2,
+    Theme.DARK: ("red yellow bright_white", "blue cyan bright_white"),
+    Theme.LIGHT: ("yellow red black", "cyan blue black"),
 }
-_DARK_16 = {"black", "bright_black", "blue", "red"}
+_DARK_16 = {"black", "blue", "red"}
 
 
 def ramp(colours: str | None, theme: Theme, limits: scale.Limits) -> tuple[Shade, ...]:

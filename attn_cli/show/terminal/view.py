@@ -11,13 +11,19 @@ from rich.style import Style
 
 from attn_cli.grid import Grid
 from attn_cli.record import record
-from attn_cli.safe_text import label, printable
+from attn_cli.safe_text import LEFT_TO_RIGHT, label, printable
 from attn_cli.show.terminal.number_format import NumberFormat
 from attn_cli.show.terminal.shades import Shade, ramp, shade_indices
+from attn_cli.show.terminal.steady_lines import steadied
 from attn_cli.show.terminal.text_width import cut, encodable, filled, folded
 from attn_cli.vocabulary import Theme
 
 Line = list[Segment]
+
+
+class Prose(Line):
+    """A line of running text, whose words keep the order of their script."""
+
 
 BOLD, DIM = Style(bold=True), Style(dim=True)
 MASKED = Shade(" ", DIM)
@@ -44,6 +50,10 @@ class Sheet:
     def ink(self, text: str) -> str:
         """`text` in characters that the console's encoding supports."""
         return encodable(text, self.encoding)
+
+    def has(self, text: str) -> bool:
+        """Whether the console's encoding supports all of the text."""
+        return self.ink(text) == text
 
     def cut(self, text: str, width: int) -> str:
         """`text` truncated to `width` cells; on an endless sheet all of it."""
@@ -90,8 +100,15 @@ class View:
         raise NotImplementedError
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in self.lines(Sheet.of(console, options, self.theme)):
-            yield from line
+        sheet = Sheet.of(console, options, self.theme)
+        has_marks = sheet.has(LEFT_TO_RIGHT)
+        is_beside_nothing = options.max_width == console.width  # in a panel, columns begin elsewhere
+        has_cursor = is_beside_nothing and not (console.is_dumb_terminal or console.legacy_windows)
+        for line in self.lines(sheet):
+            if sheet.is_endless or isinstance(line, Prose):
+                yield from line
+            else:
+                yield from steadied(line, has_marks=has_marks, has_cursor=has_cursor)
             yield Segment.line()
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:

@@ -74,6 +74,7 @@ def test_some_rows_have_the_sink_of_those_rows() -> None:
     part = layer.at([3, 1]).sink([1])
     assert part is not None
     assert layer.sink_logits is not None
+    assert part.logits is not None
     assert torch.equal(part.logits, layer.sink_logits[1:, [3, 1]])
     assert LAYER.sink([1]) is None
 
@@ -90,6 +91,7 @@ def test_a_column_beyond_the_keys_of_a_softmax_is_a_sink() -> None:
     layer = build_layer(record, 2)
     sink = layer.sink([0, 1])
     assert sink is not None
+    assert sink.logits is not None
     assert torch.equal(sink.logits, torch.full((2, 3), 3.0))
     assert torch.equal(sink.weights, shares[..., 3])
     np.testing.assert_allclose(layer.steps([0], [Step.WEIGHTS])[Step.WEIGHTS], shares[:1, :, :3])
