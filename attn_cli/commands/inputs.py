@@ -193,9 +193,7 @@ def chosen_window(
 
 
 def _lists_keys(reading: "Reading", steps: Collection[Step] | None) -> bool:
-    """Whether the text is long and a step has rows of keys; rows of words are pooled."""
-    if reading.words is not None:
-        return False
+    """Whether the text is long and a step has rows of keys."""
     return not reading.whole.fits and (steps is None or any(step.is_pairwise for step in steps))
 
 
