@@ -1,6 +1,7 @@
 """Maps of effects, layers by heads: 0 is in the middle of their scale."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -40,4 +41,5 @@ def _map(name: str, kind: Kind, values: Mapping[HeadPlace, float]) -> Grid:
     cells = np.where(seen, cells, 0.0)
     most = float(np.abs(cells).max(initial=0.0)) or 1.0
     names = [str(layer) for layer in layers], [str(head) for head in heads]
-    return grid_of(f"{name}, layer × head", cells, *names, seen, (-most, most), are_tokens=False)
+    grid = grid_of(f"{name}, layer × head", cells, *names, seen, (-most, most), are_tokens=False)
+    return replace(grid, step=name, unit="effect on the logit", axes=("layer", "head"))
