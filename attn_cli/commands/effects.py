@@ -172,7 +172,7 @@ def show_head_effects(
     if as_json or targets:
         from attn_cli.reading.document import describe_reading
         from attn_cli.show.effects.maps import effect_maps
-        from attn_cli.show.effects.sentences import what_is_split
+        from attn_cli.show.effects.sentences import what_is_predicted
 
         described = describe_reading(reading)
         text_of_target = {"target_text": described["target"]} if "target" in described else {}
@@ -180,7 +180,7 @@ def show_head_effects(
         of_heads = described | head_records(effects)
         grids = [[[grid]] for grid in effect_maps(effects)]
         places = sorted({place[1:] for place in heads.places})
-        name = heading_of(world, reading, picture_options, places, what_is_split(effects))
+        name = heading_of(world, reading, picture_options, places, what_is_predicted(effects))
         write(
             world, targets, PICTURES, lambda: drawn(world, grids, name, picture_options, canvas), force=force
         )

@@ -15,23 +15,25 @@ def effect_maps(effects: Effects) -> list[Grid]:
     """A map of the direct effects, and one of ablation, for each kind of attention."""
     maps = list[Grid]()
     if effects.direct is not None:
-        maps += _maps("direct effect", effects.direct.heads)
+        unit = "effect on the logit less the mean" if effects.against is None else "effect on the difference"
+        maps += _maps("direct effect", unit, effects.direct.heads)
     if effects.ablation is not None:
         changes = {change.head: change.logit for change in effects.ablation.heads}
-        maps += _maps(f"{effects.ablation.method} ablation", changes)
+        unit = "change of the logit" if effects.against is None else "change of the difference"
+        maps += _maps(f"{effects.ablation.method} ablation", unit, changes)
     return maps
 
 
-def _maps(name: str, values: Mapping[HeadPlace, float]) -> list[Grid]:
+def _maps(name: str, unit: str, values: Mapping[HeadPlace, float]) -> list[Grid]:
     kinds = list(dict.fromkeys(kind for kind, _, _ in values))
-    return [_map(f"{name}{_of(kind, kinds)}", kind, values) for kind in kinds]
+    return [_map(f"{name}{_of(kind, kinds)}", unit, kind, values) for kind in kinds]
 
 
 def _of(kind: Kind, kinds: list[Kind]) -> str:
     return f", {kind} attention" if len(kinds) > 1 else ""
 
 
-def _map(name: str, kind: Kind, values: Mapping[HeadPlace, float]) -> Grid:
+def _map(name: str, unit: str, kind: Kind, values: Mapping[HeadPlace, float]) -> Grid:
     of_kind = {(layer, head): value for (which, layer, head), value in values.items() if which is kind}
     layers, heads = (sorted(set(numbers)) for numbers in zip(*of_kind, strict=True))
     cells = np.full((len(layers), len(heads)), np.nan)
@@ -42,4 +44,4 @@ def _map(name: str, kind: Kind, values: Mapping[HeadPlace, float]) -> Grid:
     most = float(np.abs(cells).max(initial=0.0)) or 1.0
     names = [str(layer) for layer in layers], [str(head) for head in heads]
     grid = grid_of(f"{name}, layer × head", cells, *names, seen, (-most, most), are_tokens=False)
-    return replace(grid, step=name, unit="effect on the logit", axes=("layer", "head"))
+    return replace(grid, step=name, unit=unit, axes=("layer", "head"))

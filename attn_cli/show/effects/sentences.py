@@ -35,12 +35,16 @@ def _row(each: Prediction, digits: int) -> list[str]:
     return [quoted(each.text), f"{each.probability:.{digits}f}", f"{each.logit:.{max(2, digits)}f}"]
 
 
+def what_is_predicted(effects: Effects) -> str:
+    """Which logits the effects are on, as a phrase."""
+    target = f"the logit of {quoted(effects.target.text)}"
+    return target if effects.against is None else f"{target} less that of {quoted(effects.against.text)}"
+
+
 def what_is_split(effects: Effects) -> str:
     """What direct effects add up to, as a phrase."""
-    target = quoted(effects.target.text)
-    if effects.against is None:
-        return f"the logit of {target}, less the vocabulary's mean"
-    return f"the logit of {target} less that of {quoted(effects.against.text)}"
+    less = ", less the vocabulary's mean" if effects.against is None else ""
+    return f"{what_is_predicted(effects)}{less}"
 
 
 def sums(effects: Effects, direct: DirectEffects) -> Iterator[str]:
