@@ -13,11 +13,8 @@ import attn_cli
 HOUSE = Path(attn_cli.__file__).parent
 GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling"}
 MODELS = {
-    "models.source",
-    "models.backend",
-    "models.head_labels",
-    "models.tokens",
-    "models.files",
+    *("models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"),
+    "models.generation",
     "models.predictions",
 }
 FLOORS = {
@@ -33,6 +30,7 @@ FLOORS = {
     "core.streaming": GROUND | {"core"},
     "answers": GROUND | {"core"},
     "models.files": GROUND,
+    "models.generation": GROUND | {"core", "models.files"},
     "models.hf_errors": GROUND,
     "models.tokens": GROUND | {"models.files", "models.hf_errors"},
     "models.cores": GROUND,

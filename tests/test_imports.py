@@ -47,6 +47,12 @@ def test_inspect_loads_neither_torch_nor_transformers_nor_matplotlib(twin: Path)
     assert not {"torch", "transformers", "matplotlib", "safetensors", "huggingface_hub", "gguf"} & found
 
 
+def test_a_text_that_is_no_chat_loads_nothing_for_chats(twin: Path) -> None:
+    found = loaded("inspect", "the cat sat", "-m", twin)
+    assert "jinja2" not in found
+    assert not {name for name in found if ".chat." in name}
+
+
 def test_inspect_without_a_model_loads_no_torch() -> None:
     found = loaded("inspect", "the cat sat")
     assert {"numpy", "tokenizers", "rich"} <= found

@@ -16,8 +16,9 @@ from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
-from attn_cli.models.source import Card, Extent, SourceRequest, Texts
+from attn_cli.models.source import Card, Choice, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
@@ -61,9 +62,13 @@ class RandomLayer:
         """One kind of attention, in one layer."""
         return {Kind.SELF: Extent(range(1), self.request.heads)}
 
-    def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, _pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """Words and punctuation marks."""
+        assert not is_chat, "it has no chat template"
         return words(text)
+
+    def chat_template(self) -> None:
+        """None: its vectors are random."""
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """Never called: `has_decoder` is false."""
@@ -85,6 +90,27 @@ class RandomLayer:
         """
         problem = f"{RANDOM} predicts no tokens: it is an attention layer without a language head"
         raise AttnError(problem, "leave out -m random, or name a language model")
+
+    def check_generation(self, *, is_watched: bool = False) -> NoReturn:  # noqa: ARG002  the interface
+        """An attention layer alone writes nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        raise no_continuation(RANDOM, "it is an attention layer without a language head")
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> NoReturn:
+        """Never called: it writes nothing."""
+        raise AssertionError(texts, most, choose, watched)
+
+    generation_weights = 0
+    generation_remarks = ()
+
+    def writing(self, texts: Texts, text: str) -> NoReturn:
+        """Never called: it writes nothing."""
+        raise AssertionError(texts, text)
 
     def check(self) -> None:
         """Nothing to check: there is no file."""

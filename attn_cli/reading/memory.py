@@ -39,6 +39,7 @@ class Work:
     rows: int = 0  # of each of those matrices
     kept: int = 0  # numbers in matrices that are kept until the end
     measured: int = 0  # heads of which only metrics are kept
+    kept_weights: int = 0  # bytes of weights that are held from one token to the next
 
 
 @record(frozen=True, slots=True)
@@ -70,7 +71,11 @@ def need(source: Source, work: Work) -> Need:
     program = _PROGRAM if source.backend.name == "torch" else 0.0
     shown = (work.at_once * _MATRICES * work.rows * work.keys + work.kept) * max(size, 4)
     facts = work.measured * work.queries * _FACTS * 4 + (_stream(source) if work.measured else 0)
-    return Need(program + held * layer * size, tokens * card.width * _VECTORS * max(size, 4), shown + facts)
+    return Need(
+        program + max(held * layer * size, work.kept_weights),
+        tokens * card.width * _VECTORS * max(size, 4),
+        shown + facts,
+    )
 
 
 def _stream(source: Source) -> int:

@@ -41,12 +41,24 @@ from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrappe
 from attn_cli.models.bridge.support import read_support
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
+from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
-from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SlidingWindow, SourceRequest, Texts
+from attn_cli.models.source import (
+    Card,
+    Choice,
+    Extent,
+    Layer,
+    ReferenceModel,
+    SlidingWindow,
+    SourceRequest,
+    Texts,
+)
+from attn_cli.models.tokens.chat.template import ChatTemplate
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
+from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
 
@@ -218,6 +230,52 @@ class Bridge:
         found.check_order()
         return found
 
+    def check_generation(self, *, is_watched: bool = False) -> None:
+        """Check that transformers has a class of this type that goes on with texts.
+
+        Raises:
+            AttnError: it has none, or a layer is to be watched.
+        """
+        if is_watched:
+            problem = f"where {self.name} looks while it writes is not known: transformers computes it"
+            raise AttnError(problem, "leave out --watch: the rows of new tokens can be shown afterwards")
+        from attn_cli.models.bridge.prediction import language_class  # few commands go on with a text
+
+        if not language_class(self.name, self.config).is_next:
+            raise no_continuation(self.name, "it fills in masked tokens")
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> tuple[int, ...]:
+        """The ids of at most `most` tokens that follow the text, or the decoder's.
+
+        Raises:
+            AttnError: the model does not go on with texts, or its files lack its head.
+        """
+        assert watched is None, "checked by `check_generation`"
+        from attn_cli.models.bridge.language_head.generation import (
+            generated,  # few commands go on with a text
+        )
+
+        return generated(self._language_model, texts, most, choose, is_exact=self._is_exact)
+
+    @property
+    def generation_weights(self) -> int:
+        """Bytes of the weights: the model is loaded as a whole."""
+        numbers = sum(int(parameter.numel()) for parameter in self.whole.parameters())
+        return self.backend.dtype.size * numbers
+
+    @property
+    def generation_remarks(self) -> Sequence[str]:
+        """None: transformers applies the rules of the checkpoint."""
+        return ()
+
+    def writing(self, texts: Texts, text: str) -> Writing:
+        """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
+        if not self.has_decoder:
+            return Writing(self.tokenizer, texts.tokens, text)
+        return Writing(self.tokenizer.target_tokenizer(), texts.target, text)
+
     @property
     def _language_model(self) -> "LanguageModel":
         """The model with its head, loaded once for each device and number format."""
@@ -337,13 +395,22 @@ class Bridge:
             return records, None
         return records, no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
 
-    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """The tokens; their ids are checked against the size of the vocabulary.
 
         Raises:
             AttnError: an id is out of range, or the model does not have the token's segment.
         """
-        return self._fit.checked(self._splitter(text, pair))
+        splitter = self.tokenizer.without_template() if is_chat else self._splitter
+        return self._fit.checked(splitter(text, pair))
+
+    def chat_template(self) -> ChatTemplate | None:
+        """The template that writes messages as one text; None if the tokenizer has none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return self.tokenizer.chat_template()
 
     @property
     def _splitter(self) -> Tokenizer:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 import transformers
@@ -32,6 +32,9 @@ from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import AttentionModules, Precision, ReferenceLayer, ReferenceTokens, Texts
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
+
+if TYPE_CHECKING:
+    from attn_cli.models.tokens.chat.template import WrittenChat
 
 VERSION: str = transformers.__version__
 """The version of transformers."""
@@ -71,7 +74,9 @@ class EagerModel:
             problem = f"{self.directory} cannot be compared with transformers: it is a file, not a directory"
             raise AttnError(problem, "verify the checkpoint that the file was converted from")
 
-    def tokens_of(self, text: str, pair: str | None, target: str | None) -> ReferenceTokens:
+    def tokens_of(
+        self, text: str, pair: str | None, target: str | None, chat: "WrittenChat | None" = None
+    ) -> ReferenceTokens:
         """The tokens by AutoTokenizer, over the same directory.
 
         Raises:
@@ -84,6 +89,7 @@ class EagerModel:
             (text, pair, target),
             trusts_code=self.trusts_code,
             has_template=self.has_template,
+            chat=chat,
         )
 
     @property

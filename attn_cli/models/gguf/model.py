@@ -37,6 +37,9 @@ _KEYS = {
 }
 """Config names and the metadata keys they come from, without the prefix `ARCHITECTURE.`."""
 
+_ENDS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
+"""The tokens that end a text, or a turn of a chat (`llama_vocab::impl::load` in llama.cpp)."""
+
 _FLAGS = {"attention_bias": "blk.0.attn_q.bias", "mlp_bias": "blk.0.ffn_gate.bias"}
 """Config flags that are true if the tensor exists."""
 
@@ -103,6 +106,7 @@ def _config(file: GgufFile, kind: str) -> dict[str, Any]:
         if value is not None
     }
     values |= {name: tensor in file.tensors for name, tensor in _FLAGS.items()}
+    values["eos_token_id"] = [file.metadata[key] for key in _ENDS if key in file.metadata] or None
     values["tie_word_embeddings"] = _HEAD not in file.tensors
     values.setdefault("num_key_value_heads", values.get("num_attention_heads"))
     family = FAMILIES[kind]

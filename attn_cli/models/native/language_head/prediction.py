@@ -3,8 +3,9 @@
 The layers run once. The matrix of the head, the largest of a model, is read in blocks of its rows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from attn_cli.core.arrays import Array, Floats, at_least_float32, namespace, taken, to_numpy
 from attn_cli.models.native.language_head.known_head import KnownHead
@@ -57,7 +58,8 @@ class NativeHead:
         step = max(1, _BLOCK // width)
         blocks = [range(start, min(start + step, shape[0])) for start in range(0, shape[0], step)]
         products = [
-            xp.matmul(x, self._converted(self.known.weights.rows(name, shape, rows)).T) for rows in blocks
+            xp.matmul(x, self._converted((name, rows), partial(self.known.weights.rows, name, shape, rows)).T)
+            for rows in blocks
         ]
         return products[0] if len(products) == 1 else xp.concat(products, axis=-1)
 
@@ -65,14 +67,14 @@ class NativeHead:
         """The biases of the logits, (V,) or (1, V)."""
         weights, count = self.known.weights, self.vocabulary
         if self.known.bias is not None:
-            yield self._converted(weights.read(self.known.bias, (count,)))
+            yield self._converted((self.known.bias,), partial(weights.read, self.known.bias, (count,)))
         added = self.known.head.added_bias
         if added is not None and weights.has(added):
-            yield self._converted(weights.read(added, (1, count)))
+            yield self._converted((added,), partial(weights.read, added, (1, count)))
 
-    def _converted(self, numbers: Floats) -> Array:
+    def _converted(self, key: tuple[Hashable, ...], read: Callable[[], Floats]) -> Array:
         """The numbers on the model's device, rounded to its number format, in float32 or better."""
-        return at_least_float32(self.model.backend.convert(numbers))
+        return self.model.once(("head", *key), lambda: at_least_float32(self.model.backend.convert(read())))
 
 
 @record(frozen=True, slots=True, eq=False)
