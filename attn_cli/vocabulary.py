@@ -123,6 +123,14 @@ class Kind(StrEnum):
     CROSS = "cross"
 
 
+class AblationMethod(StrEnum):
+    """What the contexts of a head that is switched off are replaced by."""
+
+    ZERO = "zero"
+    MEAN = "mean"
+    RESAMPLE = "resample"
+
+
 class ComponentType(StrEnum):
     """What writes into the residual stream."""
 

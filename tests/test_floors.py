@@ -15,6 +15,7 @@ GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling"}
 MODELS = {
     *("models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"),
     "models.generation",
+    "models.predictions",
 }
 FLOORS = {
     "errors": set[str](),
@@ -36,7 +37,9 @@ FLOORS = {
     "models.backend": GROUND | {"core", "models.cores"},
     "models.devices": set[str](),
     "models.head_labels": GROUND | {"models.files"},
-    "models.source": GROUND | {"core", "models.backend", "models.head_labels", "models.tokens"},
+    "models.source": GROUND
+    | {"core", "models.backend", "models.head_labels", "models.predictions", "models.tokens"},
+    "models.predictions": GROUND | {"core"},
     "models.gguf": GROUND | {"models.files", "models.tokens"},
     "models.hub": GROUND | {"models.files"},
     "models.random_layer": GROUND | MODELS | {"core"},

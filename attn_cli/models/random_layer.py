@@ -131,6 +131,16 @@ class RandomLayer:
         places = sinusoids(len(texts.tokens), width)
         return vectors(texts.tokens, width, self.request.seed), places if self.has_positions else 0 * places
 
+    def effects(self, _texts: Texts) -> NoReturn:
+        """Never: one layer predicts nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        raise AttnError(
+            "random predicts no tokens: it is one layer without a language head", "leave out -m random"
+        )
+
     def decomposed_input(
         self, texts: Texts, kind: Kind, _layer: int, queries: Sequence[int], keys: Sequence[int]
     ) -> "DecomposedInput":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
+    from attn_cli.models.predictions import HeadEffects, Predictor
     from attn_cli.models.tokens.chat.template import ChatTemplate, WrittenChat
 
 
@@ -223,21 +224,6 @@ class ReferenceModel(Protocol):
         """The attention of all layers, or only of the `first`, for each of `kinds`."""
 
 
-class Predictor(Protocol):
-    """What a model expects at the tokens of one text: logits over its vocabulary."""
-
-    @property
-    def is_next(self) -> bool:
-        """Whether a row is about the token that follows, and not about the one in its own place."""
-
-    @property
-    def vocabulary(self) -> int:
-        """V, the number of tokens, with those that only fill up the matrix."""
-
-    def logits(self, rows: Sequence[int]) -> Floats:
-        """(R, V) the logits of these rows; those of other rows are not computed."""
-
-
 class Source(Protocol):
     """Everything the rest of the program knows about a model: it is opened once and reads many texts."""
 
@@ -323,6 +309,13 @@ class Source(Protocol):
 
         Raises:
             AttnError: the model has no such head, or its files do not say what it is.
+        """
+
+    def effects(self, texts: Texts) -> "HeadEffects":
+        """What heads do to the predictions of a text: those of the decoder if there are two sides.
+
+        Raises:
+            AttnError: the model has no language head, or what its heads write is not known.
         """
 
     def check(self) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from attn_cli.answers.prediction import PlacePredictions, Prediction
 from attn_cli.core.arrays import Exact, Floats
 from attn_cli.errors import AttnError, UsageError
-from attn_cli.models.source import Predictor
+from attn_cli.models.predictions import Predictor
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.document import describe_reading
 from attn_cli.reading.memory import check_run_fits
@@ -39,7 +39,7 @@ def predict(reading: Reading, rows: str | None, count: int) -> Predictions:
         AttnError: the model has no language head that is known, or a logit is not a number.
         UsageError: the vocabulary has fewer tokens, or the rows are malformed or out of range.
     """
-    reading = _of_decoder(reading)
+    reading = of_decoder(reading)
     is_long = rows is None and len(reading.queries) > _FEW
     check_run_fits(reading, _BLOCK * _COPIES if is_long else 0, "--rows -1, or a shorter text")
     predictor = reading.source.predictor(reading.texts)
@@ -54,7 +54,7 @@ def predict(reading: Reading, rows: str | None, count: int) -> Predictions:
     return Predictions(reading, predictor.is_next, places)
 
 
-def _of_decoder(reading: Reading) -> Reading:
+def of_decoder(reading: Reading) -> Reading:
     """The reading with the kind of attention whose queries predict."""
     return replace(reading, kind=Kind.DECODER) if reading.source.has_decoder else reading
 
@@ -71,21 +71,30 @@ def _positions(reading: Reading, predictor: Predictor, rows: str | None) -> Sequ
         return select_tokens(rows, reading.query_side, "row")
     if predictor.is_next:
         return range(len(reading.queries))
+    return masked_positions(reading, "--rows TOKENS")
+
+
+def masked_positions(reading: Reading, otherwise: str) -> list[int]:
+    """The masked tokens of the text; `otherwise` is what else can be typed.
+
+    Raises:
+        UsageError: there is none.
+    """
     masks = reading.source.mask_pieces
     masked = [token.position for token in reading.queries if token.piece in masks]
     if not masked:
-        raise _no_mask(reading.source.card.name, masks)
+        raise _no_mask(reading.source.card.name, masks, otherwise)
     return masked
 
 
-def _no_mask(name: str, masks: Collection[str]) -> UsageError:
+def _no_mask(name: str, masks: Collection[str], otherwise: str) -> UsageError:
     """The error for a text without a masked token."""
     if not masks:
         problem = f"the text has no masked token, and the tokenizer of {name} names none"
-        return UsageError(problem, "--rows TOKENS")
+        return UsageError(problem, otherwise)
     mask = min(masks)
     problem = f"the text has no masked token: {name} predicts what stands at {mask}"
-    return UsageError(problem, f"{mask} in place of a word, or --rows TOKENS")
+    return UsageError(problem, f"{mask} in place of a word, or {otherwise}")
 
 
 def _places(
@@ -96,12 +105,12 @@ def _places(
     for start in range(0, len(positions), step):
         block = positions[start : start + step]
         for position, logits in zip(block, predictor.logits(block), strict=True):
-            _check(reading, position, logits)
+            check_logits(reading, position, logits)
             predicts = position + 1 if predictor.is_next else position
             yield _place(reading, position, predicts, logits, count)
 
 
-def _check(reading: Reading, position: int, logits: Floats) -> None:
+def check_logits(reading: Reading, position: int, logits: Floats) -> None:
     """Raise `AttnError` for a logit that is not a number, or is positive infinity."""
     odd = logits[np.isnan(logits) | (logits == np.inf)]
     if odd.size:
@@ -111,21 +120,33 @@ def _check(reading: Reading, position: int, logits: Floats) -> None:
 
 def _place(reading: Reading, position: int, predicts: int, logits: Floats, count: int) -> PlacePredictions:
     """The predictions at one place, from its logits (V,)."""
-    log_probabilities, actual = _log_probabilities(logits), _actual(reading, predicts)
+    expected = PlaceLogits(reading, predicts, logits)
+    likeliest = tuple(expected.prediction(index) for index in largest(logits, count))
+    actual = expected.actual
+    return PlacePredictions(
+        position, predicts, likeliest, None if actual is None else expected.prediction(actual.id)
+    )
 
-    def prediction(index: int) -> Prediction:
+
+class PlaceLogits:
+    """The logits (V,) of the token at one position, `predicts`."""
+
+    def __init__(self, reading: Reading, predicts: int, logits: Floats) -> None:
+        self._reading, self._logits = reading, logits
+        self._log_probabilities = log_softmax(logits)
+        self.actual = _actual(reading, predicts)
+
+    def prediction(self, index: int) -> Prediction:
+        """What the model expects of the token with this id."""
+        logits, log_probabilities = self._logits, self._log_probabilities
         return Prediction(
             id=index,
-            text=reading.source.token_text(index, reading.kind),
+            text=self._reading.source.token_text(index, self._reading.kind),
             logit=float(str(logits[index])),
             probability=float(f"{np.exp(log_probabilities[index]):.{_DIGITS}g}"),
             rank=1 + int((logits > logits[index]).sum()),
-            is_actual=actual is not None and index == actual.id,
+            is_actual=self.actual is not None and index == self.actual.id,
         )
-
-    likeliest = tuple(prediction(index) for index in largest(logits, count))
-    standing = None if actual is None else prediction(actual.id)
-    return PlacePredictions(position, predicts, likeliest, standing)
 
 
 def _actual(reading: Reading, predicts: int) -> Token | None:
@@ -134,7 +155,7 @@ def _actual(reading: Reading, predicts: int) -> Token | None:
     return None if token is None or token.piece in reading.source.mask_pieces else token
 
 
-def _log_probabilities(logits: Floats) -> Exact:
+def log_softmax(logits: Floats) -> Exact:
     """(V,) the logarithms of the softmax."""
     shifted: Exact = logits.astype(np.float64) - logits.max()
     found: Exact = shifted - np.log(np.exp(shifted).sum())

@@ -129,6 +129,10 @@ class Translator:
     def token_text(self, index: int, _kind: Kind) -> str:
         return str(index)
 
+    def effects(self, *_: Any) -> NoReturn:
+        """The tests ask for no effects."""
+        raise AssertionError
+
     def predictor(self, *_: Any) -> NoReturn:
         raise AssertionError
 

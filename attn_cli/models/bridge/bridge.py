@@ -197,6 +197,15 @@ class Bridge:
         """None: only `attn train` writes head labels."""
         return ()
 
+    def effects(self, _texts: Texts) -> NoReturn:
+        """Never: the capture records what enters an attention, not what leaves it.
+
+        Raises:
+            AttnError: always.
+        """
+        problem = f"what heads of {self.name} write is not known: it is read through transformers"
+        raise AttnError(problem, "use a model of a native type: attn models --families lists them")
+
     def decomposed_input(
         self, _texts: Texts, _kind: Kind, _layer: int, _queries: Sequence[int], _keys: Sequence[int]
     ) -> NoReturn:

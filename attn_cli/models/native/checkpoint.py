@@ -38,6 +38,7 @@ from attn_cli.vocabulary import DType, Kind, OrderSource
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
     from attn_cli.models.generation.settings import GenerationSettings
+    from attn_cli.models.native.effects.text import NativeEffects
     from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
     from attn_cli.models.tokens.chat.template import ChatTemplate
 
@@ -227,6 +228,18 @@ class Checkpoint:
 
         model, inputs, memory = self._predicting(texts)
         return NativePredictor(self.language_head(), cache(lambda: model.leaving(inputs, memory)))
+
+    def effects(self, texts: Texts) -> "NativeEffects":
+        """What heads do to the predictions of a text: those of the decoder if there are two sides.
+
+        Raises:
+            AttnError: the model has no language head, or its files lack it.
+        """
+        from attn_cli.models.native.effects.text import NativeEffects
+
+        _, inputs, memory = self._predicting(texts)
+        kind = next(iter(self.kinds)) if memory is None else Kind.DECODER
+        return NativeEffects(self.language_head(), inputs, kind, memory)
 
     def _predicting(self, texts: Texts) -> tuple[Transformer, Inputs, Memory | None]:
         """The transformer that predicts tokens, and what it reads."""

@@ -33,7 +33,7 @@ class NativeHead:
         logits, head = self._product(self._transformed(x if norm is None else norm(x))), self.known.head
         if head.scale != 1.0:
             logits = logits * head.scale
-        for bias in self._biases():
+        for bias in self.biases():
             logits = logits + bias
         if head.softcap is not None:
             logits = namespace(logits).tanh(logits / head.softcap) * head.softcap
@@ -63,7 +63,7 @@ class NativeHead:
         ]
         return products[0] if len(products) == 1 else xp.concat(products, axis=-1)
 
-    def _biases(self) -> Iterator[Array]:
+    def biases(self) -> Iterator[Array]:
         """The biases of the logits, (V,) or (1, V)."""
         weights, count = self.known.weights, self.vocabulary
         if self.known.bias is not None:
