@@ -124,8 +124,8 @@ class World:
         """Report Ctrl-C: one line on standard error."""
         self._to_stderr("attn: interrupted")
 
-    def read(self, file: Path | None) -> str:
-        """The text of `file`, or of standard input, without one trailing newline.
+    def read(self, file: Path | None, option: str = "--file") -> str:
+        """The text of `file`, or of standard input, without one trailing newline; `option` names the file.
 
         Raises:
             AttnError: it cannot be read, or is neither UTF-8 nor begins with the mark of UTF-16 or UTF-32.
@@ -137,10 +137,10 @@ class World:
             encoding = text_encoding(content)
             return _without_line_end(content.decode(encoding))
         except FileNotFoundError as error:
-            raise AttnError(f"{name} does not exist", "check the path after --file") from error
+            raise AttnError(f"{name} does not exist", f"check the path after {option}") from error
         except OSError as error:
             raise AttnError(
-                f"{name} cannot be read: {error.strerror}", "check the path after --file"
+                f"{name} cannot be read: {error.strerror}", f"check the path after {option}"
             ) from error
         except UnicodeDecodeError as error:
             format_name = encoding.removesuffix("-sig").upper()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import check_source, open_model, read_text, selection, source_request
+from attn_cli.commands.generation import requested_generation
+from attn_cli.commands.inputs import open_model, read_whole, selection, source_request
 from attn_cli.commands.picture_options import PictureOptions
 from attn_cli.commands.results.canvas import canvas_of, with_features
 from attn_cli.commands.results.effects_view import show_effects
@@ -204,15 +205,15 @@ def _opened(
     Raises:
         AttnError: the model or its weights cannot be read, or it predicts nothing that is known.
     """
+    generation = requested_generation(inputs.generation, inputs.text, compute.seed)
     texts = text_request(world, inputs.text)
-    source = open_model(world, source_request(inputs.source, compute))
+    source = open_model(world, source_request(inputs.source, compute, is_drawn=generation is not None))
     if inputs.kind not in {None, next(iter(source.kinds)), Kind.DECODER}:
         raise UsageError(
             f"--kind {inputs.kind} does not apply: effects are those of all heads", "leave it out"
         )
     kind = Kind.DECODER if source.has_decoder else None
-    reading = read_text(world, source, replace(texts, kind=kind))
-    check_source(world, source)
+    reading = read_whole(world, source, replace(texts, kind=kind), generation)
     reading = reading.with_suited_backend(source.card.layers)
     return reading, reading.source.effects(reading.texts)
 
@@ -279,7 +280,7 @@ def _check_ablation(options_: AblationOptions) -> None:
                     f"{option} applies only to --ablate", f"--ablate zero, or leave out {option}"
                 )
         return
-    if method is AblationMethod.ZERO and (options_.other or options_.others):
+    if method is AblationMethod.ZERO and (options_.other is not None or options_.others):
         raise UsageError("--ablate zero reads no other text", "--ablate mean, or leave the other text out")
     if options_.other is not None and options_.others is not None:
         raise UsageError("--other and --others were given", "leave one of them out")
@@ -312,19 +313,20 @@ def _other_texts(world: World, ablation: AblationOptions) -> list[str]:
         return [checked(ablation.other, "the other text")]
     if ablation.others is None:
         return []
-    lines = [line for line in world.read(ablation.others).splitlines() if line.strip()]
+    lines = [line for line in world.read(ablation.others, "--others").splitlines() if line.strip()]
     if not lines:
         raise AttnError(f"--others {ablation.others} has no text: it is blank", "a text on each line")
     return lines
 
 
 def _other_effects(reading: "Reading", text: str) -> "HeadEffects":
-    """Another text as the same side of the model reads it."""
+    """Another text as the same side of the model reads it; a user's message if the text is one."""
     from attn_cli.reading.reading import read
 
-    request = reading.request
-    is_target = reading.source.has_decoder
-    other = replace(request, target=text) if is_target else replace(request, text=text, pair=None)
+    request, is_target = reading.request, reading.source.has_decoder
+    chat = None if request.chat is None else replace(request.chat, user=text, written=None)
+    of_text = replace(request, text=text, pair=None, chat=chat)
+    other = replace(request, target=text) if is_target else of_text
     texts = read(reading.source, other).texts
     return reading.source.effects(texts)
 

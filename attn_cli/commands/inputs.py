@@ -40,12 +40,23 @@ def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions)
     texts = text_request(world, options.text, options.kind)
     compute = replace(compute, head_count=_head_count(world, options, compute))
     source = open_model(world, source_request(options.source, compute, is_drawn=generation is not None))
-    if generation is None:
-        reading = read_text(world, source, texts)
-        check_source(world, source)
-    else:
-        reading = read_continued(world, source, texts, generation)
-    return with_suited_backend(reading, selection(options))
+    return with_suited_backend(read_whole(world, source, texts, generation), selection(options))
+
+
+def read_whole(
+    world: World, source: "Source", texts: "TextRequest", generation: "Generation | None"
+) -> "Reading":
+    """The text as the model reads it, after it went on with it if that is wanted; its weights are checked.
+
+    Raises:
+        AttnError: the text has no tokens, the model does not go on with it, or the weights do not belong to
+            it.
+    """
+    if generation is not None:
+        return read_continued(world, source, texts, generation)
+    reading = read_text(world, source, texts)
+    check_source(world, source)
+    return reading
 
 
 def read_continued(

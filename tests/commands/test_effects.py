@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from attn_cli.show import data
-from tests.support.language_models import MASKED, TARGETED
+from tests.support.language_models import MASKED, NEXT, TARGETED
 from tests.support.worlds import attn, attn_in_terminal, refused
 
 STORY = "Tom Thumb went to sea, and Tom Thumb went home again, and Tom"
@@ -120,6 +120,33 @@ def test_a_mean_says_what_it_is_of(tmp_path: Path) -> None:
     same.write_text(f"{STORY}\nthe cat sat\n")
     found = answer(STORY, "--ablate", "mean", "--others", same, "-l", "0")["ablation"]
     assert found["replaced_by"] == "their mean over 2 other texts, over all positions"
+
+
+def test_effects_are_on_what_comes_after_the_continuation() -> None:
+    ours, theirs = answer("Once upon a time", "--generate", "3"), answer("Once upon a time, and the")
+    assert [token["id"] for token in ours["tokens"]] == [token["id"] for token in theirs["tokens"]]
+    assert (ours["position"], ours["direct"]) == (theirs["position"], theirs["direct"])
+    drawn = answer("Once upon a time", "--generate", "3", "--temperature", "1", "--seed", "4")
+    assert drawn["generation"]["seed"] == 4
+
+
+def test_an_encoder_decoder_model_writes_the_text_that_effects_are_of(tmp_path: Path) -> None:
+    TARGETED["t5"].save(tmp_path)
+    found = answer("the cat sat", "--generate", "3", "-m", tmp_path, "--edges", "1")
+    assert found["position"] == len(found["target_tokens"]) - 1 > 0
+
+
+def test_the_other_text_of_an_ablation_is_a_message_too(tmp_path: Path) -> None:
+    NEXT["llama"].save(tmp_path)
+    template = "{% for message in messages %}the {{ message.content }} on{% endfor %}"
+    (tmp_path / "chat_template.jinja").write_text(template)
+    given = ("--chat", "-m", tmp_path, "--ablate", "resample", "--other")
+    same, swapped = (
+        max(abs(head["logit"]) for head in answer("the cat sat", *given, other)["ablation"]["heads"])
+        for other in ("the cat sat", "sat cat the")
+    )
+    assert same < 1e-4
+    assert swapped > 1e-2
 
 
 def test_heads_switched_off_at_the_last_token_change_less() -> None:
@@ -242,6 +269,18 @@ def test_files_have_a_record_for_each_head(tmp_path: Path) -> None:
             1,
             "random predicts no tokens: it is one layer without a language head",
             "leave out -m random",
+        ),
+        (
+            ("--ablate", "mean", "--others", "nothing.txt"),
+            1,
+            "nothing.txt does not exist",
+            "check the path after --others",
+        ),
+        (
+            ("--ablate", "zero", "--other", ""),
+            2,
+            "--ablate zero reads no other text",
+            "--ablate mean, or leave the other text out",
         ),
     ],
 )

@@ -27,6 +27,7 @@ COMMANDS = (
     ("compare", "--heads", "0.1,2.3"),
     ("explain", "--heads", "2.5"),
     ("tokens",),
+    ("effects",),
 )
 
 
