@@ -26,7 +26,7 @@ from attn_cli.commands.results.output import (
     write,
 )
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures, scale_of_tables
-from attn_cli.commands.results.words import as_words, words_of
+from attn_cli.commands.results.words import words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -102,7 +102,7 @@ def compare_heads(
     canvas = canvas_of(picture_options)
     compute = with_features(compute, picture_options, inputs.source.model)
     check_scale(scale, (Step.WEIGHTS,))
-    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
+    reading = open_reading(world, inputs, compute, are_words=window.words)
     places = selected_places(world, reading, chosen)
     if len(places) < _FEWEST:
         raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")

@@ -41,7 +41,7 @@ from attn_cli.commands.results.output import (
     write,
 )
 from attn_cli.commands.results.progress import measuring
-from attn_cli.commands.results.words import as_words, words_of
+from attn_cli.commands.results.words import words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -244,8 +244,7 @@ def _read(
     from attn_cli.reading.measurement.focus import check_looks, choose_focus
     from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
 
-    reading = open_reading(world, request.inputs, request.compute)
-    reading = as_words(world, reading, are_words=request.words)
+    reading = open_reading(world, request.inputs, request.compute, are_words=request.words)
     places = selected_places(world, reading, selection(request.inputs))
     hidden = hidden_keys(reading, request.hiding)
     focus = choose_focus(reading, request.focus.rows, request.focus.on, hidden)

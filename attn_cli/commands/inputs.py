@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from attn_cli.commands.generation import go_on, requested_generation
 from attn_cli.commands.options import (
     BackendOptions,
     ComputeOptions,
@@ -30,13 +29,15 @@ if TYPE_CHECKING:
 _MOST_HEADS = 1024  # as for --head-count
 
 
-def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions) -> "Reading":
-    """The text as the model reads it, with the backend that suits the chosen heads.
+def open_reading(
+    world: World, options: ReadingOptions, compute: ComputeOptions, *, are_words: bool = False
+) -> "Reading":
+    """The text as the model reads it, with the backend that suits the chosen heads; `are_words`: in words.
 
     Raises:
         AttnError: the text, the model or its weights cannot be read.
     """
-    generation = requested_generation(options.generation, options.text, compute.seed)
+    generation = None if options.generation.is_empty else _generation(options, compute)
     texts = text_request(world, options.text, options.kind)
     compute = replace(compute, head_count=_head_count(world, options, compute))
     source = open_model(world, source_request(options.source, compute, is_drawn=generation is not None))
@@ -45,7 +46,25 @@ def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions)
         check_source(world, source)
     else:
         reading = read_continued(world, source, texts, generation)
-    return with_suited_backend(reading, selection(options))
+    suited = with_suited_backend(reading, selection(options))
+    return in_words(world, suited) if are_words else suited
+
+
+def _generation(options: ReadingOptions, compute: ComputeOptions) -> "Generation | None":
+    from attn_cli.commands.generation import requested_generation  # few commands go on with a text
+
+    return requested_generation(options.generation, options.text, compute.seed)
+
+
+def in_words(world: World, reading: "Reading") -> "Reading":
+    """The reading with words as queries and keys; a remark names those that share tokens.
+
+    Raises:
+        AttnError: the model does not tell where its tokens stand.
+    """
+    from attn_cli.commands.results.words import as_words  # few commands merge tokens
+
+    return as_words(world, reading)
 
 
 def read_continued(
@@ -56,6 +75,8 @@ def read_continued(
     Raises:
         AttnError: the text has no tokens, or the model does not go on with it.
     """
+    from attn_cli.commands.generation import go_on
+
     return with_remarks(world, go_on(world, beginning(world, source, texts, generation), generation))
 
 
