@@ -14,7 +14,7 @@ from attn_cli.show.picture.layout.coarse import coarser
 from attn_cli.show.picture.layout.sheet import PAGE
 from attn_cli.show.picture.marks import Box, Drawing, Image, Word
 from attn_cli.vocabulary import Pool
-from tests.show.test_picture import many, page, texts, words
+from tests.show.test_picture import many, page, texts, weights_of, words
 from tests.support.words_on_page import cut_off, overlapping
 
 
@@ -154,6 +154,19 @@ def test_a_word_that_no_font_has_is_no_label_of_a_long_text() -> None:
     drawing = page([[[replace(grid, row_landmarks=landmarks, column_landmarks=landmarks)]]], "odd")
     labels = [mark.text for mark in words(drawing, turned=False) if mark.across == "right"]
     assert not any("U00012345" in label for label in labels[1:])  # the first row is always labelled
+
+
+def test_a_position_stands_before_a_word_that_is_read_leftwards() -> None:
+    grid = head(300)
+    assert grid.row_landmarks is not None
+    landmarks = replace(grid.row_landmarks, words=("שלום",) * 300)
+    drawing = page([[[replace(grid, row_landmarks=landmarks, column_landmarks=landmarks)]]], "leftwards")
+    assert "\N{LEFT-TO-RIGHT MARK}0 שלום" in texts(drawing)
+
+
+def test_an_escape_in_a_token_that_is_read_leftwards_stays_whole() -> None:
+    assert "\N{LEFT-TO-RIGHT MARK}ש\\ue000" in texts(page([[[weights_of("ש\ue000", "שלום")]]], "tiny"))
+    assert "שלום" in texts(page([[[weights_of("ש\ue000", "שלום")]]], "tiny"))
 
 
 def test_numbered_features_are_labelled_in_round_steps() -> None:

@@ -35,8 +35,9 @@ class Letters:
     lacking: tuple[str, ...] = ()  # characters that a font from a file lacks, and another one has
 
     def label(self, token: str) -> str:
-        """The label of a row or a column."""
-        return self._cut(safe_text.label(token), _LONGEST_LABEL)
+        """The label of a row or a column; escapes in a word that is read leftwards stay whole."""
+        cut = self._cut(safe_text.label(token), _LONGEST_LABEL)
+        return rightwards(cut) if "\\" in cut else cut
 
     def title(self, text: str) -> str:
         """The title of a panel or a page."""
@@ -87,11 +88,16 @@ class Letters:
         return "".join(spelled[: bisect_left(ends, longest) - 1]) + "…"
 
 
+def rightwards(text: str) -> str:
+    """A line that begins on the left even if its words are read leftwards: a number before a Hebrew word."""
+    return safe_text.LEFT_TO_RIGHT + text if safe_text.is_right_to_left(text) else text
+
+
 def letters_for(tokens: Iterable[str], titles: Iterable[str], file: Path | None = None) -> Letters:
     """The fonts for these texts: that of the file, DejaVu Sans, and others only for characters they lack.
 
     Raises:
-        UsageError: the file is no font.
+        UsageError: the file is not a font.
     """
     written = {*chain(*map(safe_text.label, tokens), *map(safe_text.printable, titles))}
     own = [] if file is None else [known_font(file)]

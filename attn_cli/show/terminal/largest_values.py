@@ -24,6 +24,7 @@ _BETWEEN = "  "  # between two values
 _APART = " | "  # between a sink's value and those of tokens
 _LABEL, _SHORT_LABEL = 20, 6  # maximum width of a row label, with enough space and without
 _TEXT = 12  # maximum width of a token before its value in a terminal
+_SMALL = 0.1  # if the largest value is smaller, it has two digits after its zeros
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -96,7 +97,7 @@ class Listing:
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     """The `most` largest values of each row, or as many as fit the width; an endless sheet fits all."""
-    written = format_for(grid, digits if grid.ranking is None else _telling_digits(grid, digits))
+    written = format_for(grid, _telling_digits(grid, digits))
     ranked = _ranked(grid).first(min(most, longest_row(grid)))
     if sheet.is_endless:
         return Listing(grid, ranked, written, label_width(grid), _text_widths(grid, ranked), sheet)
@@ -113,9 +114,9 @@ def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
 
 
 def _telling_digits(grid: Grid, digits: int) -> int:
-    """The decimals that give the largest value two digits: a weight among 32,000 may be below 0.01."""
+    """The decimals that give a small largest value two digits: a weight among 32,000 may be below 0.01."""
     largest = float(np.abs(grid.values).max(initial=0, where=grid.visible))
-    return max(digits, 1 + math.ceil(-math.log10(largest))) if 0 < largest < 1 else digits
+    return max(digits, 1 + math.ceil(-math.log10(largest))) if 0 < largest < _SMALL else digits
 
 
 def _widened(widths: Sequence[int], wanted: Sequence[int], spare: int) -> list[int]:

@@ -5,7 +5,7 @@ from math import ceil
 
 from attn_cli.grid import Landmarks
 from attn_cli.record import record
-from attn_cli.show.picture.fonts import Letters
+from attn_cli.show.picture.fonts import Letters, rightwards
 from attn_cli.show.picture.layout.sheet import Length, line
 
 _CALM = 2.2  # lines from label to label if not all are shown, if the words there allow it
@@ -36,7 +36,7 @@ def landmark_ticks(
         place = f"{landmarks.places[index]} "
         room = longest - letters.inches(place, size)
         word = letters.fitted(letters.label(landmarks.words[index]), size, room)
-        ticks.append(Tick(index, place + word))
+        ticks.append(Tick(index, rightwards(place + word)))
     return ticks
 
 
