@@ -38,6 +38,7 @@ class Grid:
     allowed: npt.NDArray[np.bool_] | None = None  # (R, C) false where a later step masks the cell
     row_places: tuple[int, ...] | None = None  # positions in the text; None: 0, 1, 2, ...
     column_places: tuple[int, ...] | None = None
+    names_rows: bool = False  # whether rows have names that are no tokens, so that they have no positions
     cells: tuple[int, int] = (1, 1)  # how many queries and keys a cell covers; fewer at the edge
     pool: Pool = Pool.MEAN  # what a cell is of its weights, if it covers several
     is_log: bool = False

@@ -9,6 +9,9 @@ RANDOM = "random"
 EMBEDDED = "storybook"
 """The name of the model bundled with the package, the default."""
 
+WRITTEN = "+"
+"""What stands before a token that the model wrote (`--generate`)."""
+
 
 class Term(StrEnum):
     """A word that users type, its meaning, and the unit of its values if they have one.
@@ -120,6 +123,14 @@ class Kind(StrEnum):
     CROSS = "cross"
 
 
+class AblationMethod(StrEnum):
+    """What the contexts of a head that is switched off are replaced by."""
+
+    ZERO = "zero"
+    MEAN = "mean"
+    RESAMPLE = "resample"
+
+
 class ComponentType(StrEnum):
     """What writes into the residual stream."""
 
@@ -178,6 +189,14 @@ class Metric(Term):
         "0 to 1",
         "Σ_j α_ij over hidden j",
         "every row that may look anywhere, hidden keys included",
+        "attn's own",
+    )
+    ON = (
+        "on",
+        "weight on the keys that --on selects",
+        "0 to 1",
+        "Σ_j α_ij over selected j",
+        "rows that may look at one of them, the first too",
         "attn's own",
     )
     DISTANCE = (
@@ -385,3 +404,8 @@ class DType(StrEnum):
     def is_half(self) -> bool:
         """Whether the format has 16 bits."""
         return self in {DType.FLOAT16, DType.BFLOAT16}
+
+    @property
+    def size(self) -> int:
+        """Bytes of a number."""
+        return 2 if self.is_half else 8 if self is DType.FLOAT64 else 4

@@ -12,7 +12,11 @@ import attn_cli
 
 HOUSE = Path(attn_cli.__file__).parent
 GROUND = {"errors", "vocabulary", "safe_text", "record", "shares", "spelling"}
-MODELS = {"models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"}
+MODELS = {
+    *("models.source", "models.backend", "models.head_labels", "models.tokens", "models.files"),
+    "models.generation",
+    "models.predictions",
+}
 FLOORS = {
     "errors": set[str](),
     "vocabulary": set[str](),
@@ -26,13 +30,16 @@ FLOORS = {
     "core.streaming": GROUND | {"core"},
     "answers": GROUND | {"core"},
     "models.files": GROUND,
+    "models.generation": GROUND | {"core", "models.files"},
     "models.hf_errors": GROUND,
     "models.tokens": GROUND | {"models.files", "models.hf_errors"},
     "models.cores": GROUND,
     "models.backend": GROUND | {"core", "models.cores"},
     "models.devices": set[str](),
     "models.head_labels": GROUND | {"models.files"},
-    "models.source": GROUND | {"core", "models.backend", "models.head_labels", "models.tokens"},
+    "models.source": GROUND
+    | {"core", "models.backend", "models.head_labels", "models.predictions", "models.tokens"},
+    "models.predictions": GROUND | {"core"},
     "models.gguf": GROUND | {"models.files", "models.tokens"},
     "models.hub": GROUND | {"models.files"},
     "models.random_layer": GROUND | MODELS | {"core"},

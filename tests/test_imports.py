@@ -47,6 +47,12 @@ def test_inspect_loads_neither_torch_nor_transformers_nor_matplotlib(twin: Path)
     assert not {"torch", "transformers", "matplotlib", "safetensors", "huggingface_hub", "gguf"} & found
 
 
+def test_a_text_that_is_no_chat_loads_nothing_for_chats(twin: Path) -> None:
+    found = loaded("inspect", "the cat sat", "-m", twin)
+    assert "jinja2" not in found
+    assert not {name for name in found if ".chat." in name}
+
+
 def test_inspect_without_a_model_loads_no_torch() -> None:
     found = loaded("inspect", "the cat sat")
     assert {"numpy", "tokenizers", "rich"} <= found
@@ -55,6 +61,18 @@ def test_inspect_without_a_model_loads_no_torch() -> None:
         not {"psutil", "rich.progress", "attn_cli.core.streaming.stream", "attn_cli.core.streaming.blocks"}
         & found
     )
+
+
+def test_tokens_alone_load_nothing_that_predicts(twin: Path) -> None:
+    found = loaded("tokens", "the cat sat", "-m", twin)
+    assert not {"torch", "transformers", "safetensors", "attn_cli.reading.predictions"} & found
+    assert not any("language_head.prediction" in name for name in found)
+
+
+def test_native_predictions_load_neither_torch_nor_transformers() -> None:
+    found = loaded("tokens", "the cat sat", "--predict", "3")
+    assert {"numpy", "tokenizers", "rich"} <= found
+    assert not {"torch", "transformers", "matplotlib", "safetensors", "huggingface_hub"} & found
 
 
 def test_a_random_layer_needs_no_tokenizer_either() -> None:

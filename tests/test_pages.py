@@ -19,6 +19,7 @@ import pytest
 
 from attn_cli.analysis.patterns import is_enough, name_pattern
 from attn_cli.vocabulary import Distance, Kind, Metric, Pattern, Step
+from tests.support.chat_templates import SMOLLM2, save_chatting
 from tests.support.families import TRANSLATORS
 from tests.support.hub_cache import hub_cache
 from tests.support.pages import (
@@ -58,10 +59,11 @@ def is_setup(example: Example) -> bool:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face cache with all-MiniLM-L6-v2, and a small random T5 instead of the real one."""
+    """A Hugging Face cache with all-MiniLM-L6-v2, and small random models instead of the other real ones."""
     twin = tmp_path_factory.mktemp("twin") / "t5"
     TRANSLATORS["t5"].save(twin)
-    return hub_cache(tmp_path_factory.mktemp("huggingface"), {MINILM: minilm(), T5: twin})
+    models = {MINILM: minilm(), T5: twin, SMOLLM2: save_chatting(twin.with_name("chatting"))}
+    return hub_cache(tmp_path_factory.mktemp("huggingface"), models)
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,12 @@ class HeadFilter:
         terms = (self.order, *self.conditions)
         return (term.metric for term in terms if term is not None and term.metric is not None)
 
+    @property
+    def needs_names(self) -> bool:
+        """Whether a condition or the order is about the patterns of heads."""
+        terms = (self.order, *self.conditions)
+        return any(term is not None and term.name in {_PATTERN, _SCORE} for term in terms)
+
     def select(self, heads: Sequence[HeadSummary]) -> list[HeadSummary]:
         """The heads that meet every condition, sorted if there is an order."""
         met = [head for head in heads if all(term.holds(head.fields()) for term in self.conditions)]

@@ -7,7 +7,7 @@ from math import isfinite
 import numpy as np
 
 from attn_cli.analysis.evidence_rows import EvidenceRows, find_evidence_rows
-from attn_cli.analysis.patterns import add_tallies, name_of, shares_of, tally_metric, tally_patterns
+from attn_cli.analysis.patterns import Tally, add_tallies, name_of, shares_of, tally_metric, tally_patterns
 from attn_cli.core.streaming.formulas import WeightedSum
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS
@@ -77,6 +77,13 @@ class MeasuredText:
         """The rows that are evidence for each pattern."""
         return find_evidence_rows(self.tokens, self.metrics.visible_keys)
 
+    @property
+    def patterns(self) -> Mapping[Pattern, Tally]:
+        """The patterns of the heads; none if only some rows were measured: few of them would be evidence."""
+        if self.tokens.rows is not None:
+            return {}
+        return tally_patterns(self.metrics, self.first_row, self.tokens, self.evidence)
+
     def sums(self, metric: Metric) -> tuple[Matrix, Matrix | float]:
         """(H,) a metric of the heads, summed over the rows that count for it, and what to divide by.
 
@@ -85,8 +92,7 @@ class MeasuredText:
         definition, measured = DEFINITIONS[metric], self.metrics
         if definition.is_of_keys:
             return measured.values[metric].max(axis=-1), int((measured.visible_keys > 0).sum())
-        asks_where = definition.nearest_keys is not None
-        first_row = self.first_row if asks_where or self.is_later_only else 0
+        first_row = self.first_row if definition.skips_first_row or self.is_later_only else 0
         formula = definition.formula
         has_less = measured.left is not None or Metric.SINK in measured.values
         if has_less and isinstance(formula, WeightedSum) and formula.is_mean:
@@ -113,7 +119,7 @@ def summarise_texts(
     texts: Sequence[MeasuredText], kind: Kind, layer: int, heads: Sequence[int]
 ) -> Iterator[HeadSummary]:
     """Summarise the heads of one layer over all rows of several texts."""
-    tallied = [tally_patterns(text.metrics, text.first_row, text.tokens, text.evidence) for text in texts]
+    tallied = [text.patterns for text in texts]
     patterns = {pattern: add_tallies(each[pattern] for each in tallied) for pattern in tallied[0]}
     names = texts[0].metrics.values
     means = {metric: _mean([text.sums(metric) for text in texts]) for metric in names}
@@ -147,7 +153,7 @@ def _mean(sums: Iterable[tuple[Matrix, Matrix | float]]) -> Matrix:
 
 def _sums_over_tokens(measured: RowMetrics, metric: Metric, first_row: int) -> tuple[Matrix, Matrix]:
     """(H,) the sum of rows that are means over tokens, each times what the sink leaves to them, and that."""
-    rows = measured.eligible[metric] & (np.arange(measured.visible_keys.size) >= first_row)
+    rows = measured.eligible[metric] & measured.are_from(first_row)
     of_rows = measured.left if measured.left is not None else 1.0 - measured.values[Metric.SINK]
     left = of_rows[:, rows].astype(np.float64)
     return (left * measured.values[metric][:, rows]).sum(axis=-1), left.sum(axis=-1)

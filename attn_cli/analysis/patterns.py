@@ -101,7 +101,7 @@ def tally_patterns(
     found: dict[Pattern, Tally] = {}
     for pattern, eligible in rows.items():
         counted = eligible if evidence is None else eligible & evidence[pattern]
-        counted = counted & (np.arange(counted.size) >= first_row)
+        counted = counted & measured.are_from(first_row)
         different = count_different(tokens, counted)
         found[pattern] = Tally(_summed(_values(measured, pattern), counted), int(counted.sum()), different)
     return found
@@ -109,8 +109,7 @@ def tally_patterns(
 
 def tally_metric(measured: "RowMetrics", metric: Metric, first_row: int) -> Tally:
     """Sum one metric over the rows that count for it, from `first_row` on."""
-    rows = measured.eligible[metric]
-    counted = rows & (np.arange(rows.size) >= first_row)
+    counted = measured.eligible[metric] & measured.are_from(first_row)
     return Tally(_summed(measured.values[metric], counted), int(counted.sum()))
 
 

@@ -7,6 +7,7 @@ from attn_cli.api.reading import ModelReading
 from attn_cli.errors import UsageError
 from attn_cli.models.open import open_source
 from attn_cli.models.source import Source, SourceRequest
+from attn_cli.reading.chat.message import requested_chat
 from attn_cli.reading.reading import TextRequest, read
 from attn_cli.safe_text import printable
 from attn_cli.vocabulary import DType, Kind
@@ -46,19 +47,28 @@ class Model:
         return tuple(map(str, self._source.kinds))
 
     def read(
-        self, text: str, *, pair: str | None = None, target: str | None = None, kind: str | None = None
+        self,
+        text: str,
+        *,
+        pair: str | None = None,
+        target: str | None = None,
+        kind: str | None = None,
+        chat: bool = False,
+        system: str | None = None,
     ) -> ModelReading:
         """Tokenize a text; layers run when a head is asked for.
 
         `pair` is a second segment, `target` the decoder's text of an encoder-decoder model, `kind` the
-        attention that is read: by default `self`, or `encoder`. What limits the reading is a warning.
+        attention that is read: by default `self`, or `encoder`. With `chat` the text is a user's message in
+        the model's chat template, after the message `system`. What limits the reading is a warning.
 
         Raises:
             AttnError: the text has no tokens, or more than the model has positions.
             UsageError: the model takes no second text, or has no such kind of attention.
         """
         which = None if kind is None else _one_of(Kind, kind, "kind of attention")
-        reading = read(self._source, TextRequest(text, pair, target, which))
+        message = requested_chat(text, system, is_chat=chat)
+        reading = read(self._source, TextRequest(text, pair, target, which, message))
         for note in reading.notes:
             warnings.warn(note, stacklevel=2)
         extent = reading.extent

@@ -11,6 +11,7 @@ from attn_cli.core.hiding import Hiding
 from attn_cli.errors import UsageError
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.hidden_keys import choose_hidden_keys, refuse_dividing
+from attn_cli.reading.measurement.focus import check_looks, choose_focus
 from attn_cli.reading.metrics import measure_heads
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place, Selection
@@ -83,17 +84,30 @@ class ModelReading:
         for place in self._places(()):
             yield self._shown(place, self._reading.whole)
 
-    def metrics(self, *, hide: Tokens | None = None, renormalize: bool = False) -> HeadMetrics:
+    def metrics(
+        self,
+        *,
+        rows: Tokens | None = None,
+        on: Tokens | None = None,
+        hide: Tokens | None = None,
+        renormalize: bool = False,
+    ) -> HeadMetrics:
         """Entropy, largest weight, distance and all other metrics of every head, as `attn heads` has them.
 
-        Memory grows with the text, not with its square.
+        `rows`: means over these queries alone, without patterns; `on`: the weight on these keys too, as the
+        metric `on`. Memory grows with the text, not with its square.
 
         Raises:
             AttnError: the weights are damaged, or memory is too small.
-            UsageError: the hidden keys are not in the text, or all keys are hidden.
+            UsageError: a selection does not fit the text, all keys are hidden, or nothing may be looked at.
         """
         hiding = self._hiding(hide, renormalize=renormalize)
-        return HeadMetrics(measure_heads(self._reading, self._places(()), _unseen, hiding))
+        typed, typed_on = (None if tokens is None else _as_selection(tokens) for tokens in (rows, on))
+        focus = choose_focus(self._reading, typed, typed_on, hiding)
+        named = rows is None
+        heads = measure_heads(self._reading, self._places(()), _unseen, hiding, names=named, focus=focus)
+        check_looks(heads, focus)
+        return HeadMetrics(heads)
 
     def _shown(self, place: Place, window: Window) -> ShownHead:
         layer, head = place

@@ -15,6 +15,9 @@ def asked_again(
     given = {
         "--pair": text.pair,
         "--target": text.target,
+        "--generate": inputs.generation.generate,
+        "--temperature": inputs.generation.temperature,
+        "--top-p": inputs.generation.top_p,
         "-m": source.model,
         "--revision": source.revision,
         "--tokenizer": source.tokenizer,
@@ -27,6 +30,7 @@ def asked_again(
         "--lang": language,
     }
     flags = {
+        "--chat": text.chat,
         "--no-special": source.no_special,
         "--no-adapter": source.no_adapter,
         "--trust-remote-code": source.trust_remote_code,
@@ -36,5 +40,7 @@ def asked_again(
     values = [
         word for option, value in given.items() if value not in (None, "") for word in (option, str(value))
     ]
+    if text.system is not None:  # an empty one takes the place of the template's own
+        values += ["--system", text.system]
     chosen = [*values, *(flag for flag, is_given in flags.items() if is_given)]
     return [*chosen, "--", *named] if is_dashed else [*named, *chosen]

@@ -27,14 +27,17 @@ from attn_cli.commands.results.head_list import (
     random_rows,
     show_map,
     show_table,
+    without_names,
 )
 from attn_cli.commands.results.heading import heading_of
-from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown
+from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown, tokens_in_title
 from attn_cli.commands.results.output import (
+    counted,
     drawn,
     headline_of,
     show_hidden,
     show_reading,
+    show_tokens,
     write,
 )
 from attn_cli.commands.results.progress import measuring
@@ -47,10 +50,14 @@ from attn_cli.show.writers import PICTURES, RECORDS, Results
 from attn_cli.vocabulary import RANDOM, Metric
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from attn_cli.analysis.head_filter import HeadFilter
     from attn_cli.analysis.head_summary import HeadSummary
+    from attn_cli.models.tokens.token import Token
     from attn_cli.reading.hidden_keys import HiddenKeys
     from attn_cli.reading.known_patterns import KnownPatterns
+    from attn_cli.reading.measurement.focus import Focus
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place
     from attn_cli.show.picture.heading import Heading
@@ -83,13 +90,40 @@ class NameOptions:
     ] = False
 
 
+@record(frozen=True, kw_only=True)
+class FocusOptions:
+    """Which queries are measured, and which keys the metric `on` is about."""
+
+    topic = Topic.SHOW
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--rows",
+            metavar="TOKENS",
+            help="Measure only these queries: positions (3, -1, 0,2,5, 4-7, 4- or all), special, first, or "
+            "words of the text: it, it@2 (only its second place), =7 (the text 7).",
+            show_default=False,
+        ),
+    ] = None
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="TOKENS",
+            help="Measure the weight on these keys too, selected as in --rows, and show it in the map: the "
+            "metric on.",
+            show_default=False,
+        ),
+    ] = None
+
+
 EXAMPLES = """
 All heads on a text that repeats itself:
     attn heads "the cat sat and the cat sat"
+The heads in which the last token looks at the first nine, such as a system prompt:
+    attn heads --file story.txt --rows -1 --on 0-8
 The patterns of all heads on random tokens, for any model:
     attn heads --probe
-The heads that look farthest back in a long text:
-    attn heads --file story.txt --sort distance --top 5
 """
 
 
@@ -101,6 +135,7 @@ class Request:
     compute: options.ComputeOptions
     metric: Metric | None  # of the map; None: not chosen
     head_filter: "HeadFilter"
+    focus: FocusOptions
     words: bool
     hiding: options.HidingOptions
     naming: NameOptions
@@ -116,6 +151,8 @@ class Measured:
     known: "KnownPatterns | None"  # None: the text
     remarks: "Sequence[str]"  # on the names and on hidden keys
     hidden: "HiddenKeys | None" = None  # None: no key is hidden
+    focus: "Focus | None" = None  # None: no queries or keys were chosen
+    are_named: bool = True  # whether patterns are known
 
 
 def list_heads(
@@ -123,6 +160,7 @@ def list_heads(
     *,
     inputs: options.ReadingOptions,
     listing: ListOptions,
+    focus: FocusOptions,
     words: options.Words = False,
     hiding: options.HidingOptions,
     naming: NameOptions,
@@ -138,6 +176,10 @@ def list_heads(
     values, each with its pattern, how strongly it follows that pattern (the score) and on how many rows.
     Without --metric, the map shows induction if the text repeats itself, else entropy. Texts may be of any
     length. Files and --json have all metrics of the heads that --where selects.
+
+    With --rows, metrics are means over these queries alone, and heads have the names that a probe or the
+    model's card gave them. With --on, the map shows the weight on these keys: in which heads a token looks
+    at a word, or which heads read the system prompt.
 
     With --words, metrics are those of words; patterns are those of tokens. With --hide, metrics are those of
     the rows without the hidden keys, which count as one more key; with --renormalize only the others count.
@@ -156,7 +198,7 @@ def list_heads(
     canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
-    request = Request(inputs, compute, listing.metric, head_filter, words, hiding, naming)
+    request = Request(inputs, compute, listing.metric, head_filter, focus, words, hiding, naming)
     measured, on_map = measure(world, request)
     chosen = head_filter.select(measured.heads)
     grid = map_of(measured.places, chosen, on_map)
@@ -179,10 +221,11 @@ def list_heads(
     _show_top(world, measured)
     show_map(world, grid, listing)
     if chosen and not grid.visible.any():
-        where = "random tokens" if naming.probe else "this text"
+        where = "random tokens" if naming.probe else "this text" if focus.rows is None else "these rows"
         world.note(f"{on_map} has no value for any of these heads on {where}")
     columns = head_filter.columns(measured.heads[0], on_map)
-    show_table(world, head_filter.rank(chosen, on_map), columns, listing)
+    ranked = head_filter.rank(chosen, on_map)
+    show_table(world, ranked, columns, listing, are_named=measured.are_named)
     for remark in measured.remarks:
         world.note(remark)
 
@@ -198,22 +241,44 @@ def _read(
         UsageError: a metric does not apply to this kind of attention.
     """
     from attn_cli.reading.known_patterns import find_known_patterns
+    from attn_cli.reading.measurement.focus import check_looks, choose_focus
     from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
 
     reading = open_reading(world, request.inputs, request.compute)
     reading = as_words(world, reading, are_words=request.words)
     places = selected_places(world, reading, selection(request.inputs))
     hidden = hidden_keys(reading, request.hiding)
-    note_selections(world, reading, hide=request.hiding.hide)
-    on_map = choose_metric(reading, request.metric, request.head_filter, hides=hidden is not None)
+    focus = choose_focus(reading, request.focus.rows, request.focus.on, hidden)
+    of_focus = request.focus
+    note_selections(world, reading, rows=of_focus.rows, on=of_focus.on, hide=request.hiding.hide)
+    on_map = choose_metric(reading, request.metric, request.head_filter, focus, hides=hidden is not None)
     is_known = request.naming.probe is None
     known = find_known_patterns(reading.source, reading.kind, world.environment) if is_known else None
+    names = known is None and _reads_names(request)
     with measuring(world) as progress:
-        heads = measure_heads(reading, places, progress, hidden, names=known is None)
+        heads = measure_heads(reading, places, progress, hidden, names=names, focus=focus)
+    check_looks(heads, focus)
     named = heads if known is None else known.name(heads)
-    remark = origin_of(known, find_too_few_rows(reading) if known is None else ())
-    remarks = [remark, *metrics_shown(hidden, are_words=request.words)]
-    return Measured(reading, places, named, known, remarks, hidden), on_map
+    are_named = names or known is not None
+    remark = origin_of(known, find_too_few_rows(reading) if names else ()) if are_named else without_names()
+    on_metrics = _remarks_on_metrics(focus, hidden, are_words=request.words, are_named=are_named)
+    return Measured(reading, places, named, known, [remark, *on_metrics], hidden, focus, are_named), on_map
+
+
+def _reads_names(request: Request) -> bool:
+    """Whether the whole text is measured for the names of heads: not for chosen rows, unless it is needed."""
+    is_whole = request.focus.rows is None
+    return is_whole or request.naming.probe is False or request.head_filter.needs_names
+
+
+def _remarks_on_metrics(
+    focus: "Focus", hidden: "HiddenKeys | None", *, are_words: bool, are_named: bool
+) -> "Iterator[str]":
+    """What the metrics are taken of, if it is not the whole text."""
+    yield from metrics_shown(hidden, are_words=are_words)
+    if focus.rows is not None and are_named:
+        which = "this row" if len(focus.rows) == 1 else f"these {len(focus.rows):,} rows"
+        yield f"metrics are those of {which} alone"
 
 
 def _probed(
@@ -228,7 +293,7 @@ def _probed(
     """
     inputs, compute = request.inputs, request.compute
     _check_no_text(inputs.text)
-    _check_hides_nothing(request)
+    _check_has_no_tokens(request)
     from attn_cli.reading.known_patterns import KnownPatterns, Origin
     from attn_cli.reading.probe import plan_probe, reading_of, run_probe, stored
     from attn_cli.reading.probe_store import write_probe
@@ -253,20 +318,28 @@ def _probed(
 
 def _check_no_text(text: options.TextOptions) -> None:
     """Raise `UsageError` if a text was given with --probe."""
-    given = {"TEXT": text.text, "--file": text.file, "--pair": text.pair, "--target": text.target}
+    given: dict[str, object] = {"TEXT": text.text, "--file": text.file, "--pair": text.pair}
+    given |= {"--target": text.target, "--chat": text.chat or None, "--system": text.system}
     for option, value in given.items():
         if value is not None:
             problem = f"--probe measures heads on random tokens: {option} was given too"
             raise UsageError(problem, f"leave out --probe or {option}")
 
 
-def _check_hides_nothing(request: Request) -> None:
-    """Raise `UsageError` if words are asked for or keys hidden with --probe, whose tokens are random."""
-    hiding = request.hiding
-    given = {"--hide": hiding.hide, "--renormalize": hiding.renormalize, "--words": request.words}
-    for option in (option for option, value in given.items() if value):
-        problem = f"--probe measures patterns on random tokens, of all keys: {option} was given too"
-        raise UsageError(problem, f"leave out --probe or {option}")
+def _check_has_no_tokens(request: Request) -> None:
+    """Raise `UsageError` if tokens are chosen or hidden, or words asked for, with --probe: it has no text."""
+    focus, hiding = request.focus, request.hiding
+    given = {
+        "--rows": focus.rows,
+        "--on": focus.on,
+        "--hide": hiding.hide,
+        "--renormalize": hiding.renormalize or None,
+        "--words": request.words or None,
+    }
+    for option, value in given.items():
+        if value is not None:
+            problem = f"--probe measures patterns on random tokens, of all keys: {option} was given too"
+            raise UsageError(problem, f"leave out --probe or {option}")
 
 
 def _show_top(world: World, measured: Measured) -> None:
@@ -276,6 +349,8 @@ def _show_top(world: World, measured: Measured) -> None:
     reading, known = measured.reading, measured.known
     if reading.request.text or known is None or known.probe is None:
         show_reading(world, reading, most=_TOKENS)
+        for word, tokens in _chosen(measured).items():
+            show_tokens(world, word, tokens)
         show_hidden(world, reading, () if measured.hidden is None else measured.hidden.keys)
         return
     kinds = () if len(reading.source.kinds) == 1 else (f"{reading.kind} attention",)
@@ -289,9 +364,12 @@ def _answer(measured: Measured, chosen: "Sequence[HeadSummary]") -> dict[str, ob
     from attn_cli.reading.known_patterns import describe_origin
 
     records = [summary.fields() for summary in chosen]
-    names = describe_origin(measured.known)
+    names = describe_origin(measured.known, are_named=measured.are_named)
     metrics = list(measured.heads[0].metrics)
     answer = describe_reading(measured.reading) | {"metrics": metrics, "names": names}
+    if measured.focus is not None:
+        chosen_places = {"rows": measured.focus.rows, "on": measured.focus.on}
+        answer |= {word: list(places) for word, places in chosen_places.items() if places is not None}
     if measured.hidden is not None:
         renormalized = {"renormalized": True} if measured.hidden.is_renormalized else {}
         answer["hidden"] = {"keys": list(measured.hidden.keys)} | renormalized
@@ -303,6 +381,25 @@ def _heading(world: World, measured: Measured, picture_options: PictureOptions, 
     hidden = () if measured.hidden is None else measured.hidden.keys
     probe = None if measured.known is None or measured.reading.request.text else measured.known.probe
     random = "" if probe is None else random_rows(probe)
-    what = f"{on_map} of {'the head' if len(measured.places) == 1 else 'each head'}"
-    phrases = (what, words_of(measured.reading), random, hidden_keys_of(measured.reading, hidden))
+    subject = "weight on chosen keys" if on_map is Metric.ON else on_map
+    what = f"{subject} of {'the head' if len(measured.places) == 1 else 'each head'}"
+    chosen = _chosen(measured)
+    many = {
+        "rows": counted(len(chosen.get("rows", ())), "row"),
+        "on": f"on {len(chosen.get('on', ())):,} keys",
+    }
+    tokens = [tokens_in_title(word, chosen[word], many[word]) for word in chosen]
+    hides = hidden_keys_of(measured.reading, hidden)
+    phrases = (what, words_of(measured.reading), random, *tokens, hides)
     return heading_of(world, measured.reading, picture_options, measured.places, *phrases)
+
+
+def _chosen(measured: Measured) -> "dict[str, Sequence[Token]]":
+    """The chosen queries and keys, each under its word."""
+    focus, reading = measured.focus, measured.reading
+    chosen: dict[str, Sequence[Token]] = {}
+    if focus is not None and focus.rows is not None:
+        chosen["rows"] = [reading.queries[row] for row in focus.rows]
+    if focus is not None and focus.on is not None:
+        chosen["on"] = [reading.keys[key] for key in focus.on]
+    return chosen

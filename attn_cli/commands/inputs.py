@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from attn_cli.commands.generation import go_on, requested_generation
 from attn_cli.commands.options import (
     BackendOptions,
     ComputeOptions,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from attn_cli.grid import Head
     from attn_cli.models.source import Source, SourceRequest
     from attn_cli.reading.hidden_keys import HiddenKeys
-    from attn_cli.reading.reading import Reading, TextRequest
+    from attn_cli.reading.reading import Generation, Reading, TextRequest
     from attn_cli.reading.window import Window
 
 _MOST_HEADS = 1024  # as for --head-count
@@ -35,12 +36,62 @@ def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions)
     Raises:
         AttnError: the text, the model or its weights cannot be read.
     """
+    generation = requested_generation(options.generation, options.text, compute.seed)
     texts = text_request(world, options.text, options.kind)
     compute = replace(compute, head_count=_head_count(world, options, compute))
-    source = open_model(world, source_request(options.source, compute))
-    reading = read_text(world, source, texts)
-    check_source(world, source)
+    source = open_model(world, source_request(options.source, compute, is_drawn=generation is not None))
+    if generation is None:
+        reading = read_text(world, source, texts)
+        check_source(world, source)
+    else:
+        reading = read_continued(world, source, texts, generation)
     return with_suited_backend(reading, selection(options))
+
+
+def read_continued(
+    world: World, source: "Source", texts: "TextRequest", generation: "Generation"
+) -> "Reading":
+    """The text as the model reads it after it went on with it, with remarks on standard error.
+
+    Raises:
+        AttnError: the text has no tokens, or the model does not go on with it.
+    """
+    return with_remarks(world, go_on(world, beginning(world, source, texts, generation), generation))
+
+
+def beginning(
+    world: World,
+    source: "Source",
+    texts: "TextRequest",
+    generation: "Generation",
+    *,
+    is_watched: bool = False,
+) -> "Reading":
+    """The text that a model is to go on with; a decoder of its own has read its start token.
+
+    Raises:
+        AttnError: the text has no tokens, the model does not go on with texts or has too few positions, or
+            the weights do not belong to it.
+    """
+    from attn_cli.models.source import Texts  # already imported by `text_request`
+    from attn_cli.reading.language_model.generation import check_room
+    from attn_cli.reading.reading import read
+
+    if source.has_decoder:
+        texts = replace(texts, target="")
+    reading = read(source, texts)
+    reading = replace(reading, texts=Texts(reading.tokens, reading.texts.target[:1]))
+    check_room(reading, generation)
+    source.check_generation(is_watched=is_watched)
+    check_source(world, source)
+    return reading
+
+
+def with_remarks(world: World, reading: "Reading") -> "Reading":
+    """The reading, with remarks on standard error."""
+    for note in reading.notes:
+        world.note(note)
+    return reading
 
 
 def check_source(world: World, source: "Source") -> None:
@@ -61,8 +112,10 @@ def with_suited_backend(reading: "Reading", chosen: Selection | None = None) -> 
     return reading.with_suited_backend(reach)
 
 
-def source_request(options: SourceOptions, compute: ComputeOptions | None = None) -> "SourceRequest":
-    """The requested model, and how to run it.
+def source_request(
+    options: SourceOptions, compute: ComputeOptions | None = None, *, is_drawn: bool = False
+) -> "SourceRequest":
+    """The requested model, and how to run it; `is_drawn`: --seed is of the tokens that are drawn.
 
     Raises:
         UsageError: an option does not apply to this model.
@@ -70,6 +123,8 @@ def source_request(options: SourceOptions, compute: ComputeOptions | None = None
     from attn_cli.models.source import SourceRequest  # already imported by `text_request`
 
     compute = compute or ComputeOptions(backend=BackendOptions())
+    if is_drawn:
+        compute = replace(compute, seed=None)
     _check_random(options.model, compute)
     _check_revision(options)
     _check_tokenizer(options)
@@ -195,9 +250,7 @@ def chosen_window(
 
 
 def _lists_keys(reading: "Reading", steps: Collection[Step] | None) -> bool:
-    """Whether the text is long and a step has rows of keys; rows of words are pooled."""
-    if reading.words is not None:
-        return False
+    """Whether the text is long and a step has rows of keys."""
     return not reading.whole.fits and (steps is None or any(step.is_pairwise for step in steps))
 
 
@@ -225,10 +278,16 @@ def note_selections(
     *,
     rows: str | None = None,
     columns: str | None = None,
+    on: str | None = None,
     hide: Sequence[str] | None = None,
 ) -> None:
     """Remark on words and tokens of which a part is selected, and the whole taken."""
-    typed = [("--rows", rows), ("--columns", columns), *(("--hide", each) for each in hide or ())]
+    typed = [
+        ("--rows", rows),
+        ("--columns", columns),
+        ("--on", on),
+        *(("--hide", each) for each in hide or ()),
+    ]
     if all(selection is None for _, selection in typed):
         return
     from attn_cli.commands.results.words import SelectedTokens, remarks_on_selection

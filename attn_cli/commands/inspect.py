@@ -7,6 +7,7 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
+from attn_cli.commands.results.head_rows import are_lines, grids_of_lines, steps_of_lines
 from attn_cli.commands.results.hidden import hidden_keys_in, remarks_on_keys
 from attn_cli.commands.results.output import (
     check_pooled,
@@ -18,6 +19,7 @@ from attn_cli.commands.results.output import (
 )
 from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
+from attn_cli.commands.results.watched_text import check_watch, watch_text
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
 from attn_cli.commands.results.words import as_words, word_steps
 from attn_cli.console import World
@@ -38,6 +40,14 @@ _FILES = f"Write a file instead of tables: {either(STEPS)}; may be repeated."
 _Schema: TypeAlias = Annotated[
     bool,
     typer.Option("--json-schema", help="Print the JSON schema of --json.", rich_help_panel=Topic.OUTPUT),
+]
+_Watch: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="With --generate: print each token as it is written, and where one head looks then.",
+        rich_help_panel=Topic.SHOW,
+    ),
 ]
 _Verify: TypeAlias = Annotated[
     bool,
@@ -66,6 +76,7 @@ def inspect_heads(
     table: options.TableOptions,
     window: options.WindowOptions,
     text_view: options.TextViewOptions,
+    watch: _Watch = False,
     scale: options.ScaleOptions,
     out: Annotated[list[Path] | None, options.out(_FILES)] = None,
     as_json: options.Json = False,
@@ -83,6 +94,12 @@ def inspect_heads(
     a layer, -H alone the same head in every layer. Without -s, scores and weights are shown (logits and
     weights if transformers does not expose the model's scores).
 
+    With --rows and --top, several heads are listed in one table, with a line for each head and its largest
+    keys: where a token looks, in which heads. It is of the weights unless -s says otherwise.
+
+    With --generate the model goes on with the text first. With --watch each token is printed as it is
+    written, beside the keys to which the head gives the largest weights from the token before it.
+
     With --as-text the text itself is shown, each token shaded by the weight that one query gives it. With
     --words rows and columns are words of the text, which have weights only.
 
@@ -97,6 +114,11 @@ def inspect_heads(
         from attn_cli.show.data import schema  # NumPy: 0.1 s
 
         world.say(schema())
+        return
+    if watch:
+        others = _beside_watch(step, window, text_view, scale, out, as_json=as_json, verify=verify)
+        check_watch(inputs, others)
+        watch_text(world, inputs, compute, table)
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
     steps = word_steps(tuple(dict.fromkeys(step)) if step else None, are_words=window.words)
@@ -127,10 +149,39 @@ def inspect_heads(
         if as_json:
             world.say(data.as_json(answer))
     else:
-        _show(world, reading, heads, table, scale)
+        as_lines = are_lines(heads, window, table)
+        wanted = steps_of_lines(heads, steps) if as_lines else None
+        _show(world, reading, heads, table, scale, wanted)
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
     _conclude(world, verdict)
+
+
+def _beside_watch(
+    steps: "Sequence[Step] | None",
+    window: options.WindowOptions,
+    text_view: options.TextViewOptions,
+    scale: options.ScaleOptions,
+    out: "Sequence[Path] | None",
+    *,
+    as_json: bool,
+    verify: bool,
+) -> dict[str, object]:
+    """The options that show something else than --watch does, with their values."""
+    return {
+        "--json": as_json,
+        "-o": out,
+        "--as-text": text_view.as_text,
+        "--mean": text_view.mean,
+        "--limits": scale.limits,
+        "-s": steps,
+        "--rows": window.rows,
+        "--columns": window.columns,
+        "--pool": window.pool,
+        "--hide": window.hiding.hide,
+        "--words": window.words,
+        "--verify": verify,
+    }
 
 
 def _conclude(world: World, verdict: "Verdict | None") -> None:
@@ -152,18 +203,23 @@ def _show(
     heads: "Sequence[Head]",
     table: options.TableOptions,
     scale: options.ScaleOptions,
+    lines: "Sequence[Step] | None",
 ) -> None:
-    """The tokens, then each step of the heads as a table."""
+    """The tokens, then each step of the heads as a table; or `lines`: steps with a line for each head."""
     from attn_cli.show.grids import step_grids, summed_cells
     from attn_cli.show.terminal.matrices import Matrices  # rich: 0.06 s
 
     show_reading(world, reading, heads[0])
     show_hidden(world, reading, hidden_keys_in(heads[0]))
     of_steps = scale_of_tables(scale, heads)
-    for grid in step_grids(reading.sides, heads, of_steps):
+    grids = step_grids(reading.sides, heads, of_steps)
+    if lines is not None:
+        grids = grids_of_lines(world, reading, heads, lines, of_steps)
+    for grid in grids:
         world.say("")
         whole = summed_cells(reading.sides, grid)
         theme = world.theme(table.theme)
         world.screen.print(Matrices(whole, digits=table.digits, top=table.top, theme=theme))
-    if any(head.is_masked and Step.SCORES in head.steps for head in heads):
+    shown = {step for head in heads for step in head.steps} if lines is None else lines
+    if Step.SCORES in shown and any(head.is_masked for head in heads):
         world.note("scores are shown before masking; -s logits shows them after masking")

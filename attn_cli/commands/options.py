@@ -92,6 +92,17 @@ Json: TypeAlias = Annotated[
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Overwrite existing files.", rich_help_panel=Topic.OUTPUT)
 ]
+Seed: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        metavar="N",
+        help="Seed of the random layer (`-m random`), or of the tokens that --temperature draws.",
+        show_default="0",
+        rich_help_panel=Topic.MODEL,
+    ),
+]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="Print no remarks on standard error.")]
 Device: TypeAlias = Annotated[
     str,
@@ -137,6 +148,59 @@ class TextOptions:
             "--target",
             metavar="TEXT",
             help="The decoder's text, for encoder-decoder models (T5, BART, Marian).",
+            show_default=False,
+        ),
+    ] = None
+    chat: Annotated[
+        bool,
+        typer.Option(
+            "--chat",
+            help="Read the text as a user's message in the model's chat template, up to where the model's "
+            "answer begins.",
+        ),
+    ] = False
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system",
+            metavar="TEXT",
+            help="With --chat: a system message before the user's.",
+            show_default=False,
+        ),
+    ] = None
+
+
+@record(frozen=True, slots=True)
+class GenerationOptions:
+    """How the model goes on with the text before it is read."""
+
+    topic = Topic.READ
+    generate: Annotated[
+        int | None,
+        typer.Option(
+            "--generate",
+            min=1,
+            metavar="N",
+            help="Let the model go on with the text by up to N tokens, the likeliest each time, and read the "
+            "whole; an encoder-decoder model writes the decoder's text.",
+            show_default=False,
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            "--temperature",
+            metavar="T",
+            help="With --generate: draw tokens, from the logits divided by T; --seed sets which.",
+            show_default=False,
+        ),
+    ] = None
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            "--top-p",
+            metavar="P",
+            help="With --generate: draw from the fewest tokens that together have a probability of P.",
             show_default=False,
         ),
     ] = None
@@ -239,6 +303,7 @@ class ReadingOptions:
     """A text, a model, and which of its heads to show."""
 
     text: TextOptions
+    generation: GenerationOptions
     source: SourceOptions
     chosen: HeadOptions
     kind: KindOption = None
@@ -396,17 +461,7 @@ class ComputeOptions:
             show_default=False,
         ),
     ] = None
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            min=0,
-            metavar="N",
-            help="Seed of the random layer (only with `-m random`).",
-            show_default="0",
-            rich_help_panel=Topic.MODEL,
-        ),
-    ] = None
+    seed: Seed = None
     features: Annotated[
         int | None,
         typer.Option(

@@ -11,6 +11,7 @@ from attn_cli.errors import AttnError, UsageError
 from attn_cli.vocabulary import Kind
 
 if TYPE_CHECKING:
+    from attn_cli.reading.chat.message import Chat
     from attn_cli.reading.reading import TextRequest
 
 _STDIN = "-"
@@ -29,7 +30,23 @@ def text_request(world: World, options: TextOptions, kind: Kind | None = None) -
     target = None if options.target is None else checked(options.target, "the decoder's text")
     from attn_cli.reading.reading import TextRequest  # NumPy: 0.1 s
 
-    return TextRequest(text, pair, target, kind)
+    return TextRequest(text, pair, target, kind, _chat(text, options))
+
+
+def _chat(text: str, options: TextOptions) -> "Chat | None":
+    """The text as a user's message; None if it is to be read as it is.
+
+    Raises:
+        UsageError: a system message was given without a chat.
+        AttnError: it is not UTF-8.
+    """
+    if not options.chat and options.system is None:
+        return None
+    from attn_cli.reading.chat.message import requested_chat
+
+    if options.system is not None:
+        encodable(options.system, "the system message")
+    return requested_chat(text, options.system, is_chat=options.chat)
 
 
 def piped_text(world: World) -> str:
@@ -96,6 +113,15 @@ def checked(text: str, name: str) -> str:
     if not text.strip():
         size = "empty" if not text else f"blank: {len(text)} whitespace characters"
         raise UsageError(f"{name} is {size}", 'a text with words, for example "The cat sat on the mat"')
+    return encodable(text, name)
+
+
+def encodable(text: str, name: str) -> str:
+    """The text, if it can be encoded.
+
+    Raises:
+        AttnError: it is not Unicode.
+    """
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

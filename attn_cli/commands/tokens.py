@@ -1,14 +1,30 @@
-"""`attn tokens`: the tokens that the model reads."""
+"""`attn tokens`: the tokens that the model reads, and those that it expects."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.inputs import open_model, read_text, source_request
+from attn_cli.commands.generation import requested_generation
+from attn_cli.commands.inputs import (
+    check_source,
+    open_model,
+    read_continued,
+    read_text,
+    source_request,
+    with_suited_backend,
+)
 from attn_cli.commands.texts import text_request
 from attn_cli.console import World
+from attn_cli.errors import UsageError
+from attn_cli.help.command import Topic
+from attn_cli.record import record
+from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
-    from attn_cli.reading.reading import Reading
+    from attn_cli.models.source import Source
+    from attn_cli.reading.reading import Reading, TextRequest
 
 _COLUMNS = ("position", "id", "piece", "text", "start", "end", "special", "segment")
 _RIGHT = (0, 1, 4, 5, 7)
@@ -19,7 +35,38 @@ The tokens of the bundled model:
     attn tokens "the cat's pyjamas"
 The tokens of BERT, for a script:
     attn tokens "the cat's pyjamas" -m bert-base-cased --json
+A message to a chat model, as the model's template writes it:
+    attn tokens "Where is it?" --chat -m HuggingFaceTB/SmolLM2-135M-Instruct
+The five likeliest tokens after each one:
+    attn tokens "Once upon a time" --predict 5
 """
+
+
+@record(frozen=True, slots=True)
+class PredictionOptions:
+    """What the model expects, in place of what it reads."""
+
+    topic = Topic.SHOW
+    predict: Annotated[
+        int | None,
+        typer.Option(
+            "--predict",
+            min=1,
+            metavar="K",
+            help="Show the K likeliest tokens after each token, and the rank and probability of the one that "
+            "follows; in masked language models, what stands at each masked token.",
+            show_default=False,
+        ),
+    ] = None
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            "--rows",
+            metavar="TOKENS",
+            help="With --predict: only at these tokens: positions (3, -1, 0-4) or words of the text.",
+            show_default=False,
+        ),
+    ] = None
 
 
 def list_tokens(
@@ -27,33 +74,102 @@ def list_tokens(
     *,
     text: options.TextOptions,
     source: options.SourceOptions,
+    generation: options.GenerationOptions,
+    seed: options.Seed = None,
+    prediction: PredictionOptions,
+    backend: options.BackendOptions,
     as_json: options.Json = False,
 ) -> None:
-    """Show how a model splits a text into tokens.
+    """Show the tokens of a text, and which ones the model expects.
 
     One line per token: its position (for --rows and --columns), its id and piece in the model's vocabulary,
     its text, and where the text starts and ends, in characters. A token without text of its own starts and
     ends at the same place.
+
+    With --predict the model runs, and its language head says what it expects: after each token, the likeliest
+    next ones with their probabilities. Encoder-decoder models predict the decoder's text (--target).
+
+    With --generate the model goes on with the text first; a column says which tokens it wrote.
     """
+    _check_seed(generation, seed)
+    wanted = requested_generation(generation, text, seed)
     texts = text_request(world, text)
-    reading = read_text(world, open_model(world, source_request(source), weights=False), texts)
+    runs = wanted is not None or prediction.predict is not None
+    if prediction.predict is None:
+        _check_alone(prediction, backend, runs=runs)
+    compute = options.ComputeOptions(backend=backend) if runs else None
+    model = open_model(world, source_request(source, compute), weights=runs)
+    if wanted is not None:
+        reading = read_continued(world, model, texts, wanted)
+    elif prediction.predict is not None:
+        reading = _read_to_predict(world, model, texts)
+    else:
+        reading = read_text(world, model, texts)
+    if prediction.predict is not None:
+        _predict(world, with_suited_backend(reading), prediction.predict, prediction.rows, as_json=as_json)
+    else:
+        _say(world, reading) if as_json else _show(world, reading)
+
+
+def _read_to_predict(world: World, model: "Source", texts: "TextRequest") -> "Reading":
+    """The text; a decoder without one reads its start token."""
+    if model.has_decoder and texts.target is None:
+        texts = replace(texts, target="")
+    reading = read_text(world, model, texts)
+    check_source(world, model)
+    return reading
+
+
+def _check_seed(generation: options.GenerationOptions, seed: int | None) -> None:
+    """Raise `UsageError` for a seed of tokens that are not drawn."""
+    if seed is not None and generation.generate is None:
+        problem = "--seed applies only to tokens that are drawn, with --generate and --temperature"
+        raise UsageError(problem, f"--generate 20 --temperature 0.8 --seed {seed}")
+
+
+def _check_alone(prediction: PredictionOptions, backend: options.BackendOptions, *, runs: bool) -> None:
+    """Raise `UsageError` for options of predictions that were not asked for; ATTN_DEVICE may be set.
+
+    `runs`: whether the model runs nevertheless, in the number format that is asked for.
+    """
+    dtype = None if runs or backend.dtype is DType.FLOAT32 else backend.dtype
+    for option, value in (("--rows", prediction.rows), ("--dtype", dtype)):
+        if value is not None:
+            raise UsageError(f"{option} applies only with --predict", f"--predict 5 {option} {value}")
+
+
+def _predict(world: World, reading: "Reading", count: int, rows: str | None, *, as_json: bool) -> None:
+    from attn_cli.reading.predictions import describe_predictions, predict  # NumPy: 0.1 s
+
+    found = predict(reading, rows, count)
     if as_json:
-        from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
         from attn_cli.show import data
 
-        world.say(data.as_json(describe_reading(reading)))
+        world.say(data.as_json(describe_predictions(found)))
     else:
-        _show(world, reading)
+        from attn_cli.show.terminal.predictions import PredictionTable  # rich: 0.06 s
+
+        tokens = [token.name for token in found.reading.queries]
+        world.screen.print(PredictionTable(found.places, tokens, is_next=found.is_next))
+
+
+def _say(world: World, reading: "Reading") -> None:
+    """The tokens as JSON."""
+    from attn_cli.reading.document import describe_reading  # NumPy: 0.1 s
+    from attn_cli.show import data
+
+    world.say(data.as_json(describe_reading(reading)))
 
 
 def _show(world: World, reading: "Reading") -> None:
     """The tokens as a table, followed by those of the decoder's text."""
     from attn_cli.show.terminal.lists import TextTable  # rich: 0.06 s
 
-    world.screen.print(TextTable(_COLUMNS, _rows(reading), right=_RIGHT))
+    columns = (*_COLUMNS, "generated") if reading.written else _COLUMNS
+    world.screen.print(TextTable(columns, _rows(reading), right=_RIGHT))
     if reading.texts.target:
         world.say("\ndecoder tokens")
-        world.screen.print(TextTable(_COLUMNS, _rows(reading, of_target=True), right=_RIGHT))
+        world.screen.print(TextTable(columns, _rows(reading, of_target=True), right=_RIGHT))
 
 
 def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...]]:
@@ -62,6 +178,7 @@ def _rows(reading: "Reading", *, of_target: bool = False) -> list[tuple[str, ...
         (
             *(str(token.position), str(token.id), token.piece, token.text),
             *(str(token.start), str(token.end), "yes" if token.special else "", str(token.segment)),
+            *(("yes" if token.generated else "",) if reading.written else ()),
         )
         for token in (reading.texts.target if of_target else reading.tokens)
     ]

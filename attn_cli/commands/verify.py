@@ -71,7 +71,7 @@ def verify_model(
     if as_json:
         from attn_cli.show import data
 
-        fields = describe_reading(readings[0]) | _texts(requests) | verdict.fields()
+        fields = describe_reading(readings[0]) | _texts(readings) | verdict.fields()
         world.say(data.as_json(fields))
     else:
         _print_table(world, readings, verdict)
@@ -135,9 +135,9 @@ def _columns(width: int) -> "list[Check]":
     return [each for each in Check if wide <= width or each not in _OMITTED]
 
 
-def _texts(requests: "Sequence[TextRequest]") -> dict[str, object]:
+def _texts(readings: "Sequence[Reading]") -> dict[str, object]:
     """The texts, if there are several."""
-    return {"texts": [request.text for request in requests]} if len(requests) > 1 else {}
+    return {"texts": [reading.request.text for reading in readings]} if len(readings) > 1 else {}
 
 
 def _row(verdict: "Verdict", layer: "LayerDifferences", checks: "Sequence[Check]") -> tuple[str, ...]:

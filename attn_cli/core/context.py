@@ -14,7 +14,7 @@ import numpy as np
 
 from attn_cli.core.arrays import Array, namespace
 from attn_cli.core.attention import Operands, allowed, position_bias, trace
-from attn_cli.core.masks import causal, everywhere, narrowed
+from attn_cli.core.masks import Shifted, causal, everywhere, narrowed, shifted
 
 _LARGE = 1 << 22  # scores of all heads (16 MB); up to this size the layer is computed with `trace`
 
@@ -22,6 +22,8 @@ _LARGE = 1 << 22  # scores of all heads (16 MB); up to this size the layer is co
 def attend(operands: Operands) -> Array:
     """(H, T, D) the weighted sums of the values: the `context` of `trace`."""
     rows, keys = operands.queries.shape[-2], operands.keys.shape[-2]
+    if rows == 1:  # a token that follows others: a sliding window needs the last keys only
+        operands = _seeing(operands, _reached(operands, range(rows)))
     is_batch = operands.queries.ndim > len("HTD")
     if is_batch or operands.heads * rows * keys <= _LARGE:
         return trace(operands).context
@@ -34,14 +36,21 @@ def attend(operands: Operands) -> Array:
 
 def _seeing(operands: Operands, columns: range) -> Operands:
     """The same layer with only some of the keys, which keep their positions."""
-    mask, bias, first = operands.mask, operands.bias, columns.start
+    bias, first = operands.bias, columns.start
+    if columns == range(operands.keys.shape[-2]):
+        return operands
     return replace(
         operands,
         keys=operands.keys[..., first : columns.stop, :],
         values=operands.values[..., first : columns.stop, :],
-        mask=lambda i, j: mask(i, j + first),
-        bias=None if bias is None else lambda i, j: bias(i, j + first),
+        mask=shifted(operands.mask, 0, first),
+        bias=None if bias is None else Shifted(bias, 0, first),
     )
+
+
+def _reached(operands: Operands, rows: range) -> range:
+    """The keys that the mask's band allows these rows; a row that sees no key is zeros with any key."""
+    return narrowed(operands.mask).band.reach(rows, operands.keys.shape[-2]) or range(1)
 
 
 def _in_blocks(operands: Operands, compute: Any) -> Array:
@@ -52,11 +61,9 @@ def _in_blocks(operands: Operands, compute: Any) -> Array:
 def _blocks(operands: Operands) -> Iterator[Operands]:
     count, keys = operands.queries.shape[-2], operands.keys.shape[-2]
     size = max(1, math.ceil(_LARGE / (operands.heads * keys)))
-    band = narrowed(operands.mask).band
     for start in range(0, count, size):
         rows = range(start, min(start + size, count))
-        reach = band.reach(rows, keys)
-        yield _seeing(operands.at(rows), reach or range(1))  # rows that see no key are zeros with any key
+        yield _seeing(operands.at(rows), _reached(operands, rows))
 
 
 def _is_fusable(operands: Operands) -> bool:

@@ -124,3 +124,15 @@ def written(components: Sequence[Component], parts: Sequence[Array]) -> Decompos
     """What these components wrote, each part (P, M)."""
     values = np.stack([exact(part) for part in parts])
     return Decomposition(tuple(components), values, np.zeros(values.shape[1:]), values.sum(axis=0))
+
+
+def pulled_back(direction: Exact, norm: "LayerNorm | RmsNorm | None", whole: Exact) -> Exact:
+    """The direction (M,) in which a vector `whole` (M,) is read if it is read in `direction` after a norm.
+
+    The adjoint of the norm, its statistics held fixed: frozen(x) · direction = x · pulled_back(direction).
+    """
+    if norm is None:
+        return direction
+    statistics = norm.statistics(whole[None])
+    scaled: Exact = direction * exact(norm.gain) / statistics.divisor[0]
+    return scaled if statistics.mean is None else scaled - scaled.mean()

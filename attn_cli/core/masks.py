@@ -109,6 +109,19 @@ class OfKeys:
         return self.whole(queries, self.places[keys])
 
 
+@record(frozen=True, slots=True, eq=False)
+class Shifted:
+    """A mask rule, or a bias, of consecutive queries and keys that do not start at position 0."""
+
+    whole: Callable[[Array, Array], Array]
+    query: int  # the position of the first query
+    key: int  # the position of the first key
+
+    def __call__(self, queries: Array, keys: Array) -> Array:
+        """What `whole` says of the queries in these rows and the keys in these columns."""
+        return self.whole(queries + self.query, keys + self.key)
+
+
 @record(frozen=True, slots=True)
 class Narrowed:
     """A band restricted further by `rules`."""
@@ -141,6 +154,22 @@ def narrowed(rule: Rule) -> Narrowed:
     return Narrowed(rule, ()) if isinstance(rule, Band) else Narrowed(everywhere, (rule,))
 
 
+def shifted(rule: Rule, query: int, key: int = 0) -> Rule:
+    """The rule for consecutive queries and keys, the first of which stand at these positions.
+
+    A band remains a band.
+    """
+    if not query and not key:
+        return rule
+    whole, apart = narrowed(rule), query - key
+    before, after = whole.band.before, whole.band.after
+    band = Band(
+        None if before is None else before - apart,
+        None if after is None else after + apart,
+    )
+    return both(band, *(Shifted(one, query, key) for one in whole.rules))
+
+
 @record(frozen=True, slots=True)
 class HiddenBy:
     """Why a query may not look at a key: what hides it, and how many positions that leaves.
@@ -163,6 +192,8 @@ def reason(rule: Rule, query: int, key: int, like: Array) -> HiddenBy | None:
     """
     if isinstance(rule, OfRows):
         return reason(rule.whole, int(rule.places[query]), key, like)
+    if isinstance(rule, Shifted):
+        return reason(rule.whole, query + rule.query, key + rule.key, like)
     whole = narrowed(rule)
     hidden = _outside(whole.band, query, key)
     if hidden is not None:
@@ -180,7 +211,7 @@ def _outside(band: Band, query: int, key: int) -> HiddenBy | None:
 
 
 def _hidden_by_rule(rule: Rule, query: int, key: int, like: Array) -> HiddenBy | None:
-    if isinstance(rule, OfRows):
+    if isinstance(rule, OfRows | Shifted):
         return reason(rule, query, key, like)
     xp, device = namespace(like), device_of(like)
     places = (xp.asarray([[place]], device=device) for place in (query, key))

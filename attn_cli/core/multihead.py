@@ -15,7 +15,8 @@ from attn_cli.core.arrays import Array, at_least_float32, namespace, taken
 from attn_cli.core.attention import Bias, LearnedSink, Operands, Trace, allowed, trace
 from attn_cli.core.context import attend
 from attn_cli.core.layers import LayerNorm, RmsNorm
-from attn_cli.core.masks import HiddenBy, Rule, both, everywhere, reason
+from attn_cli.core.masks import HiddenBy, Rule, Shifted, both, everywhere, reason, shifted
+from attn_cli.core.past import Past
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.core.streaming.pooling import Pooled, pool, pool_others
 from attn_cli.errors import AttnError, UsageError
@@ -330,8 +331,18 @@ class MultiHeadAttention:
         """
         return self.attention(x, memory, mask).result()
 
-    def attention(self, x: Array, memory: Array | None = None, mask: Rule | None = None) -> Attention:
-        """The same call, with access to every step."""
+    def attention(
+        self, x: Array, memory: Array | None = None, mask: Rule | None = None, past: Past | None = None
+    ) -> Attention:
+        """The same call, with access to every step.
+
+        `past` has the keys and values of the tokens before `x`, or of `memory`, and keeps these too.
+        """
+        if past is not None:
+            operands = self._later_operands(
+                x, memory, self.mask if mask is None else both(self.mask, mask), past
+            )
+            return Attention(x, operands, self.output, scale_name=self.scale_name)
         operands = self.operands(x, memory, mask)
         return Attention(
             x, operands, self.output, memory=memory, scale_name=self.scale_name, opens=self.itself
@@ -350,14 +361,41 @@ class MultiHeadAttention:
         source = x if memory is None else memory
         _check_width("x", x, self.query)
         _check_width("memory", source, self.key)
-        queries, keys = self.query_stages(x).final, self.key_stages(source).final
+        queries, (keys, values) = self.query_stages(x).final, self._keys_and_values(source)
+        return self._operands(
+            queries,
+            keys,
+            values,
+            mask=self.mask if mask is None else both(self.mask, mask),
+            bias=self.bias if self.disentangled is None else self.disentangled.of(queries, keys),
+        )
+
+    def _later_operands(self, x: Array, memory: Array | None, mask: Rule, past: Past) -> Operands:
+        """The same for tokens that follow those in `past`, and with their keys and values."""
+        assert self.disentangled is None, "its bias needs the queries of the past too"
+        if memory is not None:
+            keys, values = past.once(lambda: self._keys_and_values(memory))
+            return self._operands(self.query_stages(x).final, keys, values, mask=mask, bias=self.bias)
+        first = past.count
+        places = range(first, first + int(x.shape[-2])) if first else None
+        queries = self.query_stages(x, places).final
+        keys, values = past.extended(*self._keys_and_values(x, places))
+        bias = self.bias if self.bias is None or not first else Shifted(self.bias, first, 0)
+        return self._operands(queries, keys, values, mask=shifted(mask, first), bias=bias)
+
+    def _keys_and_values(self, x: Array, places: Sequence[int] | None = None) -> tuple[Array, Array]:
+        return self.key_stages(x, places).final, split(self.value(x), self.kv_heads)
+
+    def _operands(
+        self, queries: Array, keys: Array, values: Array, *, mask: Rule, bias: Bias | None
+    ) -> Operands:
         return Operands(
             queries=queries,
             keys=keys,
-            values=split(self.value(source), self.kv_heads),
+            values=values,
             scale=self.head_size**-0.5 if self.scale is None else self.scale,
-            mask=self.mask if mask is None else both(self.mask, mask),
-            bias=self.bias if self.disentangled is None else self.disentangled.of(queries, keys),
+            mask=mask,
+            bias=bias,
             softcap=self.softcap,
             sink=self.sink,
         )
@@ -366,9 +404,9 @@ class MultiHeadAttention:
         """The stages of the queries (H, T, D) of `x` (T, M), at the positions 0 to T - 1, or at `places`."""
         return self._stages(self.query(x), self.heads, self.query_norm, places)
 
-    def key_stages(self, x: Array) -> Stages:
-        """The stages of the keys (G, S, D) of `x` (S, M), the layer's input or the memory."""
-        return self._stages(self.key(x), self.kv_heads, self.key_norm)
+    def key_stages(self, x: Array, places: Sequence[int] | None = None) -> Stages:
+        """The stages of the keys (G, S, D) of `x` (S, M), the layer's input or the memory, likewise."""
+        return self._stages(self.key(x), self.kv_heads, self.key_norm, places)
 
     def _stages(
         self, x: Array, heads: int, norm: LayerNorm | RmsNorm | None, places: Sequence[int] | None = None

@@ -13,7 +13,14 @@ from attn_cli.core.attention import Operands
 from attn_cli.core.hiding import Hiding, Shares, as_shown, with_places
 from attn_cli.core.streaming.eligible_rows import sees_by_rule
 from attn_cli.core.streaming.key_tokens import KeyTokens
-from attn_cli.core.streaming.row_metrics import RowMetrics, measure_weights, with_eligible_rows
+from attn_cli.core.streaming.row_metrics import (
+    RowMetrics,
+    are_few,
+    are_finite,
+    measure_weights,
+    trace_heads,
+    with_eligible_rows,
+)
 from attn_cli.core.streaming.stream import RowProgress, summarise
 from attn_cli.vocabulary import Metric
 
@@ -31,21 +38,34 @@ def measure_shown(
 
     Hidden keys together are one more key, as a learned sink is; of renormalized rows only the others count.
     """
+    if tokens.rows is not None and are_few(operands):
+        return _measure_traced(operands, metrics, tokens, hiding)
     others = with_places(operands, hiding)
     summary = summarise(others.operands, set(metrics) - _BESIDE, tokens, progress=progress)
     visible_keys, ends = to_numpy(summary.visible_keys), to_numpy(summary.logsumexp)
     values = {metric: to_numpy(numbers) for metric, numbers in summary.values.items()}
     results = (ends[:, visible_keys > 0], *values.values())
-    are_finite = np.all([np.isfinite(numbers).all(axis=-1) for numbers in results], axis=0)
+    finite = np.all([np.isfinite(numbers).all(axis=-1) for numbers in results], axis=0)
     measured = with_eligible_rows(
         values,
-        tokens,
+        _in_sight(tokens, hiding),
         visible_keys,
         sees_by_rule(others.operands),
-        np.asarray(are_finite) & others.are_finite,
+        np.asarray(finite) & others.are_finite,
     )
     looks = (visible_keys > 0) | np.isfinite(to_numpy(others.hidden)).any(axis=0)
     return _beside(measured, metrics, others.shares(ends), looks, hiding)
+
+
+def _measure_traced(
+    operands: Operands, metrics: Collection[Metric], tokens: KeyTokens, hiding: Hiding
+) -> RowMetrics:
+    """The same from the weights that `trace` computes, exact to their last bit: for a few rows."""
+    steps = trace_heads(operands)
+    weights, mask = to_numpy(steps.weights), to_numpy(steps.mask)
+    sink = None if steps.sink is None else to_numpy(steps.sink)
+    measured = measure_shown_weights(weights, mask, metrics, tokens, hiding, sink)
+    return replace(measured, are_finite=measured.are_finite & are_finite(steps))
 
 
 def measure_shown_weights(
@@ -65,8 +85,19 @@ def measure_shown_weights(
     is_hidden = np.isin(np.arange(mask.shape[-1]), hiding.keys)
     away = None if hiding.is_renormalized else shares.hidden + (0 if sink is None else sink)
     kept, seen = np.where(is_hidden, 0.0, shown), mask & ~is_hidden
-    measured = measure_weights(kept, seen, set(metrics) - _BESIDE, tokens, away, first)
+    in_sight = _in_sight(tokens, hiding)
+    measured = measure_weights(kept, seen, set(metrics) - _BESIDE, in_sight, away, first)
     return _beside(measured, metrics, replace(shares, sink=sink), np.asarray(mask.any(axis=-1)), hiding)
+
+
+def _in_sight(tokens: KeyTokens, hiding: Hiding) -> KeyTokens:
+    """The tokens, of which hidden keys are neither special nor chosen: another such key may be in sight."""
+    hidden = list(hiding.keys)
+    special, on = (None if flags is None else flags.copy() for flags in (tokens.special, tokens.on))
+    for flags in (special, on):
+        if flags is not None:
+            flags[hidden] = False
+    return replace(tokens, special=special, on=on)
 
 
 def _beside(

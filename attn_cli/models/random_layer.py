@@ -7,16 +7,18 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from attn_cli.core.masks import causal, everywhere
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention
+from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend
+from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
-from attn_cli.models.source import Card, Extent, SourceRequest, Texts
+from attn_cli.models.source import Card, Choice, Extent, SourceRequest, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, ComponentType, Kind, OrderSource
@@ -42,6 +44,7 @@ class RandomLayer:
     is_bounded: bool = False
     has_positions: bool = True  # whether sinusoids of the positions are added to the vectors
     paths: tuple[Path, ...] = ()
+    mask_pieces: tuple[str, ...] = ()
 
     @property
     def card(self) -> Card:
@@ -59,9 +62,13 @@ class RandomLayer:
         """One kind of attention, in one layer."""
         return {Kind.SELF: Extent(range(1), self.request.heads)}
 
-    def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, _pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """Words and punctuation marks."""
+        assert not is_chat, "it has no chat template"
         return words(text)
+
+    def chat_template(self) -> None:
+        """None: its vectors are random."""
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """Never called: `has_decoder` is false."""
@@ -70,6 +77,40 @@ class RandomLayer:
     def vocabulary(self, _kind: Kind) -> dict[int, str]:
         """All words of two letters: any word has a vector."""
         return {index: "".join(pair) for index, pair in enumerate(product(ascii_lowercase, repeat=2))}
+
+    def token_text(self, index: int, kind: Kind) -> str:
+        """Never called: it predicts nothing."""
+        raise AssertionError(index, kind)
+
+    def predictor(self, _texts: Texts) -> NoReturn:
+        """Never: an attention layer alone predicts nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        problem = f"{RANDOM} predicts no tokens: it is an attention layer without a language head"
+        raise AttnError(problem, "leave out -m random, or name a language model")
+
+    def check_generation(self, *, is_watched: bool = False) -> NoReturn:  # noqa: ARG002  the interface
+        """An attention layer alone writes nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        raise no_continuation(RANDOM, "it is an attention layer without a language head")
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> NoReturn:
+        """Never called: it writes nothing."""
+        raise AssertionError(texts, most, choose, watched)
+
+    generation_weights = 0
+    generation_remarks = ()
+
+    def writing(self, texts: Texts, text: str) -> NoReturn:
+        """Never called: it writes nothing."""
+        raise AssertionError(texts, text)
 
     def check(self) -> None:
         """Nothing to check: there is no file."""
@@ -89,6 +130,16 @@ class RandomLayer:
         width = self.request.width
         places = sinusoids(len(texts.tokens), width)
         return vectors(texts.tokens, width, self.request.seed), places if self.has_positions else 0 * places
+
+    def effects(self, _texts: Texts) -> NoReturn:
+        """Never: one layer predicts nothing.
+
+        Raises:
+            AttnError: always.
+        """
+        raise AttnError(
+            "random predicts no tokens: it is one layer without a language head", "leave out -m random"
+        )
 
     def decomposed_input(
         self, texts: Texts, kind: Kind, _layer: int, queries: Sequence[int], keys: Sequence[int]

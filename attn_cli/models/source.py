@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from attn_cli.core.arrays import Array
+from attn_cli.core.arrays import Array, Floats
 from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
+from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import Check, DType, Kind, Metric, Pool, Step
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
+    from attn_cli.models.predictions import HeadEffects, Predictor
+    from attn_cli.models.tokens.chat.template import ChatTemplate, WrittenChat
 
 
 @record(frozen=True, slots=True)
@@ -151,6 +154,18 @@ class Layer(Protocol):
         """The learned sinks of `heads`; None if the layer has none."""
 
 
+@record(frozen=True, slots=True, eq=False)
+class NextToken:
+    """What a model expects after the tokens that it has read and written so far."""
+
+    logits: Floats  # (V,) in float32 or better, after the rules of the checkpoint
+    layer: Layer | None = None  # the layer that is watched, with the query of the last token alone
+
+
+Choice: TypeAlias = Callable[[NextToken], int]
+"""Chooses the id of the next token."""
+
+
 @record(frozen=True, slots=True)
 class Precision:
     """The number format of a run, and the one that the weights are rounded to first, if any."""
@@ -198,8 +213,10 @@ class ReferenceTokens:
 class ReferenceModel(Protocol):
     """An independent implementation that computes the same attention from the same files."""
 
-    def tokens_of(self, text: str, pair: str | None, target: str | None) -> ReferenceTokens:
-        """The tokens of a text, of a pair, and of the decoder's text."""
+    def tokens_of(
+        self, text: str, pair: str | None, target: str | None, chat: "WrittenChat | None" = None
+    ) -> ReferenceTokens:
+        """The tokens of a text, or in its place of a chat, of a pair, and of the decoder's text."""
 
     def attention_of(
         self, texts: Texts, kinds: Collection[Kind], precision: Precision, first: int | None = None
@@ -262,14 +279,44 @@ class Source(Protocol):
     def paths(self) -> tuple[Path, ...]:
         """The directory or file of the model, and the directory of the adapter that is merged."""
 
-    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
-        """The tokens of a text, and of a second one if the model takes pairs."""
+    def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
+        """The tokens of a text, and of a second one if the model takes pairs.
+
+        To a chat, in which the template wrote the special tokens, none are added.
+        """
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if the model has none."""
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The tokens the decoder reads for a target text, if there is a decoder."""
 
     def vocabulary(self, kind: Kind) -> Mapping[int, str]:
         """The text of every token that this kind of attention can read, by id, without special tokens."""
+
+    def token_text(self, index: int, kind: Kind) -> str:
+        """The text of the token with this id, in the vocabulary of this kind; empty if it has none."""
+
+    @property
+    def mask_pieces(self) -> Collection[str]:
+        """What may stand for a masked token in the text."""
+
+    def predictor(self, texts: Texts) -> "Predictor":
+        """What the model expects after each token, or in its place, by its own language head.
+
+        An encoder-decoder model predicts what follows each token that its decoder reads. The layers run once,
+        when the first logits are asked for.
+
+        Raises:
+            AttnError: the model has no such head, or its files do not say what it is.
+        """
+
+    def effects(self, texts: Texts) -> "HeadEffects":
+        """What heads do to the predictions of a text: those of the decoder if there are two sides.
+
+        Raises:
+            AttnError: the model has no language head, or what its heads write is not known.
+        """
 
     def check(self) -> None:
         """Raise `AttnError` if the weights cannot belong to this model."""
@@ -291,6 +338,37 @@ class Source(Protocol):
         Raises:
             AttnError: the source does not know what wrote into its residual stream.
         """
+
+    def check_generation(self, *, is_watched: bool = False) -> None:
+        """Check that the model goes on with texts, and that a layer can be watched.
+
+        Raises:
+            AttnError: it does not, or cannot.
+        """
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> tuple[int, ...]:
+        """The ids of at most `most` tokens after the text, or the decoder's; the last may be an end token.
+
+        `watched` is a kind and a layer of whose attention `choose` is told.
+
+        Call it only after `check_generation`.
+
+        Raises:
+            AttnError: the model computes no numbers to choose by.
+        """
+
+    @property
+    def generation_weights(self) -> int:
+        """Bytes of the weights that `generate` holds in memory at the same time."""
+
+    @property
+    def generation_remarks(self) -> Sequence[str]:
+        """What to know of how the model goes on with a text, as sentences."""
+
+    def writing(self, texts: Texts, text: str) -> Writing:
+        """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
 
     def reference_model(self) -> ReferenceModel | None:
         """An independent implementation to compare with; None if there is none."""

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from attn_cli import __version__
+from attn_cli.models.tokens.token import Token
 from attn_cli.reading.reading import Reading
 from attn_cli.vocabulary import Kind
 
@@ -24,9 +25,29 @@ def describe_reading(reading: Reading) -> dict[str, object]:
         "dtype": source.backend.dtype.value,
         "text": request.text,
         "pair": request.pair,
-        "tokens": [asdict(token) for token in reading.tokens],
+        **({} if request.chat is None else {"chat": request.chat.messages}),
+        "tokens": [_token(token) for token in reading.tokens],
         **_target(reading),
+        **_generation(reading),
         **_words(reading),
+    }
+
+
+def _token(token: Token) -> dict[str, object]:
+    """The token; whether it was generated is said only if it was."""
+    entry = asdict(token)
+    return entry if token.generated else {name: entry[name] for name in entry if name != "generated"}
+
+
+def _generation(reading: Reading) -> dict[str, object]:
+    """How the text went on; empty if it did not."""
+    continuation = reading.continuation
+    if continuation is None:
+        return {}
+    sampling = continuation.generation.sampling
+    drawn = {"temperature": None, "top_p": None, "seed": None} if sampling is None else asdict(sampling)
+    return {
+        "generation": {"tokens": continuation.generation.tokens, **drawn, "ended": continuation.has_ended}
     }
 
 
@@ -34,7 +55,7 @@ def _target(reading: Reading) -> dict[str, object]:
     """The decoder's text and tokens; empty if there are none."""
     if not reading.texts.target:
         return {}
-    tokens = [asdict(token) for token in reading.texts.target]
+    tokens = [_token(token) for token in reading.texts.target]
     return {"target": reading.request.target, "target_tokens": tokens}
 
 

@@ -18,7 +18,7 @@ class Origin(StrEnum):
 
     PROBE = "probe"  # random tokens that are repeated: attn heads --probe
     CARD = "card"  # what `attn train` wrote beside the model: held-out text and random tokens
-    TEXT = "text"  # the text that is shown
+    TEXT = "text"  # the text that is shown, all of its rows
 
 
 @record(frozen=True, slots=True)
@@ -49,10 +49,10 @@ def find_known_patterns(source: Source, kind: Kind, environment: Mapping[str, st
     return None if shares is None else KnownPatterns(Origin.CARD, shares)
 
 
-def describe_origin(known: KnownPatterns | None) -> dict[str, object]:
-    """The field `names` of the JSON object: what the names of heads come from."""
+def describe_origin(known: KnownPatterns | None, *, are_named: bool = True) -> dict[str, object]:
+    """The field `names` of the JSON object: what the names of heads come from; null if they have none."""
     if known is None:
-        return {"from": str(Origin.TEXT)}
+        return {"from": str(Origin.TEXT) if are_named else None}
     if known.probe is None:
         return {"from": str(known.origin)}
     probe = known.probe

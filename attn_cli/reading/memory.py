@@ -39,6 +39,7 @@ class Work:
     rows: int = 0  # of each of those matrices
     kept: int = 0  # numbers in matrices that are kept until the end
     measured: int = 0  # heads of which only metrics are kept
+    kept_weights: int = 0  # bytes of weights that are held from one token to the next
 
 
 @record(frozen=True, slots=True)
@@ -70,7 +71,11 @@ def need(source: Source, work: Work) -> Need:
     program = _PROGRAM if source.backend.name == "torch" else 0.0
     shown = (work.at_once * _MATRICES * work.rows * work.keys + work.kept) * max(size, 4)
     facts = work.measured * work.queries * _FACTS * 4 + (_stream(source) if work.measured else 0)
-    return Need(program + held * layer * size, tokens * card.width * _VECTORS * max(size, 4), shown + facts)
+    return Need(
+        program + max(held * layer * size, work.kept_weights),
+        tokens * card.width * _VECTORS * max(size, 4),
+        shown + facts,
+    )
 
 
 def _stream(source: Source) -> int:
@@ -99,6 +104,18 @@ def check(source: Source, work: Work, hint: str) -> None:
         problem = f"not enough memory: this needs about {_gigabytes(asked.total)} GB ({listed})"
         otherwise = "" if not where else ", or --device cpu"
         raise AttnError(f"{problem}, and {_gigabytes(free)} GB are free{where}", hint + otherwise)
+
+
+def check_run_fits(reading: Reading, kept: int, hint: str) -> None:
+    """Check that a run of all layers fits into free memory, with `kept` numbers of results.
+
+    Raises:
+        AttnError: it does not; `hint` says what to try.
+    """
+    card, tokens = reading.source.card, max(len(reading.tokens), len(reading.texts.target))
+    if reading.source.engine == "native" and tokens * card.width + card.width**2 + kept <= _SMALL:
+        return
+    check(reading.source, Work(tokens, tokens, card.layers, kept=kept), hint)
 
 
 def check_heads_fit(

@@ -8,7 +8,7 @@ import numpy as np
 from attn_cli.analysis.evidence_rows import count_different, find_evidence_rows
 from attn_cli.analysis.head_filter import HeadFilter
 from attn_cli.analysis.head_summary import HeadSummary, summarise_heads, with_sink_metric
-from attn_cli.analysis.patterns import choose_pattern, is_enough, rows_needed
+from attn_cli.analysis.patterns import NEEDED, choose_pattern, is_enough, rows_needed
 from attn_cli.core.hiding import Hiding
 from attn_cli.core.streaming.key_tokens import KeyTokens
 from attn_cli.core.streaming.metrics import DEFINITIONS, metrics_of_kind
@@ -16,6 +16,7 @@ from attn_cli.core.streaming.stream import RowProgress
 from attn_cli.errors import UsageError
 from attn_cli.models.source import Layer
 from attn_cli.reading.default_head import are_special
+from attn_cli.reading.measurement.focus import WHOLE_TEXT, Focus
 from attn_cli.reading.memory import Work, check
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place
@@ -24,6 +25,11 @@ from attn_cli.record import record
 from attn_cli.vocabulary import Kind, Metric, Pattern
 
 _COPYING = (Pattern.INDUCTION, Pattern.DUPLICATE)
+_ENABLED_BY = {
+    Metric.HIDDEN: "--hide first, or other keys",
+    Metric.ON: "--on 0-9, or other keys",
+}
+"""The option without which there is no such metric."""
 
 
 @unwarned
@@ -34,23 +40,26 @@ def measure_heads(
     hiding: Hiding | None = None,
     *,
     names: bool = True,
+    focus: Focus = WHOLE_TEXT,
 ) -> list[HeadSummary]:
     """Measure the heads at `places`, in their order; layers after the last one do not run.
 
     `progress` is called with the number of query rows done and their total over all layers. If keys are
-    hidden, metrics are those of the rows as they are shown, but patterns those of whole rows; `names`:
-    whether patterns are needed.
+    hidden, metrics are those of the rows as they are shown, and if queries are chosen, of these alone; but
+    patterns are those of all whole rows. `names`: whether patterns are needed.
 
     Raises:
         AttnError: the weights are damaged, a head's weights are not finite numbers, or memory is too small.
     """
     layers = sorted({layer for layer, _ in places})
-    rows, keys = len(reading.queries), len(reading.keys)
-    work = Work(rows, keys, layers=1 + max(layers), measured=len(places))
+    queries, keys = len(reading.queries), len(reading.keys)
+    work = Work(queries, keys, layers=1 + max(layers), measured=len(places))
     check(reading.source, work, "a shorter text, or fewer layers or heads")
+    rows = queries if focus.rows is None else len(focus.rows)
     summaries: dict[Place, HeadSummary] = {}
     for index, (layer, attention) in enumerate(run_layers(reading.of_tokens, layers)):
-        measuring = _Measuring(reading, attention, layer, [head for at, head in places if at == layer])
+        chosen = [head for at, head in places if at == layer]
+        measuring = _Measuring(reading, attention, layer, chosen, focus)
         found = measuring.summaries(_shifted(progress, index * rows, len(layers) * rows), hiding, names=names)
         summaries |= {(layer, head.head): head for head in found}
     return with_sink_metric([summaries[place] for place in places], has_sinks=reading.extent.has_sinks)
@@ -64,30 +73,37 @@ class _Measuring:
     attention: Layer  # between tokens
     number: int
     heads: Sequence[int]
+    focus: Focus
 
     def summaries(self, progress: RowProgress, hiding: Hiding | None, *, names: bool) -> list[HeadSummary]:
         """The heads, in their order."""
-        shown = self._measure(self.reading, progress, hiding)
-        if hiding is None and self.reading.words is None:
+        kind = self.reading.kind
+        shown = self._measure(self.reading, metrics_of_kind(kind), self.focus, progress, hiding)
+        if hiding is None and self.reading.words is None and self.focus.rows is None:
             return shown
-        whole = self._measure(self.reading.of_tokens, _unseen, None) if names else shown
+        needed = tuple(metric for metric in metrics_of_kind(kind) if metric in NEEDED)
+        whole = self._measure(self.reading.of_tokens, needed, WHOLE_TEXT) if names else shown
         is_renormalized = hiding is not None and hiding.is_renormalized
         return [
             replace(head, patterns=of_whole.patterns, is_renormalized=is_renormalized)
             for head, of_whole in zip(shown, whole, strict=True)
         ]
 
-    def _measure(self, reading: Reading, progress: RowProgress, hiding: Hiding | None) -> list[HeadSummary]:
-        kind, tokens = reading.kind, _key_tokens(reading)
-        attention = as_read(reading, self.attention)
-        measured = attention.measure(self.heads, metrics_of_kind(kind), tokens, progress, hiding)
+    def _measure(
+        self,
+        reading: Reading,
+        metrics: Sequence[Metric],
+        focus: Focus,
+        progress: RowProgress | None = None,
+        hiding: Hiding | None = None,
+    ) -> list[HeadSummary]:
+        kind, tokens = reading.kind, focus.tokens(_key_tokens(reading))
+        whole = as_read(reading, self.attention)
+        attention = whole if focus.rows is None else whole.at(focus.rows)
+        measured = attention.measure(self.heads, metrics, tokens, progress, hiding)
         for head, is_finite in zip(self.heads, measured.are_finite, strict=True):
             check_finite(bool(is_finite), f"weights of head {self.number}.{head}")
         return list(summarise_heads(measured, kind, self.number, self.heads, tokens))
-
-
-def _unseen(done: int, total: int) -> None:
-    """A measurement whose progress is not shown."""
 
 
 @record(frozen=True, slots=True)
@@ -119,33 +135,46 @@ def find_too_few_rows(reading: Reading) -> list[TooFewRows]:
 
 
 def choose_metric(
-    reading: Reading, metric: Metric | None, head_filter: HeadFilter, *, hides: bool = False
+    reading: Reading,
+    metric: Metric | None,
+    head_filter: HeadFilter,
+    focus: Focus = WHOLE_TEXT,
+    *,
+    hides: bool = False,
 ) -> Metric:
-    """The metric of the map: `metric`, by default induction if the text has repetitions, else entropy.
+    """The metric of the map: `metric`, by default the weight on the chosen keys, if keys were chosen.
+
+    Else it is induction if the whole text is measured and has repetitions, and entropy if not.
 
     Raises:
         UsageError: it, or a metric in the filter, cannot be measured for this kind of attention.
     """
-    tokens, measured = _key_tokens(reading), metrics_of(reading, hides=hides)
+    measured = metrics_of(reading, focus, hides=hides)
     for name in filter(None, (metric, *head_filter.metrics)):
         if name not in measured:
-            is_of_hidden = DEFINITIONS[name].needs_hidden
-            hint = "--hide first, or other keys" if is_of_hidden else f"one of {', '.join(measured)}"
-            raise UsageError(_why_not(reading, name), hint)
-    if metric is not None:
-        return metric
-    repeats = tokens.ids is not None and choose_pattern(tokens.ids) is Pattern.INDUCTION
+            others = f"one of {', '.join(measured)}"
+            raise UsageError(_why_not(reading, name), _ENABLED_BY.get(name, others))
+    return metric or _default_metric(reading, focus)
+
+
+def _default_metric(reading: Reading, focus: Focus) -> Metric:
+    if focus.on is not None:
+        return Metric.ON
+    ids = _key_tokens(reading).ids
+    repeats = focus.rows is None and ids is not None and choose_pattern(ids) is Pattern.INDUCTION
     return Metric.INDUCTION if repeats else Metric.ENTROPY
 
 
-def metrics_of(reading: Reading, *, hides: bool = False) -> tuple[Metric, ...]:
+def metrics_of(reading: Reading, focus: Focus = WHOLE_TEXT, *, hides: bool = False) -> tuple[Metric, ...]:
     """The metrics that heads of this kind of attention can have in this model; `hides`: keys are hidden."""
-    has_sinks = reading.extent.has_sinks
+    has_sinks, has_on = reading.extent.has_sinks, focus.on is not None
     definitions = {metric: DEFINITIONS[metric] for metric in metrics_of_kind(reading.kind)}
     return tuple(
         metric
         for metric, definition in definitions.items()
-        if (has_sinks or not definition.needs_sink) and (hides or not definition.needs_hidden)
+        if (has_sinks or not definition.needs_sink)
+        and (hides or not definition.needs_hidden)
+        and (has_on or not definition.needs_on)
     )
 
 
@@ -153,6 +182,8 @@ def _why_not(reading: Reading, metric: Metric) -> str:
     """Why a metric cannot be measured."""
     if DEFINITIONS[metric].needs_hidden:
         return f"{metric} is the weight on hidden keys: no key is hidden"
+    if DEFINITIONS[metric].needs_on:
+        return f"{metric} is the weight on chosen keys: no key is chosen"
     if DEFINITIONS[metric].needs_sink:
         return f"{reading.source.card.name} has no {metric}: no head of it has a learned sink"
     return f"{reading.kind} attention has no {metric}: its queries and keys are different texts"

@@ -14,6 +14,8 @@ from attn_cli.record import record
 from attn_cli.vocabulary import RANDOM, Kind, Step
 
 if TYPE_CHECKING:
+    from attn_cli.models.generation.sampling import Sampling
+    from attn_cli.reading.chat.message import Chat
     from attn_cli.reading.token_selection.text_side import TextSide
     from attn_cli.reading.words.words import Words
 
@@ -26,6 +28,24 @@ class TextRequest:
     pair: str | None = None
     target: str | None = None  # the decoder's text, for encoder-decoder models
     kind: Kind | None = None  # None: the model's first, `self` or `encoder`
+    chat: "Chat | None" = None  # the message that `text` is made of; None: it is read as it is
+
+
+@record(frozen=True, slots=True)
+class Generation:
+    """How a text goes on before it is read."""
+
+    tokens: int  # at most
+    sampling: "Sampling | None" = None  # None: the likeliest token each time
+
+
+@record(frozen=True, slots=True)
+class Continuation:
+    """How a text went on."""
+
+    generation: Generation
+    request: TextRequest  # with the text before the continuation
+    has_ended: bool  # whether the model wrote an end token
 
 
 @record(frozen=True, slots=True)
@@ -36,6 +56,7 @@ class Reading:
     source: Source
     texts: Texts
     kind: Kind
+    continuation: Continuation | None = None  # None: nothing was written
     words: "Words | None" = None  # None: queries and keys are tokens
 
     @property
@@ -72,6 +93,10 @@ class Reading:
             if twice is not None:
                 again = f"the text begins with '{twice.text}', and the model's template adds another"
                 yield f"{again}; --no-special leaves out the template's"
+        if self.request.chat is not None:
+            from attn_cli.reading.chat.writing import chat_remarks
+
+            yield from chat_remarks(self.request.chat, self.tokens)
         if source.longest is not None and count > source.longest:
             name, longest = source.card.name, source.longest
             yield f"{count:,} tokens are more than the {longest:,} that {name} was made for"
@@ -158,10 +183,18 @@ class Reading:
         return TextSide(tokens, (request.text,) if request.pair is None else (request.text, request.pair))
 
     @property
+    def written(self) -> tuple[Token, ...]:
+        """The tokens that the model wrote: a text's last ones, or the decoder's."""
+        return tuple(token for token in self.texts.target or self.tokens if token.generated)
+
+    @property
     def sides(self) -> Sides:
-        """The texts of the query and key tokens, or of words and the positions of their first tokens."""
+        """The texts of the query and key tokens, or of words and the positions of their first tokens.
+
+        Those that the model wrote are marked.
+        """
         sides = self.queries, self.keys
-        queries, keys = ([token.text for token in tokens] for tokens in sides)
+        queries, keys = ([token.name for token in tokens] for tokens in sides)
         if self.words is None:
             return Sides(queries, keys)
         query_numbers, key_numbers = ([word.position for word in words] for words in sides)
@@ -187,21 +220,42 @@ class Reading:
 
 
 def read(source: Source, request: TextRequest) -> Reading:
-    """Tokenize the requested text; no layer runs yet.
+    """Tokenize the requested text, a chat as the model's template writes it; no layer runs yet.
 
     Raises:
         AttnError: the text has no tokens, or more than the model has positions.
-        UsageError: the model takes no second text, or has no such kind of attention.
+        UsageError: the model takes no second text or no chat, or has no such kind of attention.
     """
+    request = _with_chat_written(source, request)
     if request.pair is not None and not source.takes_pairs:
         problem = f"{source.card.name} does not take a second text (--pair)"
         raise UsageError(problem, "put both texts into one")
     kind = _requested_kind(source, request)
-    tokens = _bounded("the text", source.tokens(request.text, request.pair), source)
+    tokens = source.tokens(request.text, request.pair, is_chat=request.chat is not None)
+    tokens = _bounded("the text", tokens, source)
     target = () if request.target is None else source.target_tokens(request.target)
     if request.target is not None:
         target = _bounded("the decoder's text", target, source)
     return Reading(request, source, Texts(tokens, target), kind)
+
+
+def _with_chat_written(source: Source, request: TextRequest) -> TextRequest:
+    """The request, whose text is what the template wrote if it is a chat.
+
+    Raises:
+        UsageError: there is a second text, or the model has no template.
+        AttnError: the template cannot be used.
+    """
+    if request.chat is None:
+        return request
+    if request.pair is not None:
+        problem = "a chat has one message: --chat and a second text (--pair) were given"
+        raise UsageError(problem, "leave out --chat or --pair")
+    from attn_cli.reading.chat.writing import write_with_template  # 0.01 s, and few texts are chats
+
+    chat = write_with_template(source, request.chat)
+    assert chat.written is not None, "the template has run"
+    return replace(request, text=chat.written.text, chat=chat)
 
 
 def check_kind(kind: Kind, source: Source) -> None:

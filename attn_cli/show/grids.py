@@ -184,7 +184,11 @@ def _ranked(name: str, values: Matrix, texts: Sides, head: Head, step: Step) -> 
     ends = np.array(ranking.span if ranking.counts.any() else ())
     seen = ends if sink is None else np.append(ends, sink[np.isfinite(sink)])
     grid = grid_of(name, values, rows, names, listed, limits_of(seen, np.ones(seen.shape, dtype=bool)))
-    of_texts = replace(grid, row_places=head.queries, column_places=keys, sink=sink)
+    row_places, column_places = (
+        _numbers(texts.query_numbers, head.queries),
+        _numbers(texts.key_numbers, keys),
+    )
+    of_texts = replace(grid, row_places=row_places, column_places=column_places, sink=sink)
     in_grid = replace(ranking, columns=places.reshape(ranking.columns.shape))
     return replace(of_texts, hidden=_hidden_column(head, step), ranking=in_grid)
 

@@ -24,8 +24,9 @@ def as_npz(document: Mapping[str, object]) -> bytes:
 
 def as_csv(document: Mapping[str, object]) -> bytes:
     """One line per head; missing values are empty."""
-    words = (*_WORDS, *_metrics(document))
-    return data.csv_table([words, *([record[word] for word in words] for record in _heads_of(document))])
+    records = _heads_of(document)
+    words = (*(word for word in _WORDS if not records or word in records[0]), *_metrics(document))
+    return data.csv_table([words, *([record[word] for word in words] for record in records)])
 
 
 def _metrics(document: Mapping[str, object]) -> Sequence[str]:
@@ -40,7 +41,8 @@ def _arrays(metrics: Sequence[str], records: Sequence[Record]) -> dict[str, npt.
     """(L, H) per number, NaN if missing, and `pattern` as strings; also `layer` (L,) and `head` (H,)."""
     layers, heads = (sorted({cast("int", record[side]) for record in records}) for side in ("layer", "head"))
     size = (len(layers), len(heads))
-    numbers = {name: np.full(size, np.nan) for name in ("score", "rows", *metrics)}
+    named = [name for name in ("score", "rows") if not records or name in records[0]]
+    numbers = {name: np.full(size, np.nan) for name in (*named, *metrics)}
     patterns = np.full(size, "", dtype="<U32")
     for record in records:
         place = layers.index(cast("int", record["layer"])), heads.index(cast("int", record["head"]))

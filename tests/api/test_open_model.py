@@ -87,6 +87,18 @@ def test_metrics_are_those_of_the_command(reading: ModelReading) -> None:
     assert {*metrics.patterns.flat} <= {None, *found}
 
 
+def test_metrics_of_chosen_rows_are_those_of_the_command(reading: ModelReading) -> None:
+    fields = attn("heads", TEXT, "--rows", "5,-1", "--on", "0-1", "--json").document["heads"]
+    metrics = reading.metrics(rows="5,-1", on=[0, 1])
+    assert {"entropy", "on", "induction"} <= {*metrics.names} <= {*fields[0]}
+    for name in metrics.names:
+        expected = [np.nan if head[name] is None else head[name] for head in fields]
+        np.testing.assert_allclose(metrics[name].ravel(), expected, rtol=1e-6)
+    assert {*metrics.patterns.flat} == {None}
+    with pytest.raises(UsageError, match="may look at no key of --on"):
+        reading.metrics(rows=1, on=5)
+
+
 def test_cross_attention_has_the_tokens_of_both_texts(tmp_path: Path) -> None:
     TRANSLATORS["t5"].save(tmp_path)
     model = open_model(str(tmp_path))

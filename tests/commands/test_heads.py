@@ -22,7 +22,7 @@ from tests.support.worlds import attn, attn_in_terminal, refused, world
 REPEATS = "Tom Thumb went to sea, and Tom Thumb went home again."
 CARD = "names come from the model's card; from this text: --no-probe\n"
 WORDS = ["kind", "layer", "head", "pattern", "score", "rows", "patterns"]
-WITHOUT_SINK = [metric for metric in Metric if metric not in {Metric.SINK, Metric.HIDDEN}]
+WITHOUT_SINK = [metric for metric in Metric if metric not in {Metric.SINK, Metric.HIDDEN, Metric.ON}]
 ONCE = "the cat sat on a mat"
 
 

@@ -334,6 +334,19 @@ def test_a_pooled_table_names_the_first_token_of_each_cell(monkeypatch: pytest.M
     assert len(header.split()) == len(entry.split()) - 1
 
 
+def test_the_largest_words_of_rows_of_a_long_text_are_those_of_the_matrix(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = ("inspect", TEXT, "--heads", "0.3", "--words", "--top", "2", "--rows", "cross,street")
+    whole = attn(*line).out
+    monkeypatch.setattr(window, "LARGEST", 20)
+    long = attn(*line)
+    rows = [line for line in long.out.splitlines() if "→" in line]
+    assert rows == [line for line in whole.splitlines() if "→" in line]
+    assert rows[0].startswith("6 cross")
+    assert " 2 animal" in rows[0]
+
+
 def test_a_text_is_shaded_word_by_word() -> None:
     line = ("inspect", TEXT, "--heads", "0.3", "--words", "--as-text")
     answer = attn(*line, "--rows", "cross")

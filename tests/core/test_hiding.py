@@ -141,7 +141,7 @@ def test_metrics_are_those_of_the_rows_as_they_are_shown(way: str, data: st.Data
             return
         hiding = draw_hiding(data.draw, keys)
         is_one_text = keys == operands.queries.shape[-2]
-        tokens = KeyTokens(ids if is_one_text else None, special)
+        tokens = KeyTokens(ids if is_one_text else None, special, on=ids == 1)
         metrics = metrics_of_kind(Kind.SELF if is_one_text else Kind.CROSS)
         found = measure_shown(operands, metrics, tokens, hiding)
         whole = exact_trace(operands)

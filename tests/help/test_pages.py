@@ -10,6 +10,7 @@ import pytest
 from attn_cli.help.command import Topic
 from attn_cli.models.source import SourceRequest
 from attn_cli.vocabulary import RANDOM, Distance, Metric, Pattern, Step, Term
+from tests.support.chat_templates import SMOLLM2, save_chatting
 from tests.support.hub_cache import hub_cache
 from tests.support.twins import minilm
 from tests.support.worlds import attn
@@ -162,8 +163,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face cache in which all-MiniLM-L6-v2, a BERT, replaces the BERT of the examples."""
-    return hub_cache(tmp_path_factory.mktemp("huggingface"), {"bert-base-cased": minilm()})
+    """A Hugging Face cache in which all-MiniLM-L6-v2, a BERT, replaces the BERT of the examples.
+
+    A small random Llama replaces the chat model.
+    """
+    models = {"bert-base-cased": minilm(), SMOLLM2: save_chatting(tmp_path_factory.mktemp("twin") / "llama")}
+    return hub_cache(tmp_path_factory.mktemp("huggingface"), models)
 
 
 @pytest.mark.slow

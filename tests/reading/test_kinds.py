@@ -111,15 +111,47 @@ class Translator:
     narrowest_window: SlidingWindow | None = None
     remarks: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    mask_pieces: tuple[str, ...] = ()
 
     def vocabulary(self, _kind: Kind) -> dict[int, str]:
         return dict(enumerate("abcdefghijklmnopqrstuvwxyz"))
 
-    def tokens(self, text: str, _pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, _pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
+        assert not is_chat
         return words(text)
+
+    def chat_template(self) -> None:
+        pass
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         return shift_right(START, words(text))
+
+    def token_text(self, index: int, _kind: Kind) -> str:
+        return str(index)
+
+    def effects(self, *_: Any) -> NoReturn:
+        """The tests ask for no effects."""
+        raise AssertionError
+
+    def predictor(self, *_: Any) -> NoReturn:
+        raise AssertionError
+
+    def check_generation(self, **_: Any) -> NoReturn:
+        raise AssertionError
+
+    def generate(self, *_: Any) -> NoReturn:
+        raise AssertionError
+
+    def writing(self, *_: Any) -> NoReturn:
+        raise AssertionError
+
+    @property
+    def generation_weights(self) -> int:
+        return 0
+
+    @property
+    def generation_remarks(self) -> tuple[str, ...]:
+        return ()
 
     def check(self) -> None:
         pass

@@ -126,7 +126,7 @@ _FORECAST = {"prediction_length": 4}
 _SEES = {"vision_start_token_id": 7, "vision_end_token_id": 8}
 _LATENT = {"head_dim": 4, "num_key_value_heads": 4}  # RoPE turns 4 of 12 features; every head has its keys
 
-_OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+OWN: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "autoformer": _FORECAST,
         "bailing_hybrid": {"num_hidden_layers": 8},
@@ -405,9 +405,9 @@ def twin_of(kind: str, directory: Path) -> Any:
     """The twin, saved in `directory`."""
     if kind in _ENDLESS:
         raise NoTwinError("with random weights its result has any length")
-    config = _tiny(transformers.CONFIG_MAPPING[kind], _OWN.get(kind, {}))
+    config = tiny(transformers.CONFIG_MAPPING[kind], OWN.get(kind, {}))
     config.architectures = _named_class(type(config))
-    _check_size(config)
+    check_size(config)
     torch.manual_seed(0)
     with translated_errors("no twin"):
         builder = model_builder(config)
@@ -418,7 +418,7 @@ def twin_of(kind: str, directory: Path) -> Any:
     return model
 
 
-def _check_size(config: Any) -> None:
+def check_size(config: Any) -> None:
     """Raise `NoTwinError` for a large model; what cannot be built without weights is small."""
     try:
         size = sum(parameter.numel() for parameter in build_sketch(config).parameters())
@@ -430,7 +430,7 @@ def _check_size(config: Any) -> None:
         raise NoTwinError(f"even a small configuration has {size:,} weights")
 
 
-def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
+def tiny(family: Any, own: Mapping[str, Any]) -> Any:
     """A configuration with small numbers, its nested configurations included."""
     fields = {each.name for each in dataclasses.fields(family)} if dataclasses.is_dataclass(family) else set()
     fields |= set(inspect.signature(family.__init__).parameters)
@@ -442,8 +442,8 @@ def _tiny(family: Any, own: Mapping[str, Any]) -> Any:
     for name in inner:
         part = getattr(usual, name, None)
         with suppress(Exception):  # of pictures and sounds: as they are
-            tiny = None if part is None else _tiny(type(part), _OWN.get(part.model_type, {}))
-            given[name] = None if tiny is None else tiny.to_dict()  # older versions take only dictionaries
+            small = None if part is None else tiny(type(part), OWN.get(part.model_type, {}))
+            given[name] = None if small is None else small.to_dict()  # older versions take only dictionaries
     config = family(**({name: value for name, value in given.items() if value is not None} | dict(own)))
     if not hasattr(config, "pad_token_id"):  # of older versions, whose models expect it
         config.pad_token_id = None

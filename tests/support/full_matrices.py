@@ -53,6 +53,8 @@ def named_cells(tokens: KeyTokens, rows: int, columns: int) -> dict[Metric, npt.
     }
     if tokens.special is not None:
         cells[Metric.SPECIAL] = np.broadcast_to(tokens.special, back.shape)
+    if tokens.on is not None:
+        cells[Metric.ON] = np.broadcast_to(tokens.on, back.shape)
     if tokens.ids is not None:
         cells[Metric.DUPLICATE] = (tokens.ids[:, None] == tokens.ids[None, :]) & (back > 0)
         followed = np.zeros_like(back, dtype=bool)

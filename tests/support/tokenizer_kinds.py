@@ -338,6 +338,16 @@ EDITS: dict[str, Edit] = {
     "extra_special_tokens": _set(extra_special_tokens=["<NEW>"]),
     "named extra_special_tokens": _set(extra_special_tokens={"image_token": "<NEW>"}),
     "a token of the model's own": _set(image_token="<NEW>"),
+    "new tokens of the model's own": _set(model_specific_special_tokens={"image_token": "<NEW>"}),
+    "a known token of the model's own": lambda place: _first_mark(place, "image_token"),
+    "known tokens of the model's own": lambda place: settings(
+        place,
+        model_specific_special_tokens={"image_token": next(iter(_added(place).values()))["content"]},
+        chat_control_tokens=["cat"],
+    ),
+    "known extra_special_tokens": lambda place: settings(
+        place, extra_special_tokens={"sound_token": next(iter(_added(place).values()))["content"]}
+    ),
     "another cls_token": lambda place: _first_mark(place, "cls_token"),
     "another sep_token": lambda place: _first_mark(place, "sep_token"),
     "another bos_token": lambda place: _first_mark(place, "bos_token"),

@@ -81,24 +81,27 @@ def show_map(world: World, grid: "Grid", listing: ListOptions) -> None:
 
 
 def show_table(
-    world: World, summaries: "Sequence[HeadSummary]", metrics: "Sequence[Metric]", listing: ListOptions
+    world: World,
+    summaries: "Sequence[HeadSummary]",
+    metrics: "Sequence[Metric]",
+    listing: ListOptions,
+    *,
+    are_named: bool = True,
 ) -> None:
-    """Print a table of the first `top` heads; 0: of all heads."""
+    """Print a table of the first `top` heads; 0: of all heads. `are_named`: whether patterns are known."""
     from attn_cli.show.terminal.lists import TextTable  # rich: already imported
 
     if not summaries:
         world.note("no head meets all --where conditions")
         return
     shown = summaries[: listing.top or None]
-    words = ["head", "pattern", "score", "rows"]
+    words = ["head", "pattern", "score", "rows"] if are_named else ["head"]
     others = [_others(summary, listing.digits) for summary in shown]
     if any(others):
         words.append("also")
     names = [*words, *(metric.replace("-", "-\n") for metric in metrics)]
     rows = [
-        [*_words(summary, listing.digits), other, *_cells(summary, metrics, listing.digits)]
-        if any(others)
-        else [*_words(summary, listing.digits), *_cells(summary, metrics, listing.digits)]
+        [*[*_words(summary, listing.digits), other][: len(words)], *_cells(summary, metrics, listing.digits)]
         for summary, other in zip(shown, others, strict=True)
     ]
     numbers = [place for place, name in enumerate(names) if name not in {"head", "pattern", "also"}]
@@ -118,6 +121,14 @@ def origin_of(known: "KnownPatterns | None", too_few: "Sequence[TooFewRows]") ->
     if probe is not None:
         where = f"the probe of {probe.date}, {counted(probe.rows, 'row')} of random repeated tokens"
     return f"names come from {where}; from this text: --no-probe"
+
+
+def without_names() -> str:
+    """Why heads have no names, as a sentence."""
+    return (
+        "heads have no names: these rows alone give none; attn heads --probe names the heads for any text, "
+        "--no-probe by all rows of this one"
+    )
 
 
 def random_rows(probe: "StoredProbe") -> str:

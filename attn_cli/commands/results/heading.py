@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from attn_cli.arguments.usage import listed
 from attn_cli.commands.results.output import counted, kind_of
 from attn_cli.console import World
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import WRITTEN, Kind
 
 if TYPE_CHECKING:
     from attn_cli.commands.picture_options import PictureOptions
@@ -31,7 +31,9 @@ def heading_of(
 
     if options.no_title or options.title is not None:
         return Heading(options.title or "")
-    phrases = (heads_in_words(world, reading, places), *more, kind_of(reading), reading.source.card.name)
+    name, written = reading.source.card.name, len(reading.written) if says_text else 0
+    tokens = f"{counted(written, 'token')} generated ({WRITTEN})" if written else ""
+    phrases = (heads_in_words(world, reading, places), *more, tokens, kind_of(reading), name)
     text, target = texts_of(reading) if says_text else ("", "")
     return Heading(text, tuple(filter(None, phrases)), target)
 

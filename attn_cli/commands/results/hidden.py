@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST_OF_IT = 0.5
 """A key that takes more than this of a head's weight leaves a picture of little else."""
 
-_NAMED = 3  # hidden keys; if there are more, they are counted
+_NAMED = 3  # tokens of a title; if there are more, they are counted
 
 
 def remarks_on_keys(reading: "Reading", heads: "Sequence[Head]") -> Iterator[str]:
@@ -69,11 +69,15 @@ def metrics_shown(hiding: "HiddenKeys | None", *, are_words: bool) -> Iterator[s
 
 def hidden_keys_of(reading: "Reading", keys: Sequence[int]) -> str:
     """The hidden keys in words, for a title; empty if there are none."""
-    if not keys:
+    many = f"{counted(len(keys), 'key')} hidden"
+    return tokens_in_title("hidden", [reading.keys[key] for key in keys], many)
+
+
+def tokens_in_title(word: str, tokens: "Sequence[Token]", many: str) -> str:
+    """Some tokens after a word that says what they are, or `many` for more than a few; empty for none."""
+    if not tokens:
         return ""
-    if len(keys) > _NAMED:
-        return f"{counted(len(keys), 'key')} hidden"
-    return "hidden: " + ", ".join(named(reading.keys[key]) for key in keys)
+    return many if len(tokens) > _NAMED else f"{word}: " + ", ".join(map(named, tokens))
 
 
 def hidden_keys_in(head: "Head") -> Sequence[int]:

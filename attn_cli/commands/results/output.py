@@ -9,7 +9,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
 from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
-from attn_cli.vocabulary import Kind
+from attn_cli.vocabulary import WRITTEN, Kind
 
 if TYPE_CHECKING:
     from attn_cli.commands.picture_options import PictureOptions
@@ -52,13 +52,18 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
 
 def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None:
     """Print the hidden keys, if there are any."""
-    if not hidden:
+    show_tokens(world, "hidden", [reading.keys[key] for key in hidden])
+
+
+def show_tokens(world: World, word: str, tokens: "Sequence[Token]") -> None:
+    """Print some of the tokens after a word that says what they are, if there are any."""
+    if not tokens:
         return
     from attn_cli.show.terminal.lists import Paragraph  # rich: already imported
 
-    first, *others = _named(reading.keys[key] for key in hidden)
+    first, *others = _named(tokens)
     world.screen.print(
-        Paragraph([f"hidden: {first}", *others], rest="all tokens: attn tokens", most=_CELL_LINES)
+        Paragraph([f"{word}: {first}", *others], rest="all tokens: attn tokens", most=_CELL_LINES)
     )
 
 
@@ -69,7 +74,7 @@ def _lists(reading: "Reading") -> "Iterator[list[str]]":
         return
     for side in dict.fromkeys((reading.words.keys, reading.words.queries)):
         pairs = zip(side.members, side.words, strict=True)
-        yield [f"{','.join(spans(tokens))} {label(word.text)}" for tokens, word in pairs]
+        yield [f"{','.join(spans(tokens))} {label(word.name)}" for tokens, word in pairs]
 
 
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
@@ -83,7 +88,7 @@ def _is_listed(reading: "Reading", shown: "Head") -> bool:
 
 def _named(tokens: "Iterable[Token]") -> list[str]:
     """Each token after its position."""
-    return [f"{token.position} {label(token.text)}" for token in tokens]
+    return [f"{token.position} {label(token.name)}" for token in tokens]
 
 
 def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
@@ -144,6 +149,8 @@ def spans(places: Sequence[int]) -> list[str]:
 def headline(reading: "Reading") -> list[str]:
     """The model, its size, what it reads, and the backend, number format and device, as phrases."""
     tokens = counted(len(reading.tokens), "token")
+    if reading.written:
+        tokens += f", {len(reading.written):,} generated ({WRITTEN})"
     words = "" if reading.words is None else f"in {counted(len(reading.keys), 'word')}"
     read = " ".join(filter(None, (tokens, words)))
     return headline_of(reading.source, *filter(None, (kind_of(reading),)), read)

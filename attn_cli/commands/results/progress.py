@@ -56,8 +56,8 @@ def download(world: World, model: str) -> Iterator[Callable[[str, int, int], Non
 
 
 @contextmanager
-def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
-    """Reports how many query rows are done: a bar on a terminal, if it takes longer than `PATIENCE`."""
+def measuring(world: World, what: str = "query rows") -> Iterator[Callable[[int, int], None]]:
+    """Reports how many of these are done: a bar on a terminal, if it takes longer than `PATIENCE`."""
     began = monotonic()
     bar: Bar | None = None
     with ExitStack() as stack:
@@ -69,7 +69,7 @@ def measuring(world: World) -> Iterator[Callable[[int, int], None]]:
 
                 bar = stack.enter_context(Bar(world.desk))
             if bar is not None:
-                bar.show(done / max(1, total), [f"{done:,} of {total:,} query rows"])
+                bar.show(done / max(1, total), [f"{done:,} of {total:,} {what}"])
 
         yield watch
 

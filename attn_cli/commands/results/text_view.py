@@ -18,7 +18,7 @@ from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import label
 from attn_cli.show.writers import Picture
-from attn_cli.vocabulary import Step
+from attn_cli.vocabulary import WRITTEN, Step
 
 if TYPE_CHECKING:
     from attn_cli.answers.shaded_text import ShadedText
@@ -100,7 +100,8 @@ def drawn_texts(
     from attn_cli.commands.results.heading import heading_of  # only of pictures
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
-    tokens = counted(len(reading.keys), texts[0].unit)
+    written = f"generated from {WRITTEN} on" if reading.written else ""
+    tokens = " · ".join(filter(None, (counted(len(reading.keys), texts[0].unit), written)))
     places = [(head.layer, head.head) for head in heads]
     heading = heading_of(world, reading, options, places, tokens, says_text=False)
     shown = scale_of_texts(scale)

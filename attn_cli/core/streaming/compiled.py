@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from attn_cli.core.arrays import Array, Indices, to_numpy
+from attn_cli.core.arrays import Array, Booleans, Indices, to_numpy
 from attn_cli.core.streaming.blocks import Block, BlockSizes, make_block, visible_bounds
 from attn_cli.core.streaming.logits import Logits, MeasuredLayer
 from attn_cli.core.streaming.metrics import DEFINITIONS
@@ -51,6 +51,7 @@ MEASURED = (
     Metric.ENTROPY,
     Metric.LARGEST,
     Metric.SINK,
+    Metric.ON,
     Metric.DISTANCE,
     Metric.CURRENT,
     Metric.PREVIOUS,
@@ -61,10 +62,11 @@ MEASURED = (
 )
 """The row metrics that are compiled, in the order in which they follow the logsumexp in `_Results.rows`."""
 
+_LOGSUMEXP = 0
 (
-    *(_LOGSUMEXP, _ENTROPY, _LARGEST, _SINK, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE),
+    *(_ENTROPY, _LARGEST, _SINK, _ON, _DISTANCE, _CURRENT, _PREVIOUS, _FIRST, _SPECIAL, _DUPLICATE),
     _INDUCTION,
-) = range(1 + len(MEASURED))
+) = range(1, 1 + len(MEASURED))
 
 
 def _jit(*freedom: str) -> Callable[[Function], Function]:
@@ -174,6 +176,7 @@ class _Extent(NamedTuple):
     """The rows and columns of a block."""
 
     start: int  # the first row
+    places: Indices  # (R,) the positions of the queries
     first: int  # the first column
     starts: Indices  # (R,) the first key that each row may look at
     stops: Indices  # (R,) the one after the last; equal to `starts` if it may look at none
@@ -187,6 +190,7 @@ class _Keys(NamedTuple):
 
     numbers: Float32s  # (S',) 0, 1, 2, ...
     special: Indices  # positions of special tokens
+    on: Indices  # (N, 2) the chosen keys as N ranges: the first key, and the one after the last
     order: Indices  # this and the next two: see `Copies`
     begins: Indices
     before: Indices
@@ -210,15 +214,34 @@ class _Row(NamedTuple):
 
 
 @_jit("contract", "nsz")
-def _measure_places(row: _Row, rows: Float32s) -> None:
+def _measure_places(row: _Row, out: Float32s) -> None:
     """The weight on the row's own position, on the previous one and on the first token."""
     for metric, key in ((_CURRENT, row.query), (_PREVIOUS, row.query - 1), (_FIRST, 0)):
         is_here = row.start <= key < row.start + len(row.powers)
-        rows[metric, row.query] = row.powers[key - row.start] * row.share if is_here else _ZERO
+        out[metric] = row.powers[key - row.start] * row.share if is_here else _ZERO
+
+
+@_jit("reassoc", "contract", "nsz")
+def _sum(powers: Float32s) -> np.float32:
+    total = _ZERO
+    for j in range(len(powers)):
+        total += powers[j]
+    return total
 
 
 @_jit("contract", "nsz")
-def _measure_tokens(row: _Row, keys: _Keys, rows: Float32s) -> None:
+def _measure_chosen(row: _Row, on: Indices, out: Float32s) -> None:
+    """The weight on the chosen keys."""
+    total, stop = _ZERO, row.start + len(row.powers)
+    for index in range(len(on)):
+        first, end = max(on[index, 0], row.start), min(on[index, 1], stop)
+        if first < end:
+            total += _sum(row.powers[first - row.start : end - row.start])
+    out[_ON] = total * row.share
+
+
+@_jit("contract", "nsz")
+def _measure_tokens(row: _Row, keys: _Keys, out: Float32s) -> None:
     """The weight on special tokens, on earlier copies of the row's token, and on the tokens after those."""
     query, start, stop = row.query, row.start, row.start + len(row.powers)
     special, copies, followers = _ZERO, _ZERO, _ZERO
@@ -232,9 +255,9 @@ def _measure_tokens(row: _Row, keys: _Keys, rows: Float32s) -> None:
             copies += row.powers[key - start]
         if start <= key + 1 < stop and key + 1 < query:
             followers += row.powers[key + 1 - start]
-    rows[_SPECIAL, query] = special * row.share
-    rows[_DUPLICATE, query] = copies * row.share
-    rows[_INDUCTION, query] = followers * row.share
+    out[_SPECIAL] = special * row.share
+    out[_DUPLICATE] = copies * row.share
+    out[_INDUCTION] = followers * row.share
 
 
 @_jit()
@@ -251,11 +274,9 @@ def _measure_row(
     sink: np.float32,
     keys: _Keys,
     lanes: Float32s,
-    head: int,
-    out: _Results,
+    out: Float32s,
 ) -> np.float32:
     """Compute every metric of a row, replacing its logits by exponentials; return the factor to weights."""
-    rows = out.rows[:, head]
     peak_of_keys = _find_peak(logits, lanes)
     peak = max(peak_of_keys, sink)
     numbers = keys.numbers[start : start + len(logits)]
@@ -269,23 +290,24 @@ def _measure_row(
     total = of_keys + of_sink
     share, end = _ONE / total, np.log(total)
     row = _Row(query, start, logits, share)
-    rows[_LOGSUMEXP, query] = peak + end
-    rows[_ENTROPY, query] = max((end * total - product - surprise) * share, _ZERO)
+    out[_LOGSUMEXP] = peak + end
+    out[_ENTROPY] = max((end * total - product - surprise) * share, _ZERO)
     below = peak_of_keys - peak
-    rows[_LARGEST, query] = _exp(below) * share if below > _LEAST else _ZERO
-    rows[_SINK, query] = of_sink * share
-    rows[_DISTANCE, query] = far * (share if of_sink == _ZERO else _inverse(of_keys))
-    _measure_places(row, rows)
-    _measure_tokens(row, keys, rows)
+    out[_LARGEST] = _exp(below) * share if below > _LEAST else _ZERO
+    out[_SINK] = of_sink * share
+    out[_DISTANCE] = far * (share if of_sink == _ZERO else _inverse(of_keys))
+    _measure_places(row, out)
+    _measure_chosen(row, keys.on, out)
+    _measure_tokens(row, keys, out)
     return share
 
 
 @_jit()
-def _put_empty_row(query: int, sink: np.float32, head: int, out: _Results) -> None:
+def _put_empty_row(sink: np.float32, out: Float32s) -> None:
     """Set the results of a row that may look nowhere."""
-    out.rows[:, head, query] = _ZERO
-    out.rows[_LOGSUMEXP, head, query] = sink
-    out.rows[_SINK, head, query] = _ZERO if sink == _MINUS_INFINITY else _ONE
+    out[:] = _ZERO
+    out[_LOGSUMEXP] = sink
+    out[_SINK] = _ZERO if sink == _MINUS_INFINITY else _ONE
 
 
 @_jit("contract", "nsz")
@@ -310,13 +332,14 @@ def _measure_rows(
     largest = np.zeros(width if extent.takes_largest else 0, np.float32)
     out.received[:] = _ZERO
     for i in range(count):
-        query, start, sink = extent.start + i, extent.starts[i], sinks[i]
+        query, start, sink = extent.places[i], extent.starts[i], sinks[i]
+        results = out.rows[:, head, extent.start + i]
         visible = slice(start - extent.first, extent.stops[i] - extent.first)
         if start == extent.stops[i]:
-            _put_empty_row(query, sink, head, out)
+            _put_empty_row(sink, results)
         else:
             row = logits[i, visible]
-            share = _measure_row(row, query, start, sink, keys, lanes, head, out)
+            share = _measure_row(row, query, start, sink, keys, lanes, results)
             _add_weights(row, share, sums[visible])
             if extent.takes_largest:
                 _raise_largest(row, share, largest[visible])
@@ -337,17 +360,27 @@ def _measure_head(
     _measure_rows(logits, _Extent(*extent), _Keys(*keys), sinks, head, _Results(*out))
 
 
+def _ranges(flags: Booleans | None) -> Indices:
+    """(N, 2) the ranges in which the flags are true; none if they are unknown."""
+    if flags is None:
+        return np.zeros((0, 2), np.int64)
+    edges = np.diff(flags.astype(np.int8), prepend=0, append=0)
+    return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=-1).astype(np.int64)
+
+
 class CompiledMeasurer:
     """Measures a layer with compiled code: PyTorch operands on the CPU, in float32."""
 
     def __init__(self, layer: MeasuredLayer) -> None:
         self._layer, self._local = layer, threading.local()
         self.builder = SummaryBuilder(layer, MEASURED)
-        tokens, nothing = layer.tokens, np.zeros(layer.layout.queries, np.int64)
+        tokens = layer.tokens
+        nothing = np.zeros(1 + int(tokens.places(range(layer.layout.queries))[-1]), np.int64)
         copies = None if tokens.ids is None else tokens.copies
         self._keys = _Keys(
             numbers=np.arange(layer.layout.padded, dtype=np.float32),
             special=nothing[:0] if tokens.special is None else np.flatnonzero(tokens.special),
+            on=_ranges(tokens.on),
             order=nothing if copies is None else copies.order,
             begins=nothing if copies is None else copies.first,
             before=nothing if copies is None else copies.before,
@@ -392,7 +425,9 @@ class CompiledMeasurer:
         tall, wide = (shares.astype(np.float32) for shares in layout.shares(block.rows, block.columns))
         cell = (layout.cells.rows, layout.cells.columns)
         takes_largest = self._layer.pool is Pool.MAX
-        return _Extent(block.rows.start, block.first, starts, stops, cell, takes_largest, (tall, wide))
+        places = self._layer.tokens.places(block.rows).astype(np.int64)
+        edges = (block.rows.start, places, block.first, starts, stops)
+        return _Extent(*edges, cell, takes_largest, (tall, wide))
 
     def _pooled(self, block: Block) -> Array:
         """(n, C) an output array for the pooled weights of the block's cells."""

@@ -25,12 +25,15 @@ def find_eligible_rows(
 
     `visible_keys` (T,) is the number of keys each row may look at. Rows are numbered from `first` on.
     """
-    rows = np.arange(first, first + visible_keys.size)
+    rows = range(first, first + visible_keys.size)
+    places = tokens.places(rows)
     eligible: dict[Metric, Booleans] = {}
     for metric in metrics:
         nearest_keys = DEFINITIONS[metric].nearest_keys
         eligible[metric] = (
-            visible_keys > 0 if nearest_keys is None else _sees_any(nearest_keys(tokens, rows), rows, sees)
+            visible_keys > 0
+            if nearest_keys is None
+            else _sees_any(nearest_keys(tokens, places), np.asarray(rows), sees)
         )
     return eligible
 

@@ -1,4 +1,4 @@
-"""The tokens of the keys: their ids, which are special, and where each occurred before."""
+"""The tokens of the keys, where each occurred before, and which queries are measured."""
 
 from functools import cached_property
 
@@ -19,6 +19,12 @@ class KeyTokens:
     ids: npt.NDArray[np.integer] | None = None  # (S,); None if the queries are other tokens
     special: npt.NDArray[np.bool_] | None = None  # (S,) true for special tokens
     hidden: npt.NDArray[np.bool_] | None = None  # (S,) true for hidden keys; None: none is hidden
+    on: npt.NDArray[np.bool_] | None = None  # (S,) true for the keys of `Metric.ON`; None: none were chosen
+    rows: Indices | None = None  # (T,) the positions of the measured queries; None: 0 to T - 1
+
+    def places(self, rows: range) -> Indices:
+        """(R,) the positions of the queries in these rows."""
+        return np.arange(rows.start, rows.stop) if self.rows is None else self.rows[rows.start : rows.stop]
 
     @cached_property
     def copies(self) -> "Copies":
@@ -38,18 +44,22 @@ class Copies:
     first: Indices  # (T,) for each position: where in `order` the group of its token starts
     before: Indices  # (T,) for each position: the number of earlier copies of its token
 
-    def pairs(self, rows: range) -> tuple[Indices, Indices]:
-        """The row, counted from the first of `rows`, and the key of each earlier copy of its token."""
-        counts = self.before[rows.start : rows.stop]
-        row = np.repeat(np.arange(len(rows)), counts)
+    def pairs(self, places: Indices) -> tuple[Indices, Indices]:
+        """The row, an index of `places` (R,), and the key of each earlier copy of the token there."""
+        counts = self.before[places]
+        row = np.repeat(np.arange(places.size), counts)
         ends = np.cumsum(counts)
         within = np.arange(row.size) - np.repeat(ends - counts, counts)
-        return row, self.order[np.repeat(self.first[rows.start : rows.stop], counts) + within]
+        return row, self.order[np.repeat(self.first[places], counts) + within]
 
-    def back(self, rows: Indices, steps: Indices) -> Indices:
-        """(R,) the position of the copy `steps` (R,) copies before each row; `NO_KEY` if there is none."""
-        first, before = self.first[rows], self.before[rows]
-        return np.where(before >= steps, self.order[np.maximum(first + before - steps, 0)], NO_KEY)
+    def back(self, places: Indices, steps: Indices) -> Indices:
+        """(R,) the position of the copy `steps` (R,) copies before the token at each of `places` (R,).
+
+        `NO_KEY` if there is none.
+        """
+        before = self.before[places]
+        copies = self.order[np.maximum(self.first[places] + before - steps, 0)]
+        return np.where(before >= steps, copies, NO_KEY)
 
 
 def find_copies(ids: npt.ArrayLike) -> Copies:

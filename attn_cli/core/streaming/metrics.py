@@ -42,17 +42,24 @@ class Definition:
     needs_one_text: bool = False  # whether queries and keys must be the same text
     needs_sink: bool = False  # whether the layer must have a learned sink
     needs_hidden: bool = False  # whether keys must be hidden
+    needs_on: bool = False  # whether keys must be chosen
 
     @property
     def is_of_keys(self) -> bool:
         """Whether it is a number per key instead of per row."""
         return isinstance(self.formula, WeightReceived)
 
+    @property
+    def skips_first_row(self) -> bool:
+        """Whether the first row says nothing, as of weights on certain tokens unless the user chose them."""
+        return self.nearest_keys is not None and not self.needs_on
+
     def applies_to(self, tokens: KeyTokens) -> bool:
         """Whether the tokens have the information it needs."""
         lacks_ids = self.needs_ids and tokens.ids is None
         lacks_special = self.needs_special and tokens.special is None
-        return not (lacks_ids or lacks_special or (self.needs_hidden and tokens.hidden is None))
+        lacks_keys = (self.needs_hidden and tokens.hidden is None) or (self.needs_on and tokens.on is None)
+        return not (lacks_ids or lacks_special or lacks_keys)
 
 
 def metrics_of_kind(kind: Kind) -> tuple[Metric, ...]:
@@ -93,13 +100,15 @@ def _sink(rows: SoftmaxRows) -> Array:
     return rows.sink
 
 
-def _distance(_: KeyTokens, rows: range, columns: range, like: Array) -> Coefficients:
-    """|i - j|: for columns on one side of the rows, the first row's distances and a slope of ±1."""
-    xp, keys = namespace(like), _positions(columns, like)
-    side = -1 if columns.stop <= rows.start else 1 if columns.start >= rows.stop else 0
-    if side:
-        return Coefficients(xp.abs(keys - rows.start), slope=-side)
-    return Coefficients(xp.abs(_positions(rows, like)[:, None] - keys))
+def _distance(tokens: KeyTokens, rows: range, columns: range, like: Array) -> Coefficients:
+    """|i - j|: for columns on one side of rows without gaps, the first row's distances and a slope of ±1."""
+    xp, keys, places = namespace(like), _positions(columns, like), tokens.places(rows)
+    first, stop = int(places[0]), int(places[-1]) + 1
+    side = -1 if columns.stop <= first else 1 if columns.start >= stop else 0
+    if side and stop - first == places.size:
+        return Coefficients(xp.abs(keys - first), slope=-side)
+    queries = xp.asarray(places, dtype=like.dtype, device=device_of(like))
+    return Coefficients(xp.abs(queries[:, None] - keys))
 
 
 def _positions(places: range, like: Array) -> Array:
@@ -119,6 +128,12 @@ def _hidden(tokens: KeyTokens, _: range, columns: range, like: Array) -> Coeffic
     return _flags(tokens.hidden, columns, like)
 
 
+def _on(tokens: KeyTokens, _: range, columns: range, like: Array) -> Coefficients | None:
+    """1 for chosen keys, else 0."""
+    assert tokens.on is not None, "measured only if it is known"
+    return _flags(tokens.on, columns, like)
+
+
 def _flags(of_keys: Booleans, columns: range, like: Array) -> Coefficients | None:
     """1 where it is true, else 0; None if it is nowhere."""
     flags = np.zeros(len(columns))
@@ -132,7 +147,18 @@ def _flags(of_keys: Booleans, columns: range, like: Array) -> Coefficients | Non
 def _nearest_special(tokens: KeyTokens, rows: Indices) -> tuple[Indices, Indices]:
     """The nearest special token at or before each row, and the nearest after it."""
     assert tokens.special is not None, "measured only if it is known"
-    places = np.flatnonzero(tokens.special)
+    return _nearest(tokens.special, rows)
+
+
+def _nearest_on(tokens: KeyTokens, rows: Indices) -> tuple[Indices, Indices]:
+    """The nearest chosen key at or before each row, and the nearest after it."""
+    assert tokens.on is not None, "measured only if it is known"
+    return _nearest(tokens.on, rows)
+
+
+def _nearest(of_keys: Booleans, rows: Indices) -> tuple[Indices, Indices]:
+    """The nearest key that is flagged at or before each row, and the nearest after it."""
+    places = np.flatnonzero(of_keys)
     padded = np.r_[NO_KEY, places, NO_KEY]
     after = np.searchsorted(places, rows, side="right") + 1
     return padded[after - 1], padded[after]
@@ -140,7 +166,7 @@ def _nearest_special(tokens: KeyTokens, rows: Indices) -> tuple[Indices, Indices
 
 def _copies(tokens: KeyTokens, rows: range) -> tuple[Indices, Indices]:
     """The earlier copies of each row's token."""
-    return tokens.copies.pairs(rows)
+    return tokens.copies.pairs(tokens.places(rows))
 
 
 def _nearest_copy(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
@@ -149,8 +175,9 @@ def _nearest_copy(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
 
 def _followers(tokens: KeyTokens, rows: range) -> tuple[Indices, Indices]:
     """The tokens that followed earlier copies of each row's token, except the row itself."""
-    row, copy = tokens.copies.pairs(rows)
-    is_before = copy + 1 < row + rows.start
+    places = tokens.places(rows)
+    row, copy = tokens.copies.pairs(places)
+    is_before = copy + 1 < places[row]
     return row[is_before], copy[is_before] + 1
 
 
@@ -165,8 +192,8 @@ def _nearest_follower(tokens: KeyTokens, rows: Indices) -> tuple[Indices]:
 def _weight_at(key: Callable[[Indices], Indices], *, needs_one_text: bool = False) -> Definition:
     """The weight on one key of each row."""
 
-    def pairs(_: KeyTokens, rows: range) -> tuple[Indices, Indices]:
-        return np.arange(len(rows)), key(np.arange(rows.start, rows.stop))
+    def pairs(tokens: KeyTokens, rows: range) -> tuple[Indices, Indices]:
+        return np.arange(len(rows)), key(tokens.places(rows))
 
     return Definition(WeightOnPairs(pairs), lambda _, rows: (key(rows),), needs_one_text=needs_one_text)
 
@@ -177,6 +204,7 @@ DEFINITIONS: Mapping[Metric, Definition] = MappingProxyType(
         Metric.LARGEST: Definition(SoftmaxFormula(_largest)),
         Metric.SINK: Definition(SoftmaxFormula(_sink), needs_sink=True),
         Metric.HIDDEN: Definition(WeightedSum(_hidden), needs_hidden=True),
+        Metric.ON: Definition(WeightedSum(_on), _nearest_on, needs_on=True),
         Metric.DISTANCE: Definition(WeightedSum(_distance, is_mean=True), needs_one_text=True),
         Metric.CURRENT: _weight_at(lambda rows: rows, needs_one_text=True),
         Metric.PREVIOUS: _weight_at(lambda rows: rows - 1, needs_one_text=True),

@@ -4,11 +4,12 @@ H query heads, T queries, S keys.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from attn_cli.core.arrays import Array, Booleans, Floats, Integers, to_numpy
-from attn_cli.core.attention import Operands
+from attn_cli.core.attention import Operands, Trace, trace
 from attn_cli.core.streaming.eligible_rows import Sees, find_eligible_rows, sees_by_matrix, sees_by_rule
 from attn_cli.core.streaming.formulas import (
     Formula,
@@ -24,6 +25,8 @@ from attn_cli.core.streaming.stream import RowProgress, summarise
 from attn_cli.record import record
 from attn_cli.vocabulary import Metric
 
+_FEW = 1 << 22  # weights of a layer: 32 MB in float64
+
 
 @record(frozen=True, slots=True, eq=False)
 class RowMetrics:
@@ -34,6 +37,12 @@ class RowMetrics:
     visible_keys: Integers  # (T,) how many keys the query may look at
     are_finite: Booleans  # (H,) whether all numbers of the head are finite
     left: Floats | None = None  # (H, T) by what a row counts in means over tokens; None: 1 less the sink
+    places: Integers | None = None  # (T,) the positions of the queries; None: 0 to T - 1
+
+    def are_from(self, first_row: int) -> Booleans:
+        """(T,) whether each query is at this position or later."""
+        places = np.arange(self.visible_keys.size) if self.places is None else self.places
+        return np.asarray(places >= first_row)
 
 
 def measure_operands(
@@ -42,13 +51,40 @@ def measure_operands(
     tokens: KeyTokens,
     progress: RowProgress | None = None,
 ) -> RowMetrics:
-    """The metrics of a layer, in memory that grows with T + S."""
+    """The metrics of a layer, in memory that grows with T + S; `progress` is not told of a few rows."""
+    if tokens.rows is not None and are_few(operands):
+        return measure_traced(operands, metrics, tokens)
     summary = summarise(operands, metrics, tokens, progress=progress)
     visible_keys, ends = to_numpy(summary.visible_keys), to_numpy(summary.logsumexp)
     values = {metric: to_numpy(numbers) for metric, numbers in summary.values.items()}
     results = (ends[:, visible_keys > 0], *values.values())
     are_finite = np.asarray(np.all([np.isfinite(numbers).all(axis=-1) for numbers in results], axis=0))
     return with_eligible_rows(values, tokens, visible_keys, sees_by_rule(operands), are_finite)
+
+
+def measure_traced(operands: Operands, metrics: Collection[Metric], tokens: KeyTokens) -> RowMetrics:
+    """The same from the weights that `trace` computes, exact to their last bit: for a few rows."""
+    steps = trace_heads(operands)
+    weights, mask = to_numpy(steps.weights), to_numpy(steps.mask)
+    sink = None if steps.sink is None else to_numpy(steps.sink)
+    measured = measure_weights(weights, mask, metrics, tokens, sink)
+    return replace(measured, are_finite=measured.are_finite & are_finite(steps))
+
+
+def trace_heads(operands: Operands) -> Trace:
+    """Every step, computed head by head as for tables: products of groups of heads are rounded otherwise."""
+    return trace(operands.select(range(operands.heads)))
+
+
+def are_few(operands: Operands) -> bool:
+    """Whether the weights of all heads and rows can be held at once, several times over."""
+    return operands.heads * int(operands.queries.shape[-2]) * int(operands.keys.shape[-2]) <= _FEW
+
+
+def are_finite(steps: Trace) -> Booleans:
+    """(H,) whether the logits are finite where the query may look: the weights do not tell in each case."""
+    logits = np.where(to_numpy(steps.mask), to_numpy(steps.logits), 0.0)
+    return np.asarray(np.isfinite(logits).all(axis=(-2, -1)))
 
 
 def measure_weights(
@@ -90,7 +126,7 @@ def with_eligible_rows(
     """
     of_rows = [metric for metric in values if not DEFINITIONS[metric].is_of_keys]
     eligible = find_eligible_rows(of_rows, tokens, visible_keys, sees, first)
-    return RowMetrics(values, eligible, visible_keys, are_finite)
+    return RowMetrics(values, eligible, visible_keys, are_finite, places=tokens.rows)
 
 
 @record(frozen=True, slots=True, eq=False)

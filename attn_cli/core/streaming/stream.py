@@ -92,9 +92,11 @@ def _layout(
     operands: Operands, tokens: KeyTokens, sizes: BlockSizes, picture: int, rows: int | None
 ) -> BlockLayout:
     queries, keys = int(operands.queries.shape[-2]), int(operands.keys.shape[-2])
-    assert tokens.ids is None or tokens.ids.size == queries == keys, (
+    whole = queries if tokens.rows is None else keys
+    assert tokens.ids is None or tokens.ids.size == whole == keys, (
         "with ids, queries and keys are the same tokens"
     )
+    assert tokens.rows is None or tokens.rows.size == queries, "each query has a position"
     cells = choose_cell_size(queries, keys, picture)
     return plan_layout(queries, keys, cells, sizes, rows, _most_rows(operands, tokens, sizes))
 

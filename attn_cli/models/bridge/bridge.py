@@ -6,10 +6,10 @@ arbitrary tokens. Then only as many layers are loaded as the requested layers ne
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 
@@ -41,14 +41,29 @@ from attn_cli.models.bridge.state import adapted_weights, check_layers, unwrappe
 from attn_cli.models.bridge.support import read_support
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
+from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.hf_errors import translated_errors
-from attn_cli.models.source import Card, Extent, Layer, ReferenceModel, SlidingWindow, SourceRequest, Texts
+from attn_cli.models.source import (
+    Card,
+    Choice,
+    Extent,
+    Layer,
+    ReferenceModel,
+    SlidingWindow,
+    SourceRequest,
+    Texts,
+)
+from attn_cli.models.tokens.chat.template import ChatTemplate
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.open import open_tokenizer, tokenizer_directory
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
+from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
+
+if TYPE_CHECKING:
+    from attn_cli.models.bridge.prediction import BridgePredictor, LanguageModel
 
 _WINDOWS = (
     *("sliding_window", "local_attention", "attention_window", "window_size", "attention_chunk_size"),
@@ -117,6 +132,7 @@ class Bridge:
     overrides: Mapping[str, object] | None = None  # of what config.json says
     engine: str = "transformers"
     is_causal: bool = False
+    _language_models: dict[object, "LanguageModel"] = field(default_factory=dict, init=False)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -181,6 +197,15 @@ class Bridge:
         """None: only `attn train` writes head labels."""
         return ()
 
+    def effects(self, _texts: Texts) -> NoReturn:
+        """Never: the capture records what enters an attention, not what leaves it.
+
+        Raises:
+            AttnError: always.
+        """
+        problem = f"what heads of {self.name} write is not known: it is read through transformers"
+        raise AttnError(problem, "use a model of a native type: attn models --families lists them")
+
     def decomposed_input(
         self, _texts: Texts, _kind: Kind, _layer: int, _queries: Sequence[int], _keys: Sequence[int]
     ) -> NoReturn:
@@ -192,6 +217,80 @@ class Bridge:
         known = f"{self.name} is read through transformers, where only its sum is seen"
         problem = f"what each component wrote into the residual stream is not known: {known}"
         raise AttnError(problem, "use a model of a native type: attn models --families lists them")
+
+    def predictor(self, texts: Texts) -> "BridgePredictor":
+        """What the model's own head expects after each token, or in its place; the layers run once.
+
+        Raises:
+            AttnError: the model has no such head, or its files lack it.
+        """
+        from attn_cli.models.bridge.prediction import BridgePredictor  # few commands predict
+
+        found = BridgePredictor(self._language_model, texts, self._is_exact)
+        found.check_order()
+        return found
+
+    def check_generation(self, *, is_watched: bool = False) -> None:
+        """Check that transformers has a class of this type that goes on with texts.
+
+        Raises:
+            AttnError: it has none, or a layer is to be watched.
+        """
+        if is_watched:
+            problem = f"where {self.name} looks while it writes is not known: transformers computes it"
+            raise AttnError(problem, "leave out --watch: the rows of new tokens can be shown afterwards")
+        from attn_cli.models.bridge.prediction import language_class  # few commands go on with a text
+
+        if not language_class(self.name, self.config).is_next:
+            raise no_continuation(self.name, "it fills in masked tokens")
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> tuple[int, ...]:
+        """The ids of at most `most` tokens that follow the text, or the decoder's.
+
+        Raises:
+            AttnError: the model does not go on with texts, or its files lack its head.
+        """
+        assert watched is None, "checked by `check_generation`"
+        from attn_cli.models.bridge.language_head.generation import (
+            generated,  # few commands go on with a text
+        )
+
+        return generated(self._language_model, texts, most, choose, is_exact=self._is_exact)
+
+    @property
+    def generation_weights(self) -> int:
+        """Bytes of the weights: the model is loaded as a whole."""
+        numbers = sum(int(parameter.numel()) for parameter in self.whole.parameters())
+        return self.backend.dtype.size * numbers
+
+    @property
+    def generation_remarks(self) -> Sequence[str]:
+        """None: transformers applies the rules of the checkpoint."""
+        return ()
+
+    def writing(self, texts: Texts, text: str) -> Writing:
+        """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
+        if not self.has_decoder:
+            return Writing(self.tokenizer, texts.tokens, text)
+        return Writing(self.tokenizer.target_tokenizer(), texts.target, text)
+
+    @property
+    def _language_model(self) -> "LanguageModel":
+        """The model with its head, loaded once for each device and number format."""
+        from attn_cli.models.bridge.prediction import load_language_model
+
+        backend = self.backend
+        key = (backend.device, backend.dtype, backend.rounded)
+        if key not in self._language_models:
+            self._language_models[key] = load_language_model(
+                *(self.name, self.directory, self.config, backend),
+                trusts_code=self.trusts_code,
+                state=self._state,
+                adapter=self.adapter,
+            )
+        return self._language_models[key]
 
     def reference_model(self) -> ReferenceModel:
         """transformers' eager attention on the same files."""
@@ -296,13 +395,22 @@ class Bridge:
             return records, None
         return records, no_matrix(f"layer {missing} of {self.name}", model, len(ids), watch)
 
-    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """The tokens; their ids are checked against the size of the vocabulary.
 
         Raises:
             AttnError: an id is out of range, or the model does not have the token's segment.
         """
-        return self._fit.checked(self._splitter(text, pair))
+        splitter = self.tokenizer.without_template() if is_chat else self._splitter
+        return self._fit.checked(splitter(text, pair))
+
+    def chat_template(self) -> ChatTemplate | None:
+        """The template that writes messages as one text; None if the tokenizer has none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return self.tokenizer.chat_template()
 
     @property
     def _splitter(self) -> Tokenizer:
@@ -330,6 +438,21 @@ class Bridge:
         if kind is Kind.DECODER:
             tokenizer = tokenizer.target_tokenizer()
         return {index: text for index, text in tokenizer.vocabulary().items() if index < size}
+
+    def token_text(self, index: int, kind: Kind) -> str:
+        """The text of the token with this id, in the vocabulary of this kind; empty if it has none."""
+        return (self._target_tokenizer if kind is Kind.DECODER else self.tokenizer).text(index)
+
+    @cached_property
+    def _target_tokenizer(self) -> Tokenizer:
+        return self.tokenizer.target_tokenizer()
+
+    @cached_property
+    def mask_pieces(self) -> frozenset[str]:
+        """What may stand for a masked token in the text."""
+        from attn_cli.models.tokens.mask import mask_pieces  # few commands need it
+
+        return mask_pieces(self.tokenizer)
 
     def check(self) -> None:
         """Check that there are weights of every layer, in floating point unless the model is quantised.

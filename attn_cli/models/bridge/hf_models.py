@@ -33,12 +33,18 @@ CLASSES = (
 _IN_LAYERS = re.compile(r"\.\d+\.|embed|wte|wpe|shared")
 """Parameters the attention depends on: numbered layers and embeddings, but not poolers and classifiers."""
 
+_ALL = re.compile("")
+
 _WITH_IMAGES = frozenset({"blip-2", "instructblip", "instructblipvideo", "llama4"})
 """Models whose code needs an image (of Llama 4: looks for one in its result), around a language model."""
 
 _HINT = "check that config.json and the weights belong to the same model"
 _OF_ENCODER = ("encoder_layers", "num_encoder_layers", "num_layers", "num_hidden_layers")
 _OF_DECODER = ("decoder_layers", "num_decoder_layers")
+
+
+class MissingTensorError(AttnError):
+    """A tensor of the model is not in the files, or has another shape."""
 
 
 def is_known(kind: str) -> bool:
@@ -162,13 +168,15 @@ def _takes(named: Any, argument: str) -> bool:
     return argument in inspect.signature(named.forward).parameters
 
 
-def build_sketch(config: Any, *, trusts_code: bool = False) -> Any:
+def build_sketch(config: Any, *, trusts_code: bool = False, builder: Any = None) -> Any:
     """Build the model without weights, on the meta device: every module and shape, but no numbers.
+
+    `builder` builds another than the bare model.
 
     Raises:
         AttnError: transformers has no such model for text.
     """
-    builder = model_builder(config)
+    builder = builder or model_builder(config)
     with translated_errors(f"transformers cannot build a {config.model_type}"), torch.device("meta"):
         return builder.from_config(
             _unquantised(config),
@@ -185,16 +193,18 @@ def load_model(
     *,
     trusts_code: bool = False,
     state: Mapping[str, Tensor] | None = None,
+    builder: Any = None,
 ) -> Any:
     """Load the model with the weights in `directory`, in the backend's number format and on its device.
 
-    `state` replaces the files of weights, by the names that transformers gives them.
+    `state` replaces the files of weights, by the names that transformers gives them. `builder` builds another
+    than the bare model, which must then be in the files as a whole.
 
     Raises:
         AttnError: the weights cannot be read, or do not belong to this model.
     """
     try:
-        return _loaded(directory, config, backend, trusts_code=trusts_code, state=state)
+        return _loaded(directory, config, backend, builder, trusts_code=trusts_code, state=state)
     except AttnError as error:
         if state is not None or not is_quantised(config):
             raise
@@ -206,14 +216,15 @@ def _loaded(
     directory: Path,
     config: Any,
     backend: Backend,
+    chosen: Any,
     *,
     trusts_code: bool,
     state: Mapping[str, Tensor] | None,
 ) -> Any:
-    builder = model_builder(config)
+    builder = chosen or model_builder(config)
     place: dict[str, Any] = {}
     if state is not None:  # an Auto class takes no state dict
-        sketch = build_sketch(config, trusts_code=trusts_code)
+        sketch = build_sketch(config, trusts_code=trusts_code, builder=chosen)
         builder, place = type(sketch), {"state_dict": _as_torch(state, sketch)}
     if backend.dtype is DType.FLOAT64:  # PyTorch multiplies grouped matrices in float32 at most
         place["experts_implementation"] = "eager"
@@ -235,8 +246,8 @@ def _loaded(
         mismatched = {name: shapes for name, *shapes in loading_info["mismatched_keys"]}
         drawn = {*loading_info["missing_keys"], *mismatched}
         if drawn:
-            drawn -= _computed(build_sketch(config, trusts_code=trusts_code))
-        _check_whole(directory, drawn, mismatched)
+            drawn -= _computed(build_sketch(config, trusts_code=trusts_code, builder=chosen))
+        _check_whole(directory, drawn, mismatched, _ALL if chosen else _IN_LAYERS)
         if backend.rounded is not None:
             _round(model, getattr(torch, backend.rounded.value), loading_info["missing_keys"])
         return of_text(model).to(backend.device).eval()
@@ -291,19 +302,22 @@ def _computed(whole: Any) -> set[str]:
 
 
 def _check_whole(
-    directory: Path, lacking: Collection[str], mismatched: Mapping[str, Sequence[Sequence[int]]]
+    directory: Path,
+    lacking: Collection[str],
+    mismatched: Mapping[str, Sequence[Sequence[int]]],
+    wanted: re.Pattern[str],
 ) -> None:
-    """Raise `AttnError` for a tensor that transformers drew at random: of another shape, or missing.
+    """Raise `AttnError` for a `wanted` tensor that transformers drew at random: of another shape, or missing.
 
     The head of a task may be missing.
     """
-    needed = sorted(name for name in lacking if name in mismatched or _IN_LAYERS.search(name))
+    needed = sorted(name for name in lacking if name in mismatched or wanted.search(name))
     if needed:
         problem = f"the tensor {needed[0]} is missing from {directory}"
         if needed[0] in mismatched:
             found, expected = (tuple(shape) for shape in mismatched[needed[0]])
             problem = f"the tensor {needed[0]} in {directory} has the shape {found}, not {expected}"
-        raise AttnError(problem, _HINT)
+        raise MissingTensorError(problem, _HINT)
 
 
 def shorten_config(config: Any, kind: Kind, count: int, whole: Any, *, trusts_code: bool = False) -> Any:

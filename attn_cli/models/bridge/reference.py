@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch  # 1.7 s: imported only by modules that need it anyway
 import transformers
@@ -32,6 +32,9 @@ from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import AttentionModules, Precision, ReferenceLayer, ReferenceTokens, Texts
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind
+
+if TYPE_CHECKING:
+    from attn_cli.models.tokens.chat.template import WrittenChat
 
 VERSION: str = transformers.__version__
 """The version of transformers."""
@@ -71,7 +74,9 @@ class EagerModel:
             problem = f"{self.directory} cannot be compared with transformers: it is a file, not a directory"
             raise AttnError(problem, "verify the checkpoint that the file was converted from")
 
-    def tokens_of(self, text: str, pair: str | None, target: str | None) -> ReferenceTokens:
+    def tokens_of(
+        self, text: str, pair: str | None, target: str | None, chat: "WrittenChat | None" = None
+    ) -> ReferenceTokens:
         """The tokens by AutoTokenizer, over the same directory.
 
         Raises:
@@ -84,6 +89,7 @@ class EagerModel:
             (text, pair, target),
             trusts_code=self.trusts_code,
             has_template=self.has_template,
+            chat=chat,
         )
 
     @property
@@ -144,10 +150,9 @@ class EagerModel:
                 model = load_model(
                     self.directory, self._config(first), backend, trusts_code=own, state=self.state
                 )
-            self._models[known] = (model, _tables(model))
+            self._models[known] = (model, RopeTables.of(model))
         model, tables = self._models[known]
-        for module, values, buffers in tables:
-            vars(module).update(values, _buffers=copy(buffers))
+        tables.restore()
         return model
 
     def _config(self, first: int | None) -> Any:
@@ -168,13 +173,27 @@ class EagerModel:
         return short
 
 
-def _tables(model: torch.nn.Module) -> list[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]]]:
-    """The modules with tables of frequencies, each with its attributes and buffers."""
-    return [
-        (module, copy(vars(module)), dict(module.named_buffers(recurse=False)))
-        for module in model.modules()
-        if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
-    ]
+@record(frozen=True, slots=True, eq=False)
+class RopeTables:
+    """The modules with tables of frequencies as they were loaded: dynamic RoPE remembers the longest text."""
+
+    modules: tuple[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]], ...]
+
+    @classmethod
+    def of(cls, model: torch.nn.Module) -> "RopeTables":
+        """The tables of the model, as they are now."""
+        return cls(
+            tuple(
+                (module, copy(vars(module)), dict(module.named_buffers(recurse=False)))
+                for module in model.modules()
+                if any("inv_freq" in name for name, _ in module.named_buffers(recurse=False))
+            )
+        )
+
+    def restore(self) -> None:
+        """Put the tables back into the model."""
+        for module, values, buffers in self.modules:
+            vars(module).update(values, _buffers=copy(buffers))
 
 
 def rows_of(length: int) -> Sequence[int] | None:

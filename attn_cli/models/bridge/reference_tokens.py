@@ -8,6 +8,7 @@ import transformers
 
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.source import ReferenceTokens
+from attn_cli.models.tokens.chat.template import WrittenChat
 
 
 @cache
@@ -25,8 +26,11 @@ def auto_tokens(
     *,
     trusts_code: bool,
     has_template: bool = True,
+    chat: WrittenChat | None = None,
 ) -> ReferenceTokens:
     """The tokens of a text, of a pair, and of a decoder's text; without a template, no special tokens.
+
+    In place of the text those of a chat, which transformers writes by its own rules.
 
     Raises:
         AttnError: transformers cannot read the tokenizer, or cannot use it.
@@ -34,13 +38,25 @@ def auto_tokens(
     tokenizer, (text, pair, target) = _tokenizer(directory, trusts_code), texts
     how = {"add_special_tokens": has_template}
     with translated_errors("AutoTokenizer cannot read the text"):
-        encoding = tokenizer(text, **how) if pair is None else tokenizer(text, pair, **how)
+        if chat is not None:
+            encoding = _chat_encoding(tokenizer, chat)
+        else:
+            encoding = tokenizer(text, **how) if pair is None else tokenizer(text, pair, **how)
         ids = [int(number) for number in encoding["input_ids"]]
         labels = None if target is None else tokenizer(text_target=target, **how)["input_ids"]
     segments = None
     if (getattr(config, "type_vocab_size", None) or 0) > 1:
         segments = [int(number) for number in encoding.get("token_type_ids", [0] * len(ids))]
     return ReferenceTokens(ids, segments, None if labels is None else _shifted(config, labels))
+
+
+def _chat_encoding(tokenizer: Any, chat: WrittenChat) -> Any:
+    """The chat's tokens; a template that only the model's processor has is named to the tokenizer."""
+    source = chat.template.source if tokenizer.chat_template is None else None
+    messages = [dict(message) for message in chat.messages]
+    return tokenizer.apply_chat_template(
+        messages, chat_template=source, add_generation_prompt=True, tokenize=True, return_dict=True
+    )
 
 
 def _shifted(config: Any, labels: list[int]) -> list[int] | None:

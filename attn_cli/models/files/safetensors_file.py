@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
+from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, index_of, map_file
 from attn_cli.record import record
 
 _EIGHTS = {"F8_E4M3": "u1", "F8_E5M2": "u1", "F8_E8M0": "u1"}
@@ -58,9 +58,9 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _numbers(buffer: mmap.mmap, entry: _Entry, rows: Sequence[int] | None) -> FloatArray:
-    """The tensor, or the given rows of it; a whole float32 or float64 tensor is not copied."""
+    """The tensor, or the given rows of it; whole or as a range, float32 and float64 are not copied."""
     raw = np.frombuffer(buffer, _TYPES[entry.dtype], math.prod(entry.shape), entry.start).reshape(entry.shape)
-    numbers = _widen(raw if rows is None else raw[list(rows)], entry.dtype)
+    numbers = _widen(raw if rows is None else raw[index_of(rows)], entry.dtype)
     if rows is None and entry.dtype in _NARROW:
         _release_pages(buffer, entry.start, entry.end)
     return numbers

@@ -30,6 +30,13 @@ class Tensor:
     )  # given rows, or all for None; the field is None if the dtype is not supported
 
 
+def index_of(rows: Sequence[int]) -> slice | list[int]:
+    """What selects these rows from an array: for a range a slice, which copies nothing."""
+    if isinstance(rows, range) and rows.step == 1:
+        return slice(rows.start, rows.stop)
+    return list(rows)
+
+
 def map_file(path: Path) -> mmap.mmap:
     """Map the file into memory; nothing is read yet.
 

@@ -111,6 +111,10 @@ class Weights:
         """
         self._numbers(name, shape)
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a tensor, of any shape."""
+        return self._find(name) is not None
+
     def stored(self, name: str) -> str:
         """The tensor's name in the file, with its prefix; `name` itself if it is missing."""
         return next((alias for alias in self._aliases(name) if alias in self.tensors), name)

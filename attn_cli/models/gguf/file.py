@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attn_cli.errors import AttnError
-from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, map_file
+from attn_cli.models.files.tensors import RELOAD, FloatArray, Tensor, index_of, map_file
 from attn_cli.record import record
 
 _MAGIC = b"GGUF"
@@ -211,7 +211,7 @@ def _numbers(
     from gguf import quants
 
     raw = np.frombuffer(buffer, np.uint8, math.prod(shape), start).reshape(shape)
-    chosen = raw if rows is None else raw[list(rows)]
+    chosen = raw if rows is None else raw[index_of(rows)]
     if kind.name == "F64":
         return chosen.view("<f8")
     with np.errstate(all="ignore"):  # overflows are detected where the numbers are used

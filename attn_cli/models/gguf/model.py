@@ -32,9 +32,13 @@ _KEYS = {
     "rope_theta": "rope.freq_base",
     "sliding_window": "attention.sliding_window",
     "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
     "is_causal": "attention.causal",
 }
 """Config names and the metadata keys they come from, without the prefix `ARCHITECTURE.`."""
+
+_ENDS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
+"""The tokens that end a text, or a turn of a chat (`llama_vocab::impl::load` in llama.cpp)."""
 
 _FLAGS = {"attention_bias": "blk.0.attn_q.bias", "mlp_bias": "blk.0.ffn_gate.bias"}
 """Config flags that are true if the tensor exists."""
@@ -46,6 +50,7 @@ _STRETCH = {
     "beta_slow": "yarn_beta_slow",
 }
 _EMBEDDING = "token_embd.weight"
+_HEAD = "output.weight"  # left out if the language head is the embeddings
 _FREQUENCIES = "rope_freqs.weight"
 _LONG, _SHORT = "rope_factors_long.weight", "rope_factors_short.weight"
 
@@ -101,6 +106,8 @@ def _config(file: GgufFile, kind: str) -> dict[str, Any]:
         if value is not None
     }
     values |= {name: tensor in file.tensors for name, tensor in _FLAGS.items()}
+    values["eos_token_id"] = [file.metadata[key] for key in _ENDS if key in file.metadata] or None
+    values["tie_word_embeddings"] = _HEAD not in file.tensors
     values.setdefault("num_key_value_heads", values.get("num_attention_heads"))
     family = FAMILIES[kind]
     check_metadata(file.metadata, kind, values, family.reads, file.path)

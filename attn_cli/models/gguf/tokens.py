@@ -1,10 +1,12 @@
 """The tokenizer of a GGUF file, rebuilt from its metadata as a Hugging Face tokenizer."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attn_cli.errors import AttnError
 from attn_cli.models.gguf.file import GgufFile
+from attn_cli.models.tokens.chat.template import ChatTemplate
 from attn_cli.models.tokens.fast import FastTokenizer, tokenizer_errors
 from attn_cli.record import record
 
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
 
 _UNKNOWN, _CONTROL, _GIVEN = 2, 3, 4  # values of token_type: unknown, control, user-defined
 _NOT_STRIPPING = frozenset({"<unk>", "<s>", "<|endoftext|>"})
+_NAMED = {
+    "bos_token": "bos_token_id",
+    "eos_token": "eos_token_id",
+    "unk_token": "unknown_token_id",
+    "pad_token": "padding_token_id",
+}
+"""The variables of a chat template, as in transformers' `gguf_tokenizer_mapping.py`."""
 _HINT = "--tokenizer DIR, the model's directory in Hugging Face layout, with its tokenizer.json"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = (
@@ -114,7 +123,16 @@ def build_tokenizer(file: GgufFile, *, in_order: bool = False) -> FastTokenizer:
     if not isinstance(kind, str) or kind not in builders:
         raise vocabulary.unfit(f"its model is {kind}, not {' or '.join(builders)}")
     with tokenizer_errors(f"{file.path} has no tokenizer that can be rebuilt"):
-        return FastTokenizer(builders[kind](vocabulary))
+        return FastTokenizer(builders[kind](vocabulary), read_chat=partial(_chat_template, vocabulary))
+
+
+def _chat_template(vocabulary: _Vocabulary) -> ChatTemplate | None:
+    """The template in the metadata; others with names of their own, for tools, are not used."""
+    source = vocabulary.file.metadata.get("tokenizer.chat_template")
+    if not isinstance(source, str):
+        return None
+    named = {name: key for name, key in _NAMED.items() if vocabulary.of(key) is not None}
+    return ChatTemplate(source, {name: vocabulary.piece(key) for name, key in named.items()})
 
 
 def _read_vocabulary(file: GgufFile, *, in_order: bool) -> _Vocabulary:

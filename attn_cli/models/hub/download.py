@@ -51,6 +51,7 @@ _HUB = "https://huggingface.co"
 _CONFIG = "config.json"
 _TOKENIZER = "tokenizer.json"
 _BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "attn.json")
+_CHAT = ("chat_template.jinja", "chat_template.json")
 _OLDER_TOKENIZERS = (
     *("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "target_vocab.json"),
     *("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "source.spm", "target.spm"),
@@ -148,7 +149,7 @@ class _Hub:
     def _tokenizer(self, commit: str) -> list[_Remote]:
         """The tokenizer's files; those of older tokenizers only if there is no `tokenizer.json`."""
         whole = self._remote(_TOKENIZER, commit)
-        names = _BESIDE if whole else (*_BESIDE, *_OLDER_TOKENIZERS)
+        names = (*_BESIDE, *_CHAT) if whole else (*_BESIDE, *_CHAT, *_OLDER_TOKENIZERS)
         beside = [remote for name in names if (remote := self._remote(name, commit))]
         return [whole, *beside] if whole else beside
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cache, cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,16 @@ from attn_cli.core.masks import Rule, narrowed
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
+from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
+from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.spec import Cross, Spec
-from attn_cli.models.native.transformer import Inputs, Transformer
+from attn_cli.models.native.transformer import Inputs, Memory, Transformer
 from attn_cli.models.native.without_positions import order_sources, with_order_from
 from attn_cli.models.source import (
     AttentionModules,
     Card,
+    Choice,
     Extent,
     Layer,
     ReferenceModel,
@@ -27,11 +31,20 @@ from attn_cli.models.source import (
 )
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
+from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
-from attn_cli.vocabulary import Kind, OrderSource
+from attn_cli.vocabulary import DType, Kind, OrderSource
 
 if TYPE_CHECKING:
     from attn_cli.core.decomposition import DecomposedInput
+    from attn_cli.models.generation.settings import GenerationSettings
+    from attn_cli.models.native.effects.text import NativeEffects
+    from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
+    from attn_cli.models.tokens.chat.template import ChatTemplate
+
+
+_STORED = {DType.FLOAT32: "F32", DType.FLOAT64: "F64"}
+"""The number formats of NumPy as files name them; such a tensor is used where it is mapped."""
 
 
 @record(frozen=True)
@@ -120,13 +133,22 @@ class Checkpoint:
         decoding = Extent(range(decoder.layers), decoder.heads)
         return {Kind.ENCODER: whole, Kind.DECODER: decoding, Kind.CROSS: decoding}
 
-    def tokens(self, text: str, pair: str | None) -> tuple[Token, ...]:
+    def tokens(self, text: str, pair: str | None, *, is_chat: bool = False) -> tuple[Token, ...]:
         """The tokens of the text; their ids are checked against the size of the vocabulary.
 
         Raises:
             AttnError: an id is out of range, or the text cannot be tokenized.
         """
-        return self._fit(self.spec).checked(self._splitter(text, pair))
+        splitter = self.tokenizer.without_template() if is_chat else self._splitter
+        return self._fit(self.spec).checked(splitter(text, pair))
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if the tokenizer has none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return self.tokenizer.chat_template()
 
     def target_tokens(self, text: str) -> tuple[Token, ...]:
         """The decoder's input: its start token, then the tokens of the text without the last one.
@@ -146,6 +168,21 @@ class Checkpoint:
         if kind is Kind.DECODER and spec.decoder is not None:
             spec, tokenizer = spec.decoder, tokenizer.target_tokenizer()
         return {index: text for index, text in tokenizer.vocabulary().items() if index < spec.vocabulary}
+
+    def token_text(self, index: int, kind: Kind) -> str:
+        """The text of the token with this id, in the vocabulary of this kind; empty if it has none."""
+        return (self._target_tokenizer if kind is Kind.DECODER else self.tokenizer).text(index)
+
+    @cached_property
+    def _target_tokenizer(self) -> Tokenizer:
+        return self.tokenizer.target_tokenizer()
+
+    @cached_property
+    def mask_pieces(self) -> frozenset[str]:
+        """What may stand for a masked token in the text."""
+        from attn_cli.models.tokens.mask import mask_pieces  # few commands need it
+
+        return mask_pieces(self.tokenizer)
 
     def check(self) -> None:
         """Check that the weights belong to this model.
@@ -178,6 +215,106 @@ class Checkpoint:
             return decomposed_cross_input(model, decoder, inputs, target, layer, queries, keys)
         memory = cache(lambda: model.memory(inputs))
         return decomposed_input(decoder, target, kind, layer, queries, keys, memory)
+
+    def predictor(self, texts: Texts) -> "NativePredictor":
+        """What the model's own head expects after each token, or in its place; the layers run once.
+
+        An encoder-decoder model predicts what follows each token that its decoder reads.
+
+        Raises:
+            AttnError: the model has no such head, or its files lack it.
+        """
+        from attn_cli.models.native.language_head.prediction import NativePredictor  # few commands predict
+
+        model, inputs, memory = self._predicting(texts)
+        return NativePredictor(self.language_head(), cache(lambda: model.leaving(inputs, memory)))
+
+    def effects(self, texts: Texts) -> "NativeEffects":
+        """What heads do to the predictions of a text: those of the decoder if there are two sides.
+
+        Raises:
+            AttnError: the model has no language head, or its files lack it.
+        """
+        from attn_cli.models.native.effects.text import NativeEffects
+
+        _, inputs, memory = self._predicting(texts)
+        kind = next(iter(self.kinds)) if memory is None else Kind.DECODER
+        return NativeEffects(self.language_head(), inputs, kind, memory)
+
+    def _predicting(self, texts: Texts) -> tuple[Transformer, Inputs, Memory | None]:
+        """The transformer that predicts tokens, and what it reads."""
+        model, inputs = self._transformer, _inputs(texts.tokens)
+        if self.spec.decoder is None:
+            return model, inputs, None
+        memory = cache(lambda: model.memory(inputs))
+        return replace(model, spec=self.spec.decoder), _inputs(texts.target), memory
+
+    def language_head(self) -> "NativeHead":
+        """The model's own language head; in an encoder-decoder model it reads what leaves the decoder.
+
+        Raises:
+            AttnError: the model has none, or its files do not say what it is.
+        """
+        from attn_cli.models.files.saved_as import no_head  # few commands predict
+        from attn_cli.models.native.language_head.known_head import known_head
+        from attn_cli.models.native.language_head.prediction import NativeHead
+
+        model = replace(self._transformer, spec=self.spec.decoder or self.spec)
+        known = known_head(self.name, self.path, model.spec, self.open_weights(), self.adapter)
+        if known.head.fills_masks and self.request.is_causal:
+            raise no_head(self.name, "it fills in masked tokens, which see both sides without --causal")
+        return NativeHead(model, known)
+
+    def check_generation(self, *, is_watched: bool = False) -> None:  # noqa: ARG002  any layer can be
+        """Check that the model has a decoder with a language head.
+
+        Raises:
+            AttnError: its tokens see those after them, or its files lack its head.
+        """
+        if not (self.spec.decoder or self.spec).is_causal:
+            raise no_continuation(self.name, "its tokens see those after them")
+        self.language_head()
+
+    def generate(
+        self, texts: Texts, most: int, choose: Choice, watched: tuple[Kind, int] | None = None
+    ) -> tuple[int, ...]:
+        """The ids of at most `most` tokens that follow the text, or the decoder's.
+
+        Raises:
+            AttnError: the model computes no numbers to choose by.
+        """
+        from attn_cli.models.native.continuation import NativeContinuation, continued
+
+        _, inputs, memory = self._predicting(texts)
+        continuation = NativeContinuation(self.language_head(), inputs, most, memory, watched)
+        return continued(continuation, self._generation_settings, most, choose)
+
+    @property
+    def generation_weights(self) -> int:
+        """Bytes of the weights that `generate` converts and keeps: those that are not used as in the file."""
+        size, is_copied = self.backend.dtype.size, self.backend.name != "numpy"
+        return sum(
+            size * prod(tensor.shape)
+            for tensor in self.open_weights().tensors.values()
+            if is_copied or tensor.dtype != _STORED[self.backend.dtype]
+        )
+
+    @property
+    def generation_remarks(self) -> Sequence[str]:
+        """Which rules of the checkpoint change what it writes, and which are not applied."""
+        return self._generation_settings.remarks
+
+    def writing(self, texts: Texts, text: str) -> Writing:
+        """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
+        if self.spec.decoder is None:
+            return Writing(self.tokenizer, texts.tokens, text)
+        return Writing(self.tokenizer.target_tokenizer(), texts.target, text)
+
+    @cached_property
+    def _generation_settings(self) -> "GenerationSettings":
+        from attn_cli.models.generation.settings import read_settings  # few commands go on with a text
+
+        return read_settings(self.path, open_files(self.path).config)
 
     def reference_model(self) -> ReferenceModel:
         """transformers' model over the same files; its modules have the names of the tensors."""

@@ -45,18 +45,19 @@ class ResidualStream:
         block, stream = self.layer(self.model.spec.layers - 1)
         norm = self.model.norm(self.model.spec.final_norm, 0, self.model.spec.width)
         output = block.leaving if norm is None else norm(block.leaving)
-        return output, self._after(block, stream).normed(norm)
+        return output, self.after(block, stream).normed(norm)
 
     def layer(self, number: int) -> tuple[Block, Decomposition]:
         """A layer, and the stream (P, M) before its norm; later layers do not run."""
-        return next(each for each in self._layers() if each[0].layer == number)
+        return next(each for each in self.layers() if each[0].layer == number)
 
-    def _layers(self) -> Iterator[tuple[Block, Decomposition]]:
+    def layers(self) -> Iterator[tuple[Block, Decomposition]]:
+        """Each layer, and the stream (P, M) before its norm, run lazily."""
         stream = self._embedded()
         for block in self.model.blocks(self.inputs, self.memory, self.places):
             stream = stream.as_computed(self._at_places(block.x))
             yield block, stream
-            stream = self._after(block, stream)
+            stream = self.after(block, stream)
 
     def _embedded(self) -> Decomposition:
         """The embeddings, which enter the first layer."""
@@ -73,7 +74,7 @@ class ResidualStream:
         spec = self.model.spec
         return stream.normed(self.model.norm(part, block.layer, spec.width)) if spec.is_pre_norm else stream
 
-    def _after(self, block: Block, stream: Decomposition) -> Decomposition:
+    def after(self, block: Block, stream: Decomposition) -> Decomposition:
         """The stream that leaves the layer."""
         between = self._with_attention(block, stream)
         if self.model.spec.cross is not None:

@@ -98,6 +98,28 @@ class Cross:
     norm: Part  # before the attention in pre-norm models, else after the sum
 
 
+@record(frozen=True, slots=True)
+class LanguageHead:
+    """How the output of the last layer, after the final norm, becomes a logit for each token of a vocabulary.
+
+    x ↦ cap(scale · W f(x) + b), where f is a linear layer, an activation and a norm, as far as there are any.
+    """
+
+    decoder: Part  # W: (V, M), one row per token
+    is_tied: bool = True  # to the token embeddings, if the file has no W
+    tied_to: tuple[str, ...] = ()  # where the embeddings may be; empty: the model's token embeddings
+    tied_bias: str | None = None  # the whole name of a bias that is W's, if the file has none beside W
+    added_bias: str | None = None  # the whole name of a bias (1, V) that is added if the file has it
+    transform: Part | None = None
+    activation: str | None = None
+    norm: Part | None = None  # of the type of the layers' norms
+    width: int | None = None  # what `transform` maps to; None: the width of the model
+    scale: float = 1.0
+    softcap: float | None = None
+    fills_masks: bool = False  # a row is about the token in its own place, not about the next one
+    aliases: Mapping[str, str] = field(default_factory=dict)  # as those of `Spec`
+
+
 def _numbered(layer: int) -> Mapping[str, int]:
     return {"layer": layer}
 
@@ -163,6 +185,7 @@ class Spec:
     decoder: "Spec | None" = None  # of an encoder-decoder model, where this is the encoder
     is_encoder_alone: bool = False  # of such a model, whose files lack the decoder
     start: int | None = None  # the decoder's start token
+    head: Callable[[], LanguageHead] | None = None  # raises `AttnError`; None: nothing predicts tokens
 
     def mask(self, layer: int) -> Rule:
         """Where a query may look in a layer, apart from padding."""

@@ -5,7 +5,8 @@ of layer 2.
 """
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, partial, reduce
 from itertools import accumulate
@@ -17,6 +18,7 @@ from attn_cli.core.chunked import row_by_row
 from attn_cli.core.layers import ACTIVATIONS, LayerNorm, RmsNorm
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused, split
+from attn_cli.core.past import Past
 from attn_cli.core.positions import Disentangled, RelativeBias, alibi, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, torch_backend
@@ -33,10 +35,22 @@ class Inputs:
     segments: Sequence[int]
     real: Sequence[bool] | None = None  # false for padding; None: no padding
     first: int = 0  # position of the first token, so that training on short rows covers every position
+    before: Sequence[int] = ()  # the ids of the tokens before the first, if their keys are cached
 
 
 Memory: TypeAlias = Callable[[], Array]
 """The encoder's output (S, M), computed when the decoder first needs it."""
+
+Kept: TypeAlias = dict[tuple[Hashable, ...], Any]
+"""What was read from the weights, converted and ready to be used again."""
+
+
+class Cache:
+    """The keys and values of the tokens that a decoder has read, by layer, and those of its memory."""
+
+    def __init__(self) -> None:
+        self.own: defaultdict[int, Past] = defaultdict(Past)
+        self.of_memory: defaultdict[int, Past] = defaultdict(Past)
 
 
 class Tensors(Protocol):
@@ -62,6 +76,7 @@ class Transformer:
     spec: Spec
     weights: Tensors
     backend: Backend
+    kept: Kept | None = None  # None: weights are read and converted each time, and not kept
 
     def check(self) -> None:
         """Check that the file contains the last layer: a config may claim a billion layers.
@@ -92,26 +107,41 @@ class Transformer:
         assert block is not None, "a model has at least one layer"
         yield self._normalise(self.spec.final_norm, 0, block.leaving)
 
+    def leaving(self, inputs: Inputs, memory: Memory | None = None) -> Array:
+        """(T, M) the output of the last layer, before the final norm."""
+        (last,) = deque(self.blocks(inputs, memory), maxlen=1)
+        return last.leaving
+
     def memory(self, inputs: Inputs) -> Array:
         """(T, M) the output of an encoder's last layer, to which the decoder attends."""
         *_, last = self.hidden_states(inputs)
         return last
 
     def blocks(
-        self, inputs: Inputs, memory: Memory | None = None, watched: Sequence[int] = ()
+        self,
+        inputs: Inputs,
+        memory: Memory | None = None,
+        watched: Sequence[int] = (),
+        cached: Cache | None = None,
     ) -> Iterator["Block"]:
-        """The layers in order, run lazily; each keeps what its feed-forward block writes at `watched`."""
+        """The layers in order, run lazily; each keeps what its feed-forward block writes at `watched`.
+
+        `cached` has the keys and values of the tokens before these; those of these are added to it.
+        """
         x = self.embedded(inputs)
-        opened = self.opened(inputs, x, memory)
+        opened = self.opened(inputs, x, memory, cached)
         for layer in range(self.spec.layers):
             block = opened.block(layer, x, watched)
             yield block
             if layer + 1 < self.spec.layers:
                 x = block.leaving
 
-    def opened(self, inputs: Inputs, x: Array, memory: Memory | None = None) -> "OpenText":
-        """What all layers know of a text whose embeddings are `x` (T, M)."""
-        return OpenText(self, _mask(inputs, x), self._shared_bias(x), memory)
+    def opened(
+        self, inputs: Inputs, x: Array, memory: Memory | None = None, cached: Cache | None = None
+    ) -> "OpenText":
+        """What all layers know of a text whose embeddings are `x` (T, M), which follows what is cached."""
+        length = inputs.first + int(x.shape[-2])
+        return OpenText(self, length, _mask(inputs, x), self._shared_bias(x), memory, cached)
 
     def embedded(self, inputs: Inputs) -> Array:
         """(T, M) the sum of the token, position and segment embeddings, normalised."""
@@ -144,10 +174,26 @@ class Transformer:
     def embedding_projection(self) -> Linear | None:
         """What maps embeddings narrower than the model to its width; None if they are as wide."""
         width, part = self.spec.width, self.spec.embeddings.projection
-        return None if part is None else self._linear(part, 0, width, self.spec.embeddings.width or width)
+        return None if part is None else self.linear(part, width, self.spec.embeddings.width or width)
+
+    def keeping(self, name: str, layer: int, make: Callable[[], Any]) -> Callable[[], Any]:
+        """What a layer is made of, read from the weights anew each time unless it is kept."""
+        return make if self.kept is None else partial(self.once, (name, layer), make)
+
+    def once(self, key: tuple[Hashable, ...], make: Callable[[], Any]) -> Any:
+        """What `make` returns, or returned before if it is kept."""
+        if self.kept is None:
+            return make()
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
 
     def _shared_bias(self, like: Array) -> Bias | None:
         """The position bias that all layers share: ALiBi's or T5's."""
+        bias: Bias | None = self.once(("bias",), partial(self._read_bias, like))
+        return bias
+
+    def _read_bias(self, like: Array) -> Bias | None:
         spec = self.spec
         if spec.is_alibi:
             return alibi(spec.heads, like)
@@ -243,14 +289,15 @@ class Transformer:
         summed = attention.stream + added
         return summed if spec.is_pre_norm else self._normalise(spec.attention_norm, layer, summed)
 
-    def cross_attention(self, layer: int, x: Array, memory: Memory) -> Attention:
+    def cross_attention(self, layer: int, x: Array, memory: Memory, cached: Cache | None = None) -> Attention:
         """The cross-attention of a decoder layer; `x` (T, M) is the stream after its self-attention."""
         spec, cross = self.spec, self.spec.cross
         assert cross is not None, "the spec of a decoder has cross-attention"
         norm = self.norm(cross.norm, layer, x.shape[-1]) if spec.is_pre_norm else None
-        opens = partial(self._cross_attention, cross, layer)
-        attention = opens().attention(x if norm is None else norm(x), memory())
-        return replace(attention, stream=x, input_norm=norm, opens=cache(opens))
+        opens = self.keeping("cross", layer, partial(self._cross_attention, cross, layer))
+        past = None if cached is None else cached.of_memory[layer]
+        attention: Attention = opens().attention(x if norm is None else norm(x), memory(), past=past)
+        return replace(attention, stream=x, input_norm=norm, opens=cache(opens) if cached is None else None)
 
     def add_cross_attention(
         self, layer: int, cross_attention: Attention, edit: "Edit | None" = None
@@ -282,11 +329,11 @@ class Transformer:
     def _feed_forward(self, layer: int, x: Array) -> Array:
         """(T, M) what the feed-forward block adds to the residual stream."""
         parts, width = self.spec.feed_forward, self.spec.width
-        inner = self._expand(layer)
+        inner = self.keeping("inner", layer, partial(self._expand, layer))()
         if parts.is_down_float32 and self.backend.dtype is DType.FLOAT16:
             result = self._in_float32(inner(x), layer)
         else:
-            down = self._linear(parts.down, layer, width, parts.size)
+            down = self.keeping("down", layer, partial(self._linear, parts.down, layer, width, parts.size))()
             result = row_by_row(lambda rows: down(inner(rows)), x)
         return self._scale_result(self.spec.feed_forward_result_norm, layer, result)
 
@@ -294,7 +341,8 @@ class Transformer:
         """(T, M) the block's last product in float32, as in T5 of transformers (`_keep_in_fp32_modules`)."""
         parts = self.spec.feed_forward
         exact = replace(self, backend=torch_backend(self.backend.device, DType.FLOAT32))
-        down = exact._linear(parts.down, layer, self.spec.width, parts.size)  # noqa: SLF001  this class
+        read = partial(exact._linear, parts.down, layer, self.spec.width, parts.size)  # noqa: SLF001  this class
+        down = self.keeping("down", layer, read)()
         return down(at_least_float32(inner))
 
     def _scale_result(self, norm: Part | None, layer: int, result: Array) -> Array:
@@ -323,6 +371,12 @@ class Transformer:
         """A layer's norm over vectors of this width; None if there is none."""
         if part is None or layer < part.since:
             return None
+        norm: LayerNorm | RmsNorm = self.once(
+            ("norm", part.name, layer, width), partial(self._read_norm, part, layer, width)
+        )
+        return norm
+
+    def _read_norm(self, part: Part, layer: int, width: int) -> LayerNorm | RmsNorm:
         spec, name = self.spec, self._name(part, layer)
         gain = self.backend.convert(self.weights.read(f"{name}.weight", (width,)))
         if spec.gain_offset:
@@ -331,6 +385,11 @@ class Transformer:
             return RmsNorm(gain, spec.epsilon)
         stored = self.weights.read(f"{name}.bias", (width,)) if part.has_bias else None
         return LayerNorm(gain, None if stored is None else self.backend.convert(stored), spec.epsilon)
+
+    def linear(self, part: Part, rows: int, columns: int) -> Linear:
+        """A linear layer that belongs to none of the layers, from `columns` to `rows` features."""
+        linear: Linear = self.once(("linear", part.name), partial(self._linear, part, 0, rows, columns))
+        return linear
 
     def _linear(self, part: Part | None, layer: int, rows: int, columns: int) -> Linear:
         assert part is not None, "a spec names every part that is used"
@@ -376,9 +435,11 @@ class OpenText:
     """What all layers of a model know of a text: its mask, its position bias, the encoder's output."""
 
     transformer: Transformer
+    length: int  # the number of tokens, with those that are cached
     mask: Rule
     bias: Bias | None
     memory: Memory | None
+    cached: Cache | None = None  # None: no token was read before
 
     def block(
         self, layer: int, x: Array, watched: Sequence[int] = (), changes: "Changes | None" = None
@@ -387,17 +448,18 @@ class OpenText:
         model, spec = self.transformer, self.transformer.spec
         norm = model.norm(spec.attention_norm, layer, x.shape[-1]) if spec.is_pre_norm else None
         entering = x if norm is None else norm(x)
-        opens = partial(model.self_attention, layer, x.shape[-2], self.bias)
+        opens = model.keeping("self", layer, partial(model.self_attention, layer, self.length, self.bias))
+        past = None if self.cached is None else self.cached.own[layer]
         attention = replace(
-            opens().attention(entering, mask=self.mask),
+            opens().attention(entering, mask=self.mask, past=past),
             stream=entering if spec.residual_is_normed else x,
             is_result_changed=spec.attention_result_norm is not None or spec.residual_scale != 1.0,
             input_norm=None if spec.residual_is_normed else norm,
-            opens=cache(opens),
+            opens=cache(opens) if past is None else None,
         )
         changes = changes or _UNCHANGED
         shown = attention if changes.watch is None else changes.watch(attention)
-        return Block(model, layer, x, shown, self.memory, watched, changes)
+        return Block(model, layer, x, shown, self.memory, watched, changes, self.cached)
 
 
 @record(frozen=True, eq=False)
@@ -411,6 +473,7 @@ class Block:
     memory: Memory | None
     watched: Sequence[int] = ()  # P positions whose parts of the stream are wanted
     changes: Changes = _UNCHANGED
+    cached: Cache | None = None  # None: no token was read before
 
     @cached_property
     def after_attention(self) -> Array:
@@ -421,7 +484,9 @@ class Block:
     def cross_attention(self) -> Attention:
         """The layer's cross-attention."""
         assert self.memory is not None, "a decoder is run with the encoder's output"
-        attention = self.transformer.cross_attention(self.layer, self.after_attention, self.memory)
+        attention = self.transformer.cross_attention(
+            self.layer, self.after_attention, self.memory, self.cached
+        )
         return attention if self.changes.watch is None else self.changes.watch(attention)
 
     @cached_property
@@ -479,14 +544,15 @@ def _sinusoids(inputs: Inputs, like: Array) -> Array:
 
 def _places(names: Embeddings, inputs: Inputs, length: int) -> Sequence[int]:
     """(T,) the row of each token's position embedding; without a position, the row before the first."""
-    if names.padding is not None and names.padding in inputs.ids:
-        takes = [id_ != names.padding for id_ in inputs.ids]
+    if names.padding is not None and names.padding in (*inputs.before, *inputs.ids):
+        takes = [id_ != names.padding for id_ in (*inputs.before, *inputs.ids)]
     elif names.skips_padding and inputs.real is not None:
         takes = list(inputs.real)
     else:
         return range(names.first + inputs.first, names.first + inputs.first + length)
     before = names.first - 1
-    return [before + count * taken for count, taken in zip(accumulate(takes), takes, strict=True)]
+    places = [before + count * taken for count, taken in zip(accumulate(takes), takes, strict=True)]
+    return places[-length:]
 
 
 def _mask(inputs: Inputs, like: Array) -> Rule:

@@ -31,7 +31,7 @@ _OF_CLASSES = (
         "legacy",
     ),
     *("extra_special_tokens", "additional_special_tokens", "added_tokens_decoder", "model_input_names"),
-    *("tokenizer_class", "auto_map"),
+    *("model_specific_special_tokens", "tokenizer_class", "auto_map"),
 )
 _WITHOUT_EFFECT = (
     *("add_bos_token", "add_eos_token"),  # taken out where there is a `tokenizer.json`
@@ -41,6 +41,7 @@ _WITHOUT_EFFECT = (
     *("name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "processor_class"),
     *("is_local", "local_files_only", "backend", "files_loaded", "errors", "use_fast", "sp_model_kwargs"),
     *("do_basic_tokenize", "never_split", "trim_offsets", "extra_ids", "full_tokenizer_file", "verbose"),
+    *("chat_control_tokens", "response_template"),  # of chats, or of answers in them
     *("device_map", "language", "task", "transformers_version", "model_type", "response_schema"),
 )
 _KNOWN = frozenset((*SPECIAL, *_OF_CLASSES, *_WITHOUT_EFFECT))
@@ -130,6 +131,7 @@ def _mark_contents(settings: Settings) -> Iterator[str]:
             yield _content(value)
     extra = settings.get("extra_special_tokens") or settings.get("additional_special_tokens") or ()
     yield from map(_content, extra.values() if isinstance(extra, dict) else extra)
+    yield from map(_content, (settings.get("model_specific_special_tokens") or {}).values())
 
 
 def _content(token: Any) -> str:

@@ -14,23 +14,35 @@ from attn_cli.models.tokens.token import Token, decode_byte_name
 if TYPE_CHECKING:
     import tokenizers
 
+    from attn_cli.models.tokens.chat.template import ChatTemplate
+
 _RELOAD = "download tokenizer.json again"
 PieceDecoder: TypeAlias = Callable[[str], str]
 """Converts a piece of the vocabulary (`##ing`, `Ġthe`) to the text it stands for."""
+
+
+def _no_chat() -> None:
+    """There is no chat template."""
 
 
 class FastTokenizer:
     """The tokenizer of a model's directory.
 
     Without `has_segments` the model is not told which text a token belongs to: all are in segment 0.
+    `read_chat` reads the chat template.
     """
 
     def __init__(
-        self, inner: "tokenizers.Tokenizer", *, has_segments: bool = True, directory: Path | None = None
+        self,
+        inner: "tokenizers.Tokenizer",
+        *,
+        has_segments: bool = True,
+        directory: Path | None = None,
+        read_chat: "Callable[[], ChatTemplate | None]" = _no_chat,
     ) -> None:
         inner.no_padding()  # MiniLM's file pads every text to 128
         inner.no_truncation()  # and truncates to 128: a text that is too long is an error here
-        self._inner, self.directory = inner, directory
+        self._inner, self.directory, self._read_chat = inner, directory, read_chat
         self._has_segments, self._has_template = has_segments, True
         self._decode = _piece_decoder(inner)
         added = inner.get_added_tokens_decoder()
@@ -78,6 +90,22 @@ class FastTokenizer:
             raise AttnError(f"the vocabulary has no token {index}", _RELOAD)
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+        piece = self._inner.id_to_token(index) or ""
+        return self._added.get(index) or self._decode(piece)
+
+    def text_token(self, index: int) -> Token:
+        """The token with this id as it stands in a text; its piece is empty if there is none."""
+        piece = self._added.get(index) or self._inner.id_to_token(index) or ""
+        is_special = index in self._special
+        return Token(0, index, piece, self.text(index), start=0, end=0, special=is_special, segment=0)
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """The text of these tokens together; bytes that are no whole character become U+FFFD."""
+        with tokenizer_errors("the tokens cannot be decoded"):
+            return self._inner.decode(list(indices), skip_special_tokens=False)
+
     def target_tokenizer(self) -> "FastTokenizer":
         """The tokenizer for the decoder's text: the same one."""
         return self
@@ -92,6 +120,14 @@ class FastTokenizer:
         bare = copy.copy(self)
         vars(bare)["_has_template"] = False
         return bare
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if there is none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return self._read_chat()
 
     @property
     def size(self) -> int:

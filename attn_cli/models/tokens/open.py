@@ -1,5 +1,6 @@
 """Opens the tokenizer in a directory: `tokenizer.json`, or, where that is not enough, with transformers."""
 
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from attn_cli.models.tokens.token import Tokenizer
 
 if TYPE_CHECKING:
     import tokenizers
+
+    from attn_cli.models.tokens.beside import TokenizerFiles
+    from attn_cli.models.tokens.chat.template import ChatTemplate
 
 _OTHER = "--tokenizer DIR, the directory of the model that it was trained with"
 _OLDER = ("vocab.*", "merges.txt", "*.model", "*.spm", "*.codes", "*.tiktoken", "tekken.json")
@@ -49,13 +53,25 @@ def open_tokenizer(directory: Path, *, trusts_code: bool = False, hint: str = _O
     applies = agreement(path, inner, files)
     if applies is None:
         return _through_transformers(directory, trusts_code=trusts_code)
-    fast = FastTokenizer(inner, has_segments=files.has_segments, directory=directory)
+    whole = cache(partial(_through_transformers, directory, trusts_code=trusts_code))
+    padding = inner.padding["pad_token"] if inner.padding else None
+    read_chat = partial(_chat_template, directory, files, padding, whole)
+    fast = FastTokenizer(inner, has_segments=files.has_segments, directory=directory, read_chat=read_chat)
     if applies is always:
         return fast
     from attn_cli.models.tokens.partial import PartialTokenizer  # few tokenizers need it
 
-    whole = cache(partial(_through_transformers, directory, trusts_code=trusts_code))
     return PartialTokenizer(fast, applies, whole)
+
+
+def _chat_template(
+    directory: Path, files: "TokenizerFiles", padding: str | None, whole: Callable[[], Tokenizer]
+) -> "ChatTemplate | None":
+    """The template in the directory, with the special tokens that the class names."""
+    from attn_cli.models.tokens.chat.files import read_chat_template, special_tokens
+
+    variables = special_tokens(files, padding)
+    return whole().chat_template() if variables is None else read_chat_template(directory, variables)
 
 
 def open_tokenizer_file(path: Path) -> FastTokenizer:

@@ -1,13 +1,17 @@
 """A tokenizer whose file gives the ids of `AutoTokenizer` for most texts, but not for all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer
 from attn_cli.record import record
+
+if TYPE_CHECKING:
+    from attn_cli.models.tokens.chat.template import ChatTemplate
 
 
 @record(frozen=True, slots=True)
@@ -35,6 +39,18 @@ class PartialTokenizer:
         """
         return self.file.token(index)
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+        return self.file.text(index)
+
+    def text_token(self, index: int) -> Token:
+        """The token with this id as it stands in a text; its piece is empty if there is none."""
+        return self.file.text_token(index)
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """The text of these tokens together; bytes that are no whole character become U+FFFD."""
+        return self.file.decode(indices)
+
     def target_tokenizer(self) -> "PartialTokenizer":
         """The tokenizer for the decoder's text: the same one."""
         return self
@@ -47,6 +63,14 @@ class PartialTokenizer:
         """The same tokenizer, which adds no special tokens to a text."""
         bare = cache(lambda: self.open_whole().without_template())
         return replace(self, file=self.file.without_template(), open_whole=bare)
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if there is none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return self.file.chat_template()
 
     @property
     def size(self) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from attn_cli.models.files.safe_paths import LARGEST_TEXT, checked_path
 from attn_cli.models.hf_errors import translated_errors
 from attn_cli.models.tokens.alignment import align_pieces
 from attn_cli.models.tokens.beside import read_beside
+from attn_cli.models.tokens.chat.files import read_chat_template
+from attn_cli.models.tokens.chat.template import ChatTemplate
 from attn_cli.models.tokens.fast import FastTokenizer
 from attn_cli.models.tokens.token import Token, Tokenizer, decode_byte_name
 
@@ -89,6 +92,14 @@ class TransformersTokenizer(FastTokenizer):
         vars(target)["_is_target"] = getattr(self._whole, "tgt_lang", "") is not None
         return target
 
+    def chat_template(self) -> ChatTemplate | None:
+        """The template that writes messages as one text; None if there is none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return _chat_template(self._whole, self.directory)
+
     @property
     def remarks(self) -> tuple[str, ...]:
         """What to know of the tokenizer."""
@@ -135,6 +146,30 @@ class SlowTokenizer:
             piece = str(self._inner.convert_ids_to_tokens(index))
         return Token(0, index, piece, piece, start=0, end=0, special=True, segment=0)
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+        if index >= self.size:
+            return ""
+        piece = self.token(index).piece
+        return piece if index in self._special | self._added else _decode(piece)
+
+    def text_token(self, index: int) -> Token:
+        """The token with this id as it stands in a text; its piece is empty if there is none."""
+        piece = self.token(index).piece if index < self.size else ""
+        is_special = index in self._special
+        return Token(0, index, piece, self.text(index), start=0, end=0, special=is_special, segment=0)
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """The text of these tokens together; bytes that are no whole character become U+FFFD."""
+        with _tokenizer_errors("the tokens cannot be decoded"):
+            return str(
+                self._inner.decode(
+                    [index for index in indices if index < self.size],
+                    skip_special_tokens=False,
+                    clean_up_tokenization_spaces=False,
+                )
+            )
+
     def target_tokenizer(self) -> "SlowTokenizer":
         """The tokenizer for the decoder's text; Marian has two vocabularies."""
         if getattr(self._inner, "tgt_lang", "") is None:
@@ -151,7 +186,15 @@ class SlowTokenizer:
         vars(bare)["_has_template"] = False
         return bare
 
-    @property
+    def chat_template(self) -> ChatTemplate | None:
+        """The template that writes messages as one text; None if there is none.
+
+        Raises:
+            AttnError: its file is damaged.
+        """
+        return _chat_template(self._inner, self.directory)
+
+    @cached_property
     def size(self) -> int:
         """The number of tokens: the largest id is one less."""
         return 1 + max(self._inner.get_vocab().values(), default=-1)
@@ -210,6 +253,12 @@ class SlowTokenizer:
             end = stops.get(position, end)
             token = by_position.get(position) or replace(self.token(index), start=end, end=end)
             yield replace(token, position=position, segment=segment)
+
+
+def _chat_template(inner: Any, directory: Path | None) -> ChatTemplate | None:
+    """The template of a tokenizer of transformers, whose class may bring one."""
+    assert directory is not None, "it was read from files"
+    return read_chat_template(directory, dict(inner.special_tokens_map), own=inner.chat_template)
 
 
 def _starts_of_texts(ids: Sequence[int], texts: Sequence[Sequence[Token]]) -> list[int]:

@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attn_cli.record import record
+from attn_cli.vocabulary import WRITTEN
+
+if TYPE_CHECKING:
+    from attn_cli.models.tokens.chat.template import ChatTemplate
 
 
 @record(frozen=True, slots=True)
@@ -22,6 +26,12 @@ class Token:
     end: int
     special: bool
     segment: int  # the token type that the model is told, 0 where it is told none
+    generated: bool = False  # whether the model wrote it
+
+    @property
+    def name(self) -> str:
+        """Its text, marked with + if the model wrote it."""
+        return f"{WRITTEN}{self.text.removeprefix(' ') or ' '}" if self.generated else self.text
 
 
 class Tokenizer(Protocol):
@@ -33,6 +43,15 @@ class Tokenizer(Protocol):
     def token(self, index: int) -> Token:
         """The token with this id, as a special token at the start of a text."""
 
+    def text(self, index: int) -> str:
+        """The text of the token with this id; empty if there is none, as where a vocabulary is padded."""
+
+    def text_token(self, index: int) -> Token:
+        """The token with this id as it stands in a text; its piece is empty if there is none."""
+
+    def decode(self, indices: Sequence[int]) -> str:
+        """The text of these tokens together; bytes that are no whole character become U+FFFD."""
+
     def target_tokenizer(self) -> "Tokenizer":
         """The tokenizer for the decoder's text."""
 
@@ -41,6 +60,9 @@ class Tokenizer(Protocol):
 
     def without_template(self) -> "Tokenizer":
         """The same tokenizer, which adds no special tokens to a text."""
+
+    def chat_template(self) -> "ChatTemplate | None":
+        """The template that writes messages as one text; None if there is none."""
 
     @property
     def size(self) -> int:

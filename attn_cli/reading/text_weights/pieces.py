@@ -8,6 +8,7 @@ from attn_cli.models.tokens.token import Token
 from attn_cli.reading.token_selection.boundaries import is_inside_character
 from attn_cli.reading.token_selection.text_side import TextSide
 from attn_cli.record import record
+from attn_cli.vocabulary import WRITTEN
 
 
 @record(frozen=True, slots=True)
@@ -24,19 +25,23 @@ def pieces_of(side: TextSide) -> tuple[Piece, ...]:
 
     Tokens that share a user-perceived character are one piece: bytes of an emoji, a letter and its accent.
     White space around the characters of a token belongs to no token; a token of white space alone has its
-    own piece. Tokens may be words, each at the position of its first token.
+    own piece. Tokens may be words, each at the position of its first token. A mark stands before what the
+    model wrote.
     """
     parts = [_pieces(text, tokens) for text, tokens in side.parts]
     return tuple(chain(*parts[:1], *(chain([Piece("\n")], part) for part in parts[1:])))
 
 
 def _pieces(text: str, tokens: Sequence[Token]) -> Iterator[Piece]:
-    place = 0
+    place, is_written = 0, False
     for span in sorted(_spans(text, tokens), key=lambda span: (span.start, span.tokens[0].position)):
         if span.start > place:
             yield Piece(text[place : span.start])
         positions = tuple(sorted(token.position for token in span.tokens))
         is_mark = span.start == span.end
+        if any(token.generated for token in span.tokens) and not is_written:
+            is_written = True
+            yield Piece(WRITTEN, is_mark=True)
         yield Piece(span.tokens[0].text if is_mark else text[span.start : span.end], positions, is_mark)
         place = max(place, span.end)
     if place < len(text):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from attn_cli.errors import AttnError, DifferenceError
-from attn_cli.models.source import ReferenceModel
+from attn_cli.models.source import ReferenceModel, Texts
 from attn_cli.models.tokens.token import Token
-from attn_cli.reading.reading import Reading
+from attn_cli.reading.reading import Reading, TextRequest
 
 
 def check_tokens(model: ReferenceModel, readings: Sequence[Reading]) -> str:
@@ -15,10 +15,11 @@ def check_tokens(model: ReferenceModel, readings: Sequence[Reading]) -> str:
         DifferenceError: they differ.
     """
     for reading in readings:
-        request, texts = reading.request, reading.texts
+        request, texts = _given(reading)
         target = (request.target or request.text) if texts.target else None
+        chat = None if request.chat is None else request.chat.written
         try:
-            theirs = model.tokens_of(request.text, request.pair, target)
+            theirs = model.tokens_of(request.text, request.pair, target, chat)
         except AttnError as error:
             return error.problem
         _check("token ids", [token.id for token in texts.tokens], theirs.ids, texts.tokens)
@@ -29,6 +30,15 @@ def check_tokens(model: ReferenceModel, readings: Sequence[Reading]) -> str:
             ids = [token.id for token in texts.target]
             _check("decoder's token ids", ids, theirs.target, texts.target)
     return ""
+
+
+def _given(reading: Reading) -> tuple[TextRequest, Texts]:
+    """What was read before the model went on with it: what it wrote is no text that was split."""
+    if reading.continuation is None:
+        return reading.request, reading.texts
+    return reading.continuation.request, Texts(
+        tuple(token for token in reading.tokens if not token.generated)
+    )
 
 
 def _check(what: str, ours: Sequence[int], theirs: Sequence[int], tokens: Sequence[Token]) -> None:

@@ -1,6 +1,7 @@
 """Measures heads on the weights between words, a block of rows at a time."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def measure_words(
             else measure_shown_weights(*given, hiding, rows.sink, first)
         )
         progress(first + rows.mask.shape[0], 0)
-    return _joined(measured)
+    return replace(_joined(measured), places=words.rows)
 
 
 def _joined(blocks: Sequence[RowMetrics]) -> RowMetrics:

@@ -32,6 +32,7 @@ class WordSide:
                 end=word.end,
                 special=all(token.special for token in word.tokens),
                 segment=word.tokens[0].segment,
+                generated=any(token.generated for token in word.tokens),
             )
             for word in formed
         )

@@ -74,6 +74,6 @@ def row_labels(grid: Grid, width: int, sheet: Sheet) -> list[Line]:
 def _numbers_of_rows(grid: Grid) -> list[str]:
     """Positions for tokens; none for heads against heads or rows named 0, 1, 2, whose names are unique."""
     are_names = grid.rows == grid.columns or all(row == str(i) for i, row in enumerate(grid.rows))
-    if grid.is_pooled or (are_names and not grid.are_tokens):
+    if grid.is_pooled or grid.names_rows or (are_names and not grid.are_tokens):
         return [""] * len(grid.rows)
     return numbers(grid.rows, grid.row_places)

@@ -1,5 +1,7 @@
 """Metrics of hand-made heads, from operands and from full matrices, and the rows that count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ from tests.support.libraries import LIBRARIES
 from tests.support.made_heads import IDS, TOKENS, looking_at
 
 EVERY = tuple(Metric)
-NOT_HERE = {Metric.RECEIVED, Metric.SINK, Metric.HIDDEN}  # not of rows; of learned sinks and hidden keys only
+NOT_HERE = {Metric.RECEIVED, Metric.SINK, Metric.HIDDEN, Metric.ON}  # not of rows; of sinks and chosen keys
 
 
 def test_a_token_beyond_the_window_is_eligible_in_no_row() -> None:
@@ -59,9 +61,13 @@ def test_two_routes_give_the_same_metrics(
     rule: masks.Rule, ids: list[int], seed: int, times: int, sink: float | None
 ) -> None:
     text, draw = np.array(ids * times)[:270], np.random.default_rng(seed)
-    tokens = KeyTokens(text, draw.random(text.size) < 0.3)
+    tokens = KeyTokens(text, draw.random(text.size) < 0.3, on=draw.random(text.size) < 0.1)
     queries, keys = draw.normal(0, 2, (2, 2, text.size, 4))
     operands = Operands(queries, keys, keys, 1.0, rule, sink=None if sink is None else np.full(2, sink))
+    if draw.random() < 0.5:
+        rows = np.flatnonzero(draw.random(text.size) < draw.choice([0.1, 0.9]))
+        rows = rows if rows.size else np.array([text.size - 1])
+        operands, tokens = operands.at(rows.tolist()), replace(tokens, rows=rows)
     steps = trace(operands)
     of_matrices = measure_weights(steps.weights, steps.mask, EVERY, tokens, steps.sink)
     assert (Metric.SINK in of_matrices.values) == (sink is not None)
@@ -122,7 +128,7 @@ def test_every_metric_is_defined() -> None:
 
 def test_metrics_of_positions_are_not_measured_in_cross_attention() -> None:
     both = {Metric.ENTROPY, Metric.LARGEST, Metric.FIRST, Metric.SPECIAL, Metric.RECEIVED}
-    both |= {Metric.SINK, Metric.HIDDEN}
+    both |= {Metric.SINK, Metric.HIDDEN, Metric.ON}
     assert set(metrics_of_kind(Kind.CROSS)) == both
     assert metrics_of_kind(Kind.SELF) == EVERY
 

@@ -54,6 +54,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 EVERY = tuple(metric for metric in Metric if metric is not Metric.HIDDEN)  # whatever keys are hidden
+OF_KEYS = {Metric.RECEIVED}
 
 
 def compiled_or_not(patch: pytest.MonkeyPatch, way: str) -> None:
@@ -146,7 +147,8 @@ def test_metrics_equal_those_of_full_matrices(way: str, data: st.DataObject) -> 
     """`accelerator`: the GPU code path, on the GPU if there is one, else on the CPU."""
     make = {"compiled": LIBRARIES["torch"], "accelerator": on_device} | LIBRARIES
     operands, ids, special = layer_of(data.draw, make[way])
-    tokens = KeyTokens(ids if operands.queries.shape[1] == len(ids) else None, special)
+    on = ids == data.draw(st.sampled_from([0, 9]))  # some keys, or none
+    tokens = KeyTokens(ids if operands.queries.shape[1] == len(ids) else None, special, on=on)
     picture, pool = data.draw(st.sampled_from([4, 33, 1024])), data.draw(st.sampled_from(Pool))
     rows, chunk = data.draw(st.sampled_from([1, 7, 32, None])), data.draw(st.sampled_from([16, 48, 2048]))
     with pytest.MonkeyPatch.context() as patch:
@@ -157,6 +159,32 @@ def test_metrics_equal_those_of_full_matrices(way: str, data: st.DataObject) -> 
         patch.setattr(stream, "choose_measurer", lambda *_: (replace(sizes, chunk=chunk), measurer))
         summary = summarise(operands, tokens=tokens, picture=picture, pool=pool, rows=rows)
     same(summary, summary_of(operands, tokens, picture, pool))
+
+
+@pytest.mark.parametrize("way", [*LIBRARIES, "compiled"])
+@given(data=st.data())
+@settings(max_examples=60)
+def test_some_rows_alone_have_the_metrics_that_they_have_among_all(way: str, data: st.DataObject) -> None:
+    operands, ids, special = layer_of(data.draw, {"compiled": LIBRARIES["torch"], **LIBRARIES}[way])
+    count = operands.queries.shape[1]
+    chosen = st.lists(st.integers(0, count - 1), min_size=1, unique=True).map(sorted)
+    spans = st.tuples(st.integers(0, count - 1), st.integers(1, count)).map(lambda span: range(*span))
+    rows = list(data.draw(chosen | spans) or [count - 1])
+    tokens = KeyTokens(ids if count == len(ids) else None, special, on=ids == 1)
+    with pytest.MonkeyPatch.context() as patch:
+        compiled_or_not(patch, way)
+        found = summarise(operands.at(rows), tokens=replace(tokens, rows=np.array(rows)))
+    whole = summary_of(operands, tokens, 1024)
+    assert list(found.values) == [metric for metric in Metric if metric in whole.values]
+    for metric in set(found.values) - OF_KEYS:
+        values, exact = to_numpy(found.values[metric]), whole.values[metric][:, rows]
+        if metric is Metric.DISTANCE:
+            looks = whole.weights[:, rows].sum(axis=-1) > _NEXT_TO_NOTHING
+            values, exact = values[looks], exact[looks]
+        scale = len(ids) if metric is Metric.DISTANCE else 1
+        np.testing.assert_allclose(values, exact, EXACT, EXACT * scale, err_msg=metric)
+    received = whole.weights[:, rows].sum(axis=-2)
+    np.testing.assert_allclose(to_numpy(found.values[Metric.RECEIVED]), received, EXACT, EXACT * len(rows))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

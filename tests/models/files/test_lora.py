@@ -214,6 +214,42 @@ def test_more_tokens_make_a_larger_vocabulary(save: Save, tmp_path: Path) -> Non
     same(adapter, merged)
 
 
+def logits_of(source: Source) -> Any:
+    return source.predictor(Texts(source.tokens(TEXTS[0], None))).logits([0, -1])
+
+
+@pytest.mark.parametrize("base_twin", ["llama", "llama, tied"])
+def test_predictions_are_those_of_the_merged_model(base_twin: str, save: Save, tmp_path: Path) -> None:
+    base = save(base_twin)
+    adapter = save_adapter(tmp_path / "adapter", base, low_rank(QUERY, *Q))
+    merged = save_changed(base, tmp_path / "merged", plus(base, QUERY, *Q))
+    expected = logits_of(open_checkpoint("merged", merged, NUMPY))
+    np.testing.assert_allclose(logits_of(opened(adapter)), expected, atol=1e-5)
+    assert np.abs(logits_of(opened(adapter, adapter=False)) - expected).max() > 0.05
+
+
+def test_an_adapter_of_the_head_is_merged_into_it(save: Save, tmp_path: Path) -> None:
+    base, change = save("llama"), pair(310, 32)
+    adapter = save_adapter(tmp_path / "adapter", base, low_rank(QUERY, *Q) | low_rank("lm_head", *change))
+    changes = {**plus(base, QUERY, *Q), **plus(base, "lm_head", *change)}
+    merged = save_changed(base, tmp_path / "merged", changes)
+    expected = logits_of(open_checkpoint("merged", merged, NUMPY))
+    np.testing.assert_allclose(logits_of(opened(adapter)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("module", ["lm_head", EMBEDDING])
+def test_a_tied_head_with_an_adapter_of_the_embeddings_is_not_known(
+    module: str, save: Save, tmp_path: Path
+) -> None:
+    base, table = save("llama, tied"), draw(310, 32, seed=8)
+    tensors = low_rank(QUERY, *Q) | {f"base_model.model.{module}.weight": table}
+    adapter = save_adapter(tmp_path / "adapter", base, tensors, modules_to_save=[module])
+    with pytest.raises(AttnError) as raised:
+        logits_of(opened(adapter))
+    reason = f"the adapter {adapter} changes {module}, and the head is tied to the embeddings"
+    assert raised.value.problem.endswith(f"has no language head that is known: {reason}")
+
+
 @pytest.mark.parametrize("kind", ["cohere", "openai-gpt"])  # the latter has Conv1D
 def test_transformers_computes_with_the_merged_weights(kind: str, tmp_path: Path) -> None:
     base = tmp_path / "base"

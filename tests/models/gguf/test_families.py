@@ -13,9 +13,11 @@ from safetensors.numpy import load_file
 from tokenizers import pre_tokenizers
 from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_tokenizer, get_gguf_tokenizer
 
+from attn_cli.models.gguf.file import read_gguf
 from attn_cli.models.open import open_checkpoint
 from tests.models.gguf.test_gguf import Change, byte_letters
 from tests.support.families import decoder
+from tests.support.language_models import all_rows, apart, reference_logits, texts_of
 from tests.support.reference import NUMPY, every_weight_of, inputs_of, reference_of
 from tests.support.twins import TEXTS, WIDTH, Recipe, byte_level, gpt2
 
@@ -232,6 +234,39 @@ def test_a_gguf_file_gives_the_attention_of_its_original(name: str, tmp_path: Pa
         expected = reference_of(tmp_path, inputs_of(tmp_path, text)).weights
         for ours, weights in zip(every_weight_of(found, text), expected, strict=True):
             np.testing.assert_allclose(ours, weights, atol=written.rounding)
+
+
+CAPPED = Written(
+    "gemma2",
+    Recipe(
+        "Gemma2ForCausalLM", _gemma2(head_dim=12, query_pre_attn_scalar=12, final_logit_softcapping=0.5), 1.4
+    ),
+    {"attention.sliding_window": 4, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 0.5},
+)
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, "gemma2, a cap on its logits"])
+def test_a_gguf_file_predicts_what_its_original_does(name: str, tmp_path: Path) -> None:
+    written = {**WRITTEN, "gemma2, a cap on its logits": CAPPED}[name]
+    written.recipe.save(tmp_path)
+    found = open_checkpoint("small", as_gguf(tmp_path, written), NUMPY)
+    texts = texts_of(found, TEXTS[1])
+    expected = reference_logits(tmp_path, written.recipe.model, texts)
+    assert expected.std() > 0.1
+    assert apart(found.predictor(texts).logits(all_rows(texts)), expected) < 10 * written.rounding
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_a_gguf_file_without_a_head_has_that_of_its_embeddings(tmp_path: Path, *, is_tied: bool) -> None:
+    config = decoder("Qwen2Config", tie_word_embeddings=is_tied)
+    written = Written("qwen2", Recipe("Qwen2ForCausalLM", config, 1.8))
+    written.recipe.save(tmp_path)
+    file = as_gguf(tmp_path, written)
+    assert ("output.weight" in read_gguf(file).tensors) != is_tied
+    found = open_checkpoint("small", file, NUMPY)
+    texts = texts_of(found, TEXTS[1])
+    expected = reference_logits(tmp_path, "Qwen2ForCausalLM", texts)
+    assert apart(found.predictor(texts).logits(all_rows(texts)), expected) < written.rounding
 
 
 PRE = ("gpt-2", "llama-bpe", "qwen2", "tekken", "gpt-4o", "dbrx")

@@ -1,6 +1,7 @@
 """A GGUF file equals the model it was converted from; and every way in which it can be invalid."""
 
 import json
+import shutil
 import struct
 import sys
 import tracemalloc
@@ -723,3 +724,20 @@ def test_metadata_that_changes_nothing_is_accepted(twin: Path) -> None:
     plain = every_weight_of(source(written(twin)), TEXTS[0])
     for ours, weights in zip(every_weight_of(source(written(twin, change)), TEXTS[0]), plain, strict=True):
         np.testing.assert_array_equal(ours, weights)
+
+
+def test_the_chat_template_of_the_metadata_is_used(twins: Path, tmp_path: Path) -> None:
+    source = "{{ bos_token }}[{{ messages[0]['content'] }}]{{ eos_token }}{{ pad_token }}"
+    directory = Path(shutil.copytree(twins / "llama", tmp_path / "llama"))
+    file = written(directory, lambda writer: writer.add_chat_template(source))
+    found = attn("tokens", "the cat", "--chat", "-m", file, "--json").document
+    assert found["text"] == "<s>[the cat]</s>"
+    assert [token["text"] for token in found["tokens"] if token["special"]] == ["<s>", "</s>"]
+
+
+def test_a_file_without_a_chat_template_says_so(twins: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(twins / "llama", tmp_path / "llama"))
+    answer = attn("tokens", "the cat", "--chat", "-m", written(directory))
+    problem = "small has no chat template, so it takes no --chat"
+    hint = "leave out --chat, or use a model that was trained on chats"
+    assert (answer.status, answer.err) == (2, f"attn: {problem}\ntry: {hint}\n")

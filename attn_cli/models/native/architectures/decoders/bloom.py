@@ -1,6 +1,7 @@
 """BLOOM: ALiBi instead of position embeddings. BigScience 2022, arXiv:2211.05100."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -35,6 +36,7 @@ def spec(config: Config) -> Spec:
         is_causal=is_causal_decoder(config),
         is_alibi=True,
         prefixes=("transformer.", ""),
+        head=lambda: next_token_head(config, tied=True),
     )
 
 

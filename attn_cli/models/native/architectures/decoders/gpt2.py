@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -37,6 +38,7 @@ def spec(config: Config) -> Spec:
         is_causal=is_causal_decoder(config),
         is_transposed=True,
         prefixes=("", "transformer."),
+        head=lambda: next_token_head(config, tied=True),
         scale=_scale(config, width // heads),
         scale_name=", ".join(
             name for name, usual in _SCALES.items() if config.flag(name, default=usual) != usual

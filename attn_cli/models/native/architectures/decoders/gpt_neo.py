@@ -5,6 +5,7 @@ from itertools import cycle, islice
 
 from attn_cli.core.masks import Rule, everywhere, sliding
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "h.{layer}."
@@ -42,6 +43,7 @@ def spec(config: Config) -> Spec:
         is_pre_norm=True,
         is_causal=True,
         prefixes=("transformer.", ""),
+        head=lambda: next_token_head(config, tied=True),
         scale=lambda _layer: 1.0,
         window=_windows(config, layers),
     )

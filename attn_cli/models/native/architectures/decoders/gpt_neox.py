@@ -3,12 +3,16 @@
 Black et al. 2022, arXiv:2204.06745.
 """
 
+from dataclasses import replace
+
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
+_OLDER = {"lm_head.": "embed_out."}  # the name of the head before transformers 5.10
 
 
 def spec(config: Config) -> Spec:
@@ -52,6 +56,7 @@ def spec(config: Config) -> Spec:
         is_parallel=config.flag("use_parallel_residual", default=True),
         is_causal=is_causal_decoder(config),
         prefixes=("gpt_neox.", ""),
+        head=lambda: replace(next_token_head(config, tied=False), aliases=_OLDER),
         rotary=lambda _layer, length: read_rotary(values, head_size, length),
     )
 

@@ -1,6 +1,7 @@
 """GPT-J: interleaved RoPE, attention and feed-forward block share one norm. Wang and Komatsuzaki 2021."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
@@ -46,6 +47,7 @@ def spec(config: Config) -> Spec:
         is_parallel=True,
         is_causal=is_causal_decoder(config),
         prefixes=("transformer.", ""),
+        head=lambda: next_token_head(config, tied=False, has_bias=True),
         rotary=lambda _layer, length: read_rotary(values, turning, length, interleaved=True),
     )
 

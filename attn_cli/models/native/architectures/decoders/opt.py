@@ -1,8 +1,11 @@
 """OPT: GPT-2's blocks, positions that start at row 2. Zhang et al. 2022, arXiv:2205.01068."""
 
+from dataclasses import replace
+
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
-from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+from attn_cli.models.native.spec import Embeddings, FeedForward, LanguageHead, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
 _ATTENTION = _LAYER + "self_attn."
@@ -42,6 +45,7 @@ def spec(config: Config) -> Spec:
         is_pre_norm=is_pre_norm,
         is_causal=is_causal_decoder(config),
         prefixes=("model.decoder.", "decoder."),
+        head=lambda: _head(config, width),
     )
 
 
@@ -56,6 +60,13 @@ def _embeddings(config: Config, width: int) -> Embeddings:
         first=2,
         skips_padding=True,
     )
+
+
+def _head(config: Config, width: int) -> LanguageHead:
+    """The head, which reads vectors as narrow as the embeddings (`project_out`)."""
+    narrow = config.count("word_embed_proj_dim", default=width)
+    projection = None if narrow == width else Part("project_out", has_bias=False)
+    return replace(next_token_head(config, tied=True), transform=projection, width=narrow)
 
 
 def _projections(*, has_bias: bool) -> Projections:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import FeedForward, Norm, Part, Spec
 
@@ -32,6 +33,7 @@ def spec(config: Config) -> Spec:
         epsilon=config.number("layer_norm_eps", default=1e-5),
         is_parallel=True,
         rotary=lambda _layer, length: read_rotary(values, whole.head_size, length),
+        head=lambda: next_token_head(config, tied=False, has_bias=True),
     )
 
 

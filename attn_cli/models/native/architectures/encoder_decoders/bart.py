@@ -4,15 +4,25 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.halves import check_has_both
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
-from attn_cli.models.native.spec import Cross, Embeddings, FeedForward, Norm, Part, Projections, Spec
+from attn_cli.models.native.spec import (
+    Cross,
+    Embeddings,
+    FeedForward,
+    LanguageHead,
+    Norm,
+    Part,
+    Projections,
+    Spec,
+)
 
 
 def spec(config: Config) -> Spec:
     """The spec of a BART model (`modeling_bart.py`)."""
     both = translator(config)
     assert both.decoder is not None, "translator sets the decoder"
-    decoder = _learned(config, both.decoder, "decoder")
+    decoder = replace(_learned(config, both.decoder, "decoder"), head=lambda: shared_head(config))
     start = config.integer("decoder_start_token_id", default=2)
     return replace(_learned(config, both, "encoder"), decoder=decoder, start=start)
 
@@ -41,6 +51,11 @@ SHARED = {
 
 transformers ties those that are missing (`_tied_weights_keys`) and leaves those that are present alone.
 """
+
+
+def shared_head(config: Config, names: tuple[str, ...] = ("shared", "decoder.embed_tokens")) -> LanguageHead:
+    """The head, tied to the embeddings called `names`, and the bias that BART and Marian add."""
+    return replace(next_token_head(config, tied=True), tied_to=names, added_bias="final_logits_bias")
 
 
 def translator(config: Config) -> Spec:

@@ -1,9 +1,10 @@
 """Marian: BART's blocks, sinusoidal positions. Junczys-Dowmunt et al. 2018, arXiv:1804.00344."""
 
 from dataclasses import replace
+from functools import partial
 
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.architectures.encoder_decoders.bart import SHARED, translator
+from attn_cli.models.native.architectures.encoder_decoders.bart import SHARED, shared_head, translator
 from attn_cli.models.native.spec import Spec
 
 
@@ -15,7 +16,9 @@ def spec(config: Config) -> Spec:
     is_tied = is_shared and config.flag("tie_word_embeddings", default=True)
     own = config.count("decoder_vocab_size", default=both.vocabulary)
     vocabulary = both.vocabulary if is_tied else own
-    decoder = replace(_with_waves(config, both.decoder), vocabulary=vocabulary)
+    names = ("shared", "decoder.embed_tokens") if is_shared else ("decoder.embed_tokens",)
+    head = partial(shared_head, config, names)
+    decoder = replace(_with_waves(config, both.decoder), vocabulary=vocabulary, head=head)
     start = config.integer("decoder_start_token_id", default=58100)
     return replace(_with_waves(config, both), decoder=decoder, start=start)
 

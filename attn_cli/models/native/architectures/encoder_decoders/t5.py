@@ -11,6 +11,7 @@ from attn_cli.models.native.spec import (
     Cross,
     Embeddings,
     FeedForward,
+    LanguageHead,
     Norm,
     Part,
     Projections,
@@ -39,9 +40,21 @@ def spec(config: Config) -> Spec:
             output=_plain(_DECODER + "1.EncDecAttention.o"),
             norm=_plain(_DECODER + "1.layer_norm"),
         ),
+        head=lambda: _head(config),
     )
     start = config.integer("decoder_start_token_id", "pad_token_id", default=0)
     return replace(encoder, decoder=decoder, start=start)
+
+
+def _head(config: Config) -> LanguageHead:
+    """The head: T5 1.0 multiplies what it reads by 1/√M, and 1.1, whose config says it is not tied, does not.
+
+    What is missing is tied whatever the config says (`configuration_t5.py`).
+    """
+    is_scaled = config.flag("scale_decoder_outputs", "tie_word_embeddings", default=True)
+    width = config.count(*config.either("hidden_size", "d_model"))
+    names = ("shared", "decoder.embed_tokens")
+    return LanguageHead(_plain("lm_head"), tied_to=names, scale=width**-0.5 if is_scaled else 1.0)
 
 
 def _stack(config: Config, side: str, layer: str, layers: int, feeds: int = 1) -> Spec:

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.language_head.shared_heads import masked_head
 from attn_cli.models.native.layer_types import refuse_decoder
-from attn_cli.models.native.spec import FeedForward, Part, Projections, Spec
+from attn_cli.models.native.spec import FeedForward, LanguageHead, Part, Projections, Spec
 
 _LAYER = "encoder.albert_layer_groups.{group}.albert_layers.{inner}."
 _PROJECTIONS = Projections(
@@ -42,7 +43,16 @@ def spec(config: Config) -> Spec:
         takes_pairs=whole.segments > 1,
         prefixes=("", "albert."),
         numbers=numbers,
+        head=lambda: _head(config, narrow),
     )
+
+
+def _head(config: Config, narrow: int) -> LanguageHead:
+    """The head, as wide as the embeddings (`AlbertMLMHead`)."""
+    activation = config.text("hidden_act", default="gelu_new")
+    names = ("predictions.dense", "predictions.LayerNorm", "predictions.decoder")
+    head = masked_head(config, *names, activation=activation)
+    return replace(head, width=narrow, tied_bias="predictions.bias")
 
 
 def _feed_forward(config: Config, size: int) -> FeedForward:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import bert_head
 from attn_cli.models.native.layer_types import is_causal_encoder
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
 
@@ -23,7 +24,12 @@ _PROJECTIONS = Projections(
 def spec(config: Config) -> Spec:
     """The spec of a BERT model (`modeling_bert.py`)."""
     segments = config.count("type_vocab_size", default=2)
-    return replace(encoder(config), takes_pairs=segments > 1, is_causal=is_causal_encoder(config))
+    return replace(
+        encoder(config),
+        takes_pairs=segments > 1,
+        is_causal=is_causal_encoder(config),
+        head=lambda: bert_head(config),
+    )
 
 
 def encoder(config: Config, *, epsilon: float = 1e-12, segments: int | None = None) -> Spec:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from attn_cli.core.positions import LogarithmicBuckets
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.language_head.shared_heads import bert_head, masked_head
 from attn_cli.models.native.layer_types import refuse_decoder
-from attn_cli.models.native.spec import ContentBias, Part, Projections, Spec
+from attn_cli.models.native.spec import ContentBias, LanguageHead, Part, Projections, Spec
 
 _SELF = "encoder.layer.{layer}.attention.self."
 _KINDS = ("c2p", "p2c")
@@ -45,7 +46,17 @@ def spec(config: Config) -> Spec:
         prefixes=("", "deberta."),
         scale=lambda _layer: scale,
         scale_name="pos_att_type" if kinds else "",
+        head=lambda: _head(config, whole.embeddings.tokens),
     )
+
+
+def _head(config: Config, embeddings: str) -> LanguageHead:
+    """BERT's head, or the one that the models were trained with, which is tied in any case (`legacy`)."""
+    if config.flag("legacy", default=True):
+        return bert_head(config)
+    name, activation = "lm_predictions.lm_head.", config.text("hidden_act", default="gelu")
+    head = masked_head(config, f"{name}dense", f"{name}LayerNorm", embeddings, activation=activation)
+    return replace(head, is_tied=True, tied_bias=f"{name}bias")
 
 
 def _kinds(config: Config) -> tuple[str, ...]:

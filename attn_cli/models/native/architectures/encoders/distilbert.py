@@ -1,8 +1,9 @@
 """DistilBERT: half of BERT's layers, no segment embeddings. Sanh et al. 2019, arXiv:1910.01108."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import masked_head
 from attn_cli.models.native.layer_types import refuse_decoder
-from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+from attn_cli.models.native.spec import Embeddings, FeedForward, LanguageHead, Norm, Part, Projections, Spec
 
 _LAYER = "transformer.layer.{layer}."
 _EMBEDDINGS = Embeddings(
@@ -43,7 +44,13 @@ def spec(config: Config) -> Spec:
         is_pre_norm=False,
         takes_pairs=True,
         prefixes=("", "distilbert."),
+        head=lambda: _head(config),
     )
+
+
+def _head(config: Config) -> LanguageHead:
+    names = ("vocab_transform", "vocab_layer_norm", "vocab_projector")
+    return masked_head(config, *names, activation=config.text("activation", default="gelu"))
 
 
 def _feed_forward(config: Config, width: int) -> FeedForward:

@@ -1,11 +1,14 @@
 """ModernBERT: RoPE, gated feed-forward, a window in two of three layers. arXiv:2412.13663."""
 
+from dataclasses import replace
+
 from attn_cli.core.masks import nearby
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import masked_head
 from attn_cli.models.native.layer_types import FULL, read_layer_types, refuse_decoder, windows_by_type
 from attn_cli.models.native.rope import check_one_rope, of_layer_type, read_rotary
-from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
+from attn_cli.models.native.spec import Embeddings, FeedForward, LanguageHead, Norm, Part, Projections, Spec
 
 _LAYER = "layers.{layer}."
 
@@ -52,6 +55,19 @@ def spec(config: Config) -> Spec:
         prefixes=("model.", ""),
         window=windows_by_type(layer_type, window),
         rotary=lambda layer, length: _rotary(config, layer_type(layer), width // heads, length),
+        head=lambda: _head(config),
+    )
+
+
+def _head(config: Config) -> LanguageHead:
+    """The head, whose biases are options of the config."""
+    activation = config.text("classifier_activation", default="gelu")
+    head = masked_head(config, "head.dense", "head.norm", "decoder", activation=activation)
+    return replace(
+        head,
+        transform=Part("head.dense", config.flag("classifier_bias", default=False)),
+        norm=Part("head.norm", config.flag("norm_bias", default=False)),
+        decoder=Part("decoder", config.flag("decoder_bias", default=True)),
     )
 
 

@@ -6,6 +6,7 @@ from attn_cli.core.positions import Buckets
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
 from attn_cli.models.native.architectures.encoders.roberta import behind_padding
+from attn_cli.models.native.language_head.shared_heads import roberta_head
 from attn_cli.models.native.layer_types import refuse_decoder
 from attn_cli.models.native.spec import Part, Projections, Relative, Spec
 
@@ -46,6 +47,7 @@ def spec(config: Config) -> Spec:
             relative=_RELATIVE,
             prefixes=("", "mpnet."),
             aliases={},
+            head=lambda: roberta_head(config),
         ),
         _PADDING,
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.encoders.bert import encoder
+from attn_cli.models.native.language_head.shared_heads import roberta_head
 from attn_cli.models.native.layer_types import is_causal_encoder
 from attn_cli.models.native.spec import Spec
 
@@ -12,7 +13,13 @@ def spec(config: Config) -> Spec:
     """The spec of a RoBERTa model (`modeling_roberta.py`)."""
     whole = encoder(config)
     padding = config.integer("pad_token_id", default=1)
-    whole = replace(whole, takes_pairs=True, prefixes=("", "roberta."), is_causal=is_causal_encoder(config))
+    whole = replace(
+        whole,
+        takes_pairs=True,
+        prefixes=("", "roberta."),
+        is_causal=is_causal_encoder(config),
+        head=lambda: roberta_head(config),
+    )
     return behind_padding(config, whole, padding)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.spec import Spec
 
 
@@ -27,6 +28,7 @@ def scaled(config: Config, activation: str, kv_heads: int, longest: int = 8192) 
         embeddings=replace(whole.embeddings, scale=whole.width**0.5),
         feed_forward=replace(whole.feed_forward, activation=activation),
         gain_offset=1.0,
+        head=lambda: next_token_head(config, tied=True),
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.gemma import refuse_both_sides, scaled
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import read_layer_types, read_window, windows_by_type
-from attn_cli.models.native.spec import Part, Spec
+from attn_cli.models.native.spec import LanguageHead, Part, Spec
 
 _LAYER = "layers.{layer}."
 
@@ -22,13 +23,26 @@ def spec(config: Config) -> Spec:
     refuse_both_sides(config)
     whole = sandwiched(config)
     layer_type = read_layer_types(config, whole.layers, lambda layer: layer % 2 == 0)
-    return replace(whole, window=windows_by_type(layer_type, read_window(config)), softcap=_softcap(config))
+    return replace(
+        whole,
+        window=windows_by_type(layer_type, read_window(config)),
+        softcap=_softcap(config),
+        head=lambda: capped_head(config, 30.0),
+    )
 
 
 def _softcap(config: Config) -> float | None:
     """The soft cap; null means none, and the default is 50."""
     name = "attn_logit_softcapping"
     return config.number(name, default=50.0) if config.values.get(name, 50.0) is not None else None
+
+
+def capped_head(config: Config, cap: float | None) -> LanguageHead:
+    """The head with the soft cap of its logits; null means none, and `cap` is the default."""
+    name = "final_logit_softcapping"
+    is_capped = config.values.get(name, cap) is not None
+    head = next_token_head(config, tied=True)
+    return replace(head, softcap=config.number(name, default=cap) if is_capped else None)
 
 
 def sandwiched(config: Config, longest: int = 8192) -> Spec:

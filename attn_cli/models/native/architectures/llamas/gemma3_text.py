@@ -8,7 +8,7 @@ from dataclasses import replace
 from attn_cli.core.masks import Rule, nearby
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
-from attn_cli.models.native.architectures.llamas.gemma2 import sandwiched
+from attn_cli.models.native.architectures.llamas.gemma2 import capped_head, sandwiched
 from attn_cli.models.native.layer_types import (
     SLIDING,
     is_causal_decoder,
@@ -47,6 +47,7 @@ def spec(config: Config) -> Spec:
             layer_type, _window_to_both_sides(config) if has_both_sides else read_window(config)
         ),
         rotary=turned,
+        head=lambda: capped_head(config, None),
     )
 
 

@@ -1,6 +1,7 @@
 """Llama: a decoder with RoPE, grouped-query attention and SwiGLU. Touvron et al. 2023, arXiv:2302.13971."""
 
 from attn_cli.models.files.config import Config
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import is_causal_decoder
 from attn_cli.models.native.rope import read_rotary
 from attn_cli.models.native.spec import Embeddings, FeedForward, Norm, Part, Projections, Spec
@@ -54,6 +55,7 @@ def decoder(
         is_causal=is_causal_decoder(config),
         prefixes=("model.", ""),
         rotary=lambda _layer, length: read_rotary(values, head_size, length, is_whole=True),
+        head=lambda: next_token_head(config, tied=False),
     )
 
 

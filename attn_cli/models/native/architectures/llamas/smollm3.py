@@ -10,6 +10,7 @@ from attn_cli.core.masks import everywhere
 from attn_cli.core.positions import Rotary
 from attn_cli.models.files.config import Config
 from attn_cli.models.native.architectures.llamas.llama import decoder
+from attn_cli.models.native.language_head.shared_heads import next_token_head
 from attn_cli.models.native.layer_types import read_layer_types, read_window, windows_by_type
 from attn_cli.models.native.spec import Spec
 
@@ -27,7 +28,12 @@ def spec(config: Config) -> Spec:
         return whole.rotary(layer, length) if turns(layer) else None
 
     layer_type = read_layer_types(config, whole.layers, lambda layer: not turns(layer))
-    return replace(whole, window=windows_by_type(layer_type, window), rotary=turned)
+    return replace(
+        whole,
+        window=windows_by_type(layer_type, window),
+        rotary=turned,
+        head=lambda: next_token_head(config, tied=True),
+    )
 
 
 def _turning(config: Config, layers: int) -> Callable[[int], bool]:

@@ -1,0 +1,86 @@
+"""What the heads of a native model do to its predictions of one text."""
+
+from collections.abc import Iterator, Sequence
+
+from attn_cli.core.arrays import Array
+from attn_cli.models.native.effects.ablation import AblatedRuns, contexts_of
+from attn_cli.models.native.effects.attribution import NativeAttribution, attribute
+from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
+from attn_cli.models.native.transformer import Inputs, Memory, Transformer
+from attn_cli.models.predictions import RunProgress, Variant
+from attn_cli.record import record
+from attn_cli.vocabulary import Kind
+
+
+@record(frozen=True, slots=True, eq=False)
+class NativeEffects:
+    """One text, the layers that read it, and the language head that they lead to."""
+
+    language_head: NativeHead
+    inputs: Inputs
+    kind: Kind  # of the self-attention
+    memory: Memory | None = None
+
+    @property
+    def _model(self) -> Transformer:
+        return self.language_head.model
+
+    @property
+    def is_next(self) -> bool:
+        """Whether a position is about the token that follows, and not about the one in its own place."""
+        return self._model.spec.is_causal
+
+    @property
+    def length(self) -> int:
+        """T, the number of tokens that are predicted from."""
+        return len(self.inputs.ids)
+
+    @property
+    def head_size(self) -> int:
+        """D, the number of features of a head's contexts."""
+        return self._model.spec.head_size
+
+    @property
+    def places(self) -> list[tuple[Kind, int, int]]:
+        """The kind of attention, the layer and the number of each head, layer by layer."""
+        spec = self._model.spec
+        kinds = (self.kind,) if spec.cross is None else (self.kind, Kind.CROSS)
+        return [
+            (kind, layer, head)
+            for layer in range(spec.layers)
+            for kind in kinds
+            for head in range(spec.heads)
+        ]
+
+    def attribution(self, position: int) -> NativeAttribution:
+        """The logits at a position, split by what wrote them; the layers run once.
+
+        Raises:
+            AttnError: they are no sum of what components write, or the weights are damaged.
+        """
+        return attribute(self.language_head, self.inputs, self.kind, position, self.memory)
+
+    def ablated(
+        self,
+        variants: Sequence[Variant],
+        position: int,
+        progress: RunProgress,
+        *,
+        keeps_patterns: bool = False,
+    ) -> NativePredictor:
+        """The predictions at a position: row 0 those of the clean run, then one row for each variant.
+
+        Raises:
+            AttnError: the weights are damaged.
+        """
+        runs = AblatedRuns(self._model, self.inputs, self.memory, keeps_patterns)
+        output = runs.outputs(variants, position, progress)
+        return NativePredictor(self.language_head, lambda: output)
+
+    def contexts(self) -> Iterator[tuple[Kind, int, Array]]:
+        """(H, T, D) the contexts of the heads of each layer, in ascending order.
+
+        Raises:
+            AttnError: the weights are damaged.
+        """
+        return contexts_of(self._model, self.inputs, self.kind, self.memory)

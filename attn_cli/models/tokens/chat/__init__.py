@@ -1,0 +1,1 @@
+"""Chat templates: messages as the text that a model reads."""

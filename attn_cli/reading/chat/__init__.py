@@ -1,0 +1,1 @@
+"""How does a message become the text that a chat model reads?"""

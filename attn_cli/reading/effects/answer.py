@@ -1,0 +1,140 @@
+"""Answers what a model predicts at a position, and what its heads do to that."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from attn_cli.answers.effects import (
+    AblationEffects,
+    DirectEffects,
+    Effects,
+    HeadPlace,
+    LookEffect,
+)
+from attn_cli.core.arrays import Exact, exact
+from attn_cli.errors import AttnError, UsageError
+from attn_cli.models.predictions import Attribution, HeadEffects, RunProgress
+from attn_cli.reading.effects.direct import direct_effects, strongest_looks
+from attn_cli.reading.effects.switching import (
+    Asked,
+    Switching,
+    changes_of,
+    is_mean_by_position,
+    replacements,
+)
+from attn_cli.reading.predictions import PlaceLogits, check_logits, largest
+from attn_cli.reading.reading import Reading
+from attn_cli.reading.steps import unwarned
+from attn_cli.record import record
+from attn_cli.vocabulary import AblationMethod, Pattern
+
+_Direct: TypeAlias = tuple[DirectEffects | None, Sequence[LookEffect], str]
+
+
+@record(frozen=True, slots=True)
+class Question:
+    """What is asked of a text: a position, a token, and how heads are switched off, if they are."""
+
+    position: int
+    token: int | None = None  # None: the likeliest
+    against: int | None = None  # None: less the mean of the vocabulary
+    predictions: int = 5
+    looks: int = 5
+    heads: Sequence[HeadPlace] = ()  # that are switched off
+    is_together: bool = False  # whether all of them are also switched off at once
+    switching: Switching | None = None  # None: no head is
+
+
+@unwarned
+def answer(
+    reading: Reading,
+    effects: HeadEffects,
+    question: Question,
+    patterns: Mapping[HeadPlace, Pattern],
+    progress: RunProgress,
+) -> Effects:
+    """The predictions, the direct effects of all components, and what changes without heads.
+
+    Direct effects that do not add up are left out, with the reason, if heads are switched off; else they are
+    an error.
+
+    Raises:
+        AttnError: they do not add up, the weights are damaged, or a logit is not a finite number.
+    """
+    logits, attribution, reason = _logits(reading, effects, question)
+    check_logits(reading, question.position, logits)
+    token = int(logits.argmax()) if question.token is None else question.token
+    if token == question.against:
+        raise UsageError("--token and --against are the same token", "--against another one")
+    direct, looks, why = _direct(attribution, reason, token, question)
+    asked = Asked(question.position, token, question.against)
+    predicts = question.position + effects.is_next
+    expected = PlaceLogits(reading, predicts, logits)
+    return Effects(
+        question.position,
+        effects.is_next,
+        [expected.prediction(index) for index in largest(logits, question.predictions)],
+        expected.prediction(token),
+        None if question.against is None else expected.prediction(question.against),
+        direct,
+        why,
+        looks,
+        _ablation(effects, question, asked, progress),
+        patterns,
+    )
+
+
+def _logits(
+    reading: Reading, effects: HeadEffects, question: Question
+) -> tuple[Exact, Attribution | None, str]:
+    """(V,) the logits at the position, with their attribution, or why there is none."""
+    try:
+        attribution = effects.attribution(question.position)
+    except AttnError as error:
+        if question.switching is None:
+            raise
+        logits = reading.source.predictor(reading.texts).logits([question.position])[0]
+        return exact(logits), None, error.problem
+    return attribution.logits, attribution, ""
+
+
+def _direct(attribution: Attribution | None, reason: str, token: int, question: Question) -> _Direct:
+    if attribution is None:
+        return None, (), reason
+    try:
+        direct = direct_effects(attribution, token, question.against)
+        looks = strongest_looks(attribution.looks(token, question.against), question.looks)
+    except AttnError as error:
+        if question.switching is None:
+            raise
+        return None, (), error.problem
+    return direct, looks, ""
+
+
+def _ablation(
+    effects: HeadEffects, question: Question, asked: Asked, progress: RunProgress
+) -> AblationEffects | None:
+    switching = question.switching
+    if switching is None:
+        return None
+    by = replacements(effects, switching, question.heads)
+    variants = [[place] for place in question.heads]
+    together = [list(question.heads)] if question.is_together and len(variants) > 1 else []
+    changes = changes_of(effects, asked, [*variants, *together], by, switching, progress)
+    return AblationEffects(
+        switching.method,
+        changes[: len(variants)],
+        changes[-1] if together else None,
+        _replaced_by(effects, switching),
+        switching.keeps_patterns,
+    )
+
+
+def _replaced_by(effects: HeadEffects, switching: Switching) -> str:
+    """What contexts are replaced by, as a phrase."""
+    if switching.method is AblationMethod.ZERO:
+        return "zeros"
+    if switching.method is AblationMethod.RESAMPLE:
+        return "those of the other text"
+    texts = "the other text" if len(switching.others) == 1 else f"{len(switching.others):,} other texts"
+    where = "position by position" if is_mean_by_position(effects, switching.others) else "over all positions"
+    return f"their mean over {texts}, {where}"

@@ -1,0 +1,1 @@
+"""What does a language model write, beyond the text that it reads?"""

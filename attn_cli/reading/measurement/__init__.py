@@ -1,0 +1,1 @@
+"""Which part of a text the metrics of heads are measured on."""
