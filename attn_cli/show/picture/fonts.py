@@ -23,6 +23,7 @@ _REGULAR = 400
 _INKLESS = {"Zs", "Cf", "Mn"}  # spaces, joiners, variation selectors
 _LONGEST_LABEL, _LONGEST_TITLE = 20, 400  # characters: more of a title do not fit any page
 _ELLIPSIS = "…"
+_ESCAPE = r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
 _JOINER = "\N{ZERO WIDTH JOINER}"
 
 
@@ -35,9 +36,8 @@ class Letters:
     lacking: tuple[str, ...] = ()  # characters that a font from a file lacks, and another one has
 
     def label(self, token: str) -> str:
-        """The label of a row or a column; escapes in a word that is read leftwards stay whole."""
-        cut = self._cut(safe_text.label(token), _LONGEST_LABEL)
-        return rightwards(cut) if "\\" in cut else cut
+        """The label of a row or a column."""
+        return self._cut(safe_text.label(token), _LONGEST_LABEL)
 
     def title(self, text: str) -> str:
         """The title of a panel or a page."""
@@ -45,7 +45,8 @@ class Letters:
 
     def word(self, text: str) -> str:
         """A word of a text, in full."""
-        return "".join(_spelled(character) if character in self.missing else character for character in text)
+        spelled = (_spelled(character) if character in self.missing else character for character in text)
+        return _with_whole_escapes("".join(spelled))
 
     def inches(self, text: str, size: float) -> float:
         """The width of `text` at `size` points, in inches."""
@@ -84,8 +85,15 @@ class Letters:
         spelled = [_spelled(character) if character in self.missing else character for character in text]
         ends = list(accumulate(map(len, spelled), initial=0))
         if ends[-1] <= longest:
-            return "".join(spelled)
-        return "".join(spelled[: bisect_left(ends, longest) - 1]) + "…"
+            return _with_whole_escapes("".join(spelled))
+        return _with_whole_escapes("".join(spelled[: bisect_left(ends, longest) - 1]) + "…")
+
+
+def _with_whole_escapes(text: str) -> str:
+    """The text, in which escapes are read from left to right even between words that are read leftwards."""
+    if not safe_text.is_right_to_left(text):
+        return text
+    return re.sub(_ESCAPE, lambda escape: safe_text.LEFT_TO_RIGHT + escape.group(), text)
 
 
 def rightwards(text: str) -> str:
