@@ -117,10 +117,12 @@ def _telling_digits(grid: Grid, digits: int) -> int:
     """The decimals that give the largest value of most rows two digits, if it is one of very many.
 
     A weight among 32,000 may be below 0.01, and one row in which a token stands out does not change that.
+    In a whole matrix a sink or hidden keys may leave next to nothing, which needs no digits.
     """
     rows = np.abs(grid.values).max(axis=1, initial=0, where=grid.visible)[grid.visible.any(axis=1)]
     usual = float(np.median(rows)) if rows.size else 0.0
-    is_small = 0 < usual < (_SMALL if grid.ranking is None else 1)
+    has_rest = grid.sink is not None or grid.hidden is not None
+    is_small = 0 < usual < (1 if grid.ranking is not None else 0 if has_rest else _SMALL)
     return max(digits, 1 + math.ceil(-math.log10(usual))) if is_small else digits
 
 
