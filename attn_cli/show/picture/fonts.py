@@ -67,10 +67,10 @@ class Letters:
     def lines(self, text: str, size: float, width: float, most: int) -> list[str]:
         """`text` on at most `most` lines of `width` inches, broken at spaces; the last may be cut.
 
-        A size, such as 4 × 4, is not broken.
+        A size, such as 4 × 4, is not broken, nor is a difference.
         """
         lines = [""]
-        for word in re.split(r"(?<!×)\s+(?!×)", text.strip()):
+        for word in re.split(r"(?<![×−])\s+(?![×−])", text.strip()):
             longer = f"{lines[-1]} {word}".strip()
             if not lines[-1] or self.inches(longer, size) <= width:
                 lines[-1] = longer
