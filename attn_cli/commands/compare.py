@@ -99,7 +99,7 @@ def compare_heads(
     from attn_cli.show import data, files
 
     targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
-    canvas = canvas_of(picture_options)
+    canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     check_scale(scale, (Step.WEIGHTS,))
     reading = open_reading(world, inputs, compute, are_words=window.words)

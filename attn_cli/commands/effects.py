@@ -161,7 +161,7 @@ def show_head_effects(
 
     _check_ablation(ablation)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    canvas = canvas_of(picture_options)
+    canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     reading, heads = _opened(world, inputs, compute)
     question = _question(world, reading, heads, selection(inputs), asked, ablation)

@@ -195,7 +195,7 @@ def list_heads(
 
     head_filter = parse_head_filter(listing.where or (), listing.sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    canvas = canvas_of(picture_options)
+    canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
     request = Request(inputs, compute, listing.metric, head_filter, focus, words, hiding, naming)

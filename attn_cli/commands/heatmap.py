@@ -65,7 +65,7 @@ def draw_heads(
     from attn_cli.show.grids import step_panels
 
     targets = files.targets(out, tuple(PICTURES), force=force)
-    canvas = canvas_of(picture_options)
+    canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
     if window.words:

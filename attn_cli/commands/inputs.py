@@ -260,6 +260,8 @@ def chosen_window(
         from attn_cli.reading.steps import DEFAULT_STEPS
 
         window = hide_keys(window, hiding, steps or DEFAULT_STEPS)
+    if options.pool is not None and not window.is_pooled:
+        world.note(f"--pool {options.pool} has no effect: nothing is averaged or merged over blocks")
     if window.is_pooled:
         size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"

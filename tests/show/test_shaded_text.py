@@ -68,7 +68,7 @@ def test_tokens_that_are_not_shown_are_plain() -> None:
     text = text_of(0.0, 0.1, 0, 0)
     part = replace(text, shown=text.shown & (np.arange(8) > 0), elsewhere=0.9)
     assert styles(part, sheet())["the"] == Style.null()
-    assert "0.9 on tokens that are not shaded" in "".join(printed(ShadedTexts([part]), sheet(width=200)))
+    assert "0.90 on tokens that are not shaded" in "".join(printed(ShadedTexts([part]), sheet(width=200)))
 
 
 def test_with_colours_the_largest_weights_are_listed_and_a_bar_tells_the_range() -> None:
