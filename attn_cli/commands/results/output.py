@@ -74,7 +74,7 @@ def _lists(reading: "Reading") -> "Iterator[list[str]]":
         return
     for side in dict.fromkeys((reading.words.keys, reading.words.queries)):
         pairs = zip(side.members, side.words, strict=True)
-        yield [f"{','.join(spans(tokens))} {label(word.text)}" for tokens, word in pairs]
+        yield [f"{','.join(spans(tokens))} {label(word.name)}" for tokens, word in pairs]
 
 
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
