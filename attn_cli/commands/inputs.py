@@ -94,16 +94,9 @@ def beginning(
         AttnError: the text has no tokens, the model does not go on with texts or has too few positions, or
             the weights do not belong to it.
     """
-    from attn_cli.models.source import Texts  # already imported by `text_request`
-    from attn_cli.reading.language_model.generation import check_room
-    from attn_cli.reading.reading import read
+    from attn_cli.reading.language_model.generation import read_beginning
 
-    if source.has_decoder:
-        texts = replace(texts, target="")
-    reading = read(source, texts)
-    reading = replace(reading, texts=Texts(reading.tokens, reading.texts.target[:1]))
-    check_room(reading, generation)
-    source.check_generation(is_watched=is_watched)
+    reading = read_beginning(source, texts, generation, is_watched=is_watched)
     check_source(world, source)
     return reading
 
