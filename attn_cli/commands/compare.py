@@ -7,9 +7,9 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.picture_options import PictureOptions
-from attn_cli.commands.results.canvas import canvas_of, with_features
-from attn_cli.commands.results.heading import heading_of
+from attn_cli.commands.pictures.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.hidden import (
     hidden_keys_in,
     hidden_keys_of,

@@ -9,10 +9,10 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_source, open_model, read_text, selection, source_request
-from attn_cli.commands.picture_options import PictureOptions
-from attn_cli.commands.results.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.effects_view import show_effects
-from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.output import drawn, write
 from attn_cli.commands.results.progress import measuring
 from attn_cli.commands.texts import checked, text_request

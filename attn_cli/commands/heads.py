@@ -18,8 +18,9 @@ from attn_cli.commands.inputs import (
     selection,
     source_request,
 )
-from attn_cli.commands.picture_options import PictureOptions
-from attn_cli.commands.results.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.head_list import (
     ListOptions,
     map_of,
@@ -29,7 +30,6 @@ from attn_cli.commands.results.head_list import (
     show_table,
     without_names,
 )
-from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown, tokens_in_title
 from attn_cli.commands.results.output import (
     counted,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.picture_options import PictureOptions
-from attn_cli.commands.results.canvas import canvas_of, with_features
-from attn_cli.commands.results.heading import heading_of
+from attn_cli.commands.pictures.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
 from attn_cli.commands.results.output import PICTURE_CELLS, drawn, shared_out, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of

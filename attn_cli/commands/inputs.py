@@ -51,7 +51,7 @@ def open_reading(
 
 
 def _generation(options: ReadingOptions, compute: ComputeOptions) -> "Generation | None":
-    from attn_cli.commands.generation import requested_generation  # few commands go on with a text
+    from attn_cli.commands.results.continuation import requested_generation  # few commands go on with a text
 
     return requested_generation(options.generation, options.text, compute.seed)
 
@@ -75,7 +75,7 @@ def read_continued(
     Raises:
         AttnError: the text has no tokens, or the model does not go on with it.
     """
-    from attn_cli.commands.generation import go_on
+    from attn_cli.commands.results.continuation import go_on
 
     return with_remarks(world, go_on(world, beginning(world, source, texts, generation), generation))
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.generation import requested_generation
 from attn_cli.commands.inputs import (
     check_source,
     open_model,
@@ -14,6 +13,7 @@ from attn_cli.commands.inputs import (
     source_request,
     with_suited_backend,
 )
+from attn_cli.commands.results.continuation import requested_generation
 from attn_cli.commands.texts import text_request
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -31,10 +31,8 @@ _RIGHT = (0, 1, 4, 5, 7)
 EXAMPLES = """
 The tokens of the bundled model:
     attn tokens "the cat's pyjamas"
-The tokens of BERT, for a script:
-    attn tokens "the cat's pyjamas" -m bert-base-cased --json
 A message to a chat model, as the model's template writes it:
-    attn tokens "Where is it?" --chat -m HuggingFaceTB/SmolLM2-135M-Instruct
+    attn tokens "Where is it?" --chat -m Qwen/Qwen3-0.6B
 The five likeliest tokens after each one:
     attn tokens "Once upon a time" --predict 5
 """

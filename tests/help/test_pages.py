@@ -186,8 +186,9 @@ def test_an_example_runs(line: str, workplace: Path, home: Path, monkeypatch: py
 
 def test_the_defaults_of_a_random_layer_are_those_of_a_request() -> None:
     page, request = help_of("inspect", columns=100), SourceRequest(RANDOM)
+    seed = f"or of the tokens that --temperature draws. [default: {request.seed}]"
+    assert f"Seed of the random layer (`-m random`), {seed}" in " ".join(page.split())
     for name, value in (
-        ("Seed", request.seed),
         ("Features per token", request.width),
         ("Number of heads", request.heads),
     ):

@@ -12,7 +12,7 @@ from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import WRITTEN, Kind
 
 if TYPE_CHECKING:
-    from attn_cli.commands.picture_options import PictureOptions
+    from attn_cli.commands.pictures.options import PictureOptions
     from attn_cli.grid import Grid, Head
     from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token

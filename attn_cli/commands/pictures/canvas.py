@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attn_cli.arguments.usage import listed, shortened
 from attn_cli.commands.options import MOST_FEATURES, ComputeOptions
-from attn_cli.commands.picture_options import PictureOptions
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import printable
 from attn_cli.vocabulary import RANDOM, Theme
