@@ -12,7 +12,7 @@ from attn_cli.show.picture.marks import INCH
 _CALM = 2.2  # lines from label to label if not all are shown, if the words there allow it
 _FAR = 1.6  # of that distance: how far a better word may be
 _ROUND = (1, 2, 5)  # and these times powers of ten: steps between numbers
-_SHORTEST_WORD = 3.5  # sizes of type: about five letters of a word after its position
+_SHORTEST_WORD = 4  # sizes of type: about five letters of a word after its position
 _BESIDE = 0.08  # inches between numbers beside each other
 
 
