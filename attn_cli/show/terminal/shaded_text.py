@@ -143,9 +143,9 @@ class ShadedTexts(View):
     def _legend(self, sheet: Sheet) -> Iterator[Line]:
         """What shades, numbers and styles say."""
         if sheet.colours is None:
-            number = f"[{self._written(0.42)}]"
+            number, unit = f"[{self._written(0.42)}]", self._texts[0].unit
             told = [
-                f"{number}: the weight of what stands before it, the {self._top} largest",
+                f"{number}: the weight of the {unit} that ends there, the {self._top} largest",
                 "{ }: the query",
             ]
             yield from ([Segment(line, DIM)] for line in sheet.filled(told, " · ", sheet.width))
