@@ -18,7 +18,6 @@ from tests.support.worlds import attn
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "inspect",
-    "explain",
     "heads",
     "effects",
     "heatmap",
