@@ -34,7 +34,7 @@ _COMMANDS = {
     "inspect": ("inspect_heads", "Show tokens, scores and softmax weights, head by head.", _LOOK),
     "explain": ("explain_weight", "Explain one weight: every digit, from the input to the output.", _LOOK),
     "heads": ("list_heads", "Show all heads at a glance, and find heads by what they do.", _LOOK),
-    "effects": ("show_head_effects", "Show what heads do to what the model says next.", _LOOK),
+    "effects": ("show_head_effects", "Show what the model predicts, and what each head does to that.", _LOOK),
     "heatmap": ("draw_heads", "Draw one head, several heads, or all of them as a picture.", _LOOK),
     "compare": ("compare_heads", "Compare heads: side by side, by distance, by difference.", _LOOK),
     "tokens": ("list_tokens", "Show the tokens of a text, and which ones the model expects.", _CHECK),

@@ -1,5 +1,6 @@
 """Settings for all tests, and small random models for commands, created once."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,11 +27,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the test of all model types, unless it was requested."""
-    if not config.getoption("--every-type"):
-        long = [item for item in items if item.get_closest_marker("every_type")]
-        items[:] = [item for item in items if item not in long]
-        config.hook.pytest_deselected(items=long)
+    """Leave out the test of all model types, unless it was requested, and that of LaTeX without LaTeX."""
+    left_out = {"every_type"} if not config.getoption("--every-type") else set[str]()
+    left_out |= {"latex"} if shutil.which("pdflatex") is None else set()
+    out = [item for item in items if any(item.get_closest_marker(name) for name in left_out)]
+    items[:] = [item for item in items if item not in out]
+    config.hook.pytest_deselected(items=out)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -39,6 +41,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
     if not terminalreporter.config.getoption("--every-type"):
         terminalreporter.write_line("model types: a sample was compared with eager; all: --every-type")
+    if shutil.which("pdflatex") is None:
+        terminalreporter.write_line(
+            "LaTeX: no pdflatex here; the fonts and sizes of a .pdf are read from its bytes"
+        )
     if not torch.cuda.is_available():
         terminalreporter.write_line("CUDA: no GPU here; what is tested on every device ran on the CPU")
 

@@ -44,7 +44,10 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x --foo", "no such option: --foo", "attn inspect --help"),
     (
         "tokens x --layer 3",
-        "attn tokens has no option --layer: attn inspect, explain, heads, heatmap and compare have it",
+        (
+            "attn tokens has no option --layer: "
+            "attn inspect, explain, heads, effects, heatmap and compare have it"
+        ),
         "leave it out, or attn inspect",
     ),
     (
@@ -62,7 +65,7 @@ USAGE: list[tuple[str, str, str]] = [
     ("inspect x --top 0", "--top takes a whole number of at least 1, not '0'", "--top 1"),
     (
         "inspect x --theme purple",
-        "--theme cannot be 'purple': it must be one of auto, dark, light",
+        "--theme cannot be 'purple': it must be one of auto, dark, light, paper",
         "attn inspect --help",
     ),
     (

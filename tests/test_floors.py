@@ -58,7 +58,7 @@ FLOORS = {
     "reading": GROUND | {"", "answers", "core", "grid", "models", "analysis"},
     "training": GROUND | {"core", "models", "analysis"},
     "show": GROUND | {"answers", "grid"},
-    "api": GROUND | {"analysis", "core", "grid", "models", "reading", "show"},
+    "api": GROUND | {"analysis", "answers", "core", "grid", "models", "reading", "show"},
     "console": GROUND,
     "help": GROUND,
     "commands": GROUND

@@ -19,7 +19,7 @@ import pytest
 
 from attn_cli.analysis.patterns import is_enough, name_pattern
 from attn_cli.vocabulary import Distance, Kind, Metric, Pattern, Step
-from tests.support.chat_templates import SMOLLM2, save_chatting
+from tests.support.chat_templates import CHAT_MODEL, save_chatting
 from tests.support.families import TRANSLATORS
 from tests.support.hub_cache import hub_cache
 from tests.support.pages import (
@@ -62,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face cache with all-MiniLM-L6-v2, and small random models instead of the other real ones."""
     twin = tmp_path_factory.mktemp("twin") / "t5"
     TRANSLATORS["t5"].save(twin)
-    models = {MINILM: minilm(), T5: twin, SMOLLM2: save_chatting(twin.with_name("chatting"))}
+    models = {MINILM: minilm(), T5: twin, CHAT_MODEL: save_chatting(twin.with_name("chatting"))}
     return hub_cache(tmp_path_factory.mktemp("huggingface"), models)
 
 

@@ -3,12 +3,16 @@
 import warnings
 from typing import Any, TypeVar
 
-from attn_cli.api.reading import ModelReading
+from attn_cli.api.predictions import ModelPredictions
+from attn_cli.api.reading import ModelReading, Tokens
 from attn_cli.errors import UsageError
 from attn_cli.models.open import open_source
 from attn_cli.models.source import Source, SourceRequest
 from attn_cli.reading.chat.message import requested_chat
-from attn_cli.reading.reading import TextRequest, read
+from attn_cli.reading.language_model.generation import continued, read_beginning
+from attn_cli.reading.language_model.request import Drawing, check_seed, requested_continuation
+from attn_cli.reading.reading import Generation, Reading, TextRequest, read
+from attn_cli.reading.steps import unwarned
 from attn_cli.safe_text import printable
 from attn_cli.vocabulary import DType, Kind
 
@@ -55,24 +59,63 @@ class Model:
         kind: str | None = None,
         chat: bool = False,
         system: str | None = None,
+        generate: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
     ) -> ModelReading:
         """Tokenize a text; layers run when a head is asked for.
 
         `pair` is a second segment, `target` the decoder's text of an encoder-decoder model, `kind` the
         attention that is read: by default `self`, or `encoder`. With `chat` the text is a user's message in
-        the model's chat template, after the message `system`. What limits the reading is a warning.
+        the model's chat template, after the message `system`. With `generate` the model goes on with the
+        text by at most so many tokens first: the likeliest each time, or drawn with `temperature`, `top_p`
+        and `seed`. What limits the reading is a warning.
 
         Raises:
-            AttnError: the text has no tokens, or more than the model has positions.
-            UsageError: the model takes no second text, or has no such kind of attention.
+            AttnError: the text has no tokens, or more than the model has positions, or the model does not go
+                on with texts.
+            UsageError: the model takes no second text, has no such kind of attention, or an option has no
+                use.
         """
         which = None if kind is None else _one_of(Kind, kind, "kind of attention")
         message = requested_chat(text, system, is_chat=chat)
-        reading = read(self._source, TextRequest(text, pair, target, which, message))
+        request = TextRequest(text, pair, target, which, message)
+        check_seed(generate, seed)
+        drawing = Drawing(temperature, top_p, seed)
+        generation = requested_continuation(generate, drawing, target=target, pair=pair)
+        reading = read(self._source, request) if generation is None else self._continued(request, generation)
         for note in reading.notes:
             warnings.warn(note, stacklevel=2)
         extent = reading.extent
         return ModelReading(reading.with_suited_backend(1 + max((*extent.layers, *extent.others))))
+
+    def predictions(
+        self,
+        text: str,
+        *,
+        rows: Tokens | None = None,
+        count: int = 5,
+        pair: str | None = None,
+        target: str | None = None,
+        chat: bool = False,
+        system: str | None = None,
+    ) -> ModelPredictions:
+        """What the model expects at places of a text: that of `read(text, ...).predictions(...)`.
+
+        Raises:
+            AttnError: the text cannot be read, or the model has no language head that is known.
+            UsageError: an option does not fit the model or the text.
+        """
+        reading = self.read(text, pair=pair, target=target, chat=chat, system=system)
+        return reading.predictions(rows=rows, count=count)
+
+    def _continued(self, request: TextRequest, generation: Generation) -> Reading:
+        """The text after the model went on with it."""
+        reading = _go_on(read_beginning(self._source, request, generation), generation)
+        for remark in self._source.generation_remarks:
+            warnings.warn(remark, stacklevel=3)
+        return reading
 
     def __repr__(self) -> str:
         card = self._source.card
@@ -116,6 +159,9 @@ def open_model(
     for remark in source.remarks:
         warnings.warn(remark, stacklevel=2)
     return Model(source)
+
+
+_go_on = unwarned(continued)
 
 
 def _one_of(choices: type[_Choice], given: str, what: str) -> _Choice:

@@ -7,14 +7,17 @@ from typing import TypeAlias
 from attn_cli.api.head import ShownHead
 from attn_cli.api.layer_run import LayerRun
 from attn_cli.api.metrics import HeadMetrics
+from attn_cli.api.predictions import ModelPredictions
 from attn_cli.core.hiding import Hiding
 from attn_cli.errors import UsageError
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.hidden_keys import choose_hidden_keys, refuse_dividing
 from attn_cli.reading.measurement.focus import check_looks, choose_focus
 from attn_cli.reading.metrics import measure_heads
+from attn_cli.reading.predictions import predict
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.selection import Place, Selection
+from attn_cli.reading.steps import unwarned
 from attn_cli.reading.token_selection.select import select_tokens
 from attn_cli.reading.token_selection.text_side import TextSide
 from attn_cli.reading.window import Window
@@ -109,6 +112,21 @@ class ModelReading:
         check_looks(heads, focus)
         return HeadMetrics(heads)
 
+    def predictions(self, *, rows: Tokens | None = None, count: int = 5) -> ModelPredictions:
+        """What the model expects after each token, or at `rows`: its `count` likeliest tokens.
+
+        Masked models predict their masked tokens, or what stands at `rows`; encoder-decoder models the
+        decoder's text, whatever `kind` is read.
+
+        Raises:
+            AttnError: the model has no language head that is known, or memory is too small.
+            UsageError: a selection does not fit the text, or the count the vocabulary.
+        """
+        if count < 1:
+            raise UsageError(f"count is {count}, which is not at least 1", "count=5")
+        typed = None if rows is None else _as_selection(rows)
+        return ModelPredictions(_predict(self._reading, typed, count))
+
     def _shown(self, place: Place, window: Window) -> ShownHead:
         layer, head = place
         return ShownHead(self._reading, self._run.layer(layer), head, window)
@@ -151,6 +169,9 @@ class ModelReading:
         name, kind = self._reading.source.card.name, self._reading.kind
         size = f"{len(self.query_tokens)} × {len(self.key_tokens)} tokens"
         return f"<ModelReading of {printable(name)}: {kind} attention, {size}>"
+
+
+_predict = unwarned(predict)
 
 
 def _positions(tokens: Tokens, side: TextSide, what: str) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from attn_cli.errors import UsageError
 _GIVEN = "attn.given"
 _KEEPS_ALL = {"store": "append", "store_const": "append_const"}
 _TEXT = "text"  # the argument of commands that read a text
+_NAMED_IF_EMPTY = {"TEXT", "STEP"}  # texts may be empty; an empty step gets the list of steps
 _CHOICE = "choice"  # click's name for the type of an option with a fixed set of values
 
 
@@ -80,8 +81,18 @@ class _Parser(_OptionParser):
             if option.param_type_name == "option":
                 given = _listed(option, values[name])
                 self.context.meta[f"{_GIVEN}.{name}"] = given
-                values[name] = given if option.multiple else self._only(option, given)
+                values[name] = self._all(option, given) if option.multiple else self._only(option, given)
         return values, rest, order
+
+    def _all(self, option: Any, given: Sequence[Any]) -> Sequence[Any]:
+        """The values that were given.
+
+        Raises:
+            UsageError: one of them is empty.
+        """
+        if "" in given and option.metavar not in _NAMED_IF_EMPTY and not self.context.resilient_parsing:
+            raise usage.empty_value(option)
+        return given
 
     def _only(self, option: Any, given: Sequence[Any]) -> Any:
         """The single value that was given.

@@ -7,9 +7,9 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.picture_options import PictureOptions
-from attn_cli.commands.results.canvas import canvas_of, with_features
-from attn_cli.commands.results.heading import heading_of
+from attn_cli.commands.pictures.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.hidden import (
     hidden_keys_in,
     hidden_keys_of,
@@ -26,7 +26,7 @@ from attn_cli.commands.results.output import (
     write,
 )
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures, scale_of_tables
-from attn_cli.commands.results.words import as_words, words_of
+from attn_cli.commands.results.words import words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -99,10 +99,10 @@ def compare_heads(
     from attn_cli.show import data, files
 
     targets = files.targets(out or (), (*PICTURES, *COMPARISONS), force=force)
-    canvas = canvas_of(picture_options)
+    canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     check_scale(scale, (Step.WEIGHTS,))
-    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
+    reading = open_reading(world, inputs, compute, are_words=window.words)
     places = selected_places(world, reading, chosen)
     if len(places) < _FEWEST:
         raise UsageError("compare needs two or more heads: one was given", "--heads 0.1,3.4")

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.generation import requested_generation
-from attn_cli.commands.inputs import open_model, read_whole, selection, source_request
-from attn_cli.commands.picture_options import PictureOptions
-from attn_cli.commands.results.canvas import canvas_of, with_features
+from attn_cli.commands.inputs import generation_of, open_model, read_whole, selection, source_request
+from attn_cli.commands.pictures.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.effects_view import show_effects
-from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.output import drawn, write
 from attn_cli.commands.results.progress import measuring
 from attn_cli.commands.texts import checked, text_request
@@ -162,7 +161,7 @@ def show_head_effects(
 
     _check_ablation(ablation)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    canvas = canvas_of(picture_options)
+    canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     reading, heads = _opened(world, inputs, compute)
     question = _question(world, reading, heads, selection(inputs), asked, ablation)
@@ -205,7 +204,7 @@ def _opened(
     Raises:
         AttnError: the model or its weights cannot be read, or it predicts nothing that is known.
     """
-    generation = requested_generation(inputs.generation, inputs.text, compute.seed)
+    generation = generation_of(inputs, compute)
     texts = text_request(world, inputs.text)
     source = open_model(world, source_request(inputs.source, compute, is_drawn=generation is not None))
     if inputs.kind not in {None, next(iter(source.kinds)), Kind.DECODER}:

@@ -18,8 +18,9 @@ from attn_cli.commands.inputs import (
     selection,
     source_request,
 )
-from attn_cli.commands.picture_options import PictureOptions
-from attn_cli.commands.results.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.head_list import (
     ListOptions,
     map_of,
@@ -29,7 +30,6 @@ from attn_cli.commands.results.head_list import (
     show_table,
     without_names,
 )
-from attn_cli.commands.results.heading import heading_of
 from attn_cli.commands.results.hidden import hidden_keys_of, metrics_shown, tokens_in_title
 from attn_cli.commands.results.output import (
     counted,
@@ -41,7 +41,7 @@ from attn_cli.commands.results.output import (
     write,
 )
 from attn_cli.commands.results.progress import measuring
-from attn_cli.commands.results.words import as_words, words_of
+from attn_cli.commands.results.words import words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.help.command import Topic
@@ -195,7 +195,7 @@ def list_heads(
 
     head_filter = parse_head_filter(listing.where or (), listing.sort)
     targets = files.targets(out or (), (*PICTURES, *RECORDS), force=force)
-    canvas = canvas_of(picture_options)
+    canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     measure = _probed if naming.probe else _read
     request = Request(inputs, compute, listing.metric, head_filter, focus, words, hiding, naming)
@@ -244,8 +244,7 @@ def _read(
     from attn_cli.reading.measurement.focus import check_looks, choose_focus
     from attn_cli.reading.metrics import choose_metric, find_too_few_rows, measure_heads
 
-    reading = open_reading(world, request.inputs, request.compute)
-    reading = as_words(world, reading, are_words=request.words)
+    reading = open_reading(world, request.inputs, request.compute, are_words=request.words)
     places = selected_places(world, reading, selection(request.inputs))
     hidden = hidden_keys(reading, request.hiding)
     focus = choose_focus(reading, request.focus.rows, request.focus.on, hidden)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_places, selection
-from attn_cli.commands.picture_options import PictureOptions
-from attn_cli.commands.results.canvas import canvas_of, with_features
-from attn_cli.commands.results.heading import heading_of
+from attn_cli.commands.pictures.canvas import canvas_of, with_features
+from attn_cli.commands.pictures.heading import heading_of
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.commands.results.hidden import hidden_keys_in, hidden_keys_of, remarks_on_keys
 from attn_cli.commands.results.output import PICTURE_CELLS, drawn, shared_out, write
 from attn_cli.commands.results.text_view import check_text_view, drawn_texts, texts_of
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_pictures
-from attn_cli.commands.results.words import as_words, word_steps, words_of
+from attn_cli.commands.results.words import word_steps, words_of
 from attn_cli.console import World
 from attn_cli.errors import UsageError
 from attn_cli.show.writers import PICTURES, either
@@ -65,13 +65,14 @@ def draw_heads(
     from attn_cli.show.grids import step_panels
 
     targets = files.targets(out, tuple(PICTURES), force=force)
-    canvas = canvas_of(picture_options)
+    canvas = canvas_of(picture_options, targets)
     compute = with_features(compute, picture_options, inputs.source.model)
     steps = tuple(dict.fromkeys(step or (Step.WEIGHTS,)))
-    word_steps(steps, are_words=window.words)
+    if window.words:
+        word_steps(steps)
     check_text_view(text_view, step)
     check_scale(scale, steps)
-    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
+    reading = open_reading(world, inputs, compute, are_words=window.words)
     if text_view.as_text:
         shaded, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
         picture_of = partial(drawn_texts, world, reading, shaded, texts, picture_options, canvas, scale)

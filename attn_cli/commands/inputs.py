@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from attn_cli.commands.generation import go_on, requested_generation
 from attn_cli.commands.options import (
     BackendOptions,
     ComputeOptions,
@@ -30,17 +29,20 @@ if TYPE_CHECKING:
 _MOST_HEADS = 1024  # as for --head-count
 
 
-def open_reading(world: World, options: ReadingOptions, compute: ComputeOptions) -> "Reading":
-    """The text as the model reads it, with the backend that suits the chosen heads.
+def open_reading(
+    world: World, options: ReadingOptions, compute: ComputeOptions, *, are_words: bool = False
+) -> "Reading":
+    """The text as the model reads it, with the backend that suits the chosen heads; `are_words`: in words.
 
     Raises:
         AttnError: the text, the model or its weights cannot be read.
     """
-    generation = requested_generation(options.generation, options.text, compute.seed)
+    generation = generation_of(options, compute)
     texts = text_request(world, options.text, options.kind)
     compute = replace(compute, head_count=_head_count(world, options, compute))
     source = open_model(world, source_request(options.source, compute, is_drawn=generation is not None))
-    return with_suited_backend(read_whole(world, source, texts, generation), selection(options))
+    suited = with_suited_backend(read_whole(world, source, texts, generation), selection(options))
+    return in_words(world, suited) if are_words else suited
 
 
 def read_whole(
@@ -59,6 +61,30 @@ def read_whole(
     return reading
 
 
+def generation_of(options: ReadingOptions, compute: ComputeOptions) -> "Generation | None":
+    """How the text is to go on; None: it is read as it is.
+
+    Raises:
+        UsageError: an option has no use, or its value none.
+    """
+    if options.generation.is_empty:
+        return None
+    from attn_cli.commands.results.continuation import requested_generation  # few commands go on with a text
+
+    return requested_generation(options.generation, options.text, compute.seed)
+
+
+def in_words(world: World, reading: "Reading") -> "Reading":
+    """The reading with words as queries and keys; a remark names those that share tokens.
+
+    Raises:
+        AttnError: the model does not tell where its tokens stand.
+    """
+    from attn_cli.commands.results.words import as_words  # few commands merge tokens
+
+    return as_words(world, reading)
+
+
 def read_continued(
     world: World, source: "Source", texts: "TextRequest", generation: "Generation"
 ) -> "Reading":
@@ -67,6 +93,8 @@ def read_continued(
     Raises:
         AttnError: the text has no tokens, or the model does not go on with it.
     """
+    from attn_cli.commands.results.continuation import go_on
+
     return with_remarks(world, go_on(world, beginning(world, source, texts, generation), generation))
 
 
@@ -84,16 +112,9 @@ def beginning(
         AttnError: the text has no tokens, the model does not go on with texts or has too few positions, or
             the weights do not belong to it.
     """
-    from attn_cli.models.source import Texts  # already imported by `text_request`
-    from attn_cli.reading.language_model.generation import check_room
-    from attn_cli.reading.reading import read
+    from attn_cli.reading.language_model.generation import read_beginning
 
-    if source.has_decoder:
-        texts = replace(texts, target="")
-    reading = read(source, texts)
-    reading = replace(reading, texts=Texts(reading.tokens, reading.texts.target[:1]))
-    check_room(reading, generation)
-    source.check_generation(is_watched=is_watched)
+    reading = read_beginning(source, texts, generation, is_watched=is_watched)
     check_source(world, source)
     return reading
 
@@ -250,6 +271,8 @@ def chosen_window(
         from attn_cli.reading.steps import DEFAULT_STEPS
 
         window = hide_keys(window, hiding, steps or DEFAULT_STEPS)
+    if options.pool is not None and not window.is_pooled:
+        world.note(f"--pool {options.pool} has no effect: nothing is averaged or merged over blocks")
     if window.is_pooled:
         size = f"{window.queries:,} × {window.keys:,}"
         closer = f"--rows 0-{min(window.queries, 20) - 1} --columns 0-{min(window.keys, 64) - 1}"

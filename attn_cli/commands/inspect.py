@@ -7,7 +7,6 @@ import typer
 
 from attn_cli.commands import options
 from attn_cli.commands.inputs import check_steps, chosen_window, open_reading, selected_heads, selection
-from attn_cli.commands.results.head_rows import are_lines, grids_of_lines, steps_of_lines
 from attn_cli.commands.results.hidden import hidden_keys_in, remarks_on_keys
 from attn_cli.commands.results.output import (
     check_pooled,
@@ -19,9 +18,7 @@ from attn_cli.commands.results.output import (
 )
 from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
 from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
-from attn_cli.commands.results.watched_text import check_watch, watch_text
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
-from attn_cli.commands.results.words import as_words, word_steps
 from attn_cli.console import World
 from attn_cli.help.command import Topic
 from attn_cli.show.writers import STEPS, Results, either
@@ -116,15 +113,21 @@ def inspect_heads(
         world.say(schema())
         return
     if watch:
+        from attn_cli.commands.results.watched_text import check_watch, watch_text
+
         others = _beside_watch(step, window, text_view, scale, out, as_json=as_json, verify=verify)
         check_watch(inputs, others)
         watch_text(world, inputs, compute, table)
         return
     targets = files.targets(out or (), tuple(STEPS), force=force)
-    steps = word_steps(tuple(dict.fromkeys(step)) if step else None, are_words=window.words)
+    steps = tuple(dict.fromkeys(step)) if step else None
+    if window.words:
+        from attn_cli.commands.results.words import word_steps  # few commands merge tokens
+
+        steps = word_steps(steps)
     check_text_view(text_view, steps)
     check_scale(scale, steps)
-    reading = as_words(world, open_reading(world, inputs, compute), are_words=window.words)
+    reading = open_reading(world, inputs, compute, are_words=window.words)
     if text_view.as_text and not (as_json or targets):
         heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
         verdict = verdict_on(reading, heads) if verify else None
@@ -149,9 +152,7 @@ def inspect_heads(
         if as_json:
             world.say(data.as_json(answer))
     else:
-        as_lines = are_lines(heads, window, table)
-        wanted = steps_of_lines(heads, steps) if as_lines else None
-        _show(world, reading, heads, table, scale, wanted)
+        _show(world, reading, heads, table, scale, _lines(heads, steps, window, table))
     for remark in remarks_on_keys(reading, heads):
         world.note(remark)
     _conclude(world, verdict)
@@ -184,6 +185,20 @@ def _beside_watch(
     }
 
 
+def _lines(
+    heads: "Sequence[Head]",
+    steps: "Sequence[Step] | None",
+    window: options.WindowOptions,
+    table: options.TableOptions,
+) -> "Sequence[Step] | None":
+    """The steps that are listed with a line for each head; None: each head has a table."""
+    if table.top is None or window.rows is None or len(heads) == 1:
+        return None
+    from attn_cli.commands.results.head_rows import are_lines, steps_of_lines
+
+    return steps_of_lines(heads, steps) if are_lines(heads, window, table) else None
+
+
 def _conclude(world: World, verdict: "Verdict | None") -> None:
     """What the comparison with transformers found; None: there was none.
 
@@ -214,6 +229,8 @@ def _show(
     of_steps = scale_of_tables(scale, heads)
     grids = step_grids(reading.sides, heads, of_steps)
     if lines is not None:
+        from attn_cli.commands.results.head_rows import grids_of_lines
+
         grids = grids_of_lines(world, reading, heads, lines, of_steps)
     for grid in grids:
         world.say("")

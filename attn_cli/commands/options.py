@@ -205,6 +205,11 @@ class GenerationOptions:
         ),
     ] = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether none of the options is given."""
+        return self.generate is None and self.temperature is None and self.top_p is None
+
 
 @record(frozen=True, slots=True)
 class SourceOptions:

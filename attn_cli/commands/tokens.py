@@ -1,12 +1,10 @@
 """`attn tokens`: the tokens that the model reads, and those that it expects."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from attn_cli.commands import options
-from attn_cli.commands.generation import requested_generation
 from attn_cli.commands.inputs import (
     check_source,
     open_model,
@@ -15,6 +13,7 @@ from attn_cli.commands.inputs import (
     source_request,
     with_suited_backend,
 )
+from attn_cli.commands.results.continuation import requested_generation
 from attn_cli.commands.texts import text_request
 from attn_cli.console import World
 from attn_cli.errors import UsageError
@@ -23,8 +22,7 @@ from attn_cli.record import record
 from attn_cli.vocabulary import DType
 
 if TYPE_CHECKING:
-    from attn_cli.models.source import Source
-    from attn_cli.reading.reading import Reading, TextRequest
+    from attn_cli.reading.reading import Reading
 
 _COLUMNS = ("position", "id", "piece", "text", "start", "end", "special", "segment")
 _RIGHT = (0, 1, 4, 5, 7)
@@ -33,10 +31,8 @@ _RIGHT = (0, 1, 4, 5, 7)
 EXAMPLES = """
 The tokens of the bundled model:
     attn tokens "the cat's pyjamas"
-The tokens of BERT, for a script:
-    attn tokens "the cat's pyjamas" -m bert-base-cased --json
 A message to a chat model, as the model's template writes it:
-    attn tokens "Where is it?" --chat -m HuggingFaceTB/SmolLM2-135M-Instruct
+    attn tokens "Where is it?" --chat -m Qwen/Qwen3-0.6B
 The five likeliest tokens after each one:
     attn tokens "Once upon a time" --predict 5
 """
@@ -91,7 +87,10 @@ def list_tokens(
 
     With --generate the model goes on with the text first; a column says which tokens it wrote.
     """
-    _check_seed(generation, seed)
+    if seed is not None:
+        from attn_cli.reading.language_model.request import check_seed  # few texts go on
+
+        check_seed(generation.generate, seed)
     wanted = requested_generation(generation, text, seed)
     texts = text_request(world, text)
     runs = wanted is not None or prediction.predict is not None
@@ -101,30 +100,14 @@ def list_tokens(
     model = open_model(world, source_request(source, compute), weights=runs)
     if wanted is not None:
         reading = read_continued(world, model, texts, wanted)
-    elif prediction.predict is not None:
-        reading = _read_to_predict(world, model, texts)
     else:
         reading = read_text(world, model, texts)
+        if runs:
+            check_source(world, model)
     if prediction.predict is not None:
         _predict(world, with_suited_backend(reading), prediction.predict, prediction.rows, as_json=as_json)
     else:
         _say(world, reading) if as_json else _show(world, reading)
-
-
-def _read_to_predict(world: World, model: "Source", texts: "TextRequest") -> "Reading":
-    """The text; a decoder without one reads its start token."""
-    if model.has_decoder and texts.target is None:
-        texts = replace(texts, target="")
-    reading = read_text(world, model, texts)
-    check_source(world, model)
-    return reading
-
-
-def _check_seed(generation: options.GenerationOptions, seed: int | None) -> None:
-    """Raise `UsageError` for a seed of tokens that are not drawn."""
-    if seed is not None and generation.generate is None:
-        problem = "--seed applies only to tokens that are drawn, with --generate and --temperature"
-        raise UsageError(problem, f"--generate 20 --temperature 0.8 --seed {seed}")
 
 
 def _check_alone(prediction: PredictionOptions, backend: options.BackendOptions, *, runs: bool) -> None:

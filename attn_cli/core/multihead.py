@@ -16,7 +16,6 @@ from attn_cli.core.attention import Bias, LearnedSink, Operands, Trace, allowed,
 from attn_cli.core.context import attend
 from attn_cli.core.layers import LayerNorm, RmsNorm
 from attn_cli.core.masks import HiddenBy, Rule, Shifted, both, everywhere, reason, shifted
-from attn_cli.core.past import Past
 from attn_cli.core.positions import Disentangled, Rotary, rotate
 from attn_cli.core.streaming.pooling import Pooled, pool, pool_others
 from attn_cli.errors import AttnError, UsageError
@@ -25,6 +24,7 @@ from attn_cli.vocabulary import Metric, Pool, Step
 
 if TYPE_CHECKING:
     from attn_cli.core.hiding import Hiding
+    from attn_cli.core.past import Past
     from attn_cli.core.streaming.key_tokens import KeyTokens
     from attn_cli.core.streaming.row_metrics import RowMetrics
     from attn_cli.core.streaming.stream import RowProgress
@@ -332,7 +332,7 @@ class MultiHeadAttention:
         return self.attention(x, memory, mask).result()
 
     def attention(
-        self, x: Array, memory: Array | None = None, mask: Rule | None = None, past: Past | None = None
+        self, x: Array, memory: Array | None = None, mask: Rule | None = None, past: "Past | None" = None
     ) -> Attention:
         """The same call, with access to every step.
 
@@ -370,7 +370,7 @@ class MultiHeadAttention:
             bias=self.bias if self.disentangled is None else self.disentangled.of(queries, keys),
         )
 
-    def _later_operands(self, x: Array, memory: Array | None, mask: Rule, past: Past) -> Operands:
+    def _later_operands(self, x: Array, memory: Array | None, mask: Rule, past: "Past") -> Operands:
         """The same for tokens that follow those in `past`, and with their keys and values."""
         assert self.disentangled is None, "its bias needs the queries of the past too"
         if memory is not None:

@@ -10,7 +10,6 @@ from attn_cli.core.streaming.pooling import Pooled
 from attn_cli.models.backend import Backend
 from attn_cli.models.head_labels import HeadLabel
 from attn_cli.models.tokens.token import Token
-from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import Check, DType, Kind, Metric, Pool, Step
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from attn_cli.core.streaming.stream import RowProgress
     from attn_cli.models.predictions import HeadEffects, Predictor
     from attn_cli.models.tokens.chat.template import ChatTemplate, WrittenChat
+    from attn_cli.models.tokens.writing import Writing
 
 
 @record(frozen=True, slots=True)
@@ -367,7 +367,7 @@ class Source(Protocol):
     def generation_remarks(self) -> Sequence[str]:
         """What to know of how the model goes on with a text, as sentences."""
 
-    def writing(self, texts: Texts, text: str) -> Writing:
+    def writing(self, texts: Texts, text: str) -> "Writing":
         """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
 
     def reference_model(self) -> ReferenceModel | None:

@@ -10,6 +10,7 @@ from attn_cli.answers.prediction import PlacePredictions, Prediction
 from attn_cli.core.arrays import Exact, Floats
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.models.predictions import Predictor
+from attn_cli.models.source import Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.document import describe_reading
 from attn_cli.reading.memory import check_run_fits
@@ -23,13 +24,28 @@ _COPIES = 2  # of a block: its parts, and the whole
 _DIGITS = 8  # of a probability: a float32 has fewer
 
 
-@record(frozen=True, slots=True)
+@record(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a model expects at some places of a text."""
+    """What a model expects at R places of a text."""
 
     reading: Reading  # an encoder-decoder model predicts the decoder's tokens
-    is_next: bool  # whether the next token is predicted, and not the one in its place
+    predictor: Predictor
     places: tuple[PlacePredictions, ...]
+
+    @property
+    def is_next(self) -> bool:
+        """Whether the next token is predicted, and not the one in its place."""
+        return self.predictor.is_next
+
+    def logits(self) -> Floats:
+        """(R, V) the logits of all tokens at each place.
+
+        Raises:
+            AttnError: they do not fit into memory.
+        """
+        rows = [place.position for place in self.places]
+        check_run_fits(self.reading, len(rows) * self.predictor.vocabulary * _COPIES, "fewer rows")
+        return self.predictor.logits(rows)
 
 
 def predict(reading: Reading, rows: str | None, count: int) -> Predictions:
@@ -51,12 +67,18 @@ def predict(reading: Reading, rows: str | None, count: int) -> Predictions:
         )
         raise UsageError(problem, f"--predict {size}")
     places = tuple(_places(reading, predictor, positions, count))
-    return Predictions(reading, predictor.is_next, places)
+    return Predictions(reading, predictor, places)
 
 
 def of_decoder(reading: Reading) -> Reading:
-    """The reading with the kind of attention whose queries predict."""
-    return replace(reading, kind=Kind.DECODER) if reading.source.has_decoder else reading
+    """The reading with the kind of attention whose queries predict; no text for a decoder is an empty one."""
+    if not reading.source.has_decoder:
+        return reading
+    if reading.request.target is None:
+        request = replace(reading.request, target="")
+        texts = Texts(reading.tokens, reading.source.target_tokens(""))
+        reading = replace(reading, request=request, texts=texts)
+    return replace(reading, kind=Kind.DECODER)
 
 
 def _positions(reading: Reading, predictor: Predictor, rows: str | None) -> Sequence[int]:

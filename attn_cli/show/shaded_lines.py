@@ -111,7 +111,7 @@ def _levels(text: ShadedText, scale: StepScale) -> npt.NDArray[np.float64]:
 
 
 def _range(scale: StepScale) -> str:
-    low, high = map(small, scale.limits)
+    low, high = map(limit, scale.limits)
     return f"shades {low} to {high}{', log scale' if scale.is_log else ''}"
 
 
@@ -140,8 +140,13 @@ def _gap(text: ShadedText, part: Sequence[int], starts: Sequence[int]) -> Gap:
     return Gap(len(part), tokens, text.unit, weight, is_masked)
 
 
+def limit(value: float) -> str:
+    """An end of a scale: as short as it can be written."""
+    return small(value) if value < _LEAST else small(value).rstrip("0").rstrip(".")
+
+
 def small(value: float) -> str:
-    """A weight for a sentence: two decimals, or one or two digits of a small one."""
+    """A weight for a sentence: two decimals, one or two digits of a small one, 0 of none."""
     if 0 < value < _LEAST:
         return f"less than {_LEAST}"
-    return f"{value:.2g}" if 0 < value < 0.01 else f"{value:.2f}".rstrip("0").rstrip(".")  # noqa: PLR2004
+    return f"{value:.2g}" if value < 0.01 else f"{value:.2f}"  # noqa: PLR2004

@@ -187,6 +187,7 @@ def test_a_long_text_is_truncated_in_a_hint() -> None:
         ("inspect x -ql", "--layer has no value: nothing follows", "--layer LAYERS"),
         ("inspect -l -- x", "--layer has no value: -- follows", "--layer LAYERS"),
         ("inspect x -m ''", "the value of --model is empty", "--model MODEL, or leave it out"),
+        ("inspect x --hide ''", "the value of --hide is empty", "--hide TOKENS, or leave it out"),
         ("inspect x --file=", "the value of --file is empty", "--file PATH, or leave it out"),
         ("inspect x --json=yes", "--json takes no value: 'yes' was given", "--json"),
         ("inspect x --top 3.0", "--top takes a whole number of at least 1, not '3.0'", "--top 3"),

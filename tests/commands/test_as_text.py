@@ -82,7 +82,7 @@ def test_hidden_tokens_are_plain_and_their_weight_is_told() -> None:
 def test_hidden_tokens_and_columns_together_leave_the_rest_of_the_weight() -> None:
     for more in ((), ("--renormalize",)):
         options = ("--hide", "first", "--columns", "5-", *more)
-        assert "1 on tokens that are not shaded" in attn("inspect", TEXT, *SAM, *options, "--as-text").out
+        assert "1.00 on tokens that are not shaded" in attn("inspect", TEXT, *SAM, *options, "--as-text").out
 
 
 def test_a_row_of_which_nothing_is_left_is_named() -> None:
@@ -90,7 +90,7 @@ def test_a_row_of_which_nothing_is_left_is_named() -> None:
     answer = attn("inspect", TEXT, *options, "--as-text")
     assert answer.status == 0
     assert "row 0" in answer.err
-    assert "1 on tokens that are not shaded" in answer.out
+    assert "1.00 on tokens that are not shaded" in answer.out
 
 
 def test_json_and_data_files_are_the_same_as_without(tmp_path: Path) -> None:

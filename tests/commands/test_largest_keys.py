@@ -69,6 +69,7 @@ def test_what_is_not_listed_is_said() -> None:
 
 
 def test_chosen_rows_are_listed_without_a_remark() -> None:
+    assert "row 1099 of 1,100 tokens is shown" in attn("inspect", *RANDOM, "--top", "2", "--rows", "-1").out
     for chosen, rows in (("-1", [1099]), ("w5", list(range(5, COUNT, 97))), ("all", list(range(COUNT)))):
         answer = attn_in_terminal("inspect", *RANDOM, "--top", "2", "--rows", chosen)
         assert list(lists_of(answer)) == rows
@@ -122,6 +123,12 @@ def test_small_weights_are_written_with_two_digits() -> None:
     ((_, first), _) = lists_of(wide)[COUNT - 1]
     assert 0.001 <= first < 0.1
     assert re.search(r" 0\.0*[1-9]\d\b", wide.out.splitlines()[-2])
+
+
+def test_small_weights_of_words_have_two_digits_too() -> None:
+    line = ("-m", "random", "--heads", "0.1", "-s", "weights", "--top", "1", "--rows", "-1", "--words")
+    answer = attn("inspect", " ".join(f"w{number}" for number in range(COUNT)), *line)
+    assert re.search(r"→ +\d+ \S+ +0\.0[1-9]\d$", answer.out, re.MULTILINE)
 
 
 def test_blocks_that_are_asked_for_are_made() -> None:

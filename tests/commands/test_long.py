@@ -164,6 +164,12 @@ def test_a_picture_may_have_the_means_on_a_linear_scale(tmp_path: Path) -> None:
     assert answer.err == f"wrote {tmp_path / 'a.svg'}\n{REMARK}"
 
 
+def test_blocks_that_nothing_is_shown_in_are_named() -> None:
+    remark = "--pool max has no effect: nothing is averaged or merged over blocks"
+    assert remark in attn("inspect", "the cat sat", "--pool", "max").err.splitlines()
+    assert "--pool" not in attn("inspect", *RANDOM, "--pool", "max").err
+
+
 def test_json_may_have_the_largest_weights_of_blocks(whole: dict[str, npt.NDArray[Any]]) -> None:
     entry = valid(attn("inspect", *RANDOM, "--causal", "--json", "--pool", "max").document)["attention"][1]
     assert (entry["cells"], entry["pool"]) == ([2, 2], "max")

@@ -67,7 +67,7 @@ def test_pixels_are_those_of_a_png_at_its_resolution(tmp_path: Path) -> None:
         ("1e400cm", "--width 1e400cm is out of range: a picture is 2.54cm to 254cm wide", "--width 3.3in"),
         (
             "20px",
-            "--width 20px is out of range: a picture is 150px to 1.5e+04px wide at --dpi 150",
+            "--width 20px is out of range: a picture is 150px to 15000px wide at --dpi 150",
             "--width 1200px",
         ),
         ("nan", "--width takes a number with a unit (in, cm, mm, px), not 'nan'", "--width 3.3in"),
@@ -279,3 +279,28 @@ def test_the_help_presents_each_option_once(command: str) -> None:
         "--theme THEME",
     ):
         assert page.count(f"  {option} ") == 1
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("--title", "Who?"),
+        ("--no-title",),
+        ("--width", "3.3in"),
+        ("--font-size", "9"),
+        ("--font", "a.ttf"),
+        ("--transparent",),
+        ("--cmap", "magma"),
+    ],
+)
+def test_options_of_pictures_are_refused_if_no_picture_is_written(
+    typed: tuple[str, ...], tmp_path: Path
+) -> None:
+    problem = f"{typed[0]} applies only to pictures: no picture is written"
+    hint = f"-o FILE.png, or leave out {typed[0]}"
+    assert refused(attn(*COMMANDS["heads"], *typed)) == (2, problem, hint)
+    assert refused(attn(*COMMANDS["compare"], *typed, "-o", tmp_path / "a.json")) == (2, problem, hint)
+
+
+def test_a_width_without_a_unit_is_no_option_of_pictures() -> None:
+    assert attn("heads", TEXT, "-m", "random", "--width", "32").status == 0

@@ -360,7 +360,7 @@ SHADED = """\
 weights 0.3 · query 6 cross · 3 of 8 words masked
 <s>[.14] The[.02] animal[.40] didn't[.26] {cross}[.18] the street.
 
-[.42]: the weight of what stands before it, the 8 largest · { }: the query
+[.42]: the weight of the word that ends there, the 8 largest · { }: the query
 """
 
 

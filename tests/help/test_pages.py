@@ -10,13 +10,23 @@ import pytest
 from attn_cli.help.command import Topic
 from attn_cli.models.source import SourceRequest
 from attn_cli.vocabulary import RANDOM, Distance, Metric, Pattern, Step, Term
-from tests.support.chat_templates import SMOLLM2, save_chatting
+from tests.support.chat_templates import CHAT_MODEL, save_chatting
 from tests.support.hub_cache import hub_cache
 from tests.support.twins import minilm
 from tests.support.worlds import attn
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("inspect", "heads", "heatmap", "compare", "tokens", "models", "verify", "train")
+COMMANDS = (
+    "inspect",
+    "heads",
+    "effects",
+    "heatmap",
+    "compare",
+    "tokens",
+    "models",
+    "verify",
+    "train",
+)
 PAGES = ((), *((command,) for command in COMMANDS))
 WIDTHS = (40, 60, 80, 120)
 _SHORT_TRAINING = "--steps 2 --batch 1"
@@ -167,7 +177,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     A small random Llama replaces the chat model.
     """
-    models = {"bert-base-cased": minilm(), SMOLLM2: save_chatting(tmp_path_factory.mktemp("twin") / "llama")}
+    models = {
+        "bert-base-cased": minilm(),
+        CHAT_MODEL: save_chatting(tmp_path_factory.mktemp("twin") / "llama"),
+    }
     return hub_cache(tmp_path_factory.mktemp("huggingface"), models)
 
 
@@ -186,8 +199,9 @@ def test_an_example_runs(line: str, workplace: Path, home: Path, monkeypatch: py
 
 def test_the_defaults_of_a_random_layer_are_those_of_a_request() -> None:
     page, request = help_of("inspect", columns=100), SourceRequest(RANDOM)
+    seed = f"or of the tokens that --temperature draws. [default: {request.seed}]"
+    assert f"Seed of the random layer (`-m random`), {seed}" in " ".join(page.split())
     for name, value in (
-        ("Seed", request.seed),
         ("Features per token", request.width),
         ("Number of heads", request.heads),
     ):

@@ -327,7 +327,7 @@ def test_heads_of_each_kind_have_the_metrics_that_make_sense_there(kind: Kind) -
     found = attn("heads", *LINE, "--kind", kind, "--json").document
     schema().validate(found)
     assert found["metrics"] == [
-        metric for metric in metrics_of_kind(kind) if metric not in {Metric.SINK, Metric.HIDDEN}
+        metric for metric in metrics_of_kind(kind) if metric not in {Metric.SINK, Metric.HIDDEN, Metric.ON}
     ]
     assert [(each["kind"], each["layer"], each["head"]) for each in found["heads"]] == [
         (kind, layer, head) for layer in LAYERS[kind] for head in range(4)

@@ -10,11 +10,12 @@ import pytest
 from attn_cli.grid import Grid, Landmarks, Rank
 from attn_cli.show.grids import grid_of
 from attn_cli.show.picture.canvas import Canvas
+from attn_cli.show.picture.fonts import letters_for
 from attn_cli.show.picture.layout.coarse import coarser
 from attn_cli.show.picture.layout.sheet import PAGE
 from attn_cli.show.picture.marks import Box, Drawing, Image, Word
 from attn_cli.vocabulary import Pool
-from tests.show.test_picture import many, page, texts, words
+from tests.show.test_picture import many, page, texts, weights_of, words
 from tests.support.words_on_page import cut_off, overlapping
 
 
@@ -154,6 +155,36 @@ def test_a_word_that_no_font_has_is_no_label_of_a_long_text() -> None:
     drawing = page([[[replace(grid, row_landmarks=landmarks, column_landmarks=landmarks)]]], "odd")
     labels = [mark.text for mark in words(drawing, turned=False) if mark.across == "right"]
     assert not any("U00012345" in label for label in labels[1:])  # the first row is always labelled
+
+
+def test_a_position_stands_before_a_word_that_is_read_leftwards() -> None:
+    grid = head(300)
+    assert grid.row_landmarks is not None
+    landmarks = replace(grid.row_landmarks, words=("שלום",) * 300)
+    drawing = page([[[replace(grid, row_landmarks=landmarks, column_landmarks=landmarks)]]], "leftwards")
+    assert "\N{LEFT-TO-RIGHT MARK}0 שלום" in texts(drawing)
+
+
+def test_an_escape_between_words_that_are_read_leftwards_stays_whole() -> None:
+    drawing = page([[[weights_of("ש\ue000", "שלום", "a\ue000")]]], "שלום \ue000")
+    mark = "\N{LEFT-TO-RIGHT MARK}"
+    assert {f"שלום {mark}\\ue000", f"ש{mark}\\ue000", "שלום", "a\\ue000"} <= set(texts(drawing))
+
+
+def test_words_beside_large_positions_are_legible_in_a_narrow_column() -> None:
+    grid = head(300)
+    assert grid.row_landmarks is not None
+    places = tuple(range(12_000, 12_300))
+    landmarks = replace(grid.row_landmarks, places=places, words=("Suddenly",) * 300)
+    grid = replace(grid, row_landmarks=landmarks, column_landmarks=landmarks)
+    drawing = page([[[grid]]], "narrow", Canvas(width=3.3, size=8))
+    assert all(len(text.split()[1]) >= 5 for text in texts(drawing) if text.startswith("12"))
+    assert overlapping(drawing) == []
+
+
+def test_a_difference_is_not_broken() -> None:
+    letters = letters_for(["weights"], ["0.74 − 0.85"])
+    assert letters.lines("hidden 0.74 − 0.85", 8, 0.8, 3) == ["hidden", "0.74 − 0.85"]
 
 
 def test_numbered_features_are_labelled_in_round_steps() -> None:

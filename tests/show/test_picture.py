@@ -371,9 +371,19 @@ def test_weights_are_drawn_in_viridis_and_scores_in_red_and_blue() -> None:
 
 @pytest.mark.parametrize(
     ("high", "value", "number"),
-    [(0.099, 0.01234, "0.0123"), (0.1, 0.01234, "0.01"), (99.0, 12.345, "12.35"), (100.0, 12.345, "12.3")],
+    [
+        (0.000099, 0.0000123, "1.2e−05"),
+        (0.0001, 0.0000123, "0.00001"),
+        (0.099, 0.01234, "0.012"),
+        (0.099, -2.96e-07, "0.000"),
+        (0.1, 0.01234, "0.01"),
+        (99.0, 12.345, "12.35"),
+        (100.0, 12.345, "12"),
+        (99_999.0, 12345.6, "12346"),
+        (100_000.0, 12345.6, "1.2e+04"),
+    ],
 )
-def test_numbers_in_cells_have_two_decimals_where_scores_are_as_large_as_usual(
+def test_numbers_in_cells_are_no_longer_than_those_of_the_limits(
     high: float, value: float, number: str
 ) -> None:
     cells = grid_of("w", np.array([[value]]), ["a"], ["a"], limits=(0, high))

@@ -1,4 +1,4 @@
-"""`--font`: a font from a file, what it lacks, and files that are no fonts."""
+"""`--font`: a font from a file, what it lacks, and files that are not fonts."""
 
 import os
 from pathlib import Path
@@ -72,8 +72,8 @@ def test_two_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"", "no font"),
-        (b"hello, world", "no font"),
+        (b"", "not a font"),
+        (b"hello, world", "not a font"),
         (b"ttcf\x00\x01\x00\x00", "a collection of several fonts"),
         (b"wOF2\x00\x01\x00\x00", "a web font"),
         (b"%!PS-AdobeFont-1.0", "a Type 1 font"),

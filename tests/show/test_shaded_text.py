@@ -68,7 +68,7 @@ def test_tokens_that_are_not_shown_are_plain() -> None:
     text = text_of(0.0, 0.1, 0, 0)
     part = replace(text, shown=text.shown & (np.arange(8) > 0), elsewhere=0.9)
     assert styles(part, sheet())["the"] == Style.null()
-    assert "0.9 on tokens that are not shaded" in "".join(printed(ShadedTexts([part]), sheet(width=200)))
+    assert "0.90 on tokens that are not shaded" in "".join(printed(ShadedTexts([part]), sheet(width=200)))
 
 
 def test_with_colours_the_largest_weights_are_listed_and_a_bar_tells_the_range() -> None:
@@ -89,8 +89,16 @@ def test_without_colours_numbers_follow_the_largest_weights_and_braces_mark_the_
         "weights 0.0 · query 2 sat",
         "the[.50] cat[.30] {sat} here",
         "",
-        "[.42]: the weight of what stands before it, the 2 largest · { }: the query",
+        "[.42]: the weight of the token that ends there, the 2 largest · { }: the query",
     ]
+
+
+def test_a_number_after_a_piece_of_a_word_is_the_weight_of_that_piece_and_the_legend_says_so() -> None:
+    text = text_of(0.2, 0.8, words=("cater", "pillar"))
+    joined = replace(text, pieces=(text.pieces[0], Piece(""), *text.pieces[2:]))
+    shown = printed(ShadedTexts([joined], top=2), sheet(None, 80))
+    assert shown[1] == "cater[.20]{pillar}[.80]"
+    assert shown[-1] == "[.42]: the weight of the token that ends there, the 2 largest · { }: the query"
 
 
 def test_small_weights_have_the_decimals_that_tell_them_apart() -> None:

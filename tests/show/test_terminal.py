@@ -220,7 +220,7 @@ def test_a_masked_cell_is_never_among_the_largest() -> None:
 
 def test_equal_values_are_listed_in_the_order_of_the_keys() -> None:
     lines = drawn(uniform(300), top=3)
-    assert lines[7] == "  6 t6   →   0 t0  0.00    1 t1  0.00    2 t2  0.00"
+    assert lines[7] == "  6 t6   →   0 t0  0.0033    1 t1  0.0033    2 t2  0.0033"
 
 
 def test_features_that_do_not_fit_are_a_window() -> None:
@@ -621,6 +621,14 @@ def test_eight_keys_are_listed_by_default_if_they_fit() -> None:
 def test_names_in_a_list_have_a_share_of_the_width(width: int, line: str) -> None:
     (row,) = [row for row in drawn(wide(60), width) if "→" in row]
     assert row.startswith(line)
+
+
+def test_a_row_in_which_a_token_stands_out_leaves_small_values_their_digits() -> None:
+    values = np.array([[0.5, 0.003], [0.004, 0.002], [0.003, 0.001]])
+    lines = drawn(grid_of("w", values, "abc", "de", limits=(0, 1)), top=1)
+    assert [line.split()[-1].strip("░▒▓█") for line in lines[1:4]] == ["0.5000", "0.0040", "0.0030"]
+    lines = drawn(grid_of("w", 5 * values, "abc", "de", limits=(0, 1)), top=1)
+    assert [line.split()[-1].strip("░▒▓█") for line in lines[1:4]] == ["2.50", "0.02", "0.01"]
 
 
 @pytest.mark.parametrize("width", [120, 60])

@@ -1,7 +1,6 @@
 """Pictures as .pdf and .svg: text is text in embedded fonts, at the size and width that were asked for."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -68,7 +67,7 @@ def test_the_words_of_an_svg_are_text_in_a_font_with_a_fallback() -> None:
     assert all("'DejaVu Sans', sans-serif;" in element.get("style", "") for element in texts)
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
+@pytest.mark.latex
 def test_a_pdf_in_a_latex_document_keeps_its_width_and_fonts(tmp_path: Path) -> None:
     (tmp_path / "head.pdf").write_bytes(render(picture.page(ONE, HEADING, COLUMN), ".pdf"))
     (tmp_path / "paper.tex").write_text(LATEX, "utf-8")

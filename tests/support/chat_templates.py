@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.twins import RECIPES
 
-SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
+CHAT_MODEL = "Qwen/Qwen3-0.6B"
 """The chat model of the examples."""
 
 CHATML = """{% for message in messages %}{% if loop.first and message.role != 'system' %}

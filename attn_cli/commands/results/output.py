@@ -12,7 +12,7 @@ from attn_cli.show.writers import STEPS, Content, FileKind, Picture, either
 from attn_cli.vocabulary import WRITTEN, Kind
 
 if TYPE_CHECKING:
-    from attn_cli.commands.picture_options import PictureOptions
+    from attn_cli.commands.pictures.options import PictureOptions
     from attn_cli.grid import Grid, Head
     from attn_cli.models.source import Source
     from attn_cli.models.tokens.token import Token
@@ -47,7 +47,7 @@ def show_reading(world: World, reading: "Reading", shown: "Head | None" = None, 
         for phrases in _cell_starts(reading, shown):
             world.screen.print(Paragraph(phrases, rest="all tokens: attn tokens", most=_CELL_LINES))
     else:
-        world.screen.print(Paragraph([f"{_parts(reading, shown)} are shown; all tokens: attn tokens"]))
+        world.screen.print(Paragraph([f"{_parts(reading, shown)} shown; all tokens: attn tokens"]))
 
 
 def show_hidden(world: World, reading: "Reading", hidden: Sequence[int]) -> None:
@@ -74,7 +74,7 @@ def _lists(reading: "Reading") -> "Iterator[list[str]]":
         return
     for side in dict.fromkeys((reading.words.keys, reading.words.queries)):
         pairs = zip(side.members, side.words, strict=True)
-        yield [f"{','.join(spans(tokens))} {label(word.text)}" for tokens, word in pairs]
+        yield [f"{','.join(spans(tokens))} {label(word.name)}" for tokens, word in pairs]
 
 
 def _is_listed(reading: "Reading", shown: "Head") -> bool:
@@ -103,16 +103,16 @@ def _cell_starts(reading: "Reading", pooled: "Head") -> "Iterator[list[str]]":
 
 
 def _parts(reading: "Reading", shown: "Head") -> str:
-    """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens`."""
+    """The rows and columns shown, and the totals: `rows 3-5 and columns 0-64 of 2,492 tokens are`."""
     queries, keys = len(reading.queries), len(reading.keys)
     of_queries = "" if queries == keys else f" of {queries:,} {_noun(reading)}s"
     places = [_tokens_at(reading, shown, of_keys=of_keys) for of_keys in (False, True)]
     rows = _part("row", shown.queries, queries, places[0])
     if shown.rankings and len(shown.keys) == keys:  # the tables say how many are listed
-        return f"{rows} of {queries:,} {_noun(reading)}s"
-    return (
-        f"{rows}{of_queries} and {_part('column', shown.keys, keys, places[1])} of {keys:,} {_noun(reading)}s"
-    )
+        verb = "is" if len(shown.queries) == 1 else "are"
+        return f"{rows} of {queries:,} {_noun(reading)}s {verb}"
+    columns = _part("column", shown.keys, keys, places[1])
+    return f"{rows}{of_queries} and {columns} of {keys:,} {_noun(reading)}s are"
 
 
 def _tokens_at(reading: "Reading", shown: "Head", *, of_keys: bool) -> Sequence[int]:

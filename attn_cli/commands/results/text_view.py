@@ -22,7 +22,7 @@ from attn_cli.vocabulary import WRITTEN, Step
 
 if TYPE_CHECKING:
     from attn_cli.answers.shaded_text import ShadedText
-    from attn_cli.commands.picture_options import PictureOptions
+    from attn_cli.commands.pictures.options import PictureOptions
     from attn_cli.grid import Head
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Selection
@@ -97,7 +97,7 @@ def drawn_texts(
     scale: ScaleOptions,
 ) -> Picture:
     """A picture of the texts, under the heads and the model."""
-    from attn_cli.commands.results.heading import heading_of  # only of pictures
+    from attn_cli.commands.pictures.heading import heading_of  # only of pictures
     from attn_cli.show.picture.text_page import text_page  # imports matplotlib when it draws: 0.4 s
 
     written = f"generated from {WRITTEN} on" if reading.written else ""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attn_cli.commands.generation import go_on, requested_generation
 from attn_cli.commands.inputs import (
     beginning,
     chosen_window,
@@ -21,6 +20,7 @@ from attn_cli.commands.options import (
     TableOptions,
     WindowOptions,
 )
+from attn_cli.commands.results.continuation import go_on, requested_generation
 from attn_cli.commands.results.output import headline
 from attn_cli.commands.texts import text_request
 from attn_cli.console import World

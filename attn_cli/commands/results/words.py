@@ -19,14 +19,12 @@ _LONGEST = 24  # characters of a word in a remark
 _MERGED = frozenset({Step.WEIGHTS, Step.MASK})
 
 
-def word_steps(steps: tuple[Step, ...] | None, *, are_words: bool) -> tuple[Step, ...] | None:
+def word_steps(steps: tuple[Step, ...] | None) -> tuple[Step, ...]:
     """The steps to show; those of words are weights, by default, and the mask.
 
     Raises:
         UsageError: another step is requested with `--words`.
     """
-    if not are_words:
-        return steps
     others = [step for step in steps or () if step not in _MERGED]
     if others:
         problem = f"--words merges the weights of a word's tokens, not their {others[0]}"
@@ -34,14 +32,12 @@ def word_steps(steps: tuple[Step, ...] | None, *, are_words: bool) -> tuple[Step
     return steps or (Step.WEIGHTS,)
 
 
-def as_words(world: World, reading: "Reading", *, are_words: bool) -> "Reading":
-    """The reading with words as queries and keys, if so asked; a remark names those that share tokens.
+def as_words(world: World, reading: "Reading") -> "Reading":
+    """The reading with words as queries and keys; a remark names those that share tokens.
 
     Raises:
         AttnError: the model does not tell where its tokens stand.
     """
-    if not are_words:
-        return reading
     from attn_cli.reading.words.reading import in_words  # few commands merge tokens
 
     merged = in_words(reading)

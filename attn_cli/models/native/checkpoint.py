@@ -11,7 +11,6 @@ from attn_cli.core.masks import Rule, narrowed
 from attn_cli.models.backend import Backend
 from attn_cli.models.files.tensors import Tensor
 from attn_cli.models.files.weights import Weights
-from attn_cli.models.generation.refusal import no_continuation
 from attn_cli.models.head_labels import HeadLabel, read_head_labels
 from attn_cli.models.native.checkpoint_files import open_files
 from attn_cli.models.native.spec import Cross, Spec
@@ -31,7 +30,6 @@ from attn_cli.models.source import (
 )
 from attn_cli.models.tokens.fit import Fit
 from attn_cli.models.tokens.token import Token, Tokenizer, shift_right
-from attn_cli.models.tokens.writing import Writing
 from attn_cli.record import record
 from attn_cli.vocabulary import DType, Kind, OrderSource
 
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from attn_cli.models.native.effects.text import NativeEffects
     from attn_cli.models.native.language_head.prediction import NativeHead, NativePredictor
     from attn_cli.models.tokens.chat.template import ChatTemplate
+    from attn_cli.models.tokens.writing import Writing
 
 
 _STORED = {DType.FLOAT32: "F32", DType.FLOAT64: "F64"}
@@ -272,6 +271,8 @@ class Checkpoint:
             AttnError: its tokens see those after them, or its files lack its head.
         """
         if not (self.spec.decoder or self.spec).is_causal:
+            from attn_cli.models.generation.refusal import no_continuation  # few commands go on with a text
+
             raise no_continuation(self.name, "its tokens see those after them")
         self.language_head()
 
@@ -304,8 +305,10 @@ class Checkpoint:
         """Which rules of the checkpoint change what it writes, and which are not applied."""
         return self._generation_settings.remarks
 
-    def writing(self, texts: Texts, text: str) -> Writing:
+    def writing(self, texts: Texts, text: str) -> "Writing":
         """What `text`, the last of the texts, becomes token by token; its tokens are those of the decoder."""
+        from attn_cli.models.tokens.writing import Writing  # few commands go on with a text
+
         if self.spec.decoder is None:
             return Writing(self.tokenizer, texts.tokens, text)
         return Writing(self.tokenizer.target_tokenizer(), texts.target, text)

@@ -18,7 +18,6 @@ from attn_cli.core.chunked import row_by_row
 from attn_cli.core.layers import ACTIVATIONS, LayerNorm, RmsNorm
 from attn_cli.core.masks import Rule, everywhere, padding
 from attn_cli.core.multihead import Attention, Linear, MultiHeadAttention, fused, split
-from attn_cli.core.past import Past
 from attn_cli.core.positions import Disentangled, RelativeBias, alibi, sinusoids
 from attn_cli.errors import AttnError
 from attn_cli.models.backend import Backend, torch_backend
@@ -49,6 +48,8 @@ class Cache:
     """The keys and values of the tokens that a decoder has read, by layer, and those of its memory."""
 
     def __init__(self) -> None:
+        from attn_cli.core.past import Past  # few commands go on with a text
+
         self.own: defaultdict[int, Past] = defaultdict(Past)
         self.of_memory: defaultdict[int, Past] = defaultdict(Past)
 

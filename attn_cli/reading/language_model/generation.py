@@ -7,10 +7,10 @@ from typing import TypeAlias
 from attn_cli.core.arrays import to_numpy
 from attn_cli.errors import AttnError
 from attn_cli.models.generation.sampling import likeliest
-from attn_cli.models.source import NextToken, Texts
+from attn_cli.models.source import NextToken, Source, Texts
 from attn_cli.models.tokens.token import Token
 from attn_cli.reading.memory import Work, check
-from attn_cli.reading.reading import Continuation, Generation, Reading
+from attn_cli.reading.reading import Continuation, Generation, Reading, TextRequest, read
 from attn_cli.vocabulary import Kind, Step
 
 Tell: TypeAlias = Callable[[NextToken, Sequence[Token], str], None]
@@ -19,7 +19,24 @@ Tell: TypeAlias = Callable[[NextToken, Sequence[Token], str], None]
 _SMALL = 1 << 26  # bytes of weights that are not worth checking
 
 
-def check_room(reading: Reading, generation: Generation) -> None:
+def read_beginning(
+    source: Source, request: TextRequest, generation: Generation, *, is_watched: bool = False
+) -> Reading:
+    """The text that a model is to go on with; a decoder of its own has read its start token.
+
+    Raises:
+        AttnError: the text has no tokens, or the model does not go on with texts or has too few positions.
+    """
+    if source.has_decoder:
+        request = replace(request, target="")
+    reading = read(source, request)
+    reading = replace(reading, texts=Texts(reading.tokens, reading.texts.target[:1]))
+    _check_room(reading, generation)
+    source.check_generation(is_watched=is_watched)
+    return reading
+
+
+def _check_room(reading: Reading, generation: Generation) -> None:
     """Check that the model has positions for the continuation.
 
     Raises:
@@ -46,7 +63,8 @@ def continued(
         AttnError: the model does not go on with texts, or memory is short.
     """
     _check_memory(reading, generation)
-    source, texts = reading.source, reading.texts
+    layers = 1 + max((*reading.extent.layers, *reading.extent.others))
+    source, texts = reading.with_suited_backend(layers).source, reading.texts
     writing = source.writing(texts, "" if source.has_decoder else reading.request.text)
     choose = likeliest if generation.sampling is None else generation.sampling.chooser()
 

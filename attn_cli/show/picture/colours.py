@@ -21,6 +21,7 @@ _SEQUENTIAL = "viridis"  # perceptually uniform, and safe for colour-blind reade
 _LOG = "magma"  # the same on a log scale, so that the two are not compared by their colours
 _DIVERGING = "RdBu_r"  # white in the middle, unlike the grey of masked cells
 _ROOM = 0.11  # of the bar, between a label and that of a limit; a bar is ten labels high or more
+_FIVE_DIGITS, _FOUR_DECIMALS = 99_999.5, 0.0001  # numbers in cells beyond these have an exponent
 _MOST_DECADES = 6  # labelled one by one
 _DECADES = 2  # between the limits of a log scale; below, powers of ten are too few for ticks
 
@@ -44,9 +45,11 @@ class ColourScale:
         )
 
     def number(self, value: float) -> str:
-        """`value`, short enough for a cell."""
-        usual = 0.1 <= max(map(abs, self.limits)) < 100  # noqa: PLR2004  as the scores of most models
-        return with_minus_sign(f"{value:.2f}" if usual else f"{value:.3g}")
+        """`value`, short enough for a cell: no longer than the limits."""
+        decimals = _decimals(max(map(abs, self.limits)))
+        if decimals is None:
+            return with_minus_sign(f"{value:.1e}" if value else "0")
+        return with_minus_sign(f"{value:.{decimals}f}")
 
     def column(self, count: int) -> Matrix:
         """(count, 1) the values down the bar, the highest first."""
@@ -76,6 +79,15 @@ def colour_scale(grids: Sequence[Grid], cmap: str | None) -> ColourScale:
     limits, is_log = common_limits(grids), all(grid.is_log for grid in grids)
     usual = _LOG if is_log else _DIVERGING if is_signed(limits) else _SEQUENTIAL
     return ColourScale(limits, colour_map(cmap or usual), is_log)
+
+
+def _decimals(largest: float) -> int | None:
+    """As many as numbers up to `largest` need: two digits of a small one; None: they need an exponent."""
+    if largest == 0 or 0.1 <= largest < 100:  # noqa: PLR2004  as the scores of most models
+        return 2
+    if largest >= 100:  # noqa: PLR2004
+        return 0 if largest < _FIVE_DIGITS else None
+    return 1 - floor(log10(largest)) if largest >= _FOUR_DECIMALS else None
 
 
 def _multiples(low: float, high: float) -> list[float]:

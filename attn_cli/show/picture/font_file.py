@@ -29,7 +29,7 @@ def known_font(path: Path) -> str:
     """The family name under which matplotlib finds the font in the file.
 
     Raises:
-        UsageError: it is no font, is damaged, or cannot be read.
+        UsageError: it is not a font, is damaged, or cannot be read.
     """
     from matplotlib.font_manager import fontManager, ttfFontProperty  # 0.1 s
 
@@ -109,7 +109,7 @@ def _opened(path: Path) -> "FT2Font":
     """The font in the file.
 
     Raises:
-        UsageError: it is no font, or cannot be read.
+        UsageError: it is not a font, or cannot be read.
         RuntimeError: it is damaged.
     """
     from matplotlib.ft2font import FT2Font  # paid in `known_font`
@@ -118,7 +118,7 @@ def _opened(path: Path) -> "FT2Font":
     signature = _signature(path)
     if signature not in {*_TRUETYPE, _CFF}:
         is_what = _OTHERS.get(signature) or _OTHERS.get(signature[:2])
-        problem = f"--font {shown} is {is_what or 'no font'}: it must be a .ttf or .otf file"
+        problem = f"--font {shown} is {is_what or 'not a font'}: it must be a .ttf or .otf file"
         raise UsageError(problem, _HINT)
     font = FT2Font(str(path))
     font.set_size(10, 72)

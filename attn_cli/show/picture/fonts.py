@@ -23,6 +23,7 @@ _REGULAR = 400
 _INKLESS = {"Zs", "Cf", "Mn"}  # spaces, joiners, variation selectors
 _LONGEST_LABEL, _LONGEST_TITLE = 20, 400  # characters: more of a title do not fit any page
 _ELLIPSIS = "…"
+_ESCAPE = r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})"
 _JOINER = "\N{ZERO WIDTH JOINER}"
 
 
@@ -44,7 +45,8 @@ class Letters:
 
     def word(self, text: str) -> str:
         """A word of a text, in full."""
-        return "".join(_spelled(character) if character in self.missing else character for character in text)
+        spelled = (_spelled(character) if character in self.missing else character for character in text)
+        return _with_whole_escapes("".join(spelled))
 
     def inches(self, text: str, size: float) -> float:
         """The width of `text` at `size` points, in inches."""
@@ -65,10 +67,10 @@ class Letters:
     def lines(self, text: str, size: float, width: float, most: int) -> list[str]:
         """`text` on at most `most` lines of `width` inches, broken at spaces; the last may be cut.
 
-        A size, such as 4 × 4, is not broken.
+        A size, such as 4 × 4, is not broken, nor is a difference.
         """
         lines = [""]
-        for word in re.split(r"(?<!×)\s+(?!×)", text.strip()):
+        for word in re.split(r"(?<![×−])\s+(?![×−])", text.strip()):
             longer = f"{lines[-1]} {word}".strip()
             if not lines[-1] or self.inches(longer, size) <= width:
                 lines[-1] = longer
@@ -83,15 +85,27 @@ class Letters:
         spelled = [_spelled(character) if character in self.missing else character for character in text]
         ends = list(accumulate(map(len, spelled), initial=0))
         if ends[-1] <= longest:
-            return "".join(spelled)
-        return "".join(spelled[: bisect_left(ends, longest) - 1]) + "…"
+            return _with_whole_escapes("".join(spelled))
+        return _with_whole_escapes("".join(spelled[: bisect_left(ends, longest) - 1]) + "…")
+
+
+def _with_whole_escapes(text: str) -> str:
+    """The text, in which escapes are read from left to right even between words that are read leftwards."""
+    if not safe_text.is_right_to_left(text):
+        return text
+    return re.sub(_ESCAPE, lambda escape: safe_text.LEFT_TO_RIGHT + escape.group(), text)
+
+
+def rightwards(text: str) -> str:
+    """A line that begins on the left even if its words are read leftwards: a number before a Hebrew word."""
+    return safe_text.LEFT_TO_RIGHT + text if safe_text.is_right_to_left(text) else text
 
 
 def letters_for(tokens: Iterable[str], titles: Iterable[str], file: Path | None = None) -> Letters:
     """The fonts for these texts: that of the file, DejaVu Sans, and others only for characters they lack.
 
     Raises:
-        UsageError: the file is no font.
+        UsageError: the file is not a font.
     """
     written = {*chain(*map(safe_text.label, tokens), *map(safe_text.printable, titles))}
     own = [] if file is None else [known_font(file)]

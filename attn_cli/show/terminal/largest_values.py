@@ -24,6 +24,7 @@ _BETWEEN = "  "  # between two values
 _APART = " | "  # between a sink's value and those of tokens
 _LABEL, _SHORT_LABEL = 20, 6  # maximum width of a row label, with enough space and without
 _TEXT = 12  # maximum width of a token before its value in a terminal
+_SMALL = 0.01  # a smaller value of a whole matrix has two digits, as in lists of the largest of many
 
 
 @record(frozen=True, slots=True, eq=False)
@@ -96,7 +97,7 @@ class Listing:
 
 def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
     """The `most` largest values of each row, or as many as fit the width; an endless sheet fits all."""
-    written = format_for(grid, digits if grid.ranking is None else _telling_digits(grid, digits))
+    written = format_for(grid, _telling_digits(grid, digits))
     ranked = _ranked(grid).first(min(most, longest_row(grid)))
     if sheet.is_endless:
         return Listing(grid, ranked, written, label_width(grid), _text_widths(grid, ranked), sheet)
@@ -113,9 +114,16 @@ def listing(grid: Grid, digits: int, sheet: Sheet, most: int) -> Listing:
 
 
 def _telling_digits(grid: Grid, digits: int) -> int:
-    """The decimals that give the largest value two digits: a weight among 32,000 may be below 0.01."""
-    largest = float(np.abs(grid.values).max(initial=0, where=grid.visible))
-    return max(digits, 1 + math.ceil(-math.log10(largest))) if 0 < largest < 1 else digits
+    """The decimals that give the largest value of most rows two digits, if it is one of very many.
+
+    A weight among 32,000 may be below 0.01, and one row in which a token stands out does not change that.
+    In a whole matrix a sink or hidden keys may leave next to nothing, which needs no digits.
+    """
+    rows = np.abs(grid.values).max(axis=1, initial=0, where=grid.visible)[grid.visible.any(axis=1)]
+    usual = float(np.median(rows)) if rows.size else 0.0
+    has_rest = grid.sink is not None or grid.hidden is not None
+    is_small = 0 < usual < (1 if grid.ranking is not None else 0 if has_rest else _SMALL)
+    return max(digits, 1 + math.ceil(-math.log10(usual))) if is_small else digits
 
 
 def _widened(widths: Sequence[int], wanted: Sequence[int], spare: int) -> list[int]:

@@ -12,7 +12,7 @@ from rich.style import Style
 from attn_cli.answers.shaded_text import Piece, ShadedText
 from attn_cli.safe_text import is_right_to_left, label
 from attn_cli.show.scale import StepScale, levels
-from attn_cli.show.shaded_lines import Gap, kept_lines, largest, noticed, phrases, scale_of, small
+from attn_cli.show.shaded_lines import Gap, kept_lines, largest, limit, noticed, phrases, scale_of
 from attn_cli.show.terminal.number_format import NumberFormat
 from attn_cli.show.terminal.shades import level_indices, ramp
 from attn_cli.show.terminal.view import BOLD, DIM, Line, Prose, Sheet, View
@@ -143,15 +143,15 @@ class ShadedTexts(View):
     def _legend(self, sheet: Sheet) -> Iterator[Line]:
         """What shades, numbers and styles say."""
         if sheet.colours is None:
-            number = f"[{self._written(0.42)}]"
+            number, unit = f"[{self._written(0.42)}]", self._texts[0].unit
             told = [
-                f"{number}: the weight of what stands before it, the {self._top} largest",
+                f"{number}: the weight of the {unit} that ends there, the {self._top} largest",
                 "{ }: the query",
             ]
             yield from ([Segment(line, DIM)] for line in sheet.filled(told, " · ", sheet.width))
             return
         shades = ramp(sheet.colours, self.theme, self._scale.limits)
-        low, high = f"{small(self._scale.limits[0])} ", f" {small(self._scale.limits[1])}"
+        low, high = f"{limit(self._scale.limits[0])} ", f" {limit(self._scale.limits[1])}"
         told = ["underlined: the query", "dim: masked"][
             : 2 if any(text.masked.any() for text in self._texts) else 1
         ]

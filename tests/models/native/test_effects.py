@@ -194,7 +194,7 @@ def test_kept_patterns_leave_only_values_to_change() -> None:
 def by_hand(source: Any, texts: Texts, head: int) -> Numbers:
     """(V,) head 0.`head` zeroed and all weights kept: a loop over layers with weights that were recorded."""
     model = source._transformer  # noqa: SLF001  the layers one by one
-    inputs = source._decoding(texts)[1]  # noqa: SLF001
+    inputs = source._predicting(texts)[1]  # noqa: SLF001
     weights = [np.asarray(block.attention.trace().weights) for block in model.blocks(inputs)]
     x = model.embedded(inputs)
     opened_text = model.opened(inputs, x)

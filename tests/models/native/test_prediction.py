@@ -1,5 +1,6 @@
 """What native models expect next, and at a masked token, compared with transformers' own heads."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -411,7 +412,7 @@ def test_a_masked_model_that_is_made_causal_fills_in_nothing(saved: Callable[[st
 
 
 def test_an_encoder_without_its_decoder_predicts_nothing(tmp_path: Path) -> None:
-    config = TRANSLATORS["t5"].config
+    config = copy.deepcopy(TRANSLATORS["t5"].config)  # the class changes it
     Recipe("T5EncoderModel", config, 1.3).save(tmp_path)
     source = opened(tmp_path, NUMPY)
     with pytest.raises(AttnError) as raised:

@@ -82,14 +82,21 @@ class NativeAttribution:
         Raises:
             AttnError: the head is not linear.
         """
-        direction, spec = self._directions.of(token, against), self.head.model.spec
+        direction = self._directions.of(token, against)
         in_stream = pulled_back(direction.vector, self._final_norm, self.stream.whole[0])
         for row in self.rows:
-            read = in_stream
-            if row.kind is not Kind.CROSS:
-                norm = self.head.model.norm(spec.attention_result_norm, row.layer, spec.width)
-                read = pulled_back(in_stream * spec.residual_scale, norm, exact(row.attention.result())[0])
-            yield _looks(row, read)
+            yield _looks(row, self._read_of_result(row, in_stream))
+
+    def _read_of_result(self, row: _Row, in_stream: Exact) -> Exact:
+        """The direction (M,) in which the result of a layer's attention is read, before its own norm."""
+        spec = self.head.model.spec
+        if row.kind is Kind.CROSS:
+            return in_stream
+        scaled, part = in_stream * spec.residual_scale, spec.attention_result_norm
+        if part is None:
+            return scaled
+        norm = self.head.model.norm(part, row.layer, spec.width)
+        return pulled_back(scaled, norm, exact(row.attention.result())[0])
 
     @cached_property
     def _directions(self) -> Directions:

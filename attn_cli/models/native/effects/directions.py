@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attn_cli.core.arrays import Array, Exact, at_least_float32, exact
+from attn_cli.core.arrays import Array, Exact, at_least_float32, device_of, exact, namespace
 from attn_cli.core.multihead import Linear
 from attn_cli.errors import AttnError
 from attn_cli.models.native.language_head.prediction import NativeHead
@@ -64,7 +64,8 @@ class Directions:
         blocks = [range(start, min(start + step, count)) for start in range(0, count, step)]
         total = np.zeros(width)
         for rows in self._rows(blocks):
-            total += exact(rows).sum(axis=0)
+            ones = namespace(rows).ones((1, rows.shape[0]), dtype=rows.dtype, device=device_of(rows))
+            total += exact(ones @ rows)[0]
         return total / count * self._scale, float(self._biases.mean())
 
     def _rows(self, blocks: Sequence[range]) -> Iterator[Array]:

@@ -5,12 +5,14 @@ from math import ceil
 
 from attn_cli.grid import Landmarks
 from attn_cli.record import record
-from attn_cli.show.picture.fonts import Letters
+from attn_cli.show.picture.fonts import Letters, rightwards
 from attn_cli.show.picture.layout.sheet import Length, line
+from attn_cli.show.picture.marks import INCH
 
 _CALM = 2.2  # lines from label to label if not all are shown, if the words there allow it
 _FAR = 1.6  # of that distance: how far a better word may be
 _ROUND = (1, 2, 5)  # and these times powers of ten: steps between numbers
+_SHORTEST_WORD = 4  # sizes of type: about five letters of a word after its position
 _BESIDE = 0.08  # inches between numbers beside each other
 
 
@@ -34,9 +36,9 @@ def landmark_ticks(
     ticks = list[Tick]()
     for index in _spread(_quality(landmarks, letters), line(size) / cell):
         place = f"{landmarks.places[index]} "
-        room = longest - letters.inches(place, size)
+        room = max(longest - letters.inches(place, size), _SHORTEST_WORD * size / INCH)
         word = letters.fitted(letters.label(landmarks.words[index]), size, room)
-        ticks.append(Tick(index, place + word))
+        ticks.append(Tick(index, rightwards(place + word)))
     return ticks
 
 

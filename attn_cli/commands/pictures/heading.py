@@ -9,7 +9,7 @@ from attn_cli.console import World
 from attn_cli.vocabulary import WRITTEN, Kind
 
 if TYPE_CHECKING:
-    from attn_cli.commands.picture_options import PictureOptions
+    from attn_cli.commands.pictures.options import PictureOptions
     from attn_cli.reading.known_patterns import KnownPatterns
     from attn_cli.reading.reading import Reading
     from attn_cli.reading.selection import Place

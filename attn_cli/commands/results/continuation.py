@@ -1,8 +1,6 @@
 """Turns options into how a text goes on, and lets the model go on with it."""
 
-import math
 from contextlib import ExitStack
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -10,12 +8,10 @@ from attn_cli.commands.options import GenerationOptions, TextOptions
 from attn_cli.commands.results.output import counted
 from attn_cli.commands.results.progress import PATIENCE
 from attn_cli.console import World
-from attn_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from attn_cli.models.generation.sampling import Sampling
     from attn_cli.models.source import NextToken
     from attn_cli.models.tokens.token import Token
     from attn_cli.reading.language_model.generation import Tell
@@ -31,44 +27,13 @@ def requested_generation(
     Raises:
         UsageError: an option has no use, or its value none.
     """
-    drawing = {"--temperature": options.temperature, "--top-p": options.top_p}
-    if options.generate is None:
-        for option, value in drawing.items():
-            if value is not None:
-                raise UsageError(f"{option} applies only with --generate", f"--generate 20 {option} {value}")
+    drawn = options.temperature is not None or options.top_p is not None
+    if options.generate is None and not drawn:
         return None
-    for option, text in {"--target": texts.target, "--pair": texts.pair}.items():
-        if text is not None:
-            problem = f"--generate and {option} exclude each other: "
-            why = "the model writes the decoder's text" if option == "--target" else "a pair does not go on"
-            raise UsageError(problem + why, f"leave out {option}, or --generate")
-    from attn_cli.reading.reading import Generation  # NumPy: 0.1 s
+    from attn_cli.reading.language_model.request import Drawing, requested_continuation  # few texts go on
 
-    return Generation(options.generate, _sampling(options, seed))
-
-
-def _sampling(options: GenerationOptions, seed: int | None) -> "Sampling | None":
-    """How tokens are drawn; None: the likeliest is taken.
-
-    Raises:
-        UsageError: a number is out of range, or --seed has no use.
-    """
-    temperature, top_p = options.temperature, options.top_p
-    if temperature is not None and not 0 < temperature < math.inf:
-        problem = f"--temperature is {temperature:g}, which is not a number greater than 0"
-        raise UsageError(problem, "--temperature 0.7, or leave it out for the likeliest token each time")
-    if top_p is not None and not 0 < top_p <= 1:
-        problem = f"--top-p is {top_p:g}, which is not greater than 0 and at most 1"
-        raise UsageError(problem, "--top-p 0.9")
-    if temperature is None and top_p is None:
-        if seed is not None:
-            problem = "--seed has no effect on --generate alone: the likeliest token is taken each time"
-            raise UsageError(problem, f"--temperature 1 --seed {seed}, or leave out --seed")
-        return None
-    from attn_cli.models.generation.sampling import Sampling
-
-    whole = {"temperature": temperature, "top_p": top_p, "seed": seed}
-    return Sampling(**{name: value for name, value in whole.items() if value is not None})  # type: ignore[arg-type]
+    drawing = Drawing(options.temperature, options.top_p, seed)
+    return requested_continuation(options.generate, drawing, target=texts.target, pair=texts.pair)
 
 
 def go_on(
@@ -85,18 +50,16 @@ def go_on(
     """
     from attn_cli.reading.language_model.generation import continued
 
-    layers = 1 + max((*reading.extent.layers, *reading.extent.others))
-    fast = reading.with_suited_backend(layers)
     with ExitStack() as stack:
         shown = tell or _progress(world, stack, generation.tokens)
-        whole = continued(fast, generation, shown, watched)
+        whole = continued(reading, generation, shown, watched)
     for remark in reading.source.generation_remarks:
         world.note(remark)
     new = whole.written
     of_all = f" of {generation.tokens:,}" if len(new) < generation.tokens else ""
     ended = f", and ended the text with '{new[-1].text}'" if of_all else ""
     world.note(f"the model wrote {counted(len(new), 'token')}{of_all}, {_places(new)}{ended}")
-    return replace(whole, source=reading.source)
+    return whole
 
 
 def _places(tokens: "Sequence[Token]") -> str:

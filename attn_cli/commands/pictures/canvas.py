@@ -1,14 +1,15 @@
 """The canvas of pictures, as `--width`, `--font-size`, `--font`, `--theme` and others describe it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf, isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attn_cli.arguments.usage import listed, shortened
 from attn_cli.commands.options import MOST_FEATURES, ComputeOptions
-from attn_cli.commands.picture_options import PictureOptions
+from attn_cli.commands.pictures.options import PictureOptions
 from attn_cli.errors import UsageError
 from attn_cli.safe_text import printable
 from attn_cli.vocabulary import RANDOM, Theme
@@ -24,14 +25,16 @@ _ROUNDING = 1e-9  # so that pixels → inches → pixels gives the same number
 _USUAL_WIDTH, _USUAL_SIZE = "--width 3.3in", "--font-size 8"
 
 
-def canvas_of(options: PictureOptions) -> "Canvas":
-    """The canvas that the options describe, checked before anything is read.
+def canvas_of(options: PictureOptions, targets: Mapping[Path, str]) -> "Canvas":
+    """The canvas that the options describe, checked before anything is read; `targets`: files, suffixes.
 
     Raises:
         UsageError: a width or a size is malformed or out of range, the font is none, there is no such colour
-            map, or a title is given and refused.
+            map, a title is given and refused, or nothing is drawn.
     """
     from attn_cli.show.picture.canvas import LABELS, Canvas  # only commands that draw have a canvas
+
+    _check_drawn(options, targets)
 
     if options.no_title and options.title is not None:
         problem = f"--title and --no-title contradict each other: '{shortened(printable(options.title))}'"
@@ -47,6 +50,26 @@ def canvas_of(options: PictureOptions) -> "Canvas":
     )
     _check_resources(canvas)
     return canvas
+
+
+def _check_drawn(options: PictureOptions, targets: Mapping[Path, str]) -> None:
+    """Raise `UsageError` if there is an option for pictures, and no picture is written."""
+    from attn_cli.show.writers import PICTURES  # imported by all commands that draw
+
+    if any(suffix in PICTURES for suffix in targets.values()):
+        return
+    given = {
+        "--title": options.title is not None,
+        "--no-title": options.no_title,
+        "--width": not all(map(_is_features, options.width or ())),
+        "--font-size": options.font_size is not None,
+        "--font": options.font is not None,
+        "--transparent": options.transparent,
+        "--cmap": options.cmap is not None,
+    }
+    for option in (option for option, is_given in given.items() if is_given):
+        problem = f"{option} applies only to pictures: no picture is written"
+        raise UsageError(problem, f"-o FILE.png, or leave out {option}")
 
 
 def with_features(compute: ComputeOptions, options: PictureOptions, model: str) -> ComputeOptions:
@@ -110,7 +133,9 @@ def _inches(typed: str, dpi: int) -> float:
 
 
 def _in_unit(inches: float, unit: str, dpi: int) -> str:
-    return f"{inches * dpi if unit == _PIXELS else inches / _IN_INCHES[unit]:.4g}{unit}"
+    if unit == _PIXELS:
+        return f"{round(inches * dpi)}{unit}"
+    return f"{inches / _IN_INCHES[unit]:.4g}{unit}"
 
 
 def _parts(typed: str) -> tuple[float, str]:

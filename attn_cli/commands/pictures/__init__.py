@@ -1,0 +1,1 @@
+"""How pictures are asked for: their options, their size and fonts, and what stands above them."""
