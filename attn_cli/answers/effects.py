@@ -1,6 +1,6 @@
 """What heads do to a prediction: direct effects that add up to a logit, and what changes without a head."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import TypeAlias
 
@@ -77,11 +77,4 @@ class Effects:
     looks: Sequence[LookEffect] = ()  # those with the largest effects first
     ablation: AblationEffects | None = None
     patterns: Mapping[HeadPlace, Pattern] = field(default_factory=dict)  # of heads that are known for one
-
-    @property
-    def places(self) -> Iterator[HeadPlace]:
-        """The heads that a table lists: those that were switched off, or else all."""
-        if self.ablation is not None:
-            yield from (change.head for change in self.ablation.heads)
-        elif self.direct is not None:
-            yield from self.direct.heads
+    places: Sequence[HeadPlace] = ()  # the heads that were chosen: those of tables, looks and records

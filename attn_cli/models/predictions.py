@@ -110,6 +110,10 @@ class HeadEffects(Protocol):
         """D, the number of features of a head's contexts."""
 
     @property
+    def batch_numbers(self) -> int:
+        """How many numbers a run without a head adds to a batch, at most."""
+
+    @property
     def places(self) -> "Sequence[tuple[Kind, int, int]]":
         """The kind of attention, the layer and the number of each head, layer by layer."""
 

@@ -11,6 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from attn_cli.reading import free_memory, memory
 from attn_cli.show import data
 from tests.support.language_models import MASKED, NEXT, TARGETED
 from tests.support.worlds import attn, attn_in_terminal, refused
@@ -298,3 +299,22 @@ def test_a_text_of_one_token_has_effects() -> None:
     assert len(found["tokens"]) == 1
     assert found["direct"]["sum"] == pytest.approx(found["target"]["logit"], abs=1e-4)
     assert all(edge["key"] == 0 and edge["weight"] == pytest.approx(1) for edge in found["edges"])
+
+
+def test_chosen_heads_are_those_of_the_table_the_looks_and_the_records(tmp_path: Path) -> None:
+    found = answer(STORY, "--heads", "2.6,0.2", "--edges", "100")
+    assert {(edge["layer"], edge["head"]) for edge in found["edges"]} == {(2, 6), (0, 2)}
+    assert len(found["direct"]["heads"]) == 32
+    assert attn("effects", STORY, "--heads", "2.6,0.2", "-o", tmp_path / "a.csv").status == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    assert [(row["layer"], row["head"]) for row in rows] == [("0", "2"), ("2", "6")]
+    out = attn("effects", STORY, "--heads", "2.6,0.2").out
+    assert re.findall(r"^(\d\.\d) +(?:induction|previous-token)", out, re.MULTILINE) == ["2.6", "0.2"]
+
+
+def test_too_little_memory_is_said_before_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free_memory, "free_bytes", lambda *_: 1 << 20)
+    monkeypatch.setattr(memory, "_SMALL", 0)
+    status, problem, hint = refused(attn("effects", STORY, "--ablate", "zero"))
+    assert (status, hint) == (1, "a shorter text, or fewer heads: --heads")
+    assert "memory" in problem

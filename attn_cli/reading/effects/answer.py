@@ -21,6 +21,7 @@ from attn_cli.reading.effects.switching import (
     is_mean_by_position,
     replacements,
 )
+from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.predictions import PlaceLogits, check_logits, largest
 from attn_cli.reading.reading import Reading
 from attn_cli.reading.steps import unwarned
@@ -39,7 +40,7 @@ class Question:
     against: int | None = None  # None: less the mean of the vocabulary
     predictions: int = 5
     looks: int = 5
-    heads: Sequence[HeadPlace] = ()  # that are switched off
+    heads: Sequence[HeadPlace] = ()  # that are listed, and switched off
     is_together: bool = False  # whether all of them are also switched off at once
     switching: Switching | None = None  # None: no head is
 
@@ -60,6 +61,7 @@ def answer(
     Raises:
         AttnError: they do not add up, the weights are damaged, or a logit is not a finite number.
     """
+    _check_memory(reading, effects, question)
     logits, attribution, reason = _logits(reading, effects, question)
     check_logits(reading, question.position, logits)
     token = int(logits.argmax()) if question.token is None else question.token
@@ -80,6 +82,7 @@ def answer(
         looks,
         _ablation(effects, question, asked, progress),
         patterns,
+        question.heads,
     )
 
 
@@ -102,12 +105,24 @@ def _direct(attribution: Attribution | None, reason: str, token: int, question: 
         return None, (), reason
     try:
         direct = direct_effects(attribution, token, question.against)
-        looks = strongest_looks(attribution.looks(token, question.against), question.looks)
+        all_looks = attribution.looks(token, question.against)
+        looks = strongest_looks(all_looks, question.looks, set(question.heads))
     except AttnError as error:
         if question.switching is None:
             raise
         return None, (), error.problem
     return direct, looks, ""
+
+
+def _check_memory(reading: Reading, effects: HeadEffects, question: Question) -> None:
+    """Check that the keys and values of all layers, and the runs of a batch, fit into free memory.
+
+    Raises:
+        AttnError: they do not.
+    """
+    runs = 0 if question.switching is None else len(question.heads) + 1
+    kept = 2 * len(effects.places) * effects.length * effects.head_size + runs * effects.batch_numbers
+    check_run_fits(reading, kept, "a shorter text, or fewer heads: --heads")
 
 
 def _ablation(

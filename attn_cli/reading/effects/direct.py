@@ -3,7 +3,7 @@
 Direct logit attribution, Elhage et al. 2021: the logit is a sum over the components of the residual stream.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -40,12 +40,13 @@ def direct_effects(attribution: Attribution, token: int, against: int | None) ->
     return DirectEffects(heads, feed_forward, embedding, *of_biases, mean, expected, attribution.softcap)
 
 
-def strongest_looks(layers: Iterable[Looks], count: int) -> list[LookEffect]:
-    """The looks with the largest effects, whatever their sign."""
+def strongest_looks(layers: Iterable[Looks], count: int, heads: Collection[HeadPlace]) -> list[LookEffect]:
+    """The looks of these heads with the largest effects, whatever their sign."""
     found = list[LookEffect]()
     for looks in layers:
-        flat = np.abs(looks.effects).ravel()
-        best = np.argsort(-flat, kind="stable")[:count]
+        chosen = [(looks.kind, looks.layer, head) in heads for head in range(looks.effects.shape[0])]
+        flat = np.where(np.asarray(chosen)[:, None], np.abs(looks.effects), -1.0).ravel()
+        best = [index for index in np.argsort(-flat, kind="stable")[:count] if flat[index] >= 0]
         for index in best:
             head, key = divmod(int(index), looks.effects.shape[1])
             place = (looks.kind, looks.layer, head)

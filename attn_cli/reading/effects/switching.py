@@ -8,6 +8,7 @@ from attn_cli.answers.effects import HeadChange, HeadPlace
 from attn_cli.core.arrays import Exact, Floats, exact, to_numpy
 from attn_cli.models.predictions import HeadEffects, Predictor, RunProgress, SwitchedHead
 from attn_cli.reading.predictions import log_softmax
+from attn_cli.reading.steps import check_finite
 from attn_cli.record import record
 from attn_cli.vocabulary import AblationMethod
 
@@ -98,11 +99,14 @@ def changes_of(
     blocks = (
         range(start, min(start + _AT_ONCE, len(variants))) for start in range(0, len(variants), _AT_ONCE)
     )
-    return [
-        measures.change(variants[index][0], logits)
-        for block in blocks
-        for index, logits in zip(block, _logits(runs, block), strict=True)
-    ]
+    changes = list[HeadChange]()
+    for block in blocks:
+        for index, logits in zip(block, _logits(runs, block), strict=True):
+            kind, layer, head = variants[index][0]
+            finite = not bool(np.isnan(logits).any() or (logits == np.inf).any())
+            check_finite(finite, f"logits without {kind} head {layer}.{head}")
+            changes.append(measures.change(variants[index][0], logits))
+    return changes
 
 
 def _logits(runs: Predictor, block: range) -> Exact:
@@ -123,8 +127,13 @@ class _Measures:
             head,
             self._read(logits) - self._read(self._clean),
             float(np.exp(log[token]) - self._shares[token]),
-            float((self._shares * (self._log - log)).sum()),
+            self._divergence(log),
         )
+
+    def _divergence(self, log: Exact) -> float:
+        """KL(clean ‖ ablated) in nats; a token that the clean run excludes counts nothing."""
+        possible = self._shares > 0
+        return float((self._shares[possible] * (self._log - log)[possible]).sum())
 
     def _read(self, logits: Exact) -> float:
         against = self._asked.against

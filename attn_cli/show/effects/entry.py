@@ -35,7 +35,7 @@ def head_records(effects: Effects) -> dict[str, object]:
     direct = {} if effects.direct is None else effects.direct.heads
     changes = {} if effects.ablation is None else {each.head: each for each in effects.ablation.heads}
     metrics = [*(["effect"] if direct else []), *(_OF_CHANGES if changes else ())]
-    records = [_record(effects, place, direct, changes) for place in direct or changes]
+    records = [_record(effects, place, direct, changes) for place in effects.places]
     return {"metrics": metrics, "heads": records}
 
 

@@ -57,10 +57,10 @@ def sums(effects: Effects, direct: DirectEffects) -> Iterator[str]:
         "constant": direct.constant,
         **({"mean of the vocabulary": direct.mean} if effects.against is None else {}),
     }
-    added = " ".join(f"{'−' if value < 0 else '+'} {name} {abs(value):.4f}" for name, value in parts.items())
+    added = " + ".join(f"{name} {value:.4f}" for name, value in parts.items())
     what = "logit" if effects.against is None else "difference of the logits"
     before = " before the soft cap" if direct.softcap is not None else ""
-    yield f"{added.removeprefix('+ ')}"
+    yield added
     yield f"sum {direct.total:.4f} = {what}{before} {direct.expected:.4f}"
 
 
@@ -81,7 +81,7 @@ def heads_table(effects: Effects, count: int, digits: int) -> tuple[list[str], l
     changes = {} if effects.ablation is None else {each.head: each for each in effects.ablation.heads}
     names = ["head", "pattern", *(["direct"] if direct else [])]
     names += ["logit\nchange", "probability\nchange", "KL"] if changes else []
-    order = sorted(changes or direct, key=lambda place: -_size(place, direct, changes))
+    order = sorted(effects.places, key=lambda place: -_size(place, direct, changes))
     rows = [_head_row(effects, place, direct, changes, digits) for place in order[: count or None]]
     return names, rows
 

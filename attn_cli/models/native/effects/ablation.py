@@ -58,10 +58,11 @@ class AblatedRuns:
                 done += layer >= chunk[0].layer
                 progress(min(done, total), total)
                 ended = stream
-            rows |= {-1: ended[0]} | {each.number: ended[row + 1] for row, each in enumerate(chunk)}
+            at_position = namespace(x).asarray(ended[:, position, :], copy=True)  # not all positions with it
+            rows[-1] = at_position[0]
+            rows |= {each.number: at_position[row + 1] for row, each in enumerate(chunk)}
             first = later
-        stacked = namespace(x).stack([rows[number] for number in range(-1, len(variants))])
-        return stacked[:, position, :]
+        return namespace(x).stack([rows[number] for number in range(-1, len(variants))])
 
     def _chunks(self, variants: Sequence[Variant], tokens: int) -> Iterator[list[_Numbered]]:
         """The variants by their lowest layer, as many at once as memory allows."""

@@ -41,6 +41,11 @@ class NativeEffects:
         return self._model.spec.head_size
 
     @property
+    def batch_numbers(self) -> int:
+        """How many numbers a run without a head adds to a batch, at most: its stream and its logits."""
+        return self.length * self._model.spec.width + self.language_head.vocabulary
+
+    @property
     def places(self) -> list[tuple[Kind, int, int]]:
         """The kind of attention, the layer and the number of each head, layer by layer."""
         spec = self._model.spec
