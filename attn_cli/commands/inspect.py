@@ -16,8 +16,6 @@ from attn_cli.commands.results.output import (
     show_reading,
     write,
 )
-from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
-from attn_cli.commands.results.verdict import check, remarks, sentence, verdict_on
 from attn_cli.commands.results.weight_scale import check_scale, scale_of_tables
 from attn_cli.console import World
 from attn_cli.help.command import Topic
@@ -125,12 +123,15 @@ def inspect_heads(
         from attn_cli.commands.results.words import word_steps  # few commands merge tokens
 
         steps = word_steps(steps)
-    check_text_view(text_view, steps)
+    if text_view.as_text or text_view.mean:
+        from attn_cli.commands.results.text_view import check_text_view, show_texts, texts_of
+
+        check_text_view(text_view, steps)
     check_scale(scale, steps)
     reading = open_reading(world, inputs, compute, are_words=window.words)
     if text_view.as_text and not (as_json or targets):
         heads, texts = texts_of(world, reading, selection(inputs), window, is_mean=text_view.mean)
-        verdict = verdict_on(reading, heads) if verify else None
+        verdict = _verdict_on(reading, heads) if verify else None
         show_texts(world, reading, texts, table, scale)
         _conclude(world, verdict)
         return
@@ -141,7 +142,7 @@ def inspect_heads(
         check_pooled(targets)
     heads = selected_heads(world, reading, selection(inputs), steps, shown)
     check_steps(world, reading, heads)
-    verdict = verdict_on(reading, heads) if verify else None
+    verdict = _verdict_on(reading, heads) if verify else None
     if as_json or targets:
         from attn_cli.reading.document import describe_reading  # tables do without
         from attn_cli.show import data
@@ -199,6 +200,12 @@ def _lines(
     return steps_of_lines(heads, steps) if are_lines(heads, window, table) else None
 
 
+def _verdict_on(reading: "Reading", heads: "Sequence[Head]") -> "Verdict":
+    from attn_cli.commands.results.verdict import verdict_on  # few commands compare
+
+    return verdict_on(reading, heads)
+
+
 def _conclude(world: World, verdict: "Verdict | None") -> None:
     """What the comparison with transformers found; None: there was none.
 
@@ -206,6 +213,8 @@ def _conclude(world: World, verdict: "Verdict | None") -> None:
         DifferenceError: the numbers differ.
     """
     if verdict is not None:
+        from attn_cli.commands.results.verdict import check, remarks, sentence
+
         for remark in remarks(verdict):
             world.note(remark)
         check(verdict)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from attn_cli.grid import Grid
-from attn_cli.show.terminal import largest_values, table
+from attn_cli.show.terminal import table
 from attn_cli.show.terminal.captions import note
 from attn_cli.show.terminal.view import Line, Sheet, View
 from attn_cli.vocabulary import Theme
@@ -48,6 +48,8 @@ class Matrices(View):
         return self._window(grid, sheet)
 
     def _largest(self, grid: Grid, sheet: Sheet) -> Iterator[Line]:
+        from attn_cli.show.terminal import largest_values  # tables that fit do without
+
         hides = grid.is_masked_later or (grid.ranking is not None and grid.ranking.leaves_out)
         grid = replace(grid, visible=grid.unmasked, allowed=None)
         most = largest_values.MOST if self._top is None else self._top

@@ -14,7 +14,6 @@ from attn_cli.record import record
 from attn_cli.safe_text import LEFT_TO_RIGHT, label, printable
 from attn_cli.show.terminal.number_format import NumberFormat
 from attn_cli.show.terminal.shades import Shade, ramp, shade_indices
-from attn_cli.show.terminal.steady_lines import steadied
 from attn_cli.show.terminal.text_width import cut, encodable, filled, folded
 from attn_cli.vocabulary import Theme
 
@@ -108,6 +107,8 @@ class View:
             if sheet.is_endless or isinstance(line, Prose):
                 yield from line
             else:
+                from attn_cli.show.terminal.steady_lines import steadied  # files and pipes do without
+
                 yield from steadied(line, has_marks=has_marks, has_cursor=has_cursor)
             yield Segment.line()
 
