@@ -50,7 +50,7 @@ from attn_cli.record import record
 _HUB = "https://huggingface.co"
 _CONFIG = "config.json"
 _TOKENIZER = "tokenizer.json"
-_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "attn.json")
+_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "attn.json")
 _CHAT = ("chat_template.jinja", "chat_template.json")
 _OLDER_TOKENIZERS = (
     *("vocab.txt", "vocab.json", "merges.txt", "added_tokens.json", "target_vocab.json"),

@@ -86,6 +86,12 @@ def test_the_cache_contains_exactly_the_needed_files_afterwards(place: Place, hu
     assert sorted(hub.fetched) == ["config.json", "model.safetensors", "tokenizer.json"]
 
 
+def test_what_says_how_a_text_ends_is_downloaded_too(place: Place, hub: Hub) -> None:
+    hub.files["generation_config.json"] = b'{"eos_token_id": [1, 2]}'
+    place.locate()
+    assert "generation_config.json" in place.names
+
+
 def test_a_cached_model_is_not_requested_again(place: Place, hub: Hub) -> None:
     place.locate()
     hub.asked.clear()
