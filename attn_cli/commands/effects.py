@@ -19,6 +19,7 @@ from attn_cli.commands.texts import checked, text_request
 from attn_cli.console import World
 from attn_cli.errors import AttnError, UsageError
 from attn_cli.help.command import Topic
+from attn_cli.reading.selection import Selection
 from attn_cli.record import record
 from attn_cli.show.writers import PICTURES, RECORDS, Results
 from attn_cli.vocabulary import AblationMethod, Kind, Pattern, Theme
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from attn_cli.reading.effects.answer import Question
     from attn_cli.reading.effects.switching import Switching
     from attn_cli.reading.reading import Reading
+    from attn_cli.reading.selection import Place
+    from attn_cli.shares import PatternShare
 
 _FILES = f"Write a picture ({PICTURES}) or data ({RECORDS}) instead; may be repeated."
 
@@ -221,15 +224,13 @@ def _question(
     world: World,
     reading: "Reading",
     heads: "HeadEffects",
-    chosen: object,
+    chosen: Selection,
     asked: AskedOptions,
     ablation: AblationOptions,
 ) -> "Question":
     from attn_cli.reading.effects.answer import Question
     from attn_cli.reading.effects.asked_token import find_token
-    from attn_cli.reading.selection import Selection
 
-    assert isinstance(chosen, Selection)
     source, kind = reading.source, reading.kind
     named = {"--token": asked.token, "--against": asked.against}
     token, against = (
@@ -330,8 +331,9 @@ def _other_effects(reading: "Reading", text: str) -> "HeadEffects":
     return reading.source.effects(texts)
 
 
-def _patterns(kind: Kind, shares: "Mapping[tuple[int, int], Sequence[object]]") -> "dict[HeadPlace, Pattern]":
+def _patterns(kind: Kind, shares: "Mapping[Place, Sequence[PatternShare]]") -> "dict[HeadPlace, Pattern]":
+    """The pattern that each head is known for, if it is for one."""
     from attn_cli.analysis.patterns import name_of
 
-    named = {(kind, *place): name_of(of_head) for place, of_head in shares.items()}  # type: ignore[arg-type]
+    named = {(kind, *place): name_of(of_head) for place, of_head in shares.items()}
     return {place: share.pattern for place, share in named.items() if share is not None}

@@ -52,7 +52,7 @@ def _show_heads(world: World, effects: "Effects", top: int, digits: int) -> None
     world.say("")
     numbers = range(2, len(names))
     world.screen.print(TextTable(names, rows, right=numbers, rest="widen the window, or use --json"))
-    total = len(list(effects.places))
+    total = len(effects.places)
     if len(rows) < total:
         world.note(f"listed {len(rows)} of {total} heads; --top 0 lists all")
 

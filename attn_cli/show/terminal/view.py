@@ -103,12 +103,16 @@ class View:
         has_marks = sheet.has(LEFT_TO_RIGHT)
         is_beside_nothing = options.max_width == console.width  # in a panel, columns begin elsewhere
         has_cursor = is_beside_nothing and not (console.is_dumb_terminal or console.legacy_windows)
+        if sheet.is_endless:
+            for line in self.lines(sheet):
+                yield from (*line, Segment.line())
+            return
+        from attn_cli.show.terminal.steady_lines import steadied  # files and pipes do without
+
         for line in self.lines(sheet):
-            if sheet.is_endless or isinstance(line, Prose):
+            if isinstance(line, Prose):
                 yield from line
             else:
-                from attn_cli.show.terminal.steady_lines import steadied  # files and pipes do without
-
                 yield from steadied(line, has_marks=has_marks, has_cursor=has_cursor)
             yield Segment.line()
 
