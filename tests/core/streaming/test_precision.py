@@ -30,23 +30,31 @@ FLOAT32 = 1e-6
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "grouped": {"groups": 2},
-    "windows": {"groups": 8, "mask": masks.both(masks.causal, masks.sliding(150))},
-    "both sides": {"groups": 8, "mask": masks.everywhere},
-    "ALiBi": {"groups": 8, "bias": True},
+    "windows": {"mask": masks.both(masks.causal, masks.sliding(150))},
+    "both sides": {"mask": masks.everywhere},
+    "ALiBi": {"bias": True},
     "sinks": {"groups": 2, "sink": True},
-    "soft caps": {"groups": 8, "softcap": 4.0},
+    "soft caps": {"softcap": 4.0},
 }
 
 
 def layer(family: str, convert: Convert, dtype: npt.DTypeLike) -> Operands:
     """A layer whose rows are peaked, on the first token and elsewhere."""
-    draw, how = np.random.default_rng(0), dict(FAMILIES[family])
-    groups, has_bias, has_sink = how.pop("groups"), how.pop("bias", False), how.pop("sink", False)
-    shapes = (HEADS, TOKENS, SIZE), (groups, TOKENS, SIZE)
-    q, k = (convert((draw.integers(-24, 24, shape) / 8).astype(dtype)) for shape in shapes)
-    sink = convert(draw.integers(20, 60, HEADS).astype(dtype)) if has_sink else None
-    bias = alibi(HEADS, q) if has_bias else None
-    return Operands(q, k, k, **{"scale": 1.0, "mask": masks.causal, "bias": bias, "sink": sink} | how)
+    draw, how = np.random.default_rng(0), FAMILIES[family]
+    q, k = (
+        convert((draw.integers(-24, 24, (heads, TOKENS, SIZE)) / 8).astype(dtype))
+        for heads in (HEADS, how.get("groups", HEADS))
+    )
+    return Operands(
+        q,
+        k,
+        k,
+        1.0,
+        mask=how.get("mask", masks.causal),
+        bias=alibi(HEADS, q) if "bias" in how else None,
+        softcap=how.get("softcap"),
+        sink=convert(draw.integers(20, 60, HEADS).astype(dtype)) if "sink" in how else None,
+    )
 
 
 def tokens() -> KeyTokens:
