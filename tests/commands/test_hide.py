@@ -339,6 +339,28 @@ def test_distances_count_all_hidden_keys_as_one_more(kind: Distance, rows: list[
         assert found["hidden"]["keys"] == [0, 2]
 
 
+@pytest.mark.parametrize("more", [[], ["--words"]])
+def test_a_row_without_weight_in_both_heads_has_no_part_in_their_distance(more: list[str]) -> None:
+    line = ("compare", TEXT, "--heads", "2.5,2.7", "--hide", "first", "--renormalize", *more)
+    whole, others = document(*line), document(*line, "--rows", "1-")
+    np.testing.assert_allclose(whole["matrix"], others["matrix"], atol=1e-12)
+    assert whole["matrix"][0][1] > 0
+    said = "row 0 has no weight left to renormalize in both heads, and is masked"
+    assert said in attn(*line, "--json").err
+    assert said in attn(*line).err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--words"]])
+def test_heads_without_any_row_to_compare_are_an_error(more: list[str]) -> None:
+    line = ("compare", TEXT, "--heads", "2.5,2.7", "--hide", "first", "--renormalize", "--rows", "0")
+    answer = attn(*line, *more)
+    assert answer.status == 1
+    assert answer.err.endswith(
+        "attn: 2.5 and 2.7 cannot be compared: no row has weight left in either\n"
+        "try: fewer keys with --hide, or other --rows\n"
+    )
+
+
 def test_the_difference_of_two_heads_has_that_of_what_hidden_keys_took() -> None:
     line = (TEXT, "--heads", "2.5,2.7", "--hide", "first")
     one, other = weights_of(*line)
