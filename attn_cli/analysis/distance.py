@@ -30,7 +30,7 @@ def measure_distances_of_rows(blocks: Iterable[Sequence[Matrix]], kind: Distance
     for block in blocks:
         of_block, counted = _summed(block, MEASURES[kind])
         totals, counts = totals + of_block, counts + counted
-    means = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
+    means: Matrix = np.divide(totals, counts, out=np.full(totals.shape, np.nan), where=counts > 0)
     np.fill_diagonal(means, 0.0)
     return means
 
