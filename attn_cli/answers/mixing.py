@@ -14,3 +14,8 @@ class Mixing:
     is_causal: bool
     rollout: Exact | None = None  # (L, T) after each layer
     flow: Exact | None = None  # (T,) through all layers
+
+    @property
+    def last_rollout(self) -> Exact | None:
+        """(T,) the rollout after the last layer."""
+        return None if self.rollout is None else self.rollout[-1]

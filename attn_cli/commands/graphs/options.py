@@ -79,11 +79,9 @@ class GraphOptions:
         return {path: suffix for path, suffix in targets.items() if path not in of_graphs}
 
     def given(self, targets: Mapping[Path, str]) -> dict[str, object]:
-        """The options that are typed, and a file that holds a graph, by name."""
+        """The options that are typed, and the files that hold a graph, as they are typed."""
         named: dict[str, object] = {"--graph": self.graph, "--keep": self.keep, "--schema": self.schema}
-        files = {
-            f"a {suffix} file": path for each in self.kinds(targets).values() for path, suffix in each.items()
-        }
+        files = {f"-o {path}": path for each in self.kinds(targets).values() for path in each}
         return {**named, **files}
 
     def is_of_weights(self, targets: Mapping[Path, str]) -> bool:

@@ -6,7 +6,7 @@ backslashes and `&entity;` for instructions.
 
 from collections.abc import Iterator, Mapping
 
-from attn_cli.answers.graph import AttentionGraph, EdgeKind, GraphEdge, GraphNode
+from attn_cli.answers.graph import AttentionGraph, EdgeKind, EdgeMeasure, GraphEdge, GraphNode
 from attn_cli.safe_text import printable
 from attn_cli.show.graph.content import GraphContent, Value, edge_label, of_whole
 
@@ -31,8 +31,11 @@ def _lines(content: GraphContent) -> Iterator[str]:
         of_layer = [node for node in graph.nodes if (node.side, node.layer) == layer]
         yield f"{_MARGIN}{{ rank=same; {' '.join(map(_node, of_layer))} }}"
     widest = max((abs(edge.weight) for edge in graph.edges if edge.head is not None), default=0.0)
+    height = _heights(graph)
     for edge in graph.edges:
-        yield f"{_MARGIN}{_quoted(edge.source)} -> {_quoted(edge.target)} [{_edge(graph, edge, widest)}];"
+        rows = {"minlen": max(1, height[edge.target] - height[edge.source])}
+        look = _attributes(_edge(graph, edge, widest) | rows)
+        yield f"{_MARGIN}{_quoted(edge.source)} -> {_quoted(edge.target)} [{look}];"
     yield "}\n"
 
 
@@ -43,25 +46,33 @@ def _caption(content: GraphContent) -> dict[str, Value]:
 
 
 def _node(node: GraphNode) -> str:
-    place = "" if node.position is None else f"\n{node.id}"
-    return f"{_quoted(node.id)} [{_attributes({'label': _text(node) + place})}];"
+    if node.position is None:
+        return f"{_quoted(node.id)} [{_attributes({'label': _text(node)})}];"
+    look: dict[str, Value] = {"label": f"{_text(node)}\n{node.id}", "group": f"{node.side}{node.position}"}
+    return f"{_quoted(node.id)} [{_attributes(look)}];"
 
 
 def _text(node: GraphNode) -> str:
     return printable(node.text).strip() or "␣" * max(1, len(node.text))
 
 
-def _edge(graph: AttentionGraph, edge: GraphEdge, widest: float) -> str:
+def _heights(graph: AttentionGraph) -> dict[str, int]:
+    """The row of each node: its layer; the prediction is above all."""
+    top = 1 + max((node.layer for node in graph.nodes if node.layer is not None), default=0)
+    return {node.id: top if node.layer is None else node.layer for node in graph.nodes}
+
+
+def _edge(graph: AttentionGraph, edge: GraphEdge, widest: float) -> dict[str, Value]:
     share = min(1.0, abs(edge.weight) / widest) if widest else 0.0
     width = round(_NARROWEST + (_WIDEST - _NARROWEST) * share, 2)
     is_of_head = edge.kind in {EdgeKind.HEAD, EdgeKind.SELF}
     look: dict[str, Value] = {
-        "label": edge_label(graph, edge),
+        "label": edge_label(graph, edge) if is_of_head or graph.measure is EdgeMeasure.EFFECTS else "",
         "penwidth": width if is_of_head else _NARROWEST,
         "color": (_POSITIVE if edge.weight >= 0 else _NEGATIVE) if is_of_head else _QUIET,
         "style": "solid" if is_of_head else "dashed",
     }
-    return _attributes(look | {"kind": str(edge.kind), str(graph.measure): edge.weight})
+    return look | {"kind": str(edge.kind), str(graph.measure): edge.weight}
 
 
 def _attributes(values: Mapping[str, Value]) -> str:

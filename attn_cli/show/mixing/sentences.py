@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from attn_cli.answers.mixing import Mixing
-from attn_cli.core.arrays import Exact
+from attn_cli.vocabulary import Kind
 
 _LOST = 1e-3  # of a rollout: less is rounding
 _DECIMALS = 3  # of the number that a remark warns with
@@ -19,7 +19,7 @@ def tokens_table(
     mixing: Mixing, named: Callable[[int], str], count: int, digits: int
 ) -> tuple[list[str], list[list[str]]]:
     """The names and the rows of a table of the tokens with the largest numbers; 0: of all."""
-    columns = [array for array in (_last(mixing), mixing.flow) if array is not None]
+    columns = [array for array in (mixing.last_rollout, mixing.flow) if array is not None]
     order = sorted(range(len(columns[0])), key=lambda token: -columns[0][token])
     rows = [
         [named(token), *(f"{column[token]:.{digits}f}" for column in columns)]
@@ -30,8 +30,8 @@ def tokens_table(
 
 def warnings(mixing: Mixing, named: Callable[[int], str]) -> Iterator[str]:
     """What to know of the numbers, with those of this text."""
-    rollout = _last(mixing)
-    if rollout is not None:
+    rollout = mixing.last_rollout
+    if rollout is not None and len(rollout) > 1:
         token = 0 if mixing.is_causal else int(rollout.argmax())
         on = (
             f"{_share(float(rollout[token]))} of the rollout of {named(mixing.position)} is on {named(token)}"
@@ -41,15 +41,12 @@ def warnings(mixing: Mixing, named: Callable[[int], str]) -> Iterator[str]:
         lost = 1 - float(rollout.sum())
         if lost > _LOST:
             yield f"learned sinks take {_share(lost)} of the rollout"
-    if mixing.flow is not None and mixing.is_causal:
+    if mixing.flow is not None and mixing.is_causal and len(mixing.flow) > 1:
         first = f"flow to {named(0)} is {_share(float(mixing.flow[0]))}"
         yield f"{first}: in a causal model more paths lead to a token the earlier it stands"
+    if mixing.kind is Kind.DECODER:
+        yield "they are of the decoder's self-attention alone: what cross-attention brings is not among them"
     yield "rollout and flow know weights alone: not what values carry, nor what feed-forward blocks add"
-
-
-def _last(mixing: Mixing) -> Exact | None:
-    """(T,) the rollout after the last layer."""
-    return None if mixing.rollout is None else mixing.rollout[-1]
 
 
 def _share(number: float) -> str:
