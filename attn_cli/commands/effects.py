@@ -91,9 +91,9 @@ class AblationOptions:
 EXAMPLES = """
 What each head adds to the likeliest next token:
     attn effects "Tom Thumb went to sea, and Tom"
-What changes without each of them:
-    attn effects "Tom Thumb went to sea, and Tom" --ablate zero
-Two heads together, on one token against another:
+What matters most of that, as a graph for networkx and Gephi:
+    attn effects "Tom Thumb went to sea, and Tom" -o graph.graphml
+What changes without two heads, on one token against another:
     attn effects "Tom Thumb went to sea, and Tom" --against " went" --heads 2.6,2.7 --ablate zero
 """
 
@@ -119,7 +119,9 @@ def show_head_effects(
     as they are. With --ablate, heads are switched off as well, and what changes is shown beside it: the two
     differ, because later layers read what a head writes, and both are true.
 
-    A look is one head at one of its keys; the looks with the largest direct effects are listed.
+    A look is one head at one of its keys; the looks with the largest direct effects are listed. A graph has
+    them as edges that lead from tokens to the prediction. --rollout and --flow ask instead how the weights of
+    all layers together lead back to the text.
     """
     from attn_cli.show import files
 
@@ -137,10 +139,10 @@ def show_head_effects(
     if is_alone:
         _check_unused("--graph weights", _of_effects(asked, ablation))
     reading = read_stack(world, inputs, compute, may_be_encoder=is_alone)
-    if is_of_weights:
-        write_weights_graph(world, reading, selection(inputs), asked, graph, view)
     if not is_alone:
         _show_effects(world, reading, inputs, asked, ablation, graph, view)
+    if is_of_weights:
+        write_weights_graph(world, reading, selection(inputs), asked, graph, view)
 
 
 def _show_effects(

@@ -13,6 +13,7 @@ from attn_cli.reading.graph.keeping import strongest
 from attn_cli.reading.graph.nodes import PREDICTION, TokenNodes, ends, head_kind, predicted
 from attn_cli.reading.memory import check_run_fits
 from attn_cli.reading.reading import Reading
+from attn_cli.reading.selection import Place
 from attn_cli.reading.steps import ShownLayer, unwarned
 from attn_cli.reading.window import LARGEST
 from attn_cli.record import record
@@ -71,16 +72,10 @@ def weights_graph(
     )
 
 
-def places_of(reading: Reading) -> list[HeadPlace]:
-    """The kind of attention, the layer and the number of each head of the stack that the reading is of."""
+def with_cross_heads(reading: Reading, places: Collection[Place]) -> list[HeadPlace]:
+    """The chosen heads of the stack that the reading is of, and of a decoder's cross-attention."""
     kinds = (Kind.DECODER, Kind.CROSS) if reading.kind is Kind.DECODER else (reading.kind,)
-    extents = {kind: reading.source.kinds[kind] for kind in kinds}
-    return [
-        (kind, layer, head)
-        for kind, extent in extents.items()
-        for layer in extent.layers
-        for head in range(extent.heads)
-    ]
+    return [(kind, *place) for kind in kinds for place in places]
 
 
 def _check_size(reading: Reading, heads: Collection[HeadPlace]) -> None:
@@ -132,7 +127,9 @@ def _edge(nodes: TokenNodes, block: _Block, place: int) -> GraphEdge:
 def _residual_edges(nodes: TokenNodes, reading: Reading, prediction: Predicted | None) -> Iterator[GraphEdge]:
     """What every layer passes on of each token, with weight 1; the last one to the language head."""
     kind, extent = reading.kind, reading.extent
-    last = 1 + max([*extent.layers, *extent.others])
+    last = 1 + max((*extent.layers, *extent.others))
+    if not reading.source.has_decoder:
+        last = max(last, reading.source.card.layers)  # a hybrid model may end with layers without attention
     for layer in range(last):
         for position in range(len(reading.queries)):
             before, after = nodes.key(kind, layer, position), nodes.key(kind, layer + 1, position)

@@ -7,7 +7,7 @@ backslashes and `&entity;` for instructions.
 from collections.abc import Iterator, Mapping
 
 from attn_cli.answers.graph import AttentionGraph, EdgeKind, EdgeMeasure, GraphEdge, GraphNode
-from attn_cli.safe_text import printable
+from attn_cli.safe_text import label, printable
 from attn_cli.show.graph.content import GraphContent, Value, edge_label, of_whole
 
 _WIDEST = 5.0  # points
@@ -47,13 +47,12 @@ def _caption(content: GraphContent) -> dict[str, Value]:
 
 def _node(node: GraphNode) -> str:
     if node.position is None:
-        return f"{_quoted(node.id)} [{_attributes({'label': _text(node)})}];"
-    look: dict[str, Value] = {"label": f"{_text(node)}\n{node.id}", "group": f"{node.side}{node.position}"}
+        return f"{_quoted(node.id)} [{_attributes({'label': label(node.text)})}];"
+    look: dict[str, Value] = {
+        "label": f"{label(node.text)}\n{node.id}",
+        "group": f"{node.side}{node.position}",
+    }
     return f"{_quoted(node.id)} [{_attributes(look)}];"
-
-
-def _text(node: GraphNode) -> str:
-    return printable(node.text).strip() or "␣" * max(1, len(node.text))
 
 
 def _heights(graph: AttentionGraph) -> dict[str, int]:
@@ -81,5 +80,6 @@ def _attributes(values: Mapping[str, Value]) -> str:
 
 def _quoted(text: str) -> str:
     """The text as a string that Graphviz shows as it is; a newline starts a new line."""
-    plain = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    shown = "\n".join(map(printable, text.split("\n")))
+    plain = shown.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return f'"{plain}"'.replace("\n", "\\n")
